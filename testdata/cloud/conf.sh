@@ -1,0 +1,91 @@
+# The configuration of every OpenStack service, on Debian's own files. Sourced by up.
+
+KEYSTONE=/etc/keystone/keystone.conf GLANCE=/etc/glance/glance-api.conf PLACEMENT=/etc/placement/placement.conf
+NOVA=/etc/nova/nova.conf NOVA_COMPUTE=/etc/nova/nova-compute.conf
+NEUTRON=/etc/neutron/neutron.conf ML2=/etc/neutron/plugins/ml2/ml2_conf.ini
+LINUXBRIDGE=/etc/neutron/plugins/ml2/linuxbridge_agent.ini DHCP=/etc/neutron/dhcp_agent.ini
+RABBIT=rabbit://openstack:$PASS@$IP:5672/
+
+db() { echo "mysql+pymysql://$1:$PASS@$IP/$2"; }
+
+# put FILE SECTION KEY=VALUE...
+put() { crudini --merge "$1" < <(printf '[%s]\n' "$2"; printf '%s\n' "${@:3}"); }
+
+# login FILE SECTION USER: a service user's credentials
+login() {
+  put "$1" "$2" auth_url=http://$IP:5000/v3 auth_type=password username="$3" password="$PASS" \
+    project_name=service project_domain_name=Default user_domain_name=Default region_name=RegionOne
+}
+
+# tokens FILE USER: how a service checks the tokens that it is shown
+tokens() {
+  login "$1" keystone_authtoken "$2"
+  put "$1" keystone_authtoken www_authenticate_uri=http://$IP:5000 memcached_servers=$IP:11211
+}
+
+configure_identity_and_images() {
+  put $KEYSTONE database connection="$(db keystone keystone)"
+  put $KEYSTONE token provider=fernet
+  put $GLANCE database connection="$(db glance glance)"
+  put $GLANCE paste_deploy flavor=keystone
+  put $GLANCE DEFAULT bind_host=$IP workers=2
+  put $GLANCE glance_store stores=file,http default_store=file
+  tokens $GLANCE glance
+}
+
+configure_compute() {
+  put $PLACEMENT placement_database connection="$(db placement placement)"
+  put $PLACEMENT api auth_strategy=keystone
+  tokens $PLACEMENT placement
+  put $NOVA DEFAULT my_ip=$IP transport_url=$RABBIT enabled_apis=osapi_compute log_dir= osapi_compute_workers=2 allow_resize_to_same_host=true
+  put $NOVA conductor workers=1
+  put $NOVA scheduler workers=1 discover_hosts_in_cells_interval=5
+  put $NOVA api_database connection="$(db nova nova_api)"
+  put $NOVA database connection="$(db nova nova)"
+  put $NOVA service_user send_service_user_token=true
+  put $NOVA neutron service_metadata_proxy=false
+  put $NOVA glance api_servers=http://$IP:9292
+  put $NOVA oslo_concurrency lock_path=/var/lock/nova
+  put $NOVA vnc enabled=false
+  tokens $NOVA nova
+  login $NOVA service_user nova; login $NOVA placement placement; login $NOVA neutron neutron
+}
+
+configure_network() {
+  put $NEUTRON DEFAULT core_plugin=ml2 service_plugins= transport_url=$RABBIT auth_strategy=keystone \
+    interface_driver=linuxbridge bind_host=$IP api_workers=1 rpc_workers=1
+  put $NEUTRON experimental linuxbridge=true
+  put $NEUTRON database connection="$(db neutron neutron)"
+  put $NEUTRON oslo_concurrency lock_path=/var/lock/neutron
+  tokens $NEUTRON neutron; login $NEUTRON nova nova
+  put $ML2 ml2 type_drivers=flat,vlan,vxlan,local tenant_network_types=local mechanism_drivers=linuxbridge extension_drivers=port_security
+  put $ML2 ml2_type_flat flat_networks=physnet1
+  put $LINUXBRIDGE linux_bridge physical_interface_mappings=physnet1:ndock-uplink
+  put $LINUXBRIDGE vxlan enable_vxlan=false
+  put $LINUXBRIDGE securitygroup firewall_driver=iptables enable_security_group=true
+  put $DHCP DEFAULT interface_driver=linuxbridge enable_isolated_metadata=false
+}
+
+configure_rootwrap() {
+  local s
+  for s in nova neutron; do
+    echo "$s ALL = (root) NOPASSWD: /usr/bin/$s-rootwrap, /usr/bin/$s-rootwrap-daemon" >/etc/sudoers.d/ndock-cloud-$s
+  done
+  for s in nova neutron glance; do install -d -o $s -g $s /var/lock/$s; done
+}
+
+clouds_yaml() {
+  local auth="auth_url: http://$IP:5000/v3, password: $PASS, project_domain_name: Default, user_domain_name: Default"
+  install -d /etc/openstack
+  cat >/etc/openstack/clouds.yaml <<Y
+clouds:
+  ndock:       # the administrator
+    auth: {username: admin, project_name: admin, $auth}
+    region_name: RegionOne
+    identity_api_version: 3
+  ndock-demo:  # an ordinary tenant
+    auth: {username: demo, project_name: demo, $auth}
+    region_name: RegionOne
+    identity_api_version: 3
+Y
+}
