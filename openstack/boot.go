@@ -1,0 +1,230 @@
+package openstack
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/flavors"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
+)
+
+// BootOptions describe the servers to boot. Image, flavor and networks are names or ids.
+type BootOptions struct {
+	Name           string
+	Image          string
+	Flavor         string
+	Networks       []string // none: the only one there is
+	SecurityGroups []string
+	KeyName        string
+	Environment    map[string]string // becomes server metadata, and the process's variables
+	Command        []string          // none: the image's
+	Count          int
+	Wait           Wait
+}
+
+// Boot makes servers, and returns them as they are then; after waiting, those that came up.
+func (c *Cloud) Boot(ctx context.Context, o BootOptions) ([]Server, error) {
+	request, err := c.bootRequest(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	booted, err := c.create(ctx, o.Name, request)
+	if err != nil || !o.Wait.Wanted {
+		return booted, err
+	}
+	var failed []error
+	for i := range booted {
+		if booted[i], err = c.await(ctx, booted[i].ID, goal{op: fmt.Sprintf("boot server %q", booted[i].Name), status: "ACTIVE", via: "BUILD"}, o.Wait); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return booted, errors.Join(failed...)
+}
+
+func (c *Cloud) bootRequest(ctx context.Context, o BootOptions) (reserving, error) {
+	image, err := c.Image(ctx, o.Image)
+	if err != nil {
+		return reserving{}, err
+	}
+	flavor, err := c.flavor(ctx, o.Flavor)
+	if err != nil {
+		return reserving{}, err
+	}
+	networks, err := c.bootNetworks(ctx, o.Networks)
+	if err != nil {
+		return reserving{}, err
+	}
+	userData, err := commandUserData(o.Command)
+	if err != nil {
+		return reserving{}, err
+	}
+	return reserving{servers.CreateOpts{
+		Name: o.Name, ImageRef: image.ID, FlavorRef: flavor, Networks: networks, SecurityGroups: o.SecurityGroups,
+		Metadata: o.Environment, UserData: userData, Min: o.Count, Max: o.Count,
+	}, o.KeyName}, nil
+}
+
+// commandUserData is how a command travels: user data that ndock's agent knows by its first line. It is base64
+// here, because gophercloud leaves alone whatever looks like that already.
+func commandUserData(command []string) ([]byte, error) {
+	if len(command) == 0 {
+		return nil, nil
+	}
+	content, err := json.Marshal(map[string][]string{"command": command})
+	if err != nil {
+		return nil, err
+	}
+	return []byte(base64.StdEncoding.EncodeToString(append([]byte("#ndock\n"), content...))), nil
+}
+
+// reserving asks for the reservation's id, by which all servers of one request are found.
+type reserving struct {
+	servers.CreateOpts
+	keyName string
+}
+
+// ToServerCreateMap is the request's JSON.
+func (r reserving) ToServerCreateMap() (map[string]any, error) {
+	request, err := r.CreateOpts.ToServerCreateMap()
+	if err != nil {
+		return nil, err
+	}
+	server, ok := request["server"].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("gophercloud's request has no server in it")
+	}
+	server["return_reservation_id"] = true
+	if r.keyName != "" {
+		server["key_name"] = r.keyName
+	}
+	return request, nil
+}
+
+func (c *Cloud) create(ctx context.Context, name string, request reserving) ([]Server, error) {
+	client, err := c.nova()
+	if err != nil {
+		return nil, err
+	}
+	result := servers.Create(ctx, client, request, nil)
+	if result.Err != nil {
+		return nil, explain(fmt.Sprintf("boot server %q", name), result.Err)
+	}
+	var reservation struct {
+		ID string `json:"reservation_id"`
+	}
+	if err := result.Result.ExtractInto(&reservation); err != nil {
+		return nil, explain(fmt.Sprintf("boot server %q", name), err)
+	}
+	return c.listServers(ctx, reservedServers(reservation.ID))
+}
+
+// reservedServers lists those of one request.
+type reservedServers string
+
+// ToServerListQuery is the list's filter.
+func (id reservedServers) ToServerListQuery() (string, error) {
+	return "?reservation_id=" + string(id), nil
+}
+
+func (c *Cloud) flavor(ctx context.Context, nameOrID string) (string, error) {
+	client, err := c.nova()
+	if err != nil {
+		return "", err
+	}
+	found, err := lookup[flavors.Flavor]{
+		kind: "flavor",
+		byID: func(ctx context.Context, id string) (flavors.Flavor, error) {
+			found, err := flavors.Get(ctx, client, id).Extract()
+			if err != nil {
+				return flavors.Flavor{}, err
+			}
+			return *found, nil
+		},
+		byName: func(ctx context.Context, name string) ([]flavors.Flavor, error) {
+			pages, err := flavors.ListDetail(client, flavors.ListOpts{}).AllPages(ctx)
+			if err != nil {
+				return nil, err
+			}
+			all, err := flavors.ExtractFlavors(pages)
+			return named(all, name, func(f flavors.Flavor) string { return f.Name }), err
+		},
+		id: func(f flavors.Flavor) string { return f.ID },
+	}.find(ctx, nameOrID)
+	return found.ID, err
+}
+
+// bootNetworks finds the networks of the ports. Where none is named, there must be no choice.
+func (c *Cloud) bootNetworks(ctx context.Context, names []string) ([]servers.Network, error) {
+	client, err := c.neutron()
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return onlyNetwork(ctx, client)
+	}
+	var chosen []servers.Network
+	for _, name := range names {
+		found, err := network(ctx, client, name)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, servers.Network{UUID: found.ID})
+	}
+	return chosen, nil
+}
+
+func network(ctx context.Context, client *gophercloud.ServiceClient, nameOrID string) (networks.Network, error) {
+	return lookup[networks.Network]{
+		kind: "network",
+		byID: func(ctx context.Context, id string) (networks.Network, error) {
+			found, err := networks.Get(ctx, client, id).Extract()
+			if err != nil {
+				return networks.Network{}, err
+			}
+			return *found, nil
+		},
+		byName: func(ctx context.Context, name string) ([]networks.Network, error) {
+			return listNetworks(ctx, client, networks.ListOpts{Name: name})
+		},
+		id: func(n networks.Network) string { return n.ID },
+	}.find(ctx, nameOrID)
+}
+
+func onlyNetwork(ctx context.Context, client *gophercloud.ServiceClient) ([]servers.Network, error) {
+	all, err := listNetworks(ctx, client, networks.ListOpts{})
+	if err != nil {
+		return nil, explain("list networks", err)
+	}
+	if len(all) == 1 {
+		return []servers.Network{{UUID: all[0].ID}}, nil
+	}
+	var names []string
+	for _, found := range all {
+		names = append(names, found.Name)
+	}
+	return nil, &Error{Op: "choose a network", Err: fmt.Errorf("there are %d: %s", len(all), strings.Join(names, ", ")), hint: "give --network NAME"}
+}
+
+func listNetworks(ctx context.Context, client *gophercloud.ServiceClient, options networks.ListOpts) ([]networks.Network, error) {
+	pages, err := networks.List(client, options).AllPages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return networks.ExtractNetworks(pages)
+}
+
+func named[T any](all []T, name string, nameOf func(T) string) []T {
+	var matches []T
+	for _, candidate := range all {
+		if nameOf(candidate) == name {
+			matches = append(matches, candidate)
+		}
+	}
+	return matches
+}

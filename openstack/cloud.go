@@ -1,0 +1,88 @@
+// Package openstack is ndock's way to a cloud: credentials from clouds.yaml or OS_*, images in Glance, servers in
+// Nova, networks in Neutron. It prints nothing.
+package openstack
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack"
+	"github.com/gophercloud/gophercloud/v2/openstack/config"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
+)
+
+// Selection says which cloud, and how to speak to it.
+type Selection struct {
+	Cloud string    // a name in clouds.yaml; OS_* decide when it is empty
+	Agent string    // User-Agent
+	Trace io.Writer // gets a line for each request; nil for none
+}
+
+// Cloud is a cloud that one is logged in to.
+type Cloud struct {
+	provider *gophercloud.ProviderClient
+	endpoint gophercloud.EndpointOpts
+}
+
+// Open logs in.
+func Open(ctx context.Context, s Selection) (*Cloud, error) {
+	found, err := credentials(s.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	return found.open(ctx, s)
+}
+
+func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
+	found.auth.AllowReauth = found.auth.TokenID == "" // a token cannot be had anew with a token
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = found.tls
+	client := http.Client{Transport: &tracer{next: transport, w: s.Trace}}
+	provider, err := config.NewProviderClient(ctx, found.auth, config.WithHTTPClient(client))
+	if err != nil {
+		return nil, explain("log in to "+found.name, err)
+	}
+	provider.UserAgent.Prepend(s.Agent)
+	return &Cloud{provider: provider, endpoint: found.endpoint}, nil
+}
+
+// nova speaks a version that all supported releases have, and that names a server's flavor in the answer.
+func (c *Cloud) nova() (*gophercloud.ServiceClient, error) {
+	client, err := openstack.NewComputeV2(c.provider, c.endpoint)
+	if err != nil {
+		return nil, explain("find Nova in the catalogue", err)
+	}
+	client.Microversion = "2.79"
+	return client, nil
+}
+
+func (c *Cloud) glance() (*gophercloud.ServiceClient, error) {
+	client, err := openstack.NewImageV2(c.provider, c.endpoint)
+	if err != nil {
+		return nil, explain("find Glance in the catalogue", err)
+	}
+	return client, nil
+}
+
+func (c *Cloud) neutron() (*gophercloud.ServiceClient, error) {
+	client, err := openstack.NewNetworkV2(c.provider, c.endpoint)
+	if err != nil {
+		return nil, explain("find Neutron in the catalogue", err)
+	}
+	return client, nil
+}
+
+// project is the id of the project that one is logged in to; empty when the token was not made here.
+func (c *Cloud) project() string {
+	result, ok := c.provider.GetAuthResult().(tokens.CreateResult)
+	if !ok {
+		return ""
+	}
+	project, err := result.ExtractProject()
+	if err != nil || project == nil {
+		return ""
+	}
+	return project.ID
+}

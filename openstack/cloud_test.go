@@ -1,0 +1,161 @@
+package openstack
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+
+	"ndock/openstack/fakecloud"
+)
+
+// openrc are demo's variables for a fake cloud, changed or added to.
+func openrc(fake *fakecloud.Cloud, changes map[string]string) func(string) string {
+	all := map[string]string{
+		"OS_AUTH_URL": fake.URL, "OS_USERNAME": "demo", "OS_PASSWORD": fakecloud.Password, "OS_PROJECT_NAME": "demo",
+		"OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default",
+	}
+	maps.Copy(all, changes)
+	return func(name string) string { return all[name] }
+}
+
+// newFake starts a fake cloud and logs demo in.
+func newFake(t *testing.T) (*fakecloud.Cloud, *Cloud) {
+	t.Helper()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	cloud, err := logIn(t, openrc(fake, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fake, cloud
+}
+
+func logIn(t *testing.T, env func(string) string) (*Cloud, error) {
+	t.Helper()
+	found, err := fromEnvironment(env)
+	if err != nil {
+		return nil, err
+	}
+	return found.open(t.Context(), Selection{Agent: "test"})
+}
+
+func breaks(t *testing.T, fake *fakecloud.Cloud, fault fakecloud.Fault) {
+	t.Helper()
+	if err := fake.Break(fault); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantError checks what a user reads: that each part is in the message, and that the message is one line.
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error; want one with %q", parts)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q\nhas no %q", err, part)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %q has more than one line", err)
+	}
+}
+
+func wantHint(t *testing.T, err error, want string) {
+	t.Helper()
+	var explained *Error
+	if !errors.As(err, &explained) || !strings.Contains(explained.Hint(), want) {
+		t.Errorf("error %v has not the hint %q", err, want)
+	}
+}
+
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want []string // parts of the error; none when it succeeds
+	}{
+		"password":               {nil, nil},
+		"no version in the URL":  {map[string]string{"OS_AUTH_URL": fake.URL + "/"}, nil},
+		"no domains":             {map[string]string{"OS_USER_DOMAIN_NAME": "", "OS_PROJECT_DOMAIN_NAME": ""}, nil},
+		"project by id":          {map[string]string{"OS_PROJECT_ID": fakecloud.ProjectID}, nil},
+		"wrong password":         {map[string]string{"OS_PASSWORD": "hunter2"}, []string{"log in to " + fake.URL, "The request you have made requires authentication.", "(req-"}},
+		"token":                  {map[string]string{"OS_USERNAME": "", "OS_PASSWORD": "", "OS_TOKEN": fake.Token()}, nil},
+		"token without scope":    {map[string]string{"OS_USERNAME": "", "OS_PASSWORD": "", "OS_PROJECT_NAME": "", "OS_TOKEN": fake.Token()}, nil},
+		"wrong token":            {map[string]string{"OS_USERNAME": "", "OS_PASSWORD": "", "OS_TOKEN": "hunter2"}, []string{"log in to " + fake.URL, "Could not recognize Fernet token", "(req-"}},
+		"application credential": {map[string]string{"OS_USERNAME": "", "OS_PASSWORD": "", "OS_APPLICATION_CREDENTIAL_ID": fakecloud.CredentialID, "OS_APPLICATION_CREDENTIAL_SECRET": fakecloud.CredentialSecret}, nil},
+		"wrong secret":           {map[string]string{"OS_USERNAME": "", "OS_PASSWORD": "", "OS_APPLICATION_CREDENTIAL_ID": fakecloud.CredentialID, "OS_APPLICATION_CREDENTIAL_SECRET": "hunter2"}, []string{"requires authentication"}},
+		"nobody there":           {map[string]string{"OS_AUTH_URL": "http://127.0.0.1:1/v3"}, []string{"log in to http://127.0.0.1:1/v3", "connection refused"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud, err := logIn(t, openrc(fake, test.env))
+			if test.want != nil {
+				wantError(t, err, test.want...)
+				if strings.Contains(err.Error(), "hunter2") {
+					t.Errorf("the error tells the secret: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := cloud.Images(t.Context()); err != nil {
+				t.Errorf("logged in, but: %v", err)
+			}
+		})
+	}
+}
+
+func TestExpiredToken(t *testing.T) {
+	t.Parallel()
+	for name, env := range map[string]map[string]string{
+		"password": nil,
+		"token":    {"OS_USERNAME": "", "OS_PASSWORD": "", "OS_TOKEN": "token-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := fakecloud.New()
+			t.Cleanup(fake.Close)
+			fake.Token()
+			cloud, err := logIn(t, openrc(fake, env))
+			if err != nil {
+				t.Fatal(err)
+			}
+			breaks(t, fake, fakecloud.TokensExpired)
+			_, err = cloud.Servers(t.Context())
+			wantError(t, err, "list servers: The request you have made requires authentication. (req-")
+			wantHint(t, err, "check the credentials, or the token's age")
+		})
+	}
+}
+
+func TestTraceTellsNoSecrets(t *testing.T) {
+	t.Parallel()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	found, err := fromEnvironment(openrc(fake, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trace strings.Builder
+	cloud, err := found.open(t.Context(), Selection{Trace: &trace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cloud.Servers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"POST " + fake.URL + "/auth/tokens: 201 Created req-", "/servers/detail: 200 OK req-"} {
+		if !strings.Contains(trace.String(), want) {
+			t.Errorf("the trace has no %q:\n%s", want, &trace)
+		}
+	}
+	for _, secret := range []string{fakecloud.Password, "token-1"} {
+		if strings.Contains(trace.String(), secret) {
+			t.Errorf("the trace tells %q:\n%s", secret, &trace)
+		}
+	}
+}

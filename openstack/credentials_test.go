@@ -1,0 +1,219 @@
+package openstack
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+func variables(all map[string]string) func(string) string {
+	return func(name string) string { return all[name] }
+}
+
+func TestOpenrcScope(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want gophercloud.AuthScope
+	}{
+		"names":                     {map[string]string{"OS_PROJECT_NAME": "p", "OS_PROJECT_DOMAIN_NAME": "d"}, gophercloud.AuthScope{ProjectName: "p", DomainName: "d"}},
+		"domain by id":              {map[string]string{"OS_PROJECT_NAME": "p", "OS_PROJECT_DOMAIN_ID": "1"}, gophercloud.AuthScope{ProjectName: "p", DomainID: "1"}},
+		"an id is enough":           {map[string]string{"OS_PROJECT_ID": "2", "OS_PROJECT_NAME": "p", "OS_PROJECT_DOMAIN_NAME": "d"}, gophercloud.AuthScope{ProjectID: "2"}},
+		"id and name of the domain": {map[string]string{"OS_PROJECT_NAME": "p", "OS_PROJECT_DOMAIN_ID": "1", "OS_PROJECT_DOMAIN_NAME": "d"}, gophercloud.AuthScope{ProjectName: "p", DomainID: "1"}},
+		"tenants, as once":          {map[string]string{"OS_TENANT_NAME": "p"}, gophercloud.AuthScope{ProjectName: "p", DomainID: "default"}},
+		"tenant by id":              {map[string]string{"OS_TENANT_ID": "2"}, gophercloud.AuthScope{ProjectID: "2"}},
+		"one domain for all":        {map[string]string{"OS_PROJECT_NAME": "p", "OS_DOMAIN_NAME": "d"}, gophercloud.AuthScope{ProjectName: "p", DomainName: "d"}},
+		"default domain by name":    {map[string]string{"OS_PROJECT_NAME": "p", "OS_DEFAULT_DOMAIN_NAME": "d"}, gophercloud.AuthScope{ProjectName: "p", DomainName: "d"}},
+		"default domain by id":      {map[string]string{"OS_PROJECT_NAME": "p", "OS_DEFAULT_DOMAIN": "3"}, gophercloud.AuthScope{ProjectName: "p", DomainID: "3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.env["OS_AUTH_URL"], test.env["OS_USERNAME"] = "http://keystone/v3", "u"
+			found, err := fromEnvironment(variables(test.env))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found.auth.Scope == nil || *found.auth.Scope != test.want {
+				t.Errorf("scope %+v, want %+v", found.auth.Scope, test.want)
+			}
+		})
+	}
+}
+
+func TestOpenrcUser(t *testing.T) {
+	t.Parallel()
+	type user struct{ name, id, domainID, domainName string }
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want user
+	}{
+		"name and domain":  {map[string]string{"OS_USERNAME": "u", "OS_USER_DOMAIN_NAME": "d", "OS_PROJECT_DOMAIN_NAME": "other"}, user{"u", "", "", "d"}},
+		"domain by id":     {map[string]string{"OS_USERNAME": "u", "OS_USER_DOMAIN_ID": "1", "OS_USER_DOMAIN_NAME": "d"}, user{"u", "", "1", ""}},
+		"no domain":        {map[string]string{"OS_USERNAME": "u"}, user{"u", "", "default", ""}},
+		"an id needs none": {map[string]string{"OS_USER_ID": "7", "OS_USER_DOMAIN_NAME": "d"}, user{"", "7", "", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.env["OS_AUTH_URL"] = "http://keystone/v3"
+			found, err := fromEnvironment(variables(test.env))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := (user{found.auth.Username, found.auth.UserID, found.auth.DomainID, found.auth.DomainName}); got != test.want {
+				t.Errorf("user %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestOpenrcApplicationCredential(t *testing.T) {
+	t.Parallel()
+	// An openrc that was changed over by hand still names the project; a credential has one of its own.
+	found, err := fromEnvironment(variables(map[string]string{
+		"OS_AUTH_URL": "http://keystone/v3", "OS_PROJECT_NAME": "p", "OS_USERNAME": "u", "OS_USER_DOMAIN_NAME": "d",
+		"OS_APPLICATION_CREDENTIAL_NAME": "n", "OS_APPLICATION_CREDENTIAL_SECRET": "s",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.auth.Scope != nil {
+		t.Errorf("scope %+v, want none", found.auth.Scope)
+	}
+	if found.auth.ApplicationCredentialName != "n" || found.auth.Username != "u" || found.auth.DomainName != "d" {
+		t.Errorf("credential %q of %q in %q", found.auth.ApplicationCredentialName, found.auth.Username, found.auth.DomainName)
+	}
+}
+
+func TestOpenrcEndpoint(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ env, value, want string }{
+		{"", "", "public"}, {"OS_INTERFACE", "internal", "internal"}, {"OS_ENDPOINT_TYPE", "internalURL", "internal"}, {"OS_INTERFACE", "adminURL", "admin"},
+	} {
+		found, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "http://keystone/v3", "OS_REGION_NAME": "r", test.env: test.value}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(found.endpoint.Availability) != test.want || found.endpoint.Region != "r" {
+			t.Errorf("%s=%s: %s in %s, want %s in r", test.env, test.value, found.endpoint.Availability, found.endpoint.Region, test.want)
+		}
+	}
+}
+
+func TestNoCloudNamed(t *testing.T) {
+	t.Parallel()
+	_, err := fromEnvironment(variables(nil))
+	wantError(t, err, "find a cloud: neither OS_CLOUD nor OS_AUTH_URL is set")
+	wantHint(t, err, "export OS_CLOUD=NAME")
+}
+
+func TestCertificateFile(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	_, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_CACERT": missing}))
+	wantError(t, err, "read OS_CACERT: ", missing, "no such file")
+
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	write(t, empty, "not a certificate")
+	_, err = fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_CACERT": empty}))
+	wantError(t, err, "read OS_CACERT: "+empty+" holds no certificate")
+}
+
+func TestInsecure(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]bool{"": false, "false": false, "true": true, "True": true} {
+		found, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_INSECURE": value}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found.tls.InsecureSkipVerify != want {
+			t.Errorf("OS_INSECURE=%s: %v, want %v", value, found.tls.InsecureSkipVerify, want)
+		}
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const cloudsYAML = `clouds:
+  one:
+    auth: {auth_url: http://one/v3, username: u, password: in-clouds, project_name: p, user_domain_name: d, project_domain_name: e}
+    region_name: r
+  two:
+    auth: {auth_url: http://two/v3, application_credential_id: i, application_credential_secret: s}
+  plain:
+    auth: {auth_url: http://plain/v3, username: u, password: x, project_name: p}
+`
+
+// TestCloudsYAML is not parallel: where the file is, the environment says.
+func TestCloudsYAML(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("OS_CLIENT_CONFIG_FILE", filepath.Join(dir, "clouds.yaml"))
+	write(t, filepath.Join(dir, "clouds.yaml"), cloudsYAML)
+	// A cloud that is named goes before whatever an openrc has left behind.
+	t.Setenv("OS_AUTH_URL", "http://openrc/v3")
+	t.Setenv("OS_PASSWORD", "in-openrc")
+
+	one, err := credentials("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one.auth.IdentityEndpoint != "http://one/v3" || one.auth.Password != "in-clouds" || one.auth.DomainName != "d" || one.endpoint.Region != "r" {
+		t.Errorf("cloud one is %+v in %q", one.auth, one.endpoint.Region)
+	}
+	if scope := one.auth.Scope; scope == nil || scope.ProjectName != "p" || scope.DomainName != "e" {
+		t.Errorf("cloud one's scope is %+v", scope)
+	}
+
+	two, err := credentials("two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if two.auth.ApplicationCredentialID != "i" || two.auth.Scope != nil {
+		t.Errorf("cloud two is %+v", two.auth)
+	}
+
+	// openstackclient takes the default domain where a file names none.
+	plain, err := credentials("plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain.auth.DomainID != "default" || plain.auth.Scope == nil || plain.auth.Scope.DomainID != "default" {
+		t.Errorf("cloud plain is %+v with scope %+v, want the default domain in both", plain.auth, plain.auth.Scope)
+	}
+
+	write(t, filepath.Join(dir, "secure.yaml"), "clouds: {one: {auth: {password: in-secure}}}\n")
+	if one, err = credentials("one"); err != nil || one.auth.Password != "in-secure" {
+		t.Errorf("with secure.yaml the password is %q (%v), want in-secure", one.auth.Password, err)
+	}
+
+	_, err = credentials("three")
+	wantError(t, err, `use cloud "three": `, "not found in clouds.yaml")
+	wantHint(t, err, "clouds.yaml is looked for in")
+
+	openrc, err := credentials("")
+	if err != nil || openrc.auth.IdentityEndpoint != "http://openrc/v3" {
+		t.Errorf("without a name it is %q (%v), want the openrc's", openrc.auth.IdentityEndpoint, err)
+	}
+}
+
+func TestBrokenCloudsYAML(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("OS_CLIENT_CONFIG_FILE", filepath.Join(dir, "clouds.yaml"))
+	_, err := credentials("one")
+	wantError(t, err, `use cloud "one": clouds file not found`)
+
+	write(t, filepath.Join(dir, "clouds.yaml"), "clouds: [one\n")
+	_, err = credentials("one")
+	wantError(t, err, `use cloud "one": `)
+
+	write(t, filepath.Join(dir, "clouds.yaml"), strings.Replace(cloudsYAML, "region_name", "cacert: /no/such/ca.pem\n    region_name", 1))
+	_, err = credentials("one")
+	wantError(t, err, `use cloud "one": `, "/no/such/ca.pem")
+}

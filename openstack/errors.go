@@ -1,0 +1,128 @@
+package openstack
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"iter"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+// Error is something that the cloud would not or could not do.
+type Error struct {
+	Op        string // what was tried, on which object
+	Status    int    // of HTTP; 0 when it did not come to that
+	RequestID string // by which the operator finds it in the services' logs
+	Err       error
+	hint      string
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s: %v", e.Op, e.Err)
+	if e.RequestID != "" {
+		text += " (" + e.RequestID + ")"
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is what may help.
+func (e *Error) Hint() string { return e.hint }
+
+// explain says what a service answered in the service's own words, instead of the HTTP round them.
+func explain(op string, err error) error {
+	var login *gophercloud.ErrUnableToReauthenticate
+	if errors.As(err, &login) { // which does not unwrap
+		err = login.ErrReauth
+	}
+	var response gophercloud.ErrUnexpectedResponseCode
+	if !errors.As(err, &response) {
+		return &Error{Op: op, Err: err}
+	}
+	message := cleanMessage(response.Body)
+	if message == "" {
+		message = http.StatusText(response.Actual)
+	}
+	return &Error{
+		Op: op, Status: response.Actual, RequestID: requestID(response.ResponseHeader),
+		Err: &serviceError{message, err}, hint: hintFor(response.Actual, message),
+	}
+}
+
+func hintFor(status int, message string) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "check the credentials, or the token's age; 'openstack token issue' tries the same ones"
+	case status == http.StatusRequestEntityTooLarge, strings.HasPrefix(message, "Quota exceeded"): // which Nova forbids
+		return "'openstack limits show --absolute' shows the quota"
+	case status == http.StatusForbidden:
+		return "the cloud's policy does not let this user do that; an administrator may"
+	}
+	return ""
+}
+
+// serviceError is a service's own message, which still is the error that carried it.
+type serviceError struct {
+	message string
+	cause   error
+}
+
+func (e *serviceError) Error() string { return e.message }
+func (e *serviceError) Unwrap() error { return e.cause }
+
+func requestID(header http.Header) string {
+	if id := header.Get("X-Openstack-Request-Id"); id != "" {
+		return id
+	}
+	return header.Get("X-Compute-Request-Id")
+}
+
+var (
+	htmlHead = regexp.MustCompile(`(?is)<head>.*?</head>|<h1>.*?</h1>`)
+	htmlTags = regexp.MustCompile(`<[^>]*>`)
+)
+
+// cleanMessage finds the sentence in a service's answer: each wraps it in another JSON, and Glance in HTML.
+func cleanMessage(body []byte) string {
+	var parsed any
+	text := ""
+	if json.Unmarshal(body, &parsed) == nil {
+		text = sentence(parsed)
+	} else {
+		text = html.UnescapeString(htmlTags.ReplaceAllString(htmlHead.ReplaceAllString(string(body), ""), " "))
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+func sentence(value any) string {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, key := range []string{"message", "detail"} {
+			if text, ok := v[key].(string); ok {
+				return text
+			}
+		}
+		return firstSentence(maps.Values(v))
+	case []any: // Placement's
+		return firstSentence(slices.Values(v))
+	}
+	return ""
+}
+
+func firstSentence(values iter.Seq[any]) string {
+	for value := range values {
+		if text := sentence(value); text != "" {
+			return text
+		}
+	}
+	return ""
+}

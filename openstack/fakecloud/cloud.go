@@ -1,0 +1,152 @@
+// Package fakecloud is a small OpenStack for tests: Keystone, Glance, Nova and Neutron behind one HTTP server, with
+// the answers and errors of the real ones as far as ndock looks at them. It is there for what a user reads: output,
+// misuse, and faults that a healthy cloud does not show. That ndock works is proven on a real cloud instead.
+//
+// Ids and times are the same in every run, and time passes by requests. What goes wrong is switched on with Break;
+// what a command has left behind is seen with All.
+package fakecloud
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+)
+
+// Cloud is a running fake.
+type Cloud struct {
+	URL string // of Keystone
+
+	server   *httptest.Server
+	mu       sync.Mutex // guards all below
+	requests int
+	faults   map[Fault]bool
+	tokens   map[string]string // the user's name, by token
+	objects  map[Kind][]Object // in the order of their creation
+	made     map[Kind]int      // deleted ones too
+	data     map[string][]byte // by image id
+	pending  []*change
+}
+
+// Object is one of a service's, with the properties that its JSON has.
+type Object map[string]any
+
+// Kind is what an object is: also its name in URLs and answers, with an s for many.
+type Kind string
+
+// The kinds.
+const (
+	Image   Kind = "image"
+	Server  Kind = "server"
+	Flavor  Kind = "flavor"
+	Network Kind = "network"
+)
+
+const created = "2026-01-02T03:04:05Z"
+
+// New starts a cloud with one flavor, m1.tiny, and one network, private.
+func New() *Cloud {
+	c := &Cloud{
+		faults: map[Fault]bool{}, tokens: map[string]string{}, objects: map[Kind][]Object{}, made: map[Kind]int{},
+		data: map[string][]byte{},
+	}
+	mux := http.NewServeMux()
+	c.keystone(mux)
+	c.glance(mux)
+	c.nova(mux)
+	c.neutron(mux)
+	c.server = httptest.NewServer(c.identified(mux))
+	c.URL = c.server.URL + "/v3"
+	c.Add(Flavor, "m1.tiny")
+	c.Add(Network, "private")
+	return c
+}
+
+// Close ends it, and requests under way with it.
+func (c *Cloud) Close() {
+	c.server.CloseClientConnections()
+	c.server.Close()
+}
+
+// Add makes an object that is ready for use, with properties that are not the usual ones, and returns its id.
+func (c *Cloud) Add(kind Kind, name string, unusual ...Object) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	object := c.add(kind, Object{"name": name})
+	switch kind {
+	case Image:
+		maps.Copy(object, Object{"status": "active", "container_format": "docker", "architecture": "x86_64", "size": 1024})
+	case Server:
+		c.become(object, "ACTIVE")
+	}
+	for _, properties := range unusual {
+		maps.Copy(object, properties)
+	}
+	return object.id()
+}
+
+// All are the objects of a kind that are there.
+func (c *Cloud) All(kind Kind) []Object {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []Object
+	for _, object := range c.objects[kind] {
+		all = append(all, maps.Clone(object))
+	}
+	return all
+}
+
+// Data is what an image holds.
+func (c *Cloud) Data(imageID string) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.data[imageID]
+}
+
+func (o Object) id() string { return o["id"].(string) }
+
+var firstDigits = map[Kind]int{Image: 1, Server: 2, Flavor: 3, Network: 4}
+
+func (c *Cloud) add(kind Kind, object Object) Object {
+	c.made[kind]++
+	object["id"] = fmt.Sprintf("%d0000000-0000-4000-8000-%012d", firstDigits[kind], c.made[kind])
+	defaults := map[Kind]Object{
+		Image: {"status": "queued", "visibility": "shared", "owner": ProjectID, "size": nil, "created_at": created},
+		Server: {
+			"status": "BUILD", "OS-EXT-STS:task_state": nil, "created": created, "addresses": Object{}, "metadata": Object{},
+			"flavor": Object{"original_name": "m1.tiny"}, "image": Object{"id": "10000000-0000-4000-8000-000000000001"},
+		},
+	}[kind]
+	for key, value := range defaults {
+		if _, given := object[key]; !given {
+			object[key] = value
+		}
+	}
+	c.objects[kind] = append(c.objects[kind], object)
+	return object
+}
+
+func (c *Cloud) remove(kind Kind, object Object) {
+	c.objects[kind] = slices.DeleteFunc(c.objects[kind], func(o Object) bool { return o.id() == object.id() })
+}
+
+// change is what becomes of an object after some more requests.
+type change struct {
+	requests int
+	happen   func()
+}
+
+func (c *Cloud) later(happen func()) { c.pending = append(c.pending, &change{3, happen}) }
+
+// pass lets time pass, by one request.
+func (c *Cloud) pass() {
+	c.pending = slices.DeleteFunc(c.pending, func(next *change) bool {
+		next.requests--
+		if next.requests == 0 && !c.faults[NovaHangs] {
+			next.happen()
+		}
+		return next.requests == 0
+	})
+}

@@ -1,0 +1,47 @@
+package fakecloud
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Fault is something that goes wrong.
+type Fault string
+
+// The faults.
+const (
+	TokensExpired     Fault = "tokens-expired"    // the services refuse every token, new ones too
+	UploadTooLarge    Fault = "upload-413"        // Glance refuses after the first bytes
+	UploadFails       Fault = "upload-500"        // the same
+	UploadUnavailable Fault = "upload-503"        // the same
+	UploadTokenEnds   Fault = "upload-401"        // the same, but takes the token of a new login
+	UploadHangs       Fault = "upload-hangs"      // Glance takes all and never answers
+	QuotaExceeded     Fault = "quota-exceeded"    // Nova makes no server
+	BootFails         Fault = "boot-fails"        // servers go to ERROR
+	ActionsFail       Fault = "actions-fail"      // what is done with a server changes nothing, and Nova says so
+	NovaHangs         Fault = "nova-hangs"        // nothing that Nova has begun ends
+	SnapshotVanishes  Fault = "snapshot-vanishes" // Nova deletes the image that it could not fill
+)
+
+var faults = []Fault{
+	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadHangs, QuotaExceeded,
+	BootFails, ActionsFail, NovaHangs, SnapshotVanishes,
+}
+
+// Break makes something go wrong from now on.
+func (c *Cloud) Break(fault Fault) error {
+	if !slices.Contains(faults, fault) {
+		return fmt.Errorf("there is no fault %q; there are %v", fault, faults)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults[fault] = true
+	return nil
+}
+
+// Mend ends it.
+func (c *Cloud) Mend(fault Fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.faults, fault)
+}

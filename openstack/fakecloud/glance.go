@@ -1,0 +1,131 @@
+package fakecloud
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+const noImage = "No image found with ID %s"
+
+func (c *Cloud) glance(mux *http.ServeMux) {
+	mux.HandleFunc("GET /image/{$}", versions("v2.15"))
+	mux.HandleFunc("GET /image/v2/images", c.authenticated(c.listImages))
+	mux.HandleFunc("GET /image/v2/images/{id}", c.authenticated(c.there(Image, noImage, refuseHTML, func(w http.ResponseWriter, _ *http.Request, image Object) {
+		answer(w, http.StatusOK, image)
+	})))
+	mux.HandleFunc("POST /image/v2/images", c.authenticated(c.createImage))
+	mux.HandleFunc("DELETE /image/v2/images/{id}", c.authenticated(c.there(Image, noImage, refuseHTML, c.deleteImage)))
+	mux.HandleFunc("PUT /image/v2/images/{id}/file", c.upload)
+}
+
+// listImages gives two images a page.
+func (c *Cloud) listImages(w http.ResponseWriter, r *http.Request, _ string) {
+	query, page := r.URL.Query(), Object{}
+	found := slices.DeleteFunc(slices.Clone(c.objects[Image]), func(image Object) bool { return !matches(image, query) })
+	if query.Get("sort") == "name:asc" {
+		slices.SortStableFunc(found, func(a, b Object) int { return strings.Compare(fmt.Sprint(a["name"]), fmt.Sprint(b["name"])) })
+	}
+	found = found[1+slices.IndexFunc(found, func(image Object) bool { return image.id() == query.Get("marker") }):]
+	if len(found) > 2 {
+		found = found[:2]
+		query.Set("marker", found[1].id())
+		page["next"] = "/v2/images?" + query.Encode()
+	}
+	page["images"] = append([]Object{}, found...)
+	answer(w, http.StatusOK, page)
+}
+
+func (c *Cloud) createImage(w http.ResponseWriter, r *http.Request, user string) {
+	image := Object{}
+	if err := json.NewDecoder(r.Body).Decode(&image); err != nil {
+		refuseHTML(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if image["visibility"] == "public" && user != "admin" {
+		refuseHTML(w, http.StatusForbidden, "You are not authorized to complete publicize_image action.")
+		return
+	}
+	answer(w, http.StatusCreated, c.add(Image, image))
+}
+
+func (c *Cloud) deleteImage(w http.ResponseWriter, _ *http.Request, image Object) {
+	if image["protected"] == true {
+		refuseHTML(w, http.StatusForbidden, fmt.Sprintf("Image %s is protected and cannot be deleted.", image.id()))
+		return
+	}
+	c.remove(Image, image)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// uploadRefusals are what Glance says in the middle of an upload, which is when real ones do.
+var uploadRefusals = map[Fault]struct {
+	status  int
+	message string
+}{
+	UploadTooLarge:    {http.StatusRequestEntityTooLarge, "Image exceeds the storage quota: 0 bytes remaining."},
+	UploadFails:       {http.StatusInternalServerError, "The server has either erred or is incapable of performing the requested operation."},
+	UploadUnavailable: {http.StatusServiceUnavailable, "Permission to write image storage media denied."},
+	UploadTokenEnds:   {http.StatusUnauthorized, "This server could not verify that you are authorized to access the document you requested."},
+}
+
+// upload takes an image's bytes; other requests go on meanwhile.
+func (c *Cloud) upload(w http.ResponseWriter, r *http.Request) {
+	c.image(r, "saving")
+	for fault, refusal := range uploadRefusals {
+		if c.broken(fault) {
+			_, _ = io.CopyN(io.Discard, r.Body, 1000) // whether there are as many does not matter
+			c.image(r, "queued")
+			refuseEarly(w, r, refusal.status, refusal.message)
+			return
+		}
+	}
+	data, err := io.ReadAll(r.Body)
+	if c.broken(UploadHangs) {
+		<-r.Context().Done()
+		return
+	}
+	if err != nil { // the client broke off
+		c.image(r, "queued")
+		return
+	}
+	c.mu.Lock()
+	c.data[r.PathValue("id")] = data
+	c.mu.Unlock()
+	c.image(r, "active")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// refuseEarly answers while the client is still sending, as Glance does; Go's server would first wait for the rest.
+func refuseEarly(w http.ResponseWriter, r *http.Request, status int, message string) {
+	connection := http.NewResponseController(w)
+	_ = connection.EnableFullDuplex() // HTTP/1, as here, has it
+	refuseHTML(w, status, message)
+	_ = connection.Flush()
+	_, _ = io.Copy(io.Discard, r.Body)
+}
+
+// image gives an image its status, and the size of what it has.
+func (c *Cloud) image(r *http.Request, status string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, image := range c.objects[Image] {
+		if image.id() == r.PathValue("id") {
+			image["status"], image["size"] = status, len(c.data[image.id()])
+		}
+	}
+}
+
+// broken is for what does not hold the lock. A token ends once: the next login's is good.
+func (c *Cloud) broken(fault Fault) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	broken := c.faults[fault]
+	if fault == UploadTokenEnds {
+		delete(c.faults, fault)
+	}
+	return broken
+}

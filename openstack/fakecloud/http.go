@@ -1,0 +1,116 @@
+package fakecloud
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// refusal is a service's way to say no.
+type refusal func(w http.ResponseWriter, status int, message string)
+
+// handler serves a request that a known user makes, and holds the lock.
+type handler func(w http.ResponseWriter, r *http.Request, user string)
+
+// identified gives every request its id, as oslo.middleware does.
+func (c *Cloud) identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		c.requests++
+		w.Header().Set("X-Openstack-Request-Id", fmt.Sprintf("req-00000000-0000-4000-8000-%012d", c.requests))
+		c.mu.Unlock()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *Cloud) authenticated(handle handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		user := c.tokens[r.Header.Get("X-Auth-Token")]
+		if user == "" || c.faults[TokensExpired] {
+			refuse(w, http.StatusUnauthorized, "The request you have made requires authentication.")
+			return
+		}
+		c.pass()
+		w.Header().Set("X-Openstack-Nova-Api-Version", "2.79") // of Nova only; nobody else's clients mind
+		handle(w, r, user)
+	}
+}
+
+// list serves all objects of a kind that the query lets through.
+func (c *Cloud) list(mux *http.ServeMux, kind Kind, path string) {
+	mux.HandleFunc("GET "+path, c.authenticated(func(w http.ResponseWriter, r *http.Request, _ string) {
+		found := []Object{}
+		for _, object := range c.objects[kind] {
+			if matches(object, r.URL.Query()) {
+				found = append(found, object)
+			}
+		}
+		answer(w, http.StatusOK, Object{string(kind) + "s": found})
+	}))
+}
+
+// one serves the object that the path names, under its kind.
+func (c *Cloud) one(mux *http.ServeMux, kind Kind, path, missing string, no refusal) {
+	mux.HandleFunc("GET "+path, c.authenticated(c.there(kind, missing, no, func(w http.ResponseWriter, _ *http.Request, found Object) {
+		answer(w, http.StatusOK, Object{string(kind): found})
+	})))
+}
+
+// there looks for the object that the path names.
+func (c *Cloud) there(kind Kind, missing string, no refusal, handle func(http.ResponseWriter, *http.Request, Object)) handler {
+	return func(w http.ResponseWriter, r *http.Request, _ string) {
+		for _, object := range c.objects[kind] {
+			if object.id() == r.PathValue("id") {
+				handle(w, r, object)
+				return
+			}
+		}
+		no(w, http.StatusNotFound, fmt.Sprintf(missing, r.PathValue("id")))
+	}
+}
+
+func matches(object Object, query map[string][]string) bool {
+	for key, values := range query {
+		wanted := unquoted(values[0])
+		if value, known := object[key]; key != "sort" && key != "marker" && (!known || value != wanted) {
+			return false
+		}
+	}
+	return true
+}
+
+// unquoted takes a value out of Glance's way to write one as it is: in:"value".
+func unquoted(value string) string {
+	inner, quoted := strings.CutPrefix(value, `in:"`)
+	if !quoted {
+		return value
+	}
+	return strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `\"`, `"`)
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a client that has gone needs no answer
+}
+
+// refuse is Keystone's way, and Nova's.
+func refuse(w http.ResponseWriter, status int, message string) {
+	answer(w, status, Object{"error": Object{"code": status, "title": http.StatusText(status), "message": message}})
+}
+
+// refuseHTML is Glance's way.
+func refuseHTML(w http.ResponseWriter, status int, message string) {
+	const page = "<html>\n <head>\n  <title>%[1]s</title>\n </head>\n <body>\n  <h1>%[1]s</h1>\n  %[2]s<br /><br />\n\n\n\n </body>\n</html>"
+	body := fmt.Sprintf(page, fmt.Sprintf("%d %s", status, http.StatusText(status)), html.EscapeString(message))
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body)
+}

@@ -1,0 +1,155 @@
+package fakecloud
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+const noServer = "Instance %s could not be found."
+
+// console is what every server has written.
+var console = []string{"one\n", "two\n", "three\n"}
+
+func (c *Cloud) nova(mux *http.ServeMux) {
+	const one = "/compute/v2.1/servers/{id}"
+	there := func(handle func(http.ResponseWriter, *http.Request, Object)) http.HandlerFunc {
+		return c.authenticated(c.there(Server, noServer, refuse, handle))
+	}
+	c.list(mux, Flavor, "/compute/v2.1/flavors/detail")
+	c.one(mux, Flavor, "/compute/v2.1/flavors/{id}", "Flavor %s could not be found.", refuse)
+	c.list(mux, Server, "/compute/v2.1/servers/detail")
+	c.one(mux, Server, one, noServer, refuse)
+	mux.HandleFunc("POST /compute/v2.1/servers", c.authenticated(c.boot))
+	mux.HandleFunc("POST "+one+"/action", there(c.act))
+	mux.HandleFunc("DELETE "+one, there(func(w http.ResponseWriter, _ *http.Request, server Object) {
+		c.turn(w, server, "deleting", func() { c.remove(Server, server) })
+	}))
+	mux.HandleFunc("GET "+one+"/os-instance-actions/{request}", there(func(w http.ResponseWriter, r *http.Request, server Object) {
+		action := Object{"request_id": r.PathValue("request"), "start_time": "2026-01-02T03:04:06.000000", "updated_at": "2026-01-02T03:04:06.000000", "message": nil}
+		if server["failed"] == r.PathValue("request") {
+			action["message"] = "Error"
+		}
+		answer(w, http.StatusOK, Object{"instanceAction": action})
+	}))
+	mux.HandleFunc("GET "+one+"/os-instance-actions", there(func(w http.ResponseWriter, _ *http.Request, server Object) {
+		answer(w, http.StatusOK, Object{"instanceActions": []Object{ // newest first
+			{"action": "last", "request_id": server["request"], "start_time": "2026-01-02T03:04:06.000000"},
+			{"action": "first", "request_id": "req-first", "start_time": "2026-01-02T03:04:05.000000"},
+		}})
+	}))
+}
+
+// boot makes the servers that a request asks for. The request stays in them, for tests, as "asked".
+func (c *Cloud) boot(w http.ResponseWriter, r *http.Request, _ string) {
+	var body struct{ Server Object }
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	asked := body.Server
+	count, _ := asked["max_count"].(float64)
+	switch key := asked["key_name"]; {
+	case c.faults[QuotaExceeded]:
+		refuse(w, http.StatusForbidden, "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances")
+		return
+	case key != nil && key != "mine":
+		refuse(w, http.StatusBadRequest, "Invalid key_name provided.")
+		return
+	}
+	reservation := fmt.Sprintf("r-%d", c.requests)
+	for n := range int(count) {
+		server := Object{"name": asked["name"], "image": Object{"id": asked["imageRef"]}, "key_name": asked["key_name"], "reservation_id": reservation, "asked": asked}
+		if asked["metadata"] != nil {
+			server["metadata"] = asked["metadata"]
+		}
+		if count > 1 {
+			server["name"] = fmt.Sprintf("%s-%d", asked["name"], n+1)
+		}
+		c.start(w, c.add(Server, server))
+	}
+	answer(w, http.StatusAccepted, Object{"reservation_id": reservation})
+}
+
+func (c *Cloud) start(w http.ResponseWriter, server Object) {
+	server["request"], server["OS-EXT-STS:task_state"] = w.Header().Get("X-Openstack-Request-Id"), "spawning"
+	c.later(func() {
+		if c.faults[BootFails] {
+			c.become(server, "ERROR")
+			server["fault"] = Object{"code": 500, "created": created, "message": "it is a qcow2 disk image, not a Docker archive"}
+			return
+		}
+		c.become(server, "ACTIVE")
+	})
+}
+
+func (c *Cloud) become(server Object, status string) {
+	server["status"], server["OS-EXT-STS:task_state"] = status, nil
+	server["OS-EXT-STS:power_state"] = map[string]int{"ACTIVE": 1, "PAUSED": 3, "SHUTOFF": 4}[status]
+	if status == "ACTIVE" {
+		server["addresses"] = Object{"private": []Object{{"addr": "192.0.2.10"}, {"addr": "2001:db8::10"}}}
+	}
+}
+
+// turn accepts what then happens.
+func (c *Cloud) turn(w http.ResponseWriter, server Object, task string, happen func()) {
+	server["request"], server["OS-EXT-STS:task_state"] = w.Header().Get("X-Openstack-Request-Id"), task
+	c.later(func() {
+		if c.faults[ActionsFail] {
+			server["failed"], server["OS-EXT-STS:task_state"] = server["request"], nil
+			return
+		}
+		happen()
+	})
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// actions are Nova's: the status that a server must have, the task meanwhile, and the status in the end.
+var actions = map[string]struct{ from, task, to string }{
+	"os-stop": {"ACTIVE", "powering-off", "SHUTOFF"}, "os-start": {"SHUTOFF", "powering-on", "ACTIVE"},
+	"pause": {"ACTIVE", "pausing", "PAUSED"}, "unpause": {"PAUSED", "unpausing", "ACTIVE"},
+	"reboot": {"ACTIVE", "rebooting", "ACTIVE"},
+}
+
+func (c *Cloud) act(w http.ResponseWriter, r *http.Request, server Object) {
+	var asked map[string]struct {
+		Name   string
+		Length int
+	}
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	for name, arguments := range asked {
+		action, known := actions[name]
+		switch {
+		case name == "createImage":
+			c.snapshot(w, server, arguments.Name)
+		case name == "os-getConsoleOutput":
+			from := 0
+			if arguments.Length > 0 {
+				from = max(0, len(console)-arguments.Length)
+			}
+			answer(w, http.StatusOK, Object{"output": strings.Join(console[from:], "")})
+		case !known || action.from != server["status"]:
+			refuse(w, http.StatusConflict, fmt.Sprintf("Cannot '%s' instance %s while it is in vm_state %s",
+				strings.TrimPrefix(name, "os-"), server.id(), strings.ToLower(fmt.Sprint(server["status"]))))
+		default:
+			c.turn(w, server, action.task, func() { c.become(server, action.to) })
+		}
+	}
+}
+
+func (c *Cloud) snapshot(w http.ResponseWriter, server Object, name string) {
+	image := c.add(Image, Object{"name": name, "container_format": "docker"})
+	server["request"] = w.Header().Get("X-Openstack-Request-Id")
+	c.later(func() {
+		if c.faults[SnapshotVanishes] {
+			c.remove(Image, image)
+			return
+		}
+		image["status"], image["size"] = "active", 2048
+	})
+	answer(w, http.StatusAccepted, Object{"image_id": image.id()})
+}

@@ -1,0 +1,43 @@
+package openstack
+
+import (
+	"context"
+
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/hypervisors"
+)
+
+// Hypervisor is a compute node as Nova sees it.
+type Hypervisor struct {
+	ID          string
+	Hostname    string
+	ServiceHost string
+	Type        string // docker, QEMU, …
+	State       string // up or down
+	Status      string // enabled or disabled
+	VCPUs       int
+	MemoryMB    int
+}
+
+// Hypervisors lists the compute nodes; administrators may.
+func (c *Cloud) Hypervisors(ctx context.Context) ([]Hypervisor, error) {
+	client, err := c.nova()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := hypervisors.List(client, hypervisors.ListOpts{}).AllPages(ctx)
+	if err != nil {
+		return nil, explain("list hypervisors", err)
+	}
+	found, err := hypervisors.ExtractHypervisors(pages)
+	if err != nil {
+		return nil, explain("list hypervisors", err)
+	}
+	all := make([]Hypervisor, len(found))
+	for i, h := range found {
+		all[i] = Hypervisor{
+			ID: h.ID, Hostname: h.HypervisorHostname, ServiceHost: h.Service.Host, Type: h.HypervisorType,
+			State: h.State, Status: h.Status, VCPUs: h.VCPUs, MemoryMB: h.MemoryMB,
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,140 @@
+package openstack
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
+	"github.com/gophercloud/gophercloud/v2/pagination"
+)
+
+// The properties that say what is Docker's about an image in Glance.
+const (
+	propertyHypervisor   = "hypervisor_type"
+	propertyArchitecture = "architecture"
+	propertyID           = "docker_image_id"
+	propertyTags         = "docker_tags"
+	propertySize         = "docker_unpacked_size"
+)
+
+// Image is a Docker image in Glance.
+type Image struct {
+	ID           string
+	Name         string
+	Status       string
+	Visibility   string
+	Size         int64 // of its bytes in Glance
+	Protected    bool
+	MinDisk      int    // in GiB
+	DockerID     string // sha256:…
+	Tags         []string
+	Architecture string
+	UnpackedSize int64
+}
+
+func imageFrom(found images.Image) Image {
+	property := func(name string) string {
+		text, _ := found.Properties[name].(string)
+		return text
+	}
+	unpacked, _ := strconv.ParseInt(property(propertySize), 10, 64) // 0 where nobody said
+	var tags []string
+	if text := property(propertyTags); text != "" {
+		tags = strings.Split(text, ",")
+	}
+	return Image{
+		ID: found.ID, Name: found.Name, Status: string(found.Status), Visibility: string(found.Visibility),
+		Size: found.SizeBytes, Protected: found.Protected, MinDisk: found.MinDiskGigabytes,
+		DockerID: property(propertyID), Tags: tags, Architecture: property(propertyArchitecture), UnpackedSize: unpacked,
+	}
+}
+
+// Images lists the Docker images that the project can boot.
+func (c *Cloud) Images(ctx context.Context) ([]Image, error) {
+	return c.listImages(ctx, "list images", imageFilter{"container_format": "docker", "sort": "name:asc"})
+}
+
+// Image finds a Docker image by name or id.
+func (c *Cloud) Image(ctx context.Context, nameOrID string) (Image, error) {
+	client, err := c.glance()
+	if err != nil {
+		return Image{}, err
+	}
+	return lookup[Image]{
+		kind: "image",
+		byID: func(ctx context.Context, id string) (Image, error) {
+			found, err := images.Get(ctx, client, id).Extract()
+			if err != nil {
+				return Image{}, err
+			}
+			return imageFrom(*found), nil
+		},
+		byName: func(ctx context.Context, name string) ([]Image, error) {
+			return c.listImages(ctx, "list images", imageFilter{"name": "in:" + quoteIn(name)})
+		},
+		id: func(image Image) string { return image.ID },
+	}.find(ctx, nameOrID)
+}
+
+// quoteIn is Glance's way to take a value as it is, commas and all.
+func quoteIn(value string) string { return `"` + strings.ReplaceAll(value, `"`, `\"`) + `"` }
+
+// DeleteImage removes an image by name or id.
+func (c *Cloud) DeleteImage(ctx context.Context, nameOrID string) error {
+	found, err := c.Image(ctx, nameOrID)
+	if err != nil {
+		return err
+	}
+	client, err := c.glance()
+	if err != nil {
+		return err
+	}
+	if err := images.Delete(ctx, client, found.ID).ExtractErr(); err != nil {
+		return explain(fmt.Sprintf("delete image %q", nameOrID), err)
+	}
+	return nil
+}
+
+// pushed returns the project's own images that hold this Docker image. Others' are not asked: what they say of
+// themselves proves nothing.
+func (c *Cloud) pushed(ctx context.Context, dockerID string) ([]Image, error) {
+	filter := imageFilter{propertyID: dockerID, "status": "active", "sort": "created_at:asc"}
+	if project := c.project(); project != "" {
+		filter["owner"] = project
+	}
+	return c.listImages(ctx, "look for the image in Glance", filter)
+}
+
+// imageFilter is a query of Glance's, which knows more of them than gophercloud does.
+type imageFilter map[string]string
+
+// ToImageListQuery is the list's filter.
+func (f imageFilter) ToImageListQuery() (string, error) {
+	query := url.Values{}
+	for name, value := range f {
+		query.Set(name, value)
+	}
+	return "?" + query.Encode(), nil
+}
+
+func (c *Cloud) listImages(ctx context.Context, op string, filter imageFilter) ([]Image, error) {
+	client, err := c.glance()
+	if err != nil {
+		return nil, err
+	}
+	var all []Image
+	err = images.List(client, filter).EachPage(ctx, func(_ context.Context, page pagination.Page) (bool, error) {
+		found, err := images.ExtractImages(page)
+		for _, image := range found {
+			all = append(all, imageFrom(image))
+		}
+		return true, err
+	})
+	if err != nil {
+		return nil, explain(op, err)
+	}
+	return all, nil
+}

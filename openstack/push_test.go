@@ -1,0 +1,266 @@
+package openstack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"ndock/openstack/fakecloud"
+)
+
+const dockerID = "sha256:0123456789ab"
+
+// pushOptions are those of an image that has this content.
+func pushOptions(content io.Reader) PushOptions {
+	return PushOptions{
+		Name: "web", DockerID: dockerID, Tags: []string{"web:1", "web:latest"}, Architecture: "x86_64", UnpackedSize: 1<<30 + 1,
+		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(content), nil },
+	}
+}
+
+func wantNothingLeft(t *testing.T, fake *fakecloud.Cloud) {
+	t.Helper()
+	if left := fake.All(fakecloud.Image); len(left) != 0 {
+		t.Errorf("Glance still has %v", left)
+	}
+}
+
+func TestPushSendsAll(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	var progress bytes.Buffer
+	options := pushOptions(bytes.NewReader(content))
+	options.Progress, options.Properties, options.Protected, options.Visibility = &progress, map[string]string{"os_type": "linux"}, true, "private"
+	pushed, err := cloud.PushImage(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pushed.Existed || pushed.Status != "active" || pushed.Size != int64(len(content)) {
+		t.Errorf("pushed %+v", pushed)
+	}
+	if !bytes.Equal(fake.Data(pushed.ID), content) {
+		t.Error("Glance has other bytes than were sent")
+	}
+	if !bytes.Equal(progress.Bytes(), content) {
+		t.Error("progress was told of other bytes than were sent")
+	}
+	image := fake.All(fakecloud.Image)[0]
+	for property, want := range map[string]any{
+		"name": "web", "container_format": "docker", "disk_format": "raw", "min_disk": 2.0, "visibility": "private", "protected": true,
+		"hypervisor_type": "docker", "architecture": "x86_64", "docker_image_id": dockerID, "docker_tags": "web:1,web:latest",
+		"docker_unpacked_size": "1073741825", "os_type": "linux",
+	} {
+		if image[property] != want {
+			t.Errorf("property %s is %v, want %v", property, image[property], want)
+		}
+	}
+}
+
+func TestPushRefused(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[fakecloud.Fault]string{
+		fakecloud.UploadTooLarge:    "Image exceeds the storage quota: 0 bytes remaining.",
+		fakecloud.UploadFails:       "The server has either erred or is incapable of performing the requested operation.",
+		fakecloud.UploadUnavailable: "Permission to write image storage media denied.",
+	} {
+		for _, size := range []int{0, 100, 100_000, 100_000_000} {
+			t.Run(fmt.Sprint(fault, "/", size), func(t *testing.T) {
+				t.Parallel()
+				fake, cloud := newFake(t)
+				breaks(t, fake, fault)
+				_, err := cloud.PushImage(t.Context(), pushOptions(io.LimitReader(endless{}, int64(size))))
+				wantError(t, err, `upload image "web": `+want+" (req-")
+				wantNothingLeft(t, fake)
+			})
+		}
+	}
+}
+
+// endless is zeroes.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// TestPushWhenTheTokenEnds: gophercloud logs in again and repeats the request, with what is left of the body. Half
+// an image that Glance takes for a whole one is the worst that can happen.
+func TestPushWhenTheTokenEnds(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{10, 10_000, 200_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			breaks(t, fake, fakecloud.UploadTokenEnds)
+			_, err := cloud.PushImage(t.Context(), pushOptions(io.LimitReader(endless{}, size)))
+			wantError(t, err, `upload image "web": `, "the token ended")
+			wantNothingLeft(t, fake)
+		})
+	}
+}
+
+// TestPushRefusedEarly: Glance has answered, and the source is still being read.
+func TestPushRefusedEarly(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	breaks(t, fake, fakecloud.UploadFails)
+	source := &stuck{closed: make(chan struct{}), read: make(chan struct{})}
+	var progress bytes.Buffer
+	options := pushOptions(nil)
+	options.Progress = &progress
+	options.Open = func(context.Context) (io.ReadCloser, error) { return source, nil }
+	_, err := cloud.PushImage(t.Context(), options)
+	wantError(t, err, `upload image "web": The server has either erred`)
+	<-source.read
+	if progress.Len() != 2000 {
+		t.Errorf("progress was told of %d bytes, want the 2000 before the answer", progress.Len())
+	}
+	wantNothingLeft(t, fake)
+}
+
+// stuck gives some bytes, and then none until it is closed.
+type stuck struct {
+	given        bool
+	closed, read chan struct{}
+}
+
+func (s *stuck) Read(p []byte) (int, error) {
+	if !s.given {
+		s.given = true
+		return 2000, nil
+	}
+	<-s.closed
+	defer close(s.read)
+	return len(p), errors.New("read after it was closed")
+}
+
+func (s *stuck) Close() error {
+	close(s.closed)
+	return nil
+}
+
+func TestPushFromBrokenSource(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []int64{0, 1, 10_000, 1_000_000} {
+		t.Run(fmt.Sprint(sent), func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			source := io.MultiReader(io.LimitReader(endless{}, sent), iotest.ErrReader(errors.New("the engine has died")))
+			_, err := cloud.PushImage(t.Context(), pushOptions(source))
+			wantError(t, err, `read image "web": the engine has died`)
+			wantNothingLeft(t, fake)
+		})
+	}
+}
+
+func TestPushWithoutSource(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	options := pushOptions(nil)
+	options.Open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("the engine is away") }
+	_, err := cloud.PushImage(t.Context(), options)
+	wantError(t, err, "the engine is away")
+	wantNothingLeft(t, fake)
+}
+
+func TestPushInterrupted(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	breaks(t, fake, fakecloud.UploadHangs)
+	ctx, interrupt := context.WithCancel(t.Context())
+	source := io.MultiReader(io.LimitReader(endless{}, 10_000), readerFunc(func([]byte) (int, error) {
+		interrupt()
+		return 0, io.EOF
+	}))
+	_, err := cloud.PushImage(ctx, pushOptions(source))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the interruption", err)
+	}
+	wantNothingLeft(t, fake)
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestPushKeepsItsProperties(t *testing.T) {
+	t.Parallel()
+	for _, property := range []string{"hypervisor_type", "docker_image_id", "docker_tags", "docker_unpacked_size", "architecture"} {
+		fake, cloud := newFake(t)
+		options := pushOptions(strings.NewReader("x"))
+		options.Properties = map[string]string{property: "mine"}
+		_, err := cloud.PushImage(t.Context(), options)
+		wantError(t, err, `push image "web": property `+property+" is ndock's own to set")
+		wantNothingLeft(t, fake)
+	}
+}
+
+func TestPushPublicAsTenant(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	options := pushOptions(strings.NewReader("x"))
+	options.Visibility = "public"
+	_, err := cloud.PushImage(t.Context(), options)
+	wantError(t, err, `create image "web": You are not authorized to complete publicize_image action. (req-`)
+	wantHint(t, err, "an administrator may")
+	wantNothingLeft(t, fake)
+}
+
+func TestPushAgain(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	first, err := cloud.PushImage(t.Context(), pushOptions(strings.NewReader("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := pushOptions(nil)
+	again.Name = "other"
+	again.Open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is sent again") }
+	found, err := cloud.PushImage(t.Context(), again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !found.Existed || found.ID != first.ID || found.Name != "web" {
+		t.Errorf("found %+v, want the first, %s", found, first.ID)
+	}
+
+	forced := pushOptions(strings.NewReader("x"))
+	forced.Force = true
+	second, err := cloud.PushImage(t.Context(), forced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Existed || second.ID == first.ID || len(fake.All(fakecloud.Image)) != 2 {
+		t.Errorf("forced %+v; Glance has %v", second, fake.All(fakecloud.Image))
+	}
+}
+
+// TestPushTrustsOnlyItsOwn: what others say of their images proves nothing, and half an image is none.
+func TestPushTrustsOnlyItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, unusual := range map[string]fakecloud.Object{
+		"another project's": {"docker_image_id": dockerID, "owner": "somebody"},
+		"half sent":         {"docker_image_id": dockerID, "status": "saving"},
+		"another image":     {"docker_image_id": "sha256:ffff"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			fake.Add(fakecloud.Image, "web", unusual)
+			pushed, err := cloud.PushImage(t.Context(), pushOptions(strings.NewReader("x")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pushed.Existed {
+				t.Errorf("recognised %+v", pushed.Image)
+			}
+		})
+	}
+}

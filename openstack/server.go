@@ -1,0 +1,200 @@
+package openstack
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+)
+
+// Server is a server of Nova.
+type Server struct {
+	ID        string
+	Name      string
+	Status    string
+	Task      string // what Nova is doing with it; empty when nothing
+	Power     string
+	Addresses map[string][]string // by network
+	ImageID   string
+	Flavor    string
+	KeyName   string
+	Metadata  map[string]string
+	Created   time.Time
+	Fault     string // why it is in ERROR
+	Host      string // administrators see it
+}
+
+func serverFrom(found servers.Server) Server {
+	imageID, _ := found.Image["id"].(string)
+	flavor, _ := found.Flavor["original_name"].(string)
+	return Server{
+		ID: found.ID, Name: found.Name, Status: found.Status, Task: found.TaskState, Power: found.PowerState.String(),
+		Addresses: addresses(found.Addresses), ImageID: imageID, Flavor: flavor, KeyName: found.KeyName,
+		Metadata: found.Metadata, Created: found.Created, Fault: found.Fault.Message, Host: found.Host,
+	}
+}
+
+func addresses(networks map[string]any) map[string][]string {
+	all := map[string][]string{}
+	for network, list := range networks {
+		entries, _ := list.([]any)
+		for _, entry := range entries {
+			fields, _ := entry.(map[string]any)
+			if address, ok := fields["addr"].(string); ok {
+				all[network] = append(all[network], address)
+			}
+		}
+	}
+	return all
+}
+
+// Servers lists the project's servers.
+func (c *Cloud) Servers(ctx context.Context) ([]Server, error) {
+	return c.listServers(ctx, servers.ListOpts{})
+}
+
+func (c *Cloud) listServers(ctx context.Context, options servers.ListOptsBuilder) ([]Server, error) {
+	client, err := c.nova()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := servers.List(client, options).AllPages(ctx)
+	if err != nil {
+		return nil, explain("list servers", err)
+	}
+	found, err := servers.ExtractServers(pages)
+	if err != nil {
+		return nil, explain("list servers", err)
+	}
+	all := make([]Server, len(found))
+	for i := range found {
+		all[i] = serverFrom(found[i])
+	}
+	slices.SortFunc(all, func(a, b Server) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	return all, nil
+}
+
+// Server finds a server by name or id.
+func (c *Cloud) Server(ctx context.Context, nameOrID string) (Server, error) {
+	client, err := c.nova()
+	if err != nil {
+		return Server{}, err
+	}
+	return lookup[Server]{
+		kind: "server",
+		byID: func(ctx context.Context, id string) (Server, error) {
+			found, err := servers.Get(ctx, client, id).Extract()
+			if err != nil {
+				return Server{}, err
+			}
+			return serverFrom(*found), nil
+		},
+		byName: c.serversNamed,
+		id:     func(server Server) string { return server.ID },
+	}.find(ctx, nameOrID)
+}
+
+// serversNamed asks Nova, whose filter is a pattern, and keeps those whose name it is to the letter.
+func (c *Cloud) serversNamed(ctx context.Context, name string) ([]Server, error) {
+	all, err := c.Servers(ctx)
+	return slices.DeleteFunc(all, func(server Server) bool { return server.Name != name }), err
+}
+
+// A Verb is something that Nova does with a server.
+type Verb string
+
+// The verbs.
+const (
+	Stop       Verb = "stop"
+	Start      Verb = "start"
+	Reboot     Verb = "reboot"
+	HardReboot Verb = "reboot --hard"
+	Pause      Verb = "pause"
+	Unpause    Verb = "unpause"
+	Delete     Verb = "delete"
+)
+
+// result is the status that a server reaches when the verb is done; empty for none any more.
+func (v Verb) result() string {
+	switch v {
+	case Stop:
+		return "SHUTOFF"
+	case Pause:
+		return "PAUSED"
+	case Delete:
+		return ""
+	}
+	return "ACTIVE"
+}
+
+// Act does something with a server and, if it shall wait, returns when that is done.
+func (c *Cloud) Act(ctx context.Context, verb Verb, nameOrID string, wait Wait) error {
+	found, err := c.Server(ctx, nameOrID)
+	if err != nil {
+		return err
+	}
+	op := fmt.Sprintf("%s server %q", verb, nameOrID)
+	request, err := c.send(ctx, verb, found.ID)
+	if err != nil {
+		return explain(op, err)
+	}
+	if !wait.Wanted {
+		return nil
+	}
+	_, err = c.await(ctx, found.ID, goal{op: op, status: verb.result(), request: request}, wait)
+	return err
+}
+
+// send asks Nova for it and returns the request's id.
+func (c *Cloud) send(ctx context.Context, verb Verb, id string) (string, error) {
+	client, err := c.nova()
+	if err != nil {
+		return "", err
+	}
+	result, err := result(ctx, client, verb, id)
+	if err != nil {
+		return "", err
+	}
+	return requestID(result.Header), result.Err
+}
+
+func result(ctx context.Context, client *gophercloud.ServiceClient, verb Verb, id string) (gophercloud.ErrResult, error) {
+	switch verb {
+	case Stop:
+		return servers.Stop(ctx, client, id).ErrResult, nil
+	case Start:
+		return servers.Start(ctx, client, id).ErrResult, nil
+	case Reboot:
+		return servers.Reboot(ctx, client, id, servers.RebootOpts{Type: servers.SoftReboot}).ErrResult, nil
+	case HardReboot:
+		return servers.Reboot(ctx, client, id, servers.RebootOpts{Type: servers.HardReboot}).ErrResult, nil
+	case Pause:
+		return servers.Pause(ctx, client, id).ErrResult, nil
+	case Unpause:
+		return servers.Unpause(ctx, client, id).ErrResult, nil
+	case Delete:
+		return servers.Delete(ctx, client, id).ErrResult, nil
+	}
+	return gophercloud.ErrResult{}, fmt.Errorf("%q is no verb for a server", verb)
+}
+
+// Console returns the last lines of a server's console log; 0 for all that Nova has.
+func (c *Cloud) Console(ctx context.Context, nameOrID string, lines int) (string, error) {
+	found, err := c.Server(ctx, nameOrID)
+	if err != nil {
+		return "", err
+	}
+	client, err := c.nova()
+	if err != nil {
+		return "", err
+	}
+	text, err := servers.ShowConsoleOutput(ctx, client, found.ID, servers.ShowConsoleOutputOpts{Length: lines}).Extract()
+	if err != nil {
+		return "", explain(fmt.Sprintf("console log of server %q", nameOrID), err)
+	}
+	return text, nil
+}
