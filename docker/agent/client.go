@@ -1,0 +1,50 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+)
+
+// Client speaks to the agent of this host.
+type Client struct{ http http.Client }
+
+// NewClient is for the agent that listens on the socket at path.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	return &Client{http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Version asks the agent for its version and Docker's.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	var version Version
+	return version, c.get(ctx, "/v1/version", &version)
+}
+
+// Instances asks for all servers' containers on this host.
+func (c *Client) Instances(ctx context.Context) ([]Instance, error) {
+	var instances []Instance
+	return instances, c.get(ctx, "/v1/instances", &instances)
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask ndock's agent: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= http.StatusMultipleChoices {
+		fault := &Fault{Message: response.Status}
+		_ = json.NewDecoder(response.Body).Decode(fault) // the status says enough where the body does not
+		return fault
+	}
+	return json.NewDecoder(response.Body).Decode(into)
+}

@@ -1,0 +1,90 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// serve answers one status and body to everything, on the socket that it returns.
+func serve(t *testing.T, status int, body string) (socket string, asked *[]string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ndock") // a test's own directory may be too long for a socket's address
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket = filepath.Join(dir, "agent.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked = &[]string{}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		*asked = append(*asked, r.Method+" "+r.URL.Path)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Close() })
+	return socket, asked
+}
+
+func TestClientVersion(t *testing.T) {
+	socket, asked := serve(t, 200, `{"agent":"1.0","engine":"20.10.24","api":"1.41"}`)
+	got, err := NewClient(socket).Version(t.Context())
+	if want := (Version{Agent: "1.0", Engine: "20.10.24", API: "1.41"}); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if len(*asked) != 1 || (*asked)[0] != "GET /v1/version" {
+		t.Errorf("asked for %q", *asked)
+	}
+}
+
+func TestClientInstances(t *testing.T) {
+	socket, asked := serve(t, 200, `[{"uuid":"u","name":"web","state":"stopped","exit_code":137,"oom_killed":true}]`)
+	got, err := NewClient(socket).Instances(t.Context())
+	if want := []Instance{{UUID: "u", Name: "web", State: Stopped, ExitCode: 137, OOMKilled: true}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if len(*asked) != 1 || (*asked)[0] != "GET /v1/instances" {
+		t.Errorf("asked for %q", *asked)
+	}
+}
+
+func TestClientFaults(t *testing.T) {
+	for body, want := range map[string]Fault{
+		`{"code":"failed","message":"Docker is away"}`: {Code: Failed, Message: "Docker is away"},
+		"<html>": {Message: "500 Internal Server Error"},
+		"":       {Message: "500 Internal Server Error"},
+	} {
+		socket, _ := serve(t, 500, body)
+		_, err := NewClient(socket).Version(t.Context())
+		var got *Fault
+		if !errors.As(err, &got) || *got != want || err.Error() != want.Message {
+			t.Errorf("%q: got %v", body, err)
+		}
+	}
+}
+
+func TestClientWithoutAnAgent(t *testing.T) {
+	_, err := NewClient(filepath.Join(t.TempDir(), "none")).Instances(t.Context())
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "ndock's agent") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestClientOfNonsense(t *testing.T) {
+	socket, _ := serve(t, 200, "<html>")
+	_, err := NewClient(socket).Version(t.Context())
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		t.Errorf("got %v", err)
+	}
+}

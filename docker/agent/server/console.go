@@ -1,0 +1,54 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+const (
+	consoleLines = "5000"
+	consoleBytes = 256 << 10 // Nova passes it on in one message
+)
+
+// console sends the end of what the container wrote.
+func (s *Server) console(w http.ResponseWriter, r *http.Request) (any, error) {
+	found, err := s.find(r.Context(), r.PathValue("uuid"))
+	if err != nil {
+		return nil, err
+	}
+	logs, err := s.docker.ContainerLogs(r.Context(), found.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: consoleLines})
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	defer logs.Close()
+	last := &tail{limit: consoleBytes}
+	if found.Config.Tty {
+		_, err = io.Copy(last, logs)
+	} else {
+		_, err = stdcopy.StdCopy(last, last, logs)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	_, err = w.Write(last.kept.Bytes())
+	return nil, err
+}
+
+// tail keeps the last bytes written to it. The buffer is not embedded: io.Copy would find its ReadFrom, and write
+// past the limit.
+type tail struct {
+	kept  bytes.Buffer
+	limit int
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	n, err := t.kept.Write(p)
+	t.kept.Next(max(0, t.kept.Len()-t.limit))
+	return n, err
+}

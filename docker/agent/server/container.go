@@ -1,0 +1,74 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+
+	"ndock/docker/agent"
+)
+
+// pidsLimit keeps one server's processes from starving the host's others.
+const pidsLimit = 4096
+
+// containerFor turns a server into a container. The tenant's part of the spec decides what runs in it and never
+// what it may do: that is here, the same for everyone.
+func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Config, *container.HostConfig, error) {
+	wanted, err := process(spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	config := &container.Config{
+		Image:      imageID,
+		Hostname:   spec.Hostname,
+		Tty:        true, // a shell as command stays up, and its output is the console
+		OpenStdin:  true,
+		Env:        environment(spec.Metadata, wanted.Env),
+		Cmd:        wanted.Command,
+		Entrypoint: wanted.Entrypoint,
+		WorkingDir: wanted.WorkDir,
+		User:       wanted.User,
+		Labels: map[string]string{
+			labelServer: uuid, labelName: spec.Name, labelImage: spec.ImageID, labelOwner: spec.ProjectID,
+		},
+	}
+	if wanted.TTY != nil {
+		config.Tty, config.OpenStdin = *wanted.TTY, *wanted.TTY
+	}
+	return config, confinement(spec), nil
+}
+
+func confinement(spec agent.Spec) *container.HostConfig {
+	memory := spec.MemoryMB << 20
+	pids := int64(pidsLimit)
+	return &container.HostConfig{
+		SecurityOpt:   []string{"no-new-privileges"},
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}, // Nova decides what runs
+		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
+		Resources: container.Resources{
+			Memory:     memory,
+			MemorySwap: memory, // the same figure: no swap beyond it
+			NanoCPUs:   int64(spec.VCPUs) * 1e9,
+			PidsLimit:  &pids,
+		},
+	}
+}
+
+// environment makes the variables of a process, in a stable order. Of two of one name only what was wanted for the
+// process counts: which one a process takes that is given both, its C library decides.
+func environment(metadata, wanted map[string]string) []string {
+	variables := map[string]string{}
+	maps.Copy(variables, metadata)
+	maps.Copy(variables, wanted)
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(variables[name], "\x00") {
+			continue // no process could be given it
+		}
+		all = append(all, fmt.Sprintf("%s=%s", name, variables[name]))
+	}
+	return all
+}

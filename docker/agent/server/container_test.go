@@ -1,0 +1,144 @@
+package server
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+
+	"ndock/docker/agent"
+)
+
+func small() agent.Spec {
+	return agent.Spec{Name: "web", Hostname: "web", ProjectID: "a-project", ImageID: imageID, VCPUs: 2, MemoryMB: 512, RootGB: 5}
+}
+
+func TestConfinement(t *testing.T) {
+	host := confinement(small())
+	if host.Memory != 512<<20 || host.MemorySwap != host.Memory {
+		t.Errorf("memory %d and with swap %d, want 512 MiB and no swap", host.Memory, host.MemorySwap)
+	}
+	if host.NanoCPUs != 2e9 {
+		t.Errorf("got %d nano-CPUs, want a cap of 2 CPUs", host.NanoCPUs)
+	}
+	if host.PidsLimit == nil || *host.PidsLimit != pidsLimit {
+		t.Errorf("got a limit of %v processes", host.PidsLimit)
+	}
+	if !slices.Contains(host.SecurityOpt, "no-new-privileges") {
+		t.Errorf("got security options %q", host.SecurityOpt)
+	}
+	if host.RestartPolicy.Name != container.RestartPolicyDisabled {
+		t.Errorf("got restart policy %q, but Nova decides what runs", host.RestartPolicy.Name)
+	}
+	if host.LogConfig.Config["max-size"] == "" || host.LogConfig.Config["max-file"] == "" {
+		t.Errorf("got log configuration %v, want one that is bounded", host.LogConfig)
+	}
+}
+
+// TestConfinementIsLeast lists what a container is never given, whatever the type of HostConfig grows to hold.
+func TestConfinementIsLeast(t *testing.T) {
+	want := container.HostConfig{}
+	got := *confinement(small())
+	got.SecurityOpt, got.RestartPolicy, got.LogConfig = nil, container.RestartPolicy{}, container.LogConfig{}
+	got.Memory, got.MemorySwap, got.NanoCPUs, got.PidsLimit = 0, 0, 0, nil
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("beyond its limits a container gets %+v", got)
+	}
+}
+
+func TestTenantDoesNotReachTheHost(t *testing.T) {
+	hostile := small()
+	hostile.Name = "--privileged"
+	hostile.Hostname = "h; rm -rf /"
+	hostile.ProjectID, hostile.UserID = "../..", "root"
+	hostile.Metadata = map[string]string{
+		"privileged": "true", "HostConfig": `{"Privileged":true}`, "Binds": "/:/host", "quota:cpu": "-1",
+		"NetworkMode": "host", "security_opt": "seccomp=unconfined", "ndock.server": "another",
+	}
+	hostile.UserData = userData(`{"command":["sh"],"user":"0:0","workdir":"/proc/1/root","env":{"LD_PRELOAD":"/x.so"}}`)
+	hostile.OSCommandLine = "--privileged --volume /:/host sh"
+
+	config, host := made(t, hostile)
+	_, harmless := made(t, small())
+	if !reflect.DeepEqual(host, harmless) {
+		t.Errorf("got %+v\nwant %+v", host, harmless)
+	}
+	if config.Labels[labelServer] != serverID {
+		t.Errorf("got the label of server %q", config.Labels[labelServer])
+	}
+	if len(config.Volumes) != 0 || len(config.ExposedPorts) != 0 || config.Healthcheck != nil {
+		t.Errorf("got %+v", config)
+	}
+}
+
+func made(t *testing.T, spec agent.Spec) (*container.Config, *container.HostConfig) {
+	t.Helper()
+	config, host, err := containerFor(serverID, spec, loaded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config, host
+}
+
+func TestContainerFor(t *testing.T) {
+	spec := small()
+	spec.Metadata = map[string]string{"COLOUR": "blue"}
+	spec.UserData = userData(`{"command":["a","b c"],"entrypoint":["e"],"env":{"SIZE":"2"},"workdir":"/w","user":"1000"}`)
+	got, _ := made(t, spec)
+	want := &container.Config{
+		Image: loaded, Hostname: "web", Tty: true, OpenStdin: true,
+		Env: []string{"COLOUR=blue", "SIZE=2"}, Cmd: []string{"a", "b c"}, Entrypoint: []string{"e"},
+		WorkingDir: "/w", User: "1000",
+		Labels: map[string]string{labelServer: serverID, labelName: "web", labelImage: imageID, labelOwner: "a-project"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestContainerWithoutTTY(t *testing.T) {
+	spec := small()
+	spec.UserData = userData(`{"tty":false}`)
+	if got, _ := made(t, spec); got.Tty || got.OpenStdin {
+		t.Errorf("got a terminal: %+v", got)
+	}
+}
+
+// TestImageIsNotNamed: the image that runs is the one that Docker computed an id for, not one by a tenant's name.
+func TestImageIsNotNamed(t *testing.T) {
+	if got, _ := made(t, small()); got.Image != loaded {
+		t.Errorf("got image %q", got.Image)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	for name, c := range map[string]struct {
+		metadata, wanted map[string]string
+		want             []string
+	}{
+		"none":              {},
+		"in order":          {metadata: map[string]string{"B": "2", "A": "1", "C": "3"}, want: []string{"A=1", "B=2", "C=3"}},
+		"both":              {map[string]string{"B": "2"}, map[string]string{"A": "1"}, []string{"A=1", "B=2"}},
+		"same name":         {map[string]string{"A": "server's"}, map[string]string{"A": "process's"}, []string{"A=process's"}},
+		"values":            {metadata: map[string]string{"A": "", "B": "x=y z\n$HOME"}, want: []string{"A=", "B=x=y z\n$HOME"}},
+		"no name":           {metadata: map[string]string{"": "1"}},
+		"name with =":       {metadata: map[string]string{"A=B": "1"}},
+		"zero byte in name": {metadata: map[string]string{"A\x00": "1"}},
+		"zero byte":         {metadata: map[string]string{"A": "1\x00LD_PRELOAD=x"}},
+	} {
+		if got := environment(c.metadata, c.wanted); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestContainerForBadUserData(t *testing.T) {
+	spec := small()
+	spec.UserData = userData("{")
+	_, host, err := containerFor(serverID, spec, loaded)
+	if err == nil || host != nil || !strings.Contains(err.Error(), userDataMark) {
+		t.Errorf("got %v, %v", host, err)
+	}
+}

@@ -1,0 +1,206 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	dockernetwork "github.com/docker/docker/api/types/network"
+
+	"ndock/docker/agent"
+	"ndock/docker/network"
+)
+
+var errUnstartable = errors.New(`OCI runtime create failed: unable to start container process: exec: "x": not found: unknown`)
+
+const (
+	firstPort  = "3f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40"
+	secondPort = "4f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40"
+)
+
+func spec(t *testing.T) string {
+	t.Helper()
+	text, err := json.Marshal(small())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// withImage is an engine that has the server's image, and a network for each port.
+func withImage(t *testing.T, ports ...string) *engine {
+	t.Helper()
+	engine := newEngine()
+	engine.images[imageTag(imageID)] = image.InspectResponse{ID: loaded}
+	for index, id := range ports {
+		port := network.Port{ID: id, DNS: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")}}
+		options, err := json.Marshal(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := networkName(index, id)
+		engine.networks[name] = dockernetwork.Summary{
+			Name: name, Driver: network.Driver, Options: map[string]string{network.PortOption: string(options)},
+			Labels: map[string]string{labelServer: serverID, labelIndex: string(rune('0' + index))},
+		}
+	}
+	return engine
+}
+
+func TestCreate(t *testing.T) {
+	engine := withImage(t)
+	status, body := ask(t, engine, "PUT", serverPath, spec(t))
+	wantOK(t, status, body)
+	made := engine.containers[namePrefix+serverID]
+	if made.Config.Image != loaded || made.HostConfig.NetworkMode != "none" || made.State.Running {
+		t.Errorf("got %+v %+v", made.Config, made.HostConfig)
+	}
+}
+
+// TestCreateWithPorts: the first is eth0, and comes with the container; engines before 25 take no more at once.
+func TestCreateWithPorts(t *testing.T) {
+	engine := withImage(t, firstPort, secondPort)
+	status, body := ask(t, engine, "PUT", serverPath, spec(t))
+	wantOK(t, status, body)
+	made := engine.containers[namePrefix+serverID]
+	if string(made.HostConfig.NetworkMode) != networkName(0, firstPort) {
+		t.Errorf("got network mode %s", made.HostConfig.NetworkMode)
+	}
+	if !slices.Equal(made.HostConfig.DNS, []string{"10.0.0.2", "fd00::2"}) {
+		t.Errorf("got resolvers %q, want each once", made.HostConfig.DNS)
+	}
+	if calls := engine.called(); calls[len(calls)-1] != "NetworkConnect "+networkName(1, secondPort) {
+		t.Errorf("got %q", calls)
+	}
+}
+
+// TestAPortThatFailsLeavesNoContainer: a server with one of its two ports would be worse than none.
+func TestAPortThatFailsLeavesNoContainer(t *testing.T) {
+	engine := withImage(t, firstPort, secondPort)
+	engine.fail["NetworkConnect"] = errAway
+	status, body := ask(t, engine, "PUT", serverPath, spec(t))
+	wantFault(t, status, body, 500, agent.Failed)
+	if len(engine.containers) != 0 {
+		t.Errorf("containers %v stay behind", engine.containers)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	t.Run("a second container", func(t *testing.T) {
+		engine := withImage(t)
+		engine.putServer(container.StateRunning)
+		status, body := ask(t, engine, "PUT", serverPath, spec(t))
+		wantFault(t, status, body, 400, agent.BadRequest)
+	})
+	t.Run("without the image", func(t *testing.T) {
+		status, body := ask(t, newEngine(), "PUT", serverPath, spec(t))
+		wantFault(t, status, body, 500, agent.Failed)
+		if !strings.Contains(body, imageID) {
+			t.Errorf("got %s", body)
+		}
+	})
+	t.Run("what is no JSON", func(t *testing.T) {
+		engine := withImage(t)
+		status, body := ask(t, engine, "PUT", serverPath, "{")
+		wantFault(t, status, body, 400, agent.BadRequest)
+		wantCalls(t, engine)
+	})
+	t.Run("more than a spec can be", func(t *testing.T) {
+		status, body := ask(t, withImage(t), "PUT", serverPath, `{"user_data":"`+strings.Repeat("A", specLimit)+`"}`)
+		wantFault(t, status, body, 400, agent.BadRequest)
+	})
+	t.Run("what is no server's id", func(t *testing.T) {
+		status, body := ask(t, withImage(t), "PUT", "/v1/instances/web", spec(t))
+		wantFault(t, status, body, 400, agent.BadRequest)
+	})
+	t.Run("what Docker finds wrong with the image", func(t *testing.T) {
+		engine := withImage(t)
+		engine.fail["ContainerCreate"] = errUnstartable
+		status, body := ask(t, engine, "PUT", serverPath, spec(t))
+		wantFault(t, status, body, 422, agent.UnusableImage)
+	})
+}
+
+func TestDeleteIsIdempotent(t *testing.T) {
+	engine := newEngine()
+	engine.putServer(container.StateRunning)
+	for range 3 { // there, and then no more
+		status, body := ask(t, engine, "DELETE", serverPath, "[]")
+		wantOK(t, status, body)
+	}
+	if len(engine.containers) != 0 {
+		t.Errorf("containers %v stay", engine.containers)
+	}
+}
+
+func TestDeleteWithoutABody(t *testing.T) {
+	status, body := ask(t, newEngine(), "DELETE", serverPath, "")
+	wantOK(t, status, body)
+}
+
+// TestDeleteLeavesOthersAlone: a container of that name that is no server's is not removed.
+func TestDeleteLeavesOthersAlone(t *testing.T) {
+	engine := newEngine()
+	engine.put(namePrefix+serverID, map[string]string{}, container.StateRunning)
+	status, body := ask(t, engine, "DELETE", serverPath, "[]")
+	wantOK(t, status, body)
+	if len(engine.containers) != 1 {
+		t.Error("it was removed")
+	}
+}
+
+// TestDeleteThatFails: the network stays as long as the container does, or nothing would say what is left.
+func TestDeleteThatFails(t *testing.T) {
+	engine := withImage(t, firstPort)
+	engine.putServer(container.StateRunning)
+	engine.fail["ContainerRemove"] = errAway
+	status, body := ask(t, engine, "DELETE", serverPath, "[]")
+	wantFault(t, status, body, 500, agent.Failed)
+	if len(engine.networks) != 1 {
+		t.Errorf("got networks %v", engine.networks)
+	}
+}
+
+// TestNovasSpec: what Nova's side sends is what this side understands, to the last field.
+func TestNovasSpec(t *testing.T) {
+	const dir = "../../../openstack/novadriver/tests/testdata/" // that the driver's own tests compare with what it sends
+	for file, want := range map[string]agent.Spec{
+		"spec.json": {
+			Name: "web", Hostname: "web", ProjectID: "a-project", UserID: "a-user", ImageID: imageID, VCPUs: 2, MemoryMB: 512,
+			RootGB: 5, Metadata: map[string]string{"COLOUR": "blue"}, OSCommandLine: "sleep 60", UserData: userData(`{"command":["true"]}`),
+		},
+		"spec-of-little.json": {
+			Name: "web", Hostname: "web", ProjectID: "a-project", UserID: "a-user", ImageID: imageID, VCPUs: 2, MemoryMB: 512,
+			RootGB: 5, Metadata: map[string]string{},
+		},
+	} {
+		text, err := os.ReadFile(dir + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantDecoded(t, file, text, want)
+	}
+}
+
+func wantDecoded(t *testing.T, file string, text []byte, want agent.Spec) {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.DisallowUnknownFields()
+	var got agent.Spec
+	if err := decoder.Decode(&got); err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got %+v, want %+v", file, got, want)
+	}
+	if config, _, err := containerFor(serverID, got, loaded); err != nil || config.Hostname != "web" {
+		t.Errorf("%s: got %+v, %v", file, config, err)
+	}
+}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+
+	"ndock/docker/agent"
+)
+
+// pulse is how often the agent says that it is alive; the shim gives it up after four times that.
+const pulse = 5 * time.Second
+
+var lifecycle = map[events.Action]string{
+	events.ActionStart: "started", events.ActionDie: "stopped", events.ActionPause: "paused", events.ActionUnPause: "resumed",
+}
+
+// getEvents sends what happens to servers, a JSON object a line, until the caller leaves or Docker does.
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) {
+	args := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", labelServer))
+	happened, failed := s.docker.Events(r.Context(), events.ListOptions{Filters: args})
+	if _, err := s.docker.ServerVersion(r.Context()); err != nil {
+		return nil, err // Docker is away: hello would be untrue
+	}
+	send := sender(w)
+	err := send(agent.Event{Event: "hello"})
+	beat := time.NewTicker(pulse)
+	defer beat.Stop()
+	for err == nil {
+		select {
+		case message := <-happened:
+			if event, ok := translate(message); ok {
+				err = send(event)
+			}
+		case <-beat.C:
+			err = send(agent.Event{Event: "alive"})
+		case err = <-failed:
+			s.log.Warn("docker's events end", "reason", err)
+			return nil, nil
+		case <-s.closing.Done():
+			return nil, nil
+		}
+	}
+	return nil, nil // the caller has left
+}
+
+func translate(message events.Message) (agent.Event, bool) {
+	uuid := message.Actor.Attributes[labelServer]
+	event, known := lifecycle[message.Action]
+	return agent.Event{Event: event, UUID: uuid}, known && message.Actor.Attributes["name"] == namePrefix+uuid
+}
+
+func sender(w http.ResponseWriter) func(agent.Event) error {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out, flusher := json.NewEncoder(w), http.NewResponseController(w)
+	return func(event agent.Event) error {
+		if err := out.Encode(event); err != nil {
+			return fmt.Errorf("send an event: %w", err)
+		}
+		return flusher.Flush()
+	}
+}

@@ -1,0 +1,334 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	serverID = "6f1e4a9c-7f0b-4b52-9a53-0c3a5d5f3c11"
+	imageID  = "c0ffee00-1111-4222-8333-444455556666"
+	loaded   = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+)
+
+// engine is a Docker Engine in memory: as much of one as the agent can tell from the real one. It writes down what
+// it is asked, and fails where a test says so.
+type engine struct {
+	mu         sync.Mutex
+	containers map[string]container.InspectResponse // by name
+	images     map[string]image.InspectResponse     // by id and by name
+	networks   map[string]network.Summary           // by name
+	calls      []string
+	fail       map[string]error // by method
+
+	account  func(archive io.Reader) string // what it says about a load, having read what it likes
+	logs     string
+	archive  io.Reader // of an image that is saved
+	happened chan events.Message
+	failed   chan error
+}
+
+func newEngine() *engine {
+	return &engine{
+		containers: map[string]container.InspectResponse{},
+		images:     map[string]image.InspectResponse{},
+		networks:   map[string]network.Summary{},
+		fail:       map[string]error{},
+		account:    readWhole,
+		happened:   make(chan events.Message),
+		failed:     make(chan error, 1),
+	}
+}
+
+var _ Docker = (*engine)(nil)
+
+var errAway = errors.New("docker is away")
+
+// readWhole is what an engine does that reads its input to the end.
+func readWhole(archive io.Reader) string {
+	if _, err := io.Copy(io.Discard, archive); err != nil {
+		return `{"error":"` + err.Error() + `"}`
+	}
+	return `{"stream":"Loaded image ID: ` + loaded + `\n"}`
+}
+
+// did notes a call, and returns what is to go wrong with it. The caller holds no lock.
+func (e *engine) did(method, subject string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calls = append(e.calls, strings.TrimSpace(method+" "+subject))
+	return e.fail[method]
+}
+
+func (e *engine) called() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.calls)
+}
+
+// put adds a container as a server's spec makes one.
+func (e *engine) put(name string, labels map[string]string, status container.ContainerState) {
+	e.containers[name] = container.InspectResponse{
+		ContainerJSONBase: &container.ContainerJSONBase{
+			ID: strings.Repeat("c", 64), Name: "/" + name,
+			State: &container.State{
+				Status: status, Running: status == container.StateRunning || status == container.StatePaused,
+				Paused: status == container.StatePaused,
+			},
+		},
+		Config: &container.Config{Labels: labels, Tty: true},
+	}
+}
+
+func (e *engine) putServer(status container.ContainerState) {
+	e.put(namePrefix+serverID, map[string]string{labelServer: serverID, labelName: "web"}, status)
+}
+
+// find looks a container up by name or id.
+func (e *engine) find(id string) (string, container.InspectResponse, error) {
+	for name, found := range e.containers {
+		if name == id || found.ID == id {
+			return name, found, nil
+		}
+	}
+	return "", container.InspectResponse{}, fmt.Errorf("no such container: %s: %w", id, errdefs.ErrNotFound)
+}
+
+func (e *engine) ContainerList(_ context.Context, options container.ListOptions) ([]container.Summary, error) {
+	if err := e.did("ContainerList", ""); err != nil {
+		return nil, err
+	}
+	var all []container.Summary
+	for name, found := range e.containers {
+		if options.All && options.Filters.MatchKVList("label", found.Config.Labels) {
+			all = append(all, container.Summary{ID: found.ID, Names: []string{"/" + name}, Labels: found.Config.Labels, State: found.State.Status})
+		}
+	}
+	return all, nil
+}
+
+func (e *engine) ContainerInspect(_ context.Context, id string) (container.InspectResponse, error) {
+	if err := e.did("ContainerInspect", id); err != nil {
+		return container.InspectResponse{}, err
+	}
+	_, found, err := e.find(id)
+	return found, err
+}
+
+func (e *engine) ContainerCreate(_ context.Context, config *container.Config, host *container.HostConfig, _ *network.NetworkingConfig, _ *ocispec.Platform, name string) (container.CreateResponse, error) {
+	if err := e.did("ContainerCreate", name); err != nil {
+		return container.CreateResponse{}, err
+	}
+	e.put(name, config.Labels, container.StateCreated)
+	made := e.containers[name]
+	made.Config, made.HostConfig = config, host
+	e.containers[name] = made
+	return container.CreateResponse{ID: made.ID}, nil
+}
+
+// change does a verb to a container and sets its state.
+func (e *engine) change(method, id string, status container.ContainerState) error {
+	if err := e.did(method, ""); err != nil {
+		return err
+	}
+	name, found, err := e.find(id)
+	if err != nil {
+		return err
+	}
+	e.put(name, found.Config.Labels, status)
+	return nil
+}
+
+func (e *engine) ContainerStart(_ context.Context, id string, _ container.StartOptions) error {
+	return e.change("ContainerStart", id, container.StateRunning)
+}
+
+func (e *engine) ContainerStop(_ context.Context, id string, options container.StopOptions) error {
+	return e.change(fmt.Sprintf("ContainerStop(%d)", *options.Timeout), id, container.StateExited)
+}
+
+func (e *engine) ContainerPause(_ context.Context, id string) error {
+	return e.change("ContainerPause", id, container.StatePaused)
+}
+
+func (e *engine) ContainerUnpause(_ context.Context, id string) error {
+	return e.change("ContainerUnpause", id, container.StateRunning)
+}
+
+func (e *engine) ContainerRemove(_ context.Context, id string, options container.RemoveOptions) error {
+	if err := e.did("ContainerRemove", ""); err != nil {
+		return err
+	}
+	name, found, err := e.find(id)
+	if err != nil {
+		return err
+	}
+	if found.State.Running && !options.Force {
+		return errdefs.ErrConflict
+	}
+	delete(e.containers, name)
+	return nil
+}
+
+func (e *engine) ContainerLogs(context.Context, string, container.LogsOptions) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(e.logs)), e.did("ContainerLogs", "")
+}
+
+func (e *engine) ContainerCommit(_ context.Context, _ string, options container.CommitOptions) (container.CommitResponse, error) {
+	if err := e.did("ContainerCommit", fmt.Sprintf("pause=%t", options.Pause)); err != nil {
+		return container.CommitResponse{}, err
+	}
+	e.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH, Size: 4096}
+	return container.CommitResponse{ID: loaded}, nil
+}
+
+func (e *engine) ImageInspect(_ context.Context, id string, _ ...client.ImageInspectOption) (image.InspectResponse, error) {
+	if err := e.did("ImageInspect", id); err != nil {
+		return image.InspectResponse{}, err
+	}
+	found, ok := e.images[id]
+	if !ok {
+		return image.InspectResponse{}, fmt.Errorf("no such image: %s: %w", id, errdefs.ErrNotFound)
+	}
+	return found, nil
+}
+
+func (e *engine) ImageLoad(_ context.Context, archive io.Reader, _ ...client.ImageLoadOption) (image.LoadResponse, error) {
+	if err := e.did("ImageLoad", ""); err != nil {
+		return image.LoadResponse{}, err
+	}
+	account := e.account(archive)
+	if _, known := e.images[loaded]; !known && strings.Contains(account, loaded) {
+		e.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH}
+	}
+	return image.LoadResponse{Body: io.NopCloser(strings.NewReader(account)), JSON: true}, nil
+}
+
+func (e *engine) ImageSave(context.Context, []string, ...client.ImageSaveOption) (io.ReadCloser, error) {
+	return io.NopCloser(e.archive), e.did("ImageSave", "")
+}
+
+func (e *engine) ImageTag(_ context.Context, source, target string) error {
+	if err := e.did("ImageTag", target); err != nil {
+		return err
+	}
+	e.images[target] = e.images[source]
+	return nil
+}
+
+func (e *engine) ImageRemove(_ context.Context, id string, _ image.RemoveOptions) ([]image.DeleteResponse, error) {
+	err := e.did("ImageRemove", id)
+	if err == nil {
+		delete(e.images, id)
+	}
+	return nil, err
+}
+
+func (e *engine) NetworkCreate(_ context.Context, name string, options network.CreateOptions) (network.CreateResponse, error) {
+	if err := e.did("NetworkCreate", name); err != nil {
+		return network.CreateResponse{}, err
+	}
+	if _, there := e.networks[name]; there {
+		return network.CreateResponse{}, errdefs.ErrConflict
+	}
+	e.networks[name] = network.Summary{Name: name, Driver: options.Driver, Options: options.Options, Labels: options.Labels, IPAM: *options.IPAM}
+	return network.CreateResponse{ID: name}, nil
+}
+
+func (e *engine) NetworkConnect(_ context.Context, id, _ string, _ *network.EndpointSettings) error {
+	return e.did("NetworkConnect", id)
+}
+
+func (e *engine) NetworkList(_ context.Context, options network.ListOptions) ([]network.Summary, error) {
+	if err := e.did("NetworkList", ""); err != nil {
+		return nil, err
+	}
+	var all []network.Summary
+	for _, found := range e.networks {
+		if options.Filters.MatchKVList("label", found.Labels) {
+			all = append(all, found)
+		}
+	}
+	return all, nil
+}
+
+func (e *engine) NetworkInspect(_ context.Context, id string, _ network.InspectOptions) (network.Inspect, error) {
+	return e.networks[id], e.did("NetworkInspect", id)
+}
+
+func (e *engine) NetworkRemove(_ context.Context, id string) error {
+	if err := e.did("NetworkRemove", id); err != nil {
+		return err
+	}
+	delete(e.networks, id)
+	return nil
+}
+
+func (e *engine) ServerVersion(context.Context) (types.Version, error) {
+	return types.Version{Version: "20.10.24+dfsg1", APIVersion: "1.41"}, e.did("ServerVersion", "")
+}
+
+func (e *engine) Info(context.Context) (system.Info, error) {
+	return system.Info{Architecture: "x86_64", NCPU: 8, ServerVersion: "20.10.24+dfsg1", DockerRootDir: "/"}, e.did("Info", "")
+}
+
+func (e *engine) Events(_ context.Context, options events.ListOptions) (<-chan events.Message, <-chan error) {
+	_ = e.did("Events", strings.Join(labelsOf(options.Filters), ","))
+	return e.happened, e.failed
+}
+
+func labelsOf(args filters.Args) []string { return args.Get("label") }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// ask sends a request to an agent over this engine and returns its status and body.
+func ask(t *testing.T, docker Docker, method, path, body string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	handler := New(t.Context(), docker, "1.0", quiet()).Handler()
+	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+	return w.Code, w.Body.String()
+}
+
+// wantFault checks the status and the code of a refusal.
+func wantFault(t *testing.T, status int, body string, wantStatus int, wantCode string) {
+	t.Helper()
+	if status != wantStatus || !strings.Contains(body, `"code":"`+wantCode+`"`) {
+		t.Errorf("got %d %s, want %d with the code %s", status, body, wantStatus, wantCode)
+	}
+}
+
+func wantOK(t *testing.T, status int, body string) {
+	t.Helper()
+	if status != http.StatusOK {
+		t.Errorf("got %d %s", status, body)
+	}
+}
+
+func wantCalls(t *testing.T, e *engine, want ...string) {
+	t.Helper()
+	if got := e.called(); !slices.Equal(got, want) {
+		t.Errorf("Docker was asked for\n%q, want\n%q", got, want)
+	}
+}

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
+
+	"ndock/docker"
+	"ndock/docker/agent"
+	"ndock/docker/archive"
+)
+
+// imageTag is the one name that a Glance image has in Docker. Its bytes never change, so neither does what the
+// name stands for; and only the agent gives it, whatever an archive calls itself.
+func imageTag(glanceID string) string { return "ndock/glance:" + glanceID }
+
+func (s *Server) getImage(_ http.ResponseWriter, r *http.Request) (any, error) {
+	present, err := s.present(r.Context(), r.PathValue("id"))
+	return agent.Presence{Present: present}, err
+}
+
+func (s *Server) present(ctx context.Context, glanceID string) (bool, error) {
+	if !uuidPattern.MatchString(glanceID) {
+		return false, badRequest("%q is no image's id", glanceID)
+	}
+	_, err := s.docker.ImageInspect(ctx, imageTag(glanceID))
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// putImage loads a Docker archive, as it comes, and gives it the Glance image's name. Unless the body comes to its
+// proper end, there is no image.
+func (s *Server) putImage(_ http.ResponseWriter, r *http.Request) (any, error) {
+	glanceID := r.PathValue("id")
+	release, err := s.images.acquire(r.Context(), glanceID)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if present, err := s.present(r.Context(), glanceID); err != nil || present {
+		return struct{}{}, err
+	}
+	id, err := s.load(r.Context(), r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("load: %w", err)
+	}
+	if err := s.fits(r.Context(), id); err != nil {
+		return nil, errors.Join(err, s.discard(id))
+	}
+	return struct{}{}, s.docker.ImageTag(r.Context(), id, imageTag(glanceID))
+}
+
+// load streams the archive into Docker and returns the id that Docker computes from it.
+func (s *Server) load(ctx context.Context, body io.Reader) (string, error) {
+	checked, intoDocker := io.Pipe()
+	refused := make(chan error, 1)
+	go func() {
+		err := archive.Anonymous(intoDocker, body)
+		intoDocker.CloseWithError(err)
+		refused <- err
+	}()
+	id, err := s.loadChecked(ctx, struct{ io.Reader }{checked}) // which an HTTP client does not close
+	if err == nil {
+		// Docker may have seen enough at the archive's last block. The body has to come to its end all the same: a
+		// caller who finds the signature of the whole to be wrong leaves it without one.
+		_, err = io.Copy(io.Discard, checked)
+	}
+	checked.CloseWithError(errors.Join(errors.New("docker did not read on"), err))
+	if problem := <-refused; isArchiveError(problem) {
+		err = problem // says more than Docker can, which only saw its input end
+	}
+	if err != nil && id != "" {
+		err = errors.Join(err, s.discard(id))
+	}
+	return id, err
+}
+
+func isArchiveError(err error) bool {
+	var refused *archive.Error
+	return errors.As(err, &refused)
+}
+
+func (s *Server) loadChecked(ctx context.Context, checked io.Reader) (string, error) {
+	loading, err := s.docker.ImageLoad(ctx, checked)
+	if err != nil {
+		return "", err
+	}
+	defer loading.Body.Close()
+	return loadedID(loading.Body)
+}
+
+// loadedID reads Docker's account of a load, a JSON object a line.
+func loadedID(account io.Reader) (string, error) {
+	lines := json.NewDecoder(bufio.NewReader(account))
+	for {
+		var line struct{ Stream, Error string }
+		switch err := lines.Decode(&line); {
+		case errors.Is(err, io.EOF):
+			return "", errors.New("docker did not say which image it loaded")
+		case err != nil:
+			return "", fmt.Errorf("docker's account of the load: %w", err)
+		}
+		if strings.Contains(line.Error, "no space left on device") {
+			return "", errors.New(line.Error) // another host may have it
+		}
+		if line.Error != "" {
+			return "", unusableImage("%s", line.Error)
+		}
+		if _, id, found := strings.Cut(line.Stream, "Loaded image ID: "); found {
+			return strings.TrimSpace(id), nil
+		}
+	}
+}
+
+// fits refuses what this host cannot run, before anyone wonders about an "exec format error".
+func (s *Server) fits(ctx context.Context, id string) error {
+	found, err := s.docker.ImageInspect(ctx, id)
+	if err != nil {
+		return err
+	}
+	if found.Os != "linux" || found.Architecture != runtime.GOARCH {
+		return unusableImage("it is for %s/%s, and this host is linux/%s", found.Os, found.Architecture, runtime.GOARCH)
+	}
+	return nil
+}
+
+// discard removes an image unless something else still uses it, or it has a name: whoever gave it that, Docker
+// would take the name away with the id. It runs also when the request is over.
+func (s *Server) discard(id string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), quick)
+	defer cancel()
+	found, err := s.docker.ImageInspect(ctx, id)
+	if err == nil && len(found.RepoTags) == 0 {
+		_, err = s.docker.ImageRemove(ctx, id, image.RemoveOptions{})
+	}
+	if err == nil || errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
+		return nil
+	}
+	return fmt.Errorf("remove image %s: %w", id, err)
+}
+
+func describe(found image.InspectResponse) agent.Image {
+	return agent.Image{ID: found.ID, Architecture: docker.GlanceArchitecture(found.Architecture), Size: found.Size}
+}

@@ -1,0 +1,194 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+
+	"ndock/docker/agent"
+)
+
+// A server's container is known by its name and its label together: an image can bring labels, but no name.
+const (
+	namePrefix  = "ndock-"
+	labelServer = "ndock.server"
+	labelName   = "ndock.name"
+	labelImage  = "ndock.image"
+	labelOwner  = "ndock.project"
+	labelPort   = "ndock.port" // of networks
+)
+
+var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// specLimit is the most that a spec or a list of ports may have, in bytes: user data alone may have 64 KiB.
+const specLimit = 1 << 20
+
+func (s *Server) getInstances(_ http.ResponseWriter, r *http.Request) (any, error) {
+	found, err := s.docker.ContainerList(r.Context(), container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelServer))})
+	if err != nil {
+		return nil, err
+	}
+	instances := []agent.Instance{}
+	for _, c := range found {
+		uuid := c.Labels[labelServer]
+		if len(c.Names) == 1 && c.Names[0] == "/"+namePrefix+uuid {
+			instances = append(instances, agent.Instance{UUID: uuid, Name: c.Labels[labelName], ContainerID: c.ID, State: state(c.State)})
+		}
+	}
+	return instances, nil
+}
+
+func (s *Server) getInstance(_ http.ResponseWriter, r *http.Request) (any, error) {
+	found, err := s.find(r.Context(), r.PathValue("uuid"))
+	if err != nil {
+		return nil, err
+	}
+	return agent.Instance{
+		UUID: r.PathValue("uuid"), Name: found.Config.Labels[labelName], ContainerID: found.ID,
+		State: state(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: found.State.OOMKilled,
+	}, nil
+}
+
+// state reads Docker's word for it. A container that was never started is a server that is switched off.
+func state(docker container.ContainerState) agent.State {
+	switch docker {
+	case container.StateRunning, container.StateRestarting:
+		return agent.Running
+	case container.StatePaused:
+		return agent.Paused
+	case container.StateDead:
+		return agent.Crashed
+	}
+	return agent.Stopped
+}
+
+// find returns the server's container, or a fault.
+func (s *Server) find(ctx context.Context, uuid string) (container.InspectResponse, error) {
+	if !uuidPattern.MatchString(uuid) {
+		return container.InspectResponse{}, badRequest("%q is no server's id", uuid)
+	}
+	found, err := s.docker.ContainerInspect(ctx, namePrefix+uuid)
+	if errdefs.IsNotFound(err) || err == nil && found.Config.Labels[labelServer] != uuid {
+		return container.InspectResponse{}, noSuchInstance(uuid)
+	}
+	return found, err
+}
+
+// holding runs a verb of one server while no other of its verbs runs, on the container that it has.
+func (s *Server) holding(r *http.Request, verb func(ctx context.Context, found container.InspectResponse) error) (any, error) {
+	release, err := s.servers.acquire(r.Context(), r.PathValue("uuid"))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	found, err := s.find(r.Context(), r.PathValue("uuid"))
+	if err != nil {
+		return nil, err
+	}
+	return struct{}{}, verb(r.Context(), found)
+}
+
+func (s *Server) start(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.holding(r, s.startFound)
+}
+
+func (s *Server) startFound(ctx context.Context, found container.InspectResponse) error {
+	if found.State.Paused {
+		return s.docker.ContainerUnpause(ctx, found.ID)
+	}
+	if err := s.docker.ContainerStart(ctx, found.ID, container.StartOptions{}); err != nil {
+		return fmt.Errorf("start: %w", tenantsFault(err))
+	}
+	return nil
+}
+
+// end lets the process go within grace, by its stop signal, and then without asking. Grace 0 does not ask.
+func (s *Server) end(ctx context.Context, found container.InspectResponse, grace time.Duration) error {
+	if !found.State.Running {
+		return nil
+	}
+	if found.State.Paused { // a frozen process hears no signal
+		if err := s.docker.ContainerUnpause(ctx, found.ID); err != nil {
+			return err
+		}
+	}
+	seconds := int(grace.Seconds())
+	err := s.docker.ContainerStop(ctx, found.ID, container.StopOptions{Timeout: &seconds})
+	if errdefs.IsNotModified(err) {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) stop(_ http.ResponseWriter, r *http.Request) (any, error) {
+	grace, err := graceOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
+		return s.end(ctx, found, grace)
+	})
+}
+
+func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {
+	grace, err := graceOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
+		if err := s.end(ctx, found, grace); err != nil {
+			return err
+		}
+		found.State.Paused = false
+		return s.startFound(ctx, found)
+	})
+}
+
+func (s *Server) pause(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
+		if found.State.Paused {
+			return nil
+		}
+		return s.docker.ContainerPause(ctx, found.ID)
+	})
+}
+
+func (s *Server) unpause(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
+		if !found.State.Paused {
+			return nil
+		}
+		return s.docker.ContainerUnpause(ctx, found.ID)
+	})
+}
+
+// maxGrace is the most that a process may be given to end by itself; Nova's own default is 60 s.
+const maxGrace = 30 * time.Minute
+
+// graceOf cuts off what is more than maxGrace: an image can ask for any time, and its server must still stop.
+func graceOf(r *http.Request) (time.Duration, error) {
+	seconds, err := strconv.Atoi(r.FormValue("grace"))
+	if err != nil || seconds < 0 {
+		return 0, badRequest("grace %q is no number of seconds", r.FormValue("grace"))
+	}
+	return time.Duration(min(seconds, int(maxGrace.Seconds()))) * time.Second, nil
+}
+
+// read decodes the body of a request.
+func read(r *http.Request, into any) error {
+	err := json.NewDecoder(io.LimitReader(r.Body, specLimit)).Decode(into)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return badRequest("the request's JSON: %v", err)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"encoding/base64"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"ndock/docker/agent"
+)
+
+// userData is what Nova passes on of user data that is meant for ndock.
+func userData(json string) string {
+	return base64.StdEncoding.EncodeToString([]byte(userDataMark + "\n" + json))
+}
+
+func TestProcess(t *testing.T) {
+	no := false
+	for name, c := range map[string]struct {
+		data, line string
+		want       Process
+	}{
+		"nothing":                   {},
+		"command":                   {data: "#ndock\n{\"command\":[\"a\",\"b\"]}", want: Process{Command: []string{"a", "b"}}},
+		"all":                       {data: `#ndock` + "\n" + `{"command":["c"],"entrypoint":["e"],"env":{"K":"V"},"workdir":"/w","user":"u","tty":false}`, want: Process{[]string{"c"}, []string{"e"}, map[string]string{"K": "V"}, "/w", "u", &no}},
+		"over several lines":        {data: "#ndock\n{\n  \"user\": \"u\"\n}\n", want: Process{User: "u"}},
+		"line ends of Windows":      {data: "#ndock\r\n{\"user\":\"u\"}\r\n", want: Process{User: "u"}},
+		"a script of the guest's":   {data: "#!/bin/sh\necho {"},
+		"another's mark":            {data: "#cloud-config\n{}"},
+		"a longer mark":             {data: "#ndocker\nnonsense"},
+		"bytes that are no text":    {data: "\xff\xfe\x00"},
+		"os_command_line":           {line: "sleep 60", want: Process{Command: []string{"sleep", "60"}}},
+		"data before the line":      {data: "#ndock\n{\"command\":[\"a\"]}", line: "sleep 60", want: Process{Command: []string{"a"}}},
+		"no command at all, wanted": {data: "#ndock\n{\"command\":[]}", line: "sleep 60", want: Process{Command: []string{}}},
+		"data without a command":    {data: "#ndock\n{\"user\":\"u\"}", line: "sleep 60", want: Process{Command: []string{"sleep", "60"}, User: "u"}},
+		"a guest's data, a line":    {data: "#!/bin/sh\n", line: "sleep 60", want: Process{Command: []string{"sleep", "60"}}},
+	} {
+		got, err := process(agent.Spec{UserData: base64.StdEncoding.EncodeToString([]byte(c.data)), OSCommandLine: c.line})
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, c.want)
+		}
+	}
+}
+
+func TestProcessRefuses(t *testing.T) {
+	for name, c := range map[string]struct{ data, line, code, says string }{
+		"not base64":      {data: "#ndock", code: agent.BadRequest, says: "base64"},
+		"no JSON":         {data: userData(""), code: agent.UnusableImage, says: "EOF"},
+		"broken JSON":     {data: userData(`{"command":`), code: agent.UnusableImage, says: userDataMark},
+		"unknown field":   {data: userData(`{"comand":["a"]}`), code: agent.UnusableImage, says: `"comand"`},
+		"privileged":      {data: userData(`{"privileged":true}`), code: agent.UnusableImage, says: `"privileged"`},
+		"a string":        {data: userData(`{"command":"sleep 60"}`), code: agent.UnusableImage, says: "command"},
+		"a list":          {data: userData(`["sleep"]`), code: agent.UnusableImage, says: "array"},
+		"two objects":     {data: userData(`{"user":"a"}{"user":"b"}`), code: agent.UnusableImage, says: "goes on"},
+		"more after it":   {data: userData("{}\n#!/bin/sh"), code: agent.UnusableImage, says: "goes on"},
+		"an open quote":   {line: `echo "never closed`, code: agent.UnusableImage, says: "os_command_line"},
+		"escaped nothing": {line: `echo \`, code: agent.UnusableImage, says: "os_command_line"},
+	} {
+		_, err := process(agent.Spec{UserData: c.data, OSCommandLine: c.line})
+		if err == nil || fault(err).Code != c.code || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v, want %s with %q", name, err, c.code, c.says)
+		}
+	}
+}
+
+// TestCommandLine: a command line is split as nova-docker did, which a shell does too, but none runs it.
+func TestCommandLine(t *testing.T) {
+	for line, want := range map[string][]string{
+		"sleep 60":                        {"sleep", "60"},
+		"  sleep\t60 ":                    {"sleep", "60"},
+		`sh -c "echo 'a b'; sleep 60"`:    {"sh", "-c", "echo 'a b'; sleep 60"},
+		`echo 'a "b" c' d\ e ""`:          {"echo", `a "b" c`, "d e", ""},
+		"nginx -g daemon off;":            {"nginx", "-g", "daemon", "off;"},
+		"curl http://a/?b=c&d=e":          {"curl", "http://a/?b=c&d=e"},
+		"a | b > c":                       {"a", "|", "b", ">", "c"},
+		"echo $HOME $(id) `id`":           {"echo", "$HOME", "$(id)", "`id`"},
+		`python -c print("hello"+str(1))`: {"python", "-c", "print(hello+str(1))"},
+	} {
+		got, err := process(agent.Spec{OSCommandLine: line})
+		if err != nil || !slices.Equal(got.Command, want) {
+			t.Errorf("%s: got %q, %v, want %q", line, got.Command, err, want)
+		}
+	}
+}
+
+func FuzzProcess(f *testing.F) {
+	f.Add([]byte("#ndock\n{\"command\":[\"a\"],\"env\":{\"A\":\"B\"}}"), "sleep 60")
+	f.Add([]byte("#!/bin/sh\n"), `sh -c "echo 'a'"`)
+	f.Add([]byte("#ndock\r\n[]"), "`(;&|<>)")
+	f.Fuzz(func(t *testing.T, data []byte, line string) {
+		spec := small()
+		spec.UserData, spec.OSCommandLine = base64.StdEncoding.EncodeToString(data), line
+		config, host, err := containerFor(serverID, spec, loaded)
+		if err != nil {
+			if code := fault(err).Code; code != agent.UnusableImage {
+				t.Errorf("the tenant's mistake is reported as %s: %v", code, err)
+			}
+			return
+		}
+		if _, harmless := made(t, small()); !reflect.DeepEqual(host, harmless) {
+			t.Errorf("got %+v", host)
+		}
+		for _, variable := range config.Env {
+			if name, _, found := strings.Cut(variable, "="); name == "" || !found || strings.Contains(variable, "\x00") {
+				t.Errorf("got variable %q", variable)
+			}
+		}
+	})
+}

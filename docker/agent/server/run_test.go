@@ -1,0 +1,206 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types"
+)
+
+// running is an agent, and how to end it: ended gives what Run returns.
+type running struct {
+	options Options
+	http    http.Client
+	end     context.CancelFunc
+	ended   chan error
+}
+
+func run(t *testing.T, docker Docker) *running {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("an agent runs as root")
+	}
+	path := socketPath(t)
+	agent := &running{options: Options{
+		Socket: path, Plugin: filepath.Join(filepath.Dir(path), "ndock.sock"), User: "root", Group: rootsGroup(t), Version: "1.0",
+	}, ended: make(chan error, 1)}
+	agent.http.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", path)
+	}}
+	ctx, end := context.WithCancel(context.Background())
+	agent.end = end
+	t.Cleanup(end)
+	go func() { agent.ended <- Run(ctx, docker, agent.options, quiet()) }()
+	for { // until it listens
+		if conn, err := net.Dial("unix", path); err == nil {
+			conn.Close()
+			return agent
+		}
+		select {
+		case err := <-agent.ended:
+			t.Fatalf("the agent ended: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func rootsGroup(t *testing.T) string {
+	t.Helper()
+	group, err := user.LookupGroupId("0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return group.Name
+}
+
+// wantEnd waits for the agent to end well, sooner than it would by giving requests up.
+func (r *running) wantEnd(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			t.Errorf("the agent ended with %v", err)
+		}
+	case <-time.After(drain / 2):
+		t.Fatal("the agent does not end")
+	}
+	for _, socket := range []string{r.options.Socket, r.options.Plugin} {
+		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s stays behind: %v", socket, err)
+		}
+	}
+}
+
+func TestRunEndsWhileEventsAreFollowed(t *testing.T) {
+	agent := run(t, newEngine())
+	response, err := agent.http.Get("http://agent/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	if !lines.Scan() {
+		t.Fatalf("got no hello: %v", lines.Err())
+	}
+	agent.end()
+	agent.wantEnd(t)
+	if lines.Scan() || lines.Err() != nil {
+		t.Errorf("the stream did not end as one does: %q, %v", lines.Text(), lines.Err())
+	}
+}
+
+// held is an engine that answers one question only when it is let.
+type held struct {
+	*engine
+	asked, answer chan struct{}
+}
+
+func (h held) ServerVersion(ctx context.Context) (types.Version, error) {
+	close(h.asked)
+	<-h.answer
+	return h.engine.ServerVersion(ctx)
+}
+
+// TestRunFinishesWhatItIsAt, with Docker's questions answered until then: the last request may need it.
+func TestRunFinishesWhatItIsAt(t *testing.T) {
+	engine := held{newEngine(), make(chan struct{}), make(chan struct{})}
+	agent := run(t, engine)
+	status := make(chan int, 1)
+	go func() {
+		response, err := agent.http.Get("http://agent/v1/version")
+		if err != nil {
+			t.Error(err)
+			status <- 0
+			return
+		}
+		response.Body.Close()
+		status <- response.StatusCode
+	}()
+	<-engine.asked
+	agent.end()
+	wantGone(t, agent.options.Socket)
+	if conn, err := net.Dial("unix", agent.options.Plugin); err != nil {
+		t.Errorf("Docker is not answered any more: %v", err)
+	} else {
+		conn.Close()
+	}
+	close(engine.answer)
+	if got := <-status; got != http.StatusOK {
+		t.Errorf("got %d", got)
+	}
+	agent.wantEnd(t)
+}
+
+// wantGone waits until nothing new is taken on a socket.
+func wantGone(t *testing.T, path string) {
+	t.Helper()
+	for deadline := time.Now().Add(drain / 2); ; time.Sleep(time.Millisecond) {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			return
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is still served", path)
+		}
+	}
+}
+
+func TestRunAnswersDocker(t *testing.T) {
+	agent := run(t, newEngine())
+	docker := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", agent.options.Plugin)
+	}}}
+	response, err := docker.Post("http://plugin/Plugin.Activate", "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, _ := bufio.NewReader(response.Body).ReadString('\n')
+	if !strings.Contains(text, `"NetworkDriver"`) {
+		t.Errorf("got %d %s", response.StatusCode, text)
+	}
+	agent.end()
+	agent.wantEnd(t)
+}
+
+func TestRunWithoutNova(t *testing.T) {
+	path := socketPath(t)
+	for _, options := range []Options{{User: "root", Group: "no-such-group"}, {User: "no-such-user", Group: rootsGroup(t)}} {
+		options.Socket, options.Plugin = path, path+"-plugin"
+		if err := Run(t.Context(), newEngine(), options, quiet()); err == nil || !strings.Contains(err.Error(), "Nova") {
+			t.Errorf("got %v", err)
+		}
+		if _, err := os.Lstat(options.Plugin); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("it listened all the same: %v", err)
+		}
+	}
+}
+
+// TestRunGivesUpWhole: one of its sockets cannot be opened, and so it does not keep the other.
+func TestRunGivesUpWhole(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("an agent runs as root")
+	}
+	path := socketPath(t)
+	if err := os.MkdirAll(path, 0o755); err != nil { // a directory where the socket should be
+		t.Fatal(err)
+	}
+	options := Options{Socket: path, Plugin: path + "-plugin", User: "root", Group: rootsGroup(t)}
+	if err := Run(t.Context(), newEngine(), options, quiet()); err == nil {
+		t.Error("got no error")
+	}
+	if _, err := os.Lstat(options.Plugin); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the plugin's socket stays: %v", err)
+	}
+}

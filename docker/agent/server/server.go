@@ -1,0 +1,105 @@
+// Package server is ndock's agent: the daemon on a compute node that turns Nova's servers into containers. It
+// alone speaks to Docker, and it offers the verbs of a hypervisor and no more. All that it must remember stands in
+// labels of containers and options of networks: it can be restarted at any moment.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"ndock/docker/agent"
+)
+
+// Server answers the agent's API.
+type Server struct {
+	docker  Docker
+	version string
+	log     *slog.Logger
+	servers *locks // by server: its verbs do not overlap
+	images  *locks // by Glance image: it is loaded once
+	closing context.Context
+}
+
+// New returns an agent of this version. When closing is done, long answers such as the events end.
+func New(closing context.Context, docker Docker, version string, log *slog.Logger) *Server {
+	return &Server{docker: docker, version: version, log: log, servers: newLocks(), images: newLocks(), closing: closing}
+}
+
+// How long a verb may take; transfers of images have limits of their own.
+const (
+	quick = 50 * time.Second // less than the shim waits, so that it hears the reason
+	slow  = time.Hour
+)
+
+// Handler is the agent's API.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, limit time.Duration, handler handler) {
+		mux.Handle(pattern, s.answering(limit, handler))
+	}
+	handle("GET /v1/version", quick, s.getVersion)
+	handle("GET /v1/host", quick, s.getHost)
+	handle("GET /v1/events", 0, s.getEvents)
+	handle("GET /v1/instances", quick, s.getInstances)
+	handle("GET /v1/instances/{uuid}", quick, s.getInstance)
+	handle("PUT /v1/instances/{uuid}", quick, s.putInstance)
+	handle("DELETE /v1/instances/{uuid}", quick, s.deleteInstance)
+	handle("POST /v1/instances/{uuid}/start", quick, s.start)
+	handle("POST /v1/instances/{uuid}/stop", slow, s.stop)
+	handle("POST /v1/instances/{uuid}/restart", slow, s.restart)
+	handle("POST /v1/instances/{uuid}/pause", quick, s.pause)
+	handle("POST /v1/instances/{uuid}/unpause", quick, s.unpause)
+	handle("POST /v1/instances/{uuid}/snapshot", slow, s.snapshot)
+	handle("GET /v1/instances/{uuid}/console", quick, s.console)
+	handle("PUT /v1/instances/{uuid}/ports", quick, s.putPorts)
+	handle("DELETE /v1/instances/{uuid}/ports", quick, s.deletePorts)
+	handle("GET /v1/images/{id}", quick, s.getImage)
+	handle("PUT /v1/images/{id}", slow, s.putImage)
+	return mux
+}
+
+// handler answers a request, or returns why it cannot. It may write the answer itself, and then returns nil, nil.
+type handler func(w http.ResponseWriter, r *http.Request) (answer any, err error)
+
+func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started := time.Now()
+		if limit > 0 {
+			ctx, cancel := context.WithTimeout(r.Context(), limit)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
+		answer, err := handle(w, r)
+		log := s.log.With("request", r.Method+" "+r.URL.Path, "ms", time.Since(started).Milliseconds())
+		if err != nil {
+			log.Error("refused", "reason", err)
+			writeFault(w, err)
+			return
+		}
+		if r.Method == http.MethodGet {
+			log.Debug("answered")
+		} else {
+			log.Info("done")
+		}
+		if answer != nil {
+			writeJSON(w, http.StatusOK, answer)
+		}
+	})
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // the caller is gone: nobody is left to tell
+}
+
+func (s *Server) getVersion(_ http.ResponseWriter, r *http.Request) (any, error) {
+	engine, err := s.docker.ServerVersion(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return agent.Version{Agent: s.version, Engine: engine.Version, API: engine.APIVersion}, nil
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/docker/docker/api/types/container"
+
+	"ndock/docker/agent"
+)
+
+// snapshot commits the container and sends the image; the container is paused for the commit only, and nothing
+// of it stays on this host.
+func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) (any, error) {
+	id, err := s.commit(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err := s.discard(id); err != nil {
+			s.log.Error("a snapshot's image stays behind", "image", id, "reason", err)
+		}
+	}()
+	found, err := s.docker.ImageInspect(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	header, err := json.Marshal(describe(found))
+	if err != nil {
+		return nil, err
+	}
+	saved, err := s.docker.ImageSave(r.Context(), []string{id})
+	if err != nil {
+		return nil, fmt.Errorf("save image %s: %w", id, err)
+	}
+	defer saved.Close()
+	w.Header().Set(agent.ImageHeader, string(header))
+	w.Header().Set("Content-Type", "application/x-tar")
+	if _, err := io.Copy(w, saved); err != nil {
+		s.log.Error("a snapshot broke off", "reason", err)
+		panic(http.ErrAbortHandler) // net/http's way to end a body so that its reader sees it is not whole
+	}
+	return nil, nil
+}
+
+func (s *Server) commit(r *http.Request) (string, error) {
+	var id string
+	_, err := s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
+		made, err := s.docker.ContainerCommit(ctx, found.ID, container.CommitOptions{Pause: true})
+		id = made.ID
+		return err
+	})
+	var known *agent.Fault
+	if err != nil && !errors.As(err, &known) {
+		err = fmt.Errorf("commit: %w", err)
+	}
+	return id, err
+}

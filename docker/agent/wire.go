@@ -1,0 +1,104 @@
+// Package agent is what ndock's agent and its callers agree on: HTTP and JSON on a unix socket. The shim in Nova
+// is one caller (novadriver/nova/virt/docker/agent.py); this package's Client is for ndock's own commands.
+package agent
+
+import "ndock/docker/network"
+
+// Socket is where the agent listens.
+const Socket = "/run/ndock/agent.sock"
+
+// ImageHeader carries the Image of a snapshot, as JSON, before its bytes.
+const ImageHeader = "Ndock-Image"
+
+// Version answers GET /v1/version.
+type Version struct {
+	Agent  string `json:"agent"`
+	Engine string `json:"engine"` // Docker Engine's
+	API    string `json:"api"`    // of Docker Engine, as negotiated
+}
+
+// Host answers GET /v1/host: what this machine can give to servers, and uses already.
+type Host struct {
+	Architecture  string `json:"architecture"` // as Nova names it
+	CPUModel      string `json:"cpu_model"`
+	VCPUs         int    `json:"vcpus"`
+	MemoryMB      int    `json:"memory_mb"`
+	MemoryUsedMB  int    `json:"memory_used_mb"`
+	DiskGB        int    `json:"disk_gb"` // of the file system that holds Docker's data
+	DiskUsedGB    int    `json:"disk_used_gb"`
+	EngineVersion int    `json:"engine_version"` // 20.10.24 is 20010024, as Nova counts versions
+	Uptime        string `json:"uptime"`         // as uptime(1) prints it
+}
+
+// State is what Nova is told of a container.
+type State string
+
+// The states, as the shim knows them.
+const (
+	Running State = "running"
+	Paused  State = "paused"
+	Stopped State = "stopped"
+	Crashed State = "crashed" // Docker could not even remove it
+)
+
+// Instance is a server's container.
+type Instance struct {
+	UUID        string `json:"uuid"` // the server's
+	Name        string `json:"name"`
+	ContainerID string `json:"container_id"`
+	State       State  `json:"state"`
+	ExitCode    int    `json:"exit_code"` // of a stopped one
+	OOMKilled   bool   `json:"oom_killed"`
+}
+
+// Spec is what a container is made from (PUT /v1/instances/UUID). All of it but the flavor is the tenant's.
+type Spec struct {
+	Name          string            `json:"name"`
+	Hostname      string            `json:"hostname"`
+	ProjectID     string            `json:"project_id"`
+	UserID        string            `json:"user_id"`
+	ImageID       string            `json:"image_id"` // Glance's
+	VCPUs         int               `json:"vcpus"`
+	MemoryMB      int64             `json:"memory_mb"`
+	RootGB        int               `json:"root_gb"`
+	Metadata      map[string]string `json:"metadata"`
+	UserData      string            `json:"user_data"` // base64
+	OSCommandLine string            `json:"os_command_line"`
+}
+
+// Ports are a server's ports in the order of its interfaces (PUT and DELETE /v1/instances/UUID/ports).
+type Ports []network.VIF
+
+// Presence answers GET /v1/images/ID.
+type Presence struct {
+	Present bool `json:"present"`
+}
+
+// Image is what is Docker's about an image.
+type Image struct {
+	ID           string `json:"id"`           // sha256:…, computed by Docker from its bytes
+	Architecture string `json:"architecture"` // as Glance names it
+	Size         int64  `json:"size"`         // unpacked, in bytes
+}
+
+// Event is a line of GET /v1/events.
+type Event struct {
+	Event string `json:"event"`          // hello, alive, started, stopped, paused, resumed
+	UUID  string `json:"uuid,omitempty"` // of the server
+}
+
+// Fault is the body of a response that is no success.
+type Fault struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (f *Fault) Error() string { return f.Message }
+
+// The codes that callers act on.
+const (
+	NoSuchInstance = "no_such_instance"
+	UnusableImage  = "unusable_image" // here and on every other host: nothing is gained by trying elsewhere
+	BadRequest     = "bad_request"
+	Failed         = "failed"
+)

@@ -1,0 +1,38 @@
+package docker
+
+import (
+	"fmt"
+
+	"github.com/docker/docker/client"
+)
+
+// Open returns the engine that DOCKER_HOST and its like name, or this host's. Nothing is sent yet.
+func Open() (*client.Client, error) {
+	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, explain("use Docker Engine", err)
+	}
+	return engine, nil
+}
+
+// Error is something that Docker Engine could not do.
+type Error struct {
+	Op   string
+	Err  error
+	hint string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is what may help.
+func (e *Error) Hint() string { return e.hint }
+
+func explain(op string, err error) error {
+	if client.IsErrConnectionFailed(err) {
+		return &Error{Op: op, Err: err, hint: "start Docker, or let DOCKER_HOST name an engine ('docker context' is not read)"}
+	}
+	return &Error{Op: op, Err: err}
+}

@@ -1,0 +1,102 @@
+// Package fakeengine is a Docker Engine for tests, with a few images that can be inspected and saved, well or badly.
+package fakeengine
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+)
+
+// The images. Saving the last two breaks off in the middle, or stays there until the client leaves.
+const (
+	Good    = "tiny:1"
+	Cut     = "cut:1"
+	Endless = "endless:1"
+)
+
+// IDs are the images', by name.
+var IDs = map[string]string{
+	Good:    "sha256:" + strings.Repeat("0123456789abcde1", 4),
+	Cut:     "sha256:" + strings.Repeat("0123456789abcde2", 4),
+	Endless: "sha256:" + strings.Repeat("0123456789abcde3", 4),
+}
+
+// Engine is a running fake.
+type Engine struct {
+	Host   string // for DOCKER_HOST
+	server *httptest.Server
+}
+
+// New starts one.
+func New() *Engine {
+	server := httptest.NewServer(http.HandlerFunc(serve))
+	return &Engine{Host: "tcp://" + server.Listener.Addr().String(), server: server}
+}
+
+// Close ends it.
+func (e *Engine) Close() {
+	e.server.CloseClientConnections()
+	e.server.Close()
+}
+
+// Archive is what saving the good image gives.
+func Archive() []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, file := range []struct{ name, content string }{
+		{"layer.tar", strings.Repeat("layer", 2000)},
+		{"config.json", `{"architecture":"amd64","os":"linux"}`},
+		{"manifest.json", `[{"Config":"config.json","RepoTags":["tiny:1"],"Layers":["layer.tar"]}]`},
+	} {
+		// A buffer takes everything.
+		_ = w.WriteHeader(&tar.Header{Name: file.name, Mode: 0o644, Size: int64(len(file.content))})
+		_, _ = w.Write([]byte(file.content))
+	}
+	_ = w.Close()
+	return b.Bytes()
+}
+
+func serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Api-Version", "1.41")
+	_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/") // without the API's version
+	switch name, inspected := strings.CutSuffix(strings.TrimPrefix(path, "images/"), "/json"); {
+	case r.URL.Path == "/_ping":
+	case inspected:
+		inspect(w, name)
+	case path == "images/get":
+		save(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func inspect(w http.ResponseWriter, name string) {
+	w.Header().Set("Content-Type", "application/json")
+	if IDs[name] == "" {
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(map[string]string{"message": "no such image: " + name + ": No such image: " + name})
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"Id": IDs[name], "RepoTags": []string{name}, "Architecture": "amd64", "Os": "linux", "Size": 1500 << 20,
+	})
+}
+
+func save(w http.ResponseWriter, r *http.Request) {
+	content := Archive()
+	switch r.URL.Query().Get("names") {
+	case IDs[Good]:
+		_, _ = w.Write(content)
+		return
+	case IDs[Cut], IDs[Endless]:
+		_, _ = w.Write(content[:len(content)/2])
+	}
+	http.NewResponseController(w).Flush()
+	if r.URL.Query().Get("names") == IDs[Endless] {
+		<-r.Context().Done()
+	}
+	panic(http.ErrAbortHandler) // ends the connection where it is
+}
