@@ -1,0 +1,68 @@
+package novadriver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestFilesAreTheDriver(t *testing.T) {
+	files, err := Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(files, func(f File) bool { return f.Name == "__init__.py" })
+	if at < 0 || !bytes.Contains(files[at].Content, []byte("DockerDriver")) {
+		t.Error("nova.virt.docker would have no DockerDriver")
+	}
+}
+
+func TestInterpreter(t *testing.T) {
+	for first, want := range map[string]string{
+		"#! /usr/bin/python3\n":            "/usr/bin/python3",
+		"#!/opt/nova/bin/python3.11 -sP\n": "/opt/nova/bin/python3.11",
+		"#!/usr/bin/env python3\n":         "/usr/bin/env python3",
+		"#!/usr/bin/python3":               "/usr/bin/python3",
+		"#!/bin/sh\n":                      "",
+		"\x7fELF":                          "",
+		"":                                 "",
+	} {
+		script := filepath.Join(t.TempDir(), "nova-compute")
+		if err := os.WriteFile(script, []byte(first), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Interpreter(script)
+		if strings.Join(got, " ") != want || (err == nil) != (want != "") {
+			t.Errorf("%q: got %q, %v, want %q", first, got, err, want)
+		}
+	}
+	if _, err := Interpreter(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want that there is no such file", err)
+	}
+}
+
+func TestVirtDirectory(t *testing.T) {
+	const dir = "/usr/lib/python3/dist-packages/nova/virt"
+	for answer, want := range map[string]string{
+		dir + "\n":                     dir,
+		"a library's greeting\n" + dir: dir,
+		"":                             "",
+		"nonsense":                     "",
+	} {
+		run := func(_ context.Context, command ...string) (string, error) {
+			if command[0] != "/usr/bin/python3" {
+				t.Errorf("ran %q", command)
+			}
+			return answer, nil
+		}
+		got, err := VirtDirectory(t.Context(), []string{"/usr/bin/python3"}, run)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: got %q, %v", answer, got, err)
+		}
+	}
+}

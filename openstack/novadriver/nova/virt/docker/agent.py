@@ -1,0 +1,232 @@
+"""The client of ndock's agent: HTTP and JSON on a unix socket that only root and nova may open."""
+
+import contextlib
+import http.client
+import json
+import socket
+import time
+
+from nova import exception
+
+SOCKET = '/run/ndock/agent.sock'
+CHUNK = 1 << 20  # bytes read at once from a snapshot
+
+# How long, in seconds, the agent may be silent. It limits its own work more tightly and says so; these only
+# keep a worker of nova-compute from waiting forever.
+QUICK = 60     # asks Docker, or changes one thing
+LOAD = 3600    # unpacks an image, or commits a container
+AWAY = 10      # how long a restarting agent is waited for before a call fails
+
+
+class AgentError(exception.NovaException):
+    """The agent refused or failed; the message is its own."""
+    msg_fmt = '%(reason)s'
+
+
+class AgentUnavailable(AgentError):
+    msg_fmt = "ndock's agent does not answer on %(path)s: %(reason)s"
+
+
+class UnusableImage(AgentError):
+    """The image cannot become a container, on this host or any other."""
+
+
+class Connection(http.client.HTTPConnection):
+    auto_open = 0  # what was closed stays closed: an upload is not continued on a connection of its own
+
+    def __init__(self, path, timeout):
+        super().__init__('agent', timeout=timeout)
+        self._path = path
+
+    def connect(self):
+        self.close()  # an earlier try
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Agent:
+    """The agent's verbs, one method each."""
+
+    def __init__(self, path=SOCKET, away=AWAY):
+        self._path = path
+        self._away = away
+
+    def version(self):
+        return self._json('GET', '/v1/version')
+
+    def host(self):
+        return self._json('GET', '/v1/host')
+
+    def instances(self):
+        return self._json('GET', '/v1/instances')
+
+    def instance(self, uuid):
+        return self._json('GET', '/v1/instances/%s' % uuid, uuid=uuid)
+
+    def plug(self, uuid, ports):
+        self._json('PUT', '/v1/instances/%s/ports' % uuid, ports)
+
+    def unplug(self, uuid, ports):
+        self._json('DELETE', '/v1/instances/%s/ports' % uuid, ports)
+
+    def has_image(self, image_id):
+        return self._json('GET', '/v1/images/%s' % image_id)['present']
+
+    def create(self, uuid, spec):
+        self._json('PUT', '/v1/instances/%s' % uuid, spec, timeout=LOAD)
+
+    def destroy(self, uuid, ports):
+        self._json('DELETE', '/v1/instances/%s' % uuid, ports)
+
+    def act(self, uuid, verb, grace=0):
+        """start, stop, restart, pause or unpause; grace is what a process has, in seconds, to end by itself."""
+        self._json('POST', '/v1/instances/%s/%s?grace=%d' % (uuid, verb, grace), uuid=uuid, timeout=QUICK + grace)
+
+    def console(self, uuid):
+        with self._request('GET', '/v1/instances/%s/console' % uuid, uuid=uuid) as response, self._talking():
+            return response.read()
+
+    @contextlib.contextmanager
+    def load_image(self, image_id):
+        """A file to write a Docker archive to. It becomes an image when the block ends well, else nothing."""
+        with self._connected(LOAD) as connection:
+            with self._talking():
+                upload = Upload(connection, '/v1/images/%s' % image_id)
+            yield upload
+            with self._talking():
+                self._checked(upload.finish(), None)
+
+    @contextlib.contextmanager
+    def snapshot(self, uuid):
+        """What the image is, and a file to read it from; the container is paused for the commit only."""
+        with self._request('POST', '/v1/instances/%s/snapshot' % uuid, uuid=uuid, timeout=LOAD) as response:
+            yield json.loads(response.headers['Ndock-Image']), Download(response)
+
+    def events(self, silence):
+        """Yield what happens to containers, for as long as the agent is there.
+
+        The agent says at least that it is alive; silence is how long, in seconds, it may say nothing.
+        """
+        with self._request('GET', '/v1/events', timeout=silence) as response, self._talking():
+            for line in response:
+                yield json.loads(line)
+
+    def _json(self, method, url, body=None, uuid=None, timeout=QUICK):
+        with self._request(method, url, body, uuid, timeout) as response, self._talking():
+            content = response.read()
+        return json.loads(content) if content else None
+
+    @contextlib.contextmanager
+    def _request(self, method, url, body=None, uuid=None, timeout=QUICK):
+        with self._connected(timeout) as connection:
+            content = None if body is None else json.dumps(body)
+            with self._talking():
+                connection.request(method, url, content, {'Content-Type': 'application/json'})
+                response = self._checked(connection.getresponse(), uuid)
+            yield response
+
+    @contextlib.contextmanager
+    def _connected(self, timeout):
+        connection = Connection(self._path, timeout)
+        try:
+            with self._talking():
+                self._connect(connection)
+            yield connection
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _talking(self):
+        # Only round what is said to the agent: a caller's own OSError, such as Glance's, is not the agent's.
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise AgentUnavailable(path=self._path, reason=str(error) or type(error).__name__) from error
+
+    def _connect(self, connection):
+        # Nothing is sent yet, so that it is safe to try again: an upgrade restarts the agent within a moment.
+        give_up = time.monotonic() + self._away
+        while True:
+            try:
+                return connection.connect()
+            except (FileNotFoundError, ConnectionRefusedError):
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.2)
+
+    @staticmethod
+    def _checked(response, uuid):
+        if response.status < 300:
+            return response
+        try:
+            fault = json.loads(response.read())
+            code, reason = fault['code'], fault['message']
+        except (ValueError, KeyError, TypeError):
+            code, reason = '', '%d %s' % (response.status, response.reason)
+        if code == 'no_such_instance':
+            raise exception.InstanceNotFound(instance_id=uuid)
+        if code == 'unusable_image':
+            raise UnusableImage(reason=reason)
+        raise AgentError(reason=reason)
+
+
+class Upload:
+    """The file that Nova's image API writes an image to: each write goes straight on to the agent."""
+
+    def __init__(self, connection, url):
+        self._connection = connection
+        self._refused = None
+        connection.putrequest('PUT', url)
+        connection.putheader('Content-Type', 'application/x-tar')
+        connection.putheader('Transfer-Encoding', 'chunked')
+        connection.endheaders()
+
+    def write(self, chunk):
+        if not chunk or self._refused:
+            return
+        try:
+            self._connection.send(b'%x\r\n' % len(chunk) + chunk + b'\r\n')
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # The agent has seen enough of it; what is wrong stands in its response, which finish() reads.
+            self._refused = error
+
+    def truncate(self, size):
+        """What Nova calls when the image's signature is wrong: without its end, the agent drops the image."""
+        self._connection.close()
+
+    def finish(self):
+        try:
+            if not self._refused:
+                self._connection.send(b'0\r\n\r\n')
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        return self._connection.getresponse()
+
+
+class Download:
+    """The file that Nova's image API reads a snapshot from, once.
+
+    When an upload fails, Nova tries again with the same file. What is left of it, or nothing, would then look like
+    the whole image: so nothing is read beyond the end or an error, and count says how many bytes there were.
+    """
+
+    def __init__(self, response):
+        self._response = response
+        self._over = False
+        self.count = 0
+
+    def read(self, size=CHUNK):
+        if self._over:
+            raise AgentError(reason='the snapshot has been sent already, and cannot be sent again')
+        try:
+            chunk = self._response.read(size if size and size > 0 else CHUNK)
+        except (OSError, http.client.HTTPException) as error:
+            self._over = True
+            raise AgentError(reason='the snapshot broke off: %s' % (str(error) or type(error).__name__)) from error
+        self._over = not chunk
+        self.count += len(chunk)
+        return chunk
+
+    def __iter__(self):
+        return iter(self.read, b'')

@@ -1,0 +1,96 @@
+"""Tells Nova whether this host can be used: it can while ndock's agent and Docker answer."""
+
+import logging
+import threading
+import time
+
+from nova import context as nova_context
+from nova import exception
+from nova import objects
+from nova.virt import event as virt_event
+import nova.conf
+
+from nova.virt.docker import agent as ndock
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+# Marks what was switched off from here, so that a host that the operator took out stays out.
+AUTO = 'AUTO: ndock: '
+SILENCE = 20  # seconds without a sign of life after which the agent counts as away
+PATIENCE = 5  # seconds that a restart of the agent may take unnoticed
+
+TRANSITIONS = {
+    'started': virt_event.EVENT_LIFECYCLE_STARTED,
+    'stopped': virt_event.EVENT_LIFECYCLE_STOPPED,
+    'paused': virt_event.EVENT_LIFECYCLE_PAUSED,
+    'resumed': virt_event.EVENT_LIFECYCLE_RESUMED,
+}
+
+
+class Watch:
+    """Follows the agent's events in a thread of its own (a green one where Nova runs on eventlet)."""
+
+    def __init__(self, agent, emit, returned):
+        self._agent = agent
+        self._emit = emit          # takes Nova's lifecycle events
+        self._returned = returned  # called when the agent is there, again or for the first time
+
+    def start(self):
+        threading.Thread(target=self._run, name='ndock-events', daemon=True).start()
+
+    def _run(self):
+        lost = None  # since when the agent is away
+        while True:
+            try:
+                for happened in self._agent.events(SILENCE):
+                    if happened['event'] == 'hello':
+                        lost = None
+                        self._report(None)
+                        self._returned()
+                    self._tell(happened)
+                reason = 'the agent ended'
+            except ndock.AgentError as error:
+                reason = error.format_message()
+            except Exception as error:
+                LOG.exception('Following the events of the agent failed')
+                reason = str(error) or type(error).__name__
+            lost = lost or time.monotonic()
+            if time.monotonic() - lost >= PATIENCE:
+                self._report(reason)
+            time.sleep(1)
+
+    def _tell(self, happened):
+        transition = TRANSITIONS.get(happened['event'])
+        if transition is not None:
+            self._emit(virt_event.LifecycleEvent(happened['uuid'], transition))
+
+    def _report(self, away):
+        try:
+            set_available(away)
+        except Exception:  # the database or the broker is away too: said again with the next try
+            LOG.exception('Nova could not be told whether this host is available')
+
+
+def set_available(away):
+    """Let Nova show the hypervisor down, with the reason; or up again when away is None."""
+    service = find_service()
+    if service is None or ours(service) == bool(away):
+        return
+    if (service.disabled or service.forced_down) and not ours(service):
+        return  # the operator's own doing: to fence a host is forced_down alone
+    service.disabled = service.forced_down = bool(away)
+    service.disabled_reason = AUTO + away[:200] if away else None
+    service.save()
+    LOG.warning('This host is down for Nova: %s' % away if away else 'This host is up for Nova again')
+
+
+def find_service():
+    try:
+        return objects.Service.get_by_compute_host(nova_context.get_admin_context(), CONF.host)
+    except exception.ComputeHostNotFound:
+        return None  # the very first start: it is registered after init_host
+
+
+def ours(service):
+    return service.disabled and (service.disabled_reason or '').startswith(AUTO)

@@ -1,0 +1,231 @@
+"""The compute driver: what Nova asks of a hypervisor, each method a call or two of ndock's agent."""
+
+import json
+import logging
+import time
+
+from nova.compute import power_state
+from nova.compute import task_states
+from nova.compute import utils as compute_utils
+import nova.conf
+from nova import exception
+from nova.image import glance
+from nova.objects import fields
+from nova import utils
+from nova.virt import driver
+from nova.virt import hardware
+
+from nova.virt.docker import agent as ndock
+from nova.virt.docker import availability
+from nova.virt.docker import compat
+from nova.virt.docker import wire
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+POWER_STATES = {
+    'running': power_state.RUNNING,
+    'paused': power_state.PAUSED,
+    'stopped': power_state.SHUTDOWN,
+    'crashed': power_state.CRASHED,
+}
+
+
+class DockerDriver(driver.ComputeDriver):
+    capabilities = dict(
+        driver.ComputeDriver.capabilities,
+        supports_image_type_raw=True,
+    )
+
+    def __init__(self, virtapi, agent=None):
+        super().__init__(virtapi)
+        self._agent = agent or ndock.Agent()
+        self._images = glance.API()
+        self._leftovers = {}  # ports by server: what could not be removed while the agent was away
+
+    # The host
+
+    def init_host(self, host):
+        self._wait_for_agent()
+        availability.Watch(self._agent, self.emit_event, self._remove_leftovers).start()
+
+    def _wait_for_agent(self):
+        # Nova sees a service that has not begun to report as down, which is the truth.
+        while True:
+            try:
+                version = self._agent.version()
+                LOG.info("ndock's agent %s answers, with Docker Engine %s", version['agent'], version['engine'])
+                return
+            except ndock.AgentError as error:
+                LOG.warning('Waiting for the agent: %s', error.format_message())
+                time.sleep(5)
+
+    def get_available_nodes(self, refresh=False):
+        return [CONF.host]
+
+    def get_host_ip_addr(self):
+        return CONF.my_ip
+
+    def get_host_uptime(self):
+        return self._agent.host()['uptime']
+
+    def get_available_resource(self, nodename):
+        host = self._agent.host()
+        return {
+            'hypervisor_type': fields.HVType.DOCKER,
+            'hypervisor_version': host['engine_version'],
+            'hypervisor_hostname': nodename,
+            'vcpus': host['vcpus'],
+            'memory_mb': host['memory_mb'],
+            'local_gb': host['disk_gb'],
+            'vcpus_used': 0,  # Nova adds up what its instances claim
+            'memory_mb_used': host['memory_used_mb'],
+            'local_gb_used': host['disk_used_gb'],
+            'disk_available_least': host['disk_gb'] - host['disk_used_gb'],
+            'cpu_info': json.dumps({'arch': host['architecture'], 'model': host['cpu_model']}),
+            'supported_instances': [(host['architecture'], fields.HVType.DOCKER, fields.VMMode.EXE)],
+            'numa_topology': None,
+            'stats': {'uptime': host['uptime']},
+        }
+
+    def update_provider_tree(self, provider_tree, nodename, allocations=None):
+        host = self._agent.host()
+        ratios = self._get_allocation_ratios(provider_tree.data(nodename).inventory)
+        totals = {
+            'VCPU': (host['vcpus'], CONF.reserved_host_cpus),
+            'MEMORY_MB': (host['memory_mb'], CONF.reserved_host_memory_mb),
+            'DISK_GB': (host['disk_gb'], self._get_reserved_host_disk_gb_from_config()),
+        }
+        provider_tree.update_inventory(nodename, {
+            name: {
+                'total': total, 'reserved': reserved, 'allocation_ratio': ratios[name],
+                'min_unit': 1, 'max_unit': total, 'step_size': 1,
+            } for name, (total, reserved) in totals.items() if total > 0
+        })
+
+    # What is there
+
+    def list_instances(self):
+        return [instance['name'] for instance in self._agent.instances()]
+
+    def list_instance_uuids(self):
+        return [instance['uuid'] for instance in self._agent.instances()]
+
+    def get_info(self, instance, use_cache=True):
+        found = self._agent.instance(instance.uuid)
+        return hardware.InstanceInfo(state=POWER_STATES[found['state']], internal_id=found['container_id'])
+
+    # A server's life
+
+    def spawn(self, context, instance, image_meta, injected_files, admin_password, allocations,
+              network_info=None, block_device_info=None, power_on=True, accel_info=None):
+        ports = wire.ports(network_info)
+        try:
+            # Plug first, wait late: Neutron wires the ports while the image comes.
+            with compat.wait_for_vifs(self.virtapi, instance, ports if power_on else []):
+                self._agent.plug(instance.uuid, ports)
+                self._fetch_image(context, instance)
+                self._agent.create(instance.uuid, wire.spec(instance, image_meta))
+            if power_on:
+                self._agent.act(instance.uuid, 'start')
+        except ndock.UnusableImage as error:
+            self._undo(instance, ports)
+            raise exception.ImageUnacceptable(image_id=instance.image_ref, reason=error.format_message())
+        except BaseException:  # up to Nova 32 a timeout is no Exception
+            self._undo(instance, ports)
+            raise
+
+    def _fetch_image(self, context, instance):
+        image_id = instance.image_ref
+        if not image_id:
+            raise ndock.UnusableImage(reason='a container boots from an image, not from a volume')
+
+        # One download at a time: who waits finds the image there.
+        @utils.synchronized('ndock-image-%s' % image_id)
+        def fetch():
+            if not self._agent.has_image(image_id):
+                with self._agent.load_image(image_id) as data:
+                    self._images.download(context, image_id, data=data, trusted_certs=instance.trusted_certs)
+
+        fetch()
+
+    def _undo(self, instance, ports):
+        try:
+            self._remove(instance.uuid, ports)
+        except ndock.AgentError as error:
+            LOG.error('Server %s is not cleaned up yet: %s', instance.uuid, error.format_message())
+
+    def _remove(self, uuid, ports):
+        # Nova forgets the host of a server that failed to build, so that its deletion may not come here again.
+        self._leftovers[uuid] = ports
+        self._agent.destroy(uuid, ports)
+        self._leftovers.pop(uuid, None)
+
+    def _remove_leftovers(self):
+        for uuid, ports in list(self._leftovers.items()):
+            LOG.info('Removing what the agent could not remove while it was away: server %s', uuid)
+            try:
+                self._remove(uuid, ports)
+            except ndock.AgentError as error:  # neither the other servers nor the agent's events wait for this one
+                LOG.error('Server %s is still not cleaned up: %s', uuid, error.format_message())
+
+    def destroy(self, context, instance, network_info, block_device_info=None,
+                destroy_disks=True, destroy_secrets=True):
+        self._remove(instance.uuid, wire.ports(network_info))
+
+    def cleanup(self, context, instance, network_info, block_device_info=None, destroy_disks=True,
+                migrate_data=None, destroy_vifs=True, destroy_secrets=True):
+        self._remove(instance.uuid, wire.ports(network_info))
+
+    def plug_vifs(self, instance, network_info):
+        self._agent.plug(instance.uuid, wire.ports(network_info))
+
+    def unplug_vifs(self, instance, network_info):
+        self._agent.unplug(instance.uuid, wire.ports(network_info))
+
+    def power_on(self, context, instance, network_info, block_device_info=None, accel_info=None, share_info=None):
+        self._agent.plug(instance.uuid, wire.ports(network_info))
+        self._agent.act(instance.uuid, 'start')
+
+    def power_off(self, instance, timeout=0, retry_interval=0):
+        instance, timeout = compat.power_off_arguments(instance, timeout, retry_interval)
+        self._agent.act(instance.uuid, 'stop', grace=timeout)
+
+    def reboot(self, context, instance, network_info, reboot_type, block_device_info=None,
+               bad_volumes_callback=None, accel_info=None, share_info=None):
+        self._agent.plug(instance.uuid, wire.ports(network_info))
+        self._agent.act(instance.uuid, 'restart', grace=self._grace(instance) if reboot_type == 'SOFT' else 0)
+
+    @staticmethod
+    def _grace(instance):
+        # Nova tells power_off, but not reboot. It is no property that Nova's image objects know.
+        return compute_utils.get_value_from_system_metadata(
+            instance, key='image_os_shutdown_timeout', type=int, default=CONF.shutdown_timeout)
+
+    def resume_state_on_host_boot(self, context, instance, network_info, *args, **kwargs):
+        self._agent.plug(instance.uuid, wire.ports(network_info))
+        if self.get_info(instance).state != power_state.RUNNING:
+            self._agent.act(instance.uuid, 'start')
+
+    def pause(self, instance):
+        self._agent.act(instance.uuid, 'pause')
+
+    def unpause(self, instance):
+        self._agent.act(instance.uuid, 'unpause')
+
+    # Images and the console
+
+    def snapshot(self, context, instance, image_id, update_task_state):
+        update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
+        current = self._images.get(context, image_id)
+        with self._agent.snapshot(instance.uuid) as (found, data):
+            update_task_state(task_state=task_states.IMAGE_UPLOADING,
+                              expected_state=task_states.IMAGE_PENDING_UPLOAD)
+            # What the image has inherited from the server's own stays: purge_props would drop it.
+            stored = self._images.update(context, image_id, wire.image(found, current), data, purge_props=False)
+            if stored['size'] != data.count:  # Nova sent it again after a fault of Glance's, from where it was then
+                raise ndock.AgentError(reason='Glance has %s bytes of the %s that the snapshot has' % (
+                    stored['size'], data.count))
+
+    def get_console_output(self, context, instance):
+        return self._agent.console(instance.uuid)

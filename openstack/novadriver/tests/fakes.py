@@ -1,0 +1,136 @@
+"""What the driver speaks to, in memory: each writes down what it is asked, in one log that shows the order."""
+
+import contextlib
+import io
+
+from nova import exception
+from nova.virt import virtapi
+
+FOUND = {'id': 'sha256:abc', 'architecture': 'x86_64', 'size': 4096}
+ARCHIVE = b'the archive of a snapshot'
+
+
+class Agent:
+    """An agent that does as it is told; failing maps a verb to what it raises instead."""
+
+    def __init__(self, log=None):
+        self.log = [] if log is None else log
+        self.failing = {}
+        self.images = set()
+        self.containers = {}
+        self.refusal = None  # raised at the end of an upload
+        self.output = b''
+        self.resources = {
+            'architecture': 'x86_64', 'cpu_model': 'A Processor @ 2 GHz', 'vcpus': 8, 'memory_mb': 16000,
+            'memory_used_mb': 3000, 'disk_gb': 100, 'disk_used_gb': 40, 'engine_version': 20010024,
+            'uptime': ' 12:00:00 up 3 days,  1:02,  0 users,  load average: 0.10, 0.20, 0.30',
+        }
+
+    def _asked(self, verb, *details):
+        self.log.append((verb,) + details)
+        if verb in self.failing:
+            raise self.failing[verb]
+
+    def verbs(self):
+        return [entry[0] for entry in self.log]
+
+    def version(self):
+        self._asked('version')
+        return {'agent': '1', 'engine': '20.10.24', 'api': '1.41'}
+
+    def host(self):
+        self._asked('host')
+        return self.resources
+
+    def instances(self):
+        self._asked('instances')
+        return list(self.containers.values())
+
+    def instance(self, uuid):
+        self._asked('instance', uuid)
+        if uuid not in self.containers:
+            raise exception.InstanceNotFound(instance_id=uuid)
+        return self.containers[uuid]
+
+    def plug(self, uuid, ports):
+        self._asked('plug', uuid, ports)
+
+    def unplug(self, uuid, ports):
+        self._asked('unplug', uuid, ports)
+
+    def has_image(self, image_id):
+        self._asked('has_image', image_id)
+        return image_id in self.images
+
+    def create(self, uuid, spec):
+        self._asked('create', uuid, spec)
+        self.containers[uuid] = {'uuid': uuid, 'name': spec['name'], 'container_id': 'c' * 64, 'state': 'stopped'}
+
+    def destroy(self, uuid, ports):
+        self._asked('destroy', uuid, ports)
+        self.containers.pop(uuid, None)
+
+    def act(self, uuid, verb, grace=0):
+        self._asked(verb, uuid, grace)
+
+    def console(self, uuid):
+        self._asked('console', uuid)
+        return self.output
+
+    @contextlib.contextmanager
+    def load_image(self, image_id):
+        self._asked('load_image', image_id)
+        yield io.BytesIO()
+        if self.refusal:
+            raise self.refusal
+        self.images.add(image_id)
+
+    @contextlib.contextmanager
+    def snapshot(self, uuid):
+        self._asked('snapshot', uuid)
+        yield FOUND, Stream(ARCHIVE)
+
+    def events(self, silence):
+        raise NotImplementedError('tests of the events bring their own')
+
+
+class Stream(io.BytesIO):
+    """What agent.Download is to the driver: a file that knows how much was read from it."""
+
+    @property
+    def count(self):
+        return self.tell()
+
+
+class VirtAPI(virtapi.VirtAPI):
+    """nova-compute up to 32: the time limit is called deadline."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = log
+        self.raises = None    # at the end of the wait, instead of the events
+        self.answers = False  # the events come, but Neutron says that it failed
+
+    @contextlib.contextmanager
+    def wait_for_instance_event(self, instance, event_names, deadline=300, error_callback=None):
+        self.log.append(('prepare', tuple(event_names), deadline))
+        yield
+        self._wait(instance, event_names, error_callback)
+
+    def _wait(self, instance, event_names, error_callback):
+        self.log.append(('wait',))
+        if self.raises is not None:
+            raise self.raises
+        if self.answers:
+            for name, tag in event_names:
+                error_callback('%s-%s' % (name, tag), instance)
+
+
+class NewVirtAPI(VirtAPI):
+    """nova-compute from 33: it is called timeout."""
+
+    @contextlib.contextmanager
+    def wait_for_instance_event(self, instance, event_names, timeout=300, error_callback=None):
+        self.log.append(('prepare', tuple(event_names), timeout))
+        yield
+        self._wait(instance, event_names, error_callback)

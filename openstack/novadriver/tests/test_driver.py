@@ -1,0 +1,269 @@
+"""What the driver makes of Nova's calls; spawn has a file of its own."""
+
+import json
+import uuid
+
+import harness
+import fakes
+
+from nova import exception
+from nova import objects
+from nova.compute import power_state
+from nova.compute import provider_tree
+from nova.compute import vm_states
+from nova.virt.docker import agent as ndock
+from nova.virt.docker import DockerDriver
+
+FIRST, SECOND = '11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'
+
+
+class TestCase(harness.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.agent = fakes.Agent()
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+        self.instance = harness.instance()
+        self.network_info = harness.network_info(harness.vif())
+
+    def container(self, state, server=harness.SERVER):
+        self.agent.containers[server] = {'uuid': server, 'name': 'web', 'container_id': 'c' * 64, 'state': state}
+
+
+class Host(TestCase):
+    def test_node_is_the_host(self):
+        self.assertEqual([harness.HOST], self.driver.get_available_nodes())
+
+    def test_ip_is_the_configured_one(self):
+        self.configure(my_ip='192.0.2.7')
+        self.assertEqual('192.0.2.7', self.driver.get_host_ip_addr())
+
+    def test_uptime_is_the_agents(self):
+        self.assertIn('up 3 days', self.driver.get_host_uptime())
+
+    def test_init_host_waits_for_the_agent(self):
+        away = [ndock.AgentUnavailable(path='p', reason='r')] * 2
+        self.agent.version = lambda: away.pop() and self.fail_with(away) if away else {'agent': '1', 'engine': '2'}
+        slept = []
+        self.patch(self.module('driver').time, 'sleep', slept.append)
+        started = self.patch(self.module('availability').Watch, 'start')
+        self.driver.init_host(harness.HOST)
+        self.assertEqual([5, 5], slept)
+        started.assert_called_once_with()
+
+    def fail_with(self, _):
+        raise ndock.AgentUnavailable(path='p', reason='r')
+
+    def module(self, name):
+        import importlib
+        return importlib.import_module('nova.virt.docker.' + name)
+
+
+class Resources(TestCase):
+    # What nova.compute.resource_tracker reads without asking whether it is there.
+    NEEDED = ('vcpus', 'memory_mb', 'local_gb', 'vcpus_used', 'memory_mb_used', 'local_gb_used', 'numa_topology',
+              'cpu_info', 'hypervisor_type', 'hypervisor_version', 'hypervisor_hostname')
+
+    def test_all_that_the_resource_tracker_needs(self):
+        resources = self.driver.get_available_resource(harness.HOST)
+        self.assertEqual(set(), set(self.NEEDED) - set(resources))
+        self.assertEqual(harness.HOST, resources['hypervisor_hostname'])
+        self.assertEqual('docker', resources['hypervisor_type'])
+        self.assertEqual(60, resources['disk_available_least'])
+
+    def test_cpu_info_is_json(self):
+        self.assertEqual({'arch': 'x86_64', 'model': 'A Processor @ 2 GHz'},
+                         json.loads(self.driver.get_available_resource(harness.HOST)['cpu_info']))
+
+    def test_nova_makes_a_compute_node_of_it(self):
+        node = objects.ComputeNode()
+        node.update_from_virt_driver(self.driver.get_available_resource(harness.HOST))
+        self.assertEqual((8, 16000, 100), (node.vcpus, node.memory_mb, node.local_gb))
+        self.assertEqual(20010024, node.hypervisor_version)
+        spec, = node.supported_hv_specs
+        self.assertEqual(('x86_64', 'docker', 'exe'), (spec.arch, spec.hv_type, spec.vm_mode))
+
+
+class ProviderTree(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.tree = provider_tree.ProviderTree()
+        self.tree.new_root(harness.HOST, str(uuid.uuid4()))
+
+    def inventory(self):
+        self.driver.update_provider_tree(self.tree, harness.HOST)
+        return self.tree.data(harness.HOST).inventory
+
+    def test_inventory(self):
+        self.configure(reserved_host_cpus=1, reserved_host_memory_mb=512, reserved_host_disk_mb=1500)
+        inventory = self.inventory()
+        self.assertEqual({'VCPU': (8, 1), 'MEMORY_MB': (16000, 512), 'DISK_GB': (100, 2)},
+                         {name: (kind['total'], kind['reserved']) for name, kind in inventory.items()})
+        for name, kind in inventory.items():
+            self.assertEqual((1, kind['total'], 1), (kind['min_unit'], kind['max_unit'], kind['step_size']), name)
+
+    def test_allocation_ratios_of_the_configuration(self):
+        self.configure(cpu_allocation_ratio=3.0, ram_allocation_ratio=1.5, disk_allocation_ratio=1.0)
+        self.assertEqual({'VCPU': 3.0, 'MEMORY_MB': 1.5, 'DISK_GB': 1.0},
+                         {name: kind['allocation_ratio'] for name, kind in self.inventory().items()})
+
+    def test_a_ratio_set_in_placement_stays(self):
+        inventory = self.inventory()
+        inventory['VCPU']['allocation_ratio'] = 7.0
+        self.tree.update_inventory(harness.HOST, inventory)
+        self.assertEqual(7.0, self.inventory()['VCPU']['allocation_ratio'])
+
+    def test_what_is_not_there_is_not_offered(self):
+        self.agent.resources['disk_gb'] = 0  # Placement refuses a total of 0
+        self.assertEqual({'VCPU', 'MEMORY_MB'}, set(self.inventory()))
+
+    def test_what_others_set_stays(self):
+        self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR'])
+        self.inventory()
+        self.assertEqual({'CUSTOM_OF_THE_OPERATOR'}, self.tree.data(harness.HOST).traits)
+
+
+class WhatIsThere(TestCase):
+    def test_states(self):
+        for state, want in {'running': power_state.RUNNING, 'paused': power_state.PAUSED,
+                            'stopped': power_state.SHUTDOWN, 'crashed': power_state.CRASHED}.items():
+            with self.subTest(state):
+                self.container(state)
+                info = self.driver.get_info(self.instance)
+                self.assertEqual((want, 'c' * 64), (info.state, info.internal_id))
+
+    def test_no_container(self):
+        with self.assertRaises(exception.InstanceNotFound):
+            self.driver.get_info(self.instance, use_cache=False)
+
+    def test_lists(self):
+        self.assertEqual(([], []), (self.driver.list_instances(), self.driver.list_instance_uuids()))
+        self.container('running')
+        self.container('stopped', server='another')
+        self.assertEqual(['web', 'web'], self.driver.list_instances())
+        self.assertEqual([harness.SERVER, 'another'], self.driver.list_instance_uuids())
+
+    def test_console_is_bytes(self):
+        self.agent.output = b'\xffnot text'
+        self.assertEqual(b'\xffnot text', self.driver.get_console_output(harness.context(), self.instance))
+
+
+class Life(TestCase):
+    def test_destroy_and_cleanup_are_idempotent(self):
+        self.container('running')
+        for remove in (self.driver.destroy, self.driver.cleanup):
+            for _ in range(2):
+                remove(harness.context(), self.instance, self.network_info)
+        self.assertEqual(['destroy'] * 4, self.agent.verbs())
+        self.assertEqual(harness.PORT, self.agent.log[0][2][0]['id'])
+
+    def test_destroy_without_network(self):
+        self.driver.destroy(harness.context(), self.instance, None)
+        self.assertEqual([('destroy', harness.SERVER, [])], self.agent.log)
+
+    def test_plug_and_unplug(self):
+        self.driver.plug_vifs(self.instance, self.network_info)
+        self.driver.unplug_vifs(self.instance, self.network_info)
+        self.assertEqual(['plug', 'unplug'], self.agent.verbs())
+
+    def test_power_on_plugs_first(self):
+        self.driver.power_on(harness.context(), self.instance, self.network_info)
+        self.assertEqual(['plug', 'start'], self.agent.verbs())
+
+    def test_power_on_as_nova_calls_it_from_31(self):
+        self.driver.power_on(harness.context(), self.instance, self.network_info, None, None, [])
+        self.assertEqual(['plug', 'start'], self.agent.verbs())
+
+    def test_power_off(self):
+        for arguments, grace in [
+            ((self.instance,), 0),
+            ((self.instance, 60, 10), 60),
+            ((harness.context(), self.instance), 0),  # how releases from 27 clean up what is deleted
+        ]:
+            with self.subTest(arguments):
+                self.agent.log.clear()
+                self.driver.power_off(*arguments)
+                self.assertEqual([('stop', harness.SERVER, grace)], self.agent.log)
+        self.agent.log.clear()
+        self.driver.power_off(self.instance, timeout=7, retry_interval=1)
+        self.assertEqual([('stop', harness.SERVER, 7)], self.agent.log)
+
+    def test_reboot(self):
+        self.configure(shutdown_timeout=42)
+        for kind, grace in {'SOFT': 42, 'HARD': 0}.items():
+            with self.subTest(kind):
+                self.agent.log.clear()
+                self.driver.reboot(harness.context(), self.instance, self.network_info, kind)
+                self.assertEqual('plug', self.agent.log[0][0])
+                self.assertEqual(('restart', harness.SERVER, grace), self.agent.log[1])
+
+    def test_the_images_own_time_to_shut_down(self):
+        self.configure(shutdown_timeout=42)
+        self.instance.system_metadata = {'image_os_shutdown_timeout': '7'}
+        self.driver.reboot(harness.context(), self.instance, self.network_info, 'SOFT')
+        self.assertEqual(('restart', harness.SERVER, 7), self.agent.log[1])
+
+    def test_pause_and_unpause(self):
+        self.driver.pause(self.instance)
+        self.driver.unpause(self.instance)
+        self.assertEqual(['pause', 'unpause'], self.agent.verbs())
+
+    def test_resume_on_host_boot(self):
+        for more in ((None,), ([], None)):  # block devices; from 31 shares before them
+            for state, want in {'stopped': ['plug', 'instance', 'start'], 'running': ['plug', 'instance']}.items():
+                with self.subTest(more=more, state=state):
+                    self.container(state)
+                    self.agent.log.clear()
+                    self.driver.resume_state_on_host_boot(
+                        harness.context(), self.instance, self.network_info, *more)
+                    self.assertEqual(want, self.agent.verbs())
+
+
+class Leftovers(TestCase):
+    """What could not be removed while the agent was away is removed when it is back."""
+
+    def leave(self, server=harness.SERVER):
+        self.agent.failing['destroy'] = ndock.AgentUnavailable(path='p', reason='r')
+        with self.assertRaises(ndock.AgentUnavailable):
+            self.driver.destroy(harness.context(), harness.instance(server), self.network_info)
+        self.agent.failing.clear()
+        self.agent.log.clear()
+
+    def test_removed_once(self):
+        self.leave()
+        self.driver._remove_leftovers()
+        self.driver._remove_leftovers()
+        (verb, server, ports), = self.agent.log
+        self.assertEqual(('destroy', harness.SERVER, harness.PORT), (verb, server, ports[0]['id']))
+
+    def test_one_that_stays_does_not_keep_the_others(self):
+        self.leave(FIRST)
+        self.leave(SECOND)
+        destroy = self.agent.destroy
+
+        def stubborn(server, ports):
+            destroy(server, ports)
+            if server == FIRST:
+                raise ndock.AgentError(reason='device busy')
+        self.agent.destroy = stubborn
+        with self.assertLogs('nova.virt.docker', 'ERROR'):
+            self.driver._remove_leftovers()
+        self.assertEqual([FIRST, SECOND], [entry[1] for entry in self.agent.log])
+        self.agent.log.clear()
+        self.agent.destroy = destroy
+        self.driver._remove_leftovers()
+        self.assertEqual([FIRST], [entry[1] for entry in self.agent.log])
+
+    def test_nothing_is_left_of_one_that_went(self):
+        self.leave()
+        self.driver.destroy(harness.context(), self.instance, self.network_info)
+        self.agent.log.clear()
+        self.driver._remove_leftovers()
+        self.assertEqual([], self.agent.log)
+
+
+class Deleted(TestCase):
+    def test_state_is_not_read_from_a_deleted_server(self):
+        # A deleted instance comes without its network and still has to go.
+        self.instance.vm_state = vm_states.DELETED
+        self.driver.cleanup(harness.context(), self.instance, [], destroy_disks=True, migrate_data=None)
+        self.assertEqual([('destroy', harness.SERVER, [])], self.agent.log)

@@ -1,0 +1,292 @@
+"""spawn: the order of things, the wait for Neutron, and what is left when it fails."""
+
+import threading
+from unittest import mock
+
+import harness
+import fakes
+
+from nova import exception
+from nova import objects
+from nova.image import glance
+from nova.network import model
+from nova.virt.docker import agent as ndock
+from nova.virt.docker import DockerDriver
+
+STEPS = ('plug', 'has_image', 'load_image', 'create', 'start')
+
+
+class TestCase(harness.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.agent = fakes.Agent()
+        self.use(fakes.VirtAPI(self.agent.log))
+        self.instance = harness.instance()
+
+    def use(self, virtapi):
+        self.virtapi = virtapi
+        self.driver = DockerDriver(virtapi, self.agent)
+        self.images = self.driver._images = mock.create_autospec(glance.API, instance=True)
+        self.images.download.side_effect = self.download
+
+    def download(self, context, image_id, data=None, dest_path=None, trusted_certs=None):
+        self.agent.log.append(('download', image_id, trusted_certs))
+        data.write(b'an archive')
+
+    def spawn(self, *vifs, instance=None, **kwargs):
+        self.driver.spawn(harness.context(), instance or self.instance, harness.image_meta(), [], 'secret', {},
+                          network_info=harness.network_info(*vifs), **kwargs)
+
+
+class Order(TestCase):
+    def test_plug_first_wait_late(self):
+        self.spawn(harness.vif())
+        self.assertEqual(
+            ['prepare', 'plug', 'has_image', 'load_image', 'download', 'create', 'wait', 'start'],
+            self.agent.verbs())
+
+    def test_an_image_that_is_there_is_not_fetched(self):
+        self.agent.images.add(harness.IMAGE)
+        self.spawn(harness.vif())
+        self.assertEqual(['prepare', 'plug', 'has_image', 'create', 'wait', 'start'], self.agent.verbs())
+
+    def test_what_the_agent_is_given(self):
+        self.instance.metadata = {'COLOUR': 'blue'}
+        self.instance.user_data = 'I25kb2Nr'
+        self.driver.spawn(harness.context(), self.instance, harness.image_meta(os_command_line='sleep 60'), [], None,
+                          {}, network_info=harness.network_info(harness.vif()))
+        (_, _, spec), = [entry for entry in self.agent.log if entry[0] == 'create']
+        self.assertEqual({
+            'name': 'web', 'hostname': 'web', 'project_id': 'a-project', 'user_id': 'a-user',
+            'image_id': harness.IMAGE, 'vcpus': 2, 'memory_mb': 512, 'root_gb': 5,
+            'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
+        }, spec)
+
+    def test_trusted_certificates_go_with_the_download(self):
+        self.instance.trusted_certs = objects.TrustedCerts(ids=['a-certificate'])
+        self.spawn(harness.vif())
+        self.assertIn(('download', harness.IMAGE, self.instance.trusted_certs), self.agent.log)
+
+    def test_ports_that_are_still_being_made(self):
+        made = threading.Event()
+        self.patch(model.utils, 'spawn', lambda method, *args: mock.Mock(wait=lambda: (made.set(), method())[1]))
+        self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, {},
+                          network_info=model.NetworkInfoAsyncWrapper(lambda: harness.network_info(harness.vif())))
+        self.assertTrue(made.is_set())
+        self.assertEqual(('prepare', (('network-vif-plugged', harness.PORT),), 300), self.agent.log[0])
+        self.assertEqual(harness.PORT, self.agent.log[1][2][0]['id'])
+
+
+class Wait(TestCase):
+    """Neutron's event that a port is wired is waited for, the way that this Nova does it."""
+
+    def test_events_of_the_ports_that_are_not_active(self):
+        other = '4f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40'
+        self.configure(vif_plugging_timeout=77)
+        for virtapi in (fakes.VirtAPI, fakes.NewVirtAPI):
+            with self.subTest(virtapi.__name__):
+                self.agent.log.clear()
+                self.use(virtapi(self.agent.log))
+                self.spawn(harness.vif(active=True), harness.vif(port=other))
+                self.assertEqual(('prepare', (('network-vif-plugged', other),), 77), self.agent.log[0])
+
+    def test_none_when_all_are_active(self):
+        self.spawn(harness.vif(active=True))
+        self.assertNotIn('prepare', self.agent.verbs())
+        self.assertIn('start', self.agent.verbs())
+
+    def test_none_without_ports(self):
+        self.spawn()
+        self.assertNotIn('prepare', self.agent.verbs())
+
+    def test_none_when_not_started(self):
+        self.spawn(harness.vif(), power_on=False)
+        self.assertEqual(['plug', 'has_image', 'load_image', 'download', 'create'], self.agent.verbs())
+
+    def test_none_when_the_operator_says_so(self):
+        self.configure(vif_plugging_timeout=0)
+        self.spawn(harness.vif())
+        self.assertNotIn('prepare', self.agent.verbs())
+
+    def test_neutron_says_that_it_failed(self):
+        self.virtapi.answers = True
+        with self.assertRaises(exception.VirtualInterfaceCreateException):
+            self.spawn(harness.vif())
+        self.assertEqual('destroy', self.agent.verbs()[-1])
+        self.assertNotIn('start', self.agent.verbs())
+
+    def test_neutron_says_that_it_failed_and_it_does_not_matter(self):
+        self.configure(vif_plugging_is_fatal=False)
+        self.virtapi.answers = True
+        self.spawn(harness.vif())
+        self.assertEqual('start', self.agent.verbs()[-1])
+
+
+class Timeouts(TestCase):
+    def timeouts(self):
+        """What nova-compute raises: up to 32 eventlet's, which is no Exception; then its own."""
+        import eventlet
+        yield fakes.VirtAPI, eventlet.timeout.Timeout(None)
+
+        class InstanceEventTimeout(Exception):
+            pass
+        with mock.patch.object(exception, 'InstanceEventTimeout', InstanceEventTimeout, create=True):
+            yield fakes.NewVirtAPI, InstanceEventTimeout()
+
+    def test_fatal(self):
+        self.configure(vif_plugging_is_fatal=True)
+        for virtapi, timeout in self.timeouts():
+            with self.subTest(repr(timeout)):
+                self.agent.log.clear()
+                self.use(virtapi(self.agent.log))
+                self.virtapi.raises = timeout
+                with self.assertRaises(exception.VirtualInterfaceCreateException):
+                    self.spawn(harness.vif())
+                self.assertEqual(['create', 'wait', 'destroy'], self.agent.verbs()[-3:])
+
+    def test_not_fatal(self):
+        self.configure(vif_plugging_is_fatal=False)
+        for virtapi, timeout in self.timeouts():
+            with self.subTest(repr(timeout)):
+                self.agent.log.clear()
+                self.use(virtapi(self.agent.log))
+                self.virtapi.raises = timeout
+                self.spawn(harness.vif())
+                self.assertEqual(['create', 'wait', 'start'], self.agent.verbs()[-3:])
+
+    def test_any_other_baseexception_cleans_up_too(self):
+        self.virtapi.raises = KeyboardInterrupt()
+        with self.assertRaises(KeyboardInterrupt):
+            self.spawn(harness.vif())
+        self.assertEqual('destroy', self.agent.verbs()[-1])
+
+
+class RealManager(harness.TestCase):
+    """The same with nova-compute's own events: what it waits for, and what it raises."""
+
+    def setUp(self):
+        super().setUp()
+        from nova.compute import manager
+        self.events = manager.InstanceEvents()
+        virtapi = manager.ComputeVirtAPI(mock.Mock(instance_events=self.events))
+        self.agent = fakes.Agent()
+        self.agent.images.add(harness.IMAGE)
+        self.driver = DockerDriver(virtapi, self.agent)
+        self.instance = harness.instance()
+
+    def spawn(self):
+        self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, {},
+                          network_info=harness.network_info(harness.vif()))
+
+    def test_the_event_comes_while_the_container_is_made(self):
+        def create(uuid, spec):
+            event = objects.InstanceExternalEvent(name='network-vif-plugged', tag=harness.PORT, status='completed')
+            self.events.pop_instance_event(self.instance, event).send(event)
+            fakes.Agent.create(self.agent, uuid, spec)
+        self.agent.create = create
+        self.spawn()
+        self.assertEqual(['plug', 'has_image', 'create', 'start'], self.agent.verbs())
+
+    def test_the_event_does_not_come(self):
+        self.configure(vif_plugging_timeout=1)
+        with self.assertRaises(exception.VirtualInterfaceCreateException):
+            self.spawn()
+        self.assertEqual(['plug', 'has_image', 'create', 'destroy'], self.agent.verbs())
+
+
+class Failures(TestCase):
+    def test_each_step_cleans_up_and_raises(self):
+        for step in STEPS:
+            with self.subTest(step):
+                self.agent.log.clear()
+                self.agent.images.clear()
+                self.agent.failing = {step: ndock.AgentError(reason='not today')}
+                with self.assertRaisesRegex(ndock.AgentError, 'not today'):
+                    self.spawn(harness.vif())
+                self.assertEqual([step, 'destroy'], self.agent.verbs()[-2:])
+                self.assertEqual((harness.SERVER, harness.PORT),
+                                 (self.agent.log[-1][1], self.agent.log[-1][2][0]['id']))
+
+    def test_glance_fails(self):
+        self.images.download.side_effect = exception.ImageNotFound(image_id=harness.IMAGE)
+        with self.assertRaises(exception.ImageNotFound):
+            self.spawn(harness.vif())
+        self.assertEqual('destroy', self.agent.verbs()[-1])
+        self.assertEqual(set(), self.agent.images)
+
+    def test_an_unusable_image_is_not_tried_elsewhere(self):
+        """ImageUnacceptable is what ends a build; any other exception has it tried on the next host."""
+        reason = ndock.UnusableImage(reason='it is a qcow2 disk image')
+        for step in ('load_image', 'create', 'start'):
+            with self.subTest(step):
+                self.agent.log.clear()
+                self.agent.images.clear()
+                self.agent.failing = {step: reason}
+                with self.assertRaisesRegex(exception.ImageUnacceptable, harness.IMAGE + '.*it is a qcow2 disk image'):
+                    self.spawn(harness.vif())
+                self.assertEqual('destroy', self.agent.verbs()[-1])
+
+    def test_refused_at_the_end_of_the_upload(self):
+        self.agent.refusal = ndock.UnusableImage(reason='it is cut off')
+        with self.assertRaisesRegex(exception.ImageUnacceptable, 'it is cut off'):
+            self.spawn(harness.vif())
+        self.assertEqual('destroy', self.agent.verbs()[-1])
+
+    def test_no_image_at_all(self):
+        self.instance.image_ref = ''
+        with self.assertRaisesRegex(exception.ImageUnacceptable, 'not from a volume'):
+            self.spawn(harness.vif())
+        self.assertNotIn('create', self.agent.verbs())
+
+    def test_a_failed_cleanup_keeps_the_reason_and_is_made_up_for(self):
+        self.agent.failing = {
+            'create': ndock.AgentError(reason='the true reason'),
+            'destroy': ndock.AgentUnavailable(path='p', reason='gone'),
+        }
+        with self.assertRaisesRegex(ndock.AgentError, 'the true reason'), self.assertLogs('nova.virt.docker', 'ERROR'):
+            self.spawn(harness.vif())
+        self.agent.failing = {}
+        self.agent.log.clear()
+        self.driver._remove_leftovers()
+        self.assertEqual([('destroy', harness.SERVER)], [entry[:2] for entry in self.agent.log])
+
+
+class OneDownload(TestCase):
+    SERVERS = 5
+
+    def test_of_an_image_that_many_servers_want(self):
+        """The first download goes on until all the others want the image too."""
+        everyone_wants_it = threading.Semaphore(0)
+        twice = threading.Event()
+
+        def download(context, image_id, data=None, dest_path=None, trusted_certs=None):
+            for _ in range(self.SERVERS):
+                self.assertTrue(everyone_wants_it.acquire(timeout=10))
+            # Nobody else gets as far as here, or the count below tells.
+            if self.images.download.call_count > 1:
+                twice.set()
+            twice.wait(0.2)
+        self.images.download.side_effect = download
+        plug = self.agent.plug
+        self.agent.plug = lambda *args: (plug(*args), everyone_wants_it.release())
+        self.spawn_all()
+        self.assertEqual(1, self.images.download.call_count)
+        self.assertEqual(self.SERVERS, self.agent.verbs().count('start'))
+
+    def spawn_all(self):
+        threads = [
+            threading.Thread(target=self.spawn,
+                             kwargs={'instance': harness.instance('6f1e4a9c-7f0b-4b52-9a53-%012d' % number)})
+            for number in range(self.SERVERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+
+    def test_a_failed_one_is_tried_again_by_the_next(self):
+        self.images.download.side_effect = exception.GlanceConnectionFailed(server='s', reason='r')
+        with self.assertRaises(exception.GlanceConnectionFailed):
+            self.spawn()
+        self.images.download.side_effect = self.download
+        self.spawn()
+        self.assertEqual('start', self.agent.verbs()[-1])
