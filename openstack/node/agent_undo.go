@@ -1,0 +1,82 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Undo stops the agent before its files go. After Do it has the earlier agent back, running if it ran.
+func (a *agent) Undo(ctx context.Context) ([]string, error) {
+	if a.did != nil {
+		return a.revert(ctx)
+	}
+	there := slices.DeleteFunc(a.installed(), func(path string) bool { return !a.exists(path) })
+	if len(there) == 0 {
+		return nil, nil
+	}
+	if err := a.withdraw(ctx, true, true); err != nil {
+		return nil, err
+	}
+	texts := []string{"stopped service " + agentName}
+	var gone changes
+	for _, path := range there {
+		if err := gone.remove(a.Layout.Path(path)); err != nil {
+			return texts, err
+		}
+		texts = append(texts, "removed "+a.Layout.Path(path))
+	}
+	_ = os.Remove(a.Layout.Path(filepath.Dir(claimFile))) // stays when it holds more
+	return texts, a.Services.Forget(ctx, a.service())
+}
+
+// installed are the files that setup may have made.
+func (a *agent) installed() []string {
+	var paths []string
+	for _, f := range a.Services.AgentFiles() {
+		paths = append(paths, f.path)
+	}
+	if begins(a.Layout.Path(claimFile), a.Layout.AgentFile+"\n") {
+		paths = append(paths, a.Layout.AgentFile, claimFile)
+	}
+	return paths
+}
+
+func (a *agent) exists(path string) bool {
+	_, err := os.Stat(a.Layout.Path(path))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// withdraw stops the service, and has it no longer started at boot, where there is one.
+func (a *agent) withdraw(ctx context.Context, stop, disable bool) error {
+	if !a.exists(a.Services.AgentFiles()[0].path) {
+		return nil
+	}
+	var failed []error
+	if stop {
+		failed = append(failed, a.Services.Stop(ctx, a.service()))
+	}
+	if disable {
+		failed = append(failed, a.Services.Disable(ctx, a.service()))
+	}
+	return errors.Join(failed...)
+}
+
+func (a *agent) revert(ctx context.Context) ([]string, error) {
+	if a.before == nil { // nothing was done yet
+		return nil, nil
+	}
+	failed := []error{
+		a.withdraw(ctx, !a.before.running, !a.before.enabled),
+		a.did.takeBack(),
+		a.Services.Forget(ctx, a.service()),
+	}
+	if a.before.running {
+		failed = append(failed, a.Services.Restart(ctx, a.service()))
+		return []string{"the agent of before runs again"}, errors.Join(failed...)
+	}
+	return []string{"stopped service " + agentName + " and removed what was written"}, errors.Join(failed...)
+}

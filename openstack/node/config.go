@@ -1,0 +1,97 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"ndock/openstack/novadriver"
+)
+
+const (
+	section = "DEFAULT"
+	key     = "compute_driver"
+)
+
+// config is the step that has Nova's configuration name the driver.
+type config struct {
+	Machine
+	did    *changes // nil before Do
+	undone bool
+}
+
+func (c *config) Title() string { return "config" }
+
+func (c *config) path() string { return c.Layout.Path(c.Layout.Config) }
+
+// saved is where the file's content from before setup is kept.
+func (c *config) saved() string { return c.path() + ".ndock-saved" }
+
+// created is the whole file where there was none.
+const created = "# made by 'ndock node setup'\n[DEFAULT]\ncompute_driver = " + novadriver.Driver + "\n"
+
+// read returns the file, nil when there is none.
+func read(path string) (*novadriver.Conf, error) {
+	conf, err := readConf(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return conf, err
+}
+
+func (c *config) Plan(context.Context) ([]string, error) {
+	if err := c.unambiguous(); err != nil {
+		return nil, err
+	}
+	conf, err := read(c.path())
+	if err != nil {
+		return nil, err
+	}
+	if conf == nil {
+		return []string{fmt.Sprintf("make %s, with %s = %s", c.path(), key, novadriver.Driver)}, nil
+	}
+	now, found, err := conf.Get(section, key)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return []string{fmt.Sprintf("set %s = %s in %s", key, novadriver.Driver, c.path())}, nil
+	case now != novadriver.Driver:
+		return []string{fmt.Sprintf("set %s = %s in %s, in place of %s", key, novadriver.Driver, c.path(), now)}, nil
+	}
+	return nil, nil
+}
+
+// unambiguous refuses a nova.conf that sets the driver twice: whoever wrote that may believe in either.
+func (c *config) unambiguous() error {
+	conf, err := readConf(c.Layout.Path(c.Layout.MainConfig))
+	if err != nil {
+		return err
+	}
+	_, _, err = conf.Get(section, key)
+	return err
+}
+
+// Do keeps the file as it is now for Undo, and edits it.
+func (c *config) Do(context.Context) error {
+	c.did = &changes{}
+	conf, err := read(c.path())
+	if err != nil {
+		return err
+	}
+	if conf == nil {
+		return c.did.write(c.path(), []byte(created), 0o644)
+	}
+	if err := conf.Set(section, key, novadriver.Driver); err != nil {
+		return err
+	}
+	if err := c.did.copy(c.path(), c.saved()); err != nil {
+		return err
+	}
+	return c.did.edit(c.path(), conf.Bytes())
+}
+
+func (c *config) Detail(context.Context) string {
+	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.path())
+}

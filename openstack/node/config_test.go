@@ -1,0 +1,102 @@
+package node
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"ndock/openstack/novadriver"
+)
+
+const configFile = "/etc/nova/nova-compute.conf"
+
+func (f *fakeMachine) config() *config { return &config{Machine: f.Machine} }
+
+func (f *fakeMachine) content(path string) string {
+	f.t.Helper()
+	content, err := os.ReadFile(f.path(path))
+	f.must(err)
+	return string(content)
+}
+
+func TestConfigKeepsWhatTheOperatorHasEdited(t *testing.T) {
+	mine := "compute_driver=" + novadriver.Driver
+	tests := []struct{ name, before, edit, with, after string }{
+		{"another line", novaCompute, "br-int", "br-ex", strings.Replace(novaCompute, "br-int", "br-ex", 1)},
+		{"the driver itself", novaCompute, mine, "compute_driver=libvirt.LibvirtDriver", strings.Replace(novaCompute, "fake.SmallFakeDriver", "libvirt.LibvirtDriver", 1)},
+		{"where no driver was set", "[DEFAULT]\nhost = a\n", "host = a", "host = b", "[DEFAULT]\nhost = b\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.put(configFile, test.before, 0o640)
+			f.must(f.config().Do(t.Context()))
+			f.put(configFile, strings.Replace(f.content(configFile), test.edit, test.with, 1), 0o640)
+			texts, err := f.config().Undo(t.Context())
+			f.must(err)
+			if got := f.content(configFile); got != test.after || len(texts) != 1 {
+				t.Errorf("got\n%s\nand %q", got, texts)
+			}
+			if _, err := os.Stat(f.path(configFile + ".ndock-saved")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the saved file: %v", err)
+			}
+		})
+	}
+}
+
+func TestConfigIsMadeWhereThereIsNone(t *testing.T) {
+	f := newFake(t, false)
+	f.must(os.Remove(f.path(configFile)))
+	before := f.tree()
+	f.must(f.config().Do(t.Context()))
+	if plan, err := f.config().Plan(t.Context()); err != nil || len(plan) > 0 {
+		t.Errorf("planned %q, %v", plan, err)
+	}
+	_, err := f.config().Undo(t.Context())
+	f.must(err)
+	if f.tree() != before {
+		t.Error("the file is still there")
+	}
+}
+
+func TestConfigThatWasSetByHandIsUnsetByTeardown(t *testing.T) {
+	f := newFake(t, false)
+	f.put(configFile, "[DEFAULT]\nhost = a\ncompute_driver = docker.DockerDriver\n", 0o640)
+	_, err := f.config().Undo(t.Context())
+	f.must(err)
+	if got := f.content(configFile); got != "[DEFAULT]\nhost = a\n" {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestConfigSavesAnewWhenItIsSetAnew(t *testing.T) {
+	f := newFake(t, false)
+	f.must(f.config().Do(t.Context()))
+	again := strings.Replace(novaCompute, "fake.SmallFakeDriver", "libvirt.LibvirtDriver", 1)
+	f.put(configFile, again, 0o640)
+	f.must(f.config().Do(t.Context()))
+	_, err := f.config().Undo(t.Context())
+	f.must(err)
+	if got := f.content(configFile); got != again {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestHost(t *testing.T) {
+	f := newFake(t, false)
+	if host, err := f.Layout.Host(); host != "node-1" || err != nil {
+		t.Errorf("got %q, %v", host, err)
+	}
+	f.put(configFile, "[DEFAULT]\nhost = node-2\n", 0o640)
+	if host, err := f.Layout.Host(); host != "node-2" || err != nil {
+		t.Errorf("got %q, %v", host, err)
+	}
+	f.put(configFile, "", 0o640)
+	f.put("/etc/nova/nova.conf", "", 0o640)
+	want, err := os.Hostname()
+	f.must(err)
+	if host, err := f.Layout.Host(); host != want || err != nil {
+		t.Errorf("got %q, %v", host, err)
+	}
+}

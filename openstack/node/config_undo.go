@@ -1,0 +1,94 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"ndock/openstack/novadriver"
+)
+
+// Undo has the configuration name the driver of before, and keeps what the operator has edited since.
+func (c *config) Undo(context.Context) ([]string, error) {
+	if c.did != nil {
+		return c.revert()
+	}
+	now, err := read(c.path())
+	if err != nil || now == nil {
+		return nil, err
+	}
+	saved, err := read(c.saved())
+	if err != nil {
+		return nil, err
+	}
+	content, text, err := c.former(now, saved)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	var did changes
+	if err := c.replace(&did, content, saved != nil); err != nil {
+		return nil, errors.Join(err, did.takeBack())
+	}
+	c.undone = true
+	return []string{text}, nil
+}
+
+func (c *config) revert() ([]string, error) {
+	if !c.did.any() {
+		return nil, nil
+	}
+	c.undone = true
+	return []string{"put back " + c.path() + " as it was"}, c.did.takeBack()
+}
+
+// former returns the content to go back to, nil where there is to be no file, and says what that is; it says
+// nothing when there is nothing to do.
+func (c *config) former(now, saved *novadriver.Conf) (content []byte, text string, err error) {
+	driver, _, err := now.Get(section, key)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case driver != novadriver.Driver && saved == nil:
+		return nil, "", nil
+	case driver != novadriver.Driver:
+		return now.Bytes(), "left " + c.path() + " as it is: it names another driver by now", nil
+	case saved == nil && string(now.Bytes()) == created:
+		return nil, "removed " + c.path(), nil
+	case saved == nil:
+		err = now.Remove(section, key)
+		return now.Bytes(), fmt.Sprintf("removed %s from %s", key, c.path()), err
+	}
+	return c.merge(now, saved)
+}
+
+// merge returns the saved content where the file is still what setup made of it, else the file with the old driver.
+func (c *config) merge(now, saved *novadriver.Conf) ([]byte, string, error) {
+	before := saved.Bytes()
+	driver, found, err := saved.Get(section, key)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := saved.Set(section, key, novadriver.Driver); err != nil {
+		return nil, "", err
+	}
+	if bytes.Equal(saved.Bytes(), now.Bytes()) {
+		return before, "put back " + c.path() + " as it was", nil
+	}
+	if !found {
+		err = now.Remove(section, key)
+		return now.Bytes(), fmt.Sprintf("removed %s from %s, which keeps what was edited since", key, c.path()), err
+	}
+	err = now.Set(section, key, driver)
+	return now.Bytes(), fmt.Sprintf("set %s = %s in %s, which keeps what was edited since", key, driver, c.path()), err
+}
+
+func (c *config) replace(did *changes, content []byte, saved bool) error {
+	if content == nil {
+		return did.remove(c.path())
+	}
+	if err := did.edit(c.path(), content); err != nil || !saved {
+		return err
+	}
+	return did.remove(c.saved())
+}

@@ -1,0 +1,88 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// installLimit is what the package manager may take, over a slow line.
+const installLimit = 15 * time.Minute
+
+// engine is the step that has Docker Engine there.
+type engine struct {
+	Machine
+	installed bool // in this run
+}
+
+func (e *engine) Title() string { return "engine" }
+
+func (e *engine) Plan(ctx context.Context) ([]string, error) {
+	_, err := e.EngineVersion(ctx)
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.Is(err, fs.ErrPermission):
+		return nil, advise(err, "run this as root")
+	case e.present():
+		return []string{"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")"}, nil
+	}
+	return []string{
+		"install Docker Engine (package " + e.Layout.Engine.Name + ")",
+		"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")",
+	}, nil
+}
+
+func (e *engine) present() bool {
+	_, err := os.Stat(e.Layout.Path(e.Layout.Engine.Program))
+	return err == nil
+}
+
+func (e *engine) Do(ctx context.Context) error {
+	if !e.present() {
+		if err := e.install(ctx); err != nil {
+			return err
+		}
+	}
+	service := e.Layout.Engine.Service
+	if err := e.Services.Start(ctx, service); err != nil {
+		return err
+	}
+	err := await(ctx, e.Patience.Poll, e.Patience.Engine, func(ctx context.Context) error {
+		_, err := e.EngineVersion(ctx)
+		return err
+	})
+	if err != nil {
+		return advise(fmt.Errorf("wait for Docker Engine: %w", err), "see what it says: %s", e.Services.ReadLog(service))
+	}
+	return nil
+}
+
+func (e *engine) install(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, installLimit)
+	defer cancel()
+	if _, err := e.Commands.Run(ctx, e.Layout.Engine.Install...); err != nil {
+		return advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself, then run this again")
+	}
+	e.installed = true
+	return nil
+}
+
+// Undo leaves the engine: what else runs on it by now is not for us to know.
+func (e *engine) Undo(context.Context) ([]string, error) {
+	if e.installed {
+		return []string{"left Docker Engine (package " + e.Layout.Engine.Name + ") installed"}, nil
+	}
+	return nil, nil
+}
+
+func (e *engine) Detail(ctx context.Context) string {
+	version, err := e.EngineVersion(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("Docker Engine %s answers", version)
+}

@@ -1,0 +1,237 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"ndock/openstack"
+)
+
+// fakeMachine is a tree like that of Debian's packages, with commands that are recorded and do to the tree what
+// the real ones would.
+type fakeMachine struct {
+	Machine
+	t        *testing.T
+	root     string
+	commands []string          // that change something
+	fail     map[string]string // the command, and what it says when it fails
+	deaf     map[string]bool   // services that start but do not answer
+	brief    map[string]bool   // services that end at once
+	lastPID  int
+	listed   []openstack.Hypervisor
+}
+
+const novaCompute = "[DEFAULT]\ncompute_driver=fake.SmallFakeDriver\n# ours\nneutron_ovs_bridge=br-int\n[libvirt]\nvirt_type=kvm\n"
+
+func newFake(t *testing.T, systemd bool) *fakeMachine {
+	t.Helper()
+	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, deaf: map[string]bool{}, brief: map[string]bool{}, lastPID: 1000}
+	f.put("/usr/bin/nova-compute", "#! /usr/bin/python3\n", 0o755)
+	f.put("/usr/lib/python3/dist-packages/nova/virt/__init__.py", "", 0o644)
+	f.put("/etc/nova/nova.conf", "[DEFAULT]\n#compute_driver = <None>\nhost = node-1\n", 0o640)
+	f.put("/etc/nova/nova-compute.conf", novaCompute, 0o640)
+	f.put("/etc/init.d/nova-compute", "", 0o755)
+	f.put("/usr/sbin/dockerd", "", 0o755)
+	for _, dir := range []string{"/usr/local/bin", "/etc/rc2.d", "/etc/logrotate.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
+		f.must(os.MkdirAll(f.path(dir), 0o755))
+	}
+	if systemd {
+		f.must(os.MkdirAll(f.path("/run/systemd/system"), 0o755))
+	}
+	f.must(os.Mkdir(f.path("/proc"), 0o755))
+	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
+	f.put("/run/nova/nova-compute.pid", "7\n", 0o644)
+	f.put("/run/docker.pid", "8\n", 0o644)
+	f.process(7, 0)
+	f.process(8, 0)
+	f.listed = []openstack.Hypervisor{{ID: "1", Hostname: "other", Type: "QEMU", State: "up"}, {ID: "2", Hostname: "node-1", ServiceHost: "node-1", Type: "fake", State: "up"}}
+	f.Machine = f.machine()
+	return f
+}
+
+func (f *fakeMachine) machine() Machine {
+	layout, err := Find(f.root)
+	f.must(err)
+	host, err := layout.Host()
+	f.must(err)
+	program := filepath.Join(f.t.TempDir(), "ndock")
+	f.must(os.WriteFile(program, []byte("ndock of today"), 0o700))
+	return Machine{
+		Layout: layout, Host: host, Commands: f, Services: FindServices(layout, f), Program: program,
+		Patience:      Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
+		EngineVersion: func(context.Context) (string, error) { return f.answer("docker", "20.10.24") },
+		AgentVersion:  func(context.Context) (string, error) { return f.answer(agentName, "1.0") },
+		Nova:          func(context.Context) (Hypervisors, error) { return f, nil },
+	}
+}
+
+// Hypervisors answers as Nova does when nova-compute runs with the driver that is configured.
+func (f *fakeMachine) Hypervisors(context.Context) ([]openstack.Hypervisor, error) {
+	all := slices.Clone(f.listed)
+	config, _ := os.ReadFile(f.path("/etc/nova/nova-compute.conf"))
+	if strings.Contains(string(config), "docker.DockerDriver") && !f.deaf["nova-compute"] {
+		all[1].Type = "docker"
+	}
+	return all, nil
+}
+
+func (f *fakeMachine) answer(service, version string) (string, error) {
+	if pid := f.pid(service); pid == 0 || f.deaf[service] {
+		return "", fmt.Errorf("%s does not answer", service)
+	}
+	return version, nil
+}
+
+var pidFiles = map[string]string{"nova-compute": "/run/nova/nova-compute.pid", "docker": "/run/docker.pid", agentName: "/run/ndock/agent.pid"}
+
+func (f *fakeMachine) pid(service string) int {
+	content, _ := os.ReadFile(f.path(pidFiles[service]))
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(content)))
+	return pid
+}
+
+// process makes /proc/PID of a process that was begun at an uptime.
+func (f *fakeMachine) process(pid int, begun float64) {
+	f.put(fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%d (a ) name) S%s %.0f 0", pid, strings.Repeat(" 0", 18), begun*ticks), 0o444)
+}
+
+func (f *fakeMachine) start(service string) {
+	if f.brief[service] {
+		f.put("/var/log/nova/nova-compute.log", "1 INFO nova up\n2 ERROR nova no such driver\n3 INFO nova down\n", 0o644)
+		return
+	}
+	f.lastPID++
+	uptime, err := os.ReadFile("/proc/uptime")
+	f.must(err)
+	now, err := field(string(uptime), 0)
+	f.must(err)
+	f.process(f.lastPID, now)
+	f.put(pidFiles[service], strconv.Itoa(f.lastPID), 0o644)
+}
+
+func (f *fakeMachine) stop(service string) {
+	if pid := f.pid(service); pid != 0 {
+		f.must(os.RemoveAll(f.path(fmt.Sprintf("/proc/%d", pid))))
+		f.must(os.Remove(f.path(pidFiles[service])))
+	}
+}
+
+// Run is the Runner.
+func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) {
+	line := strings.Join(command, " ")
+	switch {
+	case command[0] == "/usr/bin/python3":
+		return "/usr/lib/python3/dist-packages/nova/virt\n", nil
+	case strings.HasPrefix(line, "systemctl show"):
+		return f.show(command[3], strings.TrimSuffix(command[5], ".service")), nil
+	}
+	f.commands = append(f.commands, line)
+	if said, ok := f.fail[line]; ok {
+		return "", errors.New(said)
+	}
+	switch command[0] {
+	case "apt-get":
+		f.put("/usr/sbin/dockerd", "", 0o755)
+	case "service":
+		f.control(command[1], command[2])
+	case "systemctl":
+		if len(command) == 3 {
+			f.control(strings.TrimSuffix(command[2], ".service"), command[1])
+		}
+	case "update-rc.d":
+		f.control(strings.Join(command[1:len(command)-1], ""), command[len(command)-1])
+	}
+	return "", nil
+}
+
+func (f *fakeMachine) show(property, service string) string {
+	if property == "MainPID" {
+		return fmt.Sprintln(f.pid(service))
+	}
+	if _, err := os.Lstat(f.path("/etc/systemd/system/multi-user.target.wants/" + service)); err == nil {
+		return "enabled\n"
+	}
+	return "disabled\n"
+}
+
+func (f *fakeMachine) control(service, verb string) {
+	rc, wants := f.path("/etc/rc2.d/S01"+strings.TrimPrefix(service, "-f")), f.path("/etc/systemd/system/multi-user.target.wants/"+service)
+	switch verb {
+	case "start":
+		if f.pid(service) == 0 {
+			f.start(service)
+		}
+	case "restart":
+		f.stop(service)
+		f.start(service)
+	case "stop":
+		f.stop(service)
+	case "defaults":
+		_ = os.Symlink("../init.d/"+service, rc)
+	case "remove":
+		f.must(os.RemoveAll(rc))
+	case "enable":
+		if _, ok := f.Services.(*systemd); ok {
+			_ = os.Symlink("../"+service, wants)
+		}
+	case "disable":
+		f.must(os.RemoveAll(wants))
+	}
+}
+
+func (f *fakeMachine) path(path string) string { return filepath.Join(f.root, path) }
+
+func (f *fakeMachine) put(path, content string, mode fs.FileMode) {
+	f.t.Helper()
+	f.must(os.MkdirAll(filepath.Dir(f.path(path)), 0o755))
+	f.must(os.WriteFile(f.path(path), []byte(content), mode))
+	f.must(os.Chmod(f.path(path), mode))
+}
+
+func (f *fakeMachine) must(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// tree is every file of the machine, with its mode and content; not what comes and goes with processes.
+func (f *fakeMachine) tree() string {
+	f.t.Helper()
+	var b strings.Builder
+	f.must(filepath.WalkDir(f.root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if slices.Contains([]string{f.path("/proc"), f.path("/run"), f.path("/var/log")}, path) {
+			return fs.SkipDir
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		var content []byte
+		if info.Mode().IsRegular() {
+			content, err = os.ReadFile(path)
+		}
+		fmt.Fprintf(&b, "%s %s %q\n", strings.TrimPrefix(path, f.root), info.Mode(), content)
+		return err
+	}))
+	return b.String()
+}
+
+// lines collects what is reported.
+type lines []string
+
+func (l *lines) report(format string, args ...any) { *l = append(*l, fmt.Sprintf(format, args...)) }
+
+func (l *lines) String() string { return strings.Join(*l, "\n") }

@@ -1,0 +1,202 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ndock/openstack/novadriver"
+)
+
+// Whatever fails, the machine is as it was, and the error says which step it was and what to do.
+func TestAFailureIsTakenBack(t *testing.T) {
+	tests := []struct {
+		name  string
+		cause func(f *fakeMachine)
+		want  string
+		hint  bool
+	}{
+		{"the agent's script cannot be written", func(f *fakeMachine) {
+			f.must(os.Remove(f.path("/etc/logrotate.d")))
+			f.put("/etc/logrotate.d", "", 0o644)
+		}, "agent: ", false},
+		{"the agent does not start", func(f *fakeMachine) { f.fail["service ndock-agent restart"] = "exit status 1" }, "agent: exit status 1", false},
+		{"the agent does not answer", func(f *fakeMachine) { f.deaf[agentName] = true }, "agent: wait for ndock's agent: gave up after 50ms: ndock-agent does not answer", true},
+		{"the engine does not start", func(f *fakeMachine) { f.stop("docker"); f.deaf["docker"] = true }, "engine: wait for Docker Engine: gave up after 50ms: docker does not answer", true},
+		{"the engine cannot be installed", func(f *fakeMachine) {
+			f.stop("docker")
+			f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+			f.fail["apt-get install -y -q docker.io"] = "no such package"
+		}, "engine: install docker.io: no such package", true},
+		{"nova-compute does not start", func(f *fakeMachine) {
+			f.fail["service nova-compute restart"] = "exit status 1"
+			f.put("/var/log/nova/nova-compute.log", "1 ERROR nova long ago\n", 0o644)
+		}, "nova-compute: exit status 1; and undoing nova-compute failed: exit status 1", true},
+		{
+			"nova-compute does not stay", func(f *fakeMachine) { f.brief["nova-compute"] = true },
+			"nova-compute: nova-compute ended soon after it was started: 2 ERROR nova no such driver", true,
+		},
+		{"the hypervisor does not come", func(f *fakeMachine) { f.deaf["nova-compute"] = true }, "hypervisor: wait for the hypervisor: gave up after 50ms: host node-1 is listed by Nova as a hypervisor of type fake that is up", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake(t, false)
+			test.cause(f)
+			before := f.tree()
+			said, err := f.setup()
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Fatalf("got %v, want %s", err, test.want)
+			}
+			var hint interface{ Hint() string }
+			if errors.As(err, &hint) != test.hint {
+				t.Errorf("hint: %v", hint)
+			}
+			if after := f.tree(); after != before {
+				t.Errorf("the tree was\n%s\nand is\n%s\nafter\n%s", before, after, said)
+			}
+			if f.pid(agentName) != 0 {
+				t.Error("the agent still runs")
+			}
+		})
+	}
+}
+
+func TestAFailedUpgradeLeavesTheOldReleaseRunning(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.put("/usr/lib/python3/dist-packages/nova/virt/docker/driver.py", "old", 0o644)
+	before := f.tree()
+	f.must(os.WriteFile(f.Program, []byte("ndock of tomorrow"), 0o700))
+	f.deaf["nova-compute"] = true
+	if said, err := f.setup(); err == nil || !strings.Contains(said, "undo: agent: the agent of before runs again") {
+		t.Errorf("got %v, said\n%s", err, said)
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+	if f.pid(agentName) == 0 || f.pid("nova-compute") == 0 {
+		t.Error("agent or nova-compute do not run")
+	}
+}
+
+func TestWhatIsRefusedBeforeAnythingIsChanged(t *testing.T) {
+	const twice = "[DEFAULT]\ncompute_driver = a\ncompute_driver = b\n"
+	for name, test := range map[string]struct {
+		cause func(f *fakeMachine)
+		want  string
+	}{
+		"twice in nova-compute.conf": {
+			func(f *fakeMachine) { f.put("/etc/nova/nova-compute.conf", twice, 0o644) },
+			"config: /etc/nova/nova-compute.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 3",
+		},
+		"twice in nova.conf": {
+			func(f *fakeMachine) { f.put("/etc/nova/nova.conf", twice, 0o644) },
+			"config: /etc/nova/nova.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 3",
+		},
+		"another's driver": {func(f *fakeMachine) {
+			f.put("/usr/lib/python3/dist-packages/nova/virt/docker/__init__.py", "from .driver import DockerDriver\n", 0o644)
+		}, "shim: /usr/lib/python3/dist-packages/nova/virt/docker is there already and is not ndock's"},
+		"no Python": {
+			func(f *fakeMachine) { f.put("/usr/bin/nova-compute", "#!/bin/sh\n", 0o755) },
+			"shim: find Nova's Python: /usr/bin/nova-compute does not begin with the #! line of a Python script",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			test.cause(f)
+			before := f.tree()
+			_, err := f.setup()
+			if err == nil || strings.ReplaceAll(err.Error(), f.root, "") != test.want {
+				t.Errorf("got %v", err)
+			}
+			if f.tree() != before || len(f.commands) > 0 {
+				t.Errorf("something was changed; ran %q", f.commands)
+			}
+		})
+	}
+}
+
+func TestATeardownThatFailsStops(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.put("/etc/nova/nova-compute.conf", "[DEFAULT]\ncompute_driver = a\ncompute_driver = b\n", 0o644)
+	before := f.tree()
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	var duplicate *novadriver.DuplicateError
+	if !errors.As(err, &duplicate) {
+		t.Errorf("got %v", err)
+	}
+	if f.tree() != before {
+		t.Error("the driver was taken from under nova-compute")
+	}
+}
+
+func TestOneAtATime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "setup.lock")
+	unlock, err := Lock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hint interface{ Hint() string }
+	if _, err := Lock(path); !errors.As(err, &hint) {
+		t.Errorf("the second got %v", err)
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
+	}
+	if unlock, err = Lock(path); err != nil {
+		t.Errorf("afterwards: %v", err)
+	} else if err := unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNoComputeNode(t *testing.T) {
+	root := t.TempDir()
+	_, err := Find(root)
+	if want := "this is no compute node: " + root + "/usr/bin/nova-compute is not there"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestNeedRoot(t *testing.T) {
+	if err := NeedRoot(0, "node setup"); err != nil {
+		t.Error(err)
+	}
+	if err := NeedRoot(1000, "node setup"); err == nil {
+		t.Error("anybody may change the machine")
+	}
+}
+
+func TestFileErrorsSayWhatToDo(t *testing.T) {
+	for _, cause := range []error{syscall.EROFS, syscall.ENOSPC, syscall.EACCES} {
+		err := fileError("write", "/etc/nova/nova-compute.conf", &os.PathError{Op: "open", Path: "/etc/nova/.ndock-1", Err: cause})
+		var hint interface{ Hint() string }
+		if want := "write /etc/nova/nova-compute.conf: " + cause.Error(); err.Error() != want || !errors.As(err, &hint) {
+			t.Errorf("got %v, hint %v", err, hint)
+		}
+	}
+}
+
+// An interrupt while nova-compute is watched is a failure too.
+func TestAnInterruptIsTakenBack(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	ctx, cancel := context.WithCancel(t.Context())
+	f.Patience.Compute = time.Hour
+	time.AfterFunc(200*time.Millisecond, cancel)
+	_, err := Setup(ctx, f.Steps(), new(lines).report)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}

@@ -1,0 +1,118 @@
+package node
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// changes are what a step did to files in this run: all of it can be taken back, to the byte.
+type changes struct{ before []snapshot }
+
+func (c *changes) any() bool { return len(c.before) > 0 }
+
+// write puts a file of ours in place, with the directories that it needs.
+func (c *changes) write(path string, content []byte, mode fs.FileMode) error {
+	if err := c.mkdir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return c.replace(path, snapshot{content: content, mode: mode, uid: os.Geteuid(), gid: os.Getegid()})
+}
+
+// edit replaces the content of a file that is the operator's, whose owner and mode stay. A link is followed.
+func (c *changes) edit(path string, content []byte) error {
+	old, err := take(path)
+	if err != nil {
+		return err
+	}
+	old.content = content
+	return c.replace(old.path, old)
+}
+
+// copy puts a file beside another, for the same eyes only.
+func (c *changes) copy(path, to string) error {
+	old, err := take(path)
+	if err != nil {
+		return err
+	}
+	return c.replace(to, old)
+}
+
+func (c *changes) replace(path string, with snapshot) error {
+	old, err := before(path)
+	if err != nil {
+		return err
+	}
+	with.path = old.path // where a link leads
+	if err := with.put(); err != nil {
+		return err
+	}
+	c.before = append(c.before, old)
+	return nil
+}
+
+// remove removes a file, if there is one.
+func (c *changes) remove(path string) error {
+	old, err := before(path)
+	if err != nil || old.missing {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return fileError("remove", path, err)
+	}
+	c.before = append(c.before, old)
+	return nil
+}
+
+func (c *changes) mkdir(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := c.mkdir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return fileError("make", path, err)
+	}
+	c.before = append(c.before, snapshot{path: path, missing: true})
+	return os.Chmod(path, 0o755) // whatever the umask
+}
+
+// takeBack makes all files as they were. What it cannot restore does not keep it from the rest.
+func (c *changes) takeBack() error {
+	var failed []error
+	for _, old := range slices.Backward(c.before) {
+		failed = append(failed, old.restore())
+	}
+	c.before = nil
+	return errors.Join(failed...)
+}
+
+// holds says whether a file has this content and mode.
+func holds(path string, content []byte, mode fs.FileMode) (bool, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fileError("read", path, err)
+	}
+	if info.Size() != int64(len(content)) || info.Mode().Perm() != mode {
+		return false, nil
+	}
+	found, err := os.ReadFile(path)
+	if err != nil {
+		return false, fileError("read", path, err)
+	}
+	return sha256.Sum256(found) == sha256.Sum256(content), nil
+}
+
+// begins says whether a file, if there is one, begins so.
+func begins(path string, with string) bool {
+	content, err := os.ReadFile(path)
+	return err == nil && bytes.HasPrefix(content, []byte(with))
+}

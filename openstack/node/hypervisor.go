@@ -1,0 +1,94 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"ndock/openstack"
+)
+
+// hypervisor is the step that sees, through Nova's API, what all the others were for.
+type hypervisor struct {
+	Machine
+	nova Hypervisors
+}
+
+func (h *hypervisor) Title() string { return "hypervisor" }
+
+func (h *hypervisor) Plan(ctx context.Context) ([]string, error) {
+	err := h.check(ctx)
+	var not *notYet
+	if errors.As(err, &not) {
+		return []string{fmt.Sprintf("wait until Nova lists %s as a hypervisor of type docker that is up", h.Host)}, nil
+	}
+	return nil, err
+}
+
+func (h *hypervisor) Do(ctx context.Context) error {
+	err := await(ctx, 10*h.Patience.Poll, h.Patience.Hypervisor, func(ctx context.Context) error {
+		if pid, err := h.Services.PID(ctx, h.Layout.Compute); err == nil && pid == 0 {
+			return &hopeless{fmt.Errorf("%s has ended", h.Layout.Compute.Name)}
+		}
+		return h.check(ctx)
+	})
+	if err != nil {
+		return advise(fmt.Errorf("wait for the hypervisor: %w", err), "see what %s says: %s; a host that Nova sees for the first time needs 'nova-manage cell_v2 discover_hosts' on the controller",
+			h.Layout.Compute.Name, h.Services.ReadLog(h.Layout.Compute))
+	}
+	return nil
+}
+
+// notYet is what Nova says of this host while it is no hypervisor of Docker.
+type notYet struct{ error }
+
+func (h *hypervisor) check(ctx context.Context) error {
+	mine, err := h.mine(ctx)
+	switch {
+	case err != nil:
+		return err
+	case mine == nil:
+		return &notYet{fmt.Errorf("host %s is no hypervisor that Nova lists", h.Host)}
+	case !strings.EqualFold(mine.Type, "docker") || mine.State != "up":
+		return &notYet{fmt.Errorf("host %s is listed by Nova as a hypervisor of type %s that is %s", h.Host, mine.Type, mine.State)}
+	}
+	return nil
+}
+
+// mine returns this host's hypervisor, nil when Nova lists none.
+func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
+	if h.nova == nil {
+		nova, err := h.Nova(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h.nova = nova
+	}
+	all, err := h.nova.Hypervisors(ctx)
+	var refused *openstack.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusForbidden {
+		return nil, &Unchecked{"only an administrator may list hypervisors"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		if one.ServiceHost == h.Host || one.Hostname == h.Host {
+			return &one, nil
+		}
+	}
+	return nil, nil
+}
+
+// Undo has nothing to do: Nova forgets by itself.
+func (h *hypervisor) Undo(context.Context) ([]string, error) { return nil, nil }
+
+func (h *hypervisor) Detail(ctx context.Context) string {
+	mine, err := h.mine(ctx)
+	if err != nil || mine == nil {
+		return "gone since it was looked for"
+	}
+	return fmt.Sprintf("%s is up, type %s, id %s", h.Host, mine.Type, mine.ID)
+}

@@ -1,0 +1,59 @@
+// Package node turns this machine into a compute node of Docker, and back: a list of steps, each of which can say
+// what it would change, change it, tell whether it is in place, and undo it. Files of the operator are edited,
+// never owned; a second run changes nothing; a run that fails leaves the machine as it found it.
+package node
+
+import (
+	"context"
+	"time"
+
+	"ndock/openstack"
+)
+
+// Machine is what the steps work with.
+type Machine struct {
+	Layout   Layout
+	Host     string // as Nova knows it
+	Commands Runner
+	Services Services
+	Program  string // ndock itself
+	Patience Patience
+
+	EngineVersion func(context.Context) (string, error) // asks Docker Engine
+	AgentVersion  func(context.Context) (string, error) // asks ndock's agent
+	// Nova opens Nova's API. Unchecked is the error where there are no credentials for it.
+	Nova func(context.Context) (Hypervisors, error)
+}
+
+// Hypervisors is what is asked of Nova's API.
+type Hypervisors interface {
+	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
+}
+
+// Patience is how long each thing is waited for.
+type Patience struct {
+	Poll       time.Duration // between two looks
+	Engine     time.Duration
+	Agent      time.Duration
+	Compute    time.Duration // that nova-compute has to stay up before it is believed
+	Hypervisor time.Duration
+}
+
+// Patient is right for machines.
+func Patient() Patience {
+	return Patience{Poll: 100 * time.Millisecond, Engine: time.Minute, Agent: 30 * time.Second, Compute: 5 * time.Second, Hypervisor: 2 * time.Minute}
+}
+
+// Steps returns what a compute node of Docker needs, in the order in which it has to come.
+func (m Machine) Steps() []Step {
+	driver := &shim{Machine: m}
+	conf := &config{Machine: m}
+	return []Step{
+		&engine{Machine: m},
+		&agent{Machine: m},
+		driver,
+		conf,
+		&compute{Machine: m, driver: driver, conf: conf},
+		&hypervisor{Machine: m},
+	}
+}

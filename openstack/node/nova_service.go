@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+// compute is the step that has nova-compute run with what the steps before it have put in place.
+type compute struct {
+	Machine
+	driver *shim
+	conf   *config
+
+	did     bool
+	running bool  // before Do, or before Undo where Do did not run
+	logged  int64 // bytes of the log that are older than Do
+}
+
+func (n *compute) Title() string { return n.Layout.Compute.Name }
+
+func (n *compute) Plan(ctx context.Context) ([]string, error) {
+	pid, err := n.pid(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if pid == 0 {
+		return []string{"start service " + n.Layout.Compute.Name}, nil
+	}
+	old, err := n.old(ctx, pid)
+	if err != nil || !old {
+		return nil, err
+	}
+	return []string{"restart service " + n.Layout.Compute.Name}, nil
+}
+
+// old says whether the process runs, or is about to run, with other files than those in place.
+func (n *compute) old(ctx context.Context, pid int) (bool, error) {
+	for _, step := range []Step{n.driver, n.conf} {
+		plan, err := step.Plan(ctx)
+		if err != nil || len(plan) > 0 {
+			return true, nil // that step tells its error itself
+		}
+	}
+	paths, err := n.driver.paths()
+	if err != nil {
+		return false, err
+	}
+	return outdated(n.Layout, pid, append(paths, n.Layout.Config))
+}
+
+func (n *compute) pid(ctx context.Context) (int, error) {
+	return n.Services.PID(ctx, n.Layout.Compute)
+}
+
+func (n *compute) Do(ctx context.Context) error {
+	pid, err := n.pid(ctx)
+	if err != nil {
+		return err
+	}
+	n.did, n.running = true, pid != 0
+	if info, err := os.Stat(n.log()); err == nil {
+		n.logged = info.Size()
+	}
+	if err := n.Services.Restart(ctx, n.Layout.Compute); err != nil {
+		return n.explain(err)
+	}
+	return n.stays(ctx)
+}
+
+func (n *compute) Detail(ctx context.Context) string {
+	pid, err := n.pid(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("runs with this driver (process %d)", pid)
+}
+
+// Undo only looks: the old driver is not back yet.
+func (n *compute) Undo(ctx context.Context) ([]string, error) {
+	if n.did {
+		return nil, nil
+	}
+	pid, err := n.pid(ctx)
+	n.running = pid != 0
+	return nil, err
+}
+
+// Settle restarts nova-compute with what is back in place, unless it did not run before either.
+func (n *compute) Settle(ctx context.Context) ([]string, error) {
+	name := n.Layout.Compute.Name
+	switch {
+	case !n.did && !n.driver.undone && !n.conf.undone:
+		return nil, nil
+	case n.running:
+		return []string{"restarted service " + name}, n.Services.Restart(ctx, n.Layout.Compute)
+	case n.did:
+		return []string{"stopped service " + name + ", which did not run before"}, n.Services.Stop(ctx, n.Layout.Compute)
+	}
+	return []string{"left service " + name + " stopped"}, nil
+}

@@ -1,0 +1,87 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Runner runs the machine's own commands.
+type Runner interface {
+	// Run returns what the command printed on stdout.
+	Run(ctx context.Context, command ...string) (string, error)
+}
+
+// Shell runs commands as a person at this machine would, without the shell.
+type Shell struct{}
+
+// Run runs one command. Its error ends in the last lines that the command printed.
+func (Shell) Run(ctx context.Context, command ...string) (string, error) {
+	program, err := lookUp(command[0])
+	if err != nil {
+		return "", fmt.Errorf("run %s: %w", strings.Join(command, " "), err)
+	}
+	var out, complaints strings.Builder
+	cmd := exec.CommandContext(ctx, program, command[1:]...)
+	cmd.Dir = "/" // Python would look for modules in the working directory
+	cmd.Env = environment()
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 2 * time.Second // a service that it started may hold on to its output
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		return "", runError(ctx, command, err, out.String()+complaints.String())
+	}
+	return out.String(), nil
+}
+
+func runError(ctx context.Context, command []string, err error, printed string) error {
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	err = fmt.Errorf("run %q: %w", strings.Join(command, " "), err)
+	if strings.TrimSpace(printed) == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, lastLines(printed, 3))
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "; ")
+}
+
+// lookUp knows where administrators' programs are: after a plain su, PATH does not.
+func lookUp(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	for _, dir := range filepath.SplitList(programs) {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode()&0o111 != 0 {
+			return filepath.Join(dir, name), nil
+		}
+	}
+	return "", &fs.PathError{Op: "find", Path: name, Err: fs.ErrNotExist}
+}
+
+const programs = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// environment keeps OpenStack's credentials from commands, and from the services that they start.
+func environment() []string {
+	env := []string{"PATH=" + programs, "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		switch {
+		case strings.HasPrefix(name, "OS_"), name == "PATH", name == "LC_ALL", name == "DEBIAN_FRONTEND":
+		default:
+			env = append(env, variable)
+		}
+	}
+	return env
+}

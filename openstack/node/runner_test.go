@@ -1,0 +1,75 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestShellRuns(t *testing.T) {
+	t.Setenv("OS_PASSWORD", "secret")
+	out, err := Shell{}.Run(t.Context(), "sh", "-c", "pwd; echo ${OS_PASSWORD-none}; echo noise >&2")
+	if out != "/\nnone\n" || err != nil {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+func TestShellQuotesWhatFailed(t *testing.T) {
+	_, err := Shell{}.Run(t.Context(), "sh", "-c", "echo one; echo two >&2; exit 3")
+	if want := `run "sh -c echo one; echo two >&2; exit 3": exit status 3: one; two`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = Shell{}.Run(t.Context(), "ndock-has-no-such-program")
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestShellEndsInTime(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := Shell{}.Run(ctx, "sleep", "60")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestShellDoesNotWaitForDaemons(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as daemons are waited for")
+	}
+	out, err := Shell{}.Run(t.Context(), "sh", "-c", "sleep 20 & echo started")
+	if out != "started\n" || err != nil {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+func TestAwait(t *testing.T) {
+	busy := errors.New("busy")
+	tries := 0
+	err := await(t.Context(), time.Millisecond, time.Minute, func(context.Context) error {
+		if tries++; tries < 3 {
+			return busy
+		}
+		return nil
+	})
+	if err != nil || tries != 3 {
+		t.Errorf("got %v after %d tries", err, tries)
+	}
+	err = await(t.Context(), time.Millisecond, 20*time.Millisecond, func(context.Context) error { return busy })
+	if !errors.Is(err, busy) || !strings.HasPrefix(err.Error(), "gave up after 20ms") {
+		t.Errorf("got %v", err)
+	}
+	dead := errors.New("dead")
+	if err := await(t.Context(), time.Hour, time.Hour, func(context.Context) error { return &hopeless{dead} }); !errors.Is(err, dead) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := await(ctx, time.Hour, time.Hour, func(context.Context) error { return busy }); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,52 @@
+package node
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+// Service is a daemon of this machine.
+type Service struct {
+	Name    string
+	PIDFile string // where there is no systemd to ask
+	Log     string // likewise
+}
+
+// Services is the machine's service manager.
+type Services interface {
+	// Start does nothing when the service runs; Restart starts it when it does not.
+	Start(ctx context.Context, s Service) error
+	Restart(ctx context.Context, s Service) error
+	Stop(ctx context.Context, s Service) error
+	// Enable makes a service that was just installed, or has changed, known, and has it started at boot.
+	Enable(ctx context.Context, s Service) error
+	// Disable has it no longer started at boot; Forget is for when it is removed.
+	Disable(ctx context.Context, s Service) error
+	Forget(ctx context.Context, s Service) error
+	Enabled(ctx context.Context, s Service) (bool, error)
+	// PID returns the main process, 0 when there is none.
+	PID(ctx context.Context, s Service) (int, error)
+	// ReadLog is how a person reads the service's log.
+	ReadLog(s Service) string
+	// AgentFiles are what make ndock's agent a service.
+	AgentFiles() []file
+}
+
+// serviceLimit is what a service may take to start or to stop: nova-compute ends what it is doing first.
+const serviceLimit = 3 * time.Minute
+
+// FindServices returns systemd where that is what runs the machine, else System V's init scripts.
+func FindServices(l Layout, runner Runner) Services {
+	if info, err := os.Stat(l.Path("/run/systemd/system")); err == nil && info.IsDir() {
+		return &systemd{runner}
+	}
+	return &sysvinit{layout: l, runner: runner}
+}
+
+// control runs one command of a service manager.
+func control(ctx context.Context, runner Runner, command ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
+	defer cancel()
+	return runner.Run(ctx, command...)
+}

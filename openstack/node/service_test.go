@@ -1,0 +1,87 @@
+package node
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The init script itself, on a program that only waits: started, seen, restarted though its file was replaced,
+// and stopped.
+func TestInitScript(t *testing.T) {
+	if _, err := lookUp("start-stop-daemon"); err != nil {
+		t.Skip(err)
+	}
+	if _, err := os.Stat("/lib/lsb/init-functions"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	program, pidFile, log := filepath.Join(dir, "ndock"), filepath.Join(dir, "agent.pid"), filepath.Join(dir, "agent.log")
+	wait := []byte("#!/bin/sh\necho \"$@\"\nwhile :; do sleep 0.1; done\n")
+	check(t, os.WriteFile(program, wait, 0o755))
+	script := strings.NewReplacer("/usr/local/bin/ndock", program, "/run/ndock/agent.pid", pidFile, "/var/log/ndock/agent.log", log,
+		"mkdir -p /run/ndock /var/log/ndock", ":").Replace(string(agentScript))
+	path := filepath.Join(dir, "script")
+	check(t, os.WriteFile(path, []byte(script), 0o755))
+	run := func(verb string, ok bool) {
+		t.Helper()
+		out, err := exec.Command("/bin/sh", path, verb).CombinedOutput()
+		if (err == nil) != ok {
+			t.Fatalf("%s: %v\n%s", verb, err, out)
+		}
+	}
+	pid := func() string {
+		content, _ := os.ReadFile(pidFile)
+		return string(content)
+	}
+	run("status", false)
+	run("start", true)
+	t.Cleanup(func() { run("stop", true) })
+	first := pid()
+	run("start", true)
+	run("status", true)
+	if pid() != first {
+		t.Error("it was started twice")
+	}
+	check(t, os.Rename(program, program+".old"), os.WriteFile(program, wait, 0o755))
+	run("restart", true)
+	if second := pid(); second == first || second == "" {
+		t.Errorf("process %q became %q", first, second)
+	}
+	waitFor(t, func() bool {
+		content, _ := os.ReadFile(log)
+		return strings.Count(string(content), "node agent\n") == 2
+	})
+	run("stop", true)
+	run("status", false)
+	run("nonsense", false)
+}
+
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	for range 500 {
+		if done() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("waited in vain")
+}
+
+// The unit, as far as systemd's own check goes where there is one.
+func TestUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not there")
+	}
+	dir := t.TempDir()
+	unit := filepath.Join(dir, agentName+".service")
+	check(t, os.WriteFile(unit, []byte(strings.Replace(string(agentUnit), "/usr/local/bin/ndock", "/bin/true", 1)), 0o644))
+	out, err := exec.Command(analyze, "verify", "--man=no", unit).CombinedOutput()
+	if err != nil || strings.Contains(string(out), agentName+".service") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,203 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"ndock/openstack/novadriver"
+)
+
+func onBoth(t *testing.T, test func(t *testing.T, f *fakeMachine)) {
+	t.Helper()
+	for name, systemd := range map[string]bool{"systemd": true, "sysvinit": false} {
+		t.Run(name, func(t *testing.T) { test(t, newFake(t, systemd)) })
+	}
+}
+
+// setup runs a whole new setup, as another process would.
+func (f *fakeMachine) setup() (string, error) {
+	f.t.Helper()
+	var said lines
+	_, err := Setup(f.t.Context(), f.Steps(), said.report)
+	return said.String(), err
+}
+
+func (f *fakeMachine) plan() string {
+	f.t.Helper()
+	var said lines
+	changes, err := Plan(f.t.Context(), f.Steps(), said.report)
+	f.must(err)
+	for _, change := range changes {
+		said.report("%s: %s", change.Step, change.Text)
+	}
+	return strings.ReplaceAll(said.String(), f.root, "")
+}
+
+func TestSetupFromScratch(t *testing.T) {
+	want := map[bool]string{
+		false: "update-rc.d ndock-agent defaults, update-rc.d ndock-agent enable, service ndock-agent restart, service nova-compute restart",
+		true:  "systemctl daemon-reload, systemctl enable ndock-agent.service, systemctl restart ndock-agent.service, systemctl restart nova-compute.service",
+	}
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		said, err := f.setup()
+		f.must(err)
+		_, systemd := f.Services.(*systemd)
+		if got := strings.Join(f.commands, ", "); got != want[systemd] {
+			t.Errorf("ran %s; want %s", got, want[systemd])
+		}
+		if !strings.HasPrefix(said, "engine: Docker Engine 20.10.24 answers\nagent: write ") {
+			t.Errorf("said\n%s", said)
+		}
+		for _, status := range Look(t.Context(), f.Steps()) {
+			if status.State != Done {
+				t.Errorf("%s: %s, %s", status.Step, status.State, status.Detail)
+			}
+		}
+		config, err := os.ReadFile(f.path("/etc/nova/nova-compute.conf"))
+		f.must(err)
+		if want := strings.Replace(novaCompute, "fake.SmallFakeDriver", novadriver.Driver, 1); string(config) != want {
+			t.Errorf("nova-compute.conf is\n%s", config)
+		}
+	})
+}
+
+func TestDryRunChangesNothing(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	want := `engine: start Docker Engine (service docker)
+agent: write /usr/local/bin/ndock
+agent: write /etc/init.d/ndock-agent
+agent: write /etc/logrotate.d/ndock-agent
+agent: have service ndock-agent started at boot
+agent: start service ndock-agent
+shim: write FILES to /usr/lib/python3/dist-packages/nova/virt/docker
+config: set compute_driver = docker.DockerDriver in /etc/nova/nova-compute.conf, in place of fake.SmallFakeDriver
+nova-compute: restart service nova-compute
+hypervisor: wait until Nova lists node-1 as a hypervisor of type docker that is up`
+	f.stop("docker")
+	var names []string
+	files, err := novadriver.Files()
+	f.must(err)
+	for _, file := range files {
+		names = append(names, file.Name)
+	}
+	if got := f.plan(); got != strings.Replace(want, "FILES", strings.Join(names, ", "), 1) {
+		t.Errorf("planned\n%s", got)
+	}
+	if after := f.tree(); after != before || len(f.commands) > 0 {
+		t.Errorf("ran %q; the tree was\n%s\nand is\n%s", f.commands, before, after)
+	}
+}
+
+func TestTheSecondSetupHasNothingToDo(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		_, err := f.setup()
+		f.must(err)
+		before := f.tree()
+		f.commands = nil
+		if plan := f.plan(); plan != "" {
+			t.Errorf("planned\n%s", plan)
+		}
+		changed, err := Setup(t.Context(), f.Steps(), new(lines).report)
+		if changed || err != nil || len(f.commands) > 0 || f.tree() != before {
+			t.Errorf("got %v, %v; ran %q", changed, err, f.commands)
+		}
+	})
+}
+
+func TestTeardownPutsBackWhatWasThere(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		before := f.tree()
+		_, err := f.setup()
+		f.must(err)
+		f.commands = nil
+		var said lines
+		changed, err := Teardown(t.Context(), f.Steps(), said.report)
+		if !changed || err != nil {
+			t.Fatalf("got %v, %v", changed, err)
+		}
+		if after := f.tree(); after != before {
+			t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+		}
+		if f.pid(agentName) != 0 || f.pid("nova-compute") < 1000 {
+			t.Errorf("the agent runs as %d, nova-compute as %d; ran %q", f.pid(agentName), f.pid("nova-compute"), f.commands)
+		}
+		if last := f.commands[len(f.commands)-1]; !strings.Contains(last, "nova-compute") {
+			t.Errorf("nova-compute was not restarted last: %q", f.commands)
+		}
+		f.commands = nil
+		if changed, err := Teardown(t.Context(), f.Steps(), said.report); changed || err != nil {
+			t.Errorf("again: got %v, %v, ran %q", changed, err, f.commands)
+		}
+	})
+}
+
+func TestAnEngineIsInstalledOnlyWhereThereIsNone(t *testing.T) {
+	f := newFake(t, false)
+	f.stop("docker")
+	f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+	_, err := f.setup()
+	f.must(err)
+	if got := strings.Join(f.commands[:2], ", "); got != "apt-get install -y -q docker.io, service docker start" {
+		t.Errorf("ran %s", got)
+	}
+}
+
+func TestAnUpgradeReplacesAgentAndShim(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.must(os.WriteFile(f.Program, []byte("ndock of tomorrow"), 0o700))
+	dir := "/usr/lib/python3/dist-packages/nova/virt/docker"
+	f.put(dir+"/driver.py", "old", 0o644)
+	f.put(dir+"/dropped.py", "old", 0o644)
+	f.put(dir+"/__pycache__/driver.cpython-311.pyc", "old", 0o644)
+	want := `agent: write /usr/local/bin/ndock
+agent: restart service ndock-agent
+shim: write driver.py to ` + dir + `
+shim: remove ` + dir + `/dropped.py
+nova-compute: restart service nova-compute`
+	if got := f.plan(); got != want {
+		t.Errorf("planned\n%s\nwant\n%s", got, want)
+	}
+	_, err = f.setup()
+	f.must(err)
+	if plan := f.plan(); plan != "" {
+		t.Errorf("still planned\n%s", plan)
+	}
+	for _, gone := range []string{"/dropped.py", "/__pycache__"} {
+		if _, err := os.Stat(f.path(dir + gone)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", gone, err)
+		}
+	}
+}
+
+func TestServicesOlderThanTheirFilesAreRestarted(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	later := time.Now().Add(time.Hour)
+	f.must(os.Chtimes(f.path("/usr/local/bin/ndock"), later, later))
+	f.must(os.Chtimes(f.path("/etc/nova/nova-compute.conf"), later, later))
+	if got, want := f.plan(), "agent: restart service ndock-agent\nnova-compute: restart service nova-compute"; got != want {
+		t.Errorf("planned\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestWithoutCredentialsTheHypervisorIsLeftUnchecked(t *testing.T) {
+	f := newFake(t, false)
+	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+	said, err := f.setup()
+	f.must(err)
+	if want := "hypervisor: could not be checked: no cloud is named"; !strings.HasSuffix(said, want) {
+		t.Errorf("said\n%s", said)
+	}
+	all := Look(t.Context(), f.Steps())
+	if last := all[len(all)-1]; last.State != Unknown {
+		t.Errorf("got %v", last)
+	}
+}

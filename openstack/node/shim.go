@@ -1,0 +1,110 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ndock/openstack/novadriver"
+)
+
+// marker is how the first line of the driver's __init__.py begins, whichever release wrote it.
+const marker = "# ndock"
+
+const initFile = "__init__.py"
+
+// shim is the step that has the driver in Nova's own Python.
+type shim struct {
+	Machine
+	did    *changes // nil before Do
+	undone bool
+	found  string // nova.virt's directory
+}
+
+func (s *shim) Title() string { return "shim" }
+
+// dir is where the driver belongs.
+func (s *shim) dir(ctx context.Context) (string, error) {
+	if s.found == "" {
+		python, err := novadriver.Interpreter(s.Layout.Path(s.Layout.Program))
+		if err != nil {
+			return "", err
+		}
+		if s.found, err = novadriver.VirtDirectory(ctx, python, s.Commands.Run); err != nil {
+			return "", err
+		}
+	}
+	return s.Layout.Path(filepath.Join(s.found, novadriver.Name)), nil
+}
+
+// look compares the directory with the files of this release.
+func (s *shim) look(ctx context.Context) (dir string, write []novadriver.File, stale []string, err error) {
+	if dir, err = s.dir(ctx); err != nil {
+		return dir, nil, nil, err
+	}
+	if err := ours(dir); err != nil {
+		return dir, nil, nil, err
+	}
+	files, err := novadriver.Files()
+	if err != nil {
+		return dir, nil, nil, err
+	}
+	for _, f := range files {
+		same, err := holds(filepath.Join(dir, f.Name), f.Content, 0o644)
+		if err != nil {
+			return dir, nil, nil, err
+		}
+		if !same {
+			write = append(write, f)
+		}
+	}
+	stale, err = strangers(dir, files)
+	return dir, write, stale, err
+}
+
+// ours refuses a directory that somebody else has put there.
+func ours(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fileError("read", dir, err)
+	}
+	if len(entries) > 0 && !begins(filepath.Join(dir, initFile), marker) {
+		return advise(fmt.Errorf("%s is there already and is not ndock's", dir), "it may be another Docker driver: move it away, then run this again")
+	}
+	return nil
+}
+
+// strangers are modules that an earlier release had; Python would still find them.
+func strangers(dir string, files []novadriver.File) ([]string, error) {
+	found, err := filepath.Glob(filepath.Join(dir, "*.py"))
+	return slices.DeleteFunc(found, func(path string) bool {
+		return slices.ContainsFunc(files, func(f novadriver.File) bool { return f.Name == filepath.Base(path) })
+	}), err
+}
+
+func (s *shim) Plan(ctx context.Context) ([]string, error) {
+	dir, write, stale, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var plan []string
+	if len(write) > 0 {
+		names := make([]string, len(write))
+		for i, f := range write {
+			names[i] = f.Name
+		}
+		plan = append(plan, fmt.Sprintf("write %s to %s", strings.Join(names, ", "), dir))
+	}
+	for _, path := range stale {
+		plan = append(plan, "remove "+path)
+	}
+	return plan, nil
+}

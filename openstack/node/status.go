@@ -1,0 +1,48 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// State is how far a step is in place.
+type State string
+
+// The states of a step.
+const (
+	Done    State = "done"
+	ToDo    State = "to do"
+	Failed  State = "error"
+	Unknown State = "unknown" // cannot be told from here
+)
+
+// Status is a step's state and what there is to say about it.
+type Status struct {
+	Step   string
+	State  State
+	Detail string
+}
+
+// Look returns the state of every step and changes nothing.
+func Look(ctx context.Context, steps []Step) []Status {
+	all := make([]Status, len(steps))
+	for i, step := range steps {
+		all[i] = look(ctx, step)
+	}
+	return all
+}
+
+func look(ctx context.Context, step Step) Status {
+	plan, err := step.Plan(ctx)
+	var unchecked *Unchecked
+	switch {
+	case errors.As(err, &unchecked):
+		return Status{step.Title(), Unknown, unchecked.Error()}
+	case err != nil:
+		return Status{step.Title(), Failed, err.Error()}
+	case len(plan) > 0:
+		return Status{step.Title(), ToDo, strings.Join(plan, "; ")}
+	}
+	return Status{step.Title(), Done, step.Detail(ctx)}
+}

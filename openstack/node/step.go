@@ -1,0 +1,33 @@
+package node
+
+import "context"
+
+// A Step is one thing that a Docker compute node needs.
+type Step interface {
+	// Title is its name in output and in errors.
+	Title() string
+	// Plan says what Do would change, a sentence a change; nothing when all is in place. An Unchecked error says
+	// that it cannot be told here, which stops nobody.
+	Plan(ctx context.Context) ([]string, error)
+	// Do makes the changes.
+	Do(ctx context.Context) error
+	// Undo takes back what Do changed, also where Do broke off; where Do did not run before, all that setup ever
+	// made. It says what it did.
+	Undo(ctx context.Context) ([]string, error)
+	// Detail says what is there once nothing is to do.
+	Detail(ctx context.Context) string
+}
+
+// A Settler has something left to do once all steps are undone: nova-compute cannot start with its old driver
+// before that is back.
+type Settler interface {
+	Settle(ctx context.Context) ([]string, error)
+}
+
+// Report takes a line for the one who waits.
+type Report func(format string, args ...any)
+
+// Unchecked says why a step's state cannot be told.
+type Unchecked struct{ Why string }
+
+func (u *Unchecked) Error() string { return "could not be checked: " + u.Why }

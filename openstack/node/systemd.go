@@ -1,0 +1,66 @@
+package node
+
+import (
+	"context"
+	_ "embed" // the unit
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+//go:embed service/ndock-agent.service
+var agentUnit []byte
+
+// systemd is the service manager of most machines.
+type systemd struct{ runner Runner }
+
+func (m *systemd) Start(ctx context.Context, s Service) error   { return m.do(ctx, "start", s) }
+func (m *systemd) Restart(ctx context.Context, s Service) error { return m.do(ctx, "restart", s) }
+func (m *systemd) Stop(ctx context.Context, s Service) error    { return m.do(ctx, "stop", s) }
+func (m *systemd) Disable(ctx context.Context, s Service) error { return m.do(ctx, "disable", s) }
+
+func (m *systemd) Enable(ctx context.Context, s Service) error {
+	if err := m.Forget(ctx, s); err != nil { // what it knew of an earlier unit
+		return err
+	}
+	return m.do(ctx, "enable", s)
+}
+
+func (m *systemd) Forget(ctx context.Context, _ Service) error {
+	_, err := control(ctx, m.runner, "systemctl", "daemon-reload")
+	return err
+}
+
+// Enabled does not go by the exit status, which is not 0 for a service that is merely disabled.
+func (m *systemd) Enabled(ctx context.Context, s Service) (bool, error) {
+	state, err := m.property(ctx, s, "UnitFileState")
+	return state == "enabled", err
+}
+
+func (m *systemd) PID(ctx context.Context, s Service) (int, error) {
+	pid, err := m.property(ctx, s, "MainPID")
+	if err != nil {
+		return 0, err
+	}
+	number, err := strconv.Atoi(pid)
+	if err != nil {
+		return 0, fmt.Errorf("ask systemd for the process of %s: %w", s.Name, err)
+	}
+	return number, nil
+}
+
+func (m *systemd) ReadLog(s Service) string { return "journalctl -u " + s.Name }
+
+func (m *systemd) AgentFiles() []file {
+	return []file{{"/etc/systemd/system/" + agentName + ".service", agentUnit, 0o644}}
+}
+
+func (m *systemd) property(ctx context.Context, s Service, name string) (string, error) {
+	out, err := control(ctx, m.runner, "systemctl", "show", "--property", name, "--value", s.Name+".service")
+	return strings.TrimSpace(out), err
+}
+
+func (m *systemd) do(ctx context.Context, verb string, s Service) error {
+	_, err := control(ctx, m.runner, "systemctl", verb, s.Name+".service")
+	return err
+}

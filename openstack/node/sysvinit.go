@@ -1,0 +1,83 @@
+package node
+
+import (
+	"context"
+	_ "embed" // the script
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+//go:embed service/ndock-agent.init
+var agentScript []byte
+
+//go:embed service/ndock-agent.logrotate
+var agentLogrotate []byte
+
+// sysvinit runs init scripts, for machines without systemd.
+type sysvinit struct {
+	layout Layout
+	runner Runner
+}
+
+func (m *sysvinit) Start(ctx context.Context, s Service) error   { return m.do(ctx, s, "start") }
+func (m *sysvinit) Restart(ctx context.Context, s Service) error { return m.do(ctx, s, "restart") }
+func (m *sysvinit) Stop(ctx context.Context, s Service) error    { return m.do(ctx, s, "stop") }
+
+func (m *sysvinit) Enable(ctx context.Context, s Service) error {
+	if _, err := control(ctx, m.runner, "update-rc.d", s.Name, "defaults"); err != nil {
+		return err
+	}
+	_, err := control(ctx, m.runner, "update-rc.d", s.Name, "enable") // where it had been switched off
+	return err
+}
+
+func (m *sysvinit) Disable(ctx context.Context, s Service) error {
+	_, err := control(ctx, m.runner, "update-rc.d", "-f", s.Name, "remove")
+	return err
+}
+
+func (m *sysvinit) Forget(context.Context, Service) error { return nil }
+
+// Enabled looks for the links by which the script is started at boot.
+func (m *sysvinit) Enabled(_ context.Context, s Service) (bool, error) {
+	links, err := filepath.Glob(m.layout.Path("/etc/rc[2-5].d/S??" + s.Name))
+	return len(links) > 0, err
+}
+
+// PID believes the pid file as long as there is such a process.
+func (m *sysvinit) PID(_ context.Context, s Service) (int, error) {
+	content, err := os.ReadFile(m.layout.Path(s.PIDFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fileError("read", m.layout.Path(s.PIDFile), err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil {
+		return 0, nil // half written, by a service that is just starting
+	}
+	if _, err := os.Stat(m.layout.Path(fmt.Sprintf("/proc/%d", pid))); err != nil {
+		return 0, nil
+	}
+	return pid, nil
+}
+
+func (m *sysvinit) ReadLog(s Service) string { return "tail " + s.Log }
+
+func (m *sysvinit) AgentFiles() []file {
+	return []file{
+		{"/etc/init.d/" + agentName, agentScript, 0o755},
+		{"/etc/logrotate.d/" + agentName, agentLogrotate, 0o644},
+	}
+}
+
+func (m *sysvinit) do(ctx context.Context, s Service, verb string) error {
+	_, err := control(ctx, m.runner, "service", s.Name, verb)
+	return err
+}
