@@ -1,0 +1,86 @@
+package registry
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestAddress(t *testing.T) {
+	for listen, want := range map[string]struct {
+		loopback, everywhere, privileged bool
+		local                            string
+	}{
+		"127.0.0.1:5000":      {loopback: true, local: "127.0.0.1:5000"},
+		"127.1.2.3:5000":      {loopback: true, local: "127.1.2.3:5000"},
+		"localhost:443":       {loopback: true, privileged: true, local: "localhost:443"},
+		"[::1]:5000":          {loopback: true, local: "[::1]:5000"},
+		"0.0.0.0:5000":        {everywhere: true, local: "127.0.0.1:5000"},
+		":5000":               {everywhere: true, local: "127.0.0.1:5000"},
+		"[::]:80":             {everywhere: true, privileged: true, local: "[::1]:80"},
+		"192.0.2.1:5000":      {local: "192.0.2.1:5000"},
+		"localhost.evil:5000": {local: "localhost.evil:5000"},
+	} {
+		at, err := parseAddress(listen)
+		if err != nil {
+			t.Errorf("%s: %v", listen, err)
+		}
+		if at.loopback() != want.loopback || at.everywhere() != want.everywhere || at.privileged() != want.privileged || at.local() != want.local {
+			t.Errorf("%s: loopback %t, everywhere %t, privileged %t, local %s", listen, at.loopback(), at.everywhere(), at.privileged(), at.local())
+		}
+	}
+	for listen, want := range map[string]string{
+		"5000": "is not HOST:PORT", "": "is not HOST:PORT", "::1:5000": "is not HOST:PORT",
+		"localhost:http": "has no port", "localhost:65536": "has no port", "localhost:": "has no port",
+	} {
+		_, err := parseAddress(listen)
+		wantError(t, err, want)
+	}
+}
+
+func TestNamesOfEverywhere(t *testing.T) {
+	names := address{port: "5000"}.names()
+	for _, name := range []string{"localhost", "127.0.0.1"} {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s is missing in %v", name, names)
+		}
+	}
+}
+
+func TestServeOptions(t *testing.T) {
+	for want, o := range map[string]ServeOptions{
+		"":                           {Listen: "127.0.0.1:0", Data: "d"},
+		"is not HOST:PORT":           {Listen: "x", Data: "d"},
+		"--data is missing":          {Listen: "127.0.0.1:0"},
+		"go together":                {Listen: "127.0.0.1:0", Data: "d", KeyFile: "k"},
+		"plain HTTP on 0.0.0.0:5000": {Listen: "0.0.0.0:5000", Data: "d"},
+		"plain HTTP on :5000":        {Listen: ":5000", Data: "d"},
+	} {
+		wantError(t, o.Check(), want)
+	}
+	wantError(t, ServeOptions{Listen: ":5000", Data: "d", Insecure: true}.Check(), "")
+	wantError(t, ServeOptions{Listen: ":5000", Data: "d", CertFile: "c", KeyFile: "k"}.Check(), "")
+}
+
+func TestDeployOptions(t *testing.T) {
+	for want, o := range map[string]DeployOptions{
+		"":                      {Listen: "127.0.0.1:5000", User: "ci", Password: "x"},
+		"has no port between":   {Listen: "127.0.0.1:0"},
+		"go together":           {Listen: "127.0.0.1:5000", CertFile: "c"},
+		"exclude each other":    {Listen: "127.0.0.1:5000", CertFile: "c", KeyFile: "k", Insecure: true},
+		"the password is empty": {Listen: "127.0.0.1:5000", User: "ci"},
+		"user name is empty":    {Listen: "127.0.0.1:5000", Password: "x"},
+		"has a colon":           {Listen: "127.0.0.1:5000", User: "c:i", Password: "x"},
+	} {
+		wantError(t, o.Check(), want)
+	}
+}
+
+func TestTag(t *testing.T) {
+	for version, want := range map[string]string{
+		"v1.2.3": "v1.2.3", "v1.2.3+dirty": "v1.2.3-dirty", "(devel)": "devel", "": "latest", ".-": "latest",
+	} {
+		if got := tag(version); got != want {
+			t.Errorf("tag(%q) = %q, want %q", version, got, want)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+)
+
+// spec is all that the registry's container is made with.
+type spec struct {
+	Config *container.Config
+	Host   *container.HostConfig
+}
+
+func newSpec(image, digest string, o DeployOptions, url string, withLogin bool) spec {
+	command := []string{"--listen", o.Listen, "--data", dataDir}
+	if o.mode() == tlsNone {
+		command = append(command, "--insecure")
+	} else {
+		command = append(command, "--tls-cert", configDir+"/"+fileCert, "--tls-key", configDir+"/"+fileKey)
+	}
+	if withLogin {
+		command = append(command, "--htpasswd", configDir+"/"+fileHtpasswd)
+	}
+	patience := int((drainTime + 5*time.Second).Seconds())
+	s := spec{
+		Config: &container.Config{
+			Image: image, Cmd: command, StopTimeout: &patience,
+			Labels: map[string]string{
+				labelRegistry: "server", labelListen: o.Listen, labelURL: url, labelTLS: o.mode(), labelBinary: digest,
+			},
+		},
+		Host: hostConfig(),
+	}
+	if at, err := parseAddress(o.Listen); err == nil && at.privileged() {
+		s.Host.CapAdd = []string{"NET_BIND_SERVICE"}
+	}
+	s.Config.Labels[labelSpec] = s.digest()
+	return s
+}
+
+// hostConfig takes all from the container that a registry can do without. The network is the host's, so that it
+// listens on exactly the address it was told (a published port also opens the firewall), and so that it works on
+// engines that have no bridge, as compute nodes do.
+func hostConfig() *container.HostConfig {
+	return &container.HostConfig{
+		NetworkMode:    "host",
+		ReadonlyRootfs: true,
+		CapDrop:        []string{"ALL"},
+		SecurityOpt:    []string{"no-new-privileges"},
+		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
+		LogConfig:      container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
+		Mounts: []mount.Mount{
+			{Type: mount.TypeVolume, Source: dataVolume, Target: dataDir},
+			{Type: mount.TypeVolume, Source: configVolume, Target: configDir},
+		},
+	}
+}
+
+// digest tells two specs apart without a look at what the engine made of them.
+func (s spec) digest() string {
+	text, _ := json.Marshal(s) // of plain data, which cannot fail
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// inspect returns the registry's container, or nil when there is none.
+func inspect(ctx context.Context, engine Engine) (*container.InspectResponse, error) {
+	found, err := engine.ContainerInspect(ctx, containerName)
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, explain("look for the registry", err)
+	case found.Config.Labels[labelRegistry] == "":
+		return nil, &Error{
+			Op:   fmt.Sprintf("look at container %q", containerName),
+			Err:  errors.New("it is not a registry of ndock"),
+			hint: "give it another name with 'docker rename'",
+		}
+	}
+	return &found, nil
+}
+
+// discard ends and removes a container; its volumes stay. One that is gone already is no fault.
+func discard(ctx context.Context, engine Engine, id string) error {
+	err := engine.ContainerStop(ctx, id, container.StopOptions{})
+	if err == nil {
+		err = engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
+	}
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return explain("remove container "+containerName, err)
+}

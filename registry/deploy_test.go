@@ -1,0 +1,236 @@
+package registry
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+)
+
+func TestDeployAgainChangesNothing(t *testing.T) {
+	s := newSite(t)
+	s.options.User, s.options.Password = "ci", "secret"
+	first := s.deploy()
+	if first.State != Running || first.TLS != tlsSelfSigned || !slices.Equal(first.Users, []string{"ci"}) || first.Data != dataVolume {
+		t.Errorf("status is %+v", first)
+	}
+	if !s.trusts(first) {
+		t.Error("this host does not trust the registry")
+	}
+	s.deploy()
+	if s.engine.made != 1 || !s.said("nothing to do") {
+		t.Errorf("%d containers were made; it said %v", s.engine.made, s.steps)
+	}
+	config := s.engine.containers[0].InspectResponse
+	if text := fmt.Sprint(config.Config, config.HostConfig); strings.Contains(text, "secret") || strings.Contains(text, "$2a$") {
+		t.Errorf("the engine shows a secret: %s", text)
+	}
+}
+
+// What other hosts rely on survives an upgrade, and even the removal of the container behind our back.
+func TestReplacingKeepsLoginAndCA(t *testing.T) {
+	s := newSite(t)
+	s.options.User, s.options.Password = "ci", "secret"
+	s.deploy()
+	before := s.config()
+	s.options.User, s.options.Password, s.options.Binary = "", "", fakeProgram(t, "newer")
+	if after := s.deploy(); !slices.Equal(after.Users, []string{"ci"}) {
+		t.Errorf("users are %v", after.Users)
+	}
+	if after := s.config(); s.engine.made != 2 || len(s.engine.images) != 1 || !maps.EqualFunc(before, after, bytes.Equal) {
+		t.Errorf("%d containers made, %d images left, config changed: %v", s.engine.made, len(s.engine.images), after.names())
+	}
+	id := s.engine.containers[0].ID
+	s.engine.ContainerStop(t.Context(), id, container.StopOptions{})
+	s.engine.ContainerRemove(t.Context(), id, container.RemoveOptions{})
+	s.deploy()
+	if after := s.config(); !maps.EqualFunc(before, after, bytes.Equal) || len(s.engine.containers) != 1 {
+		t.Errorf("config changed: %v, or %d containers left", after.names(), len(s.engine.containers))
+	}
+	s.options.User, s.options.Password = "ops", "other"
+	if after := s.deploy(); !slices.Equal(after.Users, []string{"ops"}) {
+		t.Errorf("users are %v", after.Users)
+	}
+}
+
+func TestDeployFailsAndPutsBack(t *testing.T) {
+	s := newSite(t)
+	s.engine.breaks = "starting\nndock: it hurts\nhint: stop\n"
+	s.fails("start the registry: it ended with status 1: it hurts")
+	if len(s.engine.containers) != 0 {
+		t.Error("a container that does not work is left behind")
+	}
+	first := s.deploy()
+	before, place := s.config(), s.options.Listen
+	s.options.Listen, s.options.User, s.options.Password = freeAddress(t), "ci", "secret"
+	s.engine.breaks = "ndock: it hurts\n"
+	s.fails("it hurts")
+	status, err := Find(t.Context(), s.engine)
+	if err != nil || status.State != Running || status.URL != first.URL || !s.trusts(first) {
+		t.Errorf("afterwards it is %+v, %v", status, err)
+	}
+	if after := s.config(); !bytes.Equal(before[fileCert], after[fileCert]) || len(s.engine.containers) != 1 {
+		t.Errorf("the certificate is another, or %d containers are left", len(s.engine.containers))
+	}
+	s.options.Listen, s.options.User, s.options.Password = place, "", ""
+	s.deploy()
+	if !s.said("nothing to do") {
+		t.Errorf("what was put back is not what was there: it said %v", s.steps)
+	}
+}
+
+func TestDeployOnAPortInUse(t *testing.T) {
+	s := newSite(t)
+	busy, err := net.Listen("tcp", s.options.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	s.fails("another program listens there")
+	if len(s.engine.images)+s.engine.made != 0 {
+		t.Error("something was made all the same")
+	}
+}
+
+func TestDeployWithGivenCertificateThenInsecure(t *testing.T) {
+	s := newSite(t)
+	self := s.deploy()
+	given := serverPair(t, time.Now())
+	s.options.CertFile, s.options.KeyFile = write(t, given.cert), write(t, given.key)
+	if status := s.deploy(); status.TLS != tlsGiven || status.Expires.IsZero() {
+		t.Errorf("status is %+v", status)
+	}
+	if s.trusts(self) {
+		t.Error("a CA that is not used is still trusted")
+	}
+	s.options.CertFile, s.options.KeyFile, s.options.Insecure = "", "", true
+	if status := s.deploy(); status.TLS != tlsNone || !strings.HasPrefix(status.URL, "http://") || !status.Expires.IsZero() {
+		t.Errorf("status is %+v", status)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	s := newSite(t)
+	first := s.deploy()
+	for range 2 {
+		if err := Remove(t.Context(), s.engine, RemoveOptions{CertsDir: s.options.CertsDir, Report: s}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.trusts(first) || len(s.engine.containers)+len(s.engine.images) != 0 {
+		t.Error("something is left")
+	}
+	if status, err := Find(t.Context(), s.engine); err != nil || status.State != Absent || status.Data != dataVolume {
+		t.Errorf("status is %+v, %v", status, err)
+	}
+	if err := Remove(t.Context(), s.engine, RemoveOptions{CertsDir: s.options.CertsDir, Report: s, Data: true}); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(s.engine.dir); len(left) != 0 {
+		t.Errorf("volumes are left: %v", left)
+	}
+}
+
+func TestBinaryMustRunAlone(t *testing.T) {
+	_, err := openExecutable(write(t, []byte("#!/bin/sh\n")))
+	wantError(t, err, "it is not a Linux program")
+	_, err = openExecutable(write(t, program(elf.PT_INTERP)))
+	wantError(t, err, "it is not static")
+	_, err = openExecutable("missing")
+	wantError(t, err, "no such file")
+}
+
+// site is an engine on a host, and what was said there.
+type site struct {
+	t       *testing.T
+	engine  *fakeEngine
+	options DeployOptions
+	steps   []string
+}
+
+func newSite(t *testing.T) *site {
+	s := &site{t: t, engine: &fakeEngine{t: t, dir: t.TempDir()}}
+	s.options = DeployOptions{
+		Listen: freeAddress(t), Version: "1", Binary: fakeProgram(t, "ndock"),
+		CertsDir: filepath.Join(t.TempDir(), "certs.d"), Timeout: 5 * time.Second, Report: s,
+	}
+	t.Cleanup(func() {
+		for _, c := range s.engine.containers {
+			s.engine.ContainerStop(t.Context(), c.ID, container.StopOptions{})
+		}
+	})
+	return s
+}
+
+func (s *site) Step(format string, args ...any) {
+	s.steps = append(s.steps, fmt.Sprintf(format, args...))
+}
+
+func (s *site) said(words string) bool {
+	return strings.Contains(s.steps[len(s.steps)-1], words)
+}
+
+func (s *site) deploy() Status {
+	s.t.Helper()
+	status, err := Deploy(s.t.Context(), s.engine, s.options)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return status
+}
+
+func (s *site) fails(words string) {
+	s.t.Helper()
+	_, err := Deploy(s.t.Context(), s.engine, s.options)
+	wantError(s.t, err, words)
+}
+
+func (s *site) config() files {
+	s.t.Helper()
+	found, err := readConfig(s.t.Context(), s.engine, containerName)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found
+}
+
+func (s *site) trusts(status Status) bool {
+	_, err := os.Stat(filepath.Join(s.options.CertsDir, strings.TrimPrefix(status.URL, "https://"), "ca.crt"))
+	return err == nil
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func fakeProgram(t *testing.T, rest string) string {
+	t.Helper()
+	return write(t, append(program(elf.PT_LOAD), rest...))
+}
+
+// program is the head of a program that has one part of the kind.
+func program(part elf.ProgType) []byte {
+	var out bytes.Buffer
+	head := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1}
+	copy(head.Ident[:], elf.ELFMAG)
+	head.Ident[elf.EI_CLASS], head.Ident[elf.EI_DATA], head.Ident[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
+	binary.Write(&out, binary.LittleEndian, head)
+	binary.Write(&out, binary.LittleEndian, elf.Prog64{Type: uint32(part)})
+	return out.Bytes()
+}

@@ -1,0 +1,96 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// ServeOptions are what a registry in the foreground can be told.
+type ServeOptions struct {
+	Listen   string // HOST:PORT
+	Data     string // directory; made if missing
+	CertFile string // TLS, with KeyFile; plain HTTP without
+	KeyFile  string
+	Htpasswd string // file; anyone may push and pull without
+	Insecure bool   // plain HTTP even where other hosts see it
+
+	Drain     time.Duration    // for requests under way when it is to end; 25 seconds when 0
+	Log       *slog.Logger     // a line a request
+	Listening func(url string) // called once, when clients may come
+}
+
+// Check tells what is wrong with the options as such; nothing is looked up.
+func (o ServeOptions) Check() error {
+	at, err := parseAddress(o.Listen)
+	switch {
+	case err != nil:
+		return err
+	case o.Data == "":
+		return errors.New("--data is missing: the directory for what is pushed")
+	case (o.CertFile == "") != (o.KeyFile == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case o.CertFile == "" && !at.loopback() && !o.Insecure:
+		return fmt.Errorf("plain HTTP on %s shows images and passwords to the network: give --tls-cert and --tls-key, or --insecure to have it so", at)
+	}
+	return nil
+}
+
+// DeployOptions are what a registry in a container can be told.
+type DeployOptions struct {
+	Listen   string // HOST:PORT
+	CertFile string // TLS with these, with KeyFile; self-signed without
+	KeyFile  string
+	Insecure bool   // plain HTTP
+	User     string // who alone may push and pull; without, whoever could before
+	Password string
+
+	Version  string        // of this ndock: the tag of the image
+	Binary   string        // file to make the image of; the running program when empty
+	CertsDir string        // where Docker on this host shall trust the registry; CertsDir when empty
+	Timeout  time.Duration // until it must answer; 30 seconds when 0
+	Report   Reporter
+}
+
+// Check tells what is wrong with the options as such; nothing is looked up.
+func (o DeployOptions) Check() error {
+	at, err := parseAddress(o.Listen)
+	switch {
+	case err != nil:
+		return err
+	case at.port == "0":
+		return fmt.Errorf("address %q has no port between 1 and 65535", o.Listen)
+	case (o.CertFile == "") != (o.KeyFile == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case o.CertFile != "" && o.Insecure:
+		return errors.New("--insecure and --tls-cert exclude each other")
+	case o.User == "" && o.Password == "":
+		return nil
+	case o.Password == "":
+		return errors.New("the password is empty")
+	case len(o.Password) > maxPassword:
+		return fmt.Errorf("the password is longer than %d bytes", maxPassword)
+	}
+	return checkUser(o.User)
+}
+
+func (o DeployOptions) withDefaults() DeployOptions {
+	if o.CertsDir == "" {
+		o.CertsDir = CertsDir
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	return o
+}
+
+func (o DeployOptions) mode() string {
+	switch {
+	case o.Insecure:
+		return tlsNone
+	case o.CertFile != "":
+		return tlsGiven
+	}
+	return tlsSelfSigned
+}

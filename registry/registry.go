@@ -1,0 +1,47 @@
+// Package registry is the private image registry of an ndock site: distribution's registry, served by this very
+// binary (Serve), and the means to run it as a container on Docker Engine without pulling an image (Deploy), to
+// see how it is (Find) and to take it away again (Remove).
+//
+//	ndock registry deploy ─► image of /ndock ─► container "ndock-registry": ndock registry serve
+//	                                              ├─ volume "ndock-registry"         what was pushed
+//	                                              └─ volume "ndock-registry-config"  certificates and login
+//
+// All that is to be remembered stands on the container, as labels, and in the config volume. There is one such
+// registry on an engine.
+package registry
+
+// What the registry is called on the engine.
+const (
+	containerName = "ndock-registry"
+	imageName     = "ndock-registry"
+	dataVolume    = "ndock-registry"
+	configVolume  = "ndock-registry-config"
+)
+
+// Where the container finds things.
+const (
+	dataDir   = "/var/lib/registry"
+	configDir = "/etc/ndock-registry"
+)
+
+// The labels on what ndock makes.
+const (
+	labelRegistry = "ndock.registry"        // on each container
+	labelListen   = "ndock.registry.listen" // where it listens
+	labelURL      = "ndock.registry.url"    // where clients find it
+	labelTLS      = "ndock.registry.tls"    // whose certificate it shows
+	labelSpec     = "ndock.registry.spec"   // digest of all that the container was made with
+	labelBinary   = "ndock.registry.binary" // digest of the ndock inside the image
+)
+
+// How a registry shows who it is.
+const (
+	tlsNone       = "none"
+	tlsSelfSigned = "self-signed"
+	tlsGiven      = "given"
+)
+
+// A Reporter hears what a long operation does.
+type Reporter interface {
+	Step(format string, args ...any)
+}

@@ -1,0 +1,229 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPushAndPull(t *testing.T) {
+	r := serve(t, ServeOptions{})
+	blob := []byte("a layer")
+	digest := r.pushBlob(t, "site/app", blob)
+	config := []byte("{}")
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":%d,"digest":%q},
+		"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","size":%d,"digest":%q}]}`,
+		manifestType, len(config), r.pushBlob(t, "site/app", config), len(blob), digest)
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/site/app/manifests/1", manifest))
+	if got := r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/site/app/manifests/1", nil)); got != string(manifest) {
+		t.Errorf("pulled manifest %q", got)
+	}
+	if got := r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/site/app/blobs/"+digest, nil)); got != string(blob) {
+		t.Errorf("pulled blob %q", got)
+	}
+	if got := r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/_catalog?n=500", nil)); !strings.Contains(got, "site/app") {
+		t.Errorf("catalog is %s", got)
+	}
+	r.want(t, http.StatusNotFound, r.do(t, http.MethodGet, "/v2/site/app/manifests/2", nil))
+	r.want(t, http.StatusAccepted, r.do(t, http.MethodDelete, "/v2/site/app/blobs/"+digest, nil))
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	if log := r.log.String(); strings.Contains(log, "_state") || !strings.Contains(log, "path=/v2/site/app/manifests/1 status=201") {
+		t.Errorf("log is\n%s", log)
+	}
+	if log := r.log.String(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
+		t.Errorf("ordinary requests alarm the operator:\n%s", log)
+	}
+}
+
+func TestLoginIsDemanded(t *testing.T) {
+	ci, err := newLogin("ci", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, ServeOptions{Htpasswd: write(t, ci.line())})
+	r.want(t, http.StatusUnauthorized, r.do(t, http.MethodGet, "/v2/", nil))
+	r.want(t, http.StatusUnauthorized, r.do(t, http.MethodPost, "/v2/app/blobs/uploads/", nil))
+	r.user, r.password = "ci", "wrong"
+	r.want(t, http.StatusUnauthorized, r.do(t, http.MethodGet, "/v2/", nil))
+	r.password = "secret"
+	r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/", nil))
+	r.pushBlob(t, "app", []byte("x"))
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	if log := r.log.String(); strings.Contains(log, "secret") || strings.Contains(log, "wrong") {
+		t.Errorf("the log tells a password:\n%s", log)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	ca, err := newAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := ca.issue([]string{"127.0.0.1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, ServeOptions{CertFile: write(t, server.cert), KeyFile: write(t, server.key)})
+	if !strings.HasPrefix(r.url, "https://") {
+		t.Errorf("URL is %s", r.url)
+	}
+	if _, err := r.client.Get(r.url + "/v2/"); err == nil {
+		t.Error("a client that does not know the CA trusts it")
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.cert)
+	r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+	r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/", nil))
+	old := &tls.Config{RootCAs: roots, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), old); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+}
+
+// A request under way when the registry is told to end is answered; one that never ends is cut off.
+func TestDrain(t *testing.T) {
+	r := serve(t, ServeOptions{Drain: 5 * time.Second})
+	body, ended := r.upload(t, 1), make(chan error, 1)
+	go func() { ended <- r.end() }()
+	time.Sleep(100 * time.Millisecond) // until it drains
+	fmt.Fprint(body, "x")
+	body.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	r = serve(t, ServeOptions{Drain: 50 * time.Millisecond})
+	defer r.upload(t, 1).Close()
+	wantError(t, r.end(), "requests were cut off after 50ms")
+}
+
+func TestServeRefuses(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	dir := t.TempDir()
+	good := serverPair(t, time.Now())
+	for want, o := range map[string]ServeOptions{
+		"listen on " + busy.Addr().String() + ": another program listens there": {Listen: busy.Addr().String(), Data: dir},
+		"listen on 192.0.2.77:5000: cannot assign requested address":            {Listen: "192.0.2.77:5000", Data: dir, Insecure: true},
+		`data: mkdir`:      {Data: filepath.Join(write(t, nil), "data")},
+		"read the logins":  {Data: dir, Htpasswd: filepath.Join(dir, "missing")},
+		"does not match":   {Data: dir, CertFile: write(t, good.cert), KeyFile: write(t, serverPair(t, time.Now()).key)},
+		"read the key":     {Data: dir, CertFile: write(t, good.cert), KeyFile: filepath.Join(dir, "missing")},
+		"is not HOST:PORT": {Listen: "5000", Data: dir},
+	} {
+		if o.Listen == "" {
+			o.Listen = "127.0.0.1:0"
+		}
+		o.Log = slog.New(slog.DiscardHandler)
+		wantError(t, Serve(t.Context(), o), want)
+	}
+}
+
+const manifestType = "application/vnd.oci.image.manifest.v1+json"
+
+// served is a registry on a port of this host, and a client of it.
+type served struct {
+	url            string
+	client         *http.Client
+	user, password string
+	log            *bytes.Buffer // to be read when it has ended
+	end            func() error
+}
+
+func serve(t *testing.T, o ServeOptions) *served {
+	t.Helper()
+	r := &served{client: &http.Client{}, log: &bytes.Buffer{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	o.Listen, o.Data, o.Log = "127.0.0.1:0", t.TempDir(), slog.New(slog.NewTextHandler(r.log, nil))
+	o.Listening = func(url string) { ready <- url }
+	go func() { ended <- Serve(ctx, o) }()
+	select {
+	case r.url = <-ready:
+	case err := <-ended:
+		t.Fatalf("the registry ended at once: %v", err)
+	}
+	r.end = func() error {
+		cancel()
+		err := <-ended
+		ended <- err
+		return err
+	}
+	t.Cleanup(func() { r.end() })
+	return r
+}
+
+func (r *served) do(t *testing.T, method, path string, body []byte) *http.Response {
+	t.Helper()
+	if strings.HasPrefix(path, "/") {
+		path = r.url + path
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", manifestType)
+	request.Header.Set("Accept", manifestType)
+	if r.user != "" {
+		request.SetBasicAuth(r.user, r.password)
+	}
+	answer, err := r.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// want returns the body of an answer that has the status.
+func (r *served) want(t *testing.T, status int, answer *http.Response) string {
+	t.Helper()
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != status {
+		t.Fatalf("%s %s: %s (%v), want %d: %s", answer.Request.Method, answer.Request.URL, answer.Status, err, status, body)
+	}
+	return string(body)
+}
+
+func (r *served) pushBlob(t *testing.T, name string, blob []byte) string {
+	t.Helper()
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(blob))
+	started := r.do(t, http.MethodPost, "/v2/"+name+"/blobs/uploads/", nil)
+	r.want(t, http.StatusAccepted, started)
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, started.Header.Get("Location")+"&digest="+digest, blob))
+	return digest
+}
+
+// upload begins a request of which that many bytes are still to come, and returns where to write them.
+func (r *served) upload(t *testing.T, size int) net.Conn {
+	t.Helper()
+	started := r.do(t, http.MethodPost, "/v2/app/blobs/uploads/", nil)
+	r.want(t, http.StatusAccepted, started)
+	r.client.CloseIdleConnections()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	location := strings.TrimPrefix(started.Header.Get("Location"), r.url)
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nContent-Length: %d\r\n\r\n", location, size)
+	time.Sleep(50 * time.Millisecond) // until the server has read that far
+	return conn
+}

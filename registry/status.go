@@ -1,0 +1,63 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+)
+
+// The states that scripts ask for; others are as Docker calls them.
+const (
+	Running = "running"
+	Absent  = "absent"
+)
+
+// Status is how the registry is.
+type Status struct {
+	URL     string
+	State   string
+	Image   string
+	Data    string    // volume
+	TLS     string    // self-signed, given, or none
+	Expires time.Time // of the certificate
+	Users   []string  // who may log in; none means that anybody may push and pull
+	Since   time.Time // when it came into its state
+}
+
+// Find looks at the registry.
+func Find(ctx context.Context, engine Engine) (Status, error) {
+	s := Status{State: Absent}
+	switch _, err := engine.VolumeInspect(ctx, dataVolume); {
+	case err == nil:
+		s.Data = dataVolume
+	case !errdefs.IsNotFound(err):
+		return Status{}, explain("look for the registry", err)
+	}
+	found, err := inspect(ctx, engine)
+	if err != nil || found == nil {
+		return s, err
+	}
+	config, err := readConfig(ctx, engine, found.ID)
+	if err != nil {
+		return Status{}, err
+	}
+	s.describe(found)
+	s.Users = users(config[fileHtpasswd])
+	if leaf, _, err := config.pair(fileCert, fileKey).parse(); err == nil && s.TLS != tlsNone {
+		s.Expires = leaf.NotAfter
+	}
+	return s, nil
+}
+
+func (s *Status) describe(found *container.InspectResponse) {
+	labels := found.Config.Labels
+	s.URL, s.TLS, s.Image = labels[labelURL], labels[labelTLS], found.Config.Image
+	s.State = found.State.Status
+	since := found.State.FinishedAt
+	if found.State.Running {
+		since = found.State.StartedAt
+	}
+	s.Since, _ = time.Parse(time.RFC3339Nano, since) // zero for a container that never ran
+}

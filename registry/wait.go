@@ -1,0 +1,76 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+// interval is how often the new registry is asked whether it is up.
+const interval = 100 * time.Millisecond
+
+// wait returns when the registry answers clients, or says why it will not.
+func (d *deployment) wait(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	client := d.client()
+	defer client.CloseIdleConnections()
+	for {
+		if err := d.alive(ctx); err != nil {
+			return err
+		}
+		err := ping(limited, client, d.spec.Config.Labels[labelURL])
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the registry: %w", ctx.Err())
+		case <-limited.Done():
+			return fmt.Errorf("wait for the registry: no answer in %s: %w%s", d.Timeout, err, d.lastWords(ctx))
+		case <-time.After(interval):
+		}
+	}
+}
+
+// alive tells why the container ended, if it did. The engine starts it again and again, so that it may run by now.
+func (d *deployment) alive(ctx context.Context) error {
+	now, err := d.engine.ContainerInspect(ctx, d.id)
+	switch {
+	case err != nil:
+		return explain("look at the registry", err)
+	case now.State.Running && !now.State.Restarting && now.RestartCount == 0:
+		return nil
+	}
+	return fmt.Errorf("start the registry: it ended with status %d%s", now.State.ExitCode, d.lastWords(ctx))
+}
+
+// lastWords is what the container said last, to end an error with.
+func (d *deployment) lastWords(ctx context.Context) string {
+	log, err := d.engine.ContainerLogs(ctx, d.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "10"})
+	if err != nil {
+		return ""
+	}
+	defer log.Close()
+	var text bytes.Buffer
+	stdcopy.StdCopy(&text, &text, io.LimitReader(log, 1<<16)) // part of it is better than nothing
+	last := ""
+	for line := range strings.Lines(text.String()) {
+		line = strings.TrimSpace(line)
+		if said, ok := strings.CutPrefix(line, "ndock: "); ok {
+			last = said
+		} else if line != "" && !strings.HasPrefix(line, "hint: ") {
+			last = line
+		}
+	}
+	if last == "" {
+		return ""
+	}
+	return ": " + last
+}
