@@ -1,0 +1,61 @@
+# ndock: `make help` lists the targets. A fresh Debian 12 with Go is all that they need.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './openstack/node/service/*') go.mod go.sum
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
+
+# The linters, pinned; Debian's release pins the two that are packages.
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
+LINT_PACKAGES := pyflakes3 shellcheck
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/demo/demo testdata/bench/bench testdata/images/tiny-image testdata/images/web-image .ci/run
+
+.PHONY: help build lint unit e2e test cloud cloud-down demo bench install
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
+
+build: bin/ndock ## make the static binary bin/ndock
+
+bin/ndock: $(SOURCES)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X ndock/commands.built=$(VERSION)' -o $@ .
+
+lint: lint-packages ## check formatting and look for mistakes, in Go, Python and shell
+	@out=$$($(GOFUMPT) -l .); [ -z "$$out" ] || { echo "not gofumpt-ed (run '$(GOFUMPT) -w .'):"; echo "$$out"; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+	pyflakes3 openstack testdata
+	shellcheck -S warning -x -P SCRIPTDIR $(SHELL_SCRIPTS)
+
+.PHONY: lint-packages
+lint-packages:
+	@for p in $(LINT_PACKAGES); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; } >/dev/null
+
+unit: ## unit and script tests; those of the shim need Debian's Nova, which 'make cloud' installs
+	go test ./...
+
+e2e: build cloud ## end-to-end tests on the test cloud
+	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestEndToEnd .
+
+test: lint build cloud ## everything: lint, unit and script tests, then the end-to-end tests on a real cloud
+	NDOCK_E2E_CLOUD= go test ./...
+	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
+	$(MAKE) e2e
+
+cloud: ## bring up the whole test OpenStack on this machine
+	$(SUDO) testdata/cloud/up
+
+cloud-down: ## stop it
+	$(SUDO) testdata/cloud/down
+
+demo: build cloud ## show everything on a real image: registry, push, boot, snapshot
+	$(SUDO) testdata/demo/demo
+
+bench: build cloud ## measure what docs/performance.md tells
+	$(SUDO) testdata/bench/bench
+
+install: build ## install the binary
+	install -D -m 0755 bin/ndock $(DESTDIR)/usr/local/bin/ndock

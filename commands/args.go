@@ -1,0 +1,120 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// permute moves flags before arguments, because urfave/cli reads flags up to the first argument only and the
+// users of openstack and docker put them anywhere. Global flags may stand behind the command too. What follows
+// "--" stays as it is, and so does the "--" itself when it stands behind an argument: `boot NAME -- COMMAND`.
+func permute(app *cli.App, args []string) ([]string, error) {
+	p := permuter{app: app, commands: app.Commands}
+	rest := args[1:]
+	for len(rest) > 0 {
+		if rest[0] == "--" {
+			p.literal(rest[1:])
+			break
+		}
+		n, err := p.take(rest)
+		if err != nil {
+			return nil, err
+		}
+		rest = rest[n:]
+	}
+	return p.ordered(args[0]), nil
+}
+
+type permuter struct {
+	app      *cli.App
+	commands []*cli.Command // that may come next
+	current  *cli.Command   // the command reached so far
+
+	global, path, flags, positional []string
+}
+
+// take handles the next word, and the value of a flag with it; it returns how many words those were.
+func (p *permuter) take(words []string) (int, error) {
+	word := words[0]
+	if strings.HasPrefix(word, "-") && word != "-" {
+		return p.flag(words)
+	}
+	if next := p.find(word); next != nil && len(p.positional) == 0 {
+		p.current, p.commands = next, next.Subcommands
+		p.path = append(p.path, word)
+	} else {
+		p.positional = append(p.positional, word)
+	}
+	return 1, nil
+}
+
+func (p *permuter) flag(words []string) (int, error) {
+	name, _, hasValue := strings.Cut(strings.TrimLeft(words[0], "-"), "=")
+	into := &p.flags
+	var flag cli.Flag
+	if p.current != nil {
+		flag = findFlag(p.current.Flags, name)
+	}
+	if flag == nil {
+		if flag = findFlag(p.app.Flags, name); flag != nil {
+			into = &p.global
+		}
+	}
+	n := 1
+	if takesValue(flag) && !hasValue {
+		if len(words) < 2 {
+			return 0, &misuse{message: fmt.Sprintf("flag %s needs a value", words[0]), command: strings.Join(append([]string{p.app.Name}, p.path...), " ")}
+		}
+		n = 2
+	}
+	*into = append(*into, words[:n]...)
+	return n, nil
+}
+
+func (p *permuter) literal(words []string) {
+	if len(p.positional) > 0 {
+		p.positional = append(p.positional, "--")
+	}
+	p.positional = append(p.positional, words...)
+}
+
+func (p *permuter) ordered(program string) []string {
+	out := slices.Concat([]string{program}, p.global, p.path, p.flags)
+	if slices.Contains(p.flags, "--help") || slices.Contains(p.flags, "-h") {
+		return out // urfave/cli would take an argument for a topic of its help
+	}
+	if p.current != nil && len(p.positional) > 0 {
+		out = append(out, "--")
+	}
+	return append(out, p.positional...)
+}
+
+func (p *permuter) find(word string) *cli.Command {
+	for _, command := range p.commands {
+		if command.HasName(word) {
+			return command
+		}
+	}
+	return nil
+}
+
+func findFlag(flags []cli.Flag, name string) cli.Flag {
+	for _, flag := range flags {
+		if slices.Contains(flag.Names(), name) {
+			return flag
+		}
+	}
+	return nil
+}
+
+// takesValue is false for switches and for what urfave/cli will refuse itself.
+func takesValue(flag cli.Flag) bool {
+	if flag == nil {
+		return false
+	}
+	documented, ok := flag.(cli.DocGenerationFlag)
+	return ok && documented.TakesValue()
+}

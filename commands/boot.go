@@ -1,0 +1,96 @@
+package commands
+
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/output"
+	"ndock/openstack"
+)
+
+func bootCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "boot",
+		Usage:     "Boot servers from an image in Glance",
+		ArgsUsage: "NAME [-- COMMAND…]",
+		Description: "COMMAND replaces the image's own, -e adds to its environment.\n\n" +
+			"   ndock boot --image nginx:1 --flavor m1.small --wait web\n" +
+			"   ndock boot --image debian:12 --flavor m1.tiny -e LANG=C job -- sh -c 'date; sleep 60'",
+		Flags: append(append(outputFlags(), waitFlags()...),
+			&cli.StringFlag{Name: "image", Usage: "`IMAGE` in Glance, by name or id"},
+			&cli.StringFlag{Name: "flavor", Usage: "`FLAVOR`, by name or id"},
+			&cli.StringSliceFlag{Name: "network", Usage: "a port on this `NETWORK`, by name or id; may be repeated; default: the only network there is"},
+			&cli.StringSliceFlag{Name: "security-group", Usage: "of the ports, by name; may be repeated"},
+			&cli.StringFlag{Name: "key-name", Usage: "key pair"},
+			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "a variable of the process, as `KEY=VALUE`; may be repeated"},
+			&cli.IntFlag{Name: "count", Value: 1, Usage: "how many, named NAME-1 to NAME-N"},
+		),
+		Action: func(c *cli.Context) error {
+			options, err := bootOptions(c, s)
+			if err != nil {
+				return err
+			}
+			style := outputStyle(c)
+			if err := style.Check(bootColumns(options.Count)); err != nil {
+				return err
+			}
+			cloud, err := openCloud(c, s)
+			if err != nil {
+				return err
+			}
+			servers, failed := cloud.Boot(c.Context, options)
+			if len(servers) == 0 {
+				return failed
+			}
+			if len(servers) == 1 {
+				err = style.Show(s.Out, serverFields(servers[0]))
+			} else {
+				err = style.List(s.Out, serverHeaders, serverRows(servers))
+			}
+			if failed != nil {
+				return failed
+			}
+			return err
+		},
+	}
+}
+
+// bootColumns are those of one server, which is shown whole, or of several.
+func bootColumns(count int) []string {
+	if count == 1 {
+		return output.Names(serverFields(openstack.Server{}))
+	}
+	return serverHeaders
+}
+
+func bootOptions(c *cli.Context, s Streams) (openstack.BootOptions, error) {
+	args := c.Args().Slice()
+	options := openstack.BootOptions{
+		Image: c.String("image"), Flavor: c.String("flavor"), Networks: c.StringSlice("network"),
+		SecurityGroups: c.StringSlice("security-group"), KeyName: c.String("key-name"),
+		Count: c.Int("count"), Wait: waitOptions(c, s),
+	}
+	if at := slices.Index(args, "--"); at >= 0 {
+		args, options.Command = args[:at], args[at+1:]
+		if len(options.Command) == 0 {
+			return options, misused(c, "COMMAND is missing after --")
+		}
+	}
+	switch {
+	case len(args) == 0:
+		return options, misused(c, "NAME is missing")
+	case len(args) > 1:
+		return options, misused(c, "unexpected argument %q; a command stands behind --", args[1])
+	case options.Image == "":
+		return options, misused(c, "--image is missing")
+	case options.Flavor == "":
+		return options, misused(c, "--flavor is missing")
+	case options.Count < 1:
+		return options, misused(c, "--count %d is not a number of servers", options.Count)
+	}
+	options.Name = args[0]
+	var err error
+	options.Environment, err = pairs(c, "env")
+	return options, err
+}

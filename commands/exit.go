@@ -1,0 +1,144 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/output"
+)
+
+// The exit statuses, beside 0.
+const (
+	exitFailed      = 1
+	exitMisuse      = 2
+	exitInterrupted = 130
+)
+
+// misuse is a command line that cannot be understood.
+type misuse struct {
+	message string
+	command string // whose --help tells more
+}
+
+func (m *misuse) Error() string { return m.message }
+
+func (m *misuse) Hint() string { return fmt.Sprintf("see '%s --help'", m.command) }
+
+// hinted is an error that knows what its reader could do about it.
+type hinted interface {
+	error
+	Hint() string
+}
+
+// report prints an error, once, and returns the exit status that it stands for. Of several that were joined, each
+// has a line of its own.
+func report(ctx context.Context, w io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	status := exitFailed
+	for _, part := range parts(err) {
+		status = max(status, tell(ctx, w, part))
+	}
+	return status
+}
+
+func tell(ctx context.Context, w io.Writer, err error) int {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(w, "ndock: interrupted")
+		return exitInterrupted
+	}
+	fmt.Fprintf(w, "ndock: %s\n", oneLine(err.Error()))
+	var hint hinted
+	if errors.As(err, &hint) && hint.Hint() != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint.Hint())
+	}
+	var m *misuse
+	var column *output.UnknownColumn
+	if errors.As(err, &m) || errors.As(err, &column) {
+		return exitMisuse
+	}
+	return exitFailed
+}
+
+// parts takes apart what errors.Join has joined, and nothing that has words of its own about its causes.
+func parts(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
+		return []error{err}
+	}
+	var all []error
+	for _, part := range joined.Unwrap() {
+		all = append(all, parts(part)...)
+	}
+	return all
+}
+
+// oneLine keeps an error on the line that a log's reader will find it by.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+}
+
+// misused says what is wrong with the command line of the command being run.
+func misused(c *cli.Context, format string, args ...any) error {
+	return &misuse{message: fmt.Sprintf(format, args...), command: commandName(c)}
+}
+
+// usage is urfave/cli's OnUsageError.
+func usage(c *cli.Context, err error, _ bool) error {
+	return misused(c, "%s", strings.TrimPrefix(err.Error(), "flag provided but not defined: "))
+}
+
+// group is the action of a command that only holds others.
+func group(c *cli.Context) error {
+	if word := c.Args().First(); word != "" {
+		return misused(c, "%q is not a command of %s", word, commandName(c))
+	}
+	return misused(c, "%s needs a command", commandName(c))
+}
+
+func commandName(c *cli.Context) string {
+	if c.Command == nil || c.Command.HelpName == "" {
+		return c.App.Name
+	}
+	return c.Command.HelpName
+}
+
+// exactly returns the arguments when there are as many as there are names for them.
+func exactly(c *cli.Context, names ...string) ([]string, error) {
+	args := c.Args().Slice()
+	switch {
+	case len(args) < len(names):
+		return nil, misused(c, "%s is missing", names[len(args)])
+	case len(args) > len(names):
+		return nil, misused(c, "unexpected argument %q", args[len(names)])
+	}
+	return args, nil
+}
+
+// atLeastOne returns the arguments of a command that takes several of a kind.
+func atLeastOne(c *cli.Context, name string) ([]string, error) {
+	if !c.Args().Present() {
+		return nil, misused(c, "%s is missing", name)
+	}
+	return c.Args().Slice(), nil
+}
+
+// forEach acts on every object named, though one fails, and returns what failed.
+func forEach(ctx context.Context, names []string, act func(name string) error) error {
+	var failed []error
+	for _, name := range names {
+		if err := act(name); err != nil {
+			failed = append(failed, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}

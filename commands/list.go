@@ -1,0 +1,25 @@
+package commands
+
+import "github.com/urfave/cli/v2"
+
+func listCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "List servers",
+		Flags: outputFlags(),
+		Action: func(c *cli.Context) error {
+			if _, err := exactly(c); err != nil {
+				return err
+			}
+			cloud, err := openCloud(c, s)
+			if err != nil {
+				return err
+			}
+			servers, err := cloud.Servers(c.Context)
+			if err != nil {
+				return err
+			}
+			return outputStyle(c).List(s.Out, serverHeaders, serverRows(servers))
+		},
+	}
+}

@@ -1,0 +1,37 @@
+package commands
+
+import (
+	"io"
+
+	"github.com/urfave/cli/v2"
+)
+
+func logsCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "logs",
+		Usage:     "Print what a server wrote to its console",
+		ArgsUsage: "SERVER",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "tail", Aliases: []string{"n"}, Usage: "only the last `LINES`"},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := exactly(c, "SERVER")
+			if err != nil {
+				return err
+			}
+			if c.Int("tail") < 0 {
+				return misused(c, "--tail %d is no number of lines", c.Int("tail"))
+			}
+			cloud, err := openCloud(c, s)
+			if err != nil {
+				return err
+			}
+			text, err := cloud.Console(c.Context, args[0], c.Int("tail"))
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(s.Out, text)
+			return err
+		},
+	}
+}

@@ -1,0 +1,78 @@
+package commands
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/docker/docker/client"
+	"github.com/urfave/cli/v2"
+
+	"ndock/docker/agent"
+	"ndock/openstack/node"
+)
+
+func nodeCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:        "node",
+		Usage:       "Make this machine a compute node of Docker, and look after it",
+		Subcommands: []*cli.Command{nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s), nodeAgentCommand(s)},
+	}
+}
+
+// rootFlag is for tests: commands that change nothing may look at a tree that is not this machine's.
+func rootFlag() cli.Flag { return &cli.StringFlag{Name: "root", Value: "/", Hidden: true} }
+
+// thisMachine joins what the steps of a node need.
+func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
+	layout, err := node.Find(root)
+	if err != nil {
+		return node.Machine{}, err
+	}
+	host, err := layout.Host()
+	if err != nil {
+		return node.Machine{}, err
+	}
+	return node.Machine{
+		Layout: layout, Host: host, Commands: node.Shell{}, Services: node.FindServices(layout, node.Shell{}),
+		Program: "/proc/self/exe", Patience: node.Patient(),
+		EngineVersion: func(ctx context.Context) (string, error) { return engineVersion(ctx, layout.Path("/run/docker.sock")) },
+		AgentVersion:  func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
+		Nova:          func(context.Context) (node.Hypervisors, error) { return hypervisors(c, s) },
+	}, nil
+}
+
+// answerLimit is for questions that are answered at once or not at all.
+const answerLimit = 10 * time.Second
+
+// engineVersion asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
+func engineVersion(ctx context.Context, socket string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	engine, err := client.NewClientWithOpts(client.WithHost("unix://"+socket), client.WithAPIVersionNegotiation())
+	if err != nil {
+		return "", err
+	}
+	defer engine.Close()
+	version, err := engine.ServerVersion(ctx)
+	return version.Version, err
+}
+
+func agentVersion(ctx context.Context, socket string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	version, err := agent.NewClient(socket).Version(ctx)
+	return version.Agent, err
+}
+
+// hypervisors opens Nova's API, which setup can do without.
+func hypervisors(c *cli.Context, s Streams) (node.Hypervisors, error) {
+	if c.String("os-cloud") == "" && os.Getenv("OS_AUTH_URL") == "" {
+		return nil, &node.Unchecked{Why: "no cloud is named (OS_CLOUD, --os-cloud, or an openrc; sudo takes them out of the environment)"}
+	}
+	cloud, err := openCloud(c, s)
+	if err != nil {
+		return nil, err
+	}
+	return cloud, nil
+}

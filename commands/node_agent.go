@@ -1,0 +1,49 @@
+package commands
+
+import (
+	"log/slog"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/docker"
+	"ndock/docker/agent"
+	"ndock/docker/agent/server"
+)
+
+func nodeAgentCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:  "agent",
+		Usage: "Serve Nova and Docker on this compute node, as root, until told to end",
+		Description: "The daemon that 'ndock node setup' makes a service of. It stays in the foreground, logs to stderr and ends\n" +
+			"on SIGTERM when what it is doing is done.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "socket", Value: agent.Socket, Usage: "where Nova's driver reaches the agent"},
+			&cli.StringFlag{Name: "plugin-socket", Value: server.PluginSocket, Usage: "where Docker finds the network plugin"},
+			&cli.StringFlag{Name: "user", Value: "nova", Usage: "who is heard on the socket, beside root"},
+			&cli.StringFlag{Name: "group", Value: "nova", Usage: "whose socket it is"},
+		},
+		Action: func(c *cli.Context) error {
+			if _, err := exactly(c); err != nil {
+				return err
+			}
+			engine, err := docker.Open()
+			if err != nil {
+				return err
+			}
+			defer engine.Close()
+			return server.Run(c.Context, engine, server.Options{
+				Socket: c.String("socket"), Plugin: c.String("plugin-socket"),
+				User: c.String("user"), Group: c.String("group"), Version: version(),
+			}, newLog(c, s))
+		},
+	}
+}
+
+// newLog is a daemon's log: on stderr, a line of key=value pairs an event.
+func newLog(c *cli.Context, s Streams) *slog.Logger {
+	level := slog.LevelInfo
+	if c.Bool("debug") {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,85 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/openstack/node"
+)
+
+func nodeSetupCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:  "setup",
+		Usage: "Make this machine a compute node of Docker",
+		Description: "Installs Docker Engine where it is missing, ndock's agent as a service, the driver in Nova's own Python, edits\n" +
+			"Nova's configuration in place, restarts nova-compute and waits until Nova lists this host as a hypervisor of\n" +
+			"type docker. What is in place is left alone. When a step fails, those before it are undone.\n\n" +
+			"Example: ndock node setup --dry-run",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be changed, and change nothing"},
+			rootFlag(),
+		},
+		Action: func(c *cli.Context) error { return nodeSetup(c, s) },
+	}
+}
+
+func nodeSetup(c *cli.Context, s Streams) (err error) {
+	if _, err := exactly(c); err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		return nodeSetupPlan(c, s)
+	}
+	if c.String("root") != "/" {
+		return misused(c, "--root goes with --dry-run only")
+	}
+	if err := node.NeedRoot(os.Geteuid(), "node setup"); err != nil {
+		return err
+	}
+	machine, err := thisMachine(c, s, "/")
+	if err != nil {
+		return err
+	}
+	unlock, err := node.Lock(node.LockFile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	report := newProgress(c, s)
+	changed, err := node.Setup(c.Context, machine.Steps(), report.Step)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		report.Step("%s", nothingToDo(machine))
+		return nil
+	}
+	report.Step("%s is a Docker compute node", machine.Host)
+	return nil
+}
+
+// nodeSetupPlan prints the plan on stdout: here it is the result.
+func nodeSetupPlan(c *cli.Context, s Streams) error {
+	machine, err := thisMachine(c, s, c.String("root"))
+	if err != nil {
+		return err
+	}
+	changes, err := node.Plan(c.Context, machine.Steps(), newProgress(c, s).Step)
+	if err != nil {
+		return err
+	}
+	for _, change := range changes {
+		fmt.Fprintf(s.Out, "%s: %s\n", change.Step, change.Text)
+	}
+	if len(changes) == 0 {
+		fmt.Fprintln(s.Out, nothingToDo(machine))
+	}
+	return nil
+}
+
+func nothingToDo(machine node.Machine) string {
+	return fmt.Sprintf("nothing to do: %s is a Docker compute node", machine.Host)
+}

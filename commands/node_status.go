@@ -1,0 +1,57 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/openstack/node"
+)
+
+func nodeStatusCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:        "status",
+		Usage:       "Show what of a compute node of Docker is in place on this machine",
+		Description: "Ends with status 1 when something is not in place.\n\nExample: ndock node status -f value -c Step -c State",
+		Flags:       append(outputFlags(), rootFlag()),
+		Action:      func(c *cli.Context) error { return nodeStatus(c, s) },
+	}
+}
+
+func nodeStatus(c *cli.Context, s Streams) error {
+	if _, err := exactly(c); err != nil {
+		return err
+	}
+	machine, err := thisMachine(c, s, c.String("root"))
+	if err != nil {
+		return err
+	}
+	var rows [][]any
+	var missing []string
+	for _, status := range node.Look(c.Context, machine.Steps()) {
+		rows = append(rows, []any{status.Step, string(status.State), status.Detail})
+		if status.State == node.ToDo || status.State == node.Failed {
+			missing = append(missing, status.Step)
+		}
+	}
+	if err := outputStyle(c).List(s.Out, []string{"Step", "State", "Detail"}, rows); err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return &notReady{host: machine.Host, missing: missing}
+	}
+	return nil
+}
+
+// notReady is a node on which something is not in place.
+type notReady struct {
+	host    string
+	missing []string
+}
+
+func (e *notReady) Error() string {
+	return fmt.Sprintf("%s is no Docker compute node as it should be: see %s", e.host, strings.Join(e.missing, ", "))
+}
+
+func (e *notReady) Hint() string { return "'ndock node setup --dry-run' says what would be changed" }

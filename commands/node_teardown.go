@@ -1,0 +1,83 @@
+package commands
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"ndock/docker/agent"
+	"ndock/openstack/node"
+)
+
+func nodeTeardownCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:  "teardown",
+		Usage: "Undo what 'ndock node setup' did on this machine",
+		Description: "Puts back Nova's configuration, removes the driver and the agent and restarts nova-compute. What was edited in\n" +
+			"the configuration since stays. Docker Engine and its containers stay.\n\n" +
+			"Example: ndock node teardown --yes",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}},
+		Action: func(c *cli.Context) error { return nodeTeardown(c, s) },
+	}
+}
+
+func nodeTeardown(c *cli.Context, s Streams) (err error) {
+	if _, err := exactly(c); err != nil {
+		return err
+	}
+	if err := agreed(c, s, "Undo the setup of this machine as a Docker compute node?"+leftBehind(c)); err != nil {
+		return err
+	}
+	if err := node.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
+		return err
+	}
+	machine, err := thisMachine(c, s, "/")
+	if err != nil {
+		return err
+	}
+	unlock, err := node.Lock(node.LockFile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	report := newProgress(c, s)
+	changed, err := node.Teardown(c.Context, machine.Steps(), report.Step)
+	if err == nil && !changed {
+		report.Step("nothing to undo: %s is not set up", machine.Host)
+	}
+	return err
+}
+
+// leftBehind warns of servers that Nova will not reach any more.
+func leftBehind(c *cli.Context) string {
+	instances, err := agent.NewClient(agent.Socket).Instances(c.Context)
+	if err != nil || len(instances) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Nova will lose sight of the %d containers of servers that are here.", len(instances))
+}
+
+// agreed asks before a change of this machine that is not easily taken back: on a terminal a person, else the flag.
+func agreed(c *cli.Context, s Streams, question string) error {
+	if c.Bool("yes") {
+		return nil
+	}
+	file, ok := s.In.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return misused(c, "nobody can be asked here: give --yes")
+	}
+	fmt.Fprintf(s.Err, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(file).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/output"
+)
+
+// outputFlags are what every command that prints a result takes.
+func outputFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "`FORMAT` of the result: " + strings.Join(output.Formats, ", "),
+			Action: func(_ *cli.Context, format string) error {
+				if !slices.Contains(output.Formats, format) {
+					return &misuse{message: fmt.Sprintf("there is no format %q; there are %s", format, strings.Join(output.Formats, ", ")), command: "ndock"}
+				}
+				return nil
+			},
+		},
+		&cli.StringSliceFlag{Name: "column", Aliases: []string{"c"}, Usage: "show this `COLUMN` only; may be repeated"},
+	}
+}
+
+func outputStyle(c *cli.Context) output.Style {
+	return output.Style{Format: c.String("format"), Columns: c.StringSlice("column")}
+}

@@ -1,0 +1,76 @@
+package commands
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/registry"
+)
+
+func registryDeployCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:  "deploy",
+		Usage: "Run the registry as a container on this host's Docker",
+		Description: "The container's image is made of this ndock: nothing is pulled. What is pushed is kept in the volume\n" +
+			"ndock-registry. The certificate is self-signed unless one is given; its CA is trusted by Docker on this host,\n" +
+			"and other hosts need a copy of it. Deployed again with the same options, nothing changes; with others, the\n" +
+			"container is replaced and data and CA are kept, and so is the login unless --user names another.\n\n" +
+			"Example: ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
+		Flags: append(append(registryFlags(),
+			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP, in which all can be read on the way"},
+			&cli.StringFlag{Name: "user", Usage: "`NAME` of the one who may push and pull; anyone may without"},
+			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"}), outputFlags()...),
+		Action: func(c *cli.Context) error { return registryDeploy(c, s) },
+	}
+}
+
+func registryDeploy(c *cli.Context, s Streams) error {
+	if _, err := exactly(c); err != nil {
+		return err
+	}
+	password, err := registryPassword(c, s)
+	if err != nil {
+		return err
+	}
+	options := registry.DeployOptions{
+		Listen: c.String("listen"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Insecure: c.Bool("insecure"),
+		User: c.String("user"), Password: password, Version: version(), Report: newProgress(c, s),
+	}
+	if err := options.Check(); err != nil {
+		return misused(c, "%s", err)
+	}
+	engine, err := engineClient(c)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	status, err := registry.Deploy(c.Context, engine, options)
+	if err != nil {
+		return err
+	}
+	return outputStyle(c).Show(s.Out, registryFields(status))
+}
+
+// registryPassword reads the password as docker login does: all of stdin but the line's end.
+func registryPassword(c *cli.Context, s Streams) (string, error) {
+	switch {
+	case c.IsSet("user") && !c.Bool("password-stdin"):
+		return "", misused(c, "--user needs --password-stdin: the password is read from stdin")
+	case !c.IsSet("user") && c.Bool("password-stdin"):
+		return "", misused(c, "--password-stdin needs --user: whose password is it?")
+	case !c.IsSet("user"):
+		return "", nil
+	}
+	text, err := io.ReadAll(io.LimitReader(s.In, 4096))
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if password == "" {
+		return "", misused(c, "the password on stdin is empty")
+	}
+	return password, nil
+}

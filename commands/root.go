@@ -1,0 +1,92 @@
+// Package commands is ndock's command line. A file is a command, named as it is typed: it turns flags into an
+// options struct, makes one call, and renders one result. What commands do lives in the packages openstack,
+// docker and registry, which know nothing of each other; here they are joined.
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/progress"
+	"ndock/openstack"
+)
+
+// Streams are what a command reads from and writes to: results go to Out, all else to Err.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// Run executes one command line and returns the exit status: 0, 1 when it failed, 2 for misuse, 130 when interrupted.
+func Run(ctx context.Context, streams Streams, args []string) int {
+	app := newApp(streams)
+	ordered, err := permute(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, ordered)
+	}
+	return report(ctx, streams.Err, err)
+}
+
+func init() {
+	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintf(c.App.Writer, "ndock %s\n", c.App.Version) }
+}
+
+func newApp(s Streams) *cli.App {
+	app := &cli.App{
+		Name:                      "ndock",
+		Usage:                     "Docker as a hypervisor of OpenStack",
+		Version:                   version(),
+		Writer:                    s.Out,
+		ErrWriter:                 s.Err,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true,
+		ExitErrHandler:            func(*cli.Context, error) {}, // errors are printed once, by report
+		OnUsageError:              usage,
+		Action:                    group,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "os-cloud", EnvVars: []string{"OS_CLOUD"}, Usage: "the `CLOUD` of clouds.yaml; without it, the OS_* variables of an openrc"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+			&cli.BoolFlag{Name: "debug", Usage: "show each request to OpenStack, without its secrets"},
+		},
+		Commands: []*cli.Command{
+			bootCommand(s), listCommand(s), showCommand(s), logsCommand(s),
+			stopCommand(s), startCommand(s), rebootCommand(s), pauseCommand(s), unpauseCommand(s), deleteCommand(s),
+			snapshotCommand(s),
+			imageCommand(s),
+			registryCommand(s),
+			nodeCommand(s),
+		},
+	}
+	strict(app.Commands)
+	return app
+}
+
+// strict makes every command report misuse the way ndock does, and every group demand one of its commands.
+func strict(commands []*cli.Command) {
+	for _, command := range commands {
+		command.OnUsageError = usage
+		command.HideHelpCommand = true
+		if len(command.Subcommands) > 0 {
+			command.Action = group
+			strict(command.Subcommands)
+		}
+	}
+}
+
+// openCloud opens the cloud that the flags and the environment name.
+func openCloud(c *cli.Context, s Streams) (*openstack.Cloud, error) {
+	var trace io.Writer
+	if c.Bool("debug") {
+		trace = s.Err
+	}
+	return openstack.Open(c.Context, openstack.Selection{Cloud: c.String("os-cloud"), Trace: trace, Agent: "ndock/" + version()})
+}
+
+// newProgress is where a command tells what it is doing while it takes long.
+func newProgress(c *cli.Context, s Streams) *progress.Reporter {
+	return progress.New(s.Err, c.Bool("quiet"))
+}

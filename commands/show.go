@@ -1,0 +1,27 @@
+package commands
+
+import "github.com/urfave/cli/v2"
+
+func showCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "show",
+		Usage:     "Show a server",
+		ArgsUsage: "SERVER",
+		Flags:     outputFlags(),
+		Action: func(c *cli.Context) error {
+			args, err := exactly(c, "SERVER")
+			if err != nil {
+				return err
+			}
+			cloud, err := openCloud(c, s)
+			if err != nil {
+				return err
+			}
+			server, err := cloud.Server(c.Context, args[0])
+			if err != nil {
+				return err
+			}
+			return outputStyle(c).Show(s.Out, serverFields(server))
+		},
+	}
+}

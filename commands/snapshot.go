@@ -1,0 +1,38 @@
+package commands
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/output"
+	"ndock/openstack"
+)
+
+func snapshotCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "snapshot",
+		Usage:     "Make an image of a server, which one can boot",
+		ArgsUsage: "SERVER",
+		Description: "The server stays up; it is frozen for the moment in which Docker commits it. The image has the server's\n" +
+			"files, and its command and environment.",
+		Flags: append(append(outputFlags(), waitFlags()...),
+			&cli.StringFlag{Name: "name", Usage: "of the image; default: the server's"}),
+		Action: func(c *cli.Context) error {
+			args, err := exactly(c, "SERVER")
+			if err != nil {
+				return err
+			}
+			if err := outputStyle(c).Check(output.Names(imageFields(openstack.Image{}))); err != nil {
+				return err
+			}
+			cloud, err := openCloud(c, s)
+			if err != nil {
+				return err
+			}
+			image, err := cloud.Snapshot(c.Context, args[0], c.String("name"), waitOptions(c, s))
+			if err != nil {
+				return err
+			}
+			return outputStyle(c).Show(s.Out, imageFields(image))
+		},
+	}
+}

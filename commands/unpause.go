@@ -1,0 +1,11 @@
+package commands
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"ndock/openstack"
+)
+
+func unpauseCommand(s Streams) *cli.Command {
+	return verbCommand(s, openstack.Unpause, "Let frozen servers go on")
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"ndock/docker/fakeengine"
+	"ndock/openstack/fakecloud"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ndock": main})
+}
+
+// TestScripts runs each file of testdata/script: what a user types, and what he sees. Each has a cloud and an engine
+// of its own, both fakes.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"status": status, "cloud": fakeCloud, "retry": retry,
+		},
+		Setup: withFakes,
+	})
+}
+
+type cloudKey struct{}
+
+// withFakes gives a script what an openrc of demo's would, and nothing of this machine's.
+func withFakes(env *testscript.Env) error {
+	cloud, engine := fakecloud.New(), fakeengine.New()
+	env.Defer(cloud.Close)
+	env.Defer(engine.Close)
+	env.Values[cloudKey{}] = cloud
+	for name, value := range map[string]string{
+		"OS_AUTH_URL": cloud.URL, "OS_USERNAME": "demo", "OS_PASSWORD": fakecloud.Password, "OS_PROJECT_NAME": "demo",
+		"OS_CLIENT_CONFIG_FILE": env.WorkDir + "/clouds.yaml", "TOKEN": cloud.Token(), "DOCKER_HOST": engine.Host,
+	} {
+		env.Setenv(name, value)
+	}
+	return nil
+}
+
+// status N COMMAND…: the command ends with this exit status.
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// cloud add KIND NAME: make an object. cloud break FAULT: have something go wrong, until cloud mend FAULT.
+func fakeCloud(ts *testscript.TestScript, neg bool, args []string) {
+	cloud, ok := ts.Value(cloudKey{}).(*fakecloud.Cloud)
+	switch {
+	case neg || !ok:
+		ts.Fatalf("unsupported: ! cloud")
+	case len(args) == 3 && args[0] == "add":
+		cloud.Add(fakecloud.Kind(args[1]), args[2])
+	case len(args) == 2 && args[0] == "break":
+		ts.Check(cloud.Break(fakecloud.Fault(args[1])))
+	case len(args) == 2 && args[0] == "mend":
+		cloud.Mend(fakecloud.Fault(args[1]))
+	default:
+		ts.Fatalf("usage: cloud add KIND NAME | cloud break|mend FAULT")
+	}
+}
