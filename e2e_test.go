@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestEndToEnd runs each file of testdata/e2e against the test cloud (make cloud), one after another: there is one
+// compute node. It is skipped where no cloud is named; 'make e2e' and 'make test' name it.
+func TestEndToEnd(t *testing.T) {
+	cloud := os.Getenv("NDOCK_E2E_CLOUD")
+	if cloud == "" {
+		t.Skip("NDOCK_E2E_CLOUD names no cloud: 'make e2e' does")
+	}
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The binary that users have, not this test's own; and what makes images and groups.
+	t.Setenv("PATH", strings.Join([]string{filepath.Join(root, "bin"), filepath.Join(root, "testdata", "images"), os.Getenv("PATH")}, string(os.PathListSeparator)))
+	t.Setenv("OS_CLOUD", cloud+"-demo") // an ordinary tenant, unless a script says otherwise
+	run(t, "env", "OS_CLOUD="+cloud, "ndock", "node", "setup")
+	run(t, "/usr/bin/python3", "testdata/cloud/seed.py", "group", "e2e-open")
+	scripts, err := filepath.Glob("testdata/e2e/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no end-to-end scripts: %v", err)
+	}
+	for _, script := range scripts {
+		t.Run(filepath.Base(script), func(t *testing.T) { endToEnd(t, script, cloud) })
+	}
+}
+
+func endToEnd(t *testing.T, script, cloud string) {
+	tidy(t)
+	t.Cleanup(func() {
+		tidy(t)
+		if left := leftovers(t); left != "" {
+			t.Errorf("left behind on the host:\n%s", left)
+		}
+	})
+	testscript.Run(t, testscript.Params{
+		Files:               []string{script},
+		RequireExplicitExec: true,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"capture": capture, "retry": retry, "clean-host": cleanHost,
+		},
+		Setup: func(env *testscript.Env) error {
+			for _, name := range []string{"PATH", "OS_CLOUD"} {
+				env.Setenv(name, os.Getenv(name))
+			}
+			env.Setenv("ADMIN", cloud)
+			return nil
+		},
+	})
+}
+
+// capture VAR: keep what the last command printed.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: capture VAR")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// retry SECONDS COMMAND…: until it succeeds (or fails, when negated). It is how scripts wait for a condition.
+func retry(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: [!] retry SECONDS COMMAND…")
+	}
+	seconds, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(time.Duration(seconds) * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		if err = ts.Exec(args[1], args[2:]...); (err != nil) == neg {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("after %d s still: %v", seconds, err)
+		}
+	}
+}
+
+// clean-host: nothing of any server may be left on this host.
+func cleanHost(ts *testscript.TestScript, _ bool, _ []string) {
+	if left, err := hostLeftovers(); err != nil || left != "" {
+		ts.Fatalf("left behind on the host: %v\n%s", err, left)
+	}
+}
+
+func leftovers(t *testing.T) string {
+	t.Helper()
+	left, err := hostLeftovers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
+// hostLeftovers lists containers, Docker networks and cables of servers, and images of snapshots.
+func hostLeftovers() (string, error) {
+	out, err := exec.Command("sh", "-c", `
+		docker ps -a --filter label=ndock.server --format 'container {{.Names}}'
+		docker network ls --filter driver=ndock --format 'network {{.Name}}'
+		docker images --filter dangling=true --format 'image {{.ID}}'
+		ip -o link show | grep -o 'ndk[0-9a-f-]*' | sort -u
+	`).Output()
+	return string(out), err
+}
+
+// tidy removes what scripts make, all of it named e2e-…: also after one that broke off.
+func tidy(t *testing.T) {
+	t.Helper()
+	for _, kind := range []struct{ list, remove []string }{
+		{[]string{"ndock", "list"}, []string{"ndock", "delete", "--wait"}},
+		{[]string{"ndock", "image", "list"}, []string{"ndock", "image", "delete"}},
+	} {
+		var ids []string
+		for _, line := range strings.Split(run(t, append(kind.list, "-f", "value", "-c", "ID", "-c", "Name")...), "\n") {
+			if id, name, _ := strings.Cut(line, " "); strings.HasPrefix(name, "e2e-") {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) > 0 {
+			run(t, append(kind.remove, ids...)...)
+		}
+	}
+	run(t, "sh", "-c", `docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^(e2e-|ndock/glance:)' | xargs -r docker rmi`)
+}
+
+func run(t *testing.T, command ...string) string {
+	t.Helper()
+	var stderr strings.Builder
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(fmt.Errorf("%s: %w\n%s%s", strings.Join(command, " "), err, out, stderr.String()))
+	}
+	return string(out)
+}
