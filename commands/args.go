@@ -51,27 +51,43 @@ func (p *permuter) take(words []string) (int, error) {
 	return 1, nil
 }
 
+// flag writes a flag by its first name, because urfave/cli refuses two names of one flag in one command line.
 func (p *permuter) flag(words []string) (int, error) {
-	name, _, hasValue := strings.Cut(strings.TrimLeft(words[0], "-"), "=")
-	into := &p.flags
-	var flag cli.Flag
+	typed := strings.TrimLeft(words[0], "-")
+	name, value, hasValue := strings.Cut(typed, "=")
+	flag, into := p.known(name)
+	if flag == nil && len(typed) > 1 && !strings.HasPrefix(words[0], "--") { // -fjson
+		if short, list := p.known(typed[:1]); takesValue(short) {
+			flag, into, value, hasValue = short, list, typed[1:], true
+		}
+	}
+	switch {
+	case flag == nil: // which urfave/cli will refuse itself
+		*into = append(*into, words[0])
+	case hasValue:
+		*into = append(*into, "--"+flag.Names()[0]+"="+value)
+	case !takesValue(flag):
+		*into = append(*into, "--"+flag.Names()[0])
+	case len(words) < 2:
+		return 0, &misuse{message: fmt.Sprintf("flag %s needs a value", words[0]), command: strings.Join(append([]string{p.app.Name}, p.path...), " ")}
+	default:
+		*into = append(*into, "--"+flag.Names()[0], words[1])
+		return 2, nil
+	}
+	return 1, nil
+}
+
+// known finds a flag of the command or of ndock itself, and the list that it belongs to.
+func (p *permuter) known(name string) (cli.Flag, *[]string) {
 	if p.current != nil {
-		flag = findFlag(p.current.Flags, name)
-	}
-	if flag == nil {
-		if flag = findFlag(p.app.Flags, name); flag != nil {
-			into = &p.global
+		if flag := findFlag(p.current.Flags, name); flag != nil {
+			return flag, &p.flags
 		}
 	}
-	n := 1
-	if takesValue(flag) && !hasValue {
-		if len(words) < 2 {
-			return 0, &misuse{message: fmt.Sprintf("flag %s needs a value", words[0]), command: strings.Join(append([]string{p.app.Name}, p.path...), " ")}
-		}
-		n = 2
+	if flag := findFlag(p.app.Flags, name); flag != nil {
+		return flag, &p.global
 	}
-	*into = append(*into, words[:n]...)
-	return n, nil
+	return nil, &p.flags
 }
 
 func (p *permuter) literal(words []string) {
@@ -110,7 +126,7 @@ func findFlag(flags []cli.Flag, name string) cli.Flag {
 	return nil
 }
 
-// takesValue is false for switches and for what urfave/cli will refuse itself.
+// takesValue is false for switches, and for no flag.
 func takesValue(flag cli.Flag) bool {
 	if flag == nil {
 		return false

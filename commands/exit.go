@@ -91,7 +91,10 @@ func misused(c *cli.Context, format string, args ...any) error {
 
 // usage is urfave/cli's OnUsageError.
 func usage(c *cli.Context, err error, _ bool) error {
-	return misused(c, "%s", strings.TrimPrefix(err.Error(), "flag provided but not defined: "))
+	if flag, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: "); unknown {
+		return misused(c, "there is no flag %s", flag)
+	}
+	return misused(c, "%s", err)
 }
 
 // group is the action of a command that only holds others.

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,9 +14,9 @@ func outputFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "`FORMAT` of the result: " + strings.Join(output.Formats, ", "),
-			Action: func(_ *cli.Context, format string) error {
+			Action: func(c *cli.Context, format string) error {
 				if !slices.Contains(output.Formats, format) {
-					return &misuse{message: fmt.Sprintf("there is no format %q; there are %s", format, strings.Join(output.Formats, ", ")), command: "ndock"}
+					return misused(c, "there is no format %q; there are %s", format, strings.Join(output.Formats, ", "))
 				}
 				return nil
 			},

@@ -44,13 +44,11 @@ func Anonymous(dst io.Writer, src io.Reader) error {
 	if !c.manifest {
 		return refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
 	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	if _, err = io.Copy(io.Discard, in); err != nil { // tar's padding, which a sender wants to get rid of
+	// What follows is tar's padding. An archive without its end is none, so dst gets its own end only after that.
+	if _, err = io.Copy(io.Discard, in); err != nil {
 		return damaged(err, c.entries)
 	}
-	return nil
+	return out.Close()
 }
 
 // open looks at the first bytes and unpacks gzip.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/docker/docker/api/types/network"
 	plugin "github.com/docker/go-plugins-helpers/network"
@@ -20,6 +21,10 @@ const (
 	// PortOption is the option of the Docker network that holds the Port, as JSON.
 	PortOption = "ndock.port"
 )
+
+// patience is how long Docker may take to say what a network's options are, while it waits for the answer to its own
+// question: it gives that up after 30 s.
+const patience = 20 * time.Second
 
 // genericOptions is where libnetwork puts the options of a network that it does not know itself.
 const genericOptions = "com.docker.network.generic"
@@ -129,7 +134,9 @@ func (p *Plugin) port(networkID string) (Port, error) {
 	if known {
 		return port, nil
 	}
-	found, err := p.docker.NetworkInspect(context.Background(), networkID, network.InspectOptions{})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	found, err := p.docker.NetworkInspect(ctx, networkID, network.InspectOptions{})
 	if err != nil {
 		return Port{}, fmt.Errorf("look up network %s: %w", networkID, err)
 	}

@@ -218,6 +218,9 @@ func (e *engine) ImageLoad(_ context.Context, archive io.Reader, _ ...client.Ima
 	if err := e.did("ImageLoad", ""); err != nil {
 		return image.LoadResponse{}, err
 	}
+	if closer, ok := archive.(io.Closer); ok {
+		defer closer.Close() // as an HTTP client does with what it sends
+	}
 	account := e.account(archive)
 	if _, known := e.images[loaded]; !known && strings.Contains(account, loaded) {
 		e.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH}

@@ -1,6 +1,7 @@
 """What the driver makes of Nova's calls; spawn has a file of its own."""
 
 import json
+from unittest import mock
 import uuid
 
 import harness
@@ -10,8 +11,9 @@ from nova import exception
 from nova import objects
 from nova.compute import power_state
 from nova.compute import provider_tree
-from nova.compute import vm_states
 from nova.virt.docker import agent as ndock
+from nova.virt.docker import availability
+from nova.virt.docker import driver
 from nova.virt.docker import DockerDriver
 
 FIRST, SECOND = '11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'
@@ -41,21 +43,14 @@ class Host(TestCase):
         self.assertIn('up 3 days', self.driver.get_host_uptime())
 
     def test_init_host_waits_for_the_agent(self):
-        away = [ndock.AgentUnavailable(path='p', reason='r')] * 2
-        self.agent.version = lambda: away.pop() and self.fail_with(away) if away else {'agent': '1', 'engine': '2'}
-        slept = []
-        self.patch(self.module('driver').time, 'sleep', slept.append)
-        started = self.patch(self.module('availability').Watch, 'start')
+        unavailable = ndock.AgentUnavailable(path='p', reason='r')
+        there = {'agent': '1', 'engine': '20.10.24'}
+        self.patch(self.agent, 'version', side_effect=[unavailable, unavailable, there])
+        sleep = self.patch(driver.time, 'sleep')
+        start = self.patch(availability.Watch, 'start')
         self.driver.init_host(harness.HOST)
-        self.assertEqual([5, 5], slept)
-        started.assert_called_once_with()
-
-    def fail_with(self, _):
-        raise ndock.AgentUnavailable(path='p', reason='r')
-
-    def module(self, name):
-        import importlib
-        return importlib.import_module('nova.virt.docker.' + name)
+        self.assertEqual([mock.call(5)] * 2, sleep.call_args_list)
+        start.assert_called_once_with()
 
 
 class Resources(TestCase):
@@ -259,11 +254,3 @@ class Leftovers(TestCase):
         self.agent.log.clear()
         self.driver._remove_leftovers()
         self.assertEqual([], self.agent.log)
-
-
-class Deleted(TestCase):
-    def test_state_is_not_read_from_a_deleted_server(self):
-        # A deleted instance comes without its network and still has to go.
-        self.instance.vm_state = vm_states.DELETED
-        self.driver.cleanup(harness.context(), self.instance, [], destroy_disks=True, migrate_data=None)
-        self.assertEqual([('destroy', harness.SERVER, [])], self.agent.log)
