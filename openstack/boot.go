@@ -6,12 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/gophercloud/gophercloud/v2"
-	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/flavors"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
-	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
 )
 
 // BootOptions describe the servers to boot. Image, flavor and networks are names or ids.
@@ -130,101 +126,4 @@ type reservedServers string
 // ToServerListQuery is the list's filter.
 func (id reservedServers) ToServerListQuery() (string, error) {
 	return "?reservation_id=" + string(id), nil
-}
-
-func (c *Cloud) flavor(ctx context.Context, nameOrID string) (string, error) {
-	client, err := c.nova()
-	if err != nil {
-		return "", err
-	}
-	found, err := lookup[flavors.Flavor]{
-		kind: "flavor",
-		byID: func(ctx context.Context, id string) (flavors.Flavor, error) {
-			found, err := flavors.Get(ctx, client, id).Extract()
-			if err != nil {
-				return flavors.Flavor{}, err
-			}
-			return *found, nil
-		},
-		byName: func(ctx context.Context, name string) ([]flavors.Flavor, error) {
-			pages, err := flavors.ListDetail(client, flavors.ListOpts{}).AllPages(ctx)
-			if err != nil {
-				return nil, err
-			}
-			all, err := flavors.ExtractFlavors(pages)
-			return named(all, name, func(f flavors.Flavor) string { return f.Name }), err
-		},
-		id: func(f flavors.Flavor) string { return f.ID },
-	}.find(ctx, nameOrID)
-	return found.ID, err
-}
-
-// bootNetworks finds the networks of the ports. Where none is named, there must be no choice.
-func (c *Cloud) bootNetworks(ctx context.Context, names []string) ([]servers.Network, error) {
-	client, err := c.neutron()
-	if err != nil {
-		return nil, err
-	}
-	if len(names) == 0 {
-		return onlyNetwork(ctx, client)
-	}
-	var chosen []servers.Network
-	for _, name := range names {
-		found, err := network(ctx, client, name)
-		if err != nil {
-			return nil, err
-		}
-		chosen = append(chosen, servers.Network{UUID: found.ID})
-	}
-	return chosen, nil
-}
-
-func network(ctx context.Context, client *gophercloud.ServiceClient, nameOrID string) (networks.Network, error) {
-	return lookup[networks.Network]{
-		kind: "network",
-		byID: func(ctx context.Context, id string) (networks.Network, error) {
-			found, err := networks.Get(ctx, client, id).Extract()
-			if err != nil {
-				return networks.Network{}, err
-			}
-			return *found, nil
-		},
-		byName: func(ctx context.Context, name string) ([]networks.Network, error) {
-			return listNetworks(ctx, client, networks.ListOpts{Name: name})
-		},
-		id: func(n networks.Network) string { return n.ID },
-	}.find(ctx, nameOrID)
-}
-
-func onlyNetwork(ctx context.Context, client *gophercloud.ServiceClient) ([]servers.Network, error) {
-	all, err := listNetworks(ctx, client, networks.ListOpts{})
-	if err != nil {
-		return nil, explain("list networks", err)
-	}
-	if len(all) == 1 {
-		return []servers.Network{{UUID: all[0].ID}}, nil
-	}
-	var names []string
-	for _, found := range all {
-		names = append(names, found.Name)
-	}
-	return nil, &Error{Op: "choose a network", Err: fmt.Errorf("there are %d: %s", len(all), strings.Join(names, ", ")), hint: "give --network NAME"}
-}
-
-func listNetworks(ctx context.Context, client *gophercloud.ServiceClient, options networks.ListOpts) ([]networks.Network, error) {
-	pages, err := networks.List(client, options).AllPages(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return networks.ExtractNetworks(pages)
-}
-
-func named[T any](all []T, name string, nameOf func(T) string) []T {
-	var matches []T
-	for _, candidate := range all {
-		if nameOf(candidate) == name {
-			matches = append(matches, candidate)
-		}
-	}
-	return matches
 }

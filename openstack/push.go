@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -175,12 +176,24 @@ func (w *watchedReader) stop() error {
 	return w.failed
 }
 
+// patience is how long a Glance that is away is waited for, to remove what it has of a failed upload.
+const patience = 30 * time.Second
+
 // abandon deletes what a failed upload has left, also when the user has interrupted it.
 func abandon(client *gophercloud.ServiceClient, id string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := images.Delete(ctx, client, id).ExtractErr(); err != nil && !isMissing(err) {
-		return explain(fmt.Sprintf("remove the half-sent image %s", id), err)
+	var last error
+	err := Wait{Timeout: patience}.poll(context.Background(), "", func(ctx context.Context) (string, bool, error) {
+		last = images.Delete(ctx, client, id).ExtractErr()
+		return "", last == nil || !isAway(last), nil
+	})
+	if err == nil && (last == nil || isMissing(last)) {
+		return nil
 	}
-	return nil
+	return &Error{Op: "remove the half-sent image " + id, Err: last, hint: "'ndock image delete " + id + "' does it later"}
+}
+
+// isAway is true of a service that does not answer, or not now.
+func isAway(err error) bool {
+	var answer gophercloud.ErrUnexpectedResponseCode
+	return !errors.As(err, &answer) || answer.Actual >= http.StatusInternalServerError
 }

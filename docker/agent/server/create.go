@@ -20,18 +20,14 @@ func (s *Server) putInstance(_ http.ResponseWriter, r *http.Request) (any, error
 	if err := read(r, &spec); err != nil {
 		return nil, err
 	}
-	uuid := r.PathValue("uuid")
-	release, err := s.servers.acquire(r.Context(), uuid)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	if _, err := s.find(r.Context(), uuid); err == nil {
-		return nil, badRequest("server %s has a container already", uuid)
-	} else if fault(err).Code != agent.NoSuchInstance {
-		return nil, err
-	}
-	return struct{}{}, s.create(r.Context(), uuid, spec)
+	return s.alone(r, func(ctx context.Context, uuid string) error {
+		if _, err := s.find(ctx, uuid); err == nil {
+			return badRequest("server %s has a container already", uuid)
+		} else if fault(err).Code != agent.NoSuchInstance {
+			return err
+		}
+		return s.create(ctx, uuid, spec)
+	})
 }
 
 func (s *Server) create(ctx context.Context, uuid string, spec agent.Spec) error {
@@ -79,22 +75,18 @@ func (s *Server) deleteInstance(_ http.ResponseWriter, r *http.Request) (any, er
 	if err := read(r, &ports); err != nil {
 		return nil, err
 	}
-	uuid := r.PathValue("uuid")
-	release, err := s.servers.acquire(r.Context(), uuid)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	found, err := s.find(r.Context(), uuid)
-	switch {
-	case err == nil:
-		if err := s.remove(r.Context(), found.ID); err != nil {
-			return nil, err
+	return s.alone(r, func(ctx context.Context, uuid string) error {
+		found, err := s.find(ctx, uuid)
+		switch {
+		case err == nil:
+			if err := s.remove(ctx, found.ID); err != nil {
+				return err
+			}
+		case fault(err).Code != agent.NoSuchInstance:
+			return err
 		}
-	case fault(err).Code != agent.NoSuchInstance:
-		return nil, err
-	}
-	return struct{}{}, s.unplug(r.Context(), uuid, ports)
+		return s.unplug(ctx, uuid, ports)
+	})
 }
 
 func (s *Server) remove(ctx context.Context, containerID string) error {

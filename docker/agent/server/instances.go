@@ -84,18 +84,29 @@ func (s *Server) find(ctx context.Context, uuid string) (container.InspectRespon
 	return found, err
 }
 
-// holding runs a verb of one server while no other of its verbs runs, on the container that it has.
-func (s *Server) holding(r *http.Request, verb func(ctx context.Context, found container.InspectResponse) error) (any, error) {
-	release, err := s.servers.acquire(r.Context(), r.PathValue("uuid"))
+// alone runs a verb of one server while no other of its verbs runs.
+func (s *Server) alone(r *http.Request, verb func(ctx context.Context, uuid string) error) (any, error) {
+	uuid := r.PathValue("uuid")
+	if !uuidPattern.MatchString(uuid) {
+		return nil, badRequest("%q is no server's id", uuid)
+	}
+	release, err := s.servers.acquire(r.Context(), uuid)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	found, err := s.find(r.Context(), r.PathValue("uuid"))
-	if err != nil {
-		return nil, err
-	}
-	return struct{}{}, verb(r.Context(), found)
+	return struct{}{}, verb(r.Context(), uuid)
+}
+
+// holding runs a verb alone, on the container that the server has.
+func (s *Server) holding(r *http.Request, verb func(ctx context.Context, found container.InspectResponse) error) (any, error) {
+	return s.alone(r, func(ctx context.Context, uuid string) error {
+		found, err := s.find(ctx, uuid)
+		if err != nil {
+			return err
+		}
+		return verb(ctx, found)
+	})
 }
 
 func (s *Server) start(_ http.ResponseWriter, r *http.Request) (any, error) {

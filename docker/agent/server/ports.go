@@ -30,21 +30,14 @@ func (s *Server) putPorts(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	uuid := r.PathValue("uuid")
-	if !uuidPattern.MatchString(uuid) {
-		return nil, badRequest("%q is no server's id", uuid)
-	}
-	release, err := s.servers.acquire(r.Context(), uuid)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	for index, port := range ports {
-		if err := s.plug(r.Context(), uuid, index, port); err != nil {
-			return nil, fmt.Errorf("plug port %s: %w", port.ID, err)
+	return s.alone(r, func(ctx context.Context, uuid string) error {
+		for index, port := range ports {
+			if err := s.plug(ctx, uuid, index, port); err != nil {
+				return fmt.Errorf("plug port %s: %w", port.ID, err)
+			}
 		}
-	}
-	return struct{}{}, nil
+		return nil
+	})
 }
 
 func portsFrom(vifs agent.Ports) ([]network.Port, error) {
@@ -86,12 +79,7 @@ func (s *Server) deletePorts(_ http.ResponseWriter, r *http.Request) (any, error
 	if err := read(r, &ports); err != nil {
 		return nil, err
 	}
-	release, err := s.servers.acquire(r.Context(), r.PathValue("uuid"))
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	return struct{}{}, s.unplug(r.Context(), r.PathValue("uuid"), ports)
+	return s.alone(r, func(ctx context.Context, uuid string) error { return s.unplug(ctx, uuid, ports) })
 }
 
 // unplug removes the networks and cables of a server, and the cables of the ports named beside.
