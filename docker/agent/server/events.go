@@ -19,15 +19,17 @@ var lifecycle = map[events.Action]string{
 	events.ActionStart: "started", events.ActionDie: "stopped", events.ActionPause: "paused", events.ActionUnPause: "resumed",
 }
 
-// getEvents sends what happens to servers, a JSON object a line, until the caller leaves or Docker does.
+// getEvents sends what happens to servers, a JSON object a line, until the caller leaves or Docker does. It begins
+// with those that are stopped: that may have happened while nobody listened, as when the host was off.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) {
 	args := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", labelServer))
 	happened, failed := s.docker.Events(r.Context(), events.ListOptions{Filters: args})
-	if _, err := s.docker.ServerVersion(r.Context()); err != nil {
+	instances, err := s.instances(r.Context())
+	if err != nil {
 		return nil, err // Docker is away: hello would be untrue
 	}
 	send := sender(w)
-	err := send(agent.Event{Event: "hello"})
+	err = greet(send, instances)
 	beat := time.NewTicker(pulse)
 	defer beat.Stop()
 	for err == nil {
@@ -46,6 +48,16 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) 
 		}
 	}
 	return nil, nil // the caller has left
+}
+
+func greet(send func(agent.Event) error, instances []agent.Instance) error {
+	err := send(agent.Event{Event: "hello"})
+	for _, instance := range instances {
+		if err == nil && instance.State == agent.Stopped {
+			err = send(agent.Event{Event: "stopped", UUID: instance.UUID})
+		}
+	}
+	return err
 }
 
 func translate(message events.Message) (agent.Event, bool) {

@@ -72,7 +72,7 @@ func TestEvents(t *testing.T) {
 	if got := next(); got != `{"event":"stopped","uuid":"`+serverID+`"}` {
 		t.Errorf("got %q", got)
 	}
-	wantCalls(t, engine, "Events "+labelServer, "ServerVersion")
+	wantCalls(t, engine, "Events "+labelServer, "ContainerList")
 }
 
 func TestEventsEndWithDockers(t *testing.T) {
@@ -98,7 +98,7 @@ func TestEventsEndWithTheAgent(t *testing.T) {
 // TestNoHelloWithoutDocker: a hello makes Nova show the hypervisor up.
 func TestNoHelloWithoutDocker(t *testing.T) {
 	engine := newEngine()
-	engine.fail["ServerVersion"] = errAway
+	engine.fail["ContainerList"] = errAway
 	response, next := follow(t, t.Context(), engine)
 	if response.StatusCode != http.StatusInternalServerError {
 		t.Errorf("got %d %s", response.StatusCode, next())

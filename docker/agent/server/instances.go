@@ -34,7 +34,11 @@ var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 const specLimit = 1 << 20
 
 func (s *Server) getInstances(_ http.ResponseWriter, r *http.Request) (any, error) {
-	found, err := s.docker.ContainerList(r.Context(), container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelServer))})
+	return s.instances(r.Context())
+}
+
+func (s *Server) instances(ctx context.Context) ([]agent.Instance, error) {
+	found, err := s.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelServer))})
 	if err != nil {
 		return nil, err
 	}

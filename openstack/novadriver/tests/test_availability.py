@@ -170,6 +170,8 @@ class Watch(TestCase):
 
     def test_it_runs_beside_nova(self):
         thread = self.patch(availability.threading, 'Thread')
-        availability.Watch(None, None, None).start()
+        watch = availability.Watch(None, None, None)
+        watch.start()
+        watch.start()
         self.assertTrue(thread.call_args.kwargs['daemon'])
         thread.return_value.start.assert_called_once_with()

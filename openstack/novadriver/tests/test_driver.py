@@ -23,6 +23,7 @@ class TestCase(harness.TestCase):
     def setUp(self):
         super().setUp()
         self.agent = fakes.Agent()
+        self.watching = self.patch(availability.Watch, 'start')
         self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
         self.instance = harness.instance()
         self.network_info = harness.network_info(harness.vif())
@@ -47,10 +48,14 @@ class Host(TestCase):
         there = {'agent': '1', 'engine': '20.10.24'}
         self.patch(self.agent, 'version', side_effect=[unavailable, unavailable, there])
         sleep = self.patch(driver.time, 'sleep')
-        start = self.patch(availability.Watch, 'start')
         self.driver.init_host(harness.HOST)
         self.assertEqual([mock.call(5)] * 2, sleep.call_args_list)
-        start.assert_called_once_with()
+
+    def test_events_are_followed_from_the_first_audit_on(self):
+        self.driver.init_host(harness.HOST)
+        self.watching.assert_not_called()
+        self.driver.get_available_resource(harness.HOST)
+        self.watching.assert_called_once_with()
 
 
 class Resources(TestCase):

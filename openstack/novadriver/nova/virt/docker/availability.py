@@ -35,9 +35,12 @@ class Watch:
         self._agent = agent
         self._emit = emit          # takes Nova's lifecycle events
         self._returned = returned  # called when the agent is there, again or for the first time
+        self._started = False
 
     def start(self):
-        threading.Thread(target=self._run, name='ndock-events', daemon=True).start()
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._run, name='ndock-events', daemon=True).start()
 
     def _run(self):
         lost = None  # since when the agent is away

@@ -41,13 +41,13 @@ class DockerDriver(driver.ComputeDriver):
         super().__init__(virtapi)
         self._agent = agent or ndock.Agent()
         self._images = glance.API()
+        self._watch = availability.Watch(self._agent, self.emit_event, self._remove_leftovers)
         self._leftovers = {}  # ports by server: what could not be removed while the agent was away
 
     # The host
 
     def init_host(self, host):
         self._wait_for_agent()
-        availability.Watch(self._agent, self.emit_event, self._remove_leftovers).start()
 
     def _wait_for_agent(self):
         # Nova sees a service that has not begun to report as down, which is the truth.
@@ -70,6 +70,8 @@ class DockerDriver(driver.ComputeDriver):
         return self._agent.host()['uptime']
 
     def get_available_resource(self, nodename):
+        # The first audit follows on init_host: what is told earlier would meet servers that Nova is still resuming.
+        self._watch.start()
         host = self._agent.host()
         return {
             'hypervisor_type': fields.HVType.DOCKER,
