@@ -19,6 +19,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", Value: agent.Socket, Usage: "where Nova's driver reaches the agent"},
 			&cli.StringFlag{Name: "plugin-socket", Value: server.PluginSocket, Usage: "where Docker finds the network plugin"},
+			&cli.StringFlag{Name: "state", Value: server.StateDir, Usage: "`DIRECTORY` of the servers' config drives"},
 			&cli.StringFlag{Name: "user", Value: "nova", Usage: "who is heard on the socket, beside root"},
 			&cli.StringFlag{Name: "group", Value: "nova", Usage: "whose socket it is"},
 		},
@@ -33,7 +34,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 			defer engine.Close()
 			return server.Run(c.Context, engine, server.Options{
 				Socket: c.String("socket"), Plugin: c.String("plugin-socket"),
-				User: c.String("user"), Group: c.String("group"), Version: version(),
+				State: c.String("state"), User: c.String("user"), Group: c.String("group"), Version: version(),
 			}, newLog(c, s))
 		},
 	}

@@ -2,7 +2,11 @@
 // is one caller (novadriver/nova/virt/docker/agent.py); this package's Client is for ndock's own commands.
 package agent
 
-import "ndock/docker/network"
+import (
+	"time"
+
+	"ndock/docker/network"
+)
 
 // Socket is where the agent listens.
 const Socket = "/run/ndock/agent.sock"
@@ -64,6 +68,68 @@ type Spec struct {
 	Metadata      map[string]string `json:"metadata"`
 	UserData      string            `json:"user_data"` // base64
 	OSCommandLine string            `json:"os_command_line"`
+
+	Source      Source            `json:"source"`
+	PublicKey   string            `json:"public_key"`   // for root's authorized_keys; empty for none
+	Password    string            `json:"password"`     // root's; empty for that of the image
+	Files       []File            `json:"files"`        // written before the first start
+	ConfigDrive map[string][]byte `json:"config_drive"` // by path below its root; base64 in JSON; none: no drive
+}
+
+// Source says which files a container has.
+type Source string
+
+// The sources. For the other two than FromImage, a container of the server has been set aside.
+const (
+	FromImage Source = ""       // the image's
+	FromAside Source = "aside"  // those of the container set aside, as in a resize
+	Rescue    Source = "rescue" // the image's, and those of the container set aside below /mnt/rescue
+)
+
+// A File is written into a container, as root's own.
+type File struct {
+	Path    string `json:"path"`
+	Content []byte `json:"content"` // base64 in JSON
+}
+
+// Password is the body of PUT /v1/instances/UUID/password.
+type Password struct {
+	Password string `json:"password"`
+}
+
+// Diagnostics answers GET /v1/instances/UUID/diagnostics.
+type Diagnostics struct {
+	State       State     `json:"state"`
+	ExitCode    int       `json:"exit_code"` // of the last run, once that is over
+	OOMKilled   bool      `json:"oom_killed"`
+	Error       string    `json:"error"`  // why the last start failed
+	Health      string    `json:"health"` // healthy, unhealthy, starting; empty where the image has no health check
+	StartedAt   time.Time `json:"started_at"`
+	Uptime      *int      `json:"uptime"` // in seconds; null when it does not run
+	FinishedAt  time.Time `json:"finished_at"`
+	CPUTime     uint64    `json:"cpu_time"`     // in nanoseconds, since the start
+	MemoryUsed  uint64    `json:"memory_used"`  // in bytes
+	MemoryLimit uint64    `json:"memory_limit"` // likewise
+	Processes   uint64    `json:"processes"`
+	NICs        []NIC     `json:"nics"`
+}
+
+// NIC is what went through an interface since the start.
+type NIC struct {
+	Name      string `json:"name"` // in the container
+	RxBytes   uint64 `json:"rx_bytes"`
+	RxPackets uint64 `json:"rx_packets"`
+	RxErrors  uint64 `json:"rx_errors"`
+	RxDropped uint64 `json:"rx_dropped"`
+	TxBytes   uint64 `json:"tx_bytes"`
+	TxPackets uint64 `json:"tx_packets"`
+	TxErrors  uint64 `json:"tx_errors"`
+	TxDropped uint64 `json:"tx_dropped"`
+}
+
+// CachedImages is the body of DELETE /v1/images: those that no server has used for so long are removed.
+type CachedImages struct {
+	UnusedSeconds int `json:"unused_seconds"`
 }
 
 // Ports are a server's ports in the order of its interfaces (PUT and DELETE /v1/instances/UUID/ports).

@@ -65,6 +65,9 @@ func (a *agent) claim() error {
 // claimFile names the program that setup brought along.
 const claimFile = "/var/lib/ndock/setup"
 
+// serversDir is where the agent keeps the config drives of servers, as long as there are any.
+const serversDir = "/var/lib/ndock/servers"
+
 func (a *agent) answers(ctx context.Context) error {
 	err := await(ctx, a.Patience.Poll, a.Patience.Agent, func(ctx context.Context) error {
 		_, err := a.AgentVersion(ctx)

@@ -29,7 +29,9 @@ func (a *agent) Undo(ctx context.Context) ([]string, error) {
 		}
 		texts = append(texts, "removed "+a.Layout.Path(path))
 	}
-	_ = os.Remove(a.Layout.Path(filepath.Dir(claimFile))) // stays when it holds more
+	for _, dir := range []string{serversDir, filepath.Dir(claimFile)} {
+		_ = os.Remove(a.Layout.Path(dir)) // stays when it holds more
+	}
 	return texts, a.Services.Forget(ctx, a.service())
 }
 

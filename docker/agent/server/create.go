@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 	dockernetwork "github.com/docker/docker/api/types/network"
 
 	"ndock/docker/agent"
@@ -35,12 +35,43 @@ func (s *Server) create(ctx context.Context, uuid string, spec agent.Spec) error
 	if err != nil {
 		return err
 	}
+	imageID, err := s.filesFor(ctx, uuid, spec)
+	if err != nil {
+		return err
+	}
+	if err := s.make(ctx, uuid, spec, imageID, plugged); err != nil {
+		return errors.Join(err, s.discard(imageID)) // which leaves one of Glance alone
+	}
+	return nil
+}
+
+// filesFor is the image that the container is made of.
+func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (string, error) {
+	if spec.Source == agent.FromAside {
+		aside, err := s.findAside(ctx, uuid)
+		if err != nil {
+			return "", err
+		}
+		made, err := s.docker.ContainerCommit(ctx, aside.ID, container.CommitOptions{})
+		if err != nil {
+			return "", fmt.Errorf("commit: %w", err)
+		}
+		return made.ID, nil
+	}
 	found, err := s.docker.ImageInspect(ctx, imageTag(spec.ImageID))
 	if err != nil {
-		return fmt.Errorf("look up image %s: %w", spec.ImageID, err)
+		return "", fmt.Errorf("look up image %s: %w", spec.ImageID, err)
 	}
-	config, host, err := containerFor(uuid, spec, found.ID)
+	// Named anew, it counts as used now.
+	return found.ID, s.docker.ImageTag(ctx, found.ID, imageTag(spec.ImageID))
+}
+
+func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, imageID string, plugged []pluggedPort) error {
+	config, host, err := containerFor(uuid, spec, imageID)
 	if err != nil {
+		return err
+	}
+	if host.Mounts, err = s.mounts(ctx, uuid, spec); err != nil {
 		return err
 	}
 	host.DNS = resolvers(plugged)
@@ -54,45 +85,31 @@ func (s *Server) create(ctx context.Context, uuid string, spec agent.Spec) error
 	if err != nil {
 		return fmt.Errorf("create: %w", tenantsFault(err))
 	}
-	return s.connect(ctx, made.ID, plugged)
+	err = s.connect(ctx, made.ID, plugged)
+	if err == nil {
+		err = s.inject(ctx, made.ID, spec)
+	}
+	if err != nil { // half a server would be worse than none
+		return errors.Join(err, s.docker.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true}))
+	}
+	return nil
+}
+
+func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mount.Mount, error) {
+	mounts, err := s.writeConfigDrive(uuid, spec.ConfigDrive)
+	if err != nil || spec.Source != agent.Rescue {
+		return mounts, err
+	}
+	own, err := s.mountAside(ctx, uuid)
+	return append(mounts, own...), err
 }
 
 // connect adds all ports but the first, which engines before API 1.44 take at creation one at most.
 func (s *Server) connect(ctx context.Context, containerID string, plugged []pluggedPort) error {
 	for _, port := range plugged[min(1, len(plugged)):] {
 		if err := s.docker.NetworkConnect(ctx, port.network, containerID, nil); err != nil {
-			removal := s.docker.ContainerRemove(ctx, containerID, container.RemoveOptions{Force: true})
-			return errors.Join(fmt.Errorf("connect port %s: %w", port.ID, err), removal)
+			return fmt.Errorf("connect port %s: %w", port.ID, err)
 		}
-	}
-	return nil
-}
-
-// deleteInstance removes all that the server has on this host, however far it came. The body may name ports,
-// for a cable that has no network yet or any more.
-func (s *Server) deleteInstance(_ http.ResponseWriter, r *http.Request) (any, error) {
-	var ports agent.Ports
-	if err := read(r, &ports); err != nil {
-		return nil, err
-	}
-	return s.alone(r, func(ctx context.Context, uuid string) error {
-		found, err := s.find(ctx, uuid)
-		switch {
-		case err == nil:
-			if err := s.remove(ctx, found.ID); err != nil {
-				return err
-			}
-		case fault(err).Code != agent.NoSuchInstance:
-			return err
-		}
-		return s.unplug(ctx, uuid, ports)
-	})
-}
-
-func (s *Server) remove(ctx context.Context, containerID string) error {
-	err := s.docker.ContainerRemove(ctx, containerID, container.RemoveOptions{Force: true, RemoveVolumes: true})
-	if err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("remove container %s: %w", containerID[:12], err)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func TestTranslate(t *testing.T) {
 // follow opens the events of an agent over this engine. next gives the next line, or "" when they have ended.
 func follow(t *testing.T, closing context.Context, engine *engine) (response *http.Response, next func() string) {
 	t.Helper()
-	server := httptest.NewServer(New(closing, engine, "1.0", quiet()).Handler())
+	server := httptest.NewServer(New(closing, engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler())
 	t.Cleanup(server.Close)
 	response, err := http.Get(server.URL + "/v1/events")
 	if err != nil {

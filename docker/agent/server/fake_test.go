@@ -1,6 +1,8 @@
 package server
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +24,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -36,9 +39,12 @@ const (
 // it is asked, and fails where a test says so.
 type engine struct {
 	mu         sync.Mutex
+	made       int                                  // containers, so that each has an id of its own
 	containers map[string]container.InspectResponse // by name
 	images     map[string]image.InspectResponse     // by id and by name
 	networks   map[string]network.Summary           // by name
+	volumes    map[string]volume.CreateOptions      // by name
+	files      map[string][]byte                    // of all containers, by path: what was copied out, or in
 	calls      []string
 	fail       map[string]error // by method
 
@@ -54,6 +60,8 @@ func newEngine() *engine {
 		containers: map[string]container.InspectResponse{},
 		images:     map[string]image.InspectResponse{},
 		networks:   map[string]network.Summary{},
+		volumes:    map[string]volume.CreateOptions{},
+		files:      map[string][]byte{},
 		fail:       map[string]error{},
 		account:    readWhole,
 		happened:   make(chan events.Message),
@@ -89,15 +97,17 @@ func (e *engine) called() []string {
 
 // put adds a container as a server's spec makes one.
 func (e *engine) put(name string, labels map[string]string, status container.ContainerState) {
+	defer func() { e.made++ }()
 	e.containers[name] = container.InspectResponse{
 		ContainerJSONBase: &container.ContainerJSONBase{
-			ID: strings.Repeat("c", 64), Name: "/" + name,
+			ID: strings.Repeat(string(rune('c'+e.made)), 64), Name: "/" + name,
 			State: &container.State{
 				Status: status, Running: status == container.StateRunning || status == container.StatePaused,
 				Paused: status == container.StatePaused,
 			},
 		},
-		Config: &container.Config{Labels: labels, Tty: true},
+		Config:          &container.Config{Labels: labels, Tty: true},
+		NetworkSettings: &container.NetworkSettings{Networks: map[string]*network.EndpointSettings{}},
 	}
 }
 
@@ -142,7 +152,7 @@ func (e *engine) ContainerCreate(_ context.Context, config *container.Config, ho
 	}
 	e.put(name, config.Labels, container.StateCreated)
 	made := e.containers[name]
-	made.Config, made.HostConfig = config, host
+	made.Config, made.HostConfig, made.Image = config, host, config.Image
 	e.containers[name] = made
 	return container.CreateResponse{ID: made.ID}, nil
 }
@@ -157,6 +167,8 @@ func (e *engine) change(method, id string, status container.ContainerState) erro
 		return err
 	}
 	e.put(name, found.Config.Labels, status)
+	made := e.containers[name]
+	made.ID, made.GraphDriver, made.NetworkSettings = found.ID, found.GraphDriver, found.NetworkSettings
 	return nil
 }
 
@@ -166,6 +178,65 @@ func (e *engine) ContainerStart(_ context.Context, id string, _ container.StartO
 
 func (e *engine) ContainerStop(_ context.Context, id string, options container.StopOptions) error {
 	return e.change(fmt.Sprintf("ContainerStop(%d)", *options.Timeout), id, container.StateExited)
+}
+
+func (e *engine) ContainerRename(_ context.Context, id, name string) error {
+	if err := e.did("ContainerRename", name); err != nil {
+		return err
+	}
+	old, found, err := e.find(id)
+	if err != nil {
+		return err
+	}
+	delete(e.containers, old)
+	found.Name = "/" + name
+	e.containers[name] = found
+	return nil
+}
+
+func (e *engine) ContainerStatsOneShot(context.Context, string) (container.StatsResponseReader, error) {
+	stats := `{"cpu_stats":{"cpu_usage":{"total_usage":7}},"memory_stats":{"usage":5,"limit":64},"pids_stats":{"current":3},` +
+		`"networks":{"eth0":{"rx_bytes":11,"tx_packets":2}}}`
+	return container.StatsResponseReader{Body: io.NopCloser(strings.NewReader(stats))}, e.did("ContainerStatsOneShot", "")
+}
+
+func (e *engine) CopyToContainer(_ context.Context, _, _ string, archive io.Reader, _ container.CopyToContainerOptions) error {
+	in := tar.NewReader(archive)
+	for {
+		header, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		content, err := io.ReadAll(in)
+		if err != nil {
+			return err
+		}
+		e.files["/"+header.Name] = content
+		if err := e.did("CopyToContainer", fmt.Sprintf("/%s %o %d:%d", header.Name, header.Mode, header.Uid, header.Gid)); err != nil {
+			return err
+		}
+	}
+}
+
+func (e *engine) CopyFromContainer(_ context.Context, _, path string) (io.ReadCloser, container.PathStat, error) {
+	if err := e.did("CopyFromContainer", path); err != nil {
+		return nil, container.PathStat{}, err
+	}
+	content, there := e.files[path]
+	if !there {
+		return nil, container.PathStat{}, fmt.Errorf("no such file: %s: %w", path, errdefs.ErrNotFound)
+	}
+	var b bytes.Buffer
+	out := tar.NewWriter(&b)
+	header := &tar.Header{Name: path, Typeflag: tar.TypeReg, Mode: 0o640, Gid: 42, Size: int64(len(content))}
+	err := out.WriteHeader(header)
+	if err == nil {
+		_, err = out.Write(content)
+	}
+	return io.NopCloser(&b), container.PathStat{}, errors.Join(err, out.Close())
 }
 
 func (e *engine) ContainerPause(_ context.Context, id string) error {
@@ -240,12 +311,46 @@ func (e *engine) ImageTag(_ context.Context, source, target string) error {
 	return nil
 }
 
-func (e *engine) ImageRemove(_ context.Context, id string, _ image.RemoveOptions) ([]image.DeleteResponse, error) {
-	err := e.did("ImageRemove", id)
-	if err == nil {
-		delete(e.images, id)
+func (e *engine) ImageList(context.Context, image.ListOptions) ([]image.Summary, error) {
+	var all []image.Summary
+	for name := range e.images {
+		if strings.HasPrefix(name, imageTag("")) {
+			all = append(all, image.Summary{RepoTags: []string{name}})
+		}
 	}
-	return nil, err
+	return all, e.did("ImageList", "")
+}
+
+func (e *engine) VolumeCreate(_ context.Context, options volume.CreateOptions) (volume.Volume, error) {
+	if err := e.did("VolumeCreate", options.Name); err != nil {
+		return volume.Volume{}, err
+	}
+	e.volumes[options.Name] = options
+	return volume.Volume{}, nil
+}
+
+func (e *engine) VolumeRemove(_ context.Context, id string, _ bool) error {
+	if err := e.did("VolumeRemove", id); err != nil {
+		return err
+	}
+	if _, there := e.volumes[id]; !there {
+		return errdefs.ErrNotFound
+	}
+	delete(e.volumes, id)
+	return nil
+}
+
+func (e *engine) ImageRemove(_ context.Context, id string, _ image.RemoveOptions) ([]image.DeleteResponse, error) {
+	if err := e.did("ImageRemove", id); err != nil {
+		return nil, err
+	}
+	for _, user := range e.containers {
+		if user.Image == id {
+			return nil, errdefs.ErrConflict
+		}
+	}
+	delete(e.images, id)
+	return nil, nil
 }
 
 func (e *engine) NetworkCreate(_ context.Context, name string, options network.CreateOptions) (network.CreateResponse, error) {
@@ -259,8 +364,26 @@ func (e *engine) NetworkCreate(_ context.Context, name string, options network.C
 	return network.CreateResponse{ID: name}, nil
 }
 
-func (e *engine) NetworkConnect(_ context.Context, id, _ string, _ *network.EndpointSettings) error {
-	return e.did("NetworkConnect", id)
+func (e *engine) NetworkConnect(_ context.Context, id, containerID string, _ *network.EndpointSettings) error {
+	if err := e.did("NetworkConnect", id); err != nil {
+		return err
+	}
+	_, found, err := e.find(containerID)
+	if err == nil {
+		found.NetworkSettings.Networks[id] = &network.EndpointSettings{}
+	}
+	return err
+}
+
+func (e *engine) NetworkDisconnect(_ context.Context, id, containerID string, _ bool) error {
+	if err := e.did("NetworkDisconnect", id); err != nil {
+		return err
+	}
+	_, found, err := e.find(containerID)
+	if err == nil {
+		delete(found.NetworkSettings.Networks, id)
+	}
+	return err
 }
 
 func (e *engine) NetworkList(_ context.Context, options network.ListOptions) ([]network.Summary, error) {
@@ -309,7 +432,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func ask(t *testing.T, docker Docker, method, path, body string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	handler := New(t.Context(), docker, "1.0", quiet()).Handler()
+	handler := New(t.Context(), docker, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler()
 	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
 	return w.Code, w.Body.String()
 }

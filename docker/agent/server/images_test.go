@@ -139,7 +139,7 @@ func TestBodyWithoutItsEnd(t *testing.T) {
 			engine.account = account
 			w := httptest.NewRecorder()
 			request := httptest.NewRequest("PUT", imagePath, io.MultiReader(strings.NewReader(dockerArchive(t)), broken{end}))
-			New(t.Context(), engine, "1.0", quiet()).Handler().ServeHTTP(w, request)
+			New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler().ServeHTTP(w, request)
 			if w.Code < 400 || len(engine.images) != 0 {
 				t.Errorf("%v, and the engine %s: got %d %s and images %v", end, name, w.Code, w.Body, engine.images)
 			}
@@ -199,7 +199,7 @@ func TestDiscard(t *testing.T) {
 			engine.images[loaded] = image.InspectResponse{ID: loaded, RepoTags: c.tags}
 		}
 		engine.fail["ImageRemove"] = c.fail
-		err := New(t.Context(), engine, "1.0", quiet()).discard(loaded)
+		err := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).discard(loaded)
 		if !errors.Is(err, c.fail) {
 			t.Errorf("%s: got %v", name, err)
 		}

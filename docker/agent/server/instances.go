@@ -30,8 +30,9 @@ const (
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// specLimit is the most that a spec or a list of ports may have, in bytes: user data alone may have 64 KiB.
-const specLimit = 1 << 20
+// specLimit is the most that a spec or a list of ports may have, in bytes: user data may have 64 KiB, and is on a
+// config drive once for every version of its layout.
+const specLimit = 16 << 20
 
 func (s *Server) getInstances(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.instances(r.Context())
@@ -81,7 +82,11 @@ func (s *Server) find(ctx context.Context, uuid string) (container.InspectRespon
 	if !uuidPattern.MatchString(uuid) {
 		return container.InspectResponse{}, badRequest("%q is no server's id", uuid)
 	}
-	found, err := s.docker.ContainerInspect(ctx, namePrefix+uuid)
+	return s.findNamed(ctx, namePrefix+uuid, uuid)
+}
+
+func (s *Server) findNamed(ctx context.Context, name, uuid string) (container.InspectResponse, error) {
+	found, err := s.docker.ContainerInspect(ctx, name)
 	if errdefs.IsNotFound(err) || err == nil && found.Config.Labels[labelServer] != uuid {
 		return container.InspectResponse{}, noSuchInstance(uuid)
 	}
@@ -114,7 +119,13 @@ func (s *Server) holding(r *http.Request, verb func(ctx context.Context, found c
 }
 
 func (s *Server) start(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.holding(r, s.startFound)
+	return s.alone(r, func(ctx context.Context, uuid string) error {
+		found, err := s.revive(ctx, uuid)
+		if err != nil {
+			return err
+		}
+		return s.startFound(ctx, found)
+	})
 }
 
 func (s *Server) startFound(ctx context.Context, found container.InspectResponse) error {
@@ -160,7 +171,11 @@ func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
+	return s.alone(r, func(ctx context.Context, uuid string) error {
+		found, err := s.revive(ctx, uuid)
+		if err != nil {
+			return err
+		}
 		if err := s.end(ctx, found, grace); err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func TestFind(t *testing.T) {
 	} {
 		engine := newEngine()
 		engine.put(c.container, map[string]string{labelServer: c.label}, container.StateRunning)
-		found, err := New(t.Context(), engine, "1.0", quiet()).find(t.Context(), c.uuid)
+		found, err := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).find(t.Context(), c.uuid)
 		if c.code == "" && (err != nil || found.ID == "") || c.code != "" && (err == nil || fault(err).Code != c.code) {
 			t.Errorf("%s: got %v, %v", name, found.ID, err)
 		}

@@ -40,6 +40,16 @@ func (s *Server) putPorts(_ http.ResponseWriter, r *http.Request) (any, error) {
 	})
 }
 
+// getPorts tells which ports are plugged already: Neutron has wired those, and will not say so once more.
+func (s *Server) getPorts(_ http.ResponseWriter, r *http.Request) (any, error) {
+	ids := []string{}
+	plugged, err := s.portsOf(r.Context(), r.PathValue("uuid"))
+	for _, port := range plugged {
+		ids = append(ids, port.ID)
+	}
+	return ids, err
+}
+
 func portsFrom(vifs agent.Ports) ([]network.Port, error) {
 	ports := make([]network.Port, len(vifs))
 	for i, vif := range vifs {
@@ -90,19 +100,23 @@ func (s *Server) unplug(ctx context.Context, uuid string, also agent.Ports) erro
 	}
 	var failed []error
 	for _, port := range plugged {
-		// The cable first: as long as it is there, so is the network by which it is found.
-		if err := network.Unplug(port.ID); err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		if err := s.docker.NetworkRemove(ctx, port.network); err != nil && !errdefs.IsNotFound(err) {
-			failed = append(failed, fmt.Errorf("remove Docker network %s: %w", port.network, err))
-		}
+		failed = append(failed, s.unplugOne(ctx, port))
 	}
 	for _, vif := range also {
 		failed = append(failed, network.Unplug(vif.ID))
 	}
 	return errors.Join(failed...)
+}
+
+// unplugOne removes the cable first: as long as that is there, so is the network by which it is found.
+func (s *Server) unplugOne(ctx context.Context, port pluggedPort) error {
+	if err := network.Unplug(port.ID); err != nil {
+		return err
+	}
+	if err := s.docker.NetworkRemove(ctx, port.network); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("remove Docker network %s: %w", port.network, err)
+	}
+	return nil
 }
 
 // portsOf returns what is plugged for a server, in the order of its interfaces.

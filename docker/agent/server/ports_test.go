@@ -184,11 +184,11 @@ func TestPortsAreCheckedFirst(t *testing.T) {
 func TestPortsOf(t *testing.T) {
 	engine := withImage(t, firstPort, secondPort)
 	engine.networks["bridge"] = dockernetwork.Summary{Name: "bridge", Driver: "bridge", Labels: map[string]string{labelServer: serverID}}
-	got, err := New(t.Context(), engine, "1.0", quiet()).portsOf(t.Context(), serverID)
+	got, err := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).portsOf(t.Context(), serverID)
 	if err != nil || len(got) != 2 || got[0].ID != firstPort || got[1].ID != secondPort {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if other, err := New(t.Context(), engine, "1.0", quiet()).portsOf(t.Context(), imageID); len(other) != 0 || err != nil {
+	if other, err := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).portsOf(t.Context(), imageID); len(other) != 0 || err != nil {
 		t.Errorf("another server has %+v, %v", other, err)
 	}
 }
@@ -201,7 +201,7 @@ func TestPortsOfAStrangeNetwork(t *testing.T) {
 		engine := withImage(t, firstPort)
 		change(engine.networks[networkName(0, firstPort)])
 		w := httptest.NewRecorder()
-		New(t.Context(), engine, "1.0", quiet()).Handler().ServeHTTP(w, httptest.NewRequest("PUT", serverPath, strings.NewReader(spec(t))))
+		New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler().ServeHTTP(w, httptest.NewRequest("PUT", serverPath, strings.NewReader(spec(t))))
 		if w.Code != 500 || len(engine.containers) != 0 {
 			t.Errorf("%s: got %d %s", name, w.Code, w.Body)
 		}
@@ -213,5 +213,17 @@ func TestOrderOfInterfaces(t *testing.T) {
 	names := []string{networkName(0, secondPort), networkName(1, firstPort), networkName(9, firstPort), networkName(10, firstPort)}
 	if !slices.IsSorted(names) {
 		t.Errorf("got %q", names)
+	}
+}
+
+func TestGetPorts(t *testing.T) {
+	status, body := ask(t, withImage(t, secondPort, firstPort), "GET", serverPath+"/ports", "")
+	wantOK(t, status, body)
+	if want := `["` + secondPort + `","` + firstPort + `"]`; strings.TrimSpace(body) != want {
+		t.Errorf("got %s, want %s", body, want)
+	}
+	status, body = ask(t, newEngine(), "GET", serverPath+"/ports", "")
+	if wantOK(t, status, body); strings.TrimSpace(body) != "[]" {
+		t.Errorf("got %s", body)
 	}
 }

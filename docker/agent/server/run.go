@@ -23,11 +23,15 @@ type Options struct {
 	Plugin  string // of the network plugin, where Docker looks for it
 	Group   string // whose members may open Socket
 	User    string // who is heard on it, beside root
+	State   string // directory of what Docker cannot keep for servers
 	Version string
 }
 
 // PluginSocket is where Docker Engine looks for the network plugin.
 const PluginSocket = "/run/docker/plugins/" + network.Driver + ".sock"
+
+// StateDir is where the agent keeps what Docker cannot keep for servers: their config drives.
+const StateDir = "/var/lib/ndock/servers"
 
 // drain is how long requests under way may take after the agent was told to end; an image's load is given up then.
 const drain = 20 * time.Second
@@ -53,7 +57,7 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 	})
 	group.Go(func() error {
 		defer plugins.Close() // Docker's questions are answered until Nova's last request, which may need them, is done
-		return serve(groupCtx, api, New(groupCtx, docker, options.Version, log).Handler())
+		return serve(groupCtx, api, New(groupCtx, docker, options, log).Handler())
 	})
 	err = group.Wait()
 	log.Info("agent ends")

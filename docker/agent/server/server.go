@@ -16,6 +16,7 @@ import (
 // Server answers the agent's API.
 type Server struct {
 	docker  Docker
+	state   string // directory of what Docker cannot keep for servers
 	version string
 	log     *slog.Logger
 	servers *locks // by server: its verbs do not overlap
@@ -24,8 +25,11 @@ type Server struct {
 }
 
 // New returns an agent of this version. When closing is done, long answers such as the events end.
-func New(closing context.Context, docker Docker, version string, log *slog.Logger) *Server {
-	return &Server{docker: docker, version: version, log: log, servers: newLocks(), images: newLocks(), closing: closing}
+func New(closing context.Context, docker Docker, options Options, log *slog.Logger) *Server {
+	return &Server{
+		docker: docker, state: options.State, version: options.Version, log: log,
+		servers: newLocks(), images: newLocks(), closing: closing,
+	}
 }
 
 // How long a verb may take; transfers of images have limits of their own.
@@ -45,17 +49,27 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /v1/events", 0, s.getEvents)
 	handle("GET /v1/instances", quick, s.getInstances)
 	handle("GET /v1/instances/{uuid}", quick, s.getInstance)
-	handle("PUT /v1/instances/{uuid}", quick, s.putInstance)
+	handle("PUT /v1/instances/{uuid}", slow, s.putInstance)
 	handle("DELETE /v1/instances/{uuid}", quick, s.deleteInstance)
 	handle("POST /v1/instances/{uuid}/start", quick, s.start)
 	handle("POST /v1/instances/{uuid}/stop", slow, s.stop)
 	handle("POST /v1/instances/{uuid}/restart", slow, s.restart)
 	handle("POST /v1/instances/{uuid}/pause", quick, s.pause)
 	handle("POST /v1/instances/{uuid}/unpause", quick, s.unpause)
+	handle("POST /v1/instances/{uuid}/aside", slow, s.setAside)
+	handle("DELETE /v1/instances/{uuid}/aside", quick, s.discardAside)
+	handle("POST /v1/instances/{uuid}/restore", quick, s.restore)
+	handle("PUT /v1/instances/{uuid}/password", quick, s.putPassword)
+	handle("GET /v1/instances/{uuid}/diagnostics", quick, s.diagnostics)
 	handle("POST /v1/instances/{uuid}/snapshot", slow, s.snapshot)
 	handle("GET /v1/instances/{uuid}/console", quick, s.console)
+	handle("GET /v1/instances/{uuid}/ports", quick, s.getPorts)
 	handle("PUT /v1/instances/{uuid}/ports", quick, s.putPorts)
 	handle("DELETE /v1/instances/{uuid}/ports", quick, s.deletePorts)
+	handle("PUT /v1/instances/{uuid}/ports/{port}", quick, s.attachPort)
+	handle("DELETE /v1/instances/{uuid}/ports/{port}", quick, s.detachPort)
+	handle("DELETE /v1/images", slow, s.ageImages)
+	handle("DELETE /v1/images/{id}", quick, s.deleteImage)
 	handle("GET /v1/images/{id}", quick, s.getImage)
 	handle("PUT /v1/images/{id}", slow, s.putImage)
 	return mux

@@ -32,7 +32,7 @@ func TestOnlyItsOwnVerbs(t *testing.T) {
 		{"GET", "/v2/version", 404},
 		{"POST", "/v1/version", 405},
 		{"POST", serverPath + "/exec", 404},
-		{"DELETE", imagePath, 405},
+		{"POST", imagePath, 405},
 		{"GET", "/v1/instances/" + serverID + "/../../version", 307}, // as the mux cleans it, and nothing is read outside
 	} {
 		engine := newEngine()
@@ -55,7 +55,7 @@ func (stuck) ContainerStart(ctx context.Context, _ string, _ container.StartOpti
 func TestEveryVerbIsLimited(t *testing.T) {
 	engine := newEngine()
 	engine.putServer(container.StateExited)
-	server := New(t.Context(), stuck{engine}, "1.0", quiet())
+	server := New(t.Context(), stuck{engine}, Options{Version: "1.0", State: t.TempDir()}, quiet())
 	w := httptest.NewRecorder()
 	request := httptest.NewRequest("POST", "/", nil)
 	request.SetPathValue("uuid", serverID)
@@ -70,7 +70,7 @@ func TestEveryVerbIsLimited(t *testing.T) {
 func TestAVerbWaitsForAnother(t *testing.T) {
 	engine := newEngine()
 	engine.putServer(container.StateRunning)
-	server := New(t.Context(), engine, "1.0", quiet())
+	server := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet())
 	release, err := server.servers.acquire(t.Context(), serverID)
 	if err != nil {
 		t.Fatal(err)

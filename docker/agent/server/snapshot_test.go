@@ -75,7 +75,7 @@ func TestSnapshotFaults(t *testing.T) {
 // snapshot asks over a real connection: how a body ends is seen there only. The server has ended when it returns.
 func snapshot(t *testing.T, engine *engine) (*http.Response, string, error) {
 	t.Helper()
-	server := httptest.NewServer(New(t.Context(), engine, "1.0", quiet()).Handler())
+	server := httptest.NewServer(New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler())
 	defer server.Close()
 	response, err := http.Post(server.URL+snapshotPath, "", nil)
 	if err != nil {
