@@ -8,6 +8,13 @@ from nova.virt import virtapi
 
 FOUND = {'id': 'sha256:abc', 'architecture': 'x86_64', 'size': 4096}
 ARCHIVE = b'the archive of a snapshot'
+MEASURED = {
+    'state': 'running', 'exit_code': 0, 'oom_killed': False, 'error': '', 'health': 'healthy',
+    'started_at': '2026-11-25T06:00:00.5Z', 'finished_at': '0001-01-01T00:00:00Z', 'uptime': 7,
+    'cpu_time': 5000, 'memory_used': 3 << 20, 'memory_limit': 64 << 20, 'processes': 2,
+    'nics': [{'name': 'eth0', 'rx_bytes': 1, 'rx_packets': 2, 'rx_errors': 3, 'rx_dropped': 4,
+              'tx_bytes': 5, 'tx_packets': 6, 'tx_errors': 7, 'tx_dropped': 8}],
+}
 
 
 class Agent:
@@ -18,6 +25,7 @@ class Agent:
         self.failing = {}
         self.images = set()
         self.containers = {}
+        self.ports = set()  # that were plugged before
         self.refusal = None  # raised at the end of an upload
         self.output = b''
         self.resources = {
@@ -52,6 +60,11 @@ class Agent:
             raise exception.InstanceNotFound(instance_id=uuid)
         return self.containers[uuid]
 
+    def plugged(self, uuid):
+        if 'plugged' in self.failing:
+            raise self.failing['plugged']
+        return sorted(self.ports)
+
     def plug(self, uuid, ports):
         self._asked('plug', uuid, ports)
 
@@ -66,9 +79,37 @@ class Agent:
         self._asked('create', uuid, spec)
         self.containers[uuid] = {'uuid': uuid, 'name': spec['name'], 'container_id': 'c' * 64, 'state': 'stopped'}
 
-    def destroy(self, uuid, ports):
-        self._asked('destroy', uuid, ports)
+    def destroy(self, uuid, ports, keep=''):
+        self._asked('destroy', uuid, ports, keep)
         self.containers.pop(uuid, None)
+
+    def set_aside(self, uuid, grace=0):
+        self._asked('set_aside', uuid, grace)
+
+    def restore(self, uuid):
+        self._asked('restore', uuid)
+
+    def discard_aside(self, uuid, ports):
+        self._asked('discard_aside', uuid, ports)
+
+    def attach(self, uuid, port):
+        self._asked('attach', uuid, port)
+
+    def detach(self, uuid, port):
+        self._asked('detach', uuid, port)
+
+    def set_password(self, uuid, password):
+        self._asked('set_password', uuid, password)
+
+    def diagnostics(self, uuid):
+        self._asked('diagnostics', uuid)
+        return MEASURED
+
+    def age_images(self, unused_seconds):
+        self._asked('age_images', unused_seconds)
+
+    def forget_image(self, image_id):
+        self._asked('forget_image', image_id)
 
     def act(self, uuid, verb, grace=0):
         self._asked(verb, uuid, grace)

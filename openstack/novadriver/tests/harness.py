@@ -36,6 +36,8 @@ class TestCase(unittest.TestCase):
     def setUp(self):
         super().setUp()
         self.configure(host=HOST)
+        self.tags = []  # the interfaces that Nova's database knows, with their tags
+        self.patch(objects.VirtualInterfaceList, 'get_by_instance_uuid', lambda context, uuid: self.tags)
 
     def configure(self, group=None, **options):
         for name, value in options.items():
@@ -57,7 +59,7 @@ def instance(uuid=SERVER, **fields):
     values = dict(
         id=1, uuid=uuid, display_name='web', hostname='web', project_id='a-project', user_id='a-user',
         image_ref=IMAGE, user_data=None, metadata={}, system_metadata={}, trusted_certs=None,
-        vm_state='building', task_state='spawning',
+        vm_state='building', task_state='spawning', host=HOST, config_drive='', key_data=None, power_state=None,
         flavor=objects.Flavor(name='m1.small', vcpus=2, memory_mb=512, root_gb=5, ephemeral_gb=0, swap=0),
     )
     values.update(fields)

@@ -34,11 +34,22 @@ class Requests(TestCase):
             (lambda: self.client.host(), ('GET', '/v1/host')),
             (lambda: self.client.instances(), ('GET', '/v1/instances')),
             (lambda: self.client.instance(UUID), ('GET', '/v1/instances/' + UUID)),
+            (lambda: self.client.plugged(UUID), ('GET', '/v1/instances/%s/ports' % UUID)),
             (lambda: self.client.plug(UUID, ports), ('PUT', '/v1/instances/%s/ports' % UUID)),
             (lambda: self.client.unplug(UUID, ports), ('DELETE', '/v1/instances/%s/ports' % UUID)),
             (lambda: self.client.has_image('i'), ('GET', '/v1/images/i')),
             (lambda: self.client.create(UUID, {}), ('PUT', '/v1/instances/' + UUID)),
             (lambda: self.client.destroy(UUID, ports), ('DELETE', '/v1/instances/' + UUID)),
+            (lambda: self.client.destroy(UUID, ports, 'aside'), ('DELETE', '/v1/instances/%s?keep=aside' % UUID)),
+            (lambda: self.client.set_aside(UUID, 9), ('POST', '/v1/instances/%s/aside?grace=9' % UUID)),
+            (lambda: self.client.restore(UUID), ('POST', '/v1/instances/%s/restore' % UUID)),
+            (lambda: self.client.discard_aside(UUID, ports), ('DELETE', '/v1/instances/%s/aside' % UUID)),
+            (lambda: self.client.attach(UUID, ports[0]), ('PUT', '/v1/instances/%s/ports/%s' % (UUID, harness.PORT))),
+            (lambda: self.client.detach(UUID, ports[0]), ('DELETE', '/v1/instances/%s/ports/%s' % (UUID, harness.PORT))),
+            (lambda: self.client.set_password(UUID, 'secret'), ('PUT', '/v1/instances/%s/password' % UUID)),
+            (lambda: self.client.diagnostics(UUID), ('GET', '/v1/instances/%s/diagnostics' % UUID)),
+            (lambda: self.client.age_images(60), ('DELETE', '/v1/images')),
+            (lambda: self.client.forget_image('i'), ('DELETE', '/v1/images/i')),
             (lambda: self.client.act(UUID, 'stop', 30), ('POST', '/v1/instances/%s/stop?grace=30' % UUID)),
             (lambda: self.client.act(UUID, 'start'), ('POST', '/v1/instances/%s/start?grace=0' % UUID)),
             (lambda: self.client.console(UUID), ('GET', '/v1/instances/%s/console' % UUID)),
@@ -176,7 +187,11 @@ class Timeouts(TestCase):
         self.assertEqual(mock.call(self.there.path, ndock.QUICK + 600), connection.call_args)
 
     def test_every_verb_has_one(self):
-        calls = {'act': ('start',), 'create': ({},), 'plug': ([],), 'unplug': ([],), 'destroy': ([],), 'events': ()}
+        port = {'id': harness.PORT}
+        calls = {
+            'act': ('start',), 'create': ({},), 'plug': ([],), 'unplug': ([],), 'destroy': ([],), 'events': (),
+            'discard_aside': ([],), 'attach': (port,), 'detach': (port,), 'set_password': ('secret',), 'age_images': (60,),
+        }
         for name, verb in inspect.getmembers(ndock.Agent, inspect.isfunction):
             if name.startswith('_'):
                 continue

@@ -158,7 +158,18 @@ class Life(TestCase):
 
     def test_destroy_without_network(self):
         self.driver.destroy(harness.context(), self.instance, None)
-        self.assertEqual([('destroy', harness.SERVER, [])], self.agent.log)
+        self.assertEqual([('destroy', harness.SERVER, [], '')], self.agent.log)
+
+    def test_destroyed_only_to_be_replaced(self):
+        for task, host, kept in [
+            ('rebuilding', harness.HOST, 'ports'), ('resize_reverting', harness.HOST, 'aside'),
+            ('deleting', harness.HOST, ''), ('rebuilding', 'another', ''),  # evacuated from here
+        ]:
+            with self.subTest(task, host=host):
+                self.agent.log.clear()
+                instance = harness.instance(task_state=task, host=host)
+                self.driver.destroy(harness.context(), instance, self.network_info)
+                self.assertEqual(kept, self.agent.log[0][3])
 
     def test_plug_and_unplug(self):
         self.driver.plug_vifs(self.instance, self.network_info)
@@ -232,7 +243,7 @@ class Leftovers(TestCase):
         self.leave()
         self.driver._remove_leftovers()
         self.driver._remove_leftovers()
-        (verb, server, ports), = self.agent.log
+        (verb, server, ports, _), = self.agent.log
         self.assertEqual(('destroy', harness.SERVER, harness.PORT), (verb, server, ports[0]['id']))
 
     def test_one_that_stays_does_not_keep_the_others(self):
@@ -240,8 +251,8 @@ class Leftovers(TestCase):
         self.leave(SECOND)
         destroy = self.agent.destroy
 
-        def stubborn(server, ports):
-            destroy(server, ports)
+        def stubborn(server, ports, keep):
+            destroy(server, ports, keep)
             if server == FIRST:
                 raise ndock.AgentError(reason='device busy')
         self.agent.destroy = stubborn

@@ -60,6 +60,7 @@ class Order(TestCase):
             'name': 'web', 'hostname': 'web', 'project_id': 'a-project', 'user_id': 'a-user',
             'image_id': harness.IMAGE, 'vcpus': 2, 'memory_mb': 512, 'root_gb': 5,
             'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
+            'source': '', 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
         }, spec)
 
     def test_trusted_certificates_go_with_the_download(self):
@@ -92,6 +93,13 @@ class Wait(TestCase):
 
     def test_none_when_all_are_active(self):
         self.spawn(harness.vif(active=True))
+        self.assertNotIn('prepare', self.agent.verbs())
+        self.assertIn('start', self.agent.verbs())
+
+    def test_none_when_they_are_plugged(self):
+        """As in a rebuild: Nova may not have heard yet that Neutron has wired the port."""
+        self.agent.ports.add(harness.PORT)
+        self.spawn(harness.vif(active=False))
         self.assertNotIn('prepare', self.agent.verbs())
         self.assertIn('start', self.agent.verbs())
 

@@ -83,7 +83,7 @@ class Wire(harness.TestCase):
 
     def test_spec(self):
         instance = harness.instance(metadata={'COLOUR': 'blue'}, user_data='I25kb2NrCnsiY29tbWFuZCI6WyJ0cnVlIl19')
-        self.compare('spec.json', wire.spec(instance, harness.image_meta(os_command_line='sleep 60')))
+        self.compare('spec.json', wire.spec(instance, harness.image_meta(os_command_line='sleep 60'), harness.IMAGE))
 
     def test_spec_of_little(self):
-        self.compare('spec-of-little.json', wire.spec(harness.instance(), harness.image_meta()))
+        self.compare('spec-of-little.json', wire.spec(harness.instance(), harness.image_meta(), harness.IMAGE))

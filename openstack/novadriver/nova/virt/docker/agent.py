@@ -64,6 +64,10 @@ class Agent:
     def instance(self, uuid):
         return self._json('GET', '/v1/instances/%s' % uuid, uuid=uuid)
 
+    def plugged(self, uuid):
+        """The ids of the ports that are plugged already."""
+        return self._json('GET', '/v1/instances/%s/ports' % uuid)
+
     def plug(self, uuid, ports):
         self._json('PUT', '/v1/instances/%s/ports' % uuid, ports)
 
@@ -76,8 +80,37 @@ class Agent:
     def create(self, uuid, spec):
         self._json('PUT', '/v1/instances/%s' % uuid, spec, timeout=LOAD)
 
-    def destroy(self, uuid, ports):
-        self._json('DELETE', '/v1/instances/%s' % uuid, ports)
+    def destroy(self, uuid, ports, keep=''):
+        """Remove the server; keep says what stays where its container is only replaced: ports, or aside."""
+        self._json('DELETE', '/v1/instances/%s%s' % (uuid, '?keep=' + keep if keep else ''), ports)
+
+    def set_aside(self, uuid, grace=0):
+        self._json('POST', '/v1/instances/%s/aside?grace=%d' % (uuid, grace), uuid=uuid, timeout=QUICK + grace)
+
+    def restore(self, uuid):
+        self._json('POST', '/v1/instances/%s/restore' % uuid, uuid=uuid)
+
+    def discard_aside(self, uuid, ports):
+        self._json('DELETE', '/v1/instances/%s/aside' % uuid, ports)
+
+    def attach(self, uuid, port):
+        self._json('PUT', '/v1/instances/%s/ports/%s' % (uuid, port['id']), port, uuid=uuid)
+
+    def detach(self, uuid, port):
+        self._json('DELETE', '/v1/instances/%s/ports/%s' % (uuid, port['id']), uuid=uuid)
+
+    def set_password(self, uuid, password):
+        self._json('PUT', '/v1/instances/%s/password' % uuid, {'password': password}, uuid=uuid)
+
+    def diagnostics(self, uuid):
+        return self._json('GET', '/v1/instances/%s/diagnostics' % uuid, uuid=uuid)
+
+    def age_images(self, unused_seconds):
+        """Remove the images that no server has used for so long."""
+        self._json('DELETE', '/v1/images', {'unused_seconds': unused_seconds}, timeout=LOAD)
+
+    def forget_image(self, image_id):
+        self._json('DELETE', '/v1/images/%s' % image_id)
 
     def act(self, uuid, verb, grace=0):
         """start, stop, restart, pause or unpause; grace is what a process has, in seconds, to end by itself."""

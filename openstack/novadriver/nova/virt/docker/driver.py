@@ -1,5 +1,6 @@
 """The compute driver: what Nova asks of a hypervisor, each method a call or two of ndock's agent."""
 
+import contextlib
 import json
 import logging
 import time
@@ -18,6 +19,9 @@ from nova.virt import hardware
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import availability
 from nova.virt.docker import compat
+from nova.virt.docker import diagnostics
+from nova.virt.docker import guest
+from nova.virt.docker import transfer
 from nova.virt.docker import wire
 
 CONF = nova.conf.CONF
@@ -30,11 +34,20 @@ POWER_STATES = {
     'crashed': power_state.CRASHED,
 }
 
+# What stays of a server that Nova destroys only to put another container in its place, by what it is about.
+KEPT = {task_states.REBUILDING: 'ports', task_states.RESIZE_REVERTING: 'aside'}
+
 
 class DockerDriver(driver.ComputeDriver):
     capabilities = dict(
         driver.ComputeDriver.capabilities,
+        has_imagecache=True,
+        supports_attach_interface=True,
+        supports_device_tagging=True,
+        supports_evacuate=True,
         supports_image_type_raw=True,
+        supports_tagged_attach_interface=True,
+        supports_trusted_certs=True,
     )
 
     def __init__(self, virtapi, agent=None):
@@ -122,14 +135,11 @@ class DockerDriver(driver.ComputeDriver):
     def spawn(self, context, instance, image_meta, injected_files, admin_password, allocations,
               network_info=None, block_device_info=None, power_on=True, accel_info=None):
         ports = wire.ports(network_info)
+        instance.device_metadata = guest.devices(context, instance)
         try:
-            # Plug first, wait late: Neutron wires the ports while the image comes.
-            with compat.wait_for_vifs(self.virtapi, instance, ports if power_on else []):
-                self._agent.plug(instance.uuid, ports)
-                self._fetch_image(context, instance)
-                self._agent.create(instance.uuid, wire.spec(instance, image_meta))
-            if power_on:
-                self._agent.act(instance.uuid, 'start')
+            inside = guest.contents(instance, injected_files, admin_password, network_info)
+            spec = wire.spec(instance, image_meta, instance.image_ref, **inside)
+            self._bring_up(context, instance, ports, spec, power_on)
         except ndock.UnusableImage as error:
             self._undo(instance, ports)
             raise exception.ImageUnacceptable(image_id=instance.image_ref, reason=error.format_message())
@@ -137,19 +147,37 @@ class DockerDriver(driver.ComputeDriver):
             self._undo(instance, ports)
             raise
 
-    def _fetch_image(self, context, instance):
-        image_id = instance.image_ref
+    def _bring_up(self, context, instance, ports, spec, power_on):
+        # Plug first, wait late: Neutron wires the ports while the image comes.
+        with self._wait_for(instance, ports, power_on):
+            self._agent.plug(instance.uuid, ports)
+            if spec['source'] != 'aside':
+                self._fetch_image(context, spec['image_id'], instance.trusted_certs)
+            self._agent.create(instance.uuid, spec)
+        if power_on:
+            self._agent.act(instance.uuid, 'start')
+
+    def _wait_for(self, instance, ports, power_on):
+        # What is plugged is wired; whether Neutron has said so since Nova looked last does not matter.
+        there = self._agent.plugged(instance.uuid) if power_on else []
+        new = [port for port in ports if port['id'] not in there]
+        return compat.wait_for_vifs(self.virtapi, instance, new if power_on else [])
+
+    def _fetch_image(self, context, image_id, trusted_certs=None):
+        """Have the image on this host; return whether it had to be fetched."""
         if not image_id:
             raise ndock.UnusableImage(reason='a container boots from an image, not from a volume')
 
         # One download at a time: who waits finds the image there.
         @utils.synchronized('ndock-image-%s' % image_id)
         def fetch():
-            if not self._agent.has_image(image_id):
-                with self._agent.load_image(image_id) as data:
-                    self._images.download(context, image_id, data=data, trusted_certs=instance.trusted_certs)
+            if self._agent.has_image(image_id):
+                return False
+            with self._agent.load_image(image_id) as data:
+                self._images.download(context, image_id, data=data, trusted_certs=trusted_certs)
+            return True
 
-        fetch()
+        return fetch()
 
     def _undo(self, instance, ports):
         try:
@@ -157,10 +185,10 @@ class DockerDriver(driver.ComputeDriver):
         except ndock.AgentError as error:
             LOG.error('Server %s is not cleaned up yet: %s', instance.uuid, error.format_message())
 
-    def _remove(self, uuid, ports):
+    def _remove(self, uuid, ports, keep=''):
         # Nova forgets the host of a server that failed to build, so that its deletion may not come here again.
         self._leftovers[uuid] = ports
-        self._agent.destroy(uuid, ports)
+        self._agent.destroy(uuid, ports, keep)
         self._leftovers.pop(uuid, None)
 
     def _remove_leftovers(self):
@@ -173,7 +201,8 @@ class DockerDriver(driver.ComputeDriver):
 
     def destroy(self, context, instance, network_info, block_device_info=None,
                 destroy_disks=True, destroy_secrets=True):
-        self._remove(instance.uuid, wire.ports(network_info))
+        keep = KEPT.get(instance.task_state, '') if instance.host == CONF.host else ''
+        self._remove(instance.uuid, wire.ports(network_info), keep)
 
     def cleanup(self, context, instance, network_info, block_device_info=None, destroy_disks=True,
                 migrate_data=None, destroy_vifs=True, destroy_secrets=True):
@@ -215,7 +244,121 @@ class DockerDriver(driver.ComputeDriver):
     def unpause(self, instance):
         self._agent.act(instance.uuid, 'unpause')
 
+    def suspend(self, context, instance):
+        # Docker cannot write a container's memory to disk: its processes are frozen, and keep it.
+        self._agent.act(instance.uuid, 'pause')
+
+    def resume(self, context, instance, network_info, block_device_info=None, share_info=None):
+        self._agent.plug(instance.uuid, wire.ports(network_info))
+        self._agent.act(instance.uuid, 'start')  # which lets a frozen one go on
+
+    # A server that is given other files, another flavor or another host
+
+    def rescue(self, context, instance, network_info, image_meta, rescue_password, block_device_info,
+               share_info=None):
+        ports = wire.ports(network_info)
+        inside = guest.contents(instance, [], rescue_password, network_info)
+        spec = wire.spec(instance, image_meta, wire.image_id(instance, image_meta), 'rescue', **inside)
+        self._agent.set_aside(instance.uuid)
+        with self._restoring(instance):
+            self._bring_up(context, instance, ports, spec, True)
+
+    @contextlib.contextmanager
+    def _restoring(self, instance):
+        """Bring back the container that was set aside when its successor does not come up."""
+        try:
+            yield
+        except BaseException:  # up to Nova 32 a timeout is no Exception
+            try:
+                self._agent.restore(instance.uuid)
+            except ndock.AgentError as error:  # the first one is what Nova has to know
+                LOG.error('Server %s does not have its container back: %s', instance.uuid, error.format_message())
+            raise
+
+    def unrescue(self, context, instance):
+        self._agent.restore(instance.uuid)
+        self._agent.act(instance.uuid, 'start')
+
+    def migrate_disk_and_power_off(self, context, instance, dest, flavor, network_info, block_device_info=None,
+                                   timeout=0, retry_interval=0):
+        self._agent.set_aside(instance.uuid, grace=timeout)
+        if dest == self.get_host_ip_addr():
+            return ''
+        try:
+            sent = transfer.send(self._agent, self._images, context, instance)
+            self._agent.unplug(instance.uuid, wire.ports(network_info))
+            return sent
+        except Exception as error:
+            # Nova leaves the server as it was for this error alone.
+            self._agent.restore(instance.uuid)
+            if instance.power_state == power_state.RUNNING:
+                self._agent.act(instance.uuid, 'start')
+            raise exception.InstanceFaultRollback(inner_exception=error)
+
+    def finish_migration(self, context, migration, instance, disk_info, network_info, image_meta, resize_instance,
+                         allocations, block_device_info=None, power_on=True):
+        ports = wire.ports(network_info)
+        sent = transfer.image_of(disk_info)
+        drive = guest.config_drive(instance, [], None, network_info)
+        if sent is None:
+            spec = wire.spec(instance, image_meta, instance.image_ref, 'aside', config_drive=drive)
+            with self._restoring(instance):
+                return self._bring_up(context, instance, ports, spec, power_on)
+        try:
+            self._bring_up(context, instance, ports, wire.spec(instance, image_meta, sent, config_drive=drive), power_on)
+        except BaseException:  # up to Nova 32 a timeout is no Exception
+            self._undo(instance, ports)
+            raise
+        finally:
+            transfer.discard(self._agent, self._images, context, sent)
+
+    def confirm_migration(self, context, migration, instance, network_info):
+        self._agent.discard_aside(instance.uuid, wire.ports(network_info))
+
+    def finish_revert_migration(self, context, instance, network_info, migration, block_device_info=None,
+                                power_on=True):
+        ports = wire.ports(network_info)
+        with self._wait_for(instance, ports, power_on):
+            self._agent.plug(instance.uuid, ports)
+            self._agent.restore(instance.uuid)
+        if power_on:
+            self._agent.act(instance.uuid, 'start')
+
+    # Interfaces and passwords of a running server
+
+    def attach_interface(self, context, instance, image_meta, vif):
+        self._agent.attach(instance.uuid, dict(vif))
+        self._tell_tags(context, instance)
+
+    def detach_interface(self, context, instance, vif):
+        self._agent.detach(instance.uuid, dict(vif))
+        self._tell_tags(context, instance)
+
+    @staticmethod
+    def _tell_tags(context, instance):
+        instance.device_metadata = guest.devices(context, instance)
+        instance.save()
+
+    def set_admin_password(self, instance, new_pass):
+        self._agent.set_password(instance.uuid, new_pass)
+
+    # How it does
+
+    def get_diagnostics(self, instance):
+        return diagnostics.as_dict(self._agent.diagnostics(instance.uuid))
+
+    def get_instance_diagnostics(self, instance):
+        found = self._agent.diagnostics(instance.uuid)
+        return diagnostics.as_object(found, instance)
+
     # Images and the console
+
+    def cache_image(self, context, image_id):
+        return self._fetch_image(context, image_id)
+
+    def manage_image_cache(self, context, all_instances):
+        if CONF.image_cache.remove_unused_base_images:
+            self._agent.age_images(CONF.image_cache.remove_unused_original_minimum_age_seconds)
 
     def snapshot(self, context, instance, image_id, update_task_state):
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)

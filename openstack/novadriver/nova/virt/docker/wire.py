@@ -6,21 +6,29 @@ def ports(network_info):
     return [dict(vif) for vif in network_info or ()]
 
 
-def spec(instance, image_meta):
-    """What a container is made from."""
+def image_id(instance, image_meta):
+    """The image to boot from: a rescue has one of its own."""
+    return image_meta.id if image_meta.obj_attr_is_set('id') and image_meta.id else instance.image_ref
+
+
+def spec(instance, image_meta, image_ref, source='', **guest):
+    """What a container is made from; guest is what only a new one gets."""
     properties = image_meta.properties
     return {
         'name': instance.display_name,
         'hostname': instance.hostname,
         'project_id': instance.project_id,
         'user_id': instance.user_id,
-        'image_id': instance.image_ref,
+        'image_id': image_ref,
+        'source': source,
         'vcpus': instance.flavor.vcpus,
         'memory_mb': instance.flavor.memory_mb,
         'root_gb': instance.flavor.root_gb,
         'metadata': dict(instance.metadata),
-        'user_data': instance.user_data,  # base64, as Nova keeps it
+        # base64, as Nova keeps it. What it says of the process may be what a server is to be rescued from.
+        'user_data': instance.user_data if source != 'rescue' else None,
         'os_command_line': properties.get('os_command_line'),
+        **guest,
     }
 
 
@@ -38,4 +46,15 @@ def image(found, current):
             'docker_unpacked_size': str(found['size']),
             'docker_tags': '',
         },
+    }
+
+
+def parcel(found, instance):
+    """The Glance image by which a server's files go to another host."""
+    return {
+        'name': 'server %s on its way to another host' % instance.uuid,
+        'disk_format': 'raw',
+        'container_format': 'docker',
+        'visibility': 'private',
+        'properties': {'hypervisor_type': 'docker', 'docker_image_id': found['id']},
     }

@@ -1,0 +1,45 @@
+"""What a server brings along into its container: a key, a password, files, a config drive."""
+
+import base64
+
+from nova.api.metadata import base as instance_metadata
+from nova import objects
+from nova.virt import configdrive
+
+
+def contents(instance, injected_files, admin_password, network_info):
+    """The part of the agent's spec that a container gets when it is new."""
+    return {
+        'public_key': instance.key_data if instance.obj_attr_is_set('key_data') else None,
+        'password': admin_password,
+        'files': [{'path': _text(path), 'content': _encoded(content)} for path, content in injected_files or ()],
+        'config_drive': config_drive(instance, injected_files, admin_password, network_info),
+    }
+
+
+def config_drive(instance, injected_files, admin_password, network_info):
+    """The files of the drive, by path; None for a server that has none."""
+    if not configdrive.required_by(instance):
+        return None
+    metadata = instance_metadata.InstanceMetadata(
+        instance, content=injected_files or [], network_info=network_info,
+        extra_md={'admin_pass': admin_password} if admin_password else {})
+    return {path: _encoded(value) for path, value in metadata.metadata_for_config_drive()}
+
+
+def devices(context, instance):
+    """The tags of the server's interfaces, for its metadata; None where it has none."""
+    tagged = [
+        objects.NetworkInterfaceMetadata(mac=vif.address, tags=[vif.tag])
+        for vif in objects.VirtualInterfaceList.get_by_instance_uuid(context, instance.uuid)
+        if 'tag' in vif and vif.tag
+    ]
+    return objects.InstanceDeviceMetadata(devices=tagged) if tagged else None
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _encoded(value):
+    return base64.b64encode(value.encode() if isinstance(value, str) else value).decode()

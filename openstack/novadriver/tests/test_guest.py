@@ -1,0 +1,61 @@
+"""What a server brings along into its container."""
+
+import base64
+import json
+from unittest import mock
+
+import harness
+
+from nova import objects
+from nova.virt.docker import guest
+
+
+class Contents(harness.TestCase):
+    def test_key_password_and_files(self):
+        instance = harness.instance(key_data='ssh-ed25519 AAAA me')
+        inside = guest.contents(instance, [(b'/etc/motd', b'caf\xc3\xa9')], 'secret', None)
+        self.assertEqual({
+            'public_key': 'ssh-ed25519 AAAA me', 'password': 'secret', 'config_drive': None,
+            'files': [{'path': '/etc/motd', 'content': base64.b64encode(b'caf\xc3\xa9').decode()}],
+        }, inside)
+
+    def test_nothing(self):
+        inside = guest.contents(harness.instance(), None, None, None)
+        self.assertEqual({'public_key': None, 'password': None, 'files': [], 'config_drive': None}, inside)
+
+
+class ConfigDrive(harness.TestCase):
+    def drive(self, **fields):
+        made = self.patch(guest.instance_metadata, 'InstanceMetadata')
+        made.return_value.metadata_for_config_drive.return_value = [
+            ('openstack/latest/meta_data.json', b'{}'), ('openstack/latest/user_data', 'text')]
+        drive = guest.config_drive(harness.instance(**fields), [('/a', b'b')], 'secret', ['a port'])
+        return made, drive
+
+    def test_files_by_path(self):
+        made, drive = self.drive(config_drive='True')
+        self.assertEqual({
+            'openstack/latest/meta_data.json': base64.b64encode(b'{}').decode(),
+            'openstack/latest/user_data': base64.b64encode(b'text').decode(),
+        }, drive)
+        self.assertEqual(mock.call(mock.ANY, content=[('/a', b'b')], network_info=['a port'],
+                                   extra_md={'admin_pass': 'secret'}), made.call_args)
+        json.dumps(drive)
+
+    def test_none_unless_it_is_wanted(self):
+        made, drive = self.drive()
+        self.assertIsNone(drive)
+        made.assert_not_called()
+
+
+class Devices(harness.TestCase):
+    def test_tags(self):
+        self.tags = [
+            objects.VirtualInterface(address='fa:16:3e:01:02:03', tag='blue'),
+            objects.VirtualInterface(address='fa:16:3e:01:02:04', tag=None),
+        ]
+        (device,) = guest.devices(harness.context(), harness.instance()).devices
+        self.assertEqual(('fa:16:3e:01:02:03', ['blue']), (device.mac, device.tags))
+
+    def test_none(self):
+        self.assertIsNone(guest.devices(harness.context(), harness.instance()))

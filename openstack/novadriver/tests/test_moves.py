@@ -1,0 +1,193 @@
+"""A server that is given other files, another flavor or another host; and what is left when that fails."""
+
+import json
+from unittest import mock
+
+import harness
+import fakes
+
+from nova import exception
+from nova.compute import power_state
+from nova.image import glance
+from nova.virt.docker import agent as ndock
+from nova.virt.docker import DockerDriver
+
+HERE, THERE = '10.0.0.1', '10.0.0.2'
+PARCEL = 'aaaaaaaa-1111-4222-8333-444455556666'
+FAILED = ndock.AgentError(reason='no')
+
+
+class TestCase(harness.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.configure(my_ip=HERE)
+        self.agent = fakes.Agent()
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+        self.images = self.driver._images = mock.create_autospec(glance.API, instance=True)
+        self.images.create.side_effect = self.stored
+        self.instance = harness.instance(power_state=power_state.RUNNING)
+        self.network_info = harness.network_info(harness.vif(active=True))
+
+    def stored(self, context, meta, data):
+        return {'id': PARCEL, 'size': len(data.read())}
+
+    def leave(self, dest):
+        return self.driver.migrate_disk_and_power_off(
+            harness.context(), self.instance, dest, None, self.network_info, timeout=9)
+
+    def arrive(self, disk_info, power_on=True):
+        self.driver.finish_migration(
+            harness.context(), None, self.instance, disk_info, self.network_info, harness.image_meta(), False, {},
+            power_on=power_on)
+
+    def spec(self):
+        (spec,) = [entry[2] for entry in self.agent.log if entry[0] == 'create']
+        return spec
+
+
+class SameHost(TestCase):
+    def test_the_files_stay(self):
+        self.arrive(self.leave(HERE))
+        self.assertEqual(['set_aside', 'plug', 'create', 'start'], self.agent.verbs())
+        self.assertEqual(('set_aside', harness.SERVER, 9), self.agent.log[0])
+        self.assertEqual('aside', self.spec()['source'])
+        self.images.create.assert_not_called()
+
+    def test_a_stopped_one_stays_stopped(self):
+        self.arrive(self.leave(HERE), power_on=False)
+        self.assertNotIn('start', self.agent.verbs())
+
+    def test_the_old_one_is_back_when_it_fails(self):
+        self.agent.failing['create'] = FAILED
+        with self.assertRaises(ndock.AgentError):
+            self.arrive('')
+        self.assertEqual(['plug', 'create', 'restore'], self.agent.verbs())
+
+    def test_the_first_failure_is_the_one_to_tell(self):
+        self.agent.failing.update(create=FAILED, restore=ndock.AgentError(reason='neither'))
+        with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaisesRegex(ndock.AgentError, '^no$'):
+            self.arrive('')
+
+
+class OtherHost(TestCase):
+    def test_the_files_go_through_glance(self):
+        disk_info = self.leave(THERE)
+        self.assertEqual(['set_aside', 'snapshot', 'unplug'], self.agent.verbs())
+        self.agent.log.clear()
+        self.arrive(disk_info)
+        self.assertEqual(['plug', 'has_image', 'load_image', 'create', 'start', 'forget_image'], self.agent.verbs())
+        self.assertEqual(('', PARCEL), (self.spec()['source'], self.spec()['image_id']))
+        self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_nothing_changes_when_they_do_not_leave(self):
+        self.images.create.side_effect = exception.GlanceConnectionFailed(server='g', reason='r')
+        with self.assertRaises(exception.InstanceFaultRollback):
+            self.leave(THERE)
+        self.assertEqual(['set_aside', 'snapshot', 'restore', 'start'], self.agent.verbs())
+
+    def test_half_of_them_is_nothing(self):
+        self.images.create.side_effect = lambda *args: {'id': PARCEL, 'size': 3}
+        with self.assertRaises(exception.InstanceFaultRollback):
+            self.leave(THERE)
+        self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_nothing_is_left_when_they_do_not_arrive(self):
+        self.agent.failing['create'] = FAILED
+        with self.assertRaises(ndock.AgentError):
+            self.arrive(json.dumps({'image': PARCEL}))
+        self.assertEqual(['destroy', 'forget_image'], self.agent.verbs()[-2:])
+        self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_a_parcel_that_stays_is_no_failure(self):
+        self.images.delete.side_effect = exception.ImageNotAuthorized(image_id=PARCEL)
+        with self.assertLogs('nova.virt.docker', 'ERROR'):
+            self.arrive(json.dumps({'image': PARCEL}))
+        self.assertIn('start', self.agent.verbs())
+
+
+class Afterwards(TestCase):
+    def test_confirm(self):
+        self.driver.confirm_migration(harness.context(), None, self.instance, self.network_info)
+        self.assertEqual(['discard_aside'], self.agent.verbs())
+
+    def test_revert(self):
+        for power_on, want in {True: ['plug', 'restore', 'start'], False: ['plug', 'restore']}.items():
+            self.agent.log.clear()
+            self.driver.finish_revert_migration(
+                harness.context(), self.instance, self.network_info, None, power_on=power_on)
+            self.assertEqual(want, self.agent.verbs())
+
+
+class Rescue(TestCase):
+    def rescue(self):
+        self.driver.rescue(harness.context(), self.instance, self.network_info, harness.image_meta(), 'secret', None)
+
+    def test_another_image_beside_its_own_files(self):
+        self.instance.user_data = 'I25kb2NrCnt9'
+        self.rescue()
+        self.assertEqual(['set_aside', 'plug', 'has_image', 'load_image', 'create', 'start'], self.agent.verbs())
+        spec = self.spec()
+        self.assertEqual(('rescue', 'secret', None), (spec['source'], spec['password'], spec['user_data']))
+
+    def test_nothing_changes_when_it_fails(self):
+        self.agent.failing['start'] = FAILED
+        with self.assertRaises(ndock.AgentError):
+            self.rescue()
+        self.assertEqual('restore', self.agent.verbs()[-1])
+
+    def test_unrescue(self):
+        self.driver.unrescue(harness.context(), self.instance)
+        self.assertEqual(['restore', 'start'], self.agent.verbs())
+
+
+class Freezer(TestCase):
+    def test_suspend_and_resume(self):
+        self.driver.suspend(harness.context(), self.instance)
+        self.driver.resume(harness.context(), self.instance, self.network_info, None, [])
+        self.assertEqual(['pause', 'plug', 'start'], self.agent.verbs())
+
+
+class Running(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.saved = self.patch(type(self.instance), 'save')
+
+    def test_interfaces(self):
+        self.driver.attach_interface(harness.context(), self.instance, harness.image_meta(), harness.vif())
+        self.driver.detach_interface(harness.context(), self.instance, harness.vif())
+        self.assertEqual(['attach', 'detach'], self.agent.verbs())
+        self.assertEqual(harness.PORT, self.agent.log[0][2]['id'])
+        self.assertEqual(2, self.saved.call_count)
+
+    def test_password(self):
+        self.driver.set_admin_password(self.instance, 'secret')
+        self.assertEqual([('set_password', harness.SERVER, 'secret')], self.agent.log)
+
+
+class Diagnostics(TestCase):
+    def test_of_old(self):
+        told = self.driver.get_diagnostics(self.instance)
+        self.assertEqual((0, False, 'healthy', 5), (
+            told['exit_code'], told['oom_killed'], told['health'], told['eth0_tx_bytes']))
+
+    def test_as_an_object(self):
+        told = self.driver.get_instance_diagnostics(self.instance)
+        self.assertEqual(('running', 'docker', 7, 3, 64), (
+            told.state, told.hypervisor, told.uptime, told.memory_details.used, told.memory_details.maximum))
+        self.assertEqual(6, told.nic_details[0].tx_packets)
+
+
+class Cache(TestCase):
+    def test_ageing(self):
+        self.configure(group='image_cache', remove_unused_original_minimum_age_seconds=77)
+        self.driver.manage_image_cache(harness.context(), [])
+        self.assertEqual([('age_images', 77)], self.agent.log)
+
+    def test_the_operator_may_keep_them(self):
+        self.configure(group='image_cache', remove_unused_base_images=False)
+        self.driver.manage_image_cache(harness.context(), [])
+        self.assertEqual([], self.agent.log)
+
+    def test_before_it_is_wanted(self):
+        self.assertTrue(self.driver.cache_image(harness.context(), harness.IMAGE))
+        self.assertFalse(self.driver.cache_image(harness.context(), harness.IMAGE))
