@@ -10,9 +10,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
 LINT_PACKAGES := pyflakes3 shellcheck
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/demo/demo testdata/bench/bench testdata/images/tiny-image testdata/images/web-image .ci/run
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image .ci/run
 
-.PHONY: help build lint unit e2e test cloud cloud-down demo bench install
+.PHONY: help build lint unit e2e test cloud cloud-down tempest demo bench install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -40,10 +40,15 @@ unit: ## unit and script tests; those of the shim need Debian's Nova, which 'mak
 e2e: build cloud ## end-to-end tests on the test cloud
 	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestEndToEnd .
 
-test: lint build cloud ## everything: lint, unit and script tests, then the end-to-end tests on a real cloud
+test: lint build cloud ## everything: lint, unit and script tests, then end-to-end tests and a few of Tempest on a real cloud
 	NDOCK_E2E_CLOUD= go test ./...
 	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
 	$(MAKE) e2e
+	$(SUDO) testdata/tempest/run smoke
+
+tempest: build cloud ## OpenStack's own integration tests, all that a container can mean anything in (some 40 minutes)
+	$(SUDO) env OS_CLOUD=ndock bin/ndock node setup
+	$(SUDO) testdata/tempest/run
 
 cloud: ## bring up the whole test OpenStack on this machine
 	$(SUDO) testdata/cloud/up

@@ -67,9 +67,8 @@ configure_network() {
 }
 
 configure_rootwrap() {
-  local s dirs=/usr/local/lib/ndock-cloud
-  install -D -m 0755 "$here/ebtables" $dirs/ebtables
-  put /etc/neutron/rootwrap.conf DEFAULT exec_dirs=$dirs,/sbin,/usr/sbin,/bin,/usr/bin,/usr/local/bin,/usr/local/sbin,/etc/neutron/kill_scripts
+  local s
+  install -D -m 0755 "$here/ebtables" /usr/local/sbin/ebtables # before Debian's own in sudo's path
   for s in nova neutron; do
     echo "$s ALL = (root) NOPASSWD: /usr/bin/$s-rootwrap, /usr/bin/$s-rootwrap-daemon" >/etc/sudoers.d/ndock-cloud-$s
   done

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -15,7 +16,8 @@ const (
 	consoleBytes = 256 << 10 // Nova passes it on in one message
 )
 
-// console sends the end of what the container wrote.
+// console sends the end of what the container wrote and, where its process has ended, how: there is no other place
+// where the server's owner could see that.
 func (s *Server) console(w http.ResponseWriter, r *http.Request) (any, error) {
 	found, err := s.find(r.Context(), r.PathValue("uuid"))
 	if err != nil {
@@ -36,8 +38,23 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
 	w.Header().Set("Content-Type", "text/plain")
-	_, err = w.Write(last.kept.Bytes())
+	_, err = io.WriteString(w, last.kept.String()+ending(found.State))
 	return nil, err
+}
+
+// ending says how the last run of a process ended; nothing while it runs, or before it did.
+func ending(state *container.State) string {
+	if state.Running || moment(state.FinishedAt).IsZero() {
+		return ""
+	}
+	reason := ""
+	switch {
+	case state.OOMKilled:
+		reason = ": out of memory"
+	case state.Error != "":
+		reason = ": " + state.Error
+	}
+	return fmt.Sprintf("\r\n[ndock] the process ended with status %d at %s%s\r\n", state.ExitCode, moment(state.FinishedAt).UTC().Format(time.RFC3339), reason)
 }
 
 // tail keeps the last bytes written to it. The buffer is not embedded: io.Copy would find its ReadFrom, and write

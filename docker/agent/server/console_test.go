@@ -82,3 +82,19 @@ func TestConsoleFaults(t *testing.T) {
 	status, body = ask(t, engine, "GET", consolePath, "")
 	wantFault(t, status, body, 500, agent.Failed)
 }
+
+func TestEnding(t *testing.T) {
+	const at, never = "2026-11-25T06:00:00.5Z", "0001-01-01T00:00:00Z"
+	for want, state := range map[string]container.State{
+		"": {Status: container.StateCreated, FinishedAt: never},
+		"\r\n[ndock] the process ended with status 1 at 2026-11-25T06:00:00Z\r\n":                  {ExitCode: 1, FinishedAt: at},
+		"\r\n[ndock] the process ended with status 137 at 2026-11-25T06:00:00Z: out of memory\r\n": {ExitCode: 137, OOMKilled: true, FinishedAt: at},
+	} {
+		if got := ending(&state); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := ending(&container.State{Running: true, FinishedAt: at}); got != "" {
+		t.Errorf("of one that runs again: %q", got)
+	}
+}
