@@ -1,0 +1,113 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/docker/go-units"
+	"github.com/moby/sys/capability"
+)
+
+// byDefault is the word for what Docker itself does; unconfined is Docker's.
+const (
+	byDefault  = "default"
+	unconfined = "unconfined"
+)
+
+// roots makes sure that a file is root's, and that nobody else can write to it.
+func roots(path string, info fs.FileInfo) error {
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no file", path)
+	case !ok || owner.Uid != 0:
+		return fmt.Errorf("%s is not root's, so that another could decide what servers may do: chown root %[1]s", path)
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("%s can be written to by others than root: chmod go-w %[1]s", path)
+	}
+	return nil
+}
+
+// check refuses what Docker would refuse only when a server is made, and then as if it were the tenant's fault.
+func (c *Config) check() error {
+	return errors.Join(c.checkSeccomp(), c.checkAppArmor(), c.checkCapabilities(), c.checkSizes(), c.checkUlimits())
+}
+
+func (c *Config) checkSeccomp() error {
+	switch {
+	case c.Seccomp == byDefault || c.Seccomp == unconfined:
+		return nil
+	case !filepath.IsAbs(c.Seccomp):
+		return fmt.Errorf("seccomp: %q is neither default nor unconfined nor the whole path of a profile", c.Seccomp)
+	}
+	file, err := open(c.Seccomp)
+	if err != nil {
+		return fmt.Errorf("seccomp: %w", err)
+	}
+	defer file.Close()
+	profile, err := io.ReadAll(file)
+	if err != nil {
+		return fmt.Errorf("seccomp: %w", err)
+	}
+	if !json.Valid(profile) {
+		return fmt.Errorf("seccomp: %s is no JSON", c.Seccomp)
+	}
+	c.SeccompProfile = string(profile)
+	return nil
+}
+
+// profileName is AppArmor's: what is more would be a second option.
+var profileName = regexp.MustCompile(`^[\w./-]+$`)
+
+func (c *Config) checkAppArmor() error {
+	if !profileName.MatchString(c.AppArmor) {
+		return fmt.Errorf("apparmor: %q is no profile's name", c.AppArmor)
+	}
+	return nil
+}
+
+func (c *Config) checkCapabilities() error {
+	known := map[string]bool{}
+	for _, c := range capability.ListKnown() {
+		known[strings.ToUpper(c.String())] = true
+	}
+	for key, names := range map[string][]string{"cap_drop": c.CapDrop, "cap_add": c.CapAdd} {
+		for _, name := range names {
+			if plain := strings.TrimPrefix(name, "CAP_"); !known[plain] && (key != "cap_drop" || name != "ALL") {
+				return fmt.Errorf("%s: %q is no capability", key, name)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkSizes() error {
+	switch {
+	case c.PidsLimit < 1:
+		return fmt.Errorf("pids_limit: %d would let no process run, or any number", c.PidsLimit)
+	case c.ShmSizeMB < 1 || c.ShmSizeMB > 1<<30:
+		return fmt.Errorf("shm_size_mb: %d is no size of /dev/shm", c.ShmSizeMB)
+	}
+	return nil
+}
+
+func (c *Config) checkUlimits() error {
+	c.Ulimits = nil
+	for _, name := range slices.Sorted(maps.Keys(c.RawUlimits)) {
+		limit, err := units.ParseUlimit(name + "=" + c.RawUlimits[name])
+		if err != nil {
+			return fmt.Errorf("ulimits: %s: %w", name, err)
+		}
+		c.Ulimits = append(c.Ulimits, limit)
+	}
+	return nil
+}
