@@ -32,6 +32,26 @@ type Host struct {
 	DiskUsedGB    int    `json:"disk_used_gb"`
 	EngineVersion int    `json:"engine_version"` // 20.10.24 is 20010024, as Nova counts versions
 	Uptime        string `json:"uptime"`         // as uptime(1) prints it
+
+	MemoryForeignMB int        `json:"memory_foreign_mb"` // held by containers that are no servers
+	DiskForeignGB   int        `json:"disk_foreign_gb"`   // used by all but servers: images, other containers, other files
+	RootDisks       RootDisks  `json:"root_disks"`
+	NUMANodes       []NUMANode `json:"numa_nodes"` // with all CPUs that are online
+	PageKB          int        `json:"page_kb"`
+}
+
+// RootDisks says whether this host holds servers to the disks of their flavors.
+type RootDisks struct {
+	Limited bool   `json:"limited"`
+	Reason  string `json:"reason"` // by what, or why not
+}
+
+// NUMANode is a set of CPUs and the memory that is near to them.
+type NUMANode struct {
+	ID       int     `json:"id"`
+	CPUs     []int   `json:"cpus"`
+	Siblings [][]int `json:"siblings"` // the threads of each core
+	MemoryMB int     `json:"memory_mb"`
 }
 
 // State is what Nova is told of a container.
@@ -55,7 +75,8 @@ type Instance struct {
 	OOMKilled   bool   `json:"oom_killed"`
 }
 
-// Spec is what a container is made from (PUT /v1/instances/UUID). All of it but the flavor is the tenant's.
+// Spec is what a container is made from (PUT /v1/instances/UUID). All of it but the flavor and the
+// host's CPUs is the tenant's.
 type Spec struct {
 	Name          string            `json:"name"`
 	Hostname      string            `json:"hostname"`
@@ -68,6 +89,11 @@ type Spec struct {
 	Metadata      map[string]string `json:"metadata"`
 	UserData      string            `json:"user_data"` // base64
 	OSCommandLine string            `json:"os_command_line"`
+
+	ExtraSpecs map[string]string `json:"extra_specs"` // the flavor's
+	PinnedCPUs []int             `json:"pinned_cpus"` // of this host, for this server alone
+	SharedCPUs []int             `json:"shared_cpus"` // of this host, for all that are not pinned; none means any
+	NUMANodes  []int             `json:"numa_nodes"`  // of this host, that the server is to stay on; none means any
 
 	Source      Source            `json:"source"`
 	PublicKey   string            `json:"public_key"`   // for root's authorized_keys; empty for none
@@ -165,6 +191,7 @@ func (f *Fault) Error() string { return f.Message }
 const (
 	NoSuchInstance = "no_such_instance"
 	UnusableImage  = "unusable_image" // here and on every other host: nothing is gained by trying elsewhere
+	UnusableFlavor = "unusable_flavor"
 	BadRequest     = "bad_request"
 	Failed         = "failed"
 )

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 
 	"ndock/docker/agent"
 )
@@ -76,6 +77,20 @@ func (s *Server) discardAside(_ http.ResponseWriter, r *http.Request) (any, erro
 		}
 		return s.removeAll(ctx, uuid, ports)
 	})
+}
+
+// commitAside makes an image of the files of the container that is set aside. It has no name, and goes with the
+// container that is made of it.
+func (s *Server) commitAside(ctx context.Context, uuid string) (image.InspectResponse, error) {
+	aside, err := s.findAside(ctx, uuid)
+	if err != nil {
+		return image.InspectResponse{}, err
+	}
+	made, err := s.docker.ContainerCommit(ctx, aside.ID, container.CommitOptions{})
+	if err != nil {
+		return image.InspectResponse{}, fmt.Errorf("commit: %w", err)
+	}
+	return s.docker.ImageInspect(ctx, made.ID)
 }
 
 func (s *Server) removeAside(ctx context.Context, uuid string) error {

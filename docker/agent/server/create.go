@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/mount"
 	dockernetwork "github.com/docker/docker/api/types/network"
 
@@ -35,57 +36,48 @@ func (s *Server) create(ctx context.Context, uuid string, spec agent.Spec) error
 	if err != nil {
 		return err
 	}
-	imageID, err := s.filesFor(ctx, uuid, spec)
+	from, err := s.filesFor(ctx, uuid, spec)
 	if err != nil {
 		return err
 	}
-	if err := s.make(ctx, uuid, spec, imageID, plugged); err != nil {
-		return errors.Join(err, s.discard(imageID)) // which leaves one of Glance alone
+	if err := s.make(ctx, uuid, spec, from, plugged); err != nil {
+		return errors.Join(err, s.discard(from.ID)) // which leaves one of Glance alone
 	}
 	return nil
 }
 
 // filesFor is the image that the container is made of.
-func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (string, error) {
+func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (image.InspectResponse, error) {
 	if spec.Source == agent.FromAside {
-		aside, err := s.findAside(ctx, uuid)
-		if err != nil {
-			return "", err
-		}
-		made, err := s.docker.ContainerCommit(ctx, aside.ID, container.CommitOptions{})
-		if err != nil {
-			return "", fmt.Errorf("commit: %w", err)
-		}
-		return made.ID, nil
+		return s.commitAside(ctx, uuid)
 	}
 	found, err := s.docker.ImageInspect(ctx, imageTag(spec.ImageID))
 	if err != nil {
-		return "", fmt.Errorf("look up image %s: %w", spec.ImageID, err)
+		return found, fmt.Errorf("look up image %s: %w", spec.ImageID, err)
 	}
 	// Named anew, it counts as used now.
-	return found.ID, s.docker.ImageTag(ctx, found.ID, imageTag(spec.ImageID))
+	return found, s.docker.ImageTag(ctx, found.ID, imageTag(spec.ImageID))
 }
 
-func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, imageID string, plugged []pluggedPort) error {
-	config, host, err := containerFor(uuid, spec, imageID)
+func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from image.InspectResponse, plugged []pluggedPort) error {
+	config, host, err := containerFor(uuid, spec, from.ID)
 	if err != nil {
 		return err
 	}
 	if host.Mounts, err = s.mounts(ctx, uuid, spec); err != nil {
 		return err
 	}
-	host.DNS = resolvers(plugged)
-	networks := &dockernetwork.NetworkingConfig{EndpointsConfig: map[string]*dockernetwork.EndpointSettings{}}
-	host.NetworkMode = "none"
-	if len(plugged) > 0 {
-		host.NetworkMode = container.NetworkMode(plugged[0].network)
-		networks.EndpointsConfig[plugged[0].network] = &dockernetwork.EndpointSettings{}
+	if err := s.limit(ctx, host, spec, from); err != nil {
+		return err
 	}
-	made, err := s.docker.ContainerCreate(ctx, config, host, networks, nil, namePrefix+uuid)
+	made, err := s.docker.ContainerCreate(ctx, config, host, join(host, plugged), nil, namePrefix+uuid)
 	if err != nil {
 		return fmt.Errorf("create: %w", tenantsFault(err))
 	}
-	err = s.connect(ctx, made.ID, plugged)
+	err = unheld(made.Warnings)
+	if err == nil {
+		err = s.connect(ctx, made.ID, plugged)
+	}
 	if err == nil {
 		err = s.inject(ctx, made.ID, spec)
 	}
@@ -102,6 +94,18 @@ func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mo
 	}
 	own, err := s.mountAside(ctx, uuid)
 	return append(mounts, own...), err
+}
+
+// join puts the container on its first port: it comes with the container, the others are connected.
+func join(host *container.HostConfig, plugged []pluggedPort) *dockernetwork.NetworkingConfig {
+	host.DNS = resolvers(plugged)
+	networks := &dockernetwork.NetworkingConfig{EndpointsConfig: map[string]*dockernetwork.EndpointSettings{}}
+	host.NetworkMode = "none"
+	if len(plugged) > 0 {
+		host.NetworkMode = container.NetworkMode(plugged[0].network)
+		networks.EndpointsConfig[plugged[0].network] = &dockernetwork.EndpointSettings{}
+	}
+	return networks
 }
 
 // connect adds all ports but the first, which engines before API 1.44 take at creation one at most.

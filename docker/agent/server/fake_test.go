@@ -50,6 +50,10 @@ type engine struct {
 
 	account  func(archive io.Reader) string // what it says about a load, having read what it likes
 	logs     string
+	stats    string           // of any container
+	sizes    map[string]int64 // of containers' files
+	warnings []string         // at any creation
+	info     system.Info
 	archive  io.Reader // of an image that is saved
 	happened chan events.Message
 	failed   chan error
@@ -64,8 +68,12 @@ func newEngine() *engine {
 		files:      map[string][]byte{},
 		fail:       map[string]error{},
 		account:    readWhole,
-		happened:   make(chan events.Message),
-		failed:     make(chan error, 1),
+		info: system.Info{
+			Architecture: "x86_64", NCPU: 8, ServerVersion: "20.10.24+dfsg1", DockerRootDir: "/",
+			Driver: "overlay2", DriverStatus: [][2]string{{"Backing Filesystem", "extfs"}},
+		},
+		happened: make(chan events.Message),
+		failed:   make(chan error, 1),
 	}
 }
 
@@ -131,8 +139,8 @@ func (e *engine) ContainerList(_ context.Context, options container.ListOptions)
 	}
 	var all []container.Summary
 	for name, found := range e.containers {
-		if options.All && options.Filters.MatchKVList("label", found.Config.Labels) {
-			all = append(all, container.Summary{ID: found.ID, Names: []string{"/" + name}, Labels: found.Config.Labels, State: found.State.Status})
+		if (options.All || found.State.Running) && options.Filters.MatchKVList("label", found.Config.Labels) {
+			all = append(all, container.Summary{ID: found.ID, Names: []string{"/" + name}, Labels: found.Config.Labels, State: found.State.Status, SizeRw: e.sizes[name]})
 		}
 	}
 	return all, nil
@@ -154,7 +162,7 @@ func (e *engine) ContainerCreate(_ context.Context, config *container.Config, ho
 	made := e.containers[name]
 	made.Config, made.HostConfig, made.Image = config, host, config.Image
 	e.containers[name] = made
-	return container.CreateResponse{ID: made.ID}, nil
+	return container.CreateResponse{ID: made.ID, Warnings: e.warnings}, nil
 }
 
 // change does a verb to a container and sets its state.
@@ -192,12 +200,6 @@ func (e *engine) ContainerRename(_ context.Context, id, name string) error {
 	found.Name = "/" + name
 	e.containers[name] = found
 	return nil
-}
-
-func (e *engine) ContainerStatsOneShot(context.Context, string) (container.StatsResponseReader, error) {
-	stats := `{"cpu_stats":{"cpu_usage":{"total_usage":7}},"memory_stats":{"usage":5,"limit":64},"pids_stats":{"current":3},` +
-		`"networks":{"eth0":{"rx_bytes":11,"tx_packets":2}}}`
-	return container.StatsResponseReader{Body: io.NopCloser(strings.NewReader(stats))}, e.did("ContainerStatsOneShot", "")
 }
 
 func (e *engine) CopyToContainer(_ context.Context, _, _ string, archive io.Reader, _ container.CopyToContainerOptions) error {
@@ -260,6 +262,13 @@ func (e *engine) ContainerRemove(_ context.Context, id string, options container
 	}
 	delete(e.containers, name)
 	return nil
+}
+
+func (e *engine) ContainerStatsOneShot(_ context.Context, id string) (container.StatsResponseReader, error) {
+	if err := e.did("ContainerStatsOneShot", id); err != nil {
+		return container.StatsResponseReader{}, err
+	}
+	return container.StatsResponseReader{Body: io.NopCloser(strings.NewReader(e.stats))}, nil
 }
 
 func (e *engine) ContainerLogs(context.Context, string, container.LogsOptions) (io.ReadCloser, error) {
@@ -416,7 +425,7 @@ func (e *engine) ServerVersion(context.Context) (types.Version, error) {
 }
 
 func (e *engine) Info(context.Context) (system.Info, error) {
-	return system.Info{Architecture: "x86_64", NCPU: 8, ServerVersion: "20.10.24+dfsg1", DockerRootDir: "/"}, e.did("Info", "")
+	return e.info, e.did("Info", "")
 }
 
 func (e *engine) Events(_ context.Context, options events.ListOptions) (<-chan events.Message, <-chan error) {

@@ -21,6 +21,10 @@ func unusableImage(format string, args ...any) error {
 	return &agent.Fault{Code: agent.UnusableImage, Message: fmt.Sprintf(format, args...)}
 }
 
+func unusableFlavor(format string, args ...any) error {
+	return &agent.Fault{Code: agent.UnusableFlavor, Message: fmt.Sprintf(format, args...)}
+}
+
 func badRequest(format string, args ...any) error {
 	return &agent.Fault{Code: agent.BadRequest, Message: fmt.Sprintf(format, args...)}
 }
@@ -59,7 +63,7 @@ func writeFault(w http.ResponseWriter, err error) {
 	switch found.Code {
 	case agent.NoSuchInstance:
 		status = http.StatusNotFound
-	case agent.UnusableImage:
+	case agent.UnusableImage, agent.UnusableFlavor:
 		status = http.StatusUnprocessableEntity
 	case agent.BadRequest:
 		status = http.StatusBadRequest

@@ -32,6 +32,14 @@ func (s *Server) getHost(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	foreign, err := s.foreignMemory(r.Context(), int64(memory["MemTotal"])<<10)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := numaNodes(sysfs)
+	if err != nil {
+		return nil, err
+	}
 	return agent.Host{
 		Architecture:  docker.GlanceArchitecture(info.Architecture),
 		CPUModel:      cpuModel(),
@@ -42,10 +50,22 @@ func (s *Server) getHost(_ http.ResponseWriter, r *http.Request) (any, error) {
 		DiskUsedGB:    gigabytes(disk.Blocks-disk.Bavail, disk.Bsize),
 		EngineVersion: versionNumber(info.ServerVersion),
 		Uptime:        up,
+
+		MemoryForeignMB: int(foreign >> 20),
+		DiskForeignGB:   foreignDisk(disk, s.written()),
+		RootDisks:       rootDisks(info),
+		NUMANodes:       nodes,
+		PageKB:          os.Getpagesize() >> 10,
 	}, nil
 }
 
 func gigabytes(blocks uint64, size int64) int { return int(blocks * uint64(size) >> 30) }
+
+// foreignDisk is what is not free and was not written by servers: images, other containers, whatever else is there.
+func foreignDisk(disk unix.Statfs_t, written int64) int {
+	used := int64(disk.Blocks-disk.Bavail) * disk.Bsize
+	return int((max(0, used-written) + 1<<30 - 1) >> 30)
+}
 
 // versionNumber writes 20.10.24+dfsg1 as 20010024, the way that Nova counts versions.
 func versionNumber(version string) int {

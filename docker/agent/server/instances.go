@@ -45,12 +45,15 @@ func (s *Server) instances(ctx context.Context) ([]agent.Instance, error) {
 	}
 	instances := []agent.Instance{}
 	for _, c := range found {
-		uuid := c.Labels[labelServer]
-		if len(c.Names) == 1 && c.Names[0] == "/"+namePrefix+uuid {
+		if uuid := c.Labels[labelServer]; isServer(c) {
 			instances = append(instances, agent.Instance{UUID: uuid, Name: c.Labels[labelName], ContainerID: c.ID, State: state(c.State)})
 		}
 	}
 	return instances, nil
+}
+
+func isServer(c container.Summary) bool {
+	return len(c.Names) == 1 && c.Labels[labelServer] != "" && c.Names[0] == "/"+namePrefix+c.Labels[labelServer]
 }
 
 func (s *Server) getInstance(_ http.ResponseWriter, r *http.Request) (any, error) {

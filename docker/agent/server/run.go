@@ -14,6 +14,7 @@ import (
 	plugin "github.com/docker/go-plugins-helpers/network"
 	"golang.org/x/sync/errgroup"
 
+	"ndock/docker/agent/config"
 	"ndock/docker/network"
 )
 
@@ -25,6 +26,7 @@ type Options struct {
 	User    string // who is heard on it, beside root
 	State   string // directory of what Docker cannot keep for servers
 	Version string
+	Config  string // the operator's file; none is none of his words
 }
 
 // PluginSocket is where Docker Engine looks for the network plugin.
@@ -42,6 +44,12 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
+	rules := config.Default()
+	if options.Config != "" {
+		if rules, err = config.Load(options.Config); err != nil {
+			return fmt.Errorf("read the operator's file: %w", err)
+		}
+	}
 	plugins, err := Listen(options.Plugin, 0, []uint32{0}, log)
 	if err != nil {
 		return fmt.Errorf("listen for Docker: %w", err)
@@ -57,7 +65,9 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 	})
 	group.Go(func() error {
 		defer plugins.Close() // Docker's questions are answered until Nova's last request, which may need them, is done
-		return serve(groupCtx, api, New(groupCtx, docker, options, log).Handler())
+		server := New(groupCtx, docker, options, log)
+		server.rules = rules
+		return serve(groupCtx, api, server.Handler())
 	})
 	err = group.Wait()
 	log.Info("agent ends")

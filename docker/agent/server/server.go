@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/config"
 )
 
 // Server answers the agent's API.
@@ -22,6 +23,8 @@ type Server struct {
 	servers *locks // by server: its verbs do not overlap
 	images  *locks // by Glance image: it is loaded once
 	closing context.Context
+	rules   config.Config // the operator's
+	disks   serverDisks
 }
 
 // New returns an agent of this version. When closing is done, long answers such as the events end.
@@ -29,6 +32,7 @@ func New(closing context.Context, docker Docker, options Options, log *slog.Logg
 	return &Server{
 		docker: docker, state: options.State, version: options.Version, log: log,
 		servers: newLocks(), images: newLocks(), closing: closing,
+		rules: config.Default(),
 	}
 }
 
