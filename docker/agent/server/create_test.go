@@ -175,10 +175,13 @@ func TestNovasSpec(t *testing.T) {
 		"spec.json": {
 			Name: "web", Hostname: "web", ProjectID: "a-project", UserID: "a-user", ImageID: imageID, VCPUs: 2, MemoryMB: 512,
 			RootGB: 5, Metadata: map[string]string{"COLOUR": "blue"}, OSCommandLine: "sleep 60", UserData: userData(`{"command":["true"]}`),
+			ExtraSpecs: map[string]string{"hw:cpu_policy": "dedicated", "quota:cpu_shares": "512"},
+			PinnedCPUs: []int{2, 3}, SharedCPUs: []int{0, 1}, NUMANodes: []int{1},
 		},
 		"spec-of-little.json": {
 			Name: "web", Hostname: "web", ProjectID: "a-project", UserID: "a-user", ImageID: imageID, VCPUs: 2, MemoryMB: 512,
-			RootGB: 5, Metadata: map[string]string{},
+			RootGB: 5, Metadata: map[string]string{}, ExtraSpecs: map[string]string{},
+			PinnedCPUs: []int{}, SharedCPUs: []int{}, NUMANodes: []int{},
 		},
 	} {
 		text, err := os.ReadFile(dir + file)

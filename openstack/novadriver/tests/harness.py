@@ -60,7 +60,9 @@ def instance(uuid=SERVER, **fields):
         id=1, uuid=uuid, display_name='web', hostname='web', project_id='a-project', user_id='a-user',
         image_ref=IMAGE, user_data=None, metadata={}, system_metadata={}, trusted_certs=None,
         vm_state='building', task_state='spawning', host=HOST, config_drive='', key_data=None, power_state=None,
-        flavor=objects.Flavor(name='m1.small', vcpus=2, memory_mb=512, root_gb=5, ephemeral_gb=0, swap=0),
+        flavor=objects.Flavor(name='m1.small', vcpus=2, memory_mb=512, root_gb=5, ephemeral_gb=0, swap=0,
+                              extra_specs={}),
+        numa_topology=None,
     )
     values.update(fields)
     return objects.Instance(context(), **values)

@@ -85,6 +85,12 @@ class Faults(TestCase):
             self.client.create(UUID, {})
         self.assertEqual('it is empty', caught.exception.format_message())
 
+    def test_unusable_flavor(self):
+        self.answer(422, {'code': 'unusable_flavor', 'message': 'quota:cpu_quota is no number'})
+        with self.assertRaises(ndock.UnusableFlavor) as caught:
+            self.client.create(UUID, {})
+        self.assertEqual('quota:cpu_quota is no number', caught.exception.format_message())
+
     def test_all_others_keep_the_agents_words(self):
         for code in ('failed', 'bad_request', 'invented later'):
             with self.subTest(code):

@@ -61,6 +61,7 @@ class Order(TestCase):
             'image_id': harness.IMAGE, 'vcpus': 2, 'memory_mb': 512, 'root_gb': 5,
             'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
             'source': '', 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
+            'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [],
         }, spec)
 
     def test_trusted_certificates_go_with_the_download(self):
@@ -233,6 +234,13 @@ class Failures(TestCase):
                 with self.assertRaisesRegex(exception.ImageUnacceptable, harness.IMAGE + '.*it is a qcow2 disk image'):
                     self.spawn(harness.vif())
                 self.assertEqual('destroy', self.agent.verbs()[-1])
+
+    def test_an_unusable_flavor_is_not_tried_elsewhere(self):
+        """InvalidInput ends a build too, and does not blame the image."""
+        self.agent.failing = {'create': ndock.UnusableFlavor(reason="the flavor's quota:cpu_quota is \"much\"")}
+        with self.assertRaisesRegex(exception.InvalidInput, 'quota:cpu_quota is "much"'):
+            self.spawn(harness.vif())
+        self.assertEqual('destroy', self.agent.verbs()[-1])
 
     def test_refused_at_the_end_of_the_upload(self):
         self.agent.refusal = ndock.UnusableImage(reason='it is cut off')

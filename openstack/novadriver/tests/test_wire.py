@@ -8,6 +8,7 @@ import os
 
 import harness
 
+from nova import objects
 from nova.virt.docker import wire
 
 
@@ -82,7 +83,12 @@ class Wire(harness.TestCase):
         self.assertEqual([second, harness.PORT], [port['id'] for port in ports])
 
     def test_spec(self):
-        instance = harness.instance(metadata={'COLOUR': 'blue'}, user_data='I25kb2NrCnsiY29tbWFuZCI6WyJ0cnVlIl19')
+        self.configure('compute', cpu_shared_set='0,1', cpu_dedicated_set='2-5')
+        topology = objects.InstanceNUMATopology(cells=[objects.InstanceNUMACell(
+            id=1, cpuset=set(), pcpuset={0, 1}, memory=512, cpu_policy='dedicated', cpu_pinning={0: 3, 1: 2})])
+        instance = harness.instance(metadata={'COLOUR': 'blue'}, user_data='I25kb2NrCnsiY29tbWFuZCI6WyJ0cnVlIl19',
+                                    numa_topology=topology)
+        instance.flavor.extra_specs = {'hw:cpu_policy': 'dedicated', 'quota:cpu_shares': '512'}
         self.compare('spec.json', wire.spec(instance, harness.image_meta(os_command_line='sleep 60'), harness.IMAGE))
 
     def test_spec_of_little(self):

@@ -31,6 +31,10 @@ class UnusableImage(AgentError):
     """The image cannot become a container, on this host or any other."""
 
 
+class UnusableFlavor(AgentError):
+    """The flavor says what cannot be done, on this host or any other."""
+
+
 class Connection(http.client.HTTPConnection):
     auto_open = 0  # what was closed stays closed: an upload is not continued on a connection of its own
 
@@ -201,6 +205,8 @@ class Agent:
             raise exception.InstanceNotFound(instance_id=uuid)
         if code == 'unusable_image':
             raise UnusableImage(reason=reason)
+        if code == 'unusable_flavor':
+            raise UnusableFlavor(reason=reason)
         raise AgentError(reason=reason)
 
 

@@ -19,8 +19,10 @@ from nova.virt import hardware
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import availability
 from nova.virt.docker import compat
+from nova.virt.docker import cpus
 from nova.virt.docker import diagnostics
 from nova.virt.docker import guest
+from nova.virt.docker import inventory
 from nova.virt.docker import transfer
 from nova.virt.docker import wire
 
@@ -46,6 +48,7 @@ class DockerDriver(driver.ComputeDriver):
         supports_device_tagging=True,
         supports_evacuate=True,
         supports_image_type_raw=True,
+        supports_pcpus=True,
         supports_tagged_attach_interface=True,
         supports_trusted_certs=True,
     )
@@ -90,7 +93,7 @@ class DockerDriver(driver.ComputeDriver):
             'hypervisor_type': fields.HVType.DOCKER,
             'hypervisor_version': host['engine_version'],
             'hypervisor_hostname': nodename,
-            'vcpus': host['vcpus'],
+            'vcpus': len(cpus.shared(host) | cpus.dedicated(host)),
             'memory_mb': host['memory_mb'],
             'local_gb': host['disk_gb'],
             'vcpus_used': 0,  # Nova adds up what its instances claim
@@ -99,24 +102,17 @@ class DockerDriver(driver.ComputeDriver):
             'disk_available_least': host['disk_gb'] - host['disk_used_gb'],
             'cpu_info': json.dumps({'arch': host['architecture'], 'model': host['cpu_model']}),
             'supported_instances': [(host['architecture'], fields.HVType.DOCKER, fields.VMMode.EXE)],
-            'numa_topology': None,
+            'numa_topology': cpus.topology(host)._to_json(),
             'stats': {'uptime': host['uptime']},
         }
 
     def update_provider_tree(self, provider_tree, nodename, allocations=None):
         host = self._agent.host()
-        ratios = self._get_allocation_ratios(provider_tree.data(nodename).inventory)
-        totals = {
-            'VCPU': (host['vcpus'], CONF.reserved_host_cpus),
-            'MEMORY_MB': (host['memory_mb'], CONF.reserved_host_memory_mb),
-            'DISK_GB': (host['disk_gb'], self._get_reserved_host_disk_gb_from_config()),
-        }
-        provider_tree.update_inventory(nodename, {
-            name: {
-                'total': total, 'reserved': reserved, 'allocation_ratio': ratios[name],
-                'min_unit': 1, 'max_unit': total, 'step_size': 1,
-            } for name, (total, reserved) in totals.items() if total > 0
-        })
+        provider = provider_tree.data(nodename)
+        ratios = self._get_allocation_ratios(provider.inventory)
+        provider_tree.update_inventory(
+            nodename, inventory.of(host, ratios, self._get_reserved_host_disk_gb_from_config()))
+        provider_tree.update_traits(nodename, inventory.traits(host, provider.traits))
 
     # What is there
 
@@ -143,6 +139,9 @@ class DockerDriver(driver.ComputeDriver):
         except ndock.UnusableImage as error:
             self._undo(instance, ports)
             raise exception.ImageUnacceptable(image_id=instance.image_ref, reason=error.format_message())
+        except ndock.UnusableFlavor as error:
+            self._undo(instance, ports)
+            raise exception.InvalidInput(reason=error.format_message())  # which ends the build with these words
         except BaseException:  # up to Nova 32 a timeout is no Exception
             self._undo(instance, ports)
             raise

@@ -1,5 +1,7 @@
 """Nova's objects as the agent's JSON."""
 
+from nova.virt.docker import cpus
+
 
 def ports(network_info):
     """Each port as Neutron bound it. Iterating waits for an allocation that is still under way."""
@@ -28,6 +30,8 @@ def spec(instance, image_meta, image_ref, source='', **guest):
         # base64, as Nova keeps it. What it says of the process may be what a server is to be rescued from.
         'user_data': instance.user_data if source != 'rescue' else None,
         'os_command_line': properties.get('os_command_line'),
+        'extra_specs': dict(instance.flavor.extra_specs),
+        **cpus.of(instance),
         **guest,
     }
 
