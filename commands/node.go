@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/config"
 	"ndock/openstack/node"
 )
 
@@ -35,9 +36,10 @@ func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
 	}
 	return node.Machine{
 		Layout: layout, Host: host, Commands: node.Shell{}, Services: node.FindServices(layout, node.Shell{}),
-		Program: "/proc/self/exe", Patience: node.Patient(),
+		Program: "/proc/self/exe", Patience: node.Patient(), Rules: config.Commented(),
 		EngineVersion: func(ctx context.Context) (string, error) { return engineVersion(ctx, layout.Path("/run/docker.sock")) },
 		AgentVersion:  func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
+		RootDisks:     func(ctx context.Context) (string, error) { return rootDisks(ctx, layout.Path(agent.Socket)) },
 		Nova:          func(context.Context) (node.Hypervisors, error) { return hypervisors(c, s) },
 	}, nil
 }
@@ -63,6 +65,20 @@ func agentVersion(ctx context.Context, socket string) (string, error) {
 	defer cancel()
 	version, err := agent.NewClient(socket).Version(ctx)
 	return version.Agent, err
+}
+
+// rootDisks asks the agent whether it holds servers to the disks of their flavors.
+func rootDisks(ctx context.Context, socket string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	host, err := agent.NewClient(socket).Host(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case host.RootDisks.Limited:
+		return "root disks are limited by " + host.RootDisks.Reason, nil
+	}
+	return "root disks are not limited: " + host.RootDisks.Reason, nil
 }
 
 // hypervisors opens Nova's API, which setup can do without.

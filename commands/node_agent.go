@@ -7,6 +7,7 @@ import (
 
 	"ndock/docker"
 	"ndock/docker/agent"
+	"ndock/docker/agent/config"
 	"ndock/docker/agent/server"
 )
 
@@ -22,6 +23,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 			&cli.StringFlag{Name: "state", Value: server.StateDir, Usage: "`DIRECTORY` of the servers' config drives"},
 			&cli.StringFlag{Name: "user", Value: "nova", Usage: "who is heard on the socket, beside root"},
 			&cli.StringFlag{Name: "group", Value: "nova", Usage: "whose socket it is"},
+			&cli.StringFlag{Name: "config", Value: config.Path, Usage: "the operator's file: what servers get beyond their flavors"},
 		},
 		Action: func(c *cli.Context) error {
 			if _, err := exactly(c); err != nil {
@@ -35,6 +37,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 			return server.Run(c.Context, engine, server.Options{
 				Socket: c.String("socket"), Plugin: c.String("plugin-socket"),
 				State: c.String("state"), User: c.String("user"), Group: c.String("group"), Version: version(),
+				Config: c.String("config"),
 			}, newLog(c, s))
 		},
 	}

@@ -25,6 +25,12 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	return version, c.get(ctx, "/v1/version", &version)
 }
 
+// Host asks what this machine can give to servers.
+func (c *Client) Host(ctx context.Context) (Host, error) {
+	var host Host
+	return host, c.get(ctx, "/v1/host", &host)
+}
+
 // Instances asks for all servers' containers on this host.
 func (c *Client) Instances(ctx context.Context) ([]Instance, error) {
 	var instances []Instance

@@ -56,7 +56,10 @@ func (a *agent) missing() ([]file, error) {
 			missing = append(missing, f)
 		}
 	}
-	return missing, nil
+	if a.exists(a.Layout.AgentConf) { // it is the operator's, whatever is in it
+		return missing, nil
+	}
+	return append(missing, file{a.Layout.AgentConf, a.Rules, 0o644}), nil
 }
 
 func (a *agent) Plan(ctx context.Context) ([]string, error) {
@@ -93,7 +96,7 @@ func (a *agent) verb(ctx context.Context, changing bool) (string, error) {
 	}
 	old := changing
 	if !old {
-		files := []string{a.Layout.AgentFile, a.Services.AgentFiles()[0].path}
+		files := []string{a.Layout.AgentFile, a.Services.AgentFiles()[0].path, a.Layout.AgentConf}
 		if old, err = outdated(a.Layout, pid, files); err != nil {
 			return "", err
 		}
@@ -109,5 +112,9 @@ func (a *agent) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("ndock's agent %s answers", version)
+	disks, err := a.RootDisks(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("ndock's agent %s answers; %s", version, disks)
 }

@@ -29,8 +29,11 @@ func (a *agent) Undo(ctx context.Context) ([]string, error) {
 		}
 		texts = append(texts, "removed "+a.Layout.Path(path))
 	}
-	for _, dir := range []string{serversDir, filepath.Dir(claimFile)} {
+	for _, dir := range []string{serversDir, filepath.Dir(claimFile), filepath.Dir(a.Layout.AgentConf)} {
 		_ = os.Remove(a.Layout.Path(dir)) // stays when it holds more
+	}
+	if a.exists(a.Layout.AgentConf) {
+		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentConf)+", which was edited")
 	}
 	return texts, a.Services.Forget(ctx, a.service())
 }
@@ -43,6 +46,9 @@ func (a *agent) installed() []string {
 	}
 	if begins(a.Layout.Path(claimFile), a.Layout.AgentFile+"\n") {
 		paths = append(paths, a.Layout.AgentFile, claimFile)
+	}
+	if unchanged, err := holds(a.Layout.Path(a.Layout.AgentConf), a.Rules, 0o644); err == nil && unchanged {
+		paths = append(paths, a.Layout.AgentConf)
 	}
 	return paths
 }

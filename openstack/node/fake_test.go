@@ -68,6 +68,8 @@ func (f *fakeMachine) machine() Machine {
 	return Machine{
 		Layout: layout, Host: host, Commands: f, Services: FindServices(layout, f), Program: program,
 		Patience:      Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
+		Rules:         []byte("# the operator's rules\n"),
+		RootDisks:     func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
 		EngineVersion: func(context.Context) (string, error) { return f.answer("docker", "20.10.24") },
 		AgentVersion:  func(context.Context) (string, error) { return f.answer(agentName, "1.0") },
 		Nova:          func(context.Context) (Hypervisors, error) { return f, nil },

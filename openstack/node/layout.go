@@ -20,6 +20,7 @@ type Layout struct {
 	MainConfig string  // nova.conf, which is read before Config
 	Engine     Package // Docker Engine
 	AgentFile  string  // where ndock's agent is run from
+	AgentConf  string  // the operator's file for it
 }
 
 // Package is software that the distribution brings.
@@ -43,6 +44,7 @@ func debian(root string) Layout {
 			Service: Service{Name: "docker", PIDFile: "/run/docker.pid", Log: "/var/log/docker.log"},
 		},
 		AgentFile: "/usr/local/bin/ndock",
+		AgentConf: "/etc/ndock/agent.yaml",
 	}
 }
 

@@ -18,9 +18,11 @@ type Machine struct {
 	Services Services
 	Program  string // ndock itself
 	Patience Patience
+	Rules    []byte // the operator's file, as it is where he has none yet
 
 	EngineVersion func(context.Context) (string, error) // asks Docker Engine
 	AgentVersion  func(context.Context) (string, error) // asks ndock's agent
+	RootDisks     func(context.Context) (string, error) // asks it whether they are limited, and by what or why not
 	// Nova opens Nova's API. Unchecked is the error where there are no credentials for it.
 	Nova func(context.Context) (Hypervisors, error)
 }

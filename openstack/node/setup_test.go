@@ -72,6 +72,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 agent: write /usr/local/bin/ndock
 agent: write /etc/init.d/ndock-agent
 agent: write /etc/logrotate.d/ndock-agent
+agent: write /etc/ndock/agent.yaml
 agent: have service ndock-agent started at boot
 agent: start service ndock-agent
 shim: write FILES to /usr/lib/python3/dist-packages/nova/virt/docker
