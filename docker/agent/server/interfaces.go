@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -27,15 +29,18 @@ func (s *Server) attachPort(_ http.ResponseWriter, r *http.Request) (any, error)
 		if err := s.plug(ctx, uuid, index, port); err != nil {
 			return fmt.Errorf("plug port %s: %w", port.ID, err)
 		}
-		name := networkName(index, port.ID)
-		if connected(found, name) {
-			return nil
-		}
-		if err := s.docker.NetworkConnect(ctx, name, found.ID, nil); err != nil {
-			return fmt.Errorf("connect port %s: %w", port.ID, err)
-		}
-		return nil
+		return s.connectNow(ctx, found, pluggedPort{Port: port, network: networkName(index, port.ID), index: index})
 	})
+}
+
+func (s *Server) connectNow(ctx context.Context, found container.InspectResponse, port pluggedPort) error {
+	if connected(found, port.network) {
+		return nil
+	}
+	if err := s.docker.NetworkConnect(ctx, port.network, found.ID, nil); err != nil {
+		return errors.Join(fmt.Errorf("connect port %s: %w", port.ID, err), s.unplugOne(ctx, port))
+	}
+	return nil
 }
 
 // readPort reads the one port that a request is about.
@@ -96,7 +101,7 @@ func (s *Server) disconnect(ctx context.Context, uuid string, port pluggedPort) 
 		if err == nil {
 			err = s.docker.NetworkDisconnect(ctx, port.network, found.ID, true)
 		}
-		if err != nil {
+		if err != nil && !strings.Contains(err.Error(), "is not connected to") { // what a failed attempt has left
 			return fmt.Errorf("disconnect port %s: %w", port.ID, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -49,5 +50,18 @@ func TestDetach(t *testing.T) {
 	}
 	if got := strings.Count(strings.Join(engine.called(), "\n"), "NetworkDisconnect"); got != 1 {
 		t.Errorf("disconnected %d times", got)
+	}
+}
+
+// TestWhatIsNotConnectedIsDetached: Docker lists a network that it failed to connect, and then does not know it.
+func TestWhatIsNotConnectedIsDetached(t *testing.T) {
+	engine := withImage(t, firstPort)
+	engine.putServer(container.StateRunning)
+	engine.containers[namePrefix+serverID].NetworkSettings.Networks[networkName(0, firstPort)] = nil
+	engine.fail["NetworkDisconnect"] = errors.New("container c is not connected to network n")
+	status, body := ask(t, engine, "DELETE", serverPath+"/ports/"+firstPort, "")
+	wantOK(t, status, body)
+	if len(engine.networks) > 0 {
+		t.Errorf("networks %v stay behind", engine.networks)
 	}
 }
