@@ -9,13 +9,17 @@ import nova.conf
 CONF = nova.conf.CONF
 
 
-def _event_timeout():
-    """What wait_for_instance_event raises: up to 32.x eventlet's own, which is no Exception."""
+def _event_timeouts(keyword):
+    """What wait_for_instance_event may raise. With a deadline that is eventlet's own, which is no Exception.
+
+    A release can have its own exception already, and wait with a deadline yet.
+    """
     own = getattr(exception, 'InstanceEventTimeout', None)
-    if own is not None:
-        return own
-    import eventlet  # only here: newer releases refuse to run where it is imported
-    return eventlet.timeout.Timeout
+    known = [own] if own else []
+    if keyword == 'deadline':
+        import eventlet  # only here: newer releases refuse to run where it is imported
+        known.append(eventlet.timeout.Timeout)
+    return tuple(known)
 
 
 @contextlib.contextmanager
@@ -32,7 +36,7 @@ def wait_for_vifs(virtapi, instance, ports):
         with virtapi.wait_for_instance_event(
                 instance, waiting, error_callback=_failed, **{keyword: limit}):
             yield
-    except _event_timeout():
+    except _event_timeouts(keyword):
         if CONF.vif_plugging_is_fatal:
             raise exception.VirtualInterfaceCreateException()
 
