@@ -1,6 +1,7 @@
 """What the driver speaks to, in memory: each writes down what it is asked, in one log that shows the order."""
 
 import contextlib
+import inspect
 import io
 
 from nova import exception
@@ -148,7 +149,7 @@ class Stream(io.BytesIO):
         return self.tell()
 
 
-class VirtAPI(virtapi.VirtAPI):
+class OldVirtAPI(virtapi.VirtAPI):
     """nova-compute up to 32: the time limit is called deadline."""
 
     def __init__(self, log):
@@ -172,7 +173,7 @@ class VirtAPI(virtapi.VirtAPI):
                 error_callback('%s-%s' % (name, tag), instance)
 
 
-class NewVirtAPI(VirtAPI):
+class NewVirtAPI(OldVirtAPI):
     """nova-compute from 33: it is called timeout."""
 
     @contextlib.contextmanager
@@ -180,3 +181,8 @@ class NewVirtAPI(VirtAPI):
         self.log.append(('prepare', tuple(event_names), timeout))
         yield
         self._wait(instance, event_names, error_callback)
+
+
+# The one that is like this Nova's own.
+OWN = inspect.signature(virtapi.VirtAPI.wait_for_instance_event).parameters
+VirtAPI = NewVirtAPI if 'timeout' in OWN else OldVirtAPI

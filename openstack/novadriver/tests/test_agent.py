@@ -169,7 +169,7 @@ class Away(TestCase):
         clock = Clock()
         self.patch(ndock, 'time', clock)
         with self.assertRaises(ndock.AgentUnavailable):
-            ndock.Agent('/dev/null/agent.sock', away=10).host()
+            ndock.Agent(__file__ + '/agent.sock', away=10).host()
         self.assertEqual(0, clock.now)
 
 
