@@ -52,6 +52,7 @@ e2e: build cloud ## end-to-end tests on the test cloud
 test: lint build cloud ## everything: lint, unit and script tests, then end-to-end tests and a few of Tempest on a real cloud
 	NDOCK_E2E_CLOUD= go test ./...
 	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
+	$(MAKE) nova-releases
 	$(MAKE) e2e
 	$(SUDO) testdata/tempest/run smoke
 

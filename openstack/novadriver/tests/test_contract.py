@@ -89,7 +89,8 @@ class Signatures(harness.TestCase):
         for name, method in methods(DockerDriver).items():
             base = inspect.signature(getattr(driver.ComputeDriver, name)).parameters
             for key, parameter in inspect.signature(method).parameters.items():
-                if key in base:
+                # What one release demands and another does not know may be left out.
+                if key in base and base[key].default is not inspect.Parameter.empty:
                     self.assertEqual(base[key].default, parameter.default, '%s(%s)' % (name, key))
 
     def test_ways_to_call_of_newer_releases(self):

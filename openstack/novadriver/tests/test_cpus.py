@@ -1,5 +1,7 @@
 """Pinning, the way that Nova itself goes: what the driver reports is what Nova's own code fits servers onto."""
 
+import inspect
+
 import harness
 import fakes
 
@@ -59,7 +61,10 @@ class Topology(TestCase):
         flavor = objects.Flavor(vcpus=2, memory_mb=512, root_gb=5, extra_specs={
             'hw:' + name: value for name, value in extra_specs.items()})
         wanted = hardware.numa_get_constraints(flavor, harness.image_meta())
-        fitted = hardware.numa_fit_instance_to_host(reported, wanted)
+        # Newer releases want to know the providers of PCI devices too; there are none.
+        parameters = inspect.signature(hardware.numa_fit_instance_to_host).parameters
+        more = {'provider_mapping': None} if 'provider_mapping' in parameters else {}
+        fitted = hardware.numa_fit_instance_to_host(reported, wanted, **more)
         if fitted is not None:
             hardware.numa_usage_from_instance_numa(reported, fitted)  # what the audit adds up
         return fitted

@@ -295,7 +295,7 @@ class DockerDriver(driver.ComputeDriver):
             raise exception.InstanceFaultRollback(inner_exception=error)
 
     def finish_migration(self, context, migration, instance, disk_info, network_info, image_meta, resize_instance,
-                         allocations, block_device_info=None, power_on=True):
+                         allocations, block_device_info=None, power_on=True, share_info=None):
         ports = wire.ports(network_info)
         sent = transfer.image_of(disk_info)
         drive = guest.config_drive(instance, [], None, network_info)
@@ -315,7 +315,7 @@ class DockerDriver(driver.ComputeDriver):
         self._agent.discard_aside(instance.uuid, wire.ports(network_info))
 
     def finish_revert_migration(self, context, instance, network_info, migration, block_device_info=None,
-                                power_on=True):
+                                power_on=True, share_info=None):
         ports = wire.ports(network_info)
         with self._wait_for(instance, ports, power_on):
             self._agent.plug(instance.uuid, ports)
