@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -192,9 +193,25 @@ func (c *Cloud) Console(ctx context.Context, nameOrID string, lines int) (string
 	if err != nil {
 		return "", err
 	}
-	text, err := servers.ShowConsoleOutput(ctx, client, found.ID, servers.ShowConsoleOutputOpts{Length: lines}).Extract()
+	var asked servers.ShowConsoleOutputOpts
+	if lines > 0 {
+		asked.Length = lines + 1 // Nova counts what follows the last newline, which is nothing, as a line
+	}
+	text, err := servers.ShowConsoleOutput(ctx, client, found.ID, asked).Extract()
 	if err != nil {
 		return "", explain(fmt.Sprintf("console log of server %q", nameOrID), err)
 	}
-	return text, nil
+	return lastLines(text, lines), nil
+}
+
+// lastLines leaves out what is before them; 0 leaves out nothing.
+func lastLines(text string, count int) string {
+	lines := strings.SplitAfter(text, "\n")
+	if lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	if count == 0 || count >= len(lines) {
+		return text
+	}
+	return strings.Join(lines[len(lines)-count:], "")
 }

@@ -185,3 +185,14 @@ func TestConsole(t *testing.T) {
 		}
 	}
 }
+
+func TestLastLines(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"": "", "\n": "\n", "a": "a", "a\n": "a\n", "a\nb": "a\nb", "a\nb\n": "a\nb\n", "a\nb\nc": "b\nc", "a\nb\n\n": "b\n\n",
+	} {
+		if got := lastLines(text, 2); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}

@@ -127,11 +127,12 @@ func (c *Cloud) act(w http.ResponseWriter, r *http.Request, server Object) {
 		case name == "createImage":
 			c.snapshot(w, server, arguments.Name)
 		case name == "os-getConsoleOutput":
+			lines := strings.Split(strings.Join(console, ""), "\n") // the last is empty, and Nova counts it
 			from := 0
 			if arguments.Length > 0 {
-				from = max(0, len(console)-arguments.Length)
+				from = max(0, len(lines)-arguments.Length)
 			}
-			answer(w, http.StatusOK, Object{"output": strings.Join(console[from:], "")})
+			answer(w, http.StatusOK, Object{"output": strings.Join(lines[from:], "\n")})
 		case !known || action.from != server["status"]:
 			refuse(w, http.StatusConflict, fmt.Sprintf("Cannot '%s' instance %s while it is in vm_state %s",
 				strings.TrimPrefix(name, "os-"), server.id(), strings.ToLower(fmt.Sprint(server["status"]))))
