@@ -205,3 +205,13 @@ func TestForgetImage(t *testing.T) {
 		t.Errorf("got images %v", engine.images)
 	}
 }
+
+// TestSnapshotOfWhatIsSetAside: by it a server's files leave for another host.
+func TestSnapshotOfWhatIsSetAside(t *testing.T) {
+	engine := withAside(t)
+	engine.archive = strings.NewReader("files")
+	status, body := ask(t, engine, "POST", serverPath+"/snapshot", "")
+	if wantOK(t, status, body); body != "files" {
+		t.Errorf("got %q", body)
+	}
+}

@@ -49,7 +49,14 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) (any, error) {
 
 func (s *Server) commit(r *http.Request) (string, error) {
 	var id string
-	_, err := s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
+	_, err := s.alone(r, func(ctx context.Context, uuid string) error {
+		found, err := s.find(ctx, uuid)
+		if absent(err) { // a server that leaves for another host has been set aside
+			found, err = s.findAside(ctx, uuid)
+		}
+		if err != nil {
+			return err
+		}
 		made, err := s.docker.ContainerCommit(ctx, found.ID, container.CommitOptions{Pause: true})
 		id = made.ID
 		return err
