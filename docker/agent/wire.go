@@ -161,6 +161,26 @@ type CachedImages struct {
 // Ports are a server's ports in the order of its interfaces (PUT and DELETE /v1/instances/UUID/ports).
 type Ports []network.VIF
 
+// Serial asks for a server's serial console (POST /v1/instances/UUID/serial), which is a TCP port that it has to itself.
+type Serial struct {
+	Address  string `json:"address"`  // to listen on
+	Ports    string `json:"ports"`    // FIRST:END, as Nova writes a range; END is not in it
+	Lifetime int    `json:"lifetime"` // in seconds: how long the port, and a path, is good for
+	Admit    string `json:"admit"`    // who may come in: AdmitPath, AdmitNext, or none by this request
+}
+
+// A console's port lets in whom Nova announced, once for each time that it did, and no one else.
+const (
+	AdmitPath = "path" // who sends CONNECT with the path that is answered
+	AdmitNext = "next" // who comes in the next moment: the proxies of Nova before 34 cannot send a path
+)
+
+// SerialPort answers it.
+type SerialPort struct {
+	Port int    `json:"port"`
+	Path string `json:"path,omitempty"`
+}
+
 // Presence answers GET /v1/images/ID.
 type Presence struct {
 	Present bool `json:"present"`
@@ -192,6 +212,9 @@ const (
 	NoSuchInstance = "no_such_instance"
 	UnusableImage  = "unusable_image" // here and on every other host: nothing is gained by trying elsewhere
 	UnusableFlavor = "unusable_flavor"
+	NotRunning     = "not_running"
+	NoTerminal     = "no_terminal" // its process was not given one
+	NoFreePort     = "no_free_port"
 	BadRequest     = "bad_request"
 	Failed         = "failed"
 )

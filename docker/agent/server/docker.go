@@ -42,6 +42,8 @@ type containers interface {
 	ContainerRename(ctx context.Context, id, name string) error
 	CopyToContainer(ctx context.Context, id, directory string, archive io.Reader, options container.CopyToContainerOptions) error
 	CopyFromContainer(ctx context.Context, id, path string) (io.ReadCloser, container.PathStat, error)
+	ContainerAttach(ctx context.Context, id string, options container.AttachOptions) (types.HijackedResponse, error)
+	ContainerResize(ctx context.Context, id string, options container.ResizeOptions) error
 	ContainerCommit(ctx context.Context, id string, options container.CommitOptions) (container.CommitResponse, error)
 }
 

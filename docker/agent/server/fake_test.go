@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -54,7 +55,8 @@ type engine struct {
 	sizes    map[string]int64 // of containers' files
 	warnings []string         // at any creation
 	info     system.Info
-	archive  io.Reader // of an image that is saved
+	attached chan net.Conn // the container's end of each attachment
+	archive  io.Reader     // of an image that is saved
 	happened chan events.Message
 	failed   chan error
 }
@@ -72,6 +74,7 @@ func newEngine() *engine {
 			Architecture: "x86_64", NCPU: 8, ServerVersion: "20.10.24+dfsg1", DockerRootDir: "/",
 			Driver: "overlay2", DriverStatus: [][2]string{{"Backing Filesystem", "extfs"}},
 		},
+		attached: make(chan net.Conn, serialConnections),
 		happened: make(chan events.Message),
 		failed:   make(chan error, 1),
 	}
@@ -114,7 +117,7 @@ func (e *engine) put(name string, labels map[string]string, status container.Con
 				Paused: status == container.StatePaused,
 			},
 		},
-		Config:          &container.Config{Labels: labels, Tty: true},
+		Config:          &container.Config{Labels: labels, Tty: true, OpenStdin: true},
 		NetworkSettings: &container.NetworkSettings{Networks: map[string]*network.EndpointSettings{}},
 	}
 }
@@ -271,8 +274,21 @@ func (e *engine) ContainerStatsOneShot(_ context.Context, id string) (container.
 	return container.StatsResponseReader{Body: io.NopCloser(strings.NewReader(e.stats))}, nil
 }
 
-func (e *engine) ContainerLogs(context.Context, string, container.LogsOptions) (io.ReadCloser, error) {
-	return io.NopCloser(strings.NewReader(e.logs)), e.did("ContainerLogs", "")
+func (e *engine) ContainerLogs(_ context.Context, _ string, options container.LogsOptions) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(e.logs)), e.did("ContainerLogs", "tail="+options.Tail)
+}
+
+func (e *engine) ContainerAttach(_ context.Context, _ string, options container.AttachOptions) (types.HijackedResponse, error) {
+	if err := e.did("ContainerAttach", fmt.Sprintf("stream=%t stdin=%t stdout=%t", options.Stream, options.Stdin, options.Stdout)); err != nil {
+		return types.HijackedResponse{}, err
+	}
+	agents, containers := net.Pipe()
+	e.attached <- containers
+	return types.NewHijackedResponse(agents, types.MediaTypeRawStream), nil
+}
+
+func (e *engine) ContainerResize(_ context.Context, _ string, options container.ResizeOptions) error {
+	return e.did("ContainerResize", fmt.Sprintf("%dx%d", options.Width, options.Height))
 }
 
 func (e *engine) ContainerCommit(_ context.Context, _ string, options container.CommitOptions) (container.CommitResponse, error) {

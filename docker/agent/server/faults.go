@@ -25,6 +25,10 @@ func unusableFlavor(format string, args ...any) error {
 	return &agent.Fault{Code: agent.UnusableFlavor, Message: fmt.Sprintf(format, args...)}
 }
 
+func conflict(code, format string, args ...any) error {
+	return &agent.Fault{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
 func badRequest(format string, args ...any) error {
 	return &agent.Fault{Code: agent.BadRequest, Message: fmt.Sprintf(format, args...)}
 }
@@ -65,6 +69,8 @@ func writeFault(w http.ResponseWriter, err error) {
 		status = http.StatusNotFound
 	case agent.UnusableImage, agent.UnusableFlavor:
 		status = http.StatusUnprocessableEntity
+	case agent.NotRunning, agent.NoTerminal, agent.NoFreePort:
+		status = http.StatusConflict
 	case agent.BadRequest:
 		status = http.StatusBadRequest
 	}

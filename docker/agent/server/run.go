@@ -67,6 +67,7 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 		defer plugins.Close() // Docker's questions are answered until Nova's last request, which may need them, is done
 		server := New(groupCtx, docker, options, log)
 		server.rules = rules
+		defer server.Wait()
 		return serve(groupCtx, api, server.Handler())
 	})
 	err = group.Wait()

@@ -22,19 +22,25 @@ type Server struct {
 	log     *slog.Logger
 	servers *locks // by server: its verbs do not overlap
 	images  *locks // by Glance image: it is loaded once
+	serial  *serialPorts
 	closing context.Context
 	rules   config.Config // the operator's
 	disks   serverDisks
 }
 
-// New returns an agent of this version. When closing is done, long answers such as the events end.
+// New returns an agent of this version. When closing is done, long answers such as the events end, and consoles.
 func New(closing context.Context, docker Docker, options Options, log *slog.Logger) *Server {
-	return &Server{
+	s := &Server{
 		docker: docker, state: options.State, version: options.Version, log: log,
 		servers: newLocks(), images: newLocks(), closing: closing,
 		rules: config.Default(),
 	}
+	s.serial = newSerialPorts(closing, s.serialSession, log)
+	return s
 }
+
+// Wait returns when the consoles have ended, after closing is done.
+func (s *Server) Wait() { s.serial.sessions.Wait() }
 
 // How long a verb may take; transfers of images have limits of their own.
 const (
@@ -68,6 +74,7 @@ func (s *Server) Handler() http.Handler {
 	handle("POST /v1/instances/{uuid}/snapshot", slow, s.snapshot)
 	handle("GET /v1/instances/{uuid}/console", quick, s.console)
 	handle("GET /v1/instances/{uuid}/ports", quick, s.getPorts)
+	handle("POST /v1/instances/{uuid}/serial", quick, s.postSerial)
 	handle("PUT /v1/instances/{uuid}/ports", quick, s.putPorts)
 	handle("DELETE /v1/instances/{uuid}/ports", quick, s.deletePorts)
 	handle("PUT /v1/instances/{uuid}/ports/{port}", quick, s.attachPort)
