@@ -11,10 +11,9 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
-const (
-	consoleLines = "5000"
-	consoleBytes = 256 << 10 // Nova passes it on in one message
-)
+// consoleBytes limits the log alone: it is Nova that counts lines, which may be of any length. It passes it on in one
+// message. Docker keeps little more than this, so that reading all of it is cheap.
+const consoleBytes = 256 << 10
 
 // console sends the end of what the container wrote and, where its process has ended, how: there is no other place
 // where the server's owner could see that.
@@ -23,7 +22,7 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	logs, err := s.docker.ContainerLogs(r.Context(), found.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: consoleLines})
+	logs, err := s.docker.ContainerLogs(r.Context(), found.ID, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "all"})
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}

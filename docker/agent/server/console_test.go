@@ -71,6 +71,9 @@ func TestConsoleIsBounded(t *testing.T) {
 	if len(body) != consoleBytes || !strings.HasSuffix(body, "the end") {
 		t.Errorf("got %d bytes", len(body))
 	}
+	if calls := engine.called(); calls[len(calls)-1] != "ContainerLogs tail=all" {
+		t.Errorf("lines are counted, where Nova does that: %q", calls)
+	}
 }
 
 func TestConsoleFaults(t *testing.T) {
