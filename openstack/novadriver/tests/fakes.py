@@ -29,6 +29,7 @@ class Agent:
         self.ports = set()  # that were plugged before
         self.refusal = None  # raised at the end of an upload
         self.output = b''
+        self.port = {'port': 10000}
         self.resources = {
             'architecture': 'x86_64', 'cpu_model': 'A Processor @ 2 GHz', 'vcpus': 8, 'memory_mb': 16000,
             'memory_used_mb': 3000, 'disk_gb': 100, 'disk_used_gb': 40, 'engine_version': 20010024,
@@ -123,6 +124,10 @@ class Agent:
     def console(self, uuid):
         self._asked('console', uuid)
         return self.output
+
+    def serial(self, uuid, asked):
+        self._asked('serial', uuid, asked)
+        return self.port
 
     @contextlib.contextmanager
     def load_image(self, image_id):

@@ -52,6 +52,7 @@ class Requests(TestCase):
             (lambda: self.client.forget_image('i'), ('DELETE', '/v1/images/i')),
             (lambda: self.client.act(UUID, 'stop', 30), ('POST', '/v1/instances/%s/stop?grace=30' % UUID)),
             (lambda: self.client.act(UUID, 'start'), ('POST', '/v1/instances/%s/start?grace=0' % UUID)),
+            (lambda: self.client.serial(UUID, {}), ('POST', '/v1/instances/%s/serial' % UUID)),
             (lambda: self.client.console(UUID), ('GET', '/v1/instances/%s/console' % UUID)),
         ]:
             with self.subTest(want):
@@ -90,6 +91,16 @@ class Faults(TestCase):
         with self.assertRaises(ndock.UnusableFlavor) as caught:
             self.client.create(UUID, {})
         self.assertEqual('quota:cpu_quota is no number', caught.exception.format_message())
+
+    def test_of_a_console(self):
+        for code, want in [('not_running', ndock.NotRunning), ('no_terminal', ndock.NoTerminal),
+                           ('no_free_port', ndock.NoFreePort)]:
+            with self.subTest(code):
+                self.there = agent_server.Agent(self)
+                self.client = ndock.Agent(self.there.path, away=0)
+                self.answer(409, {'code': code, 'message': 'for this reason'})
+                with self.assertRaisesRegex(want, 'for this reason'):
+                    self.client.serial(UUID, {})
 
     def test_all_others_keep_the_agents_words(self):
         for code in ('failed', 'bad_request', 'invented later'):
@@ -197,6 +208,7 @@ class Timeouts(TestCase):
         calls = {
             'act': ('start',), 'create': ({},), 'plug': ([],), 'unplug': ([],), 'destroy': ([],), 'events': (),
             'discard_aside': ([],), 'attach': (port,), 'detach': (port,), 'set_password': ('secret',), 'age_images': (60,),
+            'serial': ({},),
         }
         for name, verb in inspect.getmembers(ndock.Agent, inspect.isfunction):
             if name.startswith('_'):

@@ -35,6 +35,27 @@ class UnusableFlavor(AgentError):
     """The flavor says what cannot be done, on this host or any other."""
 
 
+class NotRunning(AgentError):
+    """The container does not run, or is paused."""
+
+
+class NoTerminal(AgentError):
+    """The container's process was not given a terminal."""
+
+
+class NoFreePort(AgentError):
+    """All ports for consoles are taken."""
+
+
+FAULTS = {
+    'unusable_image': UnusableImage,
+    'unusable_flavor': UnusableFlavor,
+    'not_running': NotRunning,
+    'no_terminal': NoTerminal,
+    'no_free_port': NoFreePort,
+}
+
+
 class Connection(http.client.HTTPConnection):
     auto_open = 0  # what was closed stays closed: an upload is not continued on a connection of its own
 
@@ -124,6 +145,10 @@ class Agent:
         with self._request('GET', '/v1/instances/%s/console' % uuid, uuid=uuid) as response, self._talking():
             return response.read()
 
+    def serial(self, uuid, asked):
+        """The port of the serial console, and the path to it if that is asked for."""
+        return self._json('POST', '/v1/instances/%s/serial' % uuid, asked, uuid=uuid)
+
     @contextlib.contextmanager
     def load_image(self, image_id):
         """A file to write a Docker archive to. It becomes an image when the block ends well, else nothing."""
@@ -203,11 +228,7 @@ class Agent:
             code, reason = '', '%d %s' % (response.status, response.reason)
         if code == 'no_such_instance':
             raise exception.InstanceNotFound(instance_id=uuid)
-        if code == 'unusable_image':
-            raise UnusableImage(reason=reason)
-        if code == 'unusable_flavor':
-            raise UnusableFlavor(reason=reason)
-        raise AgentError(reason=reason)
+        raise FAULTS.get(code, AgentError)(reason=reason)
 
 
 class Upload:

@@ -1,7 +1,9 @@
 """Where Nova's releases differ. Told by looking for the thing itself, never by a version number."""
 
 import contextlib
+import importlib.util
 import inspect
+import types
 
 from nova import exception
 import nova.conf
@@ -51,3 +53,19 @@ def power_off_arguments(instance, timeout, retry_interval):
     if hasattr(timeout, 'uuid'):
         return timeout, retry_interval
     return instance, timeout
+
+
+def proxy_sends_paths():
+    """Whether nova-serialproxy can connect by a path: up to 33 it looks for a text in bytes then, and fails.
+
+    The proxies are on other machines, but of this release, or a newer one in the midst of an upgrade.
+    """
+    found = importlib.util.find_spec('nova.console.websocketproxy')
+    return found is not None and b'\r\n\r\n' in _constants(found.loader.get_code(found.name))
+
+
+def _constants(code):
+    for constant in code.co_consts:
+        yield constant
+        if isinstance(constant, types.CodeType):
+            yield from _constants(constant)

@@ -23,6 +23,7 @@ from nova.virt.docker import cpus
 from nova.virt.docker import diagnostics
 from nova.virt.docker import guest
 from nova.virt.docker import inventory
+from nova.virt.docker import serial
 from nova.virt.docker import transfer
 from nova.virt.docker import wire
 
@@ -57,6 +58,7 @@ class DockerDriver(driver.ComputeDriver):
         super().__init__(virtapi)
         self._agent = agent or ndock.Agent()
         self._images = glance.API()
+        self._console_paths = compat.proxy_sends_paths()
         self._watch = availability.Watch(self._agent, self.emit_event, self._remove_leftovers)
         self._leftovers = {}  # ports by server: what could not be removed while the agent was away
 
@@ -373,3 +375,6 @@ class DockerDriver(driver.ComputeDriver):
 
     def get_console_output(self, context, instance):
         return self._agent.console(instance.uuid)
+
+    def get_serial_console(self, context, instance):
+        return serial.console(self._agent, context, instance, self._console_paths)
