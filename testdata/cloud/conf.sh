@@ -47,6 +47,7 @@ configure_compute() {
   put $NOVA glance api_servers=http://$IP:9292
   put $NOVA oslo_concurrency lock_path=/var/lock/nova
   put $NOVA vnc enabled=false
+  put $NOVA serial_console enabled=true base_url=ws://$IP:6083/ serialproxy_host=$IP proxyclient_address=$IP
   tokens $NOVA nova
   login $NOVA service_user nova; login $NOVA placement placement; login $NOVA neutron neutron
 }
