@@ -104,7 +104,23 @@ func (p *Plugin) Join(r *plugin.JoinRequest) (*plugin.JoinResponse, error) {
 		return nil, err
 	}
 	p.log.Info("port joins a container", "port", port.ID, "tap", port.Tap())
+	if port.HasExtra() {
+		go p.settle(port, r.SandboxKey) // when Docker has moved the cable, which it does after this answer
+	}
 	return port.join(), nil
+}
+
+// settle waits for the interface: libnetwork tells no one when it has moved it.
+func (p *Plugin) settle(port Port, sandbox string) {
+	var done bool
+	var err error
+	for until := time.Now().Add(patience); !done && err == nil && time.Now().Before(until); {
+		time.Sleep(time.Millisecond) // the container's first process is a few dozens of them away
+		done, err = Settle(port, sandbox)
+	}
+	if !done {
+		p.log.Error("port has not all its addresses", "port", port.ID, "error", err)
+	}
 }
 
 func (p Port) join() *plugin.JoinResponse {

@@ -63,6 +63,8 @@ type Port struct {
 	GatewayIPv6 netip.Addr   `json:"gateway_ipv6,omitzero"`
 	Routes      []Route      `json:"routes,omitempty"`
 	DNS         []netip.Addr `json:"dns,omitempty"`
+	// Extra is set by the agent: see Settle.
+	Extra Extra `json:"extra,omitzero"`
 }
 
 // A Route is one of the subnet's host routes.
@@ -92,17 +94,20 @@ func (v VIF) Port() (Port, error) {
 	return port, nil
 }
 
-// add takes over a subnet: the first address and gateway of each family, all routes and resolvers.
+// add takes over a subnet: all addresses, routes and resolvers, and the first gateway of each family.
 func (p *Port) add(s subnet) error {
 	for _, ip := range s.IPs {
 		prefix := netip.PrefixFrom(ip.Addr, s.CIDR.Bits())
 		switch {
-		case ip.IsValid() && !prefix.IsValid():
+		case !ip.IsValid():
+		case !prefix.IsValid():
 			return fmt.Errorf("port %s: address %s is none of its subnet %s", p.ID, ip, s.CIDR)
 		case ip.Is4() && !p.IPv4.IsValid():
 			p.IPv4, p.Gateway = prefix, s.Gateway.Addr
 		case ip.Is6() && !p.IPv6.IsValid():
 			p.IPv6, p.GatewayIPv6 = prefix, s.Gateway.Addr
+		default:
+			p.Extra.Addresses = append(p.Extra.Addresses, prefix)
 		}
 	}
 	for _, route := range s.Routes {

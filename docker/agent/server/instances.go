@@ -138,7 +138,11 @@ func (s *Server) startFound(ctx context.Context, found container.InspectResponse
 	if err := s.docker.ContainerStart(ctx, found.ID, container.StartOptions{}); err != nil {
 		return fmt.Errorf("start: %w", tenantsFault(err))
 	}
-	return nil
+	plugged, err := s.portsOf(ctx, found.Config.Labels[labelServer])
+	if err != nil {
+		return err
+	}
+	return s.settle(ctx, found.ID, plugged)
 }
 
 // end lets the process go within grace, by its stop signal, and then without asking. Grace 0 does not ask.

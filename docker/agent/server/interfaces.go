@@ -26,6 +26,7 @@ func (s *Server) attachPort(_ http.ResponseWriter, r *http.Request) (any, error)
 			return err
 		}
 		index := nextIndex(plugged, port.ID)
+		port = port.Beside(before(plugged, index))
 		if err := s.plug(ctx, uuid, index, port); err != nil {
 			return fmt.Errorf("plug port %s: %w", port.ID, err)
 		}
@@ -40,7 +41,7 @@ func (s *Server) connectNow(ctx context.Context, found container.InspectResponse
 	if err := s.docker.NetworkConnect(ctx, port.network, found.ID, nil); err != nil {
 		return errors.Join(fmt.Errorf("connect port %s: %w", port.ID, err), s.unplugOne(ctx, port))
 	}
-	return nil
+	return s.settle(ctx, found.ID, []pluggedPort{port})
 }
 
 // readPort reads the one port that a request is about.
@@ -57,6 +58,17 @@ func readPort(r *http.Request) (network.Port, error) {
 		return network.Port{}, err
 	}
 	return ports[0], nil
+}
+
+// before are the ports whose interfaces come before the one of an index.
+func before(plugged []pluggedPort, index int) []network.Port {
+	var ports []network.Port
+	for _, port := range plugged {
+		if port.index < index {
+			ports = append(ports, port.Port)
+		}
+	}
+	return ports
 }
 
 // nextIndex is the place that the port has among the server's, or the first behind them.

@@ -32,7 +32,7 @@ func (s *Server) putPorts(_ http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	return s.alone(r, func(ctx context.Context, uuid string) error {
 		for index, port := range ports {
-			if err := s.plug(ctx, uuid, index, port); err != nil {
+			if err := s.plug(ctx, uuid, index, port.Beside(ports[:index])); err != nil {
 				return fmt.Errorf("plug port %s: %w", port.ID, err)
 			}
 		}
@@ -82,6 +82,34 @@ func (s *Server) plug(ctx context.Context, uuid string, index int, port network.
 // networkName sorts by interface: that is the order in which Docker numbers them.
 func networkName(index int, portID string) string {
 	return fmt.Sprintf("ndock-%02d-%s", index, portID)
+}
+
+// settle sees to it that a container which was started has all of its ports' addresses, also those that Docker does not
+// set. The plugin does so earlier, but has no one to tell if it fails.
+func (s *Server) settle(ctx context.Context, containerID string, plugged []pluggedPort) error {
+	for _, port := range plugged {
+		if !port.HasExtra() {
+			continue
+		}
+		found, err := s.docker.ContainerInspect(ctx, containerID)
+		if err != nil {
+			return fmt.Errorf("look for the container's network: %w", err)
+		}
+		done, err := network.Settle(port.Port, found.NetworkSettings.SandboxKey)
+		if err == nil && !done {
+			err = fmt.Errorf("port %s has no interface in the container", port.ID)
+		}
+		if err != nil && s.runs(ctx, containerID) {
+			return err
+		}
+	}
+	return nil
+}
+
+// runs tells whether a container's process has not ended meanwhile, and its network with it.
+func (s *Server) runs(ctx context.Context, containerID string) bool {
+	found, err := s.docker.ContainerInspect(ctx, containerID)
+	return err != nil || found.State.Running
 }
 
 func (s *Server) deletePorts(_ http.ResponseWriter, r *http.Request) (any, error) {
