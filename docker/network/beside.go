@@ -23,10 +23,10 @@ func (p Port) Beside(earlier []Port) Port {
 	return p
 }
 
-// setApart takes an address away from Docker whose subnet an earlier port has. Docker is told the first port's gateways
-// alone, because the order of its interfaces, and so their names, depends on who has one.
+// setApart takes an address away from Docker whose subnet an earlier port has. A gateway Docker is told with the first
+// port alone, because the order of its interfaces, and so their names, depends on who has one; and if it can be reached.
 func (p *Port) setApart(address netip.Prefix, gateway netip.Addr, earlier []Port) (netip.Prefix, netip.Addr) {
-	if len(earlier) == 0 {
+	if len(earlier) == 0 && address.Contains(gateway) {
 		return address, gateway
 	}
 	if overlaps(address, earlier) {

@@ -31,6 +31,11 @@ func TestBeside(t *testing.T) {
 				},
 			},
 		},
+		"with a gateway out of Docker's reach": {
+			Port{IPv4: prefix("10.0.0.5/24"), Gateway: addr("10.1.0.1")},
+			nil,
+			Port{IPv4: prefix("10.0.0.5/24"), Extra: Extra{Routes: []Route{{prefix("0.0.0.0/0"), addr("10.1.0.1")}}}},
+		},
 		"on another network": {
 			Port{IPv4: prefix("10.2.0.5/24"), Gateway: addr("10.2.0.1"), Routes: []Route{{prefix("172.16.0.0/12"), addr("10.2.0.9")}}},
 			[]Port{first},

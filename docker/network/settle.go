@@ -52,21 +52,31 @@ func inNamespace(sandbox string, do func() (bool, error)) (done bool, err error)
 	go func() {
 		defer close(finished)
 		runtime.LockOSThread() // and never unlock it: the thread is of that namespace, and ends here
-		var file *os.File
-		if file, err = os.Open(sandbox); err != nil {
+		if there, failed := enter(sandbox); failed != nil || !there {
+			err = failed
 			return
 		}
-		defer file.Close()
-		if err = unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err == nil {
-			done, err = do()
-		}
+		done, err = do()
 	}()
 	<-finished
-	// Docker makes the file first, and mounts the namespace there then.
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.EINVAL) {
+	return done, err
+}
+
+// enter takes this thread into a network namespace. Docker makes the file first, and then mounts the namespace on it.
+func enter(sandbox string) (there bool, err error) {
+	file, err := os.Open(sandbox)
+	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
-	return done, err
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	err = unix.Setns(int(file.Fd()), unix.CLONE_NEWNET)
+	if errors.Is(err, unix.EINVAL) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // settle runs in the container's namespace. It says false if the interface is not up yet.
@@ -169,6 +179,7 @@ func addRoute(link netlink.Link, route Route, table int) error {
 	added := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(route.To), Table: table}
 	if route.Via.IsValid() {
 		added.Gw = route.Via.AsSlice()
+		added.SetFlag(netlink.FLAG_ONLINK) // Neutron takes gateways that are outside of their subnet
 	} else {
 		added.Scope = netlink.SCOPE_LINK
 	}

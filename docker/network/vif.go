@@ -103,12 +103,18 @@ func (p *Port) add(s subnet) error {
 		case !prefix.IsValid():
 			return fmt.Errorf("port %s: address %s is none of its subnet %s", p.ID, ip, s.CIDR)
 		case ip.Is4() && !p.IPv4.IsValid():
-			p.IPv4, p.Gateway = prefix, s.Gateway.Addr
+			p.IPv4 = prefix
 		case ip.Is6() && !p.IPv6.IsValid():
-			p.IPv6, p.GatewayIPv6 = prefix, s.Gateway.Addr
+			p.IPv6 = prefix
 		default:
 			p.Extra.Addresses = append(p.Extra.Addresses, prefix)
 		}
+	}
+	switch {
+	case s.Gateway.Is4() && !p.Gateway.IsValid():
+		p.Gateway = s.Gateway.Addr
+	case s.Gateway.Is6() && !p.GatewayIPv6.IsValid():
+		p.GatewayIPv6 = s.Gateway.Addr
 	}
 	for _, route := range s.Routes {
 		if route.CIDR.IsValid() && route.Gateway.IsValid() {
