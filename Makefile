@@ -15,7 +15,7 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/nova/unpack .ci/run
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/nova/unpack .ci/run
 
 .PHONY: help build lint unit nova-releases e2e test cloud cloud-down tempest demo bench install
 

@@ -27,6 +27,7 @@ func TestEndToEnd(t *testing.T) {
 	// The binary that users have, not this test's own; and what makes images and groups.
 	t.Setenv("PATH", strings.Join([]string{filepath.Join(root, "bin"), filepath.Join(root, "testdata", "images"), os.Getenv("PATH")}, string(os.PathListSeparator)))
 	t.Setenv("UP", filepath.Join(root, "testdata", "cloud", "up"))
+	t.Setenv("SECOND_HOST", filepath.Join(root, "testdata", "cloud", "second-host"))
 	t.Setenv("OS_CLOUD", cloud+"-demo") // an ordinary tenant, unless a script says otherwise
 	run(t, "env", "OS_CLOUD="+cloud, "ndock", "node", "setup")
 	run(t, "/usr/bin/python3", "testdata/cloud/seed.py", "group", "e2e-open")
@@ -56,7 +57,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 			"capture": capture, "retry": retry, "clean-host": cleanHost,
 		},
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{"PATH", "OS_CLOUD", "UP"} {
+			for _, name := range []string{"PATH", "OS_CLOUD", "UP", "SECOND_HOST"} {
 				env.Setenv(name, os.Getenv(name))
 			}
 			env.Setenv("ADMIN", cloud)

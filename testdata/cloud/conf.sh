@@ -2,6 +2,7 @@
 
 KEYSTONE=/etc/keystone/keystone.conf GLANCE=/etc/glance/glance-api.conf PLACEMENT=/etc/placement/placement.conf
 NOVA=/etc/nova/nova.conf NOVA_COMPUTE=/etc/nova/nova-compute.conf
+FILTERS=ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,SameHostFilter,DifferentHostFilter # Nova's default, and the last two
 NEUTRON=/etc/neutron/neutron.conf ML2=/etc/neutron/plugins/ml2/ml2_conf.ini
 LINUXBRIDGE=/etc/neutron/plugins/ml2/linuxbridge_agent.ini DHCP=/etc/neutron/dhcp_agent.ini
 RABBIT=rabbit://openstack:$PASS@$IP:5672/
@@ -47,6 +48,7 @@ configure_compute() {
   put $NOVA glance api_servers=http://$IP:9292
   put $NOVA oslo_concurrency lock_path=/var/lock/nova
   put $NOVA vnc enabled=false
+  put $NOVA filter_scheduler enabled_filters=$FILTERS
   put $NOVA serial_console enabled=true base_url=ws://$IP:6083/ serialproxy_host=$IP proxyclient_address=$IP
   tokens $NOVA nova
   login $NOVA service_user nova; login $NOVA placement placement; login $NOVA neutron neutron

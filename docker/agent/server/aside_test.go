@@ -7,6 +7,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
 
 	"ndock/docker/agent"
 )
@@ -103,6 +104,25 @@ func TestRevertOnTheSameHost(t *testing.T) {
 	status, body = ask(t, engine, "POST", serverPath+"/restore", "")
 	wantOK(t, status, body)
 	wantContainers(t, engine, "ndock-ID")
+}
+
+// TestRevertFromAnotherHost: the ports were unplugged, and are plugged again; Docker's networks for them are new ones.
+func TestRevertFromAnotherHost(t *testing.T) {
+	name := networkName(0, firstPort)
+	for endpoint, connectsAgain := range map[string]bool{"": false, "net-" + firstPort: false, "gone": true} {
+		engine := withImage(t, firstPort)
+		engine.putServer(container.StateExited)
+		aside := engine.containers[namePrefix+serverID]
+		aside.NetworkSettings = &container.NetworkSettings{Networks: map[string]*network.EndpointSettings{name: {NetworkID: endpoint}}}
+		delete(engine.containers, namePrefix+serverID)
+		engine.containers[asideName(serverID)] = aside
+		status, body := ask(t, engine, "POST", serverPath+"/restore", "")
+		wantOK(t, status, body)
+		calls := engine.called()
+		if slices.Contains(calls, "NetworkDisconnect "+name) != connectsAgain || slices.Contains(calls, "NetworkConnect "+name) != connectsAgain {
+			t.Errorf("an endpoint on network %q: Docker was asked for %q", endpoint, calls)
+		}
+	}
 }
 
 // TestRevertOnAnotherHost: there nothing is set aside, and all of it goes.

@@ -136,6 +136,7 @@ func resolvers(plugged []pluggedPort) []string {
 // pluggedPort is a port with the Docker network that stands for it.
 type pluggedPort struct {
 	network.Port
-	network string // its name
-	index   int    // 0 is eth0
+	network   string // its name
+	networkID string // Docker's
+	index     int    // 0 is eth0
 }

@@ -47,7 +47,7 @@ func withImage(t *testing.T, ports ...string) *engine {
 		}
 		name := networkName(index, id)
 		engine.networks[name] = dockernetwork.Summary{
-			Name: name, Driver: network.Driver, Options: map[string]string{network.PortOption: string(options)},
+			ID: "net-" + id, Name: name, Driver: network.Driver, Options: map[string]string{network.PortOption: string(options)},
 			Labels: map[string]string{labelServer: serverID, labelIndex: string(rune('0' + index))},
 		}
 	}

@@ -158,7 +158,7 @@ func (s *Server) portsOf(ctx context.Context, uuid string) ([]pluggedPort, error
 		if candidate.Driver != network.Driver {
 			continue
 		}
-		port := pluggedPort{network: candidate.Name}
+		port := pluggedPort{network: candidate.Name, networkID: candidate.ID}
 		if err := json.Unmarshal([]byte(candidate.Options[network.PortOption]), &port.Port); err != nil {
 			return nil, fmt.Errorf("the options of Docker network %s: %w", candidate.Name, err)
 		}
