@@ -28,6 +28,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Setenv("PATH", strings.Join([]string{filepath.Join(root, "bin"), filepath.Join(root, "testdata", "images"), os.Getenv("PATH")}, string(os.PathListSeparator)))
 	t.Setenv("UP", filepath.Join(root, "testdata", "cloud", "up"))
 	t.Setenv("SECOND_HOST", filepath.Join(root, "testdata", "cloud", "second-host"))
+	t.Setenv("SECOND_HOST", filepath.Join(root, "testdata", "cloud", "second-host"))
 	t.Setenv("OS_CLOUD", cloud+"-demo") // an ordinary tenant, unless a script says otherwise
 	run(t, "env", "OS_CLOUD="+cloud, "ndock", "node", "setup")
 	run(t, "/usr/bin/python3", "testdata/cloud/seed.py", "group", "e2e-open")

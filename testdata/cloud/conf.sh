@@ -47,6 +47,7 @@ configure_compute() {
   put $NOVA neutron service_metadata_proxy=false
   put $NOVA glance api_servers=http://$IP:9292
   put $NOVA oslo_concurrency lock_path=/var/lock/nova
+  put $NOVA DEFAULT cpu_allocation_ratio=64 # a hundred small servers on two processors
   put $NOVA vnc enabled=false
   put $NOVA filter_scheduler enabled_filters=$FILTERS
   put $NOVA serial_console enabled=true base_url=ws://$IP:6083/ serialproxy_host=$IP proxyclient_address=$IP

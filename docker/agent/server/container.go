@@ -11,11 +11,8 @@ import (
 	"ndock/docker/agent"
 )
 
-// pidsLimit keeps one server's processes from starving the host's others.
-const pidsLimit = 4096
-
 // containerFor turns a server into a container. The tenant's part of the spec decides what runs in it and never
-// what it may do: that is here, the same for everyone.
+// what it may do: that is here, in rules.go (the operator's) and in limits.go (the flavor's).
 func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Config, *container.HostConfig, error) {
 	wanted, err := process(spec)
 	if err != nil {
@@ -43,16 +40,13 @@ func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Conf
 
 func confinement(spec agent.Spec) *container.HostConfig {
 	memory := spec.MemoryMB << 20
-	pids := int64(pidsLimit)
 	return &container.HostConfig{
-		SecurityOpt:   []string{"no-new-privileges"},
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}, // Nova decides what runs
 		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
 		Resources: container.Resources{
 			Memory:     memory,
 			MemorySwap: memory, // the same figure: no swap beyond it
 			NanoCPUs:   int64(spec.VCPUs) * 1e9,
-			PidsLimit:  &pids,
 		},
 	}
 }
