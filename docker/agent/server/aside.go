@@ -118,18 +118,15 @@ func (s *Server) commitAside(ctx context.Context, uuid string) (image.InspectRes
 }
 
 func (s *Server) removeAside(ctx context.Context, uuid string) error {
-	aside, err := s.findAside(ctx, uuid)
-	if absent(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return s.remove(ctx, aside)
+	return s.removeNamed(ctx, asideName(uuid), uuid)
 }
 
 func (s *Server) removeCurrent(ctx context.Context, uuid string) error {
-	found, err := s.find(ctx, uuid)
+	return s.removeNamed(ctx, namePrefix+uuid, uuid)
+}
+
+func (s *Server) removeNamed(ctx context.Context, name, uuid string) error {
+	found, err := s.findNamed(ctx, name, uuid)
 	if absent(err) {
 		return nil
 	}
