@@ -33,12 +33,9 @@ func (p Port) HasExtra() bool {
 	return len(p.Extra.Addresses)+len(p.Extra.Routes)+len(p.Extra.Apart) > 0
 }
 
-// Settle gives the port's interface, in the network namespace that Docker joins it to, what Docker could not be told.
-// It says false while the interface is not there. Done already, it does nothing.
+// Settle gives the port's interface, in the network namespace that Docker joins it to, what Docker could not be told,
+// and tells the network where it is now. It says false while the interface is not there.
 func Settle(port Port, sandbox string) (bool, error) {
-	if !port.HasExtra() {
-		return true, nil
-	}
 	done, err := inNamespace(sandbox, func() (bool, error) { return port.settle() })
 	if err != nil {
 		return false, fmt.Errorf("give port %s all its addresses: %w", port.ID, err)
@@ -100,7 +97,22 @@ func (p Port) settle() (bool, error) {
 			return false, err
 		}
 	}
-	return true, nil
+	return true, announce(link)
+}
+
+// announce lets the kernel send what a machine sends that was moved: switches and neighbours believe for minutes that it
+// is where it was. It does so when an interface's MAC changes, also to the same one.
+func announce(link netlink.Link) error {
+	attrs := link.Attrs()
+	for _, name := range []string{"ipv4/conf/" + attrs.Name + "/arp_notify", "ipv6/conf/" + attrs.Name + "/ndisc_notify"} {
+		if err := os.WriteFile("/proc/sys/net/"+name, []byte("1"), 0o644); err != nil && !errors.Is(err, os.ErrNotExist) { // no IPv6
+			return fmt.Errorf("announce %s: %w", attrs.Name, err)
+		}
+	}
+	if err := netlink.LinkSetHardwareAddr(link, attrs.HardwareAddr); err != nil {
+		return fmt.Errorf("announce %s: %w", attrs.Name, err)
+	}
+	return nil
 }
 
 // inside finds the port's interface by its MAC, as soon as Docker has set it up.

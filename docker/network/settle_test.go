@@ -1,6 +1,7 @@
 package network
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -50,9 +51,15 @@ func TestSettle(t *testing.T) {
 	if err := netlink.LinkSetUp(inside); err != nil {
 		t.Fatal(err)
 	}
+	hears := arpOn(t, link(t, port.Tap()))
 	for range 2 {
 		if done, err := Settle(port, sandbox()); !done || err != nil {
 			t.Fatalf("got %v, %v", done, err)
+		}
+	}
+	for _, address := range []string{"10.1.0.5", "10.0.0.6"} {
+		if !hears(address) {
+			t.Errorf("nobody heard that %s is here", address)
 		}
 	}
 	wantAddresses(t, inside, "10.1.0.5/24", "fd00:2::5/64", "10.0.0.6/24")
@@ -64,6 +71,37 @@ func TestSettle(t *testing.T) {
 		return rule.Src != nil && rule.Src.String() == "10.0.0.6/32" && rule.Table == ownTables+inside.Attrs().Index
 	}) {
 		t.Errorf("no rule for what the second address sends: %v, %v", rules, err)
+	}
+}
+
+// arpOn listens at the host's end of a cable. What it returns tells whether an address is announced there.
+func arpOn(t *testing.T, tap netlink.Link) func(address string) bool {
+	t.Helper()
+	protocol := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // of ARP alone the bridge would take what comes
+	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, int(protocol))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(socket) })
+	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: tap.Attrs().Index}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptTimeval(socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		t.Fatal(err)
+	}
+	heard := map[string]bool{}
+	return func(address string) bool {
+		frame := make([]byte, 1500)
+		for !heard[address] {
+			length, _, err := unix.Recvfrom(socket, frame, 0)
+			if err != nil {
+				return false
+			}
+			if length >= 42 && binary.BigEndian.Uint16(frame[12:]) == unix.ETH_P_ARP { // the sender's address is at 28
+				heard[net.IP(frame[28:32]).String()] = true
+			}
+		}
+		return true
 	}
 }
 

@@ -85,16 +85,16 @@ func networkName(index int, portID string) string {
 }
 
 // settle sees to it that a container which was started has all of its ports' addresses, also those that Docker does not
-// set. The plugin does so earlier, but has no one to tell if it fails.
+// set (the plugin does so earlier, but has no one to tell if it fails), and that the network knows where it is.
 func (s *Server) settle(ctx context.Context, containerID string, plugged []pluggedPort) error {
+	if len(plugged) == 0 {
+		return nil
+	}
+	found, err := s.docker.ContainerInspect(ctx, containerID)
+	if err != nil {
+		return fmt.Errorf("look for the container's network: %w", err)
+	}
 	for _, port := range plugged {
-		if !port.HasExtra() {
-			continue
-		}
-		found, err := s.docker.ContainerInspect(ctx, containerID)
-		if err != nil {
-			return fmt.Errorf("look for the container's network: %w", err)
-		}
 		done, err := network.Settle(port.Port, found.NetworkSettings.SandboxKey)
 		if err == nil && !done {
 			err = fmt.Errorf("port %s has no interface in the container", port.ID)
