@@ -15,6 +15,7 @@ func (n *compute) stays(ctx context.Context) error {
 	err := await(ctx, n.Patience.Poll, n.Patience.Compute, func(ctx context.Context) error {
 		pid, err := n.pid(ctx)
 		switch {
+		case ctx.Err() != nil: // the time was up while the service manager thought
 		case err != nil:
 			return &hopeless{err}
 		case pid == 0:
