@@ -17,7 +17,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 LINT_PACKAGES := pyflakes3 shellcheck
 SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/nova/unpack .ci/run
 
-.PHONY: help build lint unit nova-releases e2e test cloud cloud-down tempest demo bench install
+.PHONY: help build lint unit nova-releases e2e two-hosts test cloud cloud-down tempest demo bench install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -48,6 +48,9 @@ nova-releases: ## the shim's tests with the Novas of newer Debians, which are un
 
 e2e: build cloud ## end-to-end tests on the test cloud
 	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestEndToEnd .
+
+two-hosts: build cloud ## end-to-end tests with a second compute node, which is made on this machine
+	$(SUDO) env NDOCK_TWO_HOSTS_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestTwoHosts .
 
 test: lint build cloud ## everything: lint, unit and script tests, then end-to-end tests and a few of Tempest on a real cloud
 	NDOCK_E2E_CLOUD= go test ./...

@@ -16,9 +16,22 @@ import (
 // TestEndToEnd runs each file of testdata/e2e against the test cloud (make cloud), one after another: there is one
 // compute node. It is skipped where no cloud is named; 'make e2e' and 'make test' name it.
 func TestEndToEnd(t *testing.T) {
-	cloud := os.Getenv("NDOCK_E2E_CLOUD")
+	cloud := prepare(t, "NDOCK_E2E_CLOUD")
+	runScripts(t, "testdata/e2e/*.txtar", cloud)
+	t.Run("docs", docs)
+}
+
+// TestTwoHosts runs what needs a second compute node, which the scripts make: 'make two-hosts'.
+func TestTwoHosts(t *testing.T) {
+	runScripts(t, "testdata/e2e-two-hosts/*.txtar", prepare(t, "NDOCK_TWO_HOSTS_CLOUD"))
+}
+
+// prepare gives the test what scripts use, and skips it where the variable names no cloud.
+func prepare(t *testing.T, variable string) string {
+	t.Helper()
+	cloud := os.Getenv(variable)
 	if cloud == "" {
-		t.Skip("NDOCK_E2E_CLOUD names no cloud: 'make e2e' does")
+		t.Skip(variable + " names no cloud: 'make' does, see 'make help'")
 	}
 	root, err := os.Getwd()
 	if err != nil {
@@ -28,18 +41,21 @@ func TestEndToEnd(t *testing.T) {
 	t.Setenv("PATH", strings.Join([]string{filepath.Join(root, "bin"), filepath.Join(root, "testdata", "images"), os.Getenv("PATH")}, string(os.PathListSeparator)))
 	t.Setenv("UP", filepath.Join(root, "testdata", "cloud", "up"))
 	t.Setenv("SECOND_HOST", filepath.Join(root, "testdata", "cloud", "second-host"))
-	t.Setenv("SECOND_HOST", filepath.Join(root, "testdata", "cloud", "second-host"))
 	t.Setenv("OS_CLOUD", cloud+"-demo") // an ordinary tenant, unless a script says otherwise
 	run(t, "env", "OS_CLOUD="+cloud, "ndock", "node", "setup")
 	run(t, "/usr/bin/python3", "testdata/cloud/seed.py", "group", "e2e-open")
-	scripts, err := filepath.Glob("testdata/e2e/*.txtar")
+	return cloud
+}
+
+func runScripts(t *testing.T, pattern, cloud string) {
+	t.Helper()
+	scripts, err := filepath.Glob(pattern)
 	if err != nil || len(scripts) == 0 {
-		t.Fatalf("no end-to-end scripts: %v", err)
+		t.Fatalf("no scripts %s: %v", pattern, err)
 	}
 	for _, script := range scripts {
 		t.Run(filepath.Base(script), func(t *testing.T) { endToEnd(t, script, cloud) })
 	}
-	t.Run("docs", docs)
 }
 
 func endToEnd(t *testing.T, script, cloud string) {

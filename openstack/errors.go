@@ -58,11 +58,16 @@ func explain(op string, err error) error {
 	}
 }
 
+// isQuota knows Nova's ways to say that a quota is used up, which it answers as 403 Forbidden.
+func isQuota(message string) bool {
+	return strings.HasPrefix(message, "Quota exceeded") || strings.HasPrefix(message, "Maximum number of")
+}
+
 func hintFor(status int, message string) string {
 	switch {
 	case status == http.StatusUnauthorized:
 		return "check the credentials, or the token's age; 'openstack token issue' tries the same ones"
-	case status == http.StatusRequestEntityTooLarge, strings.HasPrefix(message, "Quota exceeded"): // which Nova forbids
+	case status == http.StatusRequestEntityTooLarge, isQuota(message):
 		return "'openstack limits show --absolute' shows the quota"
 	case status == http.StatusForbidden:
 		return "the cloud's policy does not let this user do that; an administrator may"

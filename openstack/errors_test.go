@@ -51,6 +51,7 @@ func TestExplain(t *testing.T) {
 		"no credentials":       {refusal(401, `{"error": {"message": "No."}}`), "do it: No. (req-7)", "check the credentials, or the token's age; 'openstack token issue' tries the same ones"},
 		"no right":             {refusal(403, `{"forbidden": {"message": "Policy doesn't allow it."}}`), "do it: Policy doesn't allow it. (req-7)", "the cloud's policy does not let this user do that; an administrator may"},
 		"Nova's quota":         {refusal(403, `{"forbidden": {"message": "Quota exceeded for instances: Requested 1"}}`), "do it: Quota exceeded for instances: Requested 1 (req-7)", "'openstack limits show --absolute' shows the quota"},
+		"Nova's other quota":   {refusal(403, `{"forbidden": {"message": "Maximum number of metadata items exceeds 128"}}`), "do it: Maximum number of metadata items exceeds 128 (req-7)", "'openstack limits show --absolute' shows the quota"},
 		"Glance's quota":       {refusal(413, "Image exceeds the storage quota"), "do it: Image exceeds the storage quota (req-7)", "'openstack limits show --absolute' shows the quota"},
 		"no service at all":    {errors.New("connection refused"), "do it: connection refused", ""},
 		"after a second login": {&gophercloud.ErrErrorAfterReauthentication{ErrOriginal: refusal(401, `{"error": {"message": "No."}}`)}, "do it: No. (req-7)", "check the credentials, or the token's age; 'openstack token issue' tries the same ones"},

@@ -111,16 +111,24 @@ func loadedID(account io.Reader) (string, error) {
 		case err != nil:
 			return "", fmt.Errorf("docker's account of the load: %w", err)
 		}
-		if strings.Contains(line.Error, "no space left on device") {
-			return "", errors.New(line.Error) // another host may have it
-		}
 		if line.Error != "" {
-			return "", unusableImage("%s", line.Error)
+			return "", refused(line.Error)
 		}
 		if _, id, found := strings.Cut(line.Stream, "Loaded image ID: "); found {
 			return strings.TrimSpace(id), nil
 		}
 	}
+}
+
+// refused is what Docker said of an image, so that its owner knows what to do.
+func refused(reason string) error {
+	switch {
+	case strings.Contains(reason, "no space left on device"):
+		return errors.New(reason) // another host may have it
+	case strings.Contains(reason, "max depth exceeded"): // 125, as of Docker 28
+		return unusableImage("it has more layers than Docker can store: build it with fewer")
+	}
+	return unusableImage("%s", reason)
 }
 
 // fits refuses what this host cannot run, before anyone wonders about an "exec format error".

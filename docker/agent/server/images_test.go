@@ -41,6 +41,7 @@ func TestLoadedID(t *testing.T) {
 	for name, c := range map[string]struct{ account, id, code, says string }{
 		"good":        {account: `{"status":"Loading layer"}` + "\n" + `{"stream":"Loaded image ID: sha256:abc\n"}`, id: "sha256:abc"},
 		"refused":     {account: `{"errorDetail":{"message":"bad"},"error":"bad"}`, code: agent.UnusableImage, says: "bad"},
+		"too deep":    {account: `{"error":"max depth exceeded"}`, code: agent.UnusableImage, says: "more layers than"},
 		"disk full":   {account: `{"error":"write /layer: no space left on device"}`, code: agent.Failed, says: "no space left"},
 		"garbage":     {account: "<html>", code: agent.Failed, says: "account"},
 		"cut off":     {account: `{"stream":"Loaded`, code: agent.Failed, says: "account"},

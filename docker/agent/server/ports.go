@@ -92,10 +92,10 @@ func (s *Server) settle(ctx context.Context, containerID string, plugged []plugg
 	}
 	found, err := s.docker.ContainerInspect(ctx, containerID)
 	if err != nil {
-		return fmt.Errorf("look for the container's network: %w", err)
+		return fmt.Errorf("look for the container's process: %w", err)
 	}
 	for _, port := range plugged {
-		done, err := network.Settle(port.Port, found.NetworkSettings.SandboxKey)
+		done, err := network.Settle(port.Port, fmt.Sprintf("/proc/%d/ns/net", found.State.Pid))
 		if err == nil && !done {
 			err = fmt.Errorf("port %s has no interface in the container", port.ID)
 		}
