@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 
@@ -94,22 +95,16 @@ func (s *Server) settle(ctx context.Context, containerID string, plugged []plugg
 	if err != nil {
 		return fmt.Errorf("look for the container's process: %w", err)
 	}
+	namespace := fmt.Sprintf("/proc/%d/ns/net", found.State.Pid)
 	for _, port := range plugged {
-		done, err := network.Settle(port.Port, fmt.Sprintf("/proc/%d/ns/net", found.State.Pid))
-		if err == nil && !done {
-			err = fmt.Errorf("port %s has no interface in the container", port.ID)
-		}
-		if err != nil && s.runs(ctx, containerID) {
-			return err
+		// That an interface is not there, which Docker has put there, means that the process has ended already.
+		if _, err := network.Settle(port.Port, namespace); err != nil {
+			if _, ended := os.Stat(namespace); ended == nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-// runs tells whether a container's process has not ended meanwhile, and its network with it.
-func (s *Server) runs(ctx context.Context, containerID string) bool {
-	found, err := s.docker.ContainerInspect(ctx, containerID)
-	return err != nil || found.State.Running
 }
 
 func (s *Server) deletePorts(_ http.ResponseWriter, r *http.Request) (any, error) {
