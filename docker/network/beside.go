@@ -10,6 +10,10 @@ import (
 func (p Port) Beside(earlier []Port) Port {
 	p.IPv4, p.Gateway = p.setApart(p.IPv4, p.Gateway, earlier)
 	p.IPv6, p.GatewayIPv6 = p.setApart(p.IPv6, p.GatewayIPv6, earlier)
+	if !p.Gateway.IsValid() && p.GatewayIPv6.IsValid() { // Docker takes one of IPv6 beside one of IPv4 only
+		p.Extra.Routes = append(p.Extra.Routes, Route{everything(p.GatewayIPv6), p.GatewayIPv6})
+		p.GatewayIPv6 = netip.Addr{}
+	}
 	more := p.Extra.Addresses
 	p.Extra.Addresses = nil
 	for _, address := range more {
@@ -46,7 +50,7 @@ func (p *Port) divideRoutes(earlier []Port) {
 	for _, route := range all {
 		switch {
 		case isRouted(route.To, earlier):
-		case within(route.Via, p.IPv4, p.IPv6):
+		case route.To.Bits() > 0 && within(route.Via, p.IPv4, p.IPv6):
 			p.Routes = append(p.Routes, route)
 		default:
 			p.Extra.Routes = append(p.Extra.Routes, route)

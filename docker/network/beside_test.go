@@ -36,6 +36,11 @@ func TestBeside(t *testing.T) {
 			nil,
 			Port{IPv4: prefix("10.0.0.5/24"), Extra: Extra{Routes: []Route{{prefix("0.0.0.0/0"), addr("10.1.0.1")}}}},
 		},
+		"with a gateway of IPv6 alone": {
+			Port{IPv6: prefix("fd00:2::5/64"), GatewayIPv6: addr("fd00:2::1")},
+			nil,
+			Port{IPv6: prefix("fd00:2::5/64"), Extra: Extra{Routes: []Route{{prefix("::/0"), addr("fd00:2::1")}}}},
+		},
 		"on another network": {
 			Port{IPv4: prefix("10.2.0.5/24"), Gateway: addr("10.2.0.1"), Routes: []Route{{prefix("172.16.0.0/12"), addr("10.2.0.9")}}},
 			[]Port{first},
@@ -49,7 +54,7 @@ func TestBeside(t *testing.T) {
 		"with the first default route": {
 			Port{IPv4: prefix("10.2.0.5/24"), Gateway: addr("10.2.0.1"), IPv6: prefix("fd00:2::5/64"), GatewayIPv6: addr("fd00:2::1")},
 			[]Port{{IPv4: prefix("10.0.0.5/24"), Gateway: addr("10.0.0.1")}},
-			Port{IPv4: prefix("10.2.0.5/24"), IPv6: prefix("fd00:2::5/64"), Extra: Extra{Routes: nil}, Routes: []Route{{prefix("::/0"), addr("fd00:2::1")}}},
+			Port{IPv4: prefix("10.2.0.5/24"), IPv6: prefix("fd00:2::5/64"), Extra: Extra{Routes: []Route{{prefix("::/0"), addr("fd00:2::1")}}}},
 		},
 		"on the same network": {
 			Port{IPv4: prefix("10.0.0.6/24"), Gateway: addr("10.0.0.1"), IPv6: prefix("fd00:1::6/64"), GatewayIPv6: addr("fd00:1::1"), Routes: first.Routes},
