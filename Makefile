@@ -59,7 +59,7 @@ test: lint build cloud ## everything: lint, unit and script tests, then end-to-e
 	$(MAKE) e2e
 	$(SUDO) testdata/tempest/run smoke
 
-tempest: build cloud ## OpenStack's own integration tests, all that a container can mean anything in (some 40 minutes)
+tempest: build cloud ## OpenStack's own integration tests, all that a container can mean anything in (long)
 	$(SUDO) env OS_CLOUD=ndock bin/ndock node setup
 	$(SUDO) testdata/tempest/run
 

@@ -115,7 +115,7 @@ func (p *Plugin) settle(port Port, sandbox string) {
 	var done bool
 	var err error
 	for until := time.Now().Add(patience); !done && err == nil && time.Now().Before(until); {
-		time.Sleep(time.Millisecond) // the container's first process is a few dozens of them away
+		time.Sleep(time.Millisecond) // the container's first process is about to start, and does not wait
 		done, err = Settle(port, sandbox)
 	}
 	if !done {

@@ -12,7 +12,7 @@ import (
 )
 
 // consoleBytes limits the log alone: it is Nova that counts lines, which may be of any length. It passes it on in one
-// message. Docker keeps little more than this, so that reading all of it is cheap.
+// message. Docker keeps 2 MiB at most (confinement), so that reading all of it is cheap.
 const consoleBytes = 256 << 10
 
 // console sends the end of what the container wrote and, where its process has ended, how: there is no other place
