@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/client"
 	"github.com/urfave/cli/v2"
 
@@ -37,27 +38,31 @@ func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
 	return node.Machine{
 		Layout: layout, Host: host, Commands: node.Shell{}, Services: node.FindServices(layout, node.Shell{}),
 		Program: "/proc/self/exe", Patience: node.Patient(), Rules: config.Commented(),
-		EngineVersion: func(ctx context.Context) (string, error) { return engineVersion(ctx, layout.Path("/run/docker.sock")) },
-		AgentVersion:  func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
-		RootDisks:     func(ctx context.Context) (string, error) { return rootDisks(ctx, layout.Path(agent.Socket)) },
-		Nova:          func(context.Context) (node.Hypervisors, error) { return hypervisors(c, s) },
+		EngineFacts: func(ctx context.Context) (node.EngineFacts, error) {
+			return engineFacts(ctx, layout.Path("/run/docker.sock"))
+		},
+		AgentVersion: func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
+		RootDisks:    func(ctx context.Context) (string, error) { return rootDisks(ctx, layout.Path(agent.Socket)) },
+		Nova:         func(context.Context) (node.Hypervisors, error) { return hypervisors(c, s) },
 	}, nil
 }
 
 // answerLimit is for questions that are answered at once or not at all.
 const answerLimit = 10 * time.Second
 
-// engineVersion asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
-func engineVersion(ctx context.Context, socket string) (string, error) {
+// engineFacts asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
+func engineFacts(ctx context.Context, socket string) (node.EngineFacts, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	engine, err := client.NewClientWithOpts(client.WithHost("unix://"+socket), client.WithAPIVersionNegotiation())
 	if err != nil {
-		return "", err
+		return node.EngineFacts{}, err
 	}
 	defer engine.Close()
-	version, err := engine.ServerVersion(ctx)
-	return version.Version, err
+	info, err := engine.Info(ctx)
+	return node.EngineFacts{
+		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
+	}, err
 }
 
 func agentVersion(ctx context.Context, socket string) (string, error) {

@@ -21,7 +21,7 @@ type engine struct {
 func (e *engine) Title() string { return "engine" }
 
 func (e *engine) Plan(ctx context.Context) ([]string, error) {
-	_, err := e.EngineVersion(ctx)
+	_, err := e.EngineFacts(ctx)
 	switch {
 	case err == nil:
 		return nil, nil
@@ -52,7 +52,7 @@ func (e *engine) Do(ctx context.Context) error {
 		return err
 	}
 	err := await(ctx, e.Patience.Poll, e.Patience.Engine, func(ctx context.Context) error {
-		_, err := e.EngineVersion(ctx)
+		_, err := e.EngineFacts(ctx)
 		return err
 	})
 	if err != nil {
@@ -80,9 +80,9 @@ func (e *engine) Undo(context.Context) ([]string, error) {
 }
 
 func (e *engine) Detail(ctx context.Context) string {
-	version, err := e.EngineVersion(ctx)
+	facts, err := e.EngineFacts(ctx)
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("Docker Engine %s answers", version)
+	return fmt.Sprintf("Docker Engine %s answers", facts.Version)
 }

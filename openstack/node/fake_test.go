@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,6 +27,9 @@ type fakeMachine struct {
 	fail     map[string]string // the command, and what it says when it fails
 	deaf     map[string]bool   // services that start but do not answer
 	brief    map[string]bool   // services that end at once
+	live     bool              // the engine's live-restore
+	swarm    bool
+	stubborn bool // the engine keeps to what it was started with
 	lastPID  int
 	listed   []openstack.Hypervisor
 }
@@ -41,7 +45,7 @@ func newFake(t *testing.T, systemd bool) *fakeMachine {
 	f.put("/etc/nova/nova-compute.conf", novaCompute, 0o640)
 	f.put("/etc/init.d/nova-compute", "", 0o755)
 	f.put("/usr/sbin/dockerd", "", 0o755)
-	for _, dir := range []string{"/usr/local/bin", "/etc/rc2.d", "/etc/logrotate.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
+	for _, dir := range []string{"/etc/docker", "/usr/local/bin", "/etc/rc2.d", "/etc/logrotate.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
 		f.must(os.MkdirAll(f.path(dir), 0o755))
 	}
 	if systemd {
@@ -67,12 +71,15 @@ func (f *fakeMachine) machine() Machine {
 	f.must(os.WriteFile(program, []byte("ndock of today"), 0o700))
 	return Machine{
 		Layout: layout, Host: host, Commands: f, Services: FindServices(layout, f), Program: program,
-		Patience:      Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
-		Rules:         []byte("# the operator's rules\n"),
-		RootDisks:     func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
-		EngineVersion: func(context.Context) (string, error) { return f.answer("docker", "20.10.24") },
-		AgentVersion:  func(context.Context) (string, error) { return f.answer(agentName, "1.0") },
-		Nova:          func(context.Context) (Hypervisors, error) { return f, nil },
+		Patience:  Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
+		Rules:     []byte("# the operator's rules\n"),
+		RootDisks: func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
+		EngineFacts: func(context.Context) (EngineFacts, error) {
+			version, err := f.answer("docker", "20.10.24")
+			return EngineFacts{Version: version, LiveRestore: f.live, Swarm: f.swarm}, err
+		},
+		AgentVersion: func(context.Context) (string, error) { return f.answer(agentName, "1.0") },
+		Nova:         func(context.Context) (Hypervisors, error) { return f, nil },
 	}
 }
 
@@ -106,7 +113,24 @@ func (f *fakeMachine) process(pid int, begun float64) {
 	f.put(fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%d (a ) name) S%s %.0f 0", pid, strings.Repeat(" 0", 18), begun*ticks), 0o444)
 }
 
+// reload is what the engine makes of a SIGHUP: what its file does not say stays.
+func (f *fakeMachine) reload() {
+	content, err := os.ReadFile(f.path("/etc/docker/daemon.json"))
+	f.must(err)
+	settings := map[string]any{"live-restore": f.live}
+	f.must(json.Unmarshal(content, &settings))
+	if !f.stubborn {
+		f.live = settings["live-restore"] == true
+	}
+}
+
 func (f *fakeMachine) start(service string) {
+	if service == "docker" {
+		f.live = false
+		if _, err := os.Stat(f.path("/etc/docker/daemon.json")); err == nil {
+			defer f.reload()
+		}
+	}
 	if f.brief[service] {
 		f.put("/var/log/nova/nova-compute.log", "1 INFO nova up\n2 ERROR nova no such driver\n3 INFO nova down\n", 0o644)
 		return
@@ -143,6 +167,8 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 	switch command[0] {
 	case "apt-get":
 		f.put("/usr/sbin/dockerd", "", 0o755)
+	case "kill":
+		f.reload()
 	case "service":
 		f.control(command[1], command[2])
 	case "systemctl":

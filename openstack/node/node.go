@@ -20,11 +20,18 @@ type Machine struct {
 	Patience Patience
 	Rules    []byte // the operator's file, as it is where he has none yet
 
-	EngineVersion func(context.Context) (string, error) // asks Docker Engine
-	AgentVersion  func(context.Context) (string, error) // asks ndock's agent
-	RootDisks     func(context.Context) (string, error) // asks it whether they are limited, and by what or why not
+	EngineFacts  func(context.Context) (EngineFacts, error) // asks Docker Engine
+	AgentVersion func(context.Context) (string, error)      // asks ndock's agent
+	RootDisks    func(context.Context) (string, error)      // asks it whether they are limited, and by what or why not
 	// Nova opens Nova's API. Unchecked is the error where there are no credentials for it.
 	Nova func(context.Context) (Hypervisors, error)
+}
+
+// EngineFacts is what Docker Engine says of itself.
+type EngineFacts struct {
+	Version     string
+	LiveRestore bool // containers run on without it
+	Swarm       bool // it is part of one
 }
 
 // Hypervisors is what is asked of Nova's API.
@@ -52,6 +59,7 @@ func (m Machine) Steps() []Step {
 	conf := &config{Machine: m}
 	return []Step{
 		&engine{Machine: m},
+		&liveRestore{Machine: m},
 		&agent{Machine: m},
 		driver,
 		conf,

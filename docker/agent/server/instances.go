@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -135,7 +136,7 @@ func (s *Server) startFound(ctx context.Context, found container.InspectResponse
 	if found.State.Paused {
 		return s.docker.ContainerUnpause(ctx, found.ID)
 	}
-	if err := s.docker.ContainerStart(ctx, found.ID, container.StartOptions{}); err != nil {
+	if err := s.run(ctx, found.ID); err != nil {
 		return fmt.Errorf("start: %w", tenantsFault(err))
 	}
 	plugged, err := s.portsOf(ctx, found.Config.Labels[labelServer])
@@ -143,6 +144,16 @@ func (s *Server) startFound(ctx context.Context, found container.InspectResponse
 		return err
 	}
 	return s.settle(ctx, found.ID, plugged)
+}
+
+// run starts a container. One with a terminal that ended while Docker Engine was away, with live-restore, may fail once:
+// the engine (20.10) then hangs up the new terminal in place of the old one.
+func (s *Server) run(ctx context.Context, id string) error {
+	err := s.docker.ContainerStart(ctx, id, container.StartOptions{})
+	if err != nil && strings.Contains(err.Error(), "cannot start a container that has stopped") {
+		return s.docker.ContainerStart(ctx, id, container.StartOptions{})
+	}
+	return err
 }
 
 // end lets the process go within grace, by its stop signal, and then without asking. Grace 0 does not ask.

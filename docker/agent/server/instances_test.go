@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -169,4 +170,14 @@ func TestStartOfABadCommand(t *testing.T) {
 	engine.fail["ContainerStart"] = errUnstartable
 	status, body := ask(t, engine, "POST", serverPath+"/start", "")
 	wantFault(t, status, body, 422, agent.UnusableImage)
+}
+
+// A terminal that the engine hung up itself is worth one more try, and no more.
+func TestStartOfWhatEndedWhileTheEngineWasAway(t *testing.T) {
+	engine := newEngine()
+	engine.putServer(container.StateExited)
+	engine.fail["ContainerStart"] = errors.New("Error response from daemon: OCI runtime start failed: cannot start a container that has stopped: unknown")
+	status, body := ask(t, engine, "POST", serverPath+"/start", "")
+	wantFault(t, status, body, 500, agent.Failed)
+	wantCalls(t, engine, "ContainerInspect "+namePrefix+serverID, "ContainerStart", "ContainerStart")
 }
