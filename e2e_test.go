@@ -63,6 +63,9 @@ func endToEnd(t *testing.T, script, cloud string) {
 	before := leftovers(t)
 	t.Cleanup(func() {
 		tidy(t)
+		if t.Failed() { // scripts remove these themselves, and asking takes long
+			tidyNetworks(t)
+		}
 		if left := leftovers(t); left != before {
 			t.Errorf("left behind on the host:\n%s", left)
 		}
@@ -152,6 +155,14 @@ func tidy(t *testing.T) {
 		}
 	}
 	run(t, "sh", "-c", `docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^(e2e-|ndock/glance:)' | xargs -r docker rmi`)
+}
+
+// tidyNetworks removes the networks that a script left, which would make each later boot ask for one, and its ports.
+func tidyNetworks(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{"port", "network"} {
+		run(t, "sh", "-c", "openstack "+kind+" list -f value -c ID -c Name | awk '/ e2e-/ { print $1 }' | xargs -r openstack "+kind+" delete")
+	}
 }
 
 func run(t *testing.T, command ...string) string {
