@@ -212,7 +212,17 @@ func TestImagesAge(t *testing.T) {
 	engine.images[imageTag(imageID)] = image.InspectResponse{ID: loaded}
 	status, body := ask(t, engine, "DELETE", "/v1/images", `{"unused_seconds":60}`)
 	wantOK(t, status, body)
-	wantCalls(t, engine, "ImageList", "ImageInspect "+imageTag(imageID), "ImageRemove "+imageTag(imageID))
+	wantCalls(t, engine, "ImageList", "ContainerList", "ImageInspect "+imageTag(imageID), "ImageRemove "+imageTag(imageID))
+}
+
+func TestUsedImagesDoNotAge(t *testing.T) {
+	engine := newEngine()
+	engine.images[imageTag(imageID)] = image.InspectResponse{ID: loaded}
+	engine.putServer(container.StateExited)
+	engine.containers[namePrefix+serverID].Image = loaded
+	status, body := ask(t, engine, "DELETE", "/v1/images", `{"unused_seconds":0}`)
+	wantOK(t, status, body)
+	wantCalls(t, engine, "ImageList", "ContainerList")
 }
 
 func TestForgetImage(t *testing.T) {

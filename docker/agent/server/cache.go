@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 
@@ -27,7 +28,14 @@ func (s *Server) ageImages(_ http.ResponseWriter, r *http.Request) (any, error) 
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
+	used, err := s.usedImages(r.Context())
+	if err != nil {
+		return nil, err
+	}
 	for _, summary := range found {
+		if used[summary.ID] {
+			continue
+		}
 		for _, tag := range summary.RepoTags {
 			glanceID, ours := strings.CutPrefix(tag, imageTag(""))
 			if !ours {
@@ -39,6 +47,20 @@ func (s *Server) ageImages(_ http.ResponseWriter, r *http.Request) (any, error) 
 		}
 	}
 	return struct{}{}, nil
+}
+
+// usedImages are those that containers are made of. Docker guards only the last name of such an image, and two images
+// of Glance with the same content are one of Docker's.
+func (s *Server) usedImages(ctx context.Context) (map[string]bool, error) {
+	all, err := s.docker.ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	used := map[string]bool{}
+	for _, one := range all {
+		used[one.ImageID] = true
+	}
+	return used, nil
 }
 
 func (s *Server) ageImage(ctx context.Context, glanceID string, oldest time.Time) error {

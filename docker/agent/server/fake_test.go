@@ -143,7 +143,7 @@ func (e *engine) ContainerList(_ context.Context, options container.ListOptions)
 	var all []container.Summary
 	for name, found := range e.containers {
 		if (options.All || found.State.Running) && options.Filters.MatchKVList("label", found.Config.Labels) {
-			all = append(all, container.Summary{ID: found.ID, Names: []string{"/" + name}, Labels: found.Config.Labels, State: found.State.Status, SizeRw: e.sizes[name]})
+			all = append(all, container.Summary{ID: found.ID, Names: []string{"/" + name}, Labels: found.Config.Labels, State: found.State.Status, SizeRw: e.sizes[name], ImageID: found.Image})
 		}
 	}
 	return all, nil
@@ -338,9 +338,9 @@ func (e *engine) ImageTag(_ context.Context, source, target string) error {
 
 func (e *engine) ImageList(context.Context, image.ListOptions) ([]image.Summary, error) {
 	var all []image.Summary
-	for name := range e.images {
+	for name, found := range e.images {
 		if strings.HasPrefix(name, imageTag("")) {
-			all = append(all, image.Summary{RepoTags: []string{name}})
+			all = append(all, image.Summary{ID: found.ID, RepoTags: []string{name}})
 		}
 	}
 	return all, e.did("ImageList", "")
