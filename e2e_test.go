@@ -47,6 +47,28 @@ func prepare(t *testing.T, variable string) string {
 	return cloud
 }
 
+// novaCompute is Nova's configuration of this compute node.
+const novaCompute = "/etc/nova/nova-compute.conf"
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// putBack has nova-compute run with the settings of before.
+func putBack(t *testing.T, settings string) {
+	t.Helper()
+	if err := os.WriteFile(novaCompute, []byte(settings), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "service", "nova-compute", "restart")
+	run(t, "timeout", "60", "sh", "-c", `until rabbitmqctl -q list_consumers | grep "^compute\.$(hostname)"; do sleep 0.2; done`)
+}
+
 func runScripts(t *testing.T, pattern, cloud string) {
 	t.Helper()
 	scripts, err := filepath.Glob(pattern)
@@ -61,7 +83,11 @@ func runScripts(t *testing.T, pattern, cloud string) {
 func endToEnd(t *testing.T, script, cloud string) {
 	tidy(t)
 	before := leftovers(t)
+	settings := read(t, novaCompute)
 	t.Cleanup(func() {
+		if read(t, novaCompute) != settings { // a script may try others
+			putBack(t, settings)
+		}
 		tidy(t)
 		if t.Failed() { // scripts remove these themselves, and asking takes long
 			tidyNetworks(t)

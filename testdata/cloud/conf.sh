@@ -1,10 +1,10 @@
 # The configuration of every OpenStack service, on Debian's own files. Sourced by up.
 
-KEYSTONE=/etc/keystone/keystone.conf GLANCE=/etc/glance/glance-api.conf PLACEMENT=/etc/placement/placement.conf
+KEYSTONE=/etc/keystone/keystone.conf BARBICAN=/etc/barbican/barbican.conf GLANCE=/etc/glance/glance-api.conf PLACEMENT=/etc/placement/placement.conf
 NOVA=/etc/nova/nova.conf NOVA_COMPUTE=/etc/nova/nova-compute.conf
 FILTERS=ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,SameHostFilter,DifferentHostFilter # Nova's default, and the last two
 NEUTRON=/etc/neutron/neutron.conf ML2=/etc/neutron/plugins/ml2/ml2_conf.ini
-LINUXBRIDGE=/etc/neutron/plugins/ml2/linuxbridge_agent.ini DHCP=/etc/neutron/dhcp_agent.ini
+LINUXBRIDGE=/etc/neutron/plugins/ml2/linuxbridge_agent.ini DHCP=/etc/neutron/dhcp_agent.ini L3=/etc/neutron/l3_agent.ini
 RABBIT=rabbit://openstack:$PASS@$IP:5672/
 
 db() { echo "mysql+pymysql://$1:$PASS@$IP/$2"; }
@@ -24,14 +24,18 @@ tokens() {
   put "$1" keystone_authtoken www_authenticate_uri=http://$IP:5000 memcached_servers=$IP:11211
 }
 
-configure_identity_and_images() {
+configure_identity_and_images() { # and the certificates that images are signed with
   put $KEYSTONE database connection="$(db keystone keystone)"
   put $KEYSTONE token provider=fernet
   put $GLANCE database connection="$(db glance glance)"
   put $GLANCE paste_deploy flavor=keystone
   put $GLANCE DEFAULT bind_host=$IP workers=2
   put $GLANCE glance_store stores=file,http default_store=file
+  put $GLANCE barbican auth_endpoint=http://$IP:5000/v3
   tokens $GLANCE glance
+  put $BARBICAN DEFAULT host_href=http://$IP:9311 sql_connection="$(db barbican barbican)" db_auto_create=false log_dir=
+  put $BARBICAN keystone_notifications enable=false
+  tokens $BARBICAN barbican
 }
 
 configure_compute() {
@@ -46,6 +50,7 @@ configure_compute() {
   put $NOVA service_user send_service_user_token=true
   put $NOVA neutron service_metadata_proxy=false
   put $NOVA glance api_servers=http://$IP:9292
+  put $NOVA barbican auth_endpoint=http://$IP:5000/v3
   put $NOVA oslo_concurrency lock_path=/var/lock/nova
   put $NOVA DEFAULT cpu_allocation_ratio=64 # a hundred small servers on two processors
   put $NOVA vnc enabled=false
@@ -56,7 +61,7 @@ configure_compute() {
 }
 
 configure_network() {
-  put $NEUTRON DEFAULT core_plugin=ml2 service_plugins= transport_url=$RABBIT auth_strategy=keystone \
+  put $NEUTRON DEFAULT core_plugin=ml2 service_plugins=router transport_url=$RABBIT auth_strategy=keystone \
     interface_driver=linuxbridge bind_host=$IP api_workers=1 rpc_workers=1
   put $NEUTRON experimental linuxbridge=true
   put $NEUTRON database connection="$(db neutron neutron)"
@@ -67,6 +72,7 @@ configure_network() {
   put $LINUXBRIDGE linux_bridge physical_interface_mappings=physnet1:ndock-uplink
   put $LINUXBRIDGE vxlan enable_vxlan=false
   put $LINUXBRIDGE securitygroup firewall_driver=iptables enable_security_group=true
+  put $L3 DEFAULT interface_driver=linuxbridge
   put $DHCP DEFAULT interface_driver=linuxbridge enable_isolated_metadata=false
 }
 

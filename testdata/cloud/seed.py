@@ -11,6 +11,7 @@ import openstack
 
 HOST = "http://127.0.0.1"
 SERVICES = {
+    "barbican": ("key-manager", f"{HOST}:9311"),
     "glance": ("image", f"{HOST}:9292"),
     "placement": ("placement", f"{HOST}:8778"),
     "nova": ("compute", f"{HOST}:8774/v2.1"),
@@ -43,12 +44,14 @@ def endpoints(keystone, service, url):
 def tenant(keystone, name, password):
     project = keystone.find_project(name) or keystone.create_project(name=name)
     user = keystone.find_user(name) or keystone.create_user(name=name, password=password)
-    keystone.assign_project_role_to_user(project, user, keystone.find_role("member"))
+    for role in ("member", "creator"):  # the second is Barbican's
+        keystone.assign_project_role_to_user(project, user, keystone.find_role(role) or keystone.create_role(name=role))
 
 
 def resources(cloud):
     net = cloud.network.find_network("private") or cloud.network.create_network(
         name="private", shared=True, provider_network_type="flat", provider_physical_network="physnet1")
+    cloud.network.update_network(net, is_router_external=True)  # it is for servers, and for floating IPs
     if not cloud.network.find_subnet("private"):
         cloud.network.create_subnet(
             name="private", network_id=net.id, ip_version=4, cidr=NETWORK, gateway_ip=GATEWAY)
