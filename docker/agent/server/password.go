@@ -34,16 +34,15 @@ func (s *Server) putPassword(_ http.ResponseWriter, r *http.Request) (any, error
 
 // setPassword writes root's password into the files of the accounts: that works whatever programs an image has.
 func (s *Server) setPassword(ctx context.Context, containerID, password string) error {
-	if _, err := s.readFile(ctx, containerID, "/etc/passwd"); errdefs.IsNotFound(err) {
-		return errNoAccounts
-	} else if err != nil {
-		return err
-	}
 	shadow, err := s.readFile(ctx, containerID, "/etc/shadow")
 	if errdefs.IsNotFound(err) {
-		shadow, err = tarFile{path: "/etc/shadow", mode: 0o600}, nil
+		_, err = s.readFile(ctx, containerID, "/etc/passwd")
+		shadow = tarFile{path: "/etc/shadow", mode: 0o600}
 	}
-	if err != nil {
+	switch {
+	case errdefs.IsNotFound(err):
+		return errNoAccounts
+	case err != nil:
 		return err
 	}
 	hash, err := hashed(password)
