@@ -19,11 +19,11 @@ running() { [[ -s $RUN/$1.pid ]] && kill -0 "$(<$RUN/$1.pid)" 2>/dev/null; }
 # as USER COMMAND...
 as() { setpriv --reuid "$1" --regid "$(id -gn "$1")" --init-groups -- "${@:2}"; }
 
-# daemon NAME USER COMMAND...: start a service that is not running, detached
+# daemon NAME USER COMMAND...: start a service that is not running, detached, also from this directory, which may go
 daemon() {
   local name=$1 user=$2; shift 2
   running "$name" && return
-  setsid setpriv --reuid "$user" --regid "$(id -gn "$user")" --init-groups -- "$@" >>$LOG/$name.log 2>&1 </dev/null 9>&- &
+  setsid env --chdir=/ setpriv --reuid "$user" --regid "$(id -gn "$user")" --init-groups -- "$@" >>$LOG/$name.log 2>&1 </dev/null 9>&- &
   echo $! >$RUN/$name.pid
 }
 
