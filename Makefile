@@ -47,7 +47,7 @@ nova-releases: ## the shim's tests with the Novas of newer Debians, which are un
 	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run TestReleases ./openstack/novadriver/
 
 e2e: build cloud ## end-to-end tests on the test cloud
-	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestEndToEnd .
+	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run TestEndToEnd .
 
 two-hosts: build cloud ## end-to-end tests with a second compute node, which is made on this machine
 	$(SUDO) env NDOCK_TWO_HOSTS_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestTwoHosts .
