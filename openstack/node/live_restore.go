@@ -115,5 +115,5 @@ func (l *liveRestore) Detail(ctx context.Context) string {
 	case facts.Swarm:
 		return "the engine is in a swarm, which cannot do it: servers stop when Docker Engine is restarted"
 	}
-	return "off, as " + l.path() + " has it: servers stop when Docker Engine is restarted"
+	return "off: servers stop when Docker Engine is restarted (" + l.path() + " has been decided on by hand)"
 }

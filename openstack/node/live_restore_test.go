@@ -38,7 +38,7 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 		cause func(f *fakeMachine)
 		says  string
 	}{
-		"switched off by hand": {func(f *fakeMachine) { f.put(daemonJSON, `{"live-restore": false}`, 0o600) }, "off, as "},
+		"switched off by hand": {func(f *fakeMachine) { f.put(daemonJSON, `{"live-restore": false}`, 0o600) }, "off: servers stop when Docker Engine is restarted ("},
 		"on by a flag":         {func(f *fakeMachine) { f.live = true }, "servers run on"},
 		"in a swarm":           {func(f *fakeMachine) { f.swarm = true }, "the engine is in a swarm"},
 	} {

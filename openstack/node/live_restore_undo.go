@@ -28,8 +28,11 @@ func (l *liveRestore) Undo(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	saved.path = now.path
-	if err := saved.restore(); err != nil || saved.missing {
-		return []string{"removed " + l.path()}, err
+	if err := saved.restore(); err != nil {
+		return nil, err
+	}
+	if saved.missing {
+		return []string{"removed " + l.path()}, nil
 	}
 	var did changes
 	return []string{"put back " + l.path() + " as it was"}, did.remove(l.saved())
