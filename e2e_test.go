@@ -153,11 +153,11 @@ func leftovers(t *testing.T) string {
 	return left
 }
 
-// hostLeftovers lists containers, Docker networks and cables of servers.
+// hostLeftovers lists containers, cables, namespaces and directories of servers.
 func hostLeftovers() (string, error) {
 	out, err := exec.Command("sh", "-c", `
 		docker ps -a --filter label=ndock.server --format 'container {{.Names}}'
-		docker network ls --filter driver=ndock --format 'network {{.Name}}'
+		ls -d /var/lib/ndock/servers/* /run/ndock/netns/* 2>/dev/null
 		ip -o link show | grep -o 'ndk[0-9a-f-]*' | sort -u
 	`).Output()
 	return string(out), err

@@ -15,6 +15,10 @@ func permute(app *cli.App, args []string) ([]string, error) {
 	p := permuter{app: app, commands: app.Commands}
 	rest := args[1:]
 	for len(rest) > 0 {
+		if p.foreign() {
+			p.positional = rest
+			break
+		}
 		if rest[0] == "--" {
 			p.literal(rest[1:])
 			break
@@ -35,6 +39,9 @@ type permuter struct {
 
 	global, path, flags, positional []string
 }
+
+// foreign tells whether the command's arguments are of another program's.
+func (p *permuter) foreign() bool { return p.current != nil && p.current.SkipFlagParsing }
 
 // take handles the next word, and the value of a flag with it; it returns how many words those were.
 func (p *permuter) take(words []string) (int, error) {
@@ -102,7 +109,7 @@ func (p *permuter) ordered(program string) []string {
 	if slices.Contains(p.flags, "--help") || slices.Contains(p.flags, "-h") {
 		return out // urfave/cli would take an argument for a topic of its help
 	}
-	if p.current != nil && len(p.positional) > 0 {
+	if p.current != nil && len(p.positional) > 0 && !p.foreign() {
 		out = append(out, "--")
 	}
 	return append(out, p.positional...)

@@ -2,7 +2,9 @@ package commands
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/docker/docker/api/types/swarm"
@@ -18,7 +20,7 @@ func nodeCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:        "node",
 		Usage:       "Make this machine a compute node of Docker, and look after it",
-		Subcommands: []*cli.Command{nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s), nodeAgentCommand(s)},
+		Subcommands: []*cli.Command{nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s), nodeAgentCommand(s), nodeRuntimeCommand(), nodeHookCommand(s)},
 	}
 }
 
@@ -61,7 +63,7 @@ func engineFacts(ctx context.Context, socket string) (node.EngineFacts, error) {
 	defer engine.Close()
 	info, err := engine.Info(ctx)
 	return node.EngineFacts{
-		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
+		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
 	}, err
 }
 

@@ -14,13 +14,12 @@ import (
 func nodeAgentCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "agent",
-		Usage: "Serve Nova and Docker on this compute node, as root, until told to end",
+		Usage: "Serve Nova on this compute node, as root, until told to end",
 		Description: "The daemon that 'ndock node setup' makes a service of. It stays in the foreground, logs to stderr and ends\n" +
 			"on SIGTERM when what it is doing is done.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", Value: agent.Socket, Usage: "where Nova's driver reaches the agent"},
-			&cli.StringFlag{Name: "plugin-socket", Value: server.PluginSocket, Usage: "where Docker finds the network plugin"},
-			&cli.StringFlag{Name: "state", Value: server.StateDir, Usage: "`DIRECTORY` of the servers' config drives"},
+			&cli.StringFlag{Name: "state", Value: server.StateDir, Usage: "`DIRECTORY` of what servers have on this host beside their containers"},
 			&cli.StringFlag{Name: "user", Value: "nova", Usage: "who is heard on the socket, beside root"},
 			&cli.StringFlag{Name: "group", Value: "nova", Usage: "whose socket it is"},
 			&cli.StringFlag{Name: "config", Value: config.Path, Usage: "the operator's file: what servers get beyond their flavors"},
@@ -35,8 +34,8 @@ func nodeAgentCommand(s Streams) *cli.Command {
 			}
 			defer engine.Close()
 			return server.Run(c.Context, engine, server.Options{
-				Socket: c.String("socket"), Plugin: c.String("plugin-socket"),
-				State: c.String("state"), User: c.String("user"), Group: c.String("group"), Version: version(),
+				Socket: c.String("socket"),
+				State:  c.String("state"), User: c.String("user"), Group: c.String("group"), Version: version(),
 				Config: c.String("config"),
 			}, newLog(c, s))
 		},

@@ -1,64 +1,157 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 
+	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 )
 
-// Plug makes the port's cable and puts the host's end into Neutron's bridge. Done already, it does nothing: it
-// runs whenever Nova starts, and whenever a container does.
+// Plug makes the port's cable and puts the host's end where Neutron wants it. Done already, it does nothing: it runs
+// whenever Nova starts, and whenever a container does.
 func Plug(port Port) error {
-	bridge, err := ensureBridge(port.Bridge)
+	tap, err := ensureCable(port.Tap(), port.peer(), port.MTU)
 	if err != nil {
 		return err
 	}
-	tap, err := ensureCable(port)
+	switch port.Kind {
+	case LinuxBridge:
+		return plugInBridge(tap, port.Bridge)
+	case OpenVSwitch:
+		return plugInVSwitch(tap, port.peer(), port)
+	case Hybrid:
+		return plugHybrid(tap, port)
+	}
+	return fmt.Errorf("ports of kind %q cannot be plugged", port.Kind)
+}
+
+func plugInBridge(link netlink.Link, name string) error {
+	bridge, err := ensureBridge(name)
 	if err != nil {
 		return err
 	}
-	if tap.Attrs().MasterIndex != bridge.Attrs().Index {
-		if err := netlink.LinkSetMaster(tap, bridge); err != nil {
-			return fmt.Errorf("put %s into bridge %s: %w", port.Tap(), port.Bridge, err)
+	if link.Attrs().MasterIndex != bridge.Attrs().Index {
+		if err := netlink.LinkSetMaster(link, bridge); err != nil {
+			return fmt.Errorf("put %s into bridge %s: %w", link.Attrs().Name, name, err)
 		}
 	}
-	if err := netlink.LinkSetUp(tap); err != nil {
-		return fmt.Errorf("set %s up: %w", port.Tap(), err)
-	}
-	return nil
+	return setUp(link)
 }
 
-// Unplug removes the port's cable, with both ends, wherever the other end is. A cable that is not there is fine.
-func Unplug(portID string) error {
-	if len(portID) < idInName {
-		return fmt.Errorf("%q is no port's id", portID)
-	}
-	tap, err := find(Port{ID: portID}.Tap())
-	if err != nil || tap == nil {
+// plugInVSwitch puts the end of a cable into Open vSwitch. The other end must leave no checksum to the hardware where the
+// switch is a program, which has none (a switch in the kernel knows what is still to be done).
+func plugInVSwitch(end netlink.Link, other string, port Port) error {
+	if err := setUp(end); err != nil {
 		return err
 	}
-	if err := netlink.LinkDel(tap); err != nil && !gone(err) {
-		return fmt.Errorf("remove %s: %w", tap.Attrs().Name, err)
+	name, userspace := end.Attrs().Name, false
+	err := withVSwitch(func(ctx context.Context, ovs vswitch) (err error) {
+		if err = ovs.add(ctx, name, port); err == nil {
+			err = ovs.settled(ctx, name)
+		}
+		if err == nil {
+			userspace, err = ovs.inUserspace(ctx, port.Bridge)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("put %s into bridge %s: %w", name, port.Bridge, err)
+	}
+	if peer, err := find(other); err != nil || peer == nil || !userspace { // it is in a container, and was seen to before
+		return err
+	}
+	return computeChecksums(other)
+}
+
+func computeChecksums(link string) error {
+	tool, err := ethtool.NewEthtool()
+	if err != nil {
+		return err
+	}
+	defer tool.Close()
+	if err := tool.Change(link, map[string]bool{"tx-checksum-ip-generic": false}); err != nil {
+		return fmt.Errorf("have checksums computed on %s: %w", link, err)
 	}
 	return nil
 }
 
-// ensureCable returns the host's end. When that end is there, so is the other: here, or in a container. But a
-// cable whose other end stayed in a container that is no more has lost it, and the host's end with it.
-func ensureCable(port Port) (netlink.Link, error) {
-	tap, err := find(port.Tap())
-	if err != nil || tap != nil {
-		return tap, err
+// plugHybrid puts a bridge of the port's own in between, in which Neutron's agent filters by iptables.
+func plugHybrid(tap netlink.Link, port Port) error {
+	if err := plugInBridge(tap, port.ownBridge()); err != nil {
+		return err
+	}
+	inBridge, err := ensureCable(port.bridgeEnd(), port.vswitchEnd(), port.MTU)
+	if err != nil {
+		return err
+	}
+	if err := plugInBridge(inBridge, port.ownBridge()); err != nil {
+		return err
+	}
+	inVSwitch, err := netlink.LinkByName(port.vswitchEnd())
+	if err != nil {
+		return err
+	}
+	return plugInVSwitch(inVSwitch, port.bridgeEnd(), port)
+}
+
+func setUp(link netlink.Link) error {
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("set %s up: %w", link.Attrs().Name, err)
+	}
+	return nil
+}
+
+// Unplug removes the port's cable, with both ends, wherever the other end is, and what is between it and Open vSwitch. A
+// port that is not plugged is fine.
+func Unplug(port Port) error {
+	if len(port.ID) < idInName {
+		return fmt.Errorf("%q is no port's id", port.ID)
+	}
+	if port.Kind != LinuxBridge {
+		err := withVSwitch(func(ctx context.Context, ovs vswitch) error {
+			return errors.Join(ovs.remove(ctx, port.Tap()), ovs.remove(ctx, port.vswitchEnd()))
+		})
+		if err != nil {
+			return fmt.Errorf("take port %s out of Open vSwitch: %w", port.ID, err)
+		}
+	}
+	for _, name := range []string{port.Tap(), port.bridgeEnd(), port.ownBridge()} {
+		if err := remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes a link. One that is not there is fine.
+func remove(name string) error {
+	link, err := find(name)
+	if err != nil || link == nil {
+		return err
+	}
+	if err := netlink.LinkDel(link); err != nil && !gone(err) {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
+	return nil
+}
+
+// ensureCable returns the first end. When that end is there, so is the other: here, or in a container. But a cable whose
+// other end stayed in a container that is no more has lost it, and the first end with it.
+func ensureCable(name, peer string, mtu int) (netlink.Link, error) {
+	there, err := find(name)
+	if err != nil || there != nil {
+		return there, err
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = port.Tap(), port.MTU
-	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: port.peer(), PeerMTU: uint32(port.MTU)}
+	attrs.Name, attrs.MTU = name, mtu
+	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerMTU: uint32(mtu)}
 	if err := netlink.LinkAdd(cable); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("make %s: %w", port.Tap(), err)
+		return nil, fmt.Errorf("make %s: %w", name, err)
 	}
-	return netlink.LinkByName(port.Tap())
+	return netlink.LinkByName(name)
 }
 
 // ensureBridge makes the bridge when Neutron's agent has not done so yet, the way that agent would.
@@ -76,7 +169,7 @@ func ensureBridge(name string) (netlink.Link, error) {
 	if bridge, err = netlink.LinkByName(name); err != nil {
 		return nil, fmt.Errorf("find bridge %s: %w", name, err)
 	}
-	return bridge, netlink.LinkSetUp(bridge)
+	return bridge, setUp(bridge)
 }
 
 // find returns nil for a link that is not there.

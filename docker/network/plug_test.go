@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	plugin "github.com/docker/go-plugins-helpers/network"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -78,7 +77,7 @@ func TestPlugAndUnplug(t *testing.T) {
 		t.Errorf("the cable was made anew: %d, then %d", first, again)
 	}
 	for range 2 {
-		if err := Unplug(port.ID); err != nil {
+		if err := Unplug(port); err != nil {
 			t.Fatal(err)
 		}
 		wantNoLink(t, port.Tap(), port.peer())
@@ -178,26 +177,8 @@ func wait(t *testing.T, done func() bool) {
 
 func TestUnplugRefusesWhatIsNoPort(t *testing.T) {
 	for _, id := range []string{"", "eth0", "3f6a0b1c-d"} {
-		if err := Unplug(id); err == nil {
+		if err := Unplug(Port{ID: id}); err == nil {
 			t.Errorf("%q: was unplugged", id)
 		}
 	}
-}
-
-func TestJoinPlugs(t *testing.T) {
-	ownNetwork(t)
-	p := newPlugin(&docker{options: map[string]map[string]string{"n": {PortOption: option(t, dualStack())}}})
-	answer, err := p.Join(&plugin.JoinRequest{NetworkID: "n", EndpointID: "e"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantPlugged(t, dualStack())
-	link(t, answer.InterfaceName.SrcName) // what Docker moves into the container
-	if err := p.Leave(&plugin.LeaveRequest{NetworkID: "n"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.DeleteEndpoint(&plugin.DeleteEndpointRequest{NetworkID: "n"}); err != nil {
-		t.Fatal(err)
-	}
-	wantPlugged(t, dualStack()) // the cable is the port's
 }

@@ -46,29 +46,42 @@ func addrs(texts ...string) []netip.Addr {
 	return all
 }
 
+// subnet is one that the port has an address in.
+func subnet(address, gateway string, dns ...string) Subnet {
+	return Subnet{Addresses: []netip.Prefix{prefix(address)}, Gateway: addr(gateway), DNS: addrs(dns...)}
+}
+
+// dualStack is a port with an address of each family.
+func dualStack() Port {
+	return Port{
+		ID: portID, MAC: mac, MTU: 1450, Bridge: bridge,
+		Subnets: []Subnet{subnet("10.0.0.5/24", "10.0.0.1", "10.0.0.2"), subnet("fd00:1::5/64", "fd00:1::1", "fd00:1::2")},
+	}
+}
+
 func TestPorts(t *testing.T) {
-	v4, v6 := netip.MustParsePrefix("10.0.0.5/24"), netip.MustParsePrefix("fd00:1::5/64")
-	gw4, gw6 := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00:1::1")
+	const v4, gw4, v6, gw6 = "10.0.0.5/24", "10.0.0.1", "fd00:1::5/64", "fd00:1::1"
 	base := Port{ID: portID, MAC: mac, MTU: 1450, Bridge: bridge}
 	want := map[string]func(p *Port){
-		"v4":         func(p *Port) { p.IPv4, p.Gateway, p.DNS = v4, gw4, addrs("10.0.0.2", "10.0.0.3") },
-		"v6":         func(p *Port) { p.IPv6, p.GatewayIPv6, p.DNS = v6, gw6, addrs("fd00:1::2") },
+		"v4":         func(p *Port) { p.Subnets = []Subnet{subnet(v4, gw4, "10.0.0.2", "10.0.0.3")} },
+		"v6":         func(p *Port) { p.Subnets = []Subnet{subnet(v6, gw6, "fd00:1::2")} },
 		"no address": func(*Port) {},
-		"no gateway": func(p *Port) { p.IPv4 = v4 },
-		"no mtu":     func(p *Port) { p.IPv4, p.Gateway, p.DNS, p.MTU = v4, gw4, addrs("10.0.0.2"), 0 },
-		"dual stack": func(p *Port) {
-			p.IPv4, p.Gateway, p.IPv6, p.GatewayIPv6, p.DNS = v4, gw4, v6, gw6, addrs("10.0.0.2", "fd00:1::2")
-		},
+		"no gateway": func(p *Port) { p.Subnets = []Subnet{subnet(v4, "")} },
+		"no mtu":     func(p *Port) { p.Subnets, p.MTU = []Subnet{subnet(v4, gw4, "10.0.0.2")}, 0 },
+		"dual stack": func(p *Port) { p.Subnets = dualStack().Subnets },
 		"routes": func(p *Port) {
-			p.IPv4, p.Gateway = v4, gw4
-			p.Routes = []Route{
-				{netip.MustParsePrefix("169.254.169.254/32"), netip.MustParseAddr("10.0.0.2")},
-				{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParseAddr("10.0.0.254")},
+			p.Subnets = []Subnet{subnet(v4, gw4, "10.0.0.1")} // its DHCP server
+			p.Subnets[0].Routes = []Route{
+				{prefix("169.254.169.254/32"), addr("10.0.0.2")}, {prefix("192.168.0.0/16"), addr("10.0.0.254")},
 			}
 		},
-		"floating ip": func(p *Port) { p.IPv4, p.Gateway, p.DNS = v4, gw4, addrs("10.0.0.2") },
+		"ovs": func(p *Port) {
+			p.Kind, p.Bridge = OpenVSwitch, "br-int"
+			p.Subnets = []Subnet{subnet(v4, gw4, "10.0.0.2")}
+		},
+		"floating ip": func(p *Port) { p.Subnets = []Subnet{subnet(v4, gw4, "10.0.0.2")} },
 	}
-	refused := map[string]string{"ovs": `"ovs"`, "unbound": `"binding_failed"`, "no bridge": "no bridge"}
+	refused := map[string]string{"unbound": `"binding_failed"`, "no bridge": "no bridge"}
 	for name, text := range novas(t) {
 		got, err := parse(t, text).Port()
 		if says, refuse := refused[name]; refuse {
@@ -122,19 +135,39 @@ func TestBadAddressesAreNoJSON(t *testing.T) {
 	}
 }
 
-// TestWhatIsIncompleteIsLeftOut: a route or a resolver that Docker could not parse would keep the server from starting.
+// TestWhatIsIncompleteIsLeftOut: a route to nowhere would keep the server from starting.
 func TestWhatIsIncompleteIsLeftOut(t *testing.T) {
 	vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"br","subnets":[
-		{"cidr":"10.0.0.0/24","gateway":null,"dns":[{"address":null}],"ips":[{"address":null}],
+		{"cidr":"10.0.0.0/24","gateway":null,"dns":[{"address":null}],"ips":[{"address":null}],"meta":{"dhcp_server":null},
 		 "routes":[{"cidr":"192.168.0.0/16","gateway":{"address":null}},{"cidr":null,"gateway":{"address":"10.0.0.1"}}]}]}}`))
 	port, err := vif.Port()
-	if want := (Port{ID: portID, MAC: mac, Bridge: "br"}); err != nil || !reflect.DeepEqual(port, want) {
+	if want := (Port{ID: portID, MAC: mac, Bridge: "br", Subnets: []Subnet{{}}}); err != nil || !reflect.DeepEqual(port, want) {
 		t.Errorf("got %+v, %v", port, err)
 	}
 }
 
-// TestNames: those that Neutron's agents look for, in the length that the kernel takes.
-func TestNames(t *testing.T) {
+func TestHybrid(t *testing.T) {
+	vif := parse(t, novas(t)["ovs"])
+	vif.Details.Hybrid = true
+	if port, err := vif.Port(); err != nil || port.Kind != Hybrid || port.Bridge != "br-int" {
+		t.Errorf("got %+v, %v", port, err)
+	}
+}
+
+// TestTheDHCPServerResolves where the subnet names no resolver: so it tells those who ask it.
+func TestTheDHCPServerResolves(t *testing.T) {
+	for dns, want := range map[string]string{`[]`: "10.0.0.2", `[{"address":"10.0.0.9"}]`: "10.0.0.9"} {
+		vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"br","subnets":[
+			{"cidr":"10.0.0.0/24","dns":`+dns+`,"meta":{"dhcp_server":"10.0.0.2"}}]}}`))
+		port, err := vif.Port()
+		if err != nil || !reflect.DeepEqual(port.Subnets[0].DNS, addrs(want)) {
+			t.Errorf("got %+v, %v, want %s", port, err, want)
+		}
+	}
+}
+
+// TestLinkNames: those that Neutron's agents look for, in the length that the kernel takes.
+func TestLinkNames(t *testing.T) {
 	port := Port{ID: portID}
 	if port.Tap() != "tap3f6a0b1c-d2" || port.peer() != "ndk3f6a0b1c-d2" {
 		t.Errorf("got %s and %s", port.Tap(), port.peer())
@@ -157,26 +190,20 @@ func FuzzVIF(f *testing.F) {
 		if len(port.Tap()) > maxName || len(port.peer()) > maxName || port.Tap() == port.peer() {
 			t.Errorf("got links %q and %q", port.Tap(), port.peer())
 		}
-		wantRemembered(t, port)
-		answer, err := json.Marshal(port.join())
-		if err != nil || strings.Contains(string(answer), "invalid") {
-			t.Errorf("Docker is answered %s, %v", answer, err)
+		dir := t.TempDir()
+		if err := SetPorts(dir, []Port{port}); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Ports(dir); err != nil || !reflect.DeepEqual(again, []Port{port}) {
+			t.Errorf("%+v became %+v, %v", port, again, err)
+		}
+		if text := hosts("web", []Port{port}) + resolvConf([]Port{port}); strings.Contains(text, "invalid") {
+			t.Errorf("a container is told %s", text)
+		}
+		for _, route := range routingOf(port, nil).Routes {
+			if !route.To.IsValid() || !route.Via.IsValid() {
+				t.Errorf("a route to %s via %s", route.To, route.Via)
+			}
 		}
 	})
-}
-
-// wantRemembered checks that a port survives being kept in the options of its Docker network.
-func wantRemembered(t *testing.T, port Port) {
-	t.Helper()
-	text, err := json.Marshal(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := parsePort(string(text))
-	if err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
-	if second, err := json.Marshal(again); err != nil || string(second) != string(text) {
-		t.Errorf("%s became %s, %v", text, second, err)
-	}
 }

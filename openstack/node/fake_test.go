@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,8 @@ type fakeMachine struct {
 	brief    map[string]bool   // services that end at once
 	live     bool              // the engine's live-restore
 	swarm    bool
-	stubborn bool // the engine keeps to what it was started with
+	runtimes []string // of the engine
+	stubborn bool     // the engine keeps to what it was started with
 	lastPID  int
 	listed   []openstack.Hypervisor
 }
@@ -76,7 +78,7 @@ func (f *fakeMachine) machine() Machine {
 		RootDisks: func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
 		EngineFacts: func(context.Context) (EngineFacts, error) {
 			version, err := f.answer("docker", "20.10.24")
-			return EngineFacts{Version: version, LiveRestore: f.live, Swarm: f.swarm}, err
+			return EngineFacts{Version: version, LiveRestore: f.live, Swarm: f.swarm, Runtimes: f.runtimes}, err
 		},
 		AgentVersion: func(context.Context) (string, error) { return f.answer(agentName, "1.0") },
 		Nova:         func(context.Context) (Hypervisors, error) { return f, nil },
@@ -117,16 +119,25 @@ func (f *fakeMachine) process(pid int, begun float64) {
 func (f *fakeMachine) reload() {
 	content, err := os.ReadFile(f.path("/etc/docker/daemon.json"))
 	f.must(err)
-	settings := map[string]any{"live-restore": f.live}
+	var settings struct {
+		LiveRestore *bool `json:"live-restore"`
+		Runtimes    map[string]struct{ Path string }
+	}
 	f.must(json.Unmarshal(content, &settings))
-	if !f.stubborn {
-		f.live = settings["live-restore"] == true
+	if f.stubborn {
+		return
+	}
+	if settings.LiveRestore != nil {
+		f.live = *settings.LiveRestore
+	}
+	if settings.Runtimes != nil {
+		f.runtimes = slices.Collect(maps.Keys(settings.Runtimes))
 	}
 }
 
 func (f *fakeMachine) start(service string) {
 	if service == "docker" {
-		f.live = false
+		f.live, f.runtimes = false, nil
 		if _, err := os.Stat(f.path("/etc/docker/daemon.json")); err == nil {
 			defer f.reload()
 		}

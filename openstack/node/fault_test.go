@@ -28,7 +28,7 @@ func TestAFailureIsTakenBack(t *testing.T) {
 		{"the agent does not start", func(f *fakeMachine) { f.fail["service ndock-agent restart"] = "exit status 1" }, "agent: exit status 1", false},
 		{"the agent does not answer", func(f *fakeMachine) { f.deaf[agentName] = true }, "agent: wait for ndock's agent: gave up after 50ms: ndock-agent does not answer", true},
 		{"the engine does not start", func(f *fakeMachine) { f.stop("docker"); f.deaf["docker"] = true }, "engine: wait for Docker Engine: gave up after 50ms: docker does not answer", true},
-		{"the engine does not do as its file says", func(f *fakeMachine) { f.stubborn = true }, "live-restore: have Docker Engine read ", true},
+		{"the engine does not do as its file says", func(f *fakeMachine) { f.stubborn = true }, "daemon.json: have Docker Engine read ", true},
 		{"the engine cannot be installed", func(f *fakeMachine) {
 			f.stop("docker")
 			f.must(os.Remove(f.path("/usr/sbin/dockerd")))
@@ -102,7 +102,7 @@ func TestWhatIsRefusedBeforeAnythingIsChanged(t *testing.T) {
 		},
 		"a daemon.json that is none": {
 			func(f *fakeMachine) { f.put("/etc/docker/daemon.json", "{live-restore}", 0o644) },
-			"live-restore: read /etc/docker/daemon.json: invalid character 'l' looking for beginning of object key string",
+			"daemon.json: read /etc/docker/daemon.json: invalid character 'l' looking for beginning of object key string",
 		},
 		"another's driver": {func(f *fakeMachine) {
 			f.put("/usr/lib/python3/dist-packages/nova/virt/docker/__init__.py", "from .driver import DockerDriver\n", 0o644)

@@ -32,6 +32,7 @@ type EngineFacts struct {
 	Version     string
 	LiveRestore bool // containers run on without it
 	Swarm       bool // it is part of one
+	Runtimes    []string
 }
 
 // Hypervisors is what is asked of Nova's API.
@@ -59,8 +60,8 @@ func (m Machine) Steps() []Step {
 	conf := &config{Machine: m}
 	return []Step{
 		&engine{Machine: m},
-		&liveRestore{Machine: m},
 		&agent{Machine: m},
+		&daemonJSON{Machine: m},
 		driver,
 		conf,
 		&compute{Machine: m, driver: driver, conf: conf},

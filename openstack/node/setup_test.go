@@ -39,8 +39,8 @@ func (f *fakeMachine) plan() string {
 
 func TestSetupFromScratch(t *testing.T) {
 	want := map[bool]string{
-		false: "kill -HUP 8, update-rc.d ndock-agent defaults, update-rc.d ndock-agent enable, service ndock-agent restart, service nova-compute restart",
-		true:  "kill -HUP 8, systemctl daemon-reload, systemctl enable ndock-agent.service, systemctl restart ndock-agent.service, systemctl restart nova-compute.service",
+		false: "update-rc.d ndock-agent defaults, update-rc.d ndock-agent enable, service ndock-agent restart, kill -HUP 8, service nova-compute restart",
+		true:  "systemctl daemon-reload, systemctl enable ndock-agent.service, systemctl restart ndock-agent.service, kill -HUP 8, systemctl restart nova-compute.service",
 	}
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		said, err := f.setup()
@@ -49,7 +49,7 @@ func TestSetupFromScratch(t *testing.T) {
 		if got := strings.Join(f.commands, ", "); got != want[systemd] {
 			t.Errorf("ran %s; want %s", got, want[systemd])
 		}
-		if !strings.HasPrefix(said, "engine: Docker Engine 20.10.24 answers\nlive-restore: set live-restore = true in ") {
+		if !strings.HasPrefix(said, "engine: Docker Engine 20.10.24 answers\nagent: write ") {
 			t.Errorf("said\n%s", said)
 		}
 		for _, status := range Look(t.Context(), f.Steps()) {
@@ -69,13 +69,14 @@ func TestDryRunChangesNothing(t *testing.T) {
 	f := newFake(t, false)
 	before := f.tree()
 	want := `engine: start Docker Engine (service docker)
-live-restore: set live-restore = true in /etc/docker/daemon.json
 agent: write /usr/local/bin/ndock
 agent: write /etc/init.d/ndock-agent
 agent: write /etc/logrotate.d/ndock-agent
 agent: write /etc/ndock/agent.yaml
 agent: have service ndock-agent started at boot
 agent: start service ndock-agent
+daemon.json: set live-restore = true in /etc/docker/daemon.json
+daemon.json: add runtime ndock to /etc/docker/daemon.json
 shim: write FILES to /usr/lib/python3/dist-packages/nova/virt/docker
 config: set compute_driver = docker.DockerDriver in /etc/nova/nova-compute.conf, in place of fake.SmallFakeDriver
 nova-compute: restart service nova-compute

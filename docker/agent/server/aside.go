@@ -59,30 +59,6 @@ func (s *Server) bringBack(ctx context.Context, uuid string, aside container.Ins
 	if err := s.docker.ContainerRename(ctx, aside.ID, namePrefix+uuid); err != nil {
 		return fmt.Errorf("bring back the container that was set aside: %w", err)
 	}
-	return s.rejoin(ctx, uuid, aside)
-}
-
-// rejoin connects a container to the ports that are plugged now: they were unplugged while its server was on another
-// host, and Docker knows a network that was made anew for another one, though it has the same name.
-func (s *Server) rejoin(ctx context.Context, uuid string, found container.InspectResponse) error {
-	plugged, err := s.portsOf(ctx, uuid)
-	if err != nil || found.NetworkSettings == nil {
-		return err
-	}
-	for _, port := range plugged {
-		endpoint := found.NetworkSettings.Networks[port.network]
-		if endpoint != nil && (endpoint.NetworkID == "" || endpoint.NetworkID == port.networkID) { // it has none before its first start
-			continue
-		}
-		if endpoint != nil {
-			if err := s.docker.NetworkDisconnect(ctx, port.network, found.ID, true); err != nil {
-				return fmt.Errorf("disconnect the port that %s was: %w", port.ID, err)
-			}
-		}
-		if err := s.docker.NetworkConnect(ctx, port.network, found.ID, nil); err != nil {
-			return fmt.Errorf("connect port %s: %w", port.ID, err)
-		}
-	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/runtime"
 )
 
 // containerFor turns a server into a container. The tenant's part of the spec decides what runs in it and never
@@ -41,6 +42,8 @@ func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Conf
 func confinement(spec agent.Spec) *container.HostConfig {
 	memory := spec.MemoryMB << 20
 	return &container.HostConfig{
+		Runtime:       runtime.Name, // which plugs it in
+		NetworkMode:   "none",
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}, // Nova decides what runs
 		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
 		Resources: container.Resources{

@@ -33,7 +33,7 @@ func TestConfinement(t *testing.T) {
 
 // TestConfinementIsLeast lists what a container is never given, whatever the type of HostConfig grows to hold.
 func TestConfinementIsLeast(t *testing.T) {
-	want := container.HostConfig{}
+	want := container.HostConfig{Runtime: "ndock", NetworkMode: "none"}
 	got := *confinement(small())
 	got.RestartPolicy, got.LogConfig = container.RestartPolicy{}, container.LogConfig{}
 	got.Memory, got.MemorySwap, got.NanoCPUs = 0, 0, 0

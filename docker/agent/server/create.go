@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/mount"
-	dockernetwork "github.com/docker/docker/api/types/network"
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
 )
 
-// putInstance makes the server's container, with the ports that are plugged for it, and does not start it.
+// putInstance makes the server's container, and does not start it.
 func (s *Server) putInstance(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var spec agent.Spec
 	if err := read(r, &spec); err != nil {
@@ -32,15 +33,11 @@ func (s *Server) putInstance(_ http.ResponseWriter, r *http.Request) (any, error
 }
 
 func (s *Server) create(ctx context.Context, uuid string, spec agent.Spec) error {
-	plugged, err := s.portsOf(ctx, uuid)
-	if err != nil {
-		return err
-	}
 	from, err := s.filesFor(ctx, uuid, spec)
 	if err != nil {
 		return err
 	}
-	if err := s.make(ctx, uuid, spec, from, plugged); err != nil {
+	if err := s.make(ctx, uuid, spec, from); err != nil {
 		return errors.Join(err, s.discard(from.ID)) // which leaves one of Glance alone
 	}
 	return nil
@@ -59,7 +56,7 @@ func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (im
 	return found, s.docker.ImageTag(ctx, found.ID, imageTag(spec.ImageID))
 }
 
-func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from image.InspectResponse, plugged []pluggedPort) error {
+func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from image.InspectResponse) error {
 	config, host, err := containerFor(uuid, spec, from.ID)
 	if err != nil {
 		return err
@@ -70,14 +67,11 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 	if err := s.limit(ctx, host, spec, from); err != nil {
 		return err
 	}
-	made, err := s.docker.ContainerCreate(ctx, config, host, join(host, plugged), nil, namePrefix+uuid)
+	made, err := s.docker.ContainerCreate(ctx, config, host, nil, nil, namePrefix+uuid)
 	if err != nil {
 		return fmt.Errorf("create: %w", tenantsFault(err))
 	}
 	err = unheld(made.Warnings)
-	if err == nil {
-		err = s.connect(ctx, made.ID, plugged)
-	}
 	if err == nil {
 		err = s.inject(ctx, made.ID, spec)
 	}
@@ -87,56 +81,43 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 	return nil
 }
 
+// mounts are what a container sees of its server's directory, and of the container that is set aside.
 func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mount.Mount, error) {
-	mounts, err := s.writeConfigDrive(uuid, spec.ConfigDrive)
+	drive, err := s.writeConfigDrive(uuid, spec.ConfigDrive)
+	if err != nil {
+		return nil, err
+	}
+	names, err := s.nameFiles(uuid, spec.Hostname)
 	if err != nil || spec.Source != agent.Rescue {
-		return mounts, err
+		return append(drive, names...), err
 	}
 	own, err := s.mountAside(ctx, uuid)
-	return append(mounts, own...), err
+	return slices.Concat(drive, names, own), err
 }
 
-// join puts the container on its first port: it comes with the container, the others are connected.
-func join(host *container.HostConfig, plugged []pluggedPort) *dockernetwork.NetworkingConfig {
-	host.DNS = resolvers(plugged)
-	networks := &dockernetwork.NetworkingConfig{EndpointsConfig: map[string]*dockernetwork.EndpointSettings{}}
-	host.NetworkMode = "none"
-	if len(plugged) > 0 {
-		host.NetworkMode = container.NetworkMode(plugged[0].network)
-		networks.EndpointsConfig[plugged[0].network] = &dockernetwork.EndpointSettings{}
+// nameFiles writes what Docker would otherwise write itself, see network.NameFiles.
+func (s *Server) nameFiles(uuid, hostname string) ([]mount.Mount, error) {
+	if err := s.plug(uuid, nil); err != nil { // that a server has no ports is written down too
+		return nil, err
 	}
-	return networks
+	if err := s.writeNames(uuid, hostname); err != nil {
+		return nil, err
+	}
+	var mounts []mount.Mount
+	files := network.NameFiles(s.serverDir(uuid))
+	for _, source := range slices.Sorted(maps.Keys(files)) {
+		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: source, Target: files[source]})
+	}
+	return mounts, nil
 }
 
-// connect adds all ports but the first, which engines before API 1.44 take at creation one at most.
-func (s *Server) connect(ctx context.Context, containerID string, plugged []pluggedPort) error {
-	for _, port := range plugged[min(1, len(plugged)):] {
-		if err := s.docker.NetworkConnect(ctx, port.network, containerID, nil); err != nil {
-			return fmt.Errorf("connect port %s: %w", port.ID, err)
-		}
+func (s *Server) writeNames(uuid, hostname string) error {
+	ports, err := s.portsOf(uuid)
+	if err != nil {
+		return err
+	}
+	if err := network.WriteNames(s.serverDir(uuid), hostname, ports); err != nil {
+		return fmt.Errorf("write the names that server %s knows: %w", uuid, err)
 	}
 	return nil
-}
-
-// resolvers are the DNS servers of the server's subnets, in the order of its ports.
-func resolvers(plugged []pluggedPort) []string {
-	var servers []string
-	seen := map[string]bool{}
-	for _, port := range plugged {
-		for _, dns := range port.DNS {
-			if text := dns.String(); !seen[text] {
-				seen[text] = true
-				servers = append(servers, text)
-			}
-		}
-	}
-	return servers
-}
-
-// pluggedPort is a port with the Docker network that stands for it.
-type pluggedPort struct {
-	network.Port
-	network   string // its name
-	networkID string // Docker's
-	index     int    // 0 is eth0
 }

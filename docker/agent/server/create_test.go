@@ -3,16 +3,16 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
-	dockernetwork "github.com/docker/docker/api/types/network"
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
@@ -34,22 +34,18 @@ func spec(t *testing.T) string {
 	return string(text)
 }
 
-// withImage is an engine that has the server's image, and a network for each port.
+// withImage is an engine that has the server's image, and these of its ports are written down.
 func withImage(t *testing.T, ports ...string) *engine {
 	t.Helper()
 	engine := newEngine()
 	engine.images[imageTag(imageID)] = image.InspectResponse{ID: loaded}
+	var all []network.Port
 	for index, id := range ports {
-		port := network.Port{ID: id, DNS: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")}}
-		options, err := json.Marshal(port)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := networkName(index, id)
-		engine.networks[name] = dockernetwork.Summary{
-			ID: "net-" + id, Name: name, Driver: network.Driver, Options: map[string]string{network.PortOption: string(options)},
-			Labels: map[string]string{labelServer: serverID, labelIndex: string(rune('0' + index))},
-		}
+		dns := []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")}
+		all = append(all, network.Port{ID: id, Index: index, Subnets: []network.Subnet{{DNS: dns}}})
+	}
+	if err := network.SetPorts(filepath.Join(stateOf(t, engine), serverID), all); err != nil {
+		t.Fatal(err)
 	}
 	return engine
 }
@@ -59,36 +55,27 @@ func TestCreate(t *testing.T) {
 	status, body := ask(t, engine, "PUT", serverPath, spec(t))
 	wantOK(t, status, body)
 	made := engine.containers[namePrefix+serverID]
-	if made.Config.Image != loaded || made.HostConfig.NetworkMode != "none" || made.State.Running {
+	if made.Config.Image != loaded || made.HostConfig.NetworkMode != "none" || made.HostConfig.Runtime != "ndock" || made.State.Running {
 		t.Errorf("got %+v %+v", made.Config, made.HostConfig)
 	}
 }
 
-// TestCreateWithPorts: the first is eth0, and comes with the container; engines before 25 take no more at once.
-func TestCreateWithPorts(t *testing.T) {
+// TestNames: a container knows its own name and Neutron's resolvers, and none of the host's.
+func TestNames(t *testing.T) {
 	engine := withImage(t, firstPort, secondPort)
 	status, body := ask(t, engine, "PUT", serverPath, spec(t))
 	wantOK(t, status, body)
-	made := engine.containers[namePrefix+serverID]
-	if string(made.HostConfig.NetworkMode) != networkName(0, firstPort) {
-		t.Errorf("got network mode %s", made.HostConfig.NetworkMode)
+	dir := filepath.Join(engine.state, serverID)
+	mounted := map[string]string{}
+	for _, mount := range engine.containers[namePrefix+serverID].HostConfig.Mounts {
+		mounted[mount.Source] = mount.Target
 	}
-	if !slices.Equal(made.HostConfig.DNS, []string{"10.0.0.2", "fd00::2"}) {
-		t.Errorf("got resolvers %q, want each once", made.HostConfig.DNS)
+	if !maps.Equal(mounted, network.NameFiles(dir)) {
+		t.Errorf("got mounts %v", mounted)
 	}
-	if calls := engine.called(); calls[len(calls)-1] != "NetworkConnect "+networkName(1, secondPort) {
-		t.Errorf("got %q", calls)
-	}
-}
-
-// TestAPortThatFailsLeavesNoContainer: a server with one of its two ports would be worse than none.
-func TestAPortThatFailsLeavesNoContainer(t *testing.T) {
-	engine := withImage(t, firstPort, secondPort)
-	engine.fail["NetworkConnect"] = errAway
-	status, body := ask(t, engine, "PUT", serverPath, spec(t))
-	wantFault(t, status, body, 500, agent.Failed)
-	if len(engine.containers) != 0 {
-		t.Errorf("containers %v stay behind", engine.containers)
+	text, err := os.ReadFile(filepath.Join(dir, "resolv.conf"))
+	if want := "nameserver 10.0.0.2\nnameserver fd00::2\n"; err != nil || string(text) != want {
+		t.Errorf("got %q, %v, want %q", text, err, want)
 	}
 }
 
@@ -156,15 +143,15 @@ func TestDeleteLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// TestDeleteThatFails: the network stays as long as the container does, or nothing would say what is left.
+// TestDeleteThatFails: the ports stay as long as the container does, or nothing would say what is left.
 func TestDeleteThatFails(t *testing.T) {
 	engine := withImage(t, firstPort)
 	engine.putServer(container.StateRunning)
 	engine.fail["ContainerRemove"] = errAway
 	status, body := ask(t, engine, "DELETE", serverPath, "[]")
 	wantFault(t, status, body, 500, agent.Failed)
-	if len(engine.networks) != 1 {
-		t.Errorf("got networks %v", engine.networks)
+	if ports := portsIn(t, engine); len(ports) != 1 {
+		t.Errorf("got ports %v", ports)
 	}
 }
 

@@ -10,10 +10,11 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/network"
 )
 
 // deleteInstance removes all that the server has on this host, however far it came. The body may name ports,
-// for a cable that has no network yet or any more. Where the server's container is only replaced, the request says
+// for a cable that is written down nowhere. Where the server's container is only replaced, the request says
 // what is kept: its ports (keep=ports), or, if there is one, also the container that is set aside (keep=aside).
 func (s *Server) deleteInstance(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var ports agent.Ports
@@ -40,7 +41,13 @@ func (s *Server) removeAll(ctx context.Context, uuid string, ports agent.Ports) 
 	if err := s.removeAside(ctx, uuid); err != nil {
 		return err
 	}
-	return errors.Join(s.unplug(ctx, uuid, ports), s.removeServerDir(uuid))
+	if err := network.Leave(nil, network.Holder(s.serverDir(uuid))); err != nil { // if runc's hook did not come to it
+		return err
+	}
+	if err := s.unplug(uuid, ports); err != nil {
+		return err // what is left is written down in the server's directory
+	}
+	return s.removeServerDir(uuid)
 }
 
 // remove removes a container of a server, with what only it has used: the image that was committed for it, and the

@@ -3,14 +3,13 @@ package server
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/network"
 )
 
 // diagnostics tells how the server's container does, and how its last run ended.
@@ -41,21 +40,27 @@ func (s *Server) diagnostics(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, fmt.Errorf("measure: %w", err)
 	}
 	measured(&report, stats)
-	return report, nil
+	report.NICs, err = nics(found)
+	return report, err
 }
 
 func measured(report *agent.Diagnostics, stats container.StatsResponse) {
 	report.CPUTime = stats.CPUStats.CPUUsage.TotalUsage
 	report.MemoryUsed, report.MemoryLimit = stats.MemoryStats.Usage, stats.MemoryStats.Limit
 	report.Processes = stats.PidsStats.Current
-	for _, name := range slices.Sorted(maps.Keys(stats.Networks)) {
-		n := stats.Networks[name]
-		report.NICs = append(report.NICs, agent.NIC{
-			Name:    name,
+}
+
+func nics(found container.InspectResponse) ([]agent.NIC, error) {
+	all := []agent.NIC{}
+	traffic, err := network.Statistics(namespaceOf(found))
+	for _, n := range traffic {
+		all = append(all, agent.NIC{
+			Name:    n.Name,
 			RxBytes: n.RxBytes, RxPackets: n.RxPackets, RxErrors: n.RxErrors, RxDropped: n.RxDropped,
 			TxBytes: n.TxBytes, TxPackets: n.TxPackets, TxErrors: n.TxErrors, TxDropped: n.TxDropped,
 		})
 	}
+	return all, err
 }
 
 // moment reads Docker's time, the zero of which is for what has not happened.

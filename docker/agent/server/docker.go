@@ -19,7 +19,6 @@ import (
 type Docker interface {
 	containers
 	images
-	networks
 
 	VolumeCreate(ctx context.Context, options volume.CreateOptions) (volume.Volume, error)
 	VolumeRemove(ctx context.Context, id string, force bool) error
@@ -54,15 +53,6 @@ type images interface {
 	ImageTag(ctx context.Context, source, target string) error
 	ImageList(ctx context.Context, options image.ListOptions) ([]image.Summary, error)
 	ImageRemove(ctx context.Context, id string, options image.RemoveOptions) ([]image.DeleteResponse, error)
-}
-
-type networks interface {
-	NetworkCreate(ctx context.Context, name string, options network.CreateOptions) (network.CreateResponse, error)
-	NetworkConnect(ctx context.Context, id, containerID string, config *network.EndpointSettings) error
-	NetworkDisconnect(ctx context.Context, id, containerID string, force bool) error
-	NetworkList(ctx context.Context, options network.ListOptions) ([]network.Summary, error)
-	NetworkInspect(ctx context.Context, id string, options network.InspectOptions) (network.Inspect, error)
-	NetworkRemove(ctx context.Context, id string) error
 }
 
 var _ Docker = (*client.Client)(nil)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -43,9 +44,9 @@ type engine struct {
 	made       int                                  // containers, so that each has an id of its own
 	containers map[string]container.InspectResponse // by name
 	images     map[string]image.InspectResponse     // by id and by name
-	networks   map[string]network.Summary           // by name
 	volumes    map[string]volume.CreateOptions      // by name
 	files      map[string][]byte                    // of all containers, by path: what was copied out, or in
+	state      string                               // the agent's directory of servers
 	calls      []string
 	fail       map[string]error // by method
 
@@ -65,7 +66,6 @@ func newEngine() *engine {
 	return &engine{
 		containers: map[string]container.InspectResponse{},
 		images:     map[string]image.InspectResponse{},
-		networks:   map[string]network.Summary{},
 		volumes:    map[string]volume.CreateOptions{},
 		files:      map[string][]byte{},
 		fail:       map[string]error{},
@@ -114,11 +114,10 @@ func (e *engine) put(name string, labels map[string]string, status container.Con
 			ID: strings.Repeat(string(rune('c'+e.made)), 64), Name: "/" + name,
 			State: &container.State{
 				Status: status, Running: status == container.StateRunning || status == container.StatePaused,
-				Paused: status == container.StatePaused,
+				Paused: status == container.StatePaused, Pid: os.Getpid(),
 			},
 		},
-		Config:          &container.Config{Labels: labels, Tty: true, OpenStdin: true},
-		NetworkSettings: &container.NetworkSettings{Networks: map[string]*network.EndpointSettings{}},
+		Config: &container.Config{Labels: labels, Tty: true, OpenStdin: true},
 	}
 }
 
@@ -179,7 +178,7 @@ func (e *engine) change(method, id string, status container.ContainerState) erro
 	}
 	e.put(name, found.Config.Labels, status)
 	made := e.containers[name]
-	made.ID, made.GraphDriver, made.NetworkSettings = found.ID, found.GraphDriver, found.NetworkSettings
+	made.ID, made.GraphDriver = found.ID, found.GraphDriver
 	return nil
 }
 
@@ -378,64 +377,6 @@ func (e *engine) ImageRemove(_ context.Context, id string, _ image.RemoveOptions
 	return nil, nil
 }
 
-func (e *engine) NetworkCreate(_ context.Context, name string, options network.CreateOptions) (network.CreateResponse, error) {
-	if err := e.did("NetworkCreate", name); err != nil {
-		return network.CreateResponse{}, err
-	}
-	if _, there := e.networks[name]; there {
-		return network.CreateResponse{}, errdefs.ErrConflict
-	}
-	e.networks[name] = network.Summary{Name: name, Driver: options.Driver, Options: options.Options, Labels: options.Labels, IPAM: *options.IPAM}
-	return network.CreateResponse{ID: name}, nil
-}
-
-func (e *engine) NetworkConnect(_ context.Context, id, containerID string, _ *network.EndpointSettings) error {
-	if err := e.did("NetworkConnect", id); err != nil {
-		return err
-	}
-	_, found, err := e.find(containerID)
-	if err == nil {
-		found.NetworkSettings.Networks[id] = &network.EndpointSettings{}
-	}
-	return err
-}
-
-func (e *engine) NetworkDisconnect(_ context.Context, id, containerID string, _ bool) error {
-	if err := e.did("NetworkDisconnect", id); err != nil {
-		return err
-	}
-	_, found, err := e.find(containerID)
-	if err == nil {
-		delete(found.NetworkSettings.Networks, id)
-	}
-	return err
-}
-
-func (e *engine) NetworkList(_ context.Context, options network.ListOptions) ([]network.Summary, error) {
-	if err := e.did("NetworkList", ""); err != nil {
-		return nil, err
-	}
-	var all []network.Summary
-	for _, found := range e.networks {
-		if options.Filters.MatchKVList("label", found.Labels) {
-			all = append(all, found)
-		}
-	}
-	return all, nil
-}
-
-func (e *engine) NetworkInspect(_ context.Context, id string, _ network.InspectOptions) (network.Inspect, error) {
-	return e.networks[id], e.did("NetworkInspect", id)
-}
-
-func (e *engine) NetworkRemove(_ context.Context, id string) error {
-	if err := e.did("NetworkRemove", id); err != nil {
-		return err
-	}
-	delete(e.networks, id)
-	return nil
-}
-
 func (e *engine) ServerVersion(context.Context) (types.Version, error) {
 	return types.Version{Version: "20.10.24+dfsg1", APIVersion: "1.41"}, e.did("ServerVersion", "")
 }
@@ -453,11 +394,24 @@ func labelsOf(args filters.Args) []string { return args.Get("label") }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// stateOf is the directory of an engine's servers, the same in the whole of a test.
+func stateOf(t *testing.T, docker Docker) string {
+	t.Helper()
+	engine, ok := docker.(*engine)
+	if !ok {
+		return t.TempDir()
+	}
+	if engine.state == "" {
+		engine.state = t.TempDir()
+	}
+	return engine.state
+}
+
 // ask sends a request to an agent over this engine and returns its status and body.
 func ask(t *testing.T, docker Docker, method, path, body string) (int, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	handler := New(t.Context(), docker, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler()
+	handler := New(t.Context(), docker, Options{Version: "1.0", State: stateOf(t, docker)}, quiet()).Handler()
 	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
 	return w.Code, w.Body.String()
 }

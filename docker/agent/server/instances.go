@@ -17,6 +17,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 
 	"ndock/docker/agent"
+	"ndock/docker/network"
 )
 
 // A server's container is known by its name and its label together: an image can bring labels, but no name.
@@ -26,7 +27,6 @@ const (
 	labelName   = "ndock.name"
 	labelImage  = "ndock.image"
 	labelOwner  = "ndock.project"
-	labelPort   = "ndock.port" // of networks
 )
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -134,16 +134,15 @@ func (s *Server) start(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 func (s *Server) startFound(ctx context.Context, found container.InspectResponse) error {
 	if found.State.Paused {
-		return s.docker.ContainerUnpause(ctx, found.ID)
+		return s.thaw(ctx, found)
+	}
+	if err := s.writeNames(found.Config.Labels[labelServer], found.Config.Hostname); err != nil {
+		return err
 	}
 	if err := s.run(ctx, found.ID); err != nil {
 		return fmt.Errorf("start: %w", tenantsFault(err))
 	}
-	plugged, err := s.portsOf(ctx, found.Config.Labels[labelServer])
-	if err != nil {
-		return err
-	}
-	return s.settle(ctx, found.ID, plugged)
+	return nil
 }
 
 // run starts a container. One with a terminal that ended while Docker Engine was away, with live-restore, may fail once:
@@ -207,8 +206,31 @@ func (s *Server) pause(_ http.ResponseWriter, r *http.Request) (any, error) {
 		if found.State.Paused {
 			return nil
 		}
-		return s.docker.ContainerPause(ctx, found.ID)
+		return s.freeze(ctx, found)
 	})
+}
+
+// freeze has a server neither run nor answer.
+func (s *Server) freeze(ctx context.Context, found container.InspectResponse) error {
+	if err := s.docker.ContainerPause(ctx, found.ID); err != nil {
+		return err
+	}
+	ports, err := s.portsOf(found.Config.Labels[labelServer])
+	if err != nil {
+		return err
+	}
+	return network.Silence(ports, namespaceOf(found))
+}
+
+func (s *Server) thaw(ctx context.Context, found container.InspectResponse) error {
+	ports, err := s.portsOf(found.Config.Labels[labelServer])
+	if err != nil {
+		return err
+	}
+	if err := network.Unsilence(ports, namespaceOf(found)); err != nil {
+		return err
+	}
+	return s.docker.ContainerUnpause(ctx, found.ID)
 }
 
 func (s *Server) unpause(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -216,7 +238,7 @@ func (s *Server) unpause(_ http.ResponseWriter, r *http.Request) (any, error) {
 		if !found.State.Paused {
 			return nil
 		}
-		return s.docker.ContainerUnpause(ctx, found.ID)
+		return s.thaw(ctx, found)
 	})
 }
 

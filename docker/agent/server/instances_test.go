@@ -125,15 +125,15 @@ func TestVerbs(t *testing.T) {
 		want []string
 		to   container.ContainerState
 	}{
-		{"start", exited, []string{"ContainerStart", "NetworkList"}, running},
+		{"start", exited, []string{"ContainerStart"}, running},
 		{"start", paused, []string{"ContainerUnpause"}, running},
 		{"stop?grace=7", running, []string{"ContainerStop(7)"}, exited},
 		{"stop?grace=0", running, []string{"ContainerStop(0)"}, exited},
 		{"stop?grace=7", paused, []string{"ContainerUnpause", "ContainerStop(7)"}, exited},
 		{"stop?grace=7", exited, nil, exited},
-		{"restart?grace=7", running, []string{"ContainerStop(7)", "ContainerStart", "NetworkList"}, running},
-		{"restart?grace=7", paused, []string{"ContainerUnpause", "ContainerStop(7)", "ContainerStart", "NetworkList"}, running},
-		{"restart?grace=7", exited, []string{"ContainerStart", "NetworkList"}, running},
+		{"restart?grace=7", running, []string{"ContainerStop(7)", "ContainerStart"}, running},
+		{"restart?grace=7", paused, []string{"ContainerUnpause", "ContainerStop(7)", "ContainerStart"}, running},
+		{"restart?grace=7", exited, []string{"ContainerStart"}, running},
 		{"pause", running, []string{"ContainerPause"}, paused},
 		{"pause", paused, nil, paused},
 		{"unpause", paused, []string{"ContainerUnpause"}, running},

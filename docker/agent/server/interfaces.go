@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
+	"slices"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -19,29 +19,43 @@ func (s *Server) attachPort(_ http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
+	return s.holding(r, func(_ context.Context, found container.InspectResponse) error {
 		uuid := r.PathValue("uuid")
-		plugged, err := s.portsOf(ctx, uuid)
-		if err != nil {
+		before, err := s.portsOf(uuid)
+		if err != nil || isPlugged(before, port.ID) {
 			return err
 		}
-		index := nextIndex(plugged, port.ID)
-		port = port.Beside(before(plugged, index))
-		if err := s.plug(ctx, uuid, index, port); err != nil {
-			return fmt.Errorf("plug port %s: %w", port.ID, err)
+		err = s.plug(uuid, []network.Port{port})
+		if err == nil {
+			err = s.join(uuid, port.ID, found)
 		}
-		return s.connectNow(ctx, found, pluggedPort{Port: port, network: networkName(index, port.ID), index: index})
+		if err != nil {
+			return errors.Join(err, s.forget(uuid, port.ID))
+		}
+		return nil
 	})
 }
 
-func (s *Server) connectNow(ctx context.Context, found container.InspectResponse, port pluggedPort) error {
-	if connected(found, port.network) {
-		return nil
+func isPlugged(ports []network.Port, id string) bool {
+	return slices.ContainsFunc(ports, func(port network.Port) bool { return port.ID == id })
+}
+
+// join gives a port that is plugged to the container; one that does not run gets it when it starts.
+func (s *Server) join(uuid, portID string, found container.InspectResponse) error {
+	ports, err := s.portsOf(uuid)
+	if err != nil || !found.State.Running {
+		return err
 	}
-	if err := s.docker.NetworkConnect(ctx, port.network, found.ID, nil); err != nil {
-		return errors.Join(fmt.Errorf("connect port %s: %w", port.ID, err), s.unplugOne(ctx, port))
+	place := slices.IndexFunc(ports, func(port network.Port) bool { return port.ID == portID })
+	if err := network.Attach(ports[place], ports[:place], namespaceOf(found)); err != nil {
+		return fmt.Errorf("attach port %s: %w", portID, err)
 	}
-	return s.settle(ctx, found.ID, []pluggedPort{port})
+	return s.writeNames(uuid, found.Config.Hostname)
+}
+
+// namespaceOf is where the network of a container is that runs.
+func namespaceOf(found container.InspectResponse) string {
+	return fmt.Sprintf("/proc/%d/ns/net", found.State.Pid)
 }
 
 // readPort reads the one port that a request is about.
@@ -60,70 +74,19 @@ func readPort(r *http.Request) (network.Port, error) {
 	return ports[0], nil
 }
 
-// before are the ports whose interfaces come before the one of an index.
-func before(plugged []pluggedPort, index int) []network.Port {
-	var ports []network.Port
-	for _, port := range plugged {
-		if port.index < index {
-			ports = append(ports, port.Port)
-		}
-	}
-	return ports
-}
-
-// nextIndex is the place that the port has among the server's, or the first behind them.
-func nextIndex(plugged []pluggedPort, portID string) int {
-	next := 0
-	for _, port := range plugged {
-		if port.ID == portID {
-			return port.index
-		}
-		next = max(next, port.index+1)
-	}
-	return next
-}
-
-// detachPort takes a port out of a server, whether it has a container or not.
+// detachPort takes a port out of a server, whether it has a container or not: with its cable the interface goes.
 func (s *Server) detachPort(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.alone(r, func(ctx context.Context, uuid string) error {
-		plugged, err := s.portsOf(ctx, uuid)
+		if err := s.forget(uuid, r.PathValue("port")); err != nil {
+			return err
+		}
+		found, err := s.find(ctx, uuid)
+		if absent(err) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		for _, port := range plugged {
-			if port.ID != r.PathValue("port") {
-				continue
-			}
-			if err := s.disconnect(ctx, uuid, port); err != nil {
-				return err
-			}
-			return s.unplugOne(ctx, port)
-		}
-		return network.Unplug(r.PathValue("port"))
+		return s.writeNames(uuid, found.Config.Hostname)
 	})
-}
-
-// disconnect takes a port out of the server's container, and out of the one that is set aside.
-func (s *Server) disconnect(ctx context.Context, uuid string, port pluggedPort) error {
-	for _, name := range []string{namePrefix + uuid, asideName(uuid)} {
-		found, err := s.findNamed(ctx, name, uuid)
-		if absent(err) || err == nil && !connected(found, port.network) {
-			continue
-		}
-		if err == nil {
-			err = s.docker.NetworkDisconnect(ctx, port.network, found.ID, true)
-		}
-		if err != nil && !strings.Contains(err.Error(), "is not connected to") { // what a failed attempt has left
-			return fmt.Errorf("disconnect port %s: %w", port.ID, err)
-		}
-	}
-	return nil
-}
-
-func connected(found container.InspectResponse, network string) bool {
-	if found.NetworkSettings == nil {
-		return false
-	}
-	_, there := found.NetworkSettings.Networks[network]
-	return there
 }

@@ -2,19 +2,24 @@ package server
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/blkiodev"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/go-units"
 
 	"ndock/docker/agent"
+	"ndock/docker/network"
 )
 
-// created has an agent make a server's container, and returns what Docker was asked for.
+// created has an agent make a server's container, and returns what Docker was asked for, beside the files by which it
+// finds names.
 func created(t *testing.T, docker *engine, spec agent.Spec) container.HostConfig {
 	t.Helper()
 	text, err := json.Marshal(spec)
@@ -26,6 +31,11 @@ func created(t *testing.T, docker *engine, spec agent.Spec) container.HostConfig
 	made := docker.containers[namePrefix+serverID].HostConfig
 	if made == nil {
 		t.Fatal("there is no container")
+	}
+	names := network.NameFiles(filepath.Join(docker.state, serverID))
+	made.Mounts = slices.DeleteFunc(made.Mounts, func(mount mount.Mount) bool { return names[mount.Source] == mount.Target })
+	if len(made.Mounts) == 0 {
+		made.Mounts = nil
 	}
 	return *made
 }
@@ -41,6 +51,7 @@ func confined() container.HostConfig {
 	pids := int64(4096)
 	return container.HostConfig{
 		NetworkMode:   "none",
+		Runtime:       "ndock",
 		SecurityOpt:   []string{"no-new-privileges"},
 		RestartPolicy: container.RestartPolicy{Name: "no"},
 		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},

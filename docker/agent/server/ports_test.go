@@ -1,18 +1,15 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
-	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
-	dockernetwork "github.com/docker/docker/api/types/network"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -63,20 +60,31 @@ func taps(t *testing.T) []string {
 	return names
 }
 
-// wantPorts checks the cables and the networks: one of each for a port, and none for none.
+// wantPorts checks the cables, and what is written down: one of each for a port, in this order.
 func wantPorts(t *testing.T, engine *engine, ids ...string) {
 	t.Helper()
-	var wantTaps, wantNetworks []string
-	for index, id := range ids {
+	var wantTaps, recorded []string
+	for _, id := range ids {
 		wantTaps = append(wantTaps, network.Port{ID: id}.Tap())
-		wantNetworks = append(wantNetworks, networkName(index, id))
 	}
 	if got := taps(t); !slices.Equal(got, wantTaps) {
 		t.Errorf("got taps %q, want %q", got, wantTaps)
 	}
-	if got := slices.Sorted(maps.Keys(engine.networks)); !slices.Equal(got, wantNetworks) {
-		t.Errorf("got networks %q, want %q", got, wantNetworks)
+	for _, port := range portsIn(t, engine) {
+		recorded = append(recorded, port.ID)
 	}
+	if !slices.Equal(recorded, ids) {
+		t.Errorf("written down is %q, want %q", recorded, ids)
+	}
+}
+
+func portsIn(t *testing.T, engine *engine) []network.Port {
+	t.Helper()
+	ports, err := network.Ports(filepath.Join(stateOf(t, engine), serverID))
+	if err != nil {
+		t.Error(err)
+	}
+	return ports
 }
 
 const portsPath = serverPath + "/ports"
@@ -110,53 +118,47 @@ func TestDeleteFindsItsPorts(t *testing.T) {
 	wantPorts(t, engine)
 }
 
-// TestDeleteOfACableWithoutANetwork, which Docker has lost.
-func TestDeleteOfACableWithoutANetwork(t *testing.T) {
+// TestDeleteOfACableThatIsNotWrittenDown: the disk that it was written to is another one now.
+func TestDeleteOfACableThatIsNotWrittenDown(t *testing.T) {
 	ownNetwork(t)
 	engine := newEngine()
 	ask(t, engine, "PUT", portsPath, vifs(firstPort))
-	clear(engine.networks)
+	if err := os.RemoveAll(filepath.Join(engine.state, serverID)); err != nil {
+		t.Fatal(err)
+	}
 	status, body := ask(t, engine, "DELETE", portsPath, vifs(firstPort))
 	wantOK(t, status, body)
 	wantPorts(t, engine)
 }
 
-// TestUnplugGoesOn: one network that Docker does not remove keeps no other port.
-func TestUnplugGoesOn(t *testing.T) {
+// TestNoCableThatIsNotWrittenDown: nothing would say whose it is.
+func TestNoCableThatIsNotWrittenDown(t *testing.T) {
 	ownNetwork(t)
 	engine := newEngine()
-	ask(t, engine, "PUT", portsPath, vifs(firstPort, secondPort))
-	engine.fail["NetworkRemove"] = errAway
-	status, body := ask(t, engine, "DELETE", portsPath, "[]")
-	wantFault(t, status, body, 500, agent.Failed)
-	if got := taps(t); len(got) != 0 {
-		t.Errorf("taps %q stay", got)
+	if err := os.WriteFile(filepath.Join(stateOf(t, engine), serverID), nil, 0o600); err != nil { // where its directory should be
+		t.Fatal(err)
 	}
-}
-
-func TestTheNetworkIsThePort(t *testing.T) {
-	ownNetwork(t)
-	engine := newEngine()
-	ask(t, engine, "PUT", portsPath, vifs(firstPort))
-	made := engine.networks[networkName(0, firstPort)]
-	if made.Driver != network.Driver || made.IPAM.Driver != "null" || made.Labels[labelServer] != serverID || made.Labels[labelPort] != firstPort {
-		t.Errorf("got %+v", made)
-	}
-	var port network.Port
-	if err := json.Unmarshal([]byte(made.Options[network.PortOption]), &port); err != nil || port.ID != firstPort || port.MTU != 1450 {
-		t.Errorf("got %+v, %v", port, err)
-	}
-}
-
-// TestNoCableWithoutANetwork: nothing would say whose it is.
-func TestNoCableWithoutANetwork(t *testing.T) {
-	ownNetwork(t)
-	engine := newEngine()
-	engine.fail["NetworkCreate"] = errAway
 	status, body := ask(t, engine, "PUT", portsPath, vifs(firstPort))
 	wantFault(t, status, body, 500, agent.Failed)
 	if got := taps(t); len(got) != 0 {
 		t.Errorf("got taps %q", got)
+	}
+}
+
+// TestAPortKeepsItsPlace, whatever order Nova has today; what else Neutron says of it is new.
+func TestAPortKeepsItsPlace(t *testing.T) {
+	ownNetwork(t)
+	engine := newEngine()
+	ask(t, engine, "PUT", portsPath, vifs(firstPort, secondPort))
+	ask(t, engine, "DELETE", portsPath+"/"+firstPort, "")
+	status, body := ask(t, engine, "PUT", portsPath, strings.ReplaceAll(vifs(secondPort, firstPort), "10.0.0.5", "10.0.0.7"))
+	wantOK(t, status, body)
+	ports := portsIn(t, engine)
+	if len(ports) != 2 || ports[0].ID != secondPort || ports[0].Interface() != "eth1" || ports[1].Interface() != "eth2" {
+		t.Errorf("got %+v", ports)
+	}
+	if got := ports[0].Subnets[0].Addresses[0].String(); got != "10.0.0.7/24" {
+		t.Errorf("got %s", got)
 	}
 }
 
@@ -181,38 +183,16 @@ func TestPortsAreCheckedFirst(t *testing.T) {
 	wantCalls(t, engine)
 }
 
-func TestPortsOf(t *testing.T) {
-	engine := withImage(t, firstPort, secondPort)
-	engine.networks["bridge"] = dockernetwork.Summary{Name: "bridge", Driver: "bridge", Labels: map[string]string{labelServer: serverID}}
-	got, err := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).portsOf(t.Context(), serverID)
-	if err != nil || len(got) != 2 || got[0].ID != firstPort || got[1].ID != secondPort {
-		t.Errorf("got %+v, %v", got, err)
+// TestPortsThatCannotBeRead: a container without its network would be worse than none.
+func TestPortsThatCannotBeRead(t *testing.T) {
+	engine := withImage(t, firstPort)
+	if err := os.WriteFile(filepath.Join(engine.state, serverID, "ports.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if other, err := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).portsOf(t.Context(), imageID); len(other) != 0 || err != nil {
-		t.Errorf("another server has %+v, %v", other, err)
-	}
-}
-
-func TestPortsOfAStrangeNetwork(t *testing.T) {
-	for name, change := range map[string]func(n dockernetwork.Summary){
-		"no options": func(n dockernetwork.Summary) { delete(n.Options, network.PortOption) },
-		"no index":   func(n dockernetwork.Summary) { delete(n.Labels, labelIndex) },
-	} {
-		engine := withImage(t, firstPort)
-		change(engine.networks[networkName(0, firstPort)])
-		w := httptest.NewRecorder()
-		New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler().ServeHTTP(w, httptest.NewRequest("PUT", serverPath, strings.NewReader(spec(t))))
-		if w.Code != 500 || len(engine.containers) != 0 {
-			t.Errorf("%s: got %d %s", name, w.Code, w.Body)
-		}
-	}
-}
-
-// TestOrderOfInterfaces: Docker numbers them by the names of their networks.
-func TestOrderOfInterfaces(t *testing.T) {
-	names := []string{networkName(0, secondPort), networkName(1, firstPort), networkName(9, firstPort), networkName(10, firstPort)}
-	if !slices.IsSorted(names) {
-		t.Errorf("got %q", names)
+	status, body := ask(t, engine, "PUT", serverPath, spec(t))
+	wantFault(t, status, body, 500, agent.Failed)
+	if len(engine.containers) != 0 {
+		t.Errorf("got %v", engine.containers)
 	}
 }
 

@@ -11,17 +11,12 @@ import (
 	"strconv"
 	"time"
 
-	plugin "github.com/docker/go-plugins-helpers/network"
-	"golang.org/x/sync/errgroup"
-
 	"ndock/docker/agent/config"
-	"ndock/docker/network"
 )
 
 // Options are what the operator can choose.
 type Options struct {
 	Socket  string // of the agent's API
-	Plugin  string // of the network plugin, where Docker looks for it
 	Group   string // whose members may open Socket
 	User    string // who is heard on it, beside root
 	State   string // directory of what Docker cannot keep for servers
@@ -29,10 +24,7 @@ type Options struct {
 	Config  string // the operator's file; none is none of his words
 }
 
-// PluginSocket is where Docker Engine looks for the network plugin.
-const PluginSocket = "/run/docker/plugins/" + network.Driver + ".sock"
-
-// StateDir is where the agent keeps what Docker cannot keep for servers: their config drives.
+// StateDir is where the agent keeps what Docker cannot keep for servers: their ports, the names they know, their config drives.
 const StateDir = "/var/lib/ndock/servers"
 
 // drain is how long requests under way may take after the agent was told to end; an image's load is given up then.
@@ -50,35 +42,16 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 			return fmt.Errorf("read the operator's file: %w", err)
 		}
 	}
-	plugins, err := Listen(options.Plugin, 0, []uint32{0}, log)
-	if err != nil {
-		return fmt.Errorf("listen for Docker: %w", err)
-	}
 	api, err := Listen(options.Socket, gid, []uint32{0, uid}, log)
 	if err != nil {
-		return errors.Join(fmt.Errorf("listen for Nova: %w", err), plugins.Close())
+		return fmt.Errorf("listen for Nova: %w", err)
 	}
 	log.Info("agent is ready", "version", options.Version, "socket", options.Socket)
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		return ignoreClosed(plugin.NewHandler(network.NewPlugin(docker, log)).Serve(plugins))
-	})
-	group.Go(func() error {
-		defer plugins.Close() // Docker's questions are answered until Nova's last request, which may need them, is done
-		server := New(groupCtx, docker, options, log)
-		server.rules = rules
-		defer server.Wait()
-		return serve(groupCtx, api, server.Handler())
-	})
-	err = group.Wait()
+	server := New(ctx, docker, options, log)
+	server.rules = rules
+	err = serve(ctx, api, server.Handler())
+	server.Wait()
 	log.Info("agent ends")
-	return err
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
 	return err
 }
 

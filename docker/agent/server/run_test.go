@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +31,7 @@ func run(t *testing.T, docker Docker) *running {
 	}
 	path := socketPath(t)
 	agent := &running{options: Options{
-		Socket: path, Plugin: filepath.Join(filepath.Dir(path), "ndock.sock"), User: "root", Group: rootsGroup(t), Version: "1.0",
+		Socket: path, User: "root", Group: rootsGroup(t), Version: "1.0",
 	}, ended: make(chan error, 1)}
 	agent.http.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return net.Dial("unix", path)
@@ -74,10 +73,8 @@ func (r *running) wantEnd(t *testing.T) {
 	case <-time.After(drain / 2):
 		t.Fatal("the agent does not end")
 	}
-	for _, socket := range []string{r.options.Socket, r.options.Plugin} {
-		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s stays behind: %v", socket, err)
-		}
+	if _, err := os.Lstat(r.options.Socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s stays behind: %v", r.options.Socket, err)
 	}
 }
 
@@ -111,7 +108,6 @@ func (h held) ServerVersion(ctx context.Context) (types.Version, error) {
 	return h.engine.ServerVersion(ctx)
 }
 
-// TestRunFinishesWhatItIsAt, with Docker's questions answered until then: the last request may need it.
 func TestRunFinishesWhatItIsAt(t *testing.T) {
 	engine := held{newEngine(), make(chan struct{}), make(chan struct{})}
 	agent := run(t, engine)
@@ -129,11 +125,6 @@ func TestRunFinishesWhatItIsAt(t *testing.T) {
 	<-engine.asked
 	agent.end()
 	wantGone(t, agent.options.Socket)
-	if conn, err := net.Dial("unix", agent.options.Plugin); err != nil {
-		t.Errorf("Docker is not answered any more: %v", err)
-	} else {
-		conn.Close()
-	}
 	close(engine.answer)
 	if got := <-status; got != http.StatusOK {
 		t.Errorf("got %d", got)
@@ -156,51 +147,15 @@ func wantGone(t *testing.T, path string) {
 	}
 }
 
-func TestRunAnswersDocker(t *testing.T) {
-	agent := run(t, newEngine())
-	docker := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		return net.Dial("unix", agent.options.Plugin)
-	}}}
-	response, err := docker.Post("http://plugin/Plugin.Activate", "application/json", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, _ := bufio.NewReader(response.Body).ReadString('\n')
-	if !strings.Contains(text, `"NetworkDriver"`) {
-		t.Errorf("got %d %s", response.StatusCode, text)
-	}
-	agent.end()
-	agent.wantEnd(t)
-}
-
 func TestRunWithoutNova(t *testing.T) {
 	path := socketPath(t)
 	for _, options := range []Options{{User: "root", Group: "no-such-group"}, {User: "no-such-user", Group: rootsGroup(t)}} {
-		options.Socket, options.Plugin = path, path+"-plugin"
+		options.Socket = path
 		if err := Run(t.Context(), newEngine(), options, quiet()); err == nil || !strings.Contains(err.Error(), "Nova") {
 			t.Errorf("got %v", err)
 		}
-		if _, err := os.Lstat(options.Plugin); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("it listened all the same: %v", err)
 		}
-	}
-}
-
-// TestRunGivesUpWhole: one of its sockets cannot be opened, and so it does not keep the other.
-func TestRunGivesUpWhole(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("an agent runs as root")
-	}
-	path := socketPath(t)
-	if err := os.MkdirAll(path, 0o755); err != nil { // a directory where the socket should be
-		t.Fatal(err)
-	}
-	options := Options{Socket: path, Plugin: path + "-plugin", User: "root", Group: rootsGroup(t)}
-	if err := Run(t.Context(), newEngine(), options, quiet()); err == nil {
-		t.Error("got no error")
-	}
-	if _, err := os.Lstat(options.Plugin); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the plugin's socket stays: %v", err)
 	}
 }

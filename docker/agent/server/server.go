@@ -1,6 +1,6 @@
 // Package server is ndock's agent: the daemon on a compute node that turns Nova's servers into containers. It
 // alone speaks to Docker, and it offers the verbs of a hypervisor and no more. All that it must remember stands in
-// labels of containers and options of networks: it can be restarted at any moment.
+// labels of containers and in a directory for each server: it can be restarted at any moment.
 package server
 
 import (

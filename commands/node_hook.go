@@ -1,0 +1,34 @@
+package commands
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/docker/runtime"
+)
+
+// nodeHookCommand is what runc calls when a server's container starts, and when it has ended.
+func nodeHookCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "hook",
+		Usage:     "Plug a server's container in, or out, on behalf of runc",
+		ArgsUsage: "join|leave DIRECTORY",
+		Hidden:    true,
+		Action: func(c *cli.Context) error {
+			args, err := exactly(c, "join|leave", "DIRECTORY")
+			if err != nil {
+				return err
+			}
+			if args[0] == "leave" {
+				return runtime.Leave(args[1])
+			}
+			var state runtime.State
+			if err := json.NewDecoder(s.In).Decode(&state); err != nil {
+				return fmt.Errorf("read the container's state from runc: %w", err)
+			}
+			return runtime.Join(args[1], state)
+		},
+	}
+}

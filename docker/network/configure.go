@@ -1,0 +1,183 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// configure makes the port's end of the cable, in the container's namespace, what Neutron says that it is.
+func configure(port Port, routing routing) error {
+	link, err := netlink.LinkByName(port.peer())
+	if err != nil {
+		return err
+	}
+	if err := dress(link, port); err != nil {
+		return err
+	}
+	if err := onlyNeutronsIPv6(port.Interface(), routing); err != nil {
+		return err
+	}
+	for _, own := range routing.Own {
+		if err := own.rule(link); err != nil {
+			return err
+		}
+	}
+	return connect(link, port, routing)
+}
+
+// connect sets the interface up, with its addresses and routes, most of which go when it is set down.
+func connect(link netlink.Link, port Port, routing routing) error {
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("set it up: %w", err)
+	}
+	for _, address := range routing.Addresses {
+		if err := addAddress(link, address); err != nil {
+			return err
+		}
+	}
+	for _, route := range routing.Routes {
+		if err := addRoute(link, route, unix.RT_TABLE_MAIN); err != nil {
+			return err
+		}
+	}
+	for _, own := range routing.Own {
+		if err := own.routes(link); err != nil {
+			return err
+		}
+	}
+	return announce(port)
+}
+
+// dress gives the interface its name, MAC and MTU.
+func dress(link netlink.Link, port Port) error {
+	if err := rename(link, port.Interface()); err != nil {
+		return err
+	}
+	mac, err := net.ParseMAC(port.MAC)
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetHardwareAddr(link, mac); err != nil {
+		return fmt.Errorf("set MAC %s: %w", mac, err)
+	}
+	if port.MTU == 0 {
+		return nil
+	}
+	if err := netlink.LinkSetMTU(link, port.MTU); err != nil {
+		return fmt.Errorf("set MTU %d: %w", port.MTU, err)
+	}
+	return nil
+}
+
+// onlyNeutronsIPv6 leaves an interface without IPv6 where Neutron has none for it, and else without what routers
+// advertise: addresses and default route are Neutron's, whatever the subnet's modes.
+func onlyNeutronsIPv6(name string, routing routing) error {
+	settings := map[string]string{"disable_ipv6": "1", "accept_ra": "0", "autoconf": "0"}
+	for _, address := range routing.Addresses {
+		if address.Addr().Is6() { // Docker switches it off everywhere
+			settings["disable_ipv6"] = "0"
+		}
+	}
+	for setting, value := range settings {
+		if err := sysctl("ipv6/conf/"+name+"/"+setting, value); err != nil && !errors.Is(err, os.ErrNotExist) { // no IPv6 here
+			return err
+		}
+	}
+	return nil
+}
+
+// sysctl sets one of the network namespace that this thread is in.
+func sysctl(name, value string) error {
+	if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0o644); err != nil {
+		return fmt.Errorf("set net/%s to %s: %w", name, value, err)
+	}
+	return nil
+}
+
+func addAddress(link netlink.Link, prefix netip.Prefix) error {
+	address := &netlink.Addr{IPNet: ipNet(prefix)}
+	if prefix.Addr().Is6() {
+		address.Flags = unix.IFA_F_NODAD // Neutron gave it, so that it is no one else's
+	}
+	if err := netlink.AddrAdd(link, address); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("add address %s: %w", prefix, err)
+	}
+	return nil
+}
+
+// rule sends what comes from the address by routes of its own, in a table of the interface's.
+func (o ownRoutes) rule(link netlink.Link) error {
+	rule := netlink.NewRule()
+	rule.Family = family(o.Address.Addr())
+	rule.Src = ipNet(netip.PrefixFrom(o.Address.Addr(), o.Address.Addr().BitLen()))
+	rule.Table = ownTable(link)
+	if err := netlink.RuleAdd(rule); err != nil {
+		return fmt.Errorf("add a rule for what %s sends: %w", o.Address.Addr(), err)
+	}
+	// Each interface speaks ARP for its own addresses. Linux would for the others' as well.
+	return errors.Join(sysctl("ipv4/conf/all/arp_ignore", "1"), sysctl("ipv4/conf/all/arp_announce", "2"))
+}
+
+func (o ownRoutes) routes(link netlink.Link) error {
+	if err := addRoute(link, Route{To: o.Address.Masked()}, ownTable(link)); err != nil || !o.Gateway.IsValid() {
+		return err
+	}
+	return addRoute(link, Route{To: everything(o.Gateway), Via: o.Gateway}, ownTable(link))
+}
+
+// ownTables is the number that an interface's is added to, for its table of routes; up to 255 some have a meaning.
+const ownTables = 1000
+
+func ownTable(link netlink.Link) int { return ownTables + link.Attrs().Index }
+
+// addRoute adds one, to a neighbour if it goes via none. Of several addresses in one subnet each brings the same.
+func addRoute(link netlink.Link, route Route, table int) error {
+	added := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(route.To), Table: table}
+	if route.Via.IsValid() {
+		added.Gw = route.Via.AsSlice()
+		added.SetFlag(netlink.FLAG_ONLINK) // Neutron takes gateways that are outside of their subnet
+	} else {
+		added.Scope = netlink.SCOPE_LINK
+	}
+	if err := netlink.RouteAdd(added); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("add a route to %s: %w", route.To, err)
+	}
+	return nil
+}
+
+// announce lets the kernel send what a machine sends that was moved: switches and neighbours believe for minutes that it
+// is where it was. It does so when an interface's MAC changes, also to the same one.
+func announce(port Port) error {
+	name := port.Interface()
+	for _, setting := range []string{"ipv4/conf/" + name + "/arp_notify", "ipv6/conf/" + name + "/ndisc_notify"} {
+		if err := sysctl(setting, "1"); err != nil && !errors.Is(err, os.ErrNotExist) { // no IPv6 here
+			return err
+		}
+	}
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetHardwareAddr(link, link.Attrs().HardwareAddr); err != nil {
+		return fmt.Errorf("announce it: %w", err)
+	}
+	return nil
+}
+
+func ipNet(prefix netip.Prefix) *net.IPNet {
+	address := prefix.Addr()
+	return &net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(prefix.Bits(), address.BitLen())}
+}
+
+func family(address netip.Addr) int {
+	if address.Is6() {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
+}

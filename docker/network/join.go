@@ -1,0 +1,125 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Join plugs a container in that is about to start: all of its ports are in its network namespace when this returns,
+// with their addresses and routes. The namespace is kept at holder, for Leave.
+func Join(ports []Port, ns, holder string) error {
+	if err := Leave(ports, holder); err != nil { // of the last run, if nobody did
+		return err
+	}
+	sandbox, err := openNamespace(ns)
+	if err != nil {
+		return err
+	}
+	defer sandbox.close()
+	for i, port := range ports {
+		if err := join(port, ports[:i], sandbox); err != nil {
+			return err
+		}
+	}
+	return hold(ns, holder)
+}
+
+// Attach plugs one more port into a container that runs; earlier are those that it has.
+func Attach(port Port, earlier []Port, ns string) error {
+	sandbox, err := openNamespace(ns)
+	if err != nil {
+		return err
+	}
+	defer sandbox.close()
+	return join(port, earlier, sandbox)
+}
+
+func join(port Port, earlier []Port, sandbox namespace) error {
+	if err := Plug(port); err != nil {
+		return err
+	}
+	inside, err := loose(port)
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetNsFd(inside, sandbox.fd()); err != nil {
+		return fmt.Errorf("move port %s into the container: %w", port.ID, err)
+	}
+	err = sandbox.do(func(namespace) error { return configure(port, routingOf(port, earlier)) })
+	if err != nil {
+		return fmt.Errorf("set up port %s in the container: %w", port.ID, err)
+	}
+	return nil
+}
+
+// loose is the cable's end that goes into containers. One that is in a container which nobody left is lost: the cable is
+// made anew.
+func loose(port Port) (netlink.Link, error) {
+	inside, err := find(port.peer())
+	if err != nil || inside != nil {
+		return inside, err
+	}
+	if err := Unplug(port); err != nil {
+		return nil, err
+	}
+	if err := Plug(port); err != nil {
+		return nil, err
+	}
+	return netlink.LinkByName(port.peer())
+}
+
+// Leave takes the ports out of the container that ended, so that each keeps its cable: Neutron need not wire it again
+// for the next start.
+func Leave(ports []Port, holder string) error {
+	sandbox, err := openNamespace(holder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer sandbox.close()
+	var failed []error
+	for _, port := range ports {
+		failed = append(failed, takeBack(port, sandbox))
+	}
+	return errors.Join(errors.Join(failed...), release(holder))
+}
+
+// takeBack finds the container's end by the host's: name and MAC may have been changed in the container.
+func takeBack(port Port, sandbox namespace) error {
+	tap, err := find(port.Tap())
+	if err != nil || tap == nil {
+		return err
+	}
+	return sandbox.do(func(host namespace) error {
+		inside, err := netlink.LinkByIndex(tap.Attrs().ParentIndex)
+		if gone(err) || err == nil && inside.Type() != "veth" {
+			return nil // it is in no container, or in another one
+		}
+		if err != nil {
+			return fmt.Errorf("find port %s in the container: %w", port.ID, err)
+		}
+		if err := rename(inside, port.peer()); err != nil {
+			return err
+		}
+		if err := netlink.LinkSetNsFd(inside, host.fd()); err != nil {
+			return fmt.Errorf("take port %s out of the container: %w", port.ID, err)
+		}
+		return nil
+	})
+}
+
+// rename needs the interface to be down, and leaves it so.
+func rename(link netlink.Link, name string) error {
+	if err := netlink.LinkSetDown(link); err != nil {
+		return fmt.Errorf("set %s down: %w", link.Attrs().Name, err)
+	}
+	if err := netlink.LinkSetName(link, name); err != nil {
+		return fmt.Errorf("name %s %s: %w", link.Attrs().Name, name, err)
+	}
+	return nil
+}

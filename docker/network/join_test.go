@@ -1,0 +1,271 @@
+package network
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const otherID = "5f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f41"
+
+// sandbox is a container's network, by the path that a runtime would give.
+func sandbox(t *testing.T) string {
+	t.Helper()
+	file := anotherNetwork(t)
+	t.Cleanup(func() { file.Close() })
+	return fmt.Sprintf("/proc/self/fd/%d", file.Fd())
+}
+
+// in looks at a container from inside.
+func in(t *testing.T, ns string, look func()) {
+	t.Helper()
+	opened, err := openNamespace(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.close()
+	if err := opened.do(func(namespace) error { look(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// two ports of one server, on networks that overlap.
+func two() []Port {
+	second := Port{
+		ID: otherID, MAC: "fa:16:3e:01:02:04", MTU: 1400, Bridge: bridge, Index: 2,
+		Subnets: []Subnet{{Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.6/24")}, Gateway: netip.MustParseAddr("10.0.0.1")}},
+	}
+	return []Port{dualStack(), second}
+}
+
+func TestJoinAndLeave(t *testing.T) {
+	ownNetwork(t)
+	holder := filepath.Join(t.TempDir(), "netns", "held")
+	ports := two()
+	for range 2 { // a start, and the next one
+		ns := sandbox(t)
+		if err := Join(ports, ns, holder); err != nil {
+			t.Fatal(err)
+		}
+		wantNoLink(t, ports[0].peer(), ports[1].peer())
+		in(t, ns, func() {
+			wantAddresses(t, link(t, "eth0"), "10.0.0.5/24", "fd00:1::5/64")
+			wantAddresses(t, link(t, "eth2"), "10.0.0.6/24")
+			if attrs := link(t, "eth2").Attrs(); attrs.MTU != 1400 || attrs.HardwareAddr.String() != ports[1].MAC || attrs.OperState != netlink.OperUp {
+				t.Errorf("got %+v", attrs)
+			}
+			wantRoute(t, unix.RT_TABLE_MAIN, "0.0.0.0/0", "10.0.0.1")
+			wantRoute(t, unix.RT_TABLE_MAIN, "::/0", "fd00:1::1")
+			wantOwnRoutes(t, link(t, "eth2"), "10.0.0.6/32", "10.0.0.0/24", "10.0.0.1")
+		})
+		first := link(t, ports[0].Tap()).Attrs().Index
+		if err := Leave(ports, holder); err != nil {
+			t.Fatal(err)
+		}
+		wantPlugged(t, ports[0])
+		if link(t, ports[0].Tap()).Attrs().Index != first {
+			t.Error("the cable was made anew")
+		}
+		if _, err := os.Stat(holder); !os.IsNotExist(err) {
+			t.Errorf("the namespace is still held: %v", err)
+		}
+	}
+	if err := Leave(ports, holder); err != nil { // nothing to leave
+		t.Error(err)
+	}
+}
+
+// TestJoinAfterNobodyLeft: the host's power failed, or the hook was killed.
+func TestJoinAfterNobodyLeft(t *testing.T) {
+	ownNetwork(t)
+	holder := filepath.Join(t.TempDir(), "held")
+	ports := two()
+	for range 2 {
+		if err := Join(ports, sandbox(t), holder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := release(holder); err != nil { // the holder is lost as well, the ends are in a container that nobody knows
+		t.Fatal(err)
+	}
+	if err := Join(ports, sandbox(t), holder); err != nil {
+		t.Fatal(err)
+	}
+	if err := Leave(ports, holder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAttach(t *testing.T) {
+	ownNetwork(t)
+	ns, ports := sandbox(t), two()
+	for i := range ports {
+		if err := Attach(ports[i], ports[:i], ns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in(t, ns, func() { wantAddresses(t, link(t, "eth2"), "10.0.0.6/24") })
+	traffic, err := Statistics(ns)
+	if err != nil || len(traffic) != 2 || traffic[0].Name != "eth0" || traffic[1].Name != "eth2" {
+		t.Errorf("got %+v, %v", traffic, err)
+	}
+}
+
+// TestAPortWithoutIPv6 has no link-local address either, by which it would be reached past Neutron's rules for it.
+func TestAPortWithoutIPv6(t *testing.T) {
+	ownNetwork(t)
+	port := two()[1]
+	ns := sandbox(t)
+	if err := Attach(port, nil, ns); err != nil {
+		t.Fatal(err)
+	}
+	in(t, ns, func() {
+		found, err := netlink.AddrList(link(t, "eth2"), unix.AF_INET6)
+		if err != nil || len(found) > 0 {
+			t.Errorf("got %v, %v", found, err)
+		}
+	})
+}
+
+func TestSilence(t *testing.T) {
+	ownNetwork(t)
+	holder, ns, ports := filepath.Join(t.TempDir(), "held"), sandbox(t), two()
+	if err := Join(ports, ns, holder); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := Silence(ports, ns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, func() bool { return link(t, ports[0].Tap()).Attrs().OperState != netlink.OperUp })
+	for range 2 {
+		if err := Unsilence(ports, ns); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, func() bool { return link(t, ports[0].Tap()).Attrs().OperState == netlink.OperUp })
+	in(t, ns, func() {
+		wantAddresses(t, link(t, "eth0"), "10.0.0.5/24", "fd00:1::5/64")
+		wantRoute(t, unix.RT_TABLE_MAIN, "0.0.0.0/0", "10.0.0.1")
+		wantRoute(t, unix.RT_TABLE_MAIN, "::/0", "fd00:1::1")
+		wantOwnRoutes(t, link(t, "eth2"), "10.0.0.6/32", "10.0.0.0/24", "10.0.0.1")
+	})
+	if err := Leave(ports, holder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJoinAnnounces(t *testing.T) {
+	ownNetwork(t)
+	port := dualStack()
+	plug(t, port)
+	hears := arpOn(t, link(t, port.Tap()))
+	if err := Attach(port, nil, sandbox(t)); err != nil {
+		t.Fatal(err)
+	}
+	if !hears("10.0.0.5") {
+		t.Error("nobody heard that 10.0.0.5 is here")
+	}
+}
+
+func TestJoinFails(t *testing.T) {
+	ownNetwork(t)
+	port := dualStack()
+	port.Subnets[0].Routes = []Route{{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParseAddr("10.0.0.5")}}
+	err := Attach(port, nil, sandbox(t))
+	if err == nil || !strings.Contains(err.Error(), "192.168.0.0/16") || !strings.Contains(err.Error(), portID) {
+		t.Errorf("a route via its own address: %v", err)
+	}
+	if err := Attach(port, nil, "/run/no-such-namespace"); err == nil {
+		t.Error("got no error")
+	}
+}
+
+// arpOn listens at the host's end of a cable. What it returns tells whether an address is announced there.
+func arpOn(t *testing.T, tap netlink.Link) func(address string) bool {
+	t.Helper()
+	protocol := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // of ARP alone the bridge would take what comes
+	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, int(protocol))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(socket) })
+	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: tap.Attrs().Index}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptTimeval(socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		t.Fatal(err)
+	}
+	return func(address string) bool {
+		frame := make([]byte, 1500)
+		for {
+			length, _, err := unix.Recvfrom(socket, frame, 0)
+			if err != nil {
+				return false
+			}
+			arp := length >= 42 && binary.BigEndian.Uint16(frame[12:]) == unix.ETH_P_ARP
+			if arp && net.IP(frame[28:32]).String() == address { // the sender's
+				return true
+			}
+		}
+	}
+}
+
+func wantAddresses(t *testing.T, link netlink.Link, want ...string) {
+	t.Helper()
+	found, err := netlink.AddrList(link, unix.AF_UNSPEC)
+	if err != nil {
+		t.Error(err)
+	}
+	var got []string
+	for _, address := range found {
+		if !address.IP.IsLinkLocalUnicast() {
+			got = append(got, address.IPNet.String())
+		}
+		if address.Flags&unix.IFA_F_TENTATIVE != 0 && !address.IP.IsLinkLocalUnicast() {
+			t.Errorf("%s cannot be used yet", address.IPNet)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got addresses %q, want %q", got, want)
+	}
+}
+
+func wantRoute(t *testing.T, table int, to, via string) {
+	t.Helper()
+	found, err := netlink.RouteListFiltered(unix.AF_UNSPEC, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, route := range found {
+		if fmt.Sprint(route.Dst) == to && route.Gw.String() == via {
+			return
+		}
+	}
+	t.Errorf("table %d has no route to %s via %s but %v", table, to, via, found)
+}
+
+func wantOwnRoutes(t *testing.T, link netlink.Link, from, subnet, gateway string) {
+	t.Helper()
+	table := ownTables + link.Attrs().Index
+	wantRoute(t, table, subnet, "<nil>")
+	wantRoute(t, table, "0.0.0.0/0", gateway)
+	rules, err := netlink.RuleList(unix.AF_INET)
+	if err != nil || !slices.ContainsFunc(rules, func(rule netlink.Rule) bool {
+		return rule.Src != nil && rule.Src.String() == from && rule.Table == table
+	}) {
+		t.Errorf("no rule for what %s sends: %v, %v", from, rules, err)
+	}
+}

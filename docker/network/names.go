@@ -1,0 +1,84 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// NameFiles are those by which a container finds names, in its server's directory, and where it has them. Docker's own
+// would tell of the host's resolvers, or of one that Docker puts in between.
+func NameFiles(dir string) map[string]string {
+	return map[string]string{
+		filepath.Join(dir, "hosts"):       "/etc/hosts",
+		filepath.Join(dir, "resolv.conf"): ResolvConf,
+	}
+}
+
+// ResolvConf is where programs look for their resolvers.
+const ResolvConf = "/etc/resolv.conf"
+
+// WriteNames fills the files: the resolvers of Neutron's subnets, and the server's own name.
+func WriteNames(dir, hostname string, ports []Port) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := overwrite(filepath.Join(dir, "hosts"), hosts(hostname, ports)); err != nil {
+		return err
+	}
+	return overwrite(filepath.Join(dir, "resolv.conf"), resolvConf(ports))
+}
+
+// overwrite keeps the file that is there: a container that runs has it mounted.
+func overwrite(name, text string) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := file.WriteString(text); err != nil {
+		file.Close()
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return file.Close()
+}
+
+func hosts(hostname string, ports []Port) string {
+	var b strings.Builder
+	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	if address := firstAddress(ports); address.IsValid() && hostname != "" {
+		fmt.Fprintf(&b, "%s\t%s\n", address, hostname)
+	}
+	return b.String()
+}
+
+func firstAddress(ports []Port) netip.Addr {
+	for _, port := range ports {
+		for _, subnet := range port.Subnets {
+			for _, address := range subnet.Addresses {
+				return address.Addr()
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// resolvConf names each resolver once, in the order of the ports.
+func resolvConf(ports []Port) string {
+	var b strings.Builder
+	seen := map[netip.Addr]bool{}
+	for _, port := range ports {
+		for _, subnet := range port.Subnets {
+			for _, dns := range subnet.DNS {
+				if !seen[dns] {
+					seen[dns] = true
+					fmt.Fprintf(&b, "nameserver %s\n", dns)
+				}
+			}
+		}
+	}
+	return b.String()
+}

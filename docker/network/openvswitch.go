@@ -1,0 +1,146 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ovn-kubernetes/libovsdb/client"
+	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+)
+
+// ovsdbSocket is where Open vSwitch keeps its configuration, on every distribution.
+const ovsdbSocket = "unix:/run/openvswitch/db.sock"
+
+// ovsPatience is how long Open vSwitch may take to answer, and to take an interface in.
+const ovsPatience = 20 * time.Second
+
+// vswitch is the configuration of this host's Open vSwitch (RFC 7047; its tables are in ovs-vswitchd.conf.db(5)).
+type vswitch struct{ client client.Client }
+
+// withVSwitch opens it for a function.
+func withVSwitch(do func(ctx context.Context, ovs vswitch) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), ovsPatience)
+	defer cancel()
+	tables, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{})
+	if err != nil {
+		return err
+	}
+	db, err := client.NewOVSDBClient(tables, client.WithEndpoint(ovsdbSocket))
+	if err != nil {
+		return err
+	}
+	if err := db.Connect(ctx); err != nil {
+		return fmt.Errorf("reach Open vSwitch: %w", err)
+	}
+	defer db.Close()
+	return do(ctx, vswitch{db})
+}
+
+// transact does all of the operations, or none.
+func (v vswitch) transact(ctx context.Context, operations ...ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	results, err := v.client.Transact(ctx, operations...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ovsdb.CheckOperationResults(results, operations); err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+func named(name string) []ovsdb.Condition {
+	return []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, name)}
+}
+
+// add puts a link of this host into a bridge, as the port's: by the external_ids agents of Neutron's and OVN know it
+// (vif_plug_ovs in os-vif). One that is in the bridge is brought up to date.
+func (v vswitch) add(ctx context.Context, link string, port Port) error {
+	ids, err := ovsdb.NewOvsMap(map[string]string{
+		"iface-id": port.ID, "iface-status": "active", "attached-mac": port.MAC, "vm-uuid": port.Server,
+	})
+	if err != nil {
+		return err
+	}
+	there, err := v.rows(ctx, "Interface", link, "_uuid")
+	if err != nil {
+		return err
+	}
+	if len(there) > 0 {
+		_, err := v.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: "Interface", Where: named(link), Row: ovsdb.Row{"external_ids": ids}})
+		return err
+	}
+	return v.insert(ctx, link, port.Bridge, ids)
+}
+
+func (v vswitch) insert(ctx context.Context, link, bridge string, ids ovsdb.OvsMap) error {
+	bridges, err := v.rows(ctx, "Bridge", bridge, "_uuid")
+	if err != nil {
+		return err
+	}
+	if len(bridges) == 0 {
+		return fmt.Errorf("there is no bridge %s in Open vSwitch: Neutron's agent makes it when it starts", bridge)
+	}
+	_, err = v.transact(ctx,
+		ovsdb.Operation{Op: ovsdb.OperationInsert, Table: "Interface", UUIDName: "interface", Row: ovsdb.Row{"name": link, "external_ids": ids}},
+		ovsdb.Operation{Op: ovsdb.OperationInsert, Table: "Port", UUIDName: "port", Row: ovsdb.Row{"name": link, "interfaces": ovsdb.UUID{GoUUID: "interface"}}},
+		ovsdb.Operation{
+			Op: ovsdb.OperationMutate, Table: "Bridge", Where: named(bridge),
+			Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("ports", ovsdb.MutateOperationInsert, ovsdb.UUID{GoUUID: "port"})},
+		})
+	return err
+}
+
+// settled waits until the switch has taken the link in, and says why it does not.
+func (v vswitch) settled(ctx context.Context, link string) error {
+	for {
+		rows, err := v.rows(ctx, "Interface", link, "ofport", "error")
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return fmt.Errorf("it was taken out of Open vSwitch again")
+		}
+		if number, ok := rows[0]["ofport"].(float64); ok && number > 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("it is not taken in by Open vSwitch: %v", rows[0]["error"])
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// inUserspace tells whether a bridge's packets are a program's business, and not the kernel's.
+func (v vswitch) inUserspace(ctx context.Context, bridge string) (bool, error) {
+	rows, err := v.rows(ctx, "Bridge", bridge, "datapath_type")
+	return len(rows) > 0 && rows[0]["datapath_type"] == "netdev", err
+}
+
+func (v vswitch) rows(ctx context.Context, table, name string, columns ...string) ([]ovsdb.Row, error) {
+	results, err := v.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationSelect, Table: table, Where: named(name), Columns: columns})
+	if err != nil {
+		return nil, err
+	}
+	return results[0].Rows, nil
+}
+
+// remove takes a link out of whatever bridge it is in.
+func (v vswitch) remove(ctx context.Context, link string) error {
+	rows, err := v.rows(ctx, "Port", link, "_uuid")
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	id, ok := rows[0]["_uuid"].(ovsdb.UUID)
+	if !ok {
+		return fmt.Errorf("the row of port %s in Open vSwitch is named by %v", link, rows[0]["_uuid"])
+	}
+	holding := []ovsdb.Condition{ovsdb.NewCondition("ports", ovsdb.ConditionIncludes, id)}
+	_, err = v.transact(ctx, ovsdb.Operation{
+		Op: ovsdb.OperationMutate, Table: "Bridge", Where: holding,
+		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("ports", ovsdb.MutateOperationDelete, id)},
+	})
+	return err
+}

@@ -1,0 +1,62 @@
+package network
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// What a container needs of its ports is in a directory of the server's: there the agent writes it, and there those read
+// it who plug the container in when it starts, whether the agent runs or not.
+const (
+	portsFile = "ports.json"
+	holders   = "/run/ndock/netns"
+)
+
+// Holder is where the network of a running container is kept, by its server's directory.
+func Holder(dir string) string { return filepath.Join(holders, filepath.Base(dir)) }
+
+// Ports reads a server's ports, in the order of its interfaces. One without a directory has none.
+func Ports(dir string) ([]Port, error) {
+	text, err := os.ReadFile(filepath.Join(dir, portsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ports []Port
+	if err := json.Unmarshal(text, &ports); err != nil {
+		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, portsFile), err)
+	}
+	for _, port := range ports {
+		if len(port.ID) < idInName {
+			return nil, fmt.Errorf("read %s: %q is no port's id", filepath.Join(dir, portsFile), port.ID)
+		}
+	}
+	return ports, nil
+}
+
+// SetPorts writes them, all or none.
+func SetPorts(dir string, ports []Port) error {
+	text, err := json.MarshalIndent(ports, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, portsFile)
+	if err := os.WriteFile(name+".new", append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// Recorded tells whether a directory is a server's.
+func Recorded(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, portsFile))
+	return err == nil
+}

@@ -1,0 +1,39 @@
+package network
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Traffic is what went through an interface of a container since it came there.
+type Traffic struct {
+	Name string
+	netlink.LinkStatistics
+}
+
+// Statistics counts what went through a container's interfaces, by name, without its loopback.
+func Statistics(ns string) ([]Traffic, error) {
+	sandbox, err := openNamespace(ns)
+	if err != nil {
+		return nil, err
+	}
+	defer sandbox.close()
+	var all []Traffic
+	err = sandbox.do(func(namespace) error {
+		links, err := netlink.LinkList()
+		if err != nil {
+			return fmt.Errorf("list the container's interfaces: %w", err)
+		}
+		for _, link := range links {
+			if attrs := link.Attrs(); link.Type() == "veth" && attrs.Statistics != nil {
+				all = append(all, Traffic{attrs.Name, *attrs.Statistics})
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b Traffic) int { return strings.Compare(a.Name, b.Name) })
+	return all, err
+}

@@ -1,0 +1,154 @@
+// Package runtime stands between Docker Engine and runc, as the OCI runtime of Nova's servers. It has runc call ndock at
+// two moments of a container's life that Docker tells no one of: when its network namespace is there and its process is
+// not, and when the process has ended and the namespace is still there.
+package runtime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"ndock/docker/network"
+)
+
+// Name is what the runtime is called in Docker's configuration, and in that of a server's container.
+const Name = "ndock"
+
+// runc does the work.
+const runc = "runc"
+
+// hookTimeout is how long runc waits for a hook, in seconds.
+const hookTimeout = 30
+
+// Run becomes runc with these arguments. A container of a server's that is to be created gets the hooks first: program is
+// the ndock that they run.
+func Run(program string, args []string) error {
+	if bundle := bundleToCreate(args); bundle != "" {
+		if err := addHooks(filepath.Join(bundle, "config.json"), program); err != nil {
+			return err
+		}
+	}
+	path, err := exec.LookPath(runc)
+	if err != nil {
+		return fmt.Errorf("find %s, which runs containers: %w", runc, err)
+	}
+	if err := syscall.Exec(path, append([]string{runc}, args...), os.Environ()); err != nil {
+		return fmt.Errorf("become %s: %w", path, err)
+	}
+	return nil
+}
+
+// bundleToCreate is the directory of the container that runc is told to create; empty if it is told something else.
+func bundleToCreate(args []string) string {
+	if !slices.Contains(args, "create") {
+		return ""
+	}
+	for i, arg := range args[:len(args)-1] {
+		switch name, value, inOne := strings.Cut(arg, "="); {
+		case arg == "--bundle" || arg == "-b":
+			return args[i+1]
+		case inOne && name == "--bundle":
+			return value
+		}
+	}
+	return "."
+}
+
+// A hook is what runc runs, see the OCI runtime specification, config.md, "POSIX-platform Hooks".
+type hook struct {
+	Path    string   `json:"path"`
+	Args    []string `json:"args"`
+	Timeout int      `json:"timeout"`
+}
+
+// addHooks edits a container's configuration as the engine wrote it. All else in it stays as it is.
+func addHooks(name, program string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	edited, err := withHooks(text, program)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return os.WriteFile(name, edited, 0o600)
+}
+
+func withHooks(text []byte, program string) ([]byte, error) {
+	var config map[string]json.RawMessage
+	if err := json.Unmarshal(text, &config); err != nil {
+		return nil, err
+	}
+	dir, err := serverDir(config["mounts"])
+	if err != nil || dir == "" {
+		return text, err
+	}
+	hooks := map[string][]json.RawMessage{}
+	if there := config["hooks"]; there != nil {
+		if err := json.Unmarshal(there, &hooks); err != nil {
+			return nil, err
+		}
+	}
+	for moment, verb := range map[string]string{"createRuntime": "join", "poststop": "leave"} {
+		added, err := json.Marshal(hook{Path: program, Args: []string{"ndock", "node", "hook", verb, dir}, Timeout: hookTimeout})
+		if err != nil {
+			return nil, err
+		}
+		hooks[moment] = append(hooks[moment], added)
+	}
+	if config["hooks"], err = json.Marshal(hooks); err != nil {
+		return nil, err
+	}
+	return json.Marshal(config)
+}
+
+// serverDir is the directory of the server whose container this is, by what it has mounted: that is the agent's to
+// decide, and no tenant's. It is empty for a container of someone else's.
+func serverDir(mounts json.RawMessage) (string, error) {
+	var all []struct{ Source, Destination string }
+	if mounts == nil {
+		return "", nil
+	}
+	if err := json.Unmarshal(mounts, &all); err != nil {
+		return "", err
+	}
+	for _, mount := range all {
+		dir := filepath.Dir(mount.Source)
+		if mount.Destination == network.ResolvConf && network.NameFiles(dir)[mount.Source] == network.ResolvConf && network.Recorded(dir) {
+			return dir, nil
+		}
+	}
+	return "", nil
+}
+
+// State is what runc tells a hook on its standard input, as far as it matters.
+type State struct {
+	PID int `json:"pid"`
+}
+
+// Join plugs a server's container in, before its process is there.
+func Join(dir string, state State) error {
+	if state.PID <= 0 {
+		return errors.New("runc names no process: this is a hook of runc's, and not for people")
+	}
+	ports, err := network.Ports(dir)
+	if err != nil {
+		return err
+	}
+	return network.Join(ports, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.Holder(dir))
+}
+
+// Leave takes its ports out of it again.
+func Leave(dir string) error {
+	ports, err := network.Ports(dir)
+	if err != nil {
+		return err
+	}
+	return network.Leave(ports, network.Holder(dir))
+}

@@ -1,0 +1,103 @@
+package runtime
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ndock/docker/network"
+)
+
+func TestBundleToCreate(t *testing.T) {
+	for line, want := range map[string]string{
+		"--root /r --log /l create --bundle /b --pid-file /p id": "/b",
+		"create -b /b id":       "/b",
+		"create --bundle=/b id": "/b",
+		"create id":             ".",
+		"--root /r start id":    "",
+		"delete --force id":     "",
+		"--version":             "",
+		"":                      "",
+	} {
+		if got := bundleToCreate(strings.Fields(line)); got != want {
+			t.Errorf("%q: got %q, want %q", line, got, want)
+		}
+	}
+}
+
+// server is the directory of one, and the configuration of its container, as Docker writes it.
+func server(t *testing.T) (dir, config string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := network.SetPorts(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	return dir, `{"ociVersion":"1.0.2-dev","process":{"rlimits":[{"hard":18446744073709551615}]},"mounts":[{"destination":"/proc","source":"proc"},` +
+		`{"destination":"/etc/resolv.conf","source":"` + dir + `/resolv.conf"}],"hooks":{"prestart":[{"path":"/proc/1/exe"}]}}`
+}
+
+func TestHooks(t *testing.T) {
+	dir, config := server(t)
+	file := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := addHooks(file, "/usr/local/bin/ndock"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Process json.RawMessage
+		Hooks   map[string][]hook
+	}
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	for moment, verb := range map[string]string{"createRuntime": "join", "poststop": "leave"} {
+		hooks := got.Hooks[moment]
+		if len(hooks) != 1 || hooks[0].Path != "/usr/local/bin/ndock" || strings.Join(hooks[0].Args, " ") != "ndock node hook "+verb+" "+dir {
+			t.Errorf("%s: got %+v", moment, hooks)
+		}
+	}
+	if len(got.Hooks["prestart"]) != 1 || string(got.Process) != `{"rlimits":[{"hard":18446744073709551615}]}` {
+		t.Errorf("it became %s", text)
+	}
+}
+
+// TestOthersContainersAreLeftAlone: what is no server's is runc's business alone.
+func TestOthersContainersAreLeftAlone(t *testing.T) {
+	_, config := server(t)
+	for _, config := range []string{
+		`{}`, `{"mounts":[]}`,
+		strings.ReplaceAll(config, "/etc/resolv.conf", "/etc/other"),
+		strings.ReplaceAll(config, "/resolv.conf\"}", "/other\"}"),
+		`{"mounts":[{"destination":"/etc/resolv.conf","source":"/var/lib/docker/containers/x/resolv.conf"}]}`,
+	} {
+		if got, err := withHooks([]byte(config), "ndock"); err != nil || string(got) != config {
+			t.Errorf("%s became %s, %v", config, got, err)
+		}
+	}
+}
+
+func TestWhatIsNoConfiguration(t *testing.T) {
+	_, config := server(t)
+	for _, text := range []string{"", "[]", `{"mounts":1}`, strings.ReplaceAll(config, `{"prestart":[`, `[{"x":[`)} {
+		if got, err := withHooks([]byte(text), "ndock"); err == nil {
+			t.Errorf("%s became %s", text, got)
+		}
+	}
+}
+
+func TestHooksAreNotForPeople(t *testing.T) {
+	if err := Join(t.TempDir(), State{}); err == nil {
+		t.Error("got no error")
+	}
+	if err := Leave(t.TempDir()); err != nil { // nothing is there, and so nothing to do
+		t.Error(err)
+	}
+}

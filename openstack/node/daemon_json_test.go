@@ -1,0 +1,137 @@
+package node
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+const (
+	daemonFile = "/etc/docker/daemon.json"
+	ourRuntime = `"ndock": {"path": "/usr/local/bin/ndock", "runtimeArgs": ["node", "runtime"]}`
+	ourLines   = `
+  "live-restore": true,
+  "runtimes": {` + ourRuntime + `}`
+)
+
+func TestSettingsAreAddedToTheOperatorsFile(t *testing.T) {
+	for before, want := range map[string]string{
+		"":    "{" + ourLines + "\n}\n",
+		"{ }": "{" + ourLines + "\n}",
+		" {\n\t\"log-opts\": {\"max-size\": \"1m\"},\n\t\"debug\":true }": " {" + ourLines + ",\n\t\"log-opts\": {\"max-size\": \"1m\"},\n\t\"debug\":true }",
+		`{"runtimes": {"nvidia": {"path": "n"}}}`:                         "{\n  \"live-restore\": true,\"runtimes\": {\n  " + ourRuntime + `,"nvidia": {"path": "n"}}}`,
+		`{"runtimes": {"ndock": {"path": "/old"}}, "live-restore": true}`: `{"runtimes": {` + ourRuntime + `}, "live-restore": true}`,
+		`{"runtimes": {}, "live-restore": false}`:                         "{\"runtimes\": {\n  " + ourRuntime + "\n}, \"live-restore\": false}",
+	} {
+		f := newFake(t, false)
+		f.put(daemonFile, before, 0o600)
+		tree := f.tree()
+		_, err := f.setup()
+		f.must(err)
+		got, err := os.ReadFile(f.path(daemonFile))
+		f.must(err)
+		if string(got) != want || f.live == strings.Contains(before, "false") {
+			t.Errorf("%q became %q, live-restore %t", before, got, f.live)
+		}
+		_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+		f.must(err)
+		if after := f.tree(); after != tree {
+			t.Errorf("after teardown of %s the tree is\n%s", want, after)
+		}
+	}
+}
+
+// What the operator has decided is his.
+func TestLiveRestoreIsLeftAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		cause func(f *fakeMachine)
+		says  string
+	}{
+		"switched off by hand": {func(f *fakeMachine) { f.put(daemonFile, `{"live-restore": false}`, 0o600) }, "live-restore is off: servers stop when Docker Engine is restarted ("},
+		"on by a flag":         {func(f *fakeMachine) { f.live = true }, "servers run on"},
+		"in a swarm":           {func(f *fakeMachine) { f.swarm = true }, "the engine is in a swarm"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			test.cause(f)
+			said, err := f.setup()
+			f.must(err)
+			if detail := Look(t.Context(), f.Steps())[2].Detail; strings.Contains(said, "set live-restore") || !strings.HasPrefix(detail, test.says) {
+				t.Errorf("said\n%s\nand then %s", said, detail)
+			}
+			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+			f.must(err)
+			if got, _ := os.ReadFile(f.path(daemonFile)); strings.Contains(string(got), "ndock") {
+				t.Errorf("after teardown it is %s", got)
+			}
+		})
+	}
+}
+
+// TestASettingThatIsNew: an earlier ndock made the others, and teardown still knows what there was before it.
+func TestASettingThatIsNew(t *testing.T) {
+	f := newFake(t, false)
+	tree := f.tree()
+	f.put(daemonFile, "{\n  \"live-restore\": true\n}\n", 0o644)
+	f.live = true
+	_, err := f.setup()
+	f.must(err)
+	if got, _ := os.ReadFile(f.path(daemonFile)); string(got) != "{"+ourLines+"\n}\n" {
+		t.Errorf("it became %s", got)
+	}
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+	if after := f.tree(); after != tree {
+		t.Errorf("after teardown the tree is\n%s", after)
+	}
+}
+
+// TestAnEngineThatForgot: it was started with another file, and reads ours when it is told to.
+func TestAnEngineThatForgot(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.runtimes = nil
+	_, err = f.setup()
+	f.must(err)
+	if len(f.runtimes) != 1 {
+		t.Errorf("it has %v", f.runtimes)
+	}
+}
+
+func TestDaemonJSONThatWasEditedSinceStays(t *testing.T) {
+	f := newFake(t, false)
+	f.put(daemonFile, `{"debug": true}`, 0o600)
+	_, err := f.setup()
+	f.must(err)
+	f.put(daemonFile, `{"live-restore": true}`, 0o600)
+	var said lines
+	_, err = Teardown(t.Context(), f.Steps(), said.report)
+	f.must(err)
+	if got, _ := os.ReadFile(f.path(daemonFile)); string(got) != `{"live-restore": true}` || !strings.Contains(said.String(), "edited since") {
+		t.Errorf("it is %s; said\n%s", got, &said)
+	}
+}
+
+func TestWhatIsNoObject(t *testing.T) {
+	for _, text := range []string{"[]", "1", `{"runtimes": []}`, `{"runtimes": null}`, "{", "{}}"} {
+		if got, err := withSetting([]byte(text), "1", "runtimes", "ndock"); err == nil {
+			t.Errorf("%s became %s", text, got)
+		}
+	}
+}
+
+func FuzzWithSetting(f *testing.F) {
+	f.Add(`{"a": {"b": 2}, "c": "}"}`)
+	f.Add(" { } ")
+	f.Fuzz(func(t *testing.T, text string) {
+		once, err := withSetting([]byte(text), "1", "a", "b")
+		if err != nil {
+			return
+		}
+		again, err := withSetting(once, "1", "a", "b")
+		if err != nil || string(again) != string(once) {
+			t.Errorf("%q became %q, and that %q, %v", text, once, again, err)
+		}
+	})
+}
