@@ -3,8 +3,6 @@
 KEYSTONE=/etc/keystone/keystone.conf BARBICAN=/etc/barbican/barbican.conf GLANCE=/etc/glance/glance-api.conf PLACEMENT=/etc/placement/placement.conf
 NOVA=/etc/nova/nova.conf NOVA_COMPUTE=/etc/nova/nova-compute.conf
 FILTERS=ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,SameHostFilter,DifferentHostFilter # Nova's default, and the last two
-NEUTRON=/etc/neutron/neutron.conf ML2=/etc/neutron/plugins/ml2/ml2_conf.ini
-LINUXBRIDGE=/etc/neutron/plugins/ml2/linuxbridge_agent.ini DHCP=/etc/neutron/dhcp_agent.ini L3=/etc/neutron/l3_agent.ini
 RABBIT=rabbit://openstack:$PASS@$IP:5672/
 
 db() { echo "mysql+pymysql://$1:$PASS@$IP/$2"; }
@@ -58,22 +56,6 @@ configure_compute() {
   put $NOVA serial_console enabled=true base_url=ws://$IP:6083/ serialproxy_host=$IP proxyclient_address=$IP
   tokens $NOVA nova
   login $NOVA service_user nova; login $NOVA placement placement; login $NOVA neutron neutron
-}
-
-configure_network() {
-  put $NEUTRON DEFAULT core_plugin=ml2 service_plugins=router transport_url=$RABBIT auth_strategy=keystone \
-    interface_driver=linuxbridge bind_host=$IP api_workers=1 rpc_workers=1
-  put $NEUTRON experimental linuxbridge=true
-  put $NEUTRON database connection="$(db neutron neutron)"
-  put $NEUTRON oslo_concurrency lock_path=/var/lock/neutron
-  tokens $NEUTRON neutron; login $NEUTRON nova nova
-  put $ML2 ml2 type_drivers=flat,vlan,vxlan,local tenant_network_types=local mechanism_drivers=linuxbridge extension_drivers=port_security
-  put $ML2 ml2_type_flat flat_networks=physnet1
-  put $LINUXBRIDGE linux_bridge physical_interface_mappings=physnet1:ndock-uplink
-  put $LINUXBRIDGE vxlan enable_vxlan=false
-  put $LINUXBRIDGE securitygroup firewall_driver=iptables enable_security_group=true
-  put $L3 DEFAULT interface_driver=linuxbridge
-  put $DHCP DEFAULT interface_driver=linuxbridge enable_isolated_metadata=false
 }
 
 configure_rootwrap() {

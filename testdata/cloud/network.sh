@@ -1,0 +1,128 @@
+# What differs by the network that the cloud has, NETWORK: linuxbridge, ovs (ML2/OVS) or ovn. Open vSwitch is in user space,
+# so that no module of the kernel's is needed. Sourced by up and down.
+
+NETWORK=${NETWORK:-$(cat $STATE/network 2>/dev/null || echo linuxbridge)}
+NEUTRON=/etc/neutron/neutron.conf ML2=/etc/neutron/plugins/ml2/ml2_conf.ini
+LINUXBRIDGE=/etc/neutron/plugins/ml2/linuxbridge_agent.ini OVS=/etc/neutron/plugins/ml2/openvswitch_agent.ini
+DHCP=/etc/neutron/dhcp_agent.ini L3=/etc/neutron/l3_agent.ini
+OVSDB=/run/openvswitch/db.sock
+
+case $NETWORK in
+  linuxbridge | ovs | ovn) ;;
+  *) die "NETWORK is $NETWORK, and can be linuxbridge, ovs or ovn" ;;
+esac
+
+network_packages() {
+  case $NETWORK in
+    linuxbridge) echo neutron-linuxbridge-agent neutron-dhcp-agent neutron-l3-agent ebtables ;;
+    ovs) echo neutron-openvswitch-agent neutron-dhcp-agent neutron-l3-agent openvswitch-switch ethtool ;;
+    ovn) echo openvswitch-switch ovn-central ovn-host ethtool ;;
+  esac
+}
+
+configure_network() {
+  put $NEUTRON DEFAULT core_plugin=ml2 transport_url=$RABBIT auth_strategy=keystone bind_host=$IP api_workers=1 rpc_workers=1
+  put $NEUTRON database connection="$(db neutron neutron)"
+  put $NEUTRON oslo_concurrency lock_path=/var/lock/neutron
+  tokens $NEUTRON neutron; login $NEUTRON nova nova
+  put $ML2 ml2 type_drivers=flat,vlan,vxlan,geneve,local extension_drivers=port_security
+  put $ML2 ml2_type_flat flat_networks=physnet1
+  put $ML2 securitygroup enable_security_group=true
+  "configure_$NETWORK"
+}
+
+configure_linuxbridge() {
+  put $NEUTRON DEFAULT service_plugins=router interface_driver=linuxbridge
+  put $NEUTRON experimental linuxbridge=true
+  put $ML2 ml2 tenant_network_types=local mechanism_drivers=linuxbridge
+  put $LINUXBRIDGE linux_bridge physical_interface_mappings=physnet1:ndock-uplink
+  put $LINUXBRIDGE vxlan enable_vxlan=false
+  put $LINUXBRIDGE securitygroup firewall_driver=iptables enable_security_group=true
+  put $L3 DEFAULT interface_driver=linuxbridge
+  put $DHCP DEFAULT interface_driver=linuxbridge enable_isolated_metadata=false
+}
+
+configure_ovs() {
+  put $NEUTRON DEFAULT service_plugins=router interface_driver=openvswitch
+  put $ML2 ml2 tenant_network_types=local mechanism_drivers=openvswitch
+  put $OVS ovs bridge_mappings=physnet1:br-ex datapath_type=netdev
+  put $OVS securitygroup firewall_driver=openvswitch enable_security_group=true
+  local agent
+  for agent in $L3 $DHCP; do put "$agent" DEFAULT interface_driver=openvswitch ovs_use_veth=true enable_isolated_metadata=false; put "$agent" ovs datapath_type=netdev; done
+}
+
+configure_ovn() {
+  put $NEUTRON DEFAULT service_plugins=ovn-router
+  put $ML2 ml2 tenant_network_types=geneve mechanism_drivers=ovn
+  put $ML2 ml2_type_geneve vni_ranges=1:65535 max_header_size=38
+  put $ML2 ovn ovn_nb_connection=tcp:$IP:6641 ovn_sb_connection=tcp:$IP:6642 ovn_metadata_enabled=false
+}
+
+uplink() { # the physical network: one end for Neutron's bridge, the other in a bridge that is the gateway and this host's way in
+  ip link show ndock-lan >/dev/null 2>&1 && return
+  ip link show ndock-uplink >/dev/null 2>&1 && ip link del ndock-uplink
+  ip link add ndock-uplink type veth peer name ndock-far
+  ip link add ndock-lan type bridge
+  ip addr add 198.51.100.1/24 dev ndock-lan
+  ip link set ndock-far master ndock-lan
+  for link in ndock-uplink ndock-far ndock-lan; do ip link set $link up; done
+  [[ $NETWORK == linuxbridge ]] || ethtool -K ndock-far tx off >/dev/null # a switch in user space computes no checksums
+}
+
+vswitch() { # as ovs-ctl starts it, which will not without the kernel's module
+  local db=/etc/openvswitch/conf.db
+  [[ -e $db ]] || ovsdb-tool create $db /usr/share/openvswitch/vswitch.ovsschema
+  mkdir -p /run/openvswitch
+  daemon ovsdb-server root ovsdb-server $db --remote=punix:$OVSDB --remote=db:Open_vSwitch,Open_vSwitch,manager_options
+  wait_for 30 ovsdb-server ovs-vsctl --no-wait init
+  ovs-vsctl --no-wait set Open_vSwitch . external_ids:system-id="$(hostname)" external_ids:hostname="$(hostname)"
+  daemon ovs-vswitchd root ovs-vswitchd unix:$OVSDB
+  ovs-vsctl --timeout=30 --may-exist add-br br-ex -- set Bridge br-ex datapath_type=netdev -- --may-exist add-port br-ex ndock-uplink
+}
+
+agent() { daemon "neutron-$1" neutron "neutron-$2" --config-file $NEUTRON --config-file $ML2 "${@:3}"; }
+
+network_services() {
+  uplink
+  case $NETWORK in ovs) vswitch ;; ovn) vswitch; ovn ;; esac
+  daemon neutron-server neutron neutron-server --config-file $NEUTRON --config-file $ML2
+  case $NETWORK in
+    linuxbridge) agent linuxbridge linuxbridge-agent --config-file $LINUXBRIDGE ;;
+    ovs) agent openvswitch openvswitch-agent --config-file $OVS ;;
+    ovn) return ;;
+  esac
+  agent dhcp dhcp-agent --config-file $DHCP
+  agent l3 l3-agent --config-file $L3
+}
+
+ovn() {
+  /usr/share/ovn/scripts/ovn-ctl start_northd >>$LOG/ovn.log 2>&1 9>&-
+  ovn-nbctl set-connection ptcp:6641:$IP
+  ovn-sbctl set-connection ptcp:6642:$IP
+  ovs-vsctl set Open_vSwitch . external_ids:ovn-remote=tcp:$IP:6642 external_ids:ovn-encap-type=geneve external_ids:ovn-encap-ip=$IP \
+    external_ids:ovn-bridge-datapath-type=netdev external_ids:ovn-bridge-mappings=physnet1:br-ex external_ids:ovn-cms-options=enable-chassis-as-gw
+  /usr/share/ovn/scripts/ovn-ctl start_controller >>$LOG/ovn.log 2>&1 9>&-
+}
+
+stop_network() {
+  stop neutron-l3 neutron-dhcp neutron-linuxbridge neutron-openvswitch neutron-server
+  if [[ -x /usr/share/ovn/scripts/ovn-ctl ]]; then
+    /usr/share/ovn/scripts/ovn-ctl stop_controller
+    /usr/share/ovn/scripts/ovn-ctl stop_northd
+  fi >>$LOG/ovn.log 2>&1
+  stop ovs-vswitchd ovsdb-server
+}
+
+# another_network: Neutron forgets what it knew, and leaves no link behind
+another_network() {
+  [[ $NETWORK != "$(cat $STATE/network 2>/dev/null || echo linuxbridge)" && -e $STATE/neutron-db ]] || return 0
+  stop_network
+  local link namespace
+  for namespace in $(ip netns list | awk '/^(qdhcp|qrouter)-/ { print $1 }'); do ip netns delete "$namespace"; done
+  for link in $(ip -o link show | awk -F '[ :@]+' '$2 ~ /^(brq|qbr|tap|ndock-uplink|ndock-lan|br-int|br-ex|br-tun|ovs-netdev)/ { print $2 }'); do
+    ip link delete "$link" 2>/dev/null || true
+  done
+  rm -f /etc/openvswitch/conf.db /var/lib/ovn/*.db
+  mysql -e 'DROP DATABASE neutron; CREATE DATABASE neutron'
+  rm -f $STATE/neutron-db $STATE/network-and-flavors
+}
