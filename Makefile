@@ -17,7 +17,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 LINT_PACKAGES := pyflakes3 shellcheck
 SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/nova/unpack .ci/run
 
-.PHONY: help build lint unit nova-releases e2e two-hosts test cloud cloud-down tempest demo bench install
+.PHONY: help build lint unit nova-releases e2e networks two-hosts test cloud cloud-down tempest demo bench install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -49,21 +49,27 @@ nova-releases: ## the shim's tests with the Novas of newer Debians, which are un
 e2e: build cloud ## end-to-end tests on the test cloud
 	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run TestEndToEnd .
 
+networks: build ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs or ovn
+	$(SUDO) env NETWORK=$(or $(NETWORK),ovn) testdata/cloud/up
+	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(ports|security-groups|network-restarts|floating-ip)\.txtar$$' .
+
 two-hosts: build cloud ## end-to-end tests with a second compute node, which is made on this machine
 	$(SUDO) env NDOCK_TWO_HOSTS_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestTwoHosts .
 
-test: lint build cloud ## everything: lint, unit and script tests, then end-to-end tests and a few of Tempest on a real cloud
+test: lint build ## everything: lint, unit and script tests, then end-to-end tests and a few of Tempest on real clouds
+	$(MAKE) cloud NETWORK=linuxbridge
 	NDOCK_E2E_CLOUD= go test ./...
 	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
 	$(MAKE) nova-releases
 	$(MAKE) e2e
 	$(SUDO) testdata/tempest/run smoke
+	$(MAKE) networks NETWORK=ovn
 
 tempest: build cloud ## OpenStack's own integration tests, all that a container can mean anything in (long)
 	$(SUDO) env OS_CLOUD=ndock bin/ndock node setup
 	$(SUDO) testdata/tempest/run
 
-cloud: ## bring up the whole test OpenStack on this machine
+cloud: ## bring up the whole test OpenStack on this machine; NETWORK is linuxbridge, ovs or ovn, by default what it was
 	$(SUDO) testdata/cloud/up
 
 cloud-down: ## stop it

@@ -158,7 +158,8 @@ func hostLeftovers() (string, error) {
 	out, err := exec.Command("sh", "-c", `
 		docker ps -a --filter label=ndock.server --format 'container {{.Names}}'
 		ls -d /var/lib/ndock/servers/* /run/ndock/netns/* 2>/dev/null
-		ip -o link show | grep -o 'ndk[0-9a-f-]*' | sort -u
+		ip -o link show | grep -oE '(ndk|qbr|qvb|qvo)[0-9a-f-]*' | sort -u
+		[ ! -S /run/openvswitch/db.sock ] || ovs-vsctl --bare --columns=name find Interface 'external_ids:vm-uuid!=""'
 	`).Output()
 	return string(out), err
 }
@@ -183,11 +184,12 @@ func tidy(t *testing.T) {
 	run(t, "sh", "-c", `docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^(e2e-|ndock/glance:)' | xargs -r docker rmi`)
 }
 
-// tidyNetworks removes the networks that a script left, which would make each later boot ask for one, and its ports.
+// tidyNetworks removes the networks that a script left, which would make each later boot ask for one, its ports and its
+// security groups, but for the one that all scripts have.
 func tidyNetworks(t *testing.T) {
 	t.Helper()
-	for _, kind := range []string{"port", "network"} {
-		run(t, "sh", "-c", "openstack "+kind+" list -f value -c ID -c Name | awk '/ e2e-/ { print $1 }' | xargs -r openstack "+kind+" delete")
+	for _, kind := range []string{"port", "network", "security group"} {
+		run(t, "sh", "-c", "openstack "+kind+" list -f value -c ID -c Name | awk '/ e2e-/ && !/ e2e-open/ { print $1 }' | xargs -r openstack "+kind+" delete")
 	}
 }
 

@@ -60,10 +60,32 @@ func plugInVSwitch(end netlink.Link, other string, port Port) error {
 	if err != nil {
 		return fmt.Errorf("put %s into bridge %s: %w", name, port.Bridge, err)
 	}
-	if peer, err := find(other); err != nil || peer == nil || !userspace { // it is in a container, and was seen to before
+	if !userspace {
+		return nil
+	}
+	if err := keepFromHost(name); err != nil {
+		return err
+	}
+	if peer, err := find(other); err != nil || peer == nil { // it is in a container, and was seen to before
 		return err
 	}
 	return computeChecksums(other)
+}
+
+// keepFromHost has this host's own network take nothing from a link. A switch that is a program reads a copy of what
+// comes there: the kernel would answer it too, past all that Neutron filters.
+func keepFromHost(link string) error {
+	settings := map[string]string{
+		"ipv4/conf/" + link + "/rp_filter":    "1", // strictly: no address is reached by this link
+		"ipv4/conf/" + link + "/arp_ignore":   "8", // all of it
+		"ipv6/conf/" + link + "/disable_ipv6": "1",
+	}
+	for name, value := range settings {
+		if err := sysctl(name, value); err != nil && !errors.Is(err, os.ErrNotExist) { // no IPv6 here
+			return err
+		}
+	}
+	return nil
 }
 
 func computeChecksums(link string) error {
