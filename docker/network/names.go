@@ -49,21 +49,27 @@ func overwrite(name, text string) error {
 func hosts(hostname string, ports []Port) string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-	if address := firstAddress(ports); address.IsValid() && hostname != "" {
+	if address := ownAddress(ports); address.IsValid() && hostname != "" {
 		fmt.Fprintf(&b, "%s\t%s\n", address, hostname)
 	}
 	return b.String()
 }
 
-func firstAddress(ports []Port) netip.Addr {
+// ownAddress is the first of those with a gateway, by which others know the server, or else the first of all.
+func ownAddress(ports []Port) netip.Addr {
+	var own netip.Addr
 	for _, port := range ports {
 		for _, subnet := range port.Subnets {
-			for _, address := range subnet.Addresses {
-				return address.Addr()
+			switch {
+			case len(subnet.Addresses) == 0:
+			case subnet.Gateway.IsValid():
+				return subnet.Addresses[0].Addr()
+			case !own.IsValid():
+				own = subnet.Addresses[0].Addr()
 			}
 		}
 	}
-	return netip.Addr{}
+	return own
 }
 
 // resolvConf names each resolver once, in the order of the ports.

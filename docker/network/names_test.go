@@ -17,6 +17,18 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestOwnAddress(t *testing.T) {
+	for want, ports := range map[string][]Port{
+		"10.0.0.5": {on("10.9.0.5/24", "", "10.0.0.5/24", "10.0.0.1")},
+		"10.9.0.5": {on("10.9.0.5/24", ""), on("10.8.0.5/24", "")},
+		"10.7.0.5": {on("10.9.0.5/24", ""), on("10.7.0.5/24", "10.7.0.1")},
+	} {
+		if got := ownAddress(ports).String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // TestNamesWithoutPorts: a server without a network does not learn the host's resolvers.
 func TestNamesWithoutPorts(t *testing.T) {
 	dir := t.TempDir()

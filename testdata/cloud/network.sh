@@ -119,6 +119,8 @@ stop_network() {
 # another_network: Neutron forgets what it knew, and leaves no link behind
 another_network() {
   [[ $NETWORK != "$(cat $STATE/network 2>/dev/null || echo linuxbridge)" && -e $STATE/neutron-db ]] || return 0
+  init_script nova-compute stop
+  stop nova-api # both remember what Neutron can do
   stop_network
   local link namespace
   for namespace in $(ip netns list | awk '/^(qdhcp|qrouter)-/ { print $1 }'); do ip netns delete "$namespace"; done
