@@ -15,7 +15,7 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/nova/unpack .ci/run
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/nova/unpack .ci/run
 
 .PHONY: help build lint unit nova-releases e2e networks two-hosts test cloud cloud-down tempest demo bench install
 
@@ -80,6 +80,7 @@ demo: build cloud ## show everything on a real image: registry, push, boot, snap
 
 bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/bench
+	$(SUDO) testdata/bench/ports
 
 install: build ## install the binary
 	install -D -m 0755 bin/ndock $(DESTDIR)/usr/local/bin/ndock

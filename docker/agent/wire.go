@@ -80,6 +80,7 @@ type Instance struct {
 type Spec struct {
 	Name          string            `json:"name"`
 	Hostname      string            `json:"hostname"`
+	DNSDomain     string            `json:"dns_domain"` // of the hostname, as Neutron has it; may be empty
 	ProjectID     string            `json:"project_id"`
 	UserID        string            `json:"user_id"`
 	ImageID       string            `json:"image_id"` // Glance's

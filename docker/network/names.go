@@ -22,15 +22,15 @@ func NameFiles(dir string) map[string]string {
 // ResolvConf is where programs look for their resolvers.
 const ResolvConf = "/etc/resolv.conf"
 
-// WriteNames fills the files: the resolvers of Neutron's subnets, and the server's own name.
-func WriteNames(dir, hostname string, ports []Port) error {
+// WriteNames fills the files: the resolvers of Neutron's subnets, and the server's own name, whose domain may be empty.
+func WriteNames(dir, hostname, domain string, ports []Port) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := overwrite(filepath.Join(dir, "hosts"), hosts(hostname, ports)); err != nil {
+	if err := overwrite(filepath.Join(dir, "hosts"), hosts(hostname, domain, ports)); err != nil {
 		return err
 	}
-	return overwrite(filepath.Join(dir, "resolv.conf"), resolvConf(ports))
+	return overwrite(filepath.Join(dir, "resolv.conf"), resolvConf(domain, ports))
 }
 
 // overwrite keeps the file that is there: a container that runs has it mounted.
@@ -46,11 +46,15 @@ func overwrite(name, text string) error {
 	return file.Close()
 }
 
-func hosts(hostname string, ports []Port) string {
+func hosts(hostname, domain string, ports []Port) string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	names := hostname
+	if domain != "" {
+		names = hostname + "." + domain + " " + hostname
+	}
 	if address := ownAddress(ports); address.IsValid() && hostname != "" {
-		fmt.Fprintf(&b, "%s\t%s\n", address, hostname)
+		fmt.Fprintf(&b, "%s\t%s\n", address, names)
 	}
 	return b.String()
 }
@@ -73,8 +77,11 @@ func ownAddress(ports []Port) netip.Addr {
 }
 
 // resolvConf names each resolver once, in the order of the ports.
-func resolvConf(ports []Port) string {
+func resolvConf(domain string, ports []Port) string {
 	var b strings.Builder
+	if domain != "" {
+		fmt.Fprintf(&b, "search %s\n", domain)
+	}
 	seen := map[netip.Addr]bool{}
 	for _, port := range ports {
 		for _, subnet := range port.Subnets {

@@ -9,12 +9,21 @@ import (
 func TestNames(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a-server")
 	for _, ports := range [][]Port{two(), two()[:1]} { // each resolver once
-		if err := WriteNames(dir, "web", ports); err != nil {
+		if err := WriteNames(dir, "web", "", ports); err != nil {
 			t.Fatal(err)
 		}
 		wantFile(t, filepath.Join(dir, "resolv.conf"), "nameserver 10.0.0.2\nnameserver fd00:1::2\n")
 		wantFile(t, filepath.Join(dir, "hosts"), "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.5\tweb\n")
 	}
+}
+
+func TestNamesInADomain(t *testing.T) {
+	dir := t.TempDir()
+	if err := WriteNames(dir, "web", "example.org", two()[1:]); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, filepath.Join(dir, "resolv.conf"), "search example.org\n")
+	wantFile(t, filepath.Join(dir, "hosts"), "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.6\tweb.example.org web\n")
 }
 
 func TestOwnAddress(t *testing.T) {
@@ -32,14 +41,14 @@ func TestOwnAddress(t *testing.T) {
 // TestNamesWithoutPorts: a server without a network does not learn the host's resolvers.
 func TestNamesWithoutPorts(t *testing.T) {
 	dir := t.TempDir()
-	if err := WriteNames(dir, "web", two()); err != nil {
+	if err := WriteNames(dir, "web", "", two()); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.Stat(filepath.Join(dir, "resolv.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteNames(dir, "web", nil); err != nil {
+	if err := WriteNames(dir, "web", "", nil); err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, filepath.Join(dir, "resolv.conf"), "")
@@ -54,7 +63,7 @@ func TestNamesGoNowhereElse(t *testing.T) {
 	if err := os.Symlink(other, filepath.Join(dir, "resolv.conf")); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteNames(dir, "web", nil); err == nil {
+	if err := WriteNames(dir, "web", "", nil); err == nil {
 		t.Error("got no error")
 	}
 	if _, err := os.Stat(other); !os.IsNotExist(err) {

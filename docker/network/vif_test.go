@@ -197,7 +197,7 @@ func FuzzVIF(f *testing.F) {
 		if again, err := Ports(dir); err != nil || !reflect.DeepEqual(again, []Port{port}) {
 			t.Errorf("%+v became %+v, %v", port, again, err)
 		}
-		if text := hosts("web", []Port{port}) + resolvConf([]Port{port}); strings.Contains(text, "invalid") {
+		if text := hosts("web", "", []Port{port}) + resolvConf("", []Port{port}); strings.Contains(text, "invalid") {
 			t.Errorf("a container is told %s", text)
 		}
 		for _, route := range routingOf(port, nil).Routes {

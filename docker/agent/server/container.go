@@ -31,6 +31,7 @@ func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Conf
 		User:       wanted.User,
 		Labels: map[string]string{
 			labelServer: uuid, labelName: spec.Name, labelImage: spec.ImageID, labelOwner: spec.ProjectID,
+			labelDomain: spec.DNSDomain,
 		},
 	}
 	if wanted.TTY != nil {

@@ -85,7 +85,7 @@ func TestContainerFor(t *testing.T) {
 		Image: loaded, Hostname: "web", Tty: true, OpenStdin: true,
 		Env: []string{"COLOUR=blue", "SIZE=2"}, Cmd: []string{"a", "b c"}, Entrypoint: []string{"e"},
 		WorkingDir: "/w", User: "1000",
-		Labels: map[string]string{labelServer: serverID, labelName: "web", labelImage: imageID, labelOwner: "a-project"},
+		Labels: map[string]string{labelServer: serverID, labelName: "web", labelImage: imageID, labelOwner: "a-project", labelDomain: ""},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)

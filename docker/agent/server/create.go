@@ -87,7 +87,7 @@ func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mo
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.nameFiles(uuid, spec.Hostname)
+	names, err := s.nameFiles(uuid, spec.Hostname, spec.DNSDomain)
 	if err != nil || spec.Source != agent.Rescue {
 		return append(drive, names...), err
 	}
@@ -96,11 +96,11 @@ func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mo
 }
 
 // nameFiles writes what Docker would otherwise write itself, see network.NameFiles.
-func (s *Server) nameFiles(uuid, hostname string) ([]mount.Mount, error) {
+func (s *Server) nameFiles(uuid, hostname, domain string) ([]mount.Mount, error) {
 	if err := s.plug(uuid, nil); err != nil { // that a server has no ports is written down too
 		return nil, err
 	}
-	if err := s.writeNames(uuid, hostname); err != nil {
+	if err := s.writeNames(uuid, hostname, domain); err != nil {
 		return nil, err
 	}
 	var mounts []mount.Mount
@@ -111,13 +111,18 @@ func (s *Server) nameFiles(uuid, hostname string) ([]mount.Mount, error) {
 	return mounts, nil
 }
 
-func (s *Server) writeNames(uuid, hostname string) error {
+func (s *Server) writeNames(uuid, hostname, domain string) error {
 	ports, err := s.portsOf(uuid)
 	if err != nil {
 		return err
 	}
-	if err := network.WriteNames(s.serverDir(uuid), hostname, ports); err != nil {
+	if err := network.WriteNames(s.serverDir(uuid), hostname, domain, ports); err != nil {
 		return fmt.Errorf("write the names that server %s knows: %w", uuid, err)
 	}
 	return nil
+}
+
+// refreshNames writes them anew for a container that is there.
+func (s *Server) refreshNames(found container.InspectResponse) error {
+	return s.writeNames(found.Config.Labels[labelServer], found.Config.Hostname, found.Config.Labels[labelDomain])
 }

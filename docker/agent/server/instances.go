@@ -27,6 +27,7 @@ const (
 	labelName   = "ndock.name"
 	labelImage  = "ndock.image"
 	labelOwner  = "ndock.project"
+	labelDomain = "ndock.domain"
 )
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -136,7 +137,7 @@ func (s *Server) startFound(ctx context.Context, found container.InspectResponse
 	if found.State.Paused {
 		return s.thaw(ctx, found)
 	}
-	if err := s.writeNames(found.Config.Labels[labelServer], found.Config.Hostname); err != nil {
+	if err := s.refreshNames(found); err != nil {
 		return err
 	}
 	if err := s.run(ctx, found.ID); err != nil {

@@ -50,7 +50,7 @@ func (s *Server) join(uuid, portID string, found container.InspectResponse) erro
 	if err := network.Attach(ports[place], ports[:place], namespaceOf(found)); err != nil {
 		return fmt.Errorf("attach port %s: %w", portID, err)
 	}
-	return s.writeNames(uuid, found.Config.Hostname)
+	return s.refreshNames(found)
 }
 
 // namespaceOf is where the network of a container is that runs.
@@ -87,6 +87,6 @@ func (s *Server) detachPort(_ http.ResponseWriter, r *http.Request) (any, error)
 		if err != nil {
 			return err
 		}
-		return s.writeNames(uuid, found.Config.Hostname)
+		return s.refreshNames(found)
 	})
 }

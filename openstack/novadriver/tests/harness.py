@@ -13,6 +13,7 @@ import nova.virt
 from nova import context as nova_context
 from nova import objects
 from nova.network import model
+from nova.network import neutron
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHIM = os.path.join(os.path.dirname(HERE), 'nova', 'virt', 'docker')
@@ -38,6 +39,8 @@ class TestCase(unittest.TestCase):
         self.configure(host=HOST)
         self.tags = []  # the interfaces that Nova's database knows, with their tags
         self.patch(objects.VirtualInterfaceList, 'get_by_instance_uuid', lambda context, uuid: self.tags)
+        self.ports = []  # as Neutron has them, of any server
+        self.patch(neutron.API, 'list_ports', lambda api, context, device_id: {'ports': self.ports})
 
     def configure(self, group=None, **options):
         for name, value in options.items():

@@ -48,6 +48,26 @@ class ConfigDrive(harness.TestCase):
         made.assert_not_called()
 
 
+class Domain(harness.TestCase):
+    def domain(self, *assignments):
+        self.ports = [{'id': harness.PORT}, {'id': harness.PORT, 'dns_assignment': list(assignments)}]
+        return guest.dns_domain(harness.context(), harness.instance())
+
+    def test_the_server_s_own(self):
+        self.assertEqual('openstacklocal', self.domain(
+            {'hostname': 'host-10-0-0-5', 'fqdn': 'host-10-0-0-5.other.', 'ip_address': '10.0.0.5'},
+            {'hostname': 'web', 'fqdn': 'web.openstacklocal.', 'ip_address': '10.0.0.5'}))
+
+    def test_none(self):
+        self.assertEqual('', self.domain())
+        self.assertEqual('', self.domain({'hostname': 'web', 'fqdn': 'web', 'ip_address': '10.0.0.5'}))
+
+    def test_neutron_is_away(self):
+        self.patch(guest.neutron.API, 'list_ports', side_effect=Exception('no answer'))
+        with self.assertLogs('nova.virt.docker.guest', 'WARNING'):
+            self.assertEqual('', self.domain())
+
+
 class Devices(harness.TestCase):
     def test_tags(self):
         self.tags = [

@@ -63,7 +63,7 @@ class Order(TestCase):
             'image_id': harness.IMAGE, 'vcpus': 2, 'memory_mb': 512, 'root_gb': 5,
             'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
             'source': '', 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
-            'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [],
+            'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [], 'dns_domain': '',
         }, spec)
 
     def test_trusted_certificates_go_with_the_download(self):

@@ -154,7 +154,7 @@ class DockerDriver(driver.ComputeDriver):
             self._agent.plug(instance.uuid, ports)
             if spec['source'] != 'aside':
                 self._fetch_image(context, spec['image_id'], instance.trusted_certs)
-            self._agent.create(instance.uuid, spec)
+            self._agent.create(instance.uuid, dict(spec, dns_domain=guest.dns_domain(context, instance)))
         if power_on:
             self._agent.act(instance.uuid, 'start')
 

@@ -1,10 +1,14 @@
 """What a server brings along into its container: a key, a password, files, a config drive."""
 
 import base64
+import logging
 
 from nova.api.metadata import base as instance_metadata
+from nova.network import neutron
 from nova import objects
 from nova.virt import configdrive
+
+LOG = logging.getLogger(__name__)
 
 
 def contents(instance, injected_files, admin_password, network_info):
@@ -25,6 +29,21 @@ def config_drive(instance, injected_files, admin_password, network_info):
         instance, content=injected_files or [], network_info=network_info,
         extra_md={'admin_pass': admin_password} if admin_password else {})
     return {path: _encoded(value) for path, value in metadata.metadata_for_config_drive()}
+
+
+def dns_domain(context, instance):
+    """The domain in which Neutron knows the server's name; '' where it knows none, or cannot be asked."""
+    try:
+        ports = neutron.API().list_ports(context, device_id=instance.uuid)['ports']
+    except Exception as error:  # a server without a search domain is better than none
+        LOG.warning('The DNS domain of server %s is not known: %s', instance.uuid, error)
+        return ''
+    for port in ports:
+        for name in port.get('dns_assignment') or ():
+            host, _, domain = name['fqdn'].rstrip('.').partition('.')
+            if host == name['hostname'] == instance.hostname:
+                return domain
+    return ''
 
 
 def devices(context, instance):
