@@ -21,12 +21,12 @@ func nodeHookCommand(s Streams) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if args[0] == "leave" {
-				return runtime.Leave(args[1])
-			}
 			var state runtime.State
 			if err := json.NewDecoder(s.In).Decode(&state); err != nil {
 				return fmt.Errorf("read the container's state from runc: %w", err)
+			}
+			if args[0] == "leave" {
+				return runtime.Leave(args[1], state)
 			}
 			return runtime.Join(args[1], state)
 		},

@@ -59,7 +59,7 @@ func leftBehind(c *cli.Context) string {
 	if err != nil || len(instances) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" Nova will lose sight of the %d containers of servers that are here.", len(instances))
+	return fmt.Sprintf(" Nova will lose sight of the %d containers of servers that are here, and they cannot be started again without setup.", len(instances))
 }
 
 // agreed asks before a change of this machine that is not easily taken back: on a terminal a person, else the flag.

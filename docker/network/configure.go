@@ -78,14 +78,20 @@ func dress(link netlink.Link, port Port) error {
 // onlyNeutronsIPv6 leaves an interface without IPv6 where Neutron has none for it, and else without what routers
 // advertise: addresses and default route are Neutron's, whatever the subnet's modes.
 func onlyNeutronsIPv6(name string, routing routing) error {
-	settings := map[string]string{"disable_ipv6": "1", "accept_ra": "0", "autoconf": "0"}
+	conf := "ipv6/conf/" + name + "/"
+	settings := map[string]string{conf + "disable_ipv6": "1", conf + "accept_ra": "0", conf + "autoconf": "0"}
 	for _, address := range routing.Addresses {
 		if address.Addr().Is6() { // Docker switches it off everywhere
-			settings["disable_ipv6"] = "0"
+			settings[conf+"disable_ipv6"], settings["ipv6/conf/lo/disable_ipv6"] = "0", "0"
 		}
 	}
-	for setting, value := range settings {
-		if err := sysctl("ipv6/conf/"+name+"/"+setting, value); err != nil && !errors.Is(err, os.ErrNotExist) { // no IPv6 here
+	return sysctls(settings)
+}
+
+// sysctls sets several. Those of a family that this kernel does not have are passed over.
+func sysctls(settings map[string]string) error {
+	for name, value := range settings {
+		if err := sysctl(name, value); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -155,10 +161,8 @@ func addRoute(link netlink.Link, route Route, table int) error {
 // is where it was. It does so when an interface's MAC changes, also to the same one.
 func announce(port Port) error {
 	name := port.Interface()
-	for _, setting := range []string{"ipv4/conf/" + name + "/arp_notify", "ipv6/conf/" + name + "/ndisc_notify"} {
-		if err := sysctl(setting, "1"); err != nil && !errors.Is(err, os.ErrNotExist) { // no IPv6 here
-			return err
-		}
+	if err := sysctls(map[string]string{"ipv4/conf/" + name + "/arp_notify": "1", "ipv6/conf/" + name + "/ndisc_notify": "1"}); err != nil {
+		return err
 	}
 	link, err := netlink.LinkByName(name)
 	if err != nil {

@@ -9,32 +9,39 @@ import (
 )
 
 // Join plugs a container in that is about to start: all of its ports are in its network namespace when this returns,
-// with their addresses and routes. The namespace is kept at holder, for Leave.
+// with their addresses and routes, or none is. The namespace is kept at holder, for Leave.
 func Join(ports []Port, ns, holder string) error {
 	if err := Leave(ports, holder); err != nil { // of the last run, if nobody did
 		return err
 	}
-	sandbox, err := openNamespace(ns)
-	if err != nil {
+	if err := hold(ns, holder); err != nil {
 		return err
 	}
-	defer sandbox.close()
 	for i, port := range ports {
-		if err := join(port, ports[:i], sandbox); err != nil {
-			return err
+		if err := Attach(port, ports[:i], holder); err != nil {
+			return errors.Join(err, Leave(ports, holder))
 		}
 	}
-	return hold(ns, holder)
+	return nil
 }
 
-// Attach plugs one more port into a container that runs; earlier are those that it has.
-func Attach(port Port, earlier []Port, ns string) error {
-	sandbox, err := openNamespace(ns)
+// Attach plugs one more port into a container that runs; earlier are those that it has. Done already, it does nothing.
+func Attach(port Port, earlier []Port, holder string) error {
+	sandbox, err := openNamespace(holder)
 	if err != nil {
 		return err
 	}
 	defer sandbox.close()
+	if there, err := inside(port, sandbox); err != nil || there {
+		return err
+	}
 	return join(port, earlier, sandbox)
+}
+
+// inside tells whether the port's cable leads into the container.
+func inside(port Port, sandbox namespace) (there bool, err error) {
+	err = sandbox.withEnd(port, func(netlink.Link, namespace) error { there = true; return nil })
+	return there, err
 }
 
 func join(port Port, earlier []Port, sandbox namespace) error {
@@ -89,27 +96,34 @@ func Leave(ports []Port, holder string) error {
 	return errors.Join(errors.Join(failed...), release(holder))
 }
 
-// takeBack finds the container's end by the host's: name and MAC may have been changed in the container.
 func takeBack(port Port, sandbox namespace) error {
+	return sandbox.withEnd(port, func(end netlink.Link, host namespace) error {
+		if err := rename(end, port.peer()); err != nil {
+			return err
+		}
+		if err := netlink.LinkSetNsFd(end, host.fd()); err != nil {
+			return fmt.Errorf("take port %s out of the container: %w", port.ID, err)
+		}
+		return nil
+	})
+}
+
+// withEnd does something in the container to the port's end of the cable, which it finds by the host's: name and MAC may
+// have been changed there. It does nothing if the end is in no container, or in another one.
+func (n namespace) withEnd(port Port, do func(end netlink.Link, host namespace) error) error {
 	tap, err := find(port.Tap())
 	if err != nil || tap == nil {
 		return err
 	}
-	return sandbox.do(func(host namespace) error {
-		inside, err := netlink.LinkByIndex(tap.Attrs().ParentIndex)
-		if gone(err) || err == nil && inside.Type() != "veth" {
-			return nil // it is in no container, or in another one
+	return n.do(func(host namespace) error {
+		end, err := netlink.LinkByIndex(tap.Attrs().ParentIndex)
+		if gone(err) || err == nil && (end.Type() != "veth" || end.Attrs().ParentIndex != tap.Attrs().Index) {
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("find port %s in the container: %w", port.ID, err)
 		}
-		if err := rename(inside, port.peer()); err != nil {
-			return err
-		}
-		if err := netlink.LinkSetNsFd(inside, host.fd()); err != nil {
-			return fmt.Errorf("take port %s out of the container: %w", port.ID, err)
-		}
-		return nil
+		return do(end, host)
 	})
 }
 

@@ -108,9 +108,11 @@ func TestJoinAfterNobodyLeft(t *testing.T) {
 func TestAttach(t *testing.T) {
 	ownNetwork(t)
 	ns, ports := sandbox(t), two()
-	for i := range ports {
-		if err := Attach(ports[i], ports[:i], ns); err != nil {
-			t.Fatal(err)
+	for range 2 { // the second time there is nothing to do
+		for i := range ports {
+			if err := Attach(ports[i], ports[:i], ns); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	in(t, ns, func() { wantAddresses(t, link(t, "eth2"), "10.0.0.6/24") })
@@ -149,7 +151,7 @@ func TestSilence(t *testing.T) {
 	}
 	wait(t, func() bool { return link(t, ports[0].Tap()).Attrs().OperState != netlink.OperUp })
 	for range 2 {
-		if err := Unsilence(ports, ns); err != nil {
+		if err := Connect(ports, ns); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,16 +180,46 @@ func TestJoinAnnounces(t *testing.T) {
 	}
 }
 
-func TestJoinFails(t *testing.T) {
+// TestJoinThatFails leaves no port in the container, and each with its cable.
+func TestJoinThatFails(t *testing.T) {
 	ownNetwork(t)
-	port := dualStack()
-	port.Subnets[0].Routes = []Route{{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParseAddr("10.0.0.5")}}
-	err := Attach(port, nil, sandbox(t))
-	if err == nil || !strings.Contains(err.Error(), "192.168.0.0/16") || !strings.Contains(err.Error(), portID) {
-		t.Errorf("a route via its own address: %v", err)
+	holder, ports := filepath.Join(t.TempDir(), "held"), two()
+	ports[1].Subnets[0].Routes = []Route{{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParseAddr("224.0.0.1")}}
+	err := Join(ports, sandbox(t), holder)
+	if err == nil || !strings.Contains(err.Error(), "192.168.0.0/16") || !strings.Contains(err.Error(), otherID) {
+		t.Errorf("a route via no neighbour: %v", err)
 	}
-	if err := Attach(port, nil, "/run/no-such-namespace"); err == nil {
+	wantPlugged(t, ports[0])
+	if _, err := os.Stat(holder); !os.IsNotExist(err) {
+		t.Errorf("the namespace is held: %v", err)
+	}
+	if err := Attach(ports[0], nil, "/run/no-such-namespace"); err == nil {
 		t.Error("got no error")
+	}
+}
+
+// TestAHolderThatHoldsNothing: whoever made it was killed before he mounted the namespace.
+func TestAHolderThatHoldsNothing(t *testing.T) {
+	ownNetwork(t)
+	holder := filepath.Join(t.TempDir(), "held")
+	if err := os.WriteFile(holder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Join(two(), sandbox(t), holder); err != nil {
+		t.Fatal(err)
+	}
+	if err := Leave(two(), holder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTheHostHasNoAddressInABridge: a tenant would reach the host by it.
+func TestTheHostHasNoAddressInABridge(t *testing.T) {
+	ownNetwork(t)
+	plug(t, dualStack())
+	found, err := netlink.AddrList(link(t, bridge), unix.AF_UNSPEC)
+	if err != nil || len(found) > 0 {
+		t.Errorf("got %v, %v", found, err)
 	}
 }
 

@@ -33,9 +33,10 @@ func WriteNames(dir, hostname, domain string, ports []Port) error {
 	return overwrite(filepath.Join(dir, "resolv.conf"), resolvConf(domain, ports))
 }
 
-// overwrite keeps the file that is there: a container that runs has it mounted.
+// overwrite keeps the file that is there: a container that runs has it mounted. Its owner may have taken a lease on it, for
+// which opening would wait.
 func overwrite(name, text string) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o644)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
 	if err != nil {
 		return err
 	}
@@ -59,21 +60,28 @@ func hosts(hostname, domain string, ports []Port) string {
 	return b.String()
 }
 
-// ownAddress is the first of those with a gateway, by which others know the server, or else the first of all.
+// ownAddress is the one by which others know the server: of those with a gateway, or else of all, the first of IPv4, or else
+// of IPv6.
 func ownAddress(ports []Port) netip.Addr {
-	var own netip.Addr
+	var best netip.Addr
+	most := -1
 	for _, port := range ports {
 		for _, subnet := range port.Subnets {
-			switch {
-			case len(subnet.Addresses) == 0:
-			case subnet.Gateway.IsValid():
-				return subnet.Addresses[0].Addr()
-			case !own.IsValid():
-				own = subnet.Addresses[0].Addr()
+			for _, address := range subnet.Addresses {
+				worth := 0
+				if subnet.Gateway.IsValid() {
+					worth += 2
+				}
+				if address.Addr().Is4() {
+					worth++
+				}
+				if worth > most {
+					best, most = address.Addr(), worth
+				}
 			}
 		}
 	}
-	return own
+	return best
 }
 
 // resolvConf names each resolver once, in the order of the ports.

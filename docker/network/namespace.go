@@ -18,6 +18,11 @@ func openNamespace(path string) (namespace, error) {
 	if err != nil {
 		return namespace{}, fmt.Errorf("open the network namespace: %w", err)
 	}
+	var info unix.Statfs_t
+	if err := unix.Fstatfs(int(file.Fd()), &info); err != nil || info.Type != unix.NSFS_MAGIC {
+		file.Close() // a place for one, on which none was mounted
+		return namespace{}, fmt.Errorf("open the network namespace %s: %w", path, errors.Join(err, os.ErrNotExist))
+	}
 	return namespace{file}, nil
 }
 

@@ -14,7 +14,7 @@ import (
 const ovsdbSocket = "unix:/run/openvswitch/db.sock"
 
 // ovsPatience is how long Open vSwitch may take to answer, and to take an interface in.
-const ovsPatience = 20 * time.Second
+const ovsPatience = 10 * time.Second
 
 // vswitch is the configuration of this host's Open vSwitch (RFC 7047; its tables are in ovs-vswitchd.conf.db(5)).
 type vswitch struct{ client client.Client }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Plug makes the port's cable and puts the host's end where Neutron wants it. Done already, it does nothing: it runs
@@ -31,6 +32,9 @@ func Plug(port Port) error {
 func plugInBridge(link netlink.Link, name string) error {
 	bridge, err := ensureBridge(name)
 	if err != nil {
+		return err
+	}
+	if err := keepApart(bridge); err != nil {
 		return err
 	}
 	if link.Attrs().MasterIndex != bridge.Attrs().Index {
@@ -75,17 +79,11 @@ func plugInVSwitch(end netlink.Link, other string, port Port) error {
 // keepFromHost has this host's own network take nothing from a link. A switch that is a program reads a copy of what
 // comes there: the kernel would answer it too, past all that Neutron filters.
 func keepFromHost(link string) error {
-	settings := map[string]string{
+	return sysctls(map[string]string{
 		"ipv4/conf/" + link + "/rp_filter":    "1", // strictly: no address is reached by this link
 		"ipv4/conf/" + link + "/arp_ignore":   "8", // all of it
 		"ipv6/conf/" + link + "/disable_ipv6": "1",
-	}
-	for name, value := range settings {
-		if err := sysctl(name, value); err != nil && !errors.Is(err, os.ErrNotExist) { // no IPv6 here
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 func computeChecksums(link string) error {
@@ -194,6 +192,16 @@ func ensureBridge(name string) (netlink.Link, error) {
 	return bridge, setUp(bridge)
 }
 
+// keepApart has the host's own network neither be nor answer in a tenant's bridge. One that the host has an address in, as
+// Neutron's agent makes them of a host's only interface, is left as it is.
+func keepApart(bridge netlink.Link) error {
+	addresses, err := netlink.AddrList(bridge, unix.AF_INET)
+	if err != nil || len(addresses) > 0 {
+		return err
+	}
+	return keepFromHost(bridge.Attrs().Name)
+}
+
 // find returns nil for a link that is not there.
 func find(name string) (netlink.Link, error) {
 	link, err := netlink.LinkByName(name)
@@ -208,5 +216,5 @@ func find(name string) (netlink.Link, error) {
 
 func gone(err error) bool {
 	var notFound netlink.LinkNotFoundError
-	return errors.As(err, &notFound)
+	return errors.As(err, &notFound) || errors.Is(err, unix.ENODEV)
 }

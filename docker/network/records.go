@@ -15,8 +15,8 @@ const (
 	holders   = "/run/ndock/netns"
 )
 
-// Holder is where the network of a running container is kept, by its server's directory.
-func Holder(dir string) string { return filepath.Join(holders, filepath.Base(dir)) }
+// Holder is where the network of a running container is kept, by the container's id.
+func Holder(containerID string) string { return filepath.Join(holders, containerID) }
 
 // Ports reads a server's ports, in the order of its interfaces. One without a directory has none.
 func Ports(dir string) ([]Port, error) {
@@ -39,7 +39,7 @@ func Ports(dir string) ([]Port, error) {
 	return ports, nil
 }
 
-// SetPorts writes them, all or none.
+// SetPorts writes them, all or none, whenever the power fails.
 func SetPorts(dir string, ports []Port) error {
 	text, err := json.MarshalIndent(ports, "", "  ")
 	if err != nil {
@@ -49,10 +49,31 @@ func SetPorts(dir string, ports []Port) error {
 		return err
 	}
 	name := filepath.Join(dir, portsFile)
-	if err := os.WriteFile(name+".new", append(text, '\n'), 0o600); err != nil {
+	if err := writeThrough(name+".new", append(text, '\n')); err != nil {
 		return err
 	}
-	return os.Rename(name+".new", name)
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// writeThrough writes a file to the disk.
+func writeThrough(name string, text []byte) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func syncDir(dir string) error {
+	opened, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(opened.Sync(), opened.Close())
 }
 
 // Recorded tells whether a directory is a server's.

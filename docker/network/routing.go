@@ -22,38 +22,64 @@ type ownRoutes struct {
 // routingOf leaves to the first port that has a way to somewhere what is sent there. So there is one default route of a
 // family.
 func routingOf(port Port, earlier []Port) routing {
+	var before []routing
+	for i, other := range earlier {
+		before = append(before, routingBeside(other, earlier[:i], before))
+	}
+	return routingBeside(port, earlier, before)
+}
+
+func routingBeside(port Port, earlier []Port, before []routing) routing {
 	var made routing
+	own := append(slices.Clone(earlier), port)
 	for _, subnet := range port.Subnets {
-		main := subnet.Gateway.IsValid() && !routed(everything(subnet.Gateway), earlier) && !has(made.Routes, everything(subnet.Gateway))
-		for _, address := range subnet.Addresses {
-			made.Addresses = append(made.Addresses, address)
-			if !main && (subnet.Gateway.IsValid() || overlaps(address, earlier)) {
-				made.Own = append(made.Own, ownRoutes{address, subnet.Gateway})
+		ways := subnet.Routes
+		if subnet.Gateway.IsValid() {
+			ways = append(slices.Clone(ways), Route{everything(subnet.Gateway), subnet.Gateway})
+		}
+		for _, way := range ways {
+			if !holds(own, way.Via) && !routed(way.To, before) && !has(made.Routes, way.To) { // none leads to the server itself
+				made.Routes = append(made.Routes, way)
 			}
 		}
-		for _, route := range subnet.Routes {
-			if !routed(route.To, earlier) && !has(made.Routes, route.To) {
-				made.Routes = append(made.Routes, route)
-			}
-		}
-		if gateway := everything(subnet.Gateway); main && !has(made.Routes, gateway) {
-			made.Routes = append(made.Routes, Route{gateway, subnet.Gateway})
+		made.Addresses = append(made.Addresses, subnet.Addresses...)
+		made.Own = append(made.Own, ownRoutesOf(subnet, made.Routes, own)...)
+	}
+	return made
+}
+
+// ownRoutesOf are those of the subnet's addresses for which the main routes do not answer by this port.
+func ownRoutesOf(subnet Subnet, main []Route, own []Port) []ownRoutes {
+	gateway, earlier := subnet.Gateway, own[:len(own)-1]
+	if holds(own, gateway) { // the server is the router there
+		gateway = netip.Addr{}
+	}
+	var made []ownRoutes
+	for _, address := range subnet.Addresses {
+		byMain := gateway.IsValid() && slices.Contains(main, Route{everything(gateway), gateway})
+		if !byMain && (gateway.IsValid() || overlaps(address, earlier)) {
+			made = append(made, ownRoutes{address, gateway})
 		}
 	}
 	return made
+}
+
+// holds tells whether an address is one of the ports'.
+func holds(ports []Port, address netip.Addr) bool {
+	return slices.ContainsFunc(ports, func(port Port) bool {
+		return slices.ContainsFunc(port.Subnets, func(subnet Subnet) bool {
+			return slices.ContainsFunc(subnet.Addresses, func(own netip.Prefix) bool { return own.Addr() == address })
+		})
+	})
 }
 
 func has(routes []Route, to netip.Prefix) bool {
 	return slices.ContainsFunc(routes, func(route Route) bool { return route.To == to })
 }
 
-// routed tells whether one of the ports has a route there.
-func routed(to netip.Prefix, ports []Port) bool {
-	return slices.ContainsFunc(ports, func(port Port) bool {
-		return slices.ContainsFunc(port.Subnets, func(subnet Subnet) bool {
-			return has(subnet.Routes, to) || subnet.Gateway.IsValid() && everything(subnet.Gateway) == to
-		})
-	})
+// routed tells whether one of the ports before has a route there.
+func routed(to netip.Prefix, before []routing) bool {
+	return slices.ContainsFunc(before, func(other routing) bool { return has(other.Routes, to) })
 }
 
 func overlaps(address netip.Prefix, ports []Port) bool {

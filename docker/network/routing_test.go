@@ -49,6 +49,8 @@ func TestRouting(t *testing.T) {
 		"the first with a gateway is the second port": {
 			port: on("10.0.0.5/24", "10.0.0.1"), earlier: []Port{on("10.9.0.5/24", "")}, routes: []Route{v4},
 		},
+		"the server is its subnet's router":  {port: on("10.0.0.1/24", "10.0.0.1")},
+		"a router's second port has the way": {port: on("10.1.0.5/24", "10.1.0.1"), earlier: []Port{on("10.0.0.1/24", "10.0.0.1")}, routes: []Route{{prefix("0.0.0.0/0"), addr("10.1.0.1")}}},
 		"the other family's is still to be had": {
 			port: first, earlier: []Port{on("10.1.0.5/24", "10.1.0.1")}, routes: []Route{v6},
 			own: []ownRoutes{{prefix("10.0.0.5/24"), addr("10.0.0.1")}},
@@ -72,7 +74,8 @@ func TestHostRoutesAreTheFirstPorts(t *testing.T) {
 	if got := routingOf(first, nil).Routes; !reflect.DeepEqual(got, []Route{metadata}) {
 		t.Errorf("got %v", got)
 	}
-	if got := routingOf(second, []Port{first}).Routes; !reflect.DeepEqual(got, second.Subnets[0].Routes[1:]) {
+	second.Subnets[0].Routes = append(second.Subnets[0].Routes, Route{prefix("172.16.0.0/12"), addr("10.1.0.5")}) // by itself
+	if got := routingOf(second, []Port{first}).Routes; !reflect.DeepEqual(got, second.Subnets[0].Routes[1:2]) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -1,7 +1,9 @@
 package network
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -15,8 +17,11 @@ type Traffic struct {
 }
 
 // Statistics counts what went through a container's interfaces, by name, without its loopback.
-func Statistics(ns string) ([]Traffic, error) {
-	sandbox, err := openNamespace(ns)
+func Statistics(holder string) ([]Traffic, error) {
+	sandbox, err := openNamespace(holder)
+	if errors.Is(err, os.ErrNotExist) { // it has just ended
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,8 @@ const Name = "ndock"
 // runc does the work.
 const runc = "runc"
 
-// hookTimeout is how long runc waits for a hook, in seconds.
-const hookTimeout = 30
+// hookTimeout is how long runc waits for a hook, in seconds: less than the agent waits for a start.
+const hookTimeout = 45
 
 // Run becomes runc with these arguments. A container of a server's that is to be created gets the hooks first: program is
 // the ndock that they run.
@@ -129,26 +129,32 @@ func serverDir(mounts json.RawMessage) (string, error) {
 
 // State is what runc tells a hook on its standard input, as far as it matters.
 type State struct {
-	PID int `json:"pid"`
+	ID  string `json:"id"`  // of the container
+	PID int    `json:"pid"` // of its process, which does not run yet; 0 when it has ended
 }
+
+var errNotRunc = errors.New("runc names no container: this is a hook of runc's, and not for people")
 
 // Join plugs a server's container in, before its process is there.
 func Join(dir string, state State) error {
-	if state.PID <= 0 {
-		return errors.New("runc names no process: this is a hook of runc's, and not for people")
+	if state.ID == "" || state.PID <= 0 {
+		return errNotRunc
 	}
 	ports, err := network.Ports(dir)
 	if err != nil {
 		return err
 	}
-	return network.Join(ports, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.Holder(dir))
+	return network.Join(ports, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.Holder(state.ID))
 }
 
 // Leave takes its ports out of it again.
-func Leave(dir string) error {
+func Leave(dir string, state State) error {
+	if state.ID == "" {
+		return errNotRunc
+	}
 	ports, err := network.Ports(dir)
 	if err != nil {
 		return err
 	}
-	return network.Leave(ports, network.Holder(dir))
+	return network.Leave(ports, network.Holder(state.ID))
 }

@@ -97,7 +97,10 @@ func TestHooksAreNotForPeople(t *testing.T) {
 	if err := Join(t.TempDir(), State{}); err == nil {
 		t.Error("got no error")
 	}
-	if err := Leave(t.TempDir()); err != nil { // nothing is there, and so nothing to do
+	if err := Leave(t.TempDir(), State{}); err == nil {
+		t.Error("got no error")
+	}
+	if err := Leave(t.TempDir(), State{ID: "none"}); err != nil { // nothing is there, and so nothing to do
 		t.Error(err)
 	}
 }

@@ -13,13 +13,13 @@ import (
 
 // daemonJSON is the step that has Docker Engine run servers by ndock's runtime, and has them run on while the engine is
 // restarted or upgraded. It adds these settings to the operator's daemon.json; live-restore it leaves as he has made it.
-type daemonJSON struct{ Machine }
+type daemonJSON struct {
+	Machine
+	did    changes // of this run
+	wanted missing // at the beginning of it
+}
 
-const (
-	runtimeName    = "ndock"
-	liveRestoreOn  = `"live-restore": true`
-	liveRestoreOff = `"live-restore": false`
-)
+const runtimeName = "ndock"
 
 func (d *daemonJSON) Title() string { return "daemon.json" }
 
@@ -99,9 +99,9 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var did changes
-	if err := d.write(&did, now, wanted); err != nil {
-		return errors.Join(err, did.takeBack())
+	d.wanted = wanted
+	if err := d.write(&d.did, now, wanted); err != nil {
+		return err
 	}
 	return d.reload(ctx, func(facts EngineFacts) bool {
 		return slices.Contains(facts.Runtimes, runtimeName) && (facts.LiveRestore || !wanted.liveRestore)

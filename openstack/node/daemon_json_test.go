@@ -48,12 +48,14 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 		says  string
 	}{
 		"switched off by hand": {func(f *fakeMachine) { f.put(daemonFile, `{"live-restore": false}`, 0o600) }, "live-restore is off: servers stop when Docker Engine is restarted ("},
+		"on by hand":           {func(f *fakeMachine) { f.put(daemonFile, `{"live-restore": true}`, 0o600); f.live = true }, "servers run on"},
 		"on by a flag":         {func(f *fakeMachine) { f.live = true }, "servers run on"},
 		"in a swarm":           {func(f *fakeMachine) { f.swarm = true }, "the engine is in a swarm"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, false)
 			test.cause(f)
+			live := f.live
 			said, err := f.setup()
 			f.must(err)
 			if detail := Look(t.Context(), f.Steps())[2].Detail; strings.Contains(said, "set live-restore") || !strings.HasPrefix(detail, test.says) {
@@ -61,8 +63,8 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 			}
 			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
 			f.must(err)
-			if got, _ := os.ReadFile(f.path(daemonFile)); strings.Contains(string(got), "ndock") {
-				t.Errorf("after teardown it is %s", got)
+			if got, _ := os.ReadFile(f.path(daemonFile)); strings.Contains(string(got), "ndock") || f.live != live {
+				t.Errorf("after teardown it is %s, live-restore %t", got, f.live)
 			}
 		})
 	}

@@ -3,10 +3,14 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 )
 
-// Undo puts daemon.json back as it was, unless it has been edited since.
+// Undo puts daemon.json back as it was: after Do, before this run; else before setup, unless it has been edited since.
 func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
+	if d.did.any() {
+		return d.revert(ctx)
+	}
 	now, err := before(d.path())
 	if err != nil || now.missing {
 		return nil, err
@@ -23,8 +27,10 @@ func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	case !ours:
 		return []string{"left " + d.path() + " as it is: it was edited since"}, nil
 	}
-	if err := d.switchOff(ctx, now); err != nil {
-		return nil, err
+	if !decided(saved.content) {
+		if err := d.switchOff(ctx, now); err != nil {
+			return nil, err
+		}
 	}
 	saved.path = now.path
 	if err := saved.restore(); err != nil {
@@ -35,6 +41,27 @@ func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	}
 	var did changes
 	return []string{"put back " + d.path() + " as it was"}, did.remove(d.saved())
+}
+
+// revert takes this run's changes back.
+func (d *daemonJSON) revert(ctx context.Context) ([]string, error) {
+	if d.wanted.liveRestore {
+		now, err := before(d.path())
+		if err == nil {
+			err = d.switchOff(ctx, now)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return []string{"put back " + d.path() + " as it was"}, d.did.takeBack()
+}
+
+// decided tells whether live-restore is set, either way.
+func decided(content []byte) bool {
+	var there map[string]json.RawMessage
+	_ = json.Unmarshal(content, &there) // an empty file decides nothing
+	return there["live-restore"] != nil
 }
 
 // madeOf tells whether setup's settings, and nothing else, make the one content of the other, and which they were: that
@@ -55,10 +82,13 @@ func (d *daemonJSON) madeOf(saved, now []byte) (missing, bool, error) {
 // switchOff tells the engine, which would keep to a setting that is merely gone from its file. A runtime that nobody
 // names any more it may keep until it is restarted.
 func (d *daemonJSON) switchOff(ctx context.Context, now snapshot) error {
-	if !bytes.Contains(now.content, []byte(liveRestoreOn)) {
+	if !decided(now.content) {
 		return nil
 	}
-	now.content = bytes.Replace(now.content, []byte(liveRestoreOn), []byte(liveRestoreOff), 1)
+	var err error
+	if now.content, err = withSetting(now.content, "false", "live-restore"); err != nil {
+		return err
+	}
 	if err := now.put(); err != nil {
 		return err
 	}

@@ -41,9 +41,6 @@ func (s *Server) removeAll(ctx context.Context, uuid string, ports agent.Ports) 
 	if err := s.removeAside(ctx, uuid); err != nil {
 		return err
 	}
-	if err := network.Leave(nil, network.Holder(s.serverDir(uuid))); err != nil { // if runc's hook did not come to it
-		return err
-	}
 	if err := s.unplug(uuid, ports); err != nil {
 		return err // what is left is written down in the server's directory
 	}
@@ -56,6 +53,9 @@ func (s *Server) remove(ctx context.Context, found container.InspectResponse) er
 	err := s.docker.ContainerRemove(ctx, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove container %s: %w", found.ID[:12], err)
+	}
+	if err := network.Leave(nil, network.Holder(found.ID)); err != nil { // if runc's hook did not come to it
+		return err
 	}
 	if uuid := found.Config.Labels[labelServer]; found.Name == "/"+namePrefix+uuid {
 		if err := s.removeRescueVolume(ctx, uuid); err != nil {

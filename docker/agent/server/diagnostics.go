@@ -52,7 +52,7 @@ func measured(report *agent.Diagnostics, stats container.StatsResponse) {
 
 func nics(found container.InspectResponse) ([]agent.NIC, error) {
 	all := []agent.NIC{}
-	traffic, err := network.Statistics(namespaceOf(found))
+	traffic, err := network.Statistics(network.Holder(found.ID))
 	for _, n := range traffic {
 		all = append(all, agent.NIC{
 			Name:    n.Name,

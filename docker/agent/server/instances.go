@@ -204,23 +204,22 @@ func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 func (s *Server) pause(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
-		if found.State.Paused {
-			return nil
-		}
 		return s.freeze(ctx, found)
 	})
 }
 
 // freeze has a server neither run nor answer.
 func (s *Server) freeze(ctx context.Context, found container.InspectResponse) error {
-	if err := s.docker.ContainerPause(ctx, found.ID); err != nil {
-		return err
+	if !found.State.Paused {
+		if err := s.docker.ContainerPause(ctx, found.ID); err != nil {
+			return err
+		}
 	}
 	ports, err := s.portsOf(found.Config.Labels[labelServer])
 	if err != nil {
 		return err
 	}
-	return network.Silence(ports, namespaceOf(found))
+	return network.Silence(ports, network.Holder(found.ID))
 }
 
 func (s *Server) thaw(ctx context.Context, found container.InspectResponse) error {
@@ -228,7 +227,7 @@ func (s *Server) thaw(ctx context.Context, found container.InspectResponse) erro
 	if err != nil {
 		return err
 	}
-	if err := network.Unsilence(ports, namespaceOf(found)); err != nil {
+	if err := network.Connect(ports, network.Holder(found.ID)); err != nil {
 		return err
 	}
 	return s.docker.ContainerUnpause(ctx, found.ID)

@@ -19,20 +19,23 @@ func (s *Server) attachPort(_ http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.holding(r, func(_ context.Context, found container.InspectResponse) error {
+	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
 		uuid := r.PathValue("uuid")
 		before, err := s.portsOf(uuid)
-		if err != nil || isPlugged(before, port.ID) {
+		if err != nil {
 			return err
 		}
 		err = s.plug(uuid, []network.Port{port})
 		if err == nil {
 			err = s.join(uuid, port.ID, found)
 		}
-		if err != nil {
+		if err == nil {
+			err = ctx.Err() // who gave up waiting believes that the port is not there
+		}
+		if err != nil && !isPlugged(before, port.ID) {
 			return errors.Join(err, s.forget(uuid, port.ID))
 		}
-		return nil
+		return err
 	})
 }
 
@@ -47,15 +50,21 @@ func (s *Server) join(uuid, portID string, found container.InspectResponse) erro
 		return err
 	}
 	place := slices.IndexFunc(ports, func(port network.Port) bool { return port.ID == portID })
-	if err := network.Attach(ports[place], ports[:place], namespaceOf(found)); err != nil {
+	if err := network.Attach(ports[place], ports[:place], network.Holder(found.ID)); err != nil {
 		return fmt.Errorf("attach port %s: %w", portID, err)
 	}
-	return s.refreshNames(found)
+	s.tryNames(found)
+	if found.State.Paused {
+		return network.Silence(ports[place:place+1], network.Holder(found.ID))
+	}
+	return nil
 }
 
-// namespaceOf is where the network of a container is that runs.
-func namespaceOf(found container.InspectResponse) string {
-	return fmt.Sprintf("/proc/%d/ns/net", found.State.Pid)
+// tryNames writes the names of a container that runs. Its owner can keep that from being done, to no one's harm but his.
+func (s *Server) tryNames(found container.InspectResponse) {
+	if err := s.refreshNames(found); err != nil {
+		s.log.Warn("a server keeps the names that it knows", "reason", err)
+	}
 }
 
 // readPort reads the one port that a request is about.
@@ -87,6 +96,19 @@ func (s *Server) detachPort(_ http.ResponseWriter, r *http.Request) (any, error)
 		if err != nil {
 			return err
 		}
-		return s.refreshNames(found)
+		return s.without(uuid, found)
 	})
+}
+
+// without has a container that lost a port use the others: one of them may have the way that was the lost one's.
+func (s *Server) without(uuid string, found container.InspectResponse) error {
+	if !found.State.Running {
+		return nil
+	}
+	s.tryNames(found)
+	ports, err := s.portsOf(uuid)
+	if err != nil || found.State.Paused {
+		return err
+	}
+	return network.Connect(ports, network.Holder(found.ID))
 }
