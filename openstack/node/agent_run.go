@@ -65,7 +65,7 @@ func (a *agent) claim() error {
 // claimFile names the program that setup brought along.
 const claimFile = "/var/lib/ndock/setup"
 
-// serversDir is where the agent keeps the config drives of servers, as long as there are any.
+// serversDir is where the agent keeps what servers have beside their containers, as long as there are any.
 const serversDir = "/var/lib/ndock/servers"
 
 func (a *agent) answers(ctx context.Context) error {
