@@ -100,7 +100,7 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 		return err
 	}
 	d.wanted = wanted
-	if err := d.write(&d.did, now, wanted); err != nil {
+	if err := d.write(now, wanted); err != nil {
 		return err
 	}
 	return d.reload(ctx, func(facts EngineFacts) bool {
@@ -109,7 +109,7 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 }
 
 // write begins with what the file was before the first setup, if nobody else has edited it since.
-func (d *daemonJSON) write(did *changes, now snapshot, wanted missing) error {
+func (d *daemonJSON) write(now snapshot, wanted missing) error {
 	saved, err := before(d.saved())
 	if err != nil {
 		return err
@@ -127,11 +127,11 @@ func (d *daemonJSON) write(did *changes, now snapshot, wanted missing) error {
 	case err != nil:
 		return fmt.Errorf("edit %s: %w", d.path(), err)
 	case now.missing:
-		return did.write(d.path(), edited, 0o644)
+		return d.did.write(d.path(), edited, 0o644)
 	case !ours:
-		err = did.copy(d.path(), d.saved())
+		err = d.did.copy(d.path(), d.saved())
 	}
-	return errors.Join(err, did.edit(d.path(), edited))
+	return errors.Join(err, d.did.edit(d.path(), edited))
 }
 
 // reload has the engine read its file, and waits until it is as the file says.
