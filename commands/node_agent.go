@@ -9,6 +9,7 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/server"
+	"ndock/docker/network"
 )
 
 func nodeAgentCommand(s Streams) *cli.Command {
@@ -36,7 +37,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 			return server.Run(c.Context, engine, server.Options{
 				Socket: c.String("socket"),
 				State:  c.String("state"), User: c.String("user"), Group: c.String("group"), Version: version(),
-				Config: c.String("config"),
+				Config: c.String("config"), Holders: network.Holders,
 			}, newLog(c, s))
 		},
 	}

@@ -37,8 +37,24 @@ func (c *Client) Instances(ctx context.Context) ([]Instance, error) {
 	return instances, c.get(ctx, "/v1/instances", &instances)
 }
 
+// Orphans asks for what no server has any more.
+func (c *Client) Orphans(ctx context.Context) ([]Orphan, error) {
+	var orphans []Orphan
+	return orphans, c.get(ctx, "/v1/orphans", &orphans)
+}
+
+// RemoveOrphans has those removed that are sure to be some, and returns them.
+func (c *Client) RemoveOrphans(ctx context.Context) ([]Orphan, error) {
+	var removed []Orphan
+	return removed, c.do(ctx, http.MethodDelete, "/v1/orphans", &removed)
+}
+
 func (c *Client) get(ctx context.Context, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent"+path, nil)
+	return c.do(ctx, http.MethodGet, path, into)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
 	if err != nil {
 		return err
 	}

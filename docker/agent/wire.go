@@ -194,6 +194,16 @@ type Image struct {
 	Size         int64  `json:"size"`         // unpacked, in bytes
 }
 
+// Orphan is something of a server's that no server has any more. GET /v1/orphans answers with what there is; DELETE
+// /v1/orphans removes what is sure to be one, and answers with that.
+type Orphan struct {
+	Kind   string    `json:"kind"`   // port, network or server
+	Name   string    `json:"name"`   // a link's name, a container's id, or a server's
+	Server string    `json:"server"` // whose it was; empty where that is not known
+	Since  time.Time `json:"since"`  // when it was touched last; zero where that is not known
+	Sure   bool      `json:"sure"`   // false for what may be a server that is only being made
+}
+
 // Event is a line of GET /v1/events.
 type Event struct {
 	Event string `json:"event"`          // hello, alive, started, stopped, paused, resumed

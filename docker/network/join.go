@@ -83,7 +83,7 @@ func loose(port Port) (netlink.Link, error) {
 func Leave(ports []Port, holder string) error {
 	sandbox, err := openNamespace(holder)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return release(holder) // a place for one may be left
 	}
 	if err != nil {
 		return err

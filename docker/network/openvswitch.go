@@ -58,7 +58,7 @@ func named(name string) []ovsdb.Condition {
 // (vif_plug_ovs in os-vif). One that is in the bridge is brought up to date.
 func (v vswitch) add(ctx context.Context, link string, port Port) error {
 	ids, err := ovsdb.NewOvsMap(map[string]string{
-		"iface-id": port.ID, "iface-status": "active", "attached-mac": port.MAC, "vm-uuid": port.Server,
+		"iface-id": port.ID, "iface-status": "active", "attached-mac": port.MAC, "vm-uuid": port.Server, ovsMark: port.Dir,
 	})
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 // Plug makes the port's cable and puts the host's end where Neutron wants it. Done already, it does nothing: it runs
 // whenever Nova starts, and whenever a container does.
 func Plug(port Port) error {
-	tap, err := ensureCable(port.Tap(), port.peer(), port.MTU)
+	tap, err := ensureCable(port.Tap(), port.peer(), port)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func plugHybrid(tap netlink.Link, port Port) error {
 	if err := plugInBridge(tap, port.ownBridge()); err != nil {
 		return err
 	}
-	inBridge, err := ensureCable(port.bridgeEnd(), port.vswitchEnd(), port.MTU)
+	inBridge, err := ensureCable(port.bridgeEnd(), port.vswitchEnd(), port)
 	if err != nil {
 		return err
 	}
@@ -160,11 +160,26 @@ func remove(name string) error {
 
 // ensureCable returns the first end. When that end is there, so is the other: here, or in a container. But a cable whose
 // other end stayed in a container that is no more has lost it, and the first end with it.
-func ensureCable(name, peer string, mtu int) (netlink.Link, error) {
+func ensureCable(name, peer string, port Port) (netlink.Link, error) {
 	there, err := find(name)
-	if err != nil || there != nil {
-		return there, err
+	if err != nil {
+		return nil, err
 	}
+	if there == nil {
+		if there, err = makeCable(name, peer, port.MTU); err != nil {
+			return nil, err
+		}
+	}
+	if there.Attrs().Alias == port.alias() {
+		return there, nil
+	}
+	if err := netlink.LinkSetAlias(there, port.alias()); err != nil {
+		return nil, fmt.Errorf("say of %s whose it is: %w", name, err)
+	}
+	return there, nil
+}
+
+func makeCable(name, peer string, mtu int) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = name, mtu
 	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerMTU: uint32(mtu)}

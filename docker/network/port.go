@@ -18,6 +18,7 @@ type Port struct {
 	Server  string   `json:"server,omitempty"` // whose it is: a Nova server's id
 	Subnets []Subnet `json:"subnets,omitempty"`
 	Index   int      `json:"index"` // of its interface in the container: 0 is eth0
+	Dir     string   `json:"-"`     // where it is written down
 }
 
 // Kind is where the host's end of the cable is plugged.

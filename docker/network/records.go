@@ -12,11 +12,12 @@ import (
 // it who plug the container in when it starts, whether the agent runs or not.
 const (
 	portsFile = "ports.json"
-	holders   = "/run/ndock/netns"
+	// Holders is where the networks of running containers are kept.
+	Holders = "/run/ndock/netns"
 )
 
-// Holder is where the network of a running container is kept, by the container's id.
-func Holder(containerID string) string { return filepath.Join(holders, containerID) }
+// Holder is where that of a container is kept.
+func Holder(containerID string) string { return filepath.Join(Holders, containerID) }
 
 // Ports reads a server's ports, in the order of its interfaces. One without a directory has none.
 func Ports(dir string) ([]Port, error) {
@@ -31,10 +32,11 @@ func Ports(dir string) ([]Port, error) {
 	if err := json.Unmarshal(text, &ports); err != nil {
 		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, portsFile), err)
 	}
-	for _, port := range ports {
+	for i, port := range ports {
 		if len(port.ID) < idInName {
 			return nil, fmt.Errorf("read %s: %q is no port's id", filepath.Join(dir, portsFile), port.ID)
 		}
+		ports[i].Dir = dir
 	}
 	return ports, nil
 }

@@ -13,7 +13,9 @@ func TestRecords(t *testing.T) {
 	if ports, err := Ports(dir); err != nil || len(ports) > 0 {
 		t.Errorf("a server without a directory: got %v, %v", ports, err)
 	}
-	for _, want := range [][]Port{two(), {}} {
+	both := two()
+	both[0].Dir, both[1].Dir = dir, dir
+	for _, want := range [][]Port{both, {}} {
 		if err := SetPorts(dir, want); err != nil {
 			t.Fatal(err)
 		}

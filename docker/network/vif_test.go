@@ -191,6 +191,7 @@ func FuzzVIF(f *testing.F) {
 			t.Errorf("got links %q and %q", port.Tap(), port.peer())
 		}
 		dir := t.TempDir()
+		port.Dir = dir
 		if err := SetPorts(dir, []Port{port}); err != nil {
 			t.Fatal(err)
 		}

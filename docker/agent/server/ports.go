@@ -62,7 +62,7 @@ func (s *Server) plug(uuid string, ports []network.Port) error {
 		return err
 	}
 	for i := range ports {
-		ports[i].Server = uuid
+		ports[i].Server, ports[i].Dir = uuid, s.serverDir(uuid)
 		plugged = with(plugged, ports[i])
 	}
 	if err := network.SetPorts(s.serverDir(uuid), plugged); err != nil {

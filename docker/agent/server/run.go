@@ -20,6 +20,7 @@ type Options struct {
 	Group   string // whose members may open Socket
 	User    string // who is heard on it, beside root
 	State   string // directory of what Docker cannot keep for servers
+	Holders string // where the networks of running containers are kept
 	Version string
 	Config  string // the operator's file; none is none of his words
 }
@@ -49,6 +50,8 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 	log.Info("agent is ready", "version", options.Version, "socket", options.Socket)
 	server := New(ctx, docker, options, log)
 	server.rules = rules
+	go server.introduce(ctx)
+	go server.tidy(ctx)
 	err = serve(ctx, api, server.Handler())
 	server.Wait()
 	log.Info("agent ends")

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
 )
 
 // running is an agent, and how to end it: ended gives what Run returns.
@@ -102,10 +102,10 @@ type held struct {
 	asked, answer chan struct{}
 }
 
-func (h held) ServerVersion(ctx context.Context) (types.Version, error) {
+func (h held) ContainerList(ctx context.Context, options container.ListOptions) ([]container.Summary, error) {
 	close(h.asked)
 	<-h.answer
-	return h.engine.ServerVersion(ctx)
+	return h.engine.ContainerList(ctx, options)
 }
 
 func TestRunFinishesWhatItIsAt(t *testing.T) {
@@ -113,7 +113,7 @@ func TestRunFinishesWhatItIsAt(t *testing.T) {
 	agent := run(t, engine)
 	status := make(chan int, 1)
 	go func() {
-		response, err := agent.http.Get("http://agent/v1/version")
+		response, err := agent.http.Get("http://agent/v1/instances")
 		if err != nil {
 			t.Error(err)
 			status <- 0

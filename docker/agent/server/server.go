@@ -26,6 +26,7 @@ type Server struct {
 	closing context.Context
 	rules   config.Config // the operator's
 	disks   serverDisks
+	holders string // where the networks of running containers are kept
 }
 
 // New returns an agent of this version. When closing is done, long answers such as the events end, and consoles.
@@ -33,7 +34,7 @@ func New(closing context.Context, docker Docker, options Options, log *slog.Logg
 	s := &Server{
 		docker: docker, state: options.State, version: options.Version, log: log,
 		servers: newLocks(), images: newLocks(), closing: closing,
-		rules: config.Default(),
+		rules: config.Default(), holders: options.Holders,
 	}
 	s.serial = newSerialPorts(closing, s.serialSession, log)
 	return s
@@ -79,6 +80,8 @@ func (s *Server) Handler() http.Handler {
 	handle("DELETE /v1/instances/{uuid}/ports", quick, s.deletePorts)
 	handle("PUT /v1/instances/{uuid}/ports/{port}", quick, s.attachPort)
 	handle("DELETE /v1/instances/{uuid}/ports/{port}", quick, s.detachPort)
+	handle("GET /v1/orphans", quick, s.getOrphans)
+	handle("DELETE /v1/orphans", quick, s.deleteOrphans)
 	handle("DELETE /v1/images", slow, s.ageImages)
 	handle("DELETE /v1/images/{id}", quick, s.deleteImage)
 	handle("GET /v1/images/{id}", quick, s.getImage)
@@ -100,7 +103,7 @@ func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 		answer, err := handle(w, r)
 		log := s.log.With("request", r.Method+" "+r.URL.Path, "ms", time.Since(started).Milliseconds())
 		if err != nil {
-			log.Error("refused", "reason", err)
+			log.Log(r.Context(), levelOf(err), "refused", "reason", err)
 			writeFault(w, err)
 			return
 		}
@@ -113,6 +116,14 @@ func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 			writeJSON(w, http.StatusOK, answer)
 		}
 	})
+}
+
+// levelOf tells what went wrong here from what the caller must hear: that there is no such server any more, say.
+func levelOf(err error) slog.Level {
+	if fault(err).Code == agent.Failed {
+		return slog.LevelError
+	}
+	return slog.LevelInfo
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {

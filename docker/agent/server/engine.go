@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/versions"
+
+	"ndock/docker/runtime"
+)
+
+// oldest is the oldest engine that servers are right on, by its API: 20.10.
+const oldest = "1.41"
+
+// introduce says in the log which engine this is, once it answers, and what servers go without on it.
+func (s *Server) introduce(ctx context.Context) {
+	for {
+		version, err := s.docker.ServerVersion(ctx)
+		if err == nil {
+			var info system.Info
+			if info, err = s.docker.Info(ctx); err == nil {
+				s.log.Info("Docker Engine answers", "version", version.Version, "api", version.APIVersion, "storage", info.Driver)
+				for _, lack := range lacks(version, info) {
+					s.log.Warn("Docker Engine lacks something", "what", lack)
+				}
+				return
+			}
+		}
+		s.log.Warn("Docker Engine does not answer", "reason", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pulse):
+		}
+	}
+}
+
+// lacks is what servers go without on an engine, a sentence each.
+func lacks(version types.Version, info system.Info) []string {
+	var all []string
+	if versions.LessThan(version.APIVersion, oldest) {
+		all = append(all, fmt.Sprintf("version %s is older than 20.10, with which servers were never tried", version.Version))
+	}
+	if _, ok := info.Runtimes[runtime.Name]; !ok {
+		all = append(all, fmt.Sprintf("it has no runtime %q, without which no server starts: 'ndock node setup' adds it", runtime.Name))
+	}
+	if !slices.ContainsFunc(info.SecurityOptions, func(option string) bool { return strings.HasPrefix(option, "name=seccomp") }) {
+		all = append(all, "no seccomp: a server may ask the kernel for anything that its capabilities allow")
+	}
+	for _, limit := range []struct {
+		has  bool
+		what string
+	}{
+		{info.MemoryLimit, "no limit of memory"},
+		{info.SwapLimit, "no limit of swap: a server may use the host's beyond its flavor's memory"},
+		{info.PidsLimit, "no limit of processes"},
+		{info.CPUShares, "no shares of CPU"},
+		{info.CPUCfsQuota, "no limit of CPU time"},
+		{info.CPUSet, "no pinning to CPUs"},
+	} {
+		if !limit.has {
+			all = append(all, limit.what+" (the kernel's cgroups have it off)")
+		}
+	}
+	return all
+}

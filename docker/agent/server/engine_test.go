@@ -1,0 +1,37 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/system"
+
+	"ndock/docker/runtime"
+)
+
+func TestWhatAnEngineLacks(t *testing.T) {
+	whole := func() (types.Version, system.Info) {
+		return types.Version{Version: "20.10.0", APIVersion: "1.41"}, system.Info{
+			MemoryLimit: true, SwapLimit: true, PidsLimit: true, CPUShares: true, CPUCfsQuota: true, CPUSet: true,
+			SecurityOptions: []string{"name=apparmor", "name=seccomp,profile=default"},
+			Runtimes:        map[string]system.RuntimeWithStatus{runtime.Name: {}},
+		}
+	}
+	if got := lacks(whole()); len(got) > 0 {
+		t.Errorf("nothing is missing, and it says %q", got)
+	}
+	for want, without := range map[string]func(*types.Version, *system.Info){
+		"version 19.03.8 is older than 20.10": func(v *types.Version, _ *system.Info) { v.Version, v.APIVersion = "19.03.8", "1.40" },
+		`no runtime "ndock"`:                  func(_ *types.Version, i *system.Info) { i.Runtimes = nil },
+		"no seccomp":                          func(_ *types.Version, i *system.Info) { i.SecurityOptions = nil },
+		"no limit of swap":                    func(_ *types.Version, i *system.Info) { i.SwapLimit = false },
+		"no pinning":                          func(_ *types.Version, i *system.Info) { i.CPUSet = false },
+	} {
+		version, info := whole()
+		without(&version, &info)
+		if got := lacks(version, info); len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+
+	"ndock/docker/agent"
+	"ndock/docker/network"
+)
+
+// Each verb writes down what it makes before it makes it, and takes back what it could not finish. What is left all the
+// same, when the power failed or someone else had a hand in it, is found by looking.
+
+// patience is how long a server's directory may be without a container: an image can take an hour to come.
+const patience = 2 * time.Hour
+
+// tidyEvery is the time between two looks.
+const tidyEvery = 10 * time.Minute
+
+// tidy removes orphans from time to time.
+func (s *Server) tidy(ctx context.Context) {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := s.removeOrphans(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("what no server has any more cannot be removed", "reason", err)
+		}
+	}
+}
+
+func (s *Server) getOrphans(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.orphans(r.Context())
+}
+
+func (s *Server) deleteOrphans(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.removeOrphans(r.Context())
+}
+
+// orphans returns what is there of servers, and no server's.
+func (s *Server) orphans(ctx context.Context) ([]agent.Orphan, error) {
+	all := []agent.Orphan{}
+	for _, find := range []func(context.Context) ([]agent.Orphan, error){s.orphanServers, s.orphanPorts, s.orphanNetworks} {
+		found, err := find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// orphanServers are directories of servers that have no container.
+func (s *Server) orphanServers(ctx context.Context) ([]agent.Orphan, error) {
+	entries, err := os.ReadDir(s.state)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	held, err := s.withContainers(ctx) // later than the directories: what has come since is no orphan
+	if err != nil {
+		return nil, err
+	}
+	var orphans []agent.Orphan
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || held[entry.Name()] || !uuidPattern.MatchString(entry.Name()) { // gone since, or none of ours
+			continue
+		}
+		orphans = append(orphans, agent.Orphan{
+			Kind: "server", Name: entry.Name(), Server: entry.Name(), Since: info.ModTime(), Sure: time.Since(info.ModTime()) > patience,
+		})
+	}
+	return orphans, nil
+}
+
+// withContainers are the servers that have one, be it set aside.
+func (s *Server) withContainers(ctx context.Context) (map[string]bool, error) {
+	found, err := s.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelServer))})
+	held := map[string]bool{}
+	for _, c := range found {
+		uuid := c.Labels[labelServer]
+		if slices.Contains(c.Names, "/"+namePrefix+uuid) || slices.Contains(c.Names, "/"+asideName(uuid)) {
+			held[uuid] = true
+		}
+	}
+	return held, err
+}
+
+// orphanPorts are cables that are written down for no server.
+func (s *Server) orphanPorts(context.Context) ([]agent.Orphan, error) {
+	plugged, err := network.Plugged(s.state)
+	if err != nil {
+		return nil, err
+	}
+	var orphans []agent.Orphan
+	for _, port := range plugged {
+		orphan, err := network.Orphan(port)
+		if err != nil {
+			return nil, err
+		}
+		if orphan {
+			orphans = append(orphans, agent.Orphan{Kind: "port", Name: port.Tap(), Server: port.Server, Sure: true})
+		}
+	}
+	return orphans, nil
+}
+
+// orphanNetworks are those of containers that Docker does not know.
+func (s *Server) orphanNetworks(ctx context.Context) ([]agent.Orphan, error) {
+	ids, err := network.Held(s.holders)
+	if err != nil {
+		return nil, err
+	}
+	var orphans []agent.Orphan
+	for _, id := range ids {
+		_, err := s.docker.ContainerInspect(ctx, id)
+		if errdefs.IsNotFound(err) {
+			orphans = append(orphans, agent.Orphan{Kind: "network", Name: id, Sure: true})
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return orphans, nil
+}
+
+// removeOrphans looks at each once more before it goes: with its server's lock, so that no verb is at it.
+func (s *Server) removeOrphans(ctx context.Context) ([]agent.Orphan, error) {
+	all, err := s.orphans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	removed := []agent.Orphan{}
+	var failed []error
+	for _, orphan := range all {
+		if !orphan.Sure {
+			continue
+		}
+		if err := s.removeOrphan(ctx, orphan); err != nil {
+			failed = append(failed, fmt.Errorf("%s %s: %w", orphan.Kind, orphan.Name, err))
+			continue
+		}
+		s.log.Warn("what no server has any more was removed", "kind", orphan.Kind, "name", orphan.Name, "server", orphan.Server)
+		removed = append(removed, orphan)
+	}
+	return removed, errors.Join(failed...)
+}
+
+func (s *Server) removeOrphan(ctx context.Context, orphan agent.Orphan) error {
+	if orphan.Kind == "network" {
+		return network.Leave(nil, filepath.Join(s.holders, orphan.Name))
+	}
+	release, err := s.servers.acquire(ctx, orphan.Server)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if orphan.Kind == "port" {
+		return s.removeOrphanPort(orphan)
+	}
+	now, err := s.orphanServers(ctx)
+	if err != nil || !slices.ContainsFunc(now, func(o agent.Orphan) bool { return o.Name == orphan.Name && o.Sure }) {
+		return err
+	}
+	return s.removeAll(ctx, orphan.Server, nil)
+}
+
+func (s *Server) removeOrphanPort(orphan agent.Orphan) error {
+	plugged, err := network.Plugged(s.state)
+	if err != nil {
+		return err
+	}
+	for _, port := range plugged {
+		if port.Tap() != orphan.Name || port.Server != orphan.Server {
+			continue
+		}
+		if still, err := network.Orphan(port); err != nil || !still {
+			return err
+		}
+		return network.Unplug(port)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+	"github.com/vishvananda/netlink"
+)
+
+// What is plugged is marked with the directory in which it is written down: the host's end of a cable in its alias, an
+// interface of Open vSwitch in external_ids.
+const (
+	aliasMark = "ndock "
+	ovsMark   = "ndock-directory"
+)
+
+func (p Port) alias() string { return aliasMark + p.Dir }
+
+// Plugged are the ports of all servers whose directories are in state, by what this host has of them: of such a port only
+// Dir, Server, Kind and the beginning of its ID are known.
+func Plugged(state string) ([]Port, error) {
+	found := map[string]Port{}
+	links, err := netlink.LinkList()
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) { // what it misses is there the next time
+		return nil, err
+	}
+	for _, link := range links {
+		if dir, marked := strings.CutPrefix(link.Attrs().Alias, aliasMark); marked {
+			add(found, state, dir, link.Attrs().Name, LinuxBridge)
+		}
+	}
+	if err := pluggedInVSwitch(found, state); err != nil {
+		return nil, err
+	}
+	ports := make([]Port, 0, len(found))
+	for _, port := range found {
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+func pluggedInVSwitch(found map[string]Port, state string) error {
+	if _, err := os.Stat(strings.TrimPrefix(ovsdbSocket, "unix:")); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return withVSwitch(func(ctx context.Context, ovs vswitch) error {
+		results, err := ovs.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationSelect, Table: "Interface", Columns: []string{"name", "external_ids"}})
+		if err != nil {
+			return err
+		}
+		for _, row := range results[0].Rows {
+			ids, _ := row["external_ids"].(ovsdb.OvsMap)
+			dir, _ := ids.GoMap[ovsMark].(string)
+			name, _ := row["name"].(string)
+			add(found, state, dir, name, OpenVSwitch)
+		}
+		return nil
+	})
+}
+
+// add takes a link for a port's, if it is named and marked as one.
+func add(found map[string]Port, state, dir, name string, kind Kind) {
+	if len(name) < len("tap")+idInName || filepath.Dir(dir) != state {
+		return
+	}
+	id := name[len("tap"):]
+	found[dir+id] = Port{ID: id, Dir: dir, Server: filepath.Base(dir), Kind: kind}
+}
+
+// Orphan tells whether no server has what is plugged.
+func Orphan(plugged Port) (bool, error) {
+	ports, err := Ports(plugged.Dir)
+	if err != nil {
+		return false, err
+	}
+	for _, port := range ports {
+		if port.Tap() == plugged.Tap() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Held are the ids of the containers whose networks are kept in a directory, which is that of Holder.
+func Held(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	ids := make([]string, len(entries))
+	for i, entry := range entries {
+		ids[i] = entry.Name()
+	}
+	return ids, nil
+}
