@@ -15,9 +15,9 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/nova/unpack .ci/run
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack .ci/run
 
-.PHONY: help build lint unit nova-releases e2e networks two-hosts test cloud cloud-down tempest demo bench install
+.PHONY: help build lint unit nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -43,7 +43,7 @@ unit: ## unit and script tests; those of the shim need Debian's Nova, which 'mak
 	go test ./...
 
 nova-releases: ## the shim's tests with the Novas of newer Debians, which are unpacked side by side
-	$(SUDO) testdata/nova/unpack $(NOVA_ROOTS) $(NOVA_SUITES)
+	$(SUDO) testdata/debian/unpack $(NOVA_ROOTS) python3-nova $(NOVA_SUITES)
 	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run TestReleases ./openstack/novadriver/
 
 e2e: build cloud ## end-to-end tests on the test cloud
@@ -51,7 +51,13 @@ e2e: build cloud ## end-to-end tests on the test cloud
 
 networks: build ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs or ovn
 	$(SUDO) env NETWORK=$(or $(NETWORK),ovn) testdata/cloud/up
-	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(ports|security-groups|network-restarts|floating-ip)\.txtar$$' .
+	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(ports|ports-many|orphans|security-groups|network-restarts|floating-ip)\.txtar$$' .
+
+engines: build ## end-to-end tests of servers and ports on Docker Engine of a newer Debian, ENGINE: sid, or another suite
+	$(SUDO) testdata/cloud/up
+	$(SUDO) testdata/cloud/engine $(or $(ENGINE),sid)
+	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(server|console|lifecycle|snapshot|limits|ports|network-restarts)\.txtar$$' . ; \
+	result=$$?; $(SUDO) testdata/cloud/engine own; exit $$result
 
 two-hosts: build cloud ## end-to-end tests with a second compute node, which is made on this machine
 	$(SUDO) env NDOCK_TWO_HOSTS_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestTwoHosts .

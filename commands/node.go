@@ -2,13 +2,9 @@ package commands
 
 import (
 	"context"
-	"maps"
 	"os"
-	"slices"
 	"time"
 
-	"github.com/docker/docker/api/types/swarm"
-	"github.com/docker/docker/client"
 	"github.com/urfave/cli/v2"
 
 	"ndock/docker/agent"
@@ -45,27 +41,13 @@ func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
 		},
 		AgentVersion: func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
 		RootDisks:    func(ctx context.Context) (string, error) { return rootDisks(ctx, layout.Path(agent.Socket)) },
+		Orphans:      orphans{layout.Path(agent.Socket)},
 		Nova:         func(context.Context) (node.Hypervisors, error) { return hypervisors(c, s) },
 	}, nil
 }
 
 // answerLimit is for questions that are answered at once or not at all.
 const answerLimit = 10 * time.Second
-
-// engineFacts asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
-func engineFacts(ctx context.Context, socket string) (node.EngineFacts, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
-	defer cancel()
-	engine, err := client.NewClientWithOpts(client.WithHost("unix://"+socket), client.WithAPIVersionNegotiation())
-	if err != nil {
-		return node.EngineFacts{}, err
-	}
-	defer engine.Close()
-	info, err := engine.Info(ctx)
-	return node.EngineFacts{
-		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
-	}, err
-}
 
 func agentVersion(ctx context.Context, socket string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)

@@ -11,7 +11,12 @@ const (
 	ourRuntime = `"ndock": {"path": "/usr/local/bin/ndock", "runtimeArgs": ["node", "runtime"]}`
 	ourLines   = `
   "live-restore": true,
-  "runtimes": {` + ourRuntime + `}`
+  "runtimes": {` + ourRuntime + `},` + ourNetwork
+	ourNetwork = `
+  "bridge": "none",
+  "iptables": false,
+  "ip6tables": false,
+  "ip-forward": false`
 )
 
 func TestSettingsAreAddedToTheOperatorsFile(t *testing.T) {
@@ -19,9 +24,10 @@ func TestSettingsAreAddedToTheOperatorsFile(t *testing.T) {
 		"":    "{" + ourLines + "\n}\n",
 		"{ }": "{" + ourLines + "\n}",
 		" {\n\t\"log-opts\": {\"max-size\": \"1m\"},\n\t\"debug\":true }": " {" + ourLines + ",\n\t\"log-opts\": {\"max-size\": \"1m\"},\n\t\"debug\":true }",
-		`{"runtimes": {"nvidia": {"path": "n"}}}`:                         "{\n  \"live-restore\": true,\"runtimes\": {\n  " + ourRuntime + `,"nvidia": {"path": "n"}}}`,
-		`{"runtimes": {"ndock": {"path": "/old"}}, "live-restore": true}`: `{"runtimes": {` + ourRuntime + `}, "live-restore": true}`,
-		`{"runtimes": {}, "live-restore": false}`:                         "{\"runtimes\": {\n  " + ourRuntime + "\n}, \"live-restore\": false}",
+		`{"runtimes": {"nvidia": {"path": "n"}}}`:                         "{\n  \"live-restore\": true," + ourNetwork + ",\"runtimes\": {\n  " + ourRuntime + `,"nvidia": {"path": "n"}}}`,
+		`{"runtimes": {"ndock": {"path": "/old"}}, "live-restore": true}`: "{" + ourNetwork + `,"runtimes": {` + ourRuntime + `}, "live-restore": true}`,
+		`{"ip-forward": true, "bridge": "br0", "live-restore": true}`:     "{\n  \"runtimes\": {" + ourRuntime + "},\n  \"iptables\": false,\n  \"ip6tables\": false," + `"ip-forward": true, "bridge": "br0", "live-restore": true}`,
+		`{"runtimes": {}, "live-restore": false}`:                         "{" + ourNetwork + ",\"runtimes\": {\n  " + ourRuntime + "\n}, \"live-restore\": false}",
 	} {
 		f := newFake(t, false)
 		f.put(daemonFile, before, 0o600)
@@ -49,7 +55,7 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 	}{
 		"switched off by hand": {func(f *fakeMachine) { f.put(daemonFile, `{"live-restore": false}`, 0o600) }, "live-restore is off: servers stop when Docker Engine is restarted ("},
 		"on by hand":           {func(f *fakeMachine) { f.put(daemonFile, `{"live-restore": true}`, 0o600); f.live = true }, "servers run on"},
-		"on by a flag":         {func(f *fakeMachine) { f.live = true }, "servers run on"},
+		"on by a flag":         {func(f *fakeMachine) { f.live, f.flag = true, true }, "servers run on"},
 		"in a swarm":           {func(f *fakeMachine) { f.swarm = true }, "the engine is in a swarm"},
 	} {
 		t.Run(name, func(t *testing.T) {

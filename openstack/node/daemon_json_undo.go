@@ -1,15 +1,17 @@
 package node
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"strconv"
 )
 
 // Undo puts daemon.json back as it was: after Do, before this run; else before setup, unless it has been edited since.
 func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	if d.did.any() {
-		return d.revert(ctx)
+		if err := d.back(ctx, d.was, d.wanted); err != nil {
+			return nil, err
+		}
+		return []string{"put back " + d.path() + " as it was"}, d.did.takeBack()
 	}
 	now, err := before(d.path())
 	if err != nil || now.missing {
@@ -19,7 +21,8 @@ func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch _, ours, err := d.madeOf(saved.content, now.content); {
+	made, ours, err := d.madeOf(saved.content, now.content)
+	switch {
 	case err != nil:
 		return nil, err
 	case !ours && saved.missing:
@@ -27,12 +30,14 @@ func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	case !ours:
 		return []string{"left " + d.path() + " as it is: it was edited since"}, nil
 	}
-	if !decided(saved.content) {
-		if err := d.switchOff(ctx, now); err != nil {
-			return nil, err
-		}
-	}
 	saved.path = now.path
+	if err := d.back(ctx, saved, made); err != nil {
+		return nil, err
+	}
+	return d.restore(saved)
+}
+
+func (d *daemonJSON) restore(saved snapshot) ([]string, error) {
 	if err := saved.restore(); err != nil {
 		return nil, err
 	}
@@ -43,54 +48,48 @@ func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	return []string{"put back " + d.path() + " as it was"}, did.remove(d.saved())
 }
 
-// revert takes this run's changes back.
-func (d *daemonJSON) revert(ctx context.Context) ([]string, error) {
-	if d.wanted.liveRestore {
-		now, err := before(d.path())
-		if err == nil {
-			err = d.switchOff(ctx, now)
-		}
-		if err != nil {
-			return nil, err
+// back has the engine be as it was before the settings were made, and containers run on meanwhile. It keeps to a setting
+// that is merely gone from its file, so that live-restore is switched in words. A runtime that nobody names any more it
+// may keep until it is restarted.
+func (d *daemonJSON) back(ctx context.Context, was snapshot, made missing) error {
+	there, err := parseSettings(was.content)
+	if err != nil {
+		return err
+	}
+	switchable := made.liveRestore || there.LiveRestore != nil // and not given as a flag
+	if made.noNetwork {
+		if err := d.restartAs(ctx, was, switchable); err != nil {
+			return err
 		}
 	}
-	return []string{"put back " + d.path() + " as it was"}, d.did.takeBack()
-}
-
-// decided tells whether live-restore is set, either way.
-func decided(content []byte) bool {
-	var there map[string]json.RawMessage
-	_ = json.Unmarshal(content, &there) // an empty file decides nothing
-	return there["live-restore"] != nil
-}
-
-// madeOf tells whether setup's settings, and nothing else, make the one content of the other, and which they were: that
-// depends on what the engine was like at that time.
-func (d *daemonJSON) madeOf(saved, now []byte) (missing, bool, error) {
-	for _, settings := range []missing{{true, true}, {false, true}, {true, false}} {
-		made, err := d.with(saved, settings)
-		if err != nil {
-			return missing{}, false, err
-		}
-		if bytes.Equal(made, now) {
-			return settings, true, nil
-		}
+	if made.liveRestore || made.noNetwork && switchable {
+		return d.switchLiveRestore(ctx, was, there.LiveRestore != nil && *there.LiveRestore)
 	}
-	return missing{}, false, nil
+	return nil
 }
 
-// switchOff tells the engine, which would keep to a setting that is merely gone from its file. A runtime that nobody
-// names any more it may keep until it is restarted.
-func (d *daemonJSON) switchOff(ctx context.Context, now snapshot) error {
-	if !decided(now.content) {
-		return nil
+func (d *daemonJSON) restartAs(ctx context.Context, was snapshot, switchable bool) error {
+	if switchable {
+		if err := d.switchLiveRestore(ctx, was, true); err != nil {
+			return err
+		}
+	} else if err := was.restore(); err != nil {
+		return err
 	}
+	return d.restart(ctx)
+}
+
+// switchLiveRestore has the file say so, and the engine do so.
+func (d *daemonJSON) switchLiveRestore(ctx context.Context, file snapshot, on bool) error {
 	var err error
-	if now.content, err = withSetting(now.content, "false", "live-restore"); err != nil {
+	if file.content, err = withSetting(file.content, strconv.FormatBool(on), "live-restore"); err != nil {
 		return err
 	}
-	if err := now.put(); err != nil {
+	if file.missing {
+		file.mode = 0o644
+	}
+	if err := file.put(); err != nil {
 		return err
 	}
-	return d.reload(ctx, func(facts EngineFacts) bool { return !facts.LiveRestore })
+	return d.reload(ctx, func(facts EngineFacts) bool { return facts.LiveRestore == on })
 }

@@ -22,18 +22,23 @@ import (
 // the real ones would.
 type fakeMachine struct {
 	Machine
-	t        *testing.T
-	root     string
-	commands []string          // that change something
-	fail     map[string]string // the command, and what it says when it fails
-	deaf     map[string]bool   // services that start but do not answer
-	brief    map[string]bool   // services that end at once
-	live     bool              // the engine's live-restore
-	swarm    bool
-	runtimes []string // of the engine
-	stubborn bool     // the engine keeps to what it was started with
-	lastPID  int
-	listed   []openstack.Hypervisor
+	t              *testing.T
+	root           string
+	commands       []string          // that change something
+	fail           map[string]string // the command, and what it says when it fails
+	deaf           map[string]bool   // services that start but do not answer
+	brief          map[string]bool   // services that end at once
+	live           bool              // the engine's live-restore
+	flag           bool              // it is given as one
+	swarm          bool
+	runtimes       []string            // of the engine
+	facts          EngineFacts         // beside those
+	filter         map[string][]string // what the packet filter has, by command and table
+	stoppedServers bool                // as an engine does that is restarted without live-restore
+	stubborn       bool                // the engine keeps to what it was started with
+	sure, unsure   []string            // orphans
+	lastPID        int
+	listed         []openstack.Hypervisor
 }
 
 const novaCompute = "[DEFAULT]\ncompute_driver=fake.SmallFakeDriver\n# ours\nneutron_ovs_bridge=br-int\n[libvirt]\nvirt_type=kvm\n"
@@ -59,6 +64,7 @@ func newFake(t *testing.T, systemd bool) *fakeMachine {
 	f.put("/run/docker.pid", "8\n", 0o644)
 	f.process(7, 0)
 	f.process(8, 0)
+	f.facts.Bridge, f.filter = true, dockersFilter()
 	f.listed = []openstack.Hypervisor{{ID: "1", Hostname: "other", Type: "QEMU", State: "up"}, {ID: "2", Hostname: "node-1", ServiceHost: "node-1", Type: "fake", State: "up"}}
 	f.Machine = f.machine()
 	return f
@@ -78,12 +84,24 @@ func (f *fakeMachine) machine() Machine {
 		RootDisks: func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
 		EngineFacts: func(context.Context) (EngineFacts, error) {
 			version, err := f.answer("docker", "20.10.24")
-			return EngineFacts{Version: version, LiveRestore: f.live, Swarm: f.swarm, Runtimes: f.runtimes}, err
+			facts := f.facts
+			facts.Version, facts.LiveRestore, facts.Swarm, facts.Runtimes = version, f.live, f.swarm, f.runtimes
+			return facts, err
 		},
+		Orphans:      f,
 		AgentVersion: func(context.Context) (string, error) { return f.answer(agentName, "1.0") },
 		Nova:         func(context.Context) (Hypervisors, error) { return f, nil },
 	}
 }
+
+// Orphans are those that a test says there are.
+func (f *fakeMachine) Orphans(context.Context) (sure, unsure []string, err error) {
+	_, err = f.answer(agentName, "")
+	return slices.Clone(f.sure), f.unsure, err
+}
+
+// Remove is what the agent does with them.
+func (f *fakeMachine) Remove(context.Context) error { f.sure = nil; return nil }
 
 // Hypervisors answers as Nova does when nova-compute runs with the driver that is configured.
 func (f *fakeMachine) Hypervisors(context.Context) ([]openstack.Hypervisor, error) {
@@ -137,7 +155,11 @@ func (f *fakeMachine) reload() {
 
 func (f *fakeMachine) start(service string) {
 	if service == "docker" {
-		f.live, f.runtimes = false, nil
+		f.live, f.runtimes = f.flag, nil
+		content, _ := os.ReadFile(f.path("/etc/docker/daemon.json"))
+		there, err := parseSettings(content)
+		f.must(err)
+		f.facts.Bridge = there.Bridge == nil || *there.Bridge != "none"
 		if _, err := os.Stat(f.path("/etc/docker/daemon.json")); err == nil {
 			defer f.reload()
 		}
@@ -156,6 +178,7 @@ func (f *fakeMachine) start(service string) {
 }
 
 func (f *fakeMachine) stop(service string) {
+	f.stoppedServers = f.stoppedServers || service == "docker" && !f.live && f.facts.Running > 0
 	if pid := f.pid(service); pid != 0 {
 		f.must(os.RemoveAll(f.path(fmt.Sprintf("/proc/%d", pid))))
 		f.must(os.Remove(f.path(pidFiles[service])))
@@ -170,12 +193,16 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		return "/usr/lib/python3/dist-packages/nova/virt\n", nil
 	case strings.HasPrefix(line, "systemctl show"):
 		return f.show(command[3], strings.TrimSuffix(command[5], ".service")), nil
+	case strings.Contains(line, " -S"):
+		return strings.Join(f.filter[command[0]+" "+tableOf(command)], "\n") + "\n", nil
 	}
 	f.commands = append(f.commands, line)
 	if said, ok := f.fail[line]; ok {
 		return "", errors.New(said)
 	}
 	switch command[0] {
+	case "iptables", "ip6tables":
+		f.edit(command[0]+" "+tableOf(command), command[4:])
 	case "apt-get":
 		f.put("/usr/sbin/dockerd", "", 0o755)
 	case "kill":

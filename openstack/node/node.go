@@ -23,6 +23,7 @@ type Machine struct {
 	EngineFacts  func(context.Context) (EngineFacts, error) // asks Docker Engine
 	AgentVersion func(context.Context) (string, error)      // asks ndock's agent
 	RootDisks    func(context.Context) (string, error)      // asks it whether they are limited, and by what or why not
+	Orphans      Orphans                                    // what the agent finds
 	// Nova opens Nova's API. Unchecked is the error where there are no credentials for it.
 	Nova func(context.Context) (Hypervisors, error)
 }
@@ -33,6 +34,17 @@ type EngineFacts struct {
 	LiveRestore bool // containers run on without it
 	Swarm       bool // it is part of one
 	Runtimes    []string
+	Running     int      // containers
+	Bridge      bool     // it has its default one
+	Networked   []string // containers that use a network of Docker's, which servers do not
+}
+
+// Orphans is what no server has any more on this machine.
+type Orphans interface {
+	// Orphans says what there is, a phrase each: what is sure to be one, and what may be a server that is being made.
+	Orphans(ctx context.Context) (sure, unsure []string, err error)
+	// Remove removes what is sure.
+	Remove(ctx context.Context) error
 }
 
 // Hypervisors is what is asked of Nova's API.
@@ -62,9 +74,11 @@ func (m Machine) Steps() []Step {
 		&engine{Machine: m},
 		&agent{Machine: m},
 		&daemonJSON{Machine: m},
+		&firewall{Machine: m},
 		driver,
 		conf,
 		&compute{Machine: m, driver: driver, conf: conf},
 		&hypervisor{Machine: m},
+		&orphans{Machine: m},
 	}
 }

@@ -34,7 +34,7 @@ func TestShim(t *testing.T) {
 	runInEachMode(t, func() *exec.Cmd { return exec.Command(python3, "-B", "tests") })
 }
 
-// TestReleases runs them with the Novas of other releases, each in a root of its own that testdata/nova/unpack made.
+// TestReleases runs them with the Novas of other releases, each in a root of its own that testdata/debian/unpack made.
 func TestReleases(t *testing.T) {
 	roots := strings.Fields(os.Getenv("NDOCK_NOVA_ROOTS"))
 	if len(roots) == 0 {

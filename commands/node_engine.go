@@ -1,0 +1,62 @@
+package commands
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/client"
+
+	"ndock/openstack/node"
+)
+
+// engineFacts asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
+func engineFacts(ctx context.Context, socket string) (node.EngineFacts, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	engine, err := client.NewClientWithOpts(client.WithHost("unix://"+socket), client.WithAPIVersionNegotiation())
+	if err != nil {
+		return node.EngineFacts{}, err
+	}
+	defer engine.Close()
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return node.EngineFacts{}, err
+	}
+	bridge, err := hasBridge(ctx, engine)
+	if err != nil {
+		return node.EngineFacts{}, err
+	}
+	networked, err := networked(ctx, engine, bridge)
+	return node.EngineFacts{
+		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
+		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning, Bridge: bridge, Networked: networked,
+	}, err
+}
+
+func hasBridge(ctx context.Context, engine *client.Client) (bool, error) {
+	_, err := engine.NetworkInspect(ctx, network.NetworkBridge, network.InspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// networked are the names of the containers, whether they run or not, that have a network of Docker's making.
+func networked(ctx context.Context, engine *client.Client, bridge bool) ([]string, error) {
+	all, err := engine.ContainerList(ctx, container.ListOptions{All: true})
+	var names []string
+	for _, one := range all {
+		mode := container.NetworkMode(one.HostConfig.NetworkMode)
+		if !mode.IsNone() && !mode.IsHost() && !mode.IsContainer() && (bridge || !mode.IsDefault()) {
+			names = append(names, strings.TrimPrefix(append(one.Names, one.ID)[0], "/"))
+		}
+	}
+	slices.Sort(names)
+	return names, err
+}

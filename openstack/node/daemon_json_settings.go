@@ -1,0 +1,131 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// settings are those of daemon.json that matter here; nil for what is not decided there.
+type settings struct {
+	LiveRestore *bool                      `json:"live-restore"`
+	Runtimes    map[string]json.RawMessage `json:"runtimes"`
+	Bridge      *string                    `json:"bridge"`
+	IPTables    *bool                      `json:"iptables"`
+	IP6Tables   *bool                      `json:"ip6tables"`
+	IPForward   *bool                      `json:"ip-forward"`
+}
+
+// noNetwork are the settings by which the engine leaves the host's network alone: Docker's rules, and the policy DROP
+// that it gives FORWARD, are asked about each packet that Neutron bridges; its bridge is a way around Neutron.
+var noNetwork = []struct{ name, value string }{{"bridge", `"none"`}, {"iptables", "false"}, {"ip6tables", "false"}, {"ip-forward", "false"}}
+
+func parseSettings(content []byte) (settings, error) {
+	var there settings
+	if len(bytes.TrimSpace(content)) == 0 {
+		return there, nil
+	}
+	err := json.Unmarshal(content, &there)
+	return there, err
+}
+
+// undecided tells whether one of noNetwork is nobody's decision yet.
+func (s settings) undecided() bool {
+	return s.Bridge == nil || s.IPTables == nil || s.IP6Tables == nil || s.IPForward == nil
+}
+
+// noNetwork tells whether they are all as ndock wants them.
+func (s settings) noNetwork() bool {
+	return !s.undecided() && *s.Bridge == "none" && !*s.IPTables && !*s.IP6Tables && !*s.IPForward
+}
+
+// missing says which of the settings are to be made, and whether the engine must begin anew to have them.
+type missing struct{ liveRestore, runtime, noNetwork, restart bool }
+
+func (m missing) and(other missing) missing {
+	return missing{m.liveRestore || other.liveRestore, m.runtime || other.runtime, m.noNetwork || other.noNetwork, m.restart || other.restart}
+}
+
+func (d *daemonJSON) missing(ctx context.Context, content []byte) (missing, error) {
+	there, err := parseSettings(content)
+	if err != nil {
+		return missing{}, fmt.Errorf("read %s: %w", d.path(), err)
+	}
+	facts, asked := d.EngineFacts(ctx)
+	if asked != nil { // it reads its file when it starts
+		return missing{there.LiveRestore == nil, !d.isOurs(there), there.undecided(), false}, nil
+	}
+	m := missing{
+		liveRestore: there.LiveRestore == nil && !facts.LiveRestore && !facts.Swarm,
+		runtime:     !d.isOurs(there) || !slices.Contains(facts.Runtimes, runtimeName),
+	}
+	unused, spared := !facts.Swarm && len(facts.Networked) == 0, facts.Running == 0 || facts.LiveRestore || m.liveRestore
+	m.noNetwork = there.undecided() && unused && spared
+	m.restart = m.noNetwork || there.noNetwork() && unused && facts.Bridge && facts.Running == 0
+	return m, nil
+}
+
+func (d *daemonJSON) isOurs(there settings) bool {
+	return sameJSON(there.Runtimes[runtimeName], d.runtime())
+}
+
+// sameJSON compares, whatever the blanks.
+func sameJSON(one json.RawMessage, other string) bool {
+	var a, b bytes.Buffer
+	return json.Compact(&a, one) == nil && json.Compact(&b, []byte(other)) == nil && a.String() == b.String()
+}
+
+// with makes the settings that are wanted.
+func (d *daemonJSON) with(content []byte, wanted missing) ([]byte, error) {
+	there, err := parseSettings(content)
+	if err != nil {
+		return nil, err
+	}
+	if wanted.noNetwork {
+		if content, err = there.withoutNetwork(content); err != nil {
+			return nil, err
+		}
+	}
+	if wanted.runtime {
+		if content, err = withSetting(content, d.runtime(), "runtimes", runtimeName); err != nil {
+			return nil, err
+		}
+	}
+	if wanted.liveRestore {
+		content, err = withSetting(content, "true", "live-restore")
+	}
+	return content, err
+}
+
+// withoutNetwork decides what is not decided.
+func (s settings) withoutNetwork(content []byte) ([]byte, error) {
+	open := []bool{s.Bridge == nil, s.IPTables == nil, s.IP6Tables == nil, s.IPForward == nil}
+	for i, setting := range slices.Backward(noNetwork) { // each is put before the others
+		if !open[i] {
+			continue
+		}
+		var err error
+		if content, err = withSetting(content, setting.value, setting.name); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+}
+
+// madeOf tells whether setup's settings, and nothing else, make the one content of the other, and which they were: that
+// depends on what the engine was like at that time.
+func (d *daemonJSON) madeOf(saved, now []byte) (missing, bool, error) {
+	for combination := range 8 {
+		settings := missing{liveRestore: combination&1 == 0, runtime: combination&2 == 0, noNetwork: combination&4 != 0}
+		made, err := d.with(saved, settings)
+		if err != nil {
+			return missing{}, false, err
+		}
+		if settings != (missing{}) && bytes.Equal(made, now) {
+			return settings, true, nil
+		}
+	}
+	return missing{}, false, nil
+}

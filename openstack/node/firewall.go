@@ -1,0 +1,196 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// firewall is the step that takes out of this host's packet filter what Docker Engine left there, once the engine makes no
+// rules any more: else they stay until the host is booted. What Neutron bridges passes FORWARD (br_netfilter), and Docker
+// has that drop all it does not know.
+type firewall struct{ Machine }
+
+func (f *firewall) Title() string { return "firewall" }
+
+// families are the packet filters, with the switch by which the host forwards at all, which Docker turns on.
+var families = []family{{"iptables", "net.ipv4.ip_forward"}, {"ip6tables", "net.ipv6.conf.all.forwarding"}}
+
+type family struct{ command, forwarding string }
+
+// leftover is what one table has of Docker's.
+type leftover struct {
+	family family
+	table  string
+	chains []string // Docker's own
+	rules  []string // of other chains, as -A would make them
+	policy bool     // FORWARD drops what no rule of Neutron's lets through, and nobody else has rules there
+}
+
+func (l leftover) any() bool { return l.policy || len(l.chains)+len(l.rules) > 0 }
+
+func (f *firewall) Plan(ctx context.Context) ([]string, error) {
+	all, err := f.leftovers(ctx)
+	var plan []string
+	for _, left := range all {
+		if left.policy {
+			plan = append(plan, fmt.Sprintf("let bridges forward, and not the host: policy ACCEPT for FORWARD in place of DROP (%s), %s = 0", left.family.command, left.family.forwarding))
+		}
+		if n := len(left.chains) + len(left.rules); n > 0 {
+			plan = append(plan, fmt.Sprintf("remove %d chains and rules that Docker Engine left in table %s (%s)", n, left.table, left.family.command))
+		}
+	}
+	return plan, err
+}
+
+// over tells whether Docker Engine is not to have rules, and no container lives by them.
+func (f *firewall) over(ctx context.Context) (bool, error) {
+	conf, err := before((&daemonJSON{Machine: f.Machine}).path())
+	if err != nil {
+		return false, err
+	}
+	facts, asked := f.EngineFacts(ctx)
+	there, err := parseSettings(conf.content)
+	return err == nil && asked == nil && len(facts.Networked) == 0 && there.noNetwork(), nil // a fault of theirs has been told
+}
+
+func (f *firewall) leftovers(ctx context.Context) ([]leftover, error) {
+	if over, err := f.over(ctx); err != nil || !over {
+		return nil, err
+	}
+	var all []leftover
+	for _, family := range families {
+		for _, table := range []string{"nat", "filter"} {
+			left, err := f.look(ctx, family, table)
+			if err != nil {
+				return nil, err
+			}
+			if left.any() {
+				all = append(all, left)
+			}
+		}
+	}
+	return all, nil
+}
+
+func (f *firewall) look(ctx context.Context, family family, table string) (leftover, error) {
+	listed, err := control(ctx, f.Commands, family.command, "-w", "-t", table, "-S")
+	switch {
+	case errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
+		return leftover{}, nil
+	case err != nil && strings.Contains(err.Error(), "ermission denied"):
+		return leftover{}, &Unchecked{"only root may read the packet filter"}
+	case err != nil:
+		return leftover{}, err
+	}
+	left := dockers(listed)
+	left.family, left.table = family, table
+	return left, nil
+}
+
+// dockersBridge is how Docker calls bridges that nobody has named.
+var dockersBridge = regexp.MustCompile(`^(docker0|br-[0-9a-f]{12})$`)
+
+// dockers finds what is Docker's in a table as `iptables -S` prints it.
+func dockers(listed string) leftover {
+	var left leftover
+	dropping, others := false, false
+	lines := strings.Split(strings.TrimSpace(listed), "\n")
+	spared := operatorsChain(lines)
+	for _, line := range lines {
+		words := strings.Fields(line)
+		switch {
+		case len(words) < 2 || slices.ContainsFunc(words, spared) || strings.Contains(line, `"`): // Docker writes no comments
+			others = others || slices.Contains(words, "FORWARD")
+		case words[0] == "-N" && isDockersChain(words[1]):
+			left.chains = append(left.chains, words[1])
+		case words[0] == "-A" && isDockersChain(words[1]):
+		case slices.ContainsFunc(words[2:], isDockersChain) || slices.ContainsFunc(words[2:], dockersBridge.MatchString):
+			left.rules = append(left.rules, strings.TrimPrefix(line, "-A "))
+		case line == "-P FORWARD DROP":
+			dropping = true
+		case words[0] == "-A" && words[1] == "FORWARD" && !strings.HasPrefix(words[len(words)-1], "neutron-"):
+			others = true
+		}
+	}
+	left.policy = dropping && !others
+	return left
+}
+
+func isDockersChain(word string) bool { return strings.HasPrefix(word, "DOCKER") }
+
+// operatorsChain tells whether a word is the chain that Docker keeps for the operator's rules, and he has some there.
+func operatorsChain(lines []string) func(word string) bool {
+	used := slices.ContainsFunc(lines, func(line string) bool {
+		return strings.HasPrefix(line, "-A DOCKER-USER ") && line != "-A DOCKER-USER -j RETURN"
+	})
+	return func(word string) bool { return used && word == "DOCKER-USER" }
+}
+
+// Do looks again until nothing is left: Neutron's agents write back what they have just read.
+func (f *firewall) Do(ctx context.Context) error {
+	return await(ctx, f.Patience.Poll, f.Patience.Engine, func(ctx context.Context) error {
+		all, err := f.leftovers(ctx)
+		if err != nil {
+			return err
+		}
+		for _, left := range all {
+			if err := f.remove(ctx, left); err != nil {
+				return err
+			}
+		}
+		if all, err = f.leftovers(ctx); err == nil && len(all) > 0 {
+			err = fmt.Errorf("it is there again: %s %s %s", all[0].family.command, all[0].chains, all[0].rules)
+		}
+		return err
+	})
+}
+
+func (f *firewall) remove(ctx context.Context, left leftover) error {
+	if left.policy { // first the host stops to forward: nothing is let through that was not
+		if _, err := control(ctx, f.Commands, "sysctl", "-q", "-w", left.family.forwarding+"=0"); err != nil {
+			return err
+		}
+		if err := f.filter(ctx, left, "-P", "FORWARD", "ACCEPT"); err != nil {
+			return err
+		}
+	}
+	for _, rule := range left.rules {
+		if err := f.filter(ctx, left, append([]string{"-D"}, strings.Fields(rule)...)...); err != nil {
+			return err
+		}
+	}
+	for _, verb := range []string{"-F", "-X"} {
+		for _, chain := range left.chains {
+			if err := f.filter(ctx, left, verb, chain); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *firewall) filter(ctx context.Context, left leftover, words ...string) error {
+	_, err := control(ctx, f.Commands, append([]string{left.family.command, "-w", "-t", left.table}, words...)...)
+	return err
+}
+
+// Undo has nothing to do: Docker Engine makes its rules when it starts.
+func (f *firewall) Undo(context.Context) ([]string, error) { return nil, nil }
+
+func (f *firewall) Detail(ctx context.Context) string {
+	for _, family := range families {
+		if listed, err := control(ctx, f.Commands, family.command, "-w", "-S", "FORWARD"); err == nil && strings.Contains(listed, "-P FORWARD DROP") {
+			return fmt.Sprintf("FORWARD drops what no rule lets through (%s): what Neutron bridges between hosts, yours must let through", family.command)
+		}
+	}
+	if over, err := f.over(ctx); err != nil || !over {
+		return "Docker Engine has its rules, which drop nothing of Neutron's"
+	}
+	return "nothing of Docker's is in Neutron's way"
+}

@@ -1,0 +1,154 @@
+package node
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// dockersFilter is what Docker Engine 20.10 makes beside Neutron's rules.
+func dockersFilter() map[string][]string {
+	return map[string][]string{
+		"iptables filter": strings.Split(`-P INPUT ACCEPT
+-P FORWARD DROP
+-P OUTPUT ACCEPT
+-N DOCKER
+-N DOCKER-ISOLATION-STAGE-1
+-N DOCKER-ISOLATION-STAGE-2
+-N DOCKER-USER
+-N neutron-filter-top
+-A INPUT -i lo -j ACCEPT
+-A FORWARD -j neutron-filter-top
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER-ISOLATION-STAGE-1
+-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o br-0123456789ab -j DOCKER
+-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2
+-A DOCKER-USER -j RETURN`, "\n"),
+		"iptables nat": strings.Split(`-P PREROUTING ACCEPT
+-N DOCKER
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+-A POSTROUTING -s 10.0.0.0/8 -j MASQUERADE
+-A DOCKER -i docker0 -j RETURN`, "\n"),
+		"ip6tables filter": {"-P FORWARD ACCEPT"},
+	}
+}
+
+func tableOf(command []string) string {
+	if command[2] == "-t" {
+		return command[3]
+	}
+	return "filter"
+}
+
+// edit does to a table what iptables would.
+func (f *fakeMachine) edit(table string, words []string) {
+	rest := strings.Join(words[1:], " ")
+	f.filter[table] = slices.DeleteFunc(f.filter[table], func(line string) bool {
+		switch words[0] {
+		case "-P":
+			return strings.HasPrefix(line, "-P "+words[1]+" ")
+		case "-D":
+			return line == "-A "+rest
+		case "-F":
+			return strings.HasPrefix(line, "-A "+rest+" ")
+		}
+		return words[0] == "-X" && line == "-N "+rest
+	})
+	if words[0] == "-P" {
+		f.filter[table] = append(f.filter[table], "-P "+rest)
+	}
+}
+
+func TestWhatDockerLeftIsRemoved(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	want := map[string][]string{
+		"iptables filter":  {"-P INPUT ACCEPT", "-P OUTPUT ACCEPT", "-N neutron-filter-top", "-A INPUT -i lo -j ACCEPT", "-A FORWARD -j neutron-filter-top", "-P FORWARD ACCEPT"},
+		"iptables nat":     {"-P PREROUTING ACCEPT", "-A POSTROUTING -s 10.0.0.0/8 -j MASQUERADE"},
+		"ip6tables filter": {"-P FORWARD ACCEPT"},
+	}
+	if !maps.EqualFunc(f.filter, want, slices.Equal) {
+		t.Errorf("it has %q", f.filter)
+	}
+	forwards, opens := slices.Index(f.commands, "sysctl -q -w net.ipv4.ip_forward=0"), slices.Index(f.commands, "iptables -w -t filter -P FORWARD ACCEPT")
+	if forwards < 0 || opens < forwards {
+		t.Errorf("ran %q", f.commands)
+	}
+}
+
+// What others have in FORWARD may count on its policy; and the operator's own chain is his.
+func TestTheOperatorsFirewallStays(t *testing.T) {
+	for name, rule := range map[string]string{
+		"a rule":         "-A FORWARD -i eth1 -j ACCEPT",
+		"a comment":      `-A FORWARD -i docker0 -m comment --comment "for docker0" -j ACCEPT`,
+		"a rule of his":  "-A DOCKER-USER -s 192.0.2.1/32 -j DROP",
+		"another's jump": "-A FORWARD -j LIBVIRT_FWO",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.filter["iptables filter"] = append(f.filter["iptables filter"], rule)
+			_, err := f.setup()
+			f.must(err)
+			got := strings.Join(f.filter["iptables filter"], "\n")
+			if !strings.Contains(got, rule) || !strings.Contains(got, "-P FORWARD DROP") || strings.Contains(got, "ISOLATION") {
+				t.Errorf("it has\n%s", got)
+			}
+			if detail := Look(t.Context(), f.Steps())[3].Detail; !strings.HasPrefix(detail, "FORWARD drops") {
+				t.Errorf("said %s", detail)
+			}
+		})
+	}
+}
+
+// Where the engine's networks are in use, or decided on, it keeps them, and its rules.
+func TestAnEngineWhoseNetworksAreUsed(t *testing.T) {
+	for name, test := range map[string]struct {
+		cause func(f *fakeMachine)
+		says  string
+	}{
+		"by a container": {func(f *fakeMachine) { f.facts.Networked = []string{"nginx"} }, "keeps its bridge and its firewall, which are used by nginx"},
+		"by a swarm":     {func(f *fakeMachine) { f.swarm = true }, "keeps its bridge and its firewall, for the swarm"},
+		"by decision":    {func(f *fakeMachine) { f.put(daemonFile, `{"iptables": true}`, 0o600) }, "decided on by hand"},
+		"by containers that would stop": {func(f *fakeMachine) {
+			f.put(daemonFile, `{"live-restore": false}`, 0o600)
+			f.facts.Running = 1
+		}, "once live-restore is on, or no container runs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			test.cause(f)
+			_, err := f.setup()
+			f.must(err)
+			if !maps.EqualFunc(f.filter, dockersFilter(), slices.Equal) {
+				t.Errorf("it has %q", f.filter)
+			}
+			if detail := Look(t.Context(), f.Steps())[2].Detail; !strings.Contains(detail, test.says) {
+				t.Errorf("said %s", detail)
+			}
+			if got := f.plan(); got != "" {
+				t.Errorf("planned\n%s", got)
+			}
+		})
+	}
+}
+
+// TestServersRunOn while the engine begins anew without its networks, and with them again.
+func TestServersRunOn(t *testing.T) {
+	f := newFake(t, false)
+	f.facts.Running = 3
+	tree := f.tree()
+	_, err := f.setup()
+	f.must(err)
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+	if after := f.tree(); after != tree || f.live || !f.facts.Bridge {
+		t.Errorf("live-restore %t, bridge %t, and the tree is\n%s", f.live, f.facts.Bridge, after)
+	}
+	if f.stoppedServers {
+		t.Error("the engine was restarted without live-restore")
+	}
+}

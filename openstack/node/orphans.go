@@ -1,0 +1,37 @@
+package node
+
+import (
+	"context"
+	"strings"
+)
+
+// orphans is the step that removes what no server has any more. The agent does so itself from time to time.
+type orphans struct{ Machine }
+
+func (o *orphans) Title() string { return "orphans" }
+
+func (o *orphans) Plan(ctx context.Context) ([]string, error) {
+	sure, _, err := o.Orphans.Orphans(ctx)
+	if err != nil {
+		return nil, &Unchecked{err.Error()}
+	}
+	for i, orphan := range sure {
+		sure[i] = "remove " + orphan
+	}
+	return sure, nil
+}
+
+func (o *orphans) Do(ctx context.Context) error { return o.Orphans.Remove(ctx) }
+
+// Undo has nothing to do: what is gone was nobody's.
+func (o *orphans) Undo(context.Context) ([]string, error) { return nil, nil }
+
+func (o *orphans) Detail(ctx context.Context) string {
+	switch _, unsure, err := o.Orphans.Orphans(ctx); {
+	case err != nil:
+		return err.Error()
+	case len(unsure) > 0:
+		return "without a container: " + strings.Join(unsure, ", ")
+	}
+	return "none"
+}
