@@ -40,6 +40,7 @@ func prepare(t *testing.T, variable string) string {
 	// The binary that users have, not this test's own; and what makes images and groups.
 	t.Setenv("PATH", strings.Join([]string{filepath.Join(root, "bin"), filepath.Join(root, "testdata", "images"), os.Getenv("PATH")}, string(os.PathListSeparator)))
 	t.Setenv("UP", filepath.Join(root, "testdata", "cloud", "up"))
+	t.Setenv("PORTS", filepath.Join(root, "testdata", "bench", "ports"))
 	t.Setenv("SECOND_HOST", filepath.Join(root, "testdata", "cloud", "second-host"))
 	t.Setenv("OS_CLOUD", cloud+"-demo") // an ordinary tenant, unless a script says otherwise
 	run(t, "env", "OS_CLOUD="+cloud, "ndock", "node", "setup")
@@ -103,7 +104,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 			"capture": capture, "retry": retry, "clean-host": cleanHost,
 		},
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{"PATH", "OS_CLOUD", "UP", "SECOND_HOST"} {
+			for _, name := range []string{"PATH", "OS_CLOUD", "UP", "PORTS", "SECOND_HOST"} {
 				env.Setenv(name, os.Getenv(name))
 			}
 			env.Setenv("ADMIN", cloud)

@@ -21,11 +21,11 @@ network_packages() {
 }
 
 configure_network() {
-  put $NEUTRON DEFAULT core_plugin=ml2 transport_url=$RABBIT auth_strategy=keystone bind_host=$IP api_workers=1 rpc_workers=1
+  put $NEUTRON DEFAULT core_plugin=ml2 dns_domain=cloud.example. transport_url=$RABBIT auth_strategy=keystone bind_host=$IP api_workers=1 rpc_workers=1
   put $NEUTRON database connection="$(db neutron neutron)"
   put $NEUTRON oslo_concurrency lock_path=/var/lock/neutron
   tokens $NEUTRON neutron; login $NEUTRON nova nova
-  put $ML2 ml2 type_drivers=flat,vlan,vxlan,geneve,local extension_drivers=port_security
+  put $ML2 ml2 type_drivers=flat,vlan,vxlan,geneve,local extension_drivers=port_security,dns
   put $ML2 ml2_type_flat flat_networks=physnet1
   put $ML2 securitygroup enable_security_group=true
   "configure_$NETWORK"
