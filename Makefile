@@ -49,7 +49,7 @@ nova-releases: ## the shim's tests with the Novas of newer Debians, which are un
 e2e: build cloud ## end-to-end tests on the test cloud
 	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run TestEndToEnd .
 
-networks: build ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs or ovn
+networks: build ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs, ovs-hybrid or ovn
 	$(SUDO) env NETWORK=$(or $(NETWORK),ovn) testdata/cloud/up
 	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(ports|ports-many|orphans|security-groups|network-restarts|floating-ip)\.txtar$$' .
 
@@ -75,7 +75,7 @@ tempest: build cloud ## OpenStack's own integration tests, all that a container 
 	$(SUDO) env OS_CLOUD=ndock bin/ndock node setup
 	$(SUDO) testdata/tempest/run
 
-cloud: ## bring up the whole test OpenStack on this machine; NETWORK is linuxbridge, ovs or ovn, by default what it was
+cloud: ## bring up the whole test OpenStack on this machine; NETWORK is linuxbridge, ovs, ovs-hybrid or ovn, by default what it was
 	$(SUDO) testdata/cloud/up
 
 cloud-down: ## stop it

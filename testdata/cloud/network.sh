@@ -1,5 +1,5 @@
-# What differs by the network that the cloud has, NETWORK: linuxbridge, ovs (ML2/OVS) or ovn. Open vSwitch is in user space,
-# so that no module of the kernel's is needed. Sourced by up and down.
+# What differs by the network that the cloud has, NETWORK: linuxbridge, ovs (ML2/OVS), ovs-hybrid (the same, filtering by
+# iptables) or ovn. Open vSwitch is in user space, so that no module of the kernel's is needed. Sourced by up and down.
 
 NETWORK=${NETWORK:-$(cat $STATE/network 2>/dev/null || echo linuxbridge)}
 NEUTRON=/etc/neutron/neutron.conf ML2=/etc/neutron/plugins/ml2/ml2_conf.ini
@@ -8,14 +8,14 @@ DHCP=/etc/neutron/dhcp_agent.ini L3=/etc/neutron/l3_agent.ini
 OVSDB=/run/openvswitch/db.sock
 
 case $NETWORK in
-  linuxbridge | ovs | ovn) ;;
-  *) die "NETWORK is $NETWORK, and can be linuxbridge, ovs or ovn" ;;
+  linuxbridge | ovs | ovs-hybrid | ovn) ;;
+  *) die "NETWORK is $NETWORK, and can be linuxbridge, ovs, ovs-hybrid or ovn" ;;
 esac
 
 network_packages() {
   case $NETWORK in
     linuxbridge) echo neutron-linuxbridge-agent neutron-dhcp-agent neutron-l3-agent ebtables ;;
-    ovs) echo neutron-openvswitch-agent neutron-dhcp-agent neutron-l3-agent openvswitch-switch ethtool ;;
+    ovs*) echo neutron-openvswitch-agent neutron-dhcp-agent neutron-l3-agent openvswitch-switch ethtool ;;
     ovn) echo openvswitch-switch ovn-central ovn-host ethtool ;;
   esac
 }
@@ -51,6 +51,11 @@ configure_ovs() {
   for agent in $L3 $DHCP; do put "$agent" DEFAULT interface_driver=openvswitch ovs_use_veth=true enable_isolated_metadata=false; put "$agent" ovs datapath_type=netdev; done
 }
 
+configure_ovs-hybrid() {
+  configure_ovs
+  put $OVS securitygroup firewall_driver=iptables_hybrid
+}
+
 configure_ovn() {
   put $NEUTRON DEFAULT service_plugins=ovn-router
   put $ML2 ml2 tenant_network_types=geneve mechanism_drivers=ovn
@@ -84,11 +89,11 @@ agent() { daemon "neutron-$1" neutron "neutron-$2" --config-file $NEUTRON --conf
 
 network_services() {
   uplink
-  case $NETWORK in ovs) vswitch ;; ovn) vswitch; ovn ;; esac
+  case $NETWORK in ovs*) vswitch ;; ovn) vswitch; ovn ;; esac
   daemon neutron-server neutron neutron-server --config-file $NEUTRON --config-file $ML2
   case $NETWORK in
     linuxbridge) agent linuxbridge linuxbridge-agent --config-file $LINUXBRIDGE ;;
-    ovs) agent openvswitch openvswitch-agent --config-file $OVS ;;
+    ovs*) agent openvswitch openvswitch-agent --config-file $OVS ;;
     ovn) return ;;
   esac
   agent dhcp dhcp-agent --config-file $DHCP
