@@ -1,7 +1,10 @@
 package commands
 
 import (
+	"errors"
 	"log/slog"
+	"os"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,8 +24,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "socket", Value: agent.Socket, Usage: "where Nova's driver reaches the agent"},
 			&cli.StringFlag{Name: "state", Value: server.StateDir, Usage: "`DIRECTORY` of what servers have on this host beside their containers"},
-			&cli.StringFlag{Name: "user", Value: "nova", Usage: "who is heard on the socket, beside root"},
-			&cli.StringFlag{Name: "group", Value: "nova", Usage: "whose socket it is"},
+			&cli.StringFlag{Name: "user", Value: "nova", Usage: "who nova-compute runs as: whose socket it is, and who is heard there, beside root"},
 			&cli.StringFlag{Name: "config", Value: config.Path, Usage: "the operator's file: what servers get beyond their flavors"},
 		},
 		Action: func(c *cli.Context) error {
@@ -34,13 +36,26 @@ func nodeAgentCommand(s Streams) *cli.Command {
 				return err
 			}
 			defer engine.Close()
-			return server.Run(c.Context, engine, server.Options{
+			err = server.Run(c.Context, engine, server.Options{
 				Socket: c.String("socket"),
-				State:  c.String("state"), User: c.String("user"), Group: c.String("group"), Version: version(),
+				State:  c.String("state"), User: c.String("user"), Version: version(),
 				Config: c.String("config"), Holders: network.Holders,
 			}, newLog(c, s))
+			if errors.Is(err, server.ErrOtherEngine) {
+				return anew()
+			}
+			return err
 		},
 	}
+}
+
+// anew has this process begin again: there may be no one to start another.
+func anew() error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(program, os.Args, os.Environ())
 }
 
 // newLog is a daemon's log: on stderr, a line of key=value pairs an event.

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/client"
 
+	"ndock/docker/agent/server"
 	"ndock/openstack/node"
 )
 
@@ -32,10 +33,11 @@ func engineFacts(ctx context.Context, socket string) (node.EngineFacts, error) {
 	if err != nil {
 		return node.EngineFacts{}, err
 	}
-	networked, err := networked(ctx, engine, bridge)
+	all, err := engine.ContainerList(ctx, container.ListOptions{All: true})
 	return node.EngineFacts{
 		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
-		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning, Bridge: bridge, Networked: networked,
+		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning, Bridge: bridge,
+		Networked: networked(all, bridge), Servers: server.Of(all),
 	}, err
 }
 
@@ -48,8 +50,7 @@ func hasBridge(ctx context.Context, engine *client.Client) (bool, error) {
 }
 
 // networked are the names of the containers, whether they run or not, that have a network of Docker's making.
-func networked(ctx context.Context, engine *client.Client, bridge bool) ([]string, error) {
-	all, err := engine.ContainerList(ctx, container.ListOptions{All: true})
+func networked(all []container.Summary, bridge bool) []string {
 	var names []string
 	for _, one := range all {
 		mode := container.NetworkMode(one.HostConfig.NetworkMode)
@@ -58,5 +59,5 @@ func networked(ctx context.Context, engine *client.Client, bridge bool) ([]strin
 		}
 	}
 	slices.Sort(names)
-	return names, err
+	return names
 }

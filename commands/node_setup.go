@@ -18,10 +18,10 @@ func nodeSetupCommand(s Streams) *cli.Command {
 			"Nova's configuration in place, restarts nova-compute and waits until Nova lists this host as a hypervisor of\n" +
 			"type docker. What is in place is left alone. When a step fails, those before it are undone.\n\n" +
 			"Example: ndock node setup --dry-run",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be changed, and change nothing"},
-			rootFlag(),
-		},
+			&cli.BoolFlag{Name: "force", Usage: "also where Nova has servers of another driver here, which it would lose"},
+		}, layoutFlags()...),
 		Action: func(c *cli.Context) error { return nodeSetup(c, s) },
 	}
 }

@@ -14,7 +14,7 @@ func nodeStatusCommand(s Streams) *cli.Command {
 		Name:        "status",
 		Usage:       "Show what of a compute node of Docker is in place on this machine",
 		Description: "Ends with status 1 when something is not in place.\n\nExample: ndock node status -f value -c Step -c State",
-		Flags:       append(outputFlags(), rootFlag()),
+		Flags:       append(outputFlags(), layoutFlags()...),
 		Action:      func(c *cli.Context) error { return nodeStatus(c, s) },
 	}
 }

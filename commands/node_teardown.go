@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"ndock/docker/agent"
 	"ndock/openstack/node"
 )
 
@@ -21,7 +20,10 @@ func nodeTeardownCommand(s Streams) *cli.Command {
 		Description: "Puts back Nova's configuration, removes the driver and the agent and restarts nova-compute. What was edited in\n" +
 			"the configuration since stays. Docker Engine and its containers stay.\n\n" +
 			"Example: ndock node teardown --yes",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}},
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			&cli.BoolFlag{Name: "force", Usage: "also where there are containers of servers here, which stay behind"},
+		}, layoutFlags()...),
 		Action: func(c *cli.Context) error { return nodeTeardown(c, s) },
 	}
 }
@@ -30,7 +32,7 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	if err := agreed(c, s, "Undo the setup of this machine as a Docker compute node?"+leftBehind(c)); err != nil {
+	if err := agreed(c, s, "Undo the setup of this machine as a Docker compute node?"); err != nil {
 		return err
 	}
 	if err := node.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
@@ -45,21 +47,13 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	machine.Tearing = true
 	report := newProgress(c, s)
 	changed, err := node.Teardown(c.Context, machine.Steps(), report.Step)
 	if err == nil && !changed {
 		report.Step("nothing to undo: %s is not set up", machine.Host)
 	}
 	return err
-}
-
-// leftBehind warns of servers that Nova will not reach any more.
-func leftBehind(c *cli.Context) string {
-	instances, err := agent.NewClient(agent.Socket).Instances(c.Context)
-	if err != nil || len(instances) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" Nova will lose sight of the %d containers of servers that are here, and they cannot be started again without setup.", len(instances))
 }
 
 // agreed asks before a change of this machine that is not easily taken back: on a terminal a person, else the flag.

@@ -58,6 +58,11 @@ func (c *Cloud) Servers(ctx context.Context) ([]Server, error) {
 	return c.listServers(ctx, servers.ListOpts{})
 }
 
+// ServersOn lists the servers of all projects on a host; administrators may.
+func (c *Cloud) ServersOn(ctx context.Context, host string) ([]Server, error) {
+	return c.listServers(ctx, servers.ListOpts{AllTenants: true, Host: host})
+}
+
 func (c *Cloud) listServers(ctx context.Context, options servers.ListOptsBuilder) ([]Server, error) {
 	client, err := c.nova()
 	if err != nil {

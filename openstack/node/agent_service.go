@@ -37,7 +37,7 @@ func (a *agent) files() ([]file, error) {
 	if err != nil {
 		return nil, fileError("read", a.Program, err)
 	}
-	return append([]file{{a.Layout.AgentFile, program, 0o755}}, a.Services.AgentFiles()...), nil
+	return append([]file{{a.Layout.AgentFile, program, 0o755}}, a.Services.AgentFiles(a.Layout)...), nil
 }
 
 // missing returns the files that are not as they should be.
@@ -96,7 +96,7 @@ func (a *agent) verb(ctx context.Context, changing bool) (string, error) {
 	}
 	old := changing
 	if !old {
-		files := []string{a.Layout.AgentFile, a.Services.AgentFiles()[0].path, a.Layout.AgentConf}
+		files := []string{a.Layout.AgentFile, a.Services.AgentFiles(a.Layout)[0].path, a.Layout.AgentConf}
 		if old, err = outdated(a.Layout, pid, files); err != nil {
 			return "", err
 		}

@@ -41,7 +41,7 @@ func (a *agent) Undo(ctx context.Context) ([]string, error) {
 // installed are the files that setup may have made.
 func (a *agent) installed() []string {
 	var paths []string
-	for _, f := range a.Services.AgentFiles() {
+	for _, f := range a.Services.AgentFiles(a.Layout) {
 		paths = append(paths, f.path)
 	}
 	if begins(a.Layout.Path(claimFile), a.Layout.AgentFile+"\n") {
@@ -60,7 +60,7 @@ func (a *agent) exists(path string) bool {
 
 // withdraw stops the service, and has it no longer started at boot, where there is one.
 func (a *agent) withdraw(ctx context.Context, stop, disable bool) error {
-	if !a.exists(a.Services.AgentFiles()[0].path) {
+	if !a.exists(a.Services.AgentFiles(a.Layout)[0].path) {
 		return nil
 	}
 	var failed []error

@@ -63,14 +63,29 @@ func (c *config) Plan(context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// unambiguous refuses a nova.conf that sets the driver twice: whoever wrote that may believe in either.
+// unambiguous refuses a configuration that says two things: one file that sets the driver twice, whoever wrote that may
+// believe in either; or a file that Nova reads later than ours, and that wins.
 func (c *config) unambiguous() error {
-	conf, err := readConf(c.Layout.Path(c.Layout.MainConfig))
+	files, err := c.Layout.configFiles()
 	if err != nil {
 		return err
 	}
-	_, _, err = conf.Get(section, key)
-	return err
+	later := false
+	for _, path := range files {
+		conf, err := readConf(path)
+		if err != nil {
+			return err
+		}
+		driver, found, err := conf.Get(section, key)
+		if err != nil {
+			return err
+		}
+		if later && found && driver != novadriver.Driver {
+			return advise(fmt.Errorf("%s sets %s = %s, and Nova reads it after %s", path, key, driver, c.path()), "remove that line, then run this again")
+		}
+		later = later || path == c.path()
+	}
+	return nil
 }
 
 // Do keeps the file as it is now for Undo, and edits it.

@@ -21,8 +21,10 @@ type engine struct {
 func (e *engine) Title() string { return "engine" }
 
 func (e *engine) Plan(ctx context.Context) ([]string, error) {
-	_, err := e.EngineFacts(ctx)
+	facts, err := e.EngineFacts(ctx)
 	switch {
+	case err == nil && tooOld(facts.Version):
+		return nil, advise(fmt.Errorf("Docker Engine %s is too old: 20.10 is the oldest that servers are right on", facts.Version), "upgrade it, then run this again")
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
@@ -34,6 +36,13 @@ func (e *engine) Plan(ctx context.Context) ([]string, error) {
 		"install Docker Engine (package " + e.Layout.Engine.Name + ")",
 		"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")",
 	}, nil
+}
+
+// tooOld tells of a version that begins with two numbers.
+func tooOld(version string) bool {
+	var major, minor int
+	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
+	return err == nil && (major < 20 || major == 20 && minor < 10)
 }
 
 func (e *engine) present() bool {
@@ -65,7 +74,7 @@ func (e *engine) install(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
 	if _, err := e.Commands.Run(ctx, e.Layout.Engine.Install...); err != nil {
-		return advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself, then run this again")
+		return advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself (not every distribution has it; Docker's own packages serve as well), then run this again")
 	}
 	e.installed = true
 	return nil

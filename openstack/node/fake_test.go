@@ -38,40 +38,59 @@ type fakeMachine struct {
 	stubborn       bool                // the engine keeps to what it was started with
 	sure, unsure   []string            // orphans
 	lastPID        int
+	virt           string   // nova.virt's directory
+	asked          string   // the Python that was
+	modules        []string // of SELinux's
+	unmapped       bool     // Nova does not list the host before it is mapped to a cell
 	listed         []openstack.Hypervisor
+	residents      []openstack.Server
 }
 
 const novaCompute = "[DEFAULT]\ncompute_driver=fake.SmallFakeDriver\n# ours\nneutron_ovs_bridge=br-int\n[libvirt]\nvirt_type=kvm\n"
 
 func newFake(t *testing.T, systemd bool) *fakeMachine {
 	t.Helper()
-	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, deaf: map[string]bool{}, brief: map[string]bool{}, lastPID: 1000}
-	f.put("/usr/bin/nova-compute", "#! /usr/bin/python3\n", 0o755)
-	f.put("/usr/lib/python3/dist-packages/nova/virt/__init__.py", "", 0o644)
-	f.put("/etc/nova/nova.conf", "[DEFAULT]\n#compute_driver = <None>\nhost = node-1\n", 0o640)
-	f.put("/etc/nova/nova-compute.conf", novaCompute, 0o640)
-	f.put("/etc/init.d/nova-compute", "", 0o755)
-	f.put("/usr/sbin/dockerd", "", 0o755)
-	for _, dir := range []string{"/etc/docker", "/usr/local/bin", "/etc/rc2.d", "/etc/logrotate.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
+	return fakeOf(t, systemd, map[string]string{
+		"/usr/bin/nova-compute":                                "#! /usr/bin/python3\n",
+		"/usr/lib/python3/dist-packages/nova/virt/__init__.py": "",
+		"/etc/nova/nova.conf":                                  "[DEFAULT]\n#compute_driver = <None>\nhost = node-1\n",
+		"/etc/nova/nova-compute.conf":                          novaCompute,
+		"/etc/init.d/nova-compute":                             "",
+		"/usr/sbin/dockerd":                                    "",
+	})
+}
+
+// fakeOf is a machine with these files, on which nova-compute and Docker Engine run.
+func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
+	t.Helper()
+	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, deaf: map[string]bool{}, brief: map[string]bool{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
+	lay(t, f.root, files)
+	for path := range files {
+		if strings.HasSuffix(path, ".conf") {
+			f.must(os.Chmod(f.path(path), 0o640))
+		}
+	}
+	for _, dir := range []string{"/etc/docker", "/etc/ndock", "/usr/local/bin", "/etc/rc2.d", "/etc/logrotate.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
 		f.must(os.MkdirAll(f.path(dir), 0o755))
 	}
+	f.must(os.Remove(f.path("/etc/ndock")))
 	if systemd {
 		f.must(os.MkdirAll(f.path("/run/systemd/system"), 0o755))
 	}
 	f.must(os.Mkdir(f.path("/proc"), 0o755))
 	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
-	f.put("/run/nova/nova-compute.pid", "7\n", 0o644)
+	f.facts.Bridge, f.filter = true, dockersFilter()
+	f.Machine = f.machine()
+	f.put(pidFile(f.Layout.Compute.Name), "7\n", 0o644)
 	f.put("/run/docker.pid", "8\n", 0o644)
 	f.process(7, 0)
 	f.process(8, 0)
-	f.facts.Bridge, f.filter = true, dockersFilter()
-	f.listed = []openstack.Hypervisor{{ID: "1", Hostname: "other", Type: "QEMU", State: "up"}, {ID: "2", Hostname: "node-1", ServiceHost: "node-1", Type: "fake", State: "up"}}
-	f.Machine = f.machine()
+	f.listed = []openstack.Hypervisor{{ID: "1", Hostname: "other", Type: "QEMU", State: "up"}, {ID: "2", Hostname: f.Host, ServiceHost: f.Host, Type: "fake", State: "up"}}
 	return f
 }
 
 func (f *fakeMachine) machine() Machine {
-	layout, err := Find(f.root)
+	layout, err := Find(f.root, Named{})
 	f.must(err)
 	host, err := layout.Host()
 	f.must(err)
@@ -103,10 +122,18 @@ func (f *fakeMachine) Orphans(context.Context) (sure, unsure []string, err error
 // Remove is what the agent does with them.
 func (f *fakeMachine) Remove(context.Context) error { f.sure = nil; return nil }
 
+// ServersOn are those that a test says there are.
+func (f *fakeMachine) ServersOn(context.Context, string) ([]openstack.Server, error) {
+	return f.residents, nil
+}
+
 // Hypervisors answers as Nova does when nova-compute runs with the driver that is configured.
 func (f *fakeMachine) Hypervisors(context.Context) ([]openstack.Hypervisor, error) {
 	all := slices.Clone(f.listed)
-	config, _ := os.ReadFile(f.path("/etc/nova/nova-compute.conf"))
+	if f.unmapped {
+		return all[:1], nil
+	}
+	config, _ := os.ReadFile(f.path(f.Layout.Config))
 	if strings.Contains(string(config), "docker.DockerDriver") && !f.deaf["nova-compute"] {
 		all[1].Type = "docker"
 	}
@@ -122,8 +149,15 @@ func (f *fakeMachine) answer(service, version string) (string, error) {
 
 var pidFiles = map[string]string{"nova-compute": "/run/nova/nova-compute.pid", "docker": "/run/docker.pid", agentName: "/run/ndock/agent.pid"}
 
+func pidFile(service string) string {
+	if path, ok := pidFiles[service]; ok {
+		return path
+	}
+	return "/run/" + service + ".pid"
+}
+
 func (f *fakeMachine) pid(service string) int {
-	content, _ := os.ReadFile(f.path(pidFiles[service]))
+	content, _ := os.ReadFile(f.path(pidFile(service)))
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(content)))
 	return pid
 }
@@ -174,14 +208,14 @@ func (f *fakeMachine) start(service string) {
 	now, err := field(string(uptime), 0)
 	f.must(err)
 	f.process(f.lastPID, now)
-	f.put(pidFiles[service], strconv.Itoa(f.lastPID), 0o644)
+	f.put(pidFile(service), strconv.Itoa(f.lastPID), 0o644)
 }
 
 func (f *fakeMachine) stop(service string) {
 	f.stoppedServers = f.stoppedServers || service == "docker" && !f.live && f.facts.Running > 0
 	if pid := f.pid(service); pid != 0 {
 		f.must(os.RemoveAll(f.path(fmt.Sprintf("/proc/%d", pid))))
-		f.must(os.Remove(f.path(pidFiles[service])))
+		f.must(os.Remove(f.path(pidFile(service))))
 	}
 }
 
@@ -189,8 +223,11 @@ func (f *fakeMachine) stop(service string) {
 func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) {
 	line := strings.Join(command, " ")
 	switch {
-	case command[0] == "/usr/bin/python3":
-		return "/usr/lib/python3/dist-packages/nova/virt\n", nil
+	case slices.Contains(command, "-E"): // Nova's Python
+		f.asked = command[0]
+		return f.virt + "\n", nil
+	case line == "semodule -l":
+		return strings.Join(f.modules, "\n"), nil
 	case strings.HasPrefix(line, "systemctl show"):
 		return f.show(command[3], strings.TrimSuffix(command[5], ".service")), nil
 	case strings.Contains(line, " -S"):
@@ -203,6 +240,13 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 	switch command[0] {
 	case "iptables", "ip6tables":
 		f.edit(command[0]+" "+tableOf(command), command[4:])
+	case "semodule":
+		f.modules = slices.DeleteFunc(f.modules, func(module string) bool { return module == "ndock" })
+		if command[1] == "-i" {
+			f.modules = append(f.modules, "ndock")
+		}
+	case "runuser":
+		f.unmapped = false
 	case "apt-get":
 		f.put("/usr/sbin/dockerd", "", 0o755)
 	case "kill":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 
 	"ndock/openstack"
@@ -28,11 +29,18 @@ func (h *hypervisor) Plan(ctx context.Context) ([]string, error) {
 }
 
 func (h *hypervisor) Do(ctx context.Context) error {
+	discovered := false
 	err := await(ctx, 10*h.Patience.Poll, h.Patience.Hypervisor, func(ctx context.Context) error {
 		if pid, err := h.Services.PID(ctx, h.Layout.Compute); err == nil && pid == 0 {
 			return &hopeless{fmt.Errorf("%s has ended", h.Layout.Compute.Name)}
 		}
-		return h.check(ctx)
+		err := h.check(ctx)
+		var unknown *unlisted
+		if errors.As(err, &unknown) && !discovered {
+			discovered = true
+			return errors.Join(err, h.discover(ctx))
+		}
+		return err
 	})
 	if err != nil {
 		return advise(fmt.Errorf("wait for the hypervisor: %w", err), "see what %s says: %s; a host that Nova sees for the first time needs 'nova-manage cell_v2 discover_hosts' on the controller",
@@ -41,8 +49,36 @@ func (h *hypervisor) Do(ctx context.Context) error {
 	return nil
 }
 
+// unlisted is a host that Nova has never mapped to a cell, or not heard of yet.
+type unlisted struct{ host string }
+
+func (u *unlisted) Error() string {
+	return fmt.Sprintf("host %s is no hypervisor that Nova lists", u.host)
+}
+
+// discover maps new hosts to their cell, where this machine is a controller too: nobody else can.
+func (h *hypervisor) discover(ctx context.Context) error {
+	manage := filepath.Join(filepath.Dir(h.Layout.Program), "nova-manage")
+	if h.Layout.Program == "" || !exists(h.Layout.Root, manage) {
+		return nil
+	}
+	conf, err := read(h.Layout.Path(novaConf))
+	if err != nil || conf == nil {
+		return err
+	}
+	if _, controller, err := conf.Get("api_database", "connection"); err != nil || !controller {
+		return err
+	}
+	_, err = control(ctx, h.Commands, "runuser", "-u", h.Layout.User, "--", manage, "--config-file", h.Layout.Path(novaConf), "cell_v2", "discover_hosts")
+	return err
+}
+
+const novaConf = "/etc/nova/nova.conf"
+
 // notYet is what Nova says of this host while it is no hypervisor of Docker.
 type notYet struct{ error }
+
+func (n *notYet) Unwrap() error { return n.error }
 
 func (h *hypervisor) check(ctx context.Context) error {
 	mine, err := h.mine(ctx)
@@ -50,7 +86,7 @@ func (h *hypervisor) check(ctx context.Context) error {
 	case err != nil:
 		return err
 	case mine == nil:
-		return &notYet{fmt.Errorf("host %s is no hypervisor that Nova lists", h.Host)}
+		return &notYet{&unlisted{h.Host}}
 	case !strings.EqualFold(mine.Type, "docker") || mine.State != "up":
 		return &notYet{fmt.Errorf("host %s is listed by Nova as a hypervisor of type %s that is %s", h.Host, mine.Type, mine.State)}
 	}
@@ -59,14 +95,11 @@ func (h *hypervisor) check(ctx context.Context) error {
 
 // mine returns this host's hypervisor, nil when Nova lists none.
 func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
-	if h.nova == nil {
-		nova, err := h.Nova(ctx)
-		if err != nil {
-			return nil, err
-		}
-		h.nova = nova
+	nova, err := h.api(ctx)
+	if err != nil {
+		return nil, err
 	}
-	all, err := h.nova.Hypervisors(ctx)
+	all, err := nova.Hypervisors(ctx)
 	var refused *openstack.Error
 	if errors.As(err, &refused) && refused.Status == http.StatusForbidden {
 		return nil, &Unchecked{"only an administrator may list hypervisors"}
@@ -80,6 +113,18 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 		}
 	}
 	return nil, nil
+}
+
+// api is Nova's, opened once.
+func (h *hypervisor) api(ctx context.Context) (Hypervisors, error) {
+	if h.nova == nil {
+		nova, err := h.Nova(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h.nova = nova
+	}
+	return h.nova, nil
 }
 
 // Undo has nothing to do: Nova forgets by itself.

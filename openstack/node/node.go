@@ -19,6 +19,8 @@ type Machine struct {
 	Program  string // ndock itself
 	Patience Patience
 	Rules    []byte // the operator's file, as it is where he has none yet
+	Force    bool   // also where servers are lost
+	Tearing  bool   // what is undone is all, and not what a run has just done
 
 	EngineFacts  func(context.Context) (EngineFacts, error) // asks Docker Engine
 	AgentVersion func(context.Context) (string, error)      // asks ndock's agent
@@ -37,6 +39,7 @@ type EngineFacts struct {
 	Running     int      // containers
 	Bridge      bool     // it has its default one
 	Networked   []string // containers that use a network of Docker's, which servers do not
+	Servers     []string // that have a container here, by their ids
 }
 
 // Orphans is what no server has any more on this machine.
@@ -50,6 +53,8 @@ type Orphans interface {
 // Hypervisors is what is asked of Nova's API.
 type Hypervisors interface {
 	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
+	// ServersOn lists the servers of all projects on a host.
+	ServersOn(ctx context.Context, host string) ([]openstack.Server, error)
 }
 
 // Patience is how long each thing is waited for.
@@ -70,15 +75,22 @@ func Patient() Patience {
 func (m Machine) Steps() []Step {
 	driver := &shim{Machine: m}
 	conf := &config{Machine: m}
-	return []Step{
-		&engine{Machine: m},
-		&agent{Machine: m},
-		&daemonJSON{Machine: m},
-		&firewall{Machine: m},
-		driver,
-		conf,
-		&compute{Machine: m, driver: driver, conf: conf},
-		&hypervisor{Machine: m},
-		&orphans{Machine: m},
+	nova := &hypervisor{Machine: m}
+	steps := []Step{&engine{Machine: m}, &agent{Machine: m}, &daemonJSON{Machine: m}, &firewall{Machine: m}, driver}
+	if m.Layout.Kolla {
+		steps = append(steps, &kolla{Machine: m})
 	}
+	steps = append(steps, conf)
+	if m.Layout.Kept != nil {
+		steps = append(steps, &keep{Machine: m})
+	}
+	if exists(m.Layout.Root, "/sys/fs/selinux/enforce") {
+		steps = append(steps, &selinux{Machine: m, driver: driver})
+	}
+	return append(steps,
+		&compute{Machine: m, driver: driver, conf: conf},
+		nova,
+		&orphans{Machine: m},
+		&servers{Machine: m, conf: conf, nova: nova},
+	)
 }

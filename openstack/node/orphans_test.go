@@ -18,8 +18,7 @@ func TestOrphansAreNamedAndRemoved(t *testing.T) {
 	if !strings.Contains(said, "orphans: remove the cable tap1") || len(f.sure) > 0 {
 		t.Errorf("left %v, said\n%s", f.sure, said)
 	}
-	all := Look(t.Context(), f.Steps())
-	if last := all[len(all)-1]; last.State != Done || last.Detail != "without a container: server 2" {
-		t.Errorf("got %v", last)
+	if got := f.status("orphans"); got.State != Done || got.Detail != "without a container: server 2" {
+		t.Errorf("got %v", got)
 	}
 }

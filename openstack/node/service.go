@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -29,8 +30,8 @@ type Services interface {
 	PID(ctx context.Context, s Service) (int, error)
 	// ReadLog is how a person reads the service's log.
 	ReadLog(s Service) string
-	// AgentFiles are what make ndock's agent a service.
-	AgentFiles() []file
+	// AgentFiles are what make ndock's agent a service, for a nova-compute that is laid out so.
+	AgentFiles(l Layout) []file
 }
 
 // serviceLimit is what a service may take to start or to stop: nova-compute ends what it is doing first.
@@ -49,4 +50,12 @@ func control(ctx context.Context, runner Runner, command ...string) (string, err
 	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
 	defer cancel()
 	return runner.Run(ctx, command...)
+}
+
+// forUser has the agent serve whom nova-compute runs as.
+func forUser(text string, l Layout) string {
+	if l.User == "nova" {
+		return text
+	}
+	return strings.Replace(text, "node agent", "node agent --user "+l.User, 1)
 }

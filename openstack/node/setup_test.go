@@ -26,6 +26,18 @@ func (f *fakeMachine) setup() (string, error) {
 	return said.String(), err
 }
 
+// status is that of one step.
+func (f *fakeMachine) status(step string) Status {
+	f.t.Helper()
+	for _, status := range Look(f.t.Context(), f.Steps()) {
+		if status.Step == step {
+			return status
+		}
+	}
+	f.t.Fatalf("there is no step %s", step)
+	return Status{}
+}
+
 func (f *fakeMachine) plan() string {
 	f.t.Helper()
 	var said lines
@@ -202,7 +214,7 @@ func TestWithoutCredentialsTheHypervisorIsLeftUnchecked(t *testing.T) {
 	if want := "hypervisor: could not be checked: no cloud is named"; !strings.Contains(said, want) {
 		t.Errorf("said\n%s", said)
 	}
-	if got := Look(t.Context(), f.Steps())[7]; got.Step != "hypervisor" || got.State != Unknown {
+	if got := f.status("hypervisor"); got.State != Unknown {
 		t.Errorf("got %v", got)
 	}
 }

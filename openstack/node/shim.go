@@ -28,18 +28,30 @@ type shim struct {
 
 func (s *shim) Title() string { return "shim" }
 
-// dir is where the driver belongs.
+// dir is where the driver's files are written: where Nova's Python finds them, or where Kolla takes them from.
 func (s *shim) dir(ctx context.Context) (string, error) {
+	if s.Layout.Kolla {
+		return s.Layout.Path(kollaShim), nil
+	}
 	if s.found == "" {
-		python, err := novadriver.Interpreter(s.Layout.Path(s.Layout.Program))
-		if err != nil {
-			return "", err
-		}
-		if s.found, err = novadriver.VirtDirectory(ctx, python, s.Commands.Run); err != nil {
+		var err error
+		if s.found, err = s.virtDirectory(ctx); err != nil {
 			return "", err
 		}
 	}
 	return s.Layout.Path(filepath.Join(s.found, novadriver.Name)), nil
+}
+
+// virtDirectory is where Nova's Python looks for drivers.
+func (m Machine) virtDirectory(ctx context.Context) (string, error) {
+	python := m.Layout.Python
+	if python == nil {
+		var err error
+		if python, err = novadriver.Interpreter(m.Layout.Path(m.Layout.Program)); err != nil {
+			return "", err
+		}
+	}
+	return novadriver.VirtDirectory(ctx, python, m.Commands.Run)
 }
 
 // look compares the directory with the files of this release.

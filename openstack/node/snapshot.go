@@ -2,10 +2,13 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // snapshot is a file as it was, or shall be.
@@ -15,6 +18,7 @@ type snapshot struct {
 	content  []byte
 	mode     fs.FileMode
 	uid, gid int
+	label    []byte // of SELinux's, where it has one
 }
 
 // take reads a file, at the end of its links.
@@ -35,7 +39,21 @@ func take(path string) (snapshot, error) {
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
 		s.uid, s.gid = int(owner.Uid), int(owner.Gid)
 	}
+	s.label = labelOf(path)
 	return s, nil
+}
+
+// selinuxLabel is where the kernel keeps a file's context.
+const selinuxLabel = "security.selinux"
+
+// labelOf returns none where there is no SELinux, and where it cannot be read.
+func labelOf(path string) []byte {
+	label := make([]byte, 256) // what the kernel's tools reckon with
+	n, err := unix.Getxattr(path, selinuxLabel, label)
+	if err != nil {
+		return nil
+	}
+	return label[:n]
 }
 
 // before is a file as it is, also when there is none.
@@ -84,6 +102,11 @@ func (s snapshot) fill(file *os.File) error {
 	}
 	if err := file.Chmod(s.mode); err != nil {
 		return err
+	}
+	if s.label != nil {
+		if err := unix.Fsetxattr(int(file.Fd()), selinuxLabel, s.label, 0); err != nil {
+			return fmt.Errorf("keep its SELinux context: %w", err)
+		}
 	}
 	return file.Sync() // else a power cut may leave an empty file under the new name
 }

@@ -51,8 +51,9 @@ func (m *systemd) PID(ctx context.Context, s Service) (int, error) {
 
 func (m *systemd) ReadLog(s Service) string { return "journalctl -u " + s.Name }
 
-func (m *systemd) AgentFiles() []file {
-	return []file{{"/etc/systemd/system/" + agentName + ".service", agentUnit, 0o644}}
+func (m *systemd) AgentFiles(l Layout) []file {
+	unit := strings.Replace(string(agentUnit), "Before=nova-compute.service", "Before="+l.Compute.Name+".service", 1)
+	return []file{{"/etc/systemd/system/" + agentName + ".service", []byte(forUser(unit, l)), 0o644}}
 }
 
 func (m *systemd) property(ctx context.Context, s Service, name string) (string, error) {

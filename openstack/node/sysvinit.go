@@ -70,9 +70,9 @@ func (m *sysvinit) PID(_ context.Context, s Service) (int, error) {
 
 func (m *sysvinit) ReadLog(s Service) string { return "tail " + s.Log }
 
-func (m *sysvinit) AgentFiles() []file {
+func (m *sysvinit) AgentFiles(l Layout) []file {
 	return []file{
-		{"/etc/init.d/" + agentName, agentScript, 0o755},
+		{"/etc/init.d/" + agentName, []byte(forUser(string(agentScript), l)), 0o755},
 		{"/etc/logrotate.d/" + agentName, agentLogrotate, 0o644},
 	}
 }

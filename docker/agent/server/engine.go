@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,6 +39,15 @@ func (s *Server) introduce(ctx context.Context) {
 		case <-time.After(pulse):
 		}
 	}
+}
+
+// ErrOtherEngine ends an agent whose engine was replaced by one that its client does not suit, as in a downgrade: what
+// they speak is agreed on once, when the client is made.
+var ErrOtherEngine = errors.New("Docker Engine was replaced by one of another API")
+
+// otherAPI recognises the engine's own words for that, which have no code (moby, daemon/server/middleware/version.go).
+func otherAPI(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "client version ") && strings.Contains(err.Error(), "API version is ")
 }
 
 // lacks is what servers go without on an engine, a sentence each.

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a unix socket at path for root and a group (0660), on which only processes of the given users are
-// heard. A socket that an earlier agent left behind is replaced; anything else at that path is not touched.
-func Listen(path string, gid int, uids []uint32, log *slog.Logger) (net.Listener, error) {
+// Listen opens a unix socket at path for a user and his group (0660), on which only his processes are heard, and root's. A
+// socket that an earlier agent left behind is replaced; anything else at that path is not touched.
+func Listen(path string, uid, gid int, log *slog.Logger) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -29,10 +29,10 @@ func Listen(path string, gid int, uids []uint32, log *slog.Logger) (net.Listener
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(os.Chown(path, 0, gid), os.Chmod(path, 0o660)); err != nil {
-		return nil, errors.Join(fmt.Errorf("give %s to its group: %w", path, err), listener.Close())
+	if err := errors.Join(os.Chown(path, uid, gid), os.Chmod(path, 0o660)); err != nil {
+		return nil, errors.Join(fmt.Errorf("give %s to its user: %w", path, err), listener.Close())
 	}
-	return &checkedListener{Listener: listener, uids: uids, log: log}, nil
+	return &checkedListener{Listener: listener, uids: []uint32{0, uint32(uid)}, log: log}, nil
 }
 
 func makeWay(path string) error {

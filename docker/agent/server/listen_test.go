@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen opens an agent's socket for this user. Only root can give it to a group.
-func listen(t *testing.T, path string, uids ...uint32) net.Listener {
+// listen opens an agent's socket, on which root is heard.
+func listen(t *testing.T, path string) *checkedListener {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("an agent runs as root")
 	}
-	listener, err := Listen(path, 0, uids, quiet())
+	listener, err := Listen(path, 0, 0, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	return listener
+	return listener.(*checkedListener)
 }
 
 // socketPath is short enough for a socket's address, which a test's own directory may not be.
@@ -39,7 +39,7 @@ func socketPath(t *testing.T) string {
 
 func TestListenMode(t *testing.T) {
 	path := socketPath(t)
-	listen(t, path, 0)
+	listen(t, path)
 	info, err := os.Lstat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -49,31 +49,31 @@ func TestListenMode(t *testing.T) {
 	}
 }
 
-func TestListenGivesTheSocketToItsGroup(t *testing.T) {
+func TestListenGivesTheSocketToItsUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("an agent runs as root")
 	}
 	path := socketPath(t)
-	listener, err := Listen(path, 12345, []uint32{0}, quiet())
+	listener, err := Listen(path, 12345, 12346, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
 	var found unix.Stat_t
-	if err := unix.Stat(path, &found); err != nil || found.Uid != 0 || found.Gid != 12345 {
+	if err := unix.Stat(path, &found); err != nil || found.Uid != 12345 || found.Gid != 12346 {
 		t.Errorf("it belongs to %d:%d, %v", found.Uid, found.Gid, err)
 	}
 }
 
 func TestListenReplacesADeadSocket(t *testing.T) {
 	path := socketPath(t)
-	dead := listen(t, path, 0).(*checkedListener).Listener.(*net.UnixListener)
+	dead := listen(t, path).Listener.(*net.UnixListener)
 	dead.SetUnlinkOnClose(false)
 	dead.Close()
 	if _, err := os.Lstat(path); err != nil {
 		t.Fatalf("no socket was left behind: %v", err)
 	}
-	wantHeard(t, listen(t, path, 0))
+	wantHeard(t, listen(t, path))
 }
 
 func TestListenRefuses(t *testing.T) {
@@ -93,7 +93,7 @@ func TestListenRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if listener, err := Listen(path, os.Getgid(), nil, quiet()); err == nil || !strings.Contains(err.Error(), "no socket") {
+		if listener, err := Listen(path, os.Getuid(), os.Getgid(), quiet()); err == nil || !strings.Contains(err.Error(), "no socket") {
 			t.Errorf("%s: got %v, %v", name, listener, err)
 		}
 		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
@@ -115,8 +115,8 @@ func linkToSocket(t *testing.T) func(path string) error {
 
 func TestListenRefusesASecondAgent(t *testing.T) {
 	path := socketPath(t)
-	first := listen(t, path, 0)
-	if second, err := Listen(path, 0, []uint32{0}, quiet()); err == nil || !strings.Contains(err.Error(), "another agent") {
+	first := listen(t, path)
+	if second, err := Listen(path, 0, 0, quiet()); err == nil || !strings.Contains(err.Error(), "another agent") {
 		t.Errorf("got %v, %v", second, err)
 	}
 	// Its question to the first is a connection of its own, which has ended.
@@ -128,7 +128,8 @@ func TestListenRefusesASecondAgent(t *testing.T) {
 
 func TestStrangersAreTurnedAway(t *testing.T) {
 	path := socketPath(t)
-	listener := listen(t, path, uint32(os.Getuid())+12345)
+	listener := listen(t, path)
+	listener.uids = []uint32{uint32(os.Getuid()) + 12345}
 	accepted := make(chan error, 1)
 	go func() {
 		_, err := listener.Accept()

@@ -91,13 +91,23 @@ func (s *Server) orphanServers(ctx context.Context) ([]agent.Orphan, error) {
 func (s *Server) withContainers(ctx context.Context) (map[string]bool, error) {
 	found, err := s.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelServer))})
 	held := map[string]bool{}
-	for _, c := range found {
-		uuid := c.Labels[labelServer]
-		if slices.Contains(c.Names, "/"+namePrefix+uuid) || slices.Contains(c.Names, "/"+asideName(uuid)) {
-			held[uuid] = true
-		}
+	for _, uuid := range Of(found) {
+		held[uuid] = true
 	}
 	return held, err
+}
+
+// Of are the servers whose containers are among these, each once, also where they are set aside.
+func Of(containers []container.Summary) []string {
+	var uuids []string
+	for _, c := range containers {
+		uuid := c.Labels[labelServer]
+		named := slices.Contains(c.Names, "/"+namePrefix+uuid) || slices.Contains(c.Names, "/"+asideName(uuid))
+		if uuid != "" && named && !slices.Contains(uuids, uuid) {
+			uuids = append(uuids, uuid)
+		}
+	}
+	return uuids
 }
 
 // orphanPorts are cables that are written down for no server.

@@ -17,8 +17,7 @@ import (
 // Options are what the operator can choose.
 type Options struct {
 	Socket  string // of the agent's API
-	Group   string // whose members may open Socket
-	User    string // who is heard on it, beside root
+	User    string // who is heard on it, beside root: a name or a number
 	State   string // directory of what Docker cannot keep for servers
 	Holders string // where the networks of running containers are kept
 	Version string
@@ -31,9 +30,9 @@ const StateDir = "/var/lib/ndock/servers"
 // drain is how long requests under way may take after the agent was told to end; an image's load is given up then.
 const drain = 20 * time.Second
 
-// Run serves until ctx is done, and then ends what it is doing.
+// Run serves until ctx is done, and then ends what it is doing. ErrOtherEngine says that it must be begun anew.
 func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) error {
-	gid, uid, err := nova(options)
+	uid, gid, err := account(options.User)
 	if err != nil {
 		return err
 	}
@@ -43,18 +42,23 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 			return fmt.Errorf("read the operator's file: %w", err)
 		}
 	}
-	api, err := Listen(options.Socket, gid, []uint32{0, uid}, log)
+	api, err := Listen(options.Socket, uid, gid, log)
 	if err != nil {
 		return fmt.Errorf("listen for Nova: %w", err)
 	}
 	log.Info("agent is ready", "version", options.Version, "socket", options.Socket)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	server := New(ctx, docker, options, log)
-	server.rules = rules
+	server.rules, server.unfit = rules, func() { end(ErrOtherEngine) }
 	go server.introduce(ctx)
 	go server.tidy(ctx)
 	err = serve(ctx, api, server.Handler())
 	server.Wait()
-	log.Info("agent ends")
+	if err == nil && errors.Is(context.Cause(ctx), ErrOtherEngine) {
+		err = ErrOtherEngine
+	}
+	log.Info("agent ends", "reason", context.Cause(ctx))
 	return err
 }
 
@@ -75,19 +79,18 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	return nil
 }
 
-// nova finds the ids of the group and the user that the agent serves.
-func nova(options Options) (gid int, uid uint32, err error) {
-	group, err := user.LookupGroup(options.Group)
+// account finds the ids of the user that the agent serves. One that is known in a container only has but its number.
+func account(name string) (uid, gid int, err error) {
+	found, err := user.Lookup(name)
 	if err != nil {
+		if number, numeric := strconv.Atoi(name); numeric == nil {
+			return number, number, nil
+		}
 		return 0, 0, fmt.Errorf("the agent serves Nova, which is not installed here: %w", err)
 	}
-	account, err := user.Lookup(options.User)
-	if err != nil {
-		return 0, 0, fmt.Errorf("the agent serves Nova, which is not installed here: %w", err)
-	}
-	if gid, err = strconv.Atoi(group.Gid); err != nil {
+	if uid, err = strconv.Atoi(found.Uid); err != nil {
 		return 0, 0, err
 	}
-	parsed, err := strconv.ParseUint(account.Uid, 10, 32)
-	return gid, uint32(parsed), err
+	gid, err = strconv.Atoi(found.Gid)
+	return uid, gid, err
 }

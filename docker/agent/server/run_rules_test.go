@@ -16,7 +16,7 @@ func TestRunRefusesAFileThatItCannotObey(t *testing.T) {
 	if err := os.WriteFile(path, []byte("no_new_privilege: true\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	options := Options{Socket: socketPath(t), User: "root", Group: rootsGroup(t), Config: path}
+	options := Options{Socket: socketPath(t), User: "root", Config: path}
 	err := Run(t.Context(), newEngine(), options, quiet())
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "line 1: field no_new_privilege not found") {
 		t.Errorf("got %v", err)

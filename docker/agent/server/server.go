@@ -24,6 +24,7 @@ type Server struct {
 	images  *locks // by Glance image: it is loaded once
 	serial  *serialPorts
 	closing context.Context
+	unfit   func()        // is called when the engine's API has changed under the agent
 	rules   config.Config // the operator's
 	disks   serverDisks
 	holders string // where the networks of running containers are kept
@@ -33,7 +34,7 @@ type Server struct {
 func New(closing context.Context, docker Docker, options Options, log *slog.Logger) *Server {
 	s := &Server{
 		docker: docker, state: options.State, version: options.Version, log: log,
-		servers: newLocks(), images: newLocks(), closing: closing,
+		servers: newLocks(), images: newLocks(), closing: closing, unfit: func() {},
 		rules: config.Default(), holders: options.Holders,
 	}
 	s.serial = newSerialPorts(closing, s.serialSession, log)
@@ -101,6 +102,9 @@ func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 			r = r.WithContext(ctx)
 		}
 		answer, err := handle(w, r)
+		if otherAPI(err) {
+			s.unfit()
+		}
 		log := s.log.With("request", r.Method+" "+r.URL.Path, "ms", time.Since(started).Milliseconds())
 		if err != nil {
 			log.Log(r.Context(), levelOf(err), "refused", "reason", err)

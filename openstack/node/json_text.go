@@ -80,3 +80,59 @@ func member(object []byte, key string) (span, bool, error) {
 	}
 	return span{}, false, nil
 }
+
+// withElement puts a value before the others of an array that is in the text of a JSON object.
+func withElement(text []byte, value string, path ...string) ([]byte, error) {
+	at, elements, err := locateArray(text, path)
+	if err != nil {
+		return nil, err
+	}
+	if len(elements) > 0 {
+		value += ","
+	}
+	return splice(text, at.start+1, at.start+1, "\n        "+value), nil
+}
+
+// withoutElement takes those values out of an array that are to go, each with the comma that it needs no more.
+func withoutElement(text []byte, goes func(element []byte) bool, path ...string) ([]byte, error) {
+	at, elements, err := locateArray(text, path)
+	if err != nil {
+		return nil, err
+	}
+	for i := len(elements) - 1; i >= 0; i-- {
+		if !goes(text[elements[i].start:elements[i].end]) {
+			continue
+		}
+		cut := span{at.start + 1, elements[i].end} // from what is before it
+		if i > 0 {
+			cut.start = elements[i-1].end
+		} else if len(elements) > 1 {
+			cut.end = elements[i].end + int64(bytes.IndexByte(text[elements[i].end:], ',')) + 1
+		}
+		text = splice(text, cut.start, cut.end, "")
+		elements = elements[:i]
+	}
+	return text, nil
+}
+
+// locateArray returns the array and its elements.
+func locateArray(text []byte, path []string) (span, []span, error) {
+	at, missing, err := locate(text, path)
+	if err != nil || len(missing) > 0 {
+		return span{}, nil, errors.Join(fmt.Errorf("there is no array %q", path[len(path)-1]), err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text[at.start:at.end]))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('[') {
+		return span{}, nil, errors.Join(fmt.Errorf("%q is no array", path[len(path)-1]), err)
+	}
+	var elements []span
+	for decoder.More() {
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return span{}, nil, err
+		}
+		end := at.start + decoder.InputOffset()
+		elements = append(elements, span{end - int64(len(value)), end})
+	}
+	return at, elements, nil
+}

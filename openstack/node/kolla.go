@@ -1,0 +1,106 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+
+	"ndock/openstack/novadriver"
+)
+
+// kolla is the step that has Kolla's container copy the driver's files into Nova's Python when it starts, as it copies
+// Nova's configuration.
+type kolla struct {
+	Machine
+	did changes // of this run
+}
+
+func (k *kolla) Title() string { return "kolla" }
+
+func (k *kolla) path() string { return k.Layout.Path(kollaConfig) }
+
+// A copied file or directory, see kolla_set_configs.
+type copied struct {
+	Source   string `json:"source"`
+	Dest     string `json:"dest"`
+	Owner    string `json:"owner"`
+	Perm     string `json:"perm"`
+	Optional bool   `json:"optional"` // without our files the container starts all the same
+}
+
+// kollaMount is where the container has /etc/kolla/nova-compute.
+const kollaMount = "/var/lib/kolla/config_files"
+
+var kollaSource = kollaMount + "/" + path.Base(kollaShim)
+
+func (k *kolla) Plan(ctx context.Context) ([]string, error) {
+	now, err := take(k.path())
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := k.with(ctx, now.content)
+	if err != nil || bytes.Equal(wanted, now.content) {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("have the container copy %s, in %s", k.Layout.Path(kollaShim), k.path())}, nil
+}
+
+// with adds the copy to what the container does when it starts.
+func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
+	var there struct {
+		Files []copied `json:"config_files"`
+	}
+	if err := json.Unmarshal(content, &there); err != nil {
+		return nil, fmt.Errorf("read %s: %w", k.path(), err)
+	}
+	for _, file := range there.Files {
+		if file.Source == kollaSource {
+			return content, nil
+		}
+	}
+	dir, err := k.virtDirectory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := json.Marshal(copied{kollaSource, path.Join(dir, novadriver.Name), "nova", "0644", true})
+	if err != nil {
+		return nil, err
+	}
+	return withElement(content, string(entry), "config_files")
+}
+
+func (k *kolla) Do(ctx context.Context) error {
+	now, err := take(k.path())
+	if err != nil {
+		return err
+	}
+	wanted, err := k.with(ctx, now.content)
+	if err != nil {
+		return err
+	}
+	return k.did.edit(k.path(), wanted)
+}
+
+// Undo takes the copy out again. What the container has copied goes with it when kolla-ansible makes it anew; without
+// its name in nova.conf nothing loads it.
+func (k *kolla) Undo(context.Context) ([]string, error) {
+	if k.did.any() {
+		return []string{"put back " + k.path() + " as it was"}, k.did.takeBack()
+	}
+	now, err := before(k.path())
+	if err != nil || now.missing || !bytes.Contains(now.content, []byte(kollaSource)) {
+		return nil, err
+	}
+	without, err := withoutElement(now.content, func(element []byte) bool { return bytes.Contains(element, []byte(kollaSource)) }, "config_files")
+	if err != nil {
+		return nil, err
+	}
+	var did changes
+	return []string{"removed the copy of the driver from " + k.path()}, did.edit(k.path(), without)
+}
+
+func (k *kolla) Detail(context.Context) string {
+	return "the container copies the driver when it starts"
+}

@@ -1,0 +1,63 @@
+package node
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const devstackUnit = "/etc/systemd/system/devstack@n-cpu.service"
+
+// findDevStack finds DevStack's nova-compute, by the unit that stack.sh writes: it says which script that is, in the
+// virtual environment or without one, what it reads and as whom it runs.
+func findDevStack(root string) (Layout, bool) {
+	l := general(root)
+	unit, err := readUnit(l.Path(devstackUnit))
+	if err != nil {
+		return l, false
+	}
+	l.Name = "DevStack"
+	l.Compute = Service{Name: "devstack@n-cpu"}
+	l.Config = "/etc/nova/nova-cpu.conf"
+	command := strings.Fields(unit["ExecStart"])
+	if len(command) > 0 {
+		l.Program = command[0]
+	}
+	for i, word := range command[:max(0, len(command)-1)] {
+		if word == "--config-file" {
+			l.Config = command[i+1]
+		}
+	}
+	l.Configs = append([]string{l.Config}, dropIns...)
+	l.User = unit["User"]
+	l.Kept = localConf(root, l.User)
+	return l, true
+}
+
+// localConf finds what stack.sh reads, and merges into nova-cpu.conf.
+func localConf(root, user string) *Kept {
+	for _, dir := range []string{"/opt/stack/devstack", filepath.Join("/home", user, "devstack"), "/root/devstack"} {
+		if path := filepath.Join(dir, "local.conf"); exists(root, path) {
+			return &Kept{Path: path, Section: "[[post-config|$NOVA_CPU_CONF]]", Tool: "stack.sh"}
+		}
+	}
+	return nil
+}
+
+// readUnit reads the settings of a systemd unit, as far as each is on one line and there once.
+func readUnit(path string) (map[string]string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	settings := map[string]string{}
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if name, value, found := strings.Cut(lines.Text(), "="); found {
+			settings[strings.TrimSpace(name)] = strings.TrimSpace(value)
+		}
+	}
+	return settings, lines.Err()
+}

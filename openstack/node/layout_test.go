@@ -1,0 +1,259 @@
+package node
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// lay makes files on a tree, with their directories.
+func lay(t *testing.T, root string, files map[string]string) {
+	t.Helper()
+	for path, content := range files {
+		path = filepath.Join(root, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The trees are those of a DevStack of 2026 on Ubuntu 24.04, of RDO's packages on CentOS Stream 9 and of Kolla-Ansible
+// 2026.1, as far as setup looks.
+var (
+	debianTree = map[string]string{
+		"/usr/bin/nova-compute": "#!/usr/bin/python3\n", "/usr/bin/apt-get": "", "/etc/nova/nova.conf": "[DEFAULT]\n",
+		"/usr/lib/systemd/system/nova-compute.service": "[Service]\nUser=nova\n",
+	}
+	rdoTree = map[string]string{
+		"/usr/bin/nova-compute": "#!/usr/bin/python3 -s\n", "/usr/bin/dnf": "", "/usr/bin/dockerd": "",
+		"/etc/nova/nova.conf": "[DEFAULT]\nhost=rdo-1\ncompute_driver=libvirt.LibvirtDriver\n",
+		"/usr/lib/systemd/system/openstack-nova-compute.service": "[Service]\nUser=nova\nExecStart=/usr/bin/nova-compute\n",
+		"/usr/lib/python3.9/site-packages/nova/virt/__init__.py": "",
+		"/sys/fs/selinux/enforce":                                "1",
+		"/etc/systemd/system/multi-user.target.wants/nothing":    "",
+		"/usr/share/nova/nova-dist.conf":                         "[DEFAULT]\ncompute_driver=libvirt.LibvirtDriver\n",
+	}
+	devstackTree = map[string]string{
+		"/etc/systemd/system/devstack@n-cpu.service": "[Unit]\nDescription = Devstack devstack@n-cpu.service\n\n[Service]\nUser = stack\nGroup = libvirt\nExecStart = /opt/stack/data/venv/bin/nova-compute --config-file /etc/nova/nova-cpu.conf\n",
+		"/opt/stack/data/venv/bin/nova-compute":      "#!/opt/stack/data/venv/bin/python3.12\n",
+		"/etc/nova/nova-cpu.conf":                    "[DEFAULT]\ncompute_driver = libvirt.LibvirtDriver\nhost = dev-1\n",
+		"/opt/stack/devstack/local.conf":             "[[local|localrc]]\nADMIN_PASSWORD=secret\n",
+		"/opt/stack/nova/nova/virt/__init__.py":      "",
+		"/usr/sbin/dockerd":                          "",
+		"/usr/bin/apt-get":                           "",
+	}
+	kollaTree = map[string]string{
+		"/etc/kolla/nova-compute/config.json": kollaJSON,
+		"/etc/kolla/nova-compute/nova.conf":   "[DEFAULT]\nhost = kolla-1\ncompute_driver = libvirt.LibvirtDriver\n",
+		"/etc/kolla/globals.yml":              "---\n",
+		"/usr/bin/dockerd":                    "",
+		"/usr/sbin/dockerd":                   "",
+	}
+)
+
+const kollaJSON = `{
+    "command": "nova-compute",
+    "config_files": [
+        {
+            "source": "/var/lib/kolla/config_files/nova.conf",
+            "dest": "/etc/nova/nova.conf",
+            "owner": "nova",
+            "perm": "0600"
+        }
+    ],
+    "permissions": []
+}
+`
+
+func TestLayoutsAreFoundByLooking(t *testing.T) {
+	for name, test := range map[string]struct {
+		tree                          map[string]string
+		service, config, user, engine string
+	}{
+		"Debian":   {debianTree, "nova-compute", "/etc/nova/nova-compute.conf", "nova", "docker.io"},
+		"RDO":      {rdoTree, "openstack-nova-compute", "/etc/nova/nova.conf", "nova", "moby-engine"},
+		"DevStack": {devstackTree, "devstack@n-cpu", "/etc/nova/nova-cpu.conf", "stack", "docker.io"},
+		"Kolla":    {kollaTree, "kolla-nova_compute-container", "/etc/kolla/nova-compute/nova.conf", "42436", "docker.io"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			lay(t, root, test.tree)
+			l, err := Find(root, Named{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Compute.Name != test.service || l.Config != test.config || l.User != test.user || l.Engine.Name != test.engine {
+				t.Errorf("found %+v", l)
+			}
+		})
+	}
+}
+
+func TestDevStackWithoutAVirtualEnvironment(t *testing.T) {
+	root := t.TempDir()
+	lay(t, root, map[string]string{
+		devstackUnit:              "[Service]\nExecStart = /usr/local/bin/nova-compute --config-file /etc/nova/nova-cpu.conf\nUser = bob\n",
+		"/etc/nova/nova-cpu.conf": "", "/home/bob/devstack/local.conf": "",
+	})
+	l, err := Find(root, Named{})
+	if err != nil || l.Program != "/usr/local/bin/nova-compute" || l.User != "bob" || l.Kept == nil || l.Kept.Path != "/home/bob/devstack/local.conf" {
+		t.Errorf("found %+v, %v", l, err)
+	}
+}
+
+func TestTwoNovas(t *testing.T) {
+	root := t.TempDir()
+	lay(t, root, debianTree)
+	lay(t, root, devstackTree)
+	_, err := Find(root, Named{})
+	var hint interface{ Hint() string }
+	if !errors.As(err, &hint) || err.Error() != "there is more than one Nova on this machine: that of Debian's and Ubuntu's packages, and that of DevStack" {
+		t.Fatalf("got %v", err)
+	}
+	lay(t, root, map[string]string{"/srv/venv/bin/python": "", "/srv/nova.conf": "[DEFAULT]\nhost = mine\n"})
+	l, err := Find(root, Named{Python: "/srv/venv/bin/python", Conf: "/srv/nova.conf", Service: "my-nova.service", User: "nova2"})
+	if err != nil || l.Compute.Name != "my-nova" || l.Config != "/srv/nova.conf" || l.User != "nova2" || l.Python[0] != "/srv/venv/bin/python" {
+		t.Errorf("found %+v, %v", l, err)
+	}
+	if host, err := l.Host(); err != nil || host != "mine" {
+		t.Errorf("it is %s, %v", host, err)
+	}
+	if _, err := Find(root, Named{Python: "/srv/none", Conf: "/srv/nova.conf", Service: "my-nova"}); err == nil || !strings.Contains(err.Error(), "/srv/none") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestANovaThatNobodyHasConfigured(t *testing.T) {
+	root := t.TempDir()
+	lay(t, root, debianTree)
+	if err := os.Remove(filepath.Join(root, "/etc/nova/nova.conf")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Find(root, Named{}); err == nil || !strings.HasSuffix(err.Error(), "/etc/nova/nova.conf is not there") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is read later wins: here in a directory of drop-ins, and in the second file.
+func TestWhatOverridesTheDriver(t *testing.T) {
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"a drop-in":          {map[string]string{"/etc/nova/nova.conf.d/10-local.conf": "[DEFAULT]\ncompute_driver = fake.FakeDriver\n"}, "/etc/nova/nova.conf.d/10-local.conf sets compute_driver = fake.FakeDriver, and Nova reads it after "},
+		"a drop-in, twice":   {map[string]string{"/etc/nova/nova.conf.d/10-local.conf": "[DEFAULT]\ncompute_driver = a\ncompute_driver = b\n"}, "/etc/nova/nova.conf.d/10-local.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 3"},
+		"one that is ours":   {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf": "[DEFAULT]\ncompute_driver = docker.DockerDriver\n"}, ""},
+		"one commented out":  {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf": "[DEFAULT]\n# compute_driver = a\n"}, ""},
+		"no .conf":           {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf~": "[DEFAULT]\ncompute_driver = a\n"}, ""},
+		"in nova.conf":       {map[string]string{"/etc/nova/nova.conf": "[DEFAULT]\ncompute_driver = a\nhost = node-1\n"}, ""},
+		"thrice in the file": {map[string]string{"/etc/nova/nova-compute.conf": "[DEFAULT]\ncompute_driver = a\n[DEFAULT]\ncompute_driver = b\ncompute_driver = c\n"}, "/etc/nova/nova-compute.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 4, 5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			lay(t, f.root, test.files)
+			before := f.tree()
+			_, err := f.setup()
+			if test.want == "" {
+				f.must(err)
+				return
+			}
+			if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), f.root, ""), "config: "+test.want) {
+				t.Errorf("got %v", err)
+			}
+			if after := f.tree(); after != before {
+				t.Errorf("the tree is\n%s", after)
+			}
+		})
+	}
+}
+
+// On each layout setup brings all about, and teardown leaves the tree as it was.
+func TestSetupOnOtherLayouts(t *testing.T) {
+	for name, test := range map[string]struct {
+		tree     map[string]string
+		virt     string
+		python   string
+		commands []string
+		files    map[string]string // what is in them after setup
+	}{
+		"RDO": {rdoTree, "/usr/lib/python3.9/site-packages/nova/virt", "/usr/bin/python3", []string{
+			"systemctl restart openstack-nova-compute.service", "semodule -i ROOT/var/lib/ndock/ndock.cil",
+		}, map[string]string{
+			"/etc/nova/nova.conf": "compute_driver=docker.DockerDriver\n",
+			"/usr/lib/python3.9/site-packages/nova/virt/docker/__init__.py": marker,
+			"/etc/systemd/system/ndock-agent.service":                       "Before=openstack-nova-compute.service\n",
+			"/var/lib/ndock/ndock.cil":                              "allow nova_t unconfined_service_t",
+		}},
+		"DevStack": {devstackTree, "/opt/stack/nova/nova/virt", "/opt/stack/data/venv/bin/python3.12", []string{"systemctl restart devstack@n-cpu.service"}, map[string]string{
+			"/etc/nova/nova-cpu.conf":                      "compute_driver = docker.DockerDriver\n",
+			"/opt/stack/nova/nova/virt/docker/__init__.py": marker,
+			"/etc/systemd/system/ndock-agent.service":      "ExecStart=/usr/local/bin/ndock node agent --user stack\n",
+			"/opt/stack/devstack/local.conf":               "ADMIN_PASSWORD=secret\n" + keepBegin + "[[post-config|$NOVA_CPU_CONF]]\n[DEFAULT]\ncompute_driver = docker.DockerDriver\n",
+		}},
+		"Kolla": {kollaTree, "/var/lib/kolla/venv/lib/python3.12/site-packages/nova/virt", "docker", []string{"systemctl restart kolla-nova_compute-container.service"}, map[string]string{
+			"/etc/kolla/nova-compute/nova.conf":                "compute_driver = docker.DockerDriver\n",
+			"/etc/kolla/nova-compute/ndock-driver/__init__.py": marker,
+			"/etc/kolla/nova-compute/config.json":              `{"source":"/var/lib/kolla/config_files/ndock-driver","dest":"/var/lib/kolla/venv/lib/python3.12/site-packages/nova/virt/docker","owner":"nova","perm":"0644","optional":true},`,
+			"/etc/kolla/config/nova/nova-compute.conf":         "[DEFAULT]\ncompute_driver = docker.DockerDriver\n",
+			"/etc/systemd/system/ndock-agent.service":          "node agent --user 42436\n",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := fakeOf(t, true, test.tree)
+			f.virt = test.virt
+			before := f.tree()
+			said, err := f.setup()
+			f.must(err)
+			ran := strings.ReplaceAll(strings.Join(f.commands, "\n"), f.root, "ROOT")
+			for _, command := range test.commands {
+				if !strings.Contains(ran, command) {
+					t.Errorf("did not run %s, but\n%s", command, ran)
+				}
+			}
+			for path, want := range test.files {
+				if content, err := os.ReadFile(f.path(path)); err != nil || !strings.Contains(string(content), want) {
+					t.Errorf("%s is %s, %v; said\n%s", path, content, err, said)
+				}
+			}
+			if f.asked != test.python {
+				t.Errorf("asked %s", f.asked)
+			}
+			if got := f.plan(); got != "" {
+				t.Errorf("a second run would\n%s", got)
+			}
+			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+			f.must(err)
+			if after := f.tree(); after != before {
+				t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+			}
+			if len(f.modules) > 0 {
+				t.Errorf("SELinux has %v", f.modules)
+			}
+		})
+	}
+}
+
+// What was written since stays: kolla-ansible may have made config.json anew, and somebody may have edited local.conf.
+func TestTeardownKeepsWhatOthersWrote(t *testing.T) {
+	f := fakeOf(t, true, devstackTree)
+	_, err := f.setup()
+	f.must(err)
+	content, err := os.ReadFile(f.path("/opt/stack/devstack/local.conf"))
+	f.must(err)
+	f.put("/opt/stack/devstack/local.conf", "# more\n"+string(content)+"[[post-config|$NOVA_CONF]]\n", 0o640)
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+	if got, _ := os.ReadFile(f.path("/opt/stack/devstack/local.conf")); string(got) != "# more\n[[local|localrc]]\nADMIN_PASSWORD=secret\n[[post-config|$NOVA_CONF]]\n" {
+		t.Errorf("it is %s", got)
+	}
+}
+
+func TestADriverThatDevStackIsToldOfAlready(t *testing.T) {
+	f := fakeOf(t, true, devstackTree)
+	f.put("/opt/stack/devstack/local.conf", "[[post-config|$NOVA_CPU_CONF]]\n[DEFAULT]\ncompute_driver = fake.FakeDriver\n", 0o640)
+	if _, err := f.setup(); err == nil || !strings.Contains(err.Error(), "local.conf, line 3: it sets compute_driver = fake.FakeDriver") {
+		t.Errorf("got %v", err)
+	}
+}

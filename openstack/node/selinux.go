@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	_ "embed" // the policy
+	"strings"
+)
+
+//go:embed service/ndock.cil
+var selinuxPolicy []byte
+
+// selinux is the step that lets nova-compute reach the agent where SELinux keeps services apart, and gives what setup has
+// written the labels of its place.
+type selinux struct {
+	Machine
+	driver *shim
+	did    changes // of this run
+}
+
+const (
+	selinuxModule = "ndock"
+	selinuxFile   = "/var/lib/ndock/ndock.cil"
+)
+
+func (s *selinux) Title() string { return "selinux" }
+
+func (s *selinux) Plan(ctx context.Context) ([]string, error) {
+	same, err := holds(s.Layout.Path(selinuxFile), selinuxPolicy, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := s.isLoaded(ctx)
+	if err != nil || same && loaded {
+		return nil, err
+	}
+	return []string{"load SELinux module " + selinuxModule + ", by which nova-compute may reach the agent's socket (" + s.Layout.Path(selinuxFile) + ")"}, nil
+}
+
+func (s *selinux) isLoaded(ctx context.Context) (bool, error) {
+	listed, err := control(ctx, s.Commands, "semodule", "-l")
+	for line := range strings.Lines(listed) {
+		if words := strings.Fields(line); len(words) > 0 && words[0] == selinuxModule {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+func (s *selinux) Do(ctx context.Context) error {
+	if err := s.did.write(s.Layout.Path(selinuxFile), selinuxPolicy, 0o644); err != nil {
+		return err
+	}
+	if _, err := control(ctx, s.Commands, "semodule", "-i", s.Layout.Path(selinuxFile)); err != nil {
+		return err
+	}
+	dir, err := s.driver.dir(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = control(ctx, s.Commands, "restorecon", "-R", s.Layout.Path(s.Layout.AgentFile), dir, s.Layout.Path("/run/ndock"))
+	return err
+}
+
+func (s *selinux) Undo(ctx context.Context) ([]string, error) {
+	loaded, err := s.isLoaded(ctx)
+	if err != nil || !loaded {
+		return nil, err
+	}
+	if _, err := control(ctx, s.Commands, "semodule", "-r", selinuxModule); err != nil {
+		return nil, err
+	}
+	if s.did.any() {
+		return []string{"unloaded SELinux module " + selinuxModule}, s.did.takeBack()
+	}
+	return []string{"unloaded SELinux module " + selinuxModule}, s.did.remove(s.Layout.Path(selinuxFile))
+}
+
+func (s *selinux) Detail(context.Context) string {
+	return "module " + selinuxModule + " is loaded"
+}
