@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './openstack/node/service/*') go.mod go.sum
+SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './openstack/node/service/*' -o -path './commands/internal/completion/*') go.mod go.sum
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
 
 # The linters, pinned; Debian's release pins the two that are packages.
@@ -15,7 +15,7 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack .ci/run
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack .ci/run commands/internal/completion/ndock.bash
 
 .PHONY: help build lint unit nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
 
