@@ -3,7 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './openstack/node/service/*' -o -path './commands/internal/completion/*') go.mod go.sum
+SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './openstack/node/service/*' -o -path './commands/internal/completion/*' -o -path './commands/internal/manual/*') go.mod go.sum
+# The day of the commit, for the man page.
+DATE := $(or $(if $(SOURCE_DATE_EPOCH),$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%F)),$(shell git log -1 --format=%cs 2>/dev/null))
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
 
 # The linters, pinned; Debian's release pins the two that are packages.
@@ -17,7 +19,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 LINT_PACKAGES := pyflakes3 shellcheck
 SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack .ci/run commands/internal/completion/ndock.bash
 
-.PHONY: help build lint unit nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
+.PHONY: help build man lint unit nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -25,7 +27,12 @@ help: ## list the targets
 build: bin/ndock ## make the static binary bin/ndock
 
 bin/ndock: $(SOURCES)
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X ndock/commands.built=$(VERSION)' -o $@ .
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X ndock/commands.built=$(VERSION) -X ndock/commands.dated=$(DATE)' -o $@ .
+
+man: bin/ndock.1 ## make the man page bin/ndock.1
+
+bin/ndock.1: bin/ndock
+	bin/ndock man >$@.new && mv $@.new $@
 
 lint: lint-packages ## check formatting and look for mistakes, in Go, Python and shell
 	@out=$$($(GOFUMPT) -l .); [ -z "$$out" ] || { echo "not gofumpt-ed (run '$(GOFUMPT) -w .'):"; echo "$$out"; exit 1; }
