@@ -6,6 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './openstack/node/service/*' -o -path './commands/internal/completion/*' -o -path './commands/internal/manual/*') go.mod go.sum
 # The day of the commit, for the man page.
 DATE := $(or $(if $(SOURCE_DATE_EPOCH),$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%F)),$(shell git log -1 --format=%cs 2>/dev/null))
+PREFIX ?= /usr/local
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
 
 # The linters, pinned; Debian's release pins the two that are packages.
@@ -95,5 +96,9 @@ bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/bench
 	$(SUDO) testdata/bench/ports
 
-install: build ## install the binary
-	install -D -m 0755 bin/ndock $(DESTDIR)/usr/local/bin/ndock
+install: build man ## install the binary, the man page and the completions of shells; PREFIX is /usr/local
+	install -D -m 0755 bin/ndock $(DESTDIR)$(PREFIX)/bin/ndock
+	install -D -m 0644 bin/ndock.1 $(DESTDIR)$(PREFIX)/share/man/man1/ndock.1
+	install -D -m 0644 commands/internal/completion/ndock.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ndock
+	install -D -m 0644 commands/internal/completion/ndock.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ndock
+	install -D -m 0644 commands/internal/completion/ndock.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ndock.fish
