@@ -33,9 +33,13 @@ func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
 	if err != nil {
 		return node.Machine{}, err
 	}
+	completions, err := completionFiles()
+	if err != nil {
+		return node.Machine{}, err
+	}
 	return node.Machine{
 		Layout: layout, Host: host, Commands: node.Shell{}, Services: node.FindServices(layout, node.Shell{}),
-		Program: "/proc/self/exe", Patience: node.Patient(), Rules: config.Commented(),
+		Program: "/proc/self/exe", Patience: node.Patient(), Rules: config.Commented(), Completions: completions,
 		EngineFacts: func(ctx context.Context) (node.EngineFacts, error) {
 			return engineFacts(ctx, layout.Path("/run/docker.sock"))
 		},

@@ -64,7 +64,7 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 			live := f.live
 			said, err := f.setup()
 			f.must(err)
-			if detail := Look(t.Context(), f.Steps())[2].Detail; strings.Contains(said, "set live-restore") || !strings.HasPrefix(detail, test.says) {
+			if detail := f.look("daemon.json").Detail; strings.Contains(said, "set live-restore") || !strings.HasPrefix(detail, test.says) {
 				t.Errorf("said\n%s\nand then %s", said, detail)
 			}
 			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)

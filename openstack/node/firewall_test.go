@@ -97,7 +97,7 @@ func TestTheOperatorsFirewallStays(t *testing.T) {
 			if !strings.Contains(got, rule) || !strings.Contains(got, "-P FORWARD DROP") || strings.Contains(got, "ISOLATION") {
 				t.Errorf("it has\n%s", got)
 			}
-			if detail := Look(t.Context(), f.Steps())[3].Detail; !strings.HasPrefix(detail, "FORWARD drops") {
+			if detail := f.look("firewall").Detail; !strings.HasPrefix(detail, "FORWARD drops") {
 				t.Errorf("said %s", detail)
 			}
 		})
@@ -126,7 +126,7 @@ func TestAnEngineWhoseNetworksAreUsed(t *testing.T) {
 			if !maps.EqualFunc(f.filter, dockersFilter(), slices.Equal) {
 				t.Errorf("it has %q", f.filter)
 			}
-			if detail := Look(t.Context(), f.Steps())[2].Detail; !strings.Contains(detail, test.says) {
+			if detail := f.look("daemon.json").Detail; !strings.Contains(detail, test.says) {
 				t.Errorf("said %s", detail)
 			}
 			if got := f.plan(); got != "" {

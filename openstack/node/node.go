@@ -20,6 +20,8 @@ type Machine struct {
 	Patience Patience
 	Rules    []byte // the operator's file, as it is where he has none yet
 
+	Completions []File // the man page, and what shells complete ndock by
+
 	EngineFacts  func(context.Context) (EngineFacts, error) // asks Docker Engine
 	AgentVersion func(context.Context) (string, error)      // asks ndock's agent
 	RootDisks    func(context.Context) (string, error)      // asks it whether they are limited, and by what or why not
@@ -73,6 +75,7 @@ func (m Machine) Steps() []Step {
 	return []Step{
 		&engine{Machine: m},
 		&agent{Machine: m},
+		&completions{Machine: m},
 		&daemonJSON{Machine: m},
 		&firewall{Machine: m},
 		driver,

@@ -60,7 +60,7 @@ func TestStatusTellsOfRootDisks(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()
 	f.must(err)
-	if got := Look(t.Context(), f.Steps())[1]; got.Detail != "ndock's agent 1.0 answers; root disks are limited by btrfs" {
+	if got := f.look("agent"); got.Detail != "ndock's agent 1.0 answers; root disks are limited by btrfs" {
 		t.Errorf("got %v", got)
 	}
 }
