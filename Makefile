@@ -3,7 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './openstack/node/service/*') go.mod go.sum
+SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './openstack/node/service/*' -o -path './commands/internal/completion/*' -o -path './commands/internal/manual/*') go.mod go.sum
+# The day of the commit, for the man page.
+DATE := $(or $(if $(SOURCE_DATE_EPOCH),$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%F)),$(shell git log -1 --format=%cs 2>/dev/null))
+PREFIX ?= /usr/local
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
 
 # The linters, pinned; Debian's release pins the two that are packages.
@@ -15,9 +18,9 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack .ci/run
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack .ci/run commands/internal/completion/ndock.bash
 
-.PHONY: help build lint unit nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
+.PHONY: help build man lint unit nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -25,7 +28,12 @@ help: ## list the targets
 build: bin/ndock ## make the static binary bin/ndock
 
 bin/ndock: $(SOURCES)
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X ndock/commands.built=$(VERSION)' -o $@ .
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X ndock/commands.built=$(VERSION) -X ndock/commands.dated=$(DATE)' -o $@ .
+
+man: bin/ndock.1 ## make the man page bin/ndock.1
+
+bin/ndock.1: bin/ndock
+	bin/ndock man >$@.new && mv $@.new $@
 
 lint: lint-packages ## check formatting and look for mistakes, in Go, Python and shell
 	@out=$$($(GOFUMPT) -l .); [ -z "$$out" ] || { echo "not gofumpt-ed (run '$(GOFUMPT) -w .'):"; echo "$$out"; exit 1; }
@@ -88,5 +96,9 @@ bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/bench
 	$(SUDO) testdata/bench/ports
 
-install: build ## install the binary
-	install -D -m 0755 bin/ndock $(DESTDIR)/usr/local/bin/ndock
+install: build man ## install the binary, the man page and the completions of shells; PREFIX is /usr/local
+	install -D -m 0755 bin/ndock $(DESTDIR)$(PREFIX)/bin/ndock
+	install -D -m 0644 bin/ndock.1 $(DESTDIR)$(PREFIX)/share/man/man1/ndock.1
+	install -D -m 0644 commands/internal/completion/ndock.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ndock
+	install -D -m 0644 commands/internal/completion/ndock.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ndock
+	install -D -m 0644 commands/internal/completion/ndock.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ndock.fish

@@ -23,8 +23,8 @@ func nodeCommand(s Streams) *cli.Command {
 // layoutFlags name an installation of Nova that is not found by looking.
 func layoutFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "nova-python", Usage: "the Python that Nova runs on, where its installation is not one that is known: a `PATH`, as of a virtual environment"},
-		&cli.StringFlag{Name: "nova-conf", Usage: "what its nova-compute reads: a `PATH`"},
+		&cli.StringFlag{Name: "nova-python", TakesFile: true, Usage: "the Python that Nova runs on, where its installation is not one that is known: a `PATH`, as of a virtual environment"},
+		&cli.StringFlag{Name: "nova-conf", TakesFile: true, Usage: "what its nova-compute reads: a `PATH`"},
 		&cli.StringFlag{Name: "service", Usage: "the `NAME` of its nova-compute for the service manager"},
 		&cli.StringFlag{Name: "nova-user", Value: "nova", Usage: "who its nova-compute runs as: a name or a number"},
 		rootFlag(),
@@ -63,9 +63,13 @@ func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
 	if err != nil {
 		return node.Machine{}, err
 	}
+	completions, err := completionFiles()
+	if err != nil {
+		return node.Machine{}, err
+	}
 	return node.Machine{
 		Layout: layout, Host: host, Commands: node.Shell{}, Services: node.FindServices(layout, node.Shell{}),
-		Force: c.Bool("force"), Program: "/proc/self/exe", Patience: node.Patient(), Rules: config.Commented(),
+		Program: "/proc/self/exe", Patience: node.Patient(), Rules: config.Commented(), Completions: completions, Force: c.Bool("force"),
 		EngineFacts: func(ctx context.Context) (node.EngineFacts, error) {
 			return engineFacts(ctx, layout.Path("/run/docker.sock"))
 		},

@@ -22,10 +22,10 @@ func nodeAgentCommand(s Streams) *cli.Command {
 		Description: "The daemon that 'ndock node setup' makes a service of. It stays in the foreground, logs to stderr and ends\n" +
 			"on SIGTERM when what it is doing is done.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "socket", Value: agent.Socket, Usage: "where Nova's driver reaches the agent"},
-			&cli.StringFlag{Name: "state", Value: server.StateDir, Usage: "`DIRECTORY` of what servers have on this host beside their containers"},
+			&cli.StringFlag{Name: "socket", TakesFile: true, Value: agent.Socket, Usage: "where Nova's driver reaches the agent"},
+			&cli.StringFlag{Name: "state", TakesFile: true, Value: server.StateDir, Usage: "`DIRECTORY` of what servers have on this host beside their containers"},
 			&cli.StringFlag{Name: "user", Value: "nova", Usage: "who nova-compute runs as: whose socket it is, and who is heard there, beside root"},
-			&cli.StringFlag{Name: "config", Value: config.Path, Usage: "the operator's file: what servers get beyond their flavors"},
+			&cli.StringFlag{Name: "config", TakesFile: true, Value: config.Path, Usage: "the operator's file: what servers get beyond their flavors"},
 		},
 		Action: func(c *cli.Context) error {
 			if _, err := exactly(c); err != nil {

@@ -59,6 +59,7 @@ func newApp(s Streams) *cli.App {
 			imageCommand(s),
 			registryCommand(s),
 			nodeCommand(s),
+			completionCommand(s), completeCommand(s), manCommand(s),
 		},
 	}
 	strict(app.Commands)

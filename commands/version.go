@@ -2,8 +2,8 @@ package commands
 
 import "runtime/debug"
 
-// built is the version that the linker is told by the Makefile.
-var built string
+// built is the version that the linker is told by the Makefile, and dated the day of its commit.
+var built, dated string
 
 // version is that of the build: the Makefile's, or the module's where `go install` made it.
 func version() string {

@@ -184,7 +184,7 @@ func TestSetupOnOtherLayouts(t *testing.T) {
 			"/etc/nova/nova.conf": "compute_driver=docker.DockerDriver\n",
 			"/usr/lib/python3.9/site-packages/nova/virt/docker/__init__.py": marker,
 			"/etc/systemd/system/ndock-agent.service":                       "Before=openstack-nova-compute.service\n",
-			"/var/lib/ndock/ndock.cil":                              "allow nova_t unconfined_service_t",
+			"/var/lib/ndock/ndock.cil":                                      "allow nova_t unconfined_service_t",
 		}},
 		"DevStack": {devstackTree, "/opt/stack/nova/nova/virt", "/opt/stack/data/venv/bin/python3.12", []string{"systemctl restart devstack@n-cpu.service"}, map[string]string{
 			"/etc/nova/nova-cpu.conf":                      "compute_driver = docker.DockerDriver\n",

@@ -22,6 +22,8 @@ type Machine struct {
 	Force    bool   // also where servers are lost
 	Tearing  bool   // what is undone is all, and not what a run has just done
 
+	Completions []File // the man page, and what shells complete ndock by
+
 	EngineFacts  func(context.Context) (EngineFacts, error) // asks Docker Engine
 	AgentVersion func(context.Context) (string, error)      // asks ndock's agent
 	RootDisks    func(context.Context) (string, error)      // asks it whether they are limited, and by what or why not
@@ -76,7 +78,7 @@ func (m Machine) Steps() []Step {
 	driver := &shim{Machine: m}
 	conf := &config{Machine: m}
 	nova := &hypervisor{Machine: m}
-	steps := []Step{&engine{Machine: m}, &agent{Machine: m}, &daemonJSON{Machine: m}, &firewall{Machine: m}, driver}
+	steps := []Step{&engine{Machine: m}, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m}, &firewall{Machine: m}, driver}
 	if m.Layout.Kolla {
 		steps = append(steps, &kolla{Machine: m})
 	}

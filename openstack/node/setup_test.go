@@ -89,6 +89,8 @@ agent: write /etc/logrotate.d/ndock-agent
 agent: write /etc/ndock/agent.yaml
 agent: have service ndock-agent started at boot
 agent: start service ndock-agent
+completions: write /usr/local/share/man/man1/ndock.1
+completions: write /usr/local/share/bash-completion/completions/ndock
 daemon.json: set live-restore = true in /etc/docker/daemon.json
 daemon.json: add runtime ndock to /etc/docker/daemon.json
 daemon.json: have Docker Engine make no bridge and no firewall rules, in /etc/docker/daemon.json

@@ -1,0 +1,155 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/completion"
+	"ndock/commands/internal/output"
+)
+
+// completeCommand is what the scripts of `ndock completion` ask.
+func completeCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:            "complete",
+		Usage:           "Print what may stand in place of the last word of a command line",
+		ArgsUsage:       "WORD…",
+		Hidden:          true,
+		SkipFlagParsing: true,
+		Action: func(c *cli.Context) error {
+			for _, suggestion := range complete(c.App, c.Args().Slice()) {
+				fmt.Fprintln(s.Out, suggestion)
+			}
+			return nil
+		},
+	}
+}
+
+// suggestion is a word, and what it is where that is known.
+type suggestion struct{ word, about string }
+
+func (s suggestion) String() string {
+	if s.about == "" {
+		return s.word
+	}
+	return s.word + "\t" + s.about
+}
+
+// complete reads the words as permute does, and says what may stand in place of the last one. It leaves to the shell
+// which of that begins as the last word does.
+func complete(app *cli.App, words []string) []suggestion {
+	if len(words) == 0 {
+		return nil
+	}
+	p := permuter{app: app, commands: app.Commands}
+	rest, last := words[:len(words)-1], words[len(words)-1]
+	for len(rest) > 0 {
+		if p.foreign() || rest[0] == "--" { // another program's
+			return nil
+		}
+		n, err := p.take(rest)
+		if err != nil { // a value is missing: it is the last word
+			return p.values(rest[0], "")
+		}
+		rest = rest[n:]
+	}
+	name, _, hasValue := strings.Cut(last, "=")
+	switch {
+	case p.foreign():
+		return nil
+	case strings.HasPrefix(last, "-") && hasValue:
+		return p.values(name, name+"=")
+	case strings.HasPrefix(last, "-"):
+		return p.offerFlags()
+	case len(p.commands) > 0:
+		return p.offerCommands()
+	}
+	return p.offerArguments()
+}
+
+// values are those that a flag takes.
+func (p *permuter) values(typed, prefix string) []suggestion {
+	flag, _ := p.known(strings.TrimLeft(typed, "-"))
+	switch {
+	case flag == nil:
+		return nil
+	case isFile(flag):
+		return []suggestion{{completion.Files, ""}}
+	case flag.Names()[0] == "format":
+		return choices(prefix, output.Formats)
+	}
+	return nil
+}
+
+func isFile(flag cli.Flag) bool {
+	switch flag := flag.(type) {
+	case *cli.PathFlag:
+		return true
+	case *cli.StringFlag:
+		return flag.TakesFile
+	}
+	return false
+}
+
+func choices(prefix string, words []string) []suggestion {
+	var all []suggestion
+	for _, word := range words {
+		all = append(all, suggestion{prefix + word, ""})
+	}
+	return all
+}
+
+// offerFlags are those of the command, then those of ndock itself, which may stand behind it.
+func (p *permuter) offerFlags() []suggestion {
+	if p.current == nil {
+		return flagSuggestions(p.app.Flags)
+	}
+	global := slices.DeleteFunc(slices.Clone(p.app.Flags), func(flag cli.Flag) bool { return flag == cli.VersionFlag })
+	return flagSuggestions(append(slices.Clone(p.current.Flags), global...))
+}
+
+func flagSuggestions(flags []cli.Flag) []suggestion {
+	var all []suggestion
+	for _, flag := range flags {
+		if visible, ok := flag.(cli.VisibleFlag); ok && !visible.IsVisible() {
+			continue
+		}
+		_, about, _ := strings.Cut(flag.String(), "\t")
+		for _, name := range flag.Names() {
+			all = append(all, suggestion{dashed(name), about})
+		}
+	}
+	return all
+}
+
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+func (p *permuter) offerCommands() []suggestion {
+	var all []suggestion
+	for _, command := range p.commands {
+		if !command.Hidden && len(p.positional) == 0 {
+			all = append(all, suggestion{command.Name, command.Usage})
+		}
+	}
+	return all
+}
+
+// offerArguments are those of a command whose help names them: `bash|zsh|fish`.
+func (p *permuter) offerArguments() []suggestion {
+	if p.current == nil {
+		return nil
+	}
+	names := strings.Fields(p.current.ArgsUsage)
+	if len(p.positional) >= len(names) || !strings.Contains(names[len(p.positional)], "|") {
+		return nil
+	}
+	return choices("", strings.Split(names[len(p.positional)], "|"))
+}

@@ -1,0 +1,26 @@
+package commands
+
+import (
+	"bytes"
+	"fmt"
+
+	"ndock/commands/internal/completion"
+	"ndock/openstack/node"
+)
+
+// completionFiles are what 'ndock node setup' installs beside the program, where 'make install' does.
+func completionFiles() ([]node.File, error) {
+	var page bytes.Buffer
+	if err := writeManual(&page); err != nil {
+		return nil, fmt.Errorf("write the man page: %w", err)
+	}
+	files := []node.File{{Path: "/usr/local/share/man/man1/ndock.1", Content: page.Bytes()}}
+	for _, shell := range completion.Shells {
+		script, err := completion.Script(shell)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, node.File{Path: completion.Path(shell), Content: script})
+	}
+	return files, nil
+}

@@ -1,0 +1,77 @@
+package node
+
+import (
+	"context"
+	"fmt"
+)
+
+// A File is to be on the machine as it is here. Path is the machine's own.
+type File struct {
+	Path    string
+	Content []byte
+}
+
+// completions is the step that has ndock's man page, and what shells complete ndock by, where those are looked for.
+type completions struct {
+	Machine
+	did *changes // nil before Do
+}
+
+func (s *completions) Title() string { return "completions" }
+
+// missing returns the files that are not as they should be.
+func (s *completions) missing() ([]File, error) {
+	var missing []File
+	for _, f := range s.Completions {
+		ok, err := holds(s.Layout.Path(f.Path), f.Content, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			missing = append(missing, f)
+		}
+	}
+	return missing, nil
+}
+
+func (s *completions) Plan(context.Context) ([]string, error) {
+	missing, err := s.missing()
+	var plan []string
+	for _, f := range missing {
+		plan = append(plan, "write "+s.Layout.Path(f.Path))
+	}
+	return plan, err
+}
+
+// Do writes down what will be setup's before it is there, so that whatever breaks in between, teardown finds it.
+func (s *completions) Do(context.Context) error {
+	s.did = &changes{}
+	missing, err := s.missing()
+	if err != nil {
+		return err
+	}
+	if err := s.claim(missing); err != nil {
+		return err
+	}
+	for _, f := range missing {
+		if err := s.did.write(s.Layout.Path(f.Path), f.Content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Undo removes what setup made and nobody has changed since, or has the files of before back.
+func (s *completions) Undo(context.Context) ([]string, error) {
+	if s.did == nil {
+		return s.withdraw()
+	}
+	if !s.did.any() {
+		return nil, nil
+	}
+	return []string{"took back what was written"}, s.did.takeBack()
+}
+
+func (s *completions) Detail(context.Context) string {
+	return fmt.Sprintf("the man page and the shells' completions are those of this release (%d files)", len(s.Completions))
+}
