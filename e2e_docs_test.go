@@ -8,10 +8,10 @@ import (
 
 // docsInOrder are the pages whose commands make one story: the README pushes nginx:1, which the others boot and,
 // in the end, delete. docs/node.md's and docs/registry.md's commands are those of node.txtar and registry.txtar.
-var docsInOrder = []string{"README.md", "docs/servers.md", "docs/images.md"}
+var docsInOrder = []string{"README.md", "docs/doctor.md", "docs/servers.md", "docs/images.md"}
 
 // documented is a command that a page shows: an indented line, and not one of the drawing's.
-var documented = regexp.MustCompile(`(?m)^    ((?:ndock (?:image|boot|list|show|logs|stop|start|reboot|pause|unpause|snapshot|delete)|id=\$\(ndock)[^►\n]*)$`)
+var documented = regexp.MustCompile(`(?m)^    ((?:ndock (?:doctor|image|boot|list|show|logs|stop|start|reboot|pause|unpause|snapshot|delete)|id=\$\(ndock)[^►\n]*)$`)
 
 // tidyDocs removes what the pages' commands leave.
 const tidyDocs = `

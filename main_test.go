@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -68,19 +70,36 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cloud add KIND NAME: make an object. cloud break FAULT: have something go wrong, until cloud mend FAULT.
+// cloud add KIND NAME [PROPERTY=VALUE…]: make an object, with properties that are not the usual ones; cloud remove KIND
+// NAME. cloud break FAULT: have something go wrong, until cloud mend FAULT.
 func fakeCloud(ts *testscript.TestScript, neg bool, args []string) {
 	cloud, ok := ts.Value(cloudKey{}).(*fakecloud.Cloud)
 	switch {
 	case neg || !ok:
 		ts.Fatalf("unsupported: ! cloud")
-	case len(args) == 3 && args[0] == "add":
-		cloud.Add(fakecloud.Kind(args[1]), args[2])
+	case len(args) >= 3 && args[0] == "add":
+		cloud.Add(fakecloud.Kind(args[1]), args[2], properties(args[3:]))
+	case len(args) == 3 && args[0] == "remove":
+		cloud.Remove(fakecloud.Kind(args[1]), args[2])
 	case len(args) == 2 && args[0] == "break":
 		ts.Check(cloud.Break(fakecloud.Fault(args[1])))
 	case len(args) == 2 && args[0] == "mend":
 		cloud.Mend(fakecloud.Fault(args[1]))
 	default:
-		ts.Fatalf("usage: cloud add KIND NAME | cloud break|mend FAULT")
+		ts.Fatalf("usage: cloud add KIND NAME [PROPERTY=VALUE…] | cloud remove KIND NAME | cloud break|mend FAULT")
 	}
+}
+
+// properties are JSON where they can be, and else text.
+func properties(pairs []string) fakecloud.Object {
+	all := fakecloud.Object{}
+	for _, pair := range pairs {
+		key, text, _ := strings.Cut(pair, "=")
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		all[key] = value
+	}
+	return all
 }

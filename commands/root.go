@@ -59,6 +59,7 @@ func newApp(s Streams) *cli.App {
 			imageCommand(s),
 			registryCommand(s),
 			nodeCommand(s),
+			doctorCommand(s),
 			completionCommand(s), completeCommand(s), manCommand(s),
 		},
 	}
@@ -80,11 +81,15 @@ func strict(commands []*cli.Command) {
 
 // openCloud opens the cloud that the flags and the environment name.
 func openCloud(c *cli.Context, s Streams) (*openstack.Cloud, error) {
+	return openstack.Open(c.Context, selected(c, s))
+}
+
+func selected(c *cli.Context, s Streams) openstack.Selection {
 	var trace io.Writer
 	if c.Bool("debug") {
 		trace = s.Err
 	}
-	return openstack.Open(c.Context, openstack.Selection{Cloud: c.String("os-cloud"), Trace: trace, Agent: "ndock/" + version()})
+	return openstack.Selection{Cloud: c.String("os-cloud"), Trace: trace, Agent: "ndock/" + version()}
 }
 
 // newProgress is where a command tells what it is doing while it takes long.

@@ -6,11 +6,11 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
 	"github.com/gophercloud/gophercloud/v2/openstack/config"
-	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 )
 
 // Selection says which cloud, and how to speak to it.
@@ -18,6 +18,9 @@ type Selection struct {
 	Cloud string    // a name in clouds.yaml; OS_* decide when it is empty
 	Agent string    // User-Agent
 	Trace io.Writer // gets a line for each request; nil for none
+
+	// Timeout is how long one answer may take, with all its bytes; 0 for as long as it does.
+	Timeout time.Duration
 }
 
 // Cloud is a cloud that one is logged in to.
@@ -39,7 +42,7 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	found.auth.AllowReauth = found.auth.TokenID == "" // a token cannot be had anew with a token
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = found.tls
-	client := http.Client{Transport: &tracer{next: transport, w: s.Trace}}
+	client := http.Client{Transport: &tracer{next: transport, w: s.Trace}, Timeout: s.Timeout}
 	provider, err := config.NewProviderClient(ctx, found.auth, config.WithHTTPClient(client))
 	if err != nil {
 		return nil, explain("log in to "+found.name, err)
@@ -72,17 +75,4 @@ func (c *Cloud) neutron() (*gophercloud.ServiceClient, error) {
 		return nil, explain("find Neutron in the catalogue", err)
 	}
 	return client, nil
-}
-
-// project is the id of the project that one is logged in to; empty when the token was not made here.
-func (c *Cloud) project() string {
-	result, ok := c.provider.GetAuthResult().(tokens.CreateResult)
-	if !ok {
-		return ""
-	}
-	project, err := result.ExtractProject()
-	if err != nil || project == nil {
-		return ""
-	}
-	return project.ID
 }

@@ -33,6 +33,9 @@ type Image struct {
 	Tags         []string
 	Architecture string
 	UnpackedSize int64
+
+	Owner          string // a project's id
+	HypervisorType string // that its servers need; empty for any
 }
 
 func imageFrom(found images.Image) Image {
@@ -49,12 +52,19 @@ func imageFrom(found images.Image) Image {
 		ID: found.ID, Name: found.Name, Status: string(found.Status), Visibility: string(found.Visibility),
 		Size: found.SizeBytes, Protected: found.Protected, MinDisk: found.MinDiskGigabytes,
 		DockerID: property(propertyID), Tags: tags, Architecture: property(propertyArchitecture), UnpackedSize: unpacked,
+		Owner: found.Owner, HypervisorType: property(propertyHypervisor),
 	}
 }
 
 // Images lists the Docker images that the project can boot.
 func (c *Cloud) Images(ctx context.Context) ([]Image, error) {
 	return c.listImages(ctx, "list images", imageFilter{"container_format": "docker", "sort": "name:asc"})
+}
+
+// MachineImages lists the images that are disks of virtual machines. They are no Docker images, and what of an Image is
+// Docker's is empty.
+func (c *Cloud) MachineImages(ctx context.Context) ([]Image, error) {
+	return c.listImages(ctx, "list images of virtual machines", imageFilter{"container_format": "bare", "sort": "name:asc"})
 }
 
 // Image finds a Docker image by name or id.

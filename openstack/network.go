@@ -7,8 +7,47 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/external"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
 )
+
+// Network is a network of Neutron's.
+type Network struct {
+	ID       string
+	Name     string
+	Project  string // its owner's id
+	Shared   bool   // with this project
+	External bool
+	Up       bool // by its status and by who administers it
+	Subnets  int
+}
+
+// Networks lists those that the user sees: an administrator sees everyone's.
+func (c *Cloud) Networks(ctx context.Context) ([]Network, error) {
+	client, err := c.neutron()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := networks.List(client, networks.ListOpts{}).AllPages(ctx)
+	if err != nil {
+		return nil, explain("list networks", err)
+	}
+	var found []struct {
+		networks.Network
+		external.NetworkExternalExt
+	}
+	if err := networks.ExtractNetworksInto(pages, &found); err != nil {
+		return nil, explain("list networks", err)
+	}
+	all := make([]Network, len(found))
+	for i, n := range found {
+		all[i] = Network{
+			ID: n.ID, Name: n.Name, Project: n.TenantID, Shared: n.Shared, External: n.External,
+			Up: n.AdminStateUp && n.Status == "ACTIVE", Subnets: len(n.Subnets),
+		}
+	}
+	return all, nil
+}
 
 // bootNetworks finds the networks of the ports. Where none is named, there must be no choice.
 func (c *Cloud) bootNetworks(ctx context.Context, names []string) ([]servers.Network, error) {

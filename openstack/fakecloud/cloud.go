@@ -38,15 +38,17 @@ type Kind string
 
 // The kinds.
 const (
-	Image   Kind = "image"
-	Server  Kind = "server"
-	Flavor  Kind = "flavor"
-	Network Kind = "network"
+	Image      Kind = "image"
+	Server     Kind = "server"
+	Flavor     Kind = "flavor"
+	Network    Kind = "network"
+	Hypervisor Kind = "hypervisor"
+	Agent      Kind = "agent" // of Neutron's
 )
 
 const created = "2026-01-02T03:04:05Z"
 
-// New starts a cloud with one flavor, m1.tiny, and one network, private.
+// New starts a cloud with one flavor, m1.tiny, one network, private, and one compute node of Docker, compute-1.
 func New() *Cloud {
 	c := &Cloud{
 		faults: map[Fault]bool{}, tokens: map[string]string{}, objects: map[Kind][]Object{}, made: map[Kind]int{},
@@ -57,10 +59,12 @@ func New() *Cloud {
 	c.glance(mux)
 	c.nova(mux)
 	c.neutron(mux)
-	c.server = httptest.NewServer(c.identified(mux))
+	c.server = httptest.NewServer(c.identified(c.away(mux)))
 	c.URL = c.server.URL + "/v3"
 	c.Add(Flavor, "m1.tiny")
 	c.Add(Network, "private")
+	c.Add(Hypervisor, "compute-1")
+	c.Add(Agent, "compute-1")
 	return c
 }
 
@@ -80,11 +84,22 @@ func (c *Cloud) Add(kind Kind, name string, unusual ...Object) string {
 		maps.Copy(object, Object{"status": "active", "container_format": "docker", "architecture": "x86_64", "size": 1024})
 	case Server:
 		c.become(object, "ACTIVE")
+	case Hypervisor:
+		maps.Copy(object, Object{"hypervisor_hostname": name, "service": Object{"id": object.id(), "host": name}})
+	case Agent:
+		object["host"] = name
 	}
 	for _, properties := range unusual {
 		maps.Copy(object, properties)
 	}
 	return object.id()
+}
+
+// Remove takes away the objects of that name.
+func (c *Cloud) Remove(kind Kind, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.objects[kind] = slices.DeleteFunc(c.objects[kind], func(o Object) bool { return o["name"] == name })
 }
 
 // All are the objects of a kind that are there.
@@ -107,7 +122,7 @@ func (c *Cloud) Data(imageID string) []byte {
 
 func (o Object) id() string { return o["id"].(string) }
 
-var firstDigits = map[Kind]int{Image: 1, Server: 2, Flavor: 3, Network: 4}
+var firstDigits = map[Kind]int{Image: 1, Server: 2, Flavor: 3, Network: 4, Hypervisor: 5, Agent: 6}
 
 func (c *Cloud) add(kind Kind, object Object) Object {
 	c.made[kind]++
@@ -118,6 +133,10 @@ func (c *Cloud) add(kind Kind, object Object) Object {
 			"status": "BUILD", "OS-EXT-STS:task_state": nil, "created": created, "addresses": Object{}, "metadata": Object{},
 			"flavor": Object{"original_name": "m1.tiny"}, "image": Object{"id": "10000000-0000-4000-8000-000000000001"},
 		},
+		Flavor:     {"ram": 64, "vcpus": 1, "disk": 1},
+		Network:    {"status": "ACTIVE", "admin_state_up": true, "shared": true, "subnets": []string{"one"}, "tenant_id": ProjectID},
+		Hypervisor: {"hypervisor_type": "docker", "hypervisor_version": 28000000, "state": "up", "status": "enabled"},
+		Agent:      {"agent_type": "OVN Controller agent", "binary": "ovn-controller", "alive": true, "heartbeat_timestamp": "2026-01-02 03:04:05.678000+00:00"},
 	}[kind]
 	for key, value := range defaults {
 		if _, given := object[key]; !given {

@@ -21,11 +21,17 @@ const (
 	ActionsFail       Fault = "actions-fail"      // what is done with a server changes nothing, and Nova says so
 	NovaHangs         Fault = "nova-hangs"        // nothing that Nova has begun ends
 	SnapshotVanishes  Fault = "snapshot-vanishes" // Nova deletes the image that it could not fill
+	PortsExceeded     Fault = "ports-exceeded"    // Neutron has no room for a port
+	DockerRefused     Fault = "docker-refused"    // Glance takes no images of container format docker
+	PlacementMissing  Fault = "placement-missing" // the catalogue does not have it
+	GlanceAway        Fault = "glance-away"       // its proxy says so
+	NeutronHangs      Fault = "neutron-hangs"     // it never answers
 )
 
 var faults = []Fault{
 	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadHangs, QuotaExceeded,
-	BootFails, ActionsFail, NovaHangs, SnapshotVanishes,
+	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, PlacementMissing, GlanceAway,
+	NeutronHangs,
 }
 
 // Break makes something go wrong from now on.

@@ -13,6 +13,7 @@ const noImage = "No image found with ID %s"
 
 func (c *Cloud) glance(mux *http.ServeMux) {
 	mux.HandleFunc("GET /image/{$}", versions("v2.15"))
+	mux.HandleFunc("GET /image/v2/schemas/image", c.authenticated(c.schema))
 	mux.HandleFunc("GET /image/v2/images", c.authenticated(c.listImages))
 	mux.HandleFunc("GET /image/v2/images/{id}", c.authenticated(c.there(Image, noImage, refuseHTML, func(w http.ResponseWriter, _ *http.Request, image Object) {
 		answer(w, http.StatusOK, image)
@@ -20,6 +21,16 @@ func (c *Cloud) glance(mux *http.ServeMux) {
 	mux.HandleFunc("POST /image/v2/images", c.authenticated(c.createImage))
 	mux.HandleFunc("DELETE /image/v2/images/{id}", c.authenticated(c.there(Image, noImage, refuseHTML, c.deleteImage)))
 	mux.HandleFunc("PUT /image/v2/images/{id}/file", c.upload)
+}
+
+func (c *Cloud) schema(w http.ResponseWriter, _ *http.Request, _ string) {
+	containers := []any{nil, "bare", "ovf"}
+	if !c.faults[DockerRefused] {
+		containers = append(containers, "docker")
+	}
+	answer(w, http.StatusOK, Object{"name": "image", "properties": Object{
+		"container_format": Object{"enum": containers}, "disk_format": Object{"enum": []any{nil, "raw", "qcow2"}},
+	}})
 }
 
 // listImages gives two images a page.

@@ -27,6 +27,20 @@ func (c *Cloud) identified(next http.Handler) http.Handler {
 	})
 }
 
+// away answers for a service that does not.
+func (c *Cloud) away(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/image/") && c.broken(GlanceAway):
+			refuseHTML(w, http.StatusServiceUnavailable, "No server is available to handle this request.")
+		case strings.HasPrefix(r.URL.Path, "/network/") && c.broken(NeutronHangs):
+			<-r.Context().Done()
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
 func (c *Cloud) authenticated(handle handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
@@ -44,7 +58,11 @@ func (c *Cloud) authenticated(handle handler) http.HandlerFunc {
 
 // list serves all objects of a kind that the query lets through.
 func (c *Cloud) list(mux *http.ServeMux, kind Kind, path string) {
-	mux.HandleFunc("GET "+path, c.authenticated(func(w http.ResponseWriter, r *http.Request, _ string) {
+	mux.HandleFunc("GET "+path, c.authenticated(c.all(kind)))
+}
+
+func (c *Cloud) all(kind Kind) handler {
+	return func(w http.ResponseWriter, r *http.Request, _ string) {
 		found := []Object{}
 		for _, object := range c.objects[kind] {
 			if matches(object, r.URL.Query()) {
@@ -52,7 +70,18 @@ func (c *Cloud) list(mux *http.ServeMux, kind Kind, path string) {
 			}
 		}
 		answer(w, http.StatusOK, Object{string(kind) + "s": found})
-	}))
+	}
+}
+
+// administrators are served; others are told something else.
+func administrators(serve, others handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, user string) {
+		if user == "admin" {
+			serve(w, r, user)
+			return
+		}
+		others(w, r, user)
+	}
 }
 
 // one serves the object that the path names, under its kind.

@@ -30,6 +30,7 @@ type login struct {
 }
 
 func (c *Cloud) keystone(mux *http.ServeMux) {
+	mux.HandleFunc("GET /placement/{$}", versions("v1.0"))
 	mux.HandleFunc("POST /v3/auth/tokens", func(w http.ResponseWriter, r *http.Request) {
 		var asked login
 		_ = json.NewDecoder(r.Body).Decode(&asked) // what cannot be read is nobody's login
@@ -43,12 +44,12 @@ func (c *Cloud) keystone(mux *http.ServeMux) {
 			refuse(w, http.StatusUnauthorized, "The request you have made requires authentication.")
 		default:
 			w.Header().Set("X-Subject-Token", c.token(user))
-			answer(w, http.StatusCreated, c.catalogue())
+			answer(w, http.StatusCreated, c.identity(user))
 		}
 	})
-	mux.HandleFunc("GET /v3/auth/tokens", c.authenticated(func(w http.ResponseWriter, r *http.Request, _ string) {
+	mux.HandleFunc("GET /v3/auth/tokens", c.authenticated(func(w http.ResponseWriter, r *http.Request, user string) {
 		w.Header().Set("X-Subject-Token", r.Header.Get("X-Subject-Token"))
-		answer(w, http.StatusOK, c.catalogue())
+		answer(w, http.StatusOK, c.identity(user))
 	}))
 }
 
@@ -78,14 +79,30 @@ func (c *Cloud) token(user string) string {
 	return id
 }
 
-func (c *Cloud) catalogue() any {
+// identity is what Keystone says of a token: who it is, and which services there are.
+func (c *Cloud) identity(user string) any {
+	roles := []Object{{"name": "member"}, {"name": "reader"}}
+	if user == "admin" {
+		roles = append(roles, Object{"name": "admin"})
+	}
+	return Object{"token": Object{
+		"catalog": c.catalogue(), "expires_at": "2036-01-02T03:04:05.000000Z", "user": Object{"name": user}, "roles": roles,
+		"project": Object{"id": ProjectID, "name": "demo"},
+	}}
+}
+
+func (c *Cloud) catalogue() []Object {
+	paths := map[string]string{"compute": "/compute/v2.1", "image": "/image", "network": "/network", "placement": "/placement"}
+	if c.faults[PlacementMissing] {
+		delete(paths, "placement")
+	}
 	var services []Object
-	for service, path := range map[string]string{"compute": "/compute/v2.1", "image": "/image", "network": "/network"} {
+	for service, path := range paths {
 		services = append(services, Object{"type": service, "endpoints": []Object{{
 			"interface": "public", "region": "RegionOne", "region_id": "RegionOne", "url": strings.TrimSuffix(c.URL, "/v3") + path,
 		}}})
 	}
-	return Object{"token": Object{"catalog": services, "expires_at": "2036-01-02T03:04:05.000000Z", "project": Object{"id": ProjectID}}}
+	return services
 }
 
 // versions is what a service answers at its root.

@@ -9,4 +9,14 @@ func (c *Cloud) neutron(mux *http.ServeMux) {
 		func(w http.ResponseWriter, status int, message string) {
 			answer(w, status, Object{"NeutronError": Object{"type": "NetworkNotFound", "message": message, "detail": ""}})
 		})
+	mux.HandleFunc("GET /network/v2.0/agents", c.authenticated(administrators(c.all(Agent), func(w http.ResponseWriter, _ *http.Request, _ string) {
+		answer(w, http.StatusOK, Object{"agents": []Object{}})
+	})))
+	mux.HandleFunc("GET /network/v2.0/quotas/"+ProjectID+"/details.json", c.authenticated(func(w http.ResponseWriter, _ *http.Request, _ string) {
+		ports := Object{"limit": 500, "used": 2, "reserved": 0}
+		if c.faults[PortsExceeded] {
+			ports["used"] = 500
+		}
+		answer(w, http.StatusOK, Object{"quota": Object{"port": ports}})
+	}))
 }

@@ -17,6 +17,11 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 	there := func(handle func(http.ResponseWriter, *http.Request, Object)) http.HandlerFunc {
 		return c.authenticated(c.there(Server, noServer, refuse, handle))
 	}
+	mux.HandleFunc("GET /compute/v2.1/{$}", versions("v2.1"))
+	mux.HandleFunc("GET /compute/v2.1/limits", c.authenticated(c.limits))
+	mux.HandleFunc("GET /compute/v2.1/os-hypervisors/detail", c.authenticated(administrators(c.all(Hypervisor), func(w http.ResponseWriter, _ *http.Request, _ string) {
+		refuse(w, http.StatusForbidden, "Policy doesn't allow os_compute_api:os-hypervisors:list-detail to be performed.")
+	})))
 	c.list(mux, Flavor, "/compute/v2.1/flavors/detail")
 	c.one(mux, Flavor, "/compute/v2.1/flavors/{id}", "Flavor %s could not be found.", refuse)
 	c.list(mux, Server, "/compute/v2.1/servers/detail")
@@ -39,6 +44,16 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 			{"action": "first", "request_id": "req-first", "start_time": "2026-01-02T03:04:05.000000"},
 		}})
 	}))
+}
+
+func (c *Cloud) limits(w http.ResponseWriter, _ *http.Request, _ string) {
+	used := len(c.objects[Server])
+	if c.faults[QuotaExceeded] {
+		used = 10
+	}
+	answer(w, http.StatusOK, Object{"limits": Object{"absolute": Object{
+		"maxTotalInstances": 10, "totalInstancesUsed": used, "maxTotalCores": 20, "totalCoresUsed": used, "maxTotalRAMSize": -1, "totalRAMUsed": 64 * used,
+	}}})
 }
 
 // boot makes the servers that a request asks for. The request stays in them, for tests, as "asked".

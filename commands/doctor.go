@@ -1,0 +1,67 @@
+package commands
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/openstack"
+	"ndock/openstack/doctor"
+)
+
+func doctorCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:  "doctor",
+		Usage: "Say what keeps a cloud from booting Docker images, and what mends it",
+		Description: "Asks the cloud, from credentials to a bootable image, and changes nothing. What only administrators see is\n" +
+			"unknown to others. Ends with status 1 when something is in error.\n\n" +
+			"Example: ndock doctor -f value -c Check -c State",
+		Flags: append(outputFlags(),
+			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "of each answer", Action: positive}),
+		Action: func(c *cli.Context) error { return examine(c, s) },
+	}
+}
+
+func examine(c *cli.Context, s Streams) error {
+	headers := []string{"Check", "State", "Detail", "Mend"}
+	if _, err := exactly(c); err != nil {
+		return err
+	}
+	if err := outputStyle(c).Check(headers); err != nil {
+		return err
+	}
+	findings, err := doctor.Examine(c.Context, func(ctx context.Context) (doctor.Cloud, error) {
+		selection := selected(c, s)
+		selection.Timeout = c.Duration("timeout")
+		return openstack.Open(ctx, selection)
+	})
+	if err != nil {
+		return err
+	}
+	var rows [][]any
+	var wrong []string
+	for _, finding := range findings {
+		rows = append(rows, []any{finding.Check, string(finding.State), finding.Detail, finding.Mend})
+		if finding.State == doctor.Failed {
+			wrong = append(wrong, finding.Check)
+		}
+	}
+	if err := outputStyle(c).List(s.Out, headers, rows); err != nil {
+		return err
+	}
+	if len(wrong) > 0 {
+		return &unwell{wrong}
+	}
+	return nil
+}
+
+// unwell is a cloud in which something is in error.
+type unwell struct{ wrong []string }
+
+func (e *unwell) Error() string {
+	return "this cloud does not boot Docker images as it should: see " + strings.Join(e.wrong, ", ")
+}
+
+func (e *unwell) Hint() string { return "the columns Detail and Mend say what to do" }

@@ -1,0 +1,37 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"ndock/openstack"
+)
+
+// credentials logs in, as all other commands do.
+func credentials(ctx context.Context, x *examination) Finding {
+	cloud, err := x.open(ctx)
+	if err != nil {
+		return broken(credentialsMend(err), "%s", reason(err))
+	}
+	x.cloud, x.session = cloud, cloud.Session()
+	if x.session.ProjectID == "" {
+		return broken("export OS_PROJECT_NAME=PROJECT", "user %s is logged in, but to no project", x.session.User)
+	}
+	return well("user %s in project %s, with the roles %s", x.session.User, x.session.Project, strings.Join(x.session.Roles, ", "))
+}
+
+// credentialsMend tells credentials that Keystone does not take from those that are not there.
+func credentialsMend(err error) string {
+	var explained *openstack.Error
+	switch {
+	case !errors.As(err, &explained):
+		return ""
+	case explained.Status == http.StatusUnauthorized:
+		return "openstack token issue"
+	case explained.Status == 0 && explained.Hint() != "":
+		return "export OS_CLOUD=NAME"
+	}
+	return ""
+}

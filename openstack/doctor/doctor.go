@@ -1,0 +1,116 @@
+// Package doctor looks at a cloud from outside, through its APIs alone, and says what stands between a clouds.yaml and
+// a Docker image that boots, and which command mends it. It changes nothing.
+package doctor
+
+import (
+	"context"
+	"slices"
+
+	"ndock/openstack"
+)
+
+// State is what came of a check.
+type State string
+
+// The states of a check.
+const (
+	OK      State = "ok"
+	Warning State = "warning" // it works, but not for all or not for long
+	Failed  State = "error"
+	Unknown State = "unknown" // cannot be told from here
+)
+
+// Finding is what a check has found.
+type Finding struct {
+	Check  string
+	State  State
+	Detail string // a sentence
+	Mend   string // the command that does; empty where there is nothing to mend, or no command
+}
+
+// Cloud is what the checks ask.
+type Cloud interface {
+	Session() openstack.Session
+	Reach(ctx context.Context, service string) (url string, err error)
+	Formats(ctx context.Context) (openstack.Formats, error)
+	Images(ctx context.Context) ([]openstack.Image, error)
+	MachineImages(ctx context.Context) ([]openstack.Image, error)
+	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
+	Flavors(ctx context.Context) ([]openstack.Flavor, error)
+	ServerQuota(ctx context.Context) (openstack.ServerQuota, error)
+	Networks(ctx context.Context) ([]openstack.Network, error)
+	PortQuota(ctx context.Context) (openstack.Quota, error)
+	Agents(ctx context.Context) ([]openstack.Agent, error)
+}
+
+var _ Cloud = (*openstack.Cloud)(nil)
+
+// Open logs in.
+type Open func(ctx context.Context) (Cloud, error)
+
+// check is one thing to look at.
+type check struct {
+	name  string
+	after []string // the checks without which this one can tell nothing
+	look  func(ctx context.Context, x *examination) Finding
+}
+
+// checks are in the order in which one would set a cloud up.
+func checks() []check {
+	return []check{
+		{"credentials", nil, credentials},
+		{"glance", []string{"credentials"}, service("image", "glance")},
+		{"nova", []string{"credentials"}, service("compute", "nova")},
+		{"neutron", []string{"credentials"}, service("network", "neutron")},
+		{"placement", []string{"credentials"}, service("placement", "placement")},
+		{"formats", []string{"glance"}, formats},
+		{"publishing", []string{"credentials"}, publishing},
+		{"hypervisors", []string{"nova"}, hypervisors},
+		{"properties", []string{"glance", "nova"}, properties},
+		{"flavors", []string{"nova"}, flavors},
+		{"quota", []string{"flavors"}, quota},
+		{"networks", []string{"neutron"}, networks},
+		{"ports", []string{"neutron"}, ports},
+		{"agents", []string{"neutron"}, agents},
+		{"images", []string{"formats"}, images},
+	}
+}
+
+// examination is what the checks have learned so far, for those that come after.
+type examination struct {
+	open        Open
+	cloud       Cloud
+	session     openstack.Session
+	hypervisors []openstack.Hypervisor // none where the user may not see them
+	smallest    openstack.Flavor
+}
+
+// Examine makes every check, and fails only when it is interrupted.
+func Examine(ctx context.Context, open Open) ([]Finding, error) {
+	x := &examination{open: open}
+	var findings []Finding
+	for _, next := range checks() {
+		finding := Finding{State: Unknown}
+		if missing := missing(next.after, findings); missing != "" {
+			finding.Detail = "waits for " + missing
+		} else {
+			finding = next.look(ctx, x)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		finding.Check = next.name
+		findings = append(findings, finding)
+	}
+	return findings, nil
+}
+
+// missing is the first of the checks named that did not come out well enough to build on; empty when all did.
+func missing(names []string, findings []Finding) string {
+	for _, finding := range findings {
+		if slices.Contains(names, finding.Check) && (finding.State == Failed || finding.State == Unknown) {
+			return finding.Check
+		}
+	}
+	return ""
+}

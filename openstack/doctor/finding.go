@@ -1,0 +1,77 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"ndock/openstack"
+)
+
+func well(format string, args ...any) Finding {
+	return Finding{State: OK, Detail: fmt.Sprintf(format, args...)}
+}
+
+func unknown(format string, args ...any) Finding {
+	return Finding{State: Unknown, Detail: fmt.Sprintf(format, args...)}
+}
+
+// broken is an error that a command mends; an empty one where there is none.
+func broken(mend, format string, args ...any) Finding {
+	return Finding{State: Failed, Detail: fmt.Sprintf(format, args...), Mend: mend}
+}
+
+func doubtful(mend, format string, args ...any) Finding {
+	return Finding{State: Warning, Detail: fmt.Sprintf(format, args...), Mend: mend}
+}
+
+// unanswered is a question that the cloud would not or could not answer.
+func unanswered(err error) Finding { return broken("", "%s", reason(err)) }
+
+// reason is an error as a sentence, with what may help.
+func reason(err error) string {
+	var explained *openstack.Error
+	if !errors.As(err, &explained) {
+		return err.Error()
+	}
+	text := explained.Error()
+	var unsaid *url.Error // nobody answered: it repeats what was asked
+	if errors.As(err, &unsaid) {
+		text = fmt.Sprintf("%s: %v", explained.Op, unsaid.Err)
+		if unsaid.Timeout() {
+			text = fmt.Sprintf("%s: no answer in time", explained.Op)
+		}
+	}
+	if hint := explained.Hint(); hint != "" {
+		text += "; " + hint
+	}
+	return text
+}
+
+// refused tells whether the cloud has said that this is not for everyone.
+func refused(err error) bool {
+	var explained *openstack.Error
+	return errors.As(err, &explained) && explained.Status == http.StatusForbidden
+}
+
+// absent tells whether the service does not know the question.
+func absent(err error) bool {
+	var explained *openstack.Error
+	return errors.As(err, &explained) && explained.Status == http.StatusNotFound
+}
+
+// few names some of many.
+func few(names []string) string {
+	const shown = 5
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
+func kept[T any](all []T, wanted func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(one T) bool { return !wanted(one) })
+}

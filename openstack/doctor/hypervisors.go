@@ -1,0 +1,84 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ndock/openstack"
+)
+
+// hypervisors is the check that there is a host for Docker images.
+func hypervisors(ctx context.Context, x *examination) Finding {
+	all, err := x.cloud.Hypervisors(ctx)
+	switch {
+	case refused(err):
+		return unknown("only an administrator may list hypervisors")
+	case err != nil:
+		return unanswered(err)
+	}
+	x.hypervisors = all
+	down := kept(all, func(one openstack.Hypervisor) bool { return isDocker(one) && one.State != "up" })
+	disabled := kept(all, func(one openstack.Hypervisor) bool { return isDocker(one) && one.State == "up" && !isUp(one) })
+	return hosts(x.dockerHosts(), down, disabled, others(all))
+}
+
+// dockerHosts are the hypervisors of type docker that take servers.
+func (x *examination) dockerHosts() []openstack.Hypervisor {
+	return kept(x.hypervisors, func(one openstack.Hypervisor) bool { return isDocker(one) && isUp(one) })
+}
+
+// hosts is an error only where no host is left.
+func hosts(up, down, disabled []openstack.Hypervisor, others string) Finding {
+	state := Failed
+	if len(up) > 0 {
+		state = Warning
+	}
+	switch {
+	case len(down) > 0:
+		return Finding{
+			State: state, Mend: "ndock node status",
+			Detail: fmt.Sprintf("of type docker are up: %s; down: %s, where the command says why", hostNames(up), hostNames(down)),
+		}
+	case len(disabled) > 0:
+		return Finding{
+			State: state, Mend: fmt.Sprintf("openstack compute service set --enable %s nova-compute", disabled[0].ServiceHost),
+			Detail: fmt.Sprintf("of type docker are up: %s; disabled: %s", hostNames(up), hostNames(disabled)),
+		}
+	case len(up) == 0:
+		return broken("ndock node setup", "no hypervisor is of type docker%s; the command makes one of a compute node", others)
+	}
+	return well("of type docker are up: %s%s", hostNames(up), others)
+}
+
+func isDocker(one openstack.Hypervisor) bool { return strings.EqualFold(one.Type, "docker") }
+
+func isUp(one openstack.Hypervisor) bool { return one.State == "up" && one.Status == "enabled" }
+
+func hostNames(all []openstack.Hypervisor) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, one := range all {
+		names = append(names, one.Hostname)
+	}
+	return few(names)
+}
+
+// others counts the hypervisors of other types; empty where there are none.
+func others(all []openstack.Hypervisor) string {
+	counts := map[string]int{}
+	for _, one := range all {
+		if !isDocker(one) {
+			counts[one.Type]++
+		}
+	}
+	text := ""
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		text += fmt.Sprintf("; %d of type %s", counts[kind], kind)
+	}
+	return text
+}

@@ -1,0 +1,141 @@
+package openstack
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ndock/openstack/fakecloud"
+)
+
+// asAdmin logs the administrator in.
+func asAdmin(t *testing.T, fake *fakecloud.Cloud) *Cloud {
+	t.Helper()
+	cloud, err := logIn(t, openrc(fake, map[string]string{"OS_USERNAME": "admin"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cloud
+}
+
+// TestSession: Keystone says as much of a token that was given.
+func TestSession(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	given, err := logIn(t, openrc(fake, map[string]string{"OS_USERNAME": "", "OS_PASSWORD": "", "OS_PROJECT_NAME": "", "OS_TOKEN": fake.Token()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, session := range map[string]Session{"made": cloud.Session(), "given": given.Session()} {
+		if session.User != "demo" || session.Project != "demo" || session.ProjectID != fakecloud.ProjectID || !slices.Equal(session.Roles, []string{"member", "reader"}) {
+			t.Errorf("the token that was %s is of %+v", name, session)
+		}
+	}
+	if session := asAdmin(t, fake).Session(); !slices.Contains(session.Roles, "admin") {
+		t.Errorf("the administrator is %+v", session)
+	}
+}
+
+func TestReach(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	for service, path := range map[string]string{"image": "/image/", "compute": "/compute/v2.1/", "network": "/network/", "placement": "/placement/"} {
+		url, err := cloud.Reach(t.Context(), service)
+		if want := strings.TrimSuffix(fake.URL, "/v3") + path; err != nil || url != want {
+			t.Errorf("%s is at %q (%v), want %q", service, url, err, want)
+		}
+	}
+	_, err := cloud.Reach(t.Context(), "baremetal")
+	wantError(t, err, "find the public endpoint of type baremetal in region any: the catalogue has no such endpoint")
+	if !errors.Is(err, ErrNoEndpoint) {
+		t.Errorf("%v is not ErrNoEndpoint", err)
+	}
+	breaks(t, fake, fakecloud.GlanceAway)
+	_, err = cloud.Reach(t.Context(), "image")
+	wantError(t, err, "/image/: No server is available to handle this request. (req-")
+}
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	formats, err := cloud.Formats(t.Context())
+	if err != nil || !slices.Equal(formats.Container, []string{"bare", "ovf", "docker"}) || !slices.Equal(formats.Disk, []string{"raw", "qcow2"}) {
+		t.Errorf("%+v (%v)", formats, err)
+	}
+	breaks(t, fake, fakecloud.TokensExpired)
+	_, err = cloud.Formats(t.Context())
+	wantError(t, err, "ask Glance for its formats: The request you have made requires authentication. (req-")
+}
+
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	fake.Add(fakecloud.Server, "web")
+	servers, err := cloud.ServerQuota(t.Context())
+	if want := (ServerQuota{Instances: Quota{10, 1}, Cores: Quota{20, 1}, RAM: Quota{-1, 64}}); err != nil || servers != want {
+		t.Errorf("%+v (%v), want %+v", servers, err, want)
+	}
+	ports, err := cloud.PortQuota(t.Context())
+	if want := (Quota{500, 2}); err != nil || ports != want {
+		t.Errorf("%+v (%v), want %+v", ports, err, want)
+	}
+	for quota, fits := range map[Quota]bool{{10, 9}: true, {10, 10}: false, {10, 11}: false, {-1, 99}: true, {0, 0}: false} {
+		if quota.Fits(1) != fits {
+			t.Errorf("%+v has room for one more: %t", quota, !fits)
+		}
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	fake.Add(fakecloud.Network, "outside", fakecloud.Object{"router:external": true, "shared": false, "status": "DOWN", "subnets": []string{}})
+	networks, err := cloud.Networks(t.Context())
+	if err != nil || len(networks) != 2 {
+		t.Fatalf("%+v (%v), want two", networks, err)
+	}
+	for i, want := range []Network{
+		{Name: "private", Project: fakecloud.ProjectID, Shared: true, Up: true, Subnets: 1},
+		{Name: "outside", Project: fakecloud.ProjectID, External: true},
+	} {
+		if want.ID = networks[i].ID; networks[i] != want {
+			t.Errorf("%+v, want %+v", networks[i], want)
+		}
+	}
+}
+
+// TestAgents: those of OVN too; and a tenant is told of none.
+func TestAgents(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	agents, err := cloud.Agents(t.Context())
+	if err != nil || len(agents) != 0 {
+		t.Errorf("a tenant is told of %+v (%v)", agents, err)
+	}
+	agents, err = asAdmin(t, fake).Agents(t.Context())
+	if err != nil || len(agents) != 1 || agents[0].Host != "compute-1" || agents[0].Program != "ovn-controller" || !agents[0].Alive {
+		t.Errorf("the administrator is told of %+v (%v)", agents, err)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	found, err := fromEnvironment(openrc(fake, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud, err := found.open(t.Context(), Selection{Timeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	breaks(t, fake, fakecloud.NeutronHangs)
+	_, err = cloud.Networks(t.Context())
+	var slow interface{ Timeout() bool }
+	if !errors.As(err, &slow) || !slow.Timeout() {
+		t.Errorf("error %v, want that it took too long", err)
+	}
+}
