@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/aymanbagabas/go-udiff"
 	"github.com/urfave/cli/v2"
 
 	"ndock/openstack/node"
@@ -77,7 +78,24 @@ func nodeSetupPlan(c *cli.Context, s Streams) error {
 	if len(changes) == 0 {
 		fmt.Fprintln(s.Out, nothingToDo(machine))
 	}
-	return nil
+	return printEdits(c, s, machine)
+}
+
+// printEdits shows no lines around those that change: in Nova's configuration they may well be passwords.
+func printEdits(c *cli.Context, s Streams, machine node.Machine) error {
+	edits, err := node.Edits(c.Context, machine.Steps())
+	for _, edit := range edits {
+		name := edit.Path
+		if edit.Before == nil {
+			name = os.DevNull
+		}
+		diff, err := udiff.ToUnified(name, edit.Path, string(edit.Before), udiff.Bytes(edit.Before, edit.After), 0)
+		if err != nil {
+			return fmt.Errorf("compare %s with what it would be: %w", edit.Path, err)
+		}
+		fmt.Fprintf(s.Out, "\n%s", diff)
+	}
+	return err
 }
 
 func nothingToDo(machine node.Machine) string {

@@ -88,23 +88,36 @@ func (c *config) unambiguous() error {
 	return nil
 }
 
-// Do keeps the file as it is now for Undo, and edits it.
-func (c *config) Do(context.Context) error {
-	c.did = &changes{}
+// Edits sets the driver.
+func (c *config) Edits(context.Context) ([]Edit, error) {
 	conf, err := read(c.path())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if conf == nil {
-		return c.did.write(c.path(), []byte(created), 0o644)
+		return []Edit{{c.path(), nil, []byte(created)}}, nil
 	}
+	before := conf.Bytes()
 	if err := conf.Set(section, key, novadriver.Driver); err != nil {
+		return nil, err
+	}
+	return changing(Edit{c.path(), before, conf.Bytes()}), nil
+}
+
+// Do keeps the file as it is now for Undo, and edits it.
+func (c *config) Do(ctx context.Context) error {
+	c.did = &changes{}
+	edits, err := c.Edits(ctx)
+	if err != nil || len(edits) == 0 {
 		return err
+	}
+	if edits[0].Before == nil {
+		return c.did.write(c.path(), edits[0].After, 0o644)
 	}
 	if err := c.did.copy(c.path(), c.saved()); err != nil {
 		return err
 	}
-	return c.did.edit(c.path(), conf.Bytes())
+	return c.did.edit(c.path(), edits[0].After)
 }
 
 func (c *config) Detail(context.Context) string {

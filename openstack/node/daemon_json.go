@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,32 +82,51 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	return nil
 }
 
-// write begins with what the file was before the first setup, if nobody else has edited it since.
-func (d *daemonJSON) write(now snapshot, wanted missing) error {
+// edited begins with what the file was before the first setup, if nobody else has edited it since.
+func (d *daemonJSON) edited(now snapshot, wanted missing) (content []byte, ours bool, err error) {
 	saved, err := before(d.saved())
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	made, ours, err := d.madeOf(saved.content, now.content)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	base := now.content
 	if ours {
 		base, wanted = saved.content, made.and(wanted)
 	}
-	edited, err := d.with(base, wanted)
-	switch {
-	case err != nil:
-		return fmt.Errorf("edit %s: %w", d.path(), err)
-	case bytes.Equal(edited, now.content):
-		return nil
-	case now.missing:
-		return d.did.write(d.path(), edited, 0o644)
-	case !ours:
-		err = d.did.copy(d.path(), d.saved())
+	if content, err = d.with(base, wanted); err != nil {
+		err = fmt.Errorf("edit %s: %w", d.path(), err)
 	}
-	return errors.Join(err, d.did.edit(d.path(), edited))
+	return content, ours, err
+}
+
+// Edits adds the settings that are missing.
+func (d *daemonJSON) Edits(ctx context.Context) ([]Edit, error) {
+	now, err := before(d.path())
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := d.missing(ctx, now.content)
+	if err != nil {
+		return nil, err
+	}
+	content, _, err := d.edited(now, wanted)
+	return changing(Edit{d.path(), now.content, content}), err
+}
+
+func (d *daemonJSON) write(now snapshot, wanted missing) error {
+	content, ours, err := d.edited(now, wanted)
+	if err != nil || bytes.Equal(content, now.content) {
+		return err
+	}
+	if !now.missing && !ours {
+		if err := d.did.copy(d.path(), d.saved()); err != nil {
+			return err
+		}
+	}
+	return d.did.make(Edit{d.path(), now.content, content})
 }
 
 func (d *daemonJSON) Detail(ctx context.Context) string {

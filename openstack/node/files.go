@@ -55,6 +55,22 @@ func (c *changes) replace(path string, with snapshot) error {
 	return nil
 }
 
+// changing leaves out an edit that would change nothing.
+func changing(edit Edit) []Edit {
+	if edit.Before != nil && bytes.Equal(edit.Before, edit.After) {
+		return nil
+	}
+	return []Edit{edit}
+}
+
+// make does an edit.
+func (c *changes) make(edit Edit) error {
+	if edit.Before == nil {
+		return c.write(edit.Path, edit.After, 0o644)
+	}
+	return c.edit(edit.Path, edit.After)
+}
+
 // remove removes a file, if there is one.
 func (c *changes) remove(path string) error {
 	old, err := before(path)

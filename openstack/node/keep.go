@@ -58,20 +58,25 @@ func (k *keep) free(content []byte) error {
 	return nil
 }
 
-func (k *keep) Do(context.Context) error {
+// Edits adds what is ours behind the rest.
+func (k *keep) Edits(context.Context) ([]Edit, error) {
 	now, err := before(k.path())
-	if err != nil {
-		return err
+	if err != nil || bytes.Contains(now.content, k.ours()) {
+		return nil, err
 	}
-	content := now.content
+	content := bytes.Clone(now.content)
 	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
 		content = append(content, '\n')
 	}
-	content = append(content, k.ours()...)
-	if now.missing {
-		return k.did.write(k.path(), content, 0o644)
+	return []Edit{{k.path(), now.content, append(content, k.ours()...)}}, nil
+}
+
+func (k *keep) Do(ctx context.Context) error {
+	edits, err := k.Edits(ctx)
+	if err != nil || len(edits) == 0 {
+		return err
 	}
-	return k.did.edit(k.path(), content)
+	return k.did.make(edits[0])
 }
 
 // Undo takes out what is ours, and leaves the rest as it is by now.

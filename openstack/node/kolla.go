@@ -36,15 +36,21 @@ const kollaMount = "/var/lib/kolla/config_files"
 var kollaSource = kollaMount + "/" + path.Base(kollaShim)
 
 func (k *kolla) Plan(ctx context.Context) ([]string, error) {
+	edits, err := k.Edits(ctx)
+	if err != nil || len(edits) == 0 {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("have the container copy %s, in %s", k.Layout.Path(kollaShim), k.path())}, nil
+}
+
+// Edits adds the copy to what the container does.
+func (k *kolla) Edits(ctx context.Context) ([]Edit, error) {
 	now, err := take(k.path())
 	if err != nil {
 		return nil, err
 	}
 	wanted, err := k.with(ctx, now.content)
-	if err != nil || bytes.Equal(wanted, now.content) {
-		return nil, err
-	}
-	return []string{fmt.Sprintf("have the container copy %s, in %s", k.Layout.Path(kollaShim), k.path())}, nil
+	return changing(Edit{k.path(), now.content, wanted}), err
 }
 
 // with adds the copy to what the container does when it starts.
@@ -72,15 +78,11 @@ func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 }
 
 func (k *kolla) Do(ctx context.Context) error {
-	now, err := take(k.path())
-	if err != nil {
+	edits, err := k.Edits(ctx)
+	if err != nil || len(edits) == 0 {
 		return err
 	}
-	wanted, err := k.with(ctx, now.content)
-	if err != nil {
-		return err
-	}
-	return k.did.edit(k.path(), wanted)
+	return k.did.make(edits[0])
 }
 
 // Undo takes the copy out again. What the container has copied goes with it when kolla-ansible makes it anew; without

@@ -33,6 +33,23 @@ func Plan(ctx context.Context, steps []Step, report Report) ([]Change, error) {
 	return changes, nil
 }
 
+// Edits returns what Setup would make of files that are not ndock's own.
+func Edits(ctx context.Context, steps []Step) ([]Edit, error) {
+	var all []Edit
+	for _, step := range steps {
+		editor, ok := step.(Editor)
+		if !ok {
+			continue
+		}
+		edits, err := editor.Edits(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", step.Title(), err)
+		}
+		all = append(all, edits...)
+	}
+	return all, nil
+}
+
 // Setup does what is to do, and returns whether there was anything. Nothing is begun before every step knows what
 // it has to do; when one fails, those before it are undone.
 func Setup(ctx context.Context, steps []Step, report Report) (changed bool, err error) {

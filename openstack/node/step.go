@@ -18,6 +18,18 @@ type Step interface {
 	Detail(ctx context.Context) string
 }
 
+// An Editor is a step that edits files which are not ndock's own.
+type Editor interface {
+	// Edits are what Do would make of them; nothing when all is in place.
+	Edits(ctx context.Context) ([]Edit, error)
+}
+
+// An Edit is a file's content, now and then. Before is nil for a file that is not there yet.
+type Edit struct {
+	Path          string
+	Before, After []byte
+}
+
 // A Settler has something left to do once all steps are undone: nova-compute cannot start with its old driver
 // before that is back.
 type Settler interface {
