@@ -53,6 +53,7 @@ func newSpec(image, digest string, o DeployOptions, url string, withLogin bool) 
 func hostConfig() *container.HostConfig {
 	return &container.HostConfig{
 		NetworkMode:    "host",
+		UsernsMode:     "host", // which an engine with userns-remap wants said
 		ReadonlyRootfs: true,
 		CapDrop:        []string{"ALL"},
 		SecurityOpt:    []string{"no-new-privileges"},

@@ -122,7 +122,7 @@ func TestServeRefuses(t *testing.T) {
 	good := serverPair(t, time.Now())
 	for want, o := range map[string]ServeOptions{
 		"listen on " + busy.Addr().String() + ": another program listens there": {Listen: busy.Addr().String(), Data: dir},
-		"listen on 192.0.2.77:5000: cannot assign requested address":            {Listen: "192.0.2.77:5000", Data: dir, Insecure: true},
+		"listen on [fe80::1]:5000: invalid argument":                            {Listen: "[fe80::1]:5000", Data: dir, Insecure: true},
 		`data: mkdir`:      {Data: filepath.Join(write(t, nil), "data")},
 		"read the logins":  {Data: dir, Htpasswd: filepath.Join(dir, "missing")},
 		"does not match":   {Data: dir, CertFile: write(t, good.cert), KeyFile: write(t, serverPair(t, time.Now()).key)},

@@ -13,6 +13,7 @@ import (
 // daemon.json; what he has decided there stays.
 type daemonJSON struct {
 	Machine
+	engine *engine
 	did    changes  // of this run
 	was    snapshot // before it
 	wanted missing  // in it
@@ -22,7 +23,10 @@ const runtimeName = "ndock"
 
 func (d *daemonJSON) Title() string { return "daemon.json" }
 
-func (d *daemonJSON) path() string { return d.Layout.Path("/etc/docker/daemon.json") }
+// daemonFile is what Docker Engine reads when it starts.
+const daemonFile = "/etc/docker/daemon.json"
+
+func (d *daemonJSON) path() string { return d.Layout.Path(daemonFile) }
 
 // saved is where the file's content from before setup is kept.
 func (d *daemonJSON) saved() string { return d.path() + ".ndock-saved" }
@@ -47,6 +51,12 @@ func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 	}
 	if wanted.noNetwork {
 		plan = append(plan, "have Docker Engine make no bridge and no firewall rules, in "+d.path())
+	}
+	if wanted.logs {
+		plan = append(plan, "have what containers say kept to 30 MB each, in "+d.path())
+	}
+	if wanted.userns {
+		plan = append(plan, "have root in containers be nobody on this host (userns-remap), in "+d.path())
 	}
 	if wanted.restart {
 		plan = append(plan, "restart Docker Engine (service "+d.Layout.Engine.Service.Name+")")
@@ -76,7 +86,7 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.wanted.noNetwork = wanted.noNetwork; wanted.restart {
+	if d.wanted.noNetwork, d.wanted.userns = wanted.noNetwork, wanted.userns; wanted.restart {
 		return d.restart(ctx)
 	}
 	return nil

@@ -16,6 +16,9 @@ type settings struct {
 	IPTables    *bool                      `json:"iptables"`
 	IP6Tables   *bool                      `json:"ip6tables"`
 	IPForward   *bool                      `json:"ip-forward"`
+	Userns      *string                    `json:"userns-remap"`
+	LogDriver   *string                    `json:"log-driver"`
+	LogOptions  json.RawMessage            `json:"log-opts"`
 }
 
 // noNetwork are the settings by which the engine leaves the host's network alone: Docker's rules, and the policy DROP
@@ -42,11 +45,17 @@ func (s settings) noNetwork() bool {
 }
 
 // missing says which of the settings are to be made, and whether the engine must begin anew to have them.
-type missing struct{ liveRestore, runtime, noNetwork, restart bool }
+type missing struct{ liveRestore, runtime, noNetwork, logs, userns, restart bool }
 
 func (m missing) and(other missing) missing {
-	return missing{m.liveRestore || other.liveRestore, m.runtime || other.runtime, m.noNetwork || other.noNetwork, m.restart || other.restart}
+	return missing{
+		m.liveRestore || other.liveRestore, m.runtime || other.runtime, m.noNetwork || other.noNetwork,
+		m.logs || other.logs, m.userns || other.userns, m.restart || other.restart,
+	}
 }
+
+// Docker keeps whatever containers say until the disk is full, if it is not told otherwise.
+const rotated = `{"max-size": "10m", "max-file": "3"}`
 
 func (d *daemonJSON) missing(ctx context.Context, content []byte) (missing, error) {
 	there, err := parseSettings(content)
@@ -54,16 +63,16 @@ func (d *daemonJSON) missing(ctx context.Context, content []byte) (missing, erro
 		return missing{}, fmt.Errorf("read %s: %w", d.path(), err)
 	}
 	facts, asked := d.EngineFacts(ctx)
+	m := missing{logs: there.LogDriver == nil && there.LogOptions == nil, userns: there.Userns == nil && d.engine.fresh()}
 	if asked != nil { // it reads its file when it starts
-		return missing{there.LiveRestore == nil, !d.isOurs(there), there.undecided(), false}, nil
+		m.liveRestore, m.runtime, m.noNetwork = there.LiveRestore == nil, !d.isOurs(there), there.undecided()
+		return m, nil
 	}
-	m := missing{
-		liveRestore: there.LiveRestore == nil && !facts.LiveRestore && !facts.Swarm,
-		runtime:     !d.isOurs(there) || !slices.Contains(facts.Runtimes, runtimeName),
-	}
+	m.liveRestore = there.LiveRestore == nil && !facts.LiveRestore && !facts.Swarm
+	m.runtime = !d.isOurs(there) || !slices.Contains(facts.Runtimes, runtimeName)
 	unused, spared := !facts.Swarm && len(facts.Networked) == 0, facts.Running == 0 || facts.LiveRestore || m.liveRestore
 	m.noNetwork = there.undecided() && unused && spared
-	m.restart = m.noNetwork || there.noNetwork() && unused && facts.Bridge && facts.Running == 0
+	m.restart = m.noNetwork || m.userns || there.noNetwork() && unused && facts.Bridge && facts.Running == 0
 	return m, nil
 }
 
@@ -82,6 +91,17 @@ func (d *daemonJSON) with(content []byte, wanted missing) ([]byte, error) {
 	there, err := parseSettings(content)
 	if err != nil {
 		return nil, err
+	}
+	for _, one := range []struct {
+		wanted      bool
+		value, name string
+	}{{wanted.userns, `"default"`, "userns-remap"}, {wanted.logs, rotated, "log-opts"}} {
+		if !one.wanted {
+			continue
+		}
+		if content, err = withSetting(content, one.value, one.name); err != nil {
+			return nil, err
+		}
 	}
 	if wanted.noNetwork {
 		if content, err = there.withoutNetwork(content); err != nil {
@@ -117,8 +137,11 @@ func (s settings) withoutNetwork(content []byte) ([]byte, error) {
 // madeOf tells whether setup's settings, and nothing else, make the one content of the other, and which they were: that
 // depends on what the engine was like at that time.
 func (d *daemonJSON) madeOf(saved, now []byte) (missing, bool, error) {
-	for combination := range 8 {
-		settings := missing{liveRestore: combination&1 == 0, runtime: combination&2 == 0, noNetwork: combination&4 != 0}
+	for combination := range 32 {
+		settings := missing{
+			liveRestore: combination&1 == 0, runtime: combination&2 == 0, noNetwork: combination&4 != 0,
+			logs: combination&8 != 0, userns: combination&16 != 0,
+		}
 		made, err := d.with(saved, settings)
 		if err != nil {
 			return missing{}, false, err

@@ -7,11 +7,12 @@ import (
 )
 
 const (
-	daemonFile = "/etc/docker/daemon.json"
 	ourRuntime = `"ndock": {"path": "/usr/local/bin/ndock", "runtimeArgs": ["node", "runtime"]}`
 	ourLines   = `
   "live-restore": true,
-  "runtimes": {` + ourRuntime + `},` + ourNetwork
+  "runtimes": {` + ourRuntime + `},` + ourNetwork + ourLogs
+	ourLogs = `,
+  "log-opts": {"max-size": "10m", "max-file": "3"}`
 	ourNetwork = `
   "bridge": "none",
   "iptables": false,
@@ -23,11 +24,11 @@ func TestSettingsAreAddedToTheOperatorsFile(t *testing.T) {
 	for before, want := range map[string]string{
 		"":    "{" + ourLines + "\n}\n",
 		"{ }": "{" + ourLines + "\n}",
-		" {\n\t\"log-opts\": {\"max-size\": \"1m\"},\n\t\"debug\":true }": " {" + ourLines + ",\n\t\"log-opts\": {\"max-size\": \"1m\"},\n\t\"debug\":true }",
-		`{"runtimes": {"nvidia": {"path": "n"}}}`:                         "{\n  \"live-restore\": true," + ourNetwork + ",\"runtimes\": {\n  " + ourRuntime + `,"nvidia": {"path": "n"}}}`,
-		`{"runtimes": {"ndock": {"path": "/old"}}, "live-restore": true}`: "{" + ourNetwork + `,"runtimes": {` + ourRuntime + `}, "live-restore": true}`,
-		`{"ip-forward": true, "bridge": "br0", "live-restore": true}`:     "{\n  \"runtimes\": {" + ourRuntime + "},\n  \"iptables\": false,\n  \"ip6tables\": false," + `"ip-forward": true, "bridge": "br0", "live-restore": true}`,
-		`{"runtimes": {}, "live-restore": false}`:                         "{" + ourNetwork + ",\"runtimes\": {\n  " + ourRuntime + "\n}, \"live-restore\": false}",
+		" {\n\t\"log-opts\": {\"max-size\": \"1m\"},\n\t\"debug\":true }": " {" + strings.TrimSuffix(ourLines, ourLogs) + ",\n\t\"log-opts\": {\"max-size\": \"1m\"},\n\t\"debug\":true }",
+		`{"runtimes": {"nvidia": {"path": "n"}}}`:                         "{\n  \"live-restore\": true," + ourNetwork + ourLogs + ",\"runtimes\": {\n  " + ourRuntime + `,"nvidia": {"path": "n"}}}`,
+		`{"runtimes": {"ndock": {"path": "/old"}}, "live-restore": true}`: "{" + ourNetwork + ourLogs + `,"runtimes": {` + ourRuntime + `}, "live-restore": true}`,
+		`{"ip-forward": true, "bridge": "br0", "live-restore": true}`:     "{\n  \"runtimes\": {" + ourRuntime + "},\n  \"iptables\": false,\n  \"ip6tables\": false" + ourLogs + `,"ip-forward": true, "bridge": "br0", "live-restore": true}`,
+		`{"runtimes": {}, "live-restore": false}`:                         "{" + ourNetwork + ourLogs + ",\"runtimes\": {\n  " + ourRuntime + "\n}, \"live-restore\": false}",
 	} {
 		f := newFake(t, false)
 		f.put(daemonFile, before, 0o600)
@@ -91,6 +92,37 @@ func TestASettingThatIsNew(t *testing.T) {
 	f.must(err)
 	if after := f.tree(); after != tree {
 		t.Errorf("after teardown the tree is\n%s", after)
+	}
+}
+
+// TestAnEngineOfSetupsOwn has no containers that would miss their files, and so can have root in them be nobody.
+func TestAnEngineOfSetupsOwn(t *testing.T) {
+	for name, test := range map[string]struct {
+		data bool
+		want bool
+	}{"fresh": {false, true}, "with data of before": {true, false}} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.stop("docker")
+			f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+			if test.data {
+				f.must(os.MkdirAll(f.path("/var/lib/docker/containers"), 0o755))
+			}
+			_, err := f.setup()
+			f.must(err)
+			got, err := os.ReadFile(f.path(daemonFile))
+			if err != nil || strings.Contains(string(got), `"userns-remap": "default"`) != test.want {
+				t.Errorf("it is %s, %v", got, err)
+			}
+			if got := f.plan(); got != "" {
+				t.Errorf("a second run would\n%s", got)
+			}
+			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+			f.must(err)
+			if _, err := os.Stat(f.path(daemonFile)); err == nil {
+				t.Error("daemon.json is still there")
+			}
+		})
 	}
 }
 

@@ -57,12 +57,13 @@ func (d *daemonJSON) back(ctx context.Context, was snapshot, made missing) error
 		return err
 	}
 	switchable := made.liveRestore || there.LiveRestore != nil // and not given as a flag
-	if made.noNetwork {
+	anew := made.noNetwork || made.userns
+	if anew {
 		if err := d.restartAs(ctx, was, switchable); err != nil {
 			return err
 		}
 	}
-	if made.liveRestore || made.noNetwork && switchable {
+	if made.liveRestore || anew && switchable {
 		return d.switchLiveRestore(ctx, was, there.LiveRestore != nil && *there.LiveRestore)
 	}
 	return nil

@@ -15,12 +15,23 @@ const installLimit = 15 * time.Minute
 // engine is the step that has Docker Engine there.
 type engine struct {
 	Machine
-	installed bool // in this run
+	installed bool  // in this run
+	data      *bool // whether there was any of an engine's before this run
+}
+
+// fresh tells whether the engine is setup's own: it was not there, and has no containers or images of before.
+func (e *engine) fresh() bool {
+	if e.data == nil {
+		data := exists(e.Layout.Root, "/var/lib/docker/containers")
+		e.data = &data
+	}
+	return (e.installed || !e.present()) && !*e.data
 }
 
 func (e *engine) Title() string { return "engine" }
 
 func (e *engine) Plan(ctx context.Context) ([]string, error) {
+	e.fresh() // is to be told before the package starts it
 	facts, err := e.EngineFacts(ctx)
 	switch {
 	case err == nil && tooOld(facts.Version):

@@ -50,7 +50,7 @@ func (f *firewall) Plan(ctx context.Context) ([]string, error) {
 
 // over tells whether Docker Engine is not to have rules, and no container lives by them.
 func (f *firewall) over(ctx context.Context) (bool, error) {
-	conf, err := before((&daemonJSON{Machine: f.Machine}).path())
+	conf, err := before(f.Layout.Path(daemonFile))
 	if err != nil {
 		return false, err
 	}

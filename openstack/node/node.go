@@ -78,7 +78,8 @@ func (m Machine) Steps() []Step {
 	driver := &shim{Machine: m}
 	conf := &config{Machine: m}
 	nova := &hypervisor{Machine: m}
-	steps := []Step{&engine{Machine: m}, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m}, &firewall{Machine: m}, driver}
+	docker := &engine{Machine: m}
+	steps := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, driver}
 	if m.Layout.Kolla {
 		steps = append(steps, &kolla{Machine: m})
 	}

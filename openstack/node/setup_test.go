@@ -94,6 +94,7 @@ completions: write /usr/local/share/bash-completion/completions/ndock
 daemon.json: set live-restore = true in /etc/docker/daemon.json
 daemon.json: add runtime ndock to /etc/docker/daemon.json
 daemon.json: have Docker Engine make no bridge and no firewall rules, in /etc/docker/daemon.json
+daemon.json: have what containers say kept to 30 MB each, in /etc/docker/daemon.json
 shim: write FILES to /usr/lib/python3/dist-packages/nova/virt/docker
 config: set compute_driver = docker.DockerDriver in /etc/nova/nova-compute.conf, in place of fake.SmallFakeDriver
 nova-compute: restart service nova-compute
