@@ -20,42 +20,13 @@ func nodeCommand(s Streams) *cli.Command {
 	}
 }
 
-// layoutFlags name an installation of Nova that is not found by looking.
-func layoutFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "nova-python", TakesFile: true, Usage: "the Python that Nova runs on, where its installation is not one that is known: a `PATH`, as of a virtual environment"},
-		&cli.StringFlag{Name: "nova-conf", TakesFile: true, Usage: "what its nova-compute reads: a `PATH`"},
-		&cli.StringFlag{Name: "service", Usage: "the `NAME` of its nova-compute for the service manager"},
-		&cli.StringFlag{Name: "nova-user", Value: "nova", Usage: "who its nova-compute runs as: a name or a number"},
-		rootFlag(),
-	}
-}
-
-// namedNova is the installation that the flags name: with all three, or none.
-func namedNova(c *cli.Context) (node.Named, error) {
-	named := node.Named{Python: c.String("nova-python"), Conf: c.String("nova-conf"), Service: c.String("service"), User: c.String("nova-user")}
-	given := 0
-	for _, value := range []string{named.Python, named.Conf, named.Service} {
-		if value != "" {
-			given++
-		}
-	}
-	if given != 0 && given != 3 {
-		return named, misused(c, "--nova-python, --nova-conf and --service go together")
-	}
-	return named, nil
-}
-
-// rootFlag is for tests: commands that change nothing may look at a tree that is not this machine's.
-func rootFlag() cli.Flag { return &cli.StringFlag{Name: "root", Value: "/", Hidden: true} }
-
 // thisMachine joins what the steps of a node need.
 func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
 	named, err := namedNova(c)
 	if err != nil {
 		return node.Machine{}, err
 	}
-	layout, err := node.Find(root, named)
+	layout, err := findLayout(c, root, named)
 	if err != nil {
 		return node.Machine{}, err
 	}

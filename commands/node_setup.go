@@ -50,15 +50,15 @@ func nodeSetup(c *cli.Context, s Streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	report := newProgress(c, s)
-	changed, err := node.Setup(c.Context, machine.Steps(), report.Step)
+	changed, err := node.Setup(c.Context, stepsOf(c, machine), report.Step)
 	if err != nil {
 		return err
 	}
 	if !changed {
-		report.Step("%s", nothingToDo(machine))
+		report.Step("%s", nothingToDo(c, machine))
 		return nil
 	}
-	report.Step("%s is a Docker compute node", machine.Host)
+	report.Step("%s is a %s", machine.Host, roleOf(c))
 	return nil
 }
 
@@ -68,7 +68,7 @@ func nodeSetupPlan(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	changes, err := node.Plan(c.Context, machine.Steps(), newProgress(c, s).Step)
+	changes, err := node.Plan(c.Context, stepsOf(c, machine), newProgress(c, s).Step)
 	if err != nil {
 		return err
 	}
@@ -76,14 +76,14 @@ func nodeSetupPlan(c *cli.Context, s Streams) error {
 		fmt.Fprintf(s.Out, "%s: %s\n", change.Step, change.Text)
 	}
 	if len(changes) == 0 {
-		fmt.Fprintln(s.Out, nothingToDo(machine))
+		fmt.Fprintln(s.Out, nothingToDo(c, machine))
 	}
 	return printEdits(c, s, machine)
 }
 
 // printEdits shows no lines around those that change: in Nova's configuration they may well be passwords.
 func printEdits(c *cli.Context, s Streams, machine node.Machine) error {
-	edits, err := node.Edits(c.Context, machine.Steps())
+	edits, err := node.Edits(c.Context, stepsOf(c, machine))
 	for _, edit := range edits {
 		name := edit.Path
 		if edit.Before == nil {
@@ -98,6 +98,6 @@ func printEdits(c *cli.Context, s Streams, machine node.Machine) error {
 	return err
 }
 
-func nothingToDo(machine node.Machine) string {
-	return fmt.Sprintf("nothing to do: %s is a Docker compute node", machine.Host)
+func nothingToDo(c *cli.Context, machine node.Machine) string {
+	return fmt.Sprintf("nothing to do: %s is a %s", machine.Host, roleOf(c))
 }

@@ -29,7 +29,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 	}
 	var rows [][]any
 	var missing []string
-	for _, status := range node.Look(c.Context, machine.Steps()) {
+	for _, status := range node.Look(c.Context, stepsOf(c, machine)) {
 		rows = append(rows, []any{status.Step, string(status.State), status.Detail})
 		if status.State == node.ToDo || status.State == node.Failed {
 			missing = append(missing, status.Step)
@@ -39,7 +39,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 		return err
 	}
 	if len(missing) > 0 {
-		return &notReady{host: machine.Host, missing: missing}
+		return &notReady{host: machine.Host, role: roleOf(c), missing: missing}
 	}
 	return nil
 }
@@ -47,11 +47,12 @@ func nodeStatus(c *cli.Context, s Streams) error {
 // notReady is a node on which something is not in place.
 type notReady struct {
 	host    string
+	role    string
 	missing []string
 }
 
 func (e *notReady) Error() string {
-	return fmt.Sprintf("%s is no Docker compute node as it should be: see %s", e.host, strings.Join(e.missing, ", "))
+	return fmt.Sprintf("%s is no %s as it should be: see %s", e.host, e.role, strings.Join(e.missing, ", "))
 }
 
 func (e *notReady) Hint() string { return "'ndock node setup --dry-run' says what would be changed" }

@@ -32,7 +32,7 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	if err := agreed(c, s, "Undo the setup of this machine as a Docker compute node?"); err != nil {
+	if err := agreed(c, s, "Undo the setup of this machine as a "+roleOf(c)+"?"); err != nil {
 		return err
 	}
 	if err := node.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
@@ -49,7 +49,7 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	defer func() { err = errors.Join(err, unlock()) }()
 	machine.Tearing = true
 	report := newProgress(c, s)
-	changed, err := node.Teardown(c.Context, machine.Steps(), report.Step)
+	changed, err := node.Teardown(c.Context, stepsOf(c, machine), report.Step)
 	if err == nil && !changed {
 		report.Step("nothing to undo: %s is not set up", machine.Host)
 	}

@@ -25,6 +25,7 @@ type Layout struct {
 	Config    string   // one of them, where compute_driver is set; may be missing, then it is made
 	Kept      *Kept    // where the tool that deployed Nova keeps what it would otherwise forget
 	Kolla     bool     // nova-compute runs in a container of Kolla's
+	Glance    Service  // on a controller
 	Engine    Package  // Docker Engine
 	AgentFile string   // where ndock's agent is run from
 	AgentConf string   // the operator's file for it

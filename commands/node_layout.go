@@ -1,0 +1,70 @@
+package commands
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"ndock/openstack/node"
+)
+
+// layoutFlags name an installation of Nova that is not found by looking.
+func layoutFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "nova-python", TakesFile: true, Usage: "the Python that Nova runs on, where its installation is not one that is known: a `PATH`, as of a virtual environment"},
+		&cli.StringFlag{Name: "nova-conf", TakesFile: true, Usage: "what its nova-compute reads: a `PATH`"},
+		&cli.StringFlag{Name: "service", Usage: "the `NAME` of its nova-compute for the service manager"},
+		&cli.StringFlag{Name: "nova-user", Value: "nova", Usage: "who its nova-compute runs as: a name or a number"},
+		&cli.StringFlag{Name: "role", Value: compute, Usage: "what this machine is to the cloud: " + compute + ", or " + controller + ", where Glance runs"},
+		rootFlag(),
+	}
+}
+
+// The roles of a machine.
+const (
+	compute    = "compute"
+	controller = "controller"
+)
+
+// stepsOf are those of the machine's role.
+func stepsOf(c *cli.Context, machine node.Machine) []node.Step {
+	if c.String("role") == controller {
+		return machine.ControllerSteps()
+	}
+	return machine.Steps()
+}
+
+// roleOf is what a machine of that role is.
+func roleOf(c *cli.Context) string {
+	if c.String("role") == controller {
+		return "controller of Docker compute nodes"
+	}
+	return "Docker compute node"
+}
+
+// namedNova is the installation that the flags name: with all three, or none.
+func namedNova(c *cli.Context) (node.Named, error) {
+	named := node.Named{Python: c.String("nova-python"), Conf: c.String("nova-conf"), Service: c.String("service"), User: c.String("nova-user")}
+	given := 0
+	for _, value := range []string{named.Python, named.Conf, named.Service} {
+		if value != "" {
+			given++
+		}
+	}
+	if given != 0 && given != 3 {
+		return named, misused(c, "--nova-python, --nova-conf and --service go together")
+	}
+	return named, nil
+}
+
+// rootFlag is for tests: commands that change nothing may look at a tree that is not this machine's.
+func rootFlag() cli.Flag { return &cli.StringFlag{Name: "root", Value: "/", Hidden: true} }
+
+func findLayout(c *cli.Context, root string, named node.Named) (node.Layout, error) {
+	switch role := c.String("role"); role {
+	case compute:
+		return node.Find(root, named)
+	case controller:
+		return node.FindController(root)
+	default:
+		return node.Layout{}, misused(c, "there is no role %q; there are %s and %s", role, compute, controller)
+	}
+}

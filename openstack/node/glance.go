@@ -1,0 +1,145 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// glance is the step of a controller: it has Glance take Docker images. Glance does unless it is told which container
+// formats to take, and docker is not among them.
+type glance struct {
+	Machine
+	did changes // of this run
+}
+
+// glances are where installations have Glance's configuration, and the service that reads it.
+var glances = []struct{ conf, unit, service string }{
+	{"/etc/kolla/glance-api/glance-api.conf", "", "kolla-glance_api-container"},
+	{"/etc/glance/glance-api.conf", "/etc/systemd/system/devstack@g-api.service", "devstack@g-api"},
+	{"/etc/glance/glance-api.conf", "/usr/lib/systemd/system/openstack-glance-api.service", "openstack-glance-api"},
+	{"/etc/glance/glance-api.conf", "", "glance-api"},
+}
+
+// FindController looks for Glance under root.
+func FindController(root string) (Layout, error) {
+	for _, one := range glances {
+		if exists(root, one.conf) && (one.unit == "" || exists(root, one.unit)) {
+			l := general(root)
+			l.Name, l.Config = "Glance", one.conf
+			l.Glance = Service{Name: one.service, PIDFile: "/run/glance/glance-api.pid", Log: "/var/log/glance/glance-api.log"}
+			return l, nil
+		}
+	}
+	return Layout{}, advise(fmt.Errorf("this is no controller: neither %s nor %s is there", filepath.Join(root, glances[3].conf), filepath.Join(root, glances[0].conf)),
+		"run this where Glance runs")
+}
+
+// ControllerSteps are what a cloud with Docker compute nodes needs of its controller.
+func (m Machine) ControllerSteps() []Step { return []Step{&glance{Machine: m}} }
+
+const (
+	formatSection = "image_format"
+	formatKey     = "container_formats"
+	dockerFormat  = "docker"
+)
+
+func (g *glance) Title() string { return "glance" }
+
+func (g *glance) path() string { return g.Layout.Path(g.Layout.Config) }
+
+func (g *glance) saved() string { return g.path() + ".ndock-saved" }
+
+func (g *glance) Plan(ctx context.Context) ([]string, error) {
+	edits, err := g.Edits(ctx)
+	if err != nil || len(edits) == 0 {
+		return nil, err
+	}
+	return []string{
+		fmt.Sprintf("add %s to %s in %s", dockerFormat, formatKey, g.path()),
+		"restart service " + g.Layout.Glance.Name,
+	}, nil
+}
+
+// Edits adds the format to those that are named; where none are, Glance takes it.
+func (g *glance) Edits(context.Context) ([]Edit, error) {
+	conf, err := readConf(g.path())
+	if err != nil {
+		return nil, err
+	}
+	value, found, err := conf.Get(formatSection, formatKey)
+	if err != nil || !found || slices.Contains(formats(value), dockerFormat) {
+		return nil, err
+	}
+	before := conf.Bytes()
+	if err := conf.Set(formatSection, formatKey, strings.Join(append(formats(value), dockerFormat), ",")); err != nil {
+		return nil, err
+	}
+	return changing(Edit{g.path(), before, conf.Bytes()}), nil
+}
+
+func formats(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+}
+
+func (g *glance) Do(ctx context.Context) error {
+	edits, err := g.Edits(ctx)
+	if err != nil || len(edits) == 0 {
+		return err
+	}
+	if err := g.did.copy(g.path(), g.saved()); err != nil {
+		return err
+	}
+	if err := g.did.make(edits[0]); err != nil {
+		return err
+	}
+	return g.Services.Restart(ctx, g.Layout.Glance)
+}
+
+// Undo puts the file back as it was, unless it has been edited since.
+func (g *glance) Undo(ctx context.Context) ([]string, error) {
+	if g.did.any() {
+		return []string{"put back " + g.path() + " as it was"}, errors.Join(g.did.takeBack(), g.Services.Restart(ctx, g.Layout.Glance))
+	}
+	saved, err := before(g.saved())
+	if err != nil || saved.missing {
+		return nil, err
+	}
+	edited, err := g.edited()
+	if err != nil {
+		return nil, err
+	}
+	if edited {
+		return []string{"left " + g.path() + " as it is: it was edited since"}, nil
+	}
+	saved.path = g.path()
+	if err := saved.put(); err != nil {
+		return nil, err
+	}
+	var did changes
+	return []string{"put back " + g.path() + " as it was"}, errors.Join(did.remove(g.saved()), g.Services.Restart(ctx, g.Layout.Glance))
+}
+
+// edited tells whether the file is another than setup made of what was saved.
+func (g *glance) edited() (bool, error) {
+	was, err := readConf(g.saved())
+	if err != nil {
+		return false, err
+	}
+	value, _, err := was.Get(formatSection, formatKey)
+	if err != nil {
+		return false, err
+	}
+	if err := was.Set(formatSection, formatKey, strings.Join(append(formats(value), dockerFormat), ",")); err != nil {
+		return false, err
+	}
+	now, err := take(g.path())
+	return string(now.content) != string(was.Bytes()), err
+}
+
+func (g *glance) Detail(context.Context) string {
+	return fmt.Sprintf("Glance takes images of container format %s (%s)", dockerFormat, g.path())
+}

@@ -1,0 +1,64 @@
+package node
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestGlanceTakesDockerImages(t *testing.T) {
+	const listed = "[DEFAULT]\n[image_format]\n# what we take\ncontainer_formats = bare, ami\n"
+	for name, test := range map[string]struct{ conf, want, plan string }{
+		"named without it": {listed, "[DEFAULT]\n[image_format]\n# what we take\ncontainer_formats = bare,ami,docker\n", "glance: add docker to container_formats in /etc/glance/glance-api.conf\nglance: restart service glance-api"},
+		"named with it":    {"[image_format]\ncontainer_formats = docker,bare\n", "", ""},
+		"not named":        {"[image_format]\n", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.put("/etc/glance/glance-api.conf", test.conf, 0o640)
+			l, err := FindController(f.root)
+			f.must(err)
+			f.Layout = l
+			steps := func() []Step { return f.ControllerSteps() }
+			var plan lines
+			changes, err := Plan(t.Context(), steps(), plan.report)
+			f.must(err)
+			for _, change := range changes {
+				plan.report("%s: %s", change.Step, change.Text)
+			}
+			if got := strings.ReplaceAll(plan.String(), f.root, ""); got != test.plan {
+				t.Errorf("planned %s", got)
+			}
+			before := f.tree()
+			_, err = Setup(t.Context(), steps(), new(lines).report)
+			f.must(err)
+			got, err := os.ReadFile(f.path("/etc/glance/glance-api.conf"))
+			if test.want != "" && string(got) != test.want || err != nil {
+				t.Errorf("it is %s, %v", got, err)
+			}
+			_, err = Teardown(t.Context(), steps(), new(lines).report)
+			f.must(err)
+			if after := f.tree(); after != before {
+				t.Errorf("the tree is\n%s", after)
+			}
+		})
+	}
+}
+
+func TestControllersAreFoundByLooking(t *testing.T) {
+	for want, tree := range map[string]map[string]string{
+		"glance-api":                 {"/etc/glance/glance-api.conf": ""},
+		"openstack-glance-api":       {"/etc/glance/glance-api.conf": "", "/usr/lib/systemd/system/openstack-glance-api.service": ""},
+		"devstack@g-api":             {"/etc/glance/glance-api.conf": "", "/etc/systemd/system/devstack@g-api.service": ""},
+		"kolla-glance_api-container": {"/etc/kolla/glance-api/glance-api.conf": ""},
+	} {
+		root := t.TempDir()
+		lay(t, root, tree)
+		if l, err := FindController(root); err != nil || l.Glance.Name != want {
+			t.Errorf("got %+v, %v", l.Glance, err)
+		}
+	}
+	if _, err := FindController(t.TempDir()); err == nil || !strings.HasPrefix(err.Error(), "this is no controller: ") {
+		t.Errorf("got %v", err)
+	}
+}
