@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -45,7 +46,7 @@ func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
 			return engineFacts(ctx, layout.Path("/run/docker.sock"))
 		},
 		AgentVersion: func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
-		RootDisks:    func(ctx context.Context) (string, error) { return rootDisks(ctx, layout.Path(agent.Socket)) },
+		AgentState:   func(ctx context.Context) (string, error) { return agentState(ctx, layout.Path(agent.Socket)) },
 		Orphans:      orphans{layout.Path(agent.Socket)},
 		Nova:         func(context.Context) (node.Hypervisors, error) { return hypervisors(c, s) },
 	}, nil
@@ -61,18 +62,27 @@ func agentVersion(ctx context.Context, socket string) (string, error) {
 	return version.Agent, err
 }
 
-// rootDisks asks the agent whether it holds servers to the disks of their flavors.
-func rootDisks(ctx context.Context, socket string) (string, error) {
+// agentState asks the agent how it does: the host's disk, whether servers are held to theirs, and what went wrong last.
+func agentState(ctx context.Context, socket string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	host, err := agent.NewClient(socket).Host(ctx)
-	switch {
-	case err != nil:
+	client := agent.NewClient(socket)
+	host, err := client.Host(ctx)
+	if err != nil {
 		return "", err
-	case host.RootDisks.Limited:
-		return "root disks are limited by " + host.RootDisks.Reason, nil
 	}
-	return "root disks are not limited: " + host.RootDisks.Reason, nil
+	version, err := client.Version(ctx)
+	if err != nil {
+		return "", err
+	}
+	state := fmt.Sprintf("%d of %d GB of disk are used; root disks are not limited: %s", host.DiskUsedGB, host.DiskGB, host.RootDisks.Reason)
+	if host.RootDisks.Limited {
+		state = fmt.Sprintf("%d of %d GB of disk are used; root disks are limited by %s", host.DiskUsedGB, host.DiskGB, host.RootDisks.Reason)
+	}
+	if failure := version.LastFailure; failure != nil {
+		state += fmt.Sprintf("; what failed last, at %s: %s: %s", failure.At.Format(time.RFC3339), failure.Request, failure.Reason)
+	}
+	return state, nil
 }
 
 // hypervisors opens Nova's API, which setup can do without.

@@ -19,6 +19,15 @@ type Version struct {
 	Agent  string `json:"agent"`
 	Engine string `json:"engine"` // Docker Engine's
 	API    string `json:"api"`    // of Docker Engine, as negotiated
+
+	LastFailure *Failure `json:"last_failure,omitempty"` // none since it was started, if it is not there
+}
+
+// Failure is a request that failed here, and not for what was asked.
+type Failure struct {
+	At      time.Time `json:"at"`
+	Request string    `json:"request"`
+	Reason  string    `json:"reason"`
 }
 
 // Host answers GET /v1/host: what this machine can give to servers, and uses already.

@@ -112,9 +112,9 @@ func (a *agent) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	disks, err := a.RootDisks(ctx)
+	state, err := a.AgentState(ctx)
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("ndock's agent %s answers; %s", version, disks)
+	return fmt.Sprintf("ndock's agent %s answers; %s", version, state)
 }

@@ -98,9 +98,9 @@ func (f *fakeMachine) machine() Machine {
 	f.must(os.WriteFile(program, []byte("ndock of today"), 0o700))
 	return Machine{
 		Layout: layout, Host: host, Commands: f, Services: FindServices(layout, f), Program: program, Completions: helpFiles("today"),
-		Patience:  Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
-		Rules:     []byte("# the operator's rules\n"),
-		RootDisks: func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
+		Patience:   Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
+		Rules:      []byte("# the operator's rules\n"),
+		AgentState: func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
 		EngineFacts: func(context.Context) (EngineFacts, error) {
 			version, err := f.answer("docker", "20.10.24")
 			facts := f.facts

@@ -26,7 +26,7 @@ type Machine struct {
 
 	EngineFacts  func(context.Context) (EngineFacts, error) // asks Docker Engine
 	AgentVersion func(context.Context) (string, error)      // asks ndock's agent
-	RootDisks    func(context.Context) (string, error)      // asks it whether they are limited, and by what or why not
+	AgentState   func(context.Context) (string, error)      // asks it how it does, in a phrase
 	Orphans      Orphans                                    // what the agent finds
 	// Nova opens Nova's API. Unchecked is the error where there are no credentials for it.
 	Nova func(context.Context) (Hypervisors, error)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"ndock/docker/agent"
@@ -24,8 +25,9 @@ type Server struct {
 	images  *locks // by Glance image: it is loaded once
 	serial  *serialPorts
 	closing context.Context
-	unfit   func()        // is called when the engine's API has changed under the agent
-	rules   config.Config // the operator's
+	failure atomic.Pointer[agent.Failure] // the last one
+	unfit   func()                        // is called when the engine's API has changed under the agent
+	rules   config.Config                 // the operator's
 	disks   serverDisks
 	holders string // where the networks of running containers are kept
 }
@@ -108,6 +110,7 @@ func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 		log := s.log.With("request", r.Method+" "+r.URL.Path, "ms", time.Since(started).Milliseconds())
 		if err != nil {
 			log.Log(r.Context(), levelOf(err), "refused", "reason", err)
+			s.note(r, err)
 			writeFault(w, err)
 			return
 		}
@@ -130,6 +133,13 @@ func levelOf(err error) slog.Level {
 	return slog.LevelInfo
 }
 
+// note keeps what an operator should know of, for `ndock node status`.
+func (s *Server) note(r *http.Request, err error) {
+	if levelOf(err) == slog.LevelError {
+		s.failure.Store(&agent.Failure{At: time.Now().UTC(), Request: r.Method + " " + r.URL.Path, Reason: err.Error()})
+	}
+}
+
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -141,5 +151,5 @@ func (s *Server) getVersion(_ http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	return agent.Version{Agent: s.version, Engine: engine.Version, API: engine.APIVersion}, nil
+	return agent.Version{Agent: s.version, Engine: engine.Version, API: engine.APIVersion, LastFailure: s.failure.Load()}, nil
 }

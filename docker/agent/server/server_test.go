@@ -91,3 +91,23 @@ func TestAVerbWaitsForAnother(t *testing.T) {
 	server.Handler().ServeHTTP(w, httptest.NewRequest("POST", serverPath+"/pause", nil))
 	wantOK(t, w.Code, w.Body.String())
 }
+
+// What fails here is told to who asks how the agent does; what was asked wrongly is not.
+func TestTheLastFailureIsKept(t *testing.T) {
+	e := newEngine()
+	handler := New(t.Context(), e, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler()
+	get := func(path string) string {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+		return w.Body.String()
+	}
+	get("/v1/instances/" + serverID)
+	if got := get("/v1/version"); strings.Contains(got, "last_failure") {
+		t.Errorf("got %s", got)
+	}
+	e.fail["ContainerList"] = errAway
+	get("/v1/instances")
+	if got := get("/v1/version"); !strings.Contains(got, `"request":"GET /v1/instances","reason":"docker is away"`) {
+		t.Errorf("got %s", got)
+	}
+}
