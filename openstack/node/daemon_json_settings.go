@@ -21,10 +21,6 @@ type settings struct {
 	LogOptions  json.RawMessage            `json:"log-opts"`
 }
 
-// noNetwork are the settings by which the engine leaves the host's network alone: Docker's rules, and the policy DROP
-// that it gives FORWARD, are asked about each packet that Neutron bridges; its bridge is a way around Neutron.
-var noNetwork = []struct{ name, value string }{{"bridge", `"none"`}, {"iptables", "false"}, {"ip6tables", "false"}, {"ip-forward", "false"}}
-
 func parseSettings(content []byte) (settings, error) {
 	var there settings
 	if len(bytes.TrimSpace(content)) == 0 {
@@ -34,10 +30,8 @@ func parseSettings(content []byte) (settings, error) {
 	return there, err
 }
 
-// undecided tells whether one of noNetwork is nobody's decision yet.
-func (s settings) undecided() bool {
-	return s.Bridge == nil || s.IPTables == nil || s.IP6Tables == nil || s.IPForward == nil
-}
+// undecided tells whether one of those about the host's network is nobody's decision yet.
+func (s settings) undecided() bool { return len(s.withoutNetwork()) > 0 }
 
 // noNetwork tells whether they are all as ndock wants them.
 func (s settings) noNetwork() bool {
@@ -86,48 +80,62 @@ func sameJSON(one json.RawMessage, other string) bool {
 	return json.Compact(&a, one) == nil && json.Compact(&b, []byte(other)) == nil && a.String() == b.String()
 }
 
+// A setting is one of daemon.json, as it is to be.
+type setting struct {
+	value string
+	path  []string
+}
+
+// toMake are the settings that are wanted, in their order in the file.
+func (d *daemonJSON) toMake(there settings, wanted missing) []setting {
+	var all []setting
+	if wanted.liveRestore {
+		all = append(all, setting{"true", []string{"live-restore"}})
+	}
+	if wanted.runtime {
+		all = append(all, setting{d.runtime(), []string{"runtimes", runtimeName}})
+	}
+	if wanted.noNetwork {
+		all = append(all, there.withoutNetwork()...)
+	}
+	if wanted.logs {
+		all = append(all, setting{rotated, []string{"log-opts"}})
+	}
+	if wanted.userns {
+		all = append(all, setting{`"default"`, []string{"userns-remap"}})
+	}
+	return all
+}
+
+// withoutNetwork are those by which the engine leaves the host's network alone, as far as nobody has decided on them.
+// Docker's rules, and the policy DROP that it gives FORWARD, are asked about each packet that Neutron bridges; its bridge
+// is a way around Neutron.
+func (s settings) withoutNetwork() []setting {
+	var all []setting
+	for _, one := range []struct {
+		open        bool
+		value, name string
+	}{
+		{s.Bridge == nil, `"none"`, "bridge"},
+		{s.IPTables == nil, "false", "iptables"},
+		{s.IP6Tables == nil, "false", "ip6tables"},
+		{s.IPForward == nil, "false", "ip-forward"},
+	} {
+		if one.open {
+			all = append(all, setting{one.value, []string{one.name}})
+		}
+	}
+	return all
+}
+
 // with makes the settings that are wanted.
 func (d *daemonJSON) with(content []byte, wanted missing) ([]byte, error) {
 	there, err := parseSettings(content)
 	if err != nil {
 		return nil, err
 	}
-	for _, one := range []struct {
-		wanted      bool
-		value, name string
-	}{{wanted.userns, `"default"`, "userns-remap"}, {wanted.logs, rotated, "log-opts"}} {
-		if !one.wanted {
-			continue
-		}
-		if content, err = withSetting(content, one.value, one.name); err != nil {
-			return nil, err
-		}
-	}
-	if wanted.noNetwork {
-		if content, err = there.withoutNetwork(content); err != nil {
-			return nil, err
-		}
-	}
-	if wanted.runtime {
-		if content, err = withSetting(content, d.runtime(), "runtimes", runtimeName); err != nil {
-			return nil, err
-		}
-	}
-	if wanted.liveRestore {
-		content, err = withSetting(content, "true", "live-restore")
-	}
-	return content, err
-}
-
-// withoutNetwork decides what is not decided.
-func (s settings) withoutNetwork(content []byte) ([]byte, error) {
-	open := []bool{s.Bridge == nil, s.IPTables == nil, s.IP6Tables == nil, s.IPForward == nil}
-	for i, setting := range slices.Backward(noNetwork) { // each is put before the others
-		if !open[i] {
-			continue
-		}
-		var err error
-		if content, err = withSetting(content, setting.value, setting.name); err != nil {
+	for _, setting := range slices.Backward(d.toMake(there, wanted)) { // each is put before the others
+		if content, err = withSetting(content, setting.value, setting.path...); err != nil {
 			return nil, err
 		}
 	}
