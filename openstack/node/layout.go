@@ -101,7 +101,8 @@ func (l Layout) check() error {
 func custom(root string, named Named) (Layout, error) {
 	l := general(root)
 	l.Name = "the installation that was named"
-	l.Compute = Service{Name: strings.TrimSuffix(named.Service, ".service")}
+	name := strings.TrimSuffix(named.Service, ".service")
+	l.Compute = Service{Name: name, PIDFile: "/run/nova/" + name + ".pid", Log: "/var/log/nova/" + name + ".log"}
 	l.Python = []string{named.Python}
 	l.Configs, l.Config, l.User = []string{named.Conf}, named.Conf, named.User
 	if _, err := os.Stat(l.Path(named.Python)); err != nil {
