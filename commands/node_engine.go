@@ -36,7 +36,8 @@ func engineFacts(ctx context.Context, socket string) (node.EngineFacts, error) {
 	all, err := engine.ContainerList(ctx, container.ListOptions{All: true})
 	return node.EngineFacts{
 		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
-		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning, Bridge: bridge,
+		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning + info.ContainersPaused,
+		Containers: info.Containers, Images: info.Images, LogDriver: info.LoggingDriver, Bridge: bridge,
 		Networked: networked(all, bridge), Servers: server.Of(all),
 	}, err
 }

@@ -16,6 +16,7 @@ type daemonJSON struct {
 	engine *engine
 	did    changes  // of this run
 	was    snapshot // before it
+	ran    bool     // the engine, then
 	wanted missing  // in it
 }
 
@@ -73,6 +74,9 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	wanted, err := d.missing(ctx, now.content)
 	if err != nil {
 		return err
+	}
+	if pid, err := d.Services.PID(ctx, d.Layout.Engine.Service); err == nil {
+		d.ran = pid != 0
 	}
 	d.was, d.wanted = now, missing{liveRestore: wanted.liveRestore} // as far as the engine has heard of it
 	if err := d.write(now, wanted); err != nil {
@@ -166,6 +170,8 @@ func (d *daemonJSON) networkDetail(facts EngineFacts) string {
 		return "Docker Engine keeps its bridge and its firewall, for the swarm"
 	case facts.Bridge && there.noNetwork():
 		return "Docker Engine makes no firewall rules, and no bridge once it starts while no container runs"
+	case d.done(facts):
+		return "Docker Engine makes no bridge, as Kolla has it"
 	case there.undecided():
 		return "Docker Engine keeps its bridge and its firewall: setup can change that once live-restore is on, or no container runs"
 	case !there.noNetwork():

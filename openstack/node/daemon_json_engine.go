@@ -36,7 +36,7 @@ func (d *daemonJSON) reload(ctx context.Context, done func(EngineFacts) bool) er
 func (d *daemonJSON) restart(ctx context.Context) error {
 	service := d.Layout.Engine.Service
 	pid, err := d.Services.PID(ctx, service)
-	if err != nil || pid == 0 {
+	if err != nil || pid == 0 && !d.ran {
 		return err
 	}
 	first := d.Services.Restart(ctx, service)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -19,6 +20,12 @@ type settings struct {
 	Userns      *string                    `json:"userns-remap"`
 	LogDriver   *string                    `json:"log-driver"`
 	LogOptions  json.RawMessage            `json:"log-opts"`
+
+	// With these the engine has a bridge, or does not start: with bridge "none", or with no rules.
+	BridgeIP  *string `json:"bip"`
+	BridgeIP6 *string `json:"bip6"`
+	FixedCIDR *string `json:"fixed-cidr"`
+	Between   *bool   `json:"icc"`
 }
 
 func parseSettings(content []byte) (settings, error) {
@@ -35,7 +42,8 @@ func (s settings) undecided() bool { return len(s.withoutNetwork()) > 0 }
 
 // noNetwork tells whether they are all as ndock wants them.
 func (s settings) noNetwork() bool {
-	return !s.undecided() && *s.Bridge == "none" && !*s.IPTables && !*s.IP6Tables && !*s.IPForward
+	is := func(value *bool) bool { return value != nil && !*value }
+	return s.Bridge != nil && *s.Bridge == "none" && is(s.IPTables) && is(s.IP6Tables) && is(s.IPForward)
 }
 
 // missing says which of the settings are to be made, and whether the engine must begin anew to have them.
@@ -57,18 +65,34 @@ func (d *daemonJSON) missing(ctx context.Context, content []byte) (missing, erro
 		return missing{}, fmt.Errorf("read %s: %w", d.path(), err)
 	}
 	facts, asked := d.EngineFacts(ctx)
-	m := missing{logs: there.LogDriver == nil && there.LogOptions == nil, userns: there.Userns == nil && d.engine.fresh()}
-	if asked != nil { // it reads its file when it starts
-		m.liveRestore, m.runtime, m.noNetwork = there.LiveRestore == nil, !d.isOurs(there), there.undecided()
-		return m, nil
+	if asked != nil {
+		return d.beforeItStarts(ctx, there, asked)
 	}
-	m.liveRestore = there.LiveRestore == nil && !facts.LiveRestore && !facts.Swarm
-	m.runtime = !d.isOurs(there) || !slices.Contains(facts.Runtimes, runtimeName)
+	m := missing{
+		liveRestore: there.LiveRestore == nil && !facts.LiveRestore && !facts.Swarm,
+		runtime:     !d.isOurs(there) || !slices.Contains(facts.Runtimes, runtimeName),
+		logs:        there.LogDriver == nil && there.LogOptions == nil && slices.Contains([]string{"json-file", "local"}, facts.LogDriver),
+		userns:      there.Userns == nil && d.engine.fresh(facts),
+	}
 	unused, spared := !facts.Swarm && len(facts.Networked) == 0, facts.Running == 0 || facts.LiveRestore || m.liveRestore
-	m.noNetwork = there.undecided() && unused && spared
+	m.noNetwork = there.undecided() && unused && spared && !d.done(facts)
 	m.restart = m.noNetwork || m.userns || there.noNetwork() && unused && facts.Bridge && facts.Running == 0
 	return m, nil
 }
+
+// beforeItStarts is for an engine that does not run: it reads its file when it does.
+func (d *daemonJSON) beforeItStarts(ctx context.Context, there settings, asked error) (missing, error) {
+	if pid, err := d.Services.PID(ctx, d.Layout.Engine.Service); err != nil || pid != 0 {
+		return missing{}, errors.Join(asked, err)
+	}
+	return missing{
+		liveRestore: there.LiveRestore == nil, runtime: !d.isOurs(there), noNetwork: there.undecided(),
+		logs: there.LogDriver == nil && there.LogOptions == nil, userns: there.Userns == nil && d.engine.fresh(EngineFacts{}),
+	}, nil
+}
+
+// done tells of an engine that Kolla has set up: it makes no bridge, and to restart it would restart all of OpenStack.
+func (d *daemonJSON) done(facts EngineFacts) bool { return d.Layout.Kolla && !facts.Bridge }
 
 func (d *daemonJSON) isOurs(there settings) bool {
 	return sameJSON(there.Runtimes[runtimeName], d.runtime())
@@ -112,6 +136,9 @@ func (d *daemonJSON) toMake(there settings, wanted missing) []setting {
 // is a way around Neutron.
 func (s settings) withoutNetwork() []setting {
 	var all []setting
+	if s.BridgeIP != nil || s.BridgeIP6 != nil || s.FixedCIDR != nil || s.Between != nil && !*s.Between {
+		return nil
+	}
 	for _, one := range []struct {
 		open        bool
 		value, name string

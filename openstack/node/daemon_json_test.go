@@ -98,16 +98,14 @@ func TestASettingThatIsNew(t *testing.T) {
 // TestAnEngineOfSetupsOwn has no containers that would miss their files, and so can have root in them be nobody.
 func TestAnEngineOfSetupsOwn(t *testing.T) {
 	for name, test := range map[string]struct {
-		data bool
-		want bool
-	}{"fresh": {false, true}, "with data of before": {true, false}} {
+		images int
+		want   bool
+	}{"fresh": {0, true}, "with data of before": {1, false}} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, false)
 			f.stop("docker")
 			f.must(os.Remove(f.path("/usr/sbin/dockerd")))
-			if test.data {
-				f.must(os.MkdirAll(f.path("/var/lib/docker/containers"), 0o755))
-			}
+			f.facts.Images = test.images
 			_, err := f.setup()
 			f.must(err)
 			got, err := os.ReadFile(f.path(daemonFile))
@@ -123,6 +121,53 @@ func TestAnEngineOfSetupsOwn(t *testing.T) {
 				t.Error("daemon.json is still there")
 			}
 		})
+	}
+}
+
+// With these settings the engine would not start, or have a bridge all the same.
+func TestSettingsThatDoNotGoTogether(t *testing.T) {
+	for _, text := range []string{`{"bip": "10.0.0.1/24"}`, `{"icc": false}`, `{"fixed-cidr": "10.0.0.0/25"}`} {
+		f := newFake(t, false)
+		f.put(daemonFile, text, 0o600)
+		_, err := f.setup()
+		f.must(err)
+		got, err := os.ReadFile(f.path(daemonFile))
+		if err != nil || strings.Contains(string(got), "iptables") {
+			t.Errorf("it is %s, %v", got, err)
+		}
+		if detail := f.status("daemon.json").Detail; !strings.Contains(detail, "decided on by hand") {
+			t.Errorf("said %s", detail)
+		}
+	}
+}
+
+// TestAnEngineThatDoesNotStartAgain runs, at last, as it did before.
+func TestAnEngineThatDoesNotStartAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		f.strict = true
+		before := f.tree()
+		if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "daemon.json: restart Docker Engine: ") {
+			t.Errorf("got %v", err)
+		}
+		if after := f.tree(); after != before || f.pid("docker") == 0 {
+			t.Errorf("it runs as %d, and the tree is\n%s", f.pid("docker"), after)
+		}
+	})
+}
+
+// A file that was edited since setup made it is left, and that is said.
+func TestDaemonJSONOfSetupsOwnThatWasEdited(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	content, err := os.ReadFile(f.path(daemonFile))
+	f.must(err)
+	f.put(daemonFile, strings.Replace(string(content), "{", "{\n  \"debug\": true,", 1), 0o600)
+	var said lines
+	_, err = Teardown(t.Context(), f.Steps(), said.report)
+	f.must(err)
+	if !strings.Contains(said.String(), "as it is: it was edited since, and has settings of setup's") {
+		t.Errorf("said\n%s", &said)
 	}
 }
 

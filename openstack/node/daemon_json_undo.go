@@ -1,17 +1,17 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"strconv"
 )
 
 // Undo puts daemon.json back as it was: after Do, before this run; else before setup, unless it has been edited since.
 func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	if d.did.any() {
-		if err := d.back(ctx, d.was, d.wanted); err != nil {
-			return nil, err
-		}
-		return []string{"put back " + d.path() + " as it was"}, d.did.takeBack()
+		err := d.back(ctx, d.was, d.wanted)
+		return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.takeBack())
 	}
 	now, err := before(d.path())
 	if err != nil || now.missing {
@@ -25,10 +25,13 @@ func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case !ours && saved.missing:
+	case !ours && saved.missing && !bytes.Contains(now.content, []byte(d.runtime())):
 		return nil, nil
 	case !ours:
-		return []string{"left " + d.path() + " as it is: it was edited since"}, nil
+		return []string{"left " + d.path() + " as it is: it was edited since, and has settings of setup's"}, nil
+	}
+	if facts, err := d.EngineFacts(ctx); made.userns && (err != nil || facts.Containers+facts.Images > 0) {
+		return []string{"left " + d.path() + " as it is: without userns-remap the engine would not find the containers and images that it has"}, nil
 	}
 	saved.path = now.path
 	if err := d.back(ctx, saved, made); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 )
 
@@ -15,23 +14,20 @@ const installLimit = 15 * time.Minute
 // engine is the step that has Docker Engine there.
 type engine struct {
 	Machine
-	installed bool  // in this run
-	data      *bool // whether there was any of an engine's before this run
+	installed bool // in this run
 }
 
-// fresh tells whether the engine is setup's own: it was not there, and has no containers or images of before.
-func (e *engine) fresh() bool {
-	if e.data == nil {
-		data := exists(e.Layout.Root, "/var/lib/docker/containers")
-		e.data = &data
-	}
-	return (e.installed || !e.present()) && !*e.data
+// engineClaim says that it was setup that installed the engine, also to a run after one that broke off.
+const engineClaim = "/var/lib/ndock/engine"
+
+// fresh tells whether the engine is setup's own, and has no containers or images that would be lost to another root.
+func (e *engine) fresh(facts EngineFacts) bool {
+	return (!e.present() || exists(e.Layout.Root, engineClaim)) && facts.Containers+facts.Images == 0
 }
 
 func (e *engine) Title() string { return "engine" }
 
 func (e *engine) Plan(ctx context.Context) ([]string, error) {
-	e.fresh() // is to be told before the package starts it
 	facts, err := e.EngineFacts(ctx)
 	switch {
 	case err == nil && tooOld(facts.Version):
@@ -56,9 +52,9 @@ func tooOld(version string) bool {
 	return err == nil && (major < 20 || major == 20 && minor < 10)
 }
 
+// present tells of anyone's dockerd: Docker's own packages have it in another place than distributions do.
 func (e *engine) present() bool {
-	_, err := os.Stat(e.Layout.Path(e.Layout.Engine.Program))
-	return err == nil
+	return exists(e.Layout.Root, "/usr/sbin/dockerd", "/usr/bin/dockerd")
 }
 
 func (e *engine) Do(ctx context.Context) error {
@@ -88,7 +84,7 @@ func (e *engine) install(ctx context.Context) error {
 		return advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself (not every distribution has it; Docker's own packages serve as well), then run this again")
 	}
 	e.installed = true
-	return nil
+	return new(changes).write(e.Layout.Path(engineClaim), []byte(e.Layout.Engine.Name+"\n"), 0o644)
 }
 
 // Undo leaves the engine: what else runs on it by now is not for us to know.
@@ -96,7 +92,7 @@ func (e *engine) Undo(context.Context) ([]string, error) {
 	if e.installed {
 		return []string{"left Docker Engine (package " + e.Layout.Engine.Name + ") installed"}, nil
 	}
-	return nil, nil
+	return nil, new(changes).remove(e.Layout.Path(engineClaim))
 }
 
 func (e *engine) Detail(ctx context.Context) string {

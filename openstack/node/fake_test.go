@@ -41,6 +41,7 @@ type fakeMachine struct {
 	virt           string   // nova.virt's directory
 	asked          string   // the Python that was
 	modules        []string // of SELinux's
+	strict         bool     // the engine does not start with the setting iptables
 	unmapped       bool     // Nova does not list the host before it is mapped to a cell
 	listed         []openstack.Hypervisor
 	residents      []openstack.Server
@@ -79,7 +80,7 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	}
 	f.must(os.Mkdir(f.path("/proc"), 0o755))
 	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
-	f.facts.Bridge, f.filter = true, dockersFilter()
+	f.facts.Bridge, f.facts.LogDriver, f.filter = true, "json-file", dockersFilter()
 	f.Machine = f.machine()
 	f.put(pidFile(f.Layout.Compute.Name), "7\n", 0o644)
 	f.put("/run/docker.pid", "8\n", 0o644)
@@ -194,6 +195,9 @@ func (f *fakeMachine) start(service string) {
 		there, err := parseSettings(content)
 		f.must(err)
 		f.facts.Bridge = there.Bridge == nil || *there.Bridge != "none"
+		if f.strict && there.IPTables != nil {
+			return
+		}
 		if _, err := os.Stat(f.path("/etc/docker/daemon.json")); err == nil {
 			defer f.reload()
 		}

@@ -14,7 +14,10 @@ import (
 // firewall is the step that takes out of this host's packet filter what Docker Engine left there, once the engine makes no
 // rules any more: else they stay until the host is booted. What Neutron bridges passes FORWARD (br_netfilter), and Docker
 // has that drop all it does not know.
-type firewall struct{ Machine }
+type firewall struct {
+	Machine
+	opened []family // in this run: their policy was DROP
+}
 
 func (f *firewall) Title() string { return "firewall" }
 
@@ -41,8 +44,11 @@ func (f *firewall) Plan(ctx context.Context) ([]string, error) {
 		if left.policy {
 			plan = append(plan, fmt.Sprintf("let bridges forward, and not the host: policy ACCEPT for FORWARD in place of DROP (%s), %s = 0", left.family.command, left.family.forwarding))
 		}
-		if n := len(left.chains) + len(left.rules); n > 0 {
-			plan = append(plan, fmt.Sprintf("remove %d chains and rules that Docker Engine left in table %s (%s)", n, left.table, left.family.command))
+		for _, rule := range left.rules {
+			plan = append(plan, fmt.Sprintf("remove what Docker Engine left: %s -t %s %s", left.family.command, left.table, rule))
+		}
+		for _, chain := range left.chains {
+			plan = append(plan, fmt.Sprintf("remove what Docker Engine left: %s -t %s, chain %s", left.family.command, left.table, chain))
 		}
 	}
 	return plan, err
@@ -56,7 +62,7 @@ func (f *firewall) over(ctx context.Context) (bool, error) {
 	}
 	facts, asked := f.EngineFacts(ctx)
 	there, err := parseSettings(conf.content)
-	return err == nil && asked == nil && len(facts.Networked) == 0 && there.noNetwork(), nil // a fault of theirs has been told
+	return err == nil && asked == nil && len(facts.Networked) == 0 && !facts.Swarm && there.noNetwork(), nil // a fault of theirs has been told
 }
 
 func (f *firewall) leftovers(ctx context.Context) ([]leftover, error) {
@@ -82,6 +88,8 @@ func (f *firewall) look(ctx context.Context, family family, table string) (lefto
 	listed, err := control(ctx, f.Commands, family.command, "-w", "-t", table, "-S")
 	switch {
 	case errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
+		return leftover{}, nil
+	case err != nil && strings.Contains(err.Error(), "not supported"): // a host without IPv6
 		return leftover{}, nil
 	case err != nil && strings.Contains(err.Error(), "ermission denied"):
 		return leftover{}, &Unchecked{"only root may read the packet filter"}
@@ -110,7 +118,7 @@ func dockers(listed string) leftover {
 		case words[0] == "-N" && isDockersChain(words[1]):
 			left.chains = append(left.chains, words[1])
 		case words[0] == "-A" && isDockersChain(words[1]):
-		case slices.ContainsFunc(words[2:], isDockersChain) || slices.ContainsFunc(words[2:], dockersBridge.MatchString):
+		case slices.ContainsFunc(words[2:], isDockersChain) || isAboutBridge(words):
 			left.rules = append(left.rules, strings.TrimPrefix(line, "-A "))
 		case line == "-P FORWARD DROP":
 			dropping = true
@@ -120,6 +128,11 @@ func dockers(listed string) leftover {
 	}
 	left.policy = dropping && !others
 	return left
+}
+
+// isAboutBridge tells of a rule like those that Docker has for its bridges in the chains of others.
+func isAboutBridge(words []string) bool {
+	return (words[1] == "FORWARD" || words[1] == "POSTROUTING") && slices.ContainsFunc(words[2:], dockersBridge.MatchString)
 }
 
 func isDockersChain(word string) bool { return strings.HasPrefix(word, "DOCKER") }
@@ -159,6 +172,7 @@ func (f *firewall) remove(ctx context.Context, left leftover) error {
 		if err := f.filter(ctx, left, "-P", "FORWARD", "ACCEPT"); err != nil {
 			return err
 		}
+		f.opened = append(f.opened, left.family)
 	}
 	for _, rule := range left.rules {
 		if err := f.filter(ctx, left, append([]string{"-D"}, strings.Fields(rule)...)...); err != nil {
@@ -180,8 +194,19 @@ func (f *firewall) filter(ctx context.Context, left leftover, words ...string) e
 	return err
 }
 
-// Undo has nothing to do: Docker Engine makes its rules when it starts.
-func (f *firewall) Undo(context.Context) ([]string, error) { return nil, nil }
+// Undo closes what this run has opened. Docker Engine makes its rules itself when it starts.
+func (f *firewall) Undo(ctx context.Context) ([]string, error) {
+	var failed []error
+	for _, family := range f.opened {
+		_, policy := control(ctx, f.Commands, family.command, "-w", "-t", "filter", "-P", "FORWARD", "DROP")
+		_, forwarding := control(ctx, f.Commands, "sysctl", "-q", "-w", family.forwarding+"=1")
+		failed = append(failed, policy, forwarding)
+	}
+	if len(f.opened) == 0 {
+		return nil, nil
+	}
+	return []string{"FORWARD drops again, and the host forwards"}, errors.Join(failed...)
+}
 
 func (f *firewall) Detail(ctx context.Context) string {
 	for _, family := range families {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"ndock/openstack"
 )
@@ -29,18 +30,18 @@ func (h *hypervisor) Plan(ctx context.Context) ([]string, error) {
 }
 
 func (h *hypervisor) Do(ctx context.Context) error {
-	discovered := false
+	var tried time.Time
+	var failed error // of the last try to map the host
 	err := await(ctx, 10*h.Patience.Poll, h.Patience.Hypervisor, func(ctx context.Context) error {
 		if pid, err := h.Services.PID(ctx, h.Layout.Compute); err == nil && pid == 0 {
 			return &hopeless{fmt.Errorf("%s has ended", h.Layout.Compute.Name)}
 		}
 		err := h.check(ctx)
 		var unknown *unlisted
-		if errors.As(err, &unknown) && !discovered {
-			discovered = true
-			return errors.Join(err, h.discover(ctx))
+		if errors.As(err, &unknown) && time.Since(tried) > 100*h.Patience.Poll {
+			failed, tried = h.discover(ctx), time.Now()
 		}
-		return err
+		return errors.Join(err, failed)
 	})
 	if err != nil {
 		return advise(fmt.Errorf("wait for the hypervisor: %w", err), "see what %s says: %s; a host that Nova sees for the first time needs 'nova-manage cell_v2 discover_hosts' on the controller",
@@ -66,7 +67,8 @@ func (h *hypervisor) discover(ctx context.Context) error {
 	if err != nil || conf == nil {
 		return err
 	}
-	if _, controller, err := conf.Get("api_database", "connection"); err != nil || !controller {
+	database, _, err := conf.Get("api_database", "connection")
+	if err != nil || database == "" || strings.HasPrefix(database, "sqlite:") { // packages' own default
 		return err
 	}
 	_, err = control(ctx, h.Commands, "runuser", "-u", h.Layout.User, "--", manage, "--config-file", h.Layout.Path(novaConf), "cell_v2", "discover_hosts")
@@ -100,8 +102,7 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 		return nil, err
 	}
 	all, err := nova.Hypervisors(ctx)
-	var refused *openstack.Error
-	if errors.As(err, &refused) && refused.Status == http.StatusForbidden {
+	if refused(err) {
 		return nil, &Unchecked{"only an administrator may list hypervisors"}
 	}
 	if err != nil {
@@ -113,6 +114,12 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 		}
 	}
 	return nil, nil
+}
+
+// refused tells whether Nova lets only administrators ask that.
+func refused(err error) bool {
+	var answer *openstack.Error
+	return errors.As(err, &answer) && answer.Status == http.StatusForbidden
 }
 
 // api is Nova's, opened once.

@@ -235,6 +235,36 @@ func TestSetupOnOtherLayouts(t *testing.T) {
 	}
 }
 
+// TestAnUpgradeOnKolla: the container has copied the driver of before, and must start again.
+func TestAnUpgradeOnKolla(t *testing.T) {
+	f := fakeOf(t, true, kollaTree)
+	_, err := f.setup()
+	f.must(err)
+	f.put("/etc/kolla/nova-compute/ndock-driver/driver.py", "old", 0o644)
+	f.process(f.pid("kolla-nova_compute-container"), 0) // it has run for long
+	f.commands = nil
+	_, err = f.setup()
+	f.must(err)
+	if ran := strings.Join(f.commands, "\n"); ran != "systemctl restart kolla-nova_compute-container.service" {
+		t.Errorf("ran %s", ran)
+	}
+}
+
+// TestKollasEngineIsNotRestarted: the units of all of Kolla's containers would start these again.
+func TestKollasEngineIsNotRestarted(t *testing.T) {
+	f := fakeOf(t, true, kollaTree)
+	f.put(daemonFile, `{"bridge": "none", "iptables": false, "ip-forward": false}`, 0o600)
+	f.facts.Bridge, f.facts.Running = false, 20
+	_, err := f.setup()
+	f.must(err)
+	if ran := strings.Join(f.commands, "\n"); strings.Contains(ran, "docker.service") {
+		t.Errorf("ran %s", ran)
+	}
+	if got := f.plan(); got != "" {
+		t.Errorf("planned\n%s", got)
+	}
+}
+
 // What was written since stays: kolla-ansible may have made config.json anew, and somebody may have edited local.conf.
 func TestTeardownKeepsWhatOthersWrote(t *testing.T) {
 	f := fakeOf(t, true, devstackTree)

@@ -38,7 +38,10 @@ type EngineFacts struct {
 	LiveRestore bool // containers run on without it
 	Swarm       bool // it is part of one
 	Runtimes    []string
-	Running     int      // containers
+	Running     int // containers, those included that are paused
+	Containers  int // all of them
+	Images      int
+	LogDriver   string   // of containers that name none
 	Bridge      bool     // it has its default one
 	Networked   []string // containers that use a network of Docker's, which servers do not
 	Servers     []string // that have a container here, by their ids

@@ -21,7 +21,13 @@ func (o *orphans) Plan(ctx context.Context) ([]string, error) {
 	return sure, nil
 }
 
-func (o *orphans) Do(ctx context.Context) error { return o.Orphans.Remove(ctx) }
+// Do does not fail: what the agent cannot remove now, it tries again, and a node is none the worse for it.
+func (o *orphans) Do(ctx context.Context) error {
+	if err := o.Orphans.Remove(ctx); err != nil {
+		return &Unchecked{err.Error()}
+	}
+	return nil
+}
 
 // Undo has nothing to do: what is gone was nobody's.
 func (o *orphans) Undo(context.Context) ([]string, error) { return nil, nil }

@@ -86,7 +86,12 @@ func do(ctx context.Context, step Step, report Report) (bool, error) {
 	for _, text := range plan {
 		report("%s: %s", step.Title(), text)
 	}
-	return true, step.Do(ctx)
+	err = step.Do(ctx)
+	if errors.As(err, &unchecked) {
+		report("%s: %s", step.Title(), unchecked)
+		return true, nil
+	}
+	return true, err
 }
 
 // takeBack undoes what one run did, as far as it can, and adds what it could not to the error that ended the run.

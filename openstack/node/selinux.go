@@ -62,15 +62,21 @@ func (s *selinux) Do(ctx context.Context) error {
 }
 
 func (s *selinux) Undo(ctx context.Context) ([]string, error) {
+	if s.did.any() {
+		if err := s.did.takeBack(); err != nil {
+			return nil, err
+		}
+		if exists(s.Layout.Root, selinuxFile) { // an earlier release's
+			_, err := control(ctx, s.Commands, "semodule", "-i", s.Layout.Path(selinuxFile))
+			return []string{"loaded the SELinux module of before"}, err
+		}
+	}
 	loaded, err := s.isLoaded(ctx)
 	if err != nil || !loaded {
 		return nil, err
 	}
 	if _, err := control(ctx, s.Commands, "semodule", "-r", selinuxModule); err != nil {
 		return nil, err
-	}
-	if s.did.any() {
-		return []string{"unloaded SELinux module " + selinuxModule}, s.did.takeBack()
 	}
 	return []string{"unloaded SELinux module " + selinuxModule}, s.did.remove(s.Layout.Path(selinuxFile))
 }

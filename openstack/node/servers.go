@@ -36,6 +36,9 @@ func (s *servers) lost(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	there, err := nova.ServersOn(ctx, s.Host)
+	if refused(err) {
+		return nil, &Unchecked{"only an administrator may list the servers of all projects"}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +66,14 @@ func (s *servers) Do(context.Context) error { return nil }
 
 // Undo comes before that of all other steps.
 func (s *servers) Undo(ctx context.Context) ([]string, error) {
+	if s.Force || !s.Tearing || !exists(s.Layout.Root, "/usr/sbin/dockerd", "/usr/bin/dockerd") {
+		return nil, nil
+	}
 	facts, err := s.EngineFacts(ctx)
-	if s.Force || err != nil || len(facts.Servers) == 0 || !s.Tearing {
+	if err != nil {
+		return nil, advise(fmt.Errorf("whether there are containers of servers here, Docker Engine does not tell: %w", err), "start it, or give --force")
+	}
+	if len(facts.Servers) == 0 {
 		return nil, nil
 	}
 	return nil, advise(fmt.Errorf("there are containers of %d servers here, which Nova would lose sight of: %s", len(facts.Servers), some(facts.Servers)),

@@ -93,6 +93,9 @@ func (s *shim) paths() ([]string, error) {
 	paths := make([]string, len(files))
 	for i, f := range files {
 		paths[i] = filepath.Join(s.found, novadriver.Name, f.Name)
+		if s.Layout.Kolla {
+			paths[i] = filepath.Join(kollaShim, f.Name)
+		}
 	}
 	return paths, nil
 }

@@ -14,10 +14,15 @@ var agentUnit []byte
 // systemd is the service manager of most machines.
 type systemd struct{ runner Runner }
 
-func (m *systemd) Start(ctx context.Context, s Service) error   { return m.do(ctx, "start", s) }
 func (m *systemd) Restart(ctx context.Context, s Service) error { return m.do(ctx, "restart", s) }
 func (m *systemd) Stop(ctx context.Context, s Service) error    { return m.do(ctx, "stop", s) }
 func (m *systemd) Disable(ctx context.Context, s Service) error { return m.do(ctx, "disable", s) }
+
+// Start starts also what systemd has given up, because it failed too often.
+func (m *systemd) Start(ctx context.Context, s Service) error {
+	_ = m.do(ctx, "reset-failed", s) // which is an error where nothing had failed
+	return m.do(ctx, "start", s)
+}
 
 func (m *systemd) Enable(ctx context.Context, s Service) error {
 	if err := m.Forget(ctx, s); err != nil { // what it knew of an earlier unit

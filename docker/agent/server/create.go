@@ -67,6 +67,9 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 	if err := s.limit(ctx, host, spec, from); err != nil {
 		return err
 	}
+	if err := s.noteEngine(ctx, uuid); err != nil {
+		return err
+	}
 	made, err := s.docker.ContainerCreate(ctx, config, host, nil, nil, namePrefix+uuid)
 	if err != nil {
 		return fmt.Errorf("create: %w", tenantsFault(err))

@@ -50,6 +50,9 @@ func (s *Server) removeAll(ctx context.Context, uuid string, ports agent.Ports) 
 // remove removes a container of a server, with what only it has used: the image that was committed for it, and the
 // volume by which it saw the files of another.
 func (s *Server) remove(ctx context.Context, found container.InspectResponse) error {
+	if err := s.touch(found.Config.Labels[labelServer]); err != nil {
+		return err
+	}
 	err := s.docker.ContainerRemove(ctx, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove container %s: %w", found.ID[:12], err)

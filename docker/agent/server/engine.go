@@ -45,9 +45,13 @@ func (s *Server) introduce(ctx context.Context) {
 // they speak is agreed on once, when the client is made.
 var ErrOtherEngine = errors.New("Docker Engine was replaced by one of another API")
 
-// otherAPI recognises the engine's own words for that, which have no code (moby, daemon/server/middleware/version.go).
+// otherAPI recognises the engine's own words for that, which have no code (moby, daemon/server/middleware/version.go). They
+// are the whole of its answer: in the middle of one they may be a tenant's.
 func otherAPI(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "client version ") && strings.Contains(err.Error(), "API version is ")
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err != nil && strings.HasPrefix(err.Error(), "Error response from daemon: client version ")
 }
 
 // lacks is what servers go without on an engine, a sentence each.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -33,5 +35,25 @@ func TestWhatAnEngineLacks(t *testing.T) {
 		if got := lacks(version, info); len(got) != 1 || !strings.Contains(got[0], want) {
 			t.Errorf("want %q, got %q", want, got)
 		}
+	}
+}
+
+// What a tenant has runc say is no word of the engine's about its API.
+func TestWordsOfATenant(t *testing.T) {
+	const words = "client version 1.51 is too new. Maximum supported API version is 1.41"
+	for text, want := range map[string]bool{
+		"Error response from daemon: " + words: true,
+		`Error response from daemon: failed to create task: exec: "` + words + `": executable file not found`: false,
+	} {
+		err := fmt.Errorf("start: %w", errors.New(text))
+		if got := otherAPI(err); got != want {
+			t.Errorf("%s: got %t", text, got)
+		}
+		if otherAPI(tenantsFault(err)) && !want {
+			t.Errorf("%s: as a tenant's fault it counts", text)
+		}
+	}
+	if otherAPI(nil) {
+		t.Error("nothing counts")
 	}
 }

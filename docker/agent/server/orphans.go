@@ -37,9 +37,11 @@ func (s *Server) tidy(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if _, err := s.removeOrphans(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("what no server has any more cannot be removed", "reason", err)
+		inTime, cancel := context.WithTimeout(ctx, quick)
+		if _, err := s.removeOrphans(inTime); err != nil && ctx.Err() == nil {
+			s.log.Error("what no server has any more cannot all be removed", "reason", err)
 		}
+		cancel()
 	}
 }
 
@@ -54,14 +56,13 @@ func (s *Server) deleteOrphans(_ http.ResponseWriter, r *http.Request) (any, err
 // orphans returns what is there of servers, and no server's.
 func (s *Server) orphans(ctx context.Context) ([]agent.Orphan, error) {
 	all := []agent.Orphan{}
+	var failed []error
 	for _, find := range []func(context.Context) ([]agent.Orphan, error){s.orphanServers, s.orphanPorts, s.orphanNetworks} {
 		found, err := find(ctx)
-		if err != nil {
-			return nil, err
-		}
+		failed = append(failed, err)
 		all = append(all, found...)
 	}
-	return all, nil
+	return all, errors.Join(failed...)
 }
 
 // orphanServers are directories of servers that have no container.
@@ -74,6 +75,10 @@ func (s *Server) orphanServers(ctx context.Context) ([]agent.Orphan, error) {
 	if err != nil {
 		return nil, err
 	}
+	engine, err := s.engineID(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var orphans []agent.Orphan
 	for _, entry := range entries {
 		info, err := entry.Info()
@@ -81,10 +86,44 @@ func (s *Server) orphanServers(ctx context.Context) ([]agent.Orphan, error) {
 			continue
 		}
 		orphans = append(orphans, agent.Orphan{
-			Kind: "server", Name: entry.Name(), Server: entry.Name(), Since: info.ModTime(), Sure: time.Since(info.ModTime()) > patience,
+			Kind: "server", Name: entry.Name(), Server: entry.Name(), Since: info.ModTime(),
+			Sure: time.Since(info.ModTime()) > patience && s.madeOn(entry.Name(), engine),
 		})
 	}
 	return orphans, nil
+}
+
+// engineFile says which engine has made a server's container. The id is in the engine's data directory: where that is
+// another one today, or not mounted, no container is there, and none is lost.
+const engineFile = "engine"
+
+func (s *Server) engineID(ctx context.Context) (string, error) {
+	info, err := s.docker.Info(ctx)
+	return info.ID, err
+}
+
+// noteEngine writes it down.
+func (s *Server) noteEngine(ctx context.Context, uuid string) error {
+	id, err := s.engineID(ctx)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.serverDir(uuid), engineFile), []byte(id), 0o600)
+}
+
+// madeOn tells whether a server's container, if it ever had one, was made by this engine.
+func (s *Server) madeOn(uuid, engine string) bool {
+	id, err := os.ReadFile(filepath.Join(s.serverDir(uuid), engineFile))
+	return errors.Is(err, os.ErrNotExist) || err == nil && string(id) == engine
+}
+
+// touch has a server count as one that is being made: its container goes, and another will come.
+func (s *Server) touch(uuid string) error {
+	now := time.Now()
+	if err := os.Chtimes(s.serverDir(uuid), now, now); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // withContainers are the servers that have one, be it set aside.
@@ -117,16 +156,15 @@ func (s *Server) orphanPorts(context.Context) ([]agent.Orphan, error) {
 		return nil, err
 	}
 	var orphans []agent.Orphan
+	var failed []error
 	for _, port := range plugged {
 		orphan, err := network.Orphan(port)
-		if err != nil {
-			return nil, err
-		}
-		if orphan {
+		failed = append(failed, err)
+		if err == nil && orphan {
 			orphans = append(orphans, agent.Orphan{Kind: "port", Name: port.Tap(), Server: port.Server, Sure: true})
 		}
 	}
-	return orphans, nil
+	return orphans, errors.Join(failed...)
 }
 
 // orphanNetworks are those of containers that Docker does not know.
@@ -150,11 +188,7 @@ func (s *Server) orphanNetworks(ctx context.Context) ([]agent.Orphan, error) {
 // removeOrphans looks at each once more before it goes: with its server's lock, so that no verb is at it.
 func (s *Server) removeOrphans(ctx context.Context) ([]agent.Orphan, error) {
 	all, err := s.orphans(ctx)
-	if err != nil {
-		return nil, err
-	}
-	removed := []agent.Orphan{}
-	var failed []error
+	removed, failed := []agent.Orphan{}, []error{err}
 	for _, orphan := range all {
 		if !orphan.Sure {
 			continue

@@ -132,3 +132,58 @@ func TestOrphansWhileDockerIsAway(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An engine whose data directory is not mounted, or another today, has none of the containers, and all servers are there.
+func TestOrphansOfAnotherEngine(t *testing.T) {
+	e := newEngine()
+	e.info.ID = "AAAA:BBBB"
+	dir := makeServerDir(t, e, serverID, 0)
+	for _, test := range []struct {
+		id   string
+		want bool
+	}{{"CCCC:DDDD", true}, {"AAAA:BBBB", false}} {
+		if err := os.WriteFile(filepath.Join(dir, engineFile), []byte(test.id), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		makeServerDir(t, e, serverID, patience+time.Minute)
+		status, body := ask(t, e, "DELETE", "/v1/orphans", "")
+		wantOK(t, status, body)
+		if _, err := os.Stat(dir); (err == nil) != test.want {
+			t.Errorf("made by %s: %v", test.id, err)
+		}
+	}
+}
+
+// TestARebuildIsNoOrphan: the old container is gone, and the new one's image may take an hour to come.
+func TestARebuildIsNoOrphan(t *testing.T) {
+	e := newEngine()
+	e.putServer(container.StateExited)
+	dir := makeServerDir(t, e, serverID, patience+time.Minute)
+	status, body := ask(t, e, "DELETE", "/v1/instances/"+serverID+"?keep=ports", "")
+	wantOK(t, status, body)
+	wantOrphans(t, e, "DELETE")
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// One record that cannot be read keeps nobody from removing the rest.
+func TestARecordThatIsDamaged(t *testing.T) {
+	ownNetwork(t)
+	e := newEngine()
+	e.putServer(container.StateRunning)
+	status, body := ask(t, e, "PUT", "/v1/instances/"+serverID+"/ports", vifs("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"))
+	wantOK(t, status, body)
+	if err := os.WriteFile(filepath.Join(stateOf(t, e), serverID, "ports.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old := makeServerDir(t, e, otherID, patience+time.Minute)
+	status, body = ask(t, e, "DELETE", "/v1/orphans", "")
+	wantFault(t, status, body, 500, "failed")
+	if _, err := os.Stat(old); err == nil {
+		t.Errorf("%s is still there", old)
+	}
+	if got := taps(t); len(got) != 1 {
+		t.Errorf("there is %q", got)
+	}
+}

@@ -55,10 +55,10 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 	go server.tidy(ctx)
 	err = serve(ctx, api, server.Handler())
 	server.Wait()
-	if err == nil && errors.Is(context.Cause(ctx), ErrOtherEngine) {
-		err = ErrOtherEngine
-	}
 	log.Info("agent ends", "reason", context.Cause(ctx))
+	if errors.Is(context.Cause(ctx), ErrOtherEngine) {
+		return errors.Join(ErrOtherEngine, err)
+	}
 	return err
 }
 
