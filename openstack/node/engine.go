@@ -31,7 +31,7 @@ func (e *engine) Plan(ctx context.Context) ([]string, error) {
 	facts, err := e.EngineFacts(ctx)
 	switch {
 	case err == nil && tooOld(facts.Version):
-		return nil, advise(fmt.Errorf("Docker Engine %s is too old: 20.10 is the oldest that servers are right on", facts.Version), "upgrade it, then run this again")
+		return nil, advise(fmt.Errorf("version %s of Docker Engine is too old: 20.10 is the oldest that servers are right on", facts.Version), "upgrade it, then run this again")
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):

@@ -25,7 +25,7 @@ func (s *servers) Plan(ctx context.Context) ([]string, error) {
 	if err != nil || len(lost) == 0 {
 		return nil, err
 	}
-	return nil, advise(fmt.Errorf("Nova has %d servers on %s that are no containers, and that it would lose: %s", len(lost), s.Host, some(lost)),
+	return nil, advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, some(lost)),
 		"migrate or delete them first; or give --force, which leaves them behind")
 }
 

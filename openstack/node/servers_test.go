@@ -17,7 +17,7 @@ func TestServersOfAnotherDriverAreNotTaken(t *testing.T) {
 	before := f.tree()
 	_, err := f.setup()
 	var hint interface{ Hint() string }
-	if want := "servers: Nova has 7 servers on node-1 that are no containers, and that it would lose: vm-0 (0), vm-1 (1), vm-2 (2), vm-3 (3), vm-4 (4) and 2 more"; !errors.As(err, &hint) || err.Error() != want {
+	if want := "servers: there are 7 servers on node-1 that are no containers, and that Nova would lose: vm-0 (0), vm-1 (1), vm-2 (2), vm-3 (3), vm-4 (4) and 2 more"; !errors.As(err, &hint) || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
 	if after := f.tree(); after != before || len(f.commands) > 0 {
