@@ -117,8 +117,10 @@ func TestAnEngineOfSetupsOwn(t *testing.T) {
 			}
 			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
 			f.must(err)
-			if _, err := os.Stat(f.path(daemonFile)); err == nil {
-				t.Error("daemon.json is still there")
+			for _, path := range []string{daemonFile, "/var/lib/ndock"} {
+				if exists(f.root, path) {
+					t.Errorf("%s is still there", path)
+				}
 			}
 		})
 	}

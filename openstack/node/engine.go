@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -92,7 +94,9 @@ func (e *engine) Undo(context.Context) ([]string, error) {
 	if e.installed {
 		return []string{"left Docker Engine (package " + e.Layout.Engine.Name + ") installed"}, nil
 	}
-	return nil, new(changes).remove(e.Layout.Path(engineClaim))
+	err := new(changes).remove(e.Layout.Path(engineClaim))
+	_ = os.Remove(e.Layout.Path(filepath.Dir(engineClaim))) // stays when it holds more
+	return nil, err
 }
 
 func (e *engine) Detail(ctx context.Context) string {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,7 @@ type fakeMachine struct {
 	virt           string   // nova.virt's directory
 	asked          string   // the Python that was
 	modules        []string // of SELinux's
+	version        string   // of the engine, where it is not a usual one
 	strict         bool     // the engine does not start with the setting iptables
 	unmapped       bool     // Nova does not list the host before it is mapped to a cell
 	listed         []openstack.Hypervisor
@@ -103,7 +105,7 @@ func (f *fakeMachine) machine() Machine {
 		Rules:      []byte("# the operator's rules\n"),
 		AgentState: func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
 		EngineFacts: func(context.Context) (EngineFacts, error) {
-			version, err := f.answer("docker", "20.10.24")
+			version, err := f.answer("docker", cmp.Or(f.version, "20.10.24"))
 			facts := f.facts
 			facts.Version, facts.LiveRestore, facts.Swarm, facts.Runtimes = version, f.live, f.swarm, f.runtimes
 			return facts, err
@@ -251,7 +253,7 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		}
 	case "runuser":
 		f.unmapped = false
-	case "apt-get":
+	case "apt-get", "dnf":
 		f.put("/usr/sbin/dockerd", "", 0o755)
 	case "kill":
 		f.reload()

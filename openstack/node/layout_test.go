@@ -287,3 +287,27 @@ func TestADriverThatDevStackIsToldOfAlready(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The engine comes from the distribution's own repository, where it has one.
+func TestTheEngineOfRDOsDistributions(t *testing.T) {
+	f := fakeOf(t, true, rdoTree)
+	f.virt = "/usr/lib/python3.9/site-packages/nova/virt"
+	f.stop("docker")
+	f.must(os.Remove(f.path("/usr/bin/dockerd")))
+	f.fail["dnf install -y -q moby-engine"] = "No match for argument: moby-engine"
+	before := f.tree()
+	_, err := f.setup()
+	var hint interface{ Hint() string }
+	if !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "install Docker Engine yourself") {
+		t.Errorf("got %v", err)
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree is\n%s", after)
+	}
+	delete(f.fail, "dnf install -y -q moby-engine")
+	_, err = f.setup()
+	f.must(err)
+	if got, _ := os.ReadFile(f.path(daemonFile)); !strings.Contains(string(got), `"userns-remap": "default"`) {
+		t.Errorf("daemon.json is %s", got)
+	}
+}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -80,6 +81,28 @@ func TestAnEngineThatIsTooOld(t *testing.T) {
 	} {
 		if got := tooOld(version); got != want {
 			t.Errorf("%s: got %t", version, got)
+		}
+	}
+}
+
+// What cannot go well is not begun.
+func TestNothingIsBegunThatCannotGoWell(t *testing.T) {
+	for want, cause := range map[string]func(f *fakeMachine){
+		"engine: version 19.03.8 of Docker Engine is too old": func(f *fakeMachine) { f.version = "19.03.8" },
+		"hypervisor: list hypervisors: connection refused": func(f *fakeMachine) {
+			f.Nova = func(context.Context) (Hypervisors, error) {
+				return nil, errors.New("list hypervisors: connection refused")
+			}
+		},
+	} {
+		f := newFake(t, false)
+		cause(f)
+		before := f.tree()
+		if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v", err)
+		}
+		if after := f.tree(); after != before || len(f.commands) > 0 {
+			t.Errorf("ran %q, and the tree is\n%s", f.commands, after)
 		}
 	}
 }
