@@ -96,9 +96,11 @@ bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/bench
 	$(SUDO) testdata/bench/ports
 
-install: build man ## install the binary, the man page and the completions of shells; PREFIX is /usr/local
+install: build man ## install the binary, its services (not enabled), man page and completions; PREFIX is /usr/local
 	install -D -m 0755 bin/ndock $(DESTDIR)$(PREFIX)/bin/ndock
 	install -D -m 0644 bin/ndock.1 $(DESTDIR)$(PREFIX)/share/man/man1/ndock.1
 	install -D -m 0644 commands/internal/completion/ndock.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ndock
 	install -D -m 0644 commands/internal/completion/ndock.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ndock
 	install -D -m 0644 commands/internal/completion/ndock.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ndock.fish
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' openstack/node/service/ndock-agent.service | install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/ndock-agent.service
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' openstack/node/service/ndock-agent.init | install -D -m 0755 /dev/stdin $(DESTDIR)/etc/init.d/ndock-agent
