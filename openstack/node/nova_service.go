@@ -73,7 +73,11 @@ func (n *compute) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("runs with this driver (process %d)", pid)
+	detail := fmt.Sprintf("runs with this driver (process %d)", pid)
+	if complaint := lastErrorOf(n.log(), pid); complaint != "" {
+		detail += "; what it complained about last: " + complaint
+	}
+	return detail
 }
 
 // Undo only looks: the old driver is not back yet.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 )
@@ -55,4 +56,28 @@ func lastError(path string, from int64) string {
 		}
 	}
 	return found
+}
+
+// recent is how much of a log's end is looked at, in bytes.
+const recent = 1 << 20
+
+// lastErrorOf returns the last line at the end of a log of Nova that is an error of this process.
+func lastErrorOf(path string, pid int) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.Size() > recent {
+		_, _ = file.Seek(-recent, io.SeekEnd) // from the beginning, if it cannot be
+	}
+	content, _ := io.ReadAll(io.LimitReader(file, 2*recent)) // what was read counts
+	found := ""
+	for line := range strings.Lines(string(content)) {
+		if strings.Contains(line, fmt.Sprintf(" %d ERROR ", pid)) || strings.Contains(line, fmt.Sprintf(" %d CRITICAL ", pid)) {
+			found = strings.TrimSpace(line)
+		}
+	}
+	const enough = 300
+	return found[:min(len(found), enough)]
 }

@@ -3,6 +3,9 @@ package node
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -27,5 +30,22 @@ func TestAServiceManagerThatIsSlow(t *testing.T) {
 	cancel()
 	if err := n.stays(interrupted); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// What a process complained about that is no more says nothing of this one.
+func TestTheLastErrorOfAProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nova-compute.log")
+	text := strings.Repeat("x\n", recent) + "2026-11-25 20:08:07.335 7 ERROR nova first\n2026-11-25 20:08:08.335 7 ERROR nova second\n2026-11-25 20:08:09.335 17 ERROR nova another's\n2026-11-25 20:08:09.335 7 INFO nova fine\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for pid, want := range map[int]string{7: "2026-11-25 20:08:08.335 7 ERROR nova second", 17: "2026-11-25 20:08:09.335 17 ERROR nova another's", 8: ""} {
+		if got := lastErrorOf(path, pid); got != want {
+			t.Errorf("%d: got %q", pid, got)
+		}
+	}
+	if got := lastErrorOf(path+"-none", 7); got != "" {
+		t.Errorf("got %q", got)
 	}
 }
