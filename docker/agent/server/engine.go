@@ -51,7 +51,7 @@ func otherAPI(err error) bool {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
-	return err != nil && strings.HasPrefix(err.Error(), "Error response from daemon: client version ")
+	return err != nil && strings.HasPrefix(strings.TrimPrefix(err.Error(), "Error response from daemon: "), "client version ")
 }
 
 // lacks is what servers go without on an engine, a sentence each.
