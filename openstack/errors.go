@@ -131,3 +131,9 @@ func firstSentence(values iter.Seq[any]) string {
 	}
 	return ""
 }
+
+// Refused tells whether the cloud has said that this is not for everyone.
+func Refused(err error) bool {
+	var explained *Error
+	return errors.As(err, &explained) && explained.Status == http.StatusForbidden
+}

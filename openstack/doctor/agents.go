@@ -13,7 +13,7 @@ import (
 func agents(ctx context.Context, x *examination) Finding {
 	all, err := x.cloud.Agents(ctx)
 	switch {
-	case refused(err), err == nil && len(all) == 0 && !slices.Contains(x.session.Roles, administrator):
+	case openstack.Refused(err), err == nil && len(all) == 0 && !slices.Contains(x.session.Roles, administrator):
 		return unknown("only an administrator sees Neutron's agents")
 	case absent(err):
 		return unknown("this Neutron has no agents that it tells of")

@@ -51,12 +51,6 @@ func reason(err error) string {
 	return text
 }
 
-// refused tells whether the cloud has said that this is not for everyone.
-func refused(err error) bool {
-	var explained *openstack.Error
-	return errors.As(err, &explained) && explained.Status == http.StatusForbidden
-}
-
 // absent tells whether the service does not know the question.
 func absent(err error) bool {
 	var explained *openstack.Error

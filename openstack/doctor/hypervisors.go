@@ -14,7 +14,7 @@ import (
 func hypervisors(ctx context.Context, x *examination) Finding {
 	all, err := x.cloud.Hypervisors(ctx)
 	switch {
-	case refused(err):
+	case openstack.Refused(err):
 		return unknown("only an administrator may list hypervisors")
 	case err != nil:
 		return unanswered(err)

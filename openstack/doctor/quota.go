@@ -37,7 +37,7 @@ func quota(ctx context.Context, x *examination) Finding {
 func ports(ctx context.Context, x *examination) Finding {
 	found, err := x.cloud.PortQuota(ctx)
 	switch {
-	case refused(err), absent(err):
+	case openstack.Refused(err), absent(err):
 		return unknown("this Neutron does not tell its quota: %s", reason(err))
 	case err != nil:
 		return unanswered(err)

@@ -24,7 +24,7 @@ const engineClaim = "/var/lib/ndock/engine"
 
 // fresh tells whether the engine is setup's own, and has no containers or images that would be lost to another root.
 func (e *engine) fresh(facts EngineFacts) bool {
-	return (!e.present() || exists(e.Layout.Root, engineClaim)) && facts.Containers+facts.Images == 0
+	return (!e.Layout.hasEngine() || exists(e.Layout.Root, engineClaim)) && facts.Containers+facts.Images == 0
 }
 
 func (e *engine) Title() string { return "engine" }
@@ -38,7 +38,7 @@ func (e *engine) Plan(ctx context.Context) ([]string, error) {
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
 		return nil, advise(err, "run this as root")
-	case e.present():
+	case e.Layout.hasEngine():
 		return []string{"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")"}, nil
 	}
 	return []string{
@@ -54,13 +54,8 @@ func tooOld(version string) bool {
 	return err == nil && (major < 20 || major == 20 && minor < 10)
 }
 
-// present tells of anyone's dockerd: Docker's own packages have it in another place than distributions do.
-func (e *engine) present() bool {
-	return exists(e.Layout.Root, "/usr/sbin/dockerd", "/usr/bin/dockerd")
-}
-
 func (e *engine) Do(ctx context.Context) error {
-	if !e.present() {
+	if !e.Layout.hasEngine() {
 		if err := e.install(ctx); err != nil {
 			return err
 		}

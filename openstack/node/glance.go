@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"ndock/openstack/novadriver"
 )
 
 // glance is the step of a controller: it has Glance take Docker images. Glance does unless it is told which container
@@ -75,10 +77,15 @@ func (g *glance) Edits(context.Context) ([]Edit, error) {
 		return nil, err
 	}
 	before := conf.Bytes()
-	if err := conf.Set(formatSection, formatKey, strings.Join(append(formats(value), dockerFormat), ",")); err != nil {
+	if err := addDocker(conf, value); err != nil {
 		return nil, err
 	}
 	return changing(Edit{g.path(), before, conf.Bytes()}), nil
+}
+
+// addDocker adds the format to those that a file names.
+func addDocker(conf *novadriver.Conf, named string) error {
+	return conf.Set(formatSection, formatKey, strings.Join(append(formats(named), dockerFormat), ","))
 }
 
 func formats(value string) []string {
@@ -133,7 +140,7 @@ func (g *glance) edited() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := was.Set(formatSection, formatKey, strings.Join(append(formats(value), dockerFormat), ",")); err != nil {
+	if err := addDocker(was, value); err != nil {
 		return false, err
 	}
 	now, err := take(g.path())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -102,7 +101,7 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 		return nil, err
 	}
 	all, err := nova.Hypervisors(ctx)
-	if refused(err) {
+	if openstack.Refused(err) {
 		return nil, &Unchecked{"only an administrator may list hypervisors"}
 	}
 	if err != nil {
@@ -114,12 +113,6 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 		}
 	}
 	return nil, nil
-}
-
-// refused tells whether Nova lets only administrators ask that.
-func refused(err error) bool {
-	var answer *openstack.Error
-	return errors.As(err, &answer) && answer.Status == http.StatusForbidden
 }
 
 // api is Nova's, opened once.

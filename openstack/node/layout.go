@@ -42,7 +42,6 @@ type Kept struct {
 type Package struct {
 	Name    string
 	Install []string // the command
-	Program string   // there once it is installed
 	Service Service
 }
 
@@ -119,14 +118,17 @@ func general(root string) Layout {
 // enginePackage is the distribution's own.
 func enginePackage(root string) Package {
 	engine := Package{
-		Name: "docker.io", Install: []string{"apt-get", "install", "-y", "-q", "docker.io"}, Program: "/usr/sbin/dockerd",
+		Name: "docker.io", Install: []string{"apt-get", "install", "-y", "-q", "docker.io"},
 		Service: Service{Name: "docker", PIDFile: "/run/docker.pid", Log: "/var/log/docker.log"},
 	}
 	if exists(root, "/usr/bin/dnf") {
-		engine.Name, engine.Install, engine.Program = "moby-engine", []string{"dnf", "install", "-y", "-q", "moby-engine"}, "/usr/bin/dockerd"
+		engine.Name, engine.Install = "moby-engine", []string{"dnf", "install", "-y", "-q", "moby-engine"}
 	}
 	return engine
 }
+
+// hasEngine tells of anyone's dockerd: Docker's own packages have it in another place than some distributions do.
+func (l Layout) hasEngine() bool { return exists(l.Root, "/usr/sbin/dockerd", "/usr/bin/dockerd") }
 
 func exists(root string, paths ...string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool { _, err := os.Stat(filepath.Join(root, path)); return err == nil })

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"ndock/openstack"
 )
 
 // servers is the step that changes nothing: it keeps setup from taking servers away from another driver, and teardown from
@@ -36,7 +38,7 @@ func (s *servers) lost(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	there, err := nova.ServersOn(ctx, s.Host)
-	if refused(err) {
+	if openstack.Refused(err) {
 		return nil, &Unchecked{"only an administrator may list the servers of all projects"}
 	}
 	if err != nil {
@@ -66,7 +68,7 @@ func (s *servers) Do(context.Context) error { return nil }
 
 // Undo comes before that of all other steps.
 func (s *servers) Undo(ctx context.Context) ([]string, error) {
-	if s.Force || !s.Tearing || !exists(s.Layout.Root, "/usr/sbin/dockerd", "/usr/bin/dockerd") {
+	if s.Force || !s.Tearing || !s.Layout.hasEngine() {
 		return nil, nil
 	}
 	facts, err := s.EngineFacts(ctx)
