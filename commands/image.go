@@ -9,9 +9,12 @@ import (
 
 func imageCommand(s Streams) *cli.Command {
 	return &cli.Command{
-		Name:        "image",
-		Usage:       "Docker images in Glance",
-		Subcommands: []*cli.Command{imagePushGlanceCommand(s), imageListCommand(s), imageDeleteCommand(s)},
+		Name:  "image",
+		Usage: "Docker images: into Glance and out of it, and between engines, registries and archives",
+		Subcommands: []*cli.Command{
+			imagePushGlanceCommand(s), imagePullGlanceCommand(s), imagePushCommand(s), imageCopyCommand(s),
+			imageListCommand(s), imageShowCommand(s), imageDeleteCommand(s), imagePruneCommand(s),
+		},
 	}
 }
 
@@ -26,8 +29,20 @@ func imageFields(image openstack.Image) []output.Field {
 		{Name: "Docker ID", Value: image.DockerID},
 		{Name: "Tags", Value: list(image.Tags)},
 		{Name: "Architecture", Value: image.Architecture},
+		{Name: "Layers", Value: image.Layers},
 		{Name: "Unpacked Size", Value: image.UnpackedSize},
+		{Name: "Created", Value: moment(image.Created)},
 	}
+}
+
+var imageHeaders = []string{"ID", "Name", "Status", "Visibility", "Size", "Architecture", "Docker ID"}
+
+func imageRows(images []openstack.Image) [][]any {
+	var rows [][]any
+	for _, image := range images {
+		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Visibility, image.Size, image.Architecture, shortID(image.DockerID)})
+	}
+	return rows
 }
 
 // list is never null in JSON.

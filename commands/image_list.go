@@ -21,11 +21,7 @@ func imageListCommand(s Streams) *cli.Command {
 			if err != nil {
 				return err
 			}
-			var rows [][]any
-			for _, image := range images {
-				rows = append(rows, []any{image.ID, image.Name, image.Status, image.Visibility, image.Size, image.Architecture, shortID(image.DockerID)})
-			}
-			return outputStyle(c).List(s.Out, []string{"ID", "Name", "Status", "Visibility", "Size", "Architecture", "Docker ID"}, rows)
+			return outputStyle(c).List(s.Out, imageHeaders, imageRows(images))
 		},
 	}
 }

@@ -2,90 +2,210 @@ package commands
 
 import (
 	"context"
-	"io"
+	"errors"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
 
 	"ndock/commands/internal/output"
-	"ndock/docker"
+	"ndock/commands/internal/progress"
+	"ndock/docker/image"
 	"ndock/openstack"
 )
 
 func imagePushGlanceCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "push-glance",
-		Usage:     "Put an image of Docker Engine into Glance, for Nova to boot",
-		ArgsUsage: "IMAGE",
-		Description: "Streams what 'docker save' gives into Glance: nothing is written to disk on the way. An image that the\n" +
-			"project has in Glance already, by its Docker id, is not sent again.\n\n" +
+		Usage:     "Put Docker images into Glance, for Nova to boot",
+		ArgsUsage: "SOURCE…",
+		Description: "Streams images into Glance: nothing is written to disk on the way. They are checked while they flow, and their\n" +
+			"checksums compared. An image that the project has in Glance already, by its Docker id, is not sent again.\n\n" +
+			placesText + "\n\n" +
 			"   ndock image push-glance nginx:1\n" +
+			"   ndock image push-glance docker://registry.example.com/site/web:1\n" +
+			"   docker save web | ndock image push-glance --name web -\n" +
 			"   id=$(ndock image push-glance -f value -c ID nginx:1)",
-		Flags: append(outputFlags(),
-			&cli.StringFlag{Name: "name", Usage: "of the image in Glance; default: IMAGE"},
-			&cli.BoolFlag{Name: "public", Usage: "for everyone (administrators only, in most clouds)"},
-			&cli.BoolFlag{Name: "private", Usage: "for this project only"},
-			&cli.BoolFlag{Name: "shared", Usage: "for this project and those it is shared with"},
-			&cli.BoolFlag{Name: "community", Usage: "for everyone who knows its id"},
-			&cli.BoolFlag{Name: "protected", Usage: "cannot be deleted"},
-			&cli.StringSliceFlag{Name: "property", Usage: "set a property of the image, as `KEY=VALUE`; may be repeated"},
-			&cli.BoolFlag{Name: "force", Usage: "send it even if it is there"},
-		),
+		Flags: append(append(append(outputFlags(), pushFlags()...), placesFlags()...),
+			&cli.IntFlag{Name: "jobs", Value: 3, Usage: "send `N` images at once, where there are several"}),
 		Action: func(c *cli.Context) error { return imagePushGlance(c, s) },
 	}
 }
 
-func imagePushGlance(c *cli.Context, s Streams) error {
-	args, err := exactly(c, "IMAGE")
-	if err != nil {
-		return err
+// pushFlags say how an image shall stand in Glance.
+func pushFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "name", Usage: "of the image in Glance; default: what SOURCE calls it"},
+		&cli.BoolFlag{Name: "public", Usage: "for everyone (administrators only, in most clouds)"},
+		&cli.BoolFlag{Name: "private", Usage: "for this project only"},
+		&cli.BoolFlag{Name: "shared", Usage: "for this project and those it is shared with"},
+		&cli.BoolFlag{Name: "community", Usage: "for everyone who knows its id"},
+		&cli.BoolFlag{Name: "protected", Usage: "cannot be deleted"},
+		&cli.StringSliceFlag{Name: "property", Usage: "set a property of the image, as `KEY=VALUE`; may be repeated"},
+		&cli.BoolFlag{Name: "force", Usage: "send it even if it is there"},
+		&cli.IntFlag{Name: "retries", Value: 3, Usage: "try `N` times more when Glance or the network fails"},
 	}
-	options := openstack.PushOptions{Name: c.String("name"), Protected: c.Bool("protected"), Force: c.Bool("force")}
-	if options.Visibility, err = visibility(c); err != nil {
-		return err
-	}
-	if options.Properties, err = pairs(c, "property"); err != nil {
-		return err
-	}
-	if err := outputStyle(c).Check(output.Names(imageFields(openstack.Image{}))); err != nil {
-		return err
-	}
-	engine, err := engineClient(c)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	image, err := docker.FindImage(c.Context, engine, args[0])
-	if err != nil {
-		return err
-	}
-	cloud, err := openCloud(c, s)
-	if err != nil {
-		return err
-	}
-	report := newProgress(c, s)
-	bar := report.Bar("push "+args[0], image.Size)
-	describe(&options, args[0], image)
-	options.Progress = bar
-	options.Open = func(ctx context.Context) (io.ReadCloser, error) { return docker.SaveImage(ctx, engine, image.ID) }
-	pushed, err := cloud.PushImage(c.Context, options)
-	if closing := bar.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	if pushed.Existed {
-		report.Step("image %q is in Glance already, as %q; --force sends it again", args[0], pushed.Name)
-	}
-	return outputStyle(c).Show(s.Out, imageFields(pushed.Image))
 }
 
-func describe(options *openstack.PushOptions, typed string, image docker.Image) {
-	if options.Name == "" {
-		options.Name = typed
+func imagePushGlance(c *cli.Context, s Streams) error {
+	args, err := atLeastOne(c, "SOURCE")
+	if err != nil {
+		return err
 	}
-	options.DockerID, options.Tags, options.Architecture, options.UnpackedSize = image.ID, image.Tags, image.Architecture, image.Size
+	if len(args) > 1 && c.String("name") != "" {
+		return misused(c, "--name is for one image, and there are %d", len(args))
+	}
+	if c.Int("jobs") < 1 {
+		return misused(c, "--jobs %d is not a number of images", c.Int("jobs"))
+	}
+	var sources []image.Reference
+	for _, arg := range args {
+		source, err := reference(c, arg)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, source)
+	}
+	return pushGlance(c, s, sources, c.Int("jobs"))
+}
+
+func pushGlance(c *cli.Context, s Streams, sources []image.Reference, jobs int) error {
+	if err := outputStyle(c).Check(pushColumns(len(sources))); err != nil {
+		return err
+	}
+	open := once(c, s)
+	pushes, err := glancePushes(c, s, sources, open)
+	if err != nil {
+		return err
+	}
+	cloud, err := open()
+	if err != nil {
+		return err
+	}
+	pushed, failed := pushAll(c.Context, cloud, pushes, jobs)
+	return errors.Join(showPushed(c, s, len(sources), pushed), failed)
+}
+
+// glancePush is one image on its way.
+type glancePush struct {
+	from    image.Reference
+	places  image.Places
+	options openstack.PushOptions
+	report  *progress.Reporter
+}
+
+func glancePushes(c *cli.Context, s Streams, sources []image.Reference, cloud func() (*openstack.Cloud, error)) ([]glancePush, error) {
+	from, err := places(c, s)
+	if err != nil {
+		return nil, err
+	}
+	from.Strict = true
+	options, err := pushOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	report := newProgress(c, s)
+	from = withGlance(from, cloud)
+	var all []glancePush
+	for _, at := range sources {
+		one := glancePush{from: at, places: from, options: options, report: report}
+		if one.options.Name, err = nameOf(c, at); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+func pushOptions(c *cli.Context) (openstack.PushOptions, error) {
+	options := openstack.PushOptions{Protected: c.Bool("protected"), Force: c.Bool("force"), Retries: c.Int("retries")}
+	var err error
+	if options.Visibility, err = visibility(c); err != nil {
+		return options, err
+	}
+	if options.Retries < 0 {
+		return options, misused(c, "--retries %d is not a number of attempts", options.Retries)
+	}
+	options.Properties, err = pairs(c, "property")
+	return options, err
+}
+
+// pushAll sends several at once. One that fails does not stop the others.
+func pushAll(ctx context.Context, cloud *openstack.Cloud, pushes []glancePush, jobs int) ([]openstack.Image, error) {
+	pushed := make([]openstack.Image, len(pushes))
+	failed := make([]error, len(pushes))
+	var group errgroup.Group
+	group.SetLimit(jobs)
+	for i, push := range pushes {
+		group.Go(func() error {
+			pushed[i], failed[i] = push.run(ctx, cloud)
+			return nil
+		})
+	}
+	_ = group.Wait() // each has its own
+	var there []openstack.Image
+	for i := range pushed {
+		if failed[i] == nil {
+			there = append(there, pushed[i])
+		}
+	}
+	return there, errors.Join(failed...)
+}
+
+func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.Image, error) {
+	source, err := p.places.Find(ctx, p.from)
+	if err != nil {
+		return openstack.Image{}, err
+	}
+	bar := p.report.Bar("push "+p.options.Name, source.Size)
+	defer bar.Close()
+	p.options.Docker = inGlance(source.Facts)
+	p.options.Progress = bar
+	p.options.Open = func(ctx context.Context) (openstack.Content, error) { return openContent(ctx, source) }
+	if source.Once {
+		p.options.Retries = 0
+	}
+	p.options.Retrying = func(err error, pause time.Duration) {
+		p.report.Step("push %q: %s; trying again in %s", p.options.Name, oneLine(err.Error()), pause)
+	}
+	pushed, err := cloud.PushImage(ctx, p.options)
+	if err == nil && pushed.Existed {
+		p.report.Step("image %q is in Glance already, as %q; --force sends it again", p.from, pushed.Name)
+	}
+	return pushed.Image, err
+}
+
+// content is an archive that Glance is given.
+type content struct{ *image.Archive }
+
+func openContent(ctx context.Context, source *image.Source) (openstack.Content, error) {
+	opened, err := source.Archive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return content{opened}, nil
+}
+
+// Found is in Glance's words.
+func (c content) Found() openstack.DockerImage { return inGlance(c.Archive.Found()) }
+
+// pushColumns are those of one image, which is shown whole, or of several.
+func pushColumns(count int) []string {
+	if count == 1 {
+		return output.Names(imageFields(openstack.Image{}))
+	}
+	return imageHeaders
+}
+
+func showPushed(c *cli.Context, s Streams, asked int, pushed []openstack.Image) error {
+	switch {
+	case asked > 1:
+		return outputStyle(c).List(s.Out, imageHeaders, imageRows(pushed))
+	case len(pushed) == 1:
+		return outputStyle(c).Show(s.Out, imageFields(pushed[0]))
+	}
+	return nil
 }
 
 // visibility is the one switch of four that is set, if any.

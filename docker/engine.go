@@ -17,9 +17,9 @@ func Open() (*client.Client, error) {
 
 // Error is something that Docker Engine could not do.
 type Error struct {
-	Op   string
-	Err  error
-	hint string
+	Op  string
+	Err error
+	Tip string // what may help; empty where nothing is known
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
@@ -28,11 +28,11 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint is what may help.
-func (e *Error) Hint() string { return e.hint }
+func (e *Error) Hint() string { return e.Tip }
 
 func explain(op string, err error) error {
 	if client.IsErrConnectionFailed(err) {
-		return &Error{Op: op, Err: err, hint: "start Docker, or let DOCKER_HOST name an engine ('docker context' is not read)"}
+		return &Error{Op: op, Err: err, Tip: "start Docker, or let DOCKER_HOST name an engine ('docker context' is not read)"}
 	}
 	return &Error{Op: op, Err: err}
 }

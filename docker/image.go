@@ -16,9 +16,11 @@ import (
 type Image struct {
 	ID           string // sha256:…, computed from its bytes
 	Tags         []string
-	Architecture string // as Glance names it
+	Architecture string // as Go names it
+	Variant      string
 	OS           string
 	Size         int64 // unpacked, in bytes
+	Layers       int
 }
 
 // Engine is what this package uses of Docker Engine.
@@ -34,12 +36,13 @@ func FindImage(ctx context.Context, engine Engine, name string) (Image, error) {
 	found, err := engine.ImageInspect(ctx, name)
 	switch {
 	case errdefs.IsNotFound(err):
-		return Image{}, &Error{Op: fmt.Sprintf("image %q", name), Err: errors.New("the engine has no such image"), hint: "docker pull " + name}
+		return Image{}, &Error{Op: fmt.Sprintf("image %q", name), Err: errors.New("the engine has no such image"), Tip: "docker pull " + name}
 	case err != nil:
 		return Image{}, explain(fmt.Sprintf("image %q", name), err)
 	}
 	return Image{
-		ID: found.ID, Tags: found.RepoTags, Architecture: GlanceArchitecture(found.Architecture), OS: found.Os, Size: found.Size,
+		ID: found.ID, Tags: found.RepoTags, Architecture: found.Architecture, Variant: found.Variant, OS: found.Os, Size: found.Size,
+		Layers: len(found.RootFS.Layers),
 	}, nil
 }
 

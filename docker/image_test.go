@@ -51,7 +51,7 @@ func TestFindImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if image.ID != fakeengine.IDs[fakeengine.Good] || !slices.Equal(image.Tags, []string{"tiny:1"}) || image.Architecture != "x86_64" || image.OS != "linux" || image.Size != 1500<<20 {
+	if image.ID != fakeengine.IDs[fakeengine.Good] || !slices.Equal(image.Tags, []string{"tiny:1"}) || image.Architecture != "amd64" || image.OS != "linux" || image.Size != 1500<<20 {
 		t.Errorf("image %+v", image)
 	}
 }

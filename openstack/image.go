@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 	"github.com/gophercloud/gophercloud/v2/pagination"
@@ -18,6 +19,7 @@ const (
 	propertyID           = "docker_image_id"
 	propertyTags         = "docker_tags"
 	propertySize         = "docker_unpacked_size"
+	propertyLayers       = "docker_layers"
 )
 
 // Image is a Docker image in Glance.
@@ -33,6 +35,9 @@ type Image struct {
 	Tags         []string
 	Architecture string
 	UnpackedSize int64
+	Layers       int // 0 where nobody said
+	Created      time.Time
+	Checksum     string // of its bytes in Glance, sha512:… in most clouds
 
 	Owner          string // a project's id
 	HypervisorType string // that its servers need; empty for any
@@ -44,6 +49,7 @@ func imageFrom(found images.Image) Image {
 		return text
 	}
 	unpacked, _ := strconv.ParseInt(property(propertySize), 10, 64) // 0 where nobody said
+	layers, _ := strconv.Atoi(property(propertyLayers))
 	var tags []string
 	if text := property(propertyTags); text != "" {
 		tags = strings.Split(text, ",")
@@ -52,6 +58,7 @@ func imageFrom(found images.Image) Image {
 		ID: found.ID, Name: found.Name, Status: string(found.Status), Visibility: string(found.Visibility),
 		Size: found.SizeBytes, Protected: found.Protected, MinDisk: found.MinDiskGigabytes,
 		DockerID: property(propertyID), Tags: tags, Architecture: property(propertyArchitecture), UnpackedSize: unpacked,
+		Layers: layers, Created: found.CreatedAt, Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
 		Owner: found.Owner, HypervisorType: property(propertyHypervisor),
 	}
 }

@@ -9,73 +9,80 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
-	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/imagedata"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 )
 
+// DockerImage is what is Docker's about an image. Where nothing is known yet, it is empty.
+type DockerImage struct {
+	ID           string // sha256:…
+	Tags         []string
+	Architecture string // as Glance and Nova name it
+	UnpackedSize int64  // in bytes
+	Layers       int
+}
+
+// Content is an image's bytes, and what they turned out to be, once they were read to their end.
+type Content interface {
+	io.ReadCloser
+	Found() DockerImage
+}
+
 // PushOptions say what an image is and how it shall stand in Glance.
 type PushOptions struct {
-	Name         string
-	DockerID     string
-	Tags         []string
-	Architecture string
-	UnpackedSize int64 // in bytes
-	Visibility   string
-	Protected    bool
-	Properties   map[string]string // the user's, which may not be ndock's own
-	Force        bool              // send it though it is there
+	Name       string
+	Docker     DockerImage // as far as it is known before the bytes are read
+	Visibility string
+	Protected  bool
+	Properties map[string]string // the user's, which may not be ndock's own
+	Force      bool              // send it though it is there
 
-	// Open returns the image's bytes; it is called when they are needed.
-	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Open returns the image's bytes; it is called when they are needed, and again for another attempt.
+	Open    func(ctx context.Context) (Content, error)
+	Retries int // attempts after the first, where Glance or the network failed
 	// Progress is told of all bytes sent.
 	Progress io.Writer
+	// Retrying is told why an attempt failed, and how long it is until the next. It may be nil.
+	Retrying func(err error, pause time.Duration)
 }
 
 // Pushed is what came of a push.
 type Pushed struct {
 	Image
-	Existed bool // it was there already, and was not sent
+	Existed bool // it was there already, and was not sent or is not kept twice
 }
 
-// PushImage streams a Docker image into Glance. The same image again is recognised and not sent. When it fails
-// half-way or is interrupted, Glance keeps nothing of it.
+// PushImage streams a Docker image into Glance. The same image again is recognised: before it is sent where its id is
+// known, and else after. When it fails half-way or is interrupted, Glance keeps nothing of it.
 func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 	if err := o.check(); err != nil {
 		return Pushed{}, err
 	}
-	if !o.Force {
-		existing, err := c.pushed(ctx, o.DockerID)
-		if err != nil {
-			return Pushed{}, err
+	existing, there, err := c.existing(ctx, o, o.Docker)
+	if err != nil || there {
+		return Pushed{Image: existing, Existed: there}, err
+	}
+	for attempt := 0; ; attempt++ {
+		pushed, err := c.push(ctx, o)
+		if err == nil || attempt >= o.Retries || ctx.Err() != nil || !passes(err) {
+			return pushed, err
 		}
-		if len(existing) > 0 {
-			return Pushed{Image: existing[0], Existed: true}, nil
+		pause := time.Second << min(attempt, 5)
+		if o.Retrying != nil {
+			o.Retrying(err, pause)
+		}
+		select {
+		case <-ctx.Done():
+			return Pushed{}, errors.Join(ctx.Err(), err)
+		case <-time.After(pause):
 		}
 	}
-	client, err := c.glance()
-	if err != nil {
-		return Pushed{}, err
-	}
-	created, err := images.Create(ctx, client, o.request()).Extract()
-	if err != nil {
-		return Pushed{}, explain(fmt.Sprintf("create image %q", o.Name), err)
-	}
-	if err := c.fill(ctx, client, created.ID, o); err != nil {
-		return Pushed{}, errors.Join(err, abandon(client, created.ID))
-	}
-	done, err := images.Get(ctx, client, created.ID).Extract()
-	if err != nil {
-		return Pushed{}, explain(fmt.Sprintf("look at image %q", o.Name), err)
-	}
-	return Pushed{Image: imageFrom(*done)}, nil
 }
 
 func (o PushOptions) check() error {
-	for name := range o.properties() {
+	for name := range propertiesOf(DockerImage{}) {
 		if _, taken := o.Properties[name]; taken {
 			return &Error{Op: fmt.Sprintf("push image %q", o.Name), Err: fmt.Errorf("property %s is ndock's own to set", name)}
 		}
@@ -83,29 +90,103 @@ func (o PushOptions) check() error {
 	return nil
 }
 
+func (c *Cloud) existing(ctx context.Context, o PushOptions, image DockerImage) (Image, bool, error) {
+	if o.Force || image.ID == "" {
+		return Image{}, false, nil
+	}
+	found, err := c.pushed(ctx, image.ID)
+	if err != nil || len(found) == 0 {
+		return Image{}, false, err
+	}
+	return found[0], true, nil
+}
+
+// push makes one attempt, of which nothing is left if it fails.
+func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
+	client, err := c.glance()
+	if err != nil {
+		return Pushed{}, err
+	}
+	if err := c.refresh(ctx); err != nil {
+		return Pushed{}, err
+	}
+	created, err := images.Create(ctx, client, o.request()).Extract()
+	if err != nil {
+		return Pushed{}, explain(fmt.Sprintf("create image %q", o.Name), err)
+	}
+	pushed, err := c.fill(ctx, client, created.ID, o)
+	if err != nil || pushed.Existed {
+		err = errors.Join(err, abandon(client, created.ID))
+	}
+	return pushed, err
+}
+
+// fill sends the bytes, and completes what stands in Glance with what they turned out to be.
+func (c *Cloud) fill(ctx context.Context, client *gophercloud.ServiceClient, id string, o PushOptions) (Pushed, error) {
+	found, sent, err := o.upload(ctx, client, id)
+	if err != nil {
+		return Pushed{}, err
+	}
+	if o.Docker.ID == "" {
+		if existing, there, err := c.existing(ctx, o, found); err != nil || there {
+			return Pushed{Image: existing, Existed: there}, err
+		}
+	}
+	done, err := images.Get(ctx, client, id).Extract()
+	if err != nil {
+		return Pushed{}, explain(fmt.Sprintf("look at image %q", o.Name), err)
+	}
+	if err := sent.verify(done); err != nil {
+		return Pushed{}, &Error{Op: fmt.Sprintf("upload image %q", o.Name), Err: err}
+	}
+	if changes := o.completed(found); len(changes) > 0 {
+		if done, err = images.Update(ctx, client, id, changes).Extract(); err != nil {
+			return Pushed{}, explain(fmt.Sprintf("complete image %q", o.Name), err)
+		}
+	}
+	return Pushed{Image: imageFrom(*done)}, nil
+}
+
+// request is for an image that nobody protects yet: half of it could not be removed.
 func (o PushOptions) request() images.CreateOpts {
-	visibility := images.ImageVisibility(o.Visibility)
-	properties := o.properties()
+	properties := propertiesOf(o.Docker)
 	maps.Copy(properties, o.Properties)
 	request := images.CreateOpts{
-		Name: o.Name, ContainerFormat: "docker", DiskFormat: "raw", MinDisk: minDisk(o.UnpackedSize), Properties: properties,
+		Name: o.Name, ContainerFormat: "docker", DiskFormat: "raw", MinDisk: minDisk(o.Docker.UnpackedSize), Properties: properties,
 	}
 	if o.Visibility != "" {
+		visibility := images.ImageVisibility(o.Visibility)
 		request.Visibility = &visibility
-	}
-	if o.Protected {
-		request.Protected = &o.Protected
 	}
 	return request
 }
 
-func (o PushOptions) properties() map[string]string {
+// completed is what is to be added when the bytes are known.
+func (o PushOptions) completed(found DockerImage) images.UpdateOpts {
+	var changes images.UpdateOpts
+	before := propertiesOf(o.Docker)
+	for name, value := range propertiesOf(found) {
+		if known := before[name]; known != value && (known == "" || known == "0") {
+			changes = append(changes, images.UpdateImageProperty{Op: images.AddOp, Name: name, Value: value})
+		}
+	}
+	if o.Docker.UnpackedSize == 0 && found.UnpackedSize > 0 {
+		changes = append(changes, images.ReplaceImageMinDisk{NewMinDisk: minDisk(found.UnpackedSize)})
+	}
+	if o.Protected {
+		changes = append(changes, images.ReplaceImageProtected{NewProtected: true})
+	}
+	return changes
+}
+
+func propertiesOf(image DockerImage) map[string]string {
 	return map[string]string{
 		propertyHypervisor:   "docker",
-		propertyArchitecture: o.Architecture,
-		propertyID:           o.DockerID,
-		propertyTags:         strings.Join(o.Tags, ","),
-		propertySize:         strconv.FormatInt(o.UnpackedSize, 10),
+		propertyArchitecture: image.Architecture,
+		propertyID:           image.ID,
+		propertyTags:         strings.Join(image.Tags, ","),
+		propertySize:         strconv.FormatInt(image.UnpackedSize, 10),
+		propertyLayers:       strconv.Itoa(image.Layers),
 	}
 }
 
@@ -113,67 +194,6 @@ func (o PushOptions) properties() map[string]string {
 func minDisk(unpacked int64) int {
 	const gib = 1 << 30
 	return int((unpacked + gib - 1) / gib)
-}
-
-// fill sends the bytes. A source that fails makes the request fail, so that Glance never takes half an image.
-func (c *Cloud) fill(ctx context.Context, client *gophercloud.ServiceClient, id string, o PushOptions) error {
-	source, err := o.Open(ctx)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	watched := &watchedReader{from: source, progress: o.Progress}
-	err = imagedata.Upload(ctx, client, id, watched).ExtractErr()
-	if failed := watched.stop(); failed != nil { // the cause; what the service said is its echo
-		return fmt.Errorf("read image %q: %w", o.Name, failed)
-	}
-	if err != nil {
-		return explain(fmt.Sprintf("upload image %q", o.Name), err)
-	}
-	return nil
-}
-
-// watchedReader counts what is read and keeps the error that reading ended in, until it is stopped: where a service
-// answers early, the transport may still be reading.
-type watchedReader struct {
-	from io.Reader
-
-	mu       sync.Mutex // guards all below
-	progress io.Writer
-	failed   error
-	stopped  bool
-}
-
-func (w *watchedReader) Read(p []byte) (int, error) {
-	n, err := w.from.Read(p)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.stopped {
-		return n, err
-	}
-	if w.progress != nil {
-		if _, err := w.progress.Write(p[:n]); err != nil {
-			w.progress = nil // a bar that cannot be drawn is no reason to stop
-		}
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		w.failed = err
-	}
-	return n, err
-}
-
-// Seek refuses. gophercloud seeks when the service did not take the token, to send all again with a new one; a
-// reader that could not seek it would send from where it is, and Glance would have half an image for a whole one.
-func (w *watchedReader) Seek(int64, int) (int64, error) {
-	return 0, errors.New("the token ended before all was sent; try again")
-}
-
-// stop ends the watch and returns what reading has failed with until then.
-func (w *watchedReader) stop() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stopped = true
-	return w.failed
 }
 
 // patience is how long a Glance that is away is waited for, to remove what it has of a failed upload.

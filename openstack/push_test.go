@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"ndock/openstack/fakecloud"
 )
@@ -18,10 +19,17 @@ const dockerID = "sha256:0123456789ab"
 // pushOptions are those of an image that has this content.
 func pushOptions(content io.Reader) PushOptions {
 	return PushOptions{
-		Name: "web", DockerID: dockerID, Tags: []string{"web:1", "web:latest"}, Architecture: "x86_64", UnpackedSize: 1<<30 + 1,
-		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(content), nil },
+		Name: "web", Docker: found,
+		Open: func(context.Context) (Content, error) { return bytesOf{io.NopCloser(content)}, nil },
 	}
 }
+
+var found = DockerImage{ID: dockerID, Tags: []string{"web:1", "web:latest"}, Architecture: "x86_64", UnpackedSize: 1<<30 + 1}
+
+// bytesOf is content that turns out to be what it was said to be.
+type bytesOf struct{ io.ReadCloser }
+
+func (bytesOf) Found() DockerImage { return found }
 
 func wantNothingLeft(t *testing.T, fake *fakecloud.Cloud) {
 	t.Helper()
@@ -115,7 +123,7 @@ func TestPushRefusedEarly(t *testing.T) {
 	var progress bytes.Buffer
 	options := pushOptions(nil)
 	options.Progress = &progress
-	options.Open = func(context.Context) (io.ReadCloser, error) { return source, nil }
+	options.Open = func(context.Context) (Content, error) { return bytesOf{source}, nil }
 	_, err := cloud.PushImage(t.Context(), options)
 	wantError(t, err, `upload image "web": The server has either erred`)
 	<-source.read
@@ -164,7 +172,7 @@ func TestPushWithoutSource(t *testing.T) {
 	t.Parallel()
 	fake, cloud := newFake(t)
 	options := pushOptions(nil)
-	options.Open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("the engine is away") }
+	options.Open = func(context.Context) (Content, error) { return nil, errors.New("the engine is away") }
 	_, err := cloud.PushImage(t.Context(), options)
 	wantError(t, err, "the engine is away")
 	wantNothingLeft(t, fake)
@@ -222,23 +230,23 @@ func TestPushAgain(t *testing.T) {
 	}
 	again := pushOptions(nil)
 	again.Name = "other"
-	again.Open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is sent again") }
-	found, err := cloud.PushImage(t.Context(), again)
+	again.Open = func(context.Context) (Content, error) { return nil, errors.New("it is sent again") }
+	second, err := cloud.PushImage(t.Context(), again)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !found.Existed || found.ID != first.ID || found.Name != "web" {
-		t.Errorf("found %+v, want the first, %s", found, first.ID)
+	if !second.Existed || second.ID != first.ID || second.Name != "web" {
+		t.Errorf("found %+v, want the first, %s", second, first.ID)
 	}
 
 	forced := pushOptions(strings.NewReader("x"))
 	forced.Force = true
-	second, err := cloud.PushImage(t.Context(), forced)
+	third, err := cloud.PushImage(t.Context(), forced)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Existed || second.ID == first.ID || len(fake.All(fakecloud.Image)) != 2 {
-		t.Errorf("forced %+v; Glance has %v", second, fake.All(fakecloud.Image))
+	if third.Existed || third.ID == first.ID || len(fake.All(fakecloud.Image)) != 2 {
+		t.Errorf("forced %+v; Glance has %v", third, fake.All(fakecloud.Image))
 	}
 }
 
@@ -263,4 +271,90 @@ func TestPushTrustsOnlyItsOwn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPushTriesAgain: what passes is tried again, from the start; nothing of the attempts before is left.
+func TestPushTriesAgain(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[fakecloud.Fault]string{
+		fakecloud.UploadTokenEnds: "the token ended",
+		fakecloud.UploadFailsOnce: "The server has either erred",
+		fakecloud.UploadDamaged:   "it was damaged on the way: in Glance its sha512 is",
+	} {
+		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			breaks(t, fake, fault)
+			content := bytes.Repeat([]byte("x"), 100_000)
+			options := pushOptions(nil)
+			options.Retries = 1
+			options.Open = func(context.Context) (Content, error) {
+				return bytesOf{io.NopCloser(bytes.NewReader(content))}, nil
+			}
+			var told []error
+			options.Retrying = func(err error, _ time.Duration) { told = append(told, err) }
+			pushed, err := cloud.PushImage(t.Context(), options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(told) != 1 || !strings.Contains(told[0].Error(), want) {
+				t.Errorf("told of %v, want %q", told, want)
+			}
+			if len(fake.All(fakecloud.Image)) != 1 || !bytes.Equal(fake.Data(pushed.ID), content) {
+				t.Errorf("Glance has %v", fake.All(fakecloud.Image))
+			}
+		})
+	}
+}
+
+// TestPushOfTheUnknown: what a stream was is known when it has been sent.
+func TestPushOfTheUnknown(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	unknown := func() PushOptions {
+		options := pushOptions(strings.NewReader("x"))
+		options.Docker, options.Protected = DockerImage{}, true
+		return options
+	}
+	first, err := cloud.PushImage(t.Context(), unknown())
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := fake.All(fakecloud.Image)[0]
+	for property, want := range map[string]any{
+		"min_disk": 2.0, "protected": true, "architecture": "x86_64", "docker_image_id": dockerID,
+		"docker_tags": "web:1,web:latest", "docker_unpacked_size": "1073741825",
+	} {
+		if image[property] != want {
+			t.Errorf("property %s is %v, want %v", property, image[property], want)
+		}
+	}
+	again, err := cloud.PushImage(t.Context(), unknown())
+	if err != nil || !again.Existed || again.ID != first.ID || len(fake.All(fakecloud.Image)) != 1 {
+		t.Errorf("the same again: %+v, %v; Glance has %v", again, err, fake.All(fakecloud.Image))
+	}
+}
+
+func TestOpenImage(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	pushed, err := cloud.PushImage(t.Context(), pushOptions(strings.NewReader("all of it")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func() (string, error) {
+		body, err := cloud.OpenImage(t.Context(), pushed.ID)
+		if err != nil {
+			return "", err
+		}
+		defer body.Close()
+		content, err := io.ReadAll(body)
+		return string(content), err
+	}
+	if content, err := read(); err != nil || content != "all of it" {
+		t.Errorf("got %q, %v", content, err)
+	}
+	fake.Damage(pushed.ID)
+	_, err = read()
+	wantError(t, err, "download image", "it was damaged on the way, or where it is stored")
 }

@@ -13,7 +13,7 @@ import (
 	"testing/iotest"
 )
 
-const manifest = `[{"Config":"config.json","RepoTags":["web:1","web:latest"],"Layers":["layer/layer.tar"]}]`
+const manifestText = `[{"Config":"config.json","RepoTags":["web:1","web:latest"],"Layers":["layer/layer.tar"]}]`
 
 // entry is one of a tar; what is not given is a file's.
 type entry struct {
@@ -29,7 +29,7 @@ func image() []entry {
 		{name: "layer/layer.tar", content: strings.Repeat("layer\n", 500)},
 		{name: "again/layer.tar", kind: tar.TypeSymlink, link: "../layer/layer.tar"},
 		{name: "config.json", content: `{"architecture":"amd64"}`},
-		{name: "manifest.json", content: manifest},
+		{name: "manifest.json", content: manifestText},
 		{name: "repositories", content: `{"web":{"latest":"0123"}}`},
 	}
 }
@@ -138,8 +138,8 @@ func TestTagsInDisguise(t *testing.T) {
 		"another case":      {{name: "manifest.json", content: `[{"repotags":["web:1"]}]`}},
 		"folded letters":    {{name: "manifest.json", content: `[{"RepoTag\u017f":["web:1"]}]`}},
 		"twice":             {{name: "manifest.json", content: `[{"RepoTags":null,"RepoTags":["web:1"]}]`}},
-		"another path":      {{name: "./a/../manifest.json", content: manifest}},
-		"two manifests":     {{name: "manifest.json", content: `[{}]`}, {name: "./manifest.json", content: manifest}},
+		"another path":      {{name: "./a/../manifest.json", content: manifestText}},
+		"two manifests":     {{name: "manifest.json", content: `[{}]`}, {name: "./manifest.json", content: manifestText}},
 		"an index":          {{name: "manifest.json", content: `[{}]`}, {name: "index.json", content: `{"Manifests":[{"Annotations":{"io.containerd.image.name":"web:1"}}]}`}},
 		"only repositories": {{name: "manifest.json", content: `[{}]`}, {name: "./repositories", content: `{"web":{"1":"0123"}}`}},
 	} {
@@ -200,8 +200,8 @@ func TestRefusals(t *testing.T) {
 		"absolute":           {with(entry{name: "/etc/passwd"}), `its path "/etc/passwd" leads out of it`},
 		"a link out":         {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "../../evil"}), `its link "a/layer.tar" leads out of it, to "../../evil"`},
 		"an absolute link":   {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "/etc/passwd"}), `its link "a/layer.tar" leads out of it, to "/etc/passwd"`},
-		"a link elsewhere":   {with(entry{name: "a", kind: tar.TypeSymlink, link: "."}, entry{name: "a/manifest.json", content: manifest}), `its link "a" is not one to a layer`},
-		"through a link":     {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "../"}, entry{name: "a/layer.tar/manifest.json", content: manifest}), `its path "a/layer.tar/manifest.json" may lead through a link`},
+		"a link elsewhere":   {with(entry{name: "a", kind: tar.TypeSymlink, link: "."}, entry{name: "a/manifest.json", content: manifestText}), `its link "a" is not one to a layer`},
+		"through a link":     {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "../"}, entry{name: "a/layer.tar/manifest.json", content: manifestText}), `its path "a/layer.tar/manifest.json" may lead through a link`},
 		"a device":           {with(entry{name: "sda", kind: tar.TypeBlock}), `its entry "sda" is neither a file nor a directory`},
 		"a hard link":        {with(entry{name: "a", kind: tar.TypeLink, link: "config.json"}), `its entry "a" is neither a file nor a directory`},
 		"a pipe":             {with(entry{name: "a", kind: tar.TypeFifo}), `its entry "a" is neither a file nor a directory`},
@@ -212,7 +212,7 @@ func TestRefusals(t *testing.T) {
 		"no image":           {pack(t, entry{name: "manifest.json", content: "[]"}), "it holds 0 images, and a server runs one"},
 		"an image of null":   {pack(t, entry{name: "manifest.json", content: "[null]"}), "it holds 0 images, and a server runs one"},
 		"two images":         {pack(t, entry{name: "manifest.json", content: `[{"RepoTags":["a"]},{"RepoTags":["b"]}]`}), "it holds 2 images, and a server runs one"},
-		"a linked manifest":  {pack(t, entry{name: "real.json", content: manifest}, entry{name: "manifest.json", kind: tar.TypeSymlink, link: "real.json"}), "its link \"manifest.json\" is not one to a layer"},
+		"a linked manifest":  {pack(t, entry{name: "real.json", content: manifestText}, entry{name: "manifest.json", kind: tar.TypeSymlink, link: "real.json"}), "its link \"manifest.json\" is not one to a layer"},
 		"a huge manifest":    {pack(t, entry{name: "manifest.json", content: "[" + strings.Repeat(" ", manifestLimit) + "]"}), "its manifest.json has 4194306 bytes, more than any image needs"},
 		"a huge index":       {with(entry{name: "index.json", content: strings.Repeat(" ", manifestLimit+1)}), "its index.json has 4194305 bytes"},
 		"an index of no use": {with(entry{name: "index.json", content: "[]"}), "its index.json: "},

@@ -4,7 +4,10 @@ package fakeengine
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,13 +47,21 @@ func (e *Engine) Close() {
 
 // Archive is what saving the good image gives.
 func Archive() []byte {
+	layer := pack([]file{{"hello", strings.Repeat("layer", 2000)}})
+	sum := sha256.Sum256(layer)
+	return pack([]file{
+		{"layer.tar", string(layer)},
+		{"config.json", fmt.Sprintf(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%x"]}}`, sum)},
+		{"manifest.json", `[{"Config":"config.json","RepoTags":["tiny:1"],"Layers":["layer.tar"]}]`},
+	})
+}
+
+type file struct{ name, content string }
+
+func pack(files []file) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	for _, file := range []struct{ name, content string }{
-		{"layer.tar", strings.Repeat("layer", 2000)},
-		{"config.json", `{"architecture":"amd64","os":"linux"}`},
-		{"manifest.json", `[{"Config":"config.json","RepoTags":["tiny:1"],"Layers":["layer.tar"]}]`},
-	} {
+	for _, file := range files {
 		// A buffer takes everything.
 		_ = w.WriteHeader(&tar.Header{Name: file.name, Mode: 0o644, Size: int64(len(file.content))})
 		_, _ = w.Write([]byte(file.content))
@@ -68,6 +79,10 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		inspect(w, name)
 	case path == "images/get":
 		save(w, r)
+	case path == "images/load":
+		load(w, r)
+	case strings.HasSuffix(path, "/tag"):
+		w.WriteHeader(http.StatusCreated)
 	default:
 		http.NotFound(w, r)
 	}
@@ -83,6 +98,14 @@ func inspect(w http.ResponseWriter, name string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"Id": IDs[name], "RepoTags": []string{name}, "Architecture": "amd64", "Os": "linux", "Size": 1500 << 20,
 	})
+}
+
+// load takes anything, whole.
+func load(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]string{"stream": "Loaded image ID: " + IDs[Good] + "\n"})
 }
 
 func save(w http.ResponseWriter, r *http.Request) {

@@ -120,6 +120,13 @@ func (c *Cloud) Data(imageID string) []byte {
 	return c.data[imageID]
 }
 
+// Damage changes what is stored of an image, which Glance does not notice.
+func (c *Cloud) Damage(imageID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.data[imageID][0]++
+}
+
 func (o Object) id() string { return o["id"].(string) }
 
 var firstDigits = map[Kind]int{Image: 1, Server: 2, Flavor: 3, Network: 4, Hypervisor: 5, Agent: 6}

@@ -15,6 +15,8 @@ const (
 	UploadFails       Fault = "upload-500"        // the same
 	UploadUnavailable Fault = "upload-503"        // the same
 	UploadTokenEnds   Fault = "upload-401"        // the same, but takes the token of a new login
+	UploadFailsOnce   Fault = "upload-500-once"   // the next attempt is taken
+	UploadDamaged     Fault = "upload-damaged"    // Glance has other bytes than were sent, once
 	UploadHangs       Fault = "upload-hangs"      // Glance takes all and never answers
 	QuotaExceeded     Fault = "quota-exceeded"    // Nova makes no server
 	BootFails         Fault = "boot-fails"        // servers go to ERROR
@@ -29,7 +31,7 @@ const (
 )
 
 var faults = []Fault{
-	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadHangs, QuotaExceeded,
+	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, QuotaExceeded,
 	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, PlacementMissing, GlanceAway,
 	NeutronHangs,
 }

@@ -1,6 +1,8 @@
 package fakecloud
 
 import (
+	"crypto/sha512"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +22,9 @@ func (c *Cloud) glance(mux *http.ServeMux) {
 	})))
 	mux.HandleFunc("POST /image/v2/images", c.authenticated(c.createImage))
 	mux.HandleFunc("DELETE /image/v2/images/{id}", c.authenticated(c.there(Image, noImage, refuseHTML, c.deleteImage)))
+	mux.HandleFunc("PATCH /image/v2/images/{id}", c.authenticated(c.there(Image, noImage, refuseHTML, c.patchImage)))
 	mux.HandleFunc("PUT /image/v2/images/{id}/file", c.upload)
+	mux.HandleFunc("GET /image/v2/images/{id}/file", c.authenticated(c.there(Image, noImage, refuseHTML, c.download)))
 }
 
 func (c *Cloud) schema(w http.ResponseWriter, _ *http.Request, _ string) {
@@ -37,8 +41,13 @@ func (c *Cloud) schema(w http.ResponseWriter, _ *http.Request, _ string) {
 func (c *Cloud) listImages(w http.ResponseWriter, r *http.Request, _ string) {
 	query, page := r.URL.Query(), Object{}
 	found := slices.DeleteFunc(slices.Clone(c.objects[Image]), func(image Object) bool { return !matches(image, query) })
-	if query.Get("sort") == "name:asc" {
+	switch query.Get("sort") {
+	case "name:asc":
 		slices.SortStableFunc(found, func(a, b Object) int { return strings.Compare(fmt.Sprint(a["name"]), fmt.Sprint(b["name"])) })
+	case "created_at:desc":
+		slices.SortStableFunc(found, func(a, b Object) int {
+			return strings.Compare(fmt.Sprint(b["created_at"]), fmt.Sprint(a["created_at"]))
+		})
 	}
 	found = found[1+slices.IndexFunc(found, func(image Object) bool { return image.id() == query.Get("marker") }):]
 	if len(found) > 2 {
@@ -72,6 +81,26 @@ func (c *Cloud) deleteImage(w http.ResponseWriter, _ *http.Request, image Object
 	w.WriteHeader(http.StatusNoContent)
 }
 
+// patchImage sets properties, as JSON Patch has it; paths have one step.
+func (c *Cloud) patchImage(w http.ResponseWriter, r *http.Request, image Object) {
+	var changes []struct {
+		Path  string
+		Value any
+	}
+	if err := json.NewDecoder(r.Body).Decode(&changes); err != nil {
+		refuseHTML(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	for _, change := range changes {
+		image[strings.TrimPrefix(change.Path, "/")] = change.Value
+	}
+	answer(w, http.StatusOK, image)
+}
+
+func (c *Cloud) download(w http.ResponseWriter, _ *http.Request, image Object) {
+	_, _ = w.Write(c.data[image.id()])
+}
+
 // uploadRefusals are what Glance says in the middle of an upload, which is when real ones do.
 var uploadRefusals = map[Fault]struct {
 	status  int
@@ -80,6 +109,7 @@ var uploadRefusals = map[Fault]struct {
 	UploadTooLarge:    {http.StatusRequestEntityTooLarge, "Image exceeds the storage quota: 0 bytes remaining."},
 	UploadFails:       {http.StatusInternalServerError, "The server has either erred or is incapable of performing the requested operation."},
 	UploadUnavailable: {http.StatusServiceUnavailable, "Permission to write image storage media denied."},
+	UploadFailsOnce:   {http.StatusInternalServerError, "The server has either erred or is incapable of performing the requested operation."},
 	UploadTokenEnds:   {http.StatusUnauthorized, "This server could not verify that you are authorized to access the document you requested."},
 }
 
@@ -103,6 +133,9 @@ func (c *Cloud) upload(w http.ResponseWriter, r *http.Request) {
 		c.image(r, "queued")
 		return
 	}
+	if c.broken(UploadDamaged) {
+		data[len(data)/2]++
+	}
 	c.mu.Lock()
 	c.data[r.PathValue("id")] = data
 	c.mu.Unlock()
@@ -125,17 +158,19 @@ func (c *Cloud) image(r *http.Request, status string) {
 	defer c.mu.Unlock()
 	for _, image := range c.objects[Image] {
 		if image.id() == r.PathValue("id") {
+			sum := sha512.Sum512(c.data[image.id()])
 			image["status"], image["size"] = status, len(c.data[image.id()])
+			image["os_hash_algo"], image["os_hash_value"] = "sha512", hex.EncodeToString(sum[:])
 		}
 	}
 }
 
-// broken is for what does not hold the lock. A token ends once: the next login's is good.
+// broken is for what does not hold the lock. Some things happen once: after a token that ended, the next one is good.
 func (c *Cloud) broken(fault Fault) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	broken := c.faults[fault]
-	if fault == UploadTokenEnds {
+	if slices.Contains([]Fault{UploadTokenEnds, UploadFailsOnce, UploadDamaged}, fault) {
 		delete(c.faults, fault)
 	}
 	return broken

@@ -107,7 +107,7 @@ func (c *Cloud) there(kind Kind, missing string, no refusal, handle func(http.Re
 func matches(object Object, query map[string][]string) bool {
 	for key, values := range query {
 		wanted := unquoted(values[0])
-		if value, known := object[key]; key != "sort" && key != "marker" && (!known || value != wanted) {
+		if value, known := object[key]; key != "sort" && key != "marker" && key != "all_tenants" && (!known || value != wanted) {
 			return false
 		}
 	}

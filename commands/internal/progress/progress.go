@@ -1,4 +1,4 @@
-// Package progress tells on stderr what a long command is doing: a bar on a terminal, a line a step otherwise,
+// Package progress tells on stderr what a long command is doing: bars on a terminal, a line a step otherwise,
 // nothing when it shall be quiet.
 package progress
 
@@ -6,17 +6,22 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
+	"sync"
 
-	"github.com/schollz/progressbar/v3"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 )
 
-// Reporter is where a command reports to.
+// Reporter is where a command reports to. Any number of goroutines may.
 type Reporter struct {
 	w        io.Writer
 	quiet    bool
 	terminal bool
+
+	mu    sync.Mutex // guards all below
+	bars  *mpb.Progress
+	drawn int // bars that are not closed
 }
 
 // New reports to w.
@@ -25,57 +30,84 @@ func New(w io.Writer, quiet bool) *Reporter {
 	return &Reporter{w: w, quiet: quiet, terminal: ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
-// Step tells that something begins or was found, in one line.
+// Step tells that something begins or was found, in one line, which stands above the bars if there are any.
 func (r *Reporter) Step(format string, args ...any) {
-	if !r.quiet {
-		fmt.Fprintf(r.w, format+"\n", args...)
+	if r.quiet {
+		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	into := r.w
+	if r.bars != nil {
+		into = r.bars
+	}
+	fmt.Fprintf(into, format+"\n", args...)
 }
 
-// Bar counts the bytes written to it, up to total (in bytes; 0 if that is not known). It shows on terminals only.
-// It is to be closed, however the transfer ends.
+// Bar counts the bytes written to it, up to total (in bytes; 0 if that is not known). It shows on terminals only, beside
+// others. It is to be closed, however the transfer ends.
 func (r *Reporter) Bar(title string, total int64) io.WriteCloser {
-	if total == 0 {
-		total = -1
+	return &transfer{r: r, title: title, total: total}
+}
+
+// begin draws a bar.
+func (r *Reporter) begin(title string, total int64) *mpb.Bar {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bars == nil {
+		r.bars = mpb.New(mpb.WithOutput(r.w), mpb.WithAutoRefresh())
 	}
-	bar := progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(r.w),
-		progressbar.OptionSetVisibility(r.terminal && !r.quiet),
-		progressbar.OptionSetDescription(title),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowTotalBytes(true),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionFullWidth(),
-		progressbar.OptionUseIECUnits(true),
+	r.drawn++
+	counters := decor.Counters(decor.SizeB1024(0), "% .1f / % .1f", decor.WCSyncSpace)
+	if total <= 0 {
+		counters = decor.Current(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace)
+	}
+	return r.bars.AddBar(total,
+		mpb.PrependDecorators(decor.Name(title, decor.WCSyncSpaceR), counters),
+		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace)),
 	)
-	return &transfer{bar: bar, r: r, total: total}
+}
+
+// end leaves the bar as far as it came. With the last one, the terminal is free for lines again.
+func (r *Reporter) end(bar *mpb.Bar) {
+	bar.Abort(false) // which does nothing to a full one
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.drawn--; r.drawn == 0 {
+		r.bars.Wait()
+		r.bars = nil
+	}
 }
 
 // transfer is a bar that has not been drawn before its first byte.
 type transfer struct {
-	bar     *progressbar.ProgressBar
-	r       *Reporter
-	total   int64
-	sent    int64
-	started bool
+	r     *Reporter
+	title string
+	total int64
+	sent  int64
+	bar   *mpb.Bar
 }
 
 // Write counts. More than was expected moves the end: an archive is somewhat larger than what it unpacks to.
 func (t *transfer) Write(p []byte) (int, error) {
-	t.started = true
-	if t.sent += int64(len(p)); t.total > 0 && t.sent > t.total {
-		t.total = t.sent
-		t.bar.ChangeMax64(t.total)
+	if t.sent += int64(len(p)); !t.r.terminal || t.r.quiet {
+		return len(p), nil
 	}
-	return t.bar.Write(p)
+	if t.bar == nil {
+		t.bar = t.r.begin(t.title, t.total)
+	}
+	if t.total > 0 && t.sent > t.total {
+		t.total = t.sent + 1 // not full before it is closed
+		t.bar.SetTotal(t.total, false)
+	}
+	t.bar.IncrBy(len(p))
+	return len(p), nil
 }
 
 // Close leaves the bar as far as it came.
 func (t *transfer) Close() error {
-	if !t.started || !t.r.terminal || t.r.quiet {
-		return nil
+	if t.bar != nil {
+		t.r.end(t.bar)
 	}
-	err := t.bar.Exit()
-	fmt.Fprintln(t.r.w)
-	return err
+	return nil
 }

@@ -83,3 +83,31 @@ func TestMoreThanExpected(t *testing.T) {
 	var told strings.Builder
 	send(t, &Reporter{w: &told, terminal: true}, 1)
 }
+
+// TestSideBySide: each has a bar, and a step stands above them.
+func TestSideBySide(t *testing.T) {
+	t.Parallel()
+	var told strings.Builder
+	reporter := &Reporter{w: &told, terminal: true}
+	one, two := reporter.Bar("push one", 10), reporter.Bar("push two", 0)
+	for _, bar := range []io.Writer{one, two} {
+		if _, err := io.WriteString(bar, "abc"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reporter.Step("image %q is there", "three")
+	for _, bar := range []io.Closer{one, two} {
+		if err := bar.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reporter.Step("done")
+	for _, want := range []string{"push one", "push two", "image \"three\" is there\n"} {
+		if !strings.Contains(told.String(), want) {
+			t.Errorf("drawn: %q, without %q", told.String(), want)
+		}
+	}
+	if !strings.HasSuffix(told.String(), "\ndone\n") {
+		t.Errorf("drawn: %q, want a line below the bars at the end", told.String())
+	}
+}

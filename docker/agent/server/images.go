@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +68,7 @@ func (s *Server) load(ctx context.Context, body io.Reader) (string, error) {
 		intoDocker.CloseWithError(err)
 		refused <- err
 	}()
-	id, err := s.loadChecked(ctx, struct{ io.Reader }{checked}) // which an HTTP client does not close
+	id, err := s.loadChecked(ctx, checked)
 	if err == nil {
 		// Docker may have seen enough at the archive's last block. The body has to come to its end all the same: a
 		// caller who finds the signature of the whole to be wrong leaves it without one.
@@ -92,32 +90,12 @@ func isArchiveError(err error) bool {
 }
 
 func (s *Server) loadChecked(ctx context.Context, checked io.Reader) (string, error) {
-	loading, err := s.docker.ImageLoad(ctx, checked)
-	if err != nil {
-		return "", err
+	id, err := docker.LoadImage(ctx, s.docker, checked)
+	var reason *docker.LoadRefused
+	if errors.As(err, &reason) {
+		return "", refused(reason.Reason)
 	}
-	defer loading.Body.Close()
-	return loadedID(loading.Body)
-}
-
-// loadedID reads Docker's account of a load, a JSON object a line.
-func loadedID(account io.Reader) (string, error) {
-	lines := json.NewDecoder(bufio.NewReader(account))
-	for {
-		var line struct{ Stream, Error string }
-		switch err := lines.Decode(&line); {
-		case errors.Is(err, io.EOF):
-			return "", errors.New("docker did not say which image it loaded")
-		case err != nil:
-			return "", fmt.Errorf("docker's account of the load: %w", err)
-		}
-		if line.Error != "" {
-			return "", refused(line.Error)
-		}
-		if _, id, found := strings.Cut(line.Stream, "Loaded image ID: "); found {
-			return strings.TrimSpace(id), nil
-		}
-	}
+	return id, err
 }
 
 // refused is what Docker said of an image, so that its owner knows what to do.

@@ -37,26 +37,14 @@ func dockerArchive(t *testing.T) string {
 	return file.String()
 }
 
-func TestLoadedID(t *testing.T) {
-	for name, c := range map[string]struct{ account, id, code, says string }{
-		"good":        {account: `{"status":"Loading layer"}` + "\n" + `{"stream":"Loaded image ID: sha256:abc\n"}`, id: "sha256:abc"},
-		"refused":     {account: `{"errorDetail":{"message":"bad"},"error":"bad"}`, code: agent.UnusableImage, says: "bad"},
-		"too deep":    {account: `{"error":"max depth exceeded"}`, code: agent.UnusableImage, says: "more layers than"},
-		"disk full":   {account: `{"error":"write /layer: no space left on device"}`, code: agent.Failed, says: "no space left"},
-		"garbage":     {account: "<html>", code: agent.Failed, says: "account"},
-		"cut off":     {account: `{"stream":"Loaded`, code: agent.Failed, says: "account"},
-		"nothing":     {account: "", code: agent.Failed, says: "did not say"},
-		"by its name": {account: `{"stream":"Loaded image: busybox:latest\n"}`, code: agent.Failed, says: "did not say"},
+func TestLoadRefused(t *testing.T) {
+	for reason, c := range map[string]struct{ code, says string }{
+		"bad":                                   {agent.UnusableImage, "bad"},
+		"max depth exceeded":                    {agent.UnusableImage, "more layers than"},
+		"write /layer: no space left on device": {agent.Failed, "no space left"},
 	} {
-		id, err := loadedID(strings.NewReader(c.account))
-		if c.code == "" {
-			if err != nil || id != c.id {
-				t.Errorf("%s: got %q, %v", name, id, err)
-			}
-			continue
-		}
-		if id != "" || err == nil || fault(err).Code != c.code || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: got %q, %v, want %s with %q", name, id, err, c.code, c.says)
+		if err := refused(reason); fault(err).Code != c.code || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v, want %s with %q", reason, err, c.code, c.says)
 		}
 	}
 }

@@ -1,0 +1,96 @@
+package commands
+
+import (
+	"context"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/output"
+	"ndock/docker/image"
+)
+
+func imageCopyCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "copy",
+		Usage:     "Copy a Docker image between an engine, registries, archives and Glance",
+		ArgsUsage: "SOURCE DEST",
+		Description: "Streams the image, and checks it while it flows. What the destination has already is not sent again.\n\n" +
+			placesText + "\n\n" +
+			"   ndock image copy docker://registry.example.com/web:1 oci:web:1\n" +
+			"   ndock image copy glance:web docker://127.0.0.1:5050/site/web:1",
+		Flags:  append(append(outputFlags(), pushFlags()...), placesFlags()...),
+		Action: func(c *cli.Context) error { return imageCopy(c, s) },
+	}
+}
+
+func imageCopy(c *cli.Context, s Streams) error {
+	args, err := exactly(c, "SOURCE", "DEST")
+	if err != nil {
+		return err
+	}
+	return copyImage(c, s, args[0], args[1])
+}
+
+// copyImage copies from any place to any other.
+func copyImage(c *cli.Context, s Streams, from, to string) error {
+	source, err := reference(c, from)
+	if err != nil {
+		return err
+	}
+	dest, err := reference(c, to)
+	if err != nil {
+		return err
+	}
+	if dest.Transport == image.Glance {
+		return copyToGlance(c, s, source, dest)
+	}
+	if err := outputStyle(c).Check(output.Names(copyFields(image.Stored{}))); err != nil {
+		return err
+	}
+	reach, err := places(c, s)
+	if err != nil {
+		return err
+	}
+	return carry(c, s, withGlance(reach, once(c, s)), source, dest)
+}
+
+// copyToGlance is a push of a name that is given as a place.
+func copyToGlance(c *cli.Context, s Streams, source, dest image.Reference) error {
+	if err := c.Set("name", dest.Name); err != nil {
+		return err
+	}
+	return pushGlance(c, s, []image.Reference{source}, 1)
+}
+
+// carry copies an image to any place but Glance.
+func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Reference) error {
+	source, err := reach.Find(c.Context, from)
+	if err != nil {
+		return err
+	}
+	report := newProgress(c, s)
+	stored, err := store(c.Context, report.Bar("copy "+from.String(), source.Size), reach, source, to)
+	if err != nil {
+		return err
+	}
+	if stored.Existed {
+		report.Step("image %q is there already, as %q", from, to)
+	}
+	if to.Transport == image.Stream {
+		return nil // stdout is the image's
+	}
+	return outputStyle(c).Show(s.Out, copyFields(stored))
+}
+
+func store(ctx context.Context, bar io.WriteCloser, reach image.Places, source *image.Source, to image.Reference) (image.Stored, error) {
+	defer bar.Close()
+	return reach.Store(ctx, source, to, bar)
+}
+
+func copyFields(stored image.Stored) []output.Field {
+	return []output.Field{
+		{Name: "Image", Value: stored.String()},
+		{Name: "Digest", Value: orNone(stored.Digest)},
+	}
+}

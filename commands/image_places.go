@@ -1,0 +1,135 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/docker/go-units"
+	"github.com/urfave/cli/v2"
+
+	"ndock/docker"
+	"ndock/docker/archive"
+	"ndock/docker/image"
+	"ndock/openstack"
+)
+
+// placesText tells the names of places, in a command's description.
+const placesText = "An image is named as skopeo names it:\n\n" +
+	"   nginx:1, docker-daemon:nginx:1     in Docker Engine, this host's or the one of DOCKER_HOST (ssh:// too)\n" +
+	"   docker://HOST/REPOSITORY:TAG       in a registry, without any engine; with @sha256:… too\n" +
+	"   docker-archive:FILE[:NAME]         from 'docker save', also compressed\n" +
+	"   oci:DIR[:TAG], oci-archive:FILE[:TAG]\n" +
+	"   glance:IMAGE                       in Glance, by name or id\n" +
+	"   -                                  stdin, or stdout: an archive"
+
+// placesFlags are those of all commands that read images from elsewhere.
+func placesFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image; default: this host's, linux/" + runtime.GOARCH},
+		&cli.BoolFlag{Name: "insecure", Usage: "speak to registries in plain HTTP or without a look at their certificates"},
+		&cli.StringFlag{Name: "max-unpacked", Value: "100GiB", Usage: "refuse an image that unpacks to more than `SIZE`; 0 for any"},
+		&cli.Int64Flag{Name: "max-ratio", Value: 200, Usage: "refuse a layer that unpacks to more than `N` times its size; 0 for any"},
+	}
+}
+
+// places is how a command reaches images, wherever they are.
+func places(c *cli.Context, s Streams) (image.Places, error) {
+	platform, err := platformOf(c)
+	if err != nil {
+		return image.Places{}, err
+	}
+	unpacked, err := units.RAMInBytes(c.String("max-unpacked"))
+	if err != nil || c.Int64("max-ratio") < 0 {
+		return image.Places{}, misused(c, "--max-unpacked %q or --max-ratio %d is no limit", c.String("max-unpacked"), c.Int64("max-ratio"))
+	}
+	insecure := c.Bool("insecure")
+	return image.Places{
+		Engine:   sync.OnceValues(func() (image.EngineAPI, error) { return docker.Open() }),
+		Registry: image.RegistryOptions{Insecure: insecure, Remote: image.Remote("ndock/"+version(), image.CertsDir, insecure)},
+		Stdin:    s.In,
+		Stdout:   s.Out,
+		Platform: platform,
+		Limits:   archive.Limits{Unpacked: unpacked, Ratio: c.Int64("max-ratio")},
+	}, nil
+}
+
+func platformOf(c *cli.Context) (archive.Platform, error) {
+	text := c.String("platform")
+	if text == "" {
+		return archive.Platform{OS: "linux", Architecture: runtime.GOARCH}, nil
+	}
+	parts := strings.Split(text, "/")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
+		return archive.Platform{}, misused(c, "--platform %q is not OS/ARCH or OS/ARCH/VARIANT", text)
+	}
+	platform := archive.Platform{OS: parts[0], Architecture: parts[1]}
+	if len(parts) == 3 {
+		platform.Variant = parts[2]
+	}
+	return platform, nil
+}
+
+// withGlance lets images be read from Glance, too. The cloud is opened when one is.
+func withGlance(p image.Places, cloud func() (*openstack.Cloud, error)) image.Places {
+	p.Glance = func(ctx context.Context, name string) (image.Source, error) {
+		glance, err := cloud()
+		if err != nil {
+			return image.Source{}, err
+		}
+		return sourceInGlance(ctx, glance, name)
+	}
+	return p
+}
+
+// sourceInGlance is an image of Glance's as a source: what it is, its bytes say.
+func sourceInGlance(ctx context.Context, cloud *openstack.Cloud, name string) (image.Source, error) {
+	found, err := cloud.Image(ctx, name)
+	if err != nil {
+		return image.Source{}, err
+	}
+	if found.Status != "active" {
+		return image.Source{}, fmt.Errorf("image %q is %s, and has no bytes to read yet", name, found.Status)
+	}
+	return image.FromArchive(image.Facts{Size: found.Size}, func(ctx context.Context) (io.ReadCloser, error) {
+		return cloud.OpenImage(ctx, found.ID)
+	}), nil
+}
+
+// once opens the cloud for all who ask.
+func once(c *cli.Context, s Streams) func() (*openstack.Cloud, error) {
+	return sync.OnceValues(func() (*openstack.Cloud, error) { return openCloud(c, s) })
+}
+
+// reference reads one argument that names an image.
+func reference(c *cli.Context, text string) (image.Reference, error) {
+	parsed, err := image.ParseReference(text)
+	if err != nil {
+		return image.Reference{}, misused(c, "%s", err)
+	}
+	return parsed, nil
+}
+
+// inGlance describes an image as Glance shall have it.
+func inGlance(facts image.Facts) openstack.DockerImage {
+	return openstack.DockerImage{
+		ID: facts.ID, Tags: facts.Tags, Architecture: docker.GlanceArchitecture(facts.Platform.Architecture), UnpackedSize: facts.Unpacked,
+		Layers: facts.Layers,
+	}
+}
+
+// nameOf is what an image that has no name is called.
+func nameOf(c *cli.Context, from image.Reference) (string, error) {
+	switch {
+	case c.String("name") != "":
+		return c.String("name"), nil
+	case from.Transport == image.Stream:
+		return "", misused(c, "an image from stdin has no name: give it one with --name")
+	case from.Transport == image.Engine, from.Transport == image.Registry:
+		return from.Name, nil
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%s:%s", from.Path, from.Name), ":"), nil
+}

@@ -1,0 +1,118 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/openstack"
+)
+
+func imagePruneCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:  "prune",
+		Usage: "Delete Docker images from Glance that nobody needs any more",
+		Description: "Those of this project that all of the given flags mean. An image that is protected or that a server uses stays.\n" +
+			"One that was never sent to its end, because its sender was killed, goes when it is a day old. What is deleted is\n" +
+			"listed.\n\n" +
+			"   ndock image prune --name 'ci/*' --older-than 7d --dry-run\n" +
+			"   ndock image prune --name 'ci/*' --keep 5 --yes",
+		Flags: append(outputFlags(),
+			&cli.StringFlag{Name: "older-than", Usage: "`AGE` at least, as 36h or 7d"},
+			&cli.StringSliceFlag{Name: "name", Usage: "`PATTERN` of the name, with * and ?; may be repeated"},
+			&cli.IntFlag{Name: "keep", Usage: "keep the newest `N` of each repository, which is a name without its tag"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "list what would be deleted"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask"}),
+		Action: func(c *cli.Context) error { return imagePrune(c, s) },
+	}
+}
+
+func imagePrune(c *cli.Context, s Streams) error {
+	options, err := pruneOptions(c)
+	if err != nil {
+		return err
+	}
+	if err := outputStyle(c).Check(pruneHeaders); err != nil {
+		return err
+	}
+	cloud, err := openCloud(c, s)
+	if err != nil {
+		return err
+	}
+	images, err := cloud.Prunable(c.Context, options)
+	if err != nil {
+		return err
+	}
+	if !c.Bool("dry-run") && len(images) > 0 {
+		if err := agreed(c, s, fmt.Sprintf("Delete %d images from Glance, %s and others?", len(images), images[0].Name)); err != nil {
+			return err
+		}
+	}
+	return pruneImages(c, s, cloud, images)
+}
+
+// pruneImages deletes what it can, and lists what is gone.
+func pruneImages(c *cli.Context, s Streams, cloud *openstack.Cloud, images []openstack.Image) error {
+	gone := images
+	var failed []error
+	if !c.Bool("dry-run") {
+		gone = nil
+		for _, image := range images {
+			if err := cloud.DeleteImage(c.Context, image.ID); err != nil {
+				failed = append(failed, err)
+				continue
+			}
+			gone = append(gone, image)
+		}
+	}
+	var rows [][]any
+	for _, image := range gone {
+		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Size, moment(image.Created)})
+	}
+	return errors.Join(outputStyle(c).List(s.Out, pruneHeaders, rows), errors.Join(failed...))
+}
+
+var pruneHeaders = []string{"ID", "Name", "Status", "Size", "Created"}
+
+func pruneOptions(c *cli.Context) (openstack.PruneOptions, error) {
+	options := openstack.PruneOptions{Names: c.StringSlice("name"), Keep: c.Int("keep"), Now: time.Now()}
+	if _, err := exactly(c); err != nil {
+		return options, err
+	}
+	var err error
+	if options.OlderThan, err = age(c, "older-than"); err != nil {
+		return options, err
+	}
+	switch {
+	case !c.IsSet("older-than") && !c.IsSet("name") && !c.IsSet("keep"):
+		return options, misused(c, "which images? Give --older-than, --name or --keep")
+	case options.Keep < 0:
+		return options, misused(c, "--keep %d is not a number of images", options.Keep)
+	}
+	if err := options.Check(); err != nil {
+		return options, misused(c, "--name: %s", err)
+	}
+	return options, nil
+}
+
+// age reads a duration that may be in days.
+func age(c *cli.Context, flag string) (time.Duration, error) {
+	text := c.String(flag)
+	if text == "" {
+		return 0, nil
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 100_000 {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, misused(c, "--%s %q is no age; 36h and 7d are", flag, text)
+	}
+	return d, nil
+}

@@ -1,0 +1,67 @@
+package commands
+
+import (
+	docker "github.com/distribution/reference"
+	"github.com/urfave/cli/v2"
+
+	"ndock/docker/image"
+	"ndock/openstack"
+)
+
+func imagePullGlanceCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "pull-glance",
+		Usage:     "Get a Docker image out of Glance",
+		ArgsUsage: "IMAGE",
+		Description: "Streams the image to Docker Engine, or to where --to says, and compares its checksum with Glance's. In the engine\n" +
+			"it is called what it is called in Glance: names inside the image are its maker's, and could take another's place.\n\n" +
+			"   ndock image pull-glance web:1\n" +
+			"   ndock image pull-glance web:1 --to docker-daemon:web:old\n" +
+			"   ndock image pull-glance web:1 --to docker-archive:web.tar\n" +
+			"   ndock image pull-glance web:1 --to docker://127.0.0.1:5050/site/web:1",
+		Flags: append(append(outputFlags(), placesFlags()...),
+			&cli.StringFlag{Name: "to", Value: "engine", Usage: "`DEST`: engine, or a place as 'ndock image copy' has it; - for stdout"}),
+		Action: func(c *cli.Context) error { return imagePullGlance(c, s) },
+	}
+}
+
+func imagePullGlance(c *cli.Context, s Streams) error {
+	args, err := exactly(c, "IMAGE")
+	if err != nil {
+		return err
+	}
+	to := image.Reference{Transport: image.Engine}
+	if text := c.String("to"); text != "engine" {
+		if to, err = reference(c, text); err != nil {
+			return err
+		}
+	}
+	cloud, err := openCloud(c, s)
+	if err != nil {
+		return err
+	}
+	found, err := cloud.Image(c.Context, args[0])
+	if err != nil {
+		return err
+	}
+	if to == (image.Reference{Transport: image.Engine}) {
+		if to.Name, err = nameInEngine(c, found.Name); err != nil {
+			return err
+		}
+	}
+	reach, err := places(c, s)
+	if err != nil {
+		return err
+	}
+	reach = withGlance(reach, func() (*openstack.Cloud, error) { return cloud, nil })
+	return carry(c, s, reach, image.Reference{Transport: image.Glance, Name: found.ID}, to)
+}
+
+// nameInEngine is a name of Glance's, if Docker can have such names.
+func nameInEngine(c *cli.Context, name string) (string, error) {
+	parsed, err := docker.ParseNormalizedNamed(name)
+	if err != nil {
+		return "", misused(c, "in Glance the image is called %q, and Docker has no such names: give it one by --to docker-daemon:NAME", name)
+	}
+	return docker.FamiliarString(docker.TagNameOnly(parsed)), nil
+}

@@ -1,0 +1,37 @@
+package commands
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/docker/image"
+)
+
+func imagePushCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "push",
+		Usage:     "Push an image of Docker Engine to a registry",
+		ArgsUsage: "REGISTRY/REPOSITORY:TAG",
+		Description: "What 'docker push' does, from this side: the engine need not reach the registry, nor trust it. The image is the\n" +
+			"engine's of that name, or the one that --from names.\n\n" +
+			"   ndock image push registry.example.com/site/web:1\n" +
+			"   ndock image push --from web:1 registry.example.com/site/web:1",
+		Flags: append(append(outputFlags(), placesFlags()...),
+			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`, as 'ndock image copy' has it; default: the engine's image of that name"}),
+		Action: func(c *cli.Context) error { return imagePush(c, s) },
+	}
+}
+
+func imagePush(c *cli.Context, s Streams) error {
+	args, err := exactly(c, "REGISTRY/REPOSITORY:TAG")
+	if err != nil {
+		return err
+	}
+	name := strings.TrimPrefix(args[0], string(image.Registry)+"://")
+	from := c.String("from")
+	if from == "" {
+		from = string(image.Engine) + ":" + name
+	}
+	return copyImage(c, s, from, string(image.Registry)+"://"+name)
+}

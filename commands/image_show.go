@@ -1,0 +1,51 @@
+package commands
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/output"
+	"ndock/openstack"
+)
+
+func imageShowCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:        "show",
+		Usage:       "Show a Docker image in Glance, and which servers use it",
+		ArgsUsage:   "IMAGE",
+		Description: "Servers of other projects are seen by administrators only.\n\nExample: ndock image show web:1 -f value -c Servers",
+		Flags:       outputFlags(),
+		Action:      func(c *cli.Context) error { return imageShow(c, s) },
+	}
+}
+
+func imageShow(c *cli.Context, s Streams) error {
+	args, err := exactly(c, "IMAGE")
+	if err != nil {
+		return err
+	}
+	cloud, err := openCloud(c, s)
+	if err != nil {
+		return err
+	}
+	image, err := cloud.Image(c.Context, args[0])
+	if err != nil {
+		return err
+	}
+	used, err := cloud.ServersByImage(c.Context)
+	if err != nil {
+		return err
+	}
+	return outputStyle(c).Show(s.Out, append(imageFields(image),
+		output.Field{Name: "Checksum", Value: orNone(image.Checksum)},
+		output.Field{Name: "Protected", Value: image.Protected},
+		output.Field{Name: "Servers", Value: list(serverNames(used[image.ID]))},
+	))
+}
+
+func serverNames(servers []openstack.Server) []string {
+	var names []string
+	for _, server := range servers {
+		names = append(names, server.Name)
+	}
+	return names
+}

@@ -1,0 +1,225 @@
+package archive
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Contents is the image that an archive has in it.
+type Contents struct {
+	ID       string   // sha256:… of its configuration, which is Docker's id of it
+	Tags     []string // that the archive gives it
+	Platform Platform
+	Config   []byte
+	Layers   []Layer // the lowest first
+	Unpacked int64   // bytes; 0 where layers were not looked into
+	Docker   bool    // whether it is an archive that Docker can load; an OCI layout is not, before Docker 25
+}
+
+// findings is what has been seen of an archive.
+type findings struct {
+	json   map[string][]byte // by path
+	layers map[string]Layer
+	links  map[string]string
+}
+
+// manifest is one image's in a manifest.json.
+type manifest struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// resolve finds the image that was asked for, and whether all of it was there.
+func (f findings) resolve(o Options) (Contents, error) {
+	chosen, docker, err := f.choose(o)
+	if err != nil {
+		return Contents{}, err
+	}
+	config, there := f.json[path.Clean(chosen.Config)]
+	if !there {
+		return Contents{}, refuse("its configuration %q is missing", chosen.Config)
+	}
+	var image ocispec.Image
+	if err := json.Unmarshal(config, &image); err != nil {
+		return Contents{}, refuse("its configuration %q: %v", chosen.Config, err)
+	}
+	sum := sha256.Sum256(config)
+	contents := Contents{
+		ID: "sha256:" + hex.EncodeToString(sum[:]), Tags: chosen.RepoTags, Config: config, Docker: docker,
+		Platform: Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant},
+	}
+	return f.resolveLayers(contents, chosen.Layers, image)
+}
+
+func (f findings) resolveLayers(contents Contents, paths []string, image ocispec.Image) (Contents, error) {
+	diffIDs := image.RootFS.DiffIDs
+	if len(diffIDs) != len(paths) {
+		return contents, refuse("it has %d layers, and its configuration names %d", len(paths), len(diffIDs))
+	}
+	for i, name := range paths {
+		layer, there := f.layer(name)
+		if !there {
+			return contents, refuse("its layer %d, %q, is missing", i+1, name)
+		}
+		if err := layer.verify(i+1, string(diffIDs[i])); err != nil {
+			return contents, err
+		}
+		layer.DiffID = string(diffIDs[i])
+		contents.Layers = append(contents.Layers, layer)
+		contents.Unpacked += layer.Unpacked
+	}
+	return contents, nil
+}
+
+// layer follows the links that engines before 25 write for layers that occur twice.
+func (f findings) layer(name string) (Layer, bool) {
+	name = path.Clean(name)
+	for range 2 {
+		if to, linked := f.links[name]; linked {
+			name = to
+		}
+	}
+	layer, there := f.layers[name]
+	return layer, there
+}
+
+func (f findings) choose(o Options) (manifest, bool, error) {
+	if text, there := f.json["manifest.json"]; there {
+		var images []manifest
+		if err := json.Unmarshal(text, &images); err != nil {
+			return manifest{}, true, refuse("its manifest.json: %v", err)
+		}
+		chosen, err := chooseTagged(images, o.Choose)
+		return chosen, true, err
+	}
+	if text, there := f.json["index.json"]; there {
+		chosen, err := f.chooseOCI(text, o)
+		return chosen, false, err
+	}
+	return manifest{}, false, refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
+}
+
+func chooseTagged(images []manifest, name string) (manifest, error) {
+	if name == "" {
+		if len(images) != 1 {
+			return manifest{}, refuse("it holds %d images; name one: %s", len(images), names(images))
+		}
+		return images[0], nil
+	}
+	for _, image := range images {
+		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return tagged(tag, name) }) {
+			return image, nil
+		}
+	}
+	return manifest{}, refuse("it holds no image %q, only: %s", name, names(images))
+}
+
+// tagged tells whether a tag in an archive is that name; without a tag, it means latest.
+func tagged(tag, name string) bool {
+	return tag == name || tag == name+":latest"
+}
+
+func names(images []manifest) string {
+	const shown = 10
+	var all []string
+	for _, image := range images {
+		all = append(all, image.RepoTags...)
+	}
+	if len(all) > shown {
+		all = append(all[:shown], "…")
+	}
+	if len(all) == 0 {
+		return "none has a name"
+	}
+	return strings.Join(all, ", ")
+}
+
+// chooseOCI goes from an index down to one manifest.
+func (f findings) chooseOCI(text []byte, o Options) (manifest, error) {
+	var tags []string
+	for depth := 0; ; depth++ {
+		var index ocispec.Index
+		if err := json.Unmarshal(text, &index); err != nil || depth > 3 {
+			return manifest{}, refuse("its index.json or what it names is no index: %v", err)
+		}
+		next, err := chooseManifest(index.Manifests, o, depth == 0)
+		if err != nil {
+			return manifest{}, err
+		}
+		if name := next.Annotations[ocispec.AnnotationRefName]; strings.Contains(name, ":") {
+			tags = []string{name}
+		}
+		blob, there := f.json[blobPath(string(next.Digest))]
+		if !there {
+			return manifest{}, refuse("its manifest %s is missing", short(string(next.Digest)))
+		}
+		if !isIndex(next.MediaType) {
+			return ociManifest(blob, tags)
+		}
+		text = blob
+	}
+}
+
+func isIndex(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
+}
+
+func ociManifest(blob []byte, tags []string) (manifest, error) {
+	var found ocispec.Manifest
+	if err := json.Unmarshal(blob, &found); err != nil {
+		return manifest{}, refuse("its manifest: %v", err)
+	}
+	chosen := manifest{Config: blobPath(string(found.Config.Digest)), RepoTags: tags}
+	for _, layer := range found.Layers {
+		chosen.Layers = append(chosen.Layers, blobPath(string(layer.Digest)))
+	}
+	return chosen, nil
+}
+
+func blobPath(digest string) string {
+	algorithm, hash, _ := strings.Cut(digest, ":")
+	return path.Join("blobs", algorithm, hash)
+}
+
+// chooseManifest takes the one of that name, and of several the one for the platform.
+func chooseManifest(all []ocispec.Descriptor, o Options, named bool) (ocispec.Descriptor, error) {
+	var fitting []ocispec.Descriptor
+	for _, one := range all {
+		if named && o.Choose != "" && one.Annotations[ocispec.AnnotationRefName] != o.Choose {
+			continue
+		}
+		if len(all) > 1 && one.Platform != nil && !o.Platform.Matches(Platform{one.Platform.OS, one.Platform.Architecture, one.Platform.Variant}) {
+			continue
+		}
+		fitting = append(fitting, one)
+	}
+	if len(fitting) != 1 {
+		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(fitting), o.Platform, calling(o.Choose))
+	}
+	return fitting[0], nil
+}
+
+func calling(name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf(" that are called %q", name)
+}
+
+func (p Platform) String() string {
+	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
+}
+
+// Matches tells whether an image for the other platform is one for this; a variant counts where both have one.
+func (p Platform) Matches(other Platform) bool {
+	return p.OS == other.OS && p.Architecture == other.Architecture &&
+		(p.Variant == "" || other.Variant == "" || p.Variant == other.Variant)
+}

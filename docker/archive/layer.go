@@ -1,0 +1,218 @@
+package archive
+
+import (
+	"archive/tar"
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Limits are what a layer may unpack to. They are there for those that are made to fill a host's disk.
+type Limits struct {
+	Unpacked int64 // bytes, of all layers together; 0 for any
+	Ratio    int64 // unpacked to packed, of one layer; 0 for any. Judged from ratioFrom on
+
+	unpacked int64 // by the layers before
+}
+
+// ratioFrom is what a layer may unpack to, whatever its ratio: an empty file compresses well.
+const ratioFrom = 256 << 20
+
+// Layer is one of an image's, in an archive.
+type Layer struct {
+	Path string // in the archive
+	Size int64  // there, in bytes
+
+	inspected
+	refused error // what is wrong with it, if it is a layer at all
+}
+
+// inspected is what is known of a layer that was looked into.
+type inspected struct {
+	DiffID      string // sha256:… of it unpacked
+	Unpacked    int64  // size of the files in it, in bytes
+	Compression string // gzip, zstd, or empty
+}
+
+// inspection looks into a layer that is written to it, in a goroutine of its own: unpacking takes longer than sending.
+type inspection struct {
+	*io.PipeWriter
+	done   chan struct{}
+	result inspected
+	err    error
+}
+
+func (l *Limits) inspect() *inspection {
+	from, into := io.Pipe()
+	i := &inspection{PipeWriter: into, done: make(chan struct{})}
+	go func() {
+		defer close(i.done)
+		i.result, i.err = l.look(from)
+		_, _ = io.Copy(io.Discard, from) // the writer is not to be stopped; whether the entry is a layer is not known yet
+	}()
+	return i
+}
+
+func (i *inspection) end() (inspected, error) {
+	i.Close()
+	<-i.done
+	return i.result, i.err
+}
+
+// look reads a layer to its end.
+func (l *Limits) look(src io.Reader) (inspected, error) {
+	packed := &counter{from: src}
+	content, compression, err := decompress(packed)
+	if err != nil {
+		return inspected{}, err
+	}
+	defer content.Close()
+	sum := sha256.New()
+	plain := &counter{from: io.TeeReader(content, sum), check: func(n int64) error { return l.allow(n, packed.n) }}
+	size, err := l.walk(tar.NewReader(bufio.NewReaderSize(plain, 64<<10)), packed)
+	if err == nil {
+		_, err = io.Copy(io.Discard, plain) // what tar does not read belongs to the digest
+	}
+	if err != nil {
+		return inspected{}, layerError(err)
+	}
+	l.unpacked += max(size, plain.n)
+	return inspected{DiffID: "sha256:" + hex.EncodeToString(sum.Sum(nil)), Unpacked: size, Compression: compression}, nil
+}
+
+// walk checks each file's name and adds up their sizes.
+func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
+	var size int64
+	for {
+		header, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			return size, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if err := checkFile(header); err != nil {
+			return 0, err
+		}
+		if header.Typeflag == tar.TypeReg {
+			size += header.Size // which a sparse file has without sending it
+		}
+		if err := l.allow(size, packed.n); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (l *Limits) allow(unpacked, packed int64) error {
+	switch {
+	case unpacked < 0, l.Unpacked > 0 && l.unpacked+unpacked > l.Unpacked:
+		return refuse("unpacks to more than %d bytes, the most that is allowed", l.Unpacked)
+	case l.Ratio > 0 && unpacked > ratioFrom && unpacked > packed*l.Ratio:
+		return refuse("unpacks to more than %d times its size, as nothing does that is not made for it", l.Ratio)
+	}
+	return nil
+}
+
+// checkFile refuses a file that would land outside of the container.
+func checkFile(header *tar.Header) error {
+	switch {
+	case climbs(strings.TrimLeft(header.Name, "/")):
+		return refuse("has a path that leads out of it, %q", header.Name)
+	case header.Typeflag == tar.TypeLink && climbs(strings.TrimLeft(header.Linkname, "/")):
+		return refuse("has a link that leads out of it, %q to %q", header.Name, header.Linkname)
+	case path.Base(header.Name) == ".wh...":
+		return refuse("deletes its own parent, by %q", header.Name)
+	}
+	return nil
+}
+
+func layerError(err error) error {
+	var refused *Error
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case errors.Is(err, tar.ErrHeader):
+		return refuse("is no tar archive, or a damaged one")
+	}
+	return refuse("is damaged: %v", err)
+}
+
+// Compression tells what a layer is compressed with, by its first bytes: gzip, zstd, or empty for nothing.
+func Compression(layer *bufio.Reader) (string, error) {
+	magic, err := layer.Peek(4)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return "", err
+	case strings.HasPrefix(string(magic), "\x1f\x8b"):
+		return "gzip", nil
+	case string(magic) == "\x28\xb5\x2f\xfd":
+		return "zstd", nil
+	}
+	return "", nil
+}
+
+// decompress undoes the compressions that layers have.
+func decompress(src io.Reader) (io.ReadCloser, string, error) {
+	in := bufio.NewReaderSize(src, 64<<10)
+	compression, err := Compression(in)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case compression == "gzip":
+		unpacked, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, "", refuse("is damaged: %v", err)
+		}
+		return unpacked, compression, nil
+	case compression == "zstd":
+		unpacked, err := zstd.NewReader(in, zstd.WithDecoderMaxMemory(64<<20), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, "", refuse("is damaged: %v", err)
+		}
+		return unpacked.IOReadCloser(), compression, nil
+	}
+	return io.NopCloser(in), "", nil
+}
+
+// Decompressed unpacks a layer, whatever it is compressed with.
+func Decompressed(src io.Reader) (io.ReadCloser, error) {
+	unpacked, _, err := decompress(src)
+	return unpacked, err
+}
+
+// counter counts what is read, and may stop it.
+type counter struct {
+	from  io.Reader
+	n     int64
+	check func(n int64) error
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.n += int64(n)
+	if c.check != nil && err == nil {
+		err = c.check(c.n)
+	}
+	return n, err
+}
+
+// verify compares a layer with what the image's configuration says of it.
+func (l Layer) verify(number int, diffID string) error {
+	switch {
+	case l.refused != nil:
+		return refuse("its layer %d %v", number, l.refused)
+	case l.DiffID != "" && l.DiffID != diffID:
+		return refuse("its layer %d is damaged: it is %s, and should be %s", number, short(l.DiffID), short(diffID))
+	}
+	return nil
+}
+
+func short(digest string) string { return fmt.Sprintf("%.19s", digest) }

@@ -1,0 +1,150 @@
+package archive
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"path"
+)
+
+// Options say what to look for in an archive, and how closely.
+type Options struct {
+	Choose   string   // which image of several, by its name; empty where there is one
+	Platform Platform // which of an OCI index
+	Layers   *Limits  // look into each layer, and refuse what is beyond this; nil where its sender has done so
+}
+
+// Platform is a system that an image is for, in Go's names, which Docker and OCI use.
+type Platform struct{ OS, Architecture, Variant string }
+
+// Sink takes what is in an archive, as it flows by. The content is to be read to its end.
+type Sink interface {
+	// File takes what is no layer: a directory, a link, a manifest, a configuration. It may be nil.
+	File(header *tar.Header, content io.Reader) error
+	// Layer takes what may be a layer. Whether it is, is known when Read returns.
+	Layer(header *tar.Header, content io.Reader) error
+}
+
+const (
+	keptLimit    = 16 << 20 // most bytes of JSON that are kept, of all the archive
+	entriesLimit = 1 << 14  // most entries; an image of 127 layers has some 500
+)
+
+// Read goes through a Docker archive, or an OCI layout in a tar, and says which image is in it. It returns an *Error
+// for what is none or is not whole, and other errors as they come from src and the sink. What the sink was given until
+// then is worthless.
+func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
+	in, err := open(src)
+	if err != nil {
+		return Contents{}, err
+	}
+	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Layers, found: findings{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}}
+	if err := r.read(); err != nil {
+		return Contents{}, err
+	}
+	if _, err = io.Copy(io.Discard, in); err != nil { // tar's padding
+		return Contents{}, damaged(err, r.entries)
+	}
+	return r.found.resolve(o)
+}
+
+type reader struct {
+	in      *tar.Reader
+	sink    Sink
+	limits  *Limits
+	entries int
+	kept    int64
+	found   findings
+}
+
+func (r *reader) read() error {
+	for {
+		header, err := r.in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return damaged(err, r.entries)
+		}
+		if r.entries++; r.entries > entriesLimit {
+			return refuse("it has more than %d entries, more than any image needs", entriesLimit)
+		}
+		if err := check(header); err != nil {
+			return err
+		}
+		if err := r.entry(header); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *reader) entry(header *tar.Header) error {
+	name := path.Clean(header.Name)
+	if header.Typeflag == tar.TypeSymlink {
+		r.found.links[name] = path.Join(path.Dir(name), header.Linkname)
+	}
+	if header.Typeflag != tar.TypeReg {
+		return r.sink.File(header, bytes.NewReader(nil))
+	}
+	content := bufio.NewReaderSize(r.in, 64<<10)
+	head, err := content.Peek(tarBlock)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return damaged(err, r.entries)
+	}
+	compression, err := Compression(content)
+	if err != nil {
+		return damaged(err, r.entries)
+	}
+	if compression == "" && describes(head) {
+		return r.description(name, header, content)
+	}
+	return r.layer(name, header, content)
+}
+
+// tarBlock is the least that a tar has, and so a layer, in bytes.
+const tarBlock = 512
+
+// describes tells JSON, and what is too short for a layer, from what may be one.
+func describes(head []byte) bool {
+	const magic = 257 // where a tar says that it is one
+	if len(head) < tarBlock {
+		return true
+	}
+	return (head[0] == '{' || head[0] == '[') && string(head[magic:magic+5]) != "ustar"
+}
+
+// description keeps what may be JSON, until it is known what for.
+func (r *reader) description(name string, header *tar.Header, content io.Reader) error {
+	if r.kept += header.Size; header.Size > manifestLimit || r.kept > keptLimit {
+		return refuse("its %s has %d bytes, more than any image needs", header.Name, header.Size)
+	}
+	text, err := io.ReadAll(content)
+	if err != nil {
+		return damaged(err, r.entries)
+	}
+	r.found.json[name] = text
+	return r.sink.File(header, bytes.NewReader(text))
+}
+
+func (r *reader) layer(name string, header *tar.Header, content io.Reader) error {
+	layer := Layer{Path: name, Size: header.Size}
+	if r.limits == nil {
+		r.found.layers[name] = layer
+		return r.broken(r.sink.Layer(header, content))
+	}
+	inspection := r.limits.inspect()
+	err := r.sink.Layer(header, io.TeeReader(content, inspection))
+	layer.inspected, layer.refused = inspection.end()
+	r.found.layers[name] = layer
+	return r.broken(err)
+}
+
+// broken tells a source that broke off from a sink that did not take what it was given.
+func (r *reader) broken(err error) error {
+	if err == nil {
+		return nil
+	}
+	return damaged(err, r.entries)
+}

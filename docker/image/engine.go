@@ -1,0 +1,63 @@
+package image
+
+import (
+	"context"
+	"io"
+
+	"ndock/docker"
+	"ndock/docker/archive"
+)
+
+// EngineAPI is what is asked of Docker Engine.
+type EngineAPI interface {
+	docker.Engine
+	docker.Loader
+}
+
+// findInEngine trusts what an engine says and sends: it has unpacked and verified the image itself.
+func (p Places) findInEngine(ctx context.Context, r Reference) (*Source, error) {
+	engine, err := p.Engine()
+	if err != nil {
+		return nil, err
+	}
+	found, err := docker.FindImage(ctx, engine, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{
+		Reference: r,
+		Facts: Facts{
+			ID: found.ID, Tags: found.Tags, Unpacked: found.Size, Size: found.Size, Layers: found.Layers,
+			Platform: archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant},
+		},
+		checks: archive.Options{Platform: p.Platform},
+		open: func(ctx context.Context) (io.ReadCloser, error) {
+			return docker.SaveImage(ctx, engine, found.ID)
+		},
+	}, nil
+}
+
+// storeInEngine loads an image, and gives it the one name that was asked for: those in it may be anybody's.
+func (p Places) storeInEngine(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
+	engine, err := p.Engine()
+	if err != nil {
+		return err
+	}
+	from, err := source.anonymous().Archive(ctx)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	id, err := docker.LoadImage(ctx, engine, io.TeeReader(from, watch))
+	if err != nil || r.Name == "" {
+		return err
+	}
+	return docker.TagImage(ctx, engine, id, r.Name)
+}
+
+// anonymous is the source without the names in it.
+func (s *Source) anonymous() *Source {
+	without := *s
+	without.tags = nil
+	return &without
+}

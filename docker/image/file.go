@@ -1,0 +1,93 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"ndock/docker"
+	"ndock/docker/archive"
+)
+
+// findFile reads the description of a docker-archive; that of an oci-archive is known when it has been read.
+func (p Places) findFile(r Reference) (*Source, error) {
+	info, err := os.Stat(r.Path)
+	if err != nil {
+		return nil, &docker.Error{Op: fmt.Sprintf("image %q", r), Err: err}
+	}
+	source := &Source{Reference: r, Facts: Facts{Size: info.Size()}, checks: p.checks(), open: func(context.Context) (io.ReadCloser, error) {
+		return os.Open(r.Path)
+	}}
+	source.checks.Choose = r.Name
+	if r.Transport == DockerArchive {
+		source.describe(r)
+	}
+	return source, nil
+}
+
+// describe fills in what a docker-archive says of itself, if it can be read in any order. What cannot, as one that is
+// compressed, is described when it has been read, and so is what is wrong with it.
+func (s *Source) describe(r Reference) {
+	var tag *name.Tag
+	if r.Name != "" {
+		parsed, err := name.NewTag(r.Name)
+		if err != nil {
+			return
+		}
+		tag = &parsed
+	}
+	image, err := tarball.ImageFromPath(r.Path, tag)
+	if err != nil {
+		return
+	}
+	facts, err := partsFacts(image)
+	if err != nil {
+		return
+	}
+	facts.Size = s.Size
+	s.Facts = facts
+}
+
+// storeInFile writes beside the file and renames, so that there is never half of it.
+func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
+	into, err := os.CreateTemp(filepath.Dir(r.Path), "."+filepath.Base(r.Path)+".")
+	if err != nil {
+		return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
+	}
+	defer os.Remove(into.Name()) // which is gone if all went well
+	err = writeArchive(ctx, source, r, io.MultiWriter(into, watch))
+	if err := errors.Join(err, into.Chmod(0o644), into.Sync(), into.Close()); err != nil {
+		return err
+	}
+	return os.Rename(into.Name(), r.Path)
+}
+
+// writeArchive gives the image the name that its reference has, or leaves it those that it had.
+func writeArchive(ctx context.Context, source *Source, r Reference, into io.Writer) error {
+	renamed := *source
+	renamed.tags = source.Tags
+	if r.Name != "" {
+		renamed.tags = []string{r.Name}
+	}
+	from, err := renamed.Archive(ctx)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	_, err = io.Copy(into, from)
+	return err
+}
+
+// verifyPlatform is for what is described only now.
+func verifyPlatform(p Places, r Reference, found archive.Platform) error {
+	if !p.Strict || p.Platform.Matches(found) {
+		return nil
+	}
+	return &docker.Error{Op: fmt.Sprintf("image %q", r), Err: fmt.Errorf("it is for %s, not for %s", found, p.Platform), Tip: "--platform " + found.String() + " takes it all the same"}
+}

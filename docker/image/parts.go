@@ -1,0 +1,164 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"ndock/docker/archive"
+)
+
+// fromParts is a source whose parts can be had one by one.
+func (p Places) fromParts(r Reference, image v1.Image) (*Source, error) {
+	facts, err := partsFacts(image)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{Reference: r, Facts: facts, checks: p.checks(), parts: image, open: func(ctx context.Context) (io.ReadCloser, error) {
+		out, into := io.Pipe()
+		go func() { into.CloseWithError(writeParts(ctx, into, image)) }()
+		return out, nil
+	}}, nil
+}
+
+func partsFacts(image v1.Image) (Facts, error) {
+	id, err := image.ConfigName()
+	if err != nil {
+		return Facts{}, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return Facts{}, err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return Facts{}, err
+	}
+	facts := Facts{ID: id.String(), Layers: len(manifest.Layers), Platform: archive.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}}
+	for _, layer := range manifest.Layers {
+		facts.Size += layer.Size
+	}
+	return facts, nil
+}
+
+// writeParts writes an image as a Docker archive, its layers as they are: Docker unpacks them itself. A layer's size
+// stands before it in a tar, and so it is not unpacked on the way.
+func writeParts(ctx context.Context, dst io.Writer, image v1.Image) error {
+	w := partsWriter{ctx: ctx, out: tar.NewWriter(dst), written: map[v1.Hash]string{}}
+	id, err := image.ConfigName()
+	if err != nil {
+		return err
+	}
+	config, err := image.RawConfigFile()
+	if err != nil {
+		return err
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return err
+	}
+	described := struct {
+		Config           string
+		RepoTags, Layers []string
+	}{Config: id.Hex + ".json"}
+	if err := w.file(described.Config, int64(len(config)), bytes.NewReader(config)); err != nil {
+		return err
+	}
+	for _, layer := range layers {
+		file, err := w.layer(layer)
+		if err != nil {
+			return err
+		}
+		described.Layers = append(described.Layers, file)
+	}
+	manifest, err := json.Marshal([]any{described})
+	if err != nil {
+		return err
+	}
+	if err := w.file("manifest.json", int64(len(manifest)), bytes.NewReader(manifest)); err != nil {
+		return err
+	}
+	return w.out.Close()
+}
+
+type partsWriter struct {
+	ctx     context.Context
+	out     *tar.Writer
+	written map[v1.Hash]string // a layer that occurs twice is written once
+}
+
+// layer returns the name under which the layer is in the archive.
+func (w partsWriter) layer(layer v1.Layer) (string, error) {
+	digest, err := layer.Digest()
+	if err != nil {
+		return "", err
+	}
+	if file, there := w.written[digest]; there {
+		return file, nil
+	}
+	kind, err := layer.MediaType()
+	if err != nil {
+		return "", err
+	}
+	content, err := layer.Compressed()
+	if err != nil {
+		return "", err
+	}
+	defer content.Close()
+	file := digest.Hex + ".tar.gz"
+	w.written[digest] = file
+	if strings.HasSuffix(string(kind), "zstd") {
+		return file, w.unpacked(file, content)
+	}
+	size, err := layer.Size()
+	if err != nil {
+		return "", err
+	}
+	return file, w.file(file, size, content)
+}
+
+// unpacked writes a layer that engines before 23 cannot read. How long it is then, only unpacking tells: it goes
+// through a file.
+func (w partsWriter) unpacked(file string, packed io.Reader) error {
+	spool, err := os.CreateTemp("", "ndock-layer-")
+	if err != nil {
+		return err
+	}
+	defer spool.Close()
+	os.Remove(spool.Name()) // it lives as long as it is open
+	content, err := archive.Decompressed(packed)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	size, err := io.Copy(spool, content)
+	if err != nil {
+		return err
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return w.file(file, size, spool)
+}
+
+func (w partsWriter) file(name string, size int64, content io.Reader) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if err := w.out.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: size}); err != nil {
+		return err
+	}
+	n, err := io.Copy(w.out, content)
+	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n != size {
+		return fmt.Errorf("layer %s has not the %d bytes that its manifest says", name, size)
+	}
+	return err
+}

@@ -1,0 +1,94 @@
+// Package image moves Docker images between the places that hold them: an engine, a registry, archives and layouts on
+// disk, a stream, Glance. Places are named as skopeo names them (containers-transports(5)).
+//
+//	ParseReference ─► Places.Find ─► Source ─┬─ Archive: the image as one Docker archive, while it flows
+//	                                         └─ parts:   manifest, configuration and layers, each by its digest
+//	                  Places.Store ◄─────────┘
+//
+// Nothing is held in memory but descriptions, and nothing is written to disk on the way but a layer in zstd for an
+// engine that cannot read it.
+package image
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Transport is a kind of place.
+type Transport string
+
+// The transports. Stream is stdin as a source, and stdout as a destination.
+const (
+	Engine        Transport = "docker-daemon"
+	Registry      Transport = "docker"
+	DockerArchive Transport = "docker-archive"
+	OCILayout     Transport = "oci"
+	OCIArchive    Transport = "oci-archive"
+	Glance        Transport = "glance"
+	Stream        Transport = "-"
+)
+
+// Reference is where an image is.
+type Reference struct {
+	Transport Transport
+	Path      string // of a file or directory
+	Name      string // in the engine, the registry, Glance; or which image of several at the path
+}
+
+// ParseReference reads docker://HOST/REPOSITORY:TAG[@DIGEST], docker-daemon:NAME, docker-archive:FILE[:NAME],
+// oci:DIR[:TAG], oci-archive:FILE[:TAG], glance:IMAGE and "-". What has none of these before it is an image of the
+// engine.
+func ParseReference(text string) (Reference, error) {
+	if text == "-" {
+		return Reference{Transport: Stream}, nil
+	}
+	prefix, rest, found := strings.Cut(text, ":")
+	if !found {
+		return engineReference(text)
+	}
+	switch transport := Transport(prefix); transport {
+	case Registry:
+		name, slashes := strings.CutPrefix(rest, "//")
+		if slashes {
+			return named(transport, name)
+		}
+		return engineReference(text) // an image of the engine that is called docker
+	case Engine, Glance:
+		return named(transport, rest)
+	case DockerArchive, OCILayout, OCIArchive:
+		path, name, _ := strings.Cut(rest, ":")
+		if path == "" {
+			return Reference{}, fmt.Errorf("%q names no file after %s:", text, transport)
+		}
+		return Reference{Transport: transport, Path: path, Name: name}, nil
+	}
+	if strings.HasPrefix(rest, "//") {
+		return Reference{}, fmt.Errorf("%q: there is no transport %s; there are docker://, docker-daemon:, docker-archive:, oci:, oci-archive:, glance: and -", text, prefix)
+	}
+	return engineReference(text)
+}
+
+func engineReference(text string) (Reference, error) { return named(Engine, text) }
+
+func named(transport Transport, name string) (Reference, error) {
+	if name == "" {
+		return Reference{}, errors.New("an image has no name")
+	}
+	return Reference{Transport: transport, Name: name}, nil
+}
+
+// String is what ParseReference reads; of the engine's images, what docker calls them.
+func (r Reference) String() string {
+	switch r.Transport {
+	case Stream:
+		return "-"
+	case Engine:
+		return r.Name
+	case Registry:
+		return "docker://" + r.Name
+	case Glance:
+		return "glance:" + r.Name
+	}
+	return strings.TrimSuffix(string(r.Transport)+":"+r.Path+":"+r.Name, ":")
+}

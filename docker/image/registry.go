@@ -1,0 +1,97 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"ndock/docker"
+)
+
+// RegistryOptions say how registries are spoken to.
+type RegistryOptions struct {
+	Insecure bool // plain HTTP, and certificates of anybody's
+	Remote   []remote.Option
+}
+
+func (o RegistryOptions) parse(text string) (name.Reference, error) {
+	parsed, err := name.ParseReference(text)
+	if err == nil && (o.Insecure || loopback(hostOf(parsed.Context().RegistryStr()))) {
+		parsed, err = name.ParseReference(text, name.Insecure) // which tries HTTPS first all the same
+	}
+	if err != nil {
+		return nil, &docker.Error{Op: fmt.Sprintf("image %q", "docker://"+text), Err: err}
+	}
+	return parsed, nil
+}
+
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}
+
+func (o RegistryOptions) with(ctx context.Context, more ...remote.Option) []remote.Option {
+	return append(append([]remote.Option{remote.WithContext(ctx)}, o.Remote...), more...)
+}
+
+// findInRegistry reads manifest and configuration, of an index those of the platform.
+func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error) {
+	parsed, err := p.Registry.parse(r.Name)
+	if err != nil {
+		return nil, err
+	}
+	op := fmt.Sprintf("image %q", r)
+	wanted := v1.Platform{OS: p.Platform.OS, Architecture: p.Platform.Architecture, Variant: p.Platform.Variant}
+	image, err := remote.Image(parsed, p.Registry.with(ctx, remote.WithPlatform(wanted))...)
+	if err != nil {
+		return nil, explainRegistry(op, err)
+	}
+	source, err := p.fromParts(r, image)
+	if err != nil {
+		return nil, explainRegistry(op, err)
+	}
+	if _, tagged := parsed.(name.Tag); tagged {
+		source.Tags = []string{r.Name}
+	}
+	return source, nil
+}
+
+// explainRegistry says what a registry answered, and what may help.
+func explainRegistry(op string, err error) error {
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return &docker.Error{Op: op, Err: err}
+	}
+	explained := &docker.Error{Op: op, Err: errors.New(answers(answer))}
+	switch answer.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		explained.Tip = "'docker login' logs in; logins are read from ~/.docker/config.json and its credential helpers"
+	case http.StatusNotFound:
+		explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
+	}
+	return explained
+}
+
+// answers are the registry's own words, with the status where it has none.
+func answers(answer *transport.Error) string {
+	text := ""
+	for _, one := range answer.Errors {
+		if text != "" {
+			text += "; "
+		}
+		text += one.Message
+	}
+	if text == "" {
+		return fmt.Sprintf("the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	}
+	return text
+}

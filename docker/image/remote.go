@@ -1,0 +1,123 @@
+package image
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// CertsDir is where docker, skopeo and others look for what belongs to a registry: HOST:PORT/*.crt are its CAs,
+// HOST:PORT/*.cert and *.key the client's certificate and key.
+const CertsDir = "/etc/docker/certs.d"
+
+// Remote is how ndock speaks to registries: as docker does, with docker's logins (~/.docker/config.json and its
+// credential helpers) and the CAs in certsDir; plain HTTP to this host only, unless insecure.
+func Remote(agent, certsDir string, insecure bool) []remote.Option {
+	return []remote.Option{
+		remote.WithAuthFromKeychain(authn.DefaultKeychain),
+		remote.WithUserAgent(agent),
+		remote.WithTransport(&hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}}),
+	}
+}
+
+// hosts has a transport for each registry, because each may have a CA of its own.
+type hosts struct {
+	certsDir string
+	insecure bool
+
+	mu    sync.Mutex
+	known map[string]*http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "http" && !h.insecure && !loopback(r.URL.Hostname()) {
+		return nil, fmt.Errorf("%s is asked for plain HTTP, in which images and passwords can be read on the way: --insecure allows it", r.URL.Host)
+	}
+	transport, err := h.transport(r.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	return transport.RoundTrip(r)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (h *hosts) transport(host string) (*http.Transport, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if transport, there := h.known[host]; there {
+		return transport, nil
+	}
+	config, err := h.tls(host)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificates for registry %s: %w", host, err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = config
+	transport.ResponseHeaderTimeout = 2 * time.Minute // an upload is answered when all of it is there
+	h.known[host] = transport
+	return transport, nil
+}
+
+func (h *hosts) tls(host string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.insecure}
+	dir := filepath.Join(h.certsDir, host)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		file := filepath.Join(dir, entry.Name())
+		switch filepath.Ext(file) {
+		case ".crt":
+			err = addCA(config, file)
+		case ".cert":
+			err = addClient(config, file)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return config, nil
+}
+
+func addCA(config *tls.Config, file string) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if config.RootCAs == nil {
+		if config.RootCAs, err = x509.SystemCertPool(); err != nil {
+			config.RootCAs = x509.NewCertPool() // a host without any
+		}
+	}
+	if !config.RootCAs.AppendCertsFromPEM(content) {
+		return fmt.Errorf("%s holds no certificate", file)
+	}
+	return nil
+}
+
+func addClient(config *tls.Config, file string) error {
+	pair, err := tls.LoadX509KeyPair(file, strings.TrimSuffix(file, ".cert")+".key")
+	config.Certificates = append(config.Certificates, pair)
+	return err
+}

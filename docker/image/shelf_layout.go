@@ -1,0 +1,192 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/match"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// storeInLayout adds an image to an OCI layout, which is made if need be. Another image of the same tag is replaced.
+func storeInLayout(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
+	stored := Stored{Reference: to}
+	path, err := openLayout(to.Path)
+	if err != nil {
+		return stored, refuse(to, err)
+	}
+	shelf := layoutShelf{path, to.Name}
+	var digest v1.Hash
+	if source.parts != nil {
+		digest, err = shelf.parts(ctx, source, watch)
+	} else {
+		digest, err = source.takeApart(ctx, shelf, watch)
+	}
+	if err != nil {
+		return stored, refuse(to, err)
+	}
+	stored.Digest = digest.String()
+	return stored, nil
+}
+
+func openLayout(dir string) (layout.Path, error) {
+	path, err := layout.FromPath(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return layout.Write(dir, empty.Index)
+	}
+	return path, err
+}
+
+// storeInOCIArchive makes a layout beside the file first: in it, a blob's digest stands before the blob.
+func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
+	dir, err := os.MkdirTemp(filepath.Dir(to.Path), "."+filepath.Base(to.Path)+".")
+	if err != nil {
+		return Stored{}, refuse(to, err)
+	}
+	defer os.RemoveAll(dir)
+	stored, err := storeInLayout(ctx, source, Reference{Transport: OCILayout, Path: filepath.Join(dir, "layout"), Name: to.Name}, watch)
+	stored.Reference = to
+	if err != nil {
+		return stored, err
+	}
+	packed := filepath.Join(dir, "tar")
+	if err := packDirectory(packed, filepath.Join(dir, "layout")); err != nil {
+		return stored, refuse(to, err)
+	}
+	return stored, os.Rename(packed, to.Path)
+}
+
+func packDirectory(file, dir string) error {
+	into, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	w := tar.NewWriter(into)
+	return errors.Join(w.AddFS(os.DirFS(dir)), w.Close(), into.Sync(), into.Close())
+}
+
+// layoutShelf is a directory.
+type layoutShelf struct {
+	path layout.Path
+	tag  string
+}
+
+func (s layoutShelf) parts(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
+	layers, err := source.parts.Layers()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	for _, layer := range layers {
+		if err := s.watched(ctx, layer, watch); err != nil {
+			return v1.Hash{}, err
+		}
+	}
+	config, err := source.parts.RawConfigFile()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	content, err := source.parts.RawManifest()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	kind, err := source.parts.MediaType()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(content))
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	platform := &v1.Platform{OS: source.Platform.OS, Architecture: source.Platform.Architecture, Variant: source.Platform.Variant}
+	return digest, errors.Join(s.config(ctx, config), s.manifest(ctx, content, v1.Descriptor{MediaType: kind, Digest: digest, Size: size, Platform: platform}))
+}
+
+func (s layoutShelf) watched(ctx context.Context, layer v1.Layer, watch io.Writer) error {
+	content, err := layer.Compressed()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	digest, err := layer.Digest()
+	if err != nil {
+		return err
+	}
+	return s.blob(ctx, io.TeeReader(content, watch), func() (v1.Hash, error) { return digest, nil })
+}
+
+func (s layoutShelf) layer(ctx context.Context, layer v1.Layer) error {
+	content, err := layer.Compressed()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	return s.blob(ctx, content, layer.Digest)
+}
+
+func (s layoutShelf) config(ctx context.Context, content []byte) error {
+	return s.blob(ctx, bytes.NewReader(content), func() (v1.Hash, error) {
+		digest, _, err := v1.SHA256(bytes.NewReader(content))
+		return digest, err
+	})
+}
+
+func (s layoutShelf) manifest(ctx context.Context, content []byte, described v1.Descriptor) error {
+	if err := s.config(ctx, content); err != nil {
+		return err
+	}
+	same := match.Digests(described.Digest)
+	if s.tag != "" {
+		described.Annotations = map[string]string{ocispec.AnnotationRefName: s.tag}
+		same = match.Name(s.tag)
+	}
+	if err := s.path.RemoveDescriptors(same); err != nil {
+		return err
+	}
+	return s.path.AppendDescriptor(described)
+}
+
+// blob writes what is named by its digest, which may be known only when all of it has been read.
+func (s layoutShelf) blob(ctx context.Context, content io.Reader, digest func() (v1.Hash, error)) error {
+	dir := filepath.Join(string(s.path), "blobs", "sha256")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	into, err := os.CreateTemp(dir, ".blob-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(into.Name()) // which is gone if all went well
+	seen, _, err := v1.SHA256(io.TeeReader(cancelled{ctx, content}, into))
+	if err := errors.Join(err, into.Chmod(0o644), into.Close()); err != nil {
+		return err
+	}
+	wanted, err := digest()
+	if err != nil {
+		return err
+	}
+	if seen != wanted {
+		return errors.New("a blob is damaged: it is " + seen.String() + ", and should be " + wanted.String())
+	}
+	return os.Rename(into.Name(), filepath.Join(dir, seen.Hex))
+}
+
+// cancelled is a reader that ends with its context.
+type cancelled struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (c cancelled) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.from.Read(p)
+}

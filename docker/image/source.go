@@ -1,0 +1,167 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"ndock/docker"
+	"ndock/docker/archive"
+)
+
+// Facts are what is known of an image.
+type Facts struct {
+	ID       string // sha256:… of its configuration, which is Docker's id of it
+	Tags     []string
+	Platform archive.Platform
+	Layers   int
+	Unpacked int64 // bytes; 0 where nobody knows before it is unpacked
+	Size     int64 // bytes that are sent; 0 where nobody knows
+}
+
+// Source is an image that can be read.
+type Source struct {
+	Reference
+	Facts      // with an empty ID where nothing is known before it is read
+	Once  bool // whether it can be read once only
+
+	checks archive.Options
+	tags   []string                                         // that are kept in the archive
+	open   func(ctx context.Context) (io.ReadCloser, error) // a Docker archive, or an OCI layout in a tar
+	parts  v1.Image                                         // nil where there is but an archive
+}
+
+// Places is how places are reached.
+type Places struct {
+	Engine   func() (EngineAPI, error) // opened when it is needed
+	Registry RegistryOptions
+	Stdin    io.Reader
+	Stdout   io.Writer
+	Platform archive.Platform // that is wanted where there are several
+	Strict   bool             // refuse an image for another platform
+	Limits   archive.Limits   // what an image may unpack to
+	Glance   func(ctx context.Context, name string) (Source, error)
+}
+
+// Find looks an image up. What it costs is a description; the bytes are read later.
+func (p Places) Find(ctx context.Context, r Reference) (*Source, error) {
+	source, err := p.find(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if p.Strict && source.ID != "" && !p.Platform.Matches(source.Platform) {
+		return nil, &docker.Error{
+			Op:  fmt.Sprintf("image %q", r),
+			Err: fmt.Errorf("it is for %s, not for %s", source.Platform, p.Platform),
+			Tip: "--platform " + source.Platform.String() + " takes it all the same",
+		}
+	}
+	return source, nil
+}
+
+func (p Places) find(ctx context.Context, r Reference) (*Source, error) {
+	switch r.Transport {
+	case Engine:
+		return p.findInEngine(ctx, r)
+	case Registry:
+		return p.findInRegistry(ctx, r)
+	case DockerArchive, OCIArchive:
+		return p.findFile(r)
+	case OCILayout:
+		return p.findLayout(r)
+	case Glance:
+		found, err := p.Glance(ctx, r.Name)
+		found.Reference, found.checks = r, p.checks()
+		return &found, err
+	}
+	return p.findStream(r)
+}
+
+// checks are those of an archive that anybody may have made.
+func (p Places) checks() archive.Options {
+	limits := p.Limits
+	return archive.Options{Platform: p.Platform, Layers: &limits}
+}
+
+// FromArchive is a source of an archive that is opened by open.
+func FromArchive(facts Facts, open func(ctx context.Context) (io.ReadCloser, error)) Source {
+	return Source{Facts: facts, open: open}
+}
+
+func (p Places) findStream(r Reference) (*Source, error) {
+	if file, ok := p.Stdin.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			return nil, &docker.Error{Op: "read an image from stdin", Err: errors.New("it is a terminal"), Tip: "docker save IMAGE | ndock image push-glance --name NAME -"}
+		}
+	}
+	read := false
+	return &Source{Reference: r, Once: true, checks: p.checks(), open: func(context.Context) (io.ReadCloser, error) {
+		if read {
+			return nil, errors.New("stdin can be read once only")
+		}
+		read = true
+		return io.NopCloser(p.Stdin), nil
+	}}, nil
+}
+
+// Archive is an image on its way, as a Docker archive. It is checked while it is read: what is wrong with it is the
+// error that reading ends in.
+type Archive struct {
+	*io.PipeReader
+	done   chan struct{}
+	facts  Facts
+	source io.Closer
+}
+
+// Archive begins to read the image. The archive is to be closed.
+func (s *Source) Archive(ctx context.Context) (*Archive, error) {
+	from, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, into := io.Pipe()
+	a := &Archive{PipeReader: out, done: make(chan struct{}), source: from}
+	checks := s.checks
+	if checks.Layers != nil {
+		limits := *checks.Layers // which count, for one reading
+		checks.Layers = &limits
+	}
+	go func() {
+		defer close(a.done)
+		found, err := archive.Copy(into, from, s.tags, checks)
+		a.facts = factsOf(found)
+		into.CloseWithError(explainArchive(s.Reference, err))
+	}()
+	return a, nil
+}
+
+// Close ends the reading, wherever it is.
+func (a *Archive) Close() error {
+	a.PipeReader.Close()
+	err := a.source.Close()
+	<-a.done
+	return err
+}
+
+// Found is what the image turned out to be, once it has been read to its end.
+func (a *Archive) Found() Facts {
+	<-a.done
+	return a.facts
+}
+
+func factsOf(found archive.Contents) Facts {
+	return Facts{ID: found.ID, Tags: found.Tags, Platform: found.Platform, Unpacked: found.Unpacked, Layers: len(found.Layers)}
+}
+
+// explainArchive says of which image something was found out.
+func explainArchive(r Reference, err error) error {
+	var refused *archive.Error
+	if errors.As(err, &refused) {
+		return &docker.Error{Op: fmt.Sprintf("check image %q", r), Err: refused}
+	}
+	return err
+}

@@ -1,0 +1,127 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"ndock/docker"
+	"ndock/docker/archive"
+)
+
+// Stored is what came of a copy.
+type Stored struct {
+	Reference
+	Digest  string // of the manifest; empty where there is none
+	Existed bool   // it was there already, and was not sent
+}
+
+// Store copies an image to a place that is not Glance. The bytes that are read are counted in watch.
+func (p Places) Store(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
+	stored := Stored{Reference: to}
+	var err error
+	switch to.Transport {
+	case Engine:
+		err = p.storeInEngine(ctx, source, to, watch)
+	case DockerArchive:
+		err = storeInFile(ctx, source, to, watch)
+	case Stream:
+		err = writeArchive(ctx, source, to, io.MultiWriter(p.Stdout, watch))
+	case Registry:
+		return p.storeInRegistry(ctx, source, to, watch)
+	case OCILayout:
+		return storeInLayout(ctx, source, to, watch)
+	case OCIArchive:
+		return storeInOCIArchive(ctx, source, to, watch)
+	default:
+		err = fmt.Errorf("%s: images are not copied there", to)
+	}
+	if err != nil {
+		return stored, fmt.Errorf("copy image %q to %q: %w", source.Reference, to, err)
+	}
+	return stored, nil
+}
+
+// shelf takes an image in parts.
+type shelf interface {
+	layer(ctx context.Context, layer v1.Layer) error
+	config(ctx context.Context, content []byte) error
+	// manifest takes the last part, and puts the image under its name.
+	manifest(ctx context.Context, content []byte, described v1.Descriptor) error
+}
+
+// takeApart puts an image that flows by on a shelf, layer after layer.
+func (s *Source) takeApart(ctx context.Context, into shelf, watch io.Writer) (v1.Hash, error) {
+	from, err := s.open(ctx)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	defer from.Close()
+	u := &unpacker{ctx: ctx, shelf: into, layers: map[string]v1.Descriptor{}}
+	found, err := archive.Read(io.TeeReader(from, watch), u, s.checks)
+	if err != nil {
+		return v1.Hash{}, explainArchive(s.Reference, err)
+	}
+	if err := into.config(ctx, found.Config); err != nil {
+		return v1.Hash{}, err
+	}
+	manifest, err := u.manifest(found)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	content, err := json.Marshal(manifest)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(content))
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return digest, into.manifest(ctx, content, v1.Descriptor{
+		MediaType: manifest.MediaType, Digest: digest, Size: size,
+		Platform: &v1.Platform{OS: found.Platform.OS, Architecture: found.Platform.Architecture, Variant: found.Platform.Variant},
+	})
+}
+
+// unpacker is a sink of an archive that puts what may be layers on a shelf.
+type unpacker struct {
+	ctx    context.Context
+	shelf  shelf
+	layers map[string]v1.Descriptor // by path in the archive
+}
+
+func (u *unpacker) manifest(found archive.Contents) (*v1.Manifest, error) {
+	id, err := v1.NewHash(found.ID)
+	if err != nil {
+		return nil, err
+	}
+	m := &v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
+		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(found.Config)), Digest: id},
+	}
+	for _, layer := range found.Layers {
+		m.Layers = append(m.Layers, u.layers[layer.Path])
+	}
+	return m, nil
+}
+
+// digestOf is what an entry's own path says, as in a layout; the shelf verifies it.
+func digestOf(path string) v1.Hash {
+	var hash v1.Hash
+	var hex string
+	if _, err := fmt.Sscanf(path, "blobs/sha256/%64s", &hex); err == nil && len(hex) == 64 {
+		hash, _ = v1.NewHash("sha256:" + hex) // empty where it is none
+	}
+	return hash
+}
+
+func refuse(r Reference, err error) error {
+	return &docker.Error{Op: "write image " + quoted(r), Err: err}
+}
+
+func quoted(r Reference) string { return fmt.Sprintf("%q", r) }

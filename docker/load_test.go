@@ -1,0 +1,28 @@
+package docker
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestLoadedID(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		account, id, says string
+		refused           bool
+	}{
+		"good":        {account: `{"status":"Loading layer"}` + "\n" + `{"stream":"Loaded image ID: sha256:abc\n"}`, id: "sha256:abc"},
+		"refused":     {account: `{"errorDetail":{"message":"bad"},"error":"bad"}`, says: "bad", refused: true},
+		"garbage":     {account: "<html>", says: "account"},
+		"cut off":     {account: `{"stream":"Loaded`, says: "account"},
+		"nothing":     {account: "", says: "did not say"},
+		"by its name": {account: `{"stream":"Loaded image: busybox:latest\n"}`, says: "did not say"},
+	} {
+		id, err := loadedID(strings.NewReader(c.account))
+		var refused *LoadRefused
+		if id != c.id || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) || errors.As(err, &refused) != c.refused {
+			t.Errorf("%s: got %q, %v", name, id, err)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package openstack
+
+import (
+	"cmp"
+	"context"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+)
+
+// PruneOptions say which images nobody needs any more. Each narrows the choice.
+type PruneOptions struct {
+	OlderThan time.Duration // 0 for any age
+	Names     []string      // patterns with * and ?; none for any name
+	Keep      int           // the newest of each repository, which is the name without its tag
+	Now       time.Time
+}
+
+// unfinished is the age from which an image that has no bytes yet is one whose sender was killed.
+const unfinished = 24 * time.Hour
+
+// Prunable lists the project's Docker images that the options mean. One that is protected, or that a server uses, is
+// never among them.
+func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
+	filter := imageFilter{"container_format": "docker", "sort": "created_at:desc"}
+	if project := c.project(); project != "" {
+		filter["owner"] = project
+	}
+	all, err := c.listImages(ctx, "list images", filter)
+	if err != nil {
+		return nil, err
+	}
+	used, err := c.ServersByImage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(o.choose(all), func(image Image) bool { return len(used[image.ID]) > 0 }), nil
+}
+
+// choose takes images newest first. What is kept counts whether or not a server uses it.
+func (o PruneOptions) choose(all []Image) []Image {
+	kept := map[string]int{}
+	var chosen []Image
+	for _, image := range all {
+		if !o.named(image.Name) {
+			continue
+		}
+		active := image.Status == "active"
+		if repository := repositoryOf(image.Name); active && kept[repository] < o.Keep {
+			kept[repository]++
+			continue
+		}
+		least := o.OlderThan
+		if !active {
+			least = max(least, unfinished)
+		}
+		if !image.Protected && o.Now.Sub(image.Created) >= least {
+			chosen = append(chosen, image)
+		}
+	}
+	return chosen
+}
+
+func (o PruneOptions) named(name string) bool {
+	return len(o.Names) == 0 || slices.ContainsFunc(o.Names, func(pattern string) bool {
+		// In Docker's names a slash is nothing special.
+		matches, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
+		return err == nil && matches
+	})
+}
+
+// Check tells what is wrong with the options as such.
+func (o PruneOptions) Check() error {
+	for _, pattern := range o.Names {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repositoryOf is a name without its tag.
+func repositoryOf(name string) string {
+	if at := strings.LastIndex(name, ":"); at > strings.LastIndex(name, "/") {
+		return name[:at]
+	}
+	return name
+}
+
+// ServersByImage lists the servers that were made of images, by the image's id: those of all projects if one may see
+// them, and else the project's.
+func (c *Cloud) ServersByImage(ctx context.Context) (map[string][]Server, error) {
+	all, err := c.listServers(ctx, servers.ListOpts{AllTenants: true})
+	if Refused(err) {
+		all, err = c.Servers(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	byImage := map[string][]Server{}
+	for _, server := range all {
+		byImage[server.ImageID] = append(byImage[server.ImageID], server)
+	}
+	for _, of := range byImage {
+		slices.SortFunc(of, func(a, b Server) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	return byImage, nil
+}
