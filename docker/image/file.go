@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"ndock/docker"
-	"ndock/docker/archive"
 )
 
 // findFile reads the description of a docker-archive; that of an oci-archive is known when it has been read.
@@ -82,12 +81,4 @@ func writeArchive(ctx context.Context, source *Source, r Reference, into io.Writ
 	defer from.Close()
 	_, err = io.Copy(into, from)
 	return err
-}
-
-// verifyPlatform is for what is described only now.
-func verifyPlatform(p Places, r Reference, found archive.Platform) error {
-	if !p.Strict || p.Platform.Matches(found) {
-		return nil
-	}
-	return &docker.Error{Op: fmt.Sprintf("image %q", r), Err: fmt.Errorf("it is for %s, not for %s", found, p.Platform), Tip: "--platform " + found.String() + " takes it all the same"}
 }

@@ -59,12 +59,12 @@ func ParseReference(text string) (Reference, error) {
 	case DockerArchive, OCILayout, OCIArchive:
 		path, name, _ := strings.Cut(rest, ":")
 		if path == "" {
-			return Reference{}, fmt.Errorf("%q names no file after %s:", text, transport)
+			return Reference{}, fmt.Errorf("%q names no file", text)
 		}
 		return Reference{Transport: transport, Path: path, Name: name}, nil
 	}
 	if strings.HasPrefix(rest, "//") {
-		return Reference{}, fmt.Errorf("%q: there is no transport %s; there are docker://, docker-daemon:, docker-archive:, oci:, oci-archive:, glance: and -", text, prefix)
+		return Reference{}, fmt.Errorf("%q: there is no transport %s; there are docker://, docker-daemon:, docker-archive:, oci:, oci-archive:, glance: and - for a stream", text, prefix)
 	}
 	return engineReference(text)
 }

@@ -30,6 +30,7 @@ type Source struct {
 	Once  bool // whether it can be read once only
 
 	checks archive.Options
+	strict bool                                             // about the platform
 	tags   []string                                         // that are kept in the archive
 	open   func(ctx context.Context) (io.ReadCloser, error) // a Docker archive, or an OCI layout in a tar
 	parts  v1.Image                                         // nil where there is but an archive
@@ -53,14 +54,23 @@ func (p Places) Find(ctx context.Context, r Reference) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Strict && source.ID != "" && !p.Platform.Matches(source.Platform) {
-		return nil, &docker.Error{
-			Op:  fmt.Sprintf("image %q", r),
-			Err: fmt.Errorf("it is for %s, not for %s", source.Platform, p.Platform),
-			Tip: "--platform " + source.Platform.String() + " takes it all the same",
-		}
+	source.strict = p.Strict
+	if source.ID == "" {
+		return source, nil
 	}
-	return source, nil
+	return source, source.fits(source.Platform)
+}
+
+// fits refuses an image for another platform, where that is minded.
+func (s *Source) fits(found archive.Platform) error {
+	if !s.strict || s.checks.Platform.Matches(found) {
+		return nil
+	}
+	return &docker.Error{
+		Op:  "image " + quoted(s.Reference),
+		Err: fmt.Errorf("it is for %s, not for %s", found, s.checks.Platform),
+		Tip: "--platform " + found.String() + " takes it all the same",
+	}
 }
 
 func (p Places) find(ctx context.Context, r Reference) (*Source, error) {
@@ -133,7 +143,9 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 	go func() {
 		defer close(a.done)
 		found, err := archive.Copy(into, from, s.tags, checks)
-		a.facts = factsOf(found)
+		if a.facts = factsOf(found); err == nil {
+			err = s.fits(found.Platform)
+		}
 		into.CloseWithError(explainArchive(s.Reference, err))
 	}()
 	return a, nil
