@@ -1,11 +1,13 @@
 package commands
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"ndock/commands/internal/output"
+	"ndock/docker/image"
 	"ndock/openstack"
 )
 
@@ -14,11 +16,13 @@ func bootCommand(s Streams) *cli.Command {
 		Name:      "boot",
 		Usage:     "Boot servers from an image in Glance",
 		ArgsUsage: "NAME [-- COMMAND…]",
-		Description: "COMMAND replaces the image's own, -e adds to its environment.\n\n" +
+		Description: "COMMAND replaces the image's own, -e adds to its environment. An image that is elsewhere, as docker://… of a\n" +
+			"registry, is put into Glance first, unless the project has it there; 'ndock image push-glance' tells of places.\n\n" +
 			"   ndock boot --image nginx:1 --flavor m1.small --wait web\n" +
+			"   ndock boot --image docker://registry.example.com/site/web:1 --flavor m1.small web\n" +
 			"   ndock boot --image debian:12 --flavor m1.tiny -e LANG=C job -- sh -c 'date; sleep 60'",
-		Flags: append(append(outputFlags(), waitFlags()...),
-			&cli.StringFlag{Name: "image", Usage: "`IMAGE` in Glance, by name or id"},
+		Flags: append(append(append(outputFlags(), waitFlags()...), placesFlags()...),
+			&cli.StringFlag{Name: "image", Usage: "`IMAGE` in Glance, by name or id; or where else it is, as docker://HOST/REPOSITORY:TAG"},
 			&cli.StringFlag{Name: "flavor", Usage: "`FLAVOR`, by name or id"},
 			&cli.StringSliceFlag{Name: "network", Usage: "a port on this `NETWORK`, by name or id; may be repeated; default: the only network there is"},
 			&cli.StringSliceFlag{Name: "security-group", Usage: "of the ports, by name; may be repeated"},
@@ -26,34 +30,62 @@ func bootCommand(s Streams) *cli.Command {
 			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "a variable of the process, as `KEY=VALUE`; may be repeated"},
 			&cli.IntFlag{Name: "count", Value: 1, Usage: "how many, named NAME-1 to NAME-N"},
 		),
-		Action: func(c *cli.Context) error {
-			options, err := bootOptions(c, s)
-			if err != nil {
-				return err
-			}
-			style := outputStyle(c)
-			if err := style.Check(bootColumns(options.Count)); err != nil {
-				return err
-			}
-			cloud, err := openCloud(c, s)
-			if err != nil {
-				return err
-			}
-			servers, failed := cloud.Boot(c.Context, options)
-			if len(servers) == 0 {
-				return failed
-			}
-			if len(servers) == 1 {
-				err = style.Show(s.Out, serverFields(servers[0]))
-			} else {
-				err = style.List(s.Out, serverHeaders, serverRows(servers))
-			}
-			if failed != nil {
-				return failed
-			}
-			return err
-		},
+		Action: func(c *cli.Context) error { return boot(c, s) },
 	}
+}
+
+func boot(c *cli.Context, s Streams) error {
+	options, err := bootOptions(c, s)
+	if err != nil {
+		return err
+	}
+	if err := outputStyle(c).Check(bootColumns(options.Count)); err != nil {
+		return err
+	}
+	cloud, err := openCloud(c, s)
+	if err != nil {
+		return err
+	}
+	if options.Image, err = bootImage(c, s, cloud); err != nil {
+		return err
+	}
+	servers, failed := cloud.Boot(c.Context, options)
+	if len(servers) == 0 {
+		return failed
+	}
+	return errors.Join(failed, showBooted(c, s, servers))
+}
+
+func showBooted(c *cli.Context, s Streams, servers []openstack.Server) error {
+	if len(servers) == 1 {
+		return outputStyle(c).Show(s.Out, serverFields(servers[0]))
+	}
+	return outputStyle(c).List(s.Out, serverHeaders, serverRows(servers))
+}
+
+// bootImage is the image in Glance, where it is put if it is elsewhere. A name without a transport is Glance's.
+func bootImage(c *cli.Context, s Streams, cloud *openstack.Cloud) (string, error) {
+	from, err := reference(c, c.String("image"))
+	switch {
+	case err != nil:
+		return "", err
+	case from.Transport == image.Glance:
+		return from.Name, nil
+	case from.Transport == image.Engine && from.String() == c.String("image"), from.Transport == image.Stream:
+		return c.String("image"), nil
+	}
+	reach, err := places(c, s)
+	if err != nil {
+		return "", err
+	}
+	reach.Strict = true
+	name, err := nameOf(c, from)
+	if err != nil {
+		return "", err
+	}
+	push := glancePush{from: from, places: reach, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: 3}}
+	pushed, err := push.run(c.Context, cloud)
+	return pushed.ID, err
 }
 
 // bootColumns are those of one server, which is shown whole, or of several.
