@@ -1,0 +1,257 @@
+package archive
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+var platform = Platform{OS: "linux", Architecture: "amd64"}
+
+func checks() Options {
+	return Options{Platform: platform, Layers: &Limits{Unpacked: 1 << 30, Ratio: 200}}
+}
+
+func digest(content []byte) string {
+	sum := sha256.Sum256(content)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// layerOf is a layer with these files in it.
+func layerOf(t testing.TB, files ...entry) []byte { return pack(t, files...) }
+
+func configOf(layers ...[]byte) string {
+	var ids []string
+	for _, layer := range layers {
+		ids = append(ids, digest(layer))
+	}
+	text, _ := json.Marshal(map[string]any{"architecture": "amd64", "os": "linux", "rootfs": map[string]any{"type": "layers", "diff_ids": ids}})
+	return string(text)
+}
+
+// saved is a Docker archive of one layer, stored as packed.
+func saved(t testing.TB, layer, packed []byte) []byte {
+	return pack(t,
+		entry{name: "layer.tar", content: string(packed)},
+		entry{name: "config.json", content: configOf(layer)},
+		entry{name: "manifest.json", content: `[{"Config":"config.json","RepoTags":["web:1"],"Layers":["layer.tar"]}]`})
+}
+
+// layout is an OCI layout in a tar, with an image for each architecture.
+func layout(t testing.TB, packed []byte, architectures ...string) []byte {
+	var entries []entry
+	blob := func(content []byte) map[string]any {
+		entries = append(entries, entry{name: path.Join("blobs/sha256", strings.TrimPrefix(digest(content), "sha256:")), content: string(content)})
+		return map[string]any{"digest": digest(content), "size": len(content)}
+	}
+	layer := blob(packed)
+	var manifests []map[string]any
+	for _, architecture := range architectures {
+		config := blob([]byte(strings.Replace(configOf(unzip(t, packed)), "amd64", architecture, 1)))
+		manifest, _ := json.Marshal(map[string]any{"schemaVersion": 2, "config": config, "layers": []any{layer}})
+		described := blob(manifest)
+		described["mediaType"] = "application/vnd.oci.image.manifest.v1+json"
+		described["platform"] = map[string]any{"os": "linux", "architecture": architecture}
+		described["annotations"] = map[string]string{"org.opencontainers.image.ref.name": "site/web:" + architecture}
+		manifests = append(manifests, described)
+	}
+	index, _ := json.Marshal(map[string]any{"schemaVersion": 2, "manifests": manifests})
+	return pack(t, append(entries, entry{name: "oci-layout", content: `{"imageLayoutVersion":"1.0.0"}`}, entry{name: "index.json", content: string(index)})...)
+}
+
+func unzip(t testing.TB, packed []byte) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
+}
+
+func zstandard(t testing.TB, content []byte) []byte {
+	t.Helper()
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.EncodeAll(content, nil)
+}
+
+// TestCopy: whatever an image comes as, Docker's archive of it goes out, with the same id and the names wanted.
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	layer := layerOf(t, entry{name: "etc/", kind: tar.TypeDir}, entry{name: "etc/motd", content: strings.Repeat("hello\n", 300)})
+	for name, packed := range map[string][]byte{
+		"docker":             saved(t, layer, layer),
+		"docker, compressed": zip(t, saved(t, layer, layer)),
+		"packed layers":      saved(t, layer, zip(t, layer)),
+		"oci":                layout(t, zip(t, layer), "amd64"),
+		"oci, several":       layout(t, zip(t, layer), "arm64", "amd64"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			found, err := Copy(&out, bytes.NewReader(packed), []string{"mine:1"}, checks())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := digest([]byte(configOf(layer)))
+			if found.ID != want || found.Platform != platform || found.Unpacked != 1800 || len(found.Layers) != 1 {
+				t.Errorf("found %+v, want %s", found, want)
+			}
+			again, err := Read(&out, nothing{}, checks())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.ID != want || !again.Docker || fmt.Sprint(again.Tags) != "[mine:1]" {
+				t.Errorf("written %+v", again)
+			}
+		})
+	}
+}
+
+// nothing is a sink for those who only ask what an image is.
+type nothing struct{}
+
+func (nothing) File(_ *tar.Header, content io.Reader) error  { return drain(content) }
+func (nothing) Layer(_ *tar.Header, content io.Reader) error { return drain(content) }
+
+func drain(content io.Reader) error {
+	_, err := io.Copy(io.Discard, content)
+	return err
+}
+
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	layer := layerOf(t, entry{name: "motd", content: "hello"})
+	several := pack(t,
+		entry{name: "layer.tar", content: string(layer)}, entry{name: "config.json", content: configOf(layer)},
+		entry{name: "manifest.json", content: `[{"Config":"config.json","RepoTags":["a:1"],"Layers":["layer.tar"]},{"Config":"config.json","RepoTags":["b:latest"],"Layers":["layer.tar"]}]`})
+	for name, c := range map[string]struct {
+		packed []byte
+		choose string
+		want   string // tags, or what is wrong
+	}{
+		"by tag":           {several, "a:1", "[a:1]"},
+		"by latest":        {several, "b", "[b:latest]"},
+		"none of them":     {several, "c", `it holds no image "c", only: a:1, b:latest`},
+		"not chosen":       {several, "", "it holds 2 images; name one: a:1, b:latest"},
+		"oci by name":      {layout(t, zip(t, layer), "amd64", "arm64"), "site/web:amd64", "[site/web:amd64]"},
+		"oci, no such":     {layout(t, zip(t, layer), "amd64"), "x", `its index has 0 images for linux/amd64 that are called "x", and one is wanted`},
+		"oci, no platform": {layout(t, zip(t, layer), "arm64", "riscv64"), "", "its index has 0 images for linux/amd64, and one is wanted"},
+	} {
+		o := checks()
+		o.Choose = c.choose
+		found, err := Read(bytes.NewReader(c.packed), nothing{}, o)
+		if got := fmt.Sprint(found.Tags); err == nil && got != c.want || err != nil && err.Error() != c.want {
+			t.Errorf("%s: got %s, %v, want %s", name, got, err, c.want)
+		}
+	}
+}
+
+// TestBadLayers: what an image's maker could do to those who unpack it is refused on the way, in words.
+func TestBadLayers(t *testing.T) {
+	t.Parallel()
+	good := layerOf(t, entry{name: "motd", content: strings.Repeat("hello", 200)})
+	broken := bytes.Clone(zip(t, good))
+	broken[len(broken)-5]++ // in gzip's checksum
+	with := func(files ...entry) []byte {
+		layer := layerOf(t, files...)
+		return saved(t, layer, layer)
+	}
+	zeroes := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioFrom+1<<20))})
+	for name, c := range map[string]struct {
+		packed []byte
+		want   string
+	}{
+		"climbing":         {with(entry{name: "../../etc/passwd", content: strings.Repeat("x", 600)}), `its layer 1 has a path that leads out of it, "../../etc/passwd"`},
+		"climbing inside":  {with(entry{name: "a/../../b", content: "x"}), "its layer 1 has a path that leads out of it"},
+		"a link that does": {with(entry{name: "a", kind: tar.TypeLink, link: "../../etc/shadow"}), `its layer 1 has a link that leads out of it, "a" to "../../etc/shadow"`},
+		"another layer":    {saved(t, zip(t, good), good), "its layer 1 is damaged: it is sha256:"},
+		"broken gzip":      {saved(t, good, broken), "its layer 1 is damaged: gzip: invalid checksum"},
+		"cut gzip":         {saved(t, good, zip(t, good)[:len(zip(t, good))-10]), "its layer 1 is damaged"},
+		"no tar":           {saved(t, good, bytes.Repeat([]byte("words "), 200)), "its layer 1 is no tar archive, or a damaged one"},
+		"too large":        {with(entry{name: "big", content: strings.Repeat("x", 2<<20)}), "its layer 1 unpacks to more than 1048576 bytes, the most that is allowed"},
+		"a bomb":           {saved(t, zeroes, zip(t, zeroes)), "its layer 1 unpacks to more than 200 times its size"},
+		"sparse":           {saved(t, sparse(), sparse()), "its layer 1 unpacks to more than"},
+		"missing":          {pack(t, entry{name: "config.json", content: configOf(good)}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["layer.tar"]}]`}), `its layer 1, "layer.tar", is missing`},
+		"one too few":      {pack(t, entry{name: "config.json", content: configOf(good)}, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), "it has 0 layers, and its configuration names 1"},
+		"no configuration": {pack(t, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), `its configuration "config.json" is missing`},
+		"zstd":             {saved(t, good, zstandard(t, good)), "its layer 1 is packed with zstd"},
+		"many entries":     {pack(t, make([]entry, entriesLimit+1)...), "it has more than 16384 entries"},
+		"nothing known":    {pack(t, entry{name: "index.json", content: `{"manifests":[{"digest":"sha256:12"}]}`}), "its manifest sha256:12 is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := checks()
+			if name == "too large" {
+				o.Layers.Unpacked = 1 << 20
+			}
+			_, err := Copy(io.Discard, bytes.NewReader(c.packed), nil, o)
+			wantRefusal(t, err, c.want)
+		})
+	}
+}
+
+// TestUnusedIsNoMatter: junk in an archive that no manifest names is not a layer.
+func TestUnusedIsNoMatter(t *testing.T) {
+	t.Parallel()
+	layer := layerOf(t, entry{name: "motd", content: "hello"})
+	packed := pack(t,
+		entry{name: "VERSION", content: "1.0"}, entry{name: "junk", content: strings.Repeat("junk", 1000)}, entry{name: "empty"},
+		entry{name: "layer.tar", content: string(layer)}, entry{name: "again/layer.tar", kind: tar.TypeSymlink, link: "../layer.tar"},
+		entry{name: "config.json", content: configOf(layer, layer)},
+		entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["layer.tar","again/layer.tar"]}]`})
+	if found, err := Read(bytes.NewReader(packed), nothing{}, checks()); err != nil || len(found.Layers) != 2 {
+		t.Errorf("got %+v, %v", found, err)
+	}
+}
+
+// TestSinkFails: its error is not said of the image.
+func TestSinkFails(t *testing.T) {
+	t.Parallel()
+	layer := layerOf(t, entry{name: "motd", content: "hello"})
+	full := errors.New("no space left")
+	_, err := Copy(writerFunc(func([]byte) (int, error) { return 0, full }), bytes.NewReader(saved(t, layer, layer)), nil, checks())
+	if !errors.Is(err, full) {
+		t.Errorf("error %v, want the sink's", err)
+	}
+}
+
+func FuzzCopy(f *testing.F) {
+	layer := layerOf(f, entry{name: "motd", content: strings.Repeat("hello", 200)})
+	for _, seed := range [][]byte{
+		saved(f, layer, layer), saved(f, layer, zip(f, layer)), saved(f, layer, zstandard(f, layer)), zip(f, saved(f, layer, layer)),
+		layout(f, zip(f, layer), "amd64"), layout(f, zip(f, layer), "amd64", "arm64"), saved(f, sparse(), sparse()), nil,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, packed []byte) {
+		o := checks()
+		o.Layers.Unpacked = 10 << 20
+		var out bytes.Buffer
+		found, err := Copy(&out, bytes.NewReader(packed), []string{"mine:1"}, o)
+		if err != nil {
+			return
+		}
+		again, err := Read(&out, nothing{}, checks())
+		if err != nil || again.ID != found.ID || fmt.Sprint(again.Tags) != "[mine:1]" {
+			t.Fatalf("accepted as %s, and written as %+v, %v", found.ID, again, err)
+		}
+	})
+}

@@ -1,0 +1,53 @@
+package image
+
+import "testing"
+
+func TestParseReference(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Reference{
+		"nginx":                             {Transport: Engine, Name: "nginx"},
+		"nginx:1":                           {Transport: Engine, Name: "nginx:1"},
+		"sha256:0123":                       {Transport: Engine, Name: "sha256:0123"},
+		"localhost:5000/web:1":              {Transport: Engine, Name: "localhost:5000/web:1"},
+		"docker:24":                         {Transport: Engine, Name: "docker:24"}, // an image of that name
+		"docker-daemon:oci:1":               {Transport: Engine, Name: "oci:1"},
+		"docker://host:5000/web:1@sha256:0": {Transport: Registry, Name: "host:5000/web:1@sha256:0"},
+		"docker-archive:/tmp/a.tar":         {Transport: DockerArchive, Path: "/tmp/a.tar"},
+		"docker-archive:a.tar:web:1":        {Transport: DockerArchive, Path: "a.tar", Name: "web:1"},
+		"oci:dir:tag":                       {Transport: OCILayout, Path: "dir", Name: "tag"},
+		"oci-archive:a.tar":                 {Transport: OCIArchive, Path: "a.tar"},
+		"glance:my image":                   {Transport: Glance, Name: "my image"},
+		"-":                                 {Transport: Stream},
+	} {
+		got, err := ParseReference(text)
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "docker://", "docker-daemon:", "oci:", "oci-archive::tag", "glance:", "ftp://host/web"} {
+		if got, err := ParseReference(text); err == nil {
+			t.Errorf("%q: got %+v, want an error", text, got)
+		}
+	}
+}
+
+// FuzzParseReference: what is read is written as what is read the same.
+func FuzzParseReference(f *testing.F) {
+	for _, seed := range []string{"nginx:1", "docker://a/b:c", "oci:d:t", "docker-archive:f", "-", "docker:24", "x://"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		first, err := ParseReference(text)
+		if err != nil {
+			return
+		}
+		if first.Transport == Engine {
+			text = string(Engine) + ":" + first.Name
+		} else {
+			text = first.String()
+		}
+		if second, err := ParseReference(text); err != nil || second != first {
+			t.Fatalf("%+v became %+v by %q: %v", first, second, text, err)
+		}
+	})
+}
