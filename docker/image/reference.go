@@ -90,5 +90,8 @@ func (r Reference) String() string {
 	case Glance:
 		return "glance:" + r.Name
 	}
-	return strings.TrimSuffix(string(r.Transport)+":"+r.Path+":"+r.Name, ":")
+	if r.Name == "" {
+		return string(r.Transport) + ":" + r.Path
+	}
+	return string(r.Transport) + ":" + r.Path + ":" + r.Name
 }
