@@ -2,13 +2,24 @@ package docker
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
+	"github.com/docker/cli/cli/connhelper"
 	"github.com/docker/docker/client"
 )
 
 // Open returns the engine that DOCKER_HOST and its like name, or this host's. Nothing is sent yet.
 func Open() (*client.Client, error) {
-	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	options := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
+	if host := os.Getenv(client.EnvOverrideHost); strings.HasPrefix(host, "ssh://") {
+		helper, err := connhelper.GetConnectionHelper(host)
+		if err != nil {
+			return nil, explain("use Docker Engine at "+host, err)
+		}
+		options = []client.Opt{client.WithHost(helper.Host), client.WithDialContext(helper.Dialer), client.WithVersionFromEnv(), client.WithAPIVersionNegotiation()}
+	}
+	engine, err := client.NewClientWithOpts(options...)
 	if err != nil {
 		return nil, explain("use Docker Engine", err)
 	}
