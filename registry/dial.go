@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,24 +79,39 @@ func running(ctx context.Context, engine Execer) error {
 // execConn is a connection through a program in a container.
 type execConn struct {
 	net.Conn
-	out *io.PipeReader
+	out   *io.PipeReader
+	ended chan struct{} // closed when the program has
+	cause error         // why it has
 }
 
 func newExecConn(attached types.HijackedResponse) net.Conn {
 	out, in := io.Pipe()
+	c := &execConn{Conn: attached.Conn, out: out, ended: make(chan struct{})}
 	go func() {
+		defer close(c.ended)
 		var said tail
 		_, err := stdcopy.StdCopy(in, &said, attached.Reader)
 		if err == nil && len(said) > 0 {
-			err = fmt.Errorf("in the container: %s", said)
+			c.cause = fmt.Errorf("in the container: %s", said)
+			err = c.cause
 		}
 		in.CloseWithError(err)
 	}()
-	return &execConn{Conn: attached.Conn, out: out}
+	return c
 }
 
 // Read implements net.Conn.
 func (c *execConn) Read(p []byte) (int, error) { return c.out.Read(p) }
+
+// Write implements net.Conn. Where it fails because the program has ended, the error is what the program said.
+func (c *execConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		<-c.ended
+		err = cmp.Or(c.cause, err)
+	}
+	return n, err
+}
 
 // Close implements net.Conn. The program's stdin ends with it, and so the program.
 func (c *execConn) Close() error {

@@ -67,6 +67,11 @@ func (g *gate) close(ctx context.Context, patience time.Duration) error {
 	select {
 	case <-empty:
 		return nil
+	default: // someone is inside, be the patience as short as it may
+	}
+	select {
+	case <-empty:
+		return nil
 	case <-ctx.Done():
 		g.open()
 		return ctx.Err()
