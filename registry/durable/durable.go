@@ -10,11 +10,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/storage/driver"
 	storagemiddleware "github.com/distribution/distribution/v3/registry/storage/driver/middleware"
+	"golang.org/x/sync/singleflight"
 )
 
 // name is what distribution knows it by.
@@ -34,8 +36,8 @@ var register = sync.OnceValue(func() error {
 
 type durable struct {
 	driver.StorageDriver
-	root string
-	lock sync.RWMutex // held for writing while directories are made: none is seen by others before it is on the disk
+	root   string
+	making singleflight.Group // directories, by their names
 }
 
 // PutContent implements driver.StorageDriver.
@@ -67,39 +69,34 @@ func (d *durable) Move(ctx context.Context, from, to string) error {
 
 func (d *durable) file(path string) string { return filepath.Join(d.root, path) }
 
-// makeWay makes the directory that a file shall be in.
+// makeWay makes the directory that a file shall be in. An upload's own may be lost: the client begins again.
 func (d *durable) makeWay(path string) error {
 	if !driver.PathRegexp.MatchString(path) {
 		return nil // which the driver will refuse
 	}
-	dir := filepath.Dir(d.file(path))
-	d.lock.RLock()
-	_, err := os.Stat(dir)
-	d.lock.RUnlock()
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if before, _, within := strings.Cut(path, "/_uploads/"); within {
+		return d.makeDir(d.file(before + "/_uploads"))
 	}
-	d.lock.Lock()
-	defer d.lock.Unlock()
-	return makeDirs(dir)
+	return d.makeDir(filepath.Dir(d.file(path)))
 }
 
-func makeDirs(dir string) error {
-	parent := filepath.Dir(dir)
-	err := os.Mkdir(dir, 0o777)
-	if errors.Is(err, fs.ErrNotExist) && parent != dir {
-		if err := makeDirs(parent); err != nil {
-			return err
+// makeDir returns when the directory is there for good. One that others are making, and is not on the disk yet, is
+// waited for.
+func (d *durable) makeDir(dir string) error {
+	_, err, _ := d.making.Do(dir, func() (any, error) {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
-		err = os.Mkdir(dir, 0o777)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(parent)
+		parent := filepath.Dir(dir)
+		if err := d.makeDir(parent); err != nil {
+			return nil, err
+		}
+		if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		return nil, syncDir(parent)
+	})
+	return err
 }
 
 // syncDir brings the names in a directory to the disk.
