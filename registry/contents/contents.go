@@ -4,6 +4,7 @@ package contents
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -47,11 +48,14 @@ type Part struct {
 // Parse reads REPOSITORY[:TAG|@DIGEST], with or without the registry's address before it.
 func (r Registry) Parse(text string) (name.Reference, error) {
 	parsed, err := name.ParseReference(r.Address+"/"+strings.TrimPrefix(text, r.Address+"/"), r.naming()...)
-	if err != nil {
+	if err != nil || !clean(parsed.Context().RepositoryStr()) {
 		return nil, fmt.Errorf("%q is not REPOSITORY:TAG or REPOSITORY@DIGEST", text)
 	}
 	return parsed, nil
 }
+
+// clean is false for ../web, which names something else on the way to a server.
+func clean(repository string) bool { return path.Clean("/"+repository) == "/"+repository }
 
 // ParseExact reads a reference in which a tag or a digest stands.
 func (r Registry) ParseExact(text string) (name.Reference, error) {

@@ -33,7 +33,7 @@ func (r Registry) explain(op string, err error) error {
 		return &Error{Op: op, Err: err, hint: "log in with 'docker login " + r.Address + "'"}
 	case gone(err):
 		return &Error{Op: op, Err: errors.New("it is not there"), hint: "'ndock registry list' shows what is"}
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no value for it
+	case !r.PlainHTTP && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no value for it
 		return &Error{Op: op, Err: err, hint: "--insecure speaks plain HTTP, in which all can be read on the way"}
 	}
 	return &Error{Op: op, Err: err}
