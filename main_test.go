@@ -8,7 +8,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ndock/docker/fakeengine"
@@ -27,7 +35,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": status, "cloud": fakeCloud, "retry": retry,
+			"status": status, "cloud": fakeCloud, "retry": retry, "push": push,
 		},
 		Setup: withFakes,
 	})
@@ -88,6 +96,50 @@ func fakeCloud(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("usage: cloud add KIND NAME [PROPERTY=VALUE…] | cloud remove KIND NAME | cloud break|mend FAULT")
 	}
+}
+
+// push REFERENCE…: push a small image to a registry, the same under all the names. push --index pushes one for two
+// platforms.
+func push(ts *testscript.TestScript, neg bool, args []string) {
+	write := func(ref name.Reference) error { return remote.Write(ref, tinyImage(ts)) }
+	if len(args) > 0 && args[0] == "--index" {
+		args = args[1:]
+		write = func(ref name.Reference) error { return remote.WriteIndex(ref, tinyIndex(ts)) }
+	}
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: push [--index] REFERENCE…")
+	}
+	for _, text := range args {
+		ref, err := name.ParseReference(text, name.Insecure)
+		ts.Check(err)
+		ts.Check(write(ref))
+	}
+}
+
+// tinyImage has always the same digest.
+func tinyImage(ts *testscript.TestScript) v1.Image {
+	layer := static.NewLayer([]byte("a layer"), types.DockerLayer)
+	image, err := mutate.AppendLayers(empty.Image, layer)
+	ts.Check(err)
+	config, err := image.ConfigFile()
+	ts.Check(err)
+	config.OS, config.Architecture = "linux", "amd64"
+	config.Created = v1.Time{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	config.Config = v1.Config{Entrypoint: []string{"/bin/web"}, Cmd: []string{"--port", "80", "\x1b[31mred"}}
+	image, err = mutate.ConfigFile(image, config)
+	ts.Check(err)
+	return image
+}
+
+func tinyIndex(ts *testscript.TestScript) v1.ImageIndex {
+	var parts []mutate.IndexAddendum
+	for _, architecture := range []string{"amd64", "arm64"} {
+		parts = append(parts, mutate.IndexAddendum{
+			Add:        mutate.Annotations(tinyImage(ts), map[string]string{"for": architecture}).(v1.Image),
+			Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}},
+		})
+	}
+	return mutate.AppendManifests(empty.Index, parts...)
 }
 
 // properties are JSON where they can be, and else text.

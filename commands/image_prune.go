@@ -84,7 +84,7 @@ func pruneOptions(c *cli.Context) (openstack.PruneOptions, error) {
 		return options, err
 	}
 	var err error
-	if options.OlderThan, err = age(c, "older-than"); err != nil {
+	if options.OlderThan, err = leastAge(c, "older-than"); err != nil {
 		return options, err
 	}
 	switch {
@@ -99,8 +99,8 @@ func pruneOptions(c *cli.Context) (openstack.PruneOptions, error) {
 	return options, nil
 }
 
-// age reads a duration that may be in days.
-func age(c *cli.Context, flag string) (time.Duration, error) {
+// leastAge reads a duration that may be in days.
+func leastAge(c *cli.Context, flag string) (time.Duration, error) {
 	text := c.String(flag)
 	if text == "" {
 		return 0, nil

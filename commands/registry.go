@@ -15,6 +15,8 @@ func registryCommand(s Streams) *cli.Command {
 		Usage: "A private registry of Docker images on this host",
 		Subcommands: []*cli.Command{
 			registryDeployCommand(s), registryStatusCommand(s), registryRemoveCommand(s), registryServeCommand(s),
+			registryListCommand(s), registryShowCommand(s), registryDeleteCommand(s), registryGCCommand(s),
+			registryDialStdioCommand(s),
 		},
 	}
 }

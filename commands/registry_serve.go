@@ -18,7 +18,8 @@ func registryServeCommand(s Streams) *cli.Command {
 		Flags: append(registryFlags(),
 			&cli.PathFlag{Name: "data", Usage: "`DIR` for what is pushed; made if missing"},
 			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of those who may push and pull, from 'htpasswd -B'; anyone may without"},
-			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it"}),
+			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it"},
+			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET`, for its owner and root, on which 'registry gc' asks; none without"}),
 		Action: func(c *cli.Context) error { return registryServe(c, s) },
 	}
 }
@@ -29,7 +30,7 @@ func registryServe(c *cli.Context, s Streams) error {
 	}
 	options := registry.ServeOptions{
 		Listen: c.String("listen"), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"),
-		Htpasswd: c.Path("htpasswd"), Insecure: c.Bool("insecure"), Log: newLog(c, s),
+		Htpasswd: c.Path("htpasswd"), Insecure: c.Bool("insecure"), Control: c.Path("control"), Log: newLog(c, s),
 		Listening: func(url string) { fmt.Fprintf(s.Err, "serving a registry on %s\n", url) },
 	}
 	if err := options.Check(); err != nil {

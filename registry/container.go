@@ -21,7 +21,7 @@ type spec struct {
 }
 
 func newSpec(image, digest string, o DeployOptions, url string, withLogin bool) spec {
-	command := []string{"--listen", o.Listen, "--data", dataDir}
+	command := []string{"--listen", o.Listen, "--data", dataDir, "--control", controlSocket}
 	if o.mode() == tlsNone {
 		command = append(command, "--insecure")
 	} else {
@@ -55,6 +55,7 @@ func hostConfig() *container.HostConfig {
 		NetworkMode:    "host",
 		UsernsMode:     "host", // which an engine with userns-remap wants said
 		ReadonlyRootfs: true,
+		Tmpfs:          map[string]string{controlDir: "size=64k,mode=0700"},
 		CapDrop:        []string{"ALL"},
 		SecurityOpt:    []string{"no-new-privileges"},
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},

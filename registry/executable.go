@@ -68,7 +68,7 @@ func static(file io.ReaderAt) error {
 // archive writes the file system of the image: the program, and where the engine mounts things.
 func (b *executable) archive(to io.Writer) error {
 	w := tar.NewWriter(to)
-	for _, dir := range []string{"etc/", "etc/ndock-registry/", "tmp/", "var/", "var/lib/", "var/lib/registry/"} {
+	for _, dir := range []string{"etc/", "etc/ndock-registry/", "run/", "run/ndock-registry/", "tmp/", "var/", "var/lib/", "var/lib/registry/"} {
 		if err := w.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755}); err != nil {
 			return err
 		}

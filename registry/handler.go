@@ -12,6 +12,8 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // the login that we configure
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage that we configure
+
+	"ndock/registry/durable"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 )
 
 // newHandler makes distribution's registry. The function ends what it has running.
-func newHandler(ctx context.Context, o ServeOptions) (http.Handler, func(), error) {
+func newHandler(ctx context.Context, o ServeOptions, gate *gate) (http.Handler, func(), error) {
 	if o.Htpasswd != "" {
 		if err := checkLogins(o.Htpasswd); err != nil {
 			return nil, nil, err
@@ -35,7 +37,7 @@ func newHandler(ctx context.Context, o ServeOptions) (http.Handler, func(), erro
 		return nil, nil, fmt.Errorf("set up the registry in %q: %w", o.Data, err)
 	}
 	stop := func() { app.Shutdown() } // it can only fail to close a pull-through cache; we have none
-	return accessLog(app, o.Log), stop, nil
+	return accessLog(gate.wrap(app), o.Log), stop, nil
 }
 
 // newApp turns the panics, by which distribution refuses a configuration, into errors.
@@ -45,25 +47,36 @@ func newApp(ctx context.Context, o ServeOptions) (app *handlers.App, err error) 
 			err = fmt.Errorf("%v", cause)
 		}
 	}()
-	return handlers.NewApp(ctx, o.configuration()), nil
+	config, err := o.configuration()
+	if err != nil {
+		return nil, err
+	}
+	return handlers.NewApp(ctx, config), nil
 }
 
-func (o ServeOptions) configuration() *configuration.Configuration {
+// configuration is distribution's. It has no cache of blobs: that would say that a blob is there which garbage
+// collection, here or in another process on the same storage, has removed.
+func (o ServeOptions) configuration() (*configuration.Configuration, error) {
+	lasting, err := durable.Middleware(o.Data)
+	if err != nil {
+		return nil, err
+	}
 	c := &configuration.Configuration{
 		Storage: configuration.Storage{
 			"filesystem": {"rootdirectory": o.Data},
 			"delete":     {"enabled": true},
-			"cache":      {"blobdescriptor": "inmemory"},
 		},
 		Catalog: configuration.Catalog{MaxEntries: pageSize},
 		Tags:    configuration.Tags{MaxTags: pageSize},
+
+		Middleware: map[string][]configuration.Middleware{"storage": {lasting}},
 	}
 	c.HTTP.Addr = o.Listen
 	c.HTTP.Secret = rand.Text() // signs the state of uploads, which do not outlive the process
 	if o.Htpasswd != "" {
 		c.Auth = configuration.Auth{"htpasswd": {"realm": "ndock registry", "path": o.Htpasswd}}
 	}
-	return c
+	return c, nil
 }
 
 // writable makes the directory if need be, and tries it, because distribution would only notice at the first push.

@@ -15,6 +15,7 @@ type ServeOptions struct {
 	KeyFile  string
 	Htpasswd string // file; anyone may push and pull without
 	Insecure bool   // plain HTTP even where other hosts see it
+	Control  string // unix socket on which the registry is asked to collect its garbage; none without
 
 	Drain     time.Duration    // for requests under way when it is to end; 25 seconds when 0
 	Log       *slog.Logger     // a line a request

@@ -19,11 +19,17 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	handler, stop, err := newHandler(context.WithoutCancel(ctx), o)
+	gate := &gate{}
+	handler, stop, err := newHandler(context.WithoutCancel(ctx), o, gate)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	endControl, err := o.serveControl(ctx, gate)
+	if err != nil {
+		return err
+	}
+	defer endControl()
 	listener, err := listen(ctx, o.Listen)
 	if err != nil {
 		return err

@@ -1,0 +1,62 @@
+package commands
+
+import (
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/urfave/cli/v2"
+
+	"ndock/registry/contents"
+)
+
+func registryDeleteCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "delete",
+		Usage:     "Delete tags and images from a registry",
+		ArgsUsage: "REPOSITORY:TAG|REPOSITORY@DIGEST…",
+		Description: "A tag goes alone: its image stays, under its other tags and its digest. With a digest, the image goes out of that\n" +
+			"repository, and all tags that it has there. What nothing refers to any more keeps its place on the disk until\n" +
+			"'ndock registry gc'.\n\n" +
+			"Example: ndock registry delete site/web:1 site/web:2",
+		Flags:  append(registryClientFlags(), &cli.BoolFlag{Name: "yes", Usage: "do not ask"}),
+		Action: func(c *cli.Context) error { return registryDelete(c, s) },
+	}
+}
+
+func registryDelete(c *cli.Context, s Streams) error {
+	names, err := atLeastOne(c, "REPOSITORY:TAG")
+	if err != nil {
+		return err
+	}
+	if err := checkReferences(c, names); err != nil {
+		return err
+	}
+	if err := agreed(c, s, "Delete "+strings.Join(names, ", ")+"?"); err != nil {
+		return err
+	}
+	at, err := openRegistry(c)
+	if err != nil {
+		return err
+	}
+	return forEach(c.Context, names, func(text string) error {
+		ref, err := at.ParseExact(text)
+		if err != nil {
+			return misused(c, "%s", err)
+		}
+		return at.Delete(c.Context, ref)
+	})
+}
+
+// checkReferences looks at all of them before one is deleted.
+func checkReferences(c *cli.Context, names []string) error {
+	anywhere := contents.Registry{Address: name.DefaultRegistry}
+	if address := c.String("registry"); address != "" {
+		anywhere.Address = address
+	}
+	for _, text := range names {
+		if _, err := anywhere.ParseExact(text); err != nil {
+			return misused(c, "%s", err)
+		}
+	}
+	return nil
+}

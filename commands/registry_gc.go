@@ -1,0 +1,83 @@
+package commands
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/output"
+	"ndock/registry"
+	"ndock/registry/gc"
+)
+
+func registryGCCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:  "gc",
+		Usage: "Free what nothing in the registry refers to any more",
+		Description: "Meanwhile the registry can be read only: pushes are refused, and clients try again. Those under way are waited\n" +
+			"for. Blobs, manifests and uploads that are younger than --grace are spared: what refers to them may be still to\n" +
+			"come. It can be interrupted at any time: nothing that is referred to is lost.\n\n" +
+			"Example: ndock registry gc --untagged --dry-run",
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be freed, and free nothing"},
+			&cli.BoolFlag{Name: "untagged", Usage: "free images that have no tag, too, and are in no index that has one"},
+			&cli.DurationFlag{Name: "grace", Value: time.Hour, Usage: "spare what is younger than this `DURATION`"},
+			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "for pushes under way, at most this `DURATION`"},
+			&cli.PathFlag{Name: "control", Usage: "`SOCKET` of a 'registry serve'; the registry of 'registry deploy' without"},
+		}, outputFlags()...),
+		Action: func(c *cli.Context) error { return registryGC(c, s) },
+	}
+}
+
+func registryGC(c *cli.Context, s Streams) error {
+	if _, err := exactly(c); err != nil {
+		return err
+	}
+	options := registry.CollectOptions{
+		Options: gc.Options{
+			DryRun: c.Bool("dry-run"), Untagged: c.Bool("untagged"), Grace: c.Duration("grace"), Report: newProgress(c, s),
+		},
+		Wait: c.Duration("wait"),
+	}
+	if err := options.Check(); err != nil {
+		return misused(c, "%s", err)
+	}
+	style := outputStyle(c)
+	if err := style.Check(output.Names(registryFreed(c, gc.Result{}))); err != nil {
+		return err
+	}
+	dial, done, err := registryControl(c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	freed, err := registry.Collect(c.Context, dial, options)
+	if err != nil {
+		return err
+	}
+	return style.Show(s.Out, registryFreed(c, freed))
+}
+
+// registryControl is how the registry is reached that --control names, or that of this host.
+func registryControl(c *cli.Context) (dial func(context.Context) (net.Conn, error), done func(), err error) {
+	if socket := c.Path("control"); socket != "" {
+		return registry.DialSocket(socket), func() {}, nil
+	}
+	engine, err := engineClient(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return registry.DialContainer(engine), func() { engine.Close() }, nil
+}
+
+func registryFreed(c *cli.Context, freed gc.Result) []output.Field {
+	return []output.Field{
+		{Name: "Manifests", Value: freed.Manifests},
+		{Name: "Layers", Value: freed.Layers},
+		{Name: "Blobs", Value: freed.Blobs},
+		{Name: "Uploads", Value: freed.Uploads},
+		{Name: "Size", Value: size(c, freed.Bytes)},
+	}
+}

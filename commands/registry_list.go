@@ -1,0 +1,64 @@
+package commands
+
+import (
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/urfave/cli/v2"
+)
+
+func registryListCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "list",
+		Usage:     "List the images in a registry",
+		ArgsUsage: "[REPOSITORY]",
+		Description: "Lists what has a tag. The size is what a client that has nothing of it would fetch; of an index, for all its\n" +
+			"platforms. The login is that of 'docker login'.\n\n" +
+			"Example: ndock registry list site/web",
+		Flags:  append(registryClientFlags(), outputFlags()...),
+		Action: func(c *cli.Context) error { return registryList(c, s) },
+	}
+}
+
+var registryListHeaders = []string{"Repository", "Tag", "Digest", "Platforms", "Created", "Size"}
+
+func registryList(c *cli.Context, s Streams) error {
+	if c.Args().Len() > 1 {
+		return misused(c, "unexpected argument %q", c.Args().Get(1))
+	}
+	style := outputStyle(c)
+	if err := style.Check(registryListHeaders); err != nil {
+		return err
+	}
+	at, err := openRegistry(c)
+	if err != nil {
+		return err
+	}
+	images, err := at.List(c.Context, c.Args().First())
+	if err != nil {
+		return err
+	}
+	var rows [][]any
+	for _, image := range images {
+		rows = append(rows, []any{
+			image.Repository, image.Tag, image.Digest, list(image.Platforms), age(c, image.Created), size(c, image.Size),
+		})
+	}
+	return style.List(s.Out, registryListHeaders, rows)
+}
+
+// age is for people in a table, as docker has it, and for programs elsewhere.
+func age(c *cli.Context, t time.Time) string {
+	if c.String("format") != "table" || t.IsZero() {
+		return moment(t)
+	}
+	return strings.ToLower(units.HumanDuration(time.Since(t))) + " ago"
+}
+
+func size(c *cli.Context, bytes int64) any {
+	if c.String("format") != "table" {
+		return bytes
+	}
+	return units.HumanSizeWithPrecision(float64(bytes), 3)
+}

@@ -1,0 +1,186 @@
+package registry
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"ndock/registry/gc"
+)
+
+// A push under way is waited for; nobody may begin one meanwhile, and all may read.
+func TestCollectWaitsForPushes(t *testing.T) {
+	r, socket := serveWithControl(t)
+	r.pushBlob(t, "app", []byte("nobody's"))
+	body := r.upload(t, 1)
+	_, err := Collect(t.Context(), DialSocket(socket), collection(50*time.Millisecond))
+	wantError(t, err, "collect garbage: pushes are still under way after 50ms (1 requests)")
+	if hint := hintOf(err); hint != "try again later, or wait longer with --wait" {
+		t.Errorf("hint %q", hint)
+	}
+	ended := make(chan gc.Result, 1)
+	go func() {
+		freed, err := Collect(t.Context(), DialSocket(socket), collection(time.Minute))
+		if err != nil {
+			t.Error(err)
+		}
+		ended <- freed
+	}()
+	for r.status(t, http.MethodPost, "/v2/app/blobs/uploads/") != http.StatusServiceUnavailable { // until it waits
+		time.Sleep(time.Millisecond)
+	}
+	r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/_catalog", nil))
+	_, err = Collect(t.Context(), DialSocket(socket), collection(0))
+	wantError(t, err, "another collection is under way")
+	fmt.Fprint(body, "x")
+	body.Close()
+	if freed := <-ended; freed.Blobs != 1 || freed.Layers != 1 {
+		t.Errorf("freed %+v", freed)
+	}
+	r.pushBlob(t, "app", []byte("nobody's")) // which is not said to be there
+}
+
+// Who asked is gone: all may write again.
+func TestCollectIsInterrupted(t *testing.T) {
+	r, socket := serveWithControl(t)
+	defer r.upload(t, 1).Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := Collect(ctx, DialSocket(socket), collection(time.Minute))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	for r.status(t, http.MethodPost, "/v2/app/blobs/uploads/") != http.StatusAccepted {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestCollectInContainer(t *testing.T) {
+	r, socket := serveWithControl(t)
+	r.pushBlob(t, "app", []byte("nobody's"))
+	freed, err := Collect(t.Context(), DialContainer(&inside{socket: socket, running: true}), collection(time.Minute))
+	if err != nil || freed.Blobs != 1 {
+		t.Errorf("freed %+v, %v", freed, err)
+	}
+	_, err = Collect(t.Context(), DialContainer(&inside{}), collection(time.Minute))
+	wantError(t, err, "look for the registry: it does not run on this host")
+	_, err = Collect(t.Context(), DialContainer(&inside{socket: socket + "-none", running: true}), collection(time.Minute))
+	wantError(t, err, "no registry listens there")
+}
+
+func TestClosedGate(t *testing.T) {
+	gate := &gate{}
+	server := httptest.NewServer(gate.wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	defer server.Close()
+	if err := gate.close(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Post(server.URL, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var refusal struct {
+		Errors []struct{ Code, Message string }
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&refusal); err != nil {
+		t.Fatal(err)
+	}
+	if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") != "10" ||
+		refusal.Errors[0].Code != "UNAVAILABLE" || !strings.HasPrefix(refusal.Errors[0].Message, "the registry collects garbage") {
+		t.Errorf("%s, %v, %+v", answer.Status, answer.Header, refusal)
+	}
+	gate.open()
+	if answer, err := http.Post(server.URL, "", nil); err != nil || answer.Body.Close() != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("the gate stays closed: %v", err)
+	}
+}
+
+func TestControlRefuses(t *testing.T) {
+	_, socket := serveWithControl(t)
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return DialSocket(socket)(ctx)
+	}}}
+	defer client.CloseIdleConnections()
+	answer, err := client.Post("http://registry"+collectPath, "", strings.NewReader("{"))
+	if err != nil || answer.Body.Close() != nil || answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("%v, %v", answer, err)
+	}
+	other := filepath.Join(t.TempDir(), "gone")
+	_, err = DialSocket(other)(t.Context())
+	wantError(t, err, "connect to \""+other+"\": no registry listens there")
+}
+
+// Whatever a registry answers, following it ends.
+func FuzzFollow(f *testing.F) {
+	f.Add([]byte(`{"step":"one"}` + "\n" + `{"freed":{"blobs":1}}`))
+	f.Add([]byte(`{"error":"no","hint":"try"}`))
+	f.Add([]byte(`{"step":"%d"}`))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		_, err := follow(bytes.NewReader(answer), silent{})
+		if err == nil && !bytes.Contains(bytes.ToLower(answer), []byte("freed")) {
+			t.Errorf("%q is a success", answer)
+		}
+	})
+}
+
+func collection(wait time.Duration) CollectOptions {
+	return CollectOptions{Options: gc.Options{Report: silent{}}, Wait: wait}
+}
+
+type silent struct{}
+
+func (silent) Step(string, ...any) {}
+
+func serveWithControl(t *testing.T) (r *served, socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "control")
+	return serve(t, ServeOptions{Control: socket}), socket
+}
+
+func (r *served) status(t *testing.T, method, path string) int {
+	t.Helper()
+	answer := r.do(t, method, path, nil)
+	answer.Body.Close()
+	return answer.StatusCode
+}
+
+// inside is an engine whose container has the socket in it.
+type inside struct {
+	socket  string
+	running bool
+}
+
+func (i *inside) ContainerInspect(context.Context, string) (container.InspectResponse, error) {
+	state := &container.State{Running: i.running}
+	return container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{State: state}}, nil
+}
+
+func (i *inside) ContainerExecCreate(context.Context, string, container.ExecOptions) (container.ExecCreateResponse, error) {
+	return container.ExecCreateResponse{ID: "exec"}, nil
+}
+
+func (i *inside) ContainerExecAttach(ctx context.Context, _ string, _ container.ExecAttachOptions) (types.HijackedResponse, error) {
+	here, there := net.Pipe()
+	go func() {
+		defer there.Close()
+		if err := Relay(ctx, i.socket, there, stdcopy.NewStdWriter(there, stdcopy.Stdout)); err != nil {
+			fmt.Fprintf(stdcopy.NewStdWriter(there, stdcopy.Stderr), "ndock: %v\n", err)
+		}
+	}()
+	return types.HijackedResponse{Conn: here, Reader: bufio.NewReader(here)}, nil
+}

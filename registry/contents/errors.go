@@ -1,0 +1,55 @@
+package contents
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Error is what a registry refused, or could not be asked.
+type Error struct {
+	Op   string
+	Err  error
+	hint string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is what may help.
+func (e *Error) Hint() string { return e.hint }
+
+func (r Registry) explain(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	switch {
+	case status(err) == http.StatusUnauthorized, status(err) == http.StatusForbidden:
+		return &Error{Op: op, Err: err, hint: "log in with 'docker login " + r.Address + "'"}
+	case gone(err):
+		return &Error{Op: op, Err: errors.New("it is not there"), hint: "'ndock registry list' shows what is"}
+	case !r.PlainHTTP && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no value for it
+		return &Error{Op: op, Err: err, hint: "--insecure speaks plain HTTP, in which all can be read on the way"}
+	}
+	return &Error{Op: op, Err: err}
+}
+
+// status is that of a registry's answer, or 0.
+func status(err error) int {
+	var answer *transport.Error
+	if errors.As(err, &answer) {
+		return answer.StatusCode
+	}
+	return 0
+}
+
+// gone tells whether a registry says that something is not there. A web server that is none says 404, too.
+func gone(err error) bool {
+	var answer *transport.Error
+	return status(err) == http.StatusNotFound && errors.As(err, &answer) && len(answer.Errors) > 0
+}

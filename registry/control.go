@@ -1,0 +1,102 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// serveControl listens on the control socket, on which the file system lets in whom it belongs to, and root.
+func (o ServeOptions) serveControl(ctx context.Context, gate *gate) (stop func(), err error) {
+	if o.Control == "" {
+		return func() {}, nil
+	}
+	listener, err := listenControl(o.Control)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %q: %w", o.Control, err)
+	}
+	server := &http.Server{
+		Handler:           o.control(gate),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	go server.Serve(listener) // which ends by stop, and needs no other reason told
+	return func() { server.Close() }, nil
+}
+
+// listenControl replaces a socket that a registry which was killed left behind, and nothing else.
+func listenControl(path string) (net.Listener, error) {
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case info.Mode().Type() != fs.ModeSocket:
+		return nil, errors.New("there is something else than a socket")
+	default:
+		if peer, err := net.DialTimeout("unix", path, time.Second); err == nil {
+			return nil, errors.Join(&Error{Err: errors.New("another registry listens there"), hint: "choose another socket with --control"}, peer.Close())
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	before := unix.Umask(0o177) // nobody gets in between the socket's birth and a chmod
+	defer unix.Umask(before)
+	return net.Listen("unix", path)
+}
+
+func (o ServeOptions) control(gate *gate) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+collectPath, func(w http.ResponseWriter, r *http.Request) {
+		var options CollectOptions
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&options); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+		told := &teller{out: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
+		options.Report = told
+		freed, err := o.collect(r.Context(), gate, options)
+		last := news{Freed: &freed}
+		if err != nil {
+			last.Error, last.Hint = err.Error(), hintOf(err)
+		}
+		o.Log.Info("garbage collected", "dry_run", options.DryRun, "blobs", freed.Blobs, "bytes", freed.Bytes, "error", last.Error)
+		told.tell(last)
+	})
+	return mux
+}
+
+func hintOf(err error) string {
+	var hinted *Error
+	if errors.As(err, &hinted) {
+		return hinted.hint
+	}
+	return ""
+}
+
+// teller sends news as they come. A listener who is gone is no matter: his context has ended.
+type teller struct {
+	lock  sync.Mutex
+	out   *json.Encoder
+	flush func() error
+}
+
+// Step implements gc.Reporter.
+func (t *teller) Step(format string, args ...any) { t.tell(news{Step: fmt.Sprintf(format, args...)}) }
+
+func (t *teller) tell(line news) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	t.out.Encode(line)
+	t.flush()
+}

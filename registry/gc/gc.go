@@ -1,0 +1,71 @@
+// Package gc frees what nothing in a registry's storage refers to any more, on any of distribution's storage drivers:
+//
+//	look  what is there, from the paths and the times of all files
+//	read  the manifests, and with Untagged the tags
+//	mark  what they reach, repository by repository, and what is too young to tell
+//	sweep the rest: references before that to which they refer
+//
+// Nobody may write meanwhile; reading goes on. Whatever the sweep is cut off at, all that is reached is still there.
+// distribution's own collector is not used: it spares nothing young, takes layers from a repository when only another
+// one still has them to hand, and does not know blobs that a client calls by another digest than sha256.
+package gc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/distribution/distribution/v3/registry/storage/driver"
+)
+
+// Options are what a collection can be told.
+type Options struct {
+	Untagged bool          `json:"untagged"` // manifests that no tag reaches go, too
+	DryRun   bool          `json:"dry_run"`  // nothing goes
+	Grace    time.Duration `json:"grace"`    // what is younger stays: the manifest that names it may be still to come
+
+	Report Reporter `json:"-"`
+}
+
+// A Reporter hears what a collection does.
+type Reporter interface {
+	Step(format string, args ...any)
+}
+
+// Result is what was freed, or would be.
+type Result struct {
+	Manifests int   `json:"manifests"` // in a repository
+	Layers    int   `json:"layers"`    // in a repository: the same blob may be in several
+	Blobs     int   `json:"blobs"`     // in the storage: each takes its place only once
+	Uploads   int   `json:"uploads"`   // that were broken off
+	Bytes     int64 `json:"bytes"`
+}
+
+// Run collects. When it fails, what was freed until then is told as well.
+func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
+	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}}
+	if err := c.look(ctx); err != nil {
+		return Result{}, fmt.Errorf("look at what is in the registry: %w", err)
+	}
+	if err := c.read(ctx); err != nil {
+		return Result{}, err
+	}
+	c.mark()
+	if err := c.lookAtBlobs(ctx); err != nil {
+		return Result{}, fmt.Errorf("look at the registry's blobs: %w", err)
+	}
+	return c.sweep(ctx)
+}
+
+// collection is what is known, step by step.
+type collection struct {
+	Options
+	storage driver.StorageDriver
+	before  time.Time // what has changed since then is young
+
+	repositories map[string]*repository
+	references   map[string][]string // of each manifest, by its digest
+	keep         map[string]bool     // digests of blobs
+	garbage      []piece
+	young        int
+}

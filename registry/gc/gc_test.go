@@ -1,0 +1,453 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
+	"github.com/distribution/distribution/v3/registry/handlers"
+	"github.com/distribution/distribution/v3/registry/storage/driver"
+	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/opencontainers/go-digest"
+	"github.com/sirupsen/logrus"
+)
+
+func TestWhatIsReferredToStays(t *testing.T) {
+	r := newRegistry(t)
+	kept, index := image(t), multiArch(t)
+	r.push("site/web:1", kept)
+	r.push("site/web:2", kept)
+	r.push("site/web/nested:1", kept)
+	r.pushIndex("site/all:1", index)
+	for _, untagged := range []bool{false, true} {
+		if freed := r.collect(Options{Untagged: untagged}); freed != (Result{}) {
+			t.Errorf("freed %+v", freed)
+		}
+	}
+	r.holds("site/web:1")
+	r.holds("site/web:2")
+	r.holds("site/web/nested:1")
+	r.holdsIndex("site/all:1")
+}
+
+func TestDeletedManifestsAreFreed(t *testing.T) {
+	r := newRegistry(t)
+	kept, gone := image(t), image(t)
+	r.push("site/web:1", kept)
+	r.push("site/web:2", gone)
+	r.push("site/other:1", gone)
+	r.delete("site/web@" + hash(t, gone))
+	if freed := r.collect(Options{}); freed != (Result{Layers: 4}) { // the other repository has them still
+		t.Errorf("freed %+v", freed)
+	}
+	r.holds("site/web:1")
+	r.holds("site/other:1")
+	r.delete("site/other@" + hash(t, gone))
+	would := r.collect(Options{DryRun: true})
+	if again := r.collect(Options{DryRun: true}); again != would || would.Blobs != 5 || would.Bytes == 0 {
+		t.Errorf("a dry run would free %+v, then %+v", would, again)
+	}
+	before := r.size()
+	if freed := r.collect(Options{}); freed != would || before-r.size() < freed.Bytes {
+		t.Errorf("freed %+v, and the dry run said %+v", freed, would)
+	}
+	r.holds("site/web:1")
+	r.push("site/web:2", gone) // all of it comes again
+	r.holds("site/web:2")
+}
+
+// A tag that has moved on, or was deleted, leaves a manifest without one.
+func TestUntaggedManifests(t *testing.T) {
+	r := newRegistry(t)
+	old, now, index := image(t), image(t), multiArch(t)
+	r.push("web:1", old)
+	r.push("web:1", now)
+	r.pushIndex("web:all", index)
+	r.push("elsewhere:1", old)
+	r.delete("elsewhere:1")
+	if freed := r.collect(Options{}); freed != (Result{}) {
+		t.Errorf("freed %+v without being told", freed)
+	}
+	r.holds("web@" + hash(t, old))
+	if freed := r.collect(Options{Untagged: true}); freed.Manifests != 2 || freed.Layers != 8 || freed.Blobs != 5 {
+		t.Errorf("freed %+v", freed)
+	}
+	r.holds("web:1")
+	r.holdsIndex("web:all") // whose images have no tags
+	r.push("web:old", old)
+	r.holds("web:old")
+}
+
+// Blobs come before the manifest that names them, be it that the registry had them before.
+func TestWhatIsYoungStays(t *testing.T) {
+	r := newRegistry(t)
+	img := image(t)
+	r.push("web:1", img)
+	r.delete("web@" + hash(t, img))
+	if freed := r.collect(Options{Grace: time.Hour}); freed != (Result{}) {
+		t.Errorf("freed what is young: %+v", freed)
+	}
+	r.age(2 * time.Hour)
+	r.upload("again", img) // only the links are young
+	freed := r.collect(Options{Grace: time.Hour})
+	if freed.Blobs != 1 || freed.Layers != 4 { // the manifest
+		t.Errorf("freed %+v", freed)
+	}
+	r.push("again:1", img)
+	r.holds("again:1")
+	r.age(2 * time.Hour)
+	r.push("untagged:1", image(t))
+	r.delete("untagged:1")
+	if freed := r.collect(Options{Grace: time.Hour, Untagged: true}); freed != (Result{}) {
+		t.Errorf("freed an image whose tag, or index, may be still to come: %+v", freed)
+	}
+}
+
+func TestBrokenOffUploads(t *testing.T) {
+	r := newRegistry(t)
+	dir := rootRepositories + "/web/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"
+	r.put(dir+"/startedat", "2026-01-01T00:00:00Z")
+	r.put(dir+"/data", "half a layer")
+	r.put(rootRepositories+"/web/_layers/sha256/"+strings.Repeat("a", 64)+"/link.0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11.tmp", "sha")
+	if freed := r.collect(Options{Grace: time.Hour}); freed != (Result{}) {
+		t.Errorf("freed an upload that is under way: %+v", freed)
+	}
+	r.age(2 * time.Hour)
+	r.put(dir+"/hashstates/sha256/12", "x") // it goes on
+	if freed := r.collect(Options{Grace: time.Hour}); freed.Uploads != 0 || freed.Bytes != 3 {
+		t.Errorf("freed %+v, but for the half link", freed)
+	}
+	r.age(2 * time.Hour)
+	if freed := r.collect(Options{Grace: time.Hour}); freed != (Result{Uploads: 1, Bytes: 33}) {
+		t.Errorf("freed %+v", freed)
+	}
+}
+
+// The storage calls blobs by sha256, whatever clients call them by.
+func TestOtherDigests(t *testing.T) {
+	r := newRegistry(t)
+	content := []byte("a layer")
+	short, long := digest.SHA256.FromBytes(content), digest.SHA512.FromBytes(content)
+	manifestOf := fmt.Appendf(nil, `{"schemaVersion":2,"layers":[{"digest":%q}]}`, long)
+	r.put(blobFile(short), string(content))
+	r.put(linkDir("web", layer, long)+"/link", short.String())
+	r.put(linkDir("web", manifest, digest.FromBytes(manifestOf))+"/link", digest.FromBytes(manifestOf).String())
+	r.put(blobFile(digest.FromBytes(manifestOf)), string(manifestOf))
+	if freed := r.collect(Options{}); freed != (Result{}) {
+		t.Errorf("freed %+v", freed)
+	}
+}
+
+// What cannot be understood is no reason to remove what it may have named.
+func TestWhatIsNotUnderstoodEndsIt(t *testing.T) {
+	r := newRegistry(t)
+	broken := digest.FromString("what it was")
+	r.put(linkDir("web", manifest, broken)+"/link", broken.String())
+	gone := blobFile(digest.FromString("nobody's"))
+	r.put(gone, "nobody's")
+	r.put(blobFile(broken), `{"layers": [`)
+	_, err := Run(t.Context(), r.storage, Options{Report: r})
+	if err == nil || !strings.Contains(err.Error(), "read manifest web@"+broken.String()+": it is not JSON") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := r.storage.Stat(t.Context(), gone); err != nil {
+		t.Errorf("something was removed: %v", err)
+	}
+	if err := r.storage.Delete(t.Context(), blobFile(broken)); err != nil {
+		t.Fatal(err)
+	}
+	if freed := r.collect(Options{}); freed.Blobs != 1 || !strings.Contains(r.said, "repository web has lost manifest "+broken.String()) {
+		t.Errorf("freed %+v, said %s", freed, r.said)
+	}
+}
+
+// Wherever it ends, what is referred to is there, and the next one does the rest.
+func TestInterrupted(t *testing.T) {
+	r := newRegistry(t)
+	kept, index := image(t), multiArch(t)
+	r.push("web:1", kept)
+	r.pushIndex("web:all", index)
+	for i := range 5 {
+		r.push(fmt.Sprintf("old%d:1", i), image(t))
+		r.delete(fmt.Sprintf("old%d:1", i))
+	}
+	for after := 1; ; after += 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := Run(ctx, &fatigue{StorageDriver: r.storage, left: after, end: cancel}, Options{Untagged: true, Report: r})
+		cancel()
+		r.holds("web:1")
+		r.holdsIndex("web:all")
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if freed := r.collect(Options{Untagged: true}); freed != (Result{}) {
+		t.Errorf("there was more: %+v", freed)
+	}
+}
+
+// fatigue ends a collection after so many removals.
+type fatigue struct {
+	driver.StorageDriver
+	left int
+	end  func()
+}
+
+func (f *fatigue) Delete(ctx context.Context, path string) error {
+	if f.left--; f.left == 0 {
+		f.end()
+	}
+	return f.StorageDriver.Delete(ctx, path)
+}
+
+func TestNothingWasEverPushed(t *testing.T) {
+	r := newRegistry(t)
+	if freed := r.collect(Options{Untagged: true}); freed != (Result{}) {
+		t.Errorf("freed %+v", freed)
+	}
+}
+
+// registry is distribution's, on a directory, as a client sees it.
+type registry struct {
+	*testing.T
+	dir     string
+	host    string
+	storage driver.StorageDriver
+	said    string
+}
+
+func newRegistry(t *testing.T) *registry {
+	t.Helper()
+	dir := t.TempDir()
+	config := &configuration.Configuration{Storage: configuration.Storage{"filesystem": {"rootdirectory": dir}, "delete": {"enabled": true}}}
+	config.HTTP.Secret = "secret"
+	config.Catalog.MaxEntries = 100
+	logrus.SetOutput(io.Discard)
+	ctx, cancel := context.WithCancel(context.Background())
+	app := handlers.NewApp(ctx, config)
+	server := httptest.NewServer(app)
+	t.Cleanup(func() { server.Close(); cancel() })
+	return &registry{
+		T: t, dir: dir, host: strings.TrimPrefix(server.URL, "http://"),
+		storage: filesystem.New(filesystem.DriverParameters{RootDirectory: dir, MaxThreads: 100}),
+	}
+}
+
+func (r *registry) Step(format string, args ...any) { r.said += fmt.Sprintf(format, args...) + "\n" }
+
+func (r *registry) ref(reference string) name.Reference {
+	r.Helper()
+	parsed, err := name.ParseReference(r.host + "/" + reference)
+	r.check(err)
+	return parsed
+}
+
+func (r *registry) push(reference string, img v1.Image) {
+	r.Helper()
+	r.check(remote.Write(r.ref(reference), img))
+}
+
+func (r *registry) pushIndex(reference string, index v1.ImageIndex) {
+	r.Helper()
+	r.check(remote.WriteIndex(r.ref(reference), index))
+}
+
+func (r *registry) delete(reference string) {
+	r.Helper()
+	r.check(remote.Delete(r.ref(reference)))
+}
+
+// upload pushes an image without its manifest.
+func (r *registry) upload(repository string, img v1.Image) {
+	r.Helper()
+	layers, err := img.Layers()
+	r.check(err)
+	for _, one := range layers {
+		r.check(remote.WriteLayer(r.ref(repository).Context(), one))
+	}
+	raw, err := img.RawConfigFile()
+	r.check(err)
+	d := digest.FromBytes(raw)
+	r.put(linkDir(repository, layer, d)+"/link", d.String())
+}
+
+// holds pulls an image and checks all of it.
+func (r *registry) holds(reference string) {
+	r.Helper()
+	img, err := remote.Image(r.ref(reference))
+	r.check(err)
+	r.check(validate.Image(img))
+}
+
+func (r *registry) holdsIndex(reference string) {
+	r.Helper()
+	index, err := remote.Index(r.ref(reference))
+	r.check(err)
+	r.check(validate.Index(index))
+}
+
+func (r *registry) collect(o Options) Result {
+	r.Helper()
+	o.Report = r
+	freed, err := Run(r.Context(), r.storage, o)
+	r.check(err)
+	return freed
+}
+
+func (r *registry) put(file, content string) {
+	r.Helper()
+	r.check(r.storage.PutContent(r.Context(), file, []byte(content)))
+}
+
+// files are all that there are, by their names in the system.
+func (r *registry) files() []string {
+	var all []string
+	r.check(filepath.WalkDir(r.dir, func(file string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			all = append(all, file)
+		}
+		return err
+	}))
+	return all
+}
+
+func (r *registry) age(by time.Duration) {
+	r.Helper()
+	then := time.Now().Add(-by)
+	for _, file := range r.files() {
+		r.check(os.Chtimes(file, then, then))
+	}
+}
+
+func (r *registry) size() (all int64) {
+	for _, file := range r.files() {
+		info, err := os.Stat(file)
+		r.check(err)
+		all += info.Size()
+	}
+	return all
+}
+
+func (r *registry) check(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+func image(t *testing.T) v1.Image {
+	t.Helper()
+	img, err := random.Image(1000, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func multiArch(t *testing.T) v1.ImageIndex {
+	t.Helper()
+	index, err := random.Index(1000, 2, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
+func hash(t *testing.T, img v1.Image) string {
+	t.Helper()
+	found, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.String()
+}
+
+func TestLocate(t *testing.T) {
+	hex := strings.Repeat("ab", 32)
+	repositories := rootRepositories + "/"
+	for file, want := range map[string]place{
+		rootBlobs + "/sha256/ab/" + hex + "/data":                          {kind: blob, digest: "sha256:" + hex, dir: rootBlobs + "/sha256/ab/" + hex},
+		repositories + "a/b/_layers/sha256/" + hex + "/link":               {kind: layer, repository: "a/b", digest: "sha256:" + hex, dir: repositories + "a/b/_layers/sha256/" + hex},
+		repositories + "a/_manifests/revisions/sha256/" + hex + "/link":    {kind: manifest, repository: "a", digest: "sha256:" + hex, dir: repositories + "a/_manifests/revisions/sha256/" + hex},
+		repositories + "a/_manifests/tags/1/current/link":                  {kind: tag, repository: "a", dir: repositories + "a/_manifests/tags/1"},
+		repositories + "a/_manifests/tags/1/index/sha256/" + hex + "/link": {kind: history, repository: "a", digest: "sha256:" + hex, dir: repositories + "a/_manifests/tags/1/index/sha256/" + hex},
+		repositories + "a/_uploads/1/hashstates/sha256/7":                  {kind: upload, repository: "a", dir: repositories + "a/_uploads/1"},
+		rootBlobs + "/sha256/cd/" + hex + "/data":                          {},
+		rootBlobs + "/sha256/ab/" + hex:                                    {},
+		rootBlobs + "/sha256/ab/../data":                                   {},
+		repositories + "a/_layers/sha256/" + hex[1:] + "/link":             {},
+		repositories + "_layers/sha256/" + hex + "/link":                   {},
+		repositories + "a/_manifests/tags/link/index/link":                 {},
+		"/docker/registry/v1/blobs/sha256/ab/" + hex + "/data":             {},
+	} {
+		if got := locate(file); got != want {
+			t.Errorf("%s is %+v, want %+v", file, got, want)
+		}
+	}
+}
+
+// Whatever a path is, only what is in the place of its kind goes with it.
+func FuzzLocate(f *testing.F) {
+	hex := strings.Repeat("ab", 32)
+	f.Add(rootBlobs + "/sha256/ab/" + hex + "/data")
+	f.Add(rootRepositories + "/a/b/_layers/sha256/" + hex + "/link")
+	f.Add(rootRepositories + "/a/_manifests/tags/1/index/sha256/" + hex + "/link")
+	f.Add(rootRepositories + "/a/_uploads/1/data")
+	f.Add(rootRepositories + "/a/../../_uploads/1/data.0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11.tmp")
+	f.Fuzz(func(t *testing.T, file string) {
+		at := locate(file)
+		if at.kind == other {
+			return
+		}
+		if !strings.HasPrefix(file, at.dir) || !strings.HasPrefix(at.dir, root+"/") || filepath.Clean(at.dir) != at.dir {
+			t.Errorf("%q takes %q with it", file, at.dir)
+		}
+		if at.kind != scrap && at.kind != blob && (at.repository == "" || !strings.HasPrefix(at.dir, rootRepositories+"/"+at.repository+"/_")) {
+			t.Errorf("%q takes %q of %q with it", file, at.dir, at.repository)
+		}
+		if at.digest != "" && digest.Digest(at.digest).Validate() != nil {
+			t.Errorf("%q has digest %q", file, at.digest)
+		}
+	})
+}
+
+// A digest that stands in a document as a text of its own is always found.
+func FuzzDigests(f *testing.F) {
+	one := digest.FromString("one").String()
+	f.Add([]byte(`{"config":{"digest":"`+one+`"},"layers":[{"size":1e999}]}`), one)
+	f.Add([]byte(`{`), one)
+	f.Add([]byte(``), "")
+	f.Fuzz(func(t *testing.T, document []byte, text string) {
+		found, err := digests(document)
+		for _, one := range found {
+			if digest.Digest(one).Validate() != nil {
+				t.Errorf("%q is no digest", one)
+			}
+		}
+		if digest.Digest(text).Validate() != nil || err != nil {
+			return
+		}
+		within := slices.Concat([]byte(`{"a":`), document, []byte(`,"b":["`+text+`"]}`))
+		if found, err := digests(within); err != nil || !slices.Contains(found, text) {
+			t.Errorf("%q has %q in it, and only %q were found (%v)", within, text, found, err)
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package gc
+
+import (
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Where distribution keeps things, in any storage.
+const (
+	root             = "/docker/registry/v2"
+	rootBlobs        = root + "/blobs"
+	rootRepositories = root + "/repositories"
+)
+
+type kind int
+
+const (
+	other    kind = iota // which is left alone
+	blob                 // the bytes of a layer, a config or a manifest
+	layer                // a link to a blob: the repository has it
+	manifest             // a link to a blob: the repository has it, as a manifest
+	tag                  // a link to the manifest that has the tag now
+	history              // a link to a manifest that has, or had, the tag
+	upload               // a file of an upload that has not ended
+	scrap                // half a file, from a write that was broken off
+)
+
+// place is what a path says of the file there.
+type place struct {
+	kind       kind
+	repository string
+	digest     string
+	dir        string // that goes when the thing goes
+}
+
+var broken = regexp.MustCompile(`^(link|data)\.[0-9a-f-]{36}\.tmp$`) // how distribution's file system driver names them
+
+// locate reads a path. What it does not know is other.
+func locate(file string) place {
+	within, ok := strings.CutPrefix(file, root+"/")
+	if !ok || path.Clean(file) != file {
+		return place{}
+	}
+	parts := strings.Split(within, "/")
+	if broken.MatchString(path.Base(file)) && !strings.Contains(file, "/_uploads/") {
+		return place{kind: scrap, dir: file}
+	}
+	if parts[0] == "blobs" {
+		return locateBlob(file, parts[1:])
+	}
+	for i := 2; i < len(parts) && parts[0] == "repositories"; i++ {
+		if strings.HasPrefix(parts[i], "_") { // no part of a name begins so
+			return locateIn(path.Join(parts[1:i]...), file, parts[i:])
+		}
+	}
+	return place{}
+}
+
+// locateBlob knows ALGORITHM/XX/HEX/data.
+func locateBlob(file string, parts []string) place {
+	if len(parts) != 4 || parts[3] != "data" || !strings.HasPrefix(parts[2], parts[1]) || len(parts[1]) != 2 {
+		return place{}
+	}
+	return linked(blob, "", file, parts[0], parts[2])
+}
+
+// locateIn knows what is in the directories of a repository.
+func locateIn(repository, file string, parts []string) place {
+	switch last := len(parts) - 1; {
+	case parts[0] == "_layers" && last == 3 && parts[3] == "link":
+		return linked(layer, repository, file, parts[1], parts[2])
+	case parts[0] == "_uploads" && last >= 2:
+		return place{kind: upload, repository: repository, dir: path.Join(rootRepositories, repository, "_uploads", parts[1])}
+	case parts[0] != "_manifests" || parts[last] != "link":
+		return place{}
+	case last == 4 && parts[1] == "revisions":
+		return linked(manifest, repository, file, parts[2], parts[3])
+	case last == 4 && parts[1] == "tags" && parts[3] == "current":
+		return place{kind: tag, repository: repository, dir: path.Dir(path.Dir(file))}
+	case last == 6 && parts[1] == "tags" && parts[3] == "index":
+		return linked(history, repository, file, parts[4], parts[5])
+	}
+	return place{}
+}
+
+func linked(k kind, repository, file, algorithm, hex string) place {
+	found := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
+	if found.Validate() != nil {
+		return place{}
+	}
+	return place{kind: k, repository: repository, digest: string(found), dir: path.Dir(file)}
+}

@@ -1,0 +1,181 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/distribution/distribution/v3/registry/storage/driver"
+	"github.com/opencontainers/go-digest"
+)
+
+// repository is what one has. Paths are not kept: there may be very many.
+type repository struct {
+	layers, manifests map[string]link // by digest
+	tags              []string        // files
+	tagged            []string        // digests
+	history           map[string][]string
+	uploads           map[string]*piece // by directory
+}
+
+// link is a reference of a repository to a blob.
+type link struct {
+	young  bool
+	target string // the blob's digest, where a client calls it by another
+}
+
+// piece is something that goes, or would.
+type piece struct {
+	kind  kind
+	dir   string
+	bytes int64
+	young bool
+}
+
+// look finds all that repositories refer to.
+func (c *collection) look(ctx context.Context) error {
+	err := c.walk(ctx, rootRepositories, func(file driver.FileInfo, at place) error {
+		return c.note(ctx, file, at)
+	})
+	if err == nil {
+		c.Report.Step("%s", c.seen())
+	}
+	return err
+}
+
+func (c *collection) note(ctx context.Context, file driver.FileInfo, at place) (err error) {
+	young := c.isYoung(file.ModTime())
+	switch r := c.repository(at.repository); at.kind {
+	case layer:
+		r.layers[at.digest], err = c.link(ctx, file, at)
+	case manifest:
+		r.manifests[at.digest], err = c.link(ctx, file, at)
+	case tag:
+		r.tags = append(r.tags, file.Path())
+	case history:
+		r.history[at.digest] = append(r.history[at.digest], at.dir)
+	case upload:
+		r.noteUpload(file, at, young)
+	case scrap:
+		c.noteScrap(file, at, young)
+	}
+	return err
+}
+
+// link need not be read where the blob is called by the digest that the storage calls it by.
+func (c *collection) link(ctx context.Context, file driver.FileInfo, at place) (link, error) {
+	found := link{young: c.isYoung(file.ModTime())}
+	if strings.HasPrefix(at.digest, string(digest.Canonical)+":") {
+		return found, nil
+	}
+	var err error
+	found.target, err = c.readLink(ctx, file.Path())
+	return found, err
+}
+
+// noteUpload sums an upload up: it is as young as its youngest file.
+func (r *repository) noteUpload(file driver.FileInfo, at place, young bool) {
+	found := r.uploads[at.dir]
+	if found == nil {
+		found = &piece{kind: upload, dir: at.dir}
+		r.uploads[at.dir] = found
+	}
+	found.bytes += file.Size()
+	found.young = found.young || young
+}
+
+func (c *collection) noteScrap(file driver.FileInfo, at place, young bool) {
+	if !young {
+		c.garbage = append(c.garbage, piece{kind: scrap, dir: at.dir, bytes: file.Size()})
+	}
+}
+
+// lookAtBlobs finds those that nobody keeps.
+func (c *collection) lookAtBlobs(ctx context.Context) error {
+	return c.walk(ctx, rootBlobs, func(file driver.FileInfo, at place) error {
+		switch young := c.isYoung(file.ModTime()); {
+		case at.kind == scrap:
+			c.noteScrap(file, at, young)
+		case at.kind != blob || c.keep[at.digest]:
+		case young:
+			c.young++
+		default:
+			c.garbage = append(c.garbage, piece{kind: blob, dir: at.dir, bytes: file.Size()})
+		}
+		return nil
+	})
+}
+
+// walk visits the files below a directory. That there is none is no fault: nothing was ever pushed.
+func (c *collection) walk(ctx context.Context, from string, visit func(driver.FileInfo, place) error) error {
+	err := c.storage.Walk(ctx, from, func(file driver.FileInfo) error {
+		if err := ctx.Err(); err != nil || file.IsDir() {
+			return err
+		}
+		return visit(file, locate(file.Path()))
+	})
+	if missing(err) {
+		return nil
+	}
+	return err
+}
+
+func missing(err error) bool {
+	var gone driver.PathNotFoundError
+	return errors.As(err, &gone)
+}
+
+func (c *collection) isYoung(changed time.Time) bool { return changed.After(c.before) }
+
+func (c *collection) repository(name string) *repository {
+	r := c.repositories[name]
+	if r == nil {
+		r = &repository{
+			layers: map[string]link{}, manifests: map[string]link{},
+			history: map[string][]string{}, uploads: map[string]*piece{},
+		}
+		c.repositories[strings.Clone(name)] = r
+	}
+	return r
+}
+
+func (c *collection) seen() string {
+	manifests, layers, repositories := 0, 0, 0
+	for _, r := range c.repositories {
+		manifests, layers = manifests+len(r.manifests), layers+len(r.layers)
+		if len(r.manifests)+len(r.layers)+len(r.uploads) > 0 {
+			repositories++
+		}
+	}
+	return fmt.Sprintf("%d repositories, with %d manifests and %d layers", repositories, manifests, layers)
+}
+
+// readLink returns the digest that is in a link.
+func (c *collection) readLink(ctx context.Context, file string) (string, error) {
+	content, err := c.readFile(ctx, file, 1024)
+	if err != nil {
+		return "", err
+	}
+	found, err := digest.Parse(string(content))
+	if err != nil {
+		return "", fmt.Errorf("read %q: it has %q in it, which is no digest", file, content)
+	}
+	return string(found), nil
+}
+
+// readFile reads a file that is no longer than most bytes.
+func (c *collection) readFile(ctx context.Context, file string, most int64) ([]byte, error) {
+	reader, err := c.storage.Reader(ctx, file, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	content, err := io.ReadAll(io.LimitReader(reader, most+1))
+	if err == nil && int64(len(content)) > most {
+		err = fmt.Errorf("read %q: it has more than %d bytes", file, most)
+	}
+	return content, err
+}

@@ -1,0 +1,183 @@
+package gc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	atOnce          = 8       // requests to the storage
+	largestManifest = 8 << 20 // distribution takes none beyond 4 MiB
+)
+
+// read reads all manifests, and the tags where they decide. One that cannot be understood ends the collection: what it
+// refers to would be lost.
+func (c *collection) read(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	c.references = map[string][]string{}
+	var lock sync.Mutex // of references, once the reading has begun
+	for found, repository := range c.whereManifestsAre() {
+		group.Go(func() error {
+			named, err := c.readManifest(ctx, repository, found)
+			lock.Lock()
+			defer lock.Unlock()
+			c.references[found] = named
+			return err
+		})
+	}
+	for _, r := range c.repositories {
+		if c.Untagged {
+			group.Go(func() error { return c.readTags(ctx, r) })
+		}
+	}
+	return group.Wait()
+}
+
+// whereManifestsAre is a repository for the digest of each manifest, for errors to name.
+func (c *collection) whereManifestsAre() map[string]string {
+	all := map[string]string{}
+	for name, r := range c.repositories {
+		for found := range r.manifests {
+			all[found] = name
+		}
+	}
+	return all
+}
+
+// readManifest returns what a manifest names. One whose blob is gone names nothing any more.
+func (c *collection) readManifest(ctx context.Context, repository, found string) ([]string, error) {
+	content, err := c.readFile(ctx, blobFile(digest.Digest(found)), largestManifest)
+	if missing(err) {
+		c.Report.Step("repository %s has lost manifest %s", repository, found)
+		return nil, nil
+	}
+	var named []string
+	if err == nil {
+		named, err = digests(content)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read manifest %s@%s: %w", repository, found, err)
+	}
+	return named, nil
+}
+
+func blobFile(d digest.Digest) string {
+	return path.Join(rootBlobs, string(d.Algorithm()), d.Encoded()[:2], d.Encoded(), "data")
+}
+
+func (c *collection) readTags(ctx context.Context, r *repository) error {
+	for _, file := range r.tags {
+		found, err := c.readLink(ctx, file)
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r.tagged = append(r.tagged, found)
+	}
+	return nil
+}
+
+// digests returns all that stand anywhere in a JSON document, so that no kind of manifest needs to be known: layers,
+// configs, manifests of an index, subjects of a signature, and what the next version of the specification adds.
+func digests(document []byte) ([]string, error) {
+	if !json.Valid(document) {
+		return nil, errors.New("it is not JSON")
+	}
+	found := map[string]bool{}
+	tokens := json.NewDecoder(bytes.NewReader(document))
+	tokens.UseNumber()
+	for {
+		token, err := tokens.Token()
+		if errors.Is(err, io.EOF) {
+			return slices.Collect(maps.Keys(found)), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if text, ok := token.(string); ok && digest.Digest(text).Validate() == nil {
+			found[text] = true
+		}
+	}
+}
+
+// mark decides what stays, and puts what does not on the list.
+func (c *collection) mark() {
+	c.keep = map[string]bool{}
+	for name, r := range c.repositories {
+		reached := c.reach(r)
+		for found := range reached {
+			c.keep[found] = true
+		}
+		c.sort(name, r.manifests, manifest, reached, r.history)
+		c.sort(name, r.layers, layer, reached, nil)
+		for _, found := range r.uploads {
+			if !found.young {
+				c.garbage = append(c.garbage, *found)
+			}
+		}
+	}
+}
+
+// reach follows the manifests of a repository that nothing else needs to name: with Untagged, those that have a tag or
+// are young.
+func (c *collection) reach(r *repository) map[string]bool {
+	next := slices.Clone(r.tagged)
+	for found, link := range r.manifests {
+		if !c.Untagged || link.young {
+			next = append(next, found)
+		}
+	}
+	reached := map[string]bool{}
+	for len(next) > 0 {
+		last := len(next) - 1
+		found := next[last]
+		next = next[:last]
+		if reached[found] {
+			continue
+		}
+		reached[found] = true
+		if _, here := r.manifests[found]; here {
+			next = append(next, c.references[found]...)
+		}
+	}
+	return reached
+}
+
+// sort keeps the blobs of the links that are reached or young, and has the others go, with the tags' memory of them.
+func (c *collection) sort(name string, links map[string]link, k kind, reached map[string]bool, memory map[string][]string) {
+	for found, link := range links {
+		if reached[found] || link.young {
+			c.keep[found] = true
+			if link.target != "" {
+				c.keep[link.target] = true
+			}
+			continue
+		}
+		for _, dir := range memory[found] {
+			c.garbage = append(c.garbage, piece{kind: history, dir: dir})
+		}
+		c.garbage = append(c.garbage, piece{kind: k, dir: linkDir(name, k, digest.Digest(found))})
+	}
+}
+
+func linkDir(name string, k kind, d digest.Digest) string {
+	within := "_layers"
+	if k == manifest {
+		within = "_manifests/revisions"
+	}
+	return path.Join(rootRepositories, name, within, string(d.Algorithm()), d.Encoded())
+}

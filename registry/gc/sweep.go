@@ -1,0 +1,78 @@
+package gc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// order is that of the sweep: what refers goes before that to which it refers, so that a sweep that was cut off leaves
+// nothing that refers to nothing.
+var order = []kind{upload, scrap, history, manifest, layer, blob}
+
+func (c *collection) sweep(ctx context.Context) (Result, error) {
+	var freed Result
+	if c.young > 0 {
+		c.Report.Step("%d blobs that nothing refers to are younger than %s, and stay", c.young, c.Grace)
+	}
+	for _, k := range order {
+		if err := c.sweepAll(ctx, k, &freed); err != nil {
+			return freed, err
+		}
+	}
+	return freed, nil
+}
+
+func (c *collection) sweepAll(ctx context.Context, k kind, freed *Result) error {
+	group, limited := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	var lock sync.Mutex
+	for _, one := range c.garbage {
+		if one.kind != k {
+			continue
+		}
+		if limited.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if err := c.remove(limited, one.dir); err != nil {
+				return err
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			freed.count(one)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// remove removes a directory or a file. One that is gone already is no fault.
+func (c *collection) remove(ctx context.Context, dir string) error {
+	if err := ctx.Err(); err != nil || c.DryRun {
+		return err
+	}
+	if err := c.storage.Delete(ctx, dir); err != nil && !missing(err) {
+		return fmt.Errorf("remove %q from the registry: %w", dir, err)
+	}
+	return nil
+}
+
+func (r *Result) count(one piece) {
+	r.Bytes += one.bytes
+	switch one.kind {
+	case manifest:
+		r.Manifests++
+	case layer:
+		r.Layers++
+	case blob:
+		r.Blobs++
+	case upload:
+		r.Uploads++
+	}
+}
