@@ -106,6 +106,19 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestUntrusted(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r := Registry{Address: strings.TrimPrefix(server.URL, "https://")}
+	_, err := r.List(t.Context(), "")
+	want := "list repositories of " + r.Address + ": tls: failed to verify certificate: x509: certificate signed by unknown authority"
+	var explained *Error
+	if !errors.As(err, &explained) || err.Error() != want || explained.Hint() != "its CA belongs in /etc/docker/certs.d/"+r.Address+"/ca.crt" {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
 func TestParse(t *testing.T) {
 	r := Registry{Address: "127.0.0.1:5050"}
 	digest := "@sha256:" + strings.Repeat("a", 64)

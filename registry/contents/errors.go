@@ -1,6 +1,7 @@
 package contents
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,7 +29,10 @@ func (r Registry) explain(op string, err error) error {
 	if err == nil {
 		return nil
 	}
+	var untrusted *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &untrusted): // and that plain HTTP was of no use either does not matter
+		return &Error{Op: op, Err: untrusted, hint: "its CA belongs in /etc/docker/certs.d/" + r.Address + "/ca.crt"}
 	case status(err) == http.StatusUnauthorized, status(err) == http.StatusForbidden:
 		return &Error{Op: op, Err: err, hint: "log in with 'docker login " + r.Address + "'"}
 	case gone(err):
