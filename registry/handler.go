@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,56 +13,52 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage that we configure
 )
 
-const (
-	drainTime = 25 * time.Second
-	pageSize  = 1000 // most repositories or tags in one answer; distribution's default for its own configuration files
-)
+const drainTime = 25 * time.Second
 
 // newHandler makes distribution's registry. The function ends what it has running.
-func newHandler(ctx context.Context, o ServeOptions) (http.Handler, func(), error) {
-	if o.Htpasswd != "" {
-		if err := checkLogins(o.Htpasswd); err != nil {
-			return nil, nil, err
-		}
+func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configuration) (http.Handler, func(), error) {
+	if err := checkAuth(c.Auth); err != nil {
+		return nil, nil, err
 	}
-	if err := writable(o.Data); err != nil {
-		return nil, nil, fmt.Errorf("use %q for data: %w", o.Data, err)
+	if err := checkStorage(c.Storage); err != nil {
+		return nil, nil, err
 	}
-	redirectLog(o.Log)
-	app, err := newApp(ctx, o)
+	app, err := newApp(ctx, c)
 	if err != nil {
-		return nil, nil, fmt.Errorf("set up the registry in %q: %w", o.Data, err)
+		return nil, nil, fmt.Errorf("set up the registry: %w", err)
 	}
 	stop := func() { app.Shutdown() } // it can only fail to close a pull-through cache; we have none
+	if c.Log.AccessLog.Disabled {
+		return app, stop, nil
+	}
 	return accessLog(app, o.Log), stop, nil
 }
 
-// newApp turns the panics, by which distribution refuses a configuration, into errors.
-func newApp(ctx context.Context, o ServeOptions) (app *handlers.App, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%v", cause)
-		}
-	}()
-	return handlers.NewApp(ctx, o.configuration()), nil
+func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.App, err error) {
+	err = caught(func() error {
+		app = handlers.NewApp(ctx, c)
+		return nil
+	})
+	return app, err
 }
 
-func (o ServeOptions) configuration() *configuration.Configuration {
-	c := &configuration.Configuration{
-		Storage: configuration.Storage{
-			"filesystem": {"rootdirectory": o.Data},
-			"delete":     {"enabled": true},
-			"cache":      {"blobdescriptor": "inmemory"},
-		},
-		Catalog: configuration.Catalog{MaxEntries: pageSize},
-		Tags:    configuration.Tags{MaxTags: pageSize},
+// checkAuth refuses logins that would let nobody in.
+func checkAuth(auth configuration.Auth) error {
+	if path, ok := auth["htpasswd"]["path"].(string); ok {
+		return checkLogins(path)
 	}
-	c.HTTP.Addr = o.Listen
-	c.HTTP.Secret = rand.Text() // signs the state of uploads, which do not outlive the process
-	if o.Htpasswd != "" {
-		c.Auth = configuration.Auth{"htpasswd": {"realm": "ndock registry", "path": o.Htpasswd}}
+	return nil
+}
+
+func checkStorage(storage configuration.Storage) error {
+	dir, ok := storage["filesystem"]["rootdirectory"].(string)
+	if !ok {
+		return nil
 	}
-	return c
+	if err := writable(dir); err != nil {
+		return fmt.Errorf("use %q for data: %w", dir, err)
+	}
+	return nil
 }
 
 // writable makes the directory if need be, and tries it, because distribution would only notice at the first push.

@@ -9,6 +9,7 @@ import (
 
 // ServeOptions are what a registry in the foreground can be told.
 type ServeOptions struct {
+	Config   string // file in distribution's format; what the others say goes first
 	Listen   string // HOST:PORT
 	Data     string // directory; made if missing
 	CertFile string // TLS, with KeyFile; plain HTTP without
@@ -23,14 +24,25 @@ type ServeOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o ServeOptions) Check() error {
+	switch {
+	case (o.CertFile == "") != (o.KeyFile == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case o.Config != "":
+		return nil // the file may say the rest
+	case o.Data == "":
+		return errors.New("--data is missing: the directory for what is pushed")
+	}
+	return o.checkServed()
+}
+
+// checkServed does so when all is said that will be.
+func (o ServeOptions) checkServed() error {
 	at, err := parseAddress(o.Listen)
 	switch {
 	case err != nil:
 		return err
-	case o.Data == "":
-		return errors.New("--data is missing: the directory for what is pushed")
 	case (o.CertFile == "") != (o.KeyFile == ""):
-		return errors.New("--tls-cert and --tls-key go together")
+		return errors.New("the certificate (http.tls.certificate) and the key (http.tls.key) go together")
 	case o.CertFile == "" && !at.loopback() && !o.Insecure:
 		return fmt.Errorf("plain HTTP on %s shows images and passwords to the network: give --tls-cert and --tls-key, or --insecure to have it so", at)
 	}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
 )
 
 // Serve runs a registry until the context ends, and then ends when the requests under way have.
@@ -15,11 +17,16 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	config, err := o.tls()
+	redirectLog(o.Log)
+	o, c, err := o.complete()
 	if err != nil {
 		return err
 	}
-	handler, stop, err := newHandler(context.WithoutCancel(ctx), o)
+	config, err := o.tls(c.HTTP.TLS)
+	if err != nil {
+		return err
+	}
+	handler, stop, err := newHandler(context.WithoutCancel(ctx), o, c)
 	if err != nil {
 		return err
 	}
@@ -31,6 +38,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	server := &http.Server{
 		Handler:           handler,
 		TLSConfig:         config,
+		Protocols:         protocols(c.HTTP),
 		ReadHeaderTimeout: 10 * time.Second, // bodies may take as long as they take
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
@@ -57,20 +65,16 @@ func (o ServeOptions) run(ctx context.Context, server *http.Server, listener net
 }
 
 func (o ServeOptions) drain(ctx context.Context, server *http.Server) error {
-	patience := o.Drain
-	if patience == 0 {
-		patience = drainTime
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		server.Close()
-		return fmt.Errorf("end the registry: requests were cut off after %s", patience)
+		return fmt.Errorf("end the registry: requests were cut off after %s", o.Drain)
 	}
 	return nil
 }
 
-func (o ServeOptions) tls() (*tls.Config, error) {
+func (o ServeOptions) tls(said configuration.TLS) (*tls.Config, error) {
 	if o.CertFile == "" {
 		return nil, nil
 	}
@@ -82,5 +86,18 @@ func (o ServeOptions) tls() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	if said.MinimumTLS == "tls1.3" {
+		config.MinVersion = tls.VersionTLS13
+	}
+	return config, nil
+}
+
+// protocols are HTTP/1, and HTTP/2 where there is TLS, unless the configuration has it otherwise.
+func protocols(said configuration.HTTP) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetHTTP2(!said.HTTP2.Disabled)
+	p.SetUnencryptedHTTP2(said.H2C.Enabled)
+	return p
 }

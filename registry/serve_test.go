@@ -153,7 +153,10 @@ func serve(t *testing.T, o ServeOptions) *served {
 	r := &served{client: &http.Client{}, log: &bytes.Buffer{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	o.Listen, o.Data, o.Log = "127.0.0.1:0", t.TempDir(), slog.New(slog.NewTextHandler(r.log, nil))
+	o.Listen, o.Log = "127.0.0.1:0", slog.New(slog.NewTextHandler(r.log, nil))
+	if o.Data == "" {
+		o.Data = t.TempDir()
+	}
 	o.Listening = func(url string) { ready <- url }
 	go func() { ended <- Serve(ctx, o) }()
 	select {
