@@ -33,7 +33,9 @@ func (o ServeOptions) complete() (ServeOptions, *configuration.Configuration, er
 	if err := supported(c); err != nil {
 		return o, nil, fmt.Errorf("use the configuration%s: %w", o.fromFile(), err)
 	}
-	o.override(c)
+	if err := o.override(c); err != nil {
+		return o, nil, err
+	}
 	o.adopt(c)
 	return o, c, o.checkServed()
 }
@@ -95,7 +97,7 @@ func caught(f func() error) (err error) {
 }
 
 // override puts what the options say over what the configuration does.
-func (o ServeOptions) override(c *configuration.Configuration) {
+func (o ServeOptions) override(c *configuration.Configuration) error {
 	if o.Listen != "" {
 		c.HTTP.Addr = o.Listen
 	}
@@ -104,6 +106,9 @@ func (o ServeOptions) override(c *configuration.Configuration) {
 	}
 	if o.Data != "" {
 		setStorage(c, "filesystem", configuration.Parameters{"rootdirectory": o.Data})
+	}
+	if o.S3.Bucket != "" {
+		setStorage(c, "s3", o.S3.parameters())
 	}
 	if o.Htpasswd != "" {
 		c.Auth = configuration.Auth{"htpasswd": {"realm": "ndock registry", "path": o.Htpasswd}}
@@ -114,6 +119,7 @@ func (o ServeOptions) override(c *configuration.Configuration) {
 	if c.HTTP.Secret == "" {
 		c.HTTP.Secret = rand.Text() // signs the state of uploads, which do not outlive the process
 	}
+	return o.Proxy.override(&c.Proxy)
 }
 
 // adopt takes over what of the configuration it is not distribution's handlers that act on.
@@ -125,6 +131,13 @@ func (o *ServeOptions) adopt(c *configuration.Configuration) {
 	o.CertFile, o.KeyFile = c.HTTP.TLS.Certificate, c.HTTP.TLS.Key
 	if o.Drain == 0 {
 		o.Drain = drainTime
+	}
+	if c.HTTP.Debug.Addr != "" && o.Metrics == "" {
+		o.Metrics = c.HTTP.Debug.Addr
+	}
+	c.HTTP.Debug.Prometheus.Enabled = false // ndock counts requests itself
+	if c.Storage["maintenance"]["uploadpurging"] == nil {
+		setPurging(c)
 	}
 	for name, value := range c.Log.Fields {
 		o.Log = o.Log.With(name, value)
@@ -145,4 +158,12 @@ func setStorage(c *configuration.Configuration, kind string, parameters configur
 		}
 	}
 	c.Storage[kind] = parameters
+}
+
+// setPurging has uploads removed that were broken off, sooner than after distribution's week.
+func setPurging(c *configuration.Configuration) {
+	if c.Storage["maintenance"] == nil {
+		c.Storage["maintenance"] = configuration.Parameters{}
+	}
+	c.Storage["maintenance"]["uploadpurging"] = map[any]any{"enabled": true, "age": "24h", "interval": "1h", "dryrun": false}
 }

@@ -51,7 +51,6 @@ health:
 func TestConfigurationIsBelowOptions(t *testing.T) {
 	t.Setenv("REGISTRY_HTTP_DRAINTIMEOUT", "9s")
 	file := write(t, []byte(`{version: 0.1, storage: {s3: {bucket: b}}, http: {addr: "127.0.0.1:1", draintimeout: 7s}}`))
-	storageKinds["s3"] = []string{"bucket"}
 	o, c, err := ServeOptions{Config: file, Data: "/srv/data"}.complete()
 	if err != nil {
 		t.Fatal(err)

@@ -2,36 +2,52 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // the login that we configure
 	"github.com/distribution/distribution/v3/registry/handlers"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage that we configure
 )
 
-const drainTime = 25 * time.Second
-
-// newHandler makes distribution's registry. The function ends what it has running.
-func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configuration) (http.Handler, func(), error) {
+// newHandler makes distribution's registry, and puts before it what is ndock's: this is where all of that stands, what
+// sees a request first last. The function ends what it has running.
+func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configuration, s *store, m *metrics) (http.Handler, func(), error) {
 	if err := checkAuth(c.Auth); err != nil {
 		return nil, nil, err
 	}
-	if err := checkStorage(c.Storage); err != nil {
+	app, stop, err := o.newRegistry(ctx, c, s)
+	if err != nil {
 		return nil, nil, err
 	}
-	app, err := newApp(ctx, c)
+	handler := o.limits(c, s).wrap(app)
+	handler = m.wrap(c.HTTP.Prefix, handler)
+	if !c.Log.AccessLog.Disabled {
+		handler = accessLog(c.HTTP.Prefix, handler, o.Log)
+	}
+	return handler, stop, nil
+}
+
+// newRegistry makes the registry, once its storage has shown that it works.
+func (o ServeOptions) newRegistry(ctx context.Context, c *configuration.Configuration, s *store) (http.Handler, func(), error) {
+	if err := checkDirectory(c.Storage); err != nil {
+		return nil, nil, err
+	}
+	app, stop, err := newCache(ctx, c, o.Log)
 	if err != nil {
-		return nil, nil, fmt.Errorf("set up the registry: %w", err)
+		return nil, nil, err
 	}
-	stop := func() { app.Shutdown() } // it can only fail to close a pull-through cache; we have none
-	if c.Log.AccessLog.Disabled {
-		return app, stop, nil
+	if c.Storage.Type() != "filesystem" {
+		if err := s.checkBucket(ctx, c.Storage); err != nil {
+			stop()
+			return nil, nil, err
+		}
 	}
-	return accessLog(app, o.Log), stop, nil
+	return app, stop, nil
 }
 
 func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.App, err error) {
@@ -39,7 +55,18 @@ func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.
 		app = handlers.NewApp(ctx, c)
 		return nil
 	})
-	return app, err
+	if err != nil {
+		return nil, fmt.Errorf("set up the registry: %w", err)
+	}
+	return app, nil
+}
+
+func (o ServeOptions) limits(c *configuration.Configuration, s *store) *limits {
+	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: stallTime, store: s, log: o.Log}
+	if o.MaxUploads > 0 {
+		l.uploads = make(chan struct{}, o.MaxUploads)
+	}
+	return l
 }
 
 // checkAuth refuses logins that would let nobody in.
@@ -50,7 +77,7 @@ func checkAuth(auth configuration.Auth) error {
 	return nil
 }
 
-func checkStorage(storage configuration.Storage) error {
+func checkDirectory(storage configuration.Storage) error {
 	dir, ok := storage["filesystem"]["rootdirectory"].(string)
 	if !ok {
 		return nil
@@ -72,4 +99,9 @@ func writable(dir string) error {
 	}
 	probe.Close()
 	return os.Remove(probe.Name())
+}
+
+func notFound(err error) bool {
+	var gone storagedriver.PathNotFoundError
+	return errors.As(err, &gone)
 }

@@ -141,7 +141,7 @@ const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
 // served is a registry on a port of this host, and a client of it.
 type served struct {
-	url            string
+	url, aside     string
 	client         *http.Client
 	user, password string
 	log            *bytes.Buffer // to be read when it has ended
@@ -157,7 +157,13 @@ func serve(t *testing.T, o ServeOptions) *served {
 	if o.Data == "" {
 		o.Data = t.TempDir()
 	}
-	o.Listening = func(url string) { ready <- url }
+	o.Listening = func(what, url string) {
+		if what == "a registry" {
+			ready <- url
+		} else {
+			r.aside = url
+		}
+	}
 	go func() { ended <- Serve(ctx, o) }()
 	select {
 	case r.url = <-ready:

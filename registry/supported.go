@@ -13,6 +13,15 @@ import (
 // storageKinds are what can be stored in, each with its parameters.
 var storageKinds = map[string][]string{
 	"filesystem": {"rootdirectory", "maxthreads"},
+	"s3":         s3Parameters,
+	"s3aws":      s3Parameters,
+}
+
+var s3Parameters = []string{
+	"accelerate", "accesskey", "bucket", "chunksize", "encrypt", "forcepathstyle", "keyid", "loglevel",
+	"multipartcopychunksize", "multipartcopymaxconcurrency", "multipartcopythresholdsize", "objectacl",
+	"redirectendpoint", "region", "regionendpoint", "rootdirectory", "secretkey", "secure", "skipverify",
+	"storageclass", "usedualstack", "usefipsendpoint", "useragent", "v4auth",
 }
 
 // storageSettings are said of any kind of storage.
