@@ -27,7 +27,7 @@ const (
 var (
 	errFull    = &refusal{status: http.StatusRequestEntityTooLarge, code: errcode.ErrorCodeDenied, message: "the registry's storage is full: tell who runs it"}
 	errMany    = &refusal{status: http.StatusTooManyRequests, code: errcode.ErrorCodeTooManyRequests, message: "the registry takes no more uploads at a time: try again later", retryAfter: uploadPatience}
-	errStalled = &refusal{status: http.StatusRequestTimeout, code: errcode.ErrorCodeDenied, message: fmt.Sprintf("nothing came for %s", stallTime)}
+	errStalled = &refusal{status: http.StatusRequestTimeout, code: errcode.ErrorCodeUnavailable, message: fmt.Sprintf("nothing came for %s", stallTime)}
 )
 
 // limits keep what one client sends from taking what all need, and say so where they do. What came of an upload that

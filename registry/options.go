@@ -32,8 +32,10 @@ type ServeOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o ServeOptions) Check() error {
-	if err := errors.Join(o.S3.check(), o.Proxy.check()); err != nil {
-		return err
+	for _, err := range []error{o.S3.check(), o.Proxy.check(), o.checkMetrics()} {
+		if err != nil {
+			return err
+		}
 	}
 	switch {
 	case (o.CertFile == "") != (o.KeyFile == ""):
@@ -48,6 +50,14 @@ func (o ServeOptions) Check() error {
 		return errors.New("--data is missing: the directory for what is pushed")
 	}
 	return o.checkServed()
+}
+
+func (o ServeOptions) checkMetrics() error {
+	if o.Metrics == "" {
+		return nil
+	}
+	_, err := parseAddress(o.Metrics)
+	return err
 }
 
 // checkServed does so when all is said that will be.
