@@ -77,23 +77,19 @@ func (l *limits) end() {
 	}
 }
 
-// serve lets a request store something, and answers with the reason when that ends for one that is known.
+// serve lets a request store something, and answers with the reason when that ends for one that is known. Nothing is
+// refused before distribution reads the body, which it only does for those who may push, to an upload that there is.
 func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request, at route) {
-	begun := time.Now()
-	limit, tooLarge := l.limit(r, at)
-	b := &body{ReadCloser: r.Body, left: limit, tooLarge: tooLarge, stall: l.stall, control: http.NewResponseController(w)}
-	if limit >= 0 && r.ContentLength > limit {
-		b.cause = tooLarge
+	b := &body{ReadCloser: r.Body, stall: l.stall, control: http.NewResponseController(w)}
+	b.left, b.tooLarge = l.limit(r, at)
+	if b.left >= 0 && r.ContentLength > b.left {
+		b.left = 0 // the rest need not come
 	}
-	var refused *refusal
-	if refused = b.cause; refused == nil {
-		r.Body = b
-		next.ServeHTTP(l.explained(w, b, begun, &refused), r)
-	} else {
-		refused.write(w)
-	}
-	if refused != nil {
-		l.discard(r.Context(), at, refused)
+	r.Body = b
+	a := &answer{reason: l.reason(b, time.Now())}
+	next.ServeHTTP(a.wrap(w), r)
+	if a.refused != nil {
+		l.discard(r.Context(), at, a.refused)
 	}
 }
 
@@ -126,25 +122,42 @@ func uploaded(r *http.Request) int64 {
 	return state.Offset
 }
 
-// explained puts the reason in the place of an answer that something failed.
-func (l *limits) explained(w http.ResponseWriter, b *body, begun time.Time, refused **refusal) http.ResponseWriter {
+// reason is why a request failed, if that is known, by the status of the answer that it got.
+func (l *limits) reason(b *body, begun time.Time) func(status int) *refusal {
+	return func(status int) *refusal {
+		switch {
+		case b.cause != nil && status >= 400:
+			return b.cause
+		case status >= 500 && l.store.fullSince(begun):
+			return errFull
+		}
+		return nil
+	}
+}
+
+// An answer is replaced by the reason, where there is one.
+type answer struct {
+	reason  func(status int) *refusal
+	refused *refusal
+}
+
+func (a *answer) wrap(w http.ResponseWriter) http.ResponseWriter {
 	return httpsnoop.Wrap(w, httpsnoop.Hooks{
 		WriteHeader: func(pass httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
 			return func(status int) {
-				if status >= 400 && *refused == nil {
-					*refused = l.reason(b, status, begun)
-					if *refused != nil {
-						(*refused).write(w)
-					}
+				if a.refused != nil {
+					return
 				}
-				if *refused == nil {
-					pass(status)
+				if a.refused = a.reason(status); a.refused != nil {
+					a.refused.write(w)
+					return
 				}
+				pass(status)
 			}
 		},
 		Write: func(pass httpsnoop.WriteFunc) httpsnoop.WriteFunc {
 			return func(p []byte) (int, error) {
-				if *refused != nil {
+				if a.refused != nil {
 					return len(p), nil
 				}
 				return pass(p)
@@ -153,22 +166,12 @@ func (l *limits) explained(w http.ResponseWriter, b *body, begun time.Time, refu
 	})
 }
 
-func (l *limits) reason(b *body, status int, begun time.Time) *refusal {
-	switch {
-	case b.cause != nil:
-		return b.cause
-	case status >= 500 && l.store.fullSince(begun):
-		return errFull
-	}
-	return nil
-}
-
 // discard frees what an upload took that cannot be completed.
 func (l *limits) discard(ctx context.Context, at route, why *refusal) {
 	if why == errFull {
 		l.log.Error("the storage is full", "repository", at.repository)
 	}
-	if at.kind != "uploads" || at.reference == "" || why == errStalled { // that one may be resumed
+	if why == errStalled || !at.upload() { // a stalled one may be resumed
 		return
 	}
 	path := "/docker/registry/v2/repositories/" + at.repository + "/_uploads/" + at.reference

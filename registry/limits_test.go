@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -51,7 +52,7 @@ func TestBlobTooLarge(t *testing.T) {
 	data := t.TempDir()
 	r := serve(t, ServeOptions{Data: data, MaxBlobSize: 1024})
 	r.pushBlob(t, "app", make([]byte, 1024))
-	r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", message, r.do(t, http.MethodPut, r.start(t, "app")+"&digest=sha256:0", make([]byte, 1025)))
+	r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", message, r.do(t, http.MethodPut, r.start(t, "app")+"&digest=sha256:"+strings.Repeat("0", 64), make([]byte, 1025)))
 	r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", message, r.stream(t, r.start(t, "app"), make([]byte, 9000)))
 	first := r.stream(t, r.start(t, "app"), make([]byte, 1000))
 	r.want(t, http.StatusAccepted, first)
@@ -61,6 +62,50 @@ func TestBlobTooLarge(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(data, "docker/registry/v2/repositories/app/_uploads/*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// Who may not push is told that, and removes nothing, whatever the path.
+func TestTooLargeFromStranger(t *testing.T) {
+	data := t.TempDir()
+	ci, err := newLogin("ci", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, ServeOptions{Data: data, MaxBlobSize: 1024, Htpasswd: write(t, ci.line())})
+	r.user, r.password = "ci", "secret"
+	r.pushBlob(t, "app", []byte("x"))
+	begun := r.start(t, "app")
+	uploads := filepath.Join(data, "docker/registry/v2/repositories/app/_uploads")
+	before, _ := filepath.Glob(uploads + "/*")
+	r.user = ""
+	r.want(t, http.StatusUnauthorized, r.do(t, http.MethodPatch, begun, make([]byte, 5000)))
+	for _, path := range []string{"/v2/app/blobs/uploads/..", "/v2/app/../app/blobs/uploads/%2e%2e", "/v2/x/../../app/blobs/uploads/."} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nContent-Length: 5000\r\nConnection: close\r\n\r\n%s", path, make([]byte, 5000))
+		io.Copy(io.Discard, conn)
+		conn.Close()
+	}
+	if after, _ := filepath.Glob(uploads + "/*"); len(before) != 1 || len(after) != 1 {
+		t.Errorf("there were %v, and now %v", before, after)
+	}
+}
+
+func TestUploadsAreNamed(t *testing.T) {
+	const id = "01a21647-5620-78c6-bdcc-342172eba0cf"
+	for path, want := range map[string]bool{
+		"/v2/site/app/blobs/uploads/" + id:       true,
+		"/v2/site/app/blobs/uploads/..":          false,
+		"/v2/site/../../app/blobs/uploads/" + id: false,
+		"/v2/site/app/blobs/uploads/":            false,
+		"/v2/site/app/blobs/" + id:               false,
+	} {
+		if got := parseRoute("", path).upload(); got != want {
+			t.Errorf("%s: %t", path, got)
+		}
 	}
 }
 

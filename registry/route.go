@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/google/uuid"
 )
 
 // A route is what a request's path names.
@@ -37,6 +40,13 @@ func (r route) attrs() []any {
 		return append(attrs, "digest", r.reference)
 	}
 	return append(attrs, "tag", r.reference)
+}
+
+// upload tells whether it names an upload, and nothing that only looks so: it becomes a path of the storage.
+func (r route) upload() bool {
+	_, badName := reference.WithName(r.repository)
+	_, badID := uuid.Parse(r.reference)
+	return r.kind == "uploads" && badName == nil && badID == nil
 }
 
 // stores tells whether the request puts something into the registry.
