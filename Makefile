@@ -18,9 +18,14 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
-.PHONY: help build man lint unit nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
+# What registries are tried with, pinned, too.
+CRANE := github.com/google/go-containerregistry/cmd/crane@v0.22.1
+VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
+
+.PHONY: help build man lint unit conformance clients nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -54,7 +59,16 @@ nova-releases: ## the shim's tests with the Novas of newer Debians, which are un
 	$(SUDO) testdata/debian/unpack $(NOVA_ROOTS) python3-nova $(NOVA_SUITES)
 	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run TestReleases ./openstack/novadriver/
 
-e2e: build cloud ## end-to-end tests on the test cloud
+clients: bin/crane bin/versitygw ## clients of registries, and an S3 service, for the end-to-end tests
+	@command -v skopeo >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends skopeo; } >/dev/null
+
+bin/crane bin/versitygw bin/conformance: Makefile
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
+
+conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's
+	testdata/conformance/run
+
+e2e: build clients cloud ## end-to-end tests on the test cloud
 	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run TestEndToEnd .
 
 networks: build ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs, ovs-hybrid or ovn
@@ -75,6 +89,7 @@ test: lint build ## everything: lint, unit and script tests, then end-to-end tes
 	NDOCK_E2E_CLOUD= go test ./...
 	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
 	$(MAKE) nova-releases
+	$(MAKE) conformance
 	$(MAKE) e2e
 	$(SUDO) testdata/tempest/run smoke
 	$(MAKE) networks NETWORK=ovn

@@ -64,5 +64,9 @@ func newLog(c *cli.Context, s Streams) *slog.Logger {
 	if c.Bool("debug") {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: level}))
+	options := &slog.HandlerOptions{Level: level}
+	if c.String("log-format") == "json" {
+		return slog.New(slog.NewJSONHandler(s.Err, options))
+	}
+	return slog.New(slog.NewTextHandler(s.Err, options))
 }

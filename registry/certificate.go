@@ -42,7 +42,7 @@ func (p pair) covers(names []string, ca pair, now time.Time) bool {
 	return true
 }
 
-// readPair reads a certificate and its key, and refuses what clients would refuse later.
+// readPair reads a certificate and its key, and refuses what clients would refuse later; it returns it all the same.
 func readPair(certFile, keyFile string, now time.Time) (pair, error) {
 	cert, err := os.ReadFile(certFile)
 	if err != nil {
@@ -55,7 +55,7 @@ func readPair(certFile, keyFile string, now time.Time) (pair, error) {
 	given := pair{cert: cert, key: key}
 	leaf, _, err := given.parse()
 	if err != nil {
-		return pair{}, fmt.Errorf("use certificate %q with key %q: %w", certFile, keyFile, err)
+		return given, fmt.Errorf("use certificate %q with key %q: %w", certFile, keyFile, err)
 	}
 	return given, inTime(leaf, certFile, now)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 
 	"ndock/registry/gc"
@@ -104,11 +105,7 @@ func freed(line news) gc.Result {
 }
 
 // collect is what the serving process does when it is asked to.
-func (o ServeOptions) collect(ctx context.Context, gate *gate, c CollectOptions) (gc.Result, error) {
-	config, err := o.configuration()
-	if err != nil {
-		return gc.Result{}, err
-	}
+func collect(ctx context.Context, config *configuration.Configuration, gate *gate, c CollectOptions) (gc.Result, error) {
 	if config.Proxy.RemoteURL != "" {
 		return gc.Result{}, errors.New("a cache of another registry removes by itself what is old")
 	}

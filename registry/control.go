@@ -12,11 +12,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distribution/distribution/v3/configuration"
 	"golang.org/x/sys/unix"
 )
 
 // serveControl listens on the control socket, on which the file system lets in whom it belongs to, and root.
-func (o ServeOptions) serveControl(ctx context.Context, gate *gate) (stop func(), err error) {
+func (o ServeOptions) serveControl(ctx context.Context, gate *gate, c *configuration.Configuration) (stop func(), err error) {
 	if o.Control == "" {
 		return func() {}, nil
 	}
@@ -25,7 +26,7 @@ func (o ServeOptions) serveControl(ctx context.Context, gate *gate) (stop func()
 		return nil, fmt.Errorf("listen on %q: %w", o.Control, err)
 	}
 	server := &http.Server{
-		Handler:           o.control(gate),
+		Handler:           o.control(gate, c),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second,
 	}
@@ -54,7 +55,7 @@ func listenControl(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-func (o ServeOptions) control(gate *gate) http.Handler {
+func (o ServeOptions) control(gate *gate, c *configuration.Configuration) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+collectPath, func(w http.ResponseWriter, r *http.Request) {
 		var options CollectOptions
@@ -65,7 +66,7 @@ func (o ServeOptions) control(gate *gate) http.Handler {
 		w.WriteHeader(http.StatusOK)
 		told := &teller{out: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
 		options.Report = told
-		freed, err := o.collect(r.Context(), gate, options)
+		freed, err := collect(r.Context(), c, gate, options)
 		last := news{Freed: &freed}
 		if err != nil {
 			last.Error, last.Hint = err.Error(), hintOf(err)

@@ -171,7 +171,7 @@ func (e *fakeEngine) ContainerStart(_ context.Context, id string, _ container.St
 		return nil
 	}
 	options, ready := e.options(c.Config.Cmd), make(chan string, 1)
-	options.Listening = func(url string) { ready <- url }
+	options.Listening = func(_, url string) { ready <- url }
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel, c.ended = cancel, make(chan error, 1)
 	go func() { c.ended <- Serve(ctx, options) }()

@@ -2,81 +2,90 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // the login that we configure
 	"github.com/distribution/distribution/v3/registry/handlers"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage that we configure
-
-	"ndock/registry/durable"
 )
 
-const (
-	drainTime = 25 * time.Second
-	pageSize  = 1000 // most repositories or tags in one answer; distribution's default for its own configuration files
-)
+// newHandler makes distribution's registry, and puts before it what is ndock's: this is where all of that stands, what
+// sees a request first last. The function ends what it has running.
+func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configuration, s *store, m *metrics, g *gate) (http.Handler, func(), error) {
+	if err := checkAuth(c.Auth); err != nil {
+		return nil, nil, err
+	}
+	app, stop, err := o.newRegistry(ctx, c, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	handler := o.limits(c, s).wrap(app)
+	handler = m.wrap(c.HTTP.Prefix, g.wrap(handler))
+	if !c.Log.AccessLog.Disabled {
+		handler = accessLog(c.HTTP.Prefix, handler, o.Log)
+	}
+	return handler, stop, nil
+}
 
-// newHandler makes distribution's registry. The function ends what it has running.
-func newHandler(ctx context.Context, o ServeOptions, gate *gate) (http.Handler, func(), error) {
-	if o.Htpasswd != "" {
-		if err := checkLogins(o.Htpasswd); err != nil {
+// newRegistry makes the registry, once its storage has shown that it works.
+func (o ServeOptions) newRegistry(ctx context.Context, c *configuration.Configuration, s *store) (http.Handler, func(), error) {
+	if err := checkDirectory(c.Storage); err != nil {
+		return nil, nil, err
+	}
+	app, stop, err := newCache(ctx, c, o.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Storage.Type() != "filesystem" {
+		if err := s.checkBucket(ctx, c.Storage); err != nil {
+			stop()
 			return nil, nil, err
 		}
 	}
-	if err := writable(o.Data); err != nil {
-		return nil, nil, fmt.Errorf("use %q for data: %w", o.Data, err)
-	}
-	redirectLog(o.Log)
-	app, err := newApp(ctx, o)
-	if err != nil {
-		return nil, nil, fmt.Errorf("set up the registry in %q: %w", o.Data, err)
-	}
-	stop := func() { app.Shutdown() } // it can only fail to close a pull-through cache; we have none
-	return accessLog(gate.wrap(app), o.Log), stop, nil
+	return app, stop, nil
 }
 
-// newApp turns the panics, by which distribution refuses a configuration, into errors.
-func newApp(ctx context.Context, o ServeOptions) (app *handlers.App, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%v", cause)
-		}
-	}()
-	config, err := o.configuration()
+func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.App, err error) {
+	err = caught(func() error {
+		app = handlers.NewApp(ctx, c)
+		return nil
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("set up the registry: %w", err)
 	}
-	return handlers.NewApp(ctx, config), nil
+	return app, nil
 }
 
-// configuration is distribution's. It has no cache of blobs: that would say that a blob is there which garbage
-// collection, here or in another process on the same storage, has removed.
-func (o ServeOptions) configuration() (*configuration.Configuration, error) {
-	lasting, err := durable.Middleware(o.Data)
-	if err != nil {
-		return nil, err
+func (o ServeOptions) limits(c *configuration.Configuration, s *store) *limits {
+	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: stallTime, store: s, log: o.Log}
+	if o.MaxUploads > 0 {
+		l.uploads = make(chan struct{}, o.MaxUploads)
 	}
-	c := &configuration.Configuration{
-		Storage: configuration.Storage{
-			"filesystem": {"rootdirectory": o.Data},
-			"delete":     {"enabled": true},
-		},
-		Catalog: configuration.Catalog{MaxEntries: pageSize},
-		Tags:    configuration.Tags{MaxTags: pageSize},
+	return l
+}
 
-		Middleware: map[string][]configuration.Middleware{"storage": {lasting}},
+// checkAuth refuses logins that would let nobody in.
+func checkAuth(auth configuration.Auth) error {
+	if path, ok := auth["htpasswd"]["path"].(string); ok {
+		return checkLogins(path)
 	}
-	c.HTTP.Addr = o.Listen
-	c.HTTP.Secret = rand.Text() // signs the state of uploads, which do not outlive the process
-	if o.Htpasswd != "" {
-		c.Auth = configuration.Auth{"htpasswd": {"realm": "ndock registry", "path": o.Htpasswd}}
+	return nil
+}
+
+func checkDirectory(storage configuration.Storage) error {
+	dir, ok := storage["filesystem"]["rootdirectory"].(string)
+	if !ok {
+		return nil
 	}
-	return c, nil
+	if err := writable(dir); err != nil {
+		return fmt.Errorf("use %q for data: %w", dir, err)
+	}
+	return nil
 }
 
 // writable makes the directory if need be, and tries it, because distribution would only notice at the first push.
@@ -90,4 +99,9 @@ func writable(dir string) error {
 	}
 	probe.Close()
 	return os.Remove(probe.Name())
+}
+
+func notFound(err error) bool {
+	var gone storagedriver.PathNotFoundError
+	return errors.As(err, &gone)
 }

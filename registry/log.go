@@ -2,26 +2,43 @@ package registry
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/felixge/httpsnoop"
 	"github.com/sirupsen/logrus"
 )
 
-// accessLog writes a line a request. Query strings stay out: there are upload tokens in them.
-func accessLog(next http.Handler, log *slog.Logger) http.Handler {
+// accessLog writes a line a request, and gives the request an id by which the client can name it, unless it has one.
+// Query strings stay out: there are upload tokens in them.
+func accessLog(prefix string, next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, user := r.URL.Path, "-"
+		path, user, id := r.URL.Path, "-", requestID(r)
 		if name, _, ok := r.BasicAuth(); ok {
 			user = name
 		}
+		w.Header().Set("X-Request-Id", id)
 		m := httpsnoop.CaptureMetrics(next, w, r)
-		log.Info("request", "method", r.Method, "path", path, "status", m.Code,
-			"bytes", m.Written, "time", m.Duration.Round(time.Millisecond), "from", r.RemoteAddr, "user", user)
+		attrs := []any{
+			"method", r.Method, "path", path, "status", m.Code, "bytes", m.Written,
+			"time", m.Duration.Round(time.Millisecond), "from", r.RemoteAddr, "user", user, "id", id,
+		}
+		log.Info("request", append(attrs, parseRoute(prefix, path).attrs()...)...)
 	})
+}
+
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func requestID(r *http.Request) string {
+	if given := r.Header.Get("X-Request-Id"); requestIDPattern.MatchString(given) {
+		return given
+	}
+	return rand.Text()
 }
 
 // bridge hands to our log what distribution writes to its own.
@@ -48,6 +65,9 @@ func (b bridge) Fire(e *logrus.Entry) error {
 	var attrs []any
 	for _, key := range []string{"err.code", "err.message", "err.detail", "vars.name", "http.request.uri"} {
 		if value, ok := e.Data[key]; ok {
+			if uri, ok := value.(string); ok && key == "http.request.uri" {
+				value, _, _ = strings.Cut(uri, "?")
+			}
 			attrs = append(attrs, key, value)
 		}
 	}

@@ -4,34 +4,71 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 )
 
 // ServeOptions are what a registry in the foreground can be told.
 type ServeOptions struct {
-	Listen   string // HOST:PORT
-	Data     string // directory; made if missing
-	CertFile string // TLS, with KeyFile; plain HTTP without
+	Config   string    // file in distribution's format; what the others say goes first
+	Listen   string    // HOST:PORT
+	Data     string    // directory; made if missing
+	S3       S3Options // instead of a directory
+	CertFile string    // TLS, with KeyFile; plain HTTP without
 	KeyFile  string
 	Htpasswd string // file; anyone may push and pull without
 	Insecure bool   // plain HTTP even where other hosts see it
 	Control  string // unix socket on which the registry is asked to collect its garbage; none without
 
-	Drain     time.Duration    // for requests under way when it is to end; 25 seconds when 0
-	Log       *slog.Logger     // a line a request
-	Listening func(url string) // called once, when clients may come
+	Proxy       ProxyOptions
+	Metrics     string // HOST:PORT for metrics and health; none without
+	MaxBlobSize int64  // bytes; any size when 0
+	MaxUploads  int    // at a time; any number when 0
+
+	Drain     time.Duration          // for requests under way when it is to end; 25 seconds when 0
+	Log       *slog.Logger           // a line a request
+	Listening func(what, url string) // called when clients may come
+	Reload    <-chan os.Signal       // when the certificate is to be read again
 }
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o ServeOptions) Check() error {
+	for _, err := range []error{o.S3.check(), o.Proxy.check(), o.checkMetrics()} {
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case (o.CertFile == "") != (o.KeyFile == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case o.MaxBlobSize < 0 || o.MaxUploads < 0:
+		return errors.New("--max-blob-size and --max-uploads are not negative")
+	case o.Data != "" && o.S3.Bucket != "":
+		return errors.New("--data and --s3-bucket exclude each other")
+	case o.Config != "":
+		return nil // the file may say the rest
+	case o.Data == "" && o.S3.Bucket == "":
+		return errors.New("--data is missing: the directory for what is pushed")
+	}
+	return o.checkServed()
+}
+
+func (o ServeOptions) checkMetrics() error {
+	if o.Metrics == "" {
+		return nil
+	}
+	_, err := parseAddress(o.Metrics)
+	return err
+}
+
+// checkServed does so when all is said that will be.
+func (o ServeOptions) checkServed() error {
 	at, err := parseAddress(o.Listen)
 	switch {
 	case err != nil:
 		return err
-	case o.Data == "":
-		return errors.New("--data is missing: the directory for what is pushed")
 	case (o.CertFile == "") != (o.KeyFile == ""):
-		return errors.New("--tls-cert and --tls-key go together")
+		return errors.New("the certificate (http.tls.certificate) and the key (http.tls.key) go together")
 	case o.CertFile == "" && !at.loopback() && !o.Insecure:
 		return fmt.Errorf("plain HTTP on %s shows images and passwords to the network: give --tls-cert and --tls-key, or --insecure to have it so", at)
 	}

@@ -7,25 +7,40 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
 )
+
+const drainTime = 25 * time.Second
 
 // Serve runs a registry until the context ends, and then ends when the requests under way have.
 func Serve(ctx context.Context, o ServeOptions) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	config, err := o.tls()
+	redirectLog(o.Log)
+	o, c, err := o.complete()
 	if err != nil {
 		return err
 	}
-	gate := &gate{}
-	handler, stop, err := newHandler(context.WithoutCancel(ctx), o, gate)
+	config, forget, err := o.tls(ctx, c.HTTP.TLS)
+	if err != nil {
+		return err
+	}
+	defer forget()
+	storage, err := newStore(c)
+	if err != nil {
+		return err
+	}
+	counts, alive, gate := newMetrics(), &health{store: storage}, &gate{}
+	handler, stop, err := newHandler(context.WithoutCancel(ctx), o, c, storage, counts, gate)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	endControl, err := o.serveControl(ctx, gate)
+	endControl, err := o.serveControl(ctx, gate, c)
 	if err != nil {
 		return err
 	}
@@ -34,17 +49,28 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
+	defer listener.Close()
+	end, err := o.serveAside(ctx, counts, alive)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return o.run(ctx, o.server(handler, config, c.HTTP), listener, alive)
+}
+
+func (o ServeOptions) server(handler http.Handler, config *tls.Config, said configuration.HTTP) *http.Server {
+	return &http.Server{
 		Handler:           handler,
 		TLSConfig:         config,
-		ReadHeaderTimeout: 10 * time.Second, // bodies may take as long as they take
+		Protocols:         protocols(said),
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: 10 * time.Second, // bodies may take as long as they take, if only they come
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
-	return o.run(ctx, server, listener)
 }
 
-func (o ServeOptions) run(ctx context.Context, server *http.Server, listener net.Listener) error {
+func (o ServeOptions) run(ctx context.Context, server *http.Server, listener net.Listener, alive *health) error {
 	ended := make(chan error, 1)
 	accept, scheme := server.Serve, "http"
 	if server.TLSConfig != nil {
@@ -52,41 +78,51 @@ func (o ServeOptions) run(ctx context.Context, server *http.Server, listener net
 	}
 	go func() { ended <- accept(listener) }()
 	if o.Listening != nil {
-		o.Listening(scheme + "://" + listener.Addr().String())
+		o.Listening("a registry", scheme+"://"+listener.Addr().String())
 	}
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
+		alive.draining.Store(true)
 		return o.drain(ctx, server)
 	}
 }
 
 func (o ServeOptions) drain(ctx context.Context, server *http.Server) error {
-	patience := o.Drain
-	if patience == 0 {
-		patience = drainTime
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		server.Close()
-		return fmt.Errorf("end the registry: requests were cut off after %s", patience)
+		return fmt.Errorf("end the registry: requests were cut off after %s", o.Drain)
 	}
 	return nil
 }
 
-func (o ServeOptions) tls() (*tls.Config, error) {
+// tls is nil without a certificate. The function ends what looks after that.
+func (o ServeOptions) tls(ctx context.Context, said configuration.TLS) (*tls.Config, func(), error) {
 	if o.CertFile == "" {
-		return nil, nil
+		return nil, func() {}, nil
 	}
-	given, err := readPair(o.CertFile, o.KeyFile, time.Now())
+	certificate, err := newReloader(o.CertFile, o.KeyFile, o.Log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	certificate, err := tls.X509KeyPair(given.cert, given.key)
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() { certificate.follow(ctx, o.Reload) })
+	config := certificate.config()
+	if said.MinimumTLS == "tls1.3" {
+		config.MinVersion = tls.VersionTLS13
 	}
-	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
+	return config, func() { cancel(); following.Wait() }, nil
+}
+
+// protocols are HTTP/1, and HTTP/2 where there is TLS, unless the configuration has it otherwise.
+func protocols(said configuration.HTTP) *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetHTTP2(!said.HTTP2.Disabled)
+	p.SetUnencryptedHTTP2(said.H2C.Enabled)
+	return p
 }

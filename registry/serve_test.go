@@ -141,7 +141,7 @@ const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
 // served is a registry on a port of this host, and a client of it.
 type served struct {
-	url            string
+	url, aside     string
 	client         *http.Client
 	user, password string
 	log            *bytes.Buffer // to be read when it has ended
@@ -153,8 +153,17 @@ func serve(t *testing.T, o ServeOptions) *served {
 	r := &served{client: &http.Client{}, log: &bytes.Buffer{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	o.Listen, o.Data, o.Log = "127.0.0.1:0", t.TempDir(), slog.New(slog.NewTextHandler(r.log, nil))
-	o.Listening = func(url string) { ready <- url }
+	o.Listen, o.Log = "127.0.0.1:0", slog.New(slog.NewTextHandler(r.log, nil))
+	if o.Data == "" {
+		o.Data = t.TempDir()
+	}
+	o.Listening = func(what, url string) {
+		if what == "a registry" {
+			ready <- url
+		} else {
+			r.aside = url
+		}
+	}
 	go func() { ended <- Serve(ctx, o) }()
 	select {
 	case r.url = <-ready:

@@ -1,0 +1,155 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
+	"github.com/distribution/distribution/v3/registry/handlers"
+)
+
+const (
+	upstreamPatience = 5 * time.Second  // for an answer at the start
+	upstreamInterval = 15 * time.Second // between looks for an upstream that was away
+)
+
+// ProxyOptions make the registry a pull-through cache of another, to which nothing can be pushed.
+type ProxyOptions struct {
+	URL          string // of the other, the upstream
+	User         string // there, with a password in a file
+	PasswordFile string
+}
+
+func (o ProxyOptions) check() error {
+	switch {
+	case o.URL == "" && o != (ProxyOptions{}):
+		return errors.New("--proxy is missing")
+	case o.URL == "":
+		return nil
+	case (o.User == "") != (o.PasswordFile == ""):
+		return errors.New("--proxy-user and --proxy-password-file go together")
+	}
+	return checkURL("--proxy", o.URL)
+}
+
+func (o ProxyOptions) override(c *configuration.Proxy) error {
+	if o.URL == "" {
+		return nil
+	}
+	c.RemoteURL = strings.TrimSuffix(o.URL, "/")
+	if o.User == "" {
+		return nil
+	}
+	password, err := os.ReadFile(o.PasswordFile)
+	if err != nil {
+		return fmt.Errorf("read the upstream's password: %w", err)
+	}
+	c.Username, c.Password = o.User, strings.TrimRight(string(password), "\r\n")
+	return nil
+}
+
+// newCache makes a registry, which is a pull-through cache where the configuration says so. Distribution makes none
+// while the upstream is away: what is cached is then served by a registry that knows of no upstream, until it is back.
+func newCache(ctx context.Context, c *configuration.Configuration, log *slog.Logger) (http.Handler, func(), error) {
+	if c.Proxy.RemoteURL == "" {
+		app, err := newApp(ctx, c)
+		return app, func() { app.Shutdown() }, err // which fails for caches only
+	}
+	err := answers(ctx, c.Proxy.RemoteURL)
+	if err == nil {
+		app, err := newApp(ctx, c)
+		return app, func() { end(app, log) }, err
+	}
+	log.Warn("the upstream does not answer: only what is cached is served until it does", "error", err)
+	alone, err := newApp(ctx, withoutUpstream(c))
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &standby{log: log, ended: make(chan struct{})}
+	s.app.Store(alone)
+	go s.await(ctx, c)
+	return s, func() { cancel(); <-s.ended; end(s.app.Load(), log) }, nil
+}
+
+func end(app *handlers.App, log *slog.Logger) {
+	if err := app.Shutdown(); err != nil {
+		log.Error("end the cache", "error", err)
+	}
+}
+
+// withoutUpstream is a configuration of a registry that has what the cache has, and takes no more.
+func withoutUpstream(c *configuration.Configuration) *configuration.Configuration {
+	alone := *c
+	alone.Proxy = configuration.Proxy{}
+	alone.Storage = maps.Clone(c.Storage)
+	maintenance := maps.Clone(c.Storage["maintenance"])
+	if maintenance == nil {
+		maintenance = configuration.Parameters{}
+	}
+	maintenance["readonly"] = map[any]any{"enabled": true}
+	alone.Storage["maintenance"] = maintenance
+	return &alone
+}
+
+// answers tells why an upstream cannot be used now.
+func answers(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, upstreamPatience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v2/", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= 500 {
+		return fmt.Errorf("GET %s/v2/ answered %s", url, answer.Status)
+	}
+	return nil
+}
+
+// standby serves by one registry until it can by another.
+type standby struct {
+	app   atomic.Pointer[handlers.App]
+	log   *slog.Logger
+	ended chan struct{}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *standby) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.app.Load().ServeHTTP(w, r) }
+
+// await looks for the upstream until it answers.
+func (s *standby) await(ctx context.Context, c *configuration.Configuration) {
+	defer close(s.ended)
+	for tick := time.NewTicker(upstreamInterval); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+		if answers(ctx, c.Proxy.RemoteURL) != nil {
+			continue
+		}
+		app, err := newApp(context.WithoutCancel(ctx), c)
+		if err != nil {
+			s.log.Error("use the upstream", "error", err)
+			continue
+		}
+		s.log.Info("the upstream answers", "url", c.Proxy.RemoteURL)
+		end(s.app.Swap(app), s.log)
+		tick.Stop()
+		return
+	}
+}

@@ -1,0 +1,136 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/s3-aws" // the other storage that can be configured
+)
+
+// s3Patience is how long an S3 service may take to answer at the start.
+const s3Patience = 15 * time.Second
+
+// S3Options name a bucket. Its keys come from the environment or the configuration file, never from an option.
+type S3Options struct {
+	Bucket   string
+	Endpoint string // URL; Amazon's without
+	Region   string
+	Prefix   string // of the objects' names
+}
+
+func (o S3Options) check() error {
+	if o.Bucket == "" {
+		if o != (S3Options{}) {
+			return errors.New("--s3-bucket is missing")
+		}
+		return nil
+	}
+	if o.Endpoint == "" {
+		return nil
+	}
+	return checkURL("--s3-endpoint", o.Endpoint)
+}
+
+// checkURL refuses what is no address of a server, and passwords that all who list processes would see.
+func checkURL(flag, text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("%s is not a URL such as https://HOST:PORT", flag)
+	case u.User != nil:
+		return fmt.Errorf("%s has a login in it, which all on this host can see", flag)
+	}
+	return nil
+}
+
+func (o S3Options) parameters() configuration.Parameters {
+	p := configuration.Parameters{"bucket": o.Bucket, "region": o.Region}
+	if o.Region == "" {
+		p["region"] = "us-east-1" // what other services than Amazon's take
+	}
+	if o.Endpoint != "" {
+		p["regionendpoint"], p["forcepathstyle"] = o.Endpoint, true // few have a host name for each bucket
+	}
+	if o.Prefix != "" {
+		p["rootdirectory"] = o.Prefix
+	}
+	return p
+}
+
+// checkBucket tries an S3 service, because distribution would only notice at the first push.
+func (s *store) checkBucket(ctx context.Context, storage configuration.Storage) error {
+	said := storage.Parameters()
+	ctx, cancel := context.WithTimeout(ctx, s3Patience)
+	defer cancel()
+	err := s.probe(ctx)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("no answer in %s", s3Patience)
+	}
+	at := ""
+	if endpoint, ok := said["regionendpoint"]; ok {
+		at = fmt.Sprintf(" on %s", endpoint)
+	}
+	return &Error{Op: fmt.Sprintf("use bucket %q%s", said["bucket"], at), Err: err, hint: s3Hint(err)}
+}
+
+// s3Code is the word by which an S3 service says what is wrong.
+func s3Code(err error) string {
+	var coded interface{ Code() string }
+	if errors.As(err, &coded) {
+		return coded.Code()
+	}
+	return ""
+}
+
+// A serviceError is what an S3 service said, without what only developers of the driver need.
+type serviceError struct {
+	text  string
+	cause error
+}
+
+func (e *serviceError) Error() string { return e.text }
+
+func (e *serviceError) Unwrap() error { return e.cause }
+
+// explainStorage makes a sentence of a storage's error.
+func explainStorage(err error) error {
+	var wrapped storagedriver.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Detail
+	}
+	var service interface {
+		Code() string
+		Message() string
+		OrigErr() error
+	}
+	switch {
+	case !errors.As(err, &service):
+		return err
+	case service.Code() == "NoCredentialProviders":
+		return &serviceError{"there are no keys", err}
+	case service.Code() == "RequestError" && service.OrigErr() != nil:
+		return service.OrigErr()
+	}
+	return &serviceError{service.Code() + ": " + strings.TrimSuffix(service.Message(), "."), err}
+}
+
+func s3Hint(err error) string {
+	switch s3Code(err) {
+	case "NoSuchBucket":
+		return "create the bucket"
+	case "NoCredentialProviders":
+		return "put the keys into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or into the configuration file"
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied":
+		return "look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, at --s3-region, and at who may write to the bucket"
+	}
+	return ""
+}

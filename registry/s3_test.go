@@ -1,0 +1,45 @@
+package registry
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// What an S3 service refuses is told at the start, in a sentence. (That it works is for testdata/e2e, with a real one.)
+func TestBucketIsRefused(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	code, message, status := "", "", 0
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", code, message)
+	}))
+	defer service.Close()
+	o := ServeOptions{Listen: "127.0.0.1:0", S3: S3Options{Bucket: "images", Endpoint: service.URL}, Log: slog.New(slog.DiscardHandler)}
+	at := fmt.Sprintf("use bucket %q on %s: write: ", "images", service.URL)
+	code, message, status = "NoSuchBucket", "The bucket is not there.", 404
+	wantError(t, Serve(t.Context(), o), at+"NoSuchBucket: The bucket is not there")
+	code, message, status = "SignatureDoesNotMatch", "Look at the key.", 403
+	err := Serve(t.Context(), o)
+	wantError(t, err, at+"SignatureDoesNotMatch: Look at the key")
+	if hint := s3Hint(err); hint == "" {
+		t.Error("there is no hint")
+	}
+	o.S3.Endpoint = "http://127.0.0.1:1"
+	wantError(t, Serve(t.Context(), o), "dial tcp 127.0.0.1:1: connect: connection refused")
+}
+
+func TestS3OptionsAreChecked(t *testing.T) {
+	for want, o := range map[string]ServeOptions{
+		"--s3-bucket is missing":                    {S3: S3Options{Endpoint: "http://127.0.0.1:1"}},
+		"--s3-endpoint is not a URL":                {S3: S3Options{Bucket: "images", Endpoint: "ceph"}},
+		"--s3-endpoint has a login in it":           {S3: S3Options{Bucket: "images", Endpoint: "http://key:secret@ceph"}},
+		"--data and --s3-bucket exclude each other": {S3: S3Options{Bucket: "images"}, Data: "/srv"},
+	} {
+		o.Listen = "127.0.0.1:0"
+		wantError(t, o.Check(), want)
+	}
+}

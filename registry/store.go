@@ -1,0 +1,129 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	storagemiddleware "github.com/distribution/distribution/v3/registry/storage/driver/middleware"
+)
+
+// middlewareName is what distribution knows a store by.
+const middlewareName = "ndock"
+
+// A store stands between distribution and its storage. It remembers when there was no room left, which distribution
+// answers like any other failure, and lets the storage be tried.
+type store struct {
+	storagedriver.StorageDriver
+	full atomic.Int64 // when there last was no room, in nanoseconds
+}
+
+// registerStore is once for all, since distribution finds middleware by name alone.
+var registerStore = sync.OnceValue(func() error {
+	return storagemiddleware.Register(middlewareName, func(_ context.Context, driver storagedriver.StorageDriver, options map[string]any) (storagedriver.StorageDriver, error) {
+		s, ok := options["store"].(*store)
+		if !ok {
+			return nil, errors.New("middleware " + middlewareName + " is for ndock's own use")
+		}
+		s.StorageDriver = driver
+		return s, nil
+	})
+})
+
+// newStore has the configuration put a store before its storage, once a registry is made of it.
+func newStore(c *configuration.Configuration) (*store, error) {
+	if err := registerStore(); err != nil {
+		return nil, err
+	}
+	s := &store{}
+	c.Middleware = map[string][]configuration.Middleware{
+		"storage": {{Name: middlewareName, Options: configuration.Parameters{"store": s}}},
+	}
+	return s, nil
+}
+
+// note remembers that an error was for want of room, and returns it.
+func (s *store) note(err error) error {
+	if outOfSpace(err) {
+		s.full.Store(time.Now().UnixNano())
+	}
+	return err
+}
+
+// fullSince tells whether there was no room at some time since.
+func (s *store) fullSince(t time.Time) bool { return s.full.Load() >= t.UnixNano() }
+
+// outOfSpace knows a full disk, a quota that is used up, and what S3 services say then.
+func outOfSpace(err error) bool {
+	var wrapped storagedriver.Error // which hides what is in it from errors.Is
+	if errors.As(err, &wrapped) {
+		err = wrapped.Detail
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return true
+	}
+	switch s3Code(err) {
+	case "QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded":
+		return true
+	}
+	return false
+}
+
+// probe writes a little, and removes it again.
+func (s *store) probe(ctx context.Context) error {
+	const path = "/ndock-health"
+	if err := s.PutContent(ctx, path, make([]byte, 4096)); err != nil {
+		return fmt.Errorf("write: %w", explainStorage(err))
+	}
+	if err := s.Delete(ctx, path); err != nil && !notFound(err) { // another registry with this storage may be at it
+		return fmt.Errorf("remove: %w", explainStorage(err))
+	}
+	return nil
+}
+
+// PutContent implements storagedriver.StorageDriver.
+func (s *store) PutContent(ctx context.Context, path string, content []byte) error {
+	return s.note(s.StorageDriver.PutContent(ctx, path, content))
+}
+
+// Move implements storagedriver.StorageDriver.
+func (s *store) Move(ctx context.Context, from, to string) error {
+	return s.note(s.StorageDriver.Move(ctx, from, to))
+}
+
+// Writer implements storagedriver.StorageDriver.
+func (s *store) Writer(ctx context.Context, path string, more bool) (storagedriver.FileWriter, error) {
+	w, err := s.StorageDriver.Writer(ctx, path, more)
+	if err != nil {
+		return nil, s.note(err)
+	}
+	return &noting{FileWriter: w, store: s}, nil
+}
+
+// noting is a writer that tells the store what went wrong.
+type noting struct {
+	storagedriver.FileWriter
+	store *store
+}
+
+// Write implements io.Writer. Where there is no room, what was written goes at once: distribution does not close a file
+// then, so that it would take its room even when it is removed.
+func (n *noting) Write(p []byte) (int, error) {
+	written, err := n.FileWriter.Write(p)
+	if n.store.note(err); outOfSpace(err) {
+		err = errors.Join(err, n.FileWriter.Cancel(context.Background()))
+	}
+	return written, err
+}
+
+// Close implements io.Closer.
+func (n *noting) Close() error { return n.store.note(n.FileWriter.Close()) }
+
+// Commit implements storagedriver.FileWriter.
+func (n *noting) Commit(ctx context.Context) error { return n.store.note(n.FileWriter.Commit(ctx)) }
