@@ -25,7 +25,7 @@ func (d *deployment) decide(context.Context) error {
 	return nil
 }
 
-// decideLogin keeps a login that nobody speaks of: a registry must not become open to all by an upgrade.
+// decideLogin keeps the logins that nobody speaks of: a registry must not become open to all by an upgrade.
 func (d *deployment) decideLogin() error {
 	kept, there := d.kept[fileHtpasswd]
 	if d.User == "" {
@@ -34,13 +34,8 @@ func (d *deployment) decideLogin() error {
 		}
 		return nil
 	}
-	logins, _ := parseLogins(kept)
-	if len(logins) == 1 && logins[0].is(d.User, d.Password) {
-		d.files[fileHtpasswd] = kept
-		return nil
-	}
-	made, err := newLogin(d.User, d.Password)
-	d.files[fileHtpasswd] = made.line()
+	text, err := withLogin(kept, d.User, d.Password)
+	d.files[fileHtpasswd] = text
 	return err
 }
 

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
-	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // the login that we configure
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage that we configure
+
+	"ndock/registry/access"
+	"ndock/registry/htpasswd"
 )
 
 const (
@@ -21,8 +23,8 @@ const (
 
 // newHandler makes distribution's registry. The function ends what it has running.
 func newHandler(ctx context.Context, o ServeOptions) (http.Handler, func(), error) {
-	if o.Htpasswd != "" {
-		if err := checkLogins(o.Htpasswd); err != nil {
+	if o.Htpasswd != "" { // a missing file says so better here than in distribution's panic
+		if _, err := htpasswd.Read(o.Htpasswd); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -35,7 +37,7 @@ func newHandler(ctx context.Context, o ServeOptions) (http.Handler, func(), erro
 		return nil, nil, fmt.Errorf("set up the registry in %q: %w", o.Data, err)
 	}
 	stop := func() { app.Shutdown() } // it can only fail to close a pull-through cache; we have none
-	return accessLog(app, o.Log), stop, nil
+	return accessLog(access.Answer(app), o.Log), stop, nil
 }
 
 // newApp turns the panics, by which distribution refuses a configuration, into errors.
@@ -45,6 +47,9 @@ func newApp(ctx context.Context, o ServeOptions) (app *handlers.App, err error) 
 			err = fmt.Errorf("%v", cause)
 		}
 	}()
+	if err := registerLogins(); err != nil {
+		return nil, err
+	}
 	return handlers.NewApp(ctx, o.configuration()), nil
 }
 
@@ -61,7 +66,7 @@ func (o ServeOptions) configuration() *configuration.Configuration {
 	c.HTTP.Addr = o.Listen
 	c.HTTP.Secret = rand.Text() // signs the state of uploads, which do not outlive the process
 	if o.Htpasswd != "" {
-		c.Auth = configuration.Auth{"htpasswd": {"realm": "ndock registry", "path": o.Htpasswd}}
+		c.Auth = configuration.Auth{"htpasswd": {"realm": realm, "path": o.Htpasswd, "log": o.Log}}
 	}
 	return c
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"ndock/registry/htpasswd"
 )
 
 // ServeOptions are what a registry in the foreground can be told.
@@ -43,7 +45,7 @@ type DeployOptions struct {
 	CertFile string // TLS with these, with KeyFile; self-signed without
 	KeyFile  string
 	Insecure bool   // plain HTTP
-	User     string // who alone may push and pull; without, whoever could before
+	User     string // who may push and pull besides those who may already; without, whoever could before
 	Password string
 
 	Version  string        // of this ndock: the tag of the image
@@ -67,12 +69,11 @@ func (o DeployOptions) Check() error {
 		return errors.New("--insecure and --tls-cert exclude each other")
 	case o.User == "" && o.Password == "":
 		return nil
-	case o.Password == "":
-		return errors.New("the password is empty")
-	case len(o.Password) > maxPassword:
-		return fmt.Errorf("the password is longer than %d bytes", maxPassword)
 	}
-	return checkUser(o.User)
+	if err := htpasswd.CheckPassword(o.Password); err != nil {
+		return err
+	}
+	return htpasswd.CheckUser(o.User)
 }
 
 func (o DeployOptions) withDefaults() DeployOptions {

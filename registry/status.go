@@ -6,6 +6,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+
+	"ndock/registry/htpasswd"
 )
 
 // The states that scripts ask for; others are as Docker calls them.
@@ -44,7 +46,7 @@ func Find(ctx context.Context, engine Engine) (Status, error) {
 		return Status{}, err
 	}
 	s.describe(found)
-	s.Users = users(config[fileHtpasswd])
+	s.Users = htpasswd.Users(config[fileHtpasswd])
 	if leaf, _, err := config.pair(fileCert, fileKey).parse(); err == nil && s.TLS != tlsNone {
 		s.Expires = leaf.NotAfter
 	}
