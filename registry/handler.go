@@ -13,7 +13,6 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage that we configure
 
 	"ndock/registry/access"
-	"ndock/registry/htpasswd"
 )
 
 const (
@@ -23,10 +22,8 @@ const (
 
 // newHandler makes distribution's registry. The function ends what it has running.
 func newHandler(ctx context.Context, o ServeOptions) (http.Handler, func(), error) {
-	if o.Htpasswd != "" { // a missing file says so better here than in distribution's panic
-		if _, err := htpasswd.Read(o.Htpasswd); err != nil {
-			return nil, nil, err
-		}
+	if err := o.checkLogins(); err != nil {
+		return nil, nil, err
 	}
 	if err := writable(o.Data); err != nil {
 		return nil, nil, fmt.Errorf("use %q for data: %w", o.Data, err)
@@ -65,9 +62,7 @@ func (o ServeOptions) configuration() *configuration.Configuration {
 	}
 	c.HTTP.Addr = o.Listen
 	c.HTTP.Secret = rand.Text() // signs the state of uploads, which do not outlive the process
-	if o.Htpasswd != "" {
-		c.Auth = configuration.Auth{"htpasswd": {"realm": realm, "path": o.Htpasswd, "log": o.Log}}
-	}
+	c.Auth = o.auth()
 	return c
 }
 

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/auth"
 
 	"ndock/registry/htpasswd"
+	"ndock/registry/keystone"
 )
 
 // realm is what clients show when they ask for a password.
@@ -15,8 +17,32 @@ const realm = "ndock registry"
 
 // registerLogins gives distribution our ways to log in, by the names under which its configuration files know them.
 var registerLogins = sync.OnceValue(func() error {
-	return errors.Join(auth.Register("htpasswd", htpasswd.Controller))
+	return errors.Join(auth.Register("htpasswd", htpasswd.Controller), auth.Register("keystone", keystone.Controller))
 })
+
+// checkLogins finds out before distribution does, whose words for it are worse, what cannot be used.
+func (o ServeOptions) checkLogins() (err error) {
+	switch {
+	case o.Htpasswd != "":
+		_, err = htpasswd.Read(o.Htpasswd)
+	case o.Keystone.URL != "":
+		_, err = keystone.NewSource(o.Keystone)
+	}
+	return err
+}
+
+// auth is the part of distribution's configuration that says who may come in; nothing lets anyone in.
+func (o ServeOptions) auth() configuration.Auth {
+	switch {
+	case o.Htpasswd != "":
+		return configuration.Auth{"htpasswd": {"realm": realm, "path": o.Htpasswd, "log": o.Log}}
+	case o.Keystone.URL != "":
+		parameters := o.Keystone.Parameters()
+		parameters["realm"], parameters["log"] = realm, o.Log
+		return configuration.Auth{"keystone": parameters}
+	}
+	return nil
+}
 
 // withLogin sets a login, unless it is there.
 func withLogin(text []byte, user, password string) ([]byte, error) {

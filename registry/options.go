@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ndock/registry/htpasswd"
+	"ndock/registry/keystone"
 )
 
 // ServeOptions are what a registry in the foreground can be told.
@@ -15,8 +16,9 @@ type ServeOptions struct {
 	Data     string // directory; made if missing
 	CertFile string // TLS, with KeyFile; plain HTTP without
 	KeyFile  string
-	Htpasswd string // file; anyone may push and pull without
-	Insecure bool   // plain HTTP even where other hosts see it
+	Htpasswd string           // file; anyone may push and pull without
+	Insecure bool             // plain HTTP even where other hosts see it
+	Keystone keystone.Options // whose users may push and pull, in the place of Htpasswd; nobody's when without URL
 
 	Drain     time.Duration    // for requests under way when it is to end; 25 seconds when 0
 	Log       *slog.Logger     // a line a request
@@ -36,7 +38,20 @@ func (o ServeOptions) Check() error {
 	case o.CertFile == "" && !at.loopback() && !o.Insecure:
 		return fmt.Errorf("plain HTTP on %s shows images and passwords to the network: give --tls-cert and --tls-key, or --insecure to have it so", at)
 	}
-	return nil
+	return o.checkKeystone()
+}
+
+func (o ServeOptions) checkKeystone() error {
+	k := o.Keystone
+	switch {
+	case k.URL == "" && (k.CACert != "" || k.Domain != "" || k.Read != "" || len(k.PushRoles) > 0):
+		return errors.New("--keystone is missing: where is it?")
+	case k.URL == "":
+		return nil
+	case o.Htpasswd != "":
+		return errors.New("--keystone and --htpasswd exclude each other")
+	}
+	return k.Check()
 }
 
 // DeployOptions are what a registry in a container can be told.

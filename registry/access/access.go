@@ -82,8 +82,8 @@ func (c *Controller) Authorized(r *http.Request, want ...auth.Access) (*auth.Gra
 	return &auth.Grant{User: auth.UserInfo{Name: who.Name()}}, nil
 }
 
-// errNoLogin asks for one.
-var errNoLogin = errors.New("log in first")
+// ErrNoLogin asks for one. An Identity that has none may return it from May.
+var ErrNoLogin = errors.New("log in first")
 
 // identify finds out who asks. Where no login is needed to read, one is asked for all the same at the registry's root:
 // that is where clients learn that there are logins.
@@ -93,9 +93,9 @@ func (c *Controller) identify(r *http.Request, root bool) (Identity, error) {
 		if who := c.source.Anyone(); who != nil && !root {
 			return who, nil
 		}
-		return nil, errNoLogin
+		return nil, ErrNoLogin
 	}
-	if user == "" || len(user) > maxUser || len(password) > maxPassword {
+	if user == "" || password == "" || len(user) > maxUser || len(password) > maxPassword {
 		return nil, ErrWrong
 	}
 	return c.check(r.Context(), guess{user: user, password: password, from: network(r.RemoteAddr)})
@@ -162,15 +162,16 @@ func (c *Controller) refusal(r *http.Request, err error) error {
 	var many *tooMany
 	var denied *Denied
 	switch {
-	case errors.Is(err, ErrWrong), errors.Is(err, errNoLogin):
+	case errors.Is(err, ErrWrong), errors.Is(err, ErrNoLogin):
 		return &refusal{code: errcode.ErrorCodeUnauthorized, message: err.Error(), realm: c.realm}
 	case errors.As(err, &many):
 		return &refusal{code: errcode.ErrorCodeTooManyRequests, message: err.Error(), retry: many.wait}
 	case errors.As(err, &denied):
 		return &refusal{code: errcode.ErrorCodeDenied, message: err.Error()}
 	}
-	user, _, _ := r.BasicAuth()
-	c.log.Error("a login could not be checked", "user", user, "from", r.RemoteAddr, "error", err)
+	if user, _, _ := r.BasicAuth(); r.Context().Err() == nil { // or else the client is gone
+		c.log.Error("a login could not be checked", "user", user, "from", r.RemoteAddr, "error", err)
+	}
 	return &refusal{code: errcode.ErrorCodeUnavailable, message: "the login cannot be checked now; try again later, or ask the registry's operator", retry: 10 * time.Second}
 }
 
