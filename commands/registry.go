@@ -15,6 +15,7 @@ func registryCommand(s Streams) *cli.Command {
 		Usage: "A private registry of Docker images on this host",
 		Subcommands: []*cli.Command{
 			registryDeployCommand(s), registryStatusCommand(s), registryRemoveCommand(s), registryServeCommand(s),
+			registryLoginAddCommand(s), registryLoginRemoveCommand(s),
 		},
 	}
 }
