@@ -15,7 +15,7 @@ func registryCommand(s Streams) *cli.Command {
 		Usage: "A private registry of Docker images on this host",
 		Subcommands: []*cli.Command{
 			registryDeployCommand(s), registryStatusCommand(s), registryRemoveCommand(s), registryServeCommand(s),
-			registryLoginAddCommand(s), registryLoginRemoveCommand(s),
+			registryLoginAddCommand(s), registryLoginRemoveCommand(s), registryTrustCommand(s),
 		},
 	}
 }
@@ -37,6 +37,7 @@ func registryFields(status registry.Status) []output.Field {
 		{Name: "Data", Value: status.Data},
 		{Name: "TLS", Value: status.TLS},
 		{Name: "Expires", Value: moment(status.Expires)},
+		{Name: "CA", Value: status.CA},
 		{Name: "Users", Value: list(status.Users)},
 		{Name: "Since", Value: moment(status.Since)},
 	}

@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -61,6 +63,9 @@ func (d *deployment) decideCertificate(now time.Time) error {
 				return err
 			}
 		}
+	}
+	if !bytes.Contains(server.cert, ca.cert) { // it shows its CA, so that another host can trust it by the fingerprint
+		server.cert = append(slices.Clone(server.cert), ca.cert...)
 	}
 	d.files.put(fileCert, fileKey, server)
 	d.files.put(fileCA, fileCAKey, ca)
