@@ -72,7 +72,8 @@ func New(source Source, realm string, log *slog.Logger) *Controller {
 
 // Authorized implements auth.AccessController.
 func (c *Controller) Authorized(r *http.Request, want ...auth.Access) (*auth.Grant, error) {
-	who, err := c.identify(r, len(want) == 0)
+	a, _ := r.Context().Value(answerKey{}).(*answer)
+	who, err := c.identify(r, len(want) == 0, a)
 	if err == nil {
 		err = who.May(r.Context(), want...)
 	}
@@ -86,35 +87,38 @@ func (c *Controller) Authorized(r *http.Request, want ...auth.Access) (*auth.Gra
 var ErrNoLogin = errors.New("log in first")
 
 // identify finds out who asks. Where no login is needed to read, one is asked for all the same at the registry's root:
-// that is where clients learn that there are logins.
-func (c *Controller) identify(r *http.Request, root bool) (Identity, error) {
+// that is where clients learn how they log in.
+func (c *Controller) identify(r *http.Request, root bool, a *answer) (Identity, error) {
 	user, password, given := r.BasicAuth()
-	if !given || user == "" && password == "" {
-		if who := c.source.Anyone(); who != nil && !root {
-			return who, nil
-		}
-		return nil, ErrNoLogin
-	}
-	if user == "" || password == "" || len(user) > maxUser || len(password) > maxPassword {
+	switch {
+	case !given || user == "" && password == "":
+		return c.stranger(r, root, a)
+	case user == "" || password == "" || len(user) > maxUser || len(password) > maxPassword:
 		return nil, ErrWrong
 	}
-	return c.check(r.Context(), guess{user: user, password: password, from: network(r.RemoteAddr)})
+	known, err := c.check(r.Context(), guess{user: user, password: password, from: network(r.RemoteAddr)}, a.wantsToken())
+	if err == nil {
+		a.give(known)
+	}
+	return known.who, err
 }
 
 // guess is a name and a password that somebody tries.
 type guess struct{ user, password, from string }
 
-func (c *Controller) check(ctx context.Context, g guess) (Identity, error) {
+// check tells who it is. Who is to be known for some time is asked for anew when the memory is about to forget him.
+func (c *Controller) check(ctx context.Context, g guess, lasting bool) (remembered, error) {
 	// Also before the memory, or else it could be asked about passwords without end.
 	if wait := c.brake.wait(g.user, g.from); wait > 0 {
-		return nil, &tooMany{wait}
+		return remembered{}, &tooMany{wait}
 	}
 	key := c.memory.key(g.user, g.password, c.source.Generation())
-	if who, known := c.memory.recall(key); known {
-		if who == nil {
-			return nil, ErrWrong
-		}
-		return who, nil
+	known, ok := c.memory.recall(key)
+	switch {
+	case ok && known.who == nil:
+		return remembered{}, ErrWrong
+	case ok && !(lasting && known.left < leastToken):
+		return known, nil
 	}
 	done := c.flying.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
@@ -123,30 +127,33 @@ func (c *Controller) check(ctx context.Context, g guess) (Identity, error) {
 	})
 	select {
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return remembered{}, ctx.Err()
 	case result := <-done:
-		who, _ := result.Val.(Identity)
-		return who, result.Err
+		if result.Err != nil && ok && !errors.Is(result.Err, ErrWrong) { // he is still known for a while
+			return known, nil
+		}
+		known, _ := result.Val.(remembered)
+		return known, result.Err
 	}
 }
 
 // try asks the source. The attempt counts as failed until it has succeeded, so that many at once are slowed down, too.
-func (c *Controller) try(ctx context.Context, g guess, key string) (Identity, error) {
+func (c *Controller) try(ctx context.Context, g guess, key string) (remembered, error) {
 	attempt, wait := c.brake.begin(g.user, g.from)
 	if wait > 0 {
-		return nil, &tooMany{wait}
+		return remembered{}, &tooMany{wait}
 	}
 	if err := pause(ctx, attempt.pause); err != nil {
 		attempt.forget()
-		return nil, err
+		return remembered{}, err
 	}
 	who, err := c.source.Check(ctx, g.user, g.password)
 	switch {
 	case err == nil:
 		attempt.succeeded()
-		c.memory.keep(key, who)
-		return who, nil
+		return c.memory.keep(key, who), nil
 	case errors.Is(err, ErrWrong):
+		attempt.failed()
 		c.memory.keepWrong(key)
 		if attempt.slowed {
 			c.log.Warn("too many wrong passwords: slowing them down", "user", g.user, "from", g.from)
@@ -154,7 +161,7 @@ func (c *Controller) try(ctx context.Context, g guess, key string) (Identity, er
 	default:
 		attempt.forget()
 	}
-	return nil, err
+	return remembered{}, err
 }
 
 // refusal makes of an error what the client is told, and tells the operator what is his to mend.
@@ -163,7 +170,7 @@ func (c *Controller) refusal(r *http.Request, err error) error {
 	var denied *Denied
 	switch {
 	case errors.Is(err, ErrWrong), errors.Is(err, ErrNoLogin):
-		return &refusal{code: errcode.ErrorCodeUnauthorized, message: err.Error(), realm: c.realm}
+		return &refusal{code: errcode.ErrorCodeUnauthorized, message: err.Error(), challenge: c.challenge(r)}
 	case errors.As(err, &many):
 		return &refusal{code: errcode.ErrorCodeTooManyRequests, message: err.Error(), retry: many.wait}
 	case errors.As(err, &denied):

@@ -3,6 +3,7 @@ package access
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,16 @@ func (p person) Name() string                                  { return p.name }
 func (p person) May(_ context.Context, _ ...auth.Access) error { return p.refused }
 func (p person) Expires() time.Time                            { return p.until }
 
+// visitor may not do what is wanted, but log in.
+type visitor struct{ person }
+
+func (visitor) May(_ context.Context, want ...auth.Access) error {
+	if len(want) > 0 {
+		return ErrNoLogin
+	}
+	return nil
+}
+
 // door is a registry behind a controller, and a clock.
 type door struct {
 	*fake
@@ -70,19 +81,27 @@ func newDoor() *door {
 	return d
 }
 
-// knock is answered as distribution does.
 func (d *door) knock(user, password, from string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
 	r.RemoteAddr = from
 	if user != "" {
 		r.SetBasicAuth(user, password)
 	}
+	return d.ask(r)
+}
+
+// ask is answered as distribution does.
+func (d *door) ask(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	Answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := d.Authorized(r, d.want...); err != nil {
+		if r.URL.Path != "/v2/" {
+			w.WriteHeader(http.StatusNotFound)
+		} else if _, err := d.Authorized(r, d.want...); err != nil {
 			err.(auth.Challenge).SetHeaders(r, w)
 			w.WriteHeader(http.StatusUnauthorized)
 			w.Write([]byte("distribution's own words"))
+		} else {
+			w.Write([]byte("{}"))
 		}
 	})).ServeHTTP(w, r)
 	return w
@@ -130,7 +149,11 @@ func TestAsksForALogin(t *testing.T) {
 	d.anyone = person{}
 	d.answers(t, d.knock("", "", here), 200, "")
 	d.want = nil
-	d.answers(t, d.knock("", "", here), 401, "log in first")
+	w = d.knock("", "", here)
+	d.answers(t, w, 401, "log in first")
+	if got := w.Header().Get("WWW-Authenticate"); got != `Bearer realm="http://example.com/v2/token",service="site"` {
+		t.Errorf("the challenge is %s", got)
+	}
 	d.answers(t, d.knock(strings.Repeat("x", maxUser+1), "right", here), 401, "wrong")
 	d.answers(t, d.knock("ci", strings.Repeat("x", maxPassword+1), here), 401, "wrong")
 	if d.asked.Load() != 0 {
@@ -259,5 +282,72 @@ func TestExpiry(t *testing.T) {
 	}
 	if m.key("a", "bc") == m.key("ab", "c") || m.key("a") == newMemory().key("a") {
 		t.Error("keys are not of their own")
+	}
+}
+
+// Where anyone may read, clients fetch tokens, with a login or without.
+func TestTokens(t *testing.T) {
+	d := newDoor()
+	fetch := func(user string) (token string, lasts int) {
+		t.Helper()
+		want := d.want
+		d.want = nil // it is the registry's root that answers
+		defer func() { d.want = want }()
+		r := httptest.NewRequest(http.MethodGet, "/v2/token?service=site&scope=repository:one/web:pull", nil)
+		if user != "" {
+			r.SetBasicAuth(user, "right")
+		}
+		var made struct {
+			Token   string
+			Expires int `json:"expires_in"`
+		}
+		if w := d.ask(r); w.Code == 200 {
+			if err := json.Unmarshal(w.Body.Bytes(), &made); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return made.Token, made.Expires
+	}
+	show := func(token string) int {
+		r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		return d.ask(r).Code
+	}
+	if token, _ := fetch(""); token != "" {
+		t.Error("a token where nobody needs one")
+	}
+	mine, _ := fetch("ci")
+	if mine == "" || show(mine) != 401 {
+		t.Error("a token is taken where nobody is told to fetch one")
+	}
+	d.anyone = visitor{}
+	theirs, lasts := fetch("")
+	if theirs == "" || lasts < 60 || theirs == mine || show(theirs) != 401 || show(mine) != 200 {
+		t.Errorf("anyone's %q is answered %d, mine %q is answered %d", theirs, show(theirs), mine, show(mine))
+	}
+	d.anyone = person{}
+	if show(theirs) != 200 || show("") != 200 || show("00") != 401 || show(mine[:len(mine)-2]) != 401 {
+		t.Error("tokens are not told apart")
+	}
+	if token, _ := fetch("eve"); token != "" {
+		t.Error("a token for a wrong password")
+	}
+	d.want = nil
+	if show(theirs) != 200 || show("") != 401 {
+		t.Error("the registry's root is not for those with a token")
+	}
+	// It lives longer than Docker thinks, be the login known for a while; and then no more.
+	d.clock = d.clock.Add(rightFor - time.Second)
+	if _, lasts := fetch("ci"); lasts < 60 || d.asked.Load() != 3 {
+		t.Errorf("it lasts %d s, %d were asked for", lasts, d.asked.Load())
+	}
+	d.clock = d.clock.Add(rightFor - time.Second)
+	d.away.Store(true)
+	if token, lasts := fetch("ci"); token == "" || lasts != 1 {
+		t.Errorf("a known login gets %q for %d s", token, lasts)
+	}
+	d.clock = d.clock.Add(time.Second)
+	if show(mine) != 401 {
+		t.Error("an old token is taken")
 	}
 }

@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -15,10 +14,10 @@ import (
 // refusal is what a client is told. It is an auth.Challenge because distribution logs those as the client's fault; with
 // all other errors it would answer 400 and nothing.
 type refusal struct {
-	code    errcode.ErrorCode
-	message string
-	realm   string        // to log in to, if that would help
-	retry   time.Duration // after which it may help to come again
+	code      errcode.ErrorCode
+	message   string
+	challenge string        // how to log in, if that would help
+	retry     time.Duration // after which it may help to come again
 }
 
 var _ auth.Challenge = (*refusal)(nil)
@@ -27,8 +26,8 @@ func (f *refusal) Error() string { return f.message }
 
 // SetHeaders implements auth.Challenge.
 func (f *refusal) SetHeaders(r *http.Request, w http.ResponseWriter) {
-	if f.realm != "" {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", f.realm))
+	if f.challenge != "" {
+		w.Header().Set("WWW-Authenticate", f.challenge)
 	}
 	if f.retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((f.retry+time.Second-1)/time.Second)))
@@ -38,46 +37,63 @@ func (f *refusal) SetHeaders(r *http.Request, w http.ResponseWriter) {
 	}
 }
 
-// answer is where a request's refusal is put on its way out of distribution, which has no other way for it.
+// answer is where a request's refusal, or the token that it is for, is put on its way out of distribution, which has no
+// other way for them.
 type answer struct {
 	refusal *refusal
+	tokens  bool // it is one for a token
+	token   *token
 	begun   bool
 }
 
 type answerKey struct{}
 
-// Answer has clients told why they are refused, in the registry's protocol, where distribution would say 401 to all.
+// Answer has clients told why they are refused, in the registry's protocol, where distribution would say 401 to all; and
+// it serves tokens.
 func Answer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &answer{}
-		wrapped := httpsnoop.Wrap(w, httpsnoop.Hooks{
-			WriteHeader: func(write httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
-				return func(status int) {
-					if a.refusal == nil {
-						write(status)
-					}
-					a.serve(w)
-				}
-			},
-			Write: func(write httpsnoop.WriteFunc) httpsnoop.WriteFunc {
-				return func(body []byte) (int, error) {
-					if a.refusal == nil {
-						return write(body)
-					}
-					a.serve(w)
-					return len(body), nil
-				}
-			},
-		})
-		next.ServeHTTP(wrapped, r.WithContext(context.WithValue(r.Context(), answerKey{}, a)))
+		a := &answer{tokens: r.URL.Path == tokenPath && r.Method == http.MethodGet}
+		r = r.WithContext(context.WithValue(r.Context(), answerKey{}, a))
+		if a.tokens { // which takes what the registry's root does
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = "/v2/", ""
+		}
+		next.ServeHTTP(httpsnoop.Wrap(w, a.hooks(w)), r)
 	})
 }
 
-// serve writes the refusal, if there is one, once.
-func (a *answer) serve(w http.ResponseWriter) {
-	if a.refusal == nil || a.begun {
-		return
+func (a *answer) hooks(w http.ResponseWriter) httpsnoop.Hooks {
+	return httpsnoop.Hooks{
+		WriteHeader: func(write httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
+			return func(status int) {
+				if !a.serve(w) {
+					write(status)
+				}
+			}
+		},
+		Write: func(write httpsnoop.WriteFunc) httpsnoop.WriteFunc {
+			return func(body []byte) (int, error) {
+				if a.serve(w) {
+					return len(body), nil
+				}
+				return write(body)
+			}
+		},
+	}
+}
+
+// serve writes what there is instead of distribution's answer, once. A client that is gone needs none.
+func (a *answer) serve(w http.ResponseWriter) bool {
+	instead := a.refusal != nil || a.token != nil
+	if !instead || a.begun {
+		return instead
 	}
 	a.begun = true
-	errcode.ServeJSON(w, a.refusal.code.WithMessage(a.refusal.message)) // a client that is gone needs no answer
+	w.Header().Del("Content-Length")
+	if a.refusal != nil {
+		errcode.ServeJSON(w, a.refusal.code.WithMessage(a.refusal.message))
+		return true
+	}
+	a.token.serve(w)
+	return true
 }

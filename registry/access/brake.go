@@ -82,6 +82,19 @@ func (b *brake) begin(user, from string) (*attempt, time.Duration) {
 	return a, 0
 }
 
+// failed has the wait begin now: the check may have taken longer than that.
+func (a *attempt) failed() {
+	b := a.brake
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for of, limit := range map[tallied]int{{a.user, a.from}: pairLimit, {"", a.from}: networkLimit, {a.user, ""}: userLimit} {
+		if found, ok := b.tallies.Get(of); ok {
+			found.last = b.now()
+			b.count(found, 0, limit)
+		}
+	}
+}
+
 // succeeded clears the user there. What else was wrong from there is not forgotten: it may be another's guesses.
 func (a *attempt) succeeded() {
 	a.forget()

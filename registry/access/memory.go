@@ -19,8 +19,8 @@ const (
 	memorySecret = 32
 )
 
-// memory remembers checks by a keyed hash of name and password, whose key dies with the process: nothing in it is of use
-// to who reads it.
+// memory remembers checks by a keyed hash of name and password, whose key dies with the process: no password can be found
+// out from it.
 type memory struct {
 	secret []byte
 	now    func() time.Time
@@ -31,8 +31,10 @@ type memory struct {
 }
 
 type remembered struct {
+	key   string
 	who   Identity
 	until time.Time
+	left  time.Duration
 }
 
 func newMemory() *memory {
@@ -54,31 +56,32 @@ func (m *memory) key(parts ...string) string {
 }
 
 // recall returns who it was; nobody, if it was known to be wrong.
-func (m *memory) recall(key string) (Identity, bool) {
+func (m *memory) recall(key string) (remembered, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, all := range []*simplelru.LRU[string, remembered]{m.right, m.wrong} {
 		one, ok := all.Get(key)
-		if ok && m.now().Before(one.until) {
-			return one.who, true
+		if one.left = one.until.Sub(m.now()); ok && one.left > 0 {
+			return one, true
 		}
 		all.Remove(key)
 	}
-	return nil, false
+	return remembered{}, false
 }
 
-func (m *memory) keep(key string, who Identity) {
+func (m *memory) keep(key string, who Identity) remembered {
 	until := m.now().Add(rightFor)
 	if last := who.Expires(); !last.IsZero() && last.Before(until) {
 		until = last
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.right.Add(key, remembered{who, until})
+	m.right.Add(key, remembered{key: key, who: who, until: until})
+	return remembered{key: key, who: who, until: until, left: until.Sub(m.now())}
 }
 
 func (m *memory) keepWrong(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.wrong.Add(key, remembered{nil, m.now().Add(wrongFor)})
+	m.wrong.Add(key, remembered{key: key, until: m.now().Add(wrongFor)})
 }
