@@ -19,7 +19,7 @@ func registryServeCommand(s Streams) *cli.Command {
 		Flags: append(registryFlags(),
 			&cli.PathFlag{Name: "data", Usage: "`DIR` for what is pushed; made if missing"},
 			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of those who may push and pull, from 'htpasswd -B'; anyone may without"},
-			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it"},
+			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it; also to Keystone"},
 			&cli.StringFlag{Name: "keystone", Usage: "`URL` of the Keystone whose users may push and pull, in their projects' repositories"},
 			&cli.PathFlag{Name: "keystone-cacert", Usage: "PEM `FILE` with Keystone's CA"},
 			&cli.StringFlag{Name: "keystone-domain", Usage: "`NAME` of the domain of users and projects that name none; Default without"},

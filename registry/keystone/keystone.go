@@ -59,7 +59,9 @@ func NewSource(o Options) (*Source, error) {
 	}
 	// Logins are rare, and a connection that Keystone has closed meanwhile would fail one.
 	transport := &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-	return &Source{Options: o.withDefaults(), http: http.Client{Transport: transport, Timeout: timeout}}, nil
+	// A redirection would send the password somewhere else.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Source{Options: o.withDefaults(), http: http.Client{Transport: transport, Timeout: timeout, CheckRedirect: stay}}, nil
 }
 
 // Controller is the constructor that distribution calls with the parameters of auth.keystone.

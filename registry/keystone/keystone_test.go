@@ -63,6 +63,7 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Openstack-Request-Id", "req-1")
 	w.Header().Set("Content-Type", "application/json")
 	if status := c.status.Load(); status != 0 {
+		w.Header().Set("Location", "/v3/elsewhere")
 		w.WriteHeader(int(status))
 		return
 	}
@@ -258,7 +259,7 @@ func TestKeystoneAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, status := range []int{403, 404, 429, 500, 503} {
+	for _, status := range []int{307, 403, 404, 429, 500, 503} {
 		c.status.Store(int32(status))
 		_, err := s.Check(t.Context(), "ann", "right")
 		want := fmt.Sprintf("ask Keystone at %s for a token for ann: it answered %d %s (req-1)", c.URL, status, http.StatusText(status))
