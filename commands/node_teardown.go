@@ -61,9 +61,14 @@ func agreed(c *cli.Context, s Streams, question string) error {
 	if c.Bool("yes") {
 		return nil
 	}
+	return confirmed(c, s, question, "give --yes")
+}
+
+// confirmed asks on the terminal; where there is none, it says what to do instead.
+func confirmed(c *cli.Context, s Streams, question, instead string) error {
 	file, ok := s.In.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return misused(c, "nobody can be asked here: give --yes")
+		return misused(c, "nobody can be asked here: %s", instead)
 	}
 	fmt.Fprintf(s.Err, "%s [y/N] ", question)
 	answer, err := bufio.NewReader(file).ReadString('\n')

@@ -17,6 +17,7 @@ func registryCommand(s Streams) *cli.Command {
 			registryDeployCommand(s), registryStatusCommand(s), registryRemoveCommand(s), registryServeCommand(s),
 			registryListCommand(s), registryShowCommand(s), registryDeleteCommand(s), registryGCCommand(s),
 			registryDialStdioCommand(s),
+			registryLoginAddCommand(s), registryLoginRemoveCommand(s), registryTrustCommand(s),
 		},
 	}
 }
@@ -38,6 +39,7 @@ func registryFields(status registry.Status) []output.Field {
 		{Name: "Data", Value: status.Data},
 		{Name: "TLS", Value: status.TLS},
 		{Name: "Expires", Value: moment(status.Expires)},
+		{Name: "CA", Value: status.CA},
 		{Name: "Users", Value: list(status.Users)},
 		{Name: "Since", Value: moment(status.Since)},
 	}

@@ -17,11 +17,11 @@ func registryDeployCommand(s Streams) *cli.Command {
 		Description: "The container's image is made of this ndock: nothing is pulled. What is pushed is kept in the volume\n" +
 			"ndock-registry. The certificate is self-signed unless one is given; its CA is trusted by Docker on this host,\n" +
 			"and other hosts need a copy of it. Deployed again with the same options, nothing changes; with others, the\n" +
-			"container is replaced and data and CA are kept, and so is the login unless --user names another.\n\n" +
+			"container is replaced and data and CA are kept, and so are the logins: --user adds one.\n\n" +
 			"Example: ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
 		Flags: append(append(registryFlags(),
 			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP, in which all can be read on the way"},
-			&cli.StringFlag{Name: "user", Usage: "`NAME` of the one who may push and pull; anyone may without"},
+			&cli.StringFlag{Name: "user", Usage: "`NAME` of one who may push and pull; where there is none, anyone may"},
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"}), outputFlags()...),
 		Action: func(c *cli.Context) error { return registryDeploy(c, s) },
 	}
@@ -54,7 +54,7 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	return outputStyle(c).Show(s.Out, registryFields(status))
 }
 
-// registryPassword reads the password as docker login does: all of stdin but the line's end.
+// registryPassword is the one of --user.
 func registryPassword(c *cli.Context, s Streams) (string, error) {
 	switch {
 	case c.IsSet("user") && !c.Bool("password-stdin"):
@@ -64,13 +64,21 @@ func registryPassword(c *cli.Context, s Streams) (string, error) {
 	case !c.IsSet("user"):
 		return "", nil
 	}
+	return readPassword(c, s)
+}
+
+// readPassword reads it as docker login does: all of stdin but the line's end.
+func readPassword(c *cli.Context, s Streams) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(s.In, 4096))
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
 	}
 	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-	if password == "" {
+	switch {
+	case password == "":
 		return "", misused(c, "the password on stdin is empty")
+	case len(password) > registry.MaxPassword:
+		return "", misused(c, "the password is longer than %d bytes", registry.MaxPassword)
 	}
 	return password, nil
 }

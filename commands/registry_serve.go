@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/registry"
+	"ndock/registry/keystone"
 )
 
 func registryServeCommand(s Streams) *cli.Command {
@@ -28,7 +29,6 @@ func registryServeCommand(s Streams) *cli.Command {
 			&cli.StringFlag{Name: "s3-region", Value: "us-east-1", Usage: "`REGION` of the bucket"},
 			&cli.StringFlag{Name: "s3-prefix", Usage: "`PATH` in the bucket below which all is stored"},
 			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of those who may push and pull, from 'htpasswd -B'; anyone may without"},
-			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it"},
 			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET`, for its owner and root, on which 'registry gc' asks; none without"},
 			&cli.StringFlag{Name: "proxy", Usage: "`URL` of a registry that this one is a pull-through cache of; nothing can be pushed then"},
 			&cli.StringFlag{Name: "proxy-user", Usage: "`NAME` of the login there"},
@@ -36,7 +36,13 @@ func registryServeCommand(s Streams) *cli.Command {
 			&cli.StringFlag{Name: "metrics", Usage: "serve /metrics and /healthz on `HOST:PORT`"},
 			&cli.StringFlag{Name: "max-blob-size", Usage: "the largest layer that is taken, `SIZE` such as 10g; any size without"},
 			&cli.IntFlag{Name: "max-uploads", Usage: "how many layers are taken at a time, `COUNT`; any number without"},
-			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log: text or json"}),
+			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log: text or json"},
+			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it; also to Keystone"},
+			&cli.StringFlag{Name: "keystone", Usage: "`URL` of the Keystone whose users may push and pull, in their projects' repositories"},
+			&cli.PathFlag{Name: "keystone-cacert", Usage: "PEM `FILE` with Keystone's CA"},
+			&cli.StringFlag{Name: "keystone-domain", Usage: "`NAME` of the domain of users and projects that name none; Default without"},
+			&cli.StringFlag{Name: "keystone-read", Usage: "`WHO` may read other projects' repositories and the catalog: none, authenticated, anyone; none without"},
+			&cli.StringSliceFlag{Name: "keystone-push-role", Usage: "`NAME` of a role with which one may push; again for more; member and admin without"}),
 		Action: func(c *cli.Context) error { return registryServe(c, s) },
 	}
 }
@@ -62,8 +68,9 @@ func registryServe(c *cli.Context, s Streams) error {
 	options := registry.ServeOptions{
 		Config: c.Path("config"), Listen: listen, Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"),
 		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
-		Proxy:   registry.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file")},
-		Metrics: c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Log: newLog(c, s), Reload: hangup,
+		Keystone: keystoneOptions(c),
+		Proxy:    registry.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file")},
+		Metrics:  c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Log: newLog(c, s), Reload: hangup,
 		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
 	}
 	if err := options.Check(); err != nil {
@@ -90,4 +97,11 @@ func bytesOf(c *cli.Context, flag string) (int64, error) {
 		return 0, misused(c, "--%s %q is not a size such as 10g", flag, c.String(flag))
 	}
 	return n, nil
+}
+
+func keystoneOptions(c *cli.Context) keystone.Options {
+	return keystone.Options{
+		URL: c.String("keystone"), CACert: c.Path("keystone-cacert"), Domain: c.String("keystone-domain"),
+		Read: c.String("keystone-read"), PushRoles: c.StringSlice("keystone-push-role"), Insecure: c.Bool("insecure"),
+	}
 }

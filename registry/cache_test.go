@@ -5,16 +5,18 @@ import (
 	"net/http"
 	"path/filepath"
 	"testing"
+
+	"ndock/registry/htpasswd"
 )
 
 // A pull-through cache gives what its upstream has, goes on with what it has got when that is away, also from a start
 // on, and takes nothing itself.
 func TestCache(t *testing.T) {
-	login, err := newLogin("ci", "secret")
+	login, err := htpasswd.New("ci", "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
-	upstream := serve(t, ServeOptions{Htpasswd: write(t, login.line())})
+	upstream := serve(t, ServeOptions{Htpasswd: write(t, login.Line())})
 	upstream.user, upstream.password = "ci", "secret"
 	cached, other := upstream.pushBlob(t, "app", []byte("cached")), upstream.pushBlob(t, "app", []byte("other"))
 	o := ServeOptions{Data: t.TempDir(), Proxy: ProxyOptions{URL: upstream.url, User: "ci", PasswordFile: write(t, []byte("secret\n"))}}

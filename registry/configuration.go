@@ -113,8 +113,8 @@ func (o ServeOptions) override(c *configuration.Configuration) error {
 	if o.S3.Bucket != "" {
 		setStorage(c, "s3", o.S3.parameters())
 	}
-	if o.Htpasswd != "" {
-		c.Auth = configuration.Auth{"htpasswd": {"realm": "ndock registry", "path": o.Htpasswd}}
+	if auth := o.auth(); auth != nil {
+		c.Auth = auth
 	}
 	if o.Drain != 0 {
 		c.HTTP.DrainTimeout = o.Drain
@@ -144,6 +144,9 @@ func (o *ServeOptions) adopt(c *configuration.Configuration) error {
 	}
 	for name, value := range c.Log.Fields {
 		o.Log = o.Log.With(name, value)
+	}
+	for _, parameters := range c.Auth {
+		parameters["log"] = o.Log
 	}
 	if dir, ok := c.Storage["filesystem"]; ok && dir["rootdirectory"] == nil {
 		setStorage(c, "filesystem", configuration.Parameters{"rootdirectory": dataDir, "maxthreads": dir["maxthreads"]})

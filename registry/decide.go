@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,7 +27,7 @@ func (d *deployment) decide(context.Context) error {
 	return nil
 }
 
-// decideLogin keeps a login that nobody speaks of: a registry must not become open to all by an upgrade.
+// decideLogin keeps the logins that nobody speaks of: a registry must not become open to all by an upgrade.
 func (d *deployment) decideLogin() error {
 	kept, there := d.kept[fileHtpasswd]
 	if d.User == "" {
@@ -34,13 +36,8 @@ func (d *deployment) decideLogin() error {
 		}
 		return nil
 	}
-	logins, _ := parseLogins(kept)
-	if len(logins) == 1 && logins[0].is(d.User, d.Password) {
-		d.files[fileHtpasswd] = kept
-		return nil
-	}
-	made, err := newLogin(d.User, d.Password)
-	d.files[fileHtpasswd] = made.line()
+	text, err := withLogin(kept, d.User, d.Password)
+	d.files[fileHtpasswd] = text
 	return err
 }
 
@@ -66,6 +63,9 @@ func (d *deployment) decideCertificate(now time.Time) error {
 				return err
 			}
 		}
+	}
+	if !bytes.Contains(server.cert, ca.cert) { // it shows its CA, so that another host can trust it by the fingerprint
+		server.cert = append(slices.Clone(server.cert), ca.cert...)
 	}
 	d.files.put(fileCert, fileKey, server)
 	d.files.put(fileCA, fileCAKey, ca)

@@ -58,7 +58,7 @@ func TestReplacingKeepsLoginAndCA(t *testing.T) {
 		t.Errorf("config changed: %v, or %d containers left", after.names(), len(s.engine.containers))
 	}
 	s.options.User, s.options.Password = "ops", "other"
-	if after := s.deploy(); !slices.Equal(after.Users, []string{"ops"}) {
+	if after := s.deploy(); !slices.Equal(after.Users, []string{"ci", "ops"}) {
 		t.Errorf("users are %v", after.Users)
 	}
 }

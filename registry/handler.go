@@ -8,23 +8,25 @@ import (
 	"os"
 
 	"github.com/distribution/distribution/v3/configuration"
-	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // the login that we configure
 	"github.com/distribution/distribution/v3/registry/handlers"
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage that we configure
+
+	"ndock/registry/access"
+	"ndock/registry/htpasswd"
 )
 
 // newHandler makes distribution's registry, and puts before it what is ndock's: this is where all of that stands, what
 // sees a request first last. The function ends what it has running.
 func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configuration, s *store, m *metrics, g *gate) (http.Handler, func(), error) {
-	if err := checkAuth(c.Auth); err != nil {
+	if err := errors.Join(registerLogins(), checkAuth(c.Auth), o.checkLogins()); err != nil {
 		return nil, nil, err
 	}
 	app, stop, err := o.newRegistry(ctx, c, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	handler := o.limits(c, s).wrap(app)
+	handler := o.limits(c, s).wrap(access.Answer(app))
 	handler = m.wrap(c.HTTP.Prefix, g.wrap(handler))
 	if !c.Log.AccessLog.Disabled {
 		handler = accessLog(c.HTTP.Prefix, handler, o.Log)
@@ -72,7 +74,8 @@ func (o ServeOptions) limits(c *configuration.Configuration, s *store) *limits {
 // checkAuth refuses logins that would let nobody in.
 func checkAuth(auth configuration.Auth) error {
 	if path, ok := auth["htpasswd"]["path"].(string); ok {
-		return checkLogins(path)
+		_, err := htpasswd.Read(path)
+		return err
 	}
 	return nil
 }

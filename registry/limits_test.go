@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ndock/registry/htpasswd"
 )
 
 // refused checks what a client is told, in the form that clients know.
@@ -68,11 +70,11 @@ func TestBlobTooLarge(t *testing.T) {
 // Who may not push is told that, and removes nothing, whatever the path.
 func TestTooLargeFromStranger(t *testing.T) {
 	data := t.TempDir()
-	ci, err := newLogin("ci", "secret")
+	ci, err := htpasswd.New("ci", "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := serve(t, ServeOptions{Data: data, MaxBlobSize: 1024, Htpasswd: write(t, ci.line())})
+	r := serve(t, ServeOptions{Data: data, MaxBlobSize: 1024, Htpasswd: write(t, ci.Line())})
 	r.user, r.password = "ci", "secret"
 	r.pushBlob(t, "app", []byte("x"))
 	begun := r.start(t, "app")

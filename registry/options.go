@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"ndock/registry/htpasswd"
+	"ndock/registry/keystone"
 )
 
 // ServeOptions are what a registry in the foreground can be told.
@@ -16,9 +19,10 @@ type ServeOptions struct {
 	S3       S3Options // instead of a directory
 	CertFile string    // TLS, with KeyFile; plain HTTP without
 	KeyFile  string
-	Htpasswd string // file; anyone may push and pull without
-	Insecure bool   // plain HTTP even where other hosts see it
-	Control  string // unix socket on which the registry is asked to collect its garbage; none without
+	Htpasswd string           // file; anyone may push and pull without
+	Insecure bool             // plain HTTP even where other hosts see it
+	Control  string           // unix socket on which the registry is asked to collect its garbage; none without
+	Keystone keystone.Options // whose users may push and pull, in the place of Htpasswd; nobody's when without URL
 
 	Proxy       ProxyOptions
 	Metrics     string // HOST:PORT for metrics and health; none without
@@ -72,7 +76,20 @@ func (o ServeOptions) checkServed() error {
 	case o.CertFile == "" && !at.loopback() && !o.Insecure:
 		return fmt.Errorf("plain HTTP on %s shows images and passwords to the network: give --tls-cert and --tls-key, or --insecure to have it so", at)
 	}
-	return nil
+	return o.checkKeystone()
+}
+
+func (o ServeOptions) checkKeystone() error {
+	k := o.Keystone
+	switch {
+	case k.URL == "" && (k.CACert != "" || k.Domain != "" || k.Read != "" || len(k.PushRoles) > 0):
+		return errors.New("--keystone is missing: where is it?")
+	case k.URL == "":
+		return nil
+	case o.Htpasswd != "":
+		return errors.New("--keystone and --htpasswd exclude each other")
+	}
+	return k.Check()
 }
 
 // DeployOptions are what a registry in a container can be told.
@@ -81,7 +98,7 @@ type DeployOptions struct {
 	CertFile string // TLS with these, with KeyFile; self-signed without
 	KeyFile  string
 	Insecure bool   // plain HTTP
-	User     string // who alone may push and pull; without, whoever could before
+	User     string // who may push and pull besides those who may already; without, whoever could before
 	Password string
 
 	Version  string        // of this ndock: the tag of the image
@@ -105,12 +122,11 @@ func (o DeployOptions) Check() error {
 		return errors.New("--insecure and --tls-cert exclude each other")
 	case o.User == "" && o.Password == "":
 		return nil
-	case o.Password == "":
-		return errors.New("the password is empty")
-	case len(o.Password) > maxPassword:
-		return fmt.Errorf("the password is longer than %d bytes", maxPassword)
 	}
-	return checkUser(o.User)
+	if err := htpasswd.CheckPassword(o.Password); err != nil {
+		return err
+	}
+	return htpasswd.CheckUser(o.User)
 }
 
 func (o DeployOptions) withDefaults() DeployOptions {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ndock/registry/htpasswd"
 )
 
 func TestPushAndPull(t *testing.T) {
@@ -49,11 +51,11 @@ func TestPushAndPull(t *testing.T) {
 }
 
 func TestLoginIsDemanded(t *testing.T) {
-	ci, err := newLogin("ci", "secret")
+	ci, err := htpasswd.New("ci", "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := serve(t, ServeOptions{Htpasswd: write(t, ci.line())})
+	r := serve(t, ServeOptions{Htpasswd: write(t, ci.Line())})
 	r.want(t, http.StatusUnauthorized, r.do(t, http.MethodGet, "/v2/", nil))
 	r.want(t, http.StatusUnauthorized, r.do(t, http.MethodPost, "/v2/app/blobs/uploads/", nil))
 	r.user, r.password = "ci", "wrong"

@@ -6,6 +6,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+
+	"ndock/registry/htpasswd"
 )
 
 // The states that scripts ask for; others are as Docker calls them.
@@ -22,6 +24,7 @@ type Status struct {
 	Data    string    // volume
 	TLS     string    // self-signed, given, or none
 	Expires time.Time // of the certificate
+	CA      string    // fingerprint, by which other hosts know it; empty unless self-signed
 	Users   []string  // who may log in; none means that anybody may push and pull
 	Since   time.Time // when it came into its state
 }
@@ -44,9 +47,12 @@ func Find(ctx context.Context, engine Engine) (Status, error) {
 		return Status{}, err
 	}
 	s.describe(found)
-	s.Users = users(config[fileHtpasswd])
+	s.Users = htpasswd.Users(config[fileHtpasswd])
 	if leaf, _, err := config.pair(fileCert, fileKey).parse(); err == nil && s.TLS != tlsNone {
 		s.Expires = leaf.NotAfter
+	}
+	if s.TLS == tlsSelfSigned {
+		s.CA = firstFingerprint(config[fileCA])
 	}
 	return s, nil
 }

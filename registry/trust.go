@@ -50,24 +50,33 @@ func (t trust) sync(registries []string, ca []byte) (changed bool, err error) {
 
 // edit changes the CAs of one registry; a file and a directory in which nothing is left goes.
 func (t trust) edit(registry string, change func(old []byte) []byte) (bool, error) {
-	dir := filepath.Join(t.dir, registry)
-	file := filepath.Join(dir, "ca.crt")
-	old, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	old, content, err := t.edited(registry, change)
+	if err != nil || bytes.Equal(old, content) {
 		return false, err
 	}
-	content := change(old)
-	switch {
-	case bytes.Equal(old, content):
-		return false, nil
-	case len(content) > 0:
-		return true, replaceFile(file, content)
+	return true, t.write(registry, content)
+}
+
+func (t trust) file(registry string) string { return filepath.Join(t.dir, registry, "ca.crt") }
+
+func (t trust) edited(registry string, change func(old []byte) []byte) (old, content []byte, err error) {
+	old, err = os.ReadFile(t.file(registry))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	return old, change(old), nil
+}
+
+func (t trust) write(registry string, content []byte) error {
+	file := t.file(registry)
+	if len(content) > 0 {
+		return replaceFile(file, content)
 	}
 	if err := os.Remove(file); err != nil {
-		return false, err
+		return err
 	}
-	os.Remove(dir) // which fails, as it should, when the operator has more in it
-	return true, nil
+	os.Remove(filepath.Dir(file)) // which fails, as it should, when the operator has more in it
+	return nil
 }
 
 // replaceFile writes by rename, so that Docker never reads half a file.
@@ -92,20 +101,29 @@ func with(old, ca []byte) []byte {
 	if bytes.Contains(old, ca) {
 		return old
 	}
-	content := slices.Clone(old)
-	for block, rest := pem.Decode(old); block != nil; block, rest = pem.Decode(rest) {
-		if one, err := x509.ParseCertificate(block.Bytes); err == nil && one.Subject.CommonName == authorityName {
-			content = bytes.ReplaceAll(content, pem.EncodeToMemory(block), nil)
-		}
-	}
+	content := withoutOurs(old)
 	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
 		content = append(content, '\n')
 	}
 	return append(content, ca...)
 }
 
+// withoutOurs takes the CAs of registries of ours out.
+func withoutOurs(old []byte) []byte {
+	content := slices.Clone(old)
+	for block, rest := pem.Decode(old); block != nil; block, rest = pem.Decode(rest) {
+		if one, err := x509.ParseCertificate(block.Bytes); err == nil && one.Subject.CommonName == authorityName {
+			content = bytes.ReplaceAll(content, pem.EncodeToMemory(block), nil)
+		}
+	}
+	return content
+}
+
 func (t trust) denied(op string, err error) error {
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
 		return &Error{Op: op, Err: err, hint: "run it as root"}
 	}
 	return fmt.Errorf("%s: %w", op, err)

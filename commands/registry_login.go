@@ -1,0 +1,80 @@
+package commands
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"ndock/registry"
+)
+
+func registryLoginAddCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "login-add",
+		Usage:     "Let a user log in to the registry, or give him another password",
+		ArgsUsage: "NAME",
+		Description: "The registry knows it at once. Only a hash of the password is kept.\n\n" +
+			"Example: ndock registry login-add --password-stdin ci < password",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "password-stdin", Usage: "read the password from stdin"},
+			htpasswdFlag(),
+		},
+		Action: func(c *cli.Context) error { return registryLoginAdd(c, s) },
+	}
+}
+
+func registryLoginRemoveCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "login-remove",
+		Usage:     "Let a user no longer log in to the registry",
+		ArgsUsage: "NAME",
+		Description: "The registry knows it at once. The last login cannot be removed. Removing what is not there succeeds.\n\n" +
+			"Example: ndock registry login-remove ci",
+		Flags:  []cli.Flag{htpasswdFlag()},
+		Action: func(c *cli.Context) error { return registryLoginRemove(c, s) },
+	}
+}
+
+func htpasswdFlag() cli.Flag {
+	return &cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the logins; without, those of the registry on this host's Docker"}
+}
+
+func registryLoginAdd(c *cli.Context, s Streams) error {
+	args, err := exactly(c, "NAME")
+	if err != nil {
+		return err
+	}
+	if !c.Bool("password-stdin") {
+		return misused(c, "--password-stdin is missing: the password is read from stdin")
+	}
+	if err := registry.CheckUser(args[0]); err != nil {
+		return misused(c, "%s", err)
+	}
+	password, err := readPassword(c, s)
+	if err != nil {
+		return err
+	}
+	return withLogins(c, func(at registry.Logins) error {
+		return registry.AddLogin(c.Context, at, args[0], password, newProgress(c, s))
+	})
+}
+
+func registryLoginRemove(c *cli.Context, s Streams) error {
+	args, err := exactly(c, "NAME")
+	if err != nil {
+		return err
+	}
+	return withLogins(c, func(at registry.Logins) error {
+		return registry.RemoveLogin(c.Context, at, args[0], newProgress(c, s))
+	})
+}
+
+func withLogins(c *cli.Context, do func(registry.Logins) error) error {
+	if file := c.Path("htpasswd"); file != "" {
+		return do(registry.LoginFile(file))
+	}
+	engine, err := engineClient(c)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	return do(registry.DeployedLogins(engine))
+}

@@ -1,0 +1,71 @@
+package commands
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"ndock/registry"
+)
+
+func registryTrustCommand(s Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "trust",
+		Usage:     "Have Docker on this host trust a registry",
+		ArgsUsage: "HOST:PORT",
+		Description: "Puts the registry's CA where Docker looks for it, and nothing has to be restarted. Without --ca, the CA that the\n" +
+			"registry shows is taken, if it has the fingerprint that 'ndock registry status' shows on the registry's host, or\n" +
+			"if you say that it is the right one.\n\n" +
+			"Example: ndock registry trust 192.0.2.10:5050 --ca ca.crt",
+		Flags: []cli.Flag{
+			&cli.PathFlag{Name: "ca", Usage: "PEM `FILE` with the CA"},
+			&cli.StringFlag{Name: "fingerprint", Usage: "sha256:`HEX` of the CA that the registry must show"},
+			&cli.BoolFlag{Name: "mirror", Usage: "have Docker ask it before Docker Hub, by a line in /etc/docker/daemon.json"},
+			&cli.BoolFlag{Name: "remove", Usage: "trust it no more, and have it no mirror"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be changed, and change nothing"},
+		},
+		Action: func(c *cli.Context) error { return registryTrust(c, s) },
+	}
+}
+
+func registryTrust(c *cli.Context, s Streams) error {
+	args, err := exactly(c, "HOST:PORT")
+	if err != nil {
+		return err
+	}
+	options := registry.TrustOptions{
+		Registry: args[0], CAFile: c.Path("ca"), Fingerprint: c.String("fingerprint"), Mirror: c.Bool("mirror"), Remove: c.Bool("remove"),
+		Agree: func(question string) error { return confirmed(c, s, question, "give --ca or --fingerprint") },
+	}
+	if err := options.Check(); err != nil {
+		return misused(c, "%s", err)
+	}
+	engine, err := engineClient(c)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	changes, err := registry.PlanTrust(c.Context, engine, options)
+	if err != nil {
+		return err
+	}
+	return trustChanges(c, s, changes)
+}
+
+func trustChanges(c *cli.Context, s Streams, changes []registry.Change) error {
+	report := newProgress(c, s)
+	if len(changes) == 0 {
+		report.Step("all is as it shall be; nothing to do")
+	}
+	for _, change := range changes {
+		if c.Bool("dry-run") {
+			fmt.Fprintln(s.Out, change.What)
+			continue
+		}
+		report.Step("%s", change.What)
+		if err := change.Do(c.Context); err != nil {
+			return err
+		}
+	}
+	return nil
+}

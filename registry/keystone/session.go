@@ -1,0 +1,161 @@
+package keystone
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/distribution/distribution/v3/registry/auth"
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/projects"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
+
+	"ndock/registry/access"
+)
+
+// session is somebody whom Keystone has given a token.
+type session struct {
+	source   *Source
+	name     string
+	token    string
+	expires  time.Time
+	projects []projects.Project // in which he has a role
+
+	mu     sync.Mutex        // one exchange at a time
+	scopes map[string]*scope // by project's id; nil for one that Keystone let him into no more
+}
+
+// scope is what a token of a project says.
+type scope struct {
+	id, name, domain string
+	roles            []string
+}
+
+// Name implements access.Identity.
+func (s *session) Name() string { return s.name }
+
+// Expires implements access.Identity.
+func (s *session) Expires() time.Time { return s.expires }
+
+// May implements access.Identity.
+func (s *session) May(ctx context.Context, want ...auth.Access) error {
+	if len(want) == 0 && len(s.projects) == 0 && !s.readsAll() {
+		return &access.Denied{Reason: fmt.Sprintf("%s is in no project: there is nothing to push or pull", s.name)}
+	}
+	for _, one := range want {
+		if err := s.may(ctx, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) readsAll() bool { return s.source.Read != ReadNone }
+
+func (s *session) may(ctx context.Context, want auth.Access) error {
+	switch {
+	case want.Type == "registry" && want.Name == "catalog" && s.readsAll():
+		return nil
+	case want.Type == "registry":
+		return &access.Denied{Reason: "the catalog names the repositories of all projects, and this registry shows each project its own only"}
+	case want.Action == "pull" && s.readsAll():
+		return nil
+	}
+	in, err := s.scope(ctx, want.Name)
+	if err != nil || want.Action == "pull" {
+		return err
+	}
+	if !slices.ContainsFunc(in.roles, func(role string) bool { return slices.Contains(s.source.PushRoles, role) }) {
+		return &access.Denied{Reason: fmt.Sprintf("to push or delete in project %q takes the role %s there; %s has %s",
+			in.name, strings.Join(s.source.PushRoles, " or "), s.name, strings.Join(in.roles, ", "))}
+	}
+	return nil
+}
+
+// scope is the project in which a repository is, if he has a role there.
+func (s *session) scope(ctx context.Context, repository string) (*scope, error) {
+	project := projectOf(repository)
+	for _, one := range s.projects {
+		byID := anID.MatchString(project)
+		if byID && one.ID != project || !byID && !strings.EqualFold(one.Name, project) {
+			continue
+		}
+		in, err := s.exchange(ctx, one.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case in == nil:
+		case byID || in.domain == s.source.Domain && in.name == project:
+			return in, nil
+		}
+	}
+	return nil, s.notHis(repository, project)
+}
+
+// notHis tells who means a project of his how to write it; of others it tells nothing.
+func (s *session) notHis(repository, project string) error {
+	for _, one := range s.projects {
+		if strings.EqualFold(one.Name, project) {
+			return &access.Denied{Reason: fmt.Sprintf("%q is not the name of one project for sure; write its id: %s/%s",
+				project, one.ID, strings.TrimPrefix(repository, project+"/"))}
+		}
+	}
+	return &access.Denied{Reason: fmt.Sprintf("repository %q is in no project of %s: PROJECT/NAME begins with a project's id or name", repository, s.name)}
+}
+
+// exchange asks for the roles in a project, once.
+func (s *session) exchange(ctx context.Context, project string) (*scope, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.scopes[project]; ok {
+		return known, nil
+	}
+	result := tokens.Create(ctx, s.source.client(""), &tokens.AuthOptions{TokenID: s.token, Scope: tokens.Scope{ProjectID: project}})
+	if gophercloud.ResponseCodeIs(result.Err, http.StatusUnauthorized) { // it was disabled meanwhile, or he was
+		s.scopes[project] = nil
+		return nil, nil
+	}
+	in, err := readScope(result)
+	if err != nil {
+		return nil, s.source.explain("the roles of "+s.name+" in project "+project, err)
+	}
+	s.scopes[project] = in
+	return in, nil
+}
+
+// readScope reads of which project a token is, if it is of any.
+func readScope(result tokens.CreateResult) (*scope, error) {
+	project, err := result.ExtractProject()
+	if err != nil || project == nil {
+		return nil, err
+	}
+	roles, err := result.ExtractRoles()
+	if err != nil {
+		return nil, err
+	}
+	in := &scope{id: project.ID, name: project.Name, domain: project.Domain.Name}
+	for _, role := range roles {
+		in.roles = append(in.roles, role.Name)
+	}
+	return in, nil
+}
+
+// visitor is who reads without a login.
+type visitor struct{}
+
+func (visitor) Name() string { return "" }
+
+func (visitor) Expires() time.Time { return time.Time{} }
+
+func (visitor) May(_ context.Context, want ...auth.Access) error {
+	for _, one := range want {
+		if one.Type != "registry" && one.Action != "pull" {
+			return access.ErrNoLogin
+		}
+	}
+	return nil
+}

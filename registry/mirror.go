@@ -1,0 +1,208 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/docker/docker/api/types/system"
+	"github.com/tailscale/hujson"
+)
+
+// An Informer is Docker, of which is asked what it has read.
+type Informer interface {
+	Info(ctx context.Context) (system.Info, error)
+}
+
+// reloadTimeout is how long Docker may take to read its configuration again.
+const reloadTimeout = 10 * time.Second
+
+// mirror is a registry that Docker asks before Docker Hub, as a line in the operator's daemon.json.
+type mirror struct {
+	docker  Informer
+	url     string
+	file    string
+	pidFile string
+}
+
+// plan returns the change that adds it or takes it away, or nil.
+func (m mirror) plan(remove bool) (*Change, error) {
+	old, err := os.ReadFile(m.file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("look at Docker's mirrors: %w", err)
+	}
+	edit, what := withMirror, "add "+m.url+" to registry-mirrors in "+m.file+", which Docker reads at once"
+	if remove {
+		edit, what = withoutMirror, "take "+m.url+" out of registry-mirrors in "+m.file+", which Docker reads at once"
+	}
+	content, err := edit(old, m.url)
+	if err != nil {
+		return nil, fmt.Errorf("edit %s: %w", m.file, err)
+	}
+	if bytes.Equal(old, content) {
+		return nil, nil
+	}
+	return &Change{What: what, Do: func(ctx context.Context) error { return m.change(ctx, old, content, !remove) }}, nil
+}
+
+// change puts the file back when Docker does not take it.
+func (m mirror) change(ctx context.Context, old, content []byte, there bool) error {
+	if err := m.write(content); err != nil {
+		return (trust{}).denied("edit "+m.file, err)
+	}
+	err := m.reload(ctx, there)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("have Docker read %s: %w", m.file, err)
+	return errors.Join(err, m.write(old), m.signal())
+}
+
+// write replaces the file by another one of the same owner; without content there is none.
+func (m mirror) write(content []byte) error {
+	if len(content) == 0 {
+		return os.Remove(m.file)
+	}
+	next, err := os.CreateTemp(filepath.Dir(m.file), ".daemon-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(next.Name()) // which is gone if all went well
+	_, err = next.Write(content)
+	if err := errors.Join(err, next.Chmod(0o644), likeness(next, m.file), next.Close()); err != nil {
+		return err
+	}
+	return os.Rename(next.Name(), m.file)
+}
+
+// reload has Docker read the file, and waits until it has. One that does not run reads it when it starts.
+func (m mirror) reload(ctx context.Context, there bool) error {
+	if pid, err := m.pid(); err != nil || pid == 0 {
+		return err
+	}
+	if err := m.signal(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	for {
+		info, err := m.docker.Info(ctx)
+		if err == nil && info.RegistryConfig != nil && m.in(info.RegistryConfig.Mirrors) == there {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			if err == nil {
+				err = fmt.Errorf("it has not taken it in %s", reloadTimeout)
+			}
+			return &Error{Err: err, hint: "Docker's log says why; a mirror that dockerd has as a flag goes with none in the file"}
+		case <-time.After(interval):
+		}
+	}
+}
+
+func (m mirror) signal() error {
+	pid, err := m.pid()
+	if err != nil || pid == 0 {
+		return err
+	}
+	return syscall.Kill(pid, syscall.SIGHUP)
+}
+
+// pid is Docker's; 0 when it does not run. A file that outlived it may name any other program.
+func (m mirror) pid() (int, error) {
+	text, err := os.ReadFile(m.pidFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		return 0, fmt.Errorf("%s holds no process id", m.pidFile)
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil || strings.TrimSpace(string(name)) != "dockerd" {
+		return 0, nil
+	}
+	return pid, nil
+}
+
+func (m mirror) in(mirrors []string) bool {
+	return slices.ContainsFunc(mirrors, func(one string) bool { return sameMirror(one, m.url) })
+}
+
+// sameMirror compares URLs of which Docker writes some with a slash at their end.
+func sameMirror(one, other string) bool {
+	return strings.TrimRight(one, "/") == strings.TrimRight(other, "/")
+}
+
+// withMirror adds a mirror to the text of a daemon.json, in which all else stays as its author wrote it.
+func withMirror(text []byte, url string) ([]byte, error) {
+	there, err := mirrorsIn(text)
+	if err != nil || slices.ContainsFunc(there, func(one string) bool { return sameMirror(one, url) }) {
+		return text, err
+	}
+	switch {
+	case len(bytes.TrimSpace(text)) == 0:
+		return fmt.Appendf(nil, "{\n  \"registry-mirrors\": [%q]\n}\n", url), nil
+	case there == nil:
+		return patch(text, fmt.Sprintf(`[{"op": "add", "path": "/registry-mirrors", "value": [%q]}]`, url))
+	}
+	return patch(text, fmt.Sprintf(`[{"op": "add", "path": "/registry-mirrors/-", "value": %q}]`, url))
+}
+
+// withoutMirror takes it out again; of a file with nothing else in it, nothing is left.
+func withoutMirror(text []byte, url string) ([]byte, error) {
+	there, err := mirrorsIn(text)
+	at := slices.IndexFunc(there, func(one string) bool { return sameMirror(one, url) })
+	if err != nil || at < 0 {
+		return text, err
+	}
+	path := fmt.Sprintf("/registry-mirrors/%d", at)
+	if len(there) == 1 {
+		path = "/registry-mirrors"
+	}
+	edited, err := patch(text, fmt.Sprintf(`[{"op": "remove", "path": %q}]`, path))
+	if err != nil {
+		return nil, err
+	}
+	if left := map[string]json.RawMessage{}; json.Unmarshal(edited, &left) == nil && len(left) == 0 {
+		return nil, nil
+	}
+	return withoutMirror(edited, url) // it may be there twice
+}
+
+// mirrorsIn reads the mirrors of a daemon.json; nil where it has no such setting.
+func mirrorsIn(text []byte) ([]string, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, nil
+	}
+	var there struct {
+		Mirrors []string `json:"registry-mirrors"`
+	}
+	err := json.Unmarshal(text, &there)
+	return there.Mirrors, err
+}
+
+func patch(text []byte, operations string) ([]byte, error) {
+	value, err := hujson.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := value.Patch([]byte(operations)); err != nil {
+		return nil, err
+	}
+	return value.Pack(), nil
+}

@@ -1,0 +1,162 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// TrustOptions are what this host can be told of a registry, on this host or another.
+type TrustOptions struct {
+	Registry    string // HOST:PORT, as docker pull has it
+	CAFile      string // PEM; what the registry shows without, if Fingerprint or Agree says so
+	Fingerprint string // of the CA that the registry shows, sha256:HEX
+	Mirror      bool   // Docker asks it before Docker Hub
+	Remove      bool   // trust it no more, and have it no mirror
+
+	// Agree is asked whether a CA is the right one where there is nothing to know it by.
+	Agree func(question string) error
+
+	CertsDir   string // CertsDir when empty
+	DaemonFile string // Docker's configuration; /etc/docker/daemon.json when empty
+	PIDFile    string // of Docker; /var/run/docker.pid when empty
+}
+
+// hostName is what may be the name of a directory.
+var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$`)
+
+// Check tells what is wrong with the options as such; nothing is looked up.
+func (o TrustOptions) Check() error {
+	at, err := parseAddress(o.Registry)
+	if err == nil && (!hostName.MatchString(at.host) || strings.Contains(at.host, "..")) {
+		err = fmt.Errorf("%q is not HOST:PORT", o.Registry)
+	}
+	if n, wrong := strconv.Atoi(at.port); err == nil && (wrong != nil || n == 0) {
+		err = fmt.Errorf("%q has no port between 1 and 65535", o.Registry)
+	}
+	switch {
+	case err != nil:
+		return err
+	case o.CAFile != "" && o.Fingerprint != "":
+		return errors.New("--ca and --fingerprint exclude each other")
+	case o.Remove && (o.Mirror || o.Fingerprint != ""):
+		return errors.New("--remove undoes all: it takes no --mirror and no --fingerprint")
+	}
+	_, err = parseFingerprint(o.Fingerprint)
+	return err
+}
+
+func (o TrustOptions) withDefaults() TrustOptions {
+	for field, value := range map[*string]string{
+		&o.CertsDir: CertsDir, &o.DaemonFile: "/etc/docker/daemon.json", &o.PIDFile: "/var/run/docker.pid",
+	} {
+		if *field == "" {
+			*field = value
+		}
+	}
+	return o
+}
+
+// A Change is something that this host lacks.
+type Change struct {
+	What string // is done
+	Do   func(context.Context) error
+}
+
+// PlanTrust returns what there is to change for Docker on this host to trust a registry, or to trust it no more.
+func PlanTrust(ctx context.Context, docker Informer, o TrustOptions) ([]Change, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	m := mirror{docker: docker, url: "https://" + o.Registry, file: o.DaemonFile, pidFile: o.PIDFile}
+	if !o.Remove {
+		ca, err := o.ca(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("trust %s: %w", o.Registry, err)
+		}
+		return o.planned(m, o.Mirror, func(old []byte) []byte { return with(old, ca) })
+	}
+	given, err := o.givenCA()
+	if err != nil {
+		return nil, fmt.Errorf("trust %s no more: %w", o.Registry, err)
+	}
+	return o.planned(m, true, func(old []byte) []byte {
+		if len(given) > 0 {
+			return bytes.ReplaceAll(old, given, nil)
+		}
+		return withoutOurs(old)
+	})
+}
+
+func (o TrustOptions) planned(m mirror, withMirror bool, edit func(old []byte) []byte) ([]Change, error) {
+	var all []Change
+	t := trust{o.CertsDir}
+	old, content, err := t.edited(o.Registry, edit)
+	if err != nil {
+		return nil, t.denied("look at what Docker trusts", err)
+	}
+	if !bytes.Equal(old, content) {
+		all = append(all, Change{
+			What: "put the CA into " + t.file(o.Registry),
+			Do:   func(context.Context) error { return t.denied("trust "+o.Registry, t.write(o.Registry, content)) },
+		})
+	}
+	if o.Remove && len(all) > 0 {
+		all[0].What = "take the CA out of " + t.file(o.Registry)
+	}
+	if !withMirror {
+		return all, nil
+	}
+	change, err := m.plan(o.Remove)
+	if err != nil || change == nil {
+		return all, err
+	}
+	if o.Remove { // Docker is not to ask a mirror that it trusts no more
+		return append([]Change{*change}, all...), nil
+	}
+	return append(all, *change), nil
+}
+
+// ca is what is to be trusted.
+func (o TrustOptions) ca(ctx context.Context) ([]byte, error) {
+	if o.CAFile != "" {
+		return o.givenCA()
+	}
+	chain, err := shownBy(ctx, o.Registry)
+	if err != nil {
+		return nil, err
+	}
+	one, err := o.choose(chain)
+	if err != nil {
+		return nil, err
+	}
+	return encode(one), verify(chain, one, o.Registry)
+}
+
+// givenCA is what is in the file, which is all that Docker will trust.
+func (o TrustOptions) givenCA() ([]byte, error) {
+	if o.CAFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(o.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the CA: %w", err)
+	}
+	if bytes.Contains(text, []byte("PRIVATE KEY")) {
+		return nil, fmt.Errorf("read the CA: %q has a private key in it", o.CAFile)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("read the CA: %q has no certificate in it", o.CAFile)
+	}
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	return text, nil
+}
