@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -23,20 +22,13 @@ type RegistryOptions struct {
 
 func (o RegistryOptions) parse(text string) (name.Reference, error) {
 	parsed, err := name.ParseReference(text)
-	if err == nil && (o.Insecure || loopback(hostOf(parsed.Context().RegistryStr()))) {
+	if err == nil && (o.Insecure || IsLoopback(parsed.Context().RegistryStr())) {
 		parsed, err = name.ParseReference(text, name.Insecure) // which tries HTTPS first all the same
 	}
 	if err != nil {
 		return nil, &docker.Error{Op: fmt.Sprintf("image %q", "docker://"+text), Err: err}
 	}
 	return parsed, nil
-}
-
-func hostOf(address string) string {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		return host
-	}
-	return address
 }
 
 func (o RegistryOptions) with(ctx context.Context, more ...remote.Option) []remote.Option {

@@ -43,8 +43,8 @@ type hosts struct {
 
 // RoundTrip implements http.RoundTripper.
 func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == "http" && !h.insecure && !loopback(r.URL.Hostname()) {
-		return nil, fmt.Errorf("%s is asked for plain HTTP, in which images and passwords can be read on the way: --insecure allows it", r.URL.Host)
+	if r.URL.Scheme == "http" && !h.insecure && !IsLoopback(r.URL.Host) {
+		return nil, fmt.Errorf("plain HTTP to %s, in which images and passwords can be read on the way, is not spoken without --insecure", r.URL.Host)
 	}
 	transport, err := h.transport(r.URL.Host)
 	if err != nil {
@@ -53,7 +53,12 @@ func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(r)
 }
 
-func loopback(host string) bool {
+// IsLoopback tells whether HOST or HOST:PORT is this host, where nobody else hears what is said to it.
+func IsLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
@@ -68,9 +73,9 @@ func (h *hosts) transport(host string) (*http.Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the certificates for registry %s: %w", host, err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := http.DefaultTransport.(*http.Transport).Clone() // which honours HTTPS_PROXY
 	transport.TLSClientConfig = config
-	transport.ResponseHeaderTimeout = 2 * time.Minute // an upload is answered when all of it is there
+	transport.ResponseHeaderTimeout = 2 * time.Minute // a body may take as long as it takes, but not an answer's beginning
 	h.known[host] = transport
 	return transport, nil
 }
@@ -111,13 +116,16 @@ func addCA(config *tls.Config, file string) error {
 		}
 	}
 	if !config.RootCAs.AppendCertsFromPEM(content) {
-		return fmt.Errorf("%s holds no certificate", file)
+		return fmt.Errorf("there is no certificate in %q", file)
 	}
 	return nil
 }
 
 func addClient(config *tls.Config, file string) error {
 	pair, err := tls.LoadX509KeyPair(file, strings.TrimSuffix(file, ".cert")+".key")
+	if err != nil {
+		return fmt.Errorf("read the client's certificate %q: %w", file, err)
+	}
 	config.Certificates = append(config.Certificates, pair)
-	return err
+	return nil
 }

@@ -1,0 +1,83 @@
+package image
+
+import (
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func newHosts(certsDir string, insecure bool) *http.Client {
+	return &http.Client{Transport: &hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}}}
+}
+
+func get(client *http.Client, url string) error {
+	answer, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+// TestCertificates: a registry's directory is read as Docker reads it, and there alone is a CA trusted.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	dir := t.TempDir()
+	mine := filepath.Join(dir, strings.TrimPrefix(server.URL, "https://"))
+	wants := func(want string) {
+		t.Helper()
+		if err := get(newHosts(dir, false), server.URL); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+	wants("certificate signed by unknown authority")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	write(t, filepath.Join(dir, "other:5050", "ca.crt"), ca)
+	wants("certificate signed by unknown authority")
+	write(t, filepath.Join(mine, "ca.crt"), ca)
+	wants("")
+	write(t, filepath.Join(mine, "ca.crt"), []byte("no certificate"))
+	wants(`there is no certificate in "` + filepath.Join(mine, "ca.crt") + `"`)
+	if err := os.Remove(filepath.Join(mine, "ca.crt")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(mine, "client.cert"), nil)
+	wants("read the client's certificate")
+	if err := get(newHosts(t.TempDir(), true), server.URL); err != nil {
+		t.Errorf("insecure: %v", err)
+	}
+}
+
+// TestPlainHTTP goes to this host, or to where it was allowed, whatever a registry says in between.
+func TestPlainHTTP(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.RedirectHandler("http://registry.example/", http.StatusFound))
+	defer server.Close()
+	err := get(newHosts(t.TempDir(), false), server.URL)
+	if err == nil || !strings.Contains(err.Error(), "plain HTTP to registry.example, in which images and passwords can be read on the way, is not spoken without --insecure") {
+		t.Errorf("error %v", err)
+	}
+	for address, want := range map[string]bool{
+		"127.0.0.1:5000": true, "127.8.8.8:5000": true, "localhost:5000": true, "[::1]:5000": true, "::1": true, "localhost": true,
+		"10.0.0.1:5000": false, "localhost.example:5000": false, "": false, "0.0.0.0:5000": false,
+	} {
+		if got := IsLoopback(address); got != want {
+			t.Errorf("%q: %t", address, got)
+		}
+	}
+}
+
+func write(t *testing.T, file string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
