@@ -28,7 +28,7 @@ func Remote(agent, certsDir string, insecure bool) []remote.Option {
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
-		remote.WithTransport(&hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}}),
+		remote.WithTransport(&hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}),
 	}
 }
 
@@ -37,8 +37,9 @@ type hosts struct {
 	certsDir string
 	insecure bool
 
-	mu    sync.Mutex
-	known map[string]*http.Transport
+	mu        sync.Mutex // guards all below
+	known     map[string]*http.Transport
+	untrusted map[string]error // what was wrong with certificates
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -50,7 +51,25 @@ func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return transport.RoundTrip(r)
+	if err := h.distrust(r.URL.Host, nil); err != nil && r.URL.Scheme == "http" {
+		return nil, err // it is no reason to do without, and what plain HTTP says there is none of the user's
+	}
+	answer, err := transport.RoundTrip(r)
+	var wrong *tls.CertificateVerificationError
+	if errors.As(err, &wrong) {
+		h.distrust(r.URL.Host, err)
+	}
+	return answer, err
+}
+
+// distrust remembers what was wrong with a host's certificate, and tells it.
+func (h *hosts) distrust(host string, wrong error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if wrong != nil {
+		h.untrusted[host] = wrong
+	}
+	return h.untrusted[host]
 }
 
 // IsLoopback tells whether HOST or HOST:PORT is this host, where nobody else hears what is said to it.

@@ -11,7 +11,7 @@ import (
 )
 
 func newHosts(certsDir string, insecure bool) *http.Client {
-	return &http.Client{Transport: &hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}}}
+	return &http.Client{Transport: &hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}}
 }
 
 func get(client *http.Client, url string) error {
@@ -36,6 +36,12 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 	wants("certificate signed by unknown authority")
+	client := newHosts(dir, false)
+	for _, scheme := range []string{"https", "http"} { // which a library tries next on this host
+		if err := get(client, scheme+strings.TrimPrefix(server.URL, "https")); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+			t.Errorf("%s: error %v", scheme, err)
+		}
+	}
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	write(t, filepath.Join(dir, "other:5050", "ca.crt"), ca)
 	wants("certificate signed by unknown authority")
