@@ -31,6 +31,29 @@ func registryFlags() []cli.Flag {
 	}
 }
 
+// registryServiceFlags are what a registry can do besides, in a container or not.
+func registryServiceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.PathFlag{Name: "config", Usage: "`FILE` in the format of distribution, the registry of the CNCF; what flags say goes first"},
+		&cli.StringFlag{Name: "s3-bucket", Usage: "store in this `BUCKET` instead; the keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
+		&cli.StringFlag{Name: "s3-endpoint", Usage: "`URL` of the S3 service; Amazon's without"},
+		&cli.StringFlag{Name: "s3-region", Value: "us-east-1", Usage: "`REGION` of the bucket"},
+		&cli.StringFlag{Name: "s3-prefix", Usage: "`PATH` in the bucket below which all is stored"},
+		&cli.StringFlag{Name: "proxy", Usage: "`URL` of a registry that this one is a pull-through cache of; nothing can be pushed then"},
+		&cli.StringFlag{Name: "proxy-user", Usage: "`NAME` of the login there"},
+		&cli.PathFlag{Name: "proxy-password-file", Usage: "`FILE` with its password"},
+		&cli.StringFlag{Name: "metrics", Usage: "serve /metrics and /healthz on `HOST:PORT`"},
+		&cli.StringFlag{Name: "max-blob-size", Usage: "the largest layer that is taken, `SIZE` such as 10g; any size without"},
+		&cli.IntFlag{Name: "max-uploads", Usage: "how many layers are taken at a time, `COUNT`; any number without"},
+		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log: text or json"},
+		&cli.StringFlag{Name: "keystone", Usage: "`URL` of the Keystone whose users may push and pull, in their projects' repositories"},
+		&cli.PathFlag{Name: "keystone-cacert", Usage: "PEM `FILE` with Keystone's CA"},
+		&cli.StringFlag{Name: "keystone-domain", Usage: "`NAME` of the domain of users and projects that name none; Default without"},
+		&cli.StringFlag{Name: "keystone-read", Usage: "`WHO` may read other projects' repositories and the catalog: none, authenticated, anyone; none without"},
+		&cli.StringSliceFlag{Name: "keystone-push-role", Usage: "`NAME` of a role with which one may push; again for more; member and admin without"},
+	}
+}
+
 func registryFields(status registry.Status) []output.Field {
 	return []output.Field{
 		{Name: "URL", Value: status.URL},

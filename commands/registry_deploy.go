@@ -3,6 +3,7 @@ package commands
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -17,9 +18,10 @@ func registryDeployCommand(s Streams) *cli.Command {
 		Description: "The container's image is made of this ndock: nothing is pulled. What is pushed is kept in the volume\n" +
 			"ndock-registry. The certificate is self-signed unless one is given; its CA is trusted by Docker on this host,\n" +
 			"and other hosts need a copy of it. Deployed again with the same options, nothing changes; with others, the\n" +
-			"container is replaced and data and CA are kept, and so are the logins: --user adds one.\n\n" +
+			"container is replaced and data and CA are kept, and so are the logins: --user adds one. All else is what this\n" +
+			"command says. Keys and passwords go into the volume ndock-registry-config, which root alone can read.\n\n" +
 			"Example: ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
-		Flags: append(append(registryFlags(),
+		Flags: append(append(append(registryFlags(), registryServiceFlags()...),
 			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP, in which all can be read on the way"},
 			&cli.StringFlag{Name: "user", Usage: "`NAME` of one who may push and pull; where there is none, anyone may"},
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"}), outputFlags()...),
@@ -31,13 +33,23 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
+	largest, err := bytesOf(c, "max-blob-size")
+	if err != nil {
+		return err
+	}
+	if err := checkLogFormat(c); err != nil {
+		return err
+	}
 	password, err := registryPassword(c, s)
 	if err != nil {
 		return err
 	}
 	options := registry.DeployOptions{
-		Listen: c.String("listen"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Insecure: c.Bool("insecure"),
+		Config: c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Insecure: c.Bool("insecure"),
 		User: c.String("user"), Password: password, Version: version(), Report: newProgress(c, s),
+		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
+		S3Keys:      registry.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
+		MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), LogFormat: c.String("log-format"),
 	}
 	if err := options.Check(); err != nil {
 		return misused(c, "%s", err)

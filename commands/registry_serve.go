@@ -21,28 +21,11 @@ func registryServeCommand(s Streams) *cli.Command {
 			"SIGTERM it ends when the requests under way have, 25 seconds later at most. A certificate that changes, or\n" +
 			"SIGHUP, has it read the certificate again.\n\n" +
 			"Example: ndock registry serve --data /srv/registry --tls-cert host.crt --tls-key host.key --htpasswd users",
-		Flags: append(registryFlags(),
-			&cli.PathFlag{Name: "config", Usage: "`FILE` in the format of distribution, the registry of the CNCF; what flags say goes first"},
+		Flags: append(append(registryFlags(), registryServiceFlags()...),
 			&cli.PathFlag{Name: "data", Usage: "`DIR` for what is pushed; made if missing"},
-			&cli.StringFlag{Name: "s3-bucket", Usage: "store in this `BUCKET` instead; the keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
-			&cli.StringFlag{Name: "s3-endpoint", Usage: "`URL` of the S3 service; Amazon's without"},
-			&cli.StringFlag{Name: "s3-region", Value: "us-east-1", Usage: "`REGION` of the bucket"},
-			&cli.StringFlag{Name: "s3-prefix", Usage: "`PATH` in the bucket below which all is stored"},
 			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of those who may push and pull, from 'htpasswd -B'; anyone may without"},
 			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET`, for its owner and root, on which 'registry gc' asks; none without"},
-			&cli.StringFlag{Name: "proxy", Usage: "`URL` of a registry that this one is a pull-through cache of; nothing can be pushed then"},
-			&cli.StringFlag{Name: "proxy-user", Usage: "`NAME` of the login there"},
-			&cli.PathFlag{Name: "proxy-password-file", Usage: "`FILE` with its password"},
-			&cli.StringFlag{Name: "metrics", Usage: "serve /metrics and /healthz on `HOST:PORT`"},
-			&cli.StringFlag{Name: "max-blob-size", Usage: "the largest layer that is taken, `SIZE` such as 10g; any size without"},
-			&cli.IntFlag{Name: "max-uploads", Usage: "how many layers are taken at a time, `COUNT`; any number without"},
-			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log: text or json"},
-			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it; also to Keystone"},
-			&cli.StringFlag{Name: "keystone", Usage: "`URL` of the Keystone whose users may push and pull, in their projects' repositories"},
-			&cli.PathFlag{Name: "keystone-cacert", Usage: "PEM `FILE` with Keystone's CA"},
-			&cli.StringFlag{Name: "keystone-domain", Usage: "`NAME` of the domain of users and projects that name none; Default without"},
-			&cli.StringFlag{Name: "keystone-read", Usage: "`WHO` may read other projects' repositories and the catalog: none, authenticated, anyone; none without"},
-			&cli.StringSliceFlag{Name: "keystone-push-role", Usage: "`NAME` of a role with which one may push; again for more; member and admin without"}),
+			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it; also to Keystone"}),
 		Action: func(c *cli.Context) error { return registryServe(c, s) },
 	}
 }
@@ -51,25 +34,21 @@ func registryServe(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	listen := c.String("listen")
-	if c.IsSet("config") && !c.IsSet("listen") {
-		listen = "" // the file says where, or it is the default
-	}
 	largest, err := bytesOf(c, "max-blob-size")
 	if err != nil {
 		return err
 	}
-	if format := c.String("log-format"); format != "text" && format != "json" {
-		return misused(c, "--log-format is text or json, not %q", format)
+	if err := checkLogFormat(c); err != nil {
+		return err
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	options := registry.ServeOptions{
-		Config: c.Path("config"), Listen: listen, Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"),
+		Config: c.Path("config"), Listen: registryListen(c), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"),
 		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
 		Keystone: keystoneOptions(c),
-		Proxy:    registry.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file")},
+		Proxy:    proxyOptions(c),
 		Metrics:  c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Log: newLog(c, s), Reload: hangup,
 		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
 	}
@@ -77,6 +56,25 @@ func registryServe(c *cli.Context, s Streams) error {
 		return misused(c, "%s", err)
 	}
 	return registry.Serve(c.Context, options)
+}
+
+// registryListen is empty where the file says where, or it is the default.
+func registryListen(c *cli.Context) string {
+	if c.IsSet("config") && !c.IsSet("listen") {
+		return ""
+	}
+	return c.String("listen")
+}
+
+func checkLogFormat(c *cli.Context) error {
+	if format := c.String("log-format"); format != "text" && format != "json" {
+		return misused(c, "--log-format is text or json, not %q", format)
+	}
+	return nil
+}
+
+func proxyOptions(c *cli.Context) registry.ProxyOptions {
+	return registry.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file")}
 }
 
 func s3Options(c *cli.Context) registry.S3Options {

@@ -22,6 +22,15 @@ func parseAddress(listen string) (address, error) {
 	return address{host: host, port: port}, nil
 }
 
+// parseClientAddress is for an address that clients are told: its port is not left to the system.
+func parseClientAddress(listen string) (address, error) {
+	at, err := parseAddress(listen)
+	if err == nil && at.port == "0" {
+		err = fmt.Errorf("address %q has no port between 1 and 65535", listen)
+	}
+	return at, err
+}
+
 func (a address) String() string { return net.JoinHostPort(a.host, a.port) }
 
 // everywhere tells whether it listens on all addresses of the host.

@@ -119,9 +119,6 @@ func (o ServeOptions) override(c *configuration.Configuration) error {
 	if o.Drain != 0 {
 		c.HTTP.DrainTimeout = o.Drain
 	}
-	if c.HTTP.Secret == "" {
-		c.HTTP.Secret = rand.Text() // signs the state of uploads, which do not outlive the process
-	}
 	return o.Proxy.override(&c.Proxy)
 }
 
@@ -129,6 +126,9 @@ func (o ServeOptions) override(c *configuration.Configuration) error {
 func (o *ServeOptions) adopt(c *configuration.Configuration) error {
 	if c.HTTP.Addr == "" {
 		c.HTTP.Addr = defaultListen
+	}
+	if c.HTTP.Secret == "" {
+		c.HTTP.Secret = rand.Text() // signs the state of uploads, which do not outlive the process
 	}
 	o.Listen, o.Drain = c.HTTP.Addr, c.HTTP.DrainTimeout
 	o.CertFile, o.KeyFile = c.HTTP.TLS.Certificate, c.HTTP.TLS.Key

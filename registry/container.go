@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -20,20 +21,29 @@ type spec struct {
 	Host   *container.HostConfig
 }
 
-func newSpec(image, digest string, o DeployOptions, url string, withLogin bool) spec {
-	command := []string{"--listen", o.Listen, "--data", dataDir, "--control", controlSocket}
+// command is what distribution's configuration cannot say.
+func (o DeployOptions) command() []string {
+	command := []string{"--config", configDir + "/" + fileConfig, "--control", controlSocket}
 	if o.mode() == tlsNone {
 		command = append(command, "--insecure")
-	} else {
-		command = append(command, "--tls-cert", configDir+"/"+fileCert, "--tls-key", configDir+"/"+fileKey)
 	}
-	if withLogin {
-		command = append(command, "--htpasswd", configDir+"/"+fileHtpasswd)
+	if o.MaxBlobSize > 0 {
+		command = append(command, "--max-blob-size", strconv.FormatInt(o.MaxBlobSize, 10))
 	}
+	if o.MaxUploads > 0 {
+		command = append(command, "--max-uploads", strconv.Itoa(o.MaxUploads))
+	}
+	if o.LogFormat == "json" {
+		command = append(command, "--log-format", o.LogFormat)
+	}
+	return command
+}
+
+func newSpec(image, digest string, o DeployOptions, url string, environment []string) spec {
 	patience := int((drainTime + 5*time.Second).Seconds())
 	s := spec{
 		Config: &container.Config{
-			Image: image, Cmd: command, StopTimeout: &patience,
+			Image: image, Cmd: o.command(), Env: environment, StopTimeout: &patience,
 			Labels: map[string]string{
 				labelRegistry: "server", labelListen: o.Listen, labelURL: url, labelTLS: o.mode(), labelBinary: digest,
 			},

@@ -19,12 +19,22 @@ func (d *deployment) decide(context.Context) error {
 	if err := d.decideCertificate(time.Now()); err != nil {
 		return err
 	}
-	_, withLogin := d.files[fileHtpasswd]
-	if !withLogin && !d.at.loopback() {
+	if err := d.decideConfiguration(); err != nil {
+		return err
+	}
+	if d.files.auth() == "" && !d.at.loopback() {
 		d.Report.Step("note: whoever reaches %s can push and pull; --user and --password-stdin demand a login", d.at)
 	}
-	d.spec = newSpec(d.image, d.program.digest, d.DeployOptions, d.url(), withLogin)
+	d.spec = newSpec(d.image, d.program.digest, d.DeployOptions, d.url(), d.environment())
 	return nil
+}
+
+// environment tells Go where the CAs are, if there are any.
+func (d *deployment) environment() []string {
+	if d.files[fileSystemCAs] == nil {
+		return nil
+	}
+	return []string{"SSL_CERT_FILE=" + configDir + "/" + fileSystemCAs}
 }
 
 // decideLogin keeps the logins that nobody speaks of: a registry must not become open to all by an upgrade.

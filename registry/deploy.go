@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/distribution/distribution/v3/configuration"
 	"github.com/docker/docker/api/types/container"
 )
 
@@ -30,6 +31,9 @@ type deployment struct {
 	given   pair
 	program *executable
 
+	said       *configuration.Configuration // by the operator's file, and then by the options
+	keystoneCA []byte
+
 	image string                     // to run
 	old   *container.InspectResponse // what is there, if anything
 	kept  files                      // what is in the config volume
@@ -45,7 +49,10 @@ func newDeployment(engine Engine, o DeployOptions) (*deployment, error) {
 	}
 	d := &deployment{DeployOptions: o.withDefaults(), engine: engine}
 	var err error
-	if d.at, err = parseAddress(o.Listen); err != nil {
+	if err := d.readConfiguration(); err != nil {
+		return nil, err
+	}
+	if d.at, err = parseClientAddress(d.Listen); err != nil {
 		return nil, err
 	}
 	if o.CertFile != "" {

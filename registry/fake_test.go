@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -192,16 +193,17 @@ func (e *fakeEngine) options(command []string) ServeOptions {
 			return strings.NewReplacer(configDir, filepath.Join(e.dir, configVolume), dataDir, filepath.Join(e.dir, dataVolume)).Replace(command[i+1])
 		}
 		switch word {
-		case "--listen":
-			o.Listen = value()
-		case "--data":
-			o.Data = value()
-		case "--tls-cert":
-			o.CertFile = value()
-		case "--tls-key":
-			o.KeyFile = value()
-		case "--htpasswd":
-			o.Htpasswd = value()
+		case "--config":
+			text, err := os.ReadFile(value())
+			if err != nil {
+				e.t.Error(err)
+			}
+			o.Config = write(e.t, bytes.ReplaceAll(text, []byte(configDir), []byte(filepath.Join(e.dir, configVolume))))
+			if !bytes.Contains(text, []byte("s3:")) {
+				o.Data = filepath.Join(e.dir, dataVolume)
+			}
+		case "--max-uploads":
+			o.MaxUploads, _ = strconv.Atoi(value())
 		case "--insecure":
 			o.Insecure = true
 		}

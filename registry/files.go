@@ -18,6 +18,10 @@ const (
 	fileCA       = "ca.crt"
 	fileCAKey    = "ca.key"
 	fileHtpasswd = "htpasswd"
+
+	fileConfig     = "config.yml" // of distribution's format
+	fileKeystoneCA = "keystone-ca.crt"
+	fileSystemCAs  = "system-ca.crt" // that this host trusts
 )
 
 // largestFile bounds what is read back from the config volume: we wrote it, but it stands on the engine.

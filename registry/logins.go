@@ -95,6 +95,9 @@ func (d deployedLogins) read(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if by := config.auth(); by != "" && by != "htpasswd" {
+		return nil, fmt.Errorf("the registry asks %s who may log in", by)
+	}
 	if len(config[fileHtpasswd]) == 0 { // it does not look for any
 		return nil, &Error{Err: errors.New("the registry lets in anyone"), hint: "'ndock registry deploy --user NAME --password-stdin' has it ask for logins"}
 	}

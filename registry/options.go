@@ -37,7 +37,7 @@ type ServeOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o ServeOptions) Check() error {
-	for _, err := range []error{o.S3.check(), o.Proxy.check(), o.checkMetrics()} {
+	for _, err := range []error{o.S3.check(), o.Proxy.check(), checkMetrics(o.Metrics)} {
 		if err != nil {
 			return err
 		}
@@ -57,11 +57,11 @@ func (o ServeOptions) Check() error {
 	return o.checkServed()
 }
 
-func (o ServeOptions) checkMetrics() error {
-	if o.Metrics == "" {
+func checkMetrics(listen string) error {
+	if listen == "" {
 		return nil
 	}
-	_, err := parseAddress(o.Metrics)
+	_, err := parseAddress(listen)
 	return err
 }
 
@@ -76,30 +76,40 @@ func (o ServeOptions) checkServed() error {
 	case o.CertFile == "" && !at.loopback() && !o.Insecure:
 		return fmt.Errorf("plain HTTP on %s shows images and passwords to the network: give --tls-cert and --tls-key, or --insecure to have it so", at)
 	}
-	return o.checkKeystone()
+	if o.Keystone.URL != "" && o.Htpasswd != "" {
+		return errors.New("--keystone and --htpasswd exclude each other")
+	}
+	return checkKeystone(o.Keystone)
 }
 
-func (o ServeOptions) checkKeystone() error {
-	k := o.Keystone
+func checkKeystone(k keystone.Options) error {
 	switch {
 	case k.URL == "" && (k.CACert != "" || k.Domain != "" || k.Read != "" || len(k.PushRoles) > 0):
 		return errors.New("--keystone is missing: where is it?")
 	case k.URL == "":
 		return nil
-	case o.Htpasswd != "":
-		return errors.New("--keystone and --htpasswd exclude each other")
 	}
 	return k.Check()
 }
 
 // DeployOptions are what a registry in a container can be told.
 type DeployOptions struct {
-	Listen   string // HOST:PORT
+	Config   string // file in distribution's format; what the others say goes first
+	Listen   string // HOST:PORT; where the file says, or the default, when empty
 	CertFile string // TLS with these, with KeyFile; self-signed without
 	KeyFile  string
 	Insecure bool   // plain HTTP
 	User     string // who may push and pull besides those who may already; without, whoever could before
 	Password string
+
+	Keystone    keystone.Options // whose users may push and pull instead; nobody's when without URL
+	S3          S3Options        // instead of the volume
+	S3Keys      S3Keys
+	Proxy       ProxyOptions
+	Metrics     string // HOST:PORT for metrics and health; none without
+	MaxBlobSize int64  // bytes; any size when 0
+	MaxUploads  int    // at a time; any number when 0
+	LogFormat   string // text when empty
 
 	Version  string        // of this ndock: the tag of the image
 	Binary   string        // file to make the image of; the running program when empty
@@ -110,12 +120,16 @@ type DeployOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o DeployOptions) Check() error {
-	at, err := parseAddress(o.Listen)
+	for _, err := range []error{o.checkListen(), o.S3.check(), o.Proxy.check(), checkMetrics(o.Metrics), checkKeystone(o.Keystone)} {
+		if err != nil {
+			return err
+		}
+	}
 	switch {
-	case err != nil:
-		return err
-	case at.port == "0":
-		return fmt.Errorf("address %q has no port between 1 and 65535", o.Listen)
+	case o.MaxBlobSize < 0 || o.MaxUploads < 0:
+		return errors.New("--max-blob-size and --max-uploads are not negative")
+	case o.Keystone.URL != "" && o.User != "":
+		return errors.New("--keystone and --user exclude each other")
 	case (o.CertFile == "") != (o.KeyFile == ""):
 		return errors.New("--tls-cert and --tls-key go together")
 	case o.CertFile != "" && o.Insecure:
@@ -127,6 +141,14 @@ func (o DeployOptions) Check() error {
 		return err
 	}
 	return htpasswd.CheckUser(o.User)
+}
+
+func (o DeployOptions) checkListen() error {
+	if o.Listen == "" {
+		return nil
+	}
+	_, err := parseClientAddress(o.Listen)
+	return err
 }
 
 func (o DeployOptions) withDefaults() DeployOptions {

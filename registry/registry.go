@@ -4,7 +4,7 @@
 //
 //	ndock registry deploy ─► image of /ndock ─► container "ndock-registry": ndock registry serve
 //	                                              ├─ volume "ndock-registry"         what was pushed
-//	                                              └─ volume "ndock-registry-config"  certificates and login
+//	                                              └─ volume "ndock-registry-config"  configuration, certificates and logins
 //
 // All that is to be remembered stands on the container, as labels, and in the config volume. There is one such
 // registry on an engine.

@@ -21,11 +21,11 @@ type Status struct {
 	URL     string
 	State   string
 	Image   string
-	Data    string    // volume
+	Data    string    // volume, or bucket
 	TLS     string    // self-signed, given, or none
 	Expires time.Time // of the certificate
 	CA      string    // fingerprint, by which other hosts know it; empty unless self-signed
-	Users   []string  // who may log in; none means that anybody may push and pull
+	Users   []string  // who may log in; none of its own when Keystone is asked, or anybody let in
 	Since   time.Time // when it came into its state
 }
 
@@ -47,7 +47,12 @@ func Find(ctx context.Context, engine Engine) (Status, error) {
 		return Status{}, err
 	}
 	s.describe(found)
-	s.Users = htpasswd.Users(config[fileHtpasswd])
+	if bucket := config.bucket(); bucket != "" {
+		s.Data = "bucket " + bucket
+	}
+	if config.auth() == "htpasswd" {
+		s.Users = htpasswd.Users(config[fileHtpasswd])
+	}
 	if leaf, _, err := config.pair(fileCert, fileKey).parse(); err == nil && s.TLS != tlsNone {
 		s.Expires = leaf.NotAfter
 	}
