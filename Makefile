@@ -18,7 +18,7 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
 # What registries are tried with, pinned, too.
 CRANE := github.com/google/go-containerregistry/cmd/crane@v0.22.1
@@ -109,6 +109,7 @@ demo: build cloud ## show everything on a real image: registry, push, boot, snap
 
 bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/bench
+	$(SUDO) testdata/bench/images
 	$(SUDO) testdata/bench/ports
 
 install: build man ## install the binary, its services (not enabled), man page and completions; PREFIX is /usr/local

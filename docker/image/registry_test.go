@@ -1,0 +1,314 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/zstd"
+
+	"ndock/docker/archive"
+)
+
+// newRegistry serves; handle may stand before it.
+func newRegistry(t *testing.T, handle func(next http.Handler) http.Handler) string {
+	t.Helper()
+	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	if handle != nil {
+		handler = handle(handler)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func newPlaces(t *testing.T) Places {
+	return Places{
+		Registry: RegistryOptions{Remote: Remote("ndock/test", t.TempDir(), false)},
+		Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true,
+		Limits: archive.Limits{Unpacked: 1 << 30, Ratio: 200},
+	}
+}
+
+func layerTar(t *testing.T, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.WriteHeader(&tar.Header{Name: "motd", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func imageOf(t *testing.T, architecture string, layers ...v1.Layer) v1.Image {
+	t.Helper()
+	image, err := mutate.AppendLayers(empty.Image, layers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", architecture
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func gzipped(t *testing.T, text string) v1.Layer {
+	t.Helper()
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layerTar(t, text))), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return layer
+}
+
+func push(t *testing.T, at string, image v1.Image) {
+	t.Helper()
+	ref, err := name.ParseReference(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read finds an image and reads it to its end, as Docker would.
+func read(ctx context.Context, p Places, text string) (Facts, error) {
+	r, err := ParseReference(text)
+	if err != nil {
+		return Facts{}, err
+	}
+	source, err := p.Find(ctx, r)
+	if err != nil {
+		return Facts{}, err
+	}
+	opened, err := source.Archive(ctx)
+	if err != nil {
+		return Facts{}, err
+	}
+	defer opened.Close()
+	if _, err := io.Copy(io.Discard, opened); err != nil {
+		return Facts{}, err
+	}
+	return opened.Found(), nil
+}
+
+// TestPlatforms: of an index, the image for the platform is taken, and another only if it is asked for.
+func TestPlatforms(t *testing.T) {
+	t.Parallel()
+	at := newRegistry(t, nil)
+	var index v1.ImageIndex = empty.Index
+	ids := map[string]string{}
+	for _, architecture := range []string{"amd64", "arm64"} {
+		image := imageOf(t, architecture, gzipped(t, architecture))
+		id, err := image.ConfigName()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[architecture] = id.String()
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture}}})
+	}
+	ref, err := name.ParseReference(at + "/site/web:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, index); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, where := range []string{"/site/web:1", "/site/web@" + digest.String()} {
+		for architecture, id := range ids {
+			p := newPlaces(t)
+			p.Platform.Architecture = architecture
+			if found, err := read(t.Context(), p, "docker://"+at+where); err != nil || found.ID != id {
+				t.Errorf("%s for %s: got %+v, %v, want %s", where, architecture, found, err, id)
+			}
+		}
+	}
+	p := newPlaces(t)
+	p.Platform.Architecture = "riscv64"
+	if _, err := read(t.Context(), p, "docker://"+at+"/site/web:1"); err == nil || !strings.Contains(err.Error(), "riscv64") {
+		t.Errorf("error %v, want that there is none for riscv64", err)
+	}
+	push(t, at+"/site/arm:1", imageOf(t, "arm64", gzipped(t, "x")))
+	if _, err := read(t.Context(), newPlaces(t), "docker://"+at+"/site/arm:1"); err == nil || !strings.Contains(err.Error(), "it is for linux/arm64, not for linux/amd64") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestZstd: a layer that older engines cannot read is unpacked on the way to them, and left as it is on others.
+func TestZstd(t *testing.T) {
+	t.Parallel()
+	at := newRegistry(t, nil)
+	plain := layerTar(t, strings.Repeat("hello", 1000))
+	packer, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diffID, _, err := v1.SHA256(bytes.NewReader(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := zstdLayer{static.NewLayer(packer.EncodeAll(plain, nil), types.OCILayerZStd), diffID}
+	image := imageOf(t, "amd64", layer)
+	push(t, at+"/site/web:1", image)
+	id, err := image.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := read(t.Context(), newPlaces(t), "docker://"+at+"/site/web:1"); err != nil || found.ID != id.String() || found.Unpacked != 5000 {
+		t.Errorf("got %+v, %v, want %s", found, err, id)
+	}
+	dir := filepath.Join(t.TempDir(), "layout")
+	source, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := newPlaces(t).Store(t.Context(), source, Reference{Transport: OCILayout, Path: dir}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if digest, err := image.Digest(); err != nil || stored.Digest != digest.String() {
+		t.Errorf("stored as %s, want %s, %v", stored.Digest, digest, err)
+	}
+}
+
+type zstdLayer struct {
+	v1.Layer
+	diffID v1.Hash
+}
+
+func (l zstdLayer) DiffID() (v1.Hash, error) { return l.diffID, nil }
+
+// TestDamagedInRegistry: what a registry sends is not believed.
+func TestDamagedInRegistry(t *testing.T) {
+	t.Parallel()
+	broken := false
+	at := newRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if broken && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+				recorder := httptest.NewRecorder()
+				next.ServeHTTP(recorder, r)
+				content := recorder.Body.Bytes()
+				content[len(content)/2]++
+				w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+				_, _ = w.Write(content)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	push(t, at+"/site/web:1", imageOf(t, "amd64", gzipped(t, strings.Repeat("hello", 1000))))
+	p := newPlaces(t)
+	source, err := p.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken = true
+	opened, err := source.Archive(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	if _, err := io.Copy(io.Discard, opened); err == nil {
+		t.Error("a damaged layer was taken")
+	}
+}
+
+// TestLogin is docker's, and missing it is said with what to do.
+func TestLogin(t *testing.T) {
+	config := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", config)
+	at := newRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if user, password, _ := r.BasicAuth(); user != "ci" || password != "secret" {
+				w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	image := Reference{Transport: Registry, Name: at + "/site/web:1"}
+	_, err := newPlaces(t).Find(t.Context(), image)
+	var hinted interface{ Hint() string }
+	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "'docker login' logs in") {
+		t.Errorf("error %v, want a hint", err)
+	}
+	auth := base64.StdEncoding.EncodeToString([]byte("ci:secret"))
+	write(t, filepath.Join(config, "config.json"), []byte(`{"auths": {"`+at+`": {"auth": "`+auth+`"}}}`))
+	_, err = newPlaces(t).Find(t.Context(), image)
+	if err == nil || !strings.Contains(err.Error(), "the registry has no such image") {
+		t.Errorf("error %v, want that there is no such image", err)
+	}
+}
+
+func asHinted(err error, target *interface{ Hint() string }) bool {
+	found, ok := err.(interface{ Hint() string })
+	if ok {
+		*target = found
+	}
+	return ok
+}
+
+// TestNothingTwice: a push of what is there sends nothing.
+func TestNothingTwice(t *testing.T) {
+	t.Parallel()
+	var writes []string
+	at := newRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !slices.Contains([]string{http.MethodGet, http.MethodHead}, r.Method) {
+				writes = append(writes, r.Method+" "+r.URL.Path)
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	push(t, at+"/site/web:1", imageOf(t, "amd64", gzipped(t, "hello")))
+	p := newPlaces(t)
+	source, err := p.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writes = nil
+	stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/site/web:1"}, io.Discard)
+	if err != nil || !stored.Existed || len(writes) > 0 {
+		t.Errorf("got %+v, %v, and wrote %v", stored, err, writes)
+	}
+	if stored, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/other/web:1"}, io.Discard); err != nil || stored.Existed {
+		t.Errorf("got %+v, %v", stored, err)
+	}
+}
