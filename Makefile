@@ -18,6 +18,7 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
+CLIENT_PACKAGES := skopeo
 SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
 # What registries are tried with, pinned, too.
@@ -40,27 +41,29 @@ man: bin/ndock.1 ## make the man page bin/ndock.1
 bin/ndock.1: bin/ndock
 	bin/ndock man >$@.new && mv $@.new $@
 
-lint: lint-packages ## check formatting and look for mistakes, in Go, Python and shell
+lint: packages ## check formatting and look for mistakes, in Go, Python and shell
 	@out=$$($(GOFUMPT) -l .); [ -z "$$out" ] || { echo "not gofumpt-ed (run '$(GOFUMPT) -w .'):"; echo "$$out"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
 	pyflakes3 openstack testdata
 	shellcheck -S warning -x -P SCRIPTDIR $(SHELL_SCRIPTS)
 
-.PHONY: lint-packages
-lint-packages:
-	@for p in $(LINT_PACKAGES); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+.PHONY: packages
+packages:
+	@for p in $(LINT_PACKAGES) $(CLIENT_PACKAGES); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; } >/dev/null
 
 unit: ## unit and script tests; those of the shim need Debian's Nova, which 'make cloud' installs
 	go test ./...
 
-nova-releases: ## the shim's tests with the Novas of newer Debians, which are unpacked side by side
+.PHONY: nova-roots
+nova-roots:
 	$(SUDO) testdata/debian/unpack $(NOVA_ROOTS) python3-nova $(NOVA_SUITES)
+
+nova-releases: nova-roots ## the shim's tests with the Novas of newer Debians, which are unpacked side by side
 	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run TestReleases ./openstack/novadriver/
 
-clients: bin/crane bin/versitygw ## clients of registries, and an S3 service, for the end-to-end tests
-	@command -v skopeo >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends skopeo; } >/dev/null
+clients: packages bin/crane bin/versitygw ## clients of registries, and an S3 service, for the end-to-end tests
 
 bin/crane bin/versitygw bin/conformance: Makefile
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
@@ -84,12 +87,11 @@ engines: build ## end-to-end tests of servers and ports on Docker Engine of a ne
 two-hosts: build cloud ## end-to-end tests with a second compute node, which is made on this machine
 	$(SUDO) env NDOCK_TWO_HOSTS_CLOUD=ndock go test -count=1 -timeout 30m -v -run TestTwoHosts .
 
-test: lint build ## everything: lint, unit and script tests, then end-to-end tests and a few of Tempest on real clouds
-	$(MAKE) cloud NETWORK=linuxbridge
+test: packages ## everything: lint, unit and script tests, then end-to-end tests and a few of Tempest on real clouds
+	$(MAKE) -j2 --output-sync=target NETWORK=linuxbridge cloud lint build conformance clients nova-roots # the cloud waits, mostly
 	NDOCK_E2E_CLOUD= go test ./...
 	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
 	$(MAKE) nova-releases
-	$(MAKE) conformance
 	$(MAKE) e2e
 	$(SUDO) testdata/tempest/run smoke
 	$(MAKE) networks NETWORK=ovn
