@@ -44,7 +44,7 @@ func (d *asService) runs(_ io.ReaderAt, name string) error {
 			return fmt.Errorf("%s: %w", op, err)
 		}
 		if info.Mode()&0o001 == 0 && d.systemd.Root == "" {
-			return &Error{Op: op, Err: fmt.Errorf("%s is for its owner alone", at), hint: hint}
+			return &Error{Op: op, Err: fmt.Errorf("%q is closed to other users", at), hint: hint}
 		}
 		if at == filepath.Dir(at) {
 			return nil
