@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -283,6 +284,29 @@ func TestServiceOnPrivilegedPorts(t *testing.T) {
 		if unit, ok := parseUnit(text); !ok || unit.Listen != listen || unit.TLS != tlsSelfSigned || unit.URL == "" {
 			t.Errorf("read again it is %+v", unit)
 		}
+	}
+}
+
+// What systemd itself says of the unit, where it is installed.
+func TestUnitForSystemd(t *testing.T) {
+	if _, err := runHere(t.Context(), "systemd-analyze", "--version"); err != nil {
+		t.Skip(err)
+	}
+	unit := unitFile{Command: quoted("/bin/true") + " registry serve", Patience: 30, Capabilities: "CAP_NET_BIND_SERVICE"}
+	text, err := unit.text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), unitName)
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	said, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", file).CombinedOutput()
+	if err != nil || bytes.Contains(said, []byte(unitName)) { // of this machine's own units it complains, too
+		t.Errorf("%v\n%s", err, said)
+	}
+	if _, err := runHere(t.Context(), "systemd-analyze", "security", "--offline=true", "--threshold=20", file); err != nil {
+		t.Error(err)
 	}
 }
 
