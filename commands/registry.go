@@ -58,6 +58,7 @@ func registryFields(status registry.Status) []output.Field {
 	return []output.Field{
 		{Name: "URL", Value: status.URL},
 		{Name: "State", Value: status.State},
+		{Name: "Kind", Value: status.Kind},
 		{Name: "Image", Value: status.Image},
 		{Name: "Data", Value: status.Data},
 		{Name: "TLS", Value: status.TLS},

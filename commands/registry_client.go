@@ -45,14 +45,14 @@ func registryAddress(c *cli.Context) (address string, insecure bool, err error) 
 		return "", false, err
 	}
 	defer engine.Close()
-	status, err := registry.Find(c.Context, engine)
+	status, err := registry.Find(c.Context, registry.Host{Engine: engine})
 	if err != nil {
 		return "", false, err
 	}
 	at, err := url.Parse(status.URL)
 	switch {
 	case status.State != registry.Running:
-		return "", false, &notServing{state: status.State}
+		return "", false, &notServing{state: status.State, kind: status.Kind}
 	case err != nil:
 		return "", false, fmt.Errorf("ask the registry: %w", err)
 	}

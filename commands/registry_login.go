@@ -34,7 +34,7 @@ func registryLoginRemoveCommand(s Streams) *cli.Command {
 }
 
 func htpasswdFlag() cli.Flag {
-	return &cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the logins; without, those of the registry on this host's Docker"}
+	return &cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the logins; without, those of the registry of this host"}
 }
 
 func registryLoginAdd(c *cli.Context, s Streams) error {
@@ -71,10 +71,5 @@ func withLogins(c *cli.Context, do func(registry.Logins) error) error {
 	if file := c.Path("htpasswd"); file != "" {
 		return do(registry.LoginFile(file))
 	}
-	engine, err := engineClient(c)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	return do(registry.DeployedLogins(engine))
+	return withRegistryHost(c, func(host registry.Host) error { return do(registry.DeployedLogins(host)) })
 }

@@ -9,9 +9,10 @@ import (
 func registryRemoveCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "remove",
-		Usage: "Remove the registry from this host's Docker",
-		Description: "Removes the container, its image, the login, the certificates, and this host's trust in them. What was pushed\n" +
-			"stays in the volume ndock-registry unless --data is given. Removing what is not there succeeds.\n\n" +
+		Usage: "Remove the registry from this host",
+		Description: "Removes the container and its image, or the service, the login, the certificates, and this host's trust in them.\n" +
+			"What was pushed stays in the volume ndock-registry, or in /var/lib/ndock-registry, unless --data is given.\n" +
+			"Removing what is not there succeeds.\n\n" +
 			"Example: ndock registry remove --yes",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
@@ -32,10 +33,7 @@ func registryRemove(c *cli.Context, s Streams) error {
 	if err := agreed(c, s, question); err != nil {
 		return err
 	}
-	engine, err := engineClient(c)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	return registry.Remove(c.Context, engine, registry.RemoveOptions{Data: c.Bool("data"), Report: newProgress(c, s)})
+	return withRegistryHost(c, func(host registry.Host) error {
+		return registry.Remove(c.Context, host, registry.RemoveOptions{Data: c.Bool("data"), Report: newProgress(c, s)})
+	})
 }

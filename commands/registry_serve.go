@@ -17,7 +17,7 @@ func registryServeCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "Serve a registry in the foreground, until told to end",
-		Description: "What 'ndock registry deploy' runs in a container; it needs no Docker. It logs a line a request to stderr. On\n" +
+		Description: "What 'ndock registry deploy' runs in a container or as a service; it needs no Docker. It logs a line a request to stderr. On\n" +
 			"SIGTERM it ends when the requests under way have, 25 seconds later at most. A certificate that changes, or\n" +
 			"SIGHUP, has it read the certificate again.\n\n" +
 			"Example: ndock registry serve --data /srv/registry --tls-cert host.crt --tls-key host.key --htpasswd users",

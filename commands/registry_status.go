@@ -22,34 +22,34 @@ func registryStatus(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	engine, err := engineClient(c)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	status, err := registry.Find(c.Context, engine)
-	if err != nil {
-		return err
-	}
-	if err := outputStyle(c).Show(s.Out, registryFields(status)); err != nil {
-		return err
-	}
-	if status.State != registry.Running {
-		return &notServing{state: status.State}
-	}
-	return nil
+	return withRegistryHost(c, func(host registry.Host) error {
+		status, err := registry.Find(c.Context, host)
+		if err != nil {
+			return err
+		}
+		if err := outputStyle(c).Show(s.Out, registryFields(status)); err != nil {
+			return err
+		}
+		if status.State != registry.Running {
+			return &notServing{state: status.State, kind: status.Kind}
+		}
+		return nil
+	})
 }
 
 // notServing is a registry that does not run.
-type notServing struct{ state string }
+type notServing struct{ state, kind string }
 
 func (e *notServing) Error() string {
 	return fmt.Sprintf("the registry is not running: it is %s", e.state)
 }
 
 func (e *notServing) Hint() string {
-	if e.state == registry.Absent {
+	switch {
+	case e.state == registry.Absent:
 		return "'ndock registry deploy' makes one"
+	case e.kind == registry.KindService:
+		return "'journalctl -u ndock-registry' says why"
 	}
 	return "'docker logs ndock-registry' says why"
 }

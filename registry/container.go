@@ -23,7 +23,8 @@ type spec struct {
 
 // command is what distribution's configuration cannot say.
 func (o DeployOptions) command() []string {
-	command := []string{"--config", configDir + "/" + fileConfig, "--control", controlSocket}
+	at := o.paths()
+	command := []string{"--config", at.config + "/" + fileConfig, "--control", at.control}
 	if o.mode() == tlsNone {
 		command = append(command, "--insecure")
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// decide works out what shall be in the config volume, and what the container shall be made with.
+// decide works out how the registry shall be configured, and what it shall be made with.
 func (d *deployment) decide(context.Context) error {
 	d.files = files{}
 	if err := d.decideLogin(); err != nil {
@@ -25,16 +25,7 @@ func (d *deployment) decide(context.Context) error {
 	if d.files.auth() == "" && !d.at.loopback() {
 		d.Report.Step("note: whoever reaches %s can push and pull; --user and --password-stdin demand a login", d.at)
 	}
-	d.spec = newSpec(d.image, d.program.digest, d.DeployOptions, d.url(), d.environment())
-	return nil
-}
-
-// environment tells Go where the CAs are, if there are any.
-func (d *deployment) environment() []string {
-	if d.files[fileSystemCAs] == nil {
-		return nil
-	}
-	return []string{"SSL_CERT_FILE=" + configDir + "/" + fileSystemCAs}
+	return d.place.plan()
 }
 
 // decideLogin keeps the logins that nobody speaks of: a registry must not become open to all by an upgrade.

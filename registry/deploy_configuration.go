@@ -9,8 +9,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// readConfiguration works out what the registry in the container is told: what the operator's file and REGISTRY_… say, and above
-// that the options, in distribution's format. It goes into the config volume, for it may have passwords in it.
+// readConfiguration works out what the registry is told: what the operator's file and REGISTRY_… say, and above that the
+// options, in distribution's format. It goes where the registry alone can read it, for it may have passwords in it.
 func (d *deployment) readConfiguration() error {
 	c, err := ServeOptions{Config: d.Config}.parse()
 	if err != nil {
@@ -31,9 +31,9 @@ func (d *deployment) readConfiguration() error {
 	return d.readFiles()
 }
 
-// contained refuses what names files that the container has not.
+// contained refuses what names files that the registry does not find where it runs, or that ndock keeps itself.
 func (d *deployment) contained(c *configuration.Configuration) error {
-	dir := c.Storage["filesystem"]["rootdirectory"]
+	dir, data := c.Storage["filesystem"]["rootdirectory"], d.paths().data
 	for _, one := range []struct {
 		said      bool
 		key, hint string
@@ -43,16 +43,16 @@ func (d *deployment) contained(c *configuration.Configuration) error {
 		{c.Auth["htpasswd"] != nil, "auth.htpasswd", "give --user, and others with 'ndock registry login-add'"},
 		{c.Auth["keystone"]["cacert"] != nil, "auth.keystone.cacert", "give --keystone and --keystone-cacert"},
 		{c.Auth != nil && d.User != "", "auth beside --user", "leave one of them out"},
-		{dir != nil && dir != dataDir, "storage.filesystem.rootdirectory", "leave it out: it is the volume " + dataVolume},
+		{dir != nil && dir != data, "storage.filesystem.rootdirectory", "leave it out: it is " + d.store()},
 	} {
 		if one.said {
-			return &Error{Err: fmt.Errorf("%s is not supported in a container", one.key), hint: one.hint}
+			return &Error{Err: fmt.Errorf("%s is not supported in a %s", one.key, d.kind()), hint: one.hint}
 		}
 	}
 	return nil
 }
 
-// readFiles reads what the options name that the registry in the container will need.
+// readFiles reads what the options name that the registry will need.
 func (d *deployment) readFiles() (err error) {
 	if d.Keystone.CACert != "" {
 		if d.keystoneCA, err = os.ReadFile(d.Keystone.CACert); err != nil {
@@ -62,17 +62,18 @@ func (d *deployment) readFiles() (err error) {
 	return d.Proxy.override(&d.said.Proxy)
 }
 
-// decideConfiguration puts the configuration with the files that it names into the config volume.
+// decideConfiguration puts the configuration beside the files that it names.
 func (d *deployment) decideConfiguration() error {
 	c, o := d.said, ServeOptions{Listen: d.Listen, S3: d.S3, Metrics: d.Metrics, Keystone: d.Keystone}
+	config := d.paths().config
 	if d.mode() != tlsNone {
-		o.CertFile, o.KeyFile = configDir+"/"+fileCert, configDir+"/"+fileKey
+		o.CertFile, o.KeyFile = config+"/"+fileCert, config+"/"+fileKey
 	}
 	if d.keystoneCA != nil {
-		d.files[fileKeystoneCA], o.Keystone.CACert = d.keystoneCA, configDir+"/"+fileKeystoneCA
+		d.files[fileKeystoneCA], o.Keystone.CACert = d.keystoneCA, config+"/"+fileKeystoneCA
 	}
 	if d.files[fileHtpasswd] != nil && c.Auth == nil && d.Keystone.URL == "" {
-		o.Htpasswd = configDir + "/" + fileHtpasswd
+		o.Htpasswd = config + "/" + fileHtpasswd
 	}
 	if err := o.override(c); err != nil {
 		return err
@@ -81,8 +82,8 @@ func (d *deployment) decideConfiguration() error {
 		c.HTTP.Debug.Addr = o.Metrics
 	}
 	d.S3Keys.put(c.Storage)
-	if all := systemCAs(); all != nil && reachesOut(c) {
-		d.files[fileSystemCAs] = all
+	if data := d.paths().data; c.Storage["filesystem"] != nil && data != dataDir {
+		c.Storage["filesystem"]["rootdirectory"] = data
 	}
 	text, err := yaml.Marshal(c)
 	d.files[fileConfig] = text

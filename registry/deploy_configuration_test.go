@@ -83,7 +83,7 @@ func TestDeployWithKeystone(t *testing.T) {
 	if config.auth() != "keystone" || config[fileKeystoneCA] == nil || !strings.Contains(string(config[fileConfig]), configDir+"/"+fileKeystoneCA) {
 		t.Errorf("the config volume has %v, and in it\n%s", config.names(), config[fileConfig])
 	}
-	wantError(t, AddLogin(t.Context(), DeployedLogins(s.engine), "ops", "secret", s), "the registry asks keystone who may log in")
+	wantError(t, AddLogin(t.Context(), DeployedLogins(s.host()), "ops", "secret", s), "the registry asks keystone who may log in")
 	s.options.Keystone = keystone.Options{}
 	s.fails("it asks keystone who may log in, and would let in anyone")
 	s.options.User, s.options.Password = "ci", "secret"

@@ -75,7 +75,7 @@ func TestDeployFailsAndPutsBack(t *testing.T) {
 	s.options.Listen, s.options.User, s.options.Password = freeAddress(t), "ci", "secret"
 	s.engine.breaks = "ndock: it hurts\n"
 	s.fails("it hurts")
-	status, err := Find(t.Context(), s.engine)
+	status, err := Find(t.Context(), s.host())
 	if err != nil || status.State != Running || status.URL != first.URL || !s.trusts(first) {
 		t.Errorf("afterwards it is %+v, %v", status, err)
 	}
@@ -123,17 +123,17 @@ func TestRemove(t *testing.T) {
 	s := newSite(t)
 	first := s.deploy()
 	for range 2 {
-		if err := Remove(t.Context(), s.engine, RemoveOptions{CertsDir: s.options.CertsDir, Report: s}); err != nil {
+		if err := Remove(t.Context(), s.host(), RemoveOptions{CertsDir: s.options.CertsDir, Report: s}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if s.trusts(first) || len(s.engine.containers)+len(s.engine.images) != 0 {
 		t.Error("something is left")
 	}
-	if status, err := Find(t.Context(), s.engine); err != nil || status.State != Absent || status.Data != dataVolume {
+	if status, err := Find(t.Context(), s.host()); err != nil || status.State != Absent || status.Data != dataVolume {
 		t.Errorf("status is %+v, %v", status, err)
 	}
-	if err := Remove(t.Context(), s.engine, RemoveOptions{CertsDir: s.options.CertsDir, Report: s, Data: true}); err != nil {
+	if err := Remove(t.Context(), s.host(), RemoveOptions{CertsDir: s.options.CertsDir, Report: s, Data: true}); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := os.ReadDir(s.engine.dir); len(left) != 0 {
@@ -142,24 +142,26 @@ func TestRemove(t *testing.T) {
 }
 
 func TestBinaryMustRunAlone(t *testing.T) {
-	_, err := openExecutable(write(t, []byte("#!/bin/sh\n")))
+	alone := (&inContainer{}).runs
+	_, err := openExecutable(write(t, []byte("#!/bin/sh\n")), alone)
 	wantError(t, err, "it is not a Linux program")
-	_, err = openExecutable(write(t, program(elf.PT_INTERP)))
+	_, err = openExecutable(write(t, program(elf.PT_INTERP)), alone)
 	wantError(t, err, "it is not static")
-	_, err = openExecutable("missing")
+	_, err = openExecutable("missing", alone)
 	wantError(t, err, "no such file")
 }
 
-// site is an engine on a host, and what was said there.
+// site is a host with an engine and systemd, and what was said there.
 type site struct {
 	t       *testing.T
 	engine  *fakeEngine
+	systemd *fakeSystemd
 	options DeployOptions
 	steps   []string
 }
 
 func newSite(t *testing.T) *site {
-	s := &site{t: t, engine: &fakeEngine{t: t, dir: t.TempDir()}}
+	s := &site{t: t, engine: &fakeEngine{t: t, dir: t.TempDir()}, systemd: newFakeSystemd(t)}
 	s.options = DeployOptions{
 		Listen: freeAddress(t), Version: "1", Binary: fakeProgram(t, "ndock"),
 		CertsDir: filepath.Join(t.TempDir(), "certs.d"), Timeout: 5 * time.Second, Report: s,
@@ -172,6 +174,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
+func (s *site) host() Host { return Host{Engine: s.engine, Systemd: s.systemd.systemd()} }
+
 func (s *site) Step(format string, args ...any) {
 	s.steps = append(s.steps, fmt.Sprintf(format, args...))
 }
@@ -182,7 +186,7 @@ func (s *site) said(words string) bool {
 
 func (s *site) deploy() Status {
 	s.t.Helper()
-	status, err := Deploy(s.t.Context(), s.engine, s.options)
+	status, err := Deploy(s.t.Context(), s.host(), s.options)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -191,7 +195,7 @@ func (s *site) deploy() Status {
 
 func (s *site) fails(words string) {
 	s.t.Helper()
-	_, err := Deploy(s.t.Context(), s.engine, s.options)
+	_, err := Deploy(s.t.Context(), s.host(), s.options)
 	wantError(s.t, err, words)
 }
 
@@ -202,6 +206,15 @@ func (s *site) config() files {
 		s.t.Fatal(err)
 	}
 	return found
+}
+
+// configured is what the registry is told, of whatever kind it is.
+func (s *site) configured() files {
+	s.t.Helper()
+	if s.options.Service {
+		return s.serviceConfig()
+	}
+	return s.config()
 }
 
 func (s *site) trusts(status Status) bool {

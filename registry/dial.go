@@ -23,13 +23,15 @@ const (
 	controlSocket = controlDir + "/control.sock"
 )
 
+var errNobody = errors.New("no registry listens there")
+
 // DialSocket connects to the control socket of a registry in the foreground.
 func DialSocket(path string) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-			return nil, &Error{Op: fmt.Sprintf("connect to %q", path), Err: errors.New("no registry listens there"), hint: "start it with 'ndock registry serve --control'"}
+			return nil, &Error{Op: fmt.Sprintf("connect to %q", path), Err: errNobody, hint: "start it with 'ndock registry serve --control'"}
 		case errors.Is(err, fs.ErrPermission):
 			return nil, &Error{Op: fmt.Sprintf("connect to %q", path), Err: err, hint: "run it as root, or as the user who serves"}
 		}
@@ -45,6 +47,24 @@ type Execer interface {
 }
 
 var _ Execer = (*client.Client)(nil)
+
+// DialDeployed connects to the control socket of the registry of this host.
+func DialDeployed(host Host, engine Execer) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		unit, err := host.Systemd.unit()
+		switch {
+		case err != nil:
+			return nil, err
+		case unit == nil:
+			return DialContainer(engine)(ctx)
+		}
+		conn, err := DialSocket(host.Systemd.path(onHost.control))(ctx)
+		if errors.Is(err, errNobody) {
+			return nil, &Error{Op: "look for the registry", Err: errors.New("its service does not run"), hint: "'systemctl start " + serviceName + "' starts it; 'journalctl -u " + serviceName + "' says why it ended"}
+		}
+		return conn, err
+	}
+}
 
 // DialContainer connects to the control socket of the registry in the container: by ndock in there, which copies
 // between the socket and its own stdin and stdout.

@@ -11,15 +11,16 @@ import (
 	"os"
 )
 
-// executable is the program that the image is made of.
+// executable is the program that serves.
 type executable struct {
 	file   *os.File
+	name   string
 	size   int64
 	digest string
 }
 
-// openExecutable opens the program in the file, or the running one, if it can run in an image that holds nothing else.
-func openExecutable(name string) (*executable, error) {
+// openExecutable opens the program in the file, or the running one, if it can run where it shall.
+func openExecutable(name string, runs func(program io.ReaderAt, name string) error) (*executable, error) {
 	if name == "" {
 		var err error
 		if name, err = os.Executable(); err != nil {
@@ -30,22 +31,22 @@ func openExecutable(name string) (*executable, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the running ndock: %w", err)
 	}
-	b := &executable{file: file}
-	if err := b.check(); err != nil {
+	b := &executable{file: file, name: name}
+	if err = runs(file, name); err == nil {
+		err = b.sum()
+	}
+	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("make an image of %q: %w", name, err)
+		return nil, err
 	}
 	return b, nil
 }
 
-func (b *executable) check() error {
-	if err := static(b.file); err != nil {
-		return err
-	}
+func (b *executable) sum() error {
 	hash := sha256.New()
 	var err error
 	if b.size, err = io.Copy(hash, b.file); err != nil {
-		return err
+		return fmt.Errorf("read the running ndock: %w", err)
 	}
 	b.digest = "sha256:" + hex.EncodeToString(hash.Sum(nil))
 	return nil

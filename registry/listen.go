@@ -39,10 +39,8 @@ func inUse(at string) error {
 
 // checkPort asks before anything is made or stopped. The port of the registry that is there is free for its successor.
 func (d *deployment) checkPort(ctx context.Context) error {
-	if d.old != nil && d.old.State.Running {
-		if at, err := parseAddress(d.old.Config.Labels[labelListen]); err == nil && at.port == d.at.port {
-			return nil
-		}
+	if at, err := parseAddress(d.place.listens()); err == nil && at.port == d.at.port {
+		return nil
 	}
 	listener, err := listen(ctx, d.Listen)
 	var taken *Error

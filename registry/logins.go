@@ -81,17 +81,13 @@ func withLogin(text []byte, user, password string) ([]byte, error) {
 	return htpasswd.Set(text, made), nil
 }
 
-// DeployedLogins are those of the registry on this engine.
-func DeployedLogins(engine Engine) Logins { return deployedLogins{engine} }
+// DeployedLogins are those of the registry of this host.
+func DeployedLogins(host Host) Logins { return deployedLogins{host} }
 
-type deployedLogins struct{ engine Engine }
+type deployedLogins struct{ host Host }
 
 func (d deployedLogins) read(ctx context.Context) ([]byte, error) {
-	id, err := d.container(ctx)
-	if err != nil {
-		return nil, err
-	}
-	config, err := readConfig(ctx, d.engine, id)
+	config, err := d.config(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -104,18 +100,36 @@ func (d deployedLogins) read(ctx context.Context) ([]byte, error) {
 	return config[fileHtpasswd], nil
 }
 
+func (d deployedLogins) config(ctx context.Context) (files, error) {
+	unit, err := d.host.Systemd.unit()
+	switch {
+	case err != nil:
+		return nil, err
+	case unit != nil:
+		return d.host.Systemd.readFiles()
+	}
+	id, err := d.container(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return readConfig(ctx, d.host.Engine, id)
+}
+
 func (d deployedLogins) write(ctx context.Context, text []byte) error {
+	if unit, err := d.host.Systemd.unit(); err != nil || unit != nil {
+		return errors.Join(err, d.host.Systemd.writeFiles(files{fileHtpasswd: text}))
+	}
 	id, err := d.container(ctx)
 	if err != nil {
 		return err
 	}
-	return writeConfig(ctx, d.engine, id, files{fileHtpasswd: text})
+	return writeConfig(ctx, d.host.Engine, id, files{fileHtpasswd: text})
 }
 
 func (d deployedLogins) container(ctx context.Context) (string, error) {
-	found, err := inspect(ctx, d.engine)
+	found, err := inspect(ctx, d.host.Engine)
 	if err == nil && found == nil {
-		err = &Error{Err: errors.New("there is no registry on this engine"), hint: "'ndock registry deploy' makes one; --htpasswd names the file of another one"}
+		err = &Error{Err: errors.New("there is no registry on this host"), hint: "'ndock registry deploy' makes one; --htpasswd names the file of another one"}
 	}
 	if err != nil {
 		return "", err

@@ -14,8 +14,8 @@ import (
 // Logins of a registry in a container change while it serves, and survive another deployment.
 func TestDeployedLogins(t *testing.T) {
 	s := newSite(t)
-	at := DeployedLogins(s.engine)
-	wantError(t, AddLogin(t.Context(), at, "ops", "other", s), `add login "ops": there is no registry on this engine`)
+	at := DeployedLogins(s.host())
+	wantError(t, AddLogin(t.Context(), at, "ops", "other", s), `add login "ops": there is no registry on this host`)
 	s.deploy()
 	wantError(t, AddLogin(t.Context(), at, "ops", "other", s), `add login "ops": the registry lets in anyone`)
 	s.options.User, s.options.Password = "ci", "secret"
@@ -104,7 +104,7 @@ func (s *site) login(url, user, password string) int {
 		s.t.Fatal(err)
 	}
 	request.SetBasicAuth(user, password)
-	client := (&deployment{DeployOptions: s.options, at: mustParse(s.t, s.options.Listen), files: s.config()}).client()
+	client := (&deployment{DeployOptions: s.options, at: mustParse(s.t, s.options.Listen), files: s.configured()}).client()
 	defer client.CloseIdleConnections()
 	answer, err := client.Do(request)
 	if err != nil {

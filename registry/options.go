@@ -92,8 +92,9 @@ func checkKeystone(k keystone.Options) error {
 	return k.Check()
 }
 
-// DeployOptions are what a registry in a container can be told.
+// DeployOptions are what a deployed registry can be told.
 type DeployOptions struct {
+	Service  bool   // of this host's systemd, instead of a container
 	Config   string // file in distribution's format; what the others say goes first
 	Listen   string // HOST:PORT; where the file says, or the default, when empty
 	CertFile string // TLS with these, with KeyFile; self-signed without

@@ -1,13 +1,14 @@
 // Package registry is the private image registry of an ndock site: distribution's registry, served by this very
-// binary (Serve), and the means to run it as a container on Docker Engine without pulling an image (Deploy), to
-// see how it is (Find) and to take it away again (Remove).
+// binary (Serve), and the means to run it as a container on Docker Engine without pulling an image, or as a service of
+// systemd (Deploy), to see how it is (Find) and to take it away again (Remove).
 //
 //	ndock registry deploy ─► image of /ndock ─► container "ndock-registry": ndock registry serve
 //	                                              ├─ volume "ndock-registry"         what was pushed
 //	                                              └─ volume "ndock-registry-config"  configuration, certificates and logins
 //
-// All that is to be remembered stands on the container, as labels, and in the config volume. There is one such
-// registry on an engine.
+// All that is to be remembered stands on the container, as labels, and in the config volume; or in the service's unit
+// and in /etc/ndock-registry. There is one such registry on a host, of one kind or the other. What differs between the
+// two is in inContainer and asService.
 package registry
 
 // What the registry is called on the engine.

@@ -15,11 +15,28 @@ type RemoveOptions struct {
 }
 
 // Remove takes away what Deploy made, and the data too if it is told to. What is not there is no fault.
-func Remove(ctx context.Context, engine Engine, o RemoveOptions) error {
+func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 	if o.CertsDir == "" {
 		o.CertsDir = CertsDir
 	}
-	r := removal{RemoveOptions: o, engine: engine}
+	service := serviceRemoval{RemoveOptions: o, systemd: host.Systemd}
+	unit, err := host.Systemd.unit()
+	switch {
+	case err != nil:
+		return err
+	case unit != nil:
+		return service.run(ctx)
+	}
+	found, err := inspect(ctx, host.Engine)
+	if left := service.left(); found == nil && left && (err == nil || noEngine(err)) {
+		if failed := service.run(ctx); failed != nil || err != nil {
+			return failed
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r := removal{RemoveOptions: o, engine: host.Engine}
 	return inOrder(ctx, r.trust, r.containers, r.volumes, r.images)
 }
 

@@ -11,7 +11,7 @@ import (
 const asideName = containerName + "-before"
 
 // create puts the registry that is there aside and makes the new one, which does not run yet.
-func (d *deployment) create(ctx context.Context) error {
+func (d *inContainer) create(ctx context.Context) error {
 	if err := d.putAside(ctx); err != nil {
 		return err
 	}
@@ -20,7 +20,7 @@ func (d *deployment) create(ctx context.Context) error {
 	return explain("make container "+containerName, err)
 }
 
-func (d *deployment) putAside(ctx context.Context) error {
+func (d *inContainer) putAside(ctx context.Context) error {
 	if d.old == nil {
 		return sweep(ctx, d.engine, "")
 	}
@@ -34,18 +34,13 @@ func (d *deployment) putAside(ctx context.Context) error {
 	return explain("put container "+containerName+" aside", d.engine.ContainerRename(ctx, d.old.ID, asideName))
 }
 
-func (d *deployment) configure(ctx context.Context) error {
+func (d *inContainer) configure(ctx context.Context) error {
 	return writeConfig(ctx, d.engine, d.id, d.files)
 }
 
-func (d *deployment) trust(context.Context) error {
-	_, err := d.syncTrust()
-	return err
-}
+func (d *inContainer) start(ctx context.Context) error { return d.startContainer(ctx, d.id) }
 
-func (d *deployment) start(ctx context.Context) error { return d.startContainer(ctx, d.id) }
-
-func (d *deployment) startContainer(ctx context.Context, id string) error {
+func (d *inContainer) startContainer(ctx context.Context, id string) error {
 	return explain("start container "+containerName, d.engine.ContainerStart(ctx, id, container.StartOptions{}))
 }
 

@@ -12,14 +12,13 @@ import (
 func (d *deployment) undo(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	if err := d.putBack(ctx); err != nil {
+	if err := d.place.putBack(ctx); err != nil {
 		return fmt.Errorf("%w; and then: %w", cause, err)
 	}
 	return cause
 }
 
-// putBack undoes create, configure, start and trust, as far as they came.
-func (d *deployment) putBack(ctx context.Context) error {
+func (d *inContainer) putBack(ctx context.Context) error {
 	steps := []func(context.Context) error{d.restoreConfig, d.sweepNew, d.dropConfig, d.distrust}
 	if d.old != nil {
 		d.Report.Step("putting back the container that was there")
@@ -28,14 +27,14 @@ func (d *deployment) putBack(ctx context.Context) error {
 	return inOrder(ctx, steps...)
 }
 
-func (d *deployment) restoreConfig(ctx context.Context) error {
+func (d *inContainer) restoreConfig(ctx context.Context) error {
 	if d.id == "" {
 		return nil
 	}
 	return writeConfig(ctx, d.engine, d.id, d.kept.insteadOf(d.files))
 }
 
-func (d *deployment) sweepNew(ctx context.Context) error {
+func (d *inContainer) sweepNew(ctx context.Context) error {
 	if d.old != nil {
 		return sweep(ctx, d.engine, d.old.ID)
 	}
@@ -43,7 +42,7 @@ func (d *deployment) sweepNew(ctx context.Context) error {
 }
 
 // dropConfig leaves no secrets behind where there was no registry before.
-func (d *deployment) dropConfig(ctx context.Context) error {
+func (d *inContainer) dropConfig(ctx context.Context) error {
 	if len(d.kept) > 0 {
 		return nil
 	}
@@ -54,12 +53,7 @@ func (d *deployment) dropConfig(ctx context.Context) error {
 	return explain("remove volume "+configVolume, err)
 }
 
-func (d *deployment) distrust(context.Context) error {
-	_, err := trust{d.CertsDir}.sync(nil, d.files[fileCA])
-	return err
-}
-
-func (d *deployment) restoreOld(ctx context.Context) error {
+func (d *inContainer) restoreOld(ctx context.Context) error {
 	now, err := d.engine.ContainerInspect(ctx, d.old.ID)
 	if err == nil && now.Name != "/"+containerName {
 		err = d.engine.ContainerRename(ctx, d.old.ID, containerName)

@@ -22,10 +22,10 @@ func (d *deployment) wait(ctx context.Context) error {
 	client := d.client()
 	defer client.CloseIdleConnections()
 	for {
-		if err := d.alive(ctx); err != nil {
+		if err := d.place.alive(ctx); err != nil {
 			return err
 		}
-		err := ping(limited, client, d.spec.Config.Labels[labelURL])
+		err := ping(limited, client, d.url())
 		if err == nil {
 			return nil
 		}
@@ -33,14 +33,14 @@ func (d *deployment) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the registry: %w", ctx.Err())
 		case <-limited.Done():
-			return fmt.Errorf("wait for the registry: no answer in %s: %w%s", d.Timeout, err, d.lastWords(ctx))
+			return fmt.Errorf("wait for the registry: no answer in %s: %w%s", d.Timeout, err, d.place.lastWords(ctx))
 		case <-time.After(interval):
 		}
 	}
 }
 
 // alive tells why the container ended, if it did. The engine starts it again and again, so that it may run by now.
-func (d *deployment) alive(ctx context.Context) error {
+func (d *inContainer) alive(ctx context.Context) error {
 	now, err := d.engine.ContainerInspect(ctx, d.id)
 	switch {
 	case err != nil:
@@ -52,7 +52,7 @@ func (d *deployment) alive(ctx context.Context) error {
 }
 
 // lastWords is what the container said last, to end an error with.
-func (d *deployment) lastWords(ctx context.Context) string {
+func (d *inContainer) lastWords(ctx context.Context) string {
 	log, err := d.engine.ContainerLogs(ctx, d.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "10"})
 	if err != nil {
 		return ""
@@ -60,8 +60,13 @@ func (d *deployment) lastWords(ctx context.Context) string {
 	defer log.Close()
 	var text bytes.Buffer
 	stdcopy.StdCopy(&text, &text, io.LimitReader(log, 1<<16)) // part of it is better than nothing
+	return lastSaid(text.String())
+}
+
+// lastSaid is what ndock said last in a log, after a colon.
+func lastSaid(log string) string {
 	last := ""
-	for line := range strings.Lines(text.String()) {
+	for line := range strings.Lines(log) {
 		line = strings.TrimSpace(line)
 		if said, ok := strings.CutPrefix(line, "ndock: "); ok {
 			last = said

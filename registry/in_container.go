@@ -1,0 +1,93 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/docker/docker/api/types/container"
+)
+
+// inContainer is a registry in a container of an engine.
+type inContainer struct {
+	*deployment
+	host   Host
+	engine Engine
+
+	image string                     // to run
+	old   *container.InspectResponse // what is there, if anything
+	spec  spec                       // of the container that shall be there
+	id    string                     // of the new container
+}
+
+var _ place = (*inContainer)(nil)
+
+// runs refuses a program that would look for a dynamic loader, which the image has not.
+func (*inContainer) runs(program io.ReaderAt, name string) error {
+	if err := static(program); err != nil {
+		return fmt.Errorf("make an image of %q: %w", name, err)
+	}
+	return nil
+}
+
+func (d *inContainer) listens() string {
+	if d.old == nil || !d.old.State.Running {
+		return ""
+	}
+	return d.old.Config.Labels[labelListen]
+}
+
+func (d *inContainer) plan() error {
+	if all := systemCAs(); all != nil && reachesOut(d.said) {
+		d.files[fileSystemCAs] = all
+	}
+	d.spec = newSpec(d.image, d.program.digest, d.DeployOptions, d.url(), d.environment())
+	return nil
+}
+
+// environment tells Go where the CAs are, if there are any.
+func (d *inContainer) environment() []string {
+	if d.files[fileSystemCAs] == nil {
+		return nil
+	}
+	return []string{"SSL_CERT_FILE=" + configDir + "/" + fileSystemCAs}
+}
+
+// tidy removes what the new container and its image have replaced.
+func (d *inContainer) tidy(ctx context.Context) error {
+	if err := sweep(ctx, d.engine, d.id); err != nil {
+		return err
+	}
+	return sweepImages(ctx, d.engine, d.program.digest)
+}
+
+func (d *inContainer) look(ctx context.Context) (err error) {
+	switch unit, err := d.host.Systemd.unit(); {
+	case err != nil:
+		return err
+	case unit != nil:
+		return otherKind("as a container", "a service of this host", onHost.data)
+	}
+	d.old, err = inspect(ctx, d.engine)
+	return err
+}
+
+func (d *inContainer) prepare(ctx context.Context) (err error) {
+	d.image, err = ensureImage(ctx, d.engine, d.program, d.Version, d.Report)
+	return err
+}
+
+func (d *inContainer) readConfig(ctx context.Context) (err error) {
+	if d.old != nil {
+		d.kept, err = readConfig(ctx, d.engine, d.old.ID)
+	} else {
+		d.kept, err = salvageConfig(ctx, d.engine, d.image)
+	}
+	return err
+}
+
+// upToDate tells whether the registry that is there was made by the same options from the same program.
+func (d *inContainer) upToDate() bool {
+	return d.old != nil && d.old.State.Running &&
+		d.old.Config.Labels[labelSpec] == d.spec.Config.Labels[labelSpec] && d.kept.hold(d.files)
+}

@@ -1,0 +1,83 @@
+package registry
+
+import (
+	"context"
+	"os"
+)
+
+// serviceRemoval takes the service away, or what is left of one.
+type serviceRemoval struct {
+	RemoveOptions
+	systemd Systemd
+}
+
+func (r serviceRemoval) left() bool {
+	return r.systemd.there(configPath) || r.systemd.there(statePath)
+}
+
+func (r serviceRemoval) run(ctx context.Context) error {
+	return inOrder(ctx, r.trust, r.unit, r.config, r.data)
+}
+
+// trust comes first, because the configuration alone knows which CA is to go.
+func (r serviceRemoval) trust(context.Context) error {
+	config, err := r.systemd.readFiles()
+	if err != nil {
+		return err
+	}
+	changed, err := trust{r.CertsDir}.sync(nil, config[fileCA])
+	if changed {
+		r.Report.Step("Docker on this host no longer trusts the registry's CA")
+	}
+	return err
+}
+
+func (r serviceRemoval) unit(ctx context.Context) error {
+	if !r.systemd.there(unitPath) {
+		return nil
+	}
+	r.Report.Step("removing service %s", serviceName)
+	for _, verb := range []string{"stop", "disable"} {
+		if err := r.systemd.control(ctx, verb); err != nil {
+			return err
+		}
+	}
+	r.systemd.control(ctx, "reset-failed") // or systemd remembers that it failed; an error where it did not
+	if err := r.systemd.writeUnit(nil); err != nil {
+		return err
+	}
+	return r.systemd.reload(ctx)
+}
+
+func (r serviceRemoval) config(context.Context) error { return r.dir(configPath) }
+
+func (r serviceRemoval) data(ctx context.Context) error {
+	switch {
+	case !r.systemd.there(statePath):
+	case r.Data:
+		return inOrder(ctx, func(context.Context) error { return r.dir(statePath) }, r.user)
+	default:
+		r.Report.Step("%s stays, with what was pushed; --data removes it", onHost.data)
+	}
+	return nil
+}
+
+// user goes when no file is left that is its.
+func (r serviceRemoval) user(ctx context.Context) error {
+	if _, err := r.systemd.group(); err != nil { // there is none
+		return nil
+	}
+	_, err := r.systemd.run(ctx, "/usr/sbin/userdel", serviceName)
+	return denied("remove user "+serviceName, err)
+}
+
+func (r serviceRemoval) dir(name string) error {
+	if !r.systemd.there(name) {
+		return nil
+	}
+	if err := os.RemoveAll(r.systemd.path(name)); err != nil {
+		return denied("remove /"+name, err)
+	}
+	r.Report.Step("removed /%s", name)
+	return nil
+}
