@@ -40,6 +40,10 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
+	quota, err := bytesOf(c, "quota")
+	if err != nil {
+		return err
+	}
 	if err := checkLogFormat(c); err != nil {
 		return err
 	}
@@ -53,7 +57,7 @@ func registryDeploy(c *cli.Context, s Streams) error {
 		User: c.String("user"), Password: password, Version: version(), Report: newProgress(c, s),
 		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
 		S3Keys:      registry.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
-		MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), LogFormat: c.String("log-format"),
+		MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, LogFormat: c.String("log-format"),
 	}
 	if err := options.Check(); err != nil {
 		return misused(c, "%s", err)

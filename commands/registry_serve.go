@@ -38,6 +38,10 @@ func registryServe(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
+	quota, err := bytesOf(c, "quota")
+	if err != nil {
+		return err
+	}
 	if err := checkLogFormat(c); err != nil {
 		return err
 	}
@@ -49,7 +53,7 @@ func registryServe(c *cli.Context, s Streams) error {
 		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
 		Keystone: keystoneOptions(c),
 		Proxy:    proxyOptions(c),
-		Metrics:  c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Log: newLog(c, s), Reload: hangup,
+		Metrics:  c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, Log: newLog(c, s), Reload: hangup,
 		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
 	}
 	if err := options.Check(); err != nil {

@@ -40,7 +40,7 @@ func (o ServeOptions) complete() (ServeOptions, *configuration.Configuration, er
 	if err := o.adopt(c); err != nil {
 		return o, nil, err
 	}
-	return o, c, o.checkServed()
+	return o, c, errors.Join(checkQuota(o.Quota, c.Proxy.RemoteURL), o.checkServed())
 }
 
 func (o ServeOptions) fromFile() string {

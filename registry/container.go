@@ -34,6 +34,9 @@ func (o DeployOptions) command() []string {
 	if o.MaxUploads > 0 {
 		command = append(command, "--max-uploads", strconv.Itoa(o.MaxUploads))
 	}
+	if o.Quota > 0 {
+		command = append(command, "--quota", strconv.FormatInt(o.Quota, 10))
+	}
 	if o.LogFormat == "json" {
 		command = append(command, "--log-format", o.LogFormat)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // serveControl listens on the control socket, on which the file system lets in whom it belongs to, and root.
-func (o ServeOptions) serveControl(ctx context.Context, gate *gate, c *configuration.Configuration) (stop func(), err error) {
+func (o ServeOptions) serveControl(ctx context.Context, gate *gate, c *configuration.Configuration, quota *quota) (stop func(), err error) {
 	if o.Control == "" {
 		return func() {}, nil
 	}
@@ -26,7 +26,7 @@ func (o ServeOptions) serveControl(ctx context.Context, gate *gate, c *configura
 		return nil, fmt.Errorf("listen on %q: %w", o.Control, err)
 	}
 	server := &http.Server{
-		Handler:           o.control(gate, c),
+		Handler:           o.control(gate, c, quota),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second,
 	}
@@ -55,7 +55,7 @@ func listenControl(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-func (o ServeOptions) control(gate *gate, c *configuration.Configuration) http.Handler {
+func (o ServeOptions) control(gate *gate, c *configuration.Configuration, quota *quota) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+collectPath, func(w http.ResponseWriter, r *http.Request) {
 		var options CollectOptions
@@ -67,6 +67,7 @@ func (o ServeOptions) control(gate *gate, c *configuration.Configuration) http.H
 		told := &teller{out: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
 		options.Report = told
 		freed, err := collect(r.Context(), c, gate, options)
+		quota.forgetAll()
 		last := news{Freed: &freed}
 		if err != nil {
 			last.Error, last.Hint = err.Error(), hintOf(err)

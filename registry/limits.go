@@ -81,10 +81,8 @@ func (l *limits) end() {
 // refused before distribution reads the body, which it only does for those who may push, to an upload that there is.
 func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request, at route) {
 	b := &body{ReadCloser: r.Body, stall: l.stall, control: http.NewResponseController(w)}
-	b.left, b.tooLarge = l.limit(r, at)
-	if b.left >= 0 && r.ContentLength > b.left {
-		b.left = 0 // the rest need not come
-	}
+	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
+	b.limit = func() (int64, *refusal) { return l.limit(r, at) }
 	r.Body = b
 	a := &answer{reason: l.reason(b, time.Now())}
 	next.ServeHTTP(a.wrap(w), r)
@@ -94,14 +92,36 @@ func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request
 }
 
 // limit is how many bytes the body may have, -1 for any number, and the answer to one that has more.
-func (l *limits) limit(r *http.Request, at route) (int64, *refusal) {
-	switch {
+func (l *limits) limit(r *http.Request, at route) (left int64, why *refusal) {
+	switch left = -1; {
 	case at.kind == "manifests":
-		return maxManifest, tooLarge("manifests", maxManifest)
-	case at.kind == "uploads" && l.maxBlob > 0:
-		return max(0, l.maxBlob-uploaded(r)), tooLarge("layers", l.maxBlob)
+		left, why = maxManifest, tooLarge("manifests", maxManifest)
+	case at.kind == "uploads":
+		left, why = l.limitLayer(r, at)
 	}
-	return -1, nil
+	if left >= 0 && r.ContentLength > left {
+		left = 0 // the rest need not come
+	}
+	return left, why
+}
+
+// limitLayer is by the size of the layer, and by the room for it where that is less.
+func (l *limits) limitLayer(r *http.Request, at route) (left int64, why *refusal) {
+	left = -1
+	if l.maxBlob > 0 {
+		left, why = max(0, l.maxBlob-uploaded(r)), tooLarge("layers", l.maxBlob)
+	}
+	if l.store.quota == nil || r.ContentLength == 0 {
+		return left, why
+	}
+	room, full, err := l.store.quota.room(r.Context(), at.repository)
+	if err != nil {
+		l.log.Error("find out how much room a layer has", "repository", at.repository, "error", err)
+	}
+	if room = max(0, room-uploaded(r)); left < 0 || room < left {
+		return room, full
+	}
+	return left, why
 }
 
 func tooLarge(what string, limit int64) *refusal {
@@ -126,6 +146,8 @@ func uploaded(r *http.Request) int64 {
 func (l *limits) reason(b *body, begun time.Time) func(status int) *refusal {
 	return func(status int) *refusal {
 		switch {
+		case b.overQuota != nil:
+			return b.overQuota
 		case b.cause != nil && status >= 400:
 			return b.cause
 		case status >= 500 && l.store.fullSince(begun):
@@ -183,17 +205,26 @@ func (l *limits) discard(ctx context.Context, at route, why *refusal) {
 // body ends a request's body that is too large, or does not come.
 type body struct {
 	io.ReadCloser
-	left     int64 // -1 for no limit
-	tooLarge *refusal
-	stall    time.Duration
-	control  *http.ResponseController
-	cause    *refusal // why it was ended
+	limit     func() (int64, *refusal) // asked once, when distribution reads: it has let the client in then
+	left      int64                    // -1 for no limit
+	tooLarge  *refusal
+	stall     time.Duration
+	control   *http.ResponseController
+	cause     *refusal // why it was ended
+	overQuota *refusal // what the storage said to what came of it
 }
+
+// bodyKey is by what the storage finds the body in a request's context.
+type bodyKey struct{}
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	if b.cause != nil {
 		return 0, b.cause
+	}
+	if b.limit != nil {
+		b.left, b.tooLarge = b.limit()
+		b.limit = nil
 	}
 	b.control.SetReadDeadline(time.Now().Add(b.stall))
 	n, err := b.ReadCloser.Read(p)

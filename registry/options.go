@@ -28,6 +28,7 @@ type ServeOptions struct {
 	Metrics     string // HOST:PORT for metrics and health; none without
 	MaxBlobSize int64  // bytes; any size when 0
 	MaxUploads  int    // at a time; any number when 0
+	Quota       int64  // bytes that a namespace may take; any number when 0
 
 	Drain     time.Duration          // for requests under way when it is to end; 25 seconds when 0
 	Log       *slog.Logger           // a line a request
@@ -37,7 +38,7 @@ type ServeOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o ServeOptions) Check() error {
-	for _, err := range []error{o.S3.check(), o.Proxy.check(), checkMetrics(o.Metrics)} {
+	for _, err := range []error{o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics)} {
 		if err != nil {
 			return err
 		}
@@ -110,6 +111,7 @@ type DeployOptions struct {
 	Metrics     string // HOST:PORT for metrics and health; none without
 	MaxBlobSize int64  // bytes; any size when 0
 	MaxUploads  int    // at a time; any number when 0
+	Quota       int64  // bytes that a namespace may take; any number when 0
 	LogFormat   string // text when empty
 
 	Version  string        // of this ndock: the tag of the image
@@ -121,7 +123,7 @@ type DeployOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o DeployOptions) Check() error {
-	for _, err := range []error{o.checkListen(), o.S3.check(), o.Proxy.check(), checkMetrics(o.Metrics), checkKeystone(o.Keystone)} {
+	for _, err := range []error{o.checkListen(), o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone)} {
 		if err != nil {
 			return err
 		}

@@ -34,13 +34,14 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
+	storage.quota = newQuota(o.Quota, storage)
 	counts, alive, gate := newMetrics(), &health{store: storage}, &gate{}
 	handler, stop, err := newHandler(context.WithoutCancel(ctx), o, c, storage, counts, gate)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	endControl, err := o.serveControl(ctx, gate, c)
+	endControl, err := o.serveControl(ctx, gate, c, storage.quota)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,7 +22,8 @@ const middlewareName = "ndock"
 // answers like any other failure, and lets the storage be tried.
 type store struct {
 	storagedriver.StorageDriver
-	full atomic.Int64 // when there last was no room, in nanoseconds
+	full  atomic.Int64 // when there last was no room, in nanoseconds
+	quota *quota       // nil for none
 }
 
 // registerStore is once for all, since distribution finds middleware by name alone.
@@ -89,7 +91,25 @@ func (s *store) probe(ctx context.Context) error {
 
 // PutContent implements storagedriver.StorageDriver.
 func (s *store) PutContent(ctx context.Context, path string, content []byte) error {
-	return s.note(s.StorageDriver.PutContent(ctx, path, content))
+	put := func() error { return s.note(s.StorageDriver.PutContent(ctx, path, content)) }
+	if s.quota == nil {
+		return put()
+	}
+	err := s.quota.link(ctx, path, content, put)
+	var why *refusal
+	if b, ok := ctx.Value(bodyKey{}).(*body); ok && errors.As(err, &why) {
+		b.overQuota = why // distribution makes a failure like any other of it, or an upload of a mount
+	}
+	return err
+}
+
+// Delete implements storagedriver.StorageDriver.
+func (s *store) Delete(ctx context.Context, path string) error {
+	err := s.StorageDriver.Delete(ctx, path)
+	if within, ok := strings.CutPrefix(path, dockerRoot+"/repositories/"); ok && strings.Contains(within, "/_layers/") {
+		s.quota.forget(namespace(within))
+	}
+	return err
 }
 
 // Move implements storagedriver.StorageDriver.
