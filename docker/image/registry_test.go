@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -288,11 +289,14 @@ func asHinted(err error, target *interface{ Hint() string }) bool {
 // TestNothingTwice: a push of what is there sends nothing.
 func TestNothingTwice(t *testing.T) {
 	t.Parallel()
+	var mu sync.Mutex // layers are sent in parallel
 	var writes []string
 	at := newRegistry(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !slices.Contains([]string{http.MethodGet, http.MethodHead}, r.Method) {
+				mu.Lock()
 				writes = append(writes, r.Method+" "+r.URL.Path)
+				mu.Unlock()
 			}
 			next.ServeHTTP(w, r)
 		})
