@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -205,6 +207,34 @@ func TestZstd(t *testing.T) {
 	}
 	if digest, err := image.Digest(); err != nil || stored.Digest != digest.String() {
 		t.Errorf("stored as %s, want %s, %v", stored.Digest, digest, err)
+	}
+	zstdInArchive(t, dir)
+}
+
+// zstdInArchive: in an archive that flows by such a layer is refused, and going by way of a layout helps.
+func zstdInArchive(t *testing.T, layout string) {
+	t.Helper()
+	var packed bytes.Buffer
+	w := tar.NewWriter(&packed)
+	if err := errors.Join(w.AddFS(os.DirFS(layout)), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "image.tar")
+	write(t, file, packed.Bytes())
+	p := newPlaces(t)
+	if _, err := read(t.Context(), p, "oci-archive:"+file); err == nil || !strings.Contains(err.Error(), "as an OCI layout (oci:DIR) it is unpacked on the way") {
+		t.Errorf("error %v", err)
+	}
+	source, err := p.Find(t.Context(), Reference{Transport: OCIArchive, Path: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := filepath.Join(t.TempDir(), "layout")
+	if _, err := p.Store(t.Context(), source, Reference{Transport: OCILayout, Path: again}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := read(t.Context(), p, "oci:"+again); err != nil || found.Unpacked != 5000 {
+		t.Errorf("got %+v, %v", found, err)
 	}
 }
 
