@@ -54,9 +54,8 @@ func tell(ctx context.Context, w io.Writer, err error) int {
 		return exitInterrupted
 	}
 	fmt.Fprintf(w, "ndock: %s\n", oneLine(err.Error()))
-	var hint hinted
-	if errors.As(err, &hint) && hint.Hint() != "" {
-		fmt.Fprintf(w, "hint: %s\n", hint.Hint())
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
 	}
 	var m *misuse
 	var column *output.UnknownColumn
@@ -64,6 +63,18 @@ func tell(ctx context.Context, w io.Writer, err error) int {
 		return exitMisuse
 	}
 	return exitFailed
+}
+
+// hintOf is the hint of the error, or of the nearest of its causes that has one.
+func hintOf(err error) string {
+	var known hinted
+	for errors.As(err, &known) {
+		if hint := known.Hint(); hint != "" {
+			return hint
+		}
+		err = errors.Unwrap(known)
+	}
+	return ""
 }
 
 // parts takes apart what errors.Join has joined, and nothing that has words of its own about its causes.

@@ -12,6 +12,12 @@ type advised struct{ error }
 
 func (advised) Hint() string { return "do better" }
 
+type silent struct{ cause error }
+
+func (s silent) Error() string { return "try: " + s.cause.Error() }
+func (s silent) Unwrap() error { return s.cause }
+func (silent) Hint() string    { return "" }
+
 func TestReport(t *testing.T) {
 	t.Parallel()
 	interrupted, interrupt := context.WithCancel(context.Background())
@@ -27,6 +33,7 @@ func TestReport(t *testing.T) {
 		"an error":                {t.Context(), errors.New("it broke"), 1, "ndock: it broke\n"},
 		"many lines":              {t.Context(), errors.New("it broke\r\nhere\n"), 1, "ndock: it broke here\n"},
 		"a hint":                  {t.Context(), fmt.Errorf("try: %w", advised{errors.New("it broke")}), 1, "ndock: try: it broke\nhint: do better\n"},
+		"a cause's hint":          {t.Context(), silent{advised{errors.New("it broke")}}, 1, "ndock: try: it broke\nhint: do better\n"},
 		"several":                 {t.Context(), errors.Join(errors.New("one"), errors.New("two")), 1, "ndock: one\nndock: two\n"},
 		"causes":                  {t.Context(), fmt.Errorf("%w, for %w", errors.New("one"), errors.New("two")), 1, "ndock: one, for two\n"},
 		"misuse":                  {t.Context(), &misuse{"NAME is missing", "ndock boot"}, 2, "ndock: NAME is missing\nhint: see 'ndock boot --help'\n"},

@@ -3,6 +3,7 @@
 package openstack
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
 	"github.com/gophercloud/gophercloud/v2/openstack/config"
+
+	"ndock/stall"
 )
 
 // Selection says which cloud, and how to speak to it.
@@ -21,6 +24,9 @@ type Selection struct {
 
 	// Timeout is how long one answer may take, with all its bytes; 0 for as long as it does.
 	Timeout time.Duration
+
+	// Stall is for how long nothing may move in a transfer; 0 for stall.Limit.
+	Stall time.Duration
 }
 
 // Cloud is a cloud that one is logged in to.
@@ -42,7 +48,8 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	found.auth.AllowReauth = found.auth.TokenID == "" // a token cannot be had anew with a token
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = found.tls
-	client := http.Client{Transport: &tracer{next: transport, w: s.Trace}, Timeout: s.Timeout}
+	moving := &stall.Transport{Next: transport, Limit: cmp.Or(s.Stall, stall.Limit)}
+	client := http.Client{Transport: &tracer{next: moving, w: s.Trace}, Timeout: s.Timeout}
 	provider, err := config.NewProviderClient(ctx, found.auth, config.WithHTTPClient(client))
 	if err != nil {
 		return nil, explain("log in to "+found.name, err)

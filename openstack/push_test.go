@@ -307,6 +307,35 @@ func TestPushTriesAgain(t *testing.T) {
 	}
 }
 
+// TestPushStalls: a Glance that does not go on is given up, and tried again.
+func TestPushStalls(t *testing.T) {
+	t.Parallel()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	found, err := fromEnvironment(openrc(fake, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud, err := found.open(t.Context(), Selection{Agent: "test", Stall: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	breaks(t, fake, fakecloud.UploadHangs)
+	options := pushOptions(nil)
+	options.Retries = 1
+	options.Open = func(context.Context) (Content, error) {
+		return bytesOf{io.NopCloser(io.LimitReader(endless{}, 100_000_000))}, nil
+	}
+	tried := 0
+	options.Retrying = func(error, time.Duration) { tried++ }
+	_, err = cloud.PushImage(t.Context(), options)
+	wantError(t, err, `upload image "web": `, "nothing moved between here and 127.0.0.1:", " for 1s")
+	if tried != 1 {
+		t.Errorf("tried again %d times, want once", tried)
+	}
+	wantNothingLeft(t, fake)
+}
+
 // TestPushOfTheUnknown: what a stream was is known when it has been sent.
 func TestPushOfTheUnknown(t *testing.T) {
 	t.Parallel()

@@ -5,14 +5,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -205,6 +208,34 @@ func TestZstd(t *testing.T) {
 	if digest, err := image.Digest(); err != nil || stored.Digest != digest.String() {
 		t.Errorf("stored as %s, want %s, %v", stored.Digest, digest, err)
 	}
+	zstdInArchive(t, dir)
+}
+
+// zstdInArchive: in an archive that flows by such a layer is refused, and going by way of a layout helps.
+func zstdInArchive(t *testing.T, layout string) {
+	t.Helper()
+	var packed bytes.Buffer
+	w := tar.NewWriter(&packed)
+	if err := errors.Join(w.AddFS(os.DirFS(layout)), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "image.tar")
+	write(t, file, packed.Bytes())
+	p := newPlaces(t)
+	if _, err := read(t.Context(), p, "oci-archive:"+file); err == nil || !strings.Contains(err.Error(), "as an OCI layout (oci:DIR) it is unpacked on the way") {
+		t.Errorf("error %v", err)
+	}
+	source, err := p.Find(t.Context(), Reference{Transport: OCIArchive, Path: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := filepath.Join(t.TempDir(), "layout")
+	if _, err := p.Store(t.Context(), source, Reference{Transport: OCILayout, Path: again}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := read(t.Context(), p, "oci:"+again); err != nil || found.Unpacked != 5000 {
+		t.Errorf("got %+v, %v", found, err)
+	}
 }
 
 type zstdLayer struct {
@@ -288,11 +319,14 @@ func asHinted(err error, target *interface{ Hint() string }) bool {
 // TestNothingTwice: a push of what is there sends nothing.
 func TestNothingTwice(t *testing.T) {
 	t.Parallel()
+	var mu sync.Mutex // layers are sent in parallel
 	var writes []string
 	at := newRegistry(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !slices.Contains([]string{http.MethodGet, http.MethodHead}, r.Method) {
+				mu.Lock()
 				writes = append(writes, r.Method+" "+r.URL.Path)
+				mu.Unlock()
 			}
 			next.ServeHTTP(w, r)
 		})

@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"ndock/stall"
 )
 
 // CertsDir is where docker, skopeo and others look for what belongs to a registry: HOST:PORT/*.crt are its CAs,
@@ -25,10 +27,11 @@ const CertsDir = "/etc/docker/certs.d"
 // Remote is how ndock speaks to registries: as docker does, with docker's logins (~/.docker/config.json and its
 // credential helpers) and the CAs in certsDir; plain HTTP to this host only, unless insecure.
 func Remote(agent, certsDir string, insecure bool) []remote.Option {
+	hosts := &hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
-		remote.WithTransport(&hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}),
+		remote.WithTransport(&stall.Transport{Next: hosts, Limit: stall.Limit}),
 	}
 }
 
@@ -94,7 +97,7 @@ func (h *hosts) transport(host string) (*http.Transport, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // which honours HTTPS_PROXY
 	transport.TLSClientConfig = config
-	transport.ResponseHeaderTimeout = 2 * time.Minute // a body may take as long as it takes, but not an answer's beginning
+	transport.ResponseHeaderTimeout = 2 * time.Minute // the bodies are the stall transport's
 	h.known[host] = transport
 	return transport, nil
 }
