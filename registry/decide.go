@@ -26,6 +26,9 @@ func (d *deployment) decide(context.Context) error {
 		d.Report.Step("note: whoever reaches %s can push and pull; --user and --password-stdin demand a login", d.at)
 	}
 	d.spec = newSpec(d.image, d.program.digest, d.DeployOptions, d.url(), d.environment())
+	if d.Image != "" {
+		d.spec = d.spec.stock(d.stockID)
+	}
 	return nil
 }
 

@@ -34,12 +34,13 @@ type deployment struct {
 	said       *configuration.Configuration // by the operator's file, and then by the options
 	keystoneCA []byte
 
-	image string                     // to run
-	old   *container.InspectResponse // what is there, if anything
-	kept  files                      // what is in the config volume
-	files files                      // what shall be in it
-	spec  spec                       // of the container that shall be there
-	id    string                     // of the new container
+	image   string                     // to run
+	stockID string                     // its id, if the operator named it
+	old     *container.InspectResponse // what is there, if anything
+	kept    files                      // what is in the config volume
+	files   files                      // what shall be in it
+	spec    spec                       // of the container that shall be there
+	id      string                     // of the new container
 }
 
 // newDeployment looks at all that can be wrong before the engine is asked for anything.
@@ -59,6 +60,10 @@ func newDeployment(engine Engine, o DeployOptions) (*deployment, error) {
 		if d.given, err = readPair(o.CertFile, o.KeyFile, time.Now()); err != nil {
 			return nil, err
 		}
+	}
+	if d.Image != "" {
+		d.program = &executable{} // none
+		return d, nil
 	}
 	d.program, err = openExecutable(o.Binary)
 	return d, err
@@ -101,6 +106,9 @@ func (d *deployment) look(ctx context.Context) (err error) {
 }
 
 func (d *deployment) ensureImage(ctx context.Context) (err error) {
+	if d.Image != "" {
+		return d.ensureStock(ctx)
+	}
 	d.image, err = ensureImage(ctx, d.engine, d.program, d.Version, d.Report)
 	return err
 }

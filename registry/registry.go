@@ -6,6 +6,8 @@
 //	                                              ├─ volume "ndock-registry"         what was pushed
 //	                                              └─ volume "ndock-registry-config"  configuration, certificates and logins
 //
+// An operator may name an image of distribution's own program instead (stock.go), which then runs on the same volumes.
+//
 // All that is to be remembered stands on the container, as labels, and in the config volume. There is one such
 // registry on an engine.
 package registry
@@ -32,6 +34,7 @@ const (
 	labelTLS      = "ndock.registry.tls"    // whose certificate it shows
 	labelSpec     = "ndock.registry.spec"   // digest of all that the container was made with
 	labelBinary   = "ndock.registry.binary" // digest of the ndock inside the image
+	labelImage    = "ndock.registry.image"  // id of a stock registry's image
 )
 
 // How a registry shows who it is.

@@ -53,14 +53,17 @@ func (d *deployment) alive(ctx context.Context) error {
 
 // lastWords is what the container said last, to end an error with.
 func (d *deployment) lastWords(ctx context.Context) string {
-	log, err := d.engine.ContainerLogs(ctx, d.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "10"})
+	log, err := d.engine.ContainerLogs(ctx, d.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "100"})
 	if err != nil {
 		return ""
 	}
 	defer log.Close()
 	var text bytes.Buffer
 	stdcopy.StdCopy(&text, &text, io.LimitReader(log, 1<<16)) // part of it is better than nothing
-	last := ""
+	last := stockWords(text.String())
+	if last != "" {
+		return ": " + last
+	}
 	for line := range strings.Lines(text.String()) {
 		line = strings.TrimSpace(line)
 		if said, ok := strings.CutPrefix(line, "ndock: "); ok {
