@@ -22,6 +22,7 @@ SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine tes
 
 # What registries are tried with, pinned, too.
 CRANE := github.com/google/go-containerregistry/cmd/crane@v0.22.1
+REGISTRY = github.com/distribution/distribution/v3/cmd/registry@$(shell go list -m -f '{{.Version}}' github.com/distribution/distribution/v3)
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 
@@ -59,10 +60,10 @@ nova-releases: ## the shim's tests with the Novas of newer Debians, which are un
 	$(SUDO) testdata/debian/unpack $(NOVA_ROOTS) python3-nova $(NOVA_SUITES)
 	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run TestReleases ./openstack/novadriver/
 
-clients: bin/crane bin/versitygw ## clients of registries, and an S3 service, for the end-to-end tests
+clients: bin/crane bin/registry bin/versitygw ## clients of registries, distribution's own registry, and an S3 service, for the end-to-end tests
 	@command -v skopeo >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends skopeo; } >/dev/null
 
-bin/crane bin/versitygw bin/conformance: Makefile
+bin/crane bin/registry bin/versitygw bin/conformance: Makefile
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
 
 conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's
