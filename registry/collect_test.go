@@ -80,6 +80,12 @@ func TestCollectInContainer(t *testing.T) {
 	wantError(t, err, "look for the registry: it does not run on this host")
 	_, err = Collect(t.Context(), DialContainer(&inside{socket: socket + "-none", running: true}), collection(time.Minute))
 	wantError(t, err, "no registry listens there")
+	_, err = Collect(t.Context(), DialContainer(&inside{running: true, stock: "sha256:0"}), collection(time.Minute))
+	wantError(t, err, "ask the registry to collect garbage: that of image registry:3 cannot while it serves")
+	var hinted *Error
+	if !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "registry garbage-collect /etc/ndock-registry/config.yml'") {
+		t.Errorf("there is no hint in %v", err)
+	}
 }
 
 func TestClosedGate(t *testing.T) {
@@ -163,11 +169,13 @@ func (r *served) status(t *testing.T, method, path string) int {
 type inside struct {
 	socket  string
 	running bool
+	stock   string // id of the image, if it is a stock registry
 }
 
 func (i *inside) ContainerInspect(context.Context, string) (container.InspectResponse, error) {
 	state := &container.State{Running: i.running}
-	return container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{State: state}}, nil
+	config := &container.Config{Image: "registry:3", Labels: map[string]string{labelImage: i.stock}}
+	return container.InspectResponse{Config: config, ContainerJSONBase: &container.ContainerJSONBase{State: state}}, nil
 }
 
 func (i *inside) ContainerExecCreate(context.Context, string, container.ExecOptions) (container.ExecCreateResponse, error) {

@@ -37,7 +37,7 @@ func salvageConfig(ctx context.Context, engine Engine, image string) (files, err
 	} else if err != nil {
 		return nil, explain("look for volume "+configVolume, err)
 	}
-	config := &container.Config{Image: image, Labels: map[string]string{labelRegistry: "helper"}}
+	config := &container.Config{Image: image, Cmd: []string{"none"}, Labels: map[string]string{labelRegistry: "helper"}}
 	host := &container.HostConfig{Mounts: []mount.Mount{{Type: mount.TypeVolume, Source: configVolume, Target: configDir}}}
 	helper, err := engine.ContainerCreate(ctx, config, host, nil, nil, "")
 	if err != nil {

@@ -56,6 +56,10 @@ func newDeployment(host Host, o DeployOptions) (*deployment, error) {
 			return nil, err
 		}
 	}
+	if d.Image != "" {
+		d.program = &executable{} // none
+		return d, nil
+	}
 	d.program, err = openExecutable(o.Binary, d.place.runs)
 	return d, err
 }

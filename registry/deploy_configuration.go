@@ -16,7 +16,7 @@ func (d *deployment) readConfiguration() error {
 	if err != nil {
 		return err
 	}
-	for _, check := range []func(*configuration.Configuration) error{supported, d.contained} {
+	for _, check := range []func(*configuration.Configuration) error{supported, d.contained, d.forStock} {
 		if err := check(c); err != nil {
 			return fmt.Errorf("use the configuration%s: %w", ServeOptions{Config: d.Config}.fromFile(), err)
 		}
@@ -80,6 +80,9 @@ func (d *deployment) decideConfiguration() error {
 	}
 	if o.Metrics != "" {
 		c.HTTP.Debug.Addr = o.Metrics
+	}
+	if d.Image != "" {
+		d.tellStock(c)
 	}
 	d.S3Keys.put(c.Storage)
 	if data := d.paths().data; c.Storage["filesystem"] != nil && data != dataDir {

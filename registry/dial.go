@@ -93,7 +93,13 @@ func running(ctx context.Context, engine Execer) error {
 	if errdefs.IsNotFound(err) || err == nil && !found.State.Running {
 		return &Error{Op: "look for the registry", Err: errors.New("it does not run on this host"), hint: "'ndock registry status' tells more; --control names the socket of a 'registry serve'"}
 	}
-	return explain("look for the registry", err)
+	if err != nil {
+		return explain("look for the registry", err)
+	}
+	if found.Config.Labels[labelImage] != "" {
+		return cannotCollect(found.Config.Image)
+	}
+	return nil
 }
 
 // execConn is a connection through a program in a container.

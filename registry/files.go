@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"time"
 )
 
 // The files of the config volume.
@@ -48,8 +49,12 @@ func (f files) hold(others files) bool {
 func (f files) pack() (io.Reader, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
+	now := time.Now()
 	for _, name := range f.names() {
-		header := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o600, Size: int64(len(f[name]))}
+		header := &tar.Header{
+			Name: name, Typeflag: tar.TypeReg, Mode: 0o600, Size: int64(len(f[name])),
+			ModTime: now, Format: tar.FormatPAX, // to less than a second: by it distribution knows that logins have changed
+		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}

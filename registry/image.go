@@ -49,15 +49,14 @@ func importImage(ctx context.Context, engine Engine, program *executable, ref st
 		return err
 	}
 	defer answer.Close()
-	return imported(answer)
+	return followed(answer, func(string, string) {})
 }
 
-// imported reads the engine's answer, in which alone an import's failure stands once it has begun.
-func imported(answer io.Reader) error {
+// followed reads the engine's answer, in which alone a failure stands once an import or a pull has begun. It tells what
+// is being done, to which layer if to one.
+func followed(answer io.Reader, tell func(id, status string)) error {
 	for messages := json.NewDecoder(answer); ; {
-		var message struct {
-			Error string `json:"error"`
-		}
+		var message struct{ ID, Status, Error string }
 		err := messages.Decode(&message)
 		switch {
 		case errors.Is(err, io.EOF):
@@ -67,6 +66,7 @@ func imported(answer io.Reader) error {
 		case message.Error != "":
 			return errors.New(strings.TrimSpace(message.Error))
 		}
+		tell(message.ID, message.Status)
 	}
 }
 

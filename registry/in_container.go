@@ -14,10 +14,11 @@ type inContainer struct {
 	host   Host
 	engine Engine
 
-	image string                     // to run
-	old   *container.InspectResponse // what is there, if anything
-	spec  spec                       // of the container that shall be there
-	id    string                     // of the new container
+	image   string                     // to run
+	stockID string                     // its id, if the operator named it
+	old     *container.InspectResponse // what is there, if anything
+	spec    spec                       // of the container that shall be there
+	id      string                     // of the new container
 }
 
 var _ place = (*inContainer)(nil)
@@ -42,6 +43,9 @@ func (d *inContainer) plan() error {
 		d.files[fileSystemCAs] = all
 	}
 	d.spec = newSpec(d.image, d.program.digest, d.DeployOptions, d.url(), d.environment())
+	if d.Image != "" {
+		d.spec = d.spec.stock(d.stockID)
+	}
 	return nil
 }
 
@@ -73,6 +77,9 @@ func (d *inContainer) look(ctx context.Context) (err error) {
 }
 
 func (d *inContainer) prepare(ctx context.Context) (err error) {
+	if d.Image != "" {
+		return d.ensureStock(ctx)
+	}
 	d.image, err = ensureImage(ctx, d.engine, d.program, d.Version, d.Report)
 	return err
 }

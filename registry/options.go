@@ -96,6 +96,7 @@ func checkKeystone(k keystone.Options) error {
 // DeployOptions are what a deployed registry can be told.
 type DeployOptions struct {
 	Service  bool   // of this host's systemd, instead of a container
+	Image    string // of distribution's own registry, to run instead of ndock's; pulled if the engine has it not
 	Config   string // file in distribution's format; what the others say goes first
 	Listen   string // HOST:PORT; where the file says, or the default, when empty
 	CertFile string // TLS with these, with KeyFile; self-signed without
@@ -123,7 +124,7 @@ type DeployOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o DeployOptions) Check() error {
-	for _, err := range []error{o.checkListen(), o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone)} {
+	for _, err := range []error{o.checkListen(), o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone), o.checkStock()} {
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,8 @@
 //	                                              ├─ volume "ndock-registry"         what was pushed
 //	                                              └─ volume "ndock-registry-config"  configuration, certificates and logins
 //
+// An operator may name an image of distribution's own program instead (stock.go), which then runs on the same volumes.
+//
 // All that is to be remembered stands on the container, as labels, and in the config volume; or in the service's unit
 // and in /etc/ndock-registry. There is one such registry on a host, of one kind or the other. What differs between the
 // two is in inContainer and asService.
@@ -33,6 +35,7 @@ const (
 	labelTLS      = "ndock.registry.tls"    // whose certificate it shows
 	labelSpec     = "ndock.registry.spec"   // digest of all that the container was made with
 	labelBinary   = "ndock.registry.binary" // digest of the ndock inside the image
+	labelImage    = "ndock.registry.image"  // id of a stock registry's image
 )
 
 // How a registry shows who it is.

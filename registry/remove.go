@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
 )
 
 // RemoveOptions are what removing can be told.
@@ -67,9 +68,13 @@ func (r removal) trust(ctx context.Context) error {
 	return err
 }
 
-// salvage takes any image of ours: it is not run.
+// salvage takes any image of ours, or, where a stock registry was, of anybody's: it is not run.
 func (r removal) salvage(ctx context.Context) (files, error) {
 	found, err := images(ctx, r.engine, labelBinary)
+	if err == nil && len(found) == 0 {
+		found, err = r.engine.ImageList(ctx, image.ListOptions{})
+		err = explain("look for an image to read volume "+configVolume+" with", err)
+	}
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

@@ -53,13 +53,16 @@ func (d *inContainer) alive(ctx context.Context) error {
 
 // lastWords is what the container said last, to end an error with.
 func (d *inContainer) lastWords(ctx context.Context) string {
-	log, err := d.engine.ContainerLogs(ctx, d.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "10"})
+	log, err := d.engine.ContainerLogs(ctx, d.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "100"})
 	if err != nil {
 		return ""
 	}
 	defer log.Close()
 	var text bytes.Buffer
 	stdcopy.StdCopy(&text, &text, io.LimitReader(log, 1<<16)) // part of it is better than nothing
+	if said := stockWords(text.String()); said != "" {
+		return ": " + said
+	}
 	return lastSaid(text.String())
 }
 
