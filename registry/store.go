@@ -38,14 +38,15 @@ var registerStore = sync.OnceValue(func() error {
 	})
 })
 
-// newStore has the configuration put a store before its storage, once a registry is made of it.
+// newStore has the configuration put a store before its storage and what is before that already, once a registry is
+// made of it.
 func newStore(c *configuration.Configuration) (*store, error) {
 	if err := registerStore(); err != nil {
 		return nil, err
 	}
 	s := &store{}
 	c.Middleware = map[string][]configuration.Middleware{
-		"storage": {{Name: middlewareName, Options: configuration.Parameters{"store": s}}},
+		"storage": append(c.Middleware["storage"], configuration.Middleware{Name: middlewareName, Options: configuration.Parameters{"store": s}}),
 	}
 	return s, nil
 }
