@@ -55,17 +55,24 @@ func (m mirror) plan(remove bool) (*Change, error) {
 	return &Change{What: what, Do: func(ctx context.Context) error { return m.change(ctx, old, content, !remove) }}, nil
 }
 
-// change puts the file back when Docker does not take it.
+// change puts the file back when Docker does not take it. Of a setting that is gone Docker takes no notice: what it reads
+// is that there are no mirrors.
 func (m mirror) change(ctx context.Context, old, content []byte, there bool) error {
-	if err := m.write(content); err != nil {
+	said, err := sayingMirrors(content)
+	if err != nil {
+		return fmt.Errorf("edit %s: %w", m.file, err)
+	}
+	if err := m.write(said); err != nil {
 		return (trust{}).denied("edit "+m.file, err)
 	}
-	err := m.reload(ctx, there)
-	if err == nil {
+	if err = m.reload(ctx, there); err != nil {
+		err = fmt.Errorf("have Docker read %s: %w", m.file, err)
+		return errors.Join(err, m.write(old), m.signal())
+	}
+	if bytes.Equal(said, content) {
 		return nil
 	}
-	err = fmt.Errorf("have Docker read %s: %w", m.file, err)
-	return errors.Join(err, m.write(old), m.signal())
+	return m.write(content)
 }
 
 // write replaces the file by another one of the same owner; without content there is none.
@@ -182,6 +189,18 @@ func withoutMirror(text []byte, url string) ([]byte, error) {
 		return nil, nil
 	}
 	return withoutMirror(edited, url) // it may be there twice
+}
+
+// sayingMirrors is the text of a daemon.json with the setting, which is empty where it was not there.
+func sayingMirrors(text []byte) ([]byte, error) {
+	there, err := mirrorsIn(text)
+	switch {
+	case err != nil || there != nil:
+		return text, err
+	case len(bytes.TrimSpace(text)) == 0:
+		return []byte("{\n  \"registry-mirrors\": []\n}\n"), nil
+	}
+	return patch(text, `[{"op": "add", "path": "/registry-mirrors", "value": []}]`)
 }
 
 // mirrorsIn reads the mirrors of a daemon.json; nil where it has no such setting.

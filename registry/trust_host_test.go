@@ -237,6 +237,19 @@ func TestMirrorText(t *testing.T) {
 	}
 }
 
+func TestSayingMirrors(t *testing.T) {
+	for before, want := range map[string]string{
+		"":                                    "{\n  \"registry-mirrors\": []\n}\n",
+		`{"debug": true}`:                     `{"debug": true,"registry-mirrors":[]}`,
+		`{"registry-mirrors": []}`:            `{"registry-mirrors": []}`,
+		`{"registry-mirrors": ["https://a"]}`: `{"registry-mirrors": ["https://a"]}`,
+	} {
+		if got, err := sayingMirrors([]byte(before)); err != nil || string(got) != want {
+			t.Errorf("%s becomes %s, %v", before, got, err)
+		}
+	}
+}
+
 func FuzzMirror(f *testing.F) {
 	for _, text := range []string{"", "{}", `{"registry-mirrors": ["https://a", "https://r:5000"]}`, `{"registry-mirrors": null}`, "null"} {
 		f.Add([]byte(text))
