@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 )
 
 // Undo stops the agent before its files go. After Do it has the earlier agent back, running if it ran.
@@ -32,6 +34,9 @@ func (a *agent) Undo(ctx context.Context) ([]string, error) {
 	for _, dir := range []string{serversDir, filepath.Dir(claimFile), filepath.Dir(a.Layout.AgentConf)} {
 		_ = os.Remove(a.Layout.Path(dir)) // stays when it holds more
 	}
+	if others := a.othersOf(a.Layout.AgentFile); len(others) > 0 {
+		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentFile)+", which "+strings.Join(others, ", ")+" runs")
+	}
 	if a.exists(a.Layout.AgentConf) {
 		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentConf)+", which was edited")
 	}
@@ -44,13 +49,27 @@ func (a *agent) installed() []string {
 	for _, f := range a.Services.AgentFiles(a.Layout) {
 		paths = append(paths, f.path)
 	}
-	if begins(a.Layout.Path(claimFile), a.Layout.AgentFile+"\n") {
+	if begins(a.Layout.Path(claimFile), a.Layout.AgentFile+"\n") && len(a.othersOf(a.Layout.AgentFile)) == 0 {
 		paths = append(paths, a.Layout.AgentFile, claimFile)
 	}
 	if unchanged, err := holds(a.Layout.Path(a.Layout.AgentConf), a.Rules, 0o644); err == nil && unchanged {
 		paths = append(paths, a.Layout.AgentConf)
 	}
 	return paths
+}
+
+// othersOf are the units of services that run the agent's program, too, as a registry does.
+func (a *agent) othersOf(program string) (others []string) {
+	runs := regexp.MustCompile(`(?m)^ExecStart="?` + regexp.QuoteMeta(program) + `"? `)
+	units, _ := filepath.Glob(a.Layout.Path("/etc/systemd/system/*.service")) // of a pattern that is one
+	for _, unit := range units {
+		text, err := os.ReadFile(unit)
+		name := filepath.Base(unit)
+		if err == nil && name != agentName+".service" && runs.Match(text) {
+			others = append(others, name)
+		}
+	}
+	return others
 }
 
 func (a *agent) exists(path string) bool {

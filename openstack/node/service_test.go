@@ -85,3 +85,23 @@ func TestUnit(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// What runs as a registry on a compute node goes on when the node is a Docker host no more.
+func TestTeardownLeavesTheProgramOfAnotherService(t *testing.T) {
+	f := newFake(t, true)
+	_, err := f.setup()
+	f.must(err)
+	unit := "/etc/systemd/system/ndock-registry.service"
+	f.put(unit, "[Service]\nExecStart=\""+f.Layout.AgentFile+"\" registry serve\n", 0o644)
+	if said := f.teardown(); !strings.Contains(said, "left "+f.Layout.AgentFile+", which ndock-registry.service runs\n") {
+		t.Errorf("said\n%s", said)
+	}
+	if _, err := os.Stat(f.path(f.Layout.AgentFile)); err != nil {
+		t.Error(err)
+	}
+	f.must(os.Remove(f.path(unit)))
+	f.teardown()
+	if _, err := os.Stat(f.path(f.Layout.AgentFile)); err == nil {
+		t.Error("it is left although nothing runs it")
+	}
+}
