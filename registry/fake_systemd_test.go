@@ -55,7 +55,7 @@ func (s *fakeSystemd) run(ctx context.Context, command ...string) (string, error
 		return s.log, nil
 	case "systemd-sysusers":
 		s.ran = append(s.ran, command[0])
-		return "", os.WriteFile(filepath.Join(s.root, "etc/group"), fmt.Appendf(nil, "root:x:0:\n%s:x:%d:\n", serviceGroup, os.Getgid()), 0o644)
+		return "", os.WriteFile(filepath.Join(s.root, "etc/group"), fmt.Appendf(nil, "root:x:0:\n%s:x:%d:\n", serviceName, os.Getgid()), 0o644)
 	case "systemctl":
 		if command[1] == "show" {
 			return s.show(), nil

@@ -15,6 +15,8 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 	"github.com/docker/go-units"
 	"github.com/felixge/httpsnoop"
+
+	"ndock/registry/gc"
 )
 
 const (
@@ -196,7 +198,7 @@ func (l *limits) discard(ctx context.Context, at route, why *refusal) {
 	if why == errStalled || !at.upload() { // a stalled one may be resumed
 		return
 	}
-	path := "/docker/registry/v2/repositories/" + at.repository + "/_uploads/" + at.reference
+	path := gc.RootRepositories + "/" + at.repository + "/_uploads/" + at.reference
 	if err := l.store.Delete(context.WithoutCancel(ctx), path); err != nil && !notFound(err) {
 		l.log.Error("remove what an upload left", "path", path, "error", err)
 	}
@@ -214,7 +216,8 @@ type body struct {
 	overQuota *refusal // what the storage said to what came of it
 }
 
-// bodyKey is by what the storage finds the body in a request's context.
+// bodyKey is by what the storage finds the body in a request's context, which is all that distribution hands down; the
+// error it hands up, it replaces by its own.
 type bodyKey struct{}
 
 // Read implements io.Reader.

@@ -18,12 +18,13 @@ import (
 	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
+
+	"ndock/registry/gc"
 )
 
 const (
 	recount     = 10 * time.Minute // after which a namespace is counted again: other registries may share the storage
 	sizesAtOnce = 16               // blobs whose size is asked for at a time
-	dockerRoot  = "/docker/registry/v2"
 )
 
 // A quota is the most that the blobs of a namespace may take, which are those that its repositories have links to, each
@@ -61,7 +62,7 @@ func checkQuota(limit int64, upstream string) error {
 	return nil
 }
 
-var linkPattern = regexp.MustCompile(`^` + dockerRoot + `/repositories/([^/]+)/(?:.+/)?(?:_layers|_manifests/revisions)/([^/]+)/([^/]+)/link$`)
+var linkPattern = regexp.MustCompile(`^` + gc.RootRepositories + `/([^/]+)/(?:.+/)?(?:_layers|_manifests/revisions)/([^/]+)/([^/]+)/link$`)
 
 func namespace(repository string) string {
 	first, _, _ := strings.Cut(repository, "/")
@@ -204,7 +205,7 @@ func (q *quota) count(ctx context.Context, name string, u *usage) error {
 // find returns the blobs that a namespace has links to.
 func (q *quota) find(ctx context.Context, name string) (map[digest.Digest]bool, error) {
 	found := map[digest.Digest]bool{}
-	err := q.storage.Walk(ctx, dockerRoot+"/repositories/"+name, func(file storagedriver.FileInfo) error {
+	err := q.storage.Walk(ctx, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -236,7 +237,7 @@ func (q *quota) size(ctx context.Context, blob digest.Digest) (int64, error) {
 		return 0, fmt.Errorf("a link has %q in it: %w", blob, err)
 	}
 	hex := blob.Encoded()
-	info, err := q.storage.Stat(ctx, path.Join(dockerRoot, "blobs", blob.Algorithm().String(), hex[:2], hex, "data"))
+	info, err := q.storage.Stat(ctx, path.Join(gc.RootBlobs, blob.Algorithm().String(), hex[:2], hex, "data"))
 	switch {
 	case notFound(err):
 		return 0, nil

@@ -41,6 +41,14 @@ func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 	return inOrder(ctx, r.trust, r.containers, r.volumes, r.images)
 }
 
+func (o RemoveOptions) distrust(ca []byte) error {
+	changed, err := trust{o.CertsDir}.sync(nil, ca)
+	if changed {
+		o.Report.Step("Docker on this host no longer trusts the registry's CA")
+	}
+	return err
+}
+
 type removal struct {
 	RemoveOptions
 	engine Engine
@@ -61,11 +69,7 @@ func (r removal) trust(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed, err := trust{r.CertsDir}.sync(nil, config[fileCA])
-	if changed {
-		r.Report.Step("Docker on this host no longer trusts the registry's CA")
-	}
-	return err
+	return r.distrust(config[fileCA])
 }
 
 // salvage takes any image of ours, or, where a stock registry was, of anybody's: it is not run.

@@ -25,11 +25,7 @@ func (r serviceRemoval) trust(context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed, err := trust{r.CertsDir}.sync(nil, config[fileCA])
-	if changed {
-		r.Report.Step("Docker on this host no longer trusts the registry's CA")
-	}
-	return err
+	return r.distrust(config[fileCA])
 }
 
 func (r serviceRemoval) unit(ctx context.Context) error {

@@ -105,9 +105,9 @@ func (s Systemd) group() (int, error) {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if fields := strings.Split(line, ":"); len(fields) > 2 && fields[0] == serviceGroup {
+		if fields := strings.Split(line, ":"); len(fields) > 2 && fields[0] == serviceName {
 			return strconv.Atoi(fields[2])
 		}
 	}
-	return 0, fmt.Errorf("there is no group %q in /etc/group", serviceGroup)
+	return 0, fmt.Errorf("there is no group %q in /etc/group", serviceName)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/distribution/distribution/v3/configuration"
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	storagemiddleware "github.com/distribution/distribution/v3/registry/storage/driver/middleware"
+
+	"ndock/registry/gc"
 )
 
 // middlewareName is what distribution knows a store by.
@@ -107,7 +109,7 @@ func (s *store) PutContent(ctx context.Context, path string, content []byte) err
 // Delete implements storagedriver.StorageDriver.
 func (s *store) Delete(ctx context.Context, path string) error {
 	err := s.StorageDriver.Delete(ctx, path)
-	if within, ok := strings.CutPrefix(path, dockerRoot+"/repositories/"); ok && strings.Contains(within, "/_layers/") {
+	if within, ok := strings.CutPrefix(path, gc.RootRepositories+"/"); ok && strings.Contains(within, "/_layers/") {
 		s.quota.forget(namespace(within))
 	}
 	return err

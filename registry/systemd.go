@@ -17,13 +17,12 @@ import (
 
 // What the registry is as a service. The paths are below the root.
 const (
-	serviceName  = "ndock-registry"
-	unitName     = serviceName + ".service"
-	unitPath     = "etc/systemd/system/" + unitName
-	configPath   = "etc/ndock-registry"
-	statePath    = "var/lib/ndock-registry"
-	systemdsOwn  = "run/systemd/system" // is there where systemd runs
-	serviceGroup = serviceName
+	serviceName = "ndock-registry" // and its user, and its group
+	unitName    = serviceName + ".service"
+	unitPath    = "etc/systemd/system/" + unitName
+	configPath  = "etc/ndock-registry"
+	statePath   = "var/lib/ndock-registry"
+	systemdsOwn = "run/systemd/system" // is there where systemd runs
 )
 
 // onHost are where the service finds things.
@@ -65,10 +64,7 @@ func (s Systemd) there(name string) bool {
 // control has systemd do something with the service.
 func (s Systemd) control(ctx context.Context, verb string) error {
 	_, err := s.run(ctx, "systemctl", verb, unitName)
-	if err != nil {
-		return denied(fmt.Sprintf("%s service %s", verb, serviceName), err)
-	}
-	return nil
+	return denied(fmt.Sprintf("%s service %s", verb, serviceName), err)
 }
 
 // reload has systemd read its units again.
@@ -154,13 +150,10 @@ func runHere(ctx context.Context, command ...string) (string, error) {
 	return out.String(), err
 }
 
-// denied says what was tried, and what helps where one may not.
+// denied says what was tried, and what helps where one may not: to others than root, commands say it in their own words.
 func denied(op string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fs.ErrPermission), os.Geteuid() != 0:
+	if err != nil && os.Geteuid() != 0 {
 		return &Error{Op: op, Err: err, hint: "run it as root"}
 	}
-	return fmt.Errorf("%s: %w", op, err)
+	return trust{}.denied(op, err)
 }

@@ -120,10 +120,10 @@ func TestWhatIsYoungStays(t *testing.T) {
 
 func TestBrokenOffUploads(t *testing.T) {
 	r := newRegistry(t)
-	dir := rootRepositories + "/web/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"
+	dir := RootRepositories + "/web/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"
 	r.put(dir+"/startedat", "2026-01-01T00:00:00Z")
 	r.put(dir+"/data", "half a layer")
-	r.put(rootRepositories+"/web/_layers/sha256/"+strings.Repeat("a", 64)+"/link.0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11.tmp", "sha")
+	r.put(RootRepositories+"/web/_layers/sha256/"+strings.Repeat("a", 64)+"/link.0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11.tmp", "sha")
 	if freed := r.collect(Options{Grace: time.Hour}); freed != (Result{}) {
 		t.Errorf("freed an upload that is under way: %+v", freed)
 	}
@@ -382,17 +382,17 @@ func hash(t *testing.T, img v1.Image) string {
 
 func TestLocate(t *testing.T) {
 	hex := strings.Repeat("ab", 32)
-	repositories := rootRepositories + "/"
+	repositories := RootRepositories + "/"
 	for file, want := range map[string]place{
-		rootBlobs + "/sha256/ab/" + hex + "/data":                          {kind: blob, digest: "sha256:" + hex, dir: rootBlobs + "/sha256/ab/" + hex},
+		RootBlobs + "/sha256/ab/" + hex + "/data":                          {kind: blob, digest: "sha256:" + hex, dir: RootBlobs + "/sha256/ab/" + hex},
 		repositories + "a/b/_layers/sha256/" + hex + "/link":               {kind: layer, repository: "a/b", digest: "sha256:" + hex, dir: repositories + "a/b/_layers/sha256/" + hex},
 		repositories + "a/_manifests/revisions/sha256/" + hex + "/link":    {kind: manifest, repository: "a", digest: "sha256:" + hex, dir: repositories + "a/_manifests/revisions/sha256/" + hex},
 		repositories + "a/_manifests/tags/1/current/link":                  {kind: tag, repository: "a", dir: repositories + "a/_manifests/tags/1"},
 		repositories + "a/_manifests/tags/1/index/sha256/" + hex + "/link": {kind: history, repository: "a", digest: "sha256:" + hex, dir: repositories + "a/_manifests/tags/1/index/sha256/" + hex},
 		repositories + "a/_uploads/1/hashstates/sha256/7":                  {kind: upload, repository: "a", dir: repositories + "a/_uploads/1"},
-		rootBlobs + "/sha256/cd/" + hex + "/data":                          {},
-		rootBlobs + "/sha256/ab/" + hex:                                    {},
-		rootBlobs + "/sha256/ab/../data":                                   {},
+		RootBlobs + "/sha256/cd/" + hex + "/data":                          {},
+		RootBlobs + "/sha256/ab/" + hex:                                    {},
+		RootBlobs + "/sha256/ab/../data":                                   {},
 		repositories + "a/_layers/sha256/" + hex[1:] + "/link":             {},
 		repositories + "_layers/sha256/" + hex + "/link":                   {},
 		repositories + "a/_manifests/tags/link/index/link":                 {},
@@ -407,11 +407,11 @@ func TestLocate(t *testing.T) {
 // Whatever a path is, only what is in the place of its kind goes with it.
 func FuzzLocate(f *testing.F) {
 	hex := strings.Repeat("ab", 32)
-	f.Add(rootBlobs + "/sha256/ab/" + hex + "/data")
-	f.Add(rootRepositories + "/a/b/_layers/sha256/" + hex + "/link")
-	f.Add(rootRepositories + "/a/_manifests/tags/1/index/sha256/" + hex + "/link")
-	f.Add(rootRepositories + "/a/_uploads/1/data")
-	f.Add(rootRepositories + "/a/../../_uploads/1/data.0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11.tmp")
+	f.Add(RootBlobs + "/sha256/ab/" + hex + "/data")
+	f.Add(RootRepositories + "/a/b/_layers/sha256/" + hex + "/link")
+	f.Add(RootRepositories + "/a/_manifests/tags/1/index/sha256/" + hex + "/link")
+	f.Add(RootRepositories + "/a/_uploads/1/data")
+	f.Add(RootRepositories + "/a/../../_uploads/1/data.0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11.tmp")
 	f.Fuzz(func(t *testing.T, file string) {
 		at := locate(file)
 		if at.kind == other {
@@ -420,7 +420,7 @@ func FuzzLocate(f *testing.F) {
 		if !strings.HasPrefix(file, at.dir) || !strings.HasPrefix(at.dir, root+"/") || filepath.Clean(at.dir) != at.dir {
 			t.Errorf("%q takes %q with it", file, at.dir)
 		}
-		if at.kind != scrap && at.kind != blob && (at.repository == "" || !strings.HasPrefix(at.dir, rootRepositories+"/"+at.repository+"/_")) {
+		if at.kind != scrap && at.kind != blob && (at.repository == "" || !strings.HasPrefix(at.dir, RootRepositories+"/"+at.repository+"/_")) {
 			t.Errorf("%q takes %q of %q with it", file, at.dir, at.repository)
 		}
 		if at.digest != "" && digest.Digest(at.digest).Validate() != nil {

@@ -11,8 +11,8 @@ import (
 // Where distribution keeps things, in any storage.
 const (
 	root             = "/docker/registry/v2"
-	rootBlobs        = root + "/blobs"
-	rootRepositories = root + "/repositories"
+	RootBlobs        = root + "/blobs"
+	RootRepositories = root + "/repositories"
 )
 
 type kind int
@@ -73,7 +73,7 @@ func locateIn(repository, file string, parts []string) place {
 	case parts[0] == "_layers" && last == 3 && parts[3] == "link":
 		return linked(layer, repository, file, parts[1], parts[2])
 	case parts[0] == "_uploads" && last >= 2:
-		return place{kind: upload, repository: repository, dir: path.Join(rootRepositories, repository, "_uploads", parts[1])}
+		return place{kind: upload, repository: repository, dir: path.Join(RootRepositories, repository, "_uploads", parts[1])}
 	case parts[0] != "_manifests" || parts[last] != "link":
 		return place{}
 	case last == 4 && parts[1] == "revisions":

@@ -37,7 +37,7 @@ type piece struct {
 
 // look finds all that repositories refer to.
 func (c *collection) look(ctx context.Context) error {
-	err := c.walk(ctx, rootRepositories, func(file driver.FileInfo, at place) error {
+	err := c.walk(ctx, RootRepositories, func(file driver.FileInfo, at place) error {
 		return c.note(ctx, file, at)
 	})
 	if err == nil {
@@ -95,7 +95,7 @@ func (c *collection) noteScrap(file driver.FileInfo, at place, young bool) {
 
 // lookAtBlobs finds those that nobody keeps.
 func (c *collection) lookAtBlobs(ctx context.Context) error {
-	return c.walk(ctx, rootBlobs, func(file driver.FileInfo, at place) error {
+	return c.walk(ctx, RootBlobs, func(file driver.FileInfo, at place) error {
 		switch young := c.isYoung(file.ModTime()); {
 		case at.kind == scrap:
 			c.noteScrap(file, at, young)

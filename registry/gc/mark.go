@@ -74,7 +74,7 @@ func (c *collection) readManifest(ctx context.Context, repository, found string)
 }
 
 func blobFile(d digest.Digest) string {
-	return path.Join(rootBlobs, string(d.Algorithm()), d.Encoded()[:2], d.Encoded(), "data")
+	return path.Join(RootBlobs, string(d.Algorithm()), d.Encoded()[:2], d.Encoded(), "data")
 }
 
 func (c *collection) readTags(ctx context.Context, r *repository) error {
@@ -179,5 +179,5 @@ func linkDir(name string, k kind, d digest.Digest) string {
 	if k == manifest {
 		within = "_manifests/revisions"
 	}
-	return path.Join(rootRepositories, name, within, string(d.Algorithm()), d.Encoded())
+	return path.Join(RootRepositories, name, within, string(d.Algorithm()), d.Encoded())
 }
