@@ -14,7 +14,8 @@ die() { echo "cloud: $*" >&2; exit 1; }
 # only_one: a second up or down waits for the first. Services must not inherit the lock (daemon closes it).
 only_one() { exec 9>$RUN/lock; flock 9; }
 
-running() { [[ -s $RUN/$1.pid ]] && kill -0 "$(<$RUN/$1.pid)" 2>/dev/null; }
+# running NAME: by its log too, since after a crash of the machine its process id may be another's.
+running() { [[ -s $RUN/$1.pid && $(readlink "/proc/$(<$RUN/$1.pid)/fd/1") == "$LOG/$1.log" ]]; }
 
 # as USER COMMAND...
 as() { setpriv --reuid "$1" --regid "$(id -gn "$1")" --init-groups -- "${@:2}"; }
