@@ -48,6 +48,7 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	found.auth.AllowReauth = found.auth.TokenID == "" // a token cannot be had anew with a token
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = found.tls
+	transport.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
 	moving := &stall.Transport{Next: transport, Limit: cmp.Or(s.Stall, stall.Limit)}
 	client := http.Client{Transport: &tracer{next: moving, w: s.Trace}, Timeout: s.Timeout}
 	provider, err := config.NewProviderClient(ctx, found.auth, config.WithHTTPClient(client))

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/klauspost/readahead"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -109,23 +111,43 @@ func (p Places) findStream(r Reference) (*Source, error) {
 		}
 	}
 	read := false
-	return &Source{Reference: r, Once: true, checks: p.checks(), open: func(context.Context) (io.ReadCloser, error) {
+	return &Source{Reference: r, Once: true, checks: p.checks(), open: func(ctx context.Context) (io.ReadCloser, error) {
 		if read {
 			return nil, errors.New("stdin can be read once only")
 		}
 		read = true
-		return io.NopCloser(p.Stdin), nil
+		return interruptible(ctx, p.Stdin), nil
 	}}, nil
+}
+
+// interruptible can be given up while somebody waits for the reader, which may give nothing for ever.
+func interruptible(ctx context.Context, from io.Reader) io.ReadCloser {
+	out, into := io.Pipe()
+	context.AfterFunc(ctx, func() { into.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		_, err := io.Copy(into, from)
+		into.CloseWithError(err)
+	}()
+	return out
 }
 
 // Archive is an image on its way, as a Docker archive. It is checked while it is read: what is wrong with it is the
 // error that reading ends in.
 type Archive struct {
-	*io.PipeReader
+	pipe   *io.PipeReader
 	done   chan struct{}
 	facts  Facts
 	source io.Closer
+
+	mu    sync.Mutex    // guards ahead: a destination that answers early may be reading still when the archive is closed
+	ahead io.ReadCloser // so that source and destination do not wait for each other by turns
 }
+
+// aheadBlocks of aheadSize bytes are how far an archive is read ahead.
+const (
+	aheadBlocks = 16
+	aheadSize   = 256 << 10
+)
 
 // Archive begins to read the image. The archive is to be closed.
 func (s *Source) Archive(ctx context.Context) (*Archive, error) {
@@ -134,15 +156,14 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 		return nil, err
 	}
 	out, into := io.Pipe()
-	a := &Archive{PipeReader: out, done: make(chan struct{}), source: from}
-	checks := s.checks
-	if checks.Layers != nil {
-		limits := *checks.Layers // which count, for one reading
-		checks.Layers = &limits
+	ahead, err := readahead.NewReaderSize(out, aheadBlocks, aheadSize)
+	if err != nil {
+		return nil, errors.Join(err, from.Close())
 	}
+	a := &Archive{pipe: out, done: make(chan struct{}), source: from, ahead: ahead}
 	go func() {
 		defer close(a.done)
-		found, err := archive.Copy(into, from, s.tags, checks)
+		found, err := archive.Copy(into, from, s.tags, s.ownChecks())
 		if a.facts = factsOf(found); err == nil {
 			err = s.fits(found.Platform)
 		}
@@ -151,12 +172,30 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 	return a, nil
 }
 
+// ownChecks are those of one reading: limits count.
+func (s *Source) ownChecks() archive.Options {
+	checks := s.checks
+	if checks.Layers != nil {
+		limits := *checks.Layers
+		checks.Layers = &limits
+	}
+	return checks
+}
+
+func (a *Archive) Read(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ahead.Read(p)
+}
+
 // Close ends the reading, wherever it is.
 func (a *Archive) Close() error {
-	a.PipeReader.Close()
+	a.pipe.Close()
 	err := a.source.Close()
 	<-a.done
-	return err
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return errors.Join(err, a.ahead.Close())
 }
 
 // Found is what the image turned out to be, once it has been read to its end.

@@ -63,7 +63,7 @@ func (s *Source) takeApart(ctx context.Context, into shelf, watch io.Writer) (v1
 	}
 	defer from.Close()
 	u := &unpacker{ctx: ctx, shelf: into, layers: map[string]v1.Descriptor{}}
-	found, err := archive.Read(io.TeeReader(from, watch), u, s.checks)
+	found, err := archive.Read(io.TeeReader(from, watch), u, s.ownChecks())
 	if err != nil {
 		return v1.Hash{}, explainArchive(s.Reference, err)
 	}
