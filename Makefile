@@ -79,9 +79,9 @@ networks: build ## end-to-end tests of ports on a cloud whose network is NETWORK
 	$(SUDO) env NETWORK=$(or $(NETWORK),ovn) testdata/cloud/up
 	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(ports|ports-many|orphans|security-groups|network-restarts|floating-ip)\.txtar$$' .
 
-engines: build ## end-to-end tests of servers and ports on Docker Engine of a newer Debian, ENGINE: sid, or another suite
+engines: build ## end-to-end tests of servers and ports on Docker Engine of a newer Debian, ENGINE: sid, or another suite; FEATURES: e.g. containerd-snapshotter
 	$(SUDO) testdata/cloud/up
-	$(SUDO) testdata/cloud/engine $(or $(ENGINE),sid)
+	$(SUDO) testdata/cloud/engine $(or $(ENGINE),sid) $(FEATURES)
 	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(server|console|lifecycle|snapshot|limits|ports|network-restarts)\.txtar$$' . ; \
 	result=$$?; $(SUDO) testdata/cloud/engine own; exit $$result
 

@@ -116,7 +116,7 @@ func reference(c *cli.Context, text string) (image.Reference, error) {
 // inGlance describes an image as Glance shall have it.
 func inGlance(facts image.Facts) openstack.DockerImage {
 	return openstack.DockerImage{
-		ID: facts.ID, Tags: facts.Tags, Architecture: docker.GlanceArchitecture(facts.Platform.Architecture), UnpackedSize: facts.Unpacked,
+		ID: facts.ID, Digest: facts.Digest, Tags: facts.Tags, Architecture: docker.GlanceArchitecture(facts.Platform.Architecture), UnpackedSize: facts.Unpacked,
 		Layers: facts.Layers,
 	}
 }

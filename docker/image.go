@@ -2,25 +2,32 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Image is an image of the engine, as far as Glance is to know it.
 type Image struct {
-	ID           string // sha256:…, computed from its bytes
+	ID           string // sha256:… of its configuration; empty where the engine keeps images in containerd's store
+	Digest       string // sha256:… of its manifest or index, by which containerd's store knows it; empty elsewhere
 	Tags         []string
 	Architecture string // as Go names it
 	Variant      string
 	OS           string
-	Size         int64 // unpacked, in bytes
+	Size         int64 // unpacked, in bytes; packed in containerd's store
 	Layers       int
+
+	chosen bool // its engine may have it for several platforms, and can be asked for one
 }
 
 // Engine is what this package uses of Docker Engine.
@@ -40,17 +47,34 @@ func FindImage(ctx context.Context, engine Engine, name string) (Image, error) {
 	case err != nil:
 		return Image{}, explain(fmt.Sprintf("image %q", name), err)
 	}
-	return Image{
+	image := Image{
 		ID: found.ID, Tags: found.RepoTags, Architecture: found.Architecture, Variant: found.Variant, OS: found.Os, Size: found.Size,
-		Layers: len(found.RootFS.Layers),
-	}, nil
+		Layers: len(found.RootFS.Layers), chosen: found.Descriptor != nil,
+	}
+	if inContainerd(found) {
+		image.ID, image.Digest = "", found.ID
+	}
+	return image, nil
+}
+
+// inContainerd tells whether the image is in containerd's image store, which Docker Engine has had since 23 and prefers
+// since 29: from 28 on it has a descriptor there, and before that its id is the digest by which registries know it.
+func inContainerd(found image.InspectResponse) bool {
+	return found.Descriptor != nil || slices.ContainsFunc(found.RepoDigests, func(name string) bool {
+		return strings.HasSuffix(name, "@"+found.ID)
+	})
 }
 
 // SaveImage returns the image as a Docker archive, to be read to its end and closed.
-func SaveImage(ctx context.Context, engine Engine, name string) (io.ReadCloser, error) {
-	archive, err := engine.ImageSave(ctx, []string{name})
+func SaveImage(ctx context.Context, engine Engine, image Image) (io.ReadCloser, error) {
+	id := cmp.Or(image.ID, image.Digest)
+	var options []client.ImageSaveOption
+	if image.chosen {
+		options = append(options, client.ImageSaveWithPlatforms(ocispec.Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}))
+	}
+	archive, err := engine.ImageSave(ctx, []string{id}, options...)
 	if err != nil {
-		return nil, explain(fmt.Sprintf("save image %q", name), err)
+		return nil, explain(fmt.Sprintf("save image %q", id), err)
 	}
 	return archive, nil
 }

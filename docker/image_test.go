@@ -56,6 +56,18 @@ func TestFindImage(t *testing.T) {
 	}
 }
 
+// TestFindStoredImage: in containerd's image store an image's id is not that of its configuration, nor its size unpacked.
+func TestFindStoredImage(t *testing.T) {
+	t.Parallel()
+	image, err := FindImage(t.Context(), newEngine(t), fakeengine.Stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image.ID != "" || image.Digest != fakeengine.IDs[fakeengine.Stored] {
+		t.Errorf("image %+v", image)
+	}
+}
+
 func TestFindNoImage(t *testing.T) {
 	t.Parallel()
 	_, err := FindImage(t.Context(), newEngine(t), "nope:1")
@@ -67,8 +79,8 @@ func TestNoEngine(t *testing.T) {
 	engine := engineAt(t, "unix:///no/such/docker.sock")
 	_, err := FindImage(t.Context(), engine, "tiny:1")
 	wantError(t, err, `image "tiny:1": `, "start Docker, or let DOCKER_HOST name an engine")
-	_, err = SaveImage(t.Context(), engine, "tiny:1")
-	wantError(t, err, `save image "tiny:1": `, "start Docker, or let DOCKER_HOST name an engine")
+	_, err = SaveImage(t.Context(), engine, Image{ID: "sha256:abc"})
+	wantError(t, err, `save image "sha256:abc": `, "start Docker, or let DOCKER_HOST name an engine")
 }
 
 func TestInterruptedFind(t *testing.T) {
@@ -82,7 +94,7 @@ func TestInterruptedFind(t *testing.T) {
 
 func TestSaveImage(t *testing.T) {
 	t.Parallel()
-	archive, err := SaveImage(t.Context(), newEngine(t), fakeengine.IDs[fakeengine.Good])
+	archive, err := SaveImage(t.Context(), newEngine(t), Image{ID: fakeengine.IDs[fakeengine.Good]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +106,7 @@ func TestSaveImage(t *testing.T) {
 
 func TestSaveBreaksOff(t *testing.T) {
 	t.Parallel()
-	archive, err := SaveImage(t.Context(), newEngine(t), fakeengine.IDs[fakeengine.Cut])
+	archive, err := SaveImage(t.Context(), newEngine(t), Image{ID: fakeengine.IDs[fakeengine.Cut]})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ const (
 	propertyHypervisor   = "hypervisor_type"
 	propertyArchitecture = "architecture"
 	propertyID           = "docker_image_id"
+	propertyDigest       = "docker_image_digest"
 	propertyTags         = "docker_tags"
 	propertySize         = "docker_unpacked_size"
 	propertyLayers       = "docker_layers"
@@ -115,10 +116,10 @@ func (c *Cloud) DeleteImage(ctx context.Context, nameOrID string) error {
 	return nil
 }
 
-// pushed returns the project's own images that hold this Docker image. Others' are not asked: what they say of
+// pushed returns the project's own images with that property, which says which Docker image they hold. Others' are not asked: what they say of
 // themselves proves nothing.
-func (c *Cloud) pushed(ctx context.Context, dockerID string) ([]Image, error) {
-	filter := imageFilter{propertyID: dockerID, "status": "active", "sort": "created_at:asc"}
+func (c *Cloud) pushed(ctx context.Context, property, value string) ([]Image, error) {
+	filter := imageFilter{property: value, "status": "active", "sort": "created_at:asc"}
 	if project := c.project(); project != "" {
 		filter["owner"] = project
 	}

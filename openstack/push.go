@@ -17,7 +17,8 @@ import (
 
 // DockerImage is what is Docker's about an image. Where nothing is known yet, it is empty.
 type DockerImage struct {
-	ID           string // sha256:…
+	ID           string // sha256:… of its configuration
+	Digest       string // sha256:… of its manifest, where its source knows it by that
 	Tags         []string
 	Architecture string // as Glance and Nova name it
 	UnpackedSize int64  // in bytes
@@ -82,7 +83,7 @@ func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 }
 
 func (o PushOptions) check() error {
-	for name := range propertiesOf(DockerImage{}) {
+	for name := range propertiesOf(DockerImage{Digest: "any"}) {
 		if _, taken := o.Properties[name]; taken {
 			return &Error{Op: fmt.Sprintf("push image %q", o.Name), Err: fmt.Errorf("property %s is ndock's own to set", name)}
 		}
@@ -91,10 +92,14 @@ func (o PushOptions) check() error {
 }
 
 func (c *Cloud) existing(ctx context.Context, o PushOptions, image DockerImage) (Image, bool, error) {
-	if o.Force || image.ID == "" {
+	property, value := propertyID, image.ID
+	if value == "" {
+		property, value = propertyDigest, image.Digest
+	}
+	if o.Force || value == "" {
 		return Image{}, false, nil
 	}
-	found, err := c.pushed(ctx, image.ID)
+	found, err := c.pushed(ctx, property, value)
 	if err != nil || len(found) == 0 {
 		return Image{}, false, err
 	}
@@ -180,7 +185,7 @@ func (o PushOptions) completed(found DockerImage) images.UpdateOpts {
 }
 
 func propertiesOf(image DockerImage) map[string]string {
-	return map[string]string{
+	properties := map[string]string{
 		propertyHypervisor:   "docker",
 		propertyArchitecture: image.Architecture,
 		propertyID:           image.ID,
@@ -188,6 +193,10 @@ func propertiesOf(image DockerImage) map[string]string {
 		propertySize:         strconv.FormatInt(image.UnpackedSize, 10),
 		propertyLayers:       strconv.Itoa(image.Layers),
 	}
+	if image.Digest != "" {
+		properties[propertyDigest] = image.Digest
+	}
+	return properties
 }
 
 // minDisk is the disk that a flavor must have at least, in GiB.

@@ -13,9 +13,11 @@ import (
 	"strings"
 )
 
-// The images. Saving the last two breaks off in the middle, or stays there until the client leaves.
+// The images. One is as in containerd's image store, where the id is a manifest's. Saving the last two breaks off in the
+// middle, or stays there until the client leaves.
 const (
 	Good    = "tiny:1"
+	Stored  = "stored:1"
 	Cut     = "cut:1"
 	Endless = "endless:1"
 )
@@ -25,6 +27,7 @@ var IDs = map[string]string{
 	Good:    "sha256:" + strings.Repeat("0123456789abcde1", 4),
 	Cut:     "sha256:" + strings.Repeat("0123456789abcde2", 4),
 	Endless: "sha256:" + strings.Repeat("0123456789abcde3", 4),
+	Stored:  "sha256:" + strings.Repeat("0123456789abcde4", 4),
 }
 
 // Engine is a running fake.
@@ -95,9 +98,11 @@ func inspect(w http.ResponseWriter, name string) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"message": "no such image: " + name + ": No such image: " + name})
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"Id": IDs[name], "RepoTags": []string{name}, "Architecture": "amd64", "Os": "linux", "Size": 1500 << 20,
-	})
+	found := map[string]any{"Id": IDs[name], "RepoTags": []string{name}, "Architecture": "amd64", "Os": "linux", "Size": 1500 << 20}
+	if name == Stored {
+		found["RepoDigests"] = []string{"stored@" + IDs[Stored]}
+	}
+	_ = json.NewEncoder(w).Encode(found)
 }
 
 // load takes anything, whole.
@@ -111,7 +116,7 @@ func load(w http.ResponseWriter, r *http.Request) {
 func save(w http.ResponseWriter, r *http.Request) {
 	content := Archive()
 	switch r.URL.Query().Get("names") {
-	case IDs[Good]:
+	case IDs[Good], IDs[Stored]:
 		_, _ = w.Write(content)
 		return
 	case IDs[Cut], IDs[Endless]:

@@ -14,7 +14,8 @@ type EngineAPI interface {
 	docker.Loader
 }
 
-// findInEngine trusts what an engine says and sends: it has unpacked and verified the image itself.
+// findInEngine trusts what an engine says and sends: it has unpacked and verified the image itself. In containerd's store
+// images are as they came, and need not have been unpacked.
 func (p Places) findInEngine(ctx context.Context, r Reference) (*Source, error) {
 	engine, err := p.Engine()
 	if err != nil {
@@ -24,17 +25,21 @@ func (p Places) findInEngine(ctx context.Context, r Reference) (*Source, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Source{
+	source := &Source{
 		Reference: r,
 		Facts: Facts{
-			ID: found.ID, Tags: found.Tags, Unpacked: found.Size, Size: found.Size, Layers: found.Layers,
+			ID: found.ID, Digest: found.Digest, Tags: found.Tags, Unpacked: found.Size, Size: found.Size, Layers: found.Layers,
 			Platform: archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant},
 		},
 		checks: archive.Options{Platform: p.Platform},
 		open: func(ctx context.Context) (io.ReadCloser, error) {
-			return docker.SaveImage(ctx, engine, found.ID)
+			return docker.SaveImage(ctx, engine, found)
 		},
-	}, nil
+	}
+	if found.Digest != "" {
+		source.Unpacked, source.checks = 0, p.checks()
+	}
+	return source, nil
 }
 
 // storeInEngine loads an image, and gives it the one name that was asked for: those in it may be anybody's.

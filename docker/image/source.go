@@ -18,6 +18,7 @@ import (
 // Facts are what is known of an image.
 type Facts struct {
 	ID       string // sha256:… of its configuration, which is Docker's id of it
+	Digest   string // sha256:… of its manifest, where only that is known before it is read
 	Tags     []string
 	Platform archive.Platform
 	Layers   int
@@ -57,7 +58,7 @@ func (p Places) Find(ctx context.Context, r Reference) (*Source, error) {
 		return nil, err
 	}
 	source.strict = p.Strict
-	if source.ID == "" {
+	if source.ID == "" && source.Digest == "" {
 		return source, nil
 	}
 	return source, source.fits(source.Platform)
