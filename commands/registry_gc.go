@@ -69,7 +69,7 @@ func registryControl(c *cli.Context) (dial func(context.Context) (net.Conn, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	return registry.DialDeployed(registry.Host{Engine: engine}, engine), func() { engine.Close() }, nil
+	return registry.DialDeployed(registry.Systemd{}, engine), func() { engine.Close() }, nil
 }
 
 func registryFreed(c *cli.Context, freed gc.Result) []output.Field {

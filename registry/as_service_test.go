@@ -259,11 +259,11 @@ func TestServiceWithoutDocker(t *testing.T) {
 	}
 	options := collection(time.Minute)
 	options.Options = gc.Options{Report: s, DryRun: true}
-	if _, err := Collect(t.Context(), DialDeployed(host, nil), options); err != nil {
+	if _, err := Collect(t.Context(), DialDeployed(host.Systemd, nil), options); err != nil {
 		t.Error(err)
 	}
 	s.systemd.stop()
-	_, err = Collect(t.Context(), DialDeployed(host, nil), options)
+	_, err = Collect(t.Context(), DialDeployed(host.Systemd, nil), options)
 	wantError(t, err, "look for the registry: its service does not run")
 	if status, err := Find(t.Context(), host); err != nil || status.State != "inactive" {
 		t.Errorf("status is %+v, %v", status, err)

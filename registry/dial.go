@@ -49,16 +49,16 @@ type Execer interface {
 var _ Execer = (*client.Client)(nil)
 
 // DialDeployed connects to the control socket of the registry of this host.
-func DialDeployed(host Host, engine Execer) func(context.Context) (net.Conn, error) {
+func DialDeployed(systemd Systemd, engine Execer) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
-		unit, err := host.Systemd.unit()
+		unit, err := systemd.unit()
 		switch {
 		case err != nil:
 			return nil, err
 		case unit == nil:
 			return DialContainer(engine)(ctx)
 		}
-		conn, err := DialSocket(host.Systemd.path(onHost.control))(ctx)
+		conn, err := DialSocket(systemd.path(onHost.control))(ctx)
 		if errors.Is(err, errNobody) {
 			return nil, &Error{Op: "look for the registry", Err: errors.New("its service does not run"), hint: "'systemctl start " + serviceName + "' starts it; 'journalctl -u " + serviceName + "' says why it ended"}
 		}

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -62,8 +61,6 @@ func checkQuota(limit int64, upstream string) error {
 	return nil
 }
 
-var linkPattern = regexp.MustCompile(`^` + gc.RootRepositories + `/([^/]+)/(?:.+/)?(?:_layers|_manifests/revisions)/([^/]+)/([^/]+)/link$`)
-
 func namespace(repository string) string {
 	first, _, _ := strings.Cut(repository, "/")
 	return first
@@ -82,11 +79,12 @@ func (q *quota) room(ctx context.Context, repository string) (int64, *refusal, e
 
 // link has a link to a blob made, if the blob is there already, or has room.
 func (q *quota) link(ctx context.Context, file string, content []byte, put func() error) error {
-	at := linkPattern.FindStringSubmatch(file)
-	if at == nil {
+	repository, _, is := gc.LinkOf(file)
+	if !is {
 		return put()
 	}
-	u, err := q.counted(ctx, at[1])
+	name := namespace(repository)
+	u, err := q.counted(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -100,7 +98,7 @@ func (q *quota) link(ctx context.Context, file string, content []byte, put func(
 	case err != nil:
 		return err
 	case u.used+size > q.limit:
-		return q.exceeded(at[1], u.used)
+		return q.exceeded(name, u.used)
 	}
 	if err := put(); err != nil {
 		u.counted = time.Time{} // whether it was made, the storage knows
@@ -209,8 +207,8 @@ func (q *quota) find(ctx context.Context, name string) (map[digest.Digest]bool, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if at := linkPattern.FindStringSubmatch(file.Path()); at != nil && !file.IsDir() {
-			blob, err := q.target(ctx, file.Path(), at[2], at[3])
+		if _, named, is := gc.LinkOf(file.Path()); is && !file.IsDir() {
+			blob, err := q.target(ctx, file.Path(), named)
 			found[blob] = true
 			return err
 		}
@@ -223,9 +221,9 @@ func (q *quota) find(ctx context.Context, name string) (map[digest.Digest]bool, 
 }
 
 // target reads a link only where the blob is called by another digest than the storage calls it by.
-func (q *quota) target(ctx context.Context, file, algorithm, hex string) (digest.Digest, error) {
-	if algorithm == string(digest.Canonical) {
-		return digest.NewDigestFromEncoded(digest.Canonical, hex), nil
+func (q *quota) target(ctx context.Context, file string, named digest.Digest) (digest.Digest, error) {
+	if named.Algorithm() == digest.Canonical {
+		return named, nil
 	}
 	content, err := q.storage.GetContent(ctx, file)
 	return digest.Digest(content), err

@@ -107,23 +107,3 @@ func TestDeployWithQuota(t *testing.T) {
 		t.Errorf("the container runs %s", got)
 	}
 }
-
-func TestLinksAreKnown(t *testing.T) {
-	for file, want := range map[string]string{
-		"/docker/registry/v2/repositories/app/_layers/sha256/ab/link":                     "app",
-		"/docker/registry/v2/repositories/web/site/app/_layers/sha256/ab/link":            "web",
-		"/docker/registry/v2/repositories/web/app/_manifests/revisions/sha256/ab/link":    "web",
-		"/docker/registry/v2/repositories/web/app/_manifests/tags/1/current/link":         "",
-		"/docker/registry/v2/repositories/web/app/_manifests/tags/1/index/sha256/ab/link": "",
-		"/docker/registry/v2/repositories/web/app/_uploads/01a21647/data":                 "",
-		"/docker/registry/v2/blobs/sha256/ab/abcd/data":                                   "",
-	} {
-		got := ""
-		if at := linkPattern.FindStringSubmatch(file); at != nil {
-			got = at[1]
-		}
-		if got != want {
-			t.Errorf("%s is in %q, want %q", file, got, want)
-		}
-	}
-}

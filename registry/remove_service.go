@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"os"
+	"syscall"
 )
 
 // serviceRemoval takes the service away, or what is left of one.
@@ -71,9 +73,13 @@ func (r serviceRemoval) dir(name string) error {
 	if !r.systemd.there(name) {
 		return nil
 	}
-	if err := os.RemoveAll(r.systemd.path(name)); err != nil {
+	switch err := os.RemoveAll(r.systemd.path(name)); {
+	case errors.Is(err, syscall.EBUSY): // the operator's mount
+		r.Report.Step("emptied /%s, where something is mounted", name)
+	case err != nil:
 		return denied("remove /"+name, err)
+	default:
+		r.Report.Step("removed /%s", name)
 	}
-	r.Report.Step("removed /%s", name)
 	return nil
 }

@@ -18,6 +18,7 @@ type Contents struct {
 	Tags     []string // that the archive gives it
 	Platform Platform
 	Config   []byte
+	Manifest []byte  // its own OCI manifest, where the archive has one; what its layers are must be compared
 	Layers   []Layer // the lowest first
 	Unpacked int64   // bytes; 0 where layers were not looked into
 	Docker   bool    // whether it is an archive that Docker can load; an OCI layout is not, before Docker 25
@@ -54,9 +55,22 @@ func (f findings) resolve(o Options) (Contents, error) {
 	sum := sha256.Sum256(config)
 	contents := Contents{
 		ID: "sha256:" + hex.EncodeToString(sum[:]), Tags: chosen.RepoTags, Config: config, Docker: docker,
+		Manifest: f.manifestOf("sha256:" + hex.EncodeToString(sum[:])),
 		Platform: Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant},
 	}
 	return f.resolveLayers(contents, chosen.Layers, image)
+}
+
+// manifestOf finds the OCI manifest of a configuration, which engines from 25 on write beside their manifest.json.
+func (f findings) manifestOf(config string) []byte {
+	for name, text := range f.json {
+		var found ocispec.Manifest
+		sum := sha256.Sum256(text)
+		if name == blobPath("sha256:"+hex.EncodeToString(sum[:])) && json.Unmarshal(text, &found) == nil && string(found.Config.Digest) == config {
+			return text
+		}
+	}
+	return nil
 }
 
 func (f findings) resolveLayers(contents Contents, paths []string, image ocispec.Image) (Contents, error) {

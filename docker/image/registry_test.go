@@ -214,13 +214,7 @@ func TestZstd(t *testing.T) {
 // zstdInArchive: in an archive that flows by such a layer is refused, and going by way of a layout helps.
 func zstdInArchive(t *testing.T, layout string) {
 	t.Helper()
-	var packed bytes.Buffer
-	w := tar.NewWriter(&packed)
-	if err := errors.Join(w.AddFS(os.DirFS(layout)), w.Close()); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "image.tar")
-	write(t, file, packed.Bytes())
+	file := packedLayout(t, layout)
 	p := newPlaces(t)
 	if _, err := read(t.Context(), p, "oci-archive:"+file); err == nil || !strings.Contains(err.Error(), "as an OCI layout (oci:DIR) it is unpacked on the way") {
 		t.Errorf("error %v", err)
@@ -235,6 +229,47 @@ func zstdInArchive(t *testing.T, layout string) {
 	}
 	if found, err := read(t.Context(), p, "oci:"+again); err != nil || found.Unpacked != 5000 {
 		t.Errorf("got %+v, %v", found, err)
+	}
+}
+
+// packedLayout is an oci-archive of a layout.
+func packedLayout(t *testing.T, layout string) string {
+	t.Helper()
+	var packed bytes.Buffer
+	w := tar.NewWriter(&packed)
+	if err := errors.Join(w.AddFS(os.DirFS(layout)), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "image.tar")
+	write(t, file, packed.Bytes())
+	return file
+}
+
+// TestOwnManifest: an image whose layers are packed keeps its manifest, and so its digest, on the way through an archive.
+func TestOwnManifest(t *testing.T) {
+	t.Parallel()
+	at, p := newRegistry(t, nil), newPlaces(t)
+	image := mutate.Annotations(imageOf(t, "amd64", gzipped(t, "hello")), map[string]string{"org.opencontainers.image.source": "here"}).(v1.Image)
+	want, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	push(t, at+"/site/web:1", image)
+	dir := filepath.Join(t.TempDir(), "layout")
+	for _, way := range []struct{ from, to Reference }{
+		{Reference{Transport: Registry, Name: at + "/site/web:1"}, Reference{Transport: OCILayout, Path: dir}},
+		{Reference{Transport: OCIArchive}, Reference{Transport: Registry, Name: at + "/other/web:1"}},
+	} {
+		if way.from.Transport == OCIArchive {
+			way.from.Path = packedLayout(t, dir)
+		}
+		source, err := p.Find(t.Context(), way.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored, err := p.Store(t.Context(), source, way.to, io.Discard); err != nil || stored.Digest != want.String() {
+			t.Errorf("%s: stored as %s, %v, want %s", way.to, stored.Digest, err, want)
+		}
 	}
 }
 

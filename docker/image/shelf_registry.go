@@ -38,12 +38,15 @@ func (p Places) storeInRegistry(ctx context.Context, source *Source, to Referenc
 
 // inRegistry tells whether that name is that image's already. Whatever goes wrong, pushing will say.
 func (p Places) inRegistry(ctx context.Context, source *Source, at name.Reference) (string, bool) {
-	if source.ID == "" {
+	if source.ID == "" && source.Digest == "" {
 		return "", false
 	}
 	present, err := remote.Image(at, p.Registry.with(ctx)...)
 	if err != nil {
 		return "", false
+	}
+	if digest, err := present.Digest(); source.Digest != "" {
+		return source.Digest, err == nil && digest.String() == source.Digest
 	}
 	if id, err := present.ConfigName(); err != nil || id.String() != source.ID {
 		return "", false

@@ -2,13 +2,18 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -62,19 +67,18 @@ func (s *Source) takeApart(ctx context.Context, into shelf, watch io.Writer) (v1
 		return v1.Hash{}, err
 	}
 	defer from.Close()
-	u := &unpacker{ctx: ctx, shelf: into, layers: map[string]v1.Descriptor{}}
+	u := newUnpacker(ctx, into)
 	found, err := archive.Read(io.TeeReader(from, watch), u, s.ownChecks())
+	if sent := u.sending.Wait(); err == nil || errors.Is(err, errNotTaken) {
+		err = sent
+	}
 	if err != nil {
 		return v1.Hash{}, explainArchive(s.Reference, err)
 	}
 	if err := into.config(ctx, found.Config); err != nil {
 		return v1.Hash{}, err
 	}
-	manifest, err := u.manifest(found)
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	content, err := json.Marshal(manifest)
+	content, kind, err := u.manifest(found)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -83,22 +87,33 @@ func (s *Source) takeApart(ctx context.Context, into shelf, watch io.Writer) (v1
 		return v1.Hash{}, err
 	}
 	return digest, into.manifest(ctx, content, v1.Descriptor{
-		MediaType: manifest.MediaType, Digest: digest, Size: size,
+		MediaType: kind, Digest: digest, Size: size,
 		Platform: &v1.Platform{OS: found.Platform.OS, Architecture: found.Platform.Architecture, Variant: found.Platform.Variant},
 	})
 }
 
 // unpacker is a sink of an archive that puts what may be layers on a shelf.
 type unpacker struct {
-	ctx    context.Context
-	shelf  shelf
+	ctx     context.Context
+	shelf   shelf
+	sending *errgroup.Group
+
+	mu     sync.Mutex
 	layers map[string]v1.Descriptor // by path in the archive
 }
 
-func (u *unpacker) manifest(found archive.Contents) (*v1.Manifest, error) {
+func newUnpacker(ctx context.Context, into shelf) *unpacker {
+	u := &unpacker{shelf: into, layers: map[string]v1.Descriptor{}}
+	u.sending, u.ctx = errgroup.WithContext(ctx)
+	u.sending.SetLimit(layersAtOnce)
+	return u
+}
+
+// manifest is the image's own, and so its digest stays, where its layers went to the shelf as they are.
+func (u *unpacker) manifest(found archive.Contents) ([]byte, types.MediaType, error) {
 	id, err := v1.NewHash(found.ID)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	m := &v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
@@ -107,7 +122,17 @@ func (u *unpacker) manifest(found archive.Contents) (*v1.Manifest, error) {
 	for _, layer := range found.Layers {
 		m.Layers = append(m.Layers, u.layers[layer.Path])
 	}
-	return m, nil
+	if own, err := v1.ParseManifest(bytes.NewReader(found.Manifest)); err == nil && sameParts(own, m) {
+		return found.Manifest, cmp.Or(own.MediaType, m.MediaType), nil
+	}
+	content, err := json.Marshal(m)
+	return content, m.MediaType, err
+}
+
+func sameParts(one, other *v1.Manifest) bool {
+	return (one.MediaType == "" || one.MediaType.IsImage()) && one.Config.Digest == other.Config.Digest && slices.EqualFunc(one.Layers, other.Layers, func(a, b v1.Descriptor) bool {
+		return a.Digest == b.Digest && a.Size == b.Size
+	})
 }
 
 // digestOf is what an entry's own path says, as in a layout; the shelf verifies it.

@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bufio"
+	"errors"
 	"io"
 	"path"
 
@@ -17,19 +18,42 @@ func (u *unpacker) File(_ *tar.Header, content io.Reader) error {
 	return err
 }
 
-// Layer implements archive.Sink.
+// layersAtOnce are on their way to a shelf: while one is confirmed, the next one is sent.
+const layersAtOnce = 3
+
+// errNotTaken ends the reading of an archive; why a layer was not taken, sending tells.
+var errNotTaken = errors.New("a layer was not taken")
+
+// Layer implements archive.Sink. It returns when the layer has been read; sending tells whether it was taken.
 func (u *unpacker) Layer(header *tar.Header, content io.Reader) error {
-	name := path.Clean(header.Name)
-	layer, err := layerOf(content, digestOf(name), header.Size)
+	out, into := io.Pipe()
+	u.sending.Go(func() error {
+		err := u.put(path.Clean(header.Name), header.Size, out)
+		if err != nil {
+			out.CloseWithError(errNotTaken)
+		}
+		return err
+	})
+	_, err := io.Copy(into, content)
+	into.CloseWithError(err)
+	return err
+}
+
+func (u *unpacker) put(name string, size int64, content io.Reader) error {
+	layer, err := layerOf(content, digestOf(name), size)
 	if err != nil {
 		return err
 	}
 	if err := u.shelf.layer(u.ctx, layer); err != nil {
 		return err
 	}
-	if u.layers[name], err = describe(layer); err != nil {
+	described, err := describe(layer)
+	if err != nil {
 		return err
 	}
+	u.mu.Lock()
+	u.layers[name] = described
+	u.mu.Unlock()
 	_, err = io.Copy(io.Discard, content) // where the shelf had it already
 	return err
 }

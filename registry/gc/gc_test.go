@@ -405,6 +405,26 @@ func TestLocate(t *testing.T) {
 }
 
 // Whatever a path is, only what is in the place of its kind goes with it.
+// TestLinkOf: what counts towards a quota is layers and manifests, once each.
+func TestLinkOf(t *testing.T) {
+	t.Parallel()
+	hex := strings.Repeat("ab", 32)
+	for file, want := range map[string]string{
+		"repositories/app/_layers/sha256/" + hex + "/link":                     "app",
+		"repositories/web/site/app/_layers/sha256/" + hex + "/link":            "web/site/app",
+		"repositories/web/app/_manifests/revisions/sha256/" + hex + "/link":    "web/app",
+		"repositories/web/app/_manifests/tags/1/current/link":                  "",
+		"repositories/web/app/_manifests/tags/1/index/sha256/" + hex + "/link": "",
+		"repositories/web/app/_uploads/01a21647/data":                          "",
+		"blobs/sha256/ab/" + hex + "/data":                                     "",
+	} {
+		repository, blob, is := LinkOf(root + "/" + file)
+		if repository != want || is != (want != "") || is && blob.Encoded() != hex {
+			t.Errorf("%s is in %q, of %q", file, repository, blob)
+		}
+	}
+}
+
 func FuzzLocate(f *testing.F) {
 	hex := strings.Repeat("ab", 32)
 	f.Add(RootBlobs + "/sha256/ab/" + hex + "/data")

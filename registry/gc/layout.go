@@ -59,6 +59,15 @@ func locate(file string) place {
 	return place{}
 }
 
+// LinkOf tells which repository has which blob by the link at that path, if it is one to a layer or a manifest.
+func LinkOf(file string) (repository string, blob digest.Digest, is bool) {
+	at := locate(file)
+	if at.kind != layer && at.kind != manifest {
+		return "", "", false
+	}
+	return at.repository, digest.Digest(at.digest), true
+}
+
 // locateBlob knows ALGORITHM/XX/HEX/data.
 func locateBlob(file string, parts []string) place {
 	if len(parts) != 4 || parts[3] != "data" || !strings.HasPrefix(parts[2], parts[1]) || len(parts[1]) != 2 {
