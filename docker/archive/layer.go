@@ -93,6 +93,9 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
 	var size int64
 	for {
 		header, err := files.Next()
+		if refused := l.allow(size, packed.n); refused != nil { // of the files that have come by
+			return 0, refused
+		}
 		if errors.Is(err, io.EOF) {
 			return size, nil
 		}
@@ -105,20 +108,26 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
 		if header.Typeflag == tar.TypeReg {
 			size += header.Size // which a sparse file has without sending it
 		}
-		if err := l.allow(size, packed.n); err != nil {
+		if err := l.hold(size); err != nil {
 			return 0, err
 		}
 	}
 }
 
-func (l *Limits) allow(unpacked, packed int64) error {
-	switch {
-	case unpacked < 0, l.Unpacked > 0 && l.unpacked+unpacked > l.Unpacked:
+// hold refuses a layer that is too large, as soon as it says so.
+func (l *Limits) hold(unpacked int64) error {
+	if unpacked < 0 || l.Unpacked > 0 && l.unpacked+unpacked > l.Unpacked {
 		return refuse("unpacks to more than %d bytes, the most that is allowed", l.Unpacked)
-	case l.Ratio > 0 && unpacked > ratioFrom && unpacked > packed*l.Ratio:
-		return refuse("unpacks to more than %d times its size, as nothing does that is not made for it", l.Ratio)
 	}
 	return nil
+}
+
+// allow compares what has been unpacked with that from which it was.
+func (l *Limits) allow(unpacked, packed int64) error {
+	if l.Ratio > 0 && unpacked > ratioFrom && unpacked > packed*l.Ratio {
+		return refuse("unpacks to more than %d times its size, as nothing does that is not made for it", l.Ratio)
+	}
+	return l.hold(unpacked)
 }
 
 // checkFile refuses a file that would land outside of the container.

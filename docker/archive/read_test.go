@@ -208,6 +208,28 @@ func TestBadLayers(t *testing.T) {
 	}
 }
 
+// TestLargeFile: a file that is larger than what has been read of its layer when it begins is no bomb.
+func TestLargeFile(t *testing.T) {
+	t.Parallel()
+	layer := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioFrom+1<<20))})
+	var stored bytes.Buffer
+	w, err := gzip.NewWriterLevel(&stored, gzip.NoCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(layer); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, packed := range [][]byte{layer, stored.Bytes()} {
+		if found, err := Read(bytes.NewReader(saved(t, layer, packed)), nothing{}, checks()); err != nil || found.Unpacked != ratioFrom+1<<20 {
+			t.Errorf("%d bytes, %v", found.Unpacked, err)
+		}
+	}
+}
+
 // TestUnusedIsNoMatter: junk in an archive that no manifest names is not a layer.
 func TestUnusedIsNoMatter(t *testing.T) {
 	t.Parallel()
