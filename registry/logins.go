@@ -159,16 +159,7 @@ func (l loginFile) write(_ context.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
-	next, err := os.CreateTemp(filepath.Dir(name), ".htpasswd-") // of mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(next.Name()) // which is gone if all went well
-	_, err = next.Write(text)
-	if err := errors.Join(err, likeness(next, name), next.Sync(), next.Close()); err != nil {
-		return err
-	}
-	return os.Rename(next.Name(), name)
+	return replaceFile(name, text, func(next *os.File) error { return likeness(next, name) })
 }
 
 // likeness gives a file the owner and mode of the one that it replaces.

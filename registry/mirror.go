@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,16 +79,9 @@ func (m mirror) write(content []byte) error {
 	if len(content) == 0 {
 		return os.Remove(m.file)
 	}
-	next, err := os.CreateTemp(filepath.Dir(m.file), ".daemon-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(next.Name()) // which is gone if all went well
-	_, err = next.Write(content)
-	if err := errors.Join(err, next.Chmod(0o644), likeness(next, m.file), next.Close()); err != nil {
-		return err
-	}
-	return os.Rename(next.Name(), m.file)
+	return replaceFile(m.file, content, func(next *os.File) error {
+		return errors.Join(next.Chmod(0o644), likeness(next, m.file))
+	})
 }
 
 // reload has Docker read the file, and waits until it has. One that does not run reads it when it starts.

@@ -74,23 +74,14 @@ func writeFor(file string, content []byte, group int) error {
 	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, content) {
 		return errors.Join(os.Chown(file, -1, group), os.Chmod(file, mode))
 	}
-	next, err := os.CreateTemp(filepath.Dir(file), ".next-") // of mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(next.Name()) // which is gone if all went well
-	_, err = next.Write(content)
-	if err := errors.Join(err, next.Chown(-1, group), next.Chmod(mode), next.Sync(), next.Close()); err != nil {
-		return err
-	}
-	return os.Rename(next.Name(), file)
+	return replaceFile(file, content, of(group, mode))
 }
 
 // writeUnit has systemd know the service by this text, or no more when it is empty.
 func (s Systemd) writeUnit(text []byte) error {
 	file := s.path(unitPath)
 	if len(text) > 0 {
-		return denied("write unit "+unitName, replaceFile(file, text))
+		return denied("write unit "+unitName, publish(file, text))
 	}
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return denied("remove unit "+unitName, err)

@@ -70,30 +70,13 @@ func (t trust) edited(registry string, change func(old []byte) []byte) (old, con
 func (t trust) write(registry string, content []byte) error {
 	file := t.file(registry)
 	if len(content) > 0 {
-		return replaceFile(file, content)
+		return publish(file, content)
 	}
 	if err := os.Remove(file); err != nil {
 		return err
 	}
 	os.Remove(filepath.Dir(file)) // which fails, as it should, when the operator has more in it
 	return nil
-}
-
-// replaceFile writes by rename, so that Docker never reads half a file.
-func replaceFile(file string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	next, err := os.CreateTemp(filepath.Dir(file), ".ca-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(next.Name()) // which is gone if all went well
-	_, err = next.Write(content)
-	if err := errors.Join(err, next.Chmod(0o644), next.Close()); err != nil {
-		return err
-	}
-	return os.Rename(next.Name(), file)
 }
 
 // with adds a CA, in the place of one that an earlier registry of ours had there.

@@ -62,7 +62,7 @@ func TestTrustKeepsWhatIsNotOurs(t *testing.T) {
 
 func put(t *testing.T, dir, registry, text string) {
 	t.Helper()
-	if err := replaceFile(filepath.Join(dir, registry, "ca.crt"), []byte(text)); err != nil {
+	if err := publish(filepath.Join(dir, registry, "ca.crt"), []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }
