@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strings"
 
@@ -191,6 +192,36 @@ func decompress(src io.Reader) (io.ReadCloser, string, error) {
 	return io.NopCloser(in), "", nil
 }
 
+// Spool unpacks a layer into a file that has no name and goes when it is closed, and returns it with its size in bytes: in
+// an archive that stands before the layer. It returns an *Error for what is damaged or beyond the limits.
+func (l Limits) Spool(layer io.Reader) (*os.File, int64, error) {
+	packed := &counter{from: layer}
+	content, _, err := decompress(packed)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer content.Close()
+	file, err := os.CreateTemp("", "ndock-layer-")
+	if err != nil {
+		return nil, 0, err
+	}
+	os.Remove(file.Name())
+	plain := &counter{from: content, check: func(n int64) error { return l.allow(n, packed.n) }}
+	size, err := io.Copy(file, plain)
+	switch {
+	case packed.failed != nil:
+		err = packed.failed
+	case plain.failed != nil:
+		err = refuse("a layer of it %v", layerError(plain.failed))
+	case err == nil:
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, size, nil
+}
+
 // Decompressed unpacks a layer, whatever it is compressed with.
 func Decompressed(src io.Reader) (io.ReadCloser, error) {
 	unpacked, _, err := decompress(src)
@@ -199,9 +230,10 @@ func Decompressed(src io.Reader) (io.ReadCloser, error) {
 
 // counter counts what is read, and may stop it.
 type counter struct {
-	from  io.Reader
-	n     int64
-	check func(n int64) error
+	from   io.Reader
+	n      int64
+	check  func(n int64) error
+	failed error // what reading ended in, but for a proper end
 }
 
 func (c *counter) Read(p []byte) (int, error) {
@@ -209,6 +241,9 @@ func (c *counter) Read(p []byte) (int, error) {
 	c.n += int64(n)
 	if c.check != nil && err == nil {
 		err = c.check(c.n)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.failed = err
 	}
 	return n, err
 }

@@ -48,8 +48,12 @@ func saved(t testing.TB, layer, packed []byte) []byte {
 		entry{name: "manifest.json", content: `[{"Config":"config.json","RepoTags":["web:1"],"Layers":["layer.tar"]}]`})
 }
 
-// layout is an OCI layout in a tar, with an image for each architecture.
+// layout is an OCI layout in a tar, with an image of a gzipped layer for each architecture.
 func layout(t testing.TB, packed []byte, architectures ...string) []byte {
+	return layoutOf(t, unzip(t, packed), packed, architectures...)
+}
+
+func layoutOf(t testing.TB, plain, packed []byte, architectures ...string) []byte {
 	var entries []entry
 	blob := func(content []byte) map[string]any {
 		entries = append(entries, entry{name: path.Join("blobs/sha256", strings.TrimPrefix(digest(content), "sha256:")), content: string(content)})
@@ -58,7 +62,7 @@ func layout(t testing.TB, packed []byte, architectures ...string) []byte {
 	layer := blob(packed)
 	var manifests []map[string]any
 	for _, architecture := range architectures {
-		config := blob([]byte(strings.Replace(configOf(unzip(t, packed)), "amd64", architecture, 1)))
+		config := blob([]byte(strings.Replace(configOf(plain), "amd64", architecture, 1)))
 		manifest, _ := json.Marshal(map[string]any{"schemaVersion": 2, "config": config, "layers": []any{layer}})
 		described := blob(manifest)
 		described["mediaType"] = "application/vnd.oci.image.manifest.v1+json"
@@ -67,7 +71,7 @@ func layout(t testing.TB, packed []byte, architectures ...string) []byte {
 		manifests = append(manifests, described)
 	}
 	index, _ := json.Marshal(map[string]any{"schemaVersion": 2, "manifests": manifests})
-	return pack(t, append(entries, entry{name: "oci-layout", content: `{"imageLayoutVersion":"1.0.0"}`}, entry{name: "index.json", content: string(index)})...)
+	return pack(t, append(entries, entry{name: "index.json", content: string(index)}, entry{name: "oci-layout", content: `{"imageLayoutVersion":"1.0.0"}`})...)
 }
 
 func unzip(t testing.TB, packed []byte) []byte {
@@ -192,7 +196,9 @@ func TestBadLayers(t *testing.T) {
 		"missing":          {pack(t, entry{name: "config.json", content: configOf(good)}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["layer.tar"]}]`}), `its layer 1, "layer.tar", is missing`},
 		"one too few":      {pack(t, entry{name: "config.json", content: configOf(good)}, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), "it has 0 layers, and its configuration names 1"},
 		"no configuration": {pack(t, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), `its configuration "config.json" is missing`},
-		"zstd":             {saved(t, good, zstandard(t, good)), "its layer 1 is packed with zstd"},
+		"zstd, seen late":  {append(pack(t, entry{name: "oci-layout", content: `{"imageLayoutVersion":"1.0.0"}`})[:1024], saved(t, good, zstandard(t, good))...), "its layer 1 is packed with zstd"},
+		"broken zstd":      {saved(t, good, append(zstandard(t, good)[:20], "broken"...)), "a layer of it is damaged: "},
+		"a bomb in zstd":   {saved(t, zeroes, zstandard(t, zeroes)), "a layer of it unpacks to more than 200 times its size"},
 		"many entries":     {pack(t, make([]entry, entriesLimit+1)...), "it has more than 16384 entries"},
 		"nothing known":    {pack(t, entry{name: "index.json", content: `{"manifests":[{"digest":"sha256:12"}]}`}), "its manifest sha256:12 is missing"},
 	} {
@@ -205,6 +211,29 @@ func TestBadLayers(t *testing.T) {
 			_, err := Copy(io.Discard, bytes.NewReader(c.packed), nil, o)
 			wantRefusal(t, err, c.want)
 		})
+	}
+}
+
+// TestUnpackedOnTheWay: what engines before 23 cannot read is not in what is copied, nor what would look for it.
+func TestUnpackedOnTheWay(t *testing.T) {
+	t.Parallel()
+	layer := layerOf(t, entry{name: "motd", content: strings.Repeat("hello", 200)})
+	for name, packed := range map[string][]byte{
+		"docker-archive": saved(t, layer, zstandard(t, layer)),
+		"oci-archive":    layoutOf(t, layer, zstandard(t, layer), "amd64"),
+	} {
+		var copied bytes.Buffer
+		if _, err := Copy(&copied, bytes.NewReader(packed), []string{"web:2"}, checks()); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		found, err := Read(bytes.NewReader(copied.Bytes()), nothing{}, checks())
+		if err != nil || !found.Docker || len(found.Layers) != 1 || found.Layers[0].Compression != "" || found.Unpacked != 1000 {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+		if bytes.Contains(copied.Bytes(), []byte("imageLayoutVersion")) || bytes.Contains(copied.Bytes(), []byte("index.json")) {
+			t.Errorf("%s: it says that it is an OCI layout", name)
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,7 +23,7 @@ func (p Places) fromParts(r Reference, image v1.Image) (*Source, error) {
 	}
 	return &Source{Reference: r, Facts: facts, checks: p.checks(), parts: image, open: func(ctx context.Context) (io.ReadCloser, error) {
 		out, into := io.Pipe()
-		go func() { into.CloseWithError(writeParts(ctx, into, image)) }()
+		go func() { into.CloseWithError(writeParts(ctx, into, image, p.Limits)) }()
 		return out, nil
 	}}, nil
 }
@@ -51,8 +50,8 @@ func partsFacts(image v1.Image) (Facts, error) {
 
 // writeParts writes an image as a Docker archive, its layers as they are: Docker unpacks them itself. A layer's size
 // stands before it in a tar, and so it is not unpacked on the way.
-func writeParts(ctx context.Context, dst io.Writer, image v1.Image) error {
-	w := partsWriter{ctx: ctx, out: tar.NewWriter(dst), written: map[v1.Hash]string{}}
+func writeParts(ctx context.Context, dst io.Writer, image v1.Image, limits archive.Limits) error {
+	w := partsWriter{ctx: ctx, out: tar.NewWriter(dst), limits: limits, written: map[v1.Hash]string{}}
 	id, err := image.ConfigName()
 	if err != nil {
 		return err
@@ -92,6 +91,7 @@ func writeParts(ctx context.Context, dst io.Writer, image v1.Image) error {
 type partsWriter struct {
 	ctx     context.Context
 	out     *tar.Writer
+	limits  archive.Limits
 	written map[v1.Hash]string // a layer that occurs twice is written once
 }
 
@@ -125,28 +125,14 @@ func (w partsWriter) layer(layer v1.Layer) (string, error) {
 	return file, w.file(file, size, content)
 }
 
-// unpacked writes a layer that engines before 23 cannot read. How long it is then, only unpacking tells: it goes
-// through a file.
+// unpacked writes a layer that engines before 23 cannot read. How long it is then, only unpacking tells.
 func (w partsWriter) unpacked(file string, packed io.Reader) error {
-	spool, err := os.CreateTemp("", "ndock-layer-")
+	plain, size, err := w.limits.Spool(packed)
 	if err != nil {
 		return err
 	}
-	defer spool.Close()
-	os.Remove(spool.Name()) // it lives as long as it is open
-	content, err := archive.Decompressed(packed)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	size, err := io.Copy(spool, content)
-	if err != nil {
-		return err
-	}
-	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return w.file(file, size, spool)
+	defer plain.Close()
+	return w.file(file, size, plain)
 }
 
 func (w partsWriter) file(name string, size int64, content io.Reader) error {
