@@ -118,7 +118,7 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
 // hold refuses a layer that is too large, as soon as it says so.
 func (l *Limits) hold(unpacked int64) error {
 	if unpacked < 0 || l.Unpacked > 0 && l.unpacked+unpacked > l.Unpacked {
-		return refuse("unpacks to more than %d bytes, the most that is allowed", l.Unpacked)
+		return refuse("unpacks to more than %d bytes, the most that is allowed (--max-unpacked)", l.Unpacked)
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (l *Limits) hold(unpacked int64) error {
 // allow compares what has been unpacked with that from which it was.
 func (l *Limits) allow(unpacked, packed int64) error {
 	if l.Ratio > 0 && unpacked > ratioFrom && unpacked > packed*l.Ratio {
-		return refuse("unpacks to more than %d times its size, as nothing does that is not made for it", l.Ratio)
+		return refuse("unpacks to more than %d times its size, as hardly anything does that is not made to fill a disk (--max-ratio)", l.Ratio)
 	}
 	return l.hold(unpacked)
 }
