@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -43,18 +42,18 @@ func (o DeployOptions) command() []string {
 	return command
 }
 
-func newSpec(image, digest string, o DeployOptions, url string, environment []string) spec {
-	patience := int((drainTime + 5*time.Second).Seconds())
+func (d *inContainer) newSpec() spec {
+	patience := d.patience()
 	s := spec{
 		Config: &container.Config{
-			Image: image, Cmd: o.command(), Env: environment, StopTimeout: &patience,
+			Image: d.image, Cmd: d.command(), Env: d.environment(), StopTimeout: &patience,
 			Labels: map[string]string{
-				labelRegistry: "server", labelListen: o.Listen, labelURL: url, labelTLS: o.mode(), labelBinary: digest,
+				labelRegistry: "server", labelListen: d.Listen, labelURL: d.url(), labelTLS: d.mode(), labelBinary: d.program.digest,
 			},
 		},
 		Host: hostConfig(),
 	}
-	if at, err := parseAddress(o.Listen); err == nil && at.privileged() {
+	if at, err := parseAddress(d.Listen); err == nil && at.privileged() {
 		s.Host.CapAdd = []string{"NET_BIND_SERVICE"}
 	}
 	s.Config.Labels[labelSpec] = s.digest()

@@ -37,6 +37,11 @@ type deployment struct {
 	files files // what shall be
 }
 
+// patience is how many seconds the registry's end may take.
+func (d *deployment) patience() int {
+	return int((max(drainTime, d.said.HTTP.DrainTimeout) + 5*time.Second).Seconds())
+}
+
 // newDeployment looks at all that can be wrong before the engine, or systemd, is asked for anything.
 func newDeployment(host Host, o DeployOptions) (*deployment, error) {
 	if err := o.Check(); err != nil {

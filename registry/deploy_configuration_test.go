@@ -44,11 +44,14 @@ func TestDeployKeepsSecretsInTheConfigVolume(t *testing.T) {
 
 func TestDeployFollowsTheFile(t *testing.T) {
 	s := newSite(t)
-	s.options.Config = write(t, fmt.Appendf(nil, "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\nhttp: {addr: %q, draintimeout: 7s}\n", s.options.Listen))
+	s.options.Config = write(t, fmt.Appendf(nil, "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\nhttp: {addr: %q, draintimeout: 60s}\n", s.options.Listen))
 	s.options.Listen = ""
 	status := s.deploy()
-	if config := string(s.config()[fileConfig]); !strings.Contains(config, "draintimeout: 7s") || !strings.Contains(config, strings.TrimPrefix(status.URL, "https://")) {
+	if config := string(s.config()[fileConfig]); !strings.Contains(config, "draintimeout: 60s") && !strings.Contains(config, "draintimeout: 1m0s") || !strings.Contains(config, strings.TrimPrefix(status.URL, "https://")) {
 		t.Errorf("%s is told\n%s", status.URL, config)
+	}
+	if patience := s.engine.containers[0].Config.StopTimeout; patience == nil || *patience != 65 {
+		t.Errorf("the engine waits %v s for its end", patience)
 	}
 }
 

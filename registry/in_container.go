@@ -42,7 +42,7 @@ func (d *inContainer) plan() error {
 	if all := systemCAs(); all != nil && reachesOut(d.said) {
 		d.files[fileSystemCAs] = all
 	}
-	d.spec = newSpec(d.image, d.program.digest, d.DeployOptions, d.url(), d.environment())
+	d.spec = d.newSpec()
 	if d.Image != "" {
 		d.spec = d.spec.stock(d.stockID)
 	}

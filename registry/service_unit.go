@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
-	"time"
 )
 
 //go:embed service/ndock-registry.service
@@ -31,7 +30,7 @@ type unitFile struct {
 func (d *asService) unitFile() unitFile {
 	u := unitFile{
 		Command:  quoted(d.program.name) + " registry serve " + strings.Join(d.command(), " "),
-		Patience: int((max(drainTime, d.said.HTTP.DrainTimeout) + 5*time.Second).Seconds()),
+		Patience: d.patience(),
 		Listen:   d.Listen, URL: d.url(), TLS: d.mode(), Binary: d.program.digest,
 	}
 	for _, listen := range []string{d.Listen, d.said.HTTP.Debug.Addr} {
