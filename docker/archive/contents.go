@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -175,8 +176,11 @@ func (f findings) chooseOCI(text []byte, o Options) (manifest, error) {
 		if !there {
 			return manifest{}, refuse("its manifest %s is missing", short(string(next.Digest)))
 		}
+		if err := whole("manifest", blob, next.Digest); err != nil {
+			return manifest{}, err
+		}
 		if !isIndex(next.MediaType) {
-			return ociManifest(blob, tags)
+			return f.ociManifest(blob, tags)
 		}
 		text = blob
 	}
@@ -186,10 +190,23 @@ func isIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
-func ociManifest(blob []byte, tags []string) (manifest, error) {
+// whole compares what a blob is with what it is called by.
+func whole(what string, blob []byte, want digest.Digest) error {
+	if want.Validate() != nil || want.Algorithm().FromBytes(blob) != want {
+		return refuse("its %s is damaged: it should be %s", what, short(string(want)))
+	}
+	return nil
+}
+
+func (f findings) ociManifest(blob []byte, tags []string) (manifest, error) {
 	var found ocispec.Manifest
 	if err := json.Unmarshal(blob, &found); err != nil {
 		return manifest{}, refuse("its manifest: %v", err)
+	}
+	if config, there := f.json[blobPath(string(found.Config.Digest))]; there {
+		if err := whole("configuration", config, found.Config.Digest); err != nil {
+			return manifest{}, err
+		}
 	}
 	chosen := manifest{Config: blobPath(string(found.Config.Digest)), RepoTags: tags}
 	for _, layer := range found.Layers {

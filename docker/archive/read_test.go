@@ -23,7 +23,7 @@ func checks() Options {
 	return Options{Platform: platform, Layers: &Limits{Unpacked: 1 << 30, Ratio: 200}}
 }
 
-func digest(content []byte) string {
+func sumOf(content []byte) string {
 	sum := sha256.Sum256(content)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
@@ -34,7 +34,7 @@ func layerOf(t testing.TB, files ...entry) []byte { return pack(t, files...) }
 func configOf(layers ...[]byte) string {
 	var ids []string
 	for _, layer := range layers {
-		ids = append(ids, digest(layer))
+		ids = append(ids, sumOf(layer))
 	}
 	text, _ := json.Marshal(map[string]any{"architecture": "amd64", "os": "linux", "rootfs": map[string]any{"type": "layers", "diff_ids": ids}})
 	return string(text)
@@ -56,8 +56,8 @@ func layout(t testing.TB, packed []byte, architectures ...string) []byte {
 func layoutOf(t testing.TB, plain, packed []byte, architectures ...string) []byte {
 	var entries []entry
 	blob := func(content []byte) map[string]any {
-		entries = append(entries, entry{name: path.Join("blobs/sha256", strings.TrimPrefix(digest(content), "sha256:")), content: string(content)})
-		return map[string]any{"digest": digest(content), "size": len(content)}
+		entries = append(entries, entry{name: path.Join("blobs/sha256", strings.TrimPrefix(sumOf(content), "sha256:")), content: string(content)})
+		return map[string]any{"digest": sumOf(content), "size": len(content)}
 	}
 	layer := blob(packed)
 	var manifests []map[string]any
@@ -114,7 +114,7 @@ func TestCopy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := digest([]byte(configOf(layer)))
+			want := sumOf([]byte(configOf(layer)))
 			if found.ID != want || found.Platform != platform || found.Unpacked != 1800 || len(found.Layers) != 1 {
 				t.Errorf("found %+v, want %s", found, want)
 			}

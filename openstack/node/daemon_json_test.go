@@ -211,6 +211,7 @@ func TestWhatIsNoObject(t *testing.T) {
 func FuzzWithSetting(f *testing.F) {
 	f.Add(`{"a": {"b": 2}, "c": "}"}`)
 	f.Add(" { } ")
+	f.Add(`"{"`)
 	f.Fuzz(func(t *testing.T, text string) {
 		once, err := withSetting([]byte(text), "1", "a", "b")
 		if err != nil {

@@ -44,9 +44,10 @@ func locate(text []byte, path []string) (span, []string, error) {
 	if err := json.Unmarshal(text, &whole); err != nil {
 		return span{}, nil, err
 	}
-	at := span{int64(bytes.IndexByte(text, '{')), int64(bytes.LastIndexByte(text, '}')) + 1}
+	const space = " \t\r\n" // of JSON's
+	at := span{int64(len(text) - len(bytes.TrimLeft(text, space))), int64(len(bytes.TrimRight(text, space)))}
 	for len(path) > 0 {
-		value, there, err := member(text[max(at.start, 0):at.end], path[0])
+		value, there, err := member(text[at.start:at.end], path[0])
 		if err != nil {
 			return span{}, nil, err
 		}
