@@ -116,8 +116,8 @@ func (c *Cloud) DeleteImage(ctx context.Context, nameOrID string) error {
 	return nil
 }
 
-// pushed returns the project's own images with that property, which says which Docker image they hold. Others' are not asked: what they say of
-// themselves proves nothing.
+// pushed returns the project's own images with that property, which says which Docker image they hold. Others' are not
+// asked: what they say of themselves proves nothing.
 func (c *Cloud) pushed(ctx context.Context, property, value string) ([]Image, error) {
 	filter := imageFilter{property: value, "status": "active", "sort": "created_at:asc"}
 	if project := c.project(); project != "" {

@@ -1,8 +1,6 @@
 package archive
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -53,10 +51,9 @@ func (f findings) resolve(o Options) (Contents, error) {
 	if err := json.Unmarshal(config, &image); err != nil {
 		return Contents{}, refuse("its configuration %q: %v", chosen.Config, err)
 	}
-	sum := sha256.Sum256(config)
+	id := string(digest.FromBytes(config))
 	contents := Contents{
-		ID: "sha256:" + hex.EncodeToString(sum[:]), Tags: chosen.RepoTags, Config: config, Docker: docker,
-		Manifest: f.manifestOf("sha256:" + hex.EncodeToString(sum[:])),
+		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), Docker: docker,
 		Platform: Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant},
 	}
 	return f.resolveLayers(contents, chosen.Layers, image)
@@ -66,8 +63,7 @@ func (f findings) resolve(o Options) (Contents, error) {
 func (f findings) manifestOf(config string) []byte {
 	for name, text := range f.json {
 		var found ocispec.Manifest
-		sum := sha256.Sum256(text)
-		if name == blobPath("sha256:"+hex.EncodeToString(sum[:])) && json.Unmarshal(text, &found) == nil && string(found.Config.Digest) == config {
+		if name == blobPath(string(digest.FromBytes(text))) && json.Unmarshal(text, &found) == nil && string(found.Config.Digest) == config {
 			return text
 		}
 	}

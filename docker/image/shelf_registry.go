@@ -45,14 +45,12 @@ func (p Places) inRegistry(ctx context.Context, source *Source, at name.Referenc
 	if err != nil {
 		return "", false
 	}
-	if digest, err := present.Digest(); source.Digest != "" {
+	digest, err := present.Digest()
+	if err != nil || source.Digest != "" {
 		return source.Digest, err == nil && digest.String() == source.Digest
 	}
-	if id, err := present.ConfigName(); err != nil || id.String() != source.ID {
-		return "", false
-	}
-	digest, err := present.Digest()
-	return digest.String(), err == nil
+	id, err := present.ConfigName()
+	return digest.String(), err == nil && id.String() == source.ID
 }
 
 // pushParts sends only the layers that are not there, and has those mounted that are in another repository.
