@@ -32,7 +32,7 @@ func (a *agent) Undo(ctx context.Context) ([]string, error) {
 		texts = append(texts, "removed "+a.Layout.Path(path))
 	}
 	for _, dir := range []string{serversDir, filepath.Dir(claimFile), filepath.Dir(a.Layout.AgentConf)} {
-		_ = os.Remove(a.Layout.Path(dir)) // stays when it holds more
+		removeEmpty(a.Layout.Path(dir)) // stays when it holds more
 	}
 	if others := a.othersOf(a.Layout.AgentFile); len(others) > 0 {
 		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentFile)+", which "+strings.Join(others, ", ")+" runs")

@@ -24,7 +24,7 @@ const directory = "directory"
 func sum(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
 
 func (s *completions) claims() ([]claimed, error) {
-	content, err := os.ReadFile(s.Layout.Path(claimsFile))
+	content, err := readFile(s.Layout.Path(claimsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -107,10 +107,10 @@ func (s *completions) withdraw() ([]string, error) {
 func (s *completions) drop(c claimed) (string, error) {
 	path := s.Layout.Path(c.path)
 	if c.sum == directory {
-		_ = os.Remove(path) // stays when it holds more
+		removeEmpty(path) // stays when it holds more
 		return "", nil
 	}
-	content, err := os.ReadFile(path)
+	content, err := readFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil

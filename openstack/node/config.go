@@ -25,9 +25,6 @@ func (c *config) Title() string { return "config" }
 
 func (c *config) path() string { return c.Layout.Path(c.Layout.Config) }
 
-// saved is where the file's content from before setup is kept.
-func (c *config) saved() string { return c.path() + ".ndock-saved" }
-
 // created is the whole file where there was none.
 const created = "# made by 'ndock node setup'\n[DEFAULT]\ncompute_driver = " + novadriver.Driver + "\n"
 
@@ -114,7 +111,7 @@ func (c *config) Do(ctx context.Context) error {
 	if edits[0].Before == nil {
 		return c.did.write(c.path(), edits[0].After, 0o644)
 	}
-	if err := c.did.copy(c.path(), c.saved()); err != nil {
+	if err := c.did.keep(c.Layout, c.Layout.Config); err != nil {
 		return err
 	}
 	return c.did.edit(c.path(), edits[0].After)

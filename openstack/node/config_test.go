@@ -38,8 +38,8 @@ func TestConfigKeepsWhatTheOperatorHasEdited(t *testing.T) {
 			if got := f.content(configFile); got != test.after || len(texts) != 1 {
 				t.Errorf("got\n%s\nand %q", got, texts)
 			}
-			if _, err := os.Stat(f.path(configFile + ".ndock-saved")); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("the saved file: %v", err)
+			if _, err := os.Stat(f.path(recordFile)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the record: %v", err)
 			}
 		})
 	}

@@ -18,20 +18,30 @@ func (c *config) Undo(context.Context) ([]string, error) {
 	if err != nil || now == nil {
 		return nil, err
 	}
-	saved, err := read(c.saved())
+	left := c.Layout.left(c.Layout.Config)
+	saved, err := c.saved()
 	if err != nil {
 		return nil, err
 	}
 	content, text, err := c.former(now, saved)
 	if err != nil || text == "" {
-		return nil, err
+		return left, err
 	}
 	var did changes
 	if err := c.replace(&did, content, saved != nil); err != nil {
 		return nil, errors.Join(err, did.takeBack())
 	}
 	c.undone = true
-	return []string{text}, nil
+	return append(left, text), nil
+}
+
+// saved is the file as it was before setup, nil where nothing is kept of it.
+func (c *config) saved() (*novadriver.Conf, error) {
+	was, err := c.Layout.former(c.Layout.Config)
+	if err != nil || was.missing {
+		return nil, err
+	}
+	return novadriver.ParseConf(c.path(), was.content)
 }
 
 func (c *config) revert() ([]string, error) {
@@ -90,5 +100,5 @@ func (c *config) replace(did *changes, content []byte, saved bool) error {
 	if err := did.edit(c.path(), content); err != nil || !saved {
 		return err
 	}
-	return did.remove(c.saved())
+	return c.Layout.forget(c.Layout.Config)
 }

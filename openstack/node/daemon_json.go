@@ -29,9 +29,6 @@ const daemonFile = "/etc/docker/daemon.json"
 
 func (d *daemonJSON) path() string { return d.Layout.Path(daemonFile) }
 
-// saved is where the file's content from before setup is kept.
-func (d *daemonJSON) saved() string { return d.path() + ".ndock-saved" }
-
 // runtime is how the engine is to call the program that is installed.
 func (d *daemonJSON) runtime() string {
 	return fmt.Sprintf(`{"path": %q, "runtimeArgs": ["node", "runtime"]}`, d.Layout.AgentFile)
@@ -98,7 +95,7 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 
 // edited begins with what the file was before the first setup, if nobody else has edited it since.
 func (d *daemonJSON) edited(now snapshot, wanted missing) (content []byte, ours bool, err error) {
-	saved, err := before(d.saved())
+	saved, err := d.Layout.former(daemonFile)
 	if err != nil {
 		return nil, false, err
 	}
@@ -136,7 +133,7 @@ func (d *daemonJSON) write(now snapshot, wanted missing) error {
 		return err
 	}
 	if !now.missing && !ours {
-		if err := d.did.copy(d.path(), d.saved()); err != nil {
+		if err := d.did.keep(d.Layout, daemonFile); err != nil {
 			return err
 		}
 	}

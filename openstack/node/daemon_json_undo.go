@@ -17,7 +17,7 @@ func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	if err != nil || now.missing {
 		return nil, err
 	}
-	saved, err := before(d.saved())
+	saved, err := d.Layout.former(daemonFile)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,7 @@ func (d *daemonJSON) restore(saved snapshot) ([]string, error) {
 	if saved.missing {
 		return []string{"removed " + d.path()}, nil
 	}
-	var did changes
-	return []string{"put back " + d.path() + " as it was"}, did.remove(d.saved())
+	return []string{"put back " + d.path() + " as it was"}, d.Layout.forget(daemonFile)
 }
 
 // back has the engine be as it was before the settings were made, and containers run on meanwhile. It keeps to a setting

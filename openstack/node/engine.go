@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -90,7 +89,7 @@ func (e *engine) Undo(context.Context) ([]string, error) {
 		return []string{"left Docker Engine (package " + e.Layout.Engine.Name + ") installed"}, nil
 	}
 	err := new(changes).remove(e.Layout.Path(engineClaim))
-	_ = os.Remove(e.Layout.Path(filepath.Dir(engineClaim))) // stays when it holds more
+	removeEmpty(e.Layout.Path(filepath.Dir(engineClaim))) // stays when it holds more
 	return nil, err
 }
 

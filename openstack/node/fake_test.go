@@ -29,6 +29,7 @@ type fakeMachine struct {
 	fail           map[string]string // the command, and what it says when it fails
 	deaf           map[string]bool   // services that start but do not answer
 	brief          map[string]bool   // services that end at once
+	ending         map[string]string // what services that are restarted say to their log as they end
 	live           bool              // the engine's live-restore
 	flag           bool              // it is given as one
 	swarm          bool
@@ -41,6 +42,7 @@ type fakeMachine struct {
 	lastPID        int
 	virt           string   // nova.virt's directory
 	asked          string   // the Python that was
+	asker          []string // by whom
 	modules        []string // of SELinux's
 	version        string   // of the engine, where it is not a usual one
 	strict         bool     // the engine does not start with the setting iptables
@@ -66,7 +68,7 @@ func newFake(t *testing.T, systemd bool) *fakeMachine {
 // fakeOf is a machine with these files, on which nova-compute and Docker Engine run.
 func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	t.Helper()
-	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, deaf: map[string]bool{}, brief: map[string]bool{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
+	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, deaf: map[string]bool{}, brief: map[string]bool{}, ending: map[string]string{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
 	lay(t, f.root, files)
 	for path := range files {
 		if strings.HasSuffix(path, ".conf") {
@@ -230,7 +232,8 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 	line := strings.Join(command, " ")
 	switch {
 	case slices.Contains(command, "-E"): // Nova's Python
-		f.asked = command[0]
+		f.asker = command[:slices.Index(command, "--")+1]
+		f.asked = command[len(f.asker)]
 		return f.virt + "\n", nil
 	case line == "semodule -l":
 		return strings.Join(f.modules, "\n"), nil
@@ -240,6 +243,10 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		return strings.Join(f.filter[command[0]+" "+tableOf(command)], "\n") + "\n", nil
 	}
 	f.commands = append(f.commands, line)
+	if text := f.ending[command[len(command)-min(2, len(command))]]; text != "" && strings.HasSuffix(line, " restart") {
+		log, _ := os.ReadFile(f.path("/var/log/nova/nova-compute.log"))
+		f.put("/var/log/nova/nova-compute.log", string(log)+text, 0o644)
+	}
 	if said, ok := f.fail[line]; ok {
 		return "", errors.New(said)
 	}

@@ -2,8 +2,8 @@ package node
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,7 +11,10 @@ import (
 )
 
 // changes are what a step did to files in this run: all of it can be taken back, to the byte.
-type changes struct{ before []snapshot }
+type changes struct {
+	before   []snapshot
+	recorded []func() error // has the record say what it said
+}
 
 func (c *changes) any() bool { return len(c.before) > 0 }
 
@@ -31,15 +34,6 @@ func (c *changes) edit(path string, content []byte) error {
 	}
 	old.content = content
 	return c.replace(old.path, old)
-}
-
-// copy puts a file beside another, for the same eyes only.
-func (c *changes) copy(path, to string) error {
-	old, err := take(path)
-	if err != nil {
-		return err
-	}
-	return c.replace(to, old)
 }
 
 func (c *changes) replace(path string, with snapshot) error {
@@ -77,7 +71,7 @@ func (c *changes) remove(path string) error {
 	if err != nil || old.missing {
 		return err
 	}
-	if err := os.Remove(path); err != nil {
+	if err := removeFile(old.path); err != nil {
 		return fileError("remove", path, err)
 	}
 	c.before = append(c.before, old)
@@ -91,44 +85,59 @@ func (c *changes) mkdir(path string) error {
 	if err := c.mkdir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, 0o755); err != nil {
+	if err := makeDirectory(path, 0o755); err != nil {
 		return fileError("make", path, err)
 	}
 	c.before = append(c.before, snapshot{path: path, missing: true})
-	return os.Chmod(path, 0o755) // whatever the umask
+	return nil
 }
 
-// takeBack makes all files as they were. What it cannot restore does not keep it from the rest.
+// takeBack makes all files as they were. What it cannot restore does not keep it from the rest; what is written down about
+// that stays so.
 func (c *changes) takeBack() error {
 	var failed []error
 	for _, old := range slices.Backward(c.before) {
 		failed = append(failed, old.restore())
 	}
-	c.before = nil
+	if errors.Join(failed...) == nil {
+		for _, restore := range slices.Backward(c.recorded) {
+			failed = append(failed, restore())
+		}
+	}
+	c.before, c.recorded = nil, nil
 	return errors.Join(failed...)
 }
 
 // holds says whether a file has this content and mode.
 func holds(path string, content []byte, mode fs.FileMode) (bool, error) {
-	info, err := os.Stat(path)
+	p, err := find(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fileError("read", path, err)
 	}
-	if info.Size() != int64(len(content)) || info.Mode().Perm() != mode {
+	defer p.close()
+	file, status, err := p.file()
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	found, err := os.ReadFile(path)
 	if err != nil {
 		return false, fileError("read", path, err)
 	}
-	return sha256.Sum256(found) == sha256.Sum256(content), nil
+	defer file.Close()
+	if status.Size != int64(len(content)) || fs.FileMode(status.Mode).Perm() != mode {
+		return false, nil
+	}
+	found, err := io.ReadAll(io.LimitReader(file, int64(len(content))+1))
+	if err != nil {
+		return false, fileError("read", path, err)
+	}
+	return bytes.Equal(found, content), nil
 }
 
 // begins says whether a file, if there is one, begins so.
 func begins(path string, with string) bool {
-	content, err := os.ReadFile(path)
+	content, err := readFile(path)
 	return err == nil && bytes.HasPrefix(content, []byte(with))
 }

@@ -53,8 +53,6 @@ func (g *glance) Title() string { return "glance" }
 
 func (g *glance) path() string { return g.Layout.Path(g.Layout.Config) }
 
-func (g *glance) saved() string { return g.path() + ".ndock-saved" }
-
 func (g *glance) Plan(ctx context.Context) ([]string, error) {
 	edits, err := g.Edits(ctx)
 	if err != nil || len(edits) == 0 {
@@ -97,7 +95,7 @@ func (g *glance) Do(ctx context.Context) error {
 	if err != nil || len(edits) == 0 {
 		return err
 	}
-	if err := g.did.copy(g.path(), g.saved()); err != nil {
+	if err := g.did.keep(g.Layout, g.Layout.Config); err != nil {
 		return err
 	}
 	if err := g.did.make(edits[0]); err != nil {
@@ -111,11 +109,11 @@ func (g *glance) Undo(ctx context.Context) ([]string, error) {
 	if g.did.any() {
 		return []string{"put back " + g.path() + " as it was"}, errors.Join(g.did.takeBack(), g.Services.Restart(ctx, g.Layout.Glance))
 	}
-	saved, err := before(g.saved())
+	saved, err := g.Layout.former(g.Layout.Config)
 	if err != nil || saved.missing {
-		return nil, err
+		return g.Layout.left(g.Layout.Config), err
 	}
-	edited, err := g.edited()
+	edited, err := g.edited(saved)
 	if err != nil {
 		return nil, err
 	}
@@ -126,13 +124,12 @@ func (g *glance) Undo(ctx context.Context) ([]string, error) {
 	if err := saved.put(); err != nil {
 		return nil, err
 	}
-	var did changes
-	return []string{"put back " + g.path() + " as it was"}, errors.Join(did.remove(g.saved()), g.Services.Restart(ctx, g.Layout.Glance))
+	return []string{"put back " + g.path() + " as it was"}, errors.Join(g.Layout.forget(g.Layout.Config), g.Services.Restart(ctx, g.Layout.Glance))
 }
 
 // edited tells whether the file is another than setup made of what was saved.
-func (g *glance) edited() (bool, error) {
-	was, err := readConf(g.saved())
+func (g *glance) edited(saved snapshot) (bool, error) {
+	was, err := novadriver.ParseConf(g.path(), saved.content)
 	if err != nil {
 		return false, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -91,7 +90,7 @@ func (k *keep) Undo(context.Context) ([]string, error) {
 	var did changes
 	if bytes.Equal(now.content, k.ours()) {
 		err := did.remove(k.path())
-		for dir := filepath.Dir(k.path()); err == nil && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
+		for dir := filepath.Dir(k.path()); err == nil && removeEmpty(dir); dir = filepath.Dir(dir) {
 			continue // up to the first that holds more
 		}
 		return []string{"removed " + k.path()}, err

@@ -178,7 +178,7 @@ func (l Layout) configFiles() ([]string, error) {
 }
 
 func readConf(path string) (*novadriver.Conf, error) {
-	content, err := os.ReadFile(path)
+	content, err := readFile(path)
 	if err != nil {
 		return nil, fileError("read", path, err)
 	}

@@ -2,7 +2,7 @@ package node
 
 import (
 	"bufio"
-	"os"
+	"bytes"
 	"path/filepath"
 	"strings"
 )
@@ -47,13 +47,12 @@ func localConf(root, user string) *Kept {
 
 // readUnit reads the settings of a systemd unit, as far as each is on one line and there once.
 func readUnit(path string) (map[string]string, error) {
-	file, err := os.Open(path)
+	content, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
 	settings := map[string]string{}
-	lines := bufio.NewScanner(file)
+	lines := bufio.NewScanner(bytes.NewReader(content))
 	for lines.Scan() {
 		if name, value, found := strings.Cut(lines.Text(), "="); found {
 			settings[strings.TrimSpace(name)] = strings.TrimSpace(value)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 )
 
 // compute is the step that has nova-compute run with what the steps before it have put in place.
@@ -12,9 +13,11 @@ type compute struct {
 	driver *shim
 	conf   *config
 
-	did     bool
-	running bool  // before Do, or before Undo where Do did not run
-	logged  int64 // bytes of the log that are older than Do
+	did       bool
+	running   bool      // before Do, or before Undo where Do did not run
+	former    int       // the process before Do
+	logged    int64     // bytes of the log that are older than Do
+	restarted time.Time // when Do began
 }
 
 func (n *compute) Title() string { return n.Layout.Compute.Name }
@@ -58,7 +61,7 @@ func (n *compute) Do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.did, n.running = true, pid != 0
+	n.did, n.running, n.former, n.restarted = true, pid != 0, pid, time.Now()
 	if info, err := os.Stat(n.log()); err == nil {
 		n.logged = info.Size()
 	}
@@ -74,7 +77,7 @@ func (n *compute) Detail(ctx context.Context) string {
 		return err.Error()
 	}
 	detail := fmt.Sprintf("runs with this driver (process %d)", pid)
-	if complaint := lastErrorOf(n.log(), pid); complaint != "" {
+	if complaint := n.lastError(pid); complaint != "" {
 		detail += "; what it complained about last: " + complaint
 	}
 	return detail

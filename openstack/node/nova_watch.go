@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"strconv"
 	"strings"
+	"time"
+	"unicode"
 )
 
 // stays waits until nova-compute has been up long enough to have loaded its driver: an init script calls it started
@@ -32,52 +33,75 @@ func (n *compute) stays(ctx context.Context) error {
 
 // explain adds the last thing that nova-compute complained about since it was started.
 func (n *compute) explain(err error) error {
-	if complaint := lastError(n.log(), n.logged); complaint != "" {
+	since := complaints{path: n.log(), from: n.logged, since: n.restarted, not: n.former}
+	if complaint := since.last(); complaint != "" {
 		err = fmt.Errorf("%w: %s", err, complaint)
 	}
 	return advise(err, "see what it says: %s", n.Services.ReadLog(n.Layout.Compute))
 }
 
-func (n *compute) log() string { return n.Layout.Path(n.Layout.Compute.Log) }
-
-// lastError returns the last line of a log of Nova, behind an offset, that is an error's.
-func lastError(path string, from int64) string {
-	content, err := os.ReadFile(path)
+// lastError is what the process complained about last.
+func (n *compute) lastError(pid int) string {
+	since, err := started(n.Layout, pid)
 	if err != nil {
 		return ""
 	}
-	if from > int64(len(content)) { // it was rotated meanwhile
-		from = 0
-	}
-	found := ""
-	for line := range strings.Lines(string(content[from:])) {
-		if strings.Contains(line, " ERROR ") || strings.Contains(line, " CRITICAL ") {
-			found = strings.TrimSpace(line)
-		}
-	}
-	return found
+	return complaints{path: n.log(), since: since.Add(-slack), of: pid}.last()
+}
+
+func (n *compute) log() string { return n.Layout.Path(n.Layout.Compute.Log) }
+
+// complaints are the lines of a log of Nova's that are errors, as far as they are wanted. A line begins with its time and
+// its process, unless the operator has given it another form: then it is only known by where it stands.
+type complaints struct {
+	path  string
+	from  int64     // the offset in bytes where they begin
+	since time.Time // what is older is not wanted
+	of    int       // the process, 0 for all
+	not   int       // a process that is not wanted
 }
 
 // recent is how much of a log's end is looked at, in bytes.
 const recent = 1 << 20
 
-// lastErrorOf returns the last line at the end of a log of Nova that is an error of this process.
-func lastErrorOf(path string, pid int) string {
-	file, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.Size() > recent {
-		_, _ = file.Seek(-recent, io.SeekEnd) // from the beginning, if it cannot be
-	}
-	content, _ := io.ReadAll(io.LimitReader(file, 2*recent)) // what was read counts
+// last returns the last one, empty where there is none. The log is nova's: nothing in it is believed, or printed as it is.
+func (c complaints) last() string {
+	content, _ := readTail(c.path, c.from, recent) // what was read counts
 	found := ""
 	for line := range strings.Lines(string(content)) {
-		if strings.Contains(line, fmt.Sprintf(" %d ERROR ", pid)) || strings.Contains(line, fmt.Sprintf(" %d CRITICAL ", pid)) {
-			found = strings.TrimSpace(line)
+		if (strings.Contains(line, " ERROR ") || strings.Contains(line, " CRITICAL ")) && c.wants(line) {
+			found = line
 		}
 	}
+	return printable(strings.TrimSpace(found))
+}
+
+func (c complaints) wants(line string) bool {
+	when, pid, known := logged(line)
+	if !known {
+		return c.of == 0
+	}
+	return !when.Before(c.since) && pid != c.not && (c.of == 0 || pid == c.of)
+}
+
+// logged returns when a line was written, and by which process.
+func logged(line string) (when time.Time, pid int, known bool) {
+	words := strings.Fields(line[:min(len(line), 64)])
+	if len(words) < 4 {
+		return time.Time{}, 0, false
+	}
+	when, err := time.ParseInLocation("2006-01-02 15:04:05.999", words[0]+" "+words[1], time.Local)
+	pid, wrong := strconv.Atoi(words[2])
+	return when, pid, err == nil && wrong == nil
+}
+
+// printable is the beginning of a text, with nothing in it that a terminal would obey.
+func printable(text string) string {
 	const enough = 300
-	return found[:min(len(found), enough)]
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text[:min(len(text), enough)])
 }

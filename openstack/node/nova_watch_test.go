@@ -41,11 +41,28 @@ func TestTheLastErrorOfAProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	for pid, want := range map[int]string{7: "2026-11-25 20:08:08.335 7 ERROR nova second", 17: "2026-11-25 20:08:09.335 17 ERROR nova another's", 8: ""} {
-		if got := lastErrorOf(path, pid); got != want {
+		if got := (complaints{path: path, of: pid}).last(); got != want {
 			t.Errorf("%d: got %q", pid, got)
 		}
 	}
-	if got := lastErrorOf(path+"-none", 7); got != "" {
+	since := time.Date(2026, 11, 25, 20, 8, 8, 400_000_000, time.Local) // when another process of that number was begun
+	if got := (complaints{path: path, of: 7, since: since}).last(); got != "" {
+		t.Errorf("of the process before: got %q", got)
+	}
+	if got := (complaints{path: path + "-none", of: 7}).last(); got != "" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What the old process says while it ends is not why the new one did not start.
+func TestNoErrorOfTheFormerProcessIsTold(t *testing.T) {
+	f := newFake(t, false)
+	now := time.Now().Format("2006-01-02 15:04:05.000")
+	f.put("/var/log/nova/nova-compute.log", now+" 7 ERROR nova before\n", 0o644)
+	f.fail["service nova-compute restart"] = "exit status 1"
+	f.ending["nova-compute"] = "2999-01-01 00:00:00.000 7 ERROR nova connection lost\n2001-01-01 00:00:00.000 9 ERROR nova of another year\n"
+	_, err := f.setup()
+	if err == nil || strings.Contains(err.Error(), "ERROR") {
+		t.Errorf("got %v", err)
 	}
 }

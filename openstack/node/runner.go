@@ -28,17 +28,27 @@ func (Shell) Run(ctx context.Context, command ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("run %s: %w", strings.Join(command, " "), err)
 	}
-	var out, complaints strings.Builder
+	var out, complaints limited
 	cmd := exec.CommandContext(ctx, program, command[1:]...)
 	cmd.Dir = "/" // Python would look for modules in the working directory
 	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = &out, &complaints
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is ndock's to answer; and what runs as nova has no terminal of root's to type into
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 2 * time.Second // a service that it started may hold on to its output
 	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return "", runError(ctx, command, err, out.String()+complaints.String())
 	}
 	return out.String(), nil
+}
+
+// limited keeps the beginning of what a command prints: no answer that is waited for is longer.
+type limited struct{ strings.Builder }
+
+func (l *limited) Write(text []byte) (int, error) {
+	const most = 16 << 20
+	l.Builder.Write(text[:min(len(text), max(0, most-l.Len()))])
+	return len(text), nil
 }
 
 func runError(ctx context.Context, command []string, err error, printed string) error {

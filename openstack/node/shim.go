@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"ndock/openstack/novadriver"
 )
@@ -51,7 +54,31 @@ func (m Machine) virtDirectory(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	if !m.Layout.Kolla { // there the container's user is nova already
+		python = append(asUser(m.Layout.User), python...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, pythonLimit)
+	defer cancel()
 	return novadriver.VirtDirectory(ctx, python, m.Commands.Run)
+}
+
+// pythonLimit is what Nova's Python may take to load Nova.
+const pythonLimit = time.Minute
+
+// asUser is what to put before a command for it to run as this user, and not as root: Nova's own Python, and what that
+// loads, may be files that nova can write. Where there is no such user, nobody does.
+func asUser(name string) []string {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	uid, gid := "65534", "65534"
+	if number, err := strconv.Atoi(name); err == nil && number != 0 {
+		uid, gid = name, name
+	}
+	if found, err := user.Lookup(name); err == nil {
+		uid, gid = found.Uid, found.Gid
+	}
+	return []string{"setpriv", "--reuid=" + uid, "--regid=" + gid, "--clear-groups", "--no-new-privs", "--reset-env", "--"}
 }
 
 // look compares the directory with the files of this release.
@@ -81,7 +108,15 @@ func (s *shim) look(ctx context.Context) (dir string, write []novadriver.File, s
 
 // ours refuses a directory that somebody else has put there.
 func ours(dir string) error {
-	entries, err := os.ReadDir(dir)
+	p, err := find(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fileError("read", dir, err)
+	}
+	p.close()
+	entries, err := os.ReadDir(p.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

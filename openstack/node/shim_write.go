@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -46,7 +45,7 @@ func (s *shim) Undo(ctx context.Context) ([]string, error) {
 		return nil, nil // none, or another's
 	}
 	s.undone = true
-	if err := os.RemoveAll(dir); err != nil {
+	if err := removeAll(dir); err != nil {
 		return nil, fileError("remove", dir, err)
 	}
 	return []string{"removed " + dir}, nil
@@ -70,7 +69,7 @@ func (s *shim) revert(ctx context.Context) ([]string, error) {
 // dropCache removes what Python has compiled: nova-compute may not replace it, and a directory has to be empty to go.
 func dropCache(dir string) error {
 	cache := filepath.Join(dir, "__pycache__")
-	if err := os.RemoveAll(cache); err != nil {
+	if err := removeAll(cache); err != nil {
 		return fileError("remove", cache, err)
 	}
 	return nil

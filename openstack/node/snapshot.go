@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,35 +20,45 @@ type snapshot struct {
 	label    []byte // of SELinux's, where it has one
 }
 
+// takeLimit is the most that is kept of a file in a directory of others than root: programs are the largest.
+const takeLimit = 512 << 20
+
 // take reads a file, at the end of its links.
 func take(path string) (snapshot, error) {
-	path, err := filepath.EvalSymlinks(path)
+	p, err := find(path)
 	if err != nil {
-		return snapshot{}, err
+		return snapshot{}, readError(path, err)
 	}
-	info, err := os.Stat(path)
+	defer p.close()
+	file, status, err := p.file()
+	if err != nil {
+		return snapshot{}, readError(path, err)
+	}
+	defer file.Close()
+	content, err := p.readAll(file, takeLimit)
 	if err != nil {
 		return snapshot{}, fileError("read", path, err)
 	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return snapshot{}, fileError("read", path, err)
+	return snapshot{
+		path: p.path, content: content, mode: fs.FileMode(status.Mode).Perm(), uid: int(status.Uid), gid: int(status.Gid), label: labelOf(file),
+	}, nil
+}
+
+// readError leaves a file that is not there to the caller.
+func readError(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	s := snapshot{path: path, content: content, mode: info.Mode().Perm(), uid: os.Geteuid(), gid: os.Getegid()}
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.uid, s.gid = int(owner.Uid), int(owner.Gid)
-	}
-	s.label = labelOf(path)
-	return s, nil
+	return fileError("read", path, err)
 }
 
 // selinuxLabel is where the kernel keeps a file's context.
 const selinuxLabel = "security.selinux"
 
 // labelOf returns none where there is no SELinux, and where it cannot be read.
-func labelOf(path string) []byte {
+func labelOf(file *os.File) []byte {
 	label := make([]byte, 256) // what the kernel's tools reckon with
-	n, err := unix.Getxattr(path, selinuxLabel, label)
+	n, err := unix.Fgetxattr(int(file.Fd()), selinuxLabel, label)
 	if err != nil {
 		return nil
 	}
@@ -69,25 +78,24 @@ func (s snapshot) restore() error {
 	if !s.missing {
 		return s.put()
 	}
-	err := os.Remove(s.path)
+	err := removeFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) {
 		return nil // a directory that others have begun to use stays
 	}
-	return err
+	if err != nil {
+		return fileError("remove", s.path, err)
+	}
+	return nil
 }
 
-// put writes the file by rename, so that no reader ever finds half of it.
+// put writes the file.
 func (s snapshot) put() error {
-	temp, err := os.CreateTemp(filepath.Dir(s.path), ".ndock-*")
+	p, err := find(s.path)
 	if err != nil {
 		return fileError("write", s.path, err)
 	}
-	err = errors.Join(s.fill(temp), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), s.path)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name()) // the first error is the one to tell
+	defer p.close()
+	if err := p.replace(s.fill); err != nil {
 		return fileError("write", s.path, err)
 	}
 	return nil

@@ -51,7 +51,7 @@ func (m *sysvinit) Enabled(_ context.Context, s Service) (bool, error) {
 
 // PID believes the pid file as long as there is such a process.
 func (m *sysvinit) PID(_ context.Context, s Service) (int, error) {
-	content, err := os.ReadFile(m.layout.Path(s.PIDFile))
+	content, err := readFile(m.layout.Path(s.PIDFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}

@@ -9,12 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Interpreter returns the command that the script nova-compute is run by, from its first line. The first python3
 // in PATH may well be another one, without Nova.
 func Interpreter(script string) ([]string, error) {
-	file, err := os.Open(script)
+	file, err := os.OpenFile(script, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would be waited for
 	if err != nil {
 		return nil, fmt.Errorf("find Nova's Python: %w", err)
 	}
@@ -38,15 +39,16 @@ func Interpreter(script string) ([]string, error) {
 // and nowhere else.
 func VirtDirectory(ctx context.Context, interpreter []string, run func(context.Context, ...string) (string, error)) (string, error) {
 	// The operator's own PYTHONPATH and packages (-E, -s) are not those of the service.
-	ask := append(append([]string{}, interpreter...), "-E", "-s", "-c", "import nova.virt; print(list(nova.virt.__path__)[0])")
+	ask := append(append([]string{}, interpreter...), "-E", "-s", "-c", "import os, nova.virt; print(os.path.realpath(list(nova.virt.__path__)[0]))")
 	out, err := run(ctx, ask...)
 	if err != nil {
 		return "", fmt.Errorf("find nova.virt: %w", err)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	dir := strings.TrimSpace(lines[len(lines)-1])
-	if !filepath.IsAbs(dir) {
-		return "", fmt.Errorf("find nova.virt: %s answered %q, which is no directory", strings.Join(interpreter, " "), out)
+	if !filepath.IsAbs(dir) || !strings.HasSuffix(filepath.Clean(dir), "/nova/virt") { // it may be nova's own word
+		const enough = 200
+		return "", fmt.Errorf("find nova.virt: %s answered %q, which is no directory of that name", strings.Join(interpreter, " "), out[:min(len(out), enough)])
 	}
 	return dir, nil
 }
