@@ -27,6 +27,7 @@ type fakeMachine struct {
 	root           string
 	commands       []string          // that change something
 	fail           map[string]string // the command, and what it says when it fails
+	before, after  map[string]func() // what happens when a command is run
 	deaf           map[string]bool   // services that start but do not answer
 	brief          map[string]bool   // services that end at once
 	ending         map[string]string // what services that are restarted say to their log as they end
@@ -68,7 +69,7 @@ func newFake(t *testing.T, systemd bool) *fakeMachine {
 // fakeOf is a machine with these files, on which nova-compute and Docker Engine run.
 func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	t.Helper()
-	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, deaf: map[string]bool{}, brief: map[string]bool{}, ending: map[string]string{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
+	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, before: map[string]func(){}, after: map[string]func(){}, deaf: map[string]bool{}, brief: map[string]bool{}, ending: map[string]string{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
 	lay(t, f.root, files)
 	for path := range files {
 		if strings.HasSuffix(path, ".conf") {
@@ -243,6 +244,12 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		return strings.Join(f.filter[command[0]+" "+tableOf(command)], "\n") + "\n", nil
 	}
 	f.commands = append(f.commands, line)
+	if happens := f.before[line]; happens != nil {
+		happens()
+	}
+	if happens := f.after[line]; happens != nil {
+		defer happens()
+	}
 	if text := f.ending[command[len(command)-min(2, len(command))]]; text != "" && strings.HasSuffix(line, " restart") {
 		log, _ := os.ReadFile(f.path("/var/log/nova/nova-compute.log"))
 		f.put("/var/log/nova/nova-compute.log", string(log)+text, 0o644)

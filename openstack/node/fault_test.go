@@ -205,3 +205,83 @@ func TestAnInterruptIsTakenBack(t *testing.T) {
 		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
 	}
 }
+
+// What cannot be taken back is said, and keeps nothing else from being taken back; nor does an interrupt.
+func TestTakingBackGoesOn(t *testing.T) {
+	for name, interrupt := range map[string]bool{"a failure": false, "an interrupt": true} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			before := f.tree()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			f.deaf["nova-compute"] = true // the hypervisor does not come
+			f.fail["service ndock-agent stop"] = "exit status 3"
+			f.after["service nova-compute restart"] = func() {
+				f.fail["service nova-compute restart"] = "exit status 4"
+				if interrupt {
+					cancel()
+				}
+			}
+			var said lines
+			_, err := Setup(ctx, f.Steps(), said.report)
+			for _, want := range []string{"undoing nova-compute failed: exit status 4", "undoing agent failed: exit status 3"} {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("got %v, want %s", err, want)
+				}
+			}
+			for _, want := range []string{
+				"undo: agent: failed, and is left to do by hand: stopped service ndock-agent and removed what was written",
+				"undo: nova-compute: failed, and is left to do by hand: restarted service nova-compute",
+				"undo: config: put back " + f.path(configFile) + " as it was",
+			} {
+				if !strings.Contains(said.String(), want) {
+					t.Errorf("said\n%s\nand not\n%s", said.String(), want)
+				}
+			}
+			if hint := hintOf(err); !strings.Contains(hint, "do by hand what is said to be left") {
+				t.Errorf("hint: %s", hint)
+			}
+			if after := f.tree(); after != before {
+				t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+			}
+		})
+	}
+}
+
+// What one step cannot put back stays written down, and teardown puts it back later.
+func TestWhatCouldNotBePutBackIsKept(t *testing.T) {
+	f := newFake(t, false)
+	f.fail["service nova-compute restart"] = "exit status 1"
+	f.before["service nova-compute restart"] = func() { // nobody can write there any more
+		clear(f.before)
+		f.must(os.Rename(f.path("/etc/nova"), f.path("/etc/nova-away")))
+		f.put("/etc/nova", "", 0o644)
+	}
+	said, err := f.setup()
+	if err == nil || !strings.Contains(said, "undo: config: failed, and is left to do by hand: put back "+f.path(configFile)+" as it was") {
+		t.Fatalf("got %v, said\n%s", err, said)
+	}
+	f.must(os.Remove(f.path("/etc/nova")))
+	f.must(os.Rename(f.path("/etc/nova-away"), f.path("/etc/nova")))
+	clear(f.fail)
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+	if got := f.content(configFile); got != novaCompute || exists(f.root, recordFile) {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+// An interrupted teardown says what it has not come to.
+func TestAnInterruptedTeardownSaysWhatIsLeft(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.after["service ndock-agent stop"] = cancel
+	_, err = Teardown(ctx, f.Steps(), new(lines).report)
+	if !errors.Is(err, context.Canceled) || hintOf(err) != "not undone: engine, nova-compute; run 'ndock node teardown' again when that is mended; " {
+		t.Errorf("got %v; %s", err, hintOf(err))
+	}
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+}

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// undoLimit is what taking back may take after an interrupt.
+// undoLimit is what taking one step back may take, whether the run was interrupted or not.
 const undoLimit = 5 * time.Minute
 
 // A Change is what a step would change.
@@ -58,6 +59,9 @@ func Setup(ctx context.Context, steps []Step, report Report) (changed bool, err 
 	}
 	var done []Step
 	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return false, takeBack(ctx, done, fmt.Errorf("%s: %w", step.Title(), err), report)
+		}
 		did, err := do(ctx, step, report)
 		if did {
 			done = append(done, step)
@@ -96,38 +100,74 @@ func do(ctx context.Context, step Step, report Report) (bool, error) {
 
 // takeBack undoes what one run did, as far as it can, and adds what it could not to the error that ended the run.
 func takeBack(ctx context.Context, done []Step, cause error, report Report) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
-	defer cancel()
+	hint, failed := hintOf(cause), false
 	for _, undo := range undoing(done) {
-		texts, err := undo.run(ctx)
-		for _, text := range texts {
-			report("undo: %s: %s", undo.title, text)
-		}
+		texts, err := undo.within(context.WithoutCancel(ctx), undoLimit)
+		how := "undo: %s: %s"
 		if err != nil {
-			cause = fmt.Errorf("%w; and undoing %s failed: %w", cause, undo.title, err)
+			cause, failed = fmt.Errorf("%w; and undoing %s failed: %w", cause, undo.title, err), true
+			how = "undo: %s: failed, and is left to do by hand: %s"
+			texts = append(texts, err.Error())[:max(1, len(texts))]
+		}
+		for _, text := range texts {
+			report(how, undo.title, text)
 		}
 	}
-	return cause
+	if !failed {
+		return cause
+	}
+	return advise(cause, "%s", hint+"do by hand what is said to be left, or see to what kept it from being done and run 'ndock node teardown', which tries it again")
+}
+
+// hintOf is what an error says to do, as the beginning of more.
+func hintOf(err error) string {
+	var knows interface{ Hint() string }
+	if errors.As(err, &knows) {
+		return knows.Hint() + "; "
+	}
+	return ""
 }
 
 // Teardown undoes all that setup ever made, and stops at what cannot be undone, because the rest stands on it.
 func Teardown(ctx context.Context, steps []Step, report Report) (changed bool, err error) {
-	for _, undo := range undoing(steps) {
-		texts, err := undo.run(ctx)
+	undos := undoing(steps)
+	for i, undo := range undos {
+		err := ctx.Err()
+		var texts []string
+		if err == nil {
+			texts, err = undo.run(ctx)
+		}
 		for _, text := range texts {
 			changed = true
 			report("%s: %s", undo.title, text)
 		}
 		if err != nil {
-			return changed, fmt.Errorf("%s: %w", undo.title, err)
+			return changed, advise(fmt.Errorf("%s: %w", undo.title, err), "%snot undone: %s; run 'ndock node teardown' again when that is mended", hintOf(err), titles(undos[i:]))
 		}
 	}
 	return changed, nil
 }
 
+// titles names each step once.
+func titles(undos []undo) string {
+	var names []string
+	for _, undo := range undos {
+		if !slices.Contains(names, undo.title) {
+			names = append(names, undo.title)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 type undo struct {
 	title string
 	run   func(context.Context) ([]string, error)
+}
+
+func (u undo) within(ctx context.Context, limit time.Duration) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return u.run(ctx)
 }
 
 // undoing is the way back: the steps in reverse order, then what is left to settle.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	_ "embed" // the policy
+	"errors"
 	"strings"
 )
 
@@ -63,12 +64,13 @@ func (s *selinux) Do(ctx context.Context) error {
 
 func (s *selinux) Undo(ctx context.Context) ([]string, error) {
 	if s.did.any() {
-		if err := s.did.takeBack(); err != nil {
-			return nil, err
-		}
+		failed := s.did.takeBack()
 		if exists(s.Layout.Root, selinuxFile) { // an earlier release's
 			_, err := control(ctx, s.Commands, "semodule", "-i", s.Layout.Path(selinuxFile))
-			return []string{"loaded the SELinux module of before"}, err
+			return []string{"loaded the SELinux module of before"}, errors.Join(failed, err)
+		}
+		if failed != nil {
+			return []string{"removed SELinux module " + selinuxModule}, failed
 		}
 	}
 	loaded, err := s.isLoaded(ctx)

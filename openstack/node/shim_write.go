@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -60,10 +61,7 @@ func (s *shim) revert(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := dropCache(dir); err != nil {
-		return nil, err
-	}
-	return []string{"took back what was written to " + dir}, s.did.takeBack()
+	return []string{"took back what was written to " + dir}, errors.Join(dropCache(dir), s.did.takeBack())
 }
 
 // dropCache removes what Python has compiled: nova-compute may not replace it, and a directory has to be empty to go.
