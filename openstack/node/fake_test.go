@@ -76,7 +76,7 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 			f.must(os.Chmod(f.path(path), 0o640))
 		}
 	}
-	for _, dir := range []string{"/etc/docker", "/etc/ndock", "/usr/local/bin", "/etc/rc2.d", "/etc/logrotate.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
+	for _, dir := range []string{"/etc/docker", "/etc/ndock", "/usr/local/bin", "/etc/rc2.d", "/etc/logrotate.d", "/etc/sysctl.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
 		f.must(os.MkdirAll(f.path(dir), 0o755))
 	}
 	f.must(os.Remove(f.path("/etc/ndock")))

@@ -82,7 +82,7 @@ func (m Machine) Steps() []Step {
 	conf := &config{Machine: m}
 	nova := &hypervisor{Machine: m}
 	docker := &engine{Machine: m}
-	steps := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, driver}
+	steps := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, &sysctl{Machine: m}, driver}
 	if m.Layout.Kolla {
 		steps = append(steps, &kolla{Machine: m})
 	}
