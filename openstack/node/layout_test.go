@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -309,5 +310,68 @@ func TestTheEngineOfRDOsDistributions(t *testing.T) {
 	f.must(err)
 	if got, _ := os.ReadFile(f.path(daemonFile)); !strings.Contains(string(got), `"userns-remap": "default"`) {
 		t.Errorf("daemon.json is %s", got)
+	}
+}
+
+// theirPolicy is as much of a policy as the module builds on, with what the module must not allow.
+const theirPolicy = `(mls true)
+(handleunknown allow)
+(class process (transition))
+(class sock_file (create getattr write))
+(class unix_stream_socket (connectto))
+(classorder (process sock_file unix_stream_socket))
+(sid kernel)
+(sidorder (kernel))
+(sidcontext kernel (system_u system_r kernel_t ((s0) (s0))))
+(sensitivity s0)
+(sensitivityorder (s0))
+(category c0)
+(categoryorder (c0))
+(sensitivitycategory s0 (c0))
+(user system_u)
+(userlevel system_u (s0))
+(userrange system_u ((s0) (s0)))
+(role system_r)
+(role object_r)
+(userrole system_u system_r)
+(userrole system_u object_r)
+(roletype system_r kernel_t)
+(typeattribute file_type)
+(typeattributeset file_type (var_run_t))
+(type kernel_t)
+(type var_run_t)
+(type unconfined_service_t)
+(allow unconfined_service_t var_run_t (sock_file (create)))
+`
+
+const novasPolicy = `(type nova_t)
+(roletype system_r nova_t)
+(neverallow nova_t var_run_t (sock_file (write)))
+`
+
+// TestSELinuxModule has the module compiled: nova-compute may write to the agent's socket, and to no other of /run.
+func TestSELinuxModule(t *testing.T) {
+	compiler, err := exec.LookPath("secilc")
+	if err != nil {
+		t.Skip("secilc is not there")
+	}
+	compile := func(policy string) (contexts, said string, err error) {
+		dir := t.TempDir()
+		check(t, os.WriteFile(filepath.Join(dir, "base.cil"), []byte(policy), 0o600), os.WriteFile(filepath.Join(dir, "ndock.cil"), selinuxPolicy, 0o600))
+		command := exec.Command(compiler, "-o", "policy", "-f", "contexts", "base.cil", "ndock.cil")
+		command.Dir = dir
+		out, err := command.CombinedOutput()
+		text, _ := os.ReadFile(filepath.Join(dir, "contexts")) // none where it failed
+		return string(text), string(out), err
+	}
+	contexts, said, err := compile(theirPolicy + novasPolicy)
+	if want := "/run/ndock/agent\\.sock\t-s\tsystem_u:object_r:ndock_var_run_t:s0\n"; err != nil || !strings.Contains(contexts, want) {
+		t.Errorf("got %v, %s\n%s", err, said, contexts)
+	}
+	if contexts, said, err = compile(theirPolicy); err != nil || contexts != "" {
+		t.Errorf("without nova_t: got %v, %s\n%s", err, said, contexts)
+	}
+	if _, _, err = compile(theirPolicy + novasPolicy + "(neverallow nova_t ndock_var_run_t (sock_file (write)))\n"); err == nil {
+		t.Error("nova-compute may not write to the agent's socket")
 	}
 }
