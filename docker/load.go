@@ -35,22 +35,29 @@ func LoadImage(ctx context.Context, engine Loader, archive io.Reader) (string, e
 	return loadedID(loading.Body)
 }
 
-// loadedID reads Docker's account of a load, a JSON object a line.
+// loadedID reads Docker's account of a load, a JSON object a line, to its end: an engine with containerd's store says
+// which image it loaded, and then that it could not unpack it.
 func loadedID(account io.Reader) (string, error) {
 	lines := json.NewDecoder(bufio.NewReader(account))
+	loaded := ""
 	for {
 		var line struct{ Stream, Error string }
 		switch err := lines.Decode(&line); {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF) && loaded == "":
 			return "", errors.New("docker did not say which image it loaded")
+		case errors.Is(err, io.EOF):
+			return loaded, nil
 		case err != nil:
 			return "", fmt.Errorf("docker's account of the load: %w", err)
 		}
 		if line.Error != "" {
-			return "", &LoadRefused{line.Error}
+			return loaded, &LoadRefused{line.Error}
+		}
+		if strings.HasPrefix(line.Stream, "Error unpacking image") {
+			return loaded, &LoadRefused{strings.TrimSpace(line.Stream)}
 		}
 		if _, id, found := strings.Cut(line.Stream, "Loaded image ID: "); found {
-			return strings.TrimSpace(id), nil
+			loaded = strings.TrimSpace(id)
 		}
 	}
 }

@@ -12,12 +12,13 @@ func TestLoadedID(t *testing.T) {
 		account, id, says string
 		refused           bool
 	}{
-		"good":        {account: `{"status":"Loading layer"}` + "\n" + `{"stream":"Loaded image ID: sha256:abc\n"}`, id: "sha256:abc"},
-		"refused":     {account: `{"errorDetail":{"message":"bad"},"error":"bad"}`, says: "bad", refused: true},
-		"garbage":     {account: "<html>", says: "account"},
-		"cut off":     {account: `{"stream":"Loaded`, says: "account"},
-		"nothing":     {account: "", says: "did not say"},
-		"by its name": {account: `{"stream":"Loaded image: busybox:latest\n"}`, says: "did not say"},
+		"good":         {account: `{"status":"Loading layer"}` + "\n" + `{"stream":"Loaded image ID: sha256:abc\n"}`, id: "sha256:abc"},
+		"refused":      {account: `{"errorDetail":{"message":"bad"},"error":"bad"}`, says: "bad", refused: true},
+		"garbage":      {account: "<html>", says: "account"},
+		"cut off":      {account: `{"stream":"Loaded`, says: "account"},
+		"nothing":      {account: "", says: "did not say"},
+		"not unpacked": {account: `{"stream":"Loaded image ID: sha256:abc\n"}{"stream":"Error unpacking image sha256:abc: content digest sha256:12: not found\n"}`, id: "sha256:abc", says: "not found", refused: true},
+		"by its name":  {account: `{"stream":"Loaded image: busybox:latest\n"}`, says: "did not say"},
 	} {
 		id, err := loadedID(strings.NewReader(c.account))
 		var refused *LoadRefused

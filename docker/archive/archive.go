@@ -1,6 +1,9 @@
-// Package archive checks a Docker archive (what `docker save` writes) while it flows by, and takes the names out
-// of it: an image is known by the bytes that it is made of, and what a tenant calls it must not move a name that
-// the host uses. Nothing is held in memory but the manifest.
+// Package archive reads a Docker archive (what `docker save` writes) or an OCI layout in a tar as it flows by, checks it,
+// and writes it anew with only what an engine needs: an image is known by its bytes, and what its maker calls it must
+// not move a name that the host uses. Only descriptions are kept in memory.
+//
+// Who made the archive may mean harm, to the engine and to those who share it. So what is checked and what is passed
+// on must be the same: names occur once, JSON has one meaning, and each layer is unpacked and hashed here.
 package archive
 
 import (
@@ -8,11 +11,9 @@ import (
 	"bufio"
 	"compress/flate"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -24,32 +25,6 @@ type Error struct{ Reason string }
 func (e *Error) Error() string { return e.Reason }
 
 func refuse(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
-
-// manifestLimit is the most that a manifest may have, in bytes; 127 layers take some 20 KiB.
-const manifestLimit = 4 << 20
-
-// Anonymous copies the archive from src to dst without the names in it. It returns an *Error for what is not an
-// archive of exactly one image, and other errors as they come from src and dst. What dst was given until then
-// is worthless, and must not be loaded.
-func Anonymous(dst io.Writer, src io.Reader) error {
-	in, err := open(src)
-	if err != nil {
-		return err
-	}
-	out := tar.NewWriter(dst)
-	c := copier{in: tar.NewReader(in), out: out}
-	if err := c.copy(); err != nil {
-		return err
-	}
-	if !c.manifest {
-		return refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
-	}
-	// What follows is tar's padding. An archive without its end is none, so dst gets its own end only after that.
-	if _, err = io.Copy(io.Discard, in); err != nil {
-		return damaged(err, c.entries)
-	}
-	return out.Close()
-}
 
 // open looks at the first bytes and unpacks gzip.
 func open(src io.Reader) (io.Reader, error) {
@@ -83,29 +58,6 @@ func peek(src io.Reader) (*bufio.Reader, string, error) {
 	return in, string(magic), nil
 }
 
-type copier struct {
-	in       *tar.Reader
-	out      *tar.Writer
-	entries  int
-	manifest bool
-}
-
-func (c *copier) copy() error {
-	for {
-		header, err := c.in.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return damaged(err, c.entries)
-		}
-		c.entries++
-		if err := c.entry(header); err != nil {
-			return err
-		}
-	}
-}
-
 // damaged tells a stream that is no tar at all from one that is cut off or broken after some entries, and both from
 // a failing source.
 func damaged(err error, entries int) error {
@@ -121,30 +73,11 @@ func damaged(err error, entries int) error {
 	return err
 }
 
-func (c *copier) entry(header *tar.Header) error {
-	if err := check(header); err != nil {
-		return err
-	}
-	switch path.Clean(header.Name) {
-	case "manifest.json":
-		c.manifest = true
-		return c.rewrite(header, anonymousManifest)
-	case "index.json":
-		return c.rewrite(header, anonymousIndex)
-	case "repositories": // names only, of old
-		return nil
-	}
-	if err := c.out.WriteHeader(header); err != nil {
-		return err
-	}
-	if _, err := io.Copy(c.out, c.in); err != nil {
-		return damaged(err, c.entries)
-	}
-	return nil
-}
-
-// check refuses what would leave the directory that the archive is unpacked in.
+// check refuses an entry that could land outside the directory in which the archive is unpacked, or on another entry.
 func check(header *tar.Header) error {
+	if err := checkName(header.Name); err != nil {
+		return err
+	}
 	switch header.Typeflag {
 	case tar.TypeReg, tar.TypeDir:
 	case tar.TypeSymlink: // older engines link layers that occur twice
@@ -175,69 +108,45 @@ func check(header *tar.Header) error {
 // land on a manifest.json that has been checked.
 const linkName = "layer.tar"
 
+// Limits of the names in an archive. Those of docker save have about 75 bytes and three components.
+const (
+	nameLimit      = 1024
+	componentLimit = 32
+)
+
+// checkName refuses names that no tool gives.
+func checkName(name string) error {
+	switch {
+	case len(name) > nameLimit:
+		return refuse("its entry %.40q… has a name of %d bytes; at most %d are allowed", name, len(name), nameLimit)
+	case strings.Count(path.Clean(name), "/") >= componentLimit:
+		return refuse("its entry %.40q… lies more than %d directories deep", name, componentLimit)
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }):
+		return refuse("its entry %.80q has characters in its name other than printable ASCII", name)
+	}
+	return nil
+}
+
+// paths are those of an archive that are taken, and whether by a directory.
+type paths map[string]bool
+
+// add refuses a path that would replace another one when the archive is unpacked. Only directories may be named again.
+func (p paths) add(header *tar.Header) error {
+	name, directory := path.Clean(header.Name), header.Typeflag == tar.TypeDir
+	if isDirectory, taken := p[name]; taken && !(directory && isDirectory) {
+		return refuse("it has two entries %q", name)
+	}
+	p[name] = directory
+	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+		if isDirectory, taken := p[parent]; taken && !isDirectory {
+			return refuse("its entry %q lies below %q, which is no directory", name, parent)
+		}
+		p[parent] = true
+	}
+	return nil
+}
+
 func climbs(name string) bool {
 	clean := path.Clean(name)
 	return clean == ".." || strings.HasPrefix(clean, "../")
-}
-
-func (c *copier) rewrite(header *tar.Header, anonymous func([]byte) ([]byte, error)) error {
-	if header.Size > manifestLimit {
-		return refuse("its %s has %d bytes, more than any image needs", header.Name, header.Size)
-	}
-	content, err := io.ReadAll(c.in)
-	if err != nil {
-		return damaged(err, c.entries)
-	}
-	if content, err = anonymous(content); err != nil {
-		return refuse("its %s: %v", header.Name, err)
-	}
-	header.Size = int64(len(content))
-	if err := c.out.WriteHeader(header); err != nil {
-		return err
-	}
-	_, err = c.out.Write(content)
-	return err
-}
-
-// anonymousManifest takes the tags out of a manifest.json, which must be that of one image.
-func anonymousManifest(content []byte) ([]byte, error) {
-	var images []map[string]any
-	if err := json.Unmarshal(content, &images); err != nil {
-		return nil, err
-	}
-	if len(images) != 1 || images[0] == nil {
-		return nil, fmt.Errorf("it holds %d images, and a server runs one", len(slices.DeleteFunc(images, isNil)))
-	}
-	// Whoever reads it with Go's JSON, as Docker does, takes a key in any case.
-	maps.DeleteFunc(images[0], func(key string, _ any) bool { return strings.EqualFold(key, "RepoTags") })
-	images[0]["RepoTags"] = nil
-	return json.Marshal(images)
-}
-
-func isNil(image map[string]any) bool { return image == nil }
-
-// anonymousIndex takes the names out of an OCI index, which engines from 25 on write beside the manifest.
-func anonymousIndex(content []byte) ([]byte, error) {
-	var index map[string]any
-	if err := json.Unmarshal(content, &index); err != nil {
-		return nil, err
-	}
-	forget(index)
-	return json.Marshal(index)
-}
-
-// forget deletes names wherever they stand: the keys above them may be written in any case.
-func forget(value any) {
-	switch v := value.(type) {
-	case map[string]any:
-		delete(v, "io.containerd.image.name")
-		delete(v, "org.opencontainers.image.ref.name")
-		for _, inner := range v {
-			forget(inner)
-		}
-	case []any:
-		for _, inner := range v {
-			forget(inner)
-		}
-	}
 }

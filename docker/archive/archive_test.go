@@ -4,16 +4,16 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 )
 
-const manifestText = `[{"Config":"config.json","RepoTags":["web:1","web:latest"],"Layers":["layer/layer.tar"]}]`
+const manifestText = `[{"Config":"config.json","RepoTags":["web:1","web:latest"],"Layers":["layer/layer.tar","again/layer.tar"]}]`
 
 // entry is one of a tar; what is not given is a file's.
 type entry struct {
@@ -22,16 +22,33 @@ type entry struct {
 	link          string
 }
 
-// image is an archive as `docker save` writes it.
+// image is an archive as `docker save` writes it, of an image in which a layer occurs twice.
 func image() []entry {
+	layer := tinyLayer()
 	return []entry{
 		{name: "layer/", kind: tar.TypeDir},
-		{name: "layer/layer.tar", content: strings.Repeat("layer\n", 500)},
+		{name: "layer/layer.tar", content: string(layer)},
 		{name: "again/layer.tar", kind: tar.TypeSymlink, link: "../layer/layer.tar"},
-		{name: "config.json", content: `{"architecture":"amd64"}`},
+		{name: "layer/json", content: `{"id":"0123"}`},
+		{name: "config.json", content: configOf(layer, layer)},
 		{name: "manifest.json", content: manifestText},
 		{name: "repositories", content: `{"web":{"latest":"0123"}}`},
 	}
+}
+
+func tinyLayer() []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	_ = w.WriteHeader(&tar.Header{Name: "motd", Typeflag: tar.TypeReg, Mode: 0o644, Size: 5})
+	_, _ = io.WriteString(w, "hello")
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// load is what Docker would be given of an archive.
+func load(dst io.Writer, src io.Reader) error {
+	_, err := Load(dst, src, checks())
+	return err
 }
 
 func pack(t testing.TB, entries ...entry) []byte {
@@ -90,83 +107,42 @@ func unpack(packed []byte) (contents map[string]string, names []string, err erro
 	}
 }
 
-// TestNamesVanish: and nothing else does.
-func TestNamesVanish(t *testing.T) {
+// TestLoad: an engine is given layers, configuration and a manifest.json, in this order, and no word of the archive's own.
+func TestLoad(t *testing.T) {
 	t.Parallel()
-	const index = `{"schemaVersion":2,"manifests":[{"digest":"sha256:12","annotations":{"io.containerd.image.name":"docker.io/library/web:1","org.opencontainers.image.ref.name":"1","kept":"yes"}},{"digest":"sha256:34"}]}`
-	entries := append(image(), entry{name: "index.json", content: index}, entry{name: "oci-layout", content: "{}"})
+	layer := tinyLayer()
+	index := `{"schemaVersion":2,"manifests":[{"digest":"sha256:12","annotations":{"io.containerd.image.name":"docker.io/library/web:1"}}]}`
+	entries := append(image(), entry{name: "index.json", content: index}, entry{name: "oci-layout", content: "{}"}, entry{name: "junk", content: "web"})
+	id := strings.TrimPrefix(sumOf([]byte(configOf(layer, layer))), "sha256:")
 	for name, packed := range map[string][]byte{
 		"plain":             pack(t, entries...),
 		"gzip":              zip(t, pack(t, entries...)),
 		"with more padding": append(pack(t, entries...), make([]byte, 100_000)...),
+		"manifest first":    pack(t, append([]entry{entries[5]}, slices.Delete(slices.Clone(entries), 5, 6)...)...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			if err := Anonymous(&out, bytes.NewReader(packed)); err != nil {
+			found, err := Load(&out, bytes.NewReader(packed), checks())
+			if err != nil {
 				t.Fatal(err)
-			}
-			if strings.Contains(out.String(), "web") {
-				t.Error("the archive still has a name in it")
 			}
 			got, names, err := unpack(out.Bytes())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := "[layer/ layer/layer.tar again/layer.tar config.json manifest.json index.json oci-layout]"; fmt.Sprint(names) != want {
-				t.Errorf("entries %v, want %s", names, want)
+			if want := "[layer-1.tar blobs/sha256/" + id + " manifest.json]"; fmt.Sprint(names) != want || found.ID != "sha256:"+id {
+				t.Errorf("entries %v of %s, want %s", names, found.ID, want)
 			}
-			wantManifest(t, got["manifest.json"])
-			want, _, err := unpack(pack(t, entries...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			want["index.json"] = `0  {"manifests":[{"annotations":{"kept":"yes"},"digest":"sha256:12"},{"digest":"sha256:34"}],"schemaVersion":2}`
-			for _, name := range []string{"layer/", "layer/layer.tar", "again/layer.tar", "config.json", "index.json", "oci-layout"} {
-				if got[name] != want[name] {
-					t.Errorf("%s is %q, want %q", name, got[name], want[name])
+			for name, want := range map[string]string{
+				"layer-1.tar": string(layer), "blobs/sha256/" + id: configOf(layer, layer),
+				"manifest.json": `[{"Config":"blobs/sha256/` + id + `","RepoTags":null,"Layers":["layer-1.tar","layer-1.tar"]}]`,
+			} {
+				if got[name] != "0  "+want {
+					t.Errorf("%s is %q, want %q", name, got[name], want)
 				}
 			}
 		})
-	}
-}
-
-// TestTagsInDisguise: Go's JSON, which Docker reads manifests with, takes keys in any case and the last of two.
-func TestTagsInDisguise(t *testing.T) {
-	t.Parallel()
-	for name, entries := range map[string][]entry{
-		"another case":      {{name: "manifest.json", content: `[{"repotags":["web:1"]}]`}},
-		"folded letters":    {{name: "manifest.json", content: `[{"RepoTag\u017f":["web:1"]}]`}},
-		"twice":             {{name: "manifest.json", content: `[{"RepoTags":null,"RepoTags":["web:1"]}]`}},
-		"another path":      {{name: "./a/../manifest.json", content: manifestText}},
-		"two manifests":     {{name: "manifest.json", content: `[{}]`}, {name: "./manifest.json", content: manifestText}},
-		"an index":          {{name: "manifest.json", content: `[{}]`}, {name: "index.json", content: `{"Manifests":[{"Annotations":{"io.containerd.image.name":"web:1"}}]}`}},
-		"only repositories": {{name: "manifest.json", content: `[{}]`}, {name: "./repositories", content: `{"web":{"1":"0123"}}`}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var out bytes.Buffer
-			if err := Anonymous(&out, bytes.NewReader(pack(t, entries...))); err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(out.String(), "web") {
-				t.Errorf("the archive still has the name in it: %q", out.String())
-			}
-		})
-	}
-}
-
-func wantManifest(t *testing.T, entry string) {
-	t.Helper()
-	var images []struct {
-		Config           string
-		RepoTags, Layers []string
-	}
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(entry, "0  ")), &images); err != nil {
-		t.Fatal(err)
-	}
-	if len(images) != 1 || images[0].Config != "config.json" || fmt.Sprint(images[0].Layers) != "[layer/layer.tar]" || images[0].RepoTags != nil {
-		t.Errorf("manifest %+v, want that of the image without its tags", images)
 	}
 }
 
@@ -182,44 +158,43 @@ func TestRefusals(t *testing.T) {
 		packed []byte
 		want   string
 	}{
-		"empty":              {nil, "it is empty"},
-		"one byte":           {[]byte("x"), "it is cut off"},
-		"qcow2":              {append([]byte("QFI\xfb\x00\x00\x00\x03"), make([]byte, 5000)...), "it is a qcow2 disk image, not a Docker archive"},
-		"zeroes":             {make([]byte, 5000), "without a manifest.json"},
-		"no tar at all":      {bytes.Repeat([]byte("words, words "), 100), "it is no tar archive"},
-		"gzip of no tar":     {zip(t, bytes.Repeat([]byte("words, words "), 100)), "it is no tar archive"},
-		"gzip of nothing":    {zip(t, nil), "it is empty"},
-		"gzip of a qcow2":    {zip(t, append([]byte("QFI\xfb"), make([]byte, 5000)...)), "it is a qcow2 disk image"},
-		"gzip's bad header":  {[]byte("\x1f\x8b\x00\x00\x00\x00\x00\x00\x00\x00\x00"), "it is compressed, but not as gzip does it"},
-		"gzip's checksum":    {broken, "it is damaged"},
-		"gzip with trash":    {append(zip(t, pack(t, image()...)), "more trash than a header"...), "it is damaged"},
-		"a broken header":    {headless, "it is damaged after its entry 1"},
-		"climbing":           {with(entry{name: "../evil"}), `its path "../evil" leads out of it`},
-		"climbing inside":    {with(entry{name: "a/../../evil"}), `its path "a/../../evil" leads out of it`},
-		"the parent itself":  {with(entry{name: "..", kind: tar.TypeDir}), `its path ".." leads out of it`},
-		"absolute":           {with(entry{name: "/etc/passwd"}), `its path "/etc/passwd" leads out of it`},
-		"a link out":         {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "../../evil"}), `its link "a/layer.tar" leads out of it, to "../../evil"`},
-		"an absolute link":   {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "/etc/passwd"}), `its link "a/layer.tar" leads out of it, to "/etc/passwd"`},
-		"a link elsewhere":   {with(entry{name: "a", kind: tar.TypeSymlink, link: "."}, entry{name: "a/manifest.json", content: manifestText}), `its link "a" is not one to a layer`},
-		"through a link":     {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "../"}, entry{name: "a/layer.tar/manifest.json", content: manifestText}), `its path "a/layer.tar/manifest.json" may lead through a link`},
-		"a device":           {with(entry{name: "sda", kind: tar.TypeBlock}), `its entry "sda" is neither a file nor a directory`},
-		"a hard link":        {with(entry{name: "a", kind: tar.TypeLink, link: "config.json"}), `its entry "a" is neither a file nor a directory`},
-		"a pipe":             {with(entry{name: "a", kind: tar.TypeFifo}), `its entry "a" is neither a file nor a directory`},
-		"a sparse file":      {sparse(), `its entry "big" is a sparse file`},
-		"no manifest":        {pack(t, entry{name: "config.json"}), "without a manifest.json"},
-		"no JSON":            {pack(t, entry{name: "manifest.json", content: "{"}), "its manifest.json: "},
-		"no list":            {pack(t, entry{name: "manifest.json", content: "{}"}), "its manifest.json: "},
-		"no image":           {pack(t, entry{name: "manifest.json", content: "[]"}), "it holds 0 images, and a server runs one"},
-		"an image of null":   {pack(t, entry{name: "manifest.json", content: "[null]"}), "it holds 0 images, and a server runs one"},
-		"two images":         {pack(t, entry{name: "manifest.json", content: `[{"RepoTags":["a"]},{"RepoTags":["b"]}]`}), "it holds 2 images, and a server runs one"},
-		"a linked manifest":  {pack(t, entry{name: "real.json", content: manifestText}, entry{name: "manifest.json", kind: tar.TypeSymlink, link: "real.json"}), "its link \"manifest.json\" is not one to a layer"},
-		"a huge manifest":    {pack(t, entry{name: "manifest.json", content: "[" + strings.Repeat(" ", manifestLimit) + "]"}), "its manifest.json has 4194306 bytes, more than any image needs"},
-		"a huge index":       {with(entry{name: "index.json", content: strings.Repeat(" ", manifestLimit+1)}), "its index.json has 4194305 bytes"},
-		"an index of no use": {with(entry{name: "index.json", content: "[]"}), "its index.json: "},
+		"empty":             {nil, "it is empty"},
+		"one byte":          {[]byte("x"), "it is cut off"},
+		"qcow2":             {append([]byte("QFI\xfb\x00\x00\x00\x03"), make([]byte, 5000)...), "it is a qcow2 disk image, not a Docker archive"},
+		"zeroes":            {make([]byte, 5000), "without a manifest.json"},
+		"no tar at all":     {bytes.Repeat([]byte("words, words "), 100), "it is no tar archive"},
+		"gzip of no tar":    {zip(t, bytes.Repeat([]byte("words, words "), 100)), "it is no tar archive"},
+		"gzip of nothing":   {zip(t, nil), "it is empty"},
+		"gzip of a qcow2":   {zip(t, append([]byte("QFI\xfb"), make([]byte, 5000)...)), "it is a qcow2 disk image"},
+		"gzip's bad header": {[]byte("\x1f\x8b\x00\x00\x00\x00\x00\x00\x00\x00\x00"), "it is compressed, but not as gzip does it"},
+		"gzip's checksum":   {broken, "it is damaged"},
+		"gzip with trash":   {append(zip(t, pack(t, image()...)), "more trash than a header"...), "it is damaged"},
+		"a broken header":   {headless, "it is damaged after its entry 1"},
+		"climbing":          {with(entry{name: "../evil"}), `its path "../evil" leads out of it`},
+		"climbing inside":   {with(entry{name: "a/../../evil"}), `its path "a/../../evil" leads out of it`},
+		"the parent itself": {with(entry{name: "..", kind: tar.TypeDir}), `its path ".." leads out of it`},
+		"absolute":          {with(entry{name: "/etc/passwd"}), `its path "/etc/passwd" leads out of it`},
+		"a link out":        {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "../../evil"}), `its link "a/layer.tar" leads out of it, to "../../evil"`},
+		"an absolute link":  {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "/etc/passwd"}), `its link "a/layer.tar" leads out of it, to "/etc/passwd"`},
+		"a link elsewhere":  {with(entry{name: "a", kind: tar.TypeSymlink, link: "."}, entry{name: "a/manifest.json", content: manifestText}), `its link "a" is not one to a layer`},
+		"through a link":    {with(entry{name: "a/layer.tar", kind: tar.TypeSymlink, link: "../"}, entry{name: "a/layer.tar/manifest.json", content: manifestText}), `its path "a/layer.tar/manifest.json" may lead through a link`},
+		"a device":          {with(entry{name: "sda", kind: tar.TypeBlock}), `its entry "sda" is neither a file nor a directory`},
+		"a hard link":       {with(entry{name: "a", kind: tar.TypeLink, link: "config.json"}), `its entry "a" is neither a file nor a directory`},
+		"a pipe":            {with(entry{name: "a", kind: tar.TypeFifo}), `its entry "a" is neither a file nor a directory`},
+		"a sparse file":     {sparse(), `its entry "big" is a sparse file`},
+		"no manifest":       {pack(t, entry{name: "config.json"}), "without a manifest.json"},
+		"no JSON":           {pack(t, entry{name: "manifest.json", content: "{"}), "its manifest.json: "},
+		"no list":           {pack(t, entry{name: "manifest.json", content: "{}"}), "its manifest.json: "},
+		"no image":          {pack(t, entry{name: "manifest.json", content: "[]"}), "it holds 0 images, and one is wanted"},
+		"an image of null":  {pack(t, entry{name: "manifest.json", content: "[null]"}), `its configuration "" is missing`},
+		"two images":        {pack(t, entry{name: "manifest.json", content: `[{"RepoTags":["a"]},{"RepoTags":["b"]}]`}), "it holds 2 images, and one is wanted: a, b"},
+		"a linked manifest": {pack(t, entry{name: "real.json", content: manifestText}, entry{name: "manifest.json", kind: tar.TypeSymlink, link: "real.json"}), "its link \"manifest.json\" is not one to a layer"},
+		"a huge manifest":   {pack(t, entry{name: "manifest.json", content: "[" + strings.Repeat(" ", descriptionLimit) + "]"}), "its manifest.json has 4194306 bytes, more than any image needs"},
+		"a huge index":      {with(entry{name: "index.json", content: strings.Repeat(" ", descriptionLimit+1)}), "its index.json has 4194305 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantRefusal(t, Anonymous(io.Discard, bytes.NewReader(test.packed)), test.want)
+			wantRefusal(t, load(io.Discard, bytes.NewReader(test.packed)), test.want)
 		})
 	}
 }
@@ -263,7 +238,7 @@ func TestCutOff(t *testing.T) {
 	whole := pack(t, image()...)
 	needed := len(whole) - 1024 // a tar ends with two empty blocks, for which no reader insists
 	for at := 0; at < needed; at += needed/10 + 1 {
-		err := Anonymous(io.Discard, bytes.NewReader(whole[:at]))
+		err := load(io.Discard, bytes.NewReader(whole[:at]))
 		var refused *Error
 		if !errors.As(err, &refused) {
 			t.Errorf("cut at %d of %d: %v, want an *Error", at, len(whole), err)
@@ -272,7 +247,7 @@ func TestCutOff(t *testing.T) {
 	zipped := zip(t, whole)
 	for at := range len(zipped) {
 		var refused *Error
-		if err := Anonymous(io.Discard, bytes.NewReader(zipped[:at])); !errors.As(err, &refused) {
+		if err := load(io.Discard, bytes.NewReader(zipped[:at])); !errors.As(err, &refused) {
 			t.Errorf("gzip cut at %d of %d: %v, want an *Error", at, len(zipped), err)
 		}
 	}
@@ -284,7 +259,7 @@ func TestFailingSource(t *testing.T) {
 	dead := errors.New("the network is down")
 	for name, packed := range map[string][]byte{"plain": pack(t, image()...), "gzip": zip(t, pack(t, image()...))} {
 		for _, at := range []int{0, 3, 20, len(packed) / 2, len(packed) - 1} {
-			err := Anonymous(io.Discard, io.MultiReader(bytes.NewReader(packed[:at]), iotest.ErrReader(dead)))
+			err := load(io.Discard, io.MultiReader(bytes.NewReader(packed[:at]), iotest.ErrReader(dead)))
 			if !errors.Is(err, dead) {
 				t.Errorf("%s, failing after %d bytes: %v, want the source's error", name, at, err)
 			}
@@ -295,7 +270,7 @@ func TestFailingSource(t *testing.T) {
 func TestFailingDestination(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left")
-	err := Anonymous(writerFunc(func([]byte) (int, error) { return 0, full }), bytes.NewReader(pack(t, image()...)))
+	err := load(writerFunc(func([]byte) (int, error) { return 0, full }), bytes.NewReader(pack(t, image()...)))
 	if !errors.Is(err, full) {
 		t.Errorf("error %v, want the destination's", err)
 	}
@@ -309,38 +284,10 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func TestReadsAll(t *testing.T) {
 	t.Parallel()
 	source := bytes.NewReader(append(pack(t, image()...), make([]byte, 200_000)...))
-	if err := Anonymous(io.Discard, source); err != nil {
+	if err := load(io.Discard, source); err != nil {
 		t.Fatal(err)
 	}
 	if source.Len() != 0 {
 		t.Errorf("%d bytes were not read", source.Len())
 	}
-}
-
-func FuzzAnonymous(f *testing.F) {
-	whole := pack(f, image()...)
-	for _, seed := range [][]byte{
-		nil, whole, whole[:len(whole)/2], zip(f, whole), []byte("QFI\xfb"),
-		pack(f, append(image(), entry{name: "index.json", content: `{"manifests":[{"annotations":{"io.containerd.image.name":"web"}},null,3]}`})...),
-		sparse(), pack(f, entry{name: "./manifest.json", content: `[{"RepoTags":["web"],"repotags":["web"]}]`}),
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, packed []byte) {
-		var out bytes.Buffer
-		if Anonymous(&out, bytes.NewReader(packed)) != nil {
-			return
-		}
-		contents, names, err := unpack(out.Bytes())
-		if err != nil {
-			t.Fatalf("accepted, but no tar: %v", err)
-		}
-		for _, name := range names {
-			var images []struct{ RepoTags []string } // Go ignores case, as Docker does
-			if strings.HasSuffix(name, "manifest.json") && json.Unmarshal([]byte(strings.TrimPrefix(contents[name], "0  ")), &images) == nil &&
-				!strings.Contains(strings.TrimSuffix(name, "manifest.json"), "/") && len(images) > 0 && len(images[0].RepoTags) > 0 {
-				t.Fatalf("accepted, with the tags %q", images[0].RepoTags)
-			}
-		}
-	})
 }

@@ -1,8 +1,8 @@
 package archive
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -20,7 +20,6 @@ type Contents struct {
 	Manifest []byte  // its own OCI manifest, where the archive has one; what its layers are must be compared
 	Layers   []Layer // the lowest first
 	Unpacked int64   // bytes; 0 where layers were not looked into
-	Docker   bool    // whether it is an archive that Docker can load; an OCI layout is not, before Docker 25
 }
 
 // findings is what has been seen of an archive.
@@ -39,7 +38,7 @@ type manifest struct {
 
 // resolve finds the image that was asked for, and whether all of it was there.
 func (f findings) resolve(o Options) (Contents, error) {
-	chosen, docker, err := f.choose(o)
+	chosen, err := f.choose(o)
 	if err != nil {
 		return Contents{}, err
 	}
@@ -47,31 +46,32 @@ func (f findings) resolve(o Options) (Contents, error) {
 	if !there {
 		return Contents{}, refuse("its configuration %q is missing", chosen.Config)
 	}
-	var image ocispec.Image
-	if err := json.Unmarshal(config, &image); err != nil {
+	image, err := checkConfig(config)
+	if err != nil {
 		return Contents{}, refuse("its configuration %q: %v", chosen.Config, err)
 	}
 	id := string(digest.FromBytes(config))
 	contents := Contents{
-		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), Docker: docker,
+		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id),
 		Platform: Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant},
 	}
-	return f.resolveLayers(contents, chosen.Layers, image)
+	return f.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Layers)
 }
 
 // manifestOf finds the OCI manifest of a configuration, which engines from 25 on write beside their manifest.json.
 func (f findings) manifestOf(config string) []byte {
-	for name, text := range f.json {
+	for _, name := range slices.Sorted(maps.Keys(f.json)) {
 		var found ocispec.Manifest
-		if name == blobPath(string(digest.FromBytes(text))) && json.Unmarshal(text, &found) == nil && string(found.Config.Digest) == config {
+		text := f.json[name]
+		if name == blobPath(string(digest.FromBytes(text))) && parse(text, &found) == nil && string(found.Config.Digest) == config {
 			return text
 		}
 	}
 	return nil
 }
 
-func (f findings) resolveLayers(contents Contents, paths []string, image ocispec.Image) (Contents, error) {
-	diffIDs := image.RootFS.DiffIDs
+// resolveLayers finds each layer that the image has. Where layers were looked into, each is what the configuration says.
+func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []digest.Digest, limits *Limits) (Contents, error) {
 	if len(diffIDs) != len(paths) {
 		return contents, refuse("it has %d layers, and its configuration names %d", len(paths), len(diffIDs))
 	}
@@ -86,6 +86,9 @@ func (f findings) resolveLayers(contents Contents, paths []string, image ocispec
 		layer.DiffID = string(diffIDs[i])
 		contents.Layers = append(contents.Layers, layer)
 		contents.Unpacked += layer.Unpacked
+		if limits != nil && limits.Unpacked > 0 && contents.Unpacked > limits.Unpacked { // one layer may occur many times
+			return contents, refuse("it %v", limits.tooLarge())
+		}
 	}
 	return contents, nil
 }
@@ -102,26 +105,24 @@ func (f findings) layer(name string) (Layer, bool) {
 	return layer, there
 }
 
-func (f findings) choose(o Options) (manifest, bool, error) {
+func (f findings) choose(o Options) (manifest, error) {
 	if text, there := f.json["manifest.json"]; there {
 		var images []manifest
-		if err := json.Unmarshal(text, &images); err != nil {
-			return manifest{}, true, refuse("its manifest.json: %v", err)
+		if err := parse(text, &images); err != nil {
+			return manifest{}, refuse("its manifest.json: %v", err)
 		}
-		chosen, err := chooseTagged(images, o.Choose)
-		return chosen, true, err
+		return chooseTagged(images, o.Choose)
 	}
 	if text, there := f.json["index.json"]; there {
-		chosen, err := f.chooseOCI(text, o)
-		return chosen, false, err
+		return f.chooseOCI(text, o)
 	}
-	return manifest{}, false, refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
+	return manifest{}, refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
 }
 
 func chooseTagged(images []manifest, name string) (manifest, error) {
 	if name == "" {
 		if len(images) != 1 {
-			return manifest{}, refuse("it holds %d images; name one: %s", len(images), names(images))
+			return manifest{}, refuse("it holds %d images, and one is wanted: %s", len(images), names(images))
 		}
 		return images[0], nil
 	}
@@ -158,7 +159,7 @@ func (f findings) chooseOCI(text []byte, o Options) (manifest, error) {
 	var tags []string
 	for depth := 0; ; depth++ {
 		var index ocispec.Index
-		if err := json.Unmarshal(text, &index); err != nil || depth > 3 {
+		if err := parse(text, &index); err != nil || depth > 3 {
 			return manifest{}, refuse("its index.json or what it names is no index: %v", err)
 		}
 		next, err := chooseManifest(index.Manifests, o, depth == 0)
@@ -196,7 +197,7 @@ func whole(what string, blob []byte, want digest.Digest) error {
 
 func (f findings) ociManifest(blob []byte, tags []string) (manifest, error) {
 	var found ocispec.Manifest
-	if err := json.Unmarshal(blob, &found); err != nil {
+	if err := parse(blob, &found); err != nil {
 		return manifest{}, refuse("its manifest: %v", err)
 	}
 	if config, there := f.json[blobPath(string(found.Config.Digest))]; there {

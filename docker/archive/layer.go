@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,11 +19,17 @@ import (
 
 // Limits are what a layer may unpack to. They are there for those that are made to fill a host's disk.
 type Limits struct {
-	Unpacked int64 // bytes, of all layers together; 0 for any
-	Ratio    int64 // unpacked to packed, of one layer; 0 for any. Judged from ratioFrom on
+	Unpacked int64  // bytes, of all layers together; 0 for any
+	Ratio    int64  // unpacked to packed, of one layer; 0 for any. Judged from ratioFrom on
+	Setting  string // that Unpacked comes from, for messages; empty for --max-unpacked
 
 	unpacked int64 // by the layers before
+	files    int   // in the layers before
 }
+
+// filesLimit is the most files of all layers together: a file without content takes an inode and no bytes. The largest
+// known images have about a million.
+const filesLimit = 4 << 20
 
 // ratioFrom is what a layer may unpack to, whatever its ratio: an empty file compresses well.
 const ratioFrom = 256 << 20
@@ -33,6 +40,7 @@ type Layer struct {
 	Size int64  // there, in bytes
 
 	inspected
+	looked  bool  // into it
 	refused error // what is wrong with it, if it is a layer at all
 }
 
@@ -106,6 +114,9 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
 		if err := checkFile(header); err != nil {
 			return 0, err
 		}
+		if l.files++; l.files > filesLimit {
+			return 0, refuse("brings the image to more than %d files, the most that are allowed", filesLimit)
+		}
 		if header.Typeflag == tar.TypeReg {
 			size += header.Size // which a sparse file has without sending it
 		}
@@ -118,9 +129,29 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
 // hold refuses a layer that is too large, as soon as it says so.
 func (l *Limits) hold(unpacked int64) error {
 	if unpacked < 0 || l.Unpacked > 0 && l.unpacked+unpacked > l.Unpacked {
-		return refuse("unpacks to more than %d bytes, the most that is allowed (--max-unpacked)", l.Unpacked)
+		return l.tooLarge()
 	}
 	return nil
+}
+
+func (l *Limits) tooLarge() error {
+	return refuse("unpacks to more than %d bytes, the most that is allowed (%s)", l.Unpacked, cmp.Or(l.Setting, "--max-unpacked"))
+}
+
+// archiveSlack is what an archive may have beyond what its layers unpack to: descriptions and tar's headers.
+const archiveSlack = 64 << 20
+
+// whole bounds the archive itself, of which a part may be of no use to the image.
+func (l *Limits) whole(archive io.Reader) io.Reader {
+	if l == nil || l.Unpacked == 0 {
+		return archive
+	}
+	return &counter{from: archive, check: func(n int64) error {
+		if n > l.Unpacked+archiveSlack {
+			return refuse("it %v", l.tooLarge())
+		}
+		return nil
+	}}
 }
 
 // allow compares what has been unpacked with that from which it was.
@@ -169,10 +200,27 @@ func Compression(layer *bufio.Reader) (string, error) {
 	return "", nil
 }
 
+// unread refuses what Docker would unpack and this package would not: the first name of a tar may look like it.
+func unread(magic string) error {
+	for _, one := range []struct{ begin, name string }{{"BZh", "bzip2"}, {"\xfd7zX", "xz"}} {
+		if strings.HasPrefix(magic, one.begin) {
+			return refuse("is packed with %s; gzip and zstd can be read", one.name)
+		}
+	}
+	if strings.HasSuffix(magic, "\x2a\x4d\x18") && magic[0]&0xf0 == 0x50 { // a frame to skip
+		return refuse("begins with a frame of zstd that has nothing in it")
+	}
+	return nil
+}
+
 // decompress undoes the compressions that layers have.
 func decompress(src io.Reader) (io.ReadCloser, string, error) {
 	in := bufio.NewReaderSize(src, 64<<10)
 	compression, err := Compression(in)
+	if err == nil {
+		magic, _ := in.Peek(4)
+		err = unread(string(magic))
+	}
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -253,7 +301,7 @@ func (l Layer) verify(number int, diffID string) error {
 	switch {
 	case l.refused != nil:
 		return refuse("its layer %d %v", number, l.refused)
-	case l.DiffID != "" && l.DiffID != diffID:
+	case l.looked && l.DiffID != diffID:
 		return refuse("its layer %d is damaged: it is %s, and should be %s", number, short(l.DiffID), short(diffID))
 	}
 	return nil

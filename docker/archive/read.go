@@ -14,6 +14,9 @@ type Options struct {
 	Choose   string   // which image of several, by its name; empty where there is one
 	Platform Platform // which of an OCI index
 	Layers   *Limits  // look into each layer, and refuse what is beyond this; nil where its sender has done so
+
+	// Accept, if not nil, is asked before an image is written to its end. Its error ends the writing.
+	Accept func(Contents) error
 }
 
 // Platform is a system that an image is for, in Go's names, which Docker and OCI use.
@@ -28,8 +31,9 @@ type Sink interface {
 }
 
 const (
-	keptLimit    = 16 << 20 // most bytes of JSON that are kept, of all the archive
-	entriesLimit = 1 << 14  // most entries; an image of 127 layers has some 500
+	descriptionLimit = 4 << 20  // most bytes of a manifest or a configuration; registries take no larger manifest either
+	keptLimit        = 16 << 20 // most bytes of JSON that are kept, of all the archive
+	entriesLimit     = 1 << 14  // most entries; an image of 127 layers has some 500
 )
 
 // Read goes through a Docker archive, or an OCI layout in a tar, and says which image is in it. It returns an *Error
@@ -40,7 +44,8 @@ func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 	if err != nil {
 		return Contents{}, err
 	}
-	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Layers, found: findings{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}}
+	in = o.Layers.whole(in)
+	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Layers, paths: paths{}, found: findings{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}}
 	if err := r.read(); err != nil {
 		return Contents{}, err
 	}
@@ -55,6 +60,7 @@ type reader struct {
 	sink    Sink
 	limits  *Limits
 	entries int
+	paths   paths
 	kept    int64
 	found   findings
 }
@@ -72,6 +78,9 @@ func (r *reader) read() error {
 			return refuse("it has more than %d entries, more than any image needs", entriesLimit)
 		}
 		if err := check(header); err != nil {
+			return err
+		}
+		if err := r.paths.add(header); err != nil {
 			return err
 		}
 		if err := r.entry(header); err != nil {
@@ -97,11 +106,16 @@ func (r *reader) entry(header *tar.Header) error {
 	if err != nil {
 		return damaged(err, r.entries)
 	}
-	if compression == "" && describes(head) {
+	if described[name] || compression == "" && describes(head) {
 		return r.description(name, header, content)
 	}
 	return r.layer(name, header, content)
 }
+
+// described are the names of what describes an archive. Such an entry is never a layer, whatever it begins with. Of the
+// others, manifests and configurations have any name: what an entry looks like tells which of them it can be, and the
+// description, which of them it is.
+var described = map[string]bool{"manifest.json": true, "index.json": true, "oci-layout": true, "repositories": true}
 
 // tarBlock is the least that a tar has, and so a layer, in bytes.
 const tarBlock = 512
@@ -112,12 +126,13 @@ func describes(head []byte) bool {
 	if len(head) < tarBlock {
 		return true
 	}
-	return (head[0] == '{' || head[0] == '[') && string(head[magic:magic+5]) != "ustar"
+	text := bytes.TrimLeft(head, " \t\r\n")
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && string(head[magic:magic+5]) != "ustar"
 }
 
 // description keeps what may be JSON, until it is known what for.
 func (r *reader) description(name string, header *tar.Header, content io.Reader) error {
-	if r.kept += header.Size; header.Size > manifestLimit || r.kept > keptLimit {
+	if r.kept += header.Size; header.Size > descriptionLimit || r.kept > keptLimit {
 		return refuse("its %s has %d bytes, more than any image needs", header.Name, header.Size)
 	}
 	text, err := io.ReadAll(content)
@@ -137,6 +152,7 @@ func (r *reader) layer(name string, header *tar.Header, content io.Reader) error
 	inspection := r.limits.inspect()
 	err := r.sink.Layer(header, io.TeeReader(content, inspection))
 	layer.inspected, layer.refused = inspection.end()
+	layer.looked = true
 	r.found.layers[name] = layer
 	return r.broken(err)
 }

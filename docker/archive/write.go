@@ -5,14 +5,50 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"path"
+	"regexp"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Copy writes to dst, as a Docker archive, the image that src has in it, which may be an OCI layout in a tar. The names
-// in it are replaced by these, and dropped where there are none. See Read for its errors.
+// Copy writes to dst, as a Docker archive, the image that src has in it, which may be an OCI layout in a tar. It gets
+// these names, and none of those in src. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
+// the manifest's digest stays. See Read for its errors.
 func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, error) {
-	w := &writer{out: tar.NewWriter(dst), choose: o.Choose, tags: tags}
+	w := &writer{tags: tags, layout: true, unzstd: true}
+	return w.copy(dst, src, o)
+}
+
+// Load writes to dst what Docker Engine needs of the image that src has in it: its layers, its configuration and a
+// manifest.json, which is made here and comes last. Each layer has been unpacked and hashed before that, whatever o
+// says, so an engine cannot complete the image with a layer that src does not have. What dst was given when Load
+// returns an error is no image to any engine. See Read for its errors.
+func Load(dst io.Writer, src io.Reader, o Options) (Contents, error) {
+	if o.Layers == nil {
+		o.Layers = &Limits{}
+	}
+	return (&writer{}).copy(dst, src, o)
+}
+
+// writer is a sink that writes a tar. Descriptions are written at the end, when it is known which of them the image has.
+type writer struct {
+	out    *tar.Writer
+	tags   []string
+	limits Limits
+	layout bool // write an OCI layout, too
+	unzstd bool // unpack what engines before 23 cannot read
+
+	names    map[string]string // of layers in dst, by those in src
+	unpacked bool              // a layer was unpacked, so that the OCI manifest is not of what is written
+}
+
+func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error) {
+	w.out, w.names = tar.NewWriter(dst), map[string]string{}
 	if o.Layers != nil {
 		w.limits = *o.Layers
 	}
@@ -20,49 +56,45 @@ func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, err
 	if err != nil {
 		return Contents{}, err
 	}
-	if err := w.loadable(contents); err != nil {
-		return Contents{}, err
-	}
-	if !contents.Docker {
-		if err := w.manifest(contents); err != nil {
-			return Contents{}, err
+	if o.Accept != nil {
+		if err := o.Accept(contents); err != nil {
+			return contents, err
 		}
+	}
+	if err := w.describe(contents); err != nil {
+		return Contents{}, err
 	}
 	return contents, w.out.Close()
 }
 
-// loadable refuses what Docker Engine before 23 could not unpack.
-func (w *writer) loadable(c Contents) error {
-	for i, layer := range c.Layers {
-		if layer.Compression == "zstd" && !w.unpacked {
-			return refuse("its layer %d is packed with zstd, which Docker Engine reads from 23 on, and stands after what says so; as an OCI layout (oci:DIR) it is unpacked on the way", i+1)
-		}
-	}
-	return nil
+// File implements Sink.
+func (w *writer) File(_ *tar.Header, content io.Reader) error {
+	_, err := io.Copy(io.Discard, content)
+	return err
 }
 
-// writer is a sink that writes a tar.
-type writer struct {
-	out    *tar.Writer
-	choose string
-	tags   []string
-	limits Limits
-
-	indexed  bool // what makes it an OCI layout was written, and that goes by how layers are packed
-	unpacked bool // a layer was unpacked: an index would not find it
-}
-
+// Layer implements Sink. What it writes need not be a layer of the image; engines ignore files that no manifest names.
 func (w *writer) Layer(header *tar.Header, content io.Reader) error {
 	head := bufio.NewReaderSize(content, 64<<10)
 	compression, err := Compression(head)
 	if err != nil {
 		return err
 	}
-	if compression == "zstd" && !w.indexed {
+	if compression == "zstd" && w.unzstd {
 		return w.unpack(header, head)
 	}
-	return w.write(header, head)
+	name := path.Clean(header.Name)
+	if !w.layout || !blobName.MatchString(name) {
+		name = w.newName()
+	}
+	w.names[path.Clean(header.Name)] = name
+	return w.write(name, header.Size, head)
 }
+
+// blobName is a layer's name in a layout. All others are replaced, so that no name means anything to an engine.
+var blobName = regexp.MustCompile(`^blobs/sha256/[0-9a-f]{64}$`)
+
+func (w *writer) newName() string { return fmt.Sprintf("layer-%d.tar", len(w.names)+1) }
 
 // unpack writes a layer that engines before 23 cannot read.
 func (w *writer) unpack(header *tar.Header, packed io.Reader) error {
@@ -72,70 +104,76 @@ func (w *writer) unpack(header *tar.Header, packed io.Reader) error {
 		return err
 	}
 	defer plain.Close()
-	renewed := *header
-	renewed.Size = size
-	return w.write(&renewed, plain)
+	name := w.newName()
+	w.names[path.Clean(header.Name)] = name
+	return w.write(name, size, plain)
 }
 
-func (w *writer) write(header *tar.Header, content io.Reader) error {
-	if err := w.out.WriteHeader(header); err != nil {
+func (w *writer) write(name string, size int64, content io.Reader) error {
+	if err := w.out.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: size}); err != nil {
 		return err
 	}
 	_, err := io.Copy(w.out, content)
 	return err
 }
 
-func (w *writer) File(header *tar.Header, content io.Reader) error {
-	switch name := path.Clean(header.Name); {
-	case name == "repositories", w.unpacked && (name == "index.json" || name == "oci-layout"):
-		return nil
-	case name == "manifest.json":
-		return w.rewrite(header, content, w.renamed)
-	case name == "index.json":
-		w.indexed = true
-		return w.rewrite(header, content, anonymousIndex)
-	case name == "oci-layout":
-		w.indexed = true
+// describe writes what an engine reads first, last: without it, the rest is no image.
+func (w *writer) describe(contents Contents) error {
+	image := manifest{Config: blobPath(contents.ID), RepoTags: w.tags, Layers: []string{}}
+	for _, layer := range contents.Layers {
+		image.Layers = append(image.Layers, w.names[layer.Path])
 	}
-	return w.write(header, content)
-}
-
-func (w *writer) rewrite(header *tar.Header, content io.Reader, change func([]byte) ([]byte, error)) error {
-	text, err := io.ReadAll(content)
-	if err != nil {
+	if err := w.description(image.Config, contents.Config); err != nil {
 		return err
 	}
-	if text, err = change(text); err != nil {
-		return refuse("its %s: %v", header.Name, err)
-	}
-	renewed := *header
-	renewed.Size = int64(len(text))
-	return w.write(&renewed, bytes.NewReader(text))
-}
-
-// renamed is a manifest.json of the chosen image alone, with our names.
-func (w *writer) renamed(text []byte) ([]byte, error) {
-	var images []manifest
-	if err := json.Unmarshal(text, &images); err != nil {
-		return nil, err
-	}
-	chosen, err := chooseTagged(images, w.choose)
-	if err != nil {
-		return nil, err
-	}
-	chosen.RepoTags = w.tags
-	return json.Marshal([]manifest{chosen})
-}
-
-// manifest ends what was an OCI layout with what Docker looks for.
-func (w *writer) manifest(contents Contents) error {
-	image := manifest{Config: blobPath(contents.ID), RepoTags: w.tags}
-	for _, layer := range contents.Layers {
-		image.Layers = append(image.Layers, layer.Path)
+	if w.layout && !w.unpacked && isManifestOf(contents.Manifest, image.Layers) {
+		if err := w.index(contents.Manifest); err != nil {
+			return err
+		}
 	}
 	text, err := json.Marshal([]manifest{image})
 	if err != nil {
 		return err
 	}
-	return w.write(&tar.Header{Name: "manifest.json", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))}, bytes.NewReader(text))
+	return w.description("manifest.json", text)
+}
+
+func (w *writer) description(name string, text []byte) error {
+	if _, taken := w.names[name]; taken { // only a blob keeps its name
+		return refuse("its entry %q is called like its configuration or manifest, and is not it", name)
+	}
+	return w.write(name, int64(len(text)), bytes.NewReader(text))
+}
+
+// isManifestOf tells whether an OCI manifest is of these layers, by their names in a layout.
+func isManifestOf(text []byte, layers []string) bool {
+	var found ocispec.Manifest
+	return text != nil && parse(text, &found) == nil && slices.EqualFunc(found.Layers, layers, func(layer ocispec.Descriptor, name string) bool {
+		return blobPath(string(layer.Digest)) == name
+	})
+}
+
+// index makes the archive an OCI layout of this manifest alone.
+func (w *writer) index(text []byte) error {
+	var found ocispec.Manifest
+	if err := parse(text, &found); err != nil {
+		return err
+	}
+	described := ocispec.Descriptor{MediaType: found.MediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}
+	if described.MediaType == "" {
+		described.MediaType = ocispec.MediaTypeImageManifest
+	}
+	index, err := json.Marshal(ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{described}})
+	if err != nil {
+		return err
+	}
+	for _, one := range []struct {
+		name string
+		text []byte
+	}{{blobPath(string(described.Digest)), text}, {ocispec.ImageIndexFile, index}, {ocispec.ImageLayoutFile, []byte(`{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`)}} {
+		if err := w.description(one.name, one.text); err != nil {
+			return err
+		}
+	}
+	return nil
 }

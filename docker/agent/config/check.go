@@ -96,6 +96,10 @@ func (c *Config) checkSizes() error {
 		return fmt.Errorf("pids_limit: %d would let no process run, or any number", c.PidsLimit)
 	case c.ShmSizeMB < 1 || c.ShmSizeMB > 1<<30:
 		return fmt.Errorf("shm_size_mb: %d is no size of /dev/shm", c.ShmSizeMB)
+	case c.ImageMaxUnpackedGB < 1 || c.ImageMaxUnpackedGB > 1<<30:
+		return fmt.Errorf("image_max_unpacked_gb: %d is no size of an image", c.ImageMaxUnpackedGB)
+	case c.ImageReserveGB < 0 || c.ImageReserveGB > 1<<30:
+		return fmt.Errorf("image_reserve_gb: %d is no part of a disk", c.ImageReserveGB)
 	}
 	return nil
 }

@@ -26,14 +26,16 @@ func Commented() []byte { return bytes.Clone(commented) }
 
 // Config is what the file says.
 type Config struct {
-	NoNewPrivileges bool              `yaml:"no_new_privileges"`
-	Seccomp         string            `yaml:"seccomp"`  // default, unconfined or a path; then the profile is in SeccompProfile
-	AppArmor        string            `yaml:"apparmor"` // default or a profile's name
-	CapDrop         []string          `yaml:"cap_drop"`
-	CapAdd          []string          `yaml:"cap_add"`
-	PidsLimit       int64             `yaml:"pids_limit"`
-	ShmSizeMB       int64             `yaml:"shm_size_mb"`
-	RawUlimits      map[string]string `yaml:"ulimits"`
+	NoNewPrivileges    bool              `yaml:"no_new_privileges"`
+	Seccomp            string            `yaml:"seccomp"`  // default, unconfined or a path; then the profile is in SeccompProfile
+	AppArmor           string            `yaml:"apparmor"` // default or a profile's name
+	CapDrop            []string          `yaml:"cap_drop"`
+	CapAdd             []string          `yaml:"cap_add"`
+	PidsLimit          int64             `yaml:"pids_limit"`
+	ShmSizeMB          int64             `yaml:"shm_size_mb"`
+	ImageMaxUnpackedGB int64             `yaml:"image_max_unpacked_gb"` // the most that an image may unpack to
+	ImageReserveGB     int64             `yaml:"image_reserve_gb"`      // what stays free on the disk of Docker's data when an image is loaded
+	RawUlimits         map[string]string `yaml:"ulimits"`
 
 	SeccompProfile string          `yaml:"-"` // JSON
 	Ulimits        []*units.Ulimit `yaml:"-"` // by name
@@ -41,7 +43,7 @@ type Config struct {
 
 // Default is what holds where the operator says nothing.
 func Default() Config {
-	return Config{NoNewPrivileges: true, Seccomp: byDefault, AppArmor: byDefault, PidsLimit: 4096, ShmSizeMB: 64}
+	return Config{NoNewPrivileges: true, Seccomp: byDefault, AppArmor: byDefault, PidsLimit: 4096, ShmSizeMB: 64, ImageMaxUnpackedGB: 500, ImageReserveGB: 1}
 }
 
 // Load reads the operator's file. Where there is none at the usual place, nothing was said.

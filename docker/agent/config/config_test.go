@@ -32,6 +32,8 @@ cap_drop: [NET_RAW, CAP_MKNOD]
 cap_add: [SYS_PTRACE]
 pids_limit: 100
 shm_size_mb: 256
+image_max_unpacked_gb: 20
+image_reserve_gb: 0
 ulimits: {nofile: 1024:2048, core: 0}
 `))
 	if err != nil {
@@ -39,7 +41,7 @@ ulimits: {nofile: 1024:2048, core: 0}
 	}
 	want := Config{
 		Seccomp: "unconfined", AppArmor: "my-profile", CapDrop: []string{"NET_RAW", "CAP_MKNOD"}, CapAdd: []string{"SYS_PTRACE"},
-		PidsLimit: 100, ShmSizeMB: 256, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "0"},
+		PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "0"},
 		Ulimits: []*units.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 1024, Hard: 2048}},
 	}
 	if !reflect.DeepEqual(got, want) {

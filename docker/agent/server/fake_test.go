@@ -410,9 +410,13 @@ func stateOf(t *testing.T, docker Docker) string {
 // ask sends a request to an agent over this engine and returns its status and body.
 func ask(t *testing.T, docker Docker, method, path, body string) (int, string) {
 	t.Helper()
+	return askServer(t, New(t.Context(), docker, Options{Version: "1.0", State: stateOf(t, docker)}, quiet()), method, path, body)
+}
+
+func askServer(t *testing.T, server *Server, method, path, body string) (int, string) {
+	t.Helper()
 	w := httptest.NewRecorder()
-	handler := New(t.Context(), docker, Options{Version: "1.0", State: stateOf(t, docker)}, quiet()).Handler()
-	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+	server.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
 	return w.Code, w.Body.String()
 }
 

@@ -59,14 +59,19 @@ func (s *Server) putImage(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return struct{}{}, s.docker.ImageTag(r.Context(), id, imageTag(glanceID))
 }
 
-// load streams the archive into Docker and returns the id that Docker computes from it.
+// load streams into Docker what it needs of the archive, and returns the id that Docker computes from it.
 func (s *Server) load(ctx context.Context, body io.Reader) (string, error) {
+	info, err := s.docker.Info(ctx)
+	if err != nil {
+		return "", fmt.Errorf("ask Docker where it keeps images: %w", err)
+	}
 	checked, intoDocker := io.Pipe()
-	refused := make(chan error, 1)
+	checking := make(chan error, 1)
+	unpacking := func() {}
 	go func() {
-		err := archive.Anonymous(intoDocker, body)
+		err := s.check(intoDocker, body, info.DockerRootDir, &unpacking)
 		intoDocker.CloseWithError(err)
-		refused <- err
+		checking <- err
 	}()
 	id, err := s.loadChecked(ctx, checked)
 	if err == nil {
@@ -75,25 +80,53 @@ func (s *Server) load(ctx context.Context, body io.Reader) (string, error) {
 		_, err = io.Copy(io.Discard, checked)
 	}
 	checked.CloseWithError(errors.Join(errors.New("docker did not read on"), err))
-	if problem := <-refused; isArchiveError(problem) {
-		err = problem // says more than Docker can, which only saw its input end
+	if problem := <-checking; saysMore(problem) {
+		err = problem
 	}
+	unpacking()
 	if err != nil && id != "" {
 		err = errors.Join(err, s.discard(id))
 	}
 	return id, err
 }
 
-func isArchiveError(err error) bool {
+// check passes an archive on to Docker, while there is room for it. Docker unpacks it when it has come to its end: the
+// room for that is promised before, until release is called.
+func (s *Server) check(dst io.Writer, body io.Reader, directory string, release *func()) error {
+	reserve := s.rules.ImageReserveGB << 30
+	watched := &watchedWriter{Writer: dst, more: func() error {
+		done, err := s.room.promise(directory, askEvery, reserve)
+		if err == nil {
+			done()
+		}
+		return err
+	}}
+	_, err := archive.Load(watched, body, archive.Options{
+		Platform: archive.Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Layers:   &archive.Limits{Unpacked: s.rules.ImageMaxUnpackedGB << 30, Setting: "image_max_unpacked_gb"},
+		Accept: func(found archive.Contents) error {
+			done, err := s.room.promise(directory, found.Unpacked, reserve)
+			if err == nil {
+				*release = done
+			}
+			return err
+		},
+	})
+	return err
+}
+
+// saysMore tells whether an error of the check's is the reason: Docker only saw its input end.
+func saysMore(err error) bool {
 	var refused *archive.Error
-	return errors.As(err, &refused)
+	var fault *agent.Fault
+	return errors.As(err, &refused) || errors.As(err, &fault)
 }
 
 func (s *Server) loadChecked(ctx context.Context, checked io.Reader) (string, error) {
 	id, err := docker.LoadImage(ctx, s.docker, checked)
 	var reason *docker.LoadRefused
 	if errors.As(err, &reason) {
-		return "", refused(reason.Reason)
+		return id, refused(reason.Reason)
 	}
 	return id, err
 }

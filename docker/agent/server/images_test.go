@@ -3,7 +3,9 @@ package server
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"slices"
@@ -18,18 +20,26 @@ import (
 
 const imagePath = "/v1/images/" + imageID
 
-// dockerArchive is the least that passes for what `docker save` writes.
+const imageConfig = `{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`
+
+// dockerArchive is the least that passes for what `docker save` writes: an image without layers.
 func dockerArchive(t *testing.T) string {
 	t.Helper()
-	manifest := []byte(`[{"Config":"config.json","RepoTags":["web:latest"],"Layers":[]}]`)
+	return archiveOf(t, "config.json", imageConfig, "manifest.json", `[{"Config":"config.json","RepoTags":["web:latest"],"Layers":[]}]`)
+}
+
+// archiveOf is a tar of these files, each a name and its content.
+func archiveOf(t *testing.T, files ...string) string {
+	t.Helper()
 	var file bytes.Buffer
 	archive := tar.NewWriter(&file)
-	header := &tar.Header{Name: "manifest.json", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(manifest))}
-	if err := archive.WriteHeader(header); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := archive.Write(manifest); err != nil {
-		t.Fatal(err)
+	for i := 0; i < len(files); i += 2 {
+		if err := archive.WriteHeader(&tar.Header{Name: files[i], Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(files[i+1]))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(archive, files[i+1]); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := archive.Close(); err != nil {
 		t.Fatal(err)
@@ -108,6 +118,90 @@ func TestPutImageRefuses(t *testing.T) {
 		if _, there := engine.images[imageTag(imageID)]; there {
 			t.Errorf("%s: became an image", name)
 		}
+	}
+}
+
+// TestPutImageRefusesStrangers: neither another tenant's layer nor a size beyond the operator's is loaded.
+func TestPutImageRefusesStrangers(t *testing.T) {
+	const layer = "sha256:c5ff0ab8cc1f1fb2d8a3e0a6a9e2f4c1d0b9a8978675645342312011f0e0d0c0"
+	naming := strings.Replace(imageConfig, "[]", `["`+layer+`"]`, 1)
+	manifest := `[{"Config":"config.json","Layers":["layer.tar"]}]`
+	huge := archiveOf(t, "huge", string(make([]byte, 9<<20)))
+	sum := sha256.Sum256([]byte(huge))
+	for name, c := range map[string]struct{ content, says string }{
+		"a layer that is not there": {archiveOf(t, "config.json", naming, "manifest.json", manifest), `its layer 1, \"layer.tar\", is missing`},
+		"a second manifest":         {archiveOf(t, "config.json", imageConfig, "manifest.json", "[]", "./manifest.json", "[]"), `it has two entries \"manifest.json\"`},
+		"many volumes":              {archiveOf(t, "config.json", `{"config":{"Volumes":{`+volumes(65)+`}},`+imageConfig[1:], "manifest.json", `[{"Config":"config.json","Layers":[]}]`), "it has 65 volumes; at most 64 are allowed"},
+		"more than is allowed": {
+			archiveOf(t, "layer.tar", huge, "config.json", strings.Replace(imageConfig, "[]", `["`+strings.TrimSuffix(strings.Repeat(fmt.Sprintf("sha256:%x\",\"", sum), 127), `","`)+`"]`, 1),
+				"manifest.json", `[{"Config":"config.json","Layers":[`+strings.TrimSuffix(strings.Repeat(`"layer.tar",`, 127), ",")+`]}]`), "it unpacks to more than 1073741824 bytes, the most that is allowed (image_max_unpacked_gb)",
+		},
+	} {
+		engine := newEngine()
+		server := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet())
+		server.rules.ImageMaxUnpackedGB = 1
+		status, body := askServer(t, server, "PUT", imagePath, c.content)
+		wantFault(t, status, body, 422, agent.UnusableImage)
+		if !strings.Contains(body, c.says) {
+			t.Errorf("%s: got %s, want %s", name, body, c.says)
+		}
+		if len(engine.images) != 0 {
+			t.Errorf("%s: became the images %v", name, engine.images)
+		}
+	}
+}
+
+func volumes(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf(`"/%d":{}`, i))
+	}
+	return strings.Join(all, ",")
+}
+
+// TestPutImageWithoutRoom: a host that has no room for an image is not a fault of the image.
+func TestPutImageWithoutRoom(t *testing.T) {
+	engine := newEngine()
+	server := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet())
+	server.rules.ImageReserveGB = 1 << 30
+	status, body := askServer(t, server, "PUT", imagePath, dockerArchive(t))
+	wantFault(t, status, body, 500, agent.Failed)
+	if !strings.Contains(body, "there is no room for the image on this host: / has 0 MiB for images") || len(engine.images) != 0 {
+		t.Errorf("got %s and the images %v", body, engine.images)
+	}
+}
+
+// TestPutImageNotUnpacked: an engine with containerd's store keeps an image that it could not unpack. It does not stay.
+func TestPutImageNotUnpacked(t *testing.T) {
+	engine := newEngine()
+	engine.account = func(archive io.Reader) string {
+		return readWhole(archive) + `{"stream":"Error unpacking image ` + loaded + `: content not found\n"}`
+	}
+	status, body := ask(t, engine, "PUT", imagePath, dockerArchive(t))
+	wantFault(t, status, body, 422, agent.UnusableImage)
+	if !strings.Contains(body, "content not found") || !slices.Contains(engine.called(), "ImageRemove "+loaded) {
+		t.Errorf("got %s and the calls %q", body, engine.called())
+	}
+}
+
+// TestPromisedRoom: what one image will take is no room for another, until that one is done.
+func TestPromisedRoom(t *testing.T) {
+	var r room
+	directory := t.TempDir()
+	free, err := freeBytes(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := r.promise(directory, free/4*3, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.promise(directory, free/4*3, 0); err == nil || fault(err).Code != agent.Failed {
+		t.Errorf("the same room was promised twice: %v", err)
+	}
+	release()
+	if _, err := r.promise(directory, free/4*3, 0); err != nil {
+		t.Error(err)
 	}
 }
 

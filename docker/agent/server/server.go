@@ -23,6 +23,7 @@ type Server struct {
 	log     *slog.Logger
 	servers *locks // by server: its verbs do not overlap
 	images  *locks // by Glance image: it is loaded once
+	room    room   // for images
 	serial  *serialPorts
 	closing context.Context
 	failure atomic.Pointer[agent.Failure] // the last one

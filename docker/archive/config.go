@@ -1,0 +1,199 @@
+package archive
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+)
+
+// Limits of an image's configuration. They are far above what known images have, and far below what troubles an engine:
+// it reads every configuration as a whole, makes a volume for each VOLUME of each container, and sends all labels with
+// each list of containers.
+const (
+	layersLimit   = 127       // an engine's own limit is 125
+	historyLimit  = 1024      // an instruction of a Dockerfile each
+	volumesLimit  = 64        // known images have fewer than ten
+	portsLimit    = 20_000    // coturn exposes 16,387
+	labelsLimit   = 1024      // buildpacks' builders have some 20
+	envLimit      = 1024      // variables
+	labelsBytes   = 512 << 10 // buildpacks' builders keep lists of up to 200 KiB in labels
+	settingsBytes = 1 << 20   // environment, command and the like; the kernel takes 128 KiB in one string, 2 MiB in all
+)
+
+// checkConfig refuses a configuration that is too large, or that two readers may read differently.
+func checkConfig(text []byte) (dockerspec.DockerOCIImage, error) {
+	var image dockerspec.DockerOCIImage
+	if err := parse(text, &image); err != nil {
+		return image, err
+	}
+	if err := exactKeys(text); err != nil {
+		return image, err
+	}
+	c := image.Config
+	settings := [][]string{c.Env, c.Cmd, c.Entrypoint, c.Shell, c.OnBuild, {c.User, c.WorkingDir, c.StopSignal}}
+	if c.Healthcheck != nil {
+		settings = append(settings, c.Healthcheck.Test)
+	}
+	var labels int
+	for key, value := range c.Labels {
+		labels += len(key) + len(value)
+	}
+	return image, cmp.Or(
+		atMost(len(image.RootFS.DiffIDs), layersLimit, "layers"),
+		atMost(len(image.History), historyLimit, "entries in its history"),
+		atMost(len(c.Volumes), volumesLimit, "volumes"),
+		atMost(len(c.ExposedPorts), portsLimit, "exposed ports"),
+		atMost(len(c.Labels), labelsLimit, "labels"),
+		atMost(labels, labelsBytes, "bytes of labels"),
+		atMost(len(c.Env), envLimit, "environment variables"),
+		atMost(size(settings), settingsBytes, "bytes of environment, command and other settings"),
+	)
+}
+
+func size(all [][]string) int {
+	var sum int
+	for _, list := range all {
+		for _, text := range list {
+			sum += len(text) + 1 // an empty string costs something, too
+		}
+	}
+	return sum
+}
+
+func atMost(n, limit int, of string) error {
+	if n > limit {
+		return fmt.Errorf("it has %d %s; at most %d are allowed", n, of, limit)
+	}
+	return nil
+}
+
+// exactKeys refuses a configuration whose decisive keys are in another case. Go's JSON, which Docker uses, takes them;
+// other readers, and perhaps later ones of Docker's, do not.
+func exactKeys(text []byte) error {
+	var image, rootfs map[string]json.RawMessage
+	if err := json.Unmarshal(text, &image); err != nil {
+		return err
+	}
+	if layers, there := image["rootfs"]; there {
+		if err := json.Unmarshal(layers, &rootfs); err != nil {
+			return err
+		}
+	}
+	return cmp.Or(exact(image, "architecture", "os", "variant", "config", "rootfs"), exact(rootfs, "diff_ids"))
+}
+
+func exact(object map[string]json.RawMessage, known ...string) error {
+	for key := range object {
+		for _, name := range known {
+			if key != name && fold(key) == fold(name) {
+				return fmt.Errorf("it has the key %q, which should be %q", key, name)
+			}
+		}
+	}
+	return nil
+}
+
+// Limits of JSON. Each value takes some hundred bytes of memory in whoever reads it, and may have but three in the text.
+const (
+	valuesLimit = 100_000
+	jsonDepth   = 32
+)
+
+// parse reads JSON that has one meaning only: no key occurs twice in an object, in any case.
+func parse(text []byte, into any) error {
+	if err := checkJSON(text); err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+// nesting is an object or a list of which a part has been read.
+type nesting struct {
+	keys  map[string]bool // that an object had so far; nil for a list
+	free  bool            // the keys are data, so their case counts
+	key   string          // the last one
+	value bool            // a value is next, and no key
+}
+
+// checkJSON looks for keys that occur twice, and for more values or depth than any image has.
+func checkJSON(text []byte) error {
+	tokens := json.NewDecoder(bytes.NewReader(text))
+	tokens.UseNumber()
+	var open []*nesting
+	for values := 0; ; values++ {
+		token, err := tokens.Token()
+		if errors.Is(err, io.EOF) && len(open) == 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if values > valuesLimit {
+			return fmt.Errorf("it has more than %d values", valuesLimit)
+		}
+		if open, err = follow(open, token); err != nil {
+			return err
+		}
+	}
+}
+
+// follow enters and leaves what a token opens and closes, and notes keys.
+func follow(open []*nesting, token json.Token) ([]*nesting, error) {
+	if token == json.Delim('}') || token == json.Delim(']') {
+		return open[:len(open)-1], nil
+	}
+	next := &nesting{}
+	if len(open) > 0 {
+		in := open[len(open)-1]
+		if key, ok := token.(string); ok && in.keys != nil && !in.value {
+			return open, in.add(key)
+		}
+		in.value, next.free = false, in.keys != nil && freeKeys[fold(in.key)]
+	}
+	switch token {
+	case json.Delim('{'):
+		next.keys = map[string]bool{}
+	case json.Delim('['):
+	default:
+		return open, nil
+	}
+	if len(open) == jsonDepth {
+		return nil, fmt.Errorf("it is nested more than %d deep", jsonDepth)
+	}
+	return append(open, next), nil
+}
+
+// freeKeys name the objects whose keys are data: images have labels that differ in their case only.
+var freeKeys = map[string]bool{fold("Labels"): true, fold("Volumes"): true, fold("ExposedPorts"): true, fold("annotations"): true}
+
+func (n *nesting) add(key string) error {
+	n.key, n.value = key, true
+	if !n.free {
+		key = fold(key)
+	}
+	if n.keys[key] {
+		return fmt.Errorf("it has the key %.80q twice", n.key)
+	}
+	n.keys[key] = true
+	return nil
+}
+
+// fold makes all spellings of a key one that Go's JSON takes for the same.
+func fold(key string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next
+			}
+			r = next
+		}
+	}, key)
+}
