@@ -76,7 +76,7 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 	}
 	err = unheld(made.Warnings)
 	if err == nil {
-		err = s.inject(ctx, made.ID, spec)
+		err = s.inject(ctx, uuid, made.ID, spec)
 	}
 	if err != nil { // half a server would be worse than none
 		return errors.Join(err, s.docker.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
