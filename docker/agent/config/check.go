@@ -96,18 +96,27 @@ func (c *Config) checkSizes() error {
 		return fmt.Errorf("pids_limit: %d would let no process run, or any number", c.PidsLimit)
 	case c.ShmSizeMB < 1 || c.ShmSizeMB > 1<<30:
 		return fmt.Errorf("shm_size_mb: %d is no size of /dev/shm", c.ShmSizeMB)
+	case c.HealthcheckMin < 1 || c.HealthcheckMin > 24*60*60:
+		return fmt.Errorf("healthcheck_min_interval: %d is not from 1 s to a day", c.HealthcheckMin)
 	}
 	return nil
 }
 
+// noCoreDumps keeps what processes had in memory from files, of any size, and from the host's handler of core dumps.
+func noCoreDumps() *units.Ulimit { return &units.Ulimit{Name: "core"} }
+
 func (c *Config) checkUlimits() error {
-	c.Ulimits = nil
-	for _, name := range slices.Sorted(maps.Keys(c.RawUlimits)) {
-		limit, err := units.ParseUlimit(name + "=" + c.RawUlimits[name])
+	limits := map[string]*units.Ulimit{"core": noCoreDumps()}
+	for name, text := range c.RawUlimits {
+		limit, err := units.ParseUlimit(name + "=" + text)
 		if err != nil {
 			return fmt.Errorf("ulimits: %s: %w", name, err)
 		}
-		c.Ulimits = append(c.Ulimits, limit)
+		limits[name] = limit
+	}
+	c.Ulimits = nil
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		c.Ulimits = append(c.Ulimits, limits[name])
 	}
 	return nil
 }

@@ -61,6 +61,7 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 	if err != nil {
 		return err
 	}
+	config.Healthcheck = healthcheckOf(from, s.rules)
 	if host.Mounts, err = s.mounts(ctx, uuid, spec); err != nil {
 		return err
 	}
