@@ -15,6 +15,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
+	"ndock/docker/runtime"
 )
 
 // Each verb writes down what it makes before it makes it, and takes back what it could not finish. What is left all the
@@ -173,13 +174,19 @@ func (s *Server) orphanPorts(context.Context) ([]agent.Orphan, error) {
 	return orphans, errors.Join(failed...)
 }
 
-// orphanNetworks are those of containers that Docker does not know. Docker is asked for all containers at once: for
+// orphanNetworks are those of containers that Docker does not know, and their copies of /etc/hosts and its like. Docker is asked for all containers at once: for
 // that it needs the lock of none, and one that hangs keeps nobody from looking.
 func (s *Server) orphanNetworks(ctx context.Context) ([]agent.Orphan, error) {
 	ids, err := network.Held(s.holders)
 	if err != nil {
 		return nil, err
 	}
+	copies, err := network.Held(s.names)
+	if err != nil {
+		return nil, err
+	}
+	ids = append(ids, copies...)
+	slices.Sort(ids)
 	found, err := s.docker.ContainerList(ctx, container.ListOptions{All: true}) // later than the networks
 	if err != nil {
 		return nil, err
@@ -189,7 +196,7 @@ func (s *Server) orphanNetworks(ctx context.Context) ([]agent.Orphan, error) {
 		known[c.ID] = true
 	}
 	var orphans []agent.Orphan
-	for _, id := range ids {
+	for _, id := range slices.Compact(ids) {
 		if !known[id] {
 			orphans = append(orphans, agent.Orphan{Kind: "network", Name: id, Sure: true})
 		}
@@ -222,7 +229,7 @@ func (s *Server) removeOrphan(ctx context.Context, orphan agent.Orphan) error {
 	ctx, cancel := context.WithTimeout(ctx, orphanLimit)
 	defer cancel()
 	if orphan.Kind == "network" {
-		return network.Leave(nil, filepath.Join(s.holders, orphan.Name))
+		return errors.Join(network.Leave(nil, filepath.Join(s.holders, orphan.Name)), runtime.ReleaseNames(filepath.Join(s.names, orphan.Name)))
 	}
 	release, err := s.servers.acquire(ctx, orphan.Server)
 	if err != nil {
