@@ -26,11 +26,12 @@ const runc = "runc"
 // hookTimeout is how long runc waits for a hook, in seconds: less than the agent waits for a start.
 const hookTimeout = 45
 
-// Run becomes runc with these arguments. A container of a server's that is to be created gets the hooks first: program is
-// the ndock that they run.
+// Run becomes runc with these arguments. A container of a server's that is to be created gets the hooks first, and its
+// limits that Docker has no word for: program is the ndock that the hooks run.
 func Run(program string, args []string) error {
 	if bundle := bundleToCreate(args); bundle != "" {
-		if err := addHooks(filepath.Join(bundle, "config.json"), program); err != nil {
+		names := filepath.Join(Names, filepath.Base(args[len(args)-1])) // the last argument is the container's id
+		if err := prepare(filepath.Join(bundle, "config.json"), program, names); err != nil {
 			return err
 		}
 	}
@@ -67,30 +68,58 @@ type hook struct {
 	Timeout int      `json:"timeout"`
 }
 
-// addHooks edits a container's configuration as the engine wrote it. All else in it stays as it is.
-func addHooks(name, program string) error {
-	text, err := os.ReadFile(name)
+// prepare edits a container's configuration as the engine wrote it, and makes the copies of files that it then names, in
+// the directory names. All else in it stays as it is.
+func prepare(file, program, names string) error {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	edited, err := withHooks(text, program)
+	container, err := edit(text, program, names)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
+		return fmt.Errorf("read %s: %w", file, err)
 	}
-	return os.WriteFile(name, edited, 0o600)
+	if err := holdNames(names, container); err != nil {
+		return fmt.Errorf("make the server's own copies of /etc/hosts and its like: %w", err)
+	}
+	return os.WriteFile(file, container.config, 0o600)
 }
 
-func withHooks(text []byte, program string) ([]byte, error) {
+// edited is a container's configuration, and what has to be there before runc reads it.
+type edited struct {
+	config   []byte
+	names    map[string]string // files to copy, by the name of the copy; none for a container of someone else's
+	uid, gid int               // root's in the container
+	label    string            // SELinux's, of the container's files
+}
+
+func edit(text []byte, program, names string) (edited, error) {
+	same := edited{config: text}
 	var config map[string]json.RawMessage
 	if err := json.Unmarshal(text, &config); err != nil {
-		return nil, err
+		return same, err
 	}
 	dir, err := serverDir(config["mounts"])
 	if err != nil || dir == "" {
-		return text, err
+		return same, err
 	}
+	if config["hooks"], err = addHooks(config["hooks"], program, dir); err != nil {
+		return same, err
+	}
+	var changed edited
+	if config["mounts"], changed.names, err = editMounts(config["mounts"], names); err != nil {
+		return same, err
+	}
+	if err := changed.editLinux(config); err != nil {
+		return same, err
+	}
+	changed.config, err = json.Marshal(config)
+	return changed, err
+}
+
+func addHooks(there json.RawMessage, program, dir string) (json.RawMessage, error) {
 	hooks := map[string][]json.RawMessage{}
-	if there := config["hooks"]; there != nil {
+	if there != nil {
 		if err := json.Unmarshal(there, &hooks); err != nil {
 			return nil, err
 		}
@@ -102,10 +131,7 @@ func withHooks(text []byte, program string) ([]byte, error) {
 		}
 		hooks[moment] = append(hooks[moment], added)
 	}
-	if config["hooks"], err = json.Marshal(hooks); err != nil {
-		return nil, err
-	}
-	return json.Marshal(config)
+	return json.Marshal(hooks)
 }
 
 // serverDir is the directory of the server whose container this is, by what it has mounted: that is the agent's to
@@ -156,5 +182,5 @@ func Leave(dir string, state State) error {
 	if err != nil {
 		return err
 	}
-	return network.Leave(ports, network.Holder(state.ID))
+	return errors.Join(network.Leave(ports, network.Holder(state.ID)), ReleaseNames(filepath.Join(Names, state.ID)))
 }

@@ -39,12 +39,20 @@ func server(t *testing.T) (dir, config string) {
 }
 
 func TestHooks(t *testing.T) {
+	ownMounts(t)
 	dir, config := server(t)
+	if err := os.WriteFile(filepath.Join(dir, "resolv.conf"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "config.json")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := addHooks(file, "/usr/local/bin/ndock"); err != nil {
+	names := filepath.Join(t.TempDir(), "names")
+	if err := prepare(file, "/usr/local/bin/ndock", names); err != nil {
+		t.Fatal(err)
+	}
+	if err := ReleaseNames(names); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(file)
@@ -78,8 +86,8 @@ func TestOthersContainersAreLeftAlone(t *testing.T) {
 		strings.ReplaceAll(config, "/resolv.conf\"}", "/other\"}"),
 		`{"mounts":[{"destination":"/etc/resolv.conf","source":"/var/lib/docker/containers/x/resolv.conf"}]}`,
 	} {
-		if got, err := withHooks([]byte(config), "ndock"); err != nil || string(got) != config {
-			t.Errorf("%s became %s, %v", config, got, err)
+		if got, err := edit([]byte(config), "ndock", "/names"); err != nil || string(got.config) != config || got.names != nil {
+			t.Errorf("%s became %s, %v", config, got.config, err)
 		}
 	}
 }
@@ -87,8 +95,8 @@ func TestOthersContainersAreLeftAlone(t *testing.T) {
 func TestWhatIsNoConfiguration(t *testing.T) {
 	_, config := server(t)
 	for _, text := range []string{"", "[]", `{"mounts":1}`, strings.ReplaceAll(config, `{"prestart":[`, `[{"x":[`)} {
-		if got, err := withHooks([]byte(text), "ndock"); err == nil {
-			t.Errorf("%s became %s", text, got)
+		if got, err := edit([]byte(text), "ndock", "/names"); err == nil {
+			t.Errorf("%s became %s", text, got.config)
 		}
 	}
 }

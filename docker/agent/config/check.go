@@ -100,18 +100,27 @@ func (c *Config) checkSizes() error {
 		return fmt.Errorf("image_max_unpacked_gb: %d is no size of an image", c.ImageMaxUnpackedGB)
 	case c.ImageReserveGB < 0 || c.ImageReserveGB > 1<<30:
 		return fmt.Errorf("image_reserve_gb: %d is no part of a disk", c.ImageReserveGB)
+	case c.HealthcheckMin < 1 || c.HealthcheckMin > 24*60*60:
+		return fmt.Errorf("healthcheck_min_interval: %d is not from 1 s to a day", c.HealthcheckMin)
 	}
 	return nil
 }
 
+// noCoreDumps keeps what processes had in memory from files, of any size, and from the host's handler of core dumps.
+func noCoreDumps() *units.Ulimit { return &units.Ulimit{Name: "core"} }
+
 func (c *Config) checkUlimits() error {
-	c.Ulimits = nil
-	for _, name := range slices.Sorted(maps.Keys(c.RawUlimits)) {
-		limit, err := units.ParseUlimit(name + "=" + c.RawUlimits[name])
+	limits := map[string]*units.Ulimit{"core": noCoreDumps()}
+	for name, text := range c.RawUlimits {
+		limit, err := units.ParseUlimit(name + "=" + text)
 		if err != nil {
 			return fmt.Errorf("ulimits: %s: %w", name, err)
 		}
-		c.Ulimits = append(c.Ulimits, limit)
+		limits[name] = limit
+	}
+	c.Ulimits = nil
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		c.Ulimits = append(c.Ulimits, limits[name])
 	}
 	return nil
 }

@@ -36,14 +36,24 @@ type Config struct {
 	ImageMaxUnpackedGB int64             `yaml:"image_max_unpacked_gb"` // the most that an image may unpack to
 	ImageReserveGB     int64             `yaml:"image_reserve_gb"`      // what stays free on the disk of Docker's data when an image is loaded
 	RawUlimits         map[string]string `yaml:"ulimits"`
+	Healthcheck        bool              `yaml:"healthcheck"`
+	HealthcheckMin     int64             `yaml:"healthcheck_min_interval"` // in seconds
 
 	SeccompProfile string          `yaml:"-"` // JSON
-	Ulimits        []*units.Ulimit `yaml:"-"` // by name
+	Ulimits        []*units.Ulimit `yaml:"-"` // by name, with one of core dumps
 }
 
-// Default is what holds where the operator says nothing.
+// Default is what holds where the operator says nothing. Of Docker's capabilities those are dropped that few images need
+// and that reach beyond a container or its own files: made-up packets, device nodes, capabilities of files, and lines in
+// the host's audit log.
 func Default() Config {
-	return Config{NoNewPrivileges: true, Seccomp: byDefault, AppArmor: byDefault, PidsLimit: 4096, ShmSizeMB: 64, ImageMaxUnpackedGB: 500, ImageReserveGB: 1}
+	return Config{
+		NoNewPrivileges: true, Seccomp: byDefault, AppArmor: byDefault, PidsLimit: 4096, ShmSizeMB: 64,
+		ImageMaxUnpackedGB: 500, ImageReserveGB: 1,
+		CapDrop:     []string{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"},
+		Healthcheck: true, HealthcheckMin: 10,
+		Ulimits: []*units.Ulimit{noCoreDumps()},
+	}
 }
 
 // Load reads the operator's file. Where there is none at the usual place, nothing was said.

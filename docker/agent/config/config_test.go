@@ -34,15 +34,17 @@ pids_limit: 100
 shm_size_mb: 256
 image_max_unpacked_gb: 20
 image_reserve_gb: 0
-ulimits: {nofile: 1024:2048, core: 0}
+ulimits: {nofile: 1024:2048, core: 1:2}
+healthcheck: false
+healthcheck_min_interval: 3
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Config{
 		Seccomp: "unconfined", AppArmor: "my-profile", CapDrop: []string{"NET_RAW", "CAP_MKNOD"}, CapAdd: []string{"SYS_PTRACE"},
-		PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "0"},
-		Ulimits: []*units.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 1024, Hard: 2048}},
+		PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "1:2"},
+		Ulimits: []*units.Ulimit{{Name: "core", Soft: 1, Hard: 2}, {Name: "nofile", Soft: 1024, Hard: 2048}}, HealthcheckMin: 3,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -59,11 +61,25 @@ func TestWhatSetupWrites(t *testing.T) {
 	text = regexp.MustCompile(`(?m)^#(\S|  \S)`).ReplaceAllString(text, "$1")
 	got, err = parse(strings.NewReader(text))
 	want := Default()
-	want.CapDrop, want.CapAdd = []string{}, []string{}
+	want.CapAdd = []string{}
 	want.RawUlimits = map[string]string{"nofile": "1024:524288", "core": "0"}
 	want.Ulimits = []*units.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 1024, Hard: 524288}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v\nof\n%s", got, err, want, text)
+	}
+}
+
+// TestWhatADefaultTakesAway can be given back, and the rest of the defaults holds beside what is set.
+func TestWhatADefaultTakesAway(t *testing.T) {
+	got, err := parse(strings.NewReader("cap_drop: []\nulimits: {nofile: 5}\n"))
+	if err != nil || len(got.CapDrop) > 0 {
+		t.Errorf("got %v, %v", got.CapDrop, err)
+	}
+	if want := []*units.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 5, Hard: 5}}; !reflect.DeepEqual(got.Ulimits, want) {
+		t.Errorf("got %v", got.Ulimits)
+	}
+	if want := []string{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"}; !reflect.DeepEqual(Default().CapDrop, want) {
+		t.Errorf("got %v", Default().CapDrop)
 	}
 }
 
@@ -84,6 +100,8 @@ func TestLoadRefuses(t *testing.T) {
 		"pids_limit: 0\n":                     "pids_limit: 0",
 		"pids_limit: -1\n":                    "pids_limit: -1",
 		"shm_size_mb: 0\n":                    "shm_size_mb: 0",
+		"healthcheck_min_interval: 0\n":       "healthcheck_min_interval: 0",
+		"healthcheck_min_interval: 1s\n":      "line 1: cannot unmarshal",
 		"seccomp: strict\n":                   `seccomp: "strict" is neither`,
 		"seccomp: /no/such/profile\n":         "seccomp: open /no/such/profile",
 		"apparmor: \"a b\"\n":                 `apparmor: "a b"`,

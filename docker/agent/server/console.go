@@ -2,9 +2,12 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -15,8 +18,8 @@ import (
 // message. Docker keeps 2 MiB at most (confinement), so that reading all of it is cheap.
 const consoleBytes = 256 << 10
 
-// console sends the end of what the container wrote and, where its process has ended, how: there is no other place
-// where the server's owner could see that.
+// console sends the end of what the container wrote; where its process has ended, how; and what the server did not get
+// of what it was to: there is no other place where the server's owner could see that.
 func (s *Server) console(w http.ResponseWriter, r *http.Request) (any, error) {
 	found, err := s.find(r.Context(), r.PathValue("uuid"))
 	if err != nil {
@@ -36,8 +39,12 @@ func (s *Server) console(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
+	notice, err := os.ReadFile(filepath.Join(s.serverDir(r.PathValue("uuid")), noticeFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
 	w.Header().Set("Content-Type", "text/plain")
-	_, err = io.WriteString(w, last.kept.String()+ending(found.State))
+	_, err = io.WriteString(w, last.kept.String()+ending(found.State)+string(notice))
 	return nil, err
 }
 

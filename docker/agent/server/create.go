@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/docker/docker/api/types/container"
@@ -61,6 +63,7 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 	if err != nil {
 		return err
 	}
+	config.Healthcheck = healthcheckOf(from, s.rules)
 	if host.Mounts, err = s.mounts(ctx, uuid, spec); err != nil {
 		return err
 	}
@@ -76,7 +79,7 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 	}
 	err = unheld(made.Warnings)
 	if err == nil {
-		err = s.inject(ctx, made.ID, spec)
+		err = s.inject(ctx, uuid, made.ID, spec)
 	}
 	if err != nil { // half a server would be worse than none
 		return errors.Join(err, s.docker.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
@@ -98,12 +101,13 @@ func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mo
 	return slices.Concat(drive, names, own), err
 }
 
-// nameFiles writes what Docker would otherwise write itself, see network.NameFiles.
+// nameFiles writes what Docker would otherwise write itself, see network.NameFiles. The container gets copies of them
+// when it starts, see runtime.Names.
 func (s *Server) nameFiles(uuid, hostname, domain string) ([]mount.Mount, error) {
 	if err := s.plug(uuid, nil); err != nil { // that a server has no ports is written down too
 		return nil, err
 	}
-	if err := s.writeNames(uuid, hostname, domain); err != nil {
+	if err := s.writeNames(uuid, s.serverDir(uuid), hostname, domain); err != nil {
 		return nil, err
 	}
 	var mounts []mount.Mount
@@ -114,18 +118,27 @@ func (s *Server) nameFiles(uuid, hostname, domain string) ([]mount.Mount, error)
 	return mounts, nil
 }
 
-func (s *Server) writeNames(uuid, hostname, domain string) error {
+func (s *Server) writeNames(uuid, dir, hostname, domain string) error {
 	ports, err := s.portsOf(uuid)
 	if err != nil {
 		return err
 	}
-	if err := network.WriteNames(s.serverDir(uuid), hostname, domain, ports); err != nil {
+	if err := network.WriteNames(dir, hostname, domain, ports); err != nil {
 		return fmt.Errorf("write the names that server %s knows: %w", uuid, err)
 	}
 	return nil
 }
 
-// refreshNames writes them anew for a container that is there.
+// refreshNames writes them anew for a container that is there. One that runs has copies of its own; not so if it was
+// started by an earlier release.
 func (s *Server) refreshNames(found container.InspectResponse) error {
-	return s.writeNames(found.Config.Labels[labelServer], found.Config.Hostname, found.Config.Labels[labelDomain])
+	uuid, domain := found.Config.Labels[labelServer], found.Config.Labels[labelDomain]
+	if err := s.writeNames(uuid, s.serverDir(uuid), found.Config.Hostname, domain); err != nil {
+		return err
+	}
+	copies := filepath.Join(s.names, found.ID)
+	if _, err := os.Stat(copies); !found.State.Running || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return s.writeNames(uuid, copies, found.Config.Hostname, domain)
 }

@@ -79,6 +79,32 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestNamesOfARunningServer are its own copies; a server that an earlier release started has none.
+func TestNamesOfARunningServer(t *testing.T) {
+	engine := withImage(t, firstPort)
+	engine.putServer(container.StateRunning)
+	found := engine.containers[namePrefix+serverID]
+	s := New(t.Context(), engine, Options{State: engine.state, Names: t.TempDir()}, quiet())
+	copies := filepath.Join(s.names, found.ID)
+	if err := s.refreshNames(found); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(copies); err == nil {
+		t.Errorf("%s was made", copies)
+	}
+	if err := os.Mkdir(copies, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.refreshNames(found); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{copies, s.serverDir(serverID)} {
+		if text, err := os.ReadFile(filepath.Join(dir, "resolv.conf")); err != nil || !strings.Contains(string(text), "nameserver 10.0.0.2") {
+			t.Errorf("%s: got %q, %v", dir, text, err)
+		}
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	t.Run("a second container", func(t *testing.T) {
 		engine := withImage(t)

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
+	"ndock/docker/runtime"
 )
 
 // deleteInstance removes all that the server has on this host, however far it came. The body may name ports,
@@ -57,7 +59,8 @@ func (s *Server) remove(ctx context.Context, found container.InspectResponse) er
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove container %s: %w", found.ID[:12], err)
 	}
-	if err := network.Leave(nil, network.Holder(found.ID)); err != nil { // if runc's hook did not come to it
+	// If runc's hook did not come to it:
+	if err := errors.Join(network.Leave(nil, network.Holder(found.ID)), runtime.ReleaseNames(filepath.Join(runtime.Names, found.ID))); err != nil {
 		return err
 	}
 	if uuid := found.Config.Labels[labelServer]; found.Name == "/"+namePrefix+uuid {

@@ -46,9 +46,11 @@ type engine struct {
 	images     map[string]image.InspectResponse     // by id and by name
 	volumes    map[string]volume.CreateOptions      // by name
 	files      map[string][]byte                    // of all containers, by path: what was copied out, or in
+	modes      map[string]os.FileMode               // of those that are no regular files
 	state      string                               // the agent's directory of servers
 	calls      []string
 	fail       map[string]error // by method
+	hang       map[string]bool  // methods, with or without their subject, that do not answer
 
 	account  func(archive io.Reader) string // what it says about a load, having read what it likes
 	logs     string
@@ -68,6 +70,8 @@ func newEngine() *engine {
 		images:     map[string]image.InspectResponse{},
 		volumes:    map[string]volume.CreateOptions{},
 		files:      map[string][]byte{},
+		modes:      map[string]os.FileMode{},
+		hang:       map[string]bool{},
 		fail:       map[string]error{},
 		account:    readWhole,
 		info: system.Info{
@@ -98,6 +102,19 @@ func (e *engine) did(method, subject string) error {
 	defer e.mu.Unlock()
 	e.calls = append(e.calls, strings.TrimSpace(method+" "+subject))
 	return e.fail[method]
+}
+
+// hangs is did for a call that may not answer before its caller gives up.
+func (e *engine) hangs(ctx context.Context, method, subject string) error {
+	err := e.did(method, subject)
+	e.mu.Lock()
+	hangs := e.hang[method] || e.hang[method+" "+subject]
+	e.mu.Unlock()
+	if !hangs {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (e *engine) called() []string {
@@ -135,8 +152,8 @@ func (e *engine) find(id string) (string, container.InspectResponse, error) {
 	return "", container.InspectResponse{}, fmt.Errorf("no such container: %s: %w", id, errdefs.ErrNotFound)
 }
 
-func (e *engine) ContainerList(_ context.Context, options container.ListOptions) ([]container.Summary, error) {
-	if err := e.did("ContainerList", ""); err != nil {
+func (e *engine) ContainerList(ctx context.Context, options container.ListOptions) ([]container.Summary, error) {
+	if err := e.hangs(ctx, "ContainerList", ""); err != nil {
 		return nil, err
 	}
 	var all []container.Summary
@@ -148,8 +165,8 @@ func (e *engine) ContainerList(_ context.Context, options container.ListOptions)
 	return all, nil
 }
 
-func (e *engine) ContainerInspect(_ context.Context, id string) (container.InspectResponse, error) {
-	if err := e.did("ContainerInspect", id); err != nil {
+func (e *engine) ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	if err := e.hangs(ctx, "ContainerInspect", id); err != nil {
 		return container.InspectResponse{}, err
 	}
 	_, found, err := e.find(id)
@@ -172,6 +189,8 @@ func (e *engine) change(method, id string, status container.ContainerState) erro
 	if err := e.did(method, ""); err != nil {
 		return err
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	name, found, err := e.find(id)
 	if err != nil {
 		return err
@@ -204,7 +223,35 @@ func (e *engine) ContainerRename(_ context.Context, id, name string) error {
 	return nil
 }
 
-func (e *engine) CopyToContainer(_ context.Context, _, _ string, archive io.Reader, _ container.CopyToContainerOptions) error {
+// errWouldHang is in place of a copy that Docker may never finish, and that holds the container's lock until then.
+var errWouldHang = errors.New("the container's processes run: one of them can put a FIFO in the place of the file")
+
+// still checks that nobody can change a container's files.
+func (e *engine) still(id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, found, err := e.find(id); err != nil || found.State.Running && !found.State.Paused {
+		return errors.Join(err, errWouldHang)
+	}
+	return nil
+}
+
+func (e *engine) ContainerStatPath(_ context.Context, id, path string) (container.PathStat, error) {
+	if err := errors.Join(e.did("ContainerStatPath", path), e.still(id)); err != nil {
+		return container.PathStat{}, err
+	}
+	content, there := e.files[path]
+	mode, odd := e.modes[path]
+	if !there && !odd {
+		return container.PathStat{}, fmt.Errorf("no such file: %s: %w", path, errdefs.ErrNotFound)
+	}
+	return container.PathStat{Name: path, Size: int64(len(content)), Mode: mode}, nil
+}
+
+func (e *engine) CopyToContainer(_ context.Context, id, _ string, archive io.Reader, _ container.CopyToContainerOptions) error {
+	if err := e.still(id); err != nil {
+		return err
+	}
 	in := tar.NewReader(archive)
 	for {
 		header, err := in.Next()
@@ -225,8 +272,8 @@ func (e *engine) CopyToContainer(_ context.Context, _, _ string, archive io.Read
 	}
 }
 
-func (e *engine) CopyFromContainer(_ context.Context, _, path string) (io.ReadCloser, container.PathStat, error) {
-	if err := e.did("CopyFromContainer", path); err != nil {
+func (e *engine) CopyFromContainer(_ context.Context, id, path string) (io.ReadCloser, container.PathStat, error) {
+	if err := errors.Join(e.did("CopyFromContainer", path), e.still(id)); err != nil {
 		return nil, container.PathStat{}, err
 	}
 	content, there := e.files[path]

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -16,26 +18,44 @@ import (
 	"ndock/docker/agent"
 )
 
-// inject writes what a server brings along into its container, before that starts for the first time.
-func (s *Server) inject(ctx context.Context, containerID string, spec agent.Spec) error {
+// inject writes what a server brings along into its container, before that starts for the first time. Files are a
+// must. A key or a password that has no place in the image is left out, as Nova's other drivers do: Nova sends a
+// password with every server.
+func (s *Server) inject(ctx context.Context, uuid, containerID string, spec agent.Spec) error {
 	for _, file := range spec.Files {
 		if err := s.writeFile(ctx, containerID, tarFile{path: file.Path, content: file.Content, mode: 0o644}); err != nil {
 			return err
 		}
 	}
+	var left []error
 	if spec.PublicKey != "" {
-		if err := s.authorize(ctx, containerID, spec.PublicKey); err != nil {
+		left = append(left, s.authorize(ctx, containerID, spec.PublicKey))
+	}
+	if spec.Password != "" {
+		left = append(left, s.setPassword(ctx, containerID, spec.Password))
+	}
+	return s.leaveOut(uuid, left)
+}
+
+// noticeFile has what the console log tells of a server beside its output.
+const noticeFile = "notice"
+
+// leaveOut passes over what an image has no place for, and tells its owner of what is odd about that.
+func (s *Server) leaveOut(uuid string, reasons []error) error {
+	notice := ""
+	for _, err := range reasons {
+		var odd *oddFile
+		switch {
+		case errors.As(err, &odd):
+			s.log.Warn("the server starts without a part of what it was to get", "server", uuid, "reason", err)
+			notice += fmt.Sprintf("[ndock] %s: left out\r\n", odd)
+		case errors.Is(err, errNoAccounts):
+			s.log.Info("the server starts without a password", "server", uuid, "reason", err)
+		case err != nil:
 			return err
 		}
 	}
-	if spec.Password == "" {
-		return nil
-	}
-	// An image without accounts has nobody who could log in.
-	if err := s.setPassword(ctx, containerID, spec.Password); !errors.Is(err, errNoAccounts) {
-		return err
-	}
-	return nil
+	return os.WriteFile(filepath.Join(s.serverDir(uuid), noticeFile), []byte(notice), 0o600)
 }
 
 const sshDir, authorizedKeys = "/root/.ssh", "/root/.ssh/authorized_keys"
@@ -99,8 +119,46 @@ func clean(name string) string { return strings.TrimPrefix(path.Join("/", name),
 // fileLimit is the most that is read of a file of the tenant's, in bytes.
 const fileLimit = 1 << 20
 
-// readFile reads a file of a container, with its owner and mode.
+// oddFile is a path of a container at which there is something else than a file that the agent would read.
+type oddFile struct{ path, is string }
+
+func (e *oddFile) Error() string {
+	return fmt.Sprintf("%s is %s, and no file to write to", e.path, e.is)
+}
+
+// kindOf names what is no regular file.
+func kindOf(mode os.FileMode) string {
+	switch {
+	case mode&os.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode&os.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&os.ModeCharDevice != 0:
+		return "a character device"
+	case mode&os.ModeDevice != 0:
+		return "a device"
+	case mode&os.ModeSocket != 0:
+		return "a socket"
+	case mode.IsDir():
+		return "a directory"
+	}
+	return "of an unknown kind"
+}
+
+// readFile reads a file of a container, with its owner and mode. No process of the container may run meanwhile: it
+// could put a FIFO in the place of the file after this has looked, and Docker would wait for a writer, with the lock of
+// the container held. It looks first, because Docker reads all that is at a path, of any size.
 func (s *Server) readFile(ctx context.Context, containerID, name string) (tarFile, error) {
+	stat, err := s.docker.ContainerStatPath(ctx, containerID, name)
+	if err != nil {
+		return tarFile{}, fmt.Errorf("look at %s: %w", name, err)
+	}
+	if !stat.Mode.IsRegular() {
+		return tarFile{}, &oddFile{name, kindOf(stat.Mode)}
+	}
+	if stat.Size > fileLimit {
+		return tarFile{}, &oddFile{name, fmt.Sprintf("larger than %d bytes", fileLimit)}
+	}
 	archive, _, err := s.docker.CopyFromContainer(ctx, containerID, name)
 	if err != nil {
 		return tarFile{}, fmt.Errorf("read %s: %w", name, err)
@@ -112,7 +170,7 @@ func (s *Server) readFile(ctx context.Context, containerID, name string) (tarFil
 		return tarFile{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	if header.Typeflag != tar.TypeReg || header.Size > fileLimit {
-		return tarFile{}, unusableImage("its %s is no file, or has more than %d bytes", name, fileLimit)
+		return tarFile{}, &oddFile{name, "not what it was"}
 	}
 	content, err := io.ReadAll(in)
 	if err != nil {

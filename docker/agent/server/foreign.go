@@ -10,27 +10,75 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"golang.org/x/sync/errgroup"
+)
+
+// foreignMemories is what containers that are no servers held, in bytes by id, when they were last looked at.
+type foreignMemories struct {
+	mu    sync.Mutex
+	bytes map[string]int64
+}
+
+// set replaces all that was known.
+func (f *foreignMemories) set(bytes map[string]int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bytes = bytes
+}
+
+func (f *foreignMemories) get(id string) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.bytes[id]
+}
+
+// foreignLimit is how long all of them together may take to be looked at, and foreignAtOnce how many are looked at at
+// once. Nova's audit waits for it.
+const (
+	foreignLimit  = 10 * time.Second
+	foreignAtOnce = 8
 )
 
 // foreignMemory is what containers hold that are no servers, in bytes: the most that each may have, or, where it may
-// have all, what it has now. The host's own processes are not in it: they are what the operator reserves for.
+// have all, what it has now. The host's own processes are not in it: they are what the operator reserves for. One that
+// hangs holds what it held before.
 func (s *Server) foreignMemory(ctx context.Context, total int64) (int64, error) {
 	running, err := s.docker.ContainerList(ctx, container.ListOptions{})
 	if err != nil {
 		return 0, fmt.Errorf("list containers: %w", err)
 	}
-	var sum int64
-	for _, c := range running {
-		if isServer(c) {
-			continue
+	ctx, cancel := context.WithTimeout(ctx, foreignLimit)
+	defer cancel()
+	held := make([]int64, len(running))
+	var looks errgroup.Group
+	looks.SetLimit(foreignAtOnce)
+	for i, c := range running {
+		if !isServer(c) {
+			looks.Go(func() error {
+				held[i] = s.foreignMemoryOf(ctx, c.ID)
+				return nil
+			})
 		}
-		held, err := s.memoryOf(ctx, c.ID)
-		if err != nil && !errdefs.IsNotFound(err) { // it may have ended by now
-			return 0, err
-		}
-		sum += held
 	}
+	_ = looks.Wait() // none returns an error
+	var sum int64
+	known := map[string]int64{}
+	for i, c := range running {
+		known[c.ID] = held[i]
+		sum += held[i]
+	}
+	s.foreign.set(known)
 	return min(sum, total), nil
+}
+
+func (s *Server) foreignMemoryOf(ctx context.Context, id string) int64 {
+	held, err := s.memoryOf(ctx, id)
+	if err == nil || errdefs.IsNotFound(err) { // it may have ended by now
+		return held
+	}
+	held = s.foreign.get(id)
+	s.log.Warn("the memory of a container that is no server is not known", "container", id, "believed", held, "reason", err)
+	return held
 }
 
 func (s *Server) memoryOf(ctx context.Context, id string) (int64, error) {

@@ -53,10 +53,11 @@ func confined() container.HostConfig {
 		NetworkMode:   "none",
 		Runtime:       "ndock",
 		SecurityOpt:   []string{"no-new-privileges"},
+		CapDrop:       []string{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"},
 		RestartPolicy: container.RestartPolicy{Name: "no"},
 		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
 		ShmSize:       64 << 20,
-		Resources:     container.Resources{Memory: 512 << 20, MemorySwap: 512 << 20, NanoCPUs: 2e9, PidsLimit: &pids},
+		Resources:     container.Resources{Memory: 512 << 20, MemorySwap: 512 << 20, NanoCPUs: 2e9, PidsLimit: &pids, Ulimits: []*units.Ulimit{{Name: "core"}}},
 	}
 }
 

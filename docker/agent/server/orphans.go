@@ -10,12 +10,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
+	"ndock/docker/runtime"
 )
 
 // Each verb writes down what it makes before it makes it, and takes back what it could not finish. What is left all the
@@ -27,22 +27,29 @@ const patience = 2 * time.Hour
 // tidyEvery is the time between two looks.
 const tidyEvery = 10 * time.Minute
 
-// tidy removes orphans from time to time.
+// tidy puts right from time to time what broke off.
 func (s *Server) tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
+		s.within(ctx, s.thawLeftovers)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		inTime, cancel := context.WithTimeout(ctx, quick)
-		if _, err := s.removeOrphans(inTime); err != nil && ctx.Err() == nil {
-			s.log.Error("what no server has any more cannot all be removed", "reason", err)
-		}
-		cancel()
+		s.within(ctx, func(ctx context.Context) {
+			if _, err := s.removeOrphans(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("what no server has any more cannot all be removed", "reason", err)
+			}
+		})
 	}
+}
+
+func (s *Server) within(ctx context.Context, do func(ctx context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	do(ctx)
 }
 
 func (s *Server) getOrphans(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -167,23 +174,38 @@ func (s *Server) orphanPorts(context.Context) ([]agent.Orphan, error) {
 	return orphans, errors.Join(failed...)
 }
 
-// orphanNetworks are those of containers that Docker does not know.
+// orphanNetworks are those of containers that Docker does not know, and their copies of /etc/hosts and its like. Docker is asked for all containers at once: for
+// that it needs the lock of none, and one that hangs keeps nobody from looking.
 func (s *Server) orphanNetworks(ctx context.Context) ([]agent.Orphan, error) {
 	ids, err := network.Held(s.holders)
 	if err != nil {
 		return nil, err
 	}
+	copies, err := network.Held(s.names)
+	if err != nil {
+		return nil, err
+	}
+	ids = append(ids, copies...)
+	slices.Sort(ids)
+	found, err := s.docker.ContainerList(ctx, container.ListOptions{All: true}) // later than the networks
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, c := range found {
+		known[c.ID] = true
+	}
 	var orphans []agent.Orphan
-	for _, id := range ids {
-		_, err := s.docker.ContainerInspect(ctx, id)
-		if errdefs.IsNotFound(err) {
+	for _, id := range slices.Compact(ids) {
+		if !known[id] {
 			orphans = append(orphans, agent.Orphan{Kind: "network", Name: id, Sure: true})
-		} else if err != nil {
-			return nil, err
 		}
 	}
 	return orphans, nil
 }
+
+// orphanLimit is how long the removal of one may take: others wait behind it.
+const orphanLimit = 15 * time.Second
 
 // removeOrphans looks at each once more before it goes: with its server's lock, so that no verb is at it.
 func (s *Server) removeOrphans(ctx context.Context) ([]agent.Orphan, error) {
@@ -204,8 +226,10 @@ func (s *Server) removeOrphans(ctx context.Context) ([]agent.Orphan, error) {
 }
 
 func (s *Server) removeOrphan(ctx context.Context, orphan agent.Orphan) error {
+	ctx, cancel := context.WithTimeout(ctx, orphanLimit)
+	defer cancel()
 	if orphan.Kind == "network" {
-		return network.Leave(nil, filepath.Join(s.holders, orphan.Name))
+		return errors.Join(network.Leave(nil, filepath.Join(s.holders, orphan.Name)), runtime.ReleaseNames(filepath.Join(s.names, orphan.Name)))
 	}
 	release, err := s.servers.acquire(ctx, orphan.Server)
 	if err != nil {

@@ -106,18 +106,28 @@ func TestTheNetworkOfAContainerThatIsGone(t *testing.T) {
 	e := newEngine()
 	e.putServer(container.StateRunning)
 	_, found, _ := e.find(namePrefix + serverID)
-	s := New(t.Context(), e, Options{State: t.TempDir(), Holders: t.TempDir()}, quiet())
+	s := New(t.Context(), e, Options{State: t.TempDir(), Holders: t.TempDir(), Names: t.TempDir()}, quiet())
 	for _, id := range []string{found.ID, "0123456789abcdef"} {
-		if err := os.WriteFile(filepath.Join(s.holders, id), nil, 0o600); err != nil {
-			t.Fatal(err)
+		for _, err := range []error{
+			os.WriteFile(filepath.Join(s.holders, id), nil, 0o600),
+			os.Mkdir(filepath.Join(s.names, id), 0o700), os.WriteFile(filepath.Join(s.names, id, "hosts"), nil, 0o600),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	if err := os.Mkdir(filepath.Join(s.names, "fedcba9876543210"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	removed, err := s.removeOrphans(t.Context())
-	if err != nil || len(removed) != 1 || removed[0].Name != "0123456789abcdef" {
+	if err != nil || len(removed) != 2 || removed[0].Name != "0123456789abcdef" || removed[1].Name != "fedcba9876543210" {
 		t.Errorf("removed %v, %v", removed, err)
 	}
-	if left, err := os.ReadDir(s.holders); err != nil || len(left) != 1 {
-		t.Errorf("left %v, %v", left, err)
+	for _, dir := range []string{s.holders, s.names} {
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != found.ID {
+			t.Errorf("left %v, %v", left, err)
+		}
 	}
 }
 

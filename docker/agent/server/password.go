@@ -24,15 +24,17 @@ func (s *Server) putPassword(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
-		err := s.setPassword(ctx, found.ID, wanted.Password)
-		if errors.Is(err, errNoAccounts) {
+		err := s.whileFrozen(ctx, found, func() error { return s.setPassword(ctx, found.ID, wanted.Password) })
+		var odd *oddFile
+		if errors.Is(err, errNoAccounts) || errors.As(err, &odd) {
 			return badRequest("%v", err)
 		}
 		return err
 	})
 }
 
-// setPassword writes root's password into the files of the accounts: that works whatever programs an image has.
+// setPassword writes root's password into the files of the accounts: that works whatever programs an image has. The
+// container's processes must not run, see readFile.
 func (s *Server) setPassword(ctx context.Context, containerID, password string) error {
 	shadow, err := s.readFile(ctx, containerID, "/etc/shadow")
 	if errdefs.IsNotFound(err) {

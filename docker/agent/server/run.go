@@ -20,6 +20,7 @@ type Options struct {
 	User    string // who is heard on it, beside root: a name or a number
 	State   string // directory of what Docker cannot keep for servers
 	Holders string // where the networks of running containers are kept
+	Names   string // where their copies of /etc/hosts and its like are
 	Version string
 	Config  string // the operator's file; none is none of his words
 }

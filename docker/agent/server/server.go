@@ -30,15 +30,17 @@ type Server struct {
 	unfit   func()                        // is called when the engine's API has changed under the agent
 	rules   config.Config                 // the operator's
 	disks   serverDisks
+	foreign foreignMemories
 	holders string // where the networks of running containers are kept
+	names   string // where their copies of /etc/hosts and its like are
 }
 
 // New returns an agent of this version. When closing is done, long answers such as the events end, and consoles.
 func New(closing context.Context, docker Docker, options Options, log *slog.Logger) *Server {
 	s := &Server{
-		docker: docker, state: options.State, version: options.Version, log: log,
+		docker: deadlines{docker}, state: options.State, version: options.Version, log: log,
 		servers: newLocks(), images: newLocks(), closing: closing, unfit: func() {},
-		rules: config.Default(), holders: options.Holders,
+		rules: config.Default(), holders: options.Holders, names: options.Names,
 	}
 	s.serial = newSerialPorts(closing, s.serialSession, log)
 	return s
