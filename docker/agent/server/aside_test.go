@@ -54,6 +54,10 @@ func TestSetAside(t *testing.T) {
 	if wantOK(t, status, body); strings.TrimSpace(body) != "[]" {
 		t.Errorf("got %s", body)
 	}
+	status, body = ask(t, engine, "GET", "/v1/servers", "") // by which Nova finds what is left of a deleted one
+	if wantOK(t, status, body); strings.TrimSpace(body) != `["`+serverID+`"]` {
+		t.Errorf("got %s", body)
+	}
 	status, body = ask(t, engine, "POST", serverPath+"/aside?grace=0", "")
 	wantOK(t, status, body) // done already
 	status, body = ask(t, newEngine(), "POST", serverPath+"/aside?grace=0", "")

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +40,12 @@ const specLimit = 16 << 20
 
 func (s *Server) getInstances(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.instances(r.Context())
+}
+
+// getServers answers with the ids of all servers that have a container, be it one that is set aside.
+func (s *Server) getServers(_ http.ResponseWriter, r *http.Request) (any, error) {
+	held, err := s.withContainers(r.Context())
+	return slices.AppendSeq([]string{}, maps.Keys(held)), err
 }
 
 func (s *Server) instances(ctx context.Context) ([]agent.Instance, error) {

@@ -64,6 +64,7 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /v1/version", quick, s.getVersion)
 	handle("GET /v1/host", quick, s.getHost)
 	handle("GET /v1/events", 0, s.getEvents)
+	handle("GET /v1/servers", quick, s.getServers)
 	handle("GET /v1/instances", quick, s.getInstances)
 	handle("GET /v1/instances/{uuid}", quick, s.getInstance)
 	handle("PUT /v1/instances/{uuid}", slow, s.putInstance)

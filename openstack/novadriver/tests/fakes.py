@@ -26,6 +26,7 @@ class Agent:
         self.failing = {}
         self.images = set()
         self.containers = {}
+        self.aside = set()  # the servers that have a container set aside
         self.ports = set()  # that were plugged before
         self.refusal = None  # raised at the end of an upload
         self.output = b''
@@ -60,6 +61,10 @@ class Agent:
     def instances(self):
         self._asked('instances')
         return list(self.containers.values())
+
+    def servers(self):
+        self._asked('servers')
+        return sorted(set(self.containers) | self.aside)
 
     def instance(self, uuid):
         self._asked('instance', uuid)
@@ -99,8 +104,8 @@ class Agent:
     def discard_aside(self, uuid, ports):
         self._asked('discard_aside', uuid, ports)
 
-    def attach(self, uuid, port):
-        self._asked('attach', uuid, port)
+    def attach(self, uuid, port, join=True):
+        self._asked('attach' if join else 'prepare_port', uuid, port)
 
     def detach(self, uuid, port):
         self._asked('detach', uuid, port)

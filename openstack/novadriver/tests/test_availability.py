@@ -86,7 +86,7 @@ class Over(BaseException):
 class Watch(TestCase):
     """Each connection is what agent.events() does when it is asked again: a list of events, and how it ends."""
 
-    def watch(self, *connections, returned=lambda: None):
+    def watch(self, *connections, retry=lambda: None):
         self.now = 0.0
         self.emitted = []
         rest = list(connections)
@@ -102,7 +102,7 @@ class Watch(TestCase):
 
         self.patch(availability, 'time', mock.Mock(monotonic=lambda: self.now, sleep=self.sleep))
         with self.assertRaises(Over):
-            availability.Watch(mock.Mock(events=events), self.emitted.append, returned)._run()
+            availability.Watch(mock.Mock(events=events), self.emitted.append, retry)._run()
 
     def sleep(self, seconds):
         self.now += seconds
@@ -144,10 +144,25 @@ class Watch(TestCase):
         self.watch(*flapping)
         self.assertEqual([], self.saved)
 
-    def test_the_driver_hears_that_the_agent_returned(self):
-        returned = mock.Mock()
-        self.watch(self.HELLO, self.AWAY, self.HELLO, returned=returned)
-        self.assertEqual(2, returned.call_count)
+    def test_what_failed_is_tried_again_when_the_agent_is_back(self):
+        retry = mock.Mock()
+        self.watch(self.HELLO, self.AWAY, self.HELLO, retry=retry)
+        self.assertEqual(2, retry.call_count)
+
+    def test_what_failed_is_tried_again_while_the_agent_is_there(self):
+        retry = mock.Mock()
+
+        class Minutes(list):
+            """Events that come a minute after each other."""
+            def __iter__(events):
+                for event in list.__iter__(events):
+                    self.now += 60
+                    yield event
+        self.watch((Minutes([{'event': 'hello'}, {'event': 'alive'}, {'event': 'alive'}]), None), retry=retry)
+        self.assertEqual(3, retry.call_count)
+        retry.reset_mock()
+        self.watch(([{'event': 'hello'}, {'event': 'alive'}, {'event': 'alive'}], None), retry=retry)
+        self.assertEqual(1, retry.call_count)
 
     def test_events_become_lifecycle_events(self):
         kinds = {

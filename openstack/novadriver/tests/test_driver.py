@@ -16,8 +16,6 @@ from nova.virt.docker import availability
 from nova.virt.docker import driver
 from nova.virt.docker import DockerDriver
 
-FIRST, SECOND = '11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'
-
 
 class TestCase(harness.TestCase):
     def setUp(self):
@@ -142,6 +140,15 @@ class WhatIsThere(TestCase):
         self.assertEqual(['web', 'web'], self.driver.list_instances())
         self.assertEqual([harness.SERVER, 'another'], self.driver.list_instance_uuids())
 
+    def test_a_server_with_only_a_container_set_aside(self):
+        """Nova deletes what is left of deleted servers by this list; what runs here it counts by the other."""
+        self.agent.aside.add(harness.SERVER)
+        self.assertEqual([harness.SERVER], self.driver.list_instance_uuids())
+        self.assertEqual([], self.driver.list_instances())
+        self.assertFalse(self.driver.instance_exists(self.instance))
+        self.container('running')
+        self.assertTrue(self.driver.instance_exists(self.instance))
+
     def test_console_is_bytes(self):
         self.agent.output = b'\xffnot text'
         self.assertEqual(b'\xffnot text', self.driver.get_console_output(harness.context(), self.instance))
@@ -227,46 +234,3 @@ class Life(TestCase):
                     self.driver.resume_state_on_host_boot(
                         harness.context(), self.instance, self.network_info, *more)
                     self.assertEqual(want, self.agent.verbs())
-
-
-class Leftovers(TestCase):
-    """What could not be removed while the agent was away is removed when it is back."""
-
-    def leave(self, server=harness.SERVER):
-        self.agent.failing['destroy'] = ndock.AgentUnavailable(path='p', reason='r')
-        with self.assertRaises(ndock.AgentUnavailable):
-            self.driver.destroy(harness.context(), harness.instance(server), self.network_info)
-        self.agent.failing.clear()
-        self.agent.log.clear()
-
-    def test_removed_once(self):
-        self.leave()
-        self.driver._remove_leftovers()
-        self.driver._remove_leftovers()
-        (verb, server, ports, _), = self.agent.log
-        self.assertEqual(('destroy', harness.SERVER, harness.PORT), (verb, server, ports[0]['id']))
-
-    def test_one_that_stays_does_not_keep_the_others(self):
-        self.leave(FIRST)
-        self.leave(SECOND)
-        destroy = self.agent.destroy
-
-        def stubborn(server, ports, keep):
-            destroy(server, ports, keep)
-            if server == FIRST:
-                raise ndock.AgentError(reason='device busy')
-        self.agent.destroy = stubborn
-        with self.assertLogs('nova.virt.docker', 'ERROR'):
-            self.driver._remove_leftovers()
-        self.assertEqual([FIRST, SECOND], [entry[1] for entry in self.agent.log])
-        self.agent.log.clear()
-        self.agent.destroy = destroy
-        self.driver._remove_leftovers()
-        self.assertEqual([FIRST], [entry[1] for entry in self.agent.log])
-
-    def test_nothing_is_left_of_one_that_went(self):
-        self.leave()
-        self.driver.destroy(harness.context(), self.instance, self.network_info)
-        self.agent.log.clear()
-        self.driver._remove_leftovers()
-        self.assertEqual([], self.agent.log)

@@ -83,7 +83,7 @@ class OtherHost(TestCase):
         self.images.create.side_effect = exception.GlanceConnectionFailed(server='g', reason='r')
         with self.assertRaises(exception.InstanceFaultRollback):
             self.leave(THERE)
-        self.assertEqual(['set_aside', 'snapshot', 'restore', 'start'], self.agent.verbs())
+        self.assertEqual(['set_aside', 'snapshot', 'plug', 'restore', 'start'], self.agent.verbs())
 
     def test_half_of_them_is_nothing(self):
         self.images.create.side_effect = lambda *args: {'id': PARCEL, 'size': 3}
@@ -96,6 +96,12 @@ class OtherHost(TestCase):
         with self.assertRaises(ndock.AgentError):
             self.arrive(json.dumps({'image': PARCEL}))
         self.assertEqual(['destroy', 'forget_image'], self.agent.verbs()[-2:])
+        self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_the_image_goes_from_glance_also_where_it_stays_here(self):
+        self.agent.failing['forget_image'] = FAILED
+        with self.assertLogs('nova.virt.docker', 'ERROR'):
+            self.arrive(json.dumps({'image': PARCEL}))
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
 
     def test_a_parcel_that_stays_is_no_failure(self):
@@ -152,12 +158,52 @@ class Running(TestCase):
         super().setUp()
         self.saved = self.patch(type(self.instance), 'save')
 
+    def attach(self, **fields):
+        self.driver.attach_interface(harness.context(), self.instance, harness.image_meta(), harness.vif(**fields))
+
     def test_interfaces(self):
-        self.driver.attach_interface(harness.context(), self.instance, harness.image_meta(), harness.vif())
+        self.attach(active=True)
         self.driver.detach_interface(harness.context(), self.instance, harness.vif())
-        self.assertEqual(['attach', 'detach'], self.agent.verbs())
+        self.assertEqual(['prepare_port', 'attach', 'detach'], self.agent.verbs())
         self.assertEqual(harness.PORT, self.agent.log[0][2]['id'])
         self.assertEqual(2, self.saved.call_count)
+
+    def test_no_container_gets_a_port_before_neutron_has_wired_it(self):
+        self.attach()
+        self.assertEqual(['prepare', 'prepare_port', 'wait', 'attach'], self.agent.verbs())
+        self.assertEqual((('network-vif-plugged', harness.PORT),), self.agent.log[0][1])
+
+    def test_the_wait_ends_before_novas_api_gives_up(self):
+        self.attach()
+        self.assertEqual(40, self.agent.log[0][2])  # of the 60 seconds of rpc_response_timeout
+        self.configure(vif_plugging_timeout=7)
+        self.agent.log.clear()
+        self.attach()
+        self.assertEqual(7, self.agent.log[0][2])
+
+    def test_a_port_that_neutron_does_not_wire_is_unplugged(self):
+        self.driver.virtapi.answers = True  # that it failed
+        with self.assertRaises(exception.VirtualInterfaceCreateException):
+            self.attach()
+        self.assertEqual(['prepare', 'prepare_port', 'wait', 'detach'], self.agent.verbs())
+        self.configure(vif_plugging_is_fatal=False)
+        self.agent.log.clear()
+        self.attach()
+        self.assertEqual('attach', self.agent.verbs()[-1])
+
+    def test_a_port_that_cannot_be_attached_is_unplugged(self):
+        for verb in ('prepare_port', 'attach'):
+            with self.subTest(verb):
+                self.agent.failing = {verb: FAILED, 'detach': ndock.AgentError(reason='neither')}
+                self.agent.log.clear()
+                with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaisesRegex(ndock.AgentError, '^no$'):
+                    self.attach(active=True)
+                self.assertEqual('detach', self.agent.verbs()[-1])
+        self.agent.failing = {}
+        self.saved.side_effect = exception.NovaException('no database')
+        with self.assertRaisesRegex(exception.NovaException, 'no database'):
+            self.attach(active=True)
+        self.assertEqual('detach', self.agent.verbs()[-1])
 
     def test_password(self):
         self.driver.set_admin_password(self.instance, 'secret')

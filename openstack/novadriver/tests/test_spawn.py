@@ -272,7 +272,8 @@ class Failures(TestCase):
             self.spawn(harness.vif())
         self.agent.failing = {}
         self.agent.log.clear()
-        self.driver._remove_leftovers()
+        self.patch(objects.Instance, 'get_by_uuid', side_effect=exception.InstanceNotFound(instance_id='i'))
+        self.driver._pending.finish()
         self.assertEqual([('destroy', harness.SERVER)], [entry[:2] for entry in self.agent.log])
 
 

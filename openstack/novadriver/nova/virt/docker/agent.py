@@ -86,6 +86,10 @@ class Agent:
     def instances(self):
         return self._json('GET', '/v1/instances')
 
+    def servers(self):
+        """The ids of all servers that have a container here, be it one that is set aside."""
+        return self._json('GET', '/v1/servers')
+
     def instance(self, uuid):
         return self._json('GET', '/v1/instances/%s' % uuid, uuid=uuid)
 
@@ -118,8 +122,10 @@ class Agent:
     def discard_aside(self, uuid, ports):
         self._json('DELETE', '/v1/instances/%s/aside' % uuid, ports)
 
-    def attach(self, uuid, port):
-        self._json('PUT', '/v1/instances/%s/ports/%s' % (uuid, port['id']), port, uuid=uuid)
+    def attach(self, uuid, port, join=True):
+        """Plug one more port. Unless join is set, no container gets it before it is attached once more."""
+        query = '' if join else '?join=false'
+        self._json('PUT', '/v1/instances/%s/ports/%s%s' % (uuid, port['id'], query), port, uuid=uuid)
 
     def detach(self, uuid, port):
         self._json('DELETE', '/v1/instances/%s/ports/%s' % (uuid, port['id']), uuid=uuid)

@@ -19,6 +19,7 @@ LOG = logging.getLogger(__name__)
 AUTO = 'AUTO: ndock: '
 SILENCE = 20  # seconds without a sign of life after which the agent counts as away
 PATIENCE = 5  # seconds that a restart of the agent may take unnoticed
+RETRY = 60  # seconds after which what the agent could not do is tried again
 
 TRANSITIONS = {
     'started': virt_event.EVENT_LIFECYCLE_STARTED,
@@ -31,10 +32,10 @@ TRANSITIONS = {
 class Watch:
     """Follows the agent's events in a thread of its own (a green one where Nova runs on eventlet)."""
 
-    def __init__(self, agent, emit, returned):
+    def __init__(self, agent, emit, retry):
         self._agent = agent
-        self._emit = emit          # takes Nova's lifecycle events
-        self._returned = returned  # called when the agent is there, again or for the first time
+        self._emit = emit    # takes Nova's lifecycle events
+        self._retry = retry  # called when the agent is back, and every RETRY seconds while it is there
         self._started = False
 
     def start(self):
@@ -44,13 +45,16 @@ class Watch:
 
     def _run(self):
         lost = None  # since when the agent is away
+        tried = time.monotonic()
         while True:
             try:
                 for happened in self._agent.events(SILENCE):
                     if happened['event'] == 'hello':
                         lost = None
                         self._report(None)
-                        self._returned()
+                    if happened['event'] == 'hello' or time.monotonic() - tried >= RETRY:
+                        tried = time.monotonic()
+                        self._retry()
                     self._tell(happened)
                 reason = 'the agent ended'
             except ndock.AgentError as error:

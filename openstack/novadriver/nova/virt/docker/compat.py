@@ -25,10 +25,13 @@ def _event_timeouts(keyword):
 
 
 @contextlib.contextmanager
-def wait_for_vifs(virtapi, instance, ports):
-    """Leave the block only when Neutron has wired the ports, as [DEFAULT]vif_plugging_* says."""
+def wait_for_vifs(virtapi, instance, ports, limit=None):
+    """Leave the block only when Neutron has wired the ports, as [DEFAULT]vif_plugging_* says.
+
+    limit is in seconds, and by default all the time that Nova is configured to wait.
+    """
     waiting = [('network-vif-plugged', port['id']) for port in ports if port.get('active', True) is False]
-    limit = CONF.vif_plugging_timeout
+    limit = CONF.vif_plugging_timeout if limit is None else limit
     if not waiting or not limit:
         yield
         return
@@ -41,6 +44,12 @@ def wait_for_vifs(virtapi, instance, ports):
     except _event_timeouts(keyword):
         if CONF.vif_plugging_is_fatal:
             raise exception.VirtualInterfaceCreateException()
+
+
+def attach_timeout():
+    """How many seconds Neutron has to wire a port that is attached: Nova's API waits for the whole call."""
+    whole = getattr(CONF, 'rpc_response_timeout', 60)  # an option of oslo.messaging, registered by its first client
+    return min(CONF.vif_plugging_timeout, whole * 2 // 3)
 
 
 def _failed(event_name, instance):

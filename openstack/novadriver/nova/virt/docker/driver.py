@@ -23,6 +23,7 @@ from nova.virt.docker import cpus
 from nova.virt.docker import diagnostics
 from nova.virt.docker import guest
 from nova.virt.docker import inventory
+from nova.virt.docker import pending
 from nova.virt.docker import serial
 from nova.virt.docker import transfer
 from nova.virt.docker import wire
@@ -59,8 +60,8 @@ class DockerDriver(driver.ComputeDriver):
         self._agent = agent or ndock.Agent()
         self._images = glance.API()
         self._console_paths = compat.proxy_sends_paths()
-        self._watch = availability.Watch(self._agent, self.emit_event, self._remove_leftovers)
-        self._leftovers = {}  # ports by server: what could not be removed while the agent was away
+        self._pending = pending.PendingDeletes(self._agent)
+        self._watch = availability.Watch(self._agent, self.emit_event, self._pending.finish)
 
     # The host
 
@@ -122,7 +123,11 @@ class DockerDriver(driver.ComputeDriver):
         return [instance['name'] for instance in self._agent.instances()]
 
     def list_instance_uuids(self):
-        return [instance['uuid'] for instance in self._agent.instances()]
+        # Also those that have only a container set aside: Nova has what is left of deleted servers deleted by this list.
+        return self._agent.servers()
+
+    def instance_exists(self, instance):
+        return any(found['uuid'] == instance.uuid for found in self._agent.instances())
 
     def get_info(self, instance, use_cache=True):
         found = self._agent.instance(instance.uuid)
@@ -132,6 +137,7 @@ class DockerDriver(driver.ComputeDriver):
 
     def spawn(self, context, instance, image_meta, injected_files, admin_password, allocations,
               network_info=None, block_device_info=None, power_on=True, accel_info=None):
+        self._pending.settle(instance.uuid)
         ports = wire.ports(network_info)
         instance.device_metadata = guest.devices(context, instance)
         try:
@@ -182,49 +188,43 @@ class DockerDriver(driver.ComputeDriver):
 
     def _undo(self, instance, ports):
         try:
-            self._remove(instance.uuid, ports)
+            self._pending.delete(instance.uuid, ports)
         except ndock.AgentError as error:
             LOG.error('Server %s is not cleaned up yet: %s', instance.uuid, error.format_message())
 
-    def _remove(self, uuid, ports, keep=''):
-        # Nova forgets the host of a server that failed to build, so that its deletion may not come here again.
-        self._leftovers[uuid] = ports
-        self._agent.destroy(uuid, ports, keep)
-        self._leftovers.pop(uuid, None)
-
-    def _remove_leftovers(self):
-        for uuid, ports in list(self._leftovers.items()):
-            LOG.info('Removing what the agent could not remove while it was away: server %s', uuid)
-            try:
-                self._remove(uuid, ports)
-            except ndock.AgentError as error:  # neither the other servers nor the agent's events wait for this one
-                LOG.error('Server %s is still not cleaned up: %s', uuid, error.format_message())
-
     def destroy(self, context, instance, network_info, block_device_info=None,
                 destroy_disks=True, destroy_secrets=True):
-        keep = KEPT.get(instance.task_state, '') if instance.host == CONF.host else ''
-        self._remove(instance.uuid, wire.ports(network_info), keep)
+        keep = KEPT.get(instance.task_state) if instance.host == CONF.host else None
+        if not keep:
+            return self._pending.delete(instance.uuid, wire.ports(network_info))
+        # Nova has the server here whether this succeeds or not: it is never made up for.
+        self._pending.cancel(instance.uuid)
+        self._agent.destroy(instance.uuid, wire.ports(network_info), keep)
 
     def cleanup(self, context, instance, network_info, block_device_info=None, destroy_disks=True,
                 migrate_data=None, destroy_vifs=True, destroy_secrets=True):
-        self._remove(instance.uuid, wire.ports(network_info))
+        self._pending.delete(instance.uuid, wire.ports(network_info))
 
     def plug_vifs(self, instance, network_info):
+        self._pending.cancel(instance.uuid)
         self._agent.plug(instance.uuid, wire.ports(network_info))
 
     def unplug_vifs(self, instance, network_info):
         self._agent.unplug(instance.uuid, wire.ports(network_info))
 
     def power_on(self, context, instance, network_info, block_device_info=None, accel_info=None, share_info=None):
+        self._pending.cancel(instance.uuid)
         self._agent.plug(instance.uuid, wire.ports(network_info))
         self._agent.act(instance.uuid, 'start')
 
     def power_off(self, instance, timeout=0, retry_interval=0):
         instance, timeout = compat.power_off_arguments(instance, timeout, retry_interval)
+        self._pending.cancel(instance.uuid)
         self._agent.act(instance.uuid, 'stop', grace=timeout)
 
     def reboot(self, context, instance, network_info, reboot_type, block_device_info=None,
                bad_volumes_callback=None, accel_info=None, share_info=None):
+        self._pending.cancel(instance.uuid)
         self._agent.plug(instance.uuid, wire.ports(network_info))
         self._agent.act(instance.uuid, 'restart', grace=self._grace(instance) if reboot_type == 'SOFT' else 0)
 
@@ -235,21 +235,26 @@ class DockerDriver(driver.ComputeDriver):
             instance, key='image_os_shutdown_timeout', type=int, default=CONF.shutdown_timeout)
 
     def resume_state_on_host_boot(self, context, instance, network_info, *args, **kwargs):
+        self._pending.cancel(instance.uuid)
         self._agent.plug(instance.uuid, wire.ports(network_info))
         if self.get_info(instance).state != power_state.RUNNING:
             self._agent.act(instance.uuid, 'start')
 
     def pause(self, instance):
+        self._pending.cancel(instance.uuid)
         self._agent.act(instance.uuid, 'pause')
 
     def unpause(self, instance):
+        self._pending.cancel(instance.uuid)
         self._agent.act(instance.uuid, 'unpause')
 
     def suspend(self, context, instance):
         # Docker cannot write a container's memory to disk: its processes are frozen, and keep it.
+        self._pending.cancel(instance.uuid)
         self._agent.act(instance.uuid, 'pause')
 
     def resume(self, context, instance, network_info, block_device_info=None, share_info=None):
+        self._pending.cancel(instance.uuid)
         self._agent.plug(instance.uuid, wire.ports(network_info))
         self._agent.act(instance.uuid, 'start')  # which lets a frozen one go on
 
@@ -257,6 +262,7 @@ class DockerDriver(driver.ComputeDriver):
 
     def rescue(self, context, instance, network_info, image_meta, rescue_password, block_device_info,
                share_info=None):
+        self._pending.cancel(instance.uuid)
         ports = wire.ports(network_info)
         inside = guest.contents(instance, [], rescue_password, network_info)
         spec = wire.spec(instance, image_meta, wire.image_id(instance, image_meta), 'rescue', **inside)
@@ -277,11 +283,13 @@ class DockerDriver(driver.ComputeDriver):
             raise
 
     def unrescue(self, context, instance):
+        self._pending.cancel(instance.uuid)
         self._agent.restore(instance.uuid)
         self._agent.act(instance.uuid, 'start')
 
     def migrate_disk_and_power_off(self, context, instance, dest, flavor, network_info, block_device_info=None,
                                    timeout=0, retry_interval=0):
+        self._pending.cancel(instance.uuid)
         self._agent.set_aside(instance.uuid, grace=timeout)
         if dest == self.get_host_ip_addr():
             return ''
@@ -291,6 +299,7 @@ class DockerDriver(driver.ComputeDriver):
             return sent
         except Exception as error:
             # Nova leaves the server as it was for this error alone.
+            self._agent.plug(instance.uuid, wire.ports(network_info))
             self._agent.restore(instance.uuid)
             if instance.power_state == power_state.RUNNING:
                 self._agent.act(instance.uuid, 'start')
@@ -302,10 +311,12 @@ class DockerDriver(driver.ComputeDriver):
         sent = transfer.image_of(disk_info)
         drive = guest.config_drive(instance, [], None, network_info)
         if sent is None:
+            self._pending.cancel(instance.uuid)
             spec = wire.spec(instance, image_meta, instance.image_ref, 'aside', config_drive=drive)
             with self._restoring(instance):
                 return self._bring_up(context, instance, ports, spec, power_on)
         try:
+            self._pending.settle(instance.uuid)
             self._bring_up(context, instance, ports, wire.spec(instance, image_meta, sent, config_drive=drive), power_on)
         except BaseException:  # up to Nova 32 a timeout is no Exception
             self._undo(instance, ports)
@@ -314,10 +325,11 @@ class DockerDriver(driver.ComputeDriver):
             transfer.discard(self._agent, self._images, context, sent)
 
     def confirm_migration(self, context, migration, instance, network_info):
-        self._agent.discard_aside(instance.uuid, wire.ports(network_info))
+        self._pending.delete(instance.uuid, wire.ports(network_info), self._agent.discard_aside)
 
     def finish_revert_migration(self, context, instance, network_info, migration, block_device_info=None,
                                 power_on=True, share_info=None):
+        self._pending.cancel(instance.uuid)
         ports = wire.ports(network_info)
         with self._wait_for(instance, ports, power_on):
             self._agent.plug(instance.uuid, ports)
@@ -328,10 +340,26 @@ class DockerDriver(driver.ComputeDriver):
     # Interfaces and passwords of a running server
 
     def attach_interface(self, context, instance, image_meta, vif):
-        self._agent.attach(instance.uuid, dict(vif))
-        self._tell_tags(context, instance)
+        # The container gets the port when Neutron has wired it: filtered it, and put it into its own network.
+        self._pending.cancel(instance.uuid)
+        port, = wire.ports([vif])
+        try:
+            with compat.wait_for_vifs(self.virtapi, instance, [port], compat.attach_timeout()):
+                self._agent.attach(instance.uuid, port, join=False)
+            self._agent.attach(instance.uuid, port)
+            self._tell_tags(context, instance)
+        except BaseException:  # up to Nova 32 a timeout is no Exception
+            self._undo_attach(instance, port)
+            raise
+
+    def _undo_attach(self, instance, port):
+        try:
+            self._agent.detach(instance.uuid, port)
+        except exception.NovaException as error:  # the first one is what Nova has to know
+            LOG.error('Port %s of server %s is still plugged: %s', port['id'], instance.uuid, error.format_message())
 
     def detach_interface(self, context, instance, vif):
+        self._pending.cancel(instance.uuid)
         self._agent.detach(instance.uuid, dict(vif))
         self._tell_tags(context, instance)
 
@@ -341,6 +369,7 @@ class DockerDriver(driver.ComputeDriver):
         instance.save()
 
     def set_admin_password(self, instance, new_pass):
+        self._pending.cancel(instance.uuid)
         self._agent.set_password(instance.uuid, new_pass)
 
     # How it does
@@ -362,6 +391,7 @@ class DockerDriver(driver.ComputeDriver):
             self._agent.age_images(CONF.image_cache.remove_unused_original_minimum_age_seconds)
 
     def snapshot(self, context, instance, image_id, update_task_state):
+        self._pending.cancel(instance.uuid)
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
         current = self._images.get(context, image_id)
         with self._agent.snapshot(instance.uuid) as (found, data):

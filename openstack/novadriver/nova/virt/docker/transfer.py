@@ -32,8 +32,8 @@ def image_of(disk_info):
 
 def discard(agent, images, context, image_id):
     """Delete the image, here and in Glance; a server that has come up does not fail for it."""
-    try:
-        agent.forget_image(image_id)
-        images.delete(context, image_id)
-    except exception.NovaException as error:
-        LOG.error('Image %s, by which a server came here, is not removed: %s', image_id, error.format_message())
+    for remove in (lambda: agent.forget_image(image_id), lambda: images.delete(context, image_id)):
+        try:
+            remove()
+        except exception.NovaException as error:
+            LOG.error('Image %s, by which a server came here, is not removed: %s', image_id, error.format_message())

@@ -1,0 +1,240 @@
+"""What could not be deleted while the agent was away: done when it is back, or given up."""
+
+import threading
+from unittest import mock
+
+import harness
+import fakes
+
+from nova import exception
+from nova import objects
+from nova.compute import vm_states
+from nova.virt.docker import agent as ndock
+from nova.virt.docker import availability
+from nova.virt.docker import DockerDriver
+
+FIRST, SECOND = '11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'
+HERE = dict(host=harness.HOST, vm_state='active', task_state=None, deleted=False)
+NOWHERE = dict(HERE, host=None, vm_state='error')
+AWAY = ndock.AgentUnavailable(path='p', reason='r')
+
+
+class TestCase(harness.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.agent = fakes.Agent()
+        self.patch(availability.Watch, 'start')
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+        self.nova = {}  # the servers in Nova's database
+        self.patch(objects.Instance, 'get_by_uuid', side_effect=self.find)
+        self.network_info = harness.network_info(harness.vif())
+
+    def find(self, context, uuid):
+        self.assertEqual('yes', context.read_deleted)
+        if uuid not in self.nova:
+            raise exception.InstanceNotFound(instance_id=uuid)
+        return harness.instance(uuid, **self.nova[uuid])
+
+    def ask(self, verb=None, uuid=harness.SERVER, fails=AWAY, **fields):
+        """Have Nova delete a server, whose agent is away."""
+        verb = verb or self.driver.destroy
+        self.agent.failing = {'destroy': fails, 'discard_aside': fails}
+        with self.assertRaises(type(fails)):
+            verb(harness.context(), harness.instance(uuid, **fields), self.network_info)
+        self.agent.failing = {}
+        self.agent.log.clear()
+
+    def deleted(self):
+        """What is deleted when the agent is back."""
+        self.agent.log.clear()
+        self.driver._pending.finish()
+        done = [entry[1] for entry in self.agent.log if entry[0] == 'destroy']
+        self.agent.log.clear()
+        return done
+
+
+class Finished(TestCase):
+    def test_once(self):
+        self.ask()
+        self.driver._pending.finish()
+        self.driver._pending.finish()
+        (verb, server, ports, keep), = self.agent.log
+        self.assertEqual(('destroy', harness.SERVER, ''), (verb, server, keep))
+        self.assertEqual(harness.PORT, ports[0]['id'])
+
+    def test_of_servers_that_nova_does_not_have_here(self):
+        for name, fields in {
+            'it could not be built': NOWHERE,
+            'it was evacuated': dict(HERE, host='another'),
+            'it was deleted': dict(HERE, deleted=True),
+            'it is being deleted': dict(HERE, vm_state='error', task_state='deleting'),
+        }.items():
+            with self.subTest(name):
+                self.nova[harness.SERVER] = fields
+                self.ask()
+                self.assertEqual([harness.SERVER], self.deleted())
+
+    def test_the_source_of_a_server_that_moved(self):
+        self.nova[harness.SERVER] = dict(HERE, host='another', vm_state='error')
+        self.ask(lambda context, instance, network_info:
+                 self.driver.confirm_migration(context, None, instance, network_info))
+        self.assertEqual([harness.SERVER], self.deleted())
+
+    def test_one_that_stays_does_not_keep_the_others(self):
+        self.ask(uuid=FIRST)
+        self.ask(uuid=SECOND)
+        destroy = self.agent.destroy
+
+        def stubborn(server, ports, keep=''):
+            destroy(server, ports, keep)
+            if server == FIRST:
+                raise ndock.AgentError(reason='device busy')
+        with mock.patch.object(self.agent, 'destroy', stubborn), self.assertLogs('nova.virt.docker', 'ERROR'):
+            self.assertEqual([FIRST, SECOND], self.deleted())
+        self.assertEqual([FIRST], self.deleted())
+
+    def test_a_database_that_is_away_is_asked_again(self):
+        self.ask()
+        with mock.patch.object(objects.Instance, 'get_by_uuid', side_effect=OSError('no database')), \
+                self.assertLogs('nova.virt.docker', 'ERROR'):
+            self.assertEqual([], self.deleted())
+        self.assertEqual([harness.SERVER], self.deleted())
+
+    def test_not_while_nova_is_at_work_on_the_server(self):
+        """A server that is moving may come back, to the container that is set aside for it here."""
+        for fields in (dict(HERE, host='another', task_state='resize_finish'),
+                       dict(HERE, host='another', vm_state=vm_states.RESIZED), dict(HERE, task_state='spawning')):
+            with self.subTest(fields):
+                self.nova[harness.SERVER] = fields
+                self.ask()
+                self.assertEqual([], self.deleted())
+                self.nova[harness.SERVER] = NOWHERE
+                self.assertEqual([harness.SERVER], self.deleted())
+
+
+class GivenUp(TestCase):
+    def test_what_only_made_room_for_another_container(self):
+        """A revert's or a rebuild's delete that is late would take the container that Nova shows, with all its data."""
+        for task in ('resize_reverting', 'rebuilding'):
+            with self.subTest(task):
+                self.nova[harness.SERVER] = NOWHERE  # whatever Nova says
+                self.ask(task_state=task)
+                self.assertEqual([], self.deleted())
+
+    def test_what_nova_has_here_again(self):
+        self.ask()
+        self.nova[harness.SERVER] = HERE
+        self.assertEqual([], self.deleted())
+        self.nova[harness.SERVER] = NOWHERE  # it was given up, not put off
+        self.assertEqual([], self.deleted())
+
+    def test_by_each_verb_that_uses_the_server_here(self):
+        context, instance, network = harness.context(), harness.instance(power_state=1), self.network_info
+        self.patch(type(instance), 'save')
+        driver = self.driver
+        verbs = {
+            'plug_vifs': lambda: driver.plug_vifs(instance, network),
+            'power_on': lambda: driver.power_on(context, instance, network),
+            'power_off': lambda: driver.power_off(instance),
+            'reboot': lambda: driver.reboot(context, instance, network, 'HARD'),
+            'resume_state_on_host_boot': lambda: driver.resume_state_on_host_boot(context, instance, network),
+            'pause': lambda: driver.pause(instance),
+            'unpause': lambda: driver.unpause(instance),
+            'suspend': lambda: driver.suspend(context, instance),
+            'resume': lambda: driver.resume(context, instance, network),
+            'rescue': lambda: driver.rescue(context, instance, network, harness.image_meta(), 'secret', None),
+            'unrescue': lambda: driver.unrescue(context, instance),
+            'migrate_disk_and_power_off': lambda: driver.migrate_disk_and_power_off(
+                context, instance, driver.get_host_ip_addr(), None, network),
+            'finish_migration': lambda: driver.finish_migration(
+                context, None, instance, '', network, harness.image_meta(), True, {}),
+            'finish_revert_migration': lambda: driver.finish_revert_migration(context, instance, network, None),
+            'attach_interface': lambda: driver.attach_interface(
+                context, instance, harness.image_meta(), harness.vif()),
+            'detach_interface': lambda: driver.detach_interface(context, instance, harness.vif()),
+            'set_admin_password': lambda: driver.set_admin_password(instance, 'secret'),
+            'snapshot': lambda: driver.snapshot(context, instance, harness.IMAGE, mock.Mock()),
+        }
+        driver._images = mock.Mock()
+        driver._images.update.side_effect = lambda *args, **kwargs: {'size': len(args[3].read())}
+        self.agent.images.add(harness.IMAGE)
+        self.nova[harness.SERVER] = NOWHERE  # what Nova's database said before
+        for name, verb in verbs.items():
+            for failing in (False, True):  # as it does while the agent is away
+                with self.subTest(name, failing=failing):
+                    self.ask()
+                    self.agent.containers[harness.SERVER] = {'state': 'running', 'container_id': 'c'}
+                    self.agent.failing = dict.fromkeys(
+                        ('plug', 'start', 'stop', 'restart', 'pause', 'unpause', 'set_aside', 'restore', 'prepare_port',
+                         'detach', 'set_password'), AWAY) if failing else {}
+                    try:
+                        verb()
+                    except ndock.AgentError:
+                        self.assertTrue(failing)
+                    self.agent.failing = {}
+                    self.agent.log.clear()
+                    self.assertEqual([], self.deleted())
+
+    def test_a_new_container_finds_the_old_one_gone(self):
+        self.ask()
+        self.agent.images.add(harness.IMAGE)
+
+        def spawn():
+            self.driver.spawn(harness.context(), harness.instance(), harness.image_meta(), [], None, {},
+                              network_info=self.network_info)
+        self.agent.failing = {'destroy': AWAY}
+        with self.assertRaises(ndock.AgentError):
+            spawn()
+        self.assertEqual(['destroy'], self.agent.verbs())
+        self.agent.log.clear()
+        self.agent.failing = {}
+        spawn()
+        self.assertEqual(['destroy', 'prepare', 'plug', 'has_image', 'create', 'wait', 'start'], self.agent.verbs())
+        self.agent.log.clear()
+        self.assertEqual([], self.deleted())
+
+    def test_a_server_that_comes_from_another_host_finds_the_old_container_gone(self):
+        self.ask()
+        self.driver._images = mock.Mock()
+        self.driver.finish_migration(harness.context(), None, harness.instance(), '{"image": "%s"}' % harness.IMAGE,
+                                     self.network_info, harness.image_meta(), False, {})
+        self.assertEqual('destroy', self.agent.verbs()[0])
+        self.assertEqual([], self.deleted())
+
+    def test_by_a_delete_that_only_makes_room(self):
+        self.ask()
+        self.driver.destroy(harness.context(), harness.instance(task_state='rebuilding'), self.network_info)
+        self.agent.log.clear()
+        self.assertEqual([], self.deleted())
+
+    def test_by_a_delete_that_succeeds(self):
+        self.ask()
+        self.driver.destroy(harness.context(), harness.instance(), self.network_info)
+        self.agent.log.clear()
+        self.assertEqual([], self.deleted())
+
+
+class AtTheSameTime(TestCase):
+    """The agent's events come in a thread of their own, in the midst of Nova's verbs."""
+
+    def test_a_verb_waits_for_a_delete_that_is_under_way(self):
+        self.ask()
+        destroy, deleting, go_on = self.agent.destroy, threading.Event(), threading.Event()
+
+        def slow(*args):
+            deleting.set()
+            self.assertTrue(go_on.wait(30))
+            destroy(*args)
+        self.agent.destroy = slow
+        finishing = threading.Thread(target=self.driver._pending.finish)
+        finishing.start()
+        self.assertTrue(deleting.wait(30))
+        verb = threading.Thread(target=self.driver.power_on,
+                                args=(harness.context(), harness.instance(), self.network_info))
+        verb.start()
+        verb.join(0.1)
+        self.assertEqual([], self.agent.verbs())
+        go_on.set()
+        verb.join(30)
+        finishing.join(30)
+        self.assertEqual(['destroy', 'plug', 'start'], self.agent.verbs())
