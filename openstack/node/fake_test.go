@@ -85,6 +85,7 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	}
 	f.must(os.Mkdir(f.path("/proc"), 0o755))
 	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
+	f.facts.Runc, f.facts.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
 	f.facts.Bridge, f.facts.LogDriver, f.filter = true, "json-file", dockersFilter()
 	f.Machine = f.machine()
 	f.put(pidFile(f.Layout.Compute.Name), "7\n", 0o644)
