@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
@@ -34,12 +35,40 @@ func engineFacts(ctx context.Context, socket string) (node.EngineFacts, error) {
 		return node.EngineFacts{}, err
 	}
 	all, err := engine.ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return node.EngineFacts{}, err
+	}
+	version, err := engine.ServerVersion(ctx)
 	return node.EngineFacts{
 		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
 		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning + info.ContainersPaused,
 		Containers: info.Containers, Images: info.Images, LogDriver: info.LoggingDriver, Bridge: bridge,
 		Networked: networked(all, bridge), Servers: server.Of(all),
+		Runc: runcVersion(version.Components), Security: securityNames(info.SecurityOptions),
 	}, err
+}
+
+// runcVersion is empty where the engine tells of no runc.
+func runcVersion(components []types.ComponentVersion) string {
+	for _, one := range components {
+		if one.Name == "runc" {
+			return one.Version
+		}
+	}
+	return ""
+}
+
+// securityNames are the names in options like "name=seccomp,profile=default".
+func securityNames(options []string) []string {
+	var names []string
+	for _, option := range options {
+		for word := range strings.SplitSeq(option, ",") {
+			if name, ok := strings.CutPrefix(word, "name="); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 func hasBridge(ctx context.Context, engine *client.Client) (bool, error) {

@@ -55,7 +55,7 @@ func (c *config) Plan(context.Context) ([]string, error) {
 	case !found:
 		return []string{fmt.Sprintf("set %s = %s in %s", key, novadriver.Driver, c.path())}, nil
 	case now != novadriver.Driver:
-		return []string{fmt.Sprintf("set %s = %s in %s, in place of %s", key, novadriver.Driver, c.path(), now)}, nil
+		return []string{fmt.Sprintf("set %s = %s in %s, in place of %s", key, novadriver.Driver, c.path(), printable(now))}, nil
 	}
 	return nil, nil
 }
@@ -78,7 +78,7 @@ func (c *config) unambiguous() error {
 			return err
 		}
 		if later && found && driver != novadriver.Driver {
-			return advise(fmt.Errorf("%s sets %s = %s, and Nova reads it after %s", path, key, driver, c.path()), "remove that line, then run this again")
+			return advise(fmt.Errorf("%s sets %s = %s, and Nova reads it after %s", path, key, printable(driver), c.path()), "remove that line, then run this again")
 		}
 		later = later || path == c.path()
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -98,5 +100,40 @@ func (e *engine) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("Docker Engine %s answers", facts.Version)
+	return strings.Join(append([]string{fmt.Sprintf("Docker Engine %s answers", facts.Version)}, facts.warnings()...), "; ")
+}
+
+// warnings are what of this engine lets containers come closer to the host than they need to.
+func (f EngineFacts) warnings() []string {
+	var all []string
+	if f.Runc != "" {
+		all = append(all, runcWarnings(f.Runc)...)
+	}
+	if !slices.Contains(f.Security, "apparmor") && !slices.Contains(f.Security, "selinux") {
+		all = append(all, "warning: neither AppArmor nor SELinux confines containers")
+	}
+	if !slices.Contains(f.Security, "userns") {
+		all = append(all, "warning: root in a container is root on the host (no userns-remap in daemon.json)")
+	}
+	return all
+}
+
+// runcWarnings go by the version alone: distributions mend a fault without a new one.
+func runcWarnings(version string) []string {
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d.%d", &major, &minor, &patch); err != nil {
+		return nil
+	}
+	var faults []string
+	is := func(than ...int) bool { return slices.Compare([]int{major, minor, patch}, than) < 0 }
+	if is(1, 1, 12) {
+		faults = append(faults, "CVE-2024-21626")
+	}
+	if is(1, 2, 8) || is(1, 3, 3) && !is(1, 3, 0) {
+		faults = append(faults, "CVE-2025-31133, CVE-2025-52565, CVE-2025-52881")
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("warning: runc has faults by which containers break out, as its version %s says (%s): upgrade it, unless its package has the corrections", version, strings.Join(faults, ", "))}
 }

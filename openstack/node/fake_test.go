@@ -85,6 +85,7 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	}
 	f.must(os.Mkdir(f.path("/proc"), 0o755))
 	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
+	f.facts.Runc, f.facts.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
 	f.facts.Bridge, f.facts.LogDriver, f.filter = true, "json-file", dockersFilter()
 	f.Machine = f.machine()
 	f.put(pidFile(f.Layout.Compute.Name), "7\n", 0o644)
@@ -257,6 +258,9 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 	if said, ok := f.fail[line]; ok {
 		return "", errors.New(said)
 	}
+	if strings.HasSuffix(line, " cell_v2 discover_hosts") {
+		f.unmapped = false
+	}
 	switch command[0] {
 	case "iptables", "ip6tables":
 		f.edit(command[0]+" "+tableOf(command), command[4:])
@@ -265,8 +269,6 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		if command[1] == "-i" {
 			f.modules = append(f.modules, "ndock")
 		}
-	case "runuser":
-		f.unmapped = false
 	case "apt-get", "dnf":
 		f.put("/usr/sbin/dockerd", "", 0o755)
 	case "kill":

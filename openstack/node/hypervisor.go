@@ -70,7 +70,7 @@ func (h *hypervisor) discover(ctx context.Context) error {
 	if err != nil || database == "" || strings.HasPrefix(database, "sqlite:") { // packages' own default
 		return err
 	}
-	_, err = control(ctx, h.Commands, "runuser", "-u", h.Layout.User, "--", manage, "--config-file", h.Layout.Path(novaConf), "cell_v2", "discover_hosts")
+	_, err = control(ctx, h.Commands, append(asUser(h.Layout.User), manage, "--config-file", h.Layout.Path(novaConf), "cell_v2", "discover_hosts")...)
 	return err
 }
 

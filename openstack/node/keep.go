@@ -88,14 +88,19 @@ func (k *keep) Undo(context.Context) ([]string, error) {
 		return nil, err
 	}
 	var did changes
-	if bytes.Equal(now.content, k.ours()) {
-		err := did.remove(k.path())
-		for dir := filepath.Dir(k.path()); err == nil && removeEmpty(dir); dir = filepath.Dir(dir) {
-			continue // up to the first that holds more
+	if !bytes.Equal(now.content, k.ours()) {
+		if err := did.edit(k.path(), bytes.Replace(now.content, k.ours(), nil, 1)); err != nil {
+			return nil, err
 		}
-		return []string{"removed " + k.path()}, err
+		return []string{"removed what was added to " + k.path()}, nil
 	}
-	return []string{"removed what was added to " + k.path()}, did.edit(k.path(), bytes.Replace(now.content, k.ours(), nil, 1))
+	if err := did.remove(k.path()); err != nil {
+		return nil, err
+	}
+	for dir := filepath.Dir(k.path()); removeEmpty(dir); dir = filepath.Dir(dir) {
+		continue // up to the first that holds more
+	}
+	return []string{"removed " + k.path()}, nil
 }
 
 func (k *keep) Detail(context.Context) string {

@@ -100,7 +100,10 @@ func (k *kolla) Undo(context.Context) ([]string, error) {
 		return nil, err
 	}
 	var did changes
-	return []string{"removed the copy of the driver from " + k.path()}, did.edit(k.path(), without)
+	if err := did.edit(k.path(), without); err != nil {
+		return nil, err
+	}
+	return []string{"removed the copy of the driver from " + k.path()}, nil
 }
 
 func (k *kolla) Detail(context.Context) string {

@@ -45,6 +45,8 @@ type EngineFacts struct {
 	Bridge      bool     // it has its default one
 	Networked   []string // containers that use a network of Docker's, which servers do not
 	Servers     []string // that have a container here, by their ids
+	Runc        string   // its version, empty where the engine does not tell
+	Security    []string // what confines containers, as `docker info` names it: apparmor, seccomp, selinux, userns
 }
 
 // Orphans is what no server has any more on this machine.

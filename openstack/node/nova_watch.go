@@ -73,7 +73,9 @@ func (c complaints) last() string {
 			found = line
 		}
 	}
-	return printable(strings.TrimSpace(found))
+	const enough = 300 // bytes
+	found = strings.TrimSpace(found)
+	return printable(found[:min(len(found), enough)])
 }
 
 func (c complaints) wants(line string) bool {
@@ -95,13 +97,12 @@ func logged(line string) (when time.Time, pid int, known bool) {
 	return when, pid, err == nil && wrong == nil
 }
 
-// printable is the beginning of a text, with nothing in it that a terminal would obey.
+// printable is a text of others than root, with nothing in it that a terminal would obey.
 func printable(text string) string {
-	const enough = 300
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return '?'
-	}, text[:min(len(text), enough)])
+	}, text)
 }

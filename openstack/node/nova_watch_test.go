@@ -66,3 +66,20 @@ func TestNoErrorOfTheFormerProcessIsTold(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// FuzzComplaints: whatever nova writes to its log, nothing of it makes a terminal do something.
+func FuzzComplaints(f *testing.F) {
+	f.Add([]byte("2026-11-25 20:08:07.335 7 ERROR nova \x1b[2Jgone\n"))
+	f.Add([]byte("7 CRITICAL \xff\xfe ERROR \r\n ERROR "))
+	f.Fuzz(func(t *testing.T, log []byte) {
+		path := filepath.Join(t.TempDir(), "nova-compute.log")
+		check(t, os.WriteFile(path, log, 0o600))
+		for _, pid := range []int{0, 7} {
+			for _, r := range (complaints{path: path, of: pid}).last() {
+				if r < ' ' || r == 0x7f {
+					t.Errorf("%q is told", r)
+				}
+			}
+		}
+	})
+}

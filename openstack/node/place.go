@@ -101,9 +101,10 @@ func enter(fd int, name string, below bool) (*place, error) {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	ours := status.Uid == 0 || int(status.Uid) == os.Geteuid()
+	others := status.Mode&0o002 != 0 || status.Mode&0o020 != 0 && status.Gid != 0
 	return &place{
 		dir: os.NewFile(uintptr(fd), name), path: "/", below: below,
-		open: !ours || status.Mode&0o022 != 0, sticky: ours && status.Mode&unix.S_ISVTX != 0,
+		open: !ours || others, sticky: ours && status.Mode&unix.S_ISVTX != 0,
 	}, nil
 }
 

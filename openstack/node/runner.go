@@ -59,7 +59,7 @@ func runError(ctx context.Context, command []string, err error, printed string) 
 	if strings.TrimSpace(printed) == "" {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, lastLines(printed, 3))
+	return fmt.Errorf("%w: %s", err, printable(lastLines(printed, 3)))
 }
 
 func lastLines(text string, n int) string {

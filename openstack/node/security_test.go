@@ -219,3 +219,15 @@ func TestNovasPythonMayNotNameAnyDirectory(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What runs as nova has neither root's terminal nor all of root's memory.
+func TestCommandsAreKeptApart(t *testing.T) {
+	out, err := Shell{}.Run(t.Context(), "sh", "-c", "head -c 40000000 /dev/zero; cut -d ' ' -f 1,6 /proc/$$/stat >&2")
+	if err != nil || len(out) != 16<<20 {
+		t.Errorf("got %d bytes, %v", len(out), err)
+	}
+	_, err = Shell{}.Run(t.Context(), "sh", "-c", `test $(cut -d ' ' -f 6 /proc/$$/stat) = $$ || exit 7; printf '\033[2Jgone' >&2; exit 1`)
+	if err == nil || !strings.HasSuffix(err.Error(), "exit status 1: ?[2Jgone") {
+		t.Errorf("got %q", err)
+	}
+}

@@ -63,24 +63,22 @@ func (s *selinux) Do(ctx context.Context) error {
 }
 
 func (s *selinux) Undo(ctx context.Context) ([]string, error) {
+	var failed error
 	if s.did.any() {
-		failed := s.did.takeBack()
+		failed = s.did.takeBack()
 		if exists(s.Layout.Root, selinuxFile) { // an earlier release's
 			_, err := control(ctx, s.Commands, "semodule", "-i", s.Layout.Path(selinuxFile))
 			return []string{"loaded the SELinux module of before"}, errors.Join(failed, err)
 		}
-		if failed != nil {
-			return []string{"removed SELinux module " + selinuxModule}, failed
-		}
 	}
 	loaded, err := s.isLoaded(ctx)
 	if err != nil || !loaded {
-		return nil, err
+		return nil, errors.Join(failed, err)
 	}
 	if _, err := control(ctx, s.Commands, "semodule", "-r", selinuxModule); err != nil {
-		return nil, err
+		return nil, errors.Join(failed, err)
 	}
-	return []string{"unloaded SELinux module " + selinuxModule}, s.did.remove(s.Layout.Path(selinuxFile))
+	return []string{"unloaded SELinux module " + selinuxModule}, errors.Join(failed, s.did.remove(s.Layout.Path(selinuxFile)))
 }
 
 func (s *selinux) Detail(context.Context) string {

@@ -71,14 +71,14 @@ func asUser(name string) []string {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	uid, gid := "65534", "65534"
+	uid, gid, groups := "65534", "65534", "--clear-groups"
 	if number, err := strconv.Atoi(name); err == nil && number != 0 {
 		uid, gid = name, name
 	}
 	if found, err := user.Lookup(name); err == nil {
-		uid, gid = found.Uid, found.Gid
+		uid, gid, groups = found.Uid, found.Gid, "--init-groups"
 	}
-	return []string{"setpriv", "--reuid=" + uid, "--regid=" + gid, "--clear-groups", "--no-new-privs", "--reset-env", "--"}
+	return []string{"setpriv", "--reuid=" + uid, "--regid=" + gid, groups, "--no-new-privs", "--reset-env", "--"}
 }
 
 // look compares the directory with the files of this release.
