@@ -106,6 +106,7 @@ type Spec struct {
 	NUMANodes  []int             `json:"numa_nodes"`  // of this host, that the server is to stay on; none means any
 
 	Source      Source            `json:"source"`
+	New         bool              `json:"new"`          // it is built for the first time, so its image has to fit its flavor's disk
 	PublicKey   string            `json:"public_key"`   // for root's authorized_keys; empty for none
 	Password    string            `json:"password"`     // root's; empty for that of the image
 	Files       []File            `json:"files"`        // written before the first start

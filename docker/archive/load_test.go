@@ -364,3 +364,32 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// FuzzConfig: a reader that knows one spelling of a key only finds the same in a configuration as Docker's.
+func FuzzConfig(f *testing.F) {
+	for _, seed := range []string{
+		configOf(tinyLayer()), `{"rootfs":{"diff_ids":["a"]},"rootFs":{"diff_ids":[]}}`, `{"rootfs":{"diff_ids":["a"],"diff_id\u017f":[]}}`,
+		`{"config":{"Labels":{"a":"1","A":"2"},"Env":["A=1"]},"rootfs":{}}`, `{"rootfs":null,"os":"linux"}`, `[]`, `{"config":{"Labels":{"a":{"b":1,"B":2}}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		image, err := checkConfig(text)
+		if err != nil {
+			return
+		}
+		var plain, rootfs map[string]json.RawMessage
+		var ids []string
+		if err := json.Unmarshal(text, &plain); err != nil {
+			t.Fatalf("accepted, and no object: %v", err)
+		}
+		if plain["rootfs"] != nil && json.Unmarshal(plain["rootfs"], &rootfs) == nil && rootfs["diff_ids"] != nil {
+			if err := json.Unmarshal(rootfs["diff_ids"], &ids); err != nil {
+				t.Fatalf("accepted, and its layers are none: %v", err)
+			}
+		}
+		if fmt.Sprint(ids) != fmt.Sprint(image.RootFS.DiffIDs) {
+			t.Fatalf("accepted with the layers %v, and another reader finds %v", image.RootFS.DiffIDs, ids)
+		}
+	})
+}

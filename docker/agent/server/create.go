@@ -54,6 +54,9 @@ func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (im
 	if err != nil {
 		return found, fmt.Errorf("look up image %s: %w", spec.ImageID, err)
 	}
+	if size := int64(spec.RootGB) << 30; spec.New && size > 0 && found.Size > size {
+		return found, unusableFlavor("the image unpacks to %d MiB, more than the flavor's disk of %d GiB: boot it with a flavor of a larger disk", found.Size>>20, spec.RootGB)
+	}
 	// Named anew, it counts as used now.
 	return found, s.docker.ImageTag(ctx, found.ID, imageTag(spec.ImageID))
 }

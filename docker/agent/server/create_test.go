@@ -60,6 +60,39 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// TestImageBeyondFlavor: an image that a new server has no disk for is refused; a server that moves keeps its files.
+func TestImageBeyondFlavor(t *testing.T) {
+	for name, c := range map[string]struct {
+		size int64
+		disk int
+		new  bool
+		ok   bool
+	}{
+		"it fits":                {5 << 30, 5, true, true},
+		"it does not":            {5<<30 + 1, 5, true, false},
+		"a flavor without limit": {5<<30 + 1, 0, true, true},
+		"a server that moves":    {5<<30 + 1, 5, false, true},
+	} {
+		engine := withImage(t)
+		engine.images[imageTag(imageID)] = image.InspectResponse{ID: loaded, Size: c.size}
+		wanted := small()
+		wanted.RootGB, wanted.New = c.disk, c.new
+		text, err := json.Marshal(wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, body := ask(t, engine, "PUT", serverPath, string(text))
+		if c.ok {
+			wantOK(t, status, body)
+			continue
+		}
+		wantFault(t, status, body, 422, agent.UnusableFlavor)
+		if !strings.Contains(body, "the image unpacks to 5120 MiB, more than the flavor's disk of 5 GiB") || engine.containers[namePrefix+serverID].ContainerJSONBase != nil {
+			t.Errorf("%s: got %s", name, body)
+		}
+	}
+}
+
 // TestNames: a container knows its own name and Neutron's resolvers, and none of the host's.
 func TestNames(t *testing.T) {
 	engine := withImage(t, firstPort, secondPort)
@@ -187,13 +220,13 @@ func TestNovasSpec(t *testing.T) {
 	for file, want := range map[string]agent.Spec{
 		"spec.json": {
 			Name: "web", Hostname: "web", ProjectID: "a-project", UserID: "a-user", ImageID: imageID, VCPUs: 2, MemoryMB: 512,
-			RootGB: 5, Metadata: map[string]string{"COLOUR": "blue"}, OSCommandLine: "sleep 60", UserData: userData(`{"command":["true"]}`),
+			RootGB: 5, New: true, Metadata: map[string]string{"COLOUR": "blue"}, OSCommandLine: "sleep 60", UserData: userData(`{"command":["true"]}`),
 			ExtraSpecs: map[string]string{"hw:cpu_policy": "dedicated", "quota:cpu_shares": "512"},
 			PinnedCPUs: []int{2, 3}, SharedCPUs: []int{0, 1}, NUMANodes: []int{1},
 		},
 		"spec-of-little.json": {
 			Name: "web", Hostname: "web", ProjectID: "a-project", UserID: "a-user", ImageID: imageID, VCPUs: 2, MemoryMB: 512,
-			RootGB: 5, Metadata: map[string]string{}, ExtraSpecs: map[string]string{},
+			RootGB: 5, New: true, Metadata: map[string]string{}, ExtraSpecs: map[string]string{},
 			PinnedCPUs: []int{}, SharedCPUs: []int{}, NUMANodes: []int{},
 		},
 	} {

@@ -62,7 +62,7 @@ class Order(TestCase):
             'name': 'web', 'hostname': 'web', 'project_id': 'a-project', 'user_id': 'a-user',
             'image_id': harness.IMAGE, 'vcpus': 2, 'memory_mb': 512, 'root_gb': 5,
             'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
-            'source': '', 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
+            'source': '', 'new': True, 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
             'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [], 'dns_domain': '',
         }, spec)
 

@@ -1,5 +1,7 @@
 """Nova's objects as the agent's JSON."""
 
+from nova.compute import vm_states
+
 from nova.virt.docker import cpus
 
 
@@ -23,6 +25,7 @@ def spec(instance, image_meta, image_ref, source='', **guest):
         'user_id': instance.user_id,
         'image_id': image_ref,
         'source': source,
+        'new': instance.vm_state == vm_states.BUILDING,
         'vcpus': instance.flavor.vcpus,
         'memory_mb': instance.flavor.memory_mb,
         'root_gb': instance.flavor.root_gb,
