@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ type Server struct {
 	servers *locks // by server: its verbs do not overlap
 	images  *locks // by Glance image: it is loaded once
 	serial  *serialPorts
+	commits *commits
 	closing context.Context
 	failure atomic.Pointer[agent.Failure] // the last one
 	unfit   func()                        // is called when the engine's API has changed under the agent
@@ -40,6 +42,7 @@ func New(closing context.Context, docker Docker, options Options, log *slog.Logg
 		docker: deadlines{docker}, state: options.State, version: options.Version, log: log,
 		servers: newLocks(), images: newLocks(), closing: closing, unfit: func() {},
 		rules: config.Default(), holders: options.Holders, names: options.Names,
+		commits: newCommits(filepath.Join(filepath.Dir(options.State), "commits")),
 	}
 	s.serial = newSerialPorts(closing, s.serialSession, log)
 	return s
