@@ -182,11 +182,11 @@ func leftovers(t *testing.T) string {
 	return left
 }
 
-// hostLeftovers lists containers, cables, namespaces and directories of servers.
+// hostLeftovers lists containers, cables, namespaces, directories and copied names of servers.
 func hostLeftovers() (string, error) {
 	out, err := exec.Command("sh", "-c", `
 		docker ps -a --filter label=ndock.server --format 'container {{.Names}}'
-		ls -d /var/lib/ndock/servers/* /run/ndock/netns/* 2>/dev/null
+		ls -d /var/lib/ndock/servers/* /run/ndock/netns/* /run/ndock/names/* 2>/dev/null
 		ip -o link show | grep -oE '(ndk|qbr|qvb|qvo)[0-9a-f-]*' | sort -u
 		[ ! -S /run/openvswitch/db.sock ] || ovs-vsctl --bare --columns=name find Interface 'external_ids:vm-uuid!=""'
 	`).Output()

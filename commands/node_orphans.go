@@ -37,6 +37,10 @@ func phrase(orphan agent.Orphan) string {
 		return fmt.Sprintf("the cable %s of server %s", orphan.Name, orphan.Server)
 	case "network":
 		return fmt.Sprintf("the network of container %.12s, which Docker does not know", orphan.Name)
+	case "image":
+		return fmt.Sprintf("the image %.19s, which was made of server %s and which nothing uses", orphan.Name, orphan.Server)
+	case "container":
+		return fmt.Sprintf("the container %s, of whose server nothing else is here", orphan.Name)
 	}
 	return fmt.Sprintf("server %s, whose container is gone since %s or was never made", orphan.Name, orphan.Since.Format("2006-01-02 15:04"))
 }

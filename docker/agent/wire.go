@@ -207,8 +207,8 @@ type Image struct {
 // Orphan is something of a server's that no server has any more. GET /v1/orphans answers with what there is; DELETE
 // /v1/orphans removes what is sure to be one, and answers with that.
 type Orphan struct {
-	Kind   string    `json:"kind"`   // port, network or server
-	Name   string    `json:"name"`   // a link's name, a container's id, or a server's
+	Kind   string    `json:"kind"`   // port, network, server, image or container
+	Name   string    `json:"name"`   // a link's name, a container's id, a server's, an image's, or a container's name
 	Server string    `json:"server"` // whose it was; empty where that is not known
 	Since  time.Time `json:"since"`  // when it was touched last; zero where that is not known
 	Sure   bool      `json:"sure"`   // false for what may be a server that is only being made

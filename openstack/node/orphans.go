@@ -37,7 +37,7 @@ func (o *orphans) Detail(ctx context.Context) string {
 	case err != nil:
 		return err.Error()
 	case len(unsure) > 0:
-		return "without a container: " + strings.Join(unsure, ", ")
+		return "left alone, as they may be of use: " + strings.Join(unsure, ", ")
 	}
 	return "none"
 }

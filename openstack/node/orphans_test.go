@@ -18,7 +18,7 @@ func TestOrphansAreNamedAndRemoved(t *testing.T) {
 	if !strings.Contains(said, "orphans: remove the cable tap1") || len(f.sure) > 0 {
 		t.Errorf("left %v, said\n%s", f.sure, said)
 	}
-	if got := f.status("orphans"); got.State != Done || got.Detail != "without a container: server 2" {
+	if got := f.status("orphans"); got.State != Done || got.Detail != "left alone, as they may be of use: server 2" {
 		t.Errorf("got %v", got)
 	}
 }

@@ -80,17 +80,18 @@ func (s *Server) discardAside(_ http.ResponseWriter, r *http.Request) (any, erro
 }
 
 // commitAside makes an image of the files of the container that is set aside. It has no name, and goes with the
-// container that is made of it.
-func (s *Server) commitAside(ctx context.Context, uuid string) (image.InspectResponse, error) {
+// container that is made of it. The caller says when he is through with it.
+func (s *Server) commitAside(ctx context.Context, uuid string) (made image.InspectResponse, done func(), err error) {
 	aside, err := s.findAside(ctx, uuid)
 	if err != nil {
-		return image.InspectResponse{}, err
+		return made, nil, err
 	}
-	made, err := s.docker.ContainerCommit(ctx, aside.ID, container.CommitOptions{})
+	id, end, err := s.commitContainer(ctx, uuid, aside.ID, false)
 	if err != nil {
-		return image.InspectResponse{}, fmt.Errorf("commit: %w", err)
+		return made, nil, err
 	}
-	return s.docker.ImageInspect(ctx, made.ID)
+	made, err = s.docker.ImageInspect(ctx, id)
+	return made, func() { _ = end(false) }, err // it stays written down: nothing is done that could fail
 }
 
 func (s *Server) removeAside(ctx context.Context, uuid string) error {

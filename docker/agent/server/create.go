@@ -35,30 +35,31 @@ func (s *Server) putInstance(_ http.ResponseWriter, r *http.Request) (any, error
 }
 
 func (s *Server) create(ctx context.Context, uuid string, spec agent.Spec) error {
-	from, err := s.filesFor(ctx, uuid, spec)
+	from, done, err := s.filesFor(ctx, uuid, spec)
 	if err != nil {
 		return err
 	}
+	defer done()
 	if err := s.make(ctx, uuid, spec, from); err != nil {
 		return errors.Join(err, s.discard(from.ID)) // which leaves one of Glance alone
 	}
 	return nil
 }
 
-// filesFor is the image that the container is made of.
-func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (image.InspectResponse, error) {
+// filesFor is the image that the container is made of. The caller says when he is through with it.
+func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (from image.InspectResponse, done func(), err error) {
 	if spec.Source == agent.FromAside {
 		return s.commitAside(ctx, uuid)
 	}
-	found, err := s.docker.ImageInspect(ctx, imageTag(spec.ImageID))
+	from, err = s.docker.ImageInspect(ctx, imageTag(spec.ImageID))
 	if err != nil {
-		return found, fmt.Errorf("look up image %s: %w", spec.ImageID, err)
+		return from, nil, fmt.Errorf("look up image %s: %w", spec.ImageID, err)
 	}
 	if size := int64(spec.RootGB) << 30; spec.New && size > 0 && found.Size > size {
 		return found, unusableFlavor("the image unpacks to %d MiB, more than the flavor's disk of %d GiB: boot it with a flavor of a larger disk", found.Size>>20, spec.RootGB)
 	}
 	// Named anew, it counts as used now.
-	return found, s.docker.ImageTag(ctx, found.ID, imageTag(spec.ImageID))
+	return from, func() {}, s.docker.ImageTag(ctx, from.ID, imageTag(spec.ImageID))
 }
 
 func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from image.InspectResponse) error {

@@ -28,6 +28,7 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -341,8 +342,20 @@ func (e *engine) ContainerCommit(_ context.Context, _ string, options container.
 	if err := e.did("ContainerCommit", fmt.Sprintf("pause=%t", options.Pause)); err != nil {
 		return container.CommitResponse{}, err
 	}
-	e.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH, Size: 4096}
+	e.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH, Size: 4096, Config: labelled(options.Changes)}
 	return container.CommitResponse{ID: loaded}, nil
+}
+
+// labelled is an image's configuration after these instructions of a Dockerfile.
+func labelled(changes []string) *dockerspec.DockerOCIImageConfig {
+	config := &dockerspec.DockerOCIImageConfig{}
+	for _, change := range changes {
+		if label, found := strings.CutPrefix(change, "LABEL "); found {
+			name, value, _ := strings.Cut(label, "=")
+			config.Labels = map[string]string{name: value}
+		}
+	}
+	return config
 }
 
 func (e *engine) ImageInspect(_ context.Context, id string, _ ...client.ImageInspectOption) (image.InspectResponse, error) {
@@ -382,10 +395,18 @@ func (e *engine) ImageTag(_ context.Context, source, target string) error {
 	return nil
 }
 
-func (e *engine) ImageList(context.Context, image.ListOptions) ([]image.Summary, error) {
+func (e *engine) ImageList(_ context.Context, options image.ListOptions) ([]image.Summary, error) {
 	var all []image.Summary
+	nameless := options.Filters.ExactMatch("dangling", "true") && options.Filters.Contains("dangling")
 	for name, found := range e.images {
-		if strings.HasPrefix(name, imageTag("")) {
+		labels := map[string]string{}
+		if found.Config != nil {
+			labels = found.Config.Labels
+		}
+		switch {
+		case nameless && name == found.ID && len(found.RepoTags) == 0 && options.Filters.MatchKVList("label", labels):
+			all = append(all, image.Summary{ID: found.ID, Labels: labels})
+		case !nameless && strings.HasPrefix(name, imageTag("")):
 			all = append(all, image.Summary{ID: found.ID, RepoTags: []string{name}})
 		}
 	}

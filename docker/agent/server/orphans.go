@@ -64,7 +64,9 @@ func (s *Server) deleteOrphans(_ http.ResponseWriter, r *http.Request) (any, err
 func (s *Server) orphans(ctx context.Context) ([]agent.Orphan, error) {
 	all := []agent.Orphan{}
 	var failed []error
-	for _, find := range []func(context.Context) ([]agent.Orphan, error){s.orphanServers, s.orphanPorts, s.orphanNetworks} {
+	for _, find := range []func(context.Context) ([]agent.Orphan, error){
+		s.orphanServers, s.orphanPorts, s.orphanNetworks, s.orphanImages, s.orphanContainers,
+	} {
 		found, err := find(ctx)
 		failed = append(failed, err)
 		all = append(all, found...)
@@ -204,13 +206,39 @@ func (s *Server) orphanNetworks(ctx context.Context) ([]agent.Orphan, error) {
 	return orphans, nil
 }
 
+// orphanContainers are those that are set aside for a server of which nothing else is here, not even its directory. They
+// are never sure to be no one's: there are files in them, and Nova may know better.
+func (s *Server) orphanContainers(ctx context.Context) ([]agent.Orphan, error) {
+	found, err := s.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelServer))})
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, c := range found {
+		for _, name := range c.Names {
+			names[name] = true
+		}
+	}
+	var orphans []agent.Orphan
+	for _, c := range found {
+		uuid := c.Labels[labelServer]
+		if !uuidPattern.MatchString(uuid) || !slices.Contains(c.Names, "/"+asideName(uuid)) || names["/"+namePrefix+uuid] {
+			continue
+		}
+		if _, err := os.Stat(s.serverDir(uuid)); errors.Is(err, os.ErrNotExist) {
+			orphans = append(orphans, agent.Orphan{Kind: "container", Name: asideName(uuid), Server: uuid, Since: time.Unix(c.Created, 0)})
+		}
+	}
+	return orphans, nil
+}
+
 // orphanLimit is how long the removal of one may take: others wait behind it.
 const orphanLimit = 15 * time.Second
 
 // removeOrphans looks at each once more before it goes: with its server's lock, so that no verb is at it.
 func (s *Server) removeOrphans(ctx context.Context) ([]agent.Orphan, error) {
 	all, err := s.orphans(ctx)
-	removed, failed := []agent.Orphan{}, []error{err}
+	removed, failed := []agent.Orphan{}, []error{err, s.forgetCommits(ctx)}
 	for _, orphan := range all {
 		if !orphan.Sure {
 			continue
@@ -228,7 +256,10 @@ func (s *Server) removeOrphans(ctx context.Context) ([]agent.Orphan, error) {
 func (s *Server) removeOrphan(ctx context.Context, orphan agent.Orphan) error {
 	ctx, cancel := context.WithTimeout(ctx, orphanLimit)
 	defer cancel()
-	if orphan.Kind == "network" {
+	switch orphan.Kind {
+	case "image":
+		return s.removeOrphanImage(ctx, orphan)
+	case "network":
 		return errors.Join(network.Leave(nil, filepath.Join(s.holders, orphan.Name)), runtime.ReleaseNames(filepath.Join(s.names, orphan.Name)))
 	}
 	release, err := s.servers.acquire(ctx, orphan.Server)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,7 @@ type Server struct {
 	images  *locks // by Glance image: it is loaded once
 	room    room   // for images
 	serial  *serialPorts
+	commits *commits
 	closing context.Context
 	failure atomic.Pointer[agent.Failure] // the last one
 	unfit   func()                        // is called when the engine's API has changed under the agent
@@ -41,6 +43,7 @@ func New(closing context.Context, docker Docker, options Options, log *slog.Logg
 		docker: deadlines{docker}, state: options.State, version: options.Version, log: log,
 		servers: newLocks(), images: newLocks(), closing: closing, unfit: func() {},
 		rules: config.Default(), holders: options.Holders, names: options.Names,
+		commits: newCommits(filepath.Join(filepath.Dir(options.State), "commits")),
 	}
 	s.serial = newSerialPorts(closing, s.serialSession, log)
 	return s

@@ -8,20 +8,19 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/docker/docker/api/types/container"
-
 	"ndock/docker/agent"
 )
 
 // snapshot commits the container and sends the image; the container is paused for the commit only, and nothing
 // of it stays on this host.
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) (any, error) {
-	id, err := s.commit(r)
+	id, done, err := s.commit(r)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
-		if err := s.discard(id); err != nil {
+		err := s.discard(id)
+		if err := errors.Join(err, done(err == nil)); err != nil {
 			s.log.Error("a snapshot's image stays behind", "image", id, "reason", err)
 		}
 	}()
@@ -47,9 +46,8 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) (any, error) {
 	return nil, nil
 }
 
-func (s *Server) commit(r *http.Request) (string, error) {
-	var id string
-	_, err := s.alone(r, func(ctx context.Context, uuid string) error {
+func (s *Server) commit(r *http.Request) (id string, done func(gone bool) error, err error) {
+	_, err = s.alone(r, func(ctx context.Context, uuid string) error {
 		found, err := s.find(ctx, uuid)
 		if absent(err) { // a server that leaves for another host has been set aside
 			found, err = s.findAside(ctx, uuid)
@@ -57,13 +55,8 @@ func (s *Server) commit(r *http.Request) (string, error) {
 		if err != nil {
 			return err
 		}
-		made, err := s.docker.ContainerCommit(ctx, found.ID, container.CommitOptions{Pause: true})
-		id = made.ID
+		id, done, err = s.commitContainer(ctx, uuid, found.ID, true)
 		return err
 	})
-	var known *agent.Fault
-	if err != nil && !errors.As(err, &known) {
-		err = fmt.Errorf("commit: %w", err)
-	}
-	return id, err
+	return id, done, err
 }
