@@ -34,6 +34,7 @@ type Config struct {
 	PidsLimit       int64             `yaml:"pids_limit"`
 	ShmSizeMB       int64             `yaml:"shm_size_mb"`
 	RawUlimits      map[string]string `yaml:"ulimits"`
+	Bridges         []string          `yaml:"bridges"` // that ports may be plugged into, beside brq… and br-int
 
 	SeccompProfile string          `yaml:"-"` // JSON
 	Ulimits        []*units.Ulimit `yaml:"-"` // by name

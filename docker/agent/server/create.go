@@ -48,6 +48,9 @@ func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (im
 	if spec.Source == agent.FromAside {
 		return s.commitAside(ctx, uuid)
 	}
+	if !uuidPattern.MatchString(spec.ImageID) { // it could name an image that is not Glance's
+		return image.InspectResponse{}, badRequest("%q is no image's id", spec.ImageID)
+	}
 	found, err := s.docker.ImageInspect(ctx, imageTag(spec.ImageID))
 	if err != nil {
 		return found, fmt.Errorf("look up image %s: %w", spec.ImageID, err)
@@ -100,7 +103,7 @@ func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mo
 
 // nameFiles writes what Docker would otherwise write itself, see network.NameFiles.
 func (s *Server) nameFiles(uuid, hostname, domain string) ([]mount.Mount, error) {
-	if err := s.plug(uuid, nil); err != nil { // that a server has no ports is written down too
+	if err := s.plug(uuid, nil, false); err != nil { // that a server has no ports is written down too
 		return nil, err
 	}
 	if err := s.writeNames(uuid, hostname, domain); err != nil {
