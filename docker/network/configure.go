@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// configure makes the port's end of the cable, in the container's namespace, what Neutron says that it is.
-func configure(port Port, routing routing) error {
-	link, err := netlink.LinkByName(port.peer())
-	if err != nil {
-		return err
-	}
+// configure makes the port's end of the cable, in the container's namespace, what Neutron says that it is. It completes what
+// an earlier try left half-done.
+func configure(link netlink.Link, port Port, routing routing) error {
 	if err := dress(link, port); err != nil {
 		return err
 	}
 	if err := onlyNeutronsIPv6(port.Interface(), routing); err != nil {
+		return err
+	}
+	if err := modestNeighbours(port.Interface()); err != nil {
 		return err
 	}
 	for _, own := range routing.Own {
@@ -88,6 +88,20 @@ func onlyNeutronsIPv6(name string, routing routing) error {
 	return sysctls(settings)
 }
 
+// modestNeighbours bounds what the interface takes of the kernel's tables of neighbours, which all servers of this host
+// share. An address that does not answer can be thrown out of the table after a second instead of three, and few packets
+// wait for it. The size of the tables themselves can only be set for the whole host.
+func modestNeighbours(name string) error {
+	settings := map[string]string{}
+	for _, family := range []string{"ipv4", "ipv6"} {
+		neighbours := family + "/neigh/" + name + "/"
+		settings[neighbours+"retrans_time_ms"] = "300" // three tries, as before
+		settings[neighbours+"unres_qlen_bytes"] = "16384"
+		settings[neighbours+"gc_stale_time"] = "15"
+	}
+	return sysctls(settings)
+}
+
 // sysctls sets several. Those of a family that this kernel does not have are passed over.
 func sysctls(settings map[string]string) error {
 	for name, value := range settings {
@@ -123,7 +137,7 @@ func (o ownRoutes) rule(link netlink.Link) error {
 	rule.Family = family(o.Address.Addr())
 	rule.Src = ipNet(netip.PrefixFrom(o.Address.Addr(), o.Address.Addr().BitLen()))
 	rule.Table = ownTable(link)
-	if err := netlink.RuleAdd(rule); err != nil {
+	if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("add a rule for what %s sends: %w", o.Address.Addr(), err)
 	}
 	// Each interface speaks ARP for its own addresses. Linux would for the others' as well.

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,8 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Join plugs a container in that is about to start: all of its ports are in its network namespace when this returns,
-// with their addresses and routes, or none is. The namespace is kept at holder, for Leave.
+// Join plugs a container in that is about to start: all of its ports that are wired are in its network namespace when this
+// returns, with their addresses and routes, or none is. The namespace is kept at holder, for Leave.
 func Join(ports []Port, ns, holder string) error {
 	if err := Leave(ports, holder); err != nil { // of the last run, if nobody did
 		return err
@@ -17,25 +18,40 @@ func Join(ports []Port, ns, holder string) error {
 	if err := hold(ns, holder); err != nil {
 		return err
 	}
-	for i, port := range ports {
-		if err := Attach(port, ports[:i], holder); err != nil {
+	joining := wired(ports)
+	for i, port := range joining {
+		if err := Attach(port, joining[:i], holder); err != nil {
 			return errors.Join(err, Leave(ports, holder))
 		}
 	}
 	return nil
 }
 
-// Attach plugs one more port into a container that runs; earlier are those that it has. Done already, it does nothing.
+// Attach plugs one more port into a container that runs; earlier are those that it has. A port that is in the container
+// already, because an earlier try failed half-way, is set up again.
 func Attach(port Port, earlier []Port, holder string) error {
 	sandbox, err := openNamespace(holder)
 	if err != nil {
 		return err
 	}
 	defer sandbox.close()
-	if there, err := inside(port, sandbox); err != nil || there {
+	there, err := inside(port, sandbox)
+	if err != nil {
 		return err
 	}
-	return join(port, earlier, sandbox)
+	if !there {
+		if err := moveIn(port, sandbox); err != nil {
+			return err
+		}
+	}
+	err = fmt.Errorf("its interface is gone again")
+	if failed := sandbox.withEnd(port, func(end netlink.Link, _ namespace) error {
+		err = configure(end, port, routingOf(port, wired(earlier)))
+		return nil
+	}); failed != nil || err != nil {
+		return fmt.Errorf("set up port %s in the container: %w", port.ID, cmp.Or(failed, err))
+	}
+	return nil
 }
 
 // inside tells whether the port's cable leads into the container.
@@ -44,7 +60,8 @@ func inside(port Port, sandbox namespace) (there bool, err error) {
 	return there, err
 }
 
-func join(port Port, earlier []Port, sandbox namespace) error {
+// moveIn puts an end of the port's cable into the container.
+func moveIn(port Port, sandbox namespace) error {
 	if err := Plug(port); err != nil {
 		return err
 	}
@@ -54,10 +71,6 @@ func join(port Port, earlier []Port, sandbox namespace) error {
 	}
 	if err := netlink.LinkSetNsFd(inside, sandbox.fd()); err != nil {
 		return fmt.Errorf("move port %s into the container: %w", port.ID, err)
-	}
-	err = sandbox.do(func(namespace) error { return configure(port, routingOf(port, earlier)) })
-	if err != nil {
-		return fmt.Errorf("set up port %s in the container: %w", port.ID, err)
 	}
 	return nil
 }
@@ -127,8 +140,11 @@ func (n namespace) withEnd(port Port, do func(end netlink.Link, host namespace) 
 	})
 }
 
-// rename needs the interface to be down, and leaves it so.
+// rename needs the interface to be down, and leaves it so. One that has the name stays as it is.
 func rename(link netlink.Link, name string) error {
+	if link.Attrs().Name == name {
+		return nil
+	}
 	if err := netlink.LinkSetDown(link); err != nil {
 		return fmt.Errorf("set %s down: %w", link.Attrs().Name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -103,6 +104,96 @@ func TestJoinAfterNobodyLeft(t *testing.T) {
 	if err := Leave(ports, holder); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestAttachAfterAFailure: what an earlier try left half-done in the container is completed.
+func TestAttachAfterAFailure(t *testing.T) {
+	ownNetwork(t)
+	ns, ports := sandbox(t), two()
+	if err := Attach(ports[0], nil, ns); err != nil {
+		t.Fatal(err)
+	}
+	broken := two()[1]
+	broken.Subnets[0].Routes = []Route{{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParseAddr("224.0.0.1")}}
+	broken.Subnets[0].Gateway = netip.Addr{}
+	for range 2 {
+		if err := Attach(broken, ports[:1], ns); err == nil {
+			t.Fatal("a route via no neighbour was taken")
+		}
+	}
+	if err := Attach(ports[1], ports[:1], ns); err != nil {
+		t.Fatal(err)
+	}
+	in(t, ns, func() {
+		wantAddresses(t, link(t, "eth2"), "10.0.0.6/24")
+		wantOwnRoutes(t, link(t, "eth2"), "10.0.0.6/32", "10.0.0.0/24", "10.0.0.1")
+	})
+}
+
+// TestAttachAfterTheMove: who moved the port in was killed before he set it up.
+func TestAttachAfterTheMove(t *testing.T) {
+	ownNetwork(t)
+	ns, port := sandbox(t), dualStack()
+	plug(t, port)
+	opened, err := openNamespace(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.close()
+	if err := moveIn(port, opened); err != nil {
+		t.Fatal(err)
+	}
+	if err := Attach(port, nil, ns); err != nil {
+		t.Fatal(err)
+	}
+	in(t, ns, func() {
+		wantAddresses(t, link(t, "eth0"), "10.0.0.5/24", "fd00:1::5/64")
+		wantRoute(t, unix.RT_TABLE_MAIN, "0.0.0.0/0", "10.0.0.1")
+	})
+}
+
+// TestAPortThatIsNotWired is in no container, whatever starts in the meantime, until it is attached.
+func TestAPortThatIsNotWired(t *testing.T) {
+	ownNetwork(t)
+	holder, ns, ports := filepath.Join(t.TempDir(), "held"), sandbox(t), two()
+	ports[0].Unwired = true
+	if err := Join(ports, ns, holder); err != nil {
+		t.Fatal(err)
+	}
+	in(t, ns, func() {
+		wantNoLink(t, "eth0")
+		wantRoute(t, unix.RT_TABLE_MAIN, "0.0.0.0/0", "10.0.0.1") // the other port's, as if this one was not there
+	})
+	ports[0].Unwired = false
+	if err := Attach(ports[0], nil, holder); err != nil {
+		t.Fatal(err)
+	}
+	in(t, ns, func() { wantAddresses(t, link(t, "eth0"), "10.0.0.5/24", "fd00:1::5/64") })
+	if err := Leave(ports, holder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNeighbours: a container's interfaces take modestly of the tables that all share.
+func TestNeighbours(t *testing.T) {
+	ownNetwork(t)
+	ns := sandbox(t)
+	if err := Attach(dualStack(), nil, ns); err != nil {
+		t.Fatal(err)
+	}
+	in(t, ns, func() {
+		for setting, most := range map[string]int{"retrans_time_ms": 333, "unres_qlen_bytes": 16384, "gc_stale_time": 15} {
+			for _, family := range []string{"ipv4", "ipv6"} {
+				text, err := os.ReadFile("/proc/sys/net/" + family + "/neigh/eth0/" + setting)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil || got > most {
+					t.Errorf("%s %s is %d, want at most %d: %v", family, setting, got, most, err)
+				}
+			}
+		}
+	})
 }
 
 func TestAttach(t *testing.T) {
@@ -220,6 +311,59 @@ func TestTheHostHasNoAddressInABridge(t *testing.T) {
 	found, err := netlink.AddrList(link(t, bridge), unix.AF_UNSPEC)
 	if err != nil || len(found) > 0 {
 		t.Errorf("got %v, %v", found, err)
+	}
+}
+
+// TestTheHostIsNotReachedByACable that someone takes out of its bridge.
+func TestTheHostIsNotReachedByACable(t *testing.T) {
+	ownNetwork(t)
+	port := dualStack()
+	plug(t, port)
+	if err := Attach(port, nil, sandbox(t)); err != nil {
+		t.Fatal(err)
+	}
+	tap := link(t, port.Tap())
+	if err := netlink.LinkSetNoMaster(tap); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, func() bool { return link(t, port.Tap()).Attrs().OperState == netlink.OperUp })
+	found, err := netlink.AddrList(tap, unix.AF_UNSPEC)
+	if err != nil || len(found) > 0 {
+		t.Errorf("got addresses %v, %v", found, err)
+	}
+	for setting, want := range map[string]string{"ipv4/conf/%s/rp_filter": "1", "ipv4/conf/%s/arp_ignore": "8", "ipv6/conf/%s/disable_ipv6": "1"} {
+		text, err := os.ReadFile("/proc/sys/net/" + fmt.Sprintf(setting, port.Tap()))
+		if got := strings.TrimSpace(string(text)); err != nil || got != want {
+			t.Errorf("%s is %q, %v, want %q", setting, got, err, want)
+		}
+	}
+}
+
+// TestABridgeOfTheHostsOwn, as Neutron's agent makes it of a host's only interface: the host keeps its address in it.
+func TestABridgeOfTheHostsOwn(t *testing.T) {
+	for address, kept := range map[string]bool{"192.0.2.1/24": true, "2001:db8::1/64": true, "fe80::1/64": false} {
+		ownNetwork(t)
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = bridge
+		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.LinkSetUp(link(t, bridge)); err != nil {
+			t.Fatal(err)
+		}
+		own, err := netlink.ParseAddr(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := netlink.AddrAdd(link(t, bridge), own); err != nil {
+			t.Fatal(err)
+		}
+		plug(t, dualStack())
+		found, err := netlink.AddrList(link(t, bridge), unix.AF_UNSPEC)
+		there := slices.ContainsFunc(found, func(a netlink.Addr) bool { return a.IPNet.String() == address })
+		if err != nil || there != kept {
+			t.Errorf("%s: got %v, %v", address, found, err)
+		}
 	}
 }
 

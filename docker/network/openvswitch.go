@@ -71,25 +71,39 @@ func (v vswitch) add(ctx context.Context, link string, port Port) error {
 		_, err := v.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: "Interface", Where: named(link), Row: ovsdb.Row{"external_ids": ids}})
 		return err
 	}
-	return v.insert(ctx, link, port.Bridge, ids)
+	return v.insert(ctx, link, port, ids)
 }
 
-func (v vswitch) insert(ctx context.Context, link, bridge string, ids ovsdb.OvsMap) error {
-	bridges, err := v.rows(ctx, "Bridge", bridge, "_uuid")
+func (v vswitch) insert(ctx context.Context, link string, port Port, ids ovsdb.OvsMap) error {
+	bridges, err := v.rows(ctx, "Bridge", port.Bridge, "_uuid")
 	if err != nil {
 		return err
 	}
 	if len(bridges) == 0 {
-		return fmt.Errorf("there is no bridge %s in Open vSwitch: Neutron's agent makes it when it starts", bridge)
+		return fmt.Errorf("there is no bridge %s in Open vSwitch: Neutron's agent makes it when it starts", port.Bridge)
 	}
-	_, err = v.transact(ctx,
-		ovsdb.Operation{Op: ovsdb.OperationInsert, Table: "Interface", UUIDName: "interface", Row: ovsdb.Row{"name": link, "external_ids": ids}},
-		ovsdb.Operation{Op: ovsdb.OperationInsert, Table: "Port", UUIDName: "port", Row: ovsdb.Row{"name": link, "interfaces": ovsdb.UUID{GoUUID: "interface"}}},
-		ovsdb.Operation{
-			Op: ovsdb.OperationMutate, Table: "Bridge", Where: named(bridge),
-			Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("ports", ovsdb.MutateOperationInsert, ovsdb.UUID{GoUUID: "port"})},
-		})
+	_, err = v.transact(ctx, insertion(link, port, ids)...)
 	return err
+}
+
+// deadVLAN is Neutron's for ports that are not wired: nothing passes.
+const deadVLAN = 4095
+
+// insertion puts a link into the port's bridge. A port without a tag would be a trunk of the VLANs of all networks until
+// Neutron's agent gives it one. Where no agent of Neutron's does that, as with OVN, the port must not have one.
+func insertion(link string, port Port, ids ovsdb.OvsMap) []ovsdb.Operation {
+	row := ovsdb.Row{"name": link, "interfaces": ovsdb.UUID{GoUUID: "interface"}}
+	if port.Tagged {
+		row["tag"] = deadVLAN
+	}
+	return []ovsdb.Operation{
+		{Op: ovsdb.OperationInsert, Table: "Interface", UUIDName: "interface", Row: ovsdb.Row{"name": link, "external_ids": ids}},
+		{Op: ovsdb.OperationInsert, Table: "Port", UUIDName: "port", Row: row},
+		{
+			Op: ovsdb.OperationMutate, Table: "Bridge", Where: named(port.Bridge),
+			Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("ports", ovsdb.MutateOperationInsert, ovsdb.UUID{GoUUID: "port"})},
+		},
+	}
 }
 
 // settled waits until the switch has taken the link in, and says why it does not.

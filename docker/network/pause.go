@@ -14,6 +14,7 @@ func Silence(ports []Port, holder string) error {
 
 // Connect undoes it. It also gives the ports their routes that are those of a container which has lost another.
 func Connect(ports []Port, holder string) error {
+	ports = wired(ports)
 	return eachInside(ports, holder, func(i int, link netlink.Link) error {
 		return connect(link, ports[i], routingOf(ports[i], ports[:i]))
 	})

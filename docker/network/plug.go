@@ -48,10 +48,13 @@ func plugInBridge(link netlink.Link, name string) error {
 // plugInVSwitch puts the end of a cable into Open vSwitch. The other end must leave no checksum to the hardware where the
 // switch is a program, which has none (a switch in the kernel knows what is still to be done).
 func plugInVSwitch(end netlink.Link, other string, port Port) error {
+	name, userspace := end.Attrs().Name, false
+	if err := keepFromHost(name); err != nil {
+		return err
+	}
 	if err := setUp(end); err != nil {
 		return err
 	}
-	name, userspace := end.Attrs().Name, false
 	err := withVSwitch(func(ctx context.Context, ovs vswitch) (err error) {
 		if err = ovs.add(ctx, name, port); err == nil {
 			err = ovs.settled(ctx, name)
@@ -67,17 +70,14 @@ func plugInVSwitch(end netlink.Link, other string, port Port) error {
 	if !userspace {
 		return nil
 	}
-	if err := keepFromHost(name); err != nil {
-		return err
-	}
 	if peer, err := find(other); err != nil || peer == nil { // it is in a container, and was seen to before
 		return err
 	}
 	return computeChecksums(other)
 }
 
-// keepFromHost has this host's own network take nothing from a link. A switch that is a program reads a copy of what
-// comes there: the kernel would answer it too, past all that Neutron filters.
+// keepFromHost has this host's own network take nothing from a link, past all that Neutron filters. It would where the
+// switch is a program, which reads a copy of what comes there, and where someone takes the link out of its bridge.
 func keepFromHost(link string) error {
 	return sysctls(map[string]string{
 		"ipv4/conf/" + link + "/rp_filter":    "1", // strictly: no address is reached by this link
@@ -170,6 +170,9 @@ func ensureCable(name, peer string, port Port) (netlink.Link, error) {
 			return nil, err
 		}
 	}
+	if err := keepFromHost(name); err != nil {
+		return nil, err
+	}
 	if there.Attrs().Alias == port.alias() {
 		return there, nil
 	}
@@ -204,15 +207,24 @@ func ensureBridge(name string) (netlink.Link, error) {
 	if bridge, err = netlink.LinkByName(name); err != nil {
 		return nil, fmt.Errorf("find bridge %s: %w", name, err)
 	}
+	if err := keepFromHost(name); err != nil {
+		return nil, err
+	}
 	return bridge, setUp(bridge)
 }
 
-// keepApart has the host's own network neither be nor answer in a tenant's bridge. One that the host has an address in, as
-// Neutron's agent makes them of a host's only interface, is left as it is.
+// keepApart has the host's own network neither be nor answer in a tenant's bridge. One that the host has an address in, of
+// either family, is left as it is: Neutron's agent makes such a bridge of a host's only interface. A link-local address
+// does not count, because the kernel gives one to each bridge.
 func keepApart(bridge netlink.Link) error {
-	addresses, err := netlink.AddrList(bridge, unix.AF_INET)
-	if err != nil || len(addresses) > 0 {
+	addresses, err := netlink.AddrList(bridge, netlink.FAMILY_ALL)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return err
+	}
+	for _, address := range addresses {
+		if address.IP.To4() != nil || !address.IP.IsLinkLocalUnicast() {
+			return nil
+		}
 	}
 	return keepFromHost(bridge.Attrs().Name)
 }

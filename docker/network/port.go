@@ -6,6 +6,7 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // A Port is what plugging a container in needs to know of one of Neutron's.
@@ -17,8 +18,15 @@ type Port struct {
 	Bridge  string   `json:"bridge"`           // that the host's end is to be in, at last
 	Server  string   `json:"server,omitempty"` // whose it is: a Nova server's id
 	Subnets []Subnet `json:"subnets,omitempty"`
-	Index   int      `json:"index"` // of its interface in the container: 0 is eth0
-	Dir     string   `json:"-"`     // where it is written down
+	Index   int      `json:"index"`             // of its interface in the container: 0 is eth0
+	Tagged  bool     `json:"tagged,omitempty"`  // Neutron's agent gives it the VLAN tag of its network
+	Unwired bool     `json:"unwired,omitempty"` // Neutron has not filtered it yet: no container gets it
+	Dir     string   `json:"-"`                 // where it is written down
+}
+
+// wired returns the ports that containers may have.
+func wired(ports []Port) []Port {
+	return slices.DeleteFunc(slices.Clone(ports), func(port Port) bool { return port.Unwired })
 }
 
 // Kind is where the host's end of the cable is plugged.

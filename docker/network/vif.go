@@ -2,9 +2,13 @@ package network
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"regexp"
+	"slices"
 )
 
 // VIF is a port as Nova has it from Neutron, as far as it matters here: nova.network.model.VIF as JSON.
@@ -13,8 +17,10 @@ type VIF struct {
 	Address string `json:"address"` // MAC
 	Type    string `json:"type"`    // how Neutron wants it plugged: "bridge", "ovs", …
 	Details struct {
-		Hybrid bool `json:"ovs_hybrid_plug"`
+		Hybrid  bool              `json:"ovs_hybrid_plug"`
+		Drivers map[string]string `json:"bound_drivers"` // ML2's mechanism drivers, by level; newer Neutrons name them
 	} `json:"details"`
+	Active  *bool `json:"active"` // whether Neutron has wired it, as far as Nova knows
 	Network struct {
 		Bridge  string      `json:"bridge"`
 		Meta    vifMeta     `json:"meta"`
@@ -62,31 +68,96 @@ func (a *optionalAddr) UnmarshalJSON(raw []byte) error {
 	}
 	var err error
 	a.Addr, err = netip.ParseAddr(*text)
+	if err == nil && a.Zone() != "" { // which could be any text, and would end up in resolv.conf
+		err = fmt.Errorf("the address %q names an interface", *text)
+	}
 	return err
 }
 
-// Port checks what Nova says and keeps what is needed. A way of plugging that is not known is an error here,
-// before anything is created.
-func (v VIF) Port() (Port, error) {
+// PortID is what Neutron calls a port.
+var PortID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// Port checks what Nova says and keeps what is needed. A way of plugging that is not known is an error here, before anything
+// is created. bridges are those that the operator allows beside Neutron's own: whoever has become nova must not reach
+// other bridges of this host.
+func (v VIF) Port(bridges []string) (Port, error) {
 	kind, err := v.Kind()
 	if err != nil {
 		return Port{}, err
 	}
-	if len(v.ID) < idInName || v.Network.Bridge == "" || len(v.Network.Bridge) > maxName {
-		return Port{}, fmt.Errorf("port %q has no id or no bridge that a link can be named after", v.ID)
+	if !PortID.MatchString(v.ID) {
+		return Port{}, fmt.Errorf("%q is no port's id", v.ID)
 	}
-	if _, err := net.ParseMAC(v.Address); err != nil {
+	port := Port{ID: v.ID, MAC: v.Address, MTU: v.Network.Meta.MTU, Kind: kind, Bridge: v.Network.Bridge, Tagged: v.tagged()}
+	if port.Subnets, err = v.subnets(); err == nil {
+		err = errors.Join(checkBridge(kind, v.Network.Bridge, bridges), checkMAC(v.Address), checkMTU(port.MTU))
+	}
+	if err != nil {
 		return Port{}, fmt.Errorf("port %s: %w", v.ID, err)
 	}
-	port := Port{ID: v.ID, MAC: v.Address, MTU: v.Network.Meta.MTU, Kind: kind, Bridge: v.Network.Bridge}
+	return port, nil
+}
+
+// Wired tells whether Neutron has said so, or Nova does not know.
+func (v VIF) Wired() bool { return v.Active == nil || *v.Active }
+
+// tagged tells whether Neutron's own agent for Open vSwitch wires the port. Where Neutron does not name its drivers, that is
+// not known.
+func (v VIF) tagged() bool {
+	return v.Type == "ovs" && slices.Contains(slices.Collect(maps.Values(v.Details.Drivers)), "openvswitch")
+}
+
+// brq matches the bridges that Neutron's agent makes, one for each network.
+var brq = regexp.MustCompile(`^brq[0-9a-f]{8}-[0-9a-f]{2}$`)
+
+func checkBridge(kind Kind, name string, allowed []string) error {
+	switch {
+	case slices.Contains(allowed, name):
+		return nil
+	case kind == LinuxBridge && brq.MatchString(name), kind != LinuxBridge && name == "br-int":
+		return nil
+	}
+	return fmt.Errorf("it is not plugged into %q: brq… and br-int are Neutron's bridges; the operator can allow more (bridges in agent.yaml)", name)
+}
+
+func checkMAC(text string) error {
+	mac, err := net.ParseMAC(text)
+	if err == nil && (len(mac) != 6 || mac[0]&1 != 0) {
+		err = fmt.Errorf("%s is no address of an Ethernet interface", text)
+	}
+	return err
+}
+
+// checkMTU takes 0 for none.
+func checkMTU(mtu int) error {
+	if mtu != 0 && (mtu < 68 || mtu > 65535) {
+		return fmt.Errorf("%d is no MTU", mtu)
+	}
+	return nil
+}
+
+// The most that a port may have, far beyond what Neutron's quotas allow.
+const (
+	maxSubnets   = 64
+	maxOfASubnet = 1024 // addresses, resolvers and routes, each
+)
+
+func (v VIF) subnets() ([]Subnet, error) {
+	if len(v.Network.Subnets) > maxSubnets {
+		return nil, fmt.Errorf("it has %d subnets, and %d are the most", len(v.Network.Subnets), maxSubnets)
+	}
+	var made []Subnet
 	for _, nova := range v.Network.Subnets {
+		if most := max(len(nova.IPs), len(nova.DNS), len(nova.Routes)); most > maxOfASubnet {
+			return nil, fmt.Errorf("subnet %s has %d addresses, resolvers or routes, and %d are the most", nova.CIDR, most, maxOfASubnet)
+		}
 		subnet, err := nova.subnet()
 		if err != nil {
-			return Port{}, fmt.Errorf("port %s: %w", v.ID, err)
+			return nil, err
 		}
-		port.Subnets = append(port.Subnets, subnet)
+		made = append(made, subnet)
 	}
-	return port, nil
+	return made, nil
 }
 
 // Kind is how the port is plugged, or an error where that is not known here.

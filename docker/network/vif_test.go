@@ -5,8 +5,11 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
 const (
@@ -76,14 +79,14 @@ func TestPorts(t *testing.T) {
 			}
 		},
 		"ovs": func(p *Port) {
-			p.Kind, p.Bridge = OpenVSwitch, "br-int"
+			p.Kind, p.Bridge, p.Tagged = OpenVSwitch, "br-int", true
 			p.Subnets = []Subnet{subnet(v4, gw4, "10.0.0.2")}
 		},
 		"floating ip": func(p *Port) { p.Subnets = []Subnet{subnet(v4, gw4, "10.0.0.2")} },
 	}
-	refused := map[string]string{"unbound": `"binding_failed"`, "no bridge": "no bridge"}
+	refused := map[string]string{"unbound": `"binding_failed"`, "no bridge": `into ""`}
 	for name, text := range novas(t) {
-		got, err := parse(t, text).Port()
+		got, err := parse(t, text).Port(nil)
 		if says, refuse := refused[name]; refuse {
 			if err == nil || !strings.Contains(err.Error(), says) || !reflect.DeepEqual(got, Port{}) {
 				t.Errorf("%s: got %+v, %v", name, got, err)
@@ -104,8 +107,22 @@ func TestPorts(t *testing.T) {
 func TestPortRefuses(t *testing.T) {
 	good := novas(t)["v4"]
 	for name, change := range map[string]func(v *VIF){
-		"no id":              func(v *VIF) { v.ID = "" },
-		"an id too short":    func(v *VIF) { v.ID = "3f6a0b1c-d" },
+		"no id":                  func(v *VIF) { v.ID = "" },
+		"an id too short":        func(v *VIF) { v.ID = "3f6a0b1c-d" },
+		"an id with a path":      func(v *VIF) { v.ID = "/../../../3f6a0b1c-d2e4-4f56-8a78-9b0c1d" },
+		"a port of Docker's":     func(v *VIF) { v.Network.Bridge = "docker0" },
+		"the host's bridge":      func(v *VIF) { v.Network.Bridge = "br-ex" },
+		"nearly Neutron's":       func(v *VIF) { v.Network.Bridge = "brq-management" },
+		"a switch's as a bridge": func(v *VIF) { v.Network.Bridge = "br-int" },
+		"a bridge as a switch's": func(v *VIF) { v.Type = "ovs" },
+		"a group's MAC":          func(v *VIF) { v.Address = "01:00:5e:00:00:01" },
+		"a MAC of InfiniBand":    func(v *VIF) { v.Address = "00:00:00:00:fe:80:00:00:00:00:00:00:02:00:5e:10:00:00:00:01" },
+		"a negative MTU":         func(v *VIF) { v.Network.Meta.MTU = -1 },
+		"too large an MTU":       func(v *VIF) { v.Network.Meta.MTU = 65536 },
+		"too many subnets":       func(v *VIF) { v.Network.Subnets = slices.Repeat(v.Network.Subnets, maxSubnets+1) },
+		"too many addresses": func(v *VIF) {
+			v.Network.Subnets[0].IPs = slices.Repeat(v.Network.Subnets[0].IPs, maxOfASubnet+1)
+		},
 		"a bridge too long":  func(v *VIF) { v.Network.Bridge = "brq0b6ba3c1-5a4e" },
 		"no MAC":             func(v *VIF) { v.Address = "" },
 		"no MAC but words":   func(v *VIF) { v.Address = "nonsense" },
@@ -116,7 +133,7 @@ func TestPortRefuses(t *testing.T) {
 	} {
 		vif := parse(t, good)
 		change(&vif)
-		if port, err := vif.Port(); err == nil {
+		if port, err := vif.Port([]string{"br"}); err == nil {
 			t.Errorf("%s: got %+v", name, port)
 		}
 	}
@@ -127,6 +144,7 @@ func TestBadAddressesAreNoJSON(t *testing.T) {
 		`{"network":{"subnets":[{"ips":[{"address":"10.0.0.256"}]}]}}`,
 		`{"network":{"subnets":[{"cidr":"10.0.0.0/33"}]}}`,
 		`{"network":{"subnets":[{"gateway":"10.0.0.1"}]}}`,
+		`{"network":{"subnets":[{"dns":[{"address":"fe80::1%eth0\nsearch example.org"}]}]}}`,
 	} {
 		var vif VIF
 		if err := json.Unmarshal([]byte(text), &vif); err == nil {
@@ -140,16 +158,52 @@ func TestWhatIsIncompleteIsLeftOut(t *testing.T) {
 	vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"br","subnets":[
 		{"cidr":"10.0.0.0/24","gateway":null,"dns":[{"address":null}],"ips":[{"address":null}],"meta":{"dhcp_server":null},
 		 "routes":[{"cidr":"192.168.0.0/16","gateway":{"address":null}},{"cidr":null,"gateway":{"address":"10.0.0.1"}}]}]}}`))
-	port, err := vif.Port()
+	port, err := vif.Port([]string{"br"})
 	if want := (Port{ID: portID, MAC: mac, Bridge: "br", Subnets: []Subnet{{}}}); err != nil || !reflect.DeepEqual(port, want) {
 		t.Errorf("got %+v, %v", port, err)
+	}
+}
+
+// TestBridgesThatTheOperatorAllows: what Neutron's own configuration can name.
+func TestBridgesThatTheOperatorAllows(t *testing.T) {
+	for _, kind := range []string{"bridge", "ovs"} {
+		vif := parse(t, novas(t)["v4"])
+		vif.Type, vif.Network.Bridge = kind, "br-provider"
+		if _, err := vif.Port([]string{"br-other"}); err == nil || !strings.Contains(err.Error(), "agent.yaml") {
+			t.Errorf("%s: got %v", kind, err)
+		}
+		if port, err := vif.Port([]string{"br-other", "br-provider"}); err != nil || port.Bridge != "br-provider" {
+			t.Errorf("%s: got %+v, %v", kind, port, err)
+		}
+	}
+}
+
+// TestTheDeadVLAN is where a port is until Neutron's agent gives it the tag of its network. OVN gives none.
+func TestTheDeadVLAN(t *testing.T) {
+	for drivers, want := range map[string]any{"openvswitch": deadVLAN, "ovn": nil, "": nil} {
+		vif := parse(t, novas(t)["ovs"])
+		vif.Details.Drivers = map[string]string{"0": drivers}
+		port, err := vif.Port(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, operation := range insertion(port.Tap(), port, ovsdb.OvsMap{}) {
+			if got := operation.Row["tag"]; operation.Table == "Port" && got != want {
+				t.Errorf("%q: got tag %v, want %v", drivers, got, want)
+			}
+		}
+	}
+	vif := parse(t, novas(t)["v4"])
+	vif.Details.Drivers = map[string]string{"0": "openvswitch"}
+	if port, err := vif.Port(nil); err != nil || port.Tagged {
+		t.Errorf("a port of a Linux bridge: got %+v, %v", port, err)
 	}
 }
 
 func TestHybrid(t *testing.T) {
 	vif := parse(t, novas(t)["ovs"])
 	vif.Details.Hybrid = true
-	if port, err := vif.Port(); err != nil || port.Kind != Hybrid || port.Bridge != "br-int" {
+	if port, err := vif.Port([]string{"br"}); err != nil || port.Kind != Hybrid || port.Bridge != "br-int" {
 		t.Errorf("got %+v, %v", port, err)
 	}
 }
@@ -159,7 +213,7 @@ func TestTheDHCPServerResolves(t *testing.T) {
 	for dns, want := range map[string]string{`[]`: "10.0.0.2", `[{"address":"10.0.0.9"}]`: "10.0.0.9"} {
 		vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"br","subnets":[
 			{"cidr":"10.0.0.0/24","dns":`+dns+`,"meta":{"dhcp_server":"10.0.0.2"}}]}}`))
-		port, err := vif.Port()
+		port, err := vif.Port([]string{"br"})
 		if err != nil || !reflect.DeepEqual(port.Subnets[0].DNS, addrs(want)) {
 			t.Errorf("got %+v, %v, want %s", port, err, want)
 		}
@@ -183,7 +237,7 @@ func FuzzVIF(f *testing.F) {
 		if json.Unmarshal(text, &vif) != nil {
 			return
 		}
-		port, err := vif.Port()
+		port, err := vif.Port([]string{"br"})
 		if err != nil {
 			return
 		}

@@ -39,7 +39,7 @@ func roots(path string, info fs.FileInfo) error {
 
 // check refuses what Docker would refuse only when a server is made, and then as if it were the tenant's fault.
 func (c *Config) check() error {
-	return errors.Join(c.checkSeccomp(), c.checkAppArmor(), c.checkCapabilities(), c.checkSizes(), c.checkUlimits())
+	return errors.Join(c.checkSeccomp(), c.checkAppArmor(), c.checkCapabilities(), c.checkSizes(), c.checkUlimits(), c.checkBridges())
 }
 
 func (c *Config) checkSeccomp() error {
@@ -108,6 +108,18 @@ func (c *Config) checkSizes() error {
 
 // noCoreDumps keeps what processes had in memory from files, of any size, and from the host's handler of core dumps.
 func noCoreDumps() *units.Ulimit { return &units.Ulimit{Name: "core"} }
+
+// bridgeName is what the kernel and Open vSwitch take for one.
+var bridgeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
+
+func (c *Config) checkBridges() error {
+	for _, name := range c.Bridges {
+		if !bridgeName.MatchString(name) {
+			return fmt.Errorf("bridges: %q is no bridge's name", name)
+		}
+	}
+	return nil
+}
 
 func (c *Config) checkUlimits() error {
 	limits := map[string]*units.Ulimit{"core": noCoreDumps()}

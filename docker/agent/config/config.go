@@ -38,6 +38,7 @@ type Config struct {
 	RawUlimits         map[string]string `yaml:"ulimits"`
 	Healthcheck        bool              `yaml:"healthcheck"`
 	HealthcheckMin     int64             `yaml:"healthcheck_min_interval"` // in seconds
+	Bridges            []string          `yaml:"bridges"`                  // that ports may be plugged into, beside brq… and br-int
 
 	SeccompProfile string          `yaml:"-"` // JSON
 	Ulimits        []*units.Ulimit `yaml:"-"` // by name, with one of core dumps

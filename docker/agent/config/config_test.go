@@ -61,7 +61,7 @@ func TestWhatSetupWrites(t *testing.T) {
 	text = regexp.MustCompile(`(?m)^#(\S|  \S)`).ReplaceAllString(text, "$1")
 	got, err = parse(strings.NewReader(text))
 	want := Default()
-	want.CapAdd = []string{}
+	want.CapAdd, want.Bridges = []string{}, []string{}
 	want.RawUlimits = map[string]string{"nofile": "1024:524288", "core": "0"}
 	want.Ulimits = []*units.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 1024, Hard: 524288}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -94,24 +94,26 @@ func TestEveryKeyIsExplained(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	for content, says := range map[string]string{
-		"# fine\nprivileged: true\n":          "line 2: field privileged not found",
-		"no_new_privileges: maybe\n":          "line 1: cannot unmarshal !!str `maybe` into bool",
-		"pids_limit: 1\npids_limit: 2\n":      `key "pids_limit" already defined at line 1`,
-		"pids_limit: 0\n":                     "pids_limit: 0",
-		"pids_limit: -1\n":                    "pids_limit: -1",
-		"shm_size_mb: 0\n":                    "shm_size_mb: 0",
-		"healthcheck_min_interval: 0\n":       "healthcheck_min_interval: 0",
-		"healthcheck_min_interval: 1s\n":      "line 1: cannot unmarshal",
-		"seccomp: strict\n":                   `seccomp: "strict" is neither`,
-		"seccomp: /no/such/profile\n":         "seccomp: open /no/such/profile",
-		"apparmor: \"a b\"\n":                 `apparmor: "a b"`,
-		"cap_add: [ALL]\n":                    `cap_add: "ALL" is no capability`,
-		"cap_drop: [net_raw]\n":               `cap_drop: "net_raw" is no capability`,
-		"ulimits: {files: 1}\n":               "ulimits: files: invalid ulimit type: files",
-		"ulimits: {nofile: 2:1}\n":            "ulimits: nofile: ",
-		"pids_limit: 1\n---\npids_limit: 2":   "second document",
-		"[no_new_privileges]\n":               "line 1: ",
-		"no_new_privileges: true\n  x: \t1 {": "line",
+		"# fine\nprivileged: true\n":           "line 2: field privileged not found",
+		"no_new_privileges: maybe\n":           "line 1: cannot unmarshal !!str `maybe` into bool",
+		"pids_limit: 1\npids_limit: 2\n":       `key "pids_limit" already defined at line 1`,
+		"pids_limit: 0\n":                      "pids_limit: 0",
+		"pids_limit: -1\n":                     "pids_limit: -1",
+		"shm_size_mb: 0\n":                     "shm_size_mb: 0",
+		"healthcheck_min_interval: 0\n":        "healthcheck_min_interval: 0",
+		"healthcheck_min_interval: 1s\n":       "line 1: cannot unmarshal",
+		"seccomp: strict\n":                    `seccomp: "strict" is neither`,
+		"seccomp: /no/such/profile\n":          "seccomp: open /no/such/profile",
+		"apparmor: \"a b\"\n":                  `apparmor: "a b"`,
+		"cap_add: [ALL]\n":                     `cap_add: "ALL" is no capability`,
+		"cap_drop: [net_raw]\n":                `cap_drop: "net_raw" is no capability`,
+		"ulimits: {files: 1}\n":                "ulimits: files: invalid ulimit type: files",
+		"ulimits: {nofile: 2:1}\n":             "ulimits: nofile: ",
+		"pids_limit: 1\n---\npids_limit: 2":    "second document",
+		"[no_new_privileges]\n":                "line 1: ",
+		"no_new_privileges: true\n  x: \t1 {":  "line",
+		"bridges: [br/../eth0]\n":              `bridges: "br/../eth0" is no bridge's name`,
+		"bridges: [a-name-that-is-too-long]\n": "bridges: ",
 	} {
 		path := write(t, content)
 		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {

@@ -51,12 +51,15 @@ func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (fr
 	if spec.Source == agent.FromAside {
 		return s.commitAside(ctx, uuid)
 	}
+	if !uuidPattern.MatchString(spec.ImageID) { // it could name an image that is not Glance's
+		return from, nil, badRequest("%q is no image's id", spec.ImageID)
+	}
 	from, err = s.docker.ImageInspect(ctx, imageTag(spec.ImageID))
 	if err != nil {
 		return from, nil, fmt.Errorf("look up image %s: %w", spec.ImageID, err)
 	}
-	if size := int64(spec.RootGB) << 30; spec.New && size > 0 && found.Size > size {
-		return found, unusableFlavor("the image unpacks to %d MiB, more than the flavor's disk of %d GiB: boot it with a flavor of a larger disk", found.Size>>20, spec.RootGB)
+	if size := int64(spec.RootGB) << 30; spec.New && size > 0 && from.Size > size {
+		return from, nil, unusableFlavor("the image unpacks to %d MiB, more than the flavor's disk of %d GiB: boot it with a flavor of a larger disk", from.Size>>20, spec.RootGB)
 	}
 	// Named anew, it counts as used now.
 	return from, func() {}, s.docker.ImageTag(ctx, from.ID, imageTag(spec.ImageID))
@@ -108,7 +111,7 @@ func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mo
 // nameFiles writes what Docker would otherwise write itself, see network.NameFiles. The container gets copies of them
 // when it starts, see runtime.Names.
 func (s *Server) nameFiles(uuid, hostname, domain string) ([]mount.Mount, error) {
-	if err := s.plug(uuid, nil); err != nil { // that a server has no ports is written down too
+	if err := s.plug(uuid, nil, false); err != nil { // that a server has no ports is written down too
 		return nil, err
 	}
 	if err := s.writeNames(uuid, s.serverDir(uuid), hostname, domain); err != nil {

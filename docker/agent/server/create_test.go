@@ -253,3 +253,17 @@ func wantDecoded(t *testing.T, file string, text []byte, want agent.Spec) {
 		t.Errorf("%s: got %+v, %v", file, config, err)
 	}
 }
+
+// TestAnImageThatIsNotGlances: whoever has become nova could have another's image by its digest.
+func TestAnImageThatIsNotGlances(t *testing.T) {
+	engine := withImage(t)
+	for _, id := range []string{"", "latest", imageID + "@sha256:" + strings.Repeat("0", 64)} {
+		wanted := small()
+		wanted.ImageID = id
+		status, body := ask(t, engine, "PUT", serverPath, marshal(t, wanted))
+		wantFault(t, status, body, 400, agent.BadRequest)
+	}
+	if len(engine.containers) > 0 {
+		t.Errorf("got containers %v", engine.containers)
+	}
+}

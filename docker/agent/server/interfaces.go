@@ -13,26 +13,29 @@ import (
 	"ndock/docker/network"
 )
 
-// attachPort plugs one more port into a server, and into its container at once where that runs.
+// attachPort plugs one more port into a server, and into its container at once where that runs. With join=false no container
+// gets it, before the request is made once more without: until then Neutron has not filtered it.
 func (s *Server) attachPort(_ http.ResponseWriter, r *http.Request) (any, error) {
-	port, err := readPort(r)
+	port, err := s.readPort(r)
 	if err != nil {
 		return nil, err
 	}
+	wait := r.URL.Query().Get("join") == "false"
+	port.Unwired = port.Unwired && wait
 	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
 		uuid := r.PathValue("uuid")
 		before, err := s.portsOf(uuid)
 		if err != nil {
 			return err
 		}
-		err = s.plug(uuid, []network.Port{port})
-		if err == nil {
+		err = s.plug(uuid, []network.Port{port}, wait)
+		if err == nil && !wait {
 			err = s.join(uuid, port.ID, found)
 		}
 		if err == nil {
 			err = ctx.Err() // who gave up waiting believes that the port is not there
 		}
-		if err != nil && !isPlugged(before, port.ID) {
+		if err != nil && !isWired(before, port.ID) {
 			return errors.Join(err, s.forget(uuid, port.ID))
 		}
 		return err
@@ -41,6 +44,11 @@ func (s *Server) attachPort(_ http.ResponseWriter, r *http.Request) (any, error)
 
 func isPlugged(ports []network.Port, id string) bool {
 	return slices.ContainsFunc(ports, func(port network.Port) bool { return port.ID == id })
+}
+
+// isWired tells whether a container may have had the port.
+func isWired(ports []network.Port, id string) bool {
+	return slices.ContainsFunc(ports, func(port network.Port) bool { return port.ID == id && !port.Unwired })
 }
 
 // join gives a port that is plugged to the container; one that does not run gets it when it starts.
@@ -68,7 +76,7 @@ func (s *Server) tryNames(found container.InspectResponse) {
 }
 
 // readPort reads the one port that a request is about.
-func readPort(r *http.Request) (network.Port, error) {
+func (s *Server) readPort(r *http.Request) (network.Port, error) {
 	var vif network.VIF
 	if err := read(r, &vif); err != nil {
 		return network.Port{}, err
@@ -76,7 +84,7 @@ func readPort(r *http.Request) (network.Port, error) {
 	if vif.ID != r.PathValue("port") {
 		return network.Port{}, badRequest("the request is for port %s, and its body for port %s", r.PathValue("port"), vif.ID)
 	}
-	ports, err := portsFrom(agent.Ports{vif})
+	ports, err := s.portsFrom(agent.Ports{vif})
 	if err != nil {
 		return network.Port{}, err
 	}

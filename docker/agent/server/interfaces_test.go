@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
@@ -36,6 +37,63 @@ func TestAttachAndDetach(t *testing.T) {
 		wantOK(t, status, body)
 	}
 	wantPorts(t, engine, secondPort)
+}
+
+// TestAPortThatNeutronHasNotWired is plugged, so that Neutron can wire it, and in no container before it is joined.
+func TestAPortThatNeutronHasNotWired(t *testing.T) {
+	ownNetwork(t)
+	engine := newEngine()
+	engine.putServer(container.StateRunning)
+	engine.containers[namePrefix+serverID].State.Pid = -1 // joining it would fail
+	inactive := strings.Replace(vif(firstPort, "bridge"), "{", `{"active":false,`, 1)
+	unwired := func() bool { return portsIn(t, engine)[0].Unwired }
+	for range 2 {
+		status, body := ask(t, engine, "PUT", portsPath+"/"+firstPort+"?join=false", inactive)
+		wantOK(t, status, body)
+		wantPorts(t, engine, firstPort)
+		if !unwired() {
+			t.Error("a container could have it")
+		}
+	}
+	status, body := ask(t, engine, "PUT", portsPath, "["+inactive+"]") // a reboot that comes in between
+	if wantOK(t, status, body); !unwired() {
+		t.Error("a container that is rebooted could have it")
+	}
+	status, body = ask(t, engine, "PUT", portsPath, vifs(firstPort)) // Nova has heard that it is wired
+	if wantOK(t, status, body); unwired() {
+		t.Error("no container could have it")
+	}
+	status, body = ask(t, engine, "PUT", portsPath, "["+inactive+"]")
+	if wantOK(t, status, body); unwired() {
+		t.Error("a port that was wired is taken away again")
+	}
+}
+
+func TestAPortIsWiredWhenItIsJoined(t *testing.T) {
+	ownNetwork(t)
+	engine := newEngine()
+	engine.putServer(container.StateExited)
+	inactive := strings.Replace(vif(firstPort, "bridge"), "{", `{"active":false,`, 1)
+	for _, query := range []string{"?join=false", ""} {
+		status, body := ask(t, engine, "PUT", portsPath+"/"+firstPort+query, inactive)
+		wantOK(t, status, body)
+	}
+	if ports := portsIn(t, engine); ports[0].Unwired {
+		t.Error("no container could have it")
+	}
+}
+
+// TestJoinThatFails leaves no port that no container has had.
+func TestJoinThatFails(t *testing.T) {
+	ownNetwork(t)
+	engine := newEngine()
+	engine.putServer(container.StateRunning)
+	engine.containers[namePrefix+serverID].State.Pid = -1 // it has just ended
+	status, body := ask(t, engine, "PUT", portsPath+"/"+firstPort+"?join=false", vif(firstPort, "bridge"))
+	wantOK(t, status, body)
+	status, body = ask(t, engine, "PUT", portsPath+"/"+firstPort, vif(firstPort, "bridge"))
+	wantFault(t, status, body, 500, agent.Failed)
+	wantPorts(t, engine)
 }
 
 // TestAttachThatFails leaves no port that the server does not have.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
@@ -18,11 +19,11 @@ func (s *Server) putPorts(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err := read(r, &vifs); err != nil {
 		return nil, err
 	}
-	ports, err := portsFrom(vifs)
+	ports, err := s.portsFrom(vifs)
 	if err != nil {
 		return nil, err
 	}
-	return s.alone(r, func(_ context.Context, uuid string) error { return s.plug(uuid, ports) })
+	return s.alone(r, func(_ context.Context, uuid string) error { return s.plug(uuid, ports, false) })
 }
 
 // getPorts tells which ports are plugged already: Neutron has wired those, and will not say so once more.
@@ -35,13 +36,20 @@ func (s *Server) getPorts(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return ids, err
 }
 
-func portsFrom(vifs agent.Ports) ([]network.Port, error) {
+// maxPorts is the most that a server may have.
+const maxPorts = 1024
+
+func (s *Server) portsFrom(vifs agent.Ports) ([]network.Port, error) {
+	if len(vifs) > maxPorts {
+		return nil, badRequest("%d ports are too many: a server has %d at most", len(vifs), maxPorts)
+	}
 	ports := make([]network.Port, len(vifs))
 	for i, vif := range vifs {
 		var err error
-		if ports[i], err = vif.Port(); err != nil {
+		if ports[i], err = vif.Port(s.rules.Bridges); err != nil {
 			return nil, badRequest("%v", err)
 		}
+		ports[i].Unwired = !vif.Wired()
 	}
 	return ports, nil
 }
@@ -55,15 +63,15 @@ func (s *Server) portsOf(uuid string) ([]network.Port, error) {
 }
 
 // plug writes a port down before it makes the cable: a cable always has an owner that can be found, whatever happens in
-// between.
-func (s *Server) plug(uuid string, ports []network.Port) error {
+// between. wait says that no container gets the ports that are new before they are joined.
+func (s *Server) plug(uuid string, ports []network.Port, wait bool) error {
 	plugged, err := s.portsOf(uuid)
 	if err != nil {
 		return err
 	}
 	for i := range ports {
 		ports[i].Server, ports[i].Dir = uuid, s.serverDir(uuid)
-		plugged = with(plugged, ports[i])
+		plugged = with(plugged, ports[i], wait)
 	}
 	if err := network.SetPorts(s.serverDir(uuid), plugged); err != nil {
 		return fmt.Errorf("write down the ports of server %s: %w", uuid, err)
@@ -76,16 +84,18 @@ func (s *Server) plug(uuid string, ports []network.Port) error {
 	return nil
 }
 
-// with adds a port behind the others, or puts it in the place of what was known of it.
-func with(plugged []network.Port, port network.Port) []network.Port {
+// with adds a port behind the others, or puts it in the place of what was known of it. A port that was wired stays so.
+func with(plugged []network.Port, port network.Port, wait bool) []network.Port {
 	for i, known := range plugged {
 		if known.ID == port.ID {
 			port.Index = known.Index
+			port.Unwired = port.Unwired && known.Unwired
 			plugged[i] = port
 			return plugged
 		}
 		port.Index = max(port.Index, known.Index+1)
 	}
+	port.Unwired = wait
 	return append(plugged, port)
 }
 
@@ -97,7 +107,7 @@ func (s *Server) deletePorts(_ http.ResponseWriter, r *http.Request) (any, error
 	return s.alone(r, func(_ context.Context, uuid string) error { return s.unplug(uuid, ports) })
 }
 
-// unplug removes the cables of a server, and those of the ports named beside.
+// unplug removes the cables of a server, and those of its ports that only the request names.
 func (s *Server) unplug(uuid string, also agent.Ports) error {
 	plugged, err := s.portsOf(uuid)
 	if err != nil { // then those that Nova names are all that is known
@@ -107,10 +117,24 @@ func (s *Server) unplug(uuid string, also agent.Ports) error {
 	for _, port := range plugged {
 		failed = append(failed, s.forget(uuid, port.ID))
 	}
-	for _, vif := range also {
-		if !isPlugged(plugged, vif.ID) {
-			kind, _ := vif.Kind() // one of an unknown kind was never plugged, or not by this release
-			failed = append(failed, network.Unplug(network.Port{ID: vif.ID, Kind: kind}))
+	also = slices.DeleteFunc(slices.Clone(also), func(vif network.VIF) bool { return isPlugged(plugged, vif.ID) })
+	return errors.Join(append(failed, s.unplugMarked(uuid, also))...)
+}
+
+// unplugMarked removes the cables of ports that are written down nowhere, but marked as this server's. Others, of another
+// server or of a router, are not touched, whoever names them.
+func (s *Server) unplugMarked(uuid string, vifs agent.Ports) error {
+	if len(vifs) == 0 {
+		return nil
+	}
+	marked, err := network.Plugged(s.state)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, port := range marked {
+		if port.Server == uuid && slices.ContainsFunc(vifs, func(vif network.VIF) bool { return strings.HasPrefix(vif.ID, port.ID) }) {
+			failed = append(failed, network.Unplug(port))
 		}
 	}
 	return errors.Join(failed...)

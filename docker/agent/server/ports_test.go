@@ -87,7 +87,10 @@ func portsIn(t *testing.T, engine *engine) []network.Port {
 	return ports
 }
 
-const portsPath = serverPath + "/ports"
+const (
+	portsPath   = serverPath + "/ports"
+	otherServer = "11111111-2222-4333-8444-555555555555"
+)
 
 func TestPlugAndDelete(t *testing.T) {
 	ownNetwork(t)
@@ -131,6 +134,26 @@ func TestDeleteOfACableThatIsNotWrittenDown(t *testing.T) {
 	wantPorts(t, engine)
 }
 
+// TestDeleteOfACableThatIsAnothers, or no server's: a server's own request cannot take it.
+func TestDeleteOfACableThatIsAnothers(t *testing.T) {
+	ownNetwork(t)
+	engine := newEngine()
+	ask(t, engine, "PUT", strings.Replace(portsPath, serverID, otherServer, 1), vifs(firstPort))
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = network.Port{ID: secondPort}.Tap() // of Neutron's DHCP agent, say
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "peer"}); err != nil {
+		t.Fatal(err)
+	}
+	before := taps(t)
+	for _, path := range []string{portsPath, serverPath} {
+		status, body := ask(t, engine, "DELETE", path, vifs(firstPort, secondPort))
+		wantOK(t, status, body)
+		if got := taps(t); len(before) != 2 || !slices.Equal(got, before) {
+			t.Errorf("%s: got taps %q, want %q", path, got, before)
+		}
+	}
+}
+
 // TestNoCableThatIsNotWrittenDown: nothing would say whose it is.
 func TestNoCableThatIsNotWrittenDown(t *testing.T) {
 	ownNetwork(t)
@@ -166,9 +189,11 @@ func TestAPortKeepsItsPlace(t *testing.T) {
 func TestPortsAreCheckedFirst(t *testing.T) {
 	for name, body := range map[string]string{
 		"the second is of a type that is not plugged": "[" + vif(firstPort, "bridge") + "," + vif(secondPort, "hw_veb") + "]",
-		"the second has no id":                        "[" + vif(firstPort, "bridge") + "," + vif("", "bridge") + "]",
-		"no list":                                     vif(firstPort, "bridge"),
-		"no JSON":                                     "[",
+		"the second is for a bridge of the host's":    "[" + vif(firstPort, "bridge") + "," + strings.ReplaceAll(vif(secondPort, "bridge"), "brq0b6ba3c1-5a", "docker0") + "]",
+		"too many":             "[" + strings.Repeat(vif(firstPort, "bridge")+",", maxPorts) + vif(firstPort, "bridge") + "]",
+		"the second has no id": "[" + vif(firstPort, "bridge") + "," + vif("", "bridge") + "]",
+		"no list":              vif(firstPort, "bridge"),
+		"no JSON":              "[",
 	} {
 		engine := newEngine()
 		status, answer := ask(t, engine, "PUT", portsPath, body)

@@ -23,7 +23,8 @@ def subnet_v6(**kwargs):
 def ovs():
     """An OVS port, whose bridge is not one that Linux has."""
     port = harness.vif(type='ovs', ovs_interfaceid=harness.PORT, active=True,
-                       details={'port_filter': True, 'bridge_name': 'br-int', 'datapath_type': 'system'})
+                       details={'port_filter': True, 'bridge_name': 'br-int', 'datapath_type': 'system',
+                                'bound_drivers': {'0': 'openvswitch'}})
     port['network']['bridge'] = 'br-int'
     return port
 
