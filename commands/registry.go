@@ -46,6 +46,8 @@ func registryServiceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "max-blob-size", Usage: "the largest layer that is taken, `SIZE` such as 10g; any size without"},
 		&cli.IntFlag{Name: "max-uploads", Usage: "how many layers are taken at a time, `COUNT`; any number without"},
 		&cli.StringFlag{Name: "quota", Usage: "the most that the repositories of one namespace (the first part of their names, a project) take together, `SIZE` such as 50g; any size without"},
+		&cli.IntFlag{Name: "max-connections", Usage: "how many connections are open at a time, `COUNT`; 4096 without"},
+		&cli.IntFlag{Name: "max-connections-per-client", Usage: "how many of them one address may have, `COUNT`; 512 without"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log: text or json"},
 		&cli.StringFlag{Name: "keystone", Usage: "`URL` of the Keystone whose users may push and pull, in their projects' repositories"},
 		&cli.PathFlag{Name: "keystone-cacert", Usage: "PEM `FILE` with Keystone's CA"},

@@ -54,6 +54,7 @@ func registryServe(c *cli.Context, s Streams) error {
 		Keystone: keystoneOptions(c),
 		Proxy:    proxyOptions(c),
 		Metrics:  c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, Log: newLog(c, s), Reload: hangup,
+		MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
 		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
 	}
 	if err := options.Check(); err != nil {

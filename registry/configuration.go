@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -132,6 +133,9 @@ func (o *ServeOptions) adopt(c *configuration.Configuration) error {
 	}
 	o.Listen, o.Drain = c.HTTP.Addr, c.HTTP.DrainTimeout
 	o.CertFile, o.KeyFile = c.HTTP.TLS.Certificate, c.HTTP.TLS.Key
+	o.Timeouts = o.Timeouts.withDefaults()
+	o.MaxConnections = cmp.Or(o.MaxConnections, defaultConnections)
+	o.MaxConnectionsPerClient = cmp.Or(o.MaxConnectionsPerClient, defaultConnectionsPerClient)
 	if o.Drain == 0 {
 		o.Drain = drainTime
 	}

@@ -36,6 +36,12 @@ func (o DeployOptions) command() []string {
 	if o.Quota > 0 {
 		command = append(command, "--quota", strconv.FormatInt(o.Quota, 10))
 	}
+	if o.MaxConnections > 0 {
+		command = append(command, "--max-connections", strconv.Itoa(o.MaxConnections))
+	}
+	if o.MaxConnectionsPerClient > 0 {
+		command = append(command, "--max-connections-per-client", strconv.Itoa(o.MaxConnectionsPerClient))
+	}
 	if o.LogFormat == "json" {
 		command = append(command, "--log-format", o.LogFormat)
 	}

@@ -16,6 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// controlTime is for what a client of the control socket asks for to come.
+const controlTime = 10 * time.Second
+
 // serveControl listens on the control socket, on which the file system lets in whom it belongs to, and root.
 func (o ServeOptions) serveControl(ctx context.Context, gate *gate, c *configuration.Configuration, quota *quota) (stop func(), err error) {
 	if o.Control == "" {
@@ -28,7 +31,8 @@ func (o ServeOptions) serveControl(ctx context.Context, gate *gate, c *configura
 	server := &http.Server{
 		Handler:           o.control(gate, c, quota),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: controlTime,
+		MaxHeaderBytes:    maxHeader,
 	}
 	go server.Serve(listener) // which ends by stop, and needs no other reason told
 	return func() { server.Close() }, nil
@@ -59,12 +63,15 @@ func (o ServeOptions) control(gate *gate, c *configuration.Configuration, quota 
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+collectPath, func(w http.ResponseWriter, r *http.Request) {
 		var options CollectOptions
+		control := http.NewResponseController(w)
+		control.SetReadDeadline(time.Now().Add(controlTime))
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&options); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		control.SetReadDeadline(time.Time{}) // what is asked for may take its time
 		w.WriteHeader(http.StatusOK)
-		told := &teller{out: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
+		told := &teller{out: json.NewEncoder(w), flush: control.Flush}
 		options.Report = told
 		freed, err := collect(r.Context(), c, gate, options)
 		quota.forgetAll()

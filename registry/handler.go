@@ -64,7 +64,7 @@ func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.
 }
 
 func (o ServeOptions) limits(c *configuration.Configuration, s *store) *limits {
-	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: stallTime, store: s, log: o.Log}
+	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: s, log: o.Log}
 	if o.MaxUploads > 0 {
 		l.uploads = make(chan struct{}, o.MaxUploads)
 	}

@@ -22,14 +22,13 @@ import (
 const (
 	maxManifest    = 4 << 20 // what distribution takes, too
 	maxHeader      = 64 << 10
-	stallTime      = 2 * time.Minute // in which some of a body must come
-	uploadPatience = 10              // seconds after which a client may ask again for an upload's turn
+	uploadPatience = 10 // seconds after which a client may ask again for an upload's turn
 )
 
 var (
 	errFull    = &refusal{status: http.StatusRequestEntityTooLarge, code: errcode.ErrorCodeDenied, message: "the registry's storage is full: tell who runs it"}
 	errMany    = &refusal{status: http.StatusTooManyRequests, code: errcode.ErrorCodeTooManyRequests, message: "the registry takes no more uploads at a time: try again later", retryAfter: uploadPatience}
-	errStalled = &refusal{status: http.StatusRequestTimeout, code: errcode.ErrorCodeUnavailable, message: fmt.Sprintf("nothing came for %s", stallTime)}
+	errStalled = &refusal{status: http.StatusRequestTimeout, code: errcode.ErrorCodeUnavailable, message: "nothing came for too long"}
 )
 
 // limits keep what one client sends from taking what all need, and say so where they do. What came of an upload that

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/felixge/httpsnoop"
 	"github.com/prometheus/client_golang/prometheus"
@@ -86,8 +85,8 @@ func (o ServeOptions) serveAside(ctx context.Context, m *metrics, h *health) (fu
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{m.registry, prometheus.DefaultGatherer}, promhttp.HandlerOpts{}))
 	mux.Handle("GET /healthz", h)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	go server.Serve(listener) // until it is closed
+	server := newServer(mux, o.Timeouts, o.Log)
+	go server.Serve(bound(listener, maxAside, maxAsidePerClient, o.Log)) // until it is closed
 	if o.Listening != nil {
 		o.Listening("metrics and health", "http://"+listener.Addr().String())
 	}

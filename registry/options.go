@@ -30,6 +30,10 @@ type ServeOptions struct {
 	MaxUploads  int    // at a time; any number when 0
 	Quota       int64  // bytes that a namespace may take; any number when 0
 
+	MaxConnections          int // open at a time; 4096 when 0
+	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
+
+	Timeouts  Timeouts
 	Drain     time.Duration          // for requests under way when it is to end; 25 seconds when 0
 	Log       *slog.Logger           // a line a request
 	Listening func(what, url string) // called when clients may come
@@ -38,7 +42,7 @@ type ServeOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o ServeOptions) Check() error {
-	for _, err := range []error{o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics)} {
+	for _, err := range []error{o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
 		if err != nil {
 			return err
 		}
@@ -115,6 +119,9 @@ type DeployOptions struct {
 	Quota       int64  // bytes that a namespace may take; any number when 0
 	LogFormat   string // text when empty
 
+	MaxConnections          int // open at a time; 4096 when 0
+	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
+
 	Version  string        // of this ndock: the tag of the image
 	Binary   string        // file to make the image of; the running program when empty
 	CertsDir string        // where Docker on this host shall trust the registry; CertsDir when empty
@@ -124,7 +131,7 @@ type DeployOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o DeployOptions) Check() error {
-	for _, err := range []error{o.checkListen(), o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone), o.checkStock()} {
+	for _, err := range []error{o.checkListen(), o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone), o.checkStock(), checkConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
 		if err != nil {
 			return err
 		}

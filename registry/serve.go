@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -56,19 +55,13 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer end()
-	return o.run(ctx, o.server(handler, config, c.HTTP), listener, alive)
+	return o.run(ctx, o.server(handler, config, c.HTTP), bound(listener, o.MaxConnections, o.MaxConnectionsPerClient, o.Log), alive)
 }
 
 func (o ServeOptions) server(handler http.Handler, config *tls.Config, said configuration.HTTP) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		TLSConfig:         config,
-		Protocols:         protocols(said),
-		MaxHeaderBytes:    maxHeader,
-		ReadHeaderTimeout: 10 * time.Second, // bodies may take as long as they take, if only they come
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
-	}
+	server := newServer(handler, o.Timeouts, o.Log)
+	server.TLSConfig, server.Protocols = config, protocols(said)
+	return server
 }
 
 func (o ServeOptions) run(ctx context.Context, server *http.Server, listener net.Listener, alive *health) error {

@@ -35,6 +35,8 @@ func (o DeployOptions) checkStock() error {
 		{o.MaxBlobSize > 0, "--max-blob-size"},
 		{o.MaxUploads > 0, "--max-uploads"},
 		{o.Quota > 0, "--quota"},
+		{o.MaxConnections > 0, "--max-connections"},
+		{o.MaxConnectionsPerClient > 0, "--max-connections-per-client"},
 	} {
 		if one.said {
 			return fmt.Errorf("%s and --image exclude each other: %s", one.flag, ownDoes)

@@ -96,7 +96,7 @@ func (c *Controller) identify(r *http.Request, root bool, a *answer) (Identity, 
 	case user == "" || password == "" || len(user) > maxUser || len(password) > maxPassword:
 		return nil, ErrWrong
 	}
-	known, err := c.check(r.Context(), guess{user: user, password: password, from: network(r.RemoteAddr)}, a.wantsToken())
+	known, err := c.check(r.Context(), guess{user: user, password: password, from: Network(r.RemoteAddr)}, a.wantsToken())
 	if err == nil {
 		a.give(known)
 	}

@@ -134,8 +134,8 @@ func (b *brake) count(t *tally, by, limit int) {
 
 func (t *tally) wait(now time.Time) time.Duration { return t.until.Sub(now) }
 
-// network is what one person can have all addresses of: one of IPv4, a /64 of IPv6.
-func network(remote string) string {
+// Network is what one person can have all addresses of: one of IPv4, a /64 of IPv6.
+func Network(remote string) string {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return remote
