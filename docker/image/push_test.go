@@ -132,7 +132,7 @@ func failing(fail func(http.ResponseWriter, *http.Request), times int32) func(ht
 func sources(t *testing.T) map[string]Reference {
 	t.Helper()
 	dir := t.TempDir()
-	text := noise(4 << 20)
+	text := noise(2 << 20)
 	write(t, filepath.Join(dir, "saved.tar"), savedImage(t, layerTar(t, text)))
 	image := imageOf(t, "amd64", gzipped(t, text))
 	path, err := openLayout(filepath.Join(dir, "layout"))
