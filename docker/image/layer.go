@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 	"sync"
 
@@ -11,13 +12,78 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/stream"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
+
+	"ndock/docker/archive"
 )
 
-var errOnce = errors.New("a layer that flows by can be read once, and as it is sent")
+// errReadTwice refuses to give a layer's rest for a whole one: an HTTP client asks for a body again when its connection
+// broke, when it is redirected, and for another attempt.
+var errReadTwice = errors.New("a layer was asked for again when part of it had been sent")
+
+// errNoDiffID answers what nobody asks of a layer that is sent as it comes.
+var errNoDiffID = errors.New("a layer that is sent while it is read has no diff id yet")
+
+// streamLayer is a layer that is sent while it is read.
+type streamLayer interface {
+	v1.Layer
+	// opened tells whether reading has begun. From then on, the layer cannot be sent anew.
+	opened() bool
+	// finish reads what is left, and compares the digest with that of all that was read.
+	finish() error
+}
+
+// onceReader can be read once, from its start to its end. It hashes and counts what is read.
+type onceReader struct {
+	mu    sync.Mutex // guards all below: an HTTP client may go on to read when it has its answer
+	from  io.Reader
+	sum   hash.Hash
+	size  int64
+	begun bool
+	ended bool
+}
+
+func newOnceReader(from io.Reader) *onceReader { return &onceReader{from: from, sum: sha256.New()} }
+
+// open begins the one reading.
+func (r *onceReader) open() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.begun {
+		return errReadTwice
+	}
+	r.begun = true
+	return nil
+}
+
+func (r *onceReader) opened() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.begun
+}
+
+func (r *onceReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, err := r.from.Read(p)
+	r.sum.Write(p[:n])
+	r.size += int64(n)
+	r.ended = r.ended || errors.Is(err, io.EOF)
+	return n, err
+}
+
+// read returns digest and size of what was read, once all of it was.
+func (r *onceReader) read() (v1.Hash, int64, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ended {
+		return v1.Hash{}, 0, false
+	}
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(r.sum.Sum(nil))}, r.size, true
+}
 
 // asIs is a layer that flows by, of known digest.
 type asIs struct {
-	content     io.Reader
+	*onceReader
 	digest      v1.Hash
 	size        int64
 	compression string
@@ -25,9 +91,8 @@ type asIs struct {
 
 func (l *asIs) Digest() (v1.Hash, error)             { return l.digest, nil }
 func (l *asIs) Size() (int64, error)                 { return l.size, nil }
-func (l *asIs) Compressed() (io.ReadCloser, error)   { return io.NopCloser(l.content), nil }
-func (l *asIs) DiffID() (v1.Hash, error)             { return v1.Hash{}, errOnce }
-func (l *asIs) Uncompressed() (io.ReadCloser, error) { return nil, errOnce }
+func (l *asIs) DiffID() (v1.Hash, error)             { return v1.Hash{}, errNoDiffID }
+func (l *asIs) Uncompressed() (io.ReadCloser, error) { return nil, errNoDiffID }
 
 func (l *asIs) MediaType() (types.MediaType, error) {
 	if l.compression == "zstd" {
@@ -36,42 +101,58 @@ func (l *asIs) MediaType() (types.MediaType, error) {
 	return types.OCILayer, nil
 }
 
+func (l *asIs) Compressed() (io.ReadCloser, error) {
+	if err := l.open(); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(l.onceReader), nil
+}
+
+// finish also verifies a layer that was not sent, because its name says that it is there already: the name may lie.
+func (l *asIs) finish() error {
+	if _, err := io.Copy(io.Discard, l.onceReader); err != nil {
+		return err
+	}
+	if seen, _, _ := l.read(); seen != l.digest {
+		return &archive.Error{Reason: "a layer of it is damaged: it is " + seen.String() + ", and should be " + l.digest.String()}
+	}
+	return nil
+}
+
 // packed is a layer that is compressed while it flows by. Its digest and size are known when it has: until then it
 // answers as stream.Layer does, which the library's writers know. Packing and hashing each have a processor.
 type packed struct {
+	*onceReader
 	plain io.ReadCloser
-
-	mu     sync.Mutex
-	digest v1.Hash
-	size   int64
 }
 
-func newPacked(plain io.ReadCloser) *packed { return &packed{plain: plain} }
+func newPacked(plain io.ReadCloser) *packed { return &packed{newOnceReader(nil), plain} }
 
 func (l *packed) DiffID() (v1.Hash, error)             { return v1.Hash{}, stream.ErrNotComputed }
-func (l *packed) Uncompressed() (io.ReadCloser, error) { return nil, errOnce }
+func (l *packed) Uncompressed() (io.ReadCloser, error) { return nil, errNoDiffID }
 func (l *packed) MediaType() (types.MediaType, error)  { return types.OCILayer, nil }
 
 func (l *packed) Digest() (v1.Hash, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.size == 0 {
+	digest, _, done := l.read()
+	if !done {
 		return v1.Hash{}, stream.ErrNotComputed
 	}
-	return l.digest, nil
+	return digest, nil
 }
 
 func (l *packed) Size() (int64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.size == 0 {
+	_, size, done := l.read()
+	if !done {
 		return 0, stream.ErrNotComputed
 	}
-	return l.size, nil
+	return size, nil
 }
 
 // Compressed packs as fast as gzip does.
 func (l *packed) Compressed() (io.ReadCloser, error) {
+	if err := l.open(); err != nil {
+		return nil, err
+	}
 	out, into := io.Pipe()
 	go func() {
 		packer, err := gzip.NewWriterLevel(into, gzip.BestSpeed)
@@ -81,35 +162,18 @@ func (l *packed) Compressed() (io.ReadCloser, error) {
 		}
 		into.CloseWithError(err)
 	}()
-	return &packing{PipeReader: out, layer: l}, nil
+	l.from = out
+	return &packing{l.onceReader, out}, nil
 }
 
-// packing counts and hashes what is sent.
+// finish has nothing to compare: the digest is that of what was read.
+func (l *packed) finish() error {
+	_, err := l.Digest()
+	return err
+}
+
+// packing ends the packing when it is closed.
 type packing struct {
-	*io.PipeReader
-	layer *packed
-	sum   interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
-	size int64
-}
-
-func (p *packing) Read(b []byte) (int, error) {
-	if p.sum == nil {
-		p.sum = sha256.New()
-	}
-	n, err := p.PipeReader.Read(b)
-	p.sum.Write(b[:n])
-	p.size += int64(n)
-	if errors.Is(err, io.EOF) {
-		p.layer.is(v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(p.sum.Sum(nil))}, p.size)
-	}
-	return n, err
-}
-
-func (l *packed) is(digest v1.Hash, size int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.digest, l.size = digest, size
+	io.Reader
+	io.Closer
 }

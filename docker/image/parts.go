@@ -48,6 +48,23 @@ func partsFacts(image v1.Image) (Facts, error) {
 	return facts, nil
 }
 
+// manifest is the image's own, of a source whose parts can be had one by one.
+func (s *Source) manifest() ([]byte, v1.Descriptor, error) {
+	content, err := s.parts.RawManifest()
+	if err != nil {
+		return nil, v1.Descriptor{}, err
+	}
+	kind, err := s.parts.MediaType()
+	if err != nil {
+		return nil, v1.Descriptor{}, err
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(content))
+	return content, v1.Descriptor{
+		MediaType: kind, Digest: digest, Size: size,
+		Platform: &v1.Platform{OS: s.Platform.OS, Architecture: s.Platform.Architecture, Variant: s.Platform.Variant},
+	}, err
+}
+
 // writeParts writes an image as a Docker archive, its layers as they are: Docker unpacks them itself. A layer's size
 // stands before it in a tar, and so it is not unpacked on the way.
 func writeParts(ctx context.Context, dst io.Writer, image v1.Image, limits archive.Limits) error {

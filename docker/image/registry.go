@@ -58,7 +58,7 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 }
 
 // explainRegistry says what a registry answered, and what may help.
-func explainRegistry(op string, err error) error {
+func explainRegistry(op string, err error) *docker.Error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
 		return &docker.Error{Op: op, Err: err}

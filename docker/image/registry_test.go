@@ -40,7 +40,10 @@ func newRegistry(t *testing.T, handle func(next http.Handler) http.Handler) stri
 		handler = handle(handler)
 	}
 	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		server.CloseClientConnections() // an upload that nobody ends would be waited for
+		server.Close()
+	})
 	return strings.TrimPrefix(server.URL, "http://")
 }
 

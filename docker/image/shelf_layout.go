@@ -93,20 +93,11 @@ func (s layoutShelf) parts(ctx context.Context, source *Source, watch io.Writer)
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	content, err := source.parts.RawManifest()
+	content, described, err := source.manifest()
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	kind, err := source.parts.MediaType()
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	digest, size, err := v1.SHA256(bytes.NewReader(content))
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	platform := &v1.Platform{OS: source.Platform.OS, Architecture: source.Platform.Architecture, Variant: source.Platform.Variant}
-	return digest, errors.Join(s.config(ctx, config), s.manifest(ctx, content, v1.Descriptor{MediaType: kind, Digest: digest, Size: size, Platform: platform}))
+	return described.Digest, errors.Join(s.config(ctx, config), s.manifest(ctx, content, described))
 }
 
 func (s layoutShelf) watched(ctx context.Context, layer v1.Layer, watch io.Writer) error {

@@ -1,83 +1,58 @@
 package image
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"net/http"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 )
 
-// storeInRegistry sends what the registry has not. An image that has that name there already is known by its
-// configuration, and not even read.
+// storeInRegistry sends what the registry has not. An image that has that name there already, and is whole, is not even
+// read.
 func (p Places) storeInRegistry(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	parsed, err := p.Registry.parse(to.Name)
 	if err != nil {
 		return stored, err
 	}
-	if digest, there := p.inRegistry(ctx, source, parsed); there {
+	shelf := registryShelf{p.Registry, parsed}
+	if digest, there := shelf.has(ctx, source); there && !p.Force {
 		stored.Digest, stored.Existed = digest, true
 		return stored, nil
 	}
-	var digest v1.Hash
-	if source.parts != nil {
-		digest, err = p.pushParts(ctx, source, parsed, watch)
-	} else {
-		digest, err = source.takeApart(ctx, registryShelf{p.Registry, parsed}, watch)
-	}
+	digest, err := p.push(ctx, source, shelf, watch)
 	if err != nil {
-		return stored, explainRegistry("push image "+quoted(to), err)
+		explained := explainRegistry("push image "+quoted(to), err)
+		if source.Once && retryable(err, true) {
+			explained.Tip = readOnceTip
+		}
+		return stored, explained
 	}
 	stored.Digest = digest.String()
 	return stored, nil
 }
 
-// inRegistry tells whether that name is that image's already. Whatever goes wrong, pushing will say.
-func (p Places) inRegistry(ctx context.Context, source *Source, at name.Reference) (string, bool) {
-	if source.ID == "" && source.Digest == "" {
-		return "", false
-	}
-	present, err := remote.Image(at, p.Registry.with(ctx)...)
-	if err != nil {
-		return "", false
-	}
-	digest, err := present.Digest()
-	if err != nil || source.Digest != "" {
-		return source.Digest, err == nil && digest.String() == source.Digest
-	}
-	id, err := present.ConfigName()
-	return digest.String(), err == nil && id.String() == source.ID
-}
-
-// pushParts sends only the layers that are not there, and has those mounted that are in another repository.
-func (p Places) pushParts(ctx context.Context, source *Source, to name.Reference, watch io.Writer) (v1.Hash, error) {
-	updates := make(chan v1.Update, 100)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		follow(updates, watch)
-	}()
-	err := remote.Write(to, source.parts, p.Registry.with(ctx, remote.WithProgress(updates))...)
-	<-done
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	return source.parts.Digest()
-}
-
-// follow makes bytes written of the library's account of the whole.
-func follow(updates <-chan v1.Update, watch io.Writer) {
-	var told int64
-	zeroes := make([]byte, 64<<10)
-	for update := range updates {
-		for told < update.Complete {
-			n := min(update.Complete-told, int64(len(zeroes)))
-			_, _ = watch.Write(zeroes[:n]) // a bar
-			told += n
+// push sends an image, and all of it anew where the registry or the network failed.
+func (p Places) push(ctx context.Context, source *Source, shelf registryShelf, watch io.Writer) (v1.Hash, error) {
+	for attempt := 0; ; attempt++ {
+		digest, err := shelf.push(ctx, source, watch)
+		if err == nil || source.Once || attempt >= p.Retries || ctx.Err() != nil || !retryable(err, attempt > 0) {
+			return digest, err
+		}
+		if err := p.pause(ctx, attempt, err); err != nil {
+			return v1.Hash{}, err
 		}
 	}
 }
@@ -88,16 +63,185 @@ type registryShelf struct {
 	to       name.Reference
 }
 
+func (s registryShelf) push(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
+	if source.parts != nil {
+		return s.parts(ctx, source, watch)
+	}
+	return source.takeApart(ctx, s, watch)
+}
+
+// has tells whether that name is that image's already, and whether the registry has all of it. Whatever goes wrong,
+// pushing will say.
+func (s registryShelf) has(ctx context.Context, source *Source) (string, bool) {
+	present, err := remote.Image(s.to, s.registry.with(ctx)...)
+	if err != nil || !source.is(present) {
+		return "", false
+	}
+	manifest, err := present.Manifest()
+	if err != nil || s.confirm(ctx, manifest) != nil {
+		return "", false
+	}
+	digest, err := present.Digest()
+	return digest.String(), err == nil
+}
+
+// is tells whether an image is this one: by the digest of its manifest where that is known, and else by its
+// configuration.
+func (s *Source) is(other v1.Image) bool {
+	digest, err := other.Digest()
+	if err != nil {
+		return false
+	}
+	if s.parts != nil {
+		own, err := s.parts.Digest()
+		return err == nil && own == digest
+	}
+	if s.Digest != "" {
+		return s.Digest == digest.String()
+	}
+	id, err := other.ConfigName()
+	return err == nil && s.ID == id.String()
+}
+
+// parts sends only the layers that are not there, and has those mounted that are in another repository.
+func (s registryShelf) parts(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
+	layers, err := source.parts.Layers()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	config, err := partial.ConfigLayer(source.parts)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	content, described, err := source.manifest()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	if err := s.layers(ctx, append(layers, config), watch); err != nil {
+		return v1.Hash{}, err
+	}
+	return described.Digest, s.manifest(ctx, content, described)
+}
+
+// layers sends several at once.
+func (s registryShelf) layers(ctx context.Context, layers []v1.Layer, watch io.Writer) error {
+	pusher, err := remote.NewPusher(s.registry.with(ctx)...)
+	if err != nil {
+		return err
+	}
+	sending, ctx := errgroup.WithContext(ctx)
+	sending.SetLimit(layersAtOnce)
+	watch = &lockedWriter{into: watch}
+	for _, layer := range layers {
+		sending.Go(func() error { return pusher.Upload(ctx, s.to.Context(), watchLayer(layer, watch)) })
+	}
+	return sending.Wait()
+}
+
+// watchLayer counts what is read of a layer.
+func watchLayer(layer v1.Layer, watch io.Writer) v1.Layer {
+	if mountable, ok := layer.(*remote.MountableLayer); ok { // which the library looks for
+		return &remote.MountableLayer{Layer: watchedLayer{mountable.Layer, watch}, Reference: mountable.Reference}
+	}
+	return watchedLayer{layer, watch}
+}
+
+type watchedLayer struct {
+	v1.Layer
+	watch io.Writer
+}
+
+func (l watchedLayer) Compressed() (io.ReadCloser, error) {
+	content, err := l.Layer.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(content, l.watch), content}, nil
+}
+
+// lockedWriter takes turns.
+type lockedWriter struct {
+	mu   sync.Mutex
+	into io.Writer
+}
+
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.into.Write(p)
+}
+
+// layer sends one layer. When a part of a layer that flows by was sent, the library must not try again with the rest.
 func (s registryShelf) layer(ctx context.Context, layer v1.Layer) error {
-	return remote.WriteLayer(s.to.Context(), layer, s.registry.with(ctx)...)
+	options := s.registry.with(ctx)
+	if flowing, ok := layer.(streamLayer); ok {
+		options = append(options, remote.WithRetryPredicate(func(err error) bool { return !flowing.opened() && retryable(err, false) }))
+	}
+	return remote.WriteLayer(s.to.Context(), layer, options...)
 }
 
 func (s registryShelf) config(ctx context.Context, content []byte) error {
 	return s.layer(ctx, static.NewLayer(content, types.OCIConfigJSON))
 }
 
+// manifest puts an image under its name, if the registry has all of it, and sees whether it stands there.
 func (s registryShelf) manifest(ctx context.Context, content []byte, described v1.Descriptor) error {
-	return remote.Put(s.to, manifestBytes{content, described.MediaType}, s.registry.with(ctx)...)
+	parsed, err := v1.ParseManifest(bytes.NewReader(content))
+	if err != nil {
+		return err
+	}
+	if err := s.confirm(ctx, parsed); err != nil {
+		return err
+	}
+	if err := remote.Put(s.to, manifestBytes{content, described.MediaType}, s.registry.with(ctx)...); err != nil {
+		return err
+	}
+	there, err := remote.Get(s.to, s.registry.with(ctx)...)
+	if err != nil {
+		return fmt.Errorf("read the image's manifest, which the registry took: %w", err)
+	}
+	if there.Digest != described.Digest {
+		return fmt.Errorf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", there.Digest, described.Digest)
+	}
+	return nil
+}
+
+// confirm sees whether the registry has the configuration and each layer of an image, with the sizes that they have. The
+// registry has compared their digests when it took them.
+func (s registryShelf) confirm(ctx context.Context, manifest *v1.Manifest) error {
+	puller, err := remote.NewPuller(s.registry.with(ctx)...)
+	if err != nil {
+		return err
+	}
+	asking, ctx := errgroup.WithContext(ctx)
+	asking.SetLimit(layersAtOnce)
+	for _, blob := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
+		if blob.MediaType.IsDistributable() { // others are not sent
+			asking.Go(func() error { return s.confirmBlob(ctx, puller, blob) })
+		}
+	}
+	return asking.Wait()
+}
+
+func (s registryShelf) confirmBlob(ctx context.Context, puller *remote.Puller, blob v1.Descriptor) error {
+	there, err := puller.Layer(ctx, s.to.Context().Digest(blob.Digest.String()))
+	if err != nil {
+		return err
+	}
+	size, err := there.Size()
+	var answer *transport.Error
+	switch {
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("the registry does not have blob %s of the image, which it should have by now", blob.Digest)
+	case err != nil:
+		return err
+	case size >= 0 && size != blob.Size: // below zero, it does not tell
+		return fmt.Errorf("the registry has %d bytes of blob %s, and it has %d: what the registry stores is damaged", size, blob.Digest, blob.Size)
+	}
+	return nil
 }
 
 // manifestBytes is what the library takes for a manifest.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/readahead"
@@ -49,6 +50,10 @@ type Places struct {
 	Strict   bool             // refuse an image for another platform
 	Limits   archive.Limits   // what an image may unpack to
 	Glance   func(ctx context.Context, name string) (Source, error)
+
+	Force    bool                                 // send an image to a registry though it is there
+	Retries  int                                  // attempts after the first, where a registry or the network failed
+	Retrying func(err error, pause time.Duration) // is told why an attempt failed, and how long it is until the next; may be nil
 }
 
 // Find looks an image up. What it costs is a description; the bytes are read later.

@@ -47,6 +47,9 @@ func (u *unpacker) put(name string, size int64, content io.Reader) error {
 	if err := u.shelf.layer(u.ctx, layer); err != nil {
 		return err
 	}
+	if err := layer.finish(); err != nil {
+		return err
+	}
 	described, err := describe(layer)
 	if err != nil {
 		return err
@@ -54,19 +57,19 @@ func (u *unpacker) put(name string, size int64, content io.Reader) error {
 	u.mu.Lock()
 	u.layers[name] = described
 	u.mu.Unlock()
-	_, err = io.Copy(io.Discard, content) // where the shelf had it already
+	_, err = io.Copy(io.Discard, content) // what may stand behind the end of what was compressed
 	return err
 }
 
 // layerOf leaves a layer as it is that is packed and has its digest for a name, and packs others.
-func layerOf(content io.Reader, digest v1.Hash, size int64) (v1.Layer, error) {
+func layerOf(content io.Reader, digest v1.Hash, size int64) (streamLayer, error) {
 	head := bufio.NewReaderSize(content, 64<<10)
 	compression, err := archive.Compression(head)
 	if err != nil {
 		return nil, err
 	}
 	if digest.Hex != "" && compression != "" {
-		return &asIs{content: head, digest: digest, size: size, compression: compression}, nil
+		return &asIs{newOnceReader(head), digest, size, compression}, nil
 	}
 	plain, err := archive.Decompressed(head)
 	if err != nil {
