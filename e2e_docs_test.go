@@ -13,13 +13,14 @@ import (
 // in the end, delete. docs/node.md's and docs/registry.md's commands are those of node.txtar and registry.txtar.
 var docsInOrder = []string{"README.md", "docs/doctor.md", "docs/servers.md", "docs/images.md"}
 
-// documented is a command that a page shows: an indented line, and not one of the drawing's.
-var documented = regexp.MustCompile(`(?m)^    ((?:ndock (?:doctor|image|boot|list|show|logs|stop|start|reboot|pause|unpause|snapshot|delete)|id=\$\(ndock|docker save)[^►\n]*)$`)
+// documented is a command that a page shows: an indented line, and not one of the drawing's. Of openstackclient's, those
+// with which a tenant uses an image that ndock has pushed.
+var documented = regexp.MustCompile(`(?m)^    ((?:ndock (?:doctor|image|boot|list|show|logs|stop|start|reboot|pause|unpause|snapshot|delete)|id=\$\(ndock|docker save|openstack (?:image show|server create))[^►\n]*)$`)
 
 // tidyDocs removes what the pages' commands leave.
 const tidyDocs = `
-	ndock list -f value -c ID -c Name | awk '$2 ~ /^(web|job-[12])$/ { print $1 }' | xargs -r ndock delete --wait
-	ndock image list -f value -c ID -c Name | awk '$2 ~ /^(web|web-2|nginx:1|debian:12|web.tar|registry.example.com.*)$/ { print $1 }' | xargs -r ndock image delete
+	ndock list -f value -c ID -c Name | awk '$2 ~ /^(web|web-3|job-[12])$/ { print $1 }' | xargs -r ndock delete --wait
+	ndock image list -f value -c ID -c Name | awk '$2 ~ /^(web|web-2|nginx@1|debian@12|web.tar|build@v2|registry.example.com.*)$/ { print $1 }' | xargs -r ndock image delete
 	docker images --format '{{.Repository}}:{{.Tag}}' | grep -xE '(registry.example.com/.*|web|nginx|debian):[^:]*' | xargs -r docker rmi
 	sed -i '/ registry.example.com$/d' /etc/hosts
 	rm -rf /etc/docker/certs.d/registry.example.com`

@@ -8,6 +8,7 @@ import (
 
 	"ndock/commands/internal/output"
 	"ndock/docker/image"
+	"ndock/openstack"
 )
 
 func imageCopyCommand(s Streams) *cli.Command {
@@ -57,7 +58,7 @@ func copyImage(c *cli.Context, s Streams, from, to string) error {
 
 // copyToGlance is a push of a name that is given as a place.
 func copyToGlance(c *cli.Context, s Streams, source, dest image.Reference) error {
-	if err := c.Set("name", dest.Name); err != nil {
+	if err := c.Set("name", openstack.ImageName(dest.Name)); err != nil {
 		return err
 	}
 	return pushGlance(c, s, []image.Reference{source}, 1)

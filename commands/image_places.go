@@ -121,15 +121,23 @@ func inGlance(facts image.Facts) openstack.DockerImage {
 	}
 }
 
-// nameOf is what an image that has no name is called.
+// nameOf is what an image is called in Glance: what --name says, and else what its source calls it, without colons.
 func nameOf(c *cli.Context, from image.Reference) (string, error) {
 	switch {
 	case c.String("name") != "":
 		return c.String("name"), nil
 	case from.Transport == image.Stream:
 		return "", misused(c, "an image from stdin has no name: give it one with --name")
-	case from.Transport == image.Engine, from.Transport == image.Registry:
-		return from.Name, nil
+	case from.Transport == image.Engine, from.Transport == image.Registry, from.Transport == image.Glance:
+		return openstack.ImageName(from.Name), nil
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%s:%s", from.Path, from.Name), ":"), nil
+	return openstack.ImageName(strings.TrimSuffix(fmt.Sprintf("%s:%s", from.Path, from.Name), ":")), nil
+}
+
+// warnOfColon tells that OpenStack's clients cannot find an image by such a name.
+func warnOfColon(s Streams, name string) {
+	if strings.Contains(name, ":") {
+		fmt.Fprintf(s.Err, "warning: the image's name %q has a colon: openstack, Terraform and Ansible find it by its id only; %q has none\n",
+			name, openstack.ImageName(name))
+	}
 }

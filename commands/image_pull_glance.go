@@ -14,7 +14,8 @@ func imagePullGlanceCommand(s Streams) *cli.Command {
 		Usage:     "Get a Docker image out of Glance",
 		ArgsUsage: "IMAGE",
 		Description: "Streams the image to Docker Engine, or to where --to says, and compares its checksum with Glance's. In the engine\n" +
-			"it is called what it is called in Glance: names inside the image are its maker's, and could take another's place.\n\n" +
+			"it is called what it is called in Glance, nginx:1 for nginx@1: names inside the image are its maker's, and could\n" +
+			"take another's place.\n\n" +
 			"   ndock image pull-glance web:1\n" +
 			"   ndock image pull-glance web:1 --to docker-daemon:web:old\n" +
 			"   ndock image pull-glance web:1 --to docker-archive:web.tar\n" +
@@ -59,7 +60,7 @@ func imagePullGlance(c *cli.Context, s Streams) error {
 
 // nameInEngine is a name of Glance's, if Docker can have such names.
 func nameInEngine(c *cli.Context, name string) (string, error) {
-	parsed, err := docker.ParseNormalizedNamed(name)
+	parsed, err := docker.ParseNormalizedNamed(openstack.DockerName(name))
 	if err != nil {
 		return "", misused(c, "in Glance the image is called %q, and Docker has no such names: give it one by --to docker-daemon:NAME", name)
 	}

@@ -22,6 +22,8 @@ func imagePushGlanceCommand(s Streams) *cli.Command {
 		ArgsUsage: "SOURCE…",
 		Description: "Streams images into Glance: nothing is written to disk on the way. They are checked while they flow, and their\n" +
 			"checksums compared. An image that the project has in Glance already, by its Docker id, is not sent again.\n\n" +
+			"In Glance nginx:1 is called nginx@1, and nginx:latest nginx, because Glance cannot look for names with a colon.\n" +
+			"ndock takes either name.\n\n" +
 			placesText + "\n\n" +
 			"   ndock image push-glance nginx:1\n" +
 			"   ndock image push-glance docker://registry.example.com/site/web:1\n" +
@@ -36,7 +38,7 @@ func imagePushGlanceCommand(s Streams) *cli.Command {
 // pushFlags say how an image shall stand in Glance.
 func pushFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "name", Usage: "of the image in Glance; default: what SOURCE calls it"},
+		&cli.StringFlag{Name: "name", Usage: "`NAME` of the image in Glance; default: what SOURCE calls it, with @ for a colon"},
 		&cli.BoolFlag{Name: "public", Usage: "for everyone (administrators only, in most clouds)"},
 		&cli.BoolFlag{Name: "private", Usage: "for this project only"},
 		&cli.BoolFlag{Name: "shared", Usage: "for this project and those it is shared with"},
@@ -113,6 +115,7 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, cloud fu
 		if one.options.Name, err = nameOf(c, at); err != nil {
 			return nil, err
 		}
+		warnOfColon(s, one.options.Name)
 		all = append(all, one)
 	}
 	return all, nil

@@ -15,7 +15,7 @@ func snapshotCommand(s Streams) *cli.Command {
 		Description: "The server stays up; it is frozen for the moment in which Docker commits it. The image has the server's\n" +
 			"files, and its command and environment.",
 		Flags: append(append(outputFlags(), waitFlags()...),
-			&cli.StringFlag{Name: "name", Usage: "of the image; default: the server's"}),
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of the image; default: the server's, with @ for a colon"}),
 		Action: func(c *cli.Context) error {
 			args, err := exactly(c, "SERVER")
 			if err != nil {
@@ -24,6 +24,7 @@ func snapshotCommand(s Streams) *cli.Command {
 			if err := outputStyle(c).Check(output.Names(imageFields(openstack.Image{}))); err != nil {
 				return err
 			}
+			warnOfColon(s, c.String("name"))
 			cloud, err := openCloud(c, s)
 			if err != nil {
 				return err

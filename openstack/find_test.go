@@ -22,6 +22,63 @@ func TestFindImage(t *testing.T) {
 	}
 }
 
+func TestImageName(t *testing.T) {
+	t.Parallel()
+	for docker, test := range map[string]struct{ glance, back string }{
+		"nginx":                           {"nginx", "nginx"},
+		"nginx:1":                         {"nginx@1", "nginx:1"},
+		"nginx:latest":                    {"nginx", "nginx"},
+		"docker.io/library/nginx:1":       {"docker.io/library/nginx@1", "docker.io/library/nginx:1"},
+		"host:5000/site/web:1":            {"host@5000/site/web@1", "host:5000/site/web:1"},
+		"host:5000/site/web":              {"host@5000/site/web", "host:5000/site/web"},
+		"web@sha256:0123abcd":             {"web@sha256@0123abcd", "web@sha256:0123abcd"},
+		"host:5000/web:1@sha256:0123abcd": {"host@5000/web@1@sha256@0123abcd", "host:5000/web:1@sha256:0123abcd"},
+		"[::1]:5000/web:1":                {"[@@1]@5000/web@1", "[::1]:5000/web:1"},
+		"nginx@1":                         {"nginx@1", "nginx:1"},
+		":latest":                         {"@latest", ":latest"},
+		"":                                {"", ""},
+	} {
+		got := ImageName(docker)
+		if back := DockerName(got); got != test.glance || back != test.back {
+			t.Errorf("%q is %q in Glance and %q again in Docker, want %q and %q", docker, got, back, test.glance, test.back)
+		}
+	}
+}
+
+// TestFindImageByDockersName: nginx:1 is both what ndock calls nginx@1 today and what it called nginx:1 before.
+func TestFindImageByDockersName(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	want := map[string]string{}
+	for _, name := range []string{"old:1", "old:latest", "new@1", "new", "host@5000/site/web@1", "web@sha256@0123abcd"} {
+		want[name] = fake.Add(fakecloud.Image, name)
+	}
+	for typed, name := range map[string]string{
+		"old:1": "old:1", "old:latest": "old:latest", "new:1": "new@1", "new@1": "new@1", "new:latest": "new", "new": "new",
+		"host:5000/site/web:1": "host@5000/site/web@1", "web@sha256:0123abcd": "web@sha256@0123abcd",
+	} {
+		if found, err := cloud.Image(t.Context(), typed); err != nil || found.ID != want[name] {
+			t.Errorf("%q is %q (%v), want %q, %s", typed, found.ID, err, want[name], name)
+		}
+	}
+	for _, missing := range []string{"new:2", "old", "old@1"} {
+		_, err := cloud.Image(t.Context(), missing)
+		wantError(t, err, fmt.Sprintf("image %q: there is none of that name or id", missing))
+	}
+}
+
+// TestFindImageOfOldAndNewName: an image that an earlier ndock has pushed is never taken for the one pushed since.
+func TestFindImageOfOldAndNewName(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	before, since := fake.Add(fakecloud.Image, "web:1"), fake.Add(fakecloud.Image, "web@1")
+	_, err := cloud.Image(t.Context(), "web:1")
+	wantError(t, err, fmt.Sprintf(`image "web:1": 2 have that name: %s, %s`, before, since))
+	if found, err := cloud.Image(t.Context(), "web@1"); err != nil || found.ID != since {
+		t.Errorf("web@1 is %q (%v), want %q", found.ID, err, since)
+	}
+}
+
 // finders are all that look for something by its name.
 var finders = map[fakecloud.Kind]func(c *Cloud, ctx context.Context, nameOrID string) (id string, err error){
 	fakecloud.Image: func(c *Cloud, ctx context.Context, nameOrID string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +76,24 @@ func (c *Cloud) MachineImages(ctx context.Context) ([]Image, error) {
 	return c.listImages(ctx, "list images of virtual machines", imageFilter{"container_format": "bare", "sort": "name:asc"})
 }
 
-// Image finds a Docker image by name or id.
+// ImageName returns the name in Glance of an image that Docker calls name: nginx@1 for nginx:1, nginx for nginx:latest.
+// It has no colons, because Glance's lists take what stands before one in name=nginx:1 for an operator, and answer 400:
+// OpenStack's own clients could not find the image by its name.
+func ImageName(name string) string {
+	if untagged := strings.TrimSuffix(name, ":latest"); untagged != "" {
+		name = untagged
+	}
+	return strings.ReplaceAll(name, ":", "@")
+}
+
+var atDigest = regexp.MustCompile(`:(sha[0-9]+:[0-9a-f]+)$`)
+
+// DockerName returns what Docker calls an image that has this name in Glance. It undoes ImageName, but for the tag latest.
+func DockerName(name string) string {
+	return atDigest.ReplaceAllString(strings.ReplaceAll(name, "@", ":"), "@$1")
+}
+
+// Image finds a Docker image by its name in Glance, by the one that it has in Docker, or by id.
 func (c *Cloud) Image(ctx context.Context, nameOrID string) (Image, error) {
 	client, err := c.glance()
 	if err != nil {
@@ -91,7 +109,7 @@ func (c *Cloud) Image(ctx context.Context, nameOrID string) (Image, error) {
 			return imageFrom(*found), nil
 		},
 		byName: func(ctx context.Context, name string) ([]Image, error) {
-			return c.listImages(ctx, "list images", imageFilter{"name": "in:" + quoteIn(name)})
+			return c.listImages(ctx, "list images", imageFilter{"name": "in:" + quoteIn(name) + "," + quoteIn(ImageName(name))})
 		},
 		id: func(image Image) string { return image.ID },
 	}.find(ctx, nameOrID)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -66,10 +67,14 @@ func (o PruneOptions) choose(all []Image) []Image {
 
 func (o PruneOptions) named(name string) bool {
 	return len(o.Names) == 0 || slices.ContainsFunc(o.Names, func(pattern string) bool {
-		// In Docker's names a slash is nothing special.
-		matches, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
-		return err == nil && matches
+		return matchesName(pattern, name) || matchesName(ImageName(pattern), name)
 	})
+}
+
+// matchesName is path.Match for Docker's names, in which a slash is nothing special.
+func matchesName(pattern, name string) bool {
+	matches, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
+	return err == nil && matches
 }
 
 // Check tells what is wrong with the options as such.
@@ -82,9 +87,13 @@ func (o PruneOptions) Check() error {
 	return nil
 }
 
-// repositoryOf is a name without its tag.
+// digest is what stands behind a repository in place of a tag, or behind a tag.
+var digest = regexp.MustCompile(`@sha[0-9]+[@:][0-9a-f]+$`)
+
+// repositoryOf is a name without its tag and its digest.
 func repositoryOf(name string) string {
-	if at := strings.LastIndex(name, ":"); at > strings.LastIndex(name, "/") {
+	name = digest.ReplaceAllString(name, "")
+	if at := strings.LastIndexAny(name, ":@"); at > strings.LastIndex(name, "/") {
 		return name[:at]
 	}
 	return name

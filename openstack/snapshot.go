@@ -16,7 +16,7 @@ func (c *Cloud) Snapshot(ctx context.Context, nameOrID, imageName string, wait W
 		return Image{}, err
 	}
 	if imageName == "" {
-		imageName = found.Name
+		imageName = ImageName(found.Name)
 	}
 	client, err := c.nova()
 	if err != nil {

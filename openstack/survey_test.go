@@ -139,3 +139,16 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("error %v, want that it took too long", err)
 	}
 }
+
+func TestRepositoryOf(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"web": "web", "web@1": "web", "web:1": "web", "host@5000/web": "host@5000/web", "host@5000/site/web@1": "host@5000/site/web",
+		"host:5000/web:1": "host:5000/web", "web@sha256@0123": "web", "web@sha256:0123": "web", "web@1@sha256@0123": "web",
+		"ci.tar@web@1": "ci.tar@web", "ci.tar:web:1": "ci.tar:web",
+	} {
+		if got := repositoryOf(name); got != want {
+			t.Errorf("%q is of repository %q, want %q", name, got, want)
+		}
+	}
+}

@@ -37,9 +37,13 @@ func (c *Cloud) schema(w http.ResponseWriter, _ *http.Request, _ string) {
 	}})
 }
 
-// listImages gives two images a page.
+// listImages gives two images a page. As in Glance, what stands before a colon in a name to look for is an operator.
 func (c *Cloud) listImages(w http.ResponseWriter, r *http.Request, _ string) {
 	query, page := r.URL.Query(), Object{}
+	if operator, _, colon := strings.Cut(query.Get("name"), ":"); colon && operator != "in" && operator != "eq" {
+		refuseHTML(w, http.StatusBadRequest, fmt.Sprintf("Unable to filter by unknown operator '%s'.", operator))
+		return
+	}
 	found := slices.DeleteFunc(slices.Clone(c.objects[Image]), func(image Object) bool { return !matches(image, query) })
 	switch query.Get("sort") {
 	case "name:asc":

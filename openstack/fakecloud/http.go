@@ -6,6 +6,8 @@ import (
 	"html"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -106,21 +108,29 @@ func (c *Cloud) there(kind Kind, missing string, no refusal, handle func(http.Re
 
 func matches(object Object, query map[string][]string) bool {
 	for key, values := range query {
-		wanted := unquoted(values[0])
-		if value, known := object[key]; key != "sort" && key != "marker" && key != "all_tenants" && (!known || value != wanted) {
+		value, known := object[key]
+		text, _ := value.(string)
+		if key != "sort" && key != "marker" && key != "all_tenants" && (!known || !slices.Contains(wanted(values[0]), text)) {
 			return false
 		}
 	}
 	return true
 }
 
-// unquoted takes a value out of Glance's way to write one as it is: in:"value".
-func unquoted(value string) string {
-	inner, quoted := strings.CutPrefix(value, `in:"`)
-	if !quoted {
-		return value
+// quotedValue is one of several in Glance's filters.
+var quotedValue = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
+
+// wanted returns the values that a filter lets through: those of in:"one","other", and else the only one.
+func wanted(filter string) []string {
+	list, several := strings.CutPrefix(filter, "in:")
+	if !several {
+		return []string{strings.TrimPrefix(filter, "eq:")}
 	}
-	return strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `\"`, `"`)
+	var all []string
+	for _, match := range quotedValue.FindAllStringSubmatch(list, -1) {
+		all = append(all, strings.ReplaceAll(match[1], `\"`, `"`))
+	}
+	return all
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
