@@ -34,7 +34,7 @@ type raised struct{ Was, Is uint64 }
 
 func (l Layout) readRecord() (record, error) {
 	path := l.Path(recordFile)
-	p, err := find(path)
+	p, err := openParent(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return record{}, nil
 	}

@@ -103,9 +103,9 @@ func TestSetupFollowsNoLinkOfNovas(t *testing.T) {
 }
 
 // Between two looks nova may put a link in place of a directory: what is open stays what it was.
-func TestAPlaceStaysWhatItWas(t *testing.T) {
+func TestAnOpenDirectoryStaysWhatItWas(t *testing.T) {
 	f := hostile(t, "/etc/nova")
-	p, err := find(f.path(configFile))
+	p, err := openParent(f.path(configFile))
 	f.must(err)
 	defer p.close()
 	f.must(os.Rename(f.path("/etc/nova"), f.path("/etc/nova-away")))
@@ -114,7 +114,7 @@ func TestAPlaceStaysWhatItWas(t *testing.T) {
 	if got := f.content("/etc/nova-away/nova-compute.conf"); got != "[DEFAULT]\n" || exists(f.root, "/usr/local/sbin/nova-compute.conf") {
 		t.Errorf("got %q", got)
 	}
-	if _, err := find(f.path("/etc/nova/x")); err != nil {
+	if _, err := openParent(f.path("/etc/nova/x")); err != nil {
 		t.Errorf("a link in a directory of root's is not followed: %v", err)
 	}
 }
