@@ -231,3 +231,29 @@ func TestCommandsAreKeptApart(t *testing.T) {
 		t.Errorf("got %q", err)
 	}
 }
+
+// Earlier releases had a file for each thing that they wrote down.
+func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+	f.stop("docker")
+	_, err := f.setup()
+	f.must(err)
+	r, err := f.Layout.readRecord()
+	f.must(err)
+	var sums strings.Builder
+	for _, c := range r.Completions {
+		sums.WriteString(c.Sum + "  " + c.Path + "\n")
+	}
+	f.put(formerCompletions, sums.String(), 0o644)
+	f.put(formerProgram, r.Program+"\n", 0o644)
+	f.put(formerEngine, r.Engine+"\n", 0o644)
+	f.put(configFile+savedEnding, string(r.Files[f.Layout.Config].Content), 0o640)
+	f.must(f.Layout.writeRecord(record{}))
+	f.teardown()
+	f.put("/usr/sbin/dockerd", "", 0o755)
+	if after := f.tree(); after != before || r.Engine != "docker.io" {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
