@@ -57,13 +57,10 @@ func (a *agent) install(missing []file) error {
 func (a *agent) claim() error {
 	_, err := os.Stat(a.Layout.Path(a.Layout.AgentFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return a.did.write(a.Layout.Path(claimFile), []byte(a.Layout.AgentFile+"\n"), 0o644)
+		return a.did.record(a.Layout, func(r *record) { r.Program = a.Layout.AgentFile }, func(r *record) { r.Program = "" })
 	}
 	return err
 }
-
-// claimFile names the program that setup brought along.
-const claimFile = "/var/lib/ndock/setup"
 
 // serversDir is where the agent keeps what servers have beside their containers, as long as there are any.
 const serversDir = "/var/lib/ndock/servers"

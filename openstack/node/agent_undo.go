@@ -31,7 +31,12 @@ func (a *agent) Undo(ctx context.Context) ([]string, error) {
 		}
 		texts = append(texts, "removed "+a.Layout.Path(path))
 	}
-	for _, dir := range []string{serversDir, filepath.Dir(claimFile), filepath.Dir(a.Layout.AgentConf)} {
+	if !a.exists(a.Layout.AgentFile) {
+		if err := a.Layout.amend(func(r *record) { r.Program = "" }); err != nil {
+			return texts, err
+		}
+	}
+	for _, dir := range []string{serversDir, filepath.Dir(recordFile), filepath.Dir(a.Layout.AgentConf)} {
 		removeEmpty(a.Layout.Path(dir)) // stays when it holds more
 	}
 	if others := a.othersOf(a.Layout.AgentFile); len(others) > 0 {
@@ -49,13 +54,19 @@ func (a *agent) installed() []string {
 	for _, f := range a.Services.AgentFiles(a.Layout) {
 		paths = append(paths, f.path)
 	}
-	if begins(a.Layout.Path(claimFile), a.Layout.AgentFile+"\n") && len(a.othersOf(a.Layout.AgentFile)) == 0 {
-		paths = append(paths, a.Layout.AgentFile, claimFile)
+	if a.brought() && len(a.othersOf(a.Layout.AgentFile)) == 0 {
+		paths = append(paths, a.Layout.AgentFile, formerProgram)
 	}
 	if unchanged, err := holds(a.Layout.Path(a.Layout.AgentConf), a.Rules, 0o644); err == nil && unchanged {
 		paths = append(paths, a.Layout.AgentConf)
 	}
 	return paths
+}
+
+// brought tells whether the program is setup's own. A record that cannot be read is told by the steps that need it.
+func (a *agent) brought() bool {
+	r, err := a.Layout.readRecord()
+	return err == nil && r.Program == a.Layout.AgentFile || begins(a.Layout.Path(formerProgram), a.Layout.AgentFile+"\n")
 }
 
 // othersOf are the units of services that run the agent's program, too, as a registry does.

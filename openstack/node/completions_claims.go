@@ -11,57 +11,56 @@ import (
 	"strings"
 )
 
-// claimsFile names the files and directories that the step completions made: of what was there before, or of another
-// release, one cannot see whose it is. Its lines are those of sha256sum.
-const claimsFile = "/var/lib/ndock/completions"
-
-// claimed is a path that was not there before setup.
-type claimed struct{ sum, path string }
+// claimed is a path that was not there before setup: of what was there, or is of another release, one cannot see whose it is.
+type claimed struct {
+	Sum  string `json:"sum"` // SHA-256, or directory
+	Path string `json:"path"`
+}
 
 // directory stands for the sum of one.
 const directory = "directory"
 
 func sum(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
 
+// claims are those that are written down, by this release or by an earlier one, whose lines were those of sha256sum.
 func (s *completions) claims() ([]claimed, error) {
-	content, err := readFile(s.Layout.Path(claimsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	r, err := s.Layout.readRecord()
 	if err != nil {
-		return nil, fileError("read", s.Layout.Path(claimsFile), err)
+		return nil, err
+	}
+	content, err := readFile(s.Layout.Path(formerCompletions))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fileError("read", s.Layout.Path(formerCompletions), err)
 	}
 	var all []claimed
 	for line := range strings.Lines(string(content)) {
-		if sum, path, ok := strings.Cut(strings.TrimSpace(line), "  "); ok {
+		sum, path, ok := strings.Cut(strings.TrimSpace(line), "  ")
+		if ok && !slices.ContainsFunc(r.Completions, func(c claimed) bool { return c.Path == path }) {
 			all = append(all, claimed{sum, path})
 		}
 	}
-	return all, nil
+	return append(all, r.Completions...), nil
 }
 
 // claim adds what writing these files makes.
 func (s *completions) claim(files []File) error {
-	all, err := s.claims()
+	before, err := s.claims()
 	if err != nil {
 		return err
 	}
+	all := slices.Clone(before)
 	for _, f := range files {
 		all = s.with(all, f)
 	}
-	if len(all) == 0 {
+	if slices.Equal(all, before) {
 		return nil
 	}
-	var text strings.Builder
-	for _, c := range all {
-		fmt.Fprintf(&text, "%s  %s\n", c.sum, c.path)
-	}
-	return s.did.write(s.Layout.Path(claimsFile), []byte(text.String()), 0o644)
+	return s.did.record(s.Layout, func(r *record) { r.Completions = all }, func(r *record) { r.Completions = before })
 }
 
 func (s *completions) with(all []claimed, f File) []claimed {
-	if at := slices.IndexFunc(all, func(c claimed) bool { return c.path == f.Path }); at >= 0 {
-		all[at].sum = sum(f.Content)
+	if at := slices.IndexFunc(all, func(c claimed) bool { return c.Path == f.Path }); at >= 0 {
+		all[at].Sum = sum(f.Content)
 		return all
 	}
 	if s.there(f.Path) {
@@ -100,13 +99,16 @@ func (s *completions) withdraw() ([]string, error) {
 		}
 	}
 	var gone changes
-	return texts, gone.remove(s.Layout.Path(claimsFile))
+	if err := gone.remove(s.Layout.Path(formerCompletions)); err != nil {
+		return texts, err
+	}
+	return texts, s.Layout.amend(func(r *record) { r.Completions = nil })
 }
 
 // drop removes one that is as setup left it, and says what became of it.
 func (s *completions) drop(c claimed) (string, error) {
-	path := s.Layout.Path(c.path)
-	if c.sum == directory {
+	path := s.Layout.Path(c.Path)
+	if c.Sum == directory {
 		removeEmpty(path) // stays when it holds more
 		return "", nil
 	}
@@ -116,7 +118,7 @@ func (s *completions) drop(c claimed) (string, error) {
 		return "", nil
 	case err != nil:
 		return "", fileError("read", path, err)
-	case sum(content) != c.sum:
+	case sum(content) != c.Sum:
 		return "left " + path + ", which was edited", nil
 	}
 	var gone changes

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,12 +19,15 @@ type engine struct {
 	installed bool // in this run
 }
 
-// engineClaim says that it was setup that installed the engine, also to a run after one that broke off.
-const engineClaim = "/var/lib/ndock/engine"
-
 // fresh tells whether the engine is setup's own, and has no containers or images that would be lost to another root.
 func (e *engine) fresh(facts EngineFacts) bool {
-	return (!e.Layout.hasEngine() || exists(e.Layout.Root, engineClaim)) && facts.Containers+facts.Images == 0
+	return (!e.Layout.hasEngine() || e.brought()) && facts.Containers+facts.Images == 0
+}
+
+// brought tells whether it was setup that installed the engine, also to a run after one that broke off.
+func (e *engine) brought() bool {
+	r, err := e.Layout.readRecord()
+	return err == nil && r.Engine != "" || exists(e.Layout.Root, formerEngine)
 }
 
 func (e *engine) Title() string { return "engine" }
@@ -82,7 +84,7 @@ func (e *engine) install(ctx context.Context) error {
 		return advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself (not every distribution has it; Docker's own packages serve as well), then run this again")
 	}
 	e.installed = true
-	return new(changes).write(e.Layout.Path(engineClaim), []byte(e.Layout.Engine.Name+"\n"), 0o644)
+	return e.Layout.amend(func(r *record) { r.Engine = e.Layout.Engine.Name })
 }
 
 // Undo leaves the engine: what else runs on it by now is not for us to know.
@@ -90,9 +92,13 @@ func (e *engine) Undo(context.Context) ([]string, error) {
 	if e.installed {
 		return []string{"left Docker Engine (package " + e.Layout.Engine.Name + ") installed"}, nil
 	}
-	err := new(changes).remove(e.Layout.Path(engineClaim))
-	removeEmpty(e.Layout.Path(filepath.Dir(engineClaim))) // stays when it holds more
-	return nil, err
+	if !e.brought() {
+		return nil, nil
+	}
+	if err := new(changes).remove(e.Layout.Path(formerEngine)); err != nil {
+		return nil, err
+	}
+	return nil, e.Layout.amend(func(r *record) { r.Engine = "" })
 }
 
 func (e *engine) Detail(ctx context.Context) string {

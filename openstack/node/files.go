@@ -110,7 +110,7 @@ func (c *changes) takeBack() error {
 
 // holds says whether a file has this content and mode.
 func holds(path string, content []byte, mode fs.FileMode) (bool, error) {
-	p, err := find(path)
+	p, err := openParent(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

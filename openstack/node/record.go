@@ -16,9 +16,23 @@ const recordFile = "/var/lib/ndock/setup.json"
 
 // record is what is in it.
 type record struct {
-	Files   map[string]original `json:"files,omitempty"`   // by their paths
-	Sysctls map[string]raised   `json:"sysctls,omitempty"` // by their names
+	Program     string              `json:"program,omitempty"`     // the path of ndock, where it was not there before
+	Engine      string              `json:"engine,omitempty"`      // the package of Docker Engine that setup installed
+	Completions []claimed           `json:"completions,omitempty"` // what the step of that name made
+	Files       map[string]original `json:"files,omitempty"`       // what was replaced, by their paths
+	Sysctls     map[string]raised   `json:"sysctls,omitempty"`     // limits of the kernel, by their names
 }
+
+func (r record) empty() bool {
+	return r.Program == "" && r.Engine == "" && len(r.Completions)+len(r.Files)+len(r.Sysctls) == 0
+}
+
+// Earlier releases had a file for each of these.
+const (
+	formerProgram     = "/var/lib/ndock/setup"
+	formerEngine      = "/var/lib/ndock/engine"
+	formerCompletions = "/var/lib/ndock/completions"
+)
 
 // original is a file as it was before setup changed it.
 type original struct {
@@ -34,7 +48,7 @@ type raised struct{ Was, Is uint64 }
 
 func (l Layout) readRecord() (record, error) {
 	path := l.Path(recordFile)
-	p, err := find(path)
+	p, err := openParent(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return record{}, nil
 	}
@@ -63,7 +77,7 @@ func (l Layout) readRecord() (record, error) {
 // writeRecord removes the file when nothing is written down any more.
 func (l Layout) writeRecord(r record) error {
 	path := l.Path(recordFile)
-	if len(r.Files)+len(r.Sysctls) == 0 {
+	if r.empty() {
 		err := removeFile(path)
 		removeEmpty(filepath.Dir(path)) // stays when it holds more
 		if errors.Is(err, fs.ErrNotExist) || err == nil {
@@ -113,10 +127,15 @@ func (c *changes) amend(l Layout, path string, with *original) error {
 	if old, ok := r.Files[path]; ok {
 		said = &old
 	}
-	if err := l.amend(func(r *record) { set(r.Files, path, with) }); err != nil {
+	return c.record(l, func(r *record) { set(r.Files, path, with) }, func(r *record) { set(r.Files, path, said) })
+}
+
+// record writes something down, and has takeBack write down what was there.
+func (c *changes) record(l Layout, what, back func(*record)) error {
+	if err := l.amend(what); err != nil {
 		return err
 	}
-	c.recorded = append(c.recorded, func() error { return l.amend(func(r *record) { set(r.Files, path, said) }) })
+	c.recorded = append(c.recorded, func() error { return l.amend(back) })
 	return nil
 }
 

@@ -103,9 +103,9 @@ func TestSetupFollowsNoLinkOfNovas(t *testing.T) {
 }
 
 // Between two looks nova may put a link in place of a directory: what is open stays what it was.
-func TestAPlaceStaysWhatItWas(t *testing.T) {
+func TestAnOpenDirectoryStaysWhatItWas(t *testing.T) {
 	f := hostile(t, "/etc/nova")
-	p, err := find(f.path(configFile))
+	p, err := openParent(f.path(configFile))
 	f.must(err)
 	defer p.close()
 	f.must(os.Rename(f.path("/etc/nova"), f.path("/etc/nova-away")))
@@ -114,7 +114,7 @@ func TestAPlaceStaysWhatItWas(t *testing.T) {
 	if got := f.content("/etc/nova-away/nova-compute.conf"); got != "[DEFAULT]\n" || exists(f.root, "/usr/local/sbin/nova-compute.conf") {
 		t.Errorf("got %q", got)
 	}
-	if _, err := find(f.path("/etc/nova/x")); err != nil {
+	if _, err := openParent(f.path("/etc/nova/x")); err != nil {
 		t.Errorf("a link in a directory of root's is not followed: %v", err)
 	}
 }
@@ -229,5 +229,31 @@ func TestCommandsAreKeptApart(t *testing.T) {
 	_, err = Shell{}.Run(t.Context(), "sh", "-c", `test $(cut -d ' ' -f 6 /proc/$$/stat) = $$ || exit 7; printf '\033[2Jgone' >&2; exit 1`)
 	if err == nil || !strings.HasSuffix(err.Error(), "exit status 1: ?[2Jgone") {
 		t.Errorf("got %q", err)
+	}
+}
+
+// Earlier releases had a file for each thing that they wrote down.
+func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+	f.stop("docker")
+	_, err := f.setup()
+	f.must(err)
+	r, err := f.Layout.readRecord()
+	f.must(err)
+	var sums strings.Builder
+	for _, c := range r.Completions {
+		sums.WriteString(c.Sum + "  " + c.Path + "\n")
+	}
+	f.put(formerCompletions, sums.String(), 0o644)
+	f.put(formerProgram, r.Program+"\n", 0o644)
+	f.put(formerEngine, r.Engine+"\n", 0o644)
+	f.put(configFile+savedEnding, string(r.Files[f.Layout.Config].Content), 0o640)
+	f.must(f.Layout.writeRecord(record{}))
+	f.teardown()
+	f.put("/usr/sbin/dockerd", "", 0o755)
+	if after := f.tree(); after != before || r.Engine != "docker.io" {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
 	}
 }

@@ -108,7 +108,7 @@ func (s *shim) look(ctx context.Context) (dir string, write []novadriver.File, s
 
 // ours refuses a directory that somebody else has put there.
 func ours(dir string) error {
-	p, err := find(dir)
+	p, err := openParent(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -25,7 +25,7 @@ const takeLimit = 512 << 20
 
 // take reads a file, at the end of its links.
 func take(path string) (snapshot, error) {
-	p, err := find(path)
+	p, err := openParent(path)
 	if err != nil {
 		return snapshot{}, readError(path, err)
 	}
@@ -90,7 +90,7 @@ func (s snapshot) restore() error {
 
 // put writes the file.
 func (s snapshot) put() error {
-	p, err := find(s.path)
+	p, err := openParent(s.path)
 	if err != nil {
 		return fileError("write", s.path, err)
 	}

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// place is where a path leads: a name in a directory that is open. Setup runs as root and works in directories of nova's
-// too (on Debian /etc/nova is one): whatever nova renames or links there in the meantime, a place stays the same.
-type place struct {
+// dirEntry is what a path leads to: a name in a directory that is open. Setup runs as root and works in directories of nova's
+// too (on Debian /etc/nova is one): whatever nova renames or links there in the meantime, a dirEntry stays the same.
+type dirEntry struct {
 	dir    *os.File
 	name   string
 	path   string // without links, for people
@@ -26,13 +26,13 @@ type place struct {
 }
 
 // shared tells whether others than root decide what is there.
-func (p *place) shared() bool { return p.open || p.below }
+func (p *dirEntry) shared() bool { return p.open || p.below }
 
-func (p *place) close() { _ = p.dir.Close() }
+func (p *dirEntry) close() { _ = p.dir.Close() }
 
-// find opens the directory of a path, one component after the other. It follows symbolic links only where they are in
+// openParent opens the directory of a path, one component after the other. It follows symbolic links only where they are in
 // directories to which nobody but root may write.
-func find(path string) (*place, error) {
+func openParent(path string) (*dirEntry, error) {
 	const most = 40 // links, as the kernel has it
 	for range most {
 		p, link, err := walk(path)
@@ -45,7 +45,7 @@ func find(path string) (*place, error) {
 }
 
 // walk returns another path instead where there is a link on the way, with what the link says in its place.
-func walk(path string) (p *place, link string, err error) {
+func walk(path string) (p *dirEntry, link string, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, "", err
 	}
@@ -76,12 +76,12 @@ func walk(path string) (p *place, link string, err error) {
 	return nil, "", err
 }
 
-func openRoot() (*place, error) { return enter(unix.AT_FDCWD, "/", false) }
+func openRoot() (*dirEntry, error) { return enter(unix.AT_FDCWD, "/", false) }
 
-func (p *place) fd() int { return int(p.dir.Fd()) }
+func (p *dirEntry) fd() int { return int(p.dir.Fd()) }
 
 // enter opens the directory of that name, and closes the one that it is in.
-func (p *place) enter() (*place, error) {
+func (p *dirEntry) enter() (*dirEntry, error) {
 	defer p.close()
 	inside, err := enter(p.fd(), p.name, p.below || p.open && !p.sticky)
 	if err != nil {
@@ -91,7 +91,7 @@ func (p *place) enter() (*place, error) {
 	return inside, nil
 }
 
-func enter(fd int, name string, below bool) (*place, error) {
+func enter(fd int, name string, below bool) (*dirEntry, error) {
 	fd, err := unix.Openat(fd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -102,14 +102,14 @@ func enter(fd int, name string, below bool) (*place, error) {
 	}
 	ours := status.Uid == 0 || int(status.Uid) == os.Geteuid()
 	others := status.Mode&0o002 != 0 || status.Mode&0o020 != 0 && status.Gid != 0
-	return &place{
+	return &dirEntry{
 		dir: os.NewFile(uintptr(fd), name), path: "/", below: below,
 		open: !ours || others, sticky: ours && status.Mode&unix.S_ISVTX != 0,
 	}, nil
 }
 
 // followed is the path that a link stands for, with the rest behind it.
-func (p *place) followed(rest []string) (string, error) {
+func (p *dirEntry) followed(rest []string) (string, error) {
 	path := filepath.Join(p.path, p.name)
 	if p.shared() {
 		return "", linkError(path, p.path)
@@ -133,7 +133,7 @@ func linkError(path, dir string) error {
 }
 
 // file opens a file for reading. Of those that others than root may have put there it refuses what may be another file.
-func (p *place) file() (*os.File, unix.Stat_t, error) {
+func (p *dirEntry) file() (*os.File, unix.Stat_t, error) {
 	var status unix.Stat_t
 	fd, err := unix.Openat(p.fd(), p.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ELOOP) { // a link since it was looked at
@@ -152,7 +152,7 @@ func (p *place) file() (*os.File, unix.Stat_t, error) {
 	return file, status, nil
 }
 
-func (p *place) check(status unix.Stat_t) error {
+func (p *dirEntry) check(status unix.Stat_t) error {
 	switch {
 	case status.Mode&unix.S_IFMT != unix.S_IFREG:
 		return fmt.Errorf("%s is no regular file", p.path)
@@ -164,7 +164,7 @@ func (p *place) check(status unix.Stat_t) error {
 }
 
 // readAll returns what is in a file, which others than root may make larger than any should be.
-func (p *place) readAll(file io.Reader, limit int64) ([]byte, error) {
+func (p *dirEntry) readAll(file io.Reader, limit int64) ([]byte, error) {
 	if !p.shared() {
 		return io.ReadAll(file)
 	}
@@ -176,7 +176,7 @@ func (p *place) readAll(file io.Reader, limit int64) ([]byte, error) {
 }
 
 // replace puts a file in place by rename, so that no reader ever finds half of it.
-func (p *place) replace(fill func(*os.File) error) error {
+func (p *dirEntry) replace(fill func(*os.File) error) error {
 	temp := ".ndock-" + rand.Text()
 	fd, err := unix.Openat(p.fd(), temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -195,7 +195,7 @@ func (p *place) replace(fill func(*os.File) error) error {
 
 // makeDirectory makes a directory with this mode, whatever the umask.
 func makeDirectory(path string, mode uint32) error {
-	p, err := find(path)
+	p, err := openParent(path)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func makeDirectory(path string, mode uint32) error {
 
 // removeFile removes a file or an empty directory.
 func removeFile(path string) error {
-	p, err := find(path)
+	p, err := openParent(path)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func removeFile(path string) error {
 
 // removeAll removes a directory with all that is in it, and follows no link there.
 func removeAll(path string) error {
-	p, err := find(path)
+	p, err := openParent(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -243,7 +243,7 @@ func removeAll(path string) error {
 
 // removeEmpty removes a directory that is empty, and tells whether it did.
 func removeEmpty(path string) bool {
-	p, err := find(path)
+	p, err := openParent(path)
 	if err != nil {
 		return false
 	}
@@ -256,7 +256,7 @@ const textLimit = 16 << 20
 
 // readFile reads a file as os.ReadFile does, but follows no link of others than root, waits for no pipe and has a limit.
 func readFile(path string) ([]byte, error) {
-	p, err := find(path)
+	p, err := openParent(path)
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ func readFile(path string) ([]byte, error) {
 // readTail returns what a file has from an offset on, but not more than its last bytes up to a limit. A file that is
 // shorter than the offset was begun anew.
 func readTail(path string, from, limit int64) ([]byte, error) {
-	p, err := find(path)
+	p, err := openParent(path)
 	if err != nil {
 		return nil, err
 	}
