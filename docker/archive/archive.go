@@ -131,6 +131,8 @@ func checkName(name string) error {
 	switch {
 	case len(name) > nameLimit:
 		return refuse("its entry %.40q… has a name of %d bytes; at most %d are allowed", name, len(name), nameLimit)
+	case strings.HasPrefix(name, "BZh"): // a tar that begins with it would be taken for bzip2
+		return refuse("its entry %.80q has the name of a bzip2 file", name)
 	case strings.Count(path.Clean(name), "/") >= componentLimit:
 		return refuse("its entry %.40q… lies more than %d directories deep", name, componentLimit)
 	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }):

@@ -67,7 +67,7 @@ func TestOneMeaning(t *testing.T) {
 		"packed with xz":                 {saved(t, layer, append([]byte("\xfd7zXZ\x00"), layer[6:]...)), "its layer 1 is packed with xz; gzip and zstd can be read"},
 		"packed with less":               {saved(t, layer, append([]byte("\x5a\x2a\x4d\x18"), layer[4:]...)), "its layer 1 begins with a frame of zstd"},
 		"an empty layer of no gzip":      {saved(t, layer, []byte("\x1f\x8b")), "its layer 1 is damaged"},
-		"configuration for a layer":      {pack(t, entry{name: "blobs/sha256/" + strings.TrimPrefix(sumOf([]byte(good)), "sha256:"), content: string(layer)}, entry{name: "config.json", content: good}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["blobs/sha256/` + strings.TrimPrefix(sumOf([]byte(good)), "sha256:") + `"]}]`}), "is called like its configuration or manifest"},
+		"a name like bzip2":              {with(entry{name: "BZh91AY&SY"}), "has the name of a bzip2 file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
