@@ -24,7 +24,16 @@ type Error struct{ Reason string }
 
 func (e *Error) Error() string { return e.Reason }
 
-func refuse(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
+// reasonLimit is the most bytes of a reason: names in an archive may have a MiB each.
+const reasonLimit = 2000
+
+func refuse(format string, args ...any) error {
+	reason := fmt.Sprintf(format, args...)
+	if len(reason) > reasonLimit {
+		reason = strings.ToValidUTF8(reason[:reasonLimit], "") + "…"
+	}
+	return &Error{reason}
+}
 
 // open looks at the first bytes and unpacks gzip.
 func open(src io.Reader) (io.Reader, error) {
@@ -81,6 +90,9 @@ func check(header *tar.Header) error {
 	switch header.Typeflag {
 	case tar.TypeReg, tar.TypeDir:
 	case tar.TypeSymlink: // older engines link layers that occur twice
+		if err := checkName(header.Linkname); err != nil {
+			return err
+		}
 		if path.Base(header.Name) != linkName {
 			return refuse("its link %q is not one to a layer", header.Name)
 		}
@@ -119,6 +131,8 @@ func checkName(name string) error {
 	switch {
 	case len(name) > nameLimit:
 		return refuse("its entry %.40q… has a name of %d bytes; at most %d are allowed", name, len(name), nameLimit)
+	case strings.HasPrefix(name, "BZh"): // a tar that begins with it would be taken for bzip2
+		return refuse("its entry %.80q has the name of a bzip2 file", name)
 	case strings.Count(path.Clean(name), "/") >= componentLimit:
 		return refuse("its entry %.40q… lies more than %d directories deep", name, componentLimit)
 	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }):

@@ -131,12 +131,12 @@ func TestLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := "[layer-1.tar blobs/sha256/" + id + " manifest.json]"; fmt.Sprint(names) != want || found.ID != "sha256:"+id {
+			if want := "[layer-1.tar config.json manifest.json]"; fmt.Sprint(names) != want || found.ID != "sha256:"+id {
 				t.Errorf("entries %v of %s, want %s", names, found.ID, want)
 			}
 			for name, want := range map[string]string{
-				"layer-1.tar": string(layer), "blobs/sha256/" + id: configOf(layer, layer),
-				"manifest.json": `[{"Config":"blobs/sha256/` + id + `","RepoTags":null,"Layers":["layer-1.tar","layer-1.tar"]}]`,
+				"layer-1.tar": string(layer), "config.json": configOf(layer, layer),
+				"manifest.json": `[{"Config":"config.json","RepoTags":null,"Layers":["layer-1.tar","layer-1.tar"]}]`,
 			} {
 				if got[name] != "0  "+want {
 					t.Errorf("%s is %q, want %q", name, got[name], want)

@@ -20,6 +20,8 @@ type Contents struct {
 	Manifest []byte  // its own OCI manifest, where the archive has one; what its layers are must be compared
 	Layers   []Layer // the lowest first
 	Unpacked int64   // bytes; 0 where layers were not looked into
+
+	configPath string // in the archive
 }
 
 // findings is what has been seen of an archive.
@@ -52,7 +54,7 @@ func (f findings) resolve(o Options) (Contents, error) {
 	}
 	id := string(digest.FromBytes(config))
 	contents := Contents{
-		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id),
+		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), configPath: path.Clean(chosen.Config),
 		Platform: Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant},
 	}
 	return f.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Layers)

@@ -117,13 +117,22 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
 		if l.files++; l.files > filesLimit {
 			return 0, refuse("brings the image to more than %d files, the most that are allowed", filesLimit)
 		}
-		if header.Typeflag == tar.TypeReg {
-			size += header.Size // which a sparse file has without sending it
+		if !headerOnly(header.Typeflag) {
+			size += header.Size // which a sparse file, of whichever format, has without sending it
 		}
 		if err := l.hold(size); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// headerOnly tells whether no content follows an entry of this type, whatever size it has.
+func headerOnly(kind byte) bool {
+	switch kind {
+	case tar.TypeLink, tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeDir, tar.TypeFifo:
+		return true
+	}
+	return false
 }
 
 // hold refuses a layer that is too large, as soon as it says so.

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // many are so many empty files.
@@ -51,6 +52,7 @@ func TestOneMeaning(t *testing.T) {
 		"a directory nobody named":       {with(entry{name: "x/y"}, entry{name: "x"}), `it has two entries "x"`},
 		"below a file":                   {with(entry{name: "x"}, entry{name: "x/y/z"}), `its entry "x/y/z" lies below "x", which is no directory`},
 		"a long name":                    {pack(t, long...), `has a name of 1030 bytes; at most 1024 are allowed`},
+		"a long link":                    {with(entry{name: "x/layer.tar", kind: tar.TypeSymlink, link: strings.Repeat("x", nameLimit+1)}), "has a name of 1025 bytes; at most 1024 are allowed"},
 		"a deep name":                    {with(entry{name: strings.Repeat("x/", componentLimit+1) + "y"}), "lies more than 32 directories deep"},
 		"a name in no letters":           {with(entry{name: "\x1b[2J"}), "characters in its name other than printable ASCII"},
 		"two keys in a manifest":         {pack(t, entry{name: "manifest.json", content: `[{"Layers":[],"layers":[]}]`}), `its manifest.json: it has the key "layers" twice`},
@@ -65,7 +67,7 @@ func TestOneMeaning(t *testing.T) {
 		"packed with xz":                 {saved(t, layer, append([]byte("\xfd7zXZ\x00"), layer[6:]...)), "its layer 1 is packed with xz; gzip and zstd can be read"},
 		"packed with less":               {saved(t, layer, append([]byte("\x5a\x2a\x4d\x18"), layer[4:]...)), "its layer 1 begins with a frame of zstd"},
 		"an empty layer of no gzip":      {saved(t, layer, []byte("\x1f\x8b")), "its layer 1 is damaged"},
-		"configuration for a layer":      {pack(t, entry{name: "blobs/sha256/" + strings.TrimPrefix(sumOf([]byte(good)), "sha256:"), content: string(layer)}, entry{name: "config.json", content: good}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["blobs/sha256/` + strings.TrimPrefix(sumOf([]byte(good)), "sha256:") + `"]}]`}), "is called like its configuration or manifest"},
+		"a name like bzip2":              {with(entry{name: "BZh91AY&SY"}), "has the name of a bzip2 file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,6 +87,17 @@ func wantNoImage(t *testing.T, written []byte) {
 	t.Helper()
 	if image, err := dockerReads(written); err == nil {
 		t.Errorf("what was written until then is an image: %+v", image)
+	}
+}
+
+// TestLongReason: what an archive brings along is not repeated without end in logs and answers.
+func TestLongReason(t *testing.T) {
+	t.Parallel()
+	packed := pack(t, entry{name: "manifest.json", content: `[{"Config":"` + strings.Repeat("ä", 1<<20) + `"}]`})
+	err := load(io.Discard, bytes.NewReader(packed))
+	wantRefusal(t, err, `its configuration "ä`)
+	if n := len(err.Error()); n > 2010 || !utf8.ValidString(err.Error()) {
+		t.Errorf("the reason has %d bytes, or is cut within a letter", n)
 	}
 }
 

@@ -193,6 +193,7 @@ func TestBadLayers(t *testing.T) {
 		"too large":        {with(entry{name: "big", content: strings.Repeat("x", 2<<20)}), "its layer 1 unpacks to more than 1048576 bytes, the most that is allowed"},
 		"a bomb":           {saved(t, zeroes, zip(t, zeroes)), "its layer 1 unpacks to more than 200 times its size"},
 		"sparse":           {saved(t, sparse(), sparse()), "its layer 1 unpacks to more than"},
+		"sparse, as GNU":   {saved(t, gnuSparse(), gnuSparse()), "its layer 1 unpacks to more than"},
 		"missing":          {pack(t, entry{name: "config.json", content: configOf(good)}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["layer.tar"]}]`}), `its layer 1, "layer.tar", is missing`},
 		"one too few":      {pack(t, entry{name: "config.json", content: configOf(good)}, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), "it has 0 layers, and its configuration names 1"},
 		"no configuration": {pack(t, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), `its configuration "config.json" is missing`},
@@ -211,6 +212,23 @@ func TestBadLayers(t *testing.T) {
 			wantRefusal(t, err, c.want)
 		})
 	}
+}
+
+// gnuSparse is what 'tar --sparse' makes of a file of a TiB in which nothing was written. Go's writer makes none.
+func gnuSparse() []byte {
+	var b [2 * 512]byte
+	copy(b[0:], "zeros")
+	copy(b[100:], "0000644\x000000000\x000000000\x0000000000000\x0000000000000\x00        S")
+	copy(b[257:], "ustar  ")
+	copy(b[386:], "\x80\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00") // where the only part begins, which has no bytes
+	copy(b[398:], "00000000000")
+	copy(b[483:], "\x80\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00")
+	sum := 0
+	for _, c := range b[:512] {
+		sum += int(c)
+	}
+	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return append(b[:], make([]byte, 1024)...)
 }
 
 // TestUnpackedOnTheWay: what engines before 23 cannot read is not in what is copied, nor what would look for it.

@@ -17,7 +17,7 @@ import (
 )
 
 // Copy writes to dst, as a Docker archive, the image that src has in it, which may be an OCI layout in a tar. It gets
-// these names, and none of those in src. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
+// these names, and none of those in src. Its files keep theirs. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
 // the manifest's digest stays. See Read for its errors.
 func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, error) {
 	w := &writer{tags: tags, layout: true, unzstd: true}
@@ -44,11 +44,12 @@ type writer struct {
 	unzstd bool // unpack what engines before 23 cannot read
 
 	names    map[string]string // of layers in dst, by those in src
+	written  map[string]bool   // names in dst
 	unpacked bool              // a layer was unpacked, so that the OCI manifest is not of what is written
 }
 
 func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error) {
-	w.out, w.names = tar.NewWriter(dst), map[string]string{}
+	w.out, w.names, w.written = tar.NewWriter(dst), map[string]string{}, map[string]bool{}
 	if o.Layers != nil {
 		w.limits = *o.Layers
 	}
@@ -83,18 +84,8 @@ func (w *writer) Layer(header *tar.Header, content io.Reader) error {
 	if compression == "zstd" && w.unzstd {
 		return w.unpack(header, head)
 	}
-	name := path.Clean(header.Name)
-	if !w.layout || !blobName.MatchString(name) {
-		name = w.newName()
-	}
-	w.names[path.Clean(header.Name)] = name
-	return w.write(name, header.Size, head)
+	return w.layer(path.Clean(header.Name), path.Clean(header.Name), header.Size, head)
 }
-
-// blobName is a layer's name in a layout. All others are replaced, so that no name means anything to an engine.
-var blobName = regexp.MustCompile(`^blobs/sha256/[0-9a-f]{64}$`)
-
-func (w *writer) newName() string { return fmt.Sprintf("layer-%d.tar", len(w.names)+1) }
 
 // unpack writes a layer that engines before 23 cannot read.
 func (w *writer) unpack(header *tar.Header, packed io.Reader) error {
@@ -104,12 +95,29 @@ func (w *writer) unpack(header *tar.Header, packed io.Reader) error {
 		return err
 	}
 	defer plain.Close()
-	name := w.newName()
-	w.names[path.Clean(header.Name)] = name
-	return w.write(name, size, plain)
+	name := path.Clean(header.Name)
+	if blobName.MatchString(name) {
+		return w.layer(name, name+".tar", size, plain)
+	}
+	return w.layer(name, name, size, plain)
+}
+
+// blobName is what a layer is called in a layout: by the digest of it as it is packed there.
+var blobName = regexp.MustCompile(`^blobs/sha256/[0-9a-f]{64}$`)
+
+func (w *writer) layer(original, name string, size int64, content io.Reader) error {
+	if !w.layout { // no name of the archive's means anything to an engine
+		name = fmt.Sprintf("layer-%d.tar", len(w.names)+1)
+	}
+	w.names[original] = name
+	return w.write(name, size, content)
 }
 
 func (w *writer) write(name string, size int64, content io.Reader) error {
+	if w.written[name] {
+		return refuse("its entries would have two called %q", name)
+	}
+	w.written[name] = true
 	if err := w.out.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: size}); err != nil {
 		return err
 	}
@@ -119,14 +127,17 @@ func (w *writer) write(name string, size int64, content io.Reader) error {
 
 // describe writes what an engine reads first, last: without it, the rest is no image.
 func (w *writer) describe(contents Contents) error {
-	image := manifest{Config: blobPath(contents.ID), RepoTags: w.tags, Layers: []string{}}
+	image := manifest{Config: contents.configPath, RepoTags: w.tags, Layers: []string{}}
+	if !w.layout {
+		image.Config = "config.json"
+	}
 	for _, layer := range contents.Layers {
 		image.Layers = append(image.Layers, w.names[layer.Path])
 	}
 	if err := w.description(image.Config, contents.Config); err != nil {
 		return err
 	}
-	if w.layout && !w.unpacked && isManifestOf(contents.Manifest, image.Layers) {
+	if w.layout && !w.unpacked && image.Config == blobPath(contents.ID) && isManifestOf(contents.Manifest, image.Layers) {
 		if err := w.index(contents.Manifest); err != nil {
 			return err
 		}
@@ -139,9 +150,6 @@ func (w *writer) describe(contents Contents) error {
 }
 
 func (w *writer) description(name string, text []byte) error {
-	if _, taken := w.names[name]; taken { // only a blob keeps its name
-		return refuse("its entry %q is called like its configuration or manifest, and is not it", name)
-	}
 	return w.write(name, int64(len(text)), bytes.NewReader(text))
 }
 
