@@ -86,7 +86,8 @@ func (v vswitch) insert(ctx context.Context, link string, port Port, ids ovsdb.O
 	return err
 }
 
-// deadVLAN is Neutron's for ports that are not wired: nothing passes.
+// deadVLAN is Neutron's for ports that are not wired. That the port takes only what bears its tag keeps all else out too
+// (https://bugs.launchpad.net/neutron/+bug/1930414); Neutron's agent undoes that when it sets the tag.
 const deadVLAN = 4095
 
 // insertion puts a link into the port's bridge. A port without a tag would be a trunk of the VLANs of all networks until
@@ -94,7 +95,7 @@ const deadVLAN = 4095
 func insertion(link string, port Port, ids ovsdb.OvsMap) []ovsdb.Operation {
 	row := ovsdb.Row{"name": link, "interfaces": ovsdb.UUID{GoUUID: "interface"}}
 	if port.Tagged {
-		row["tag"] = deadVLAN
+		row["tag"], row["vlan_mode"], row["trunks"] = deadVLAN, "trunk", deadVLAN
 	}
 	return []ovsdb.Operation{
 		{Op: ovsdb.OperationInsert, Table: "Interface", UUIDName: "interface", Row: ovsdb.Row{"name": link, "external_ids": ids}},

@@ -188,8 +188,9 @@ func TestTheDeadVLAN(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, operation := range insertion(port.Tap(), port, ovsdb.OvsMap{}) {
-			if got := operation.Row["tag"]; operation.Table == "Port" && got != want {
-				t.Errorf("%q: got tag %v, want %v", drivers, got, want)
+			got := []any{operation.Row["tag"], operation.Row["trunks"]}
+			if operation.Table == "Port" && (got[0] != want || got[1] != want) {
+				t.Errorf("%q: got tag and trunks %v, want %v", drivers, got, want)
 			}
 		}
 	}

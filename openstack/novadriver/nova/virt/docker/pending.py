@@ -64,6 +64,7 @@ class PendingDeletes:
         if wanted:
             self._delete(uuid)
         else:
+            LOG.info('Not deleting what the agent could not delete earlier: Nova has server %s here', uuid)
             self._ports.pop(uuid)
 
     def _delete(self, uuid):
