@@ -66,6 +66,7 @@ func registryFields(status registry.Status) []output.Field {
 		{Name: "Data", Value: status.Data},
 		{Name: "TLS", Value: status.TLS},
 		{Name: "Expires", Value: moment(status.Expires)},
+		{Name: "Renewed Until", Value: moment(status.Renewed)},
 		{Name: "CA", Value: status.CA},
 		{Name: "Users", Value: list(status.Users)},
 		{Name: "Since", Value: moment(status.Since)},

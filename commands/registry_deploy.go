@@ -27,6 +27,7 @@ func registryDeployCommand(s Streams) *cli.Command {
 		Flags: append(append(append(registryFlags(), registryServiceFlags()...),
 			&cli.BoolFlag{Name: "systemd", Usage: "run it as a service of this host instead, without Docker"},
 			&cli.StringFlag{Name: "image", Usage: "run distribution's own registry of this image, `REFERENCE` such as docker.io/library/registry:3; pulled if it is not there"},
+			&cli.StringSliceFlag{Name: "tls-name", Usage: "another `NAME` or address by which clients call it, for the certificate that is made; again for more"},
 			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP, in which all can be read on the way"},
 			&cli.StringFlag{Name: "user", Usage: "`NAME` of one who may push and pull; where there is none, anyone may"},
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"}), outputFlags()...),
@@ -55,7 +56,7 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	}
 	options := registry.DeployOptions{
 		Service: c.Bool("systemd"), Image: c.String("image"),
-		Config: c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Insecure: c.Bool("insecure"),
+		Config: c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
 		User: c.String("user"), Password: password, Version: version(), Report: newProgress(c, s),
 		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
 		S3Keys:      registry.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},

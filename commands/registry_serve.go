@@ -23,6 +23,7 @@ func registryServeCommand(s Streams) *cli.Command {
 			"Example: ndock registry serve --data /srv/registry --tls-cert host.crt --tls-key host.key --htpasswd users",
 		Flags: append(append(registryFlags(), registryServiceFlags()...),
 			&cli.PathFlag{Name: "data", Usage: "`DIR` for what is pushed; made if missing"},
+			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with certificates that take the place of --tls-cert in time, each before its key"},
 			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of those who may push and pull, from 'htpasswd -B'; anyone may without"},
 			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET`, for its owner and root, on which 'registry gc' asks; none without"},
 			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it; also to Keystone"}),
@@ -49,7 +50,7 @@ func registryServe(c *cli.Context, s Streams) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	options := registry.ServeOptions{
-		Config: c.Path("config"), Listen: registryListen(c), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"),
+		Config: c.Path("config"), Listen: registryListen(c), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), NextFile: c.Path("tls-next"),
 		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
 		Keystone: keystoneOptions(c),
 		Proxy:    proxyOptions(c),

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -12,7 +13,7 @@ func registryStatusCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:        "status",
 		Usage:       "Show where the registry is, and whether it runs",
-		Description: "Ends with status 1 when it does not run.\n\nExample: ndock registry status -f value -c URL",
+		Description: "Ends with status 1 when it does not run. Warns on stderr of a certificate that is about to end.\n\nExample: ndock registry status -f value -c URL",
 		Flags:       outputFlags(),
 		Action:      func(c *cli.Context) error { return registryStatus(c, s) },
 	}
@@ -29,6 +30,9 @@ func registryStatus(c *cli.Context, s Streams) error {
 		}
 		if err := outputStyle(c).Show(s.Out, registryFields(status)); err != nil {
 			return err
+		}
+		for _, warning := range status.Warnings(time.Now()) {
+			fmt.Fprintln(s.Err, "warning: "+warning)
 		}
 		if status.State != registry.Running {
 			return &notServing{state: status.State, kind: status.Kind}

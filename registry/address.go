@@ -62,11 +62,19 @@ func (a address) name() string {
 	return "localhost"
 }
 
-// names are what clients may call its host: the names of its certificate.
+// asked are the names that its certificate must have.
+func (a address) asked() []string {
+	if a.everywhere() {
+		return unique([]string{"localhost", "127.0.0.1", "::1", a.name()})
+	}
+	return a.names()
+}
+
+// names are what clients may call its host: the names of a new certificate.
 func (a address) names() []string {
 	switch {
 	case a.everywhere():
-		return unique(append([]string{"localhost", "127.0.0.1", "::1", a.name()}, interfaceAddresses()...))
+		return unique(append(a.asked(), interfaceAddresses()...))
 	case a.host == "localhost":
 		return []string{"localhost", "127.0.0.1"}
 	case a.loopback():

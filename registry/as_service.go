@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,6 +97,7 @@ func (*asService) prepare(context.Context) error { return nil }
 
 func (d *asService) readConfig(context.Context) (err error) {
 	d.kept, err = d.systemd.readFiles()
+	d.kept = d.kept.settled()
 	return err
 }
 
@@ -108,16 +110,39 @@ func (d *asService) upToDate() bool {
 	return d.was.runs() && d.was.enabled && bytes.Equal(d.old, d.unit) && d.kept.hold(d.files)
 }
 
+// remember keeps the files and the unit that are there beside them, until commit.
+func (d *asService) remember() error {
+	if d.old == nil && len(d.kept) == 0 {
+		return nil
+	}
+	all := maps.Clone(d.kept)
+	if d.old != nil {
+		all[unitName] = d.old
+	}
+	before, err := all.remembered()
+	if err != nil {
+		return err
+	}
+	return d.systemd.writeFiles(before)
+}
+
+func (d *asService) commit(context.Context) error {
+	return d.systemd.writeFiles(files{fileBefore: nil})
+}
+
 // create ends the service that is there; the new unit stands in its place.
 func (d *asService) create(ctx context.Context) error {
+	if err := d.ensureUser(ctx); err != nil {
+		return err
+	}
+	if err := d.remember(); err != nil {
+		return err
+	}
 	if d.old != nil {
 		d.Report.Step("replacing service %s", serviceName)
 		if err := d.systemd.control(ctx, "stop"); err != nil {
 			return err
 		}
-	}
-	if err := d.ensureUser(ctx); err != nil {
-		return err
 	}
 	if err := d.systemd.writeUnit(d.unit); err != nil {
 		return err
@@ -164,50 +189,6 @@ func (d *asService) alive(ctx context.Context) error {
 
 func (d *asService) lastWords(ctx context.Context) string {
 	return lastSaid(d.systemd.said(ctx, d.started))
-}
-
-// putBack puts the files and the unit back that were there, and has the service run if it did.
-func (d *asService) putBack(ctx context.Context) error {
-	if d.old == nil {
-		return inOrder(ctx, d.end, d.restoreFiles, d.distrust)
-	}
-	d.Report.Step("putting back the service that was there")
-	return inOrder(ctx, d.end, d.restoreFiles, d.restart)
-}
-
-// end ends the new service, and has systemd know the old one again, if there was one.
-func (d *asService) end(ctx context.Context) error {
-	if !d.systemd.there(unitPath) {
-		return nil
-	}
-	if err := d.systemd.control(ctx, "stop"); err != nil {
-		return err
-	}
-	d.systemd.control(ctx, "reset-failed")
-	if !d.was.enabled {
-		if err := d.systemd.control(ctx, "disable"); err != nil {
-			return err
-		}
-	}
-	if err := d.systemd.writeUnit(d.old); err != nil {
-		return err
-	}
-	return d.systemd.reload(ctx)
-}
-
-// restoreFiles leaves no secrets behind where there was no registry before.
-func (d *asService) restoreFiles(context.Context) error {
-	if len(d.kept) == 0 {
-		return denied("remove the registry's configuration", os.RemoveAll(d.systemd.path(configPath)))
-	}
-	return d.systemd.writeFiles(d.kept.insteadOf(d.files))
-}
-
-func (d *asService) restart(ctx context.Context) error {
-	if !d.was.runs() {
-		return nil
-	}
-	return d.systemd.control(ctx, "start")
 }
 
 func (*asService) tidy(context.Context) error { return nil }

@@ -71,13 +71,13 @@ func TestReplacingServiceKeepsLoginAndCA(t *testing.T) {
 	if after := s.deploy(); !slices.Equal(after.Users, []string{"ci"}) {
 		t.Errorf("users are %v", after.Users)
 	}
-	s.ranInOrder("systemctl stop", "systemd-sysusers", "systemctl daemon-reload", "systemctl enable", "systemctl reset-failed", "systemctl start")
+	s.ranInOrder("systemd-sysusers", "systemctl stop", "systemctl daemon-reload", "systemctl enable", "systemctl reset-failed", "systemctl start")
 	if after := s.serviceConfig(); !maps.EqualFunc(before, after, bytes.Equal) || !strings.Contains(s.systemd.read(unitPath), "--max-uploads 3") {
 		t.Errorf("the configuration changed: %v", after.names())
 	}
 	s.options.Binary = fakeProgram(t, "newer")
 	s.deploy()
-	s.ranInOrder("systemctl stop", "systemd-sysusers", "systemctl daemon-reload", "systemctl enable", "systemctl reset-failed", "systemctl start")
+	s.ranInOrder("systemd-sysusers", "systemctl stop", "systemctl daemon-reload", "systemctl enable", "systemctl reset-failed", "systemctl start")
 	s.systemd.enabled = false
 	s.deploy()
 	if !s.systemd.enabled {

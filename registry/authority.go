@@ -33,11 +33,41 @@ func newAuthority(now time.Time) (pair, error) {
 	}, nil, now)
 }
 
-// issue signs a certificate for a server that has these names and addresses.
+// issueAll signs certificates for a server, one after the other until the CA's own end, so that nobody needs the CA's key
+// before. Each shows the CA after it, so that another host can trust that by its fingerprint.
+func (ca pair) issueAll(names []string, now time.Time) (series, error) {
+	parent, _, err := ca.parse()
+	if err != nil {
+		return nil, err
+	}
+	var all series
+	for start := now; len(all) < longestSeries; start = all.end().Add(-overlap) {
+		one, err := ca.issue(names, start)
+		if err != nil {
+			return nil, err
+		}
+		one.cert = append(one.cert, ca.cert...)
+		all = append(all, one)
+		if !all.end().Before(parent.NotAfter) {
+			break
+		}
+	}
+	return all, nil
+}
+
+// issue signs a certificate for a server that has these names and addresses. It does not outlive the CA.
 func (ca pair) issue(names []string, now time.Time) (pair, error) {
+	parent, _, err := ca.parse()
+	if err != nil {
+		return pair{}, err
+	}
+	end := now.Add(serverLifetime)
+	if end.After(parent.NotAfter) {
+		end = parent.NotAfter
+	}
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "ndock registry"},
-		NotAfter:    now.Add(serverLifetime),
+		NotAfter:    end,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

@@ -4,14 +4,24 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
-// renewal is what a kept certificate must have left.
-const renewal = 30 * 24 * time.Hour
+const (
+	// renewal is what is left of a certificate when another takes its place.
+	renewal = 30 * 24 * time.Hour
+	// overlap is how long a certificate and the next one of a series are both valid.
+	overlap = 2 * renewal
+	// authorityRenewal is what is left of a CA when a deployment makes another one, which other hosts have to be told.
+	authorityRenewal = 90 * 24 * time.Hour
+	// longestSeries bounds what is read of one.
+	longestSeries = 16
+)
 
 // A pair is a certificate, with its chain, and its key, both as PEM.
 type pair struct{ cert, key []byte }
@@ -27,19 +37,91 @@ func (p pair) parse() (*x509.Certificate, crypto.PrivateKey, error) {
 
 // covers tells whether the certificate is the CA's, has all the names, and is far from its end.
 func (p pair) covers(names []string, ca pair, now time.Time) bool {
+	return p.verify(names, ca, now.Add(renewal)) == nil
+}
+
+func (p pair) verify(names []string, ca pair, at time.Time) error {
 	leaf, _, err := p.parse()
 	if err != nil {
-		return false
+		return err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca.cert)
 	for _, name := range names {
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: now.Add(renewal)})
-		if err != nil {
-			return false
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: at}); err != nil {
+			return err
 		}
 	}
-	return true
+	return nil
+}
+
+// names are those of the certificate; none where it cannot be read.
+func (p pair) names() []string {
+	leaf, _, err := p.parse()
+	if err != nil {
+		return nil
+	}
+	all := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		all = append(all, ip.String())
+	}
+	return unique(all)
+}
+
+// A series is a server's certificates, of which each is valid before the one before it ends.
+type series []pair
+
+// at returns the one to show: the first that is valid for a while, or the one that ends last.
+func (s series) at(now time.Time) pair {
+	var best pair
+	var end time.Time
+	for _, one := range s {
+		leaf, _, err := one.parse()
+		switch {
+		case err != nil, now.Before(leaf.NotBefore):
+		case leaf.NotAfter.After(now.Add(renewal)):
+			return one
+		case leaf.NotAfter.After(end):
+			best, end = one, leaf.NotAfter
+		}
+	}
+	return best
+}
+
+// end is when the last of them ends; zero where there is none.
+func (s series) end() (last time.Time) {
+	for _, one := range s {
+		if leaf, _, err := one.parse(); err == nil && leaf.NotAfter.After(last) {
+			last = leaf.NotAfter
+		}
+	}
+	return last
+}
+
+// encode is a file with all of them, each before its key.
+func (s series) encode() []byte {
+	var text []byte
+	for _, one := range s {
+		text = append(append(text, one.cert...), one.key...)
+	}
+	return text
+}
+
+// parseSeries reads what encode writes. What follows something else than that is left out.
+func parseSeries(text []byte) (all series) {
+	var next pair
+	for block, rest := pem.Decode(text); block != nil && len(all) < longestSeries; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			next.cert = append(next.cert, pem.EncodeToMemory(block)...)
+			continue
+		}
+		next.key = pem.EncodeToMemory(block)
+		if _, _, err := next.parse(); err != nil {
+			return all
+		}
+		all, next = append(all, next), pair{}
+	}
+	return all
 }
 
 // readPair reads a certificate and its key, and refuses what clients would refuse later; it returns it all the same.

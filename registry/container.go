@@ -27,6 +27,9 @@ func (o DeployOptions) command() []string {
 	if o.mode() == tlsNone {
 		command = append(command, "--insecure")
 	}
+	if o.mode() == tlsSelfSigned {
+		command = append(command, "--tls-next", at.config+"/"+fileNext)
+	}
 	if o.MaxBlobSize > 0 {
 		command = append(command, "--max-blob-size", strconv.FormatInt(o.MaxBlobSize, 10))
 	}
@@ -95,7 +98,11 @@ func (s spec) digest() string {
 
 // inspect returns the registry's container, or nil when there is none.
 func inspect(ctx context.Context, engine Engine) (*container.InspectResponse, error) {
-	found, err := engine.ContainerInspect(ctx, containerName)
+	return inspectNamed(ctx, engine, containerName)
+}
+
+func inspectNamed(ctx context.Context, engine Engine, name string) (*container.InspectResponse, error) {
+	found, err := engine.ContainerInspect(ctx, name)
 	switch {
 	case errdefs.IsNotFound(err):
 		return nil, nil
@@ -103,22 +110,10 @@ func inspect(ctx context.Context, engine Engine) (*container.InspectResponse, er
 		return nil, explain("look for the registry", err)
 	case found.Config.Labels[labelRegistry] == "":
 		return nil, &Error{
-			Op:   fmt.Sprintf("look at container %q", containerName),
+			Op:   fmt.Sprintf("look at container %q", name),
 			Err:  errors.New("it is not a registry of ndock"),
 			hint: "give it another name with 'docker rename'",
 		}
 	}
 	return &found, nil
-}
-
-// discard ends and removes a container; its volumes stay. One that is gone already is no fault.
-func discard(ctx context.Context, engine Engine, id string) error {
-	err := engine.ContainerStop(ctx, id, container.StopOptions{})
-	if err == nil {
-		err = engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
-	}
-	if errdefs.IsNotFound(err) {
-		return nil
-	}
-	return explain("remove container "+containerName, err)
 }

@@ -1,11 +1,8 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"maps"
 	"net"
-	"slices"
 	"strings"
 	"time"
 )
@@ -52,26 +49,49 @@ func (d *deployment) decideCertificate(now time.Time) error {
 		d.files.put(fileCert, fileKey, d.given)
 		return nil
 	}
-	names := d.at.names()
-	ca, server := d.kept.pair(fileCA, fileCAKey), d.kept.pair(fileCert, fileKey)
-	if !server.covers(names, ca, now) {
+	ca, server := d.kept.pair(fileCA, fileCAKey), d.kept.series()
+	if !d.keeps(server, ca, now) {
 		var err error
-		if server, err = ca.issue(names, now); err != nil || !server.covers(names, ca, now) {
-			if ca, err = newAuthority(now); err != nil {
-				return err
-			}
-			if server, err = ca.issue(names, now); err != nil {
-				return err
-			}
+		if ca, server, err = ca.renew(unique(append(d.at.names(), d.Names...)), now); err != nil {
+			return err
 		}
 	}
-	if !bytes.Contains(server.cert, ca.cert) { // it shows its CA, so that another host can trust it by the fingerprint
-		server.cert = append(slices.Clone(server.cert), ca.cert...)
-	}
-	d.files.put(fileCert, fileKey, server)
+	d.files.put(fileCert, fileKey, server[0])
+	d.files[fileNext] = server[1:].encode()
 	d.files.put(fileCA, fileCAKey, ca)
 	return nil
 }
+
+// keeps tells whether the registry goes on with its certificates: until the CA's end, and as long as they have the names
+// that were asked for. An address that the host has got or lost since is no reason to make others.
+func (d *deployment) keeps(server series, ca pair, now time.Time) bool {
+	if d.Image != "" { // which knows only the first
+		server = server[:min(1, len(server))]
+	} else if last := server.end(); len(server) == 0 || last.Before(ca.end()) || last.Before(now.Add(authorityRenewal)) {
+		return false
+	}
+	names := unique(append(d.at.asked(), d.Names...))
+	return server.at(now).covers(names, ca, now)
+}
+
+// renew makes certificates for the names, by this CA as long as it does.
+func (ca pair) renew(names []string, now time.Time) (pair, series, error) {
+	if ca.end().After(now.Add(authorityRenewal)) {
+		server, err := ca.issueAll(names, now)
+		if err == nil && server[0].covers(names, ca, now) {
+			return ca, server, nil
+		}
+	}
+	ca, err := newAuthority(now)
+	if err != nil {
+		return pair{}, nil, err
+	}
+	server, err := ca.issueAll(names, now)
+	return ca, server, err
+}
+
+// end is that of the certificate; zero where it cannot be read.
+func (p pair) end() time.Time { return series{p}.end() }
 
 // url is where clients are to look for the registry: by a name that its certificate has.
 func (d *deployment) url() string {
@@ -104,16 +124,23 @@ func (d *deployment) registries() []string {
 	if d.mode() != tlsSelfSigned {
 		return nil
 	}
+	return d.files.registries(d.at.port)
+}
+
+func (f files) registries(port string) []string {
 	var all []string
-	for _, name := range d.at.names() {
-		all = append(all, net.JoinHostPort(name, d.at.port))
+	for _, name := range f.pair(fileCert, fileKey).names() {
+		all = append(all, net.JoinHostPort(name, port))
 	}
 	return all
 }
 
-// syncTrust makes Docker on this host trust the registry's own CA where it is used, and nowhere else.
-func (d *deployment) syncTrust() (bool, error) {
-	config := maps.Clone(d.kept)
-	maps.Copy(config, d.files)
-	return trust{d.CertsDir}.sync(d.registries(), config[fileCA])
+// trust makes Docker on this host trust the registry's own CA where it is used, and nowhere else.
+func (d *deployment) trust(context.Context) (err error) {
+	ca := d.files[fileCA]
+	if ca == nil {
+		ca = d.kept[fileCA]
+	}
+	d.trusted, err = trust{d.CertsDir}.sync(d.Report, d.registries(), ca)
+	return err
 }

@@ -35,6 +35,8 @@ type deployment struct {
 
 	kept  files // what is configured
 	files files // what shall be
+
+	trusted []trustEdit // what this host was made to trust, or to trust no more
 }
 
 // patience is how many seconds the registry's end may take.
@@ -70,21 +72,26 @@ func newDeployment(host Host, o DeployOptions) (*deployment, error) {
 }
 
 func (d *deployment) run(ctx context.Context) error {
-	if err := inOrder(ctx, d.place.look, d.checkPort, d.place.prepare, d.place.readConfig, d.decide); err != nil {
+	if err := inOrder(ctx, d.place.look, d.whole(d.place.recover), d.checkPort, d.place.prepare, d.place.readConfig, d.decide); err != nil {
 		return err
 	}
 	if d.place.upToDate() {
-		return d.confirm()
+		return d.confirm(ctx)
 	}
-	if err := inOrder(ctx, d.place.create, d.place.configure, d.place.start, d.wait, d.trust); err != nil {
+	err := inOrder(ctx, d.whole(d.place.create), d.whole(d.place.configure), d.whole(d.place.start), d.wait, d.trust, d.whole(d.place.commit))
+	if err != nil {
 		return d.undo(ctx, err)
 	}
 	d.Report.Step("registry %s is up", d.url())
 	return d.place.tidy(ctx)
 }
 
+// inOrder runs the steps until one fails or the context ends.
 func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
 	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -93,21 +100,10 @@ func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
 }
 
 // confirm mends what does not take a new registry: the trust of this host.
-func (d *deployment) confirm() error {
-	changed, err := d.syncTrust()
-	if err == nil && !changed {
+func (d *deployment) confirm(ctx context.Context) error {
+	err := d.trust(ctx)
+	if err == nil && len(d.trusted) == 0 {
 		d.Report.Step("registry %s is as it shall be; nothing to do", d.url())
 	}
-	return err
-}
-
-func (d *deployment) trust(context.Context) error {
-	_, err := d.syncTrust()
-	return err
-}
-
-// distrust takes back what trust did; what Docker trusted before, putBack's registry has it trust again.
-func (d *deployment) distrust(context.Context) error {
-	_, err := trust{d.CertsDir}.sync(nil, d.files[fileCA])
 	return err
 }

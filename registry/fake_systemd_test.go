@@ -146,6 +146,8 @@ func (s *fakeSystemd) options() ServeOptions {
 			o.Config = write(s.t, []byte(below.Replace(s.read(words[i+1]))))
 		case "--control":
 			o.Control = filepath.Join(s.root, words[i+1])
+		case "--tls-next":
+			o.NextFile = below.Replace(words[i+1])
 		case "--max-uploads":
 			o.MaxUploads, _ = strconv.Atoi(words[i+1])
 		case "--insecure":

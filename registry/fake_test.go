@@ -185,7 +185,7 @@ func (e *fakeEngine) ContainerRename(_ context.Context, id, name string) error {
 
 func (e *fakeEngine) ContainerStart(_ context.Context, id string, _ container.StartOptions) error {
 	c, err := e.find(id)
-	if err != nil {
+	if err != nil || c.State.Running {
 		return err
 	}
 	if e.breaks != "" {
@@ -225,6 +225,8 @@ func (e *fakeEngine) options(command []string) ServeOptions {
 			if !bytes.Contains(text, []byte("s3:")) {
 				o.Data = filepath.Join(e.dir, dataVolume)
 			}
+		case "--tls-next":
+			o.NextFile = value()
 		case "--max-uploads":
 			o.MaxUploads, _ = strconv.Atoi(value())
 		case "--insecure":

@@ -16,6 +16,7 @@ import (
 const (
 	fileCert     = "server.crt"
 	fileKey      = "server.key"
+	fileNext     = "server-next.pem" // the certificates that take its place in time, each before its key
 	fileCA       = "ca.crt"
 	fileCAKey    = "ca.key"
 	fileHtpasswd = "htpasswd"
@@ -25,13 +26,25 @@ const (
 	fileSystemCAs  = "system-ca.crt" // that this host trusts
 )
 
-// largestFile bounds what is read back from the config volume: we wrote it, but it stands on the engine.
-const largestFile = 1 << 20
+// What is read back from the config volume is bounded: we wrote it, but it stands on the engine.
+const (
+	largestFile = 1 << 20
+	mostFiles   = 32
+)
 
 // files are the contents of the config volume, by name.
 type files map[string][]byte
 
 func (f files) pair(cert, key string) pair { return pair{cert: f[cert], key: f[key]} }
+
+// series are the certificates that the registry has for itself.
+func (f files) series() series {
+	var all series
+	if first := f.pair(fileCert, fileKey); len(first.cert) > 0 {
+		all = series{first}
+	}
+	return append(all, parseSeries(f[fileNext])...)
+}
 
 func (f files) put(cert, key string, p pair) { f[cert], f[key] = p.cert, p.key }
 
@@ -54,6 +67,9 @@ func (f files) pack() (io.Reader, error) {
 		header := &tar.Header{
 			Name: name, Typeflag: tar.TypeReg, Mode: 0o600, Size: int64(len(f[name])),
 			ModTime: now, Format: tar.FormatPAX, // to less than a second: by it distribution knows that logins have changed
+		}
+		if hasAuthority(name) {
+			header.Uid, header.Gid = nobody, nobody
 		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
@@ -91,17 +107,33 @@ func unpack(archive io.Reader) (files, error) {
 	for r := tar.NewReader(archive); ; {
 		header, err := r.Next()
 		switch {
+		case len(found) > mostFiles:
+			return nil, fmt.Errorf("there are more than %d files", mostFiles)
 		case errors.Is(err, io.EOF):
 			return found, nil
 		case err != nil:
 			return nil, err
 		case header.Typeflag != tar.TypeReg || header.Size == 0:
 			continue
-		case header.Size > largestFile:
-			return nil, fmt.Errorf("file %q is larger than %d bytes", header.Name, largestFile)
+		case header.Size > largestOf(header.Name):
+			return nil, fmt.Errorf("file %q is larger than %d bytes", header.Name, largestOf(header.Name))
 		}
 		if found[path.Base(header.Name)], err = io.ReadAll(r); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// hasAuthority tells whether the CA's key is in the file, which no registry needs.
+func hasAuthority(name string) bool { return name == fileCAKey || name == fileBefore }
+
+// nobody owns the files that the registry in the container must not read: it is root there, but without the capability
+// to read what is another's.
+const nobody = 65534
+
+func largestOf(name string) int64 {
+	if path.Base(name) == fileBefore {
+		return largestBefore
+	}
+	return largestFile
 }

@@ -19,6 +19,8 @@ type inContainer struct {
 	old     *container.InspectResponse // what is there, if anything
 	spec    spec                       // of the container that shall be there
 	id      string                     // of the new container
+	noted   bool                       // whether the volume may have a copy of the files that were there
+	wrote   bool                       // whether they may be others now
 }
 
 var _ place = (*inContainer)(nil)
@@ -90,6 +92,7 @@ func (d *inContainer) readConfig(ctx context.Context) (err error) {
 	} else {
 		d.kept, err = salvageConfig(ctx, d.engine, d.image)
 	}
+	d.kept = d.kept.settled()
 	return err
 }
 

@@ -91,6 +91,9 @@ func (d deployedLogins) read(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, broken := config.before(); broken {
+		return nil, errBrokenOff
+	}
 	if by := config.auth(); by != "" && by != "htpasswd" {
 		return nil, fmt.Errorf("the registry asks %s who may log in", by)
 	}

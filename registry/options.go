@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"ndock/registry/htpasswd"
@@ -19,6 +20,7 @@ type ServeOptions struct {
 	S3       S3Options // instead of a directory
 	CertFile string    // TLS, with KeyFile; plain HTTP without
 	KeyFile  string
+	NextFile string           // certificates that take the place of the first in time, each before its key; none without
 	Htpasswd string           // file; anyone may push and pull without
 	Insecure bool             // plain HTTP even where other hosts see it
 	Control  string           // unix socket on which the registry is asked to collect its garbage; none without
@@ -50,6 +52,8 @@ func (o ServeOptions) Check() error {
 	switch {
 	case (o.CertFile == "") != (o.KeyFile == ""):
 		return errors.New("--tls-cert and --tls-key go together")
+	case o.NextFile != "" && o.CertFile == "" && o.Config == "":
+		return errors.New("--tls-next is for --tls-cert and --tls-key")
 	case o.MaxBlobSize < 0 || o.MaxUploads < 0:
 		return errors.New("--max-blob-size and --max-uploads are not negative")
 	case o.Data != "" && o.S3.Bucket != "":
@@ -105,8 +109,9 @@ type DeployOptions struct {
 	Listen   string // HOST:PORT; where the file says, or the default, when empty
 	CertFile string // TLS with these, with KeyFile; self-signed without
 	KeyFile  string
-	Insecure bool   // plain HTTP
-	User     string // who may push and pull besides those who may already; without, whoever could before
+	Names    []string // besides those of Listen, of the certificate that is made
+	Insecure bool     // plain HTTP
+	User     string   // who may push and pull besides those who may already; without, whoever could before
 	Password string
 
 	Keystone    keystone.Options // whose users may push and pull instead; nobody's when without URL
@@ -131,7 +136,7 @@ type DeployOptions struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o DeployOptions) Check() error {
-	for _, err := range []error{o.checkListen(), o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone), o.checkStock(), checkConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
+	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone), o.checkStock(), checkConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
 		if err != nil {
 			return err
 		}
@@ -143,6 +148,8 @@ func (o DeployOptions) Check() error {
 		return errors.New("--keystone and --user exclude each other")
 	case (o.CertFile == "") != (o.KeyFile == ""):
 		return errors.New("--tls-cert and --tls-key go together")
+	case len(o.Names) > 0 && o.mode() != tlsSelfSigned:
+		return errors.New("--tls-name is for the certificate that ndock makes: leave out --tls-cert and --insecure")
 	case o.CertFile != "" && o.Insecure:
 		return errors.New("--insecure and --tls-cert exclude each other")
 	case o.User == "" && o.Password == "":
@@ -152,6 +159,16 @@ func (o DeployOptions) Check() error {
 		return err
 	}
 	return htpasswd.CheckUser(o.User)
+}
+
+// checkNames refuses what cannot be the name of a host, and of a directory below certs.d.
+func checkNames(names []string) error {
+	for _, name := range names {
+		if !hostName.MatchString(name) || strings.Contains(name, "..") {
+			return fmt.Errorf("--tls-name %q is not the name or address of a host", name)
+		}
+	}
+	return nil
 }
 
 func (o DeployOptions) checkListen() error {

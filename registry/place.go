@@ -25,6 +25,7 @@ type place interface {
 	runs(program io.ReaderAt, name string) error // tells why the program cannot run there
 
 	look(ctx context.Context) error       // for what is there
+	recover(ctx context.Context) error    // puts back what a deployment that was killed has replaced
 	listens() string                      // where it listens; empty when nothing runs
 	prepare(ctx context.Context) error    // what the registry that is there takes no notice of
 	readConfig(ctx context.Context) error // into kept
@@ -35,7 +36,8 @@ type place interface {
 	start(ctx context.Context) error      // has it serve
 	alive(ctx context.Context) error      // tells why it ended, if it did
 	lastWords(ctx context.Context) string // is what it said last, to end an error with
-	putBack(ctx context.Context) error    // undoes create, configure and start, as far as they came
+	putBack() []cleanupStep               // which undo create, configure and start, as far as they came
+	commit(ctx context.Context) error     // after it, recover has nothing to put back
 	tidy(ctx context.Context) error       // removes what it has replaced
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -13,17 +15,21 @@ import (
 // reloadInterval is how often the files of a certificate are looked at.
 const reloadInterval = 2 * time.Second
 
-// A reloader shows the certificate that is in its files, or the last good one that was.
+// A reloader shows the certificate that is in its files, or the last good one that was. When that is about to end, the
+// next one takes its place.
 type reloader struct {
 	certFile, keyFile string
+	nextFile          string // may be empty
 	log               *slog.Logger
-	read              pair // what was read last, good or not
+	read              pair   // what was read last, good or not
+	readNext          []byte // likewise
+	all               series // that may be shown
 	shown             atomic.Pointer[tls.Certificate]
 }
 
-func newReloader(certFile, keyFile string, log *slog.Logger) (*reloader, error) {
-	r := &reloader{certFile: certFile, keyFile: keyFile, log: log}
-	return r, r.load()
+func newReloader(certFile, keyFile, nextFile string, now time.Time, log *slog.Logger) (*reloader, error) {
+	r := &reloader{certFile: certFile, keyFile: keyFile, nextFile: nextFile, log: log}
+	return r, r.load(now)
 }
 
 // config is TLS with the certificate of the moment.
@@ -34,18 +40,40 @@ func (r *reloader) config() *tls.Config {
 	}
 }
 
-func (r *reloader) load() error {
-	given, err := readPair(r.certFile, r.keyFile, time.Now())
-	r.read = given
-	if err != nil {
+func (r *reloader) load(now time.Time) error {
+	given, err := readPair(r.certFile, r.keyFile, now)
+	r.read, r.readNext = given, r.next()
+	all := parseSeries(r.readNext)
+	if len(all) == 0 && err != nil {
 		return err
 	}
-	certificate, err := tls.X509KeyPair(given.cert, given.key)
+	if _, _, err := given.parse(); err != nil {
+		return err
+	}
+	r.all = append(series{given}, all...)
+	return r.show(now)
+}
+
+// show has clients see the certificate that is the right one now.
+func (r *reloader) show(now time.Time) error {
+	best := r.all.at(now)
+	if len(best.cert) == 0 {
+		return fmt.Errorf("no certificate in %q and %q is valid now", r.certFile, r.nextFile)
+	}
+	certificate, err := tls.X509KeyPair(best.cert, best.key)
 	if err != nil {
 		return err
 	}
 	r.shown.Store(&certificate)
 	return nil
+}
+
+func (r *reloader) next() []byte {
+	if r.nextFile == "" {
+		return nil
+	}
+	text, _ := os.ReadFile(r.nextFile) // there need be none
+	return text
 }
 
 // follow loads the files again when they change, or when told to, until the context ends.
@@ -57,22 +85,35 @@ func (r *reloader) follow(ctx context.Context, told <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-told:
-			r.reload()
+			r.reload(time.Now())
 		case <-tick.C:
-			if r.changed() {
-				r.reload()
-			}
+			r.check(time.Now())
 		}
 	}
 }
 
-func (r *reloader) reload() {
-	if err := r.load(); err != nil {
+// check shows another certificate when the files have changed, or when it is time for the next one.
+func (r *reloader) check(now time.Time) {
+	switch {
+	case r.changed():
+		r.reload(now)
+	case r.shown.Load().Leaf.NotAfter.Before(now.Add(renewal)):
+		before := r.shown.Load()
+		if r.show(now) == nil && !r.shown.Load().Leaf.Equal(before.Leaf) {
+			r.log.Info("certificate renewed", "expires", expiry(r.shown.Load().Leaf))
+		}
+	}
+}
+
+func (r *reloader) reload(now time.Time) {
+	if err := r.load(now); err != nil {
 		r.log.Error("the certificate stays what it was", "error", err)
 		return
 	}
-	r.log.Info("certificate loaded", "file", r.certFile, "expires", r.shown.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
+	r.log.Info("certificate loaded", "file", r.certFile, "expires", expiry(r.shown.Load().Leaf))
 }
+
+func expiry(leaf *x509.Certificate) string { return leaf.NotAfter.UTC().Format(time.RFC3339) }
 
 // changed compares what is in the files, which also notices those that are links to others now. It is true once for
 // each change.
@@ -83,5 +124,5 @@ func (r *reloader) changed() bool {
 	if certErr != nil || keyErr != nil {
 		now = pair{}
 	}
-	return !bytes.Equal(now.cert, r.read.cert) || !bytes.Equal(now.key, r.read.key)
+	return !bytes.Equal(now.cert, r.read.cert) || !bytes.Equal(now.key, r.read.key) || !bytes.Equal(r.next(), r.readNext)
 }

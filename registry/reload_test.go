@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"bytes"
 	"crypto/tls"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -54,4 +56,62 @@ func (r *served) showsNow(t *testing.T, want pair) bool {
 		t.Fatal(err)
 	}
 	return conn.ConnectionState().PeerCertificates[0].Equal(leaf)
+}
+
+// A certificate that is about to end is followed by the next one, while connections go on.
+func TestCertificateIsRenewed(t *testing.T) {
+	start := time.Now()
+	ca, err := newAuthority(start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := ca.issueAll([]string{"127.0.0.1"}, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	r, err := newReloader(write(t, all[0].cert), write(t, all[0].key), write(t, all[1:].encode()), start, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows := func(now time.Time, want pair) {
+		t.Helper()
+		r.check(now)
+		if leaf, _, err := want.parse(); err != nil || !r.shown.Load().Leaf.Equal(leaf) {
+			t.Errorf("on %s another certificate is shown, %v", now.Format(time.DateOnly), err)
+		}
+	}
+	shows(start.Add(serverLifetime-renewal-time.Hour), all[0])
+	shows(start.Add(serverLifetime-renewal+time.Hour), all[1])
+	shows(start.Add(serverLifetime+time.Hour), all[1])
+	shows(all[1].end().Add(-renewal+time.Hour), all[2])
+	shows(ca.end().Add(-time.Hour), all[len(all)-1])
+	shows(ca.end().Add(time.Hour), all[len(all)-1]) // nothing better is there
+	if got := strings.Count(log.String(), "certificate renewed"); got != 3 {
+		t.Errorf("it was renewed %d times:\n%s", got, log.String())
+	}
+	if _, err := newReloader(r.certFile, r.keyFile, r.nextFile, start.Add(serverLifetime+time.Hour), r.log); err != nil {
+		t.Errorf("a registry that starts when its first certificate has ended: %v", err)
+	}
+	_, err = newReloader(r.certFile, r.keyFile, "", start.Add(serverLifetime+time.Hour), r.log)
+	wantError(t, err, "expired on ")
+}
+
+// The registry that runs shows the next certificate when the one that it has is about to end.
+func TestServeRenewsTheCertificate(t *testing.T) {
+	now := time.Now()
+	ca, err := newAuthority(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := ca.issueAll([]string{"127.0.0.1"}, now.Add(overlap+time.Hour-serverLifetime)) // when the second is valid
+	if err != nil {
+		t.Fatal(err)
+	}
+	ending, err := ca.issue([]string{"127.0.0.1"}, now.Add(time.Hour-serverLifetime))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, ServeOptions{CertFile: write(t, ending.cert), KeyFile: write(t, ending.key), NextFile: write(t, all[1:].encode())})
+	r.shows(t, all[1])
 }

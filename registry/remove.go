@@ -42,8 +42,8 @@ func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 }
 
 func (o RemoveOptions) distrust(ca []byte) error {
-	changed, err := trust{o.CertsDir}.sync(nil, ca)
-	if changed {
+	changed, err := trust{o.CertsDir}.sync(o.Report, nil, ca)
+	if len(changed) > 0 {
 		o.Report.Step("Docker on this host no longer trusts the registry's CA")
 	}
 	return err

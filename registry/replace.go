@@ -12,6 +12,11 @@ const asideName = containerName + "-before"
 
 // create puts the registry that is there aside and makes the new one, which does not run yet.
 func (d *inContainer) create(ctx context.Context) error {
+	if d.old != nil {
+		if err := d.remember(ctx, d.old.ID); err != nil {
+			return err
+		}
+	}
 	if err := d.putAside(ctx); err != nil {
 		return err
 	}
@@ -34,7 +39,30 @@ func (d *inContainer) putAside(ctx context.Context) error {
 	return explain("put container "+containerName+" aside", d.engine.ContainerRename(ctx, d.old.ID, asideName))
 }
 
+// remember keeps the files that are there in the volume, until commit.
+func (d *inContainer) remember(ctx context.Context, id string) error {
+	before, err := d.kept.remembered()
+	if err != nil {
+		return err
+	}
+	d.noted = true
+	return writeConfig(ctx, d.engine, id, before)
+}
+
+func (d *inContainer) commit(ctx context.Context) error {
+	if !d.noted {
+		return nil
+	}
+	return writeConfig(ctx, d.engine, d.id, files{fileBefore: nil})
+}
+
 func (d *inContainer) configure(ctx context.Context) error {
+	if !d.noted && len(d.kept) > 0 {
+		if err := d.remember(ctx, d.id); err != nil {
+			return err
+		}
+	}
+	d.wrote = true
 	return writeConfig(ctx, d.engine, d.id, d.files)
 }
 
@@ -50,13 +78,14 @@ func sweep(ctx context.Context, engine Engine, keep string) error {
 	if err != nil {
 		return explain("look for containers of the registry", err)
 	}
+	var failed []error
 	for _, one := range all {
 		if one.ID == keep {
 			continue
 		}
 		if err := discard(ctx, engine, one.ID); err != nil {
-			return err
+			failed = append(failed, err)
 		}
 	}
-	return nil
+	return inOne(failed)
 }

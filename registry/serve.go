@@ -98,7 +98,7 @@ func (o ServeOptions) tls(ctx context.Context, said configuration.TLS) (*tls.Con
 	if o.CertFile == "" {
 		return nil, func() {}, nil
 	}
-	certificate, err := newReloader(o.CertFile, o.KeyFile, o.Log)
+	certificate, err := newReloader(o.CertFile, o.KeyFile, o.NextFile, time.Now(), o.Log)
 	if err != nil {
 		return nil, nil, err
 	}

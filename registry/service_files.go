@@ -59,10 +59,10 @@ func makeDir(dir string, group int) error {
 	return errors.Join(os.Chown(dir, -1, group), os.Chmod(dir, 0o750))
 }
 
-// writeFor writes a file that the group can read, but for the key of the CA, which no registry needs.
+// writeFor writes a file that the group can read, but for those with the key of the CA, which no registry needs.
 func writeFor(file string, content []byte, group int) error {
 	mode := fs.FileMode(0o640)
-	if filepath.Base(file) == fileCAKey {
+	if hasAuthority(filepath.Base(file)) {
 		group, mode = -1, 0o600
 	}
 	if len(content) == 0 {

@@ -26,10 +26,15 @@ type Status struct {
 	Image   string
 	Data    string    // volume, directory, or bucket
 	TLS     string    // self-signed, given, or none
-	Expires time.Time // of the certificate
+	Expires time.Time // of the certificate that is shown
+	Renewed time.Time // until when the registry renews it by itself; zero where it does not
 	CA      string    // fingerprint, by which other hosts know it; empty unless self-signed
 	Users   []string  // who may log in; none of its own when Keystone is asked, or anybody let in
 	Since   time.Time // when it came into its state
+
+	stock bool // whether it is distribution's own, which reads its certificate at the start only
+
+	Unfinished bool // a deployment was broken off; the next one puts back what was there, first
 }
 
 // Find looks at the registry.
@@ -59,7 +64,7 @@ func findService(ctx context.Context, systemd Systemd, unit []byte) (Status, err
 	}
 	said, _ := parseUnit(unit)
 	s := Status{Kind: KindService, State: now.name(), Since: now.since, URL: said.URL, TLS: said.TLS, Data: onHost.data}
-	s.configured(config)
+	s.configured(config, time.Now())
 	return s, nil
 }
 
@@ -80,30 +85,69 @@ func findContainer(ctx context.Context, engine Engine) (Status, error) {
 		return Status{}, err
 	}
 	s.describe(found)
-	s.configured(config)
+	s.configured(config, time.Now())
 	return s, nil
 }
 
 // configured adds what the files tell.
-func (s *Status) configured(config files) {
+func (s *Status) configured(config files, now time.Time) {
+	_, s.Unfinished = config.before()
 	if bucket := config.bucket(); bucket != "" {
 		s.Data = "bucket " + bucket
 	}
 	if config.auth() == "htpasswd" {
 		s.Users = htpasswd.Users(config[fileHtpasswd])
 	}
-	if leaf, _, err := config.pair(fileCert, fileKey).parse(); err == nil && s.TLS != tlsNone {
-		s.Expires = leaf.NotAfter
+	if s.TLS == tlsNone {
+		return
+	}
+	own := config.series()
+	if s.TLS == tlsGiven || s.stock {
+		own = own[:min(1, len(own))]
+	}
+	s.Expires = own.at(now).end()
+	if len(own) == 1 {
+		s.Expires = own.end()
+	}
+	if len(own) > 1 {
+		s.Renewed = own.end()
 	}
 	if s.TLS == tlsSelfSigned {
 		s.CA = firstFingerprint(config[fileCA])
 	}
 }
 
+// Warnings are what will keep clients away if nobody does something, each with what to do.
+func (s Status) Warnings(now time.Time) []string {
+	var all []string
+	if s.Unfinished {
+		all = append(all, "the last deployment was broken off; deploy again, which puts back what was there before, first")
+	}
+	last, left := s.Expires, renewal
+	if !s.Renewed.IsZero() {
+		last, left = s.Renewed, authorityRenewal
+	}
+	if s.Expires.IsZero() || last.After(now.Add(left)) {
+		return all
+	}
+	ends := "ends on " + last.Format(time.DateOnly)
+	if now.After(last) {
+		ends = "ended on " + last.Format(time.DateOnly)
+	}
+	switch {
+	case s.TLS == tlsGiven:
+		return append(all, "the certificate "+ends+"; deploy again with --tls-cert and --tls-key of a new one")
+	case s.Renewed.IsZero():
+		return append(all, "the certificate "+ends+"; deploy again with the same options, which renews it")
+	}
+	return append(all, "the CA "+ends+"; deploy again with the same options, which makes another one, and have other hosts trust that: 'ndock registry trust'")
+}
+
 func (s *Status) describe(found *container.InspectResponse) {
 	labels := found.Config.Labels
 	s.Kind = KindContainer
 	s.URL, s.TLS, s.Image = labels[labelURL], labels[labelTLS], found.Config.Image
+	s.stock = labels[labelImage] != ""
 	s.State = found.State.Status
 	since := found.State.FinishedAt
 	if found.State.Running {

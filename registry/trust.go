@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -18,43 +19,73 @@ const CertsDir = "/etc/docker/certs.d"
 // trust is such a directory. Its files are the operator's: a CA of ours is added to them and taken from them.
 type trust struct{ dir string }
 
-// sync makes Docker trust the CA for these registries (HOST:PORT) and no others, and tells if that changed a file.
-func (t trust) sync(registries []string, ca []byte) (changed bool, err error) {
+// A trustEdit is what becomes of the CAs of one registry.
+type trustEdit struct {
+	registry string
+	old, new []byte
+}
+
+// sync makes Docker trust the CA for these registries (HOST:PORT) and no others. It returns what it has changed, which
+// is nothing when it fails, but for what the report tells.
+func (t trust) sync(report Reporter, registries []string, ca []byte) ([]trustEdit, error) {
+	edits, err := t.edits(registries, ca)
+	if err != nil {
+		return nil, fmt.Errorf("look at what Docker trusts: %w", err)
+	}
+	for i, one := range edits {
+		if err := t.write(one.registry, one.new); err != nil {
+			op := "let Docker trust " + one.registry
+			if !slices.Contains(registries, one.registry) {
+				op = "let Docker no longer trust " + one.registry
+			}
+			return nil, rollBack(context.Background(), report, stepLimit, t.denied(op, err), t.undoing(edits[:i+1]))
+		}
+	}
+	os.Remove(t.dir) // if nothing is left in it
+	return edits, nil
+}
+
+func (t trust) edits(registries []string, ca []byte) ([]trustEdit, error) {
 	if len(ca) == 0 {
-		return false, nil
+		return nil, nil
 	}
 	present, err := os.ReadDir(t.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("look at what Docker trusts: %w", err)
+		return nil, err
 	}
-	for _, one := range registries {
-		did, err := t.edit(one, func(old []byte) []byte { return with(old, ca) })
-		if err != nil {
-			return changed, t.denied("let Docker trust "+one, err)
-		}
-		changed = changed || did
-	}
+	names := slices.Clone(registries)
 	for _, one := range present {
-		if slices.Contains(registries, one.Name()) {
-			continue
-		}
-		did, err := t.edit(one.Name(), func(old []byte) []byte { return bytes.ReplaceAll(old, ca, nil) })
-		if err != nil {
-			return changed, t.denied("let Docker no longer trust "+one.Name(), err)
-		}
-		changed = changed || did
+		names = append(names, one.Name())
 	}
-	os.Remove(t.dir) // if nothing is left in it
-	return changed, nil
+	var all []trustEdit
+	for _, name := range unique(names) {
+		old, content, err := t.edited(name, func(old []byte) []byte {
+			if slices.Contains(registries, name) {
+				return with(old, ca)
+			}
+			return bytes.ReplaceAll(old, ca, nil)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(old, content) {
+			all = append(all, trustEdit{name, old, content})
+		}
+	}
+	return all, nil
 }
 
-// edit changes the CAs of one registry; a file and a directory in which nothing is left goes.
-func (t trust) edit(registry string, change func(old []byte) []byte) (bool, error) {
-	old, content, err := t.edited(registry, change)
-	if err != nil || bytes.Equal(old, content) {
-		return false, err
+// undoing puts back what Docker trusted.
+func (t trust) undoing(edits []trustEdit) []cleanupStep {
+	var all []cleanupStep
+	for _, one := range edits {
+		byHand := "take the CA of ndock out of " + t.file(one.registry)
+		if len(one.old) > 0 {
+			byHand = "put the CA that it had into " + t.file(one.registry)
+		}
+		all = append(all, cleanupStep{"trust in " + one.registry, func(context.Context) error { return t.write(one.registry, one.old) }, byHand})
 	}
-	return true, t.write(registry, content)
+	return all
 }
 
 func (t trust) file(registry string) string { return filepath.Join(t.dir, registry, "ca.crt") }
@@ -72,7 +103,7 @@ func (t trust) write(registry string, content []byte) error {
 	if len(content) > 0 {
 		return publish(file, content)
 	}
-	if err := os.Remove(file); err != nil {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	os.Remove(filepath.Dir(file)) // which fails, as it should, when the operator has more in it

@@ -16,8 +16,8 @@ func TestTrust(t *testing.T) {
 	docker := trust{dir}
 	sync := func(want bool, registries ...string) {
 		t.Helper()
-		if changed, err := docker.sync(registries, ours.cert); err != nil || changed != want {
-			t.Fatalf("changed %t, %v; want %t", changed, err, want)
+		if changed, err := docker.sync(nil, registries, ours.cert); err != nil || len(changed) > 0 != want {
+			t.Fatalf("changed %v, %v; want %t", changed, err, want)
 		}
 	}
 	sync(true, "localhost:5000", "127.0.0.1:5000")
@@ -49,12 +49,12 @@ func TestTrustKeepsWhatIsNotOurs(t *testing.T) {
 	put(t, dir, "localhost:5000", text)
 	put(t, dir, "elsewhere:5000", string(stale))
 	docker := trust{dir}
-	if _, err := docker.sync([]string{"localhost:5000"}, ours); err != nil {
+	if _, err := docker.sync(nil, []string{"localhost:5000"}, ours); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, "localhost:5000", "# the site's CA\n"+string(foreign)+"# end\n"+string(ours))
 	holds(t, dir, "elsewhere:5000", string(stale)) // the CA of a registry on another host
-	if _, err := docker.sync(nil, ours); err != nil {
+	if _, err := docker.sync(nil, nil, ours); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, "localhost:5000", "# the site's CA\n"+string(foreign)+"# end\n")

@@ -3,35 +3,121 @@ package registry
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 )
 
-// undo puts back the registry that was there, though the context may have ended.
-func (d *deployment) undo(ctx context.Context, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+// stepLimit is the time that one step may take that Ctrl-C does not end, beyond the time that the registry's end takes.
+const stepLimit = time.Minute
+
+// A cleanupStep is one of several that are all tried, whichever of them fail.
+type cleanupStep struct {
+	title  string
+	do     func(context.Context) error
+	byHand string // what a person does instead
+}
+
+// cleanUp runs all of the steps, each for no longer than the limit, and reports what a person has to do for those
+// that fail. The lines begin with the kind of clean-up. Only an ended context keeps it from going on.
+func cleanUp(ctx context.Context, report Reporter, kind string, limit time.Duration, steps []cleanupStep) (failed []error) {
+	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return append(failed, err)
+		}
+		if err := within(ctx, limit, step.do); err != nil {
+			report.Step("%s: %s: failed, and is left to do by hand: %s", kind, step.title, step.byHand)
+			failed = append(failed, fmt.Errorf("%s: %w", step.title, err))
+		}
+	}
+	return failed
+}
+
+func within(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := d.place.putBack(ctx); err != nil {
-		return fmt.Errorf("%w; and then: %w", cause, err)
-	}
-	return cause
+	return do(ctx)
 }
 
-func (d *inContainer) putBack(ctx context.Context) error {
-	steps := []func(context.Context) error{d.restoreConfig, d.sweepNew, d.dropConfig, d.distrust}
-	if d.old != nil {
-		d.Report.Step("putting back the container that was there")
-		steps = []func(context.Context) error{d.restoreConfig, d.sweepNew, d.restoreOld}
+// inOne is several errors in one line.
+func inOne(all []error) error {
+	var one error
+	for _, err := range all {
+		if one == nil {
+			one = err
+		} else {
+			one = fmt.Errorf("%w; %w", one, err)
+		}
 	}
-	return inOrder(ctx, steps...)
+	return one
 }
 
+// rollBack takes back what was done before the cause, though the context may have ended, and returns the cause with
+// what could not be taken back.
+func rollBack(ctx context.Context, report Reporter, limit time.Duration, cause error, steps []cleanupStep) error {
+	failed := cleanUp(context.WithoutCancel(ctx), report, "undo", limit, steps)
+	if len(failed) == 0 {
+		return cause
+	}
+	hint := hintOf(cause)
+	if hint != "" {
+		hint += "; "
+	}
+	for _, err := range failed {
+		cause = fmt.Errorf("%w; and undoing %w", cause, err)
+	}
+	return &Error{Err: cause, hint: hint + "do by hand what is said to be left, or see to what kept it from being done and run the command again"}
+}
+
+// undo puts back the registry that was there.
+func (d *deployment) undo(ctx context.Context, cause error) error {
+	steps := append(trust{d.CertsDir}.undoing(d.trusted), d.place.putBack()...)
+	return rollBack(ctx, d.Report, d.limit(), cause, steps)
+}
+
+// limit is the time that one step may take.
+func (d *deployment) limit() time.Duration {
+	return stepLimit + time.Duration(d.patience())*time.Second
+}
+
+// whole has a step that was begun come to its end although the context ends: what is half done could not be undone.
+func (d *deployment) whole(step func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error { return within(context.WithoutCancel(ctx), d.limit(), step) }
+}
+
+// putBack has the configuration back first, because the container that was there starts with it.
+func (d *inContainer) putBack() []cleanupStep {
+	steps := []cleanupStep{
+		{"configuration", d.restoreConfig, "see to why volume " + configVolume + " takes no files; the next 'ndock registry deploy' restores them"},
+		{"container", d.sweepNew, "docker rm -f " + containerName},
+	}
+	if d.old == nil {
+		return append(steps, cleanupStep{"volume", d.dropConfig, "docker volume rm " + configVolume})
+	}
+	d.Report.Step("putting back the container that was there")
+	return append(steps,
+		cleanupStep{"name", d.restoreName, "docker rename " + d.old.ID + " " + containerName},
+		cleanupStep{"start", d.restartOld, "docker start " + d.old.ID},
+	)
+}
+
+// restoreConfig writes the files that were there. Only then it removes the copy of them from the volume.
 func (d *inContainer) restoreConfig(ctx context.Context) error {
-	if d.id == "" {
+	if !d.noted && !d.wrote {
 		return nil
 	}
-	return writeConfig(ctx, d.engine, d.id, d.kept.insteadOf(d.files))
+	id := d.id
+	if d.old != nil {
+		id = d.old.ID
+	}
+	if d.wrote {
+		if err := writeConfig(ctx, d.engine, id, d.kept.insteadOf(d.files)); err != nil {
+			return err
+		}
+	}
+	return writeConfig(ctx, d.engine, id, files{fileBefore: nil})
 }
 
 func (d *inContainer) sweepNew(ctx context.Context) error {
@@ -53,13 +139,83 @@ func (d *inContainer) dropConfig(ctx context.Context) error {
 	return explain("remove volume "+configVolume, err)
 }
 
-func (d *inContainer) restoreOld(ctx context.Context) error {
+func (d *inContainer) restoreName(ctx context.Context) error {
 	now, err := d.engine.ContainerInspect(ctx, d.old.ID)
 	if err == nil && now.Name != "/"+containerName {
 		err = d.engine.ContainerRename(ctx, d.old.ID, containerName)
 	}
-	if err != nil || !d.old.State.Running {
-		return explain("put container "+containerName+" back", err)
+	return explain("rename container "+asideName+" to "+containerName, err)
+}
+
+func (d *inContainer) restartOld(ctx context.Context) error {
+	if !d.old.State.Running {
+		return nil
 	}
 	return d.startContainer(ctx, d.old.ID)
+}
+
+// putBack ends the new service first, because the files and the unit of the old one are for that one.
+func (d *asService) putBack() []cleanupStep {
+	steps := []cleanupStep{
+		{"stop", d.end, "systemctl stop " + serviceName},
+		{"start with the machine", d.disable, "systemctl disable " + serviceName},
+		{"unit", d.restoreUnit, "rm /" + unitPath},
+		{"systemd", d.systemd.reload, "systemctl daemon-reload"},
+		{"configuration", d.restoreFiles, "rm -r /" + configPath},
+	}
+	if d.old == nil {
+		return steps
+	}
+	d.Report.Step("putting back the service that was there")
+	again := "see to why /" + configPath + " and /" + unitPath + " cannot be written; the next 'ndock registry deploy --systemd' restores them"
+	steps[2].byHand, steps[4].byHand = again, again
+	return append(steps, cleanupStep{"start", d.restart, "systemctl start " + serviceName})
+}
+
+func (d *asService) end(ctx context.Context) error {
+	if !d.systemd.there(unitPath) {
+		return nil
+	}
+	err := d.systemd.control(ctx, "stop")
+	d.systemd.control(ctx, "reset-failed") // which is an error where nothing had failed
+	return err
+}
+
+func (d *asService) disable(ctx context.Context) error {
+	if d.was.enabled || !d.systemd.there(unitPath) {
+		return nil
+	}
+	return d.systemd.control(ctx, "disable")
+}
+
+// restoreUnit puts the old unit back, or none.
+func (d *asService) restoreUnit(context.Context) error { return d.systemd.writeUnit(d.old) }
+
+// restoreFiles leaves no secrets behind where there was no registry before.
+func (d *asService) restoreFiles(context.Context) error {
+	if len(d.kept) == 0 {
+		return denied("remove the registry's configuration", os.RemoveAll(d.systemd.path(configPath)))
+	}
+	if err := d.systemd.writeFiles(d.kept.insteadOf(d.files)); err != nil {
+		return err
+	}
+	return d.systemd.writeFiles(files{fileBefore: nil})
+}
+
+func (d *asService) restart(ctx context.Context) error {
+	if !d.was.runs() {
+		return nil
+	}
+	return d.systemd.control(ctx, "start")
+}
+
+// discard ends and removes a container; its volumes stay. One that is gone already is no fault, and one that does not
+// end in time is killed.
+func discard(ctx context.Context, engine Engine, id string) error {
+	engine.ContainerStop(ctx, id, container.StopOptions{}) // and if that fails, removing says why
+	err := engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return explain("remove container "+id, err)
 }

@@ -1,0 +1,241 @@
+package registry
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A faultyEngine fails at some of the calls that change something.
+type faultyEngine struct {
+	*fakeEngine
+	fault func(call string) error // asked before and after each
+}
+
+func (e *faultyEngine) around(call string, do func() error) error {
+	if err := e.fault("before " + call); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return e.fault("after " + call)
+}
+
+func (e *faultyEngine) CopyToContainer(ctx context.Context, id, dir string, content io.Reader, o container.CopyToContainerOptions) error {
+	text, err := io.ReadAll(content)
+	if err != nil {
+		return err
+	}
+	if err := e.fault("in copy"); err != nil { // a file is removed before another is written in its place
+		header, _ := tar.NewReader(bytes.NewReader(text)).Next()
+		return errors.Join(err, os.WriteFile(filepath.Join(e.dir, configVolume, header.Name), nil, 0o600))
+	}
+	return e.around("copy", func() error { return e.fakeEngine.CopyToContainer(ctx, id, dir, bytes.NewReader(text), o) })
+}
+
+func (e *faultyEngine) ContainerStop(ctx context.Context, id string, o container.StopOptions) error {
+	return e.around("stop", func() error { return e.fakeEngine.ContainerStop(ctx, id, o) })
+}
+
+func (e *faultyEngine) ContainerRename(ctx context.Context, id, name string) error {
+	return e.around("rename", func() error { return e.fakeEngine.ContainerRename(ctx, id, name) })
+}
+
+func (e *faultyEngine) ContainerRemove(ctx context.Context, id string, o container.RemoveOptions) error {
+	return e.around("remove", func() error { return e.fakeEngine.ContainerRemove(ctx, id, o) })
+}
+
+func (e *faultyEngine) ContainerStart(ctx context.Context, id string, o container.StartOptions) error {
+	return e.around("start", func() error { return e.fakeEngine.ContainerStart(ctx, id, o) })
+}
+
+func (e *faultyEngine) ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, n *network.NetworkingConfig, p *ocispec.Platform, name string) (made container.CreateResponse, err error) {
+	err = e.around("create", func() error {
+		made, err = e.fakeEngine.ContainerCreate(ctx, config, host, n, p, name)
+		return err
+	})
+	return made, err
+}
+
+// nth fails at the nth question alone, and counts them.
+type nth struct {
+	fail  int
+	asked int
+	at    string
+	with  func() error
+
+	started, committed, done bool // the registry; and the deployment, but for what is left over
+}
+
+func (n *nth) fault(call string) error {
+	if n.at != "" {
+		return nil
+	}
+	n.asked++
+	n.done = n.done || n.committed
+	n.committed = n.committed || n.started && call == "after copy"
+	n.started = n.started || call == "after start"
+	if n.asked != n.fail {
+		return nil
+	}
+	n.at = call
+	return n.with()
+}
+
+// deployedBy runs a deployment to its end, or to that of its goroutine, as if ndock had been killed.
+func deployedBy(t *testing.T, host Host, o DeployOptions) (err error) {
+	err = errors.New("ndock was killed")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, err = Deploy(t.Context(), host, o)
+	}()
+	<-ended
+	return err
+}
+
+func killed() error { runtime.Goexit(); return nil }
+
+func refused() error { return errors.New("no space left on device") }
+
+// faulty is the host on which the nth change fails, be it one of Docker's or of systemd's.
+func (s *site) faulty(n *nth) Host {
+	host := s.host()
+	host.Engine = &faultyEngine{s.engine, n.fault}
+	run := host.Systemd.Run
+	host.Systemd.Run = func(ctx context.Context, command ...string) (string, error) {
+		call := strings.Join(command, " ")
+		if command[0] == "journalctl" || strings.HasPrefix(call, "systemctl show") {
+			return run(ctx, command...)
+		}
+		if err := n.fault("before " + call); err != nil {
+			return "", err
+		}
+		out, err := run(ctx, command...)
+		return out, errors.Join(err, n.fault("after "+call))
+	}
+	return host
+}
+
+// everywhere has each change of a deployment over another one fail, one after the other. What was there is what
+// the function looks at.
+func everywhere(t *testing.T, service bool, with func() error, look func(s *site, before was, n *nth, err error)) {
+	for fail := 1; ; fail++ {
+		s := newSite(t)
+		s.options.Service, s.options.User, s.options.Password = service, "ci", "secret"
+		before := was{s.deploy(), s.configured()}
+		other := s.options
+		other.Listen, other.User, other.Password, other.MaxUploads = freeAddress(t), "", "", 3
+		n := &nth{fail: fail, with: with}
+		err := deployedBy(t, s.faulty(n), other)
+		if n.at == "" {
+			if fail < 10 || err != nil {
+				t.Errorf("%d changes were seen, and then %v", fail-1, err)
+			}
+			return
+		}
+		n.at = fmt.Sprintf("%s, the %d.", n.at, fail)
+		look(s, before, n, err)
+	}
+}
+
+// was is a registry as it was.
+type was struct {
+	Status
+	config files
+}
+
+// is tells what is not as it was.
+func (s *site) is(before was, at string) {
+	s.t.Helper()
+	now, err := Find(s.t.Context(), s.host())
+	if err != nil || now.State != Running || now.URL != before.URL || now.CA != before.CA || now.Unfinished {
+		s.t.Errorf("%s: afterwards it is %+v, %v", at, now, err)
+	}
+	config := s.configured()
+	delete(config, fileBefore)
+	if !maps.EqualFunc(config, before.config, bytes.Equal) {
+		s.t.Errorf("%s: the configuration is another", at)
+	}
+	trusted, err := os.ReadDir(s.options.CertsDir)
+	if err != nil || len(trusted) != 2 || !s.trusts(before.Status) {
+		s.t.Errorf("%s: Docker trusts %v, %v", at, trusted, err)
+	}
+	if s.options.Service {
+		return
+	}
+	if len(s.engine.containers) != 1 || s.engine.containers[0].Name != "/"+containerName {
+		s.t.Errorf("%s: there are %d containers", at, len(s.engine.containers))
+	}
+}
+
+func TestDeployKilledAnywhere(t *testing.T) {
+	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
+		t.Run(kind, func(t *testing.T) {
+			everywhere(t, service, killed, func(s *site, before was, n *nth, _ error) {
+				s.options.User, s.options.Password = "", ""
+				s.deploy()
+				s.is(before, n.at)
+			})
+		})
+	}
+}
+
+// The deployment after the one that was killed fails: what both found is there.
+func TestDeployKilledAnywhereAndThenFails(t *testing.T) {
+	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
+		t.Run(kind, func(t *testing.T) {
+			everywhere(t, service, killed, func(s *site, before was, n *nth, _ error) {
+				if n.committed { // and nothing was left to do but to clean up
+					return
+				}
+				s.options.MaxUploads, s.options.User, s.options.Password = 5, "", ""
+				failing := &nth{fail: -1, with: refused}
+				host := s.faulty(failing)
+				host.Engine.(*faultyEngine).fault = func(call string) error {
+					if call == "before create" {
+						return refused()
+					}
+					return nil
+				}
+				if service {
+					s.systemd.refuses = "systemctl enable"
+				}
+				if _, err := Deploy(t.Context(), host, s.options); err == nil {
+					t.Errorf("%s: it did not fail", n.at)
+				}
+				s.is(before, n.at)
+			})
+		})
+	}
+}
+
+func TestDeployFailsAnywhereAndPutsBack(t *testing.T) {
+	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
+		t.Run(kind, func(t *testing.T) {
+			everywhere(t, service, refused, func(s *site, before was, n *nth, err error) {
+				if err == nil || n.done {
+					if now, err := Find(t.Context(), s.host()); err != nil || now.State != Running || now.URL == before.URL || !s.trusts(now) || s.trusts(before.Status) {
+						t.Errorf("%s: afterwards it is %+v, %v", n.at, now, err)
+					}
+					return
+				}
+				s.is(before, n.at)
+			})
+		})
+	}
+}
