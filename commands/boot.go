@@ -1,8 +1,10 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -46,7 +48,7 @@ func boot(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	if options.Image, err = bootImage(c, s, cloud); err != nil {
+	if options.PutImage, err = putImage(c, s, cloud); err != nil {
 		return err
 	}
 	servers, failed := cloud.Boot(c.Context, options)
@@ -63,29 +65,30 @@ func showBooted(c *cli.Context, s Streams, servers []openstack.Server) error {
 	return outputStyle(c).List(s.Out, serverHeaders, serverRows(servers))
 }
 
-// bootImage is the image in Glance, where it is put if it is elsewhere. A name without a transport is Glance's.
-func bootImage(c *cli.Context, s Streams, cloud *openstack.Cloud) (string, error) {
+// putImage puts an image that is elsewhere into Glance, when it is called. It is nil for one in Glance, which is what a
+// name without a transport means.
+func putImage(c *cli.Context, s Streams, cloud *openstack.Cloud) (func(context.Context) (string, error), error) {
 	from, err := reference(c, c.String("image"))
 	switch {
 	case err != nil:
-		return "", err
-	case from.Transport == image.Glance:
-		return from.Name, nil
-	case from.Transport == image.Engine && from.String() == c.String("image"), from.Transport == image.Stream:
-		return c.String("image"), nil
+		return nil, err
+	case from.Transport == image.Glance, from.Transport == image.Engine && from.String() == c.String("image"), from.Transport == image.Stream:
+		return nil, nil
 	}
 	reach, err := places(c, s)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	reach.Strict = true
 	name, err := nameOf(c, from)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	push := glancePush{from: from, places: reach, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: 3}}
-	pushed, err := push.run(c.Context, cloud)
-	return pushed.ID, err
+	push := glancePush{from: from, places: reach, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: defaultRetries}}
+	return func(ctx context.Context) (string, error) {
+		pushed, err := push.run(ctx, cloud)
+		return pushed.ID, err
+	}, nil
 }
 
 // bootColumns are those of one server, which is shown whole, or of several.
@@ -99,7 +102,7 @@ func bootColumns(count int) []string {
 func bootOptions(c *cli.Context, s Streams) (openstack.BootOptions, error) {
 	args := c.Args().Slice()
 	options := openstack.BootOptions{
-		Image: c.String("image"), Flavor: c.String("flavor"), Networks: c.StringSlice("network"),
+		Image: strings.TrimPrefix(c.String("image"), string(image.Glance)+":"), Flavor: c.String("flavor"), Networks: c.StringSlice("network"),
 		SecurityGroups: c.StringSlice("security-group"), KeyName: c.String("key-name"),
 		Count: c.Int("count"), Wait: waitOptions(c, s),
 	}

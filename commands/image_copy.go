@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,7 +21,7 @@ func imageCopyCommand(s Streams) *cli.Command {
 			placesText + "\n\n" +
 			"   ndock image copy docker://registry.example.com/web:1 oci:web:1\n" +
 			"   ndock image copy glance:web docker://127.0.0.1:5050/site/web:1",
-		Flags:  append(append(outputFlags(), pushFlags()...), placesFlags()...),
+		Flags:  append(append(append(outputFlags(), pushFlags()...), sendFlags()...), placesFlags()...),
 		Action: func(c *cli.Context) error { return imageCopy(c, s) },
 	}
 }
@@ -41,6 +42,9 @@ func copyImage(c *cli.Context, s Streams, from, to string) error {
 	}
 	dest, err := reference(c, to)
 	if err != nil {
+		return err
+	}
+	if err := checkDest(c, dest); err != nil {
 		return err
 	}
 	if dest.Transport == image.Glance {
@@ -71,12 +75,15 @@ func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Referen
 		return err
 	}
 	report := newProgress(c, s)
+	reach.Retrying = func(err error, pause time.Duration) {
+		report.Step("%s; trying again in %s", oneLine(err.Error()), pause)
+	}
 	stored, err := store(c.Context, report.Bar("copy "+from.String(), source.Size), reach, source, to)
 	if err != nil {
 		return err
 	}
 	if stored.Existed {
-		report.Step("image %q is there already, as %q", from, to)
+		report.Step("image %q is there already, as %q; --force sends it again", from, to)
 	}
 	if to.Transport == image.Stream {
 		return nil // stdout is the image's

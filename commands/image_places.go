@@ -21,7 +21,7 @@ import (
 const placesText = "An image is named as skopeo names it:\n\n" +
 	"   nginx:1, docker-daemon:nginx:1     in Docker Engine, this host's or the one of DOCKER_HOST (ssh:// too)\n" +
 	"   docker://HOST/REPOSITORY:TAG       in a registry, without any engine; with @sha256:… too\n" +
-	"   docker-archive:FILE[:NAME]         from 'docker save', also compressed\n" +
+	"   docker-archive:FILE[:NAME]         from 'docker save', also compressed (gzip, zstd, xz, bzip2)\n" +
 	"   oci:DIR[:TAG], oci-archive:FILE[:TAG]\n" +
 	"   glance:IMAGE                       in Glance, by name or id\n" +
 	"   -                                  stdin, or stdout: an archive"
@@ -46,6 +46,10 @@ func places(c *cli.Context, s Streams) (image.Places, error) {
 	if err != nil || c.Int64("max-ratio") < 0 {
 		return image.Places{}, misused(c, "--max-unpacked %q or --max-ratio %d is no limit", c.String("max-unpacked"), c.Int64("max-ratio"))
 	}
+	attempts, err := retries(c)
+	if err != nil {
+		return image.Places{}, err
+	}
 	insecure := c.Bool("insecure")
 	return image.Places{
 		Engine:   sync.OnceValues(func() (image.EngineAPI, error) { return docker.Open() }),
@@ -54,6 +58,8 @@ func places(c *cli.Context, s Streams) (image.Places, error) {
 		Stdout:   s.Out,
 		Platform: platform,
 		Limits:   archive.Limits{Unpacked: unpacked, Ratio: c.Int64("max-ratio")},
+		Force:    c.Bool("force"),
+		Retries:  attempts,
 	}, nil
 }
 

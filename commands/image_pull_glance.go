@@ -4,6 +4,7 @@ import (
 	docker "github.com/distribution/reference"
 	"github.com/urfave/cli/v2"
 
+	"ndock/commands/internal/output"
 	"ndock/docker/image"
 	"ndock/openstack"
 )
@@ -20,7 +21,7 @@ func imagePullGlanceCommand(s Streams) *cli.Command {
 			"   ndock image pull-glance web:1 --to docker-daemon:web:old\n" +
 			"   ndock image pull-glance web:1 --to docker-archive:web.tar\n" +
 			"   ndock image pull-glance web:1 --to docker://127.0.0.1:5050/site/web:1",
-		Flags: append(append(outputFlags(), placesFlags()...),
+		Flags: append(append(append(outputFlags(), sendFlags()...), placesFlags()...),
 			&cli.StringFlag{Name: "to", Value: "engine", Usage: "`DEST`: engine, or a place as 'ndock image copy' has it; - for stdout"}),
 		Action: func(c *cli.Context) error { return imagePullGlance(c, s) },
 	}
@@ -37,6 +38,16 @@ func imagePullGlance(c *cli.Context, s Streams) error {
 			return err
 		}
 	}
+	if err := checkDest(c, to); err != nil {
+		return err
+	}
+	if err := outputStyle(c).Check(output.Names(copyFields(image.Stored{}))); err != nil {
+		return err
+	}
+	reach, err := places(c, s)
+	if err != nil {
+		return err
+	}
 	cloud, err := openCloud(c, s)
 	if err != nil {
 		return err
@@ -49,10 +60,6 @@ func imagePullGlance(c *cli.Context, s Streams) error {
 		if to.Name, err = nameInEngine(c, found.Name); err != nil {
 			return err
 		}
-	}
-	reach, err := places(c, s)
-	if err != nil {
-		return err
 	}
 	reach = withGlance(reach, func() (*openstack.Cloud, error) { return cloud, nil })
 	return carry(c, s, reach, image.Reference{Transport: image.Glance, Name: found.ID}, to)

@@ -17,7 +17,7 @@ func imagePushCommand(s Streams) *cli.Command {
 			"engine's of that name, or the one that --from names.\n\n" +
 			"   ndock image push registry.example.com/site/web:1\n" +
 			"   ndock image push --from web:1 registry.example.com/site/web:1",
-		Flags: append(append(outputFlags(), placesFlags()...),
+		Flags: append(append(append(outputFlags(), sendFlags()...), placesFlags()...),
 			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`, as 'ndock image copy' has it; default: the engine's image of that name"}),
 		Action: func(c *cli.Context) error { return imagePush(c, s) },
 	}

@@ -29,7 +29,7 @@ func imagePushGlanceCommand(s Streams) *cli.Command {
 			"   ndock image push-glance docker://registry.example.com/site/web:1\n" +
 			"   docker save web | ndock image push-glance --name web -\n" +
 			"   id=$(ndock image push-glance -f value -c ID nginx:1)",
-		Flags: append(append(append(outputFlags(), pushFlags()...), placesFlags()...),
+		Flags: append(append(append(append(outputFlags(), pushFlags()...), sendFlags()...), placesFlags()...),
 			&cli.IntFlag{Name: "jobs", Value: 3, Usage: "send `N` images at once, where there are several"}),
 		Action: func(c *cli.Context) error { return imagePushGlance(c, s) },
 	}
@@ -45,8 +45,16 @@ func pushFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "community", Usage: "for everyone who knows its id"},
 		&cli.BoolFlag{Name: "protected", Usage: "cannot be deleted"},
 		&cli.StringSliceFlag{Name: "property", Usage: "set a property of the image, as `KEY=VALUE`; may be repeated"},
+	}
+}
+
+const defaultRetries = 3
+
+// sendFlags say how an image is sent to Glance or to a registry.
+func sendFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.BoolFlag{Name: "force", Usage: "send it even if it is there"},
-		&cli.IntFlag{Name: "retries", Value: 3, Usage: "try `N` times more when Glance or the network fails"},
+		&cli.IntFlag{Name: "retries", Value: defaultRetries, Usage: "try `N` times more when Glance, a registry or the network fails"},
 	}
 }
 
@@ -122,13 +130,13 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, cloud fu
 }
 
 func pushOptions(c *cli.Context) (openstack.PushOptions, error) {
-	options := openstack.PushOptions{Protected: c.Bool("protected"), Force: c.Bool("force"), Retries: c.Int("retries")}
+	options := openstack.PushOptions{Protected: c.Bool("protected"), Force: c.Bool("force")}
 	var err error
-	if options.Visibility, err = visibility(c); err != nil {
+	if options.Retries, err = retries(c); err != nil {
 		return options, err
 	}
-	if options.Retries < 0 {
-		return options, misused(c, "--retries %d is not a number of attempts", options.Retries)
+	if options.Visibility, err = visibility(c); err != nil {
+		return options, err
 	}
 	options.Properties, err = pairs(c, "property")
 	return options, err

@@ -23,6 +23,10 @@ func nodeStatus(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
+	headers := []string{"Step", "State", "Detail"}
+	if err := outputStyle(c).Check(headers); err != nil {
+		return err
+	}
 	machine, err := thisMachine(c, s, c.String("root"))
 	if err != nil {
 		return err
@@ -35,7 +39,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 			missing = append(missing, status.Step)
 		}
 	}
-	if err := outputStyle(c).List(s.Out, []string{"Step", "State", "Detail"}, rows); err != nil {
+	if err := outputStyle(c).List(s.Out, headers, rows); err != nil {
 		return err
 	}
 	if len(missing) > 0 {

@@ -73,6 +73,9 @@ func registryFields(status registry.Status) []output.Field {
 	}
 }
 
+// registryColumns are known before there is a registry.
+func registryColumns() []string { return output.Names(registryFields(registry.Status{})) }
+
 // moment is empty for what did not happen.
 func moment(t time.Time) string {
 	if t.IsZero() {

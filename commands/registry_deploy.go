@@ -66,6 +66,9 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if err := options.Check(); err != nil {
 		return misused(c, "%s", err)
 	}
+	if err := outputStyle(c).Check(registryColumns()); err != nil {
+		return err
+	}
 	return withRegistryHost(c, func(host registry.Host) error {
 		status, err := registry.Deploy(c.Context, host, options)
 		if err != nil {

@@ -23,6 +23,9 @@ func registryStatus(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
+	if err := outputStyle(c).Check(registryColumns()); err != nil {
+		return err
+	}
 	return withRegistryHost(c, func(host registry.Host) error {
 		status, err := registry.Find(c.Context, host)
 		if err != nil {

@@ -7,13 +7,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/keypairs"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/security/groups"
 )
 
 // BootOptions describe the servers to boot. Image, flavor and networks are names or ids.
 type BootOptions struct {
 	Name           string
-	Image          string
+	Image          string // in Glance; not looked at where PutImage is set
 	Flavor         string
 	Networks       []string // none: the only one there is
 	SecurityGroups []string
@@ -22,6 +24,10 @@ type BootOptions struct {
 	Command        []string          // none: the image's
 	Count          int
 	Wait           Wait
+
+	// PutImage puts an image into Glance that may not be there, and returns its id. It is called when all else that the
+	// servers need was found, because it may take long. It is nil where Image is in Glance.
+	PutImage func(ctx context.Context) (string, error)
 }
 
 // Boot makes servers, and returns them as they are then; after waiting, those that came up.
@@ -44,10 +50,6 @@ func (c *Cloud) Boot(ctx context.Context, o BootOptions) ([]Server, error) {
 }
 
 func (c *Cloud) bootRequest(ctx context.Context, o BootOptions) (reserving, error) {
-	image, err := c.Image(ctx, o.Image)
-	if err != nil {
-		return reserving{}, err
-	}
 	flavor, err := c.flavor(ctx, o.Flavor)
 	if err != nil {
 		return reserving{}, err
@@ -60,10 +62,76 @@ func (c *Cloud) bootRequest(ctx context.Context, o BootOptions) (reserving, erro
 	if err != nil {
 		return reserving{}, err
 	}
+	image, err := c.bootImage(ctx, o)
+	if err != nil {
+		return reserving{}, err
+	}
 	return reserving{servers.CreateOpts{
-		Name: o.Name, ImageRef: image.ID, FlavorRef: flavor, Networks: networks, SecurityGroups: o.SecurityGroups,
+		Name: o.Name, ImageRef: image, FlavorRef: flavor, Networks: networks, SecurityGroups: o.SecurityGroups,
 		Metadata: o.Environment, UserData: userData, Min: o.Count, Max: o.Count,
 	}, o.KeyName}, nil
+}
+
+// bootImage returns the image's id. Before one is put into Glance, it looks for what else Nova may refuse.
+func (c *Cloud) bootImage(ctx context.Context, o BootOptions) (string, error) {
+	if o.PutImage == nil {
+		image, err := c.Image(ctx, o.Image)
+		return image.ID, err
+	}
+	if err := c.checkKeyPair(ctx, o.KeyName); err != nil {
+		return "", err
+	}
+	for _, group := range o.SecurityGroups {
+		if err := c.checkSecurityGroup(ctx, group); err != nil {
+			return "", err
+		}
+	}
+	return o.PutImage(ctx)
+}
+
+// checkKeyPair tells whether the user has a key pair of that name, if there is one.
+func (c *Cloud) checkKeyPair(ctx context.Context, name string) error {
+	if name == "" {
+		return nil
+	}
+	client, err := c.nova()
+	if err != nil {
+		return err
+	}
+	_, err = keypairs.Get(ctx, client, name, keypairs.GetOpts{}).Extract()
+	switch op := fmt.Sprintf("key pair %q", name); {
+	case isMissing(err):
+		return &Error{Op: op, Err: errors.New("there is none of that name"), hint: "'openstack keypair list' lists them"}
+	case err != nil:
+		return explain(op, err)
+	}
+	return nil
+}
+
+func (c *Cloud) checkSecurityGroup(ctx context.Context, nameOrID string) error {
+	client, err := c.neutron()
+	if err != nil {
+		return err
+	}
+	_, err = lookup[groups.SecGroup]{
+		kind: "security group",
+		byID: func(ctx context.Context, id string) (groups.SecGroup, error) {
+			found, err := groups.Get(ctx, client, id).Extract()
+			if err != nil {
+				return groups.SecGroup{}, err
+			}
+			return *found, nil
+		},
+		byName: func(ctx context.Context, name string) ([]groups.SecGroup, error) {
+			pages, err := groups.List(client, groups.ListOpts{Name: name, ProjectID: c.project()}).AllPages(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return groups.ExtractGroups(pages)
+		},
+		id: func(g groups.SecGroup) string { return g.ID },
+	}.find(ctx, nameOrID)
+	return err
 }
 
 // commandUserData is how a command travels: user data that ndock's agent knows by its first line. It is base64

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -386,4 +389,66 @@ func TestOpenImage(t *testing.T) {
 	fake.Damage(pushed.ID)
 	_, err = read()
 	wantError(t, err, "download image", "it was damaged on the way, or where it is stored")
+}
+
+// interfering fails the first upload when a part of it was read, and has the HTTP client ask for the body again where it
+// can.
+type interfering struct {
+	http.RoundTripper
+	answer func(*http.Request) (*http.Response, error)
+	done   atomic.Bool
+}
+
+func (i *interfering) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/file") || !i.done.CompareAndSwap(false, true) {
+		return i.RoundTripper.RoundTrip(r)
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, 1000)
+	if r.GetBody != nil {
+		again, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = again
+		return i.RoundTripper.RoundTrip(r)
+	}
+	_ = r.Body.Close()
+	return i.answer(r)
+}
+
+// TestPushBodyTwice: whatever makes an HTTP client ask for an upload's body again, Glance gets all of it or nothing.
+func TestPushBodyTwice(t *testing.T) {
+	t.Parallel()
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
+	redirect := func(r *http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {r.URL.String()}},
+			Body: http.NoBody, Request: r, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		}, nil
+	}
+	reset := func(*http.Request) (*http.Response, error) { return nil, syscall.ECONNRESET }
+	for name, test := range map[string]struct {
+		answer func(*http.Request) (*http.Response, error)
+		want   string // error
+	}{"redirected": {redirect, "Temporary Redirect"}, "reset": {reset, ""}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			client := &cloud.provider.HTTPClient
+			client.Transport = &interfering{RoundTripper: client.Transport, answer: test.answer}
+			options := pushOptions(nil)
+			options.Open = func(context.Context) (Content, error) { return bytesOf{io.NopCloser(bytes.NewReader(content))}, nil }
+			options.Retries = 1
+			pushed, err := cloud.PushImage(t.Context(), options)
+			if test.want != "" {
+				wantError(t, err, test.want)
+				wantNothingLeft(t, fake)
+				return
+			}
+			if err != nil || !bytes.Equal(fake.Data(pushed.ID), content) {
+				t.Errorf("%+v, %v: Glance has %d bytes, want %d", pushed, err, len(fake.Data(pushed.ID)), len(content))
+			}
+		})
+	}
 }

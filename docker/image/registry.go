@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -61,7 +63,7 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 func explainRegistry(op string, err error) *docker.Error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
-		return &docker.Error{Op: op, Err: err}
+		return &docker.Error{Op: op, Err: withoutQuery(err)}
 	}
 	explained := &docker.Error{Op: op, Err: errors.New(answers(answer))}
 	switch answer.StatusCode {
@@ -71,6 +73,17 @@ func explainRegistry(op string, err error) *docker.Error {
 		explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
 	}
 	return explained
+}
+
+// withoutQuery leaves out of an upload's address what registries put into it: the upload's state, by which others could
+// continue it.
+func withoutQuery(err error) error {
+	var request *url.Error
+	if !errors.As(err, &request) || request.Op != "Patch" && request.Op != "Put" {
+		return err
+	}
+	address, _, _ := strings.Cut(request.URL, "?")
+	return fmt.Errorf("%s %s: %w", strings.ToUpper(request.Op), address, request.Err)
 }
 
 // answers are the registry's own words, with the status where it has none.

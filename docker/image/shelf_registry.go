@@ -27,14 +27,14 @@ func (p Places) storeInRegistry(ctx context.Context, source *Source, to Referenc
 	if err != nil {
 		return stored, err
 	}
-	shelf := registryShelf{p.Registry, parsed}
+	shelf := registryShelf{to, p.Registry, parsed}
 	if digest, there := shelf.has(ctx, source); there && !p.Force {
 		stored.Digest, stored.Existed = digest, true
 		return stored, nil
 	}
 	digest, err := p.push(ctx, source, shelf, watch)
 	if err != nil {
-		explained := explainRegistry("push image "+quoted(to), err)
+		explained := explainRegistry(shelf.op(), err)
 		if source.Once && retryable(err, true) {
 			explained.Tip = readOnceTip
 		}
@@ -51,7 +51,7 @@ func (p Places) push(ctx context.Context, source *Source, shelf registryShelf, w
 		if err == nil || source.Once || attempt >= p.Retries || ctx.Err() != nil || !retryable(err, attempt > 0) {
 			return digest, err
 		}
-		if err := p.pause(ctx, attempt, err); err != nil {
+		if err := p.pause(ctx, attempt, explainRegistry(shelf.op(), err)); err != nil {
 			return v1.Hash{}, err
 		}
 	}
@@ -59,9 +59,12 @@ func (p Places) push(ctx context.Context, source *Source, shelf registryShelf, w
 
 // registryShelf is a repository.
 type registryShelf struct {
+	at       Reference
 	registry RegistryOptions
 	to       name.Reference
 }
+
+func (s registryShelf) op() string { return fmt.Sprintf("push image %q", s.at) }
 
 func (s registryShelf) push(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
 	if source.parts != nil {

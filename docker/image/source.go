@@ -157,7 +157,7 @@ const (
 
 // Archive begins to read the image. The archive is to be closed.
 func (s *Source) Archive(ctx context.Context) (*Archive, error) {
-	from, err := s.open(ctx)
+	from, err := s.read(ctx)
 	if err != nil {
 		return nil, err
 	}

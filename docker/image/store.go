@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
 
+	"github.com/distribution/reference"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
@@ -29,7 +31,10 @@ type Stored struct {
 // Store copies an image to a place that is not Glance. The bytes that are read are counted in watch.
 func (p Places) Store(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
-	var err error
+	err := to.checkDest()
+	if err != nil {
+		return stored, err
+	}
 	switch to.Transport {
 	case Engine:
 		err = p.storeInEngine(ctx, source, to, watch)
@@ -52,6 +57,27 @@ func (p Places) Store(ctx context.Context, source *Source, to Reference, watch i
 	return stored, nil
 }
 
+// checkDest finds out what would be refused only when all of an image is there.
+func (r Reference) checkDest() error {
+	switch r.Transport {
+	case DockerArchive, OCIArchive:
+		if info, err := os.Stat(r.Path); err == nil && info.IsDir() {
+			return refuse(r, fmt.Errorf("%q is a directory", r.Path))
+		}
+	}
+	if r.Name == "" || r.Transport != Engine && r.Transport != DockerArchive {
+		return nil
+	}
+	named, err := reference.ParseNormalizedNamed(r.Name)
+	if err != nil {
+		return refuse(r, fmt.Errorf("%q cannot be a name in Docker: %w", r.Name, err))
+	}
+	if _, digested := named.(reference.Digested); digested {
+		return refuse(r, fmt.Errorf("%q has a digest, which Docker gives an image itself", r.Name))
+	}
+	return nil
+}
+
 // shelf takes an image in parts.
 type shelf interface {
 	layer(ctx context.Context, layer v1.Layer) error
@@ -62,7 +88,7 @@ type shelf interface {
 
 // takeApart puts an image that flows by on a shelf, layer after layer.
 func (s *Source) takeApart(ctx context.Context, into shelf, watch io.Writer) (v1.Hash, error) {
-	from, err := s.open(ctx)
+	from, err := s.read(ctx)
 	if err != nil {
 		return v1.Hash{}, err
 	}

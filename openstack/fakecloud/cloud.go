@@ -44,11 +44,13 @@ const (
 	Network    Kind = "network"
 	Hypervisor Kind = "hypervisor"
 	Agent      Kind = "agent" // of Neutron's
+
+	SecurityGroup Kind = "security_group"
 )
 
 const created = "2026-01-02T03:04:05Z"
 
-// New starts a cloud with one flavor, m1.tiny, one network, private, and one compute node of Docker, compute-1.
+// New starts a cloud with one flavor, m1.tiny, one network, private, one security group, default, and one compute node of Docker, compute-1.
 func New() *Cloud {
 	c := &Cloud{
 		faults: map[Fault]bool{}, tokens: map[string]string{}, objects: map[Kind][]Object{}, made: map[Kind]int{},
@@ -63,6 +65,7 @@ func New() *Cloud {
 	c.URL = c.server.URL + "/v3"
 	c.Add(Flavor, "m1.tiny")
 	c.Add(Network, "private")
+	c.Add(SecurityGroup, "default")
 	c.Add(Hypervisor, "compute-1")
 	c.Add(Agent, "compute-1")
 	return c
@@ -129,7 +132,7 @@ func (c *Cloud) Damage(imageID string) {
 
 func (o Object) id() string { return o["id"].(string) }
 
-var firstDigits = map[Kind]int{Image: 1, Server: 2, Flavor: 3, Network: 4, Hypervisor: 5, Agent: 6}
+var firstDigits = map[Kind]int{Image: 1, Server: 2, Flavor: 3, Network: 4, Hypervisor: 5, Agent: 6, SecurityGroup: 7}
 
 func (c *Cloud) add(kind Kind, object Object) Object {
 	c.made[kind]++
@@ -140,10 +143,11 @@ func (c *Cloud) add(kind Kind, object Object) Object {
 			"status": "BUILD", "OS-EXT-STS:task_state": nil, "created": created, "addresses": Object{}, "metadata": Object{},
 			"flavor": Object{"original_name": "m1.tiny"}, "image": Object{"id": "10000000-0000-4000-8000-000000000001"},
 		},
-		Flavor:     {"ram": 64, "vcpus": 1, "disk": 1},
-		Network:    {"status": "ACTIVE", "admin_state_up": true, "shared": true, "subnets": []string{"one"}, "tenant_id": ProjectID},
-		Hypervisor: {"hypervisor_type": "docker", "hypervisor_version": 28000000, "state": "up", "status": "enabled"},
-		Agent:      {"agent_type": "OVN Controller agent", "binary": "ovn-controller", "alive": true, "heartbeat_timestamp": "2026-01-02 03:04:05.678000+00:00"},
+		Flavor:        {"ram": 64, "vcpus": 1, "disk": 1},
+		Network:       {"status": "ACTIVE", "admin_state_up": true, "shared": true, "subnets": []string{"one"}, "tenant_id": ProjectID},
+		SecurityGroup: {"project_id": ProjectID},
+		Hypervisor:    {"hypervisor_type": "docker", "hypervisor_version": 28000000, "state": "up", "status": "enabled"},
+		Agent:         {"agent_type": "OVN Controller agent", "binary": "ovn-controller", "alive": true, "heartbeat_timestamp": "2026-01-02 03:04:05.678000+00:00"},
 	}[kind]
 	for key, value := range defaults {
 		if _, given := object[key]; !given {

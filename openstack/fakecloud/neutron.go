@@ -9,6 +9,11 @@ func (c *Cloud) neutron(mux *http.ServeMux) {
 		func(w http.ResponseWriter, status int, message string) {
 			answer(w, status, Object{"NeutronError": Object{"type": "NetworkNotFound", "message": message, "detail": ""}})
 		})
+	c.list(mux, SecurityGroup, "/network/v2.0/security-groups")
+	c.one(mux, SecurityGroup, "/network/v2.0/security-groups/{id}", "Security group %s does not exist",
+		func(w http.ResponseWriter, status int, message string) {
+			answer(w, status, Object{"NeutronError": Object{"type": "SecurityGroupNotFound", "message": message, "detail": ""}})
+		})
 	mux.HandleFunc("GET /network/v2.0/agents", c.authenticated(administrators(c.all(Agent), func(w http.ResponseWriter, _ *http.Request, _ string) {
 		answer(w, http.StatusOK, Object{"agents": []Object{}})
 	})))

@@ -24,6 +24,13 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 	})))
 	c.list(mux, Flavor, "/compute/v2.1/flavors/detail")
 	c.one(mux, Flavor, "/compute/v2.1/flavors/{id}", "Flavor %s could not be found.", refuse)
+	mux.HandleFunc("GET /compute/v2.1/os-keypairs/{name}", c.authenticated(func(w http.ResponseWriter, r *http.Request, _ string) {
+		if name := r.PathValue("name"); name != keyPair {
+			refuse(w, http.StatusNotFound, fmt.Sprintf("Keypair %s not found for user", name))
+			return
+		}
+		answer(w, http.StatusOK, Object{"keypair": Object{"name": keyPair}})
+	}))
 	c.list(mux, Server, "/compute/v2.1/servers/detail")
 	c.one(mux, Server, one, noServer, refuse)
 	mux.HandleFunc("POST /compute/v2.1/servers", c.authenticated(c.boot))
@@ -56,6 +63,9 @@ func (c *Cloud) limits(w http.ResponseWriter, _ *http.Request, _ string) {
 	}}})
 }
 
+// keyPair is the only one that there is.
+const keyPair = "mine"
+
 // boot makes the servers that a request asks for. The request stays in them, for tests, as "asked".
 func (c *Cloud) boot(w http.ResponseWriter, r *http.Request, _ string) {
 	var body struct{ Server Object }
@@ -69,7 +79,7 @@ func (c *Cloud) boot(w http.ResponseWriter, r *http.Request, _ string) {
 	case c.faults[QuotaExceeded]:
 		refuse(w, http.StatusForbidden, "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances")
 		return
-	case key != nil && key != "mine":
+	case key != nil && key != keyPair:
 		refuse(w, http.StatusBadRequest, "Invalid key_name provided.")
 		return
 	}
