@@ -57,9 +57,9 @@ func report(ctx context.Context, w io.Writer, err error) int {
 }
 
 func tell(w io.Writer, err error) int {
-	fmt.Fprintf(w, "ndock: %s\n", oneLine(err.Error()))
+	fmt.Fprintf(w, "ndock: %s\n", output.Line(err.Error()))
 	if hint := hintOf(err); hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", hint)
+		fmt.Fprintf(w, "hint: %s\n", output.Line(hint))
 	}
 	var m *misuse
 	var column *output.UnknownColumn
@@ -92,11 +92,6 @@ func parts(err error) []error {
 		all = append(all, parts(part)...)
 	}
 	return all
-}
-
-// oneLine keeps an error on the line that a log's reader will find it by.
-func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
 // misused says what is wrong with the command line of the command being run.

@@ -157,7 +157,11 @@ func (c *Cloud) act(w http.ResponseWriter, r *http.Request, server Object) {
 		case name == "createImage":
 			c.snapshot(w, server, arguments.Name)
 		case name == "os-getConsoleOutput":
-			lines := strings.Split(strings.Join(console, ""), "\n") // the last is empty, and Nova counts it
+			text, unusual := server["console"].(string)
+			if !unusual {
+				text = strings.Join(console, "")
+			}
+			lines := strings.Split(text, "\n") // the last is empty, and Nova counts it
 			from := 0
 			if arguments.Length > 0 {
 				from = max(0, len(lines)-arguments.Length)
