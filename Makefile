@@ -27,7 +27,7 @@ REGISTRY = github.com/distribution/distribution/v3/cmd/registry@$(shell go list 
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 
-.PHONY: help build man lint unit conformance clients nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install
+.PHONY: help build man lint unit conformance clients nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install uninstall
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -123,3 +123,7 @@ install: build man ## install the binary, its services (not enabled), man page a
 	install -D -m 0644 commands/internal/completion/ndock.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ndock.fish
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' openstack/node/service/ndock-agent.service | install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/ndock-agent.service
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' openstack/node/service/ndock-agent.init | install -D -m 0755 /dev/stdin $(DESTDIR)/etc/init.d/ndock-agent
+
+uninstall: ## remove what install has put there
+	cd $(DESTDIR)$(PREFIX) && rm -f bin/ndock share/man/man1/ndock.1 share/bash-completion/completions/ndock share/zsh/site-functions/_ndock share/fish/vendor_completions.d/ndock.fish lib/systemd/system/ndock-agent.service
+	rm -f $(DESTDIR)/etc/init.d/ndock-agent

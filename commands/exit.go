@@ -36,26 +36,30 @@ type hinted interface {
 }
 
 // report prints an error, once, and returns the exit status that it stands for. Of several that were joined, each
-// has a line of its own.
+// has a line of its own, but for an interruption, which is one for all.
 func report(ctx context.Context, w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	status := exitFailed
+	status, interrupted := exitFailed, false
 	for _, part := range parts(err) {
-		status = max(status, tell(ctx, w, part))
+		if ctx.Err() != nil && errors.Is(part, context.Canceled) {
+			interrupted = true
+			continue
+		}
+		status = max(status, tell(w, part))
+	}
+	if interrupted {
+		fmt.Fprintln(w, "ndock: interrupted")
+		return exitInterrupted
 	}
 	return status
 }
 
-func tell(ctx context.Context, w io.Writer, err error) int {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Fprintln(w, "ndock: interrupted")
-		return exitInterrupted
-	}
-	fmt.Fprintf(w, "ndock: %s\n", oneLine(err.Error()))
+func tell(w io.Writer, err error) int {
+	fmt.Fprintf(w, "ndock: %s\n", output.Line(err.Error()))
 	if hint := hintOf(err); hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", hint)
+		fmt.Fprintf(w, "hint: %s\n", output.Line(hint))
 	}
 	var m *misuse
 	var column *output.UnknownColumn
@@ -88,11 +92,6 @@ func parts(err error) []error {
 		all = append(all, parts(part)...)
 	}
 	return all
-}
-
-// oneLine keeps an error on the line that a log's reader will find it by.
-func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
 // misused says what is wrong with the command line of the command being run.

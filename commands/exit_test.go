@@ -12,6 +12,12 @@ type advised struct{ error }
 
 func (advised) Hint() string { return "do better" }
 
+// quoting is an error whose hint names something of another's.
+type quoting string
+
+func (quoting) Error() string  { return "it broke" }
+func (q quoting) Hint() string { return "'ndock logs " + string(q) + "'" }
+
 type silent struct{ cause error }
 
 func (s silent) Error() string { return "try: " + s.cause.Error() }
@@ -32,6 +38,9 @@ func TestReport(t *testing.T) {
 		"nothing, late":           {interrupted, nil, 0, ""},
 		"an error":                {t.Context(), errors.New("it broke"), 1, "ndock: it broke\n"},
 		"many lines":              {t.Context(), errors.New("it broke\r\nhere\n"), 1, "ndock: it broke here\n"},
+		"others' text":            {t.Context(), errors.New("server \x1b[2J\u202e"), 1, `ndock: server \x1b[2J\u202e` + "\n"},
+		"others' text, in a hint": {t.Context(), quoting("\x1b[2J\nndock: all is well"), 1, "ndock: it broke\n" + `hint: 'ndock logs \x1b[2J ndock: all is well'` + "\n"},
+		"several, interrupted":    {interrupted, errors.Join(fmt.Errorf("a: %w", context.Canceled), fmt.Errorf("b: %w", context.Canceled)), 130, "ndock: interrupted\n"},
 		"a hint":                  {t.Context(), fmt.Errorf("try: %w", advised{errors.New("it broke")}), 1, "ndock: try: it broke\nhint: do better\n"},
 		"a cause's hint":          {t.Context(), silent{advised{errors.New("it broke")}}, 1, "ndock: try: it broke\nhint: do better\n"},
 		"several":                 {t.Context(), errors.Join(errors.New("one"), errors.New("two")), 1, "ndock: one\nndock: two\n"},

@@ -64,6 +64,9 @@ func pruneImages(c *cli.Context, s Streams, cloud *openstack.Cloud, images []ope
 		for _, image := range images {
 			if err := cloud.DeleteImage(c.Context, image.ID); err != nil {
 				failed = append(failed, err)
+				if c.Context.Err() != nil {
+					break
+				}
 				continue
 			}
 			gone = append(gone, image)

@@ -178,7 +178,7 @@ func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.
 		p.options.Retries = 0
 	}
 	p.options.Retrying = func(err error, pause time.Duration) {
-		p.report.Step("push %q: %s; trying again in %s", p.options.Name, oneLine(err.Error()), pause)
+		p.report.Step("push %q: %s; trying again in %s", p.options.Name, err, pause)
 	}
 	pushed, err := cloud.PushImage(ctx, p.options)
 	if err == nil && pushed.Existed {

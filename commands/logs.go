@@ -11,6 +11,8 @@ func logsCommand(s Streams) *cli.Command {
 		Name:      "logs",
 		Usage:     "Print what a server wrote to its console",
 		ArgsUsage: "SERVER",
+		Description: "To the letter, but for a terminal: there, control characters are shown (\\x1b), because what a server writes could\n" +
+			"act on the terminal. 'ndock logs SERVER | less -R' shows its colours.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "tail", Aliases: []string{"n"}, Usage: "only the last `LINES`"},
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"ndock/commands/internal/output"
 	"ndock/openstack/node"
 )
 
@@ -70,7 +71,7 @@ func confirmed(c *cli.Context, s Streams, question, instead string) error {
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return misused(c, "nobody can be asked here: %s", instead)
 	}
-	fmt.Fprintf(s.Err, "%s [y/N] ", question)
+	fmt.Fprintf(s.Err, "%s [y/N] ", output.Line(question))
 	answer, err := bufio.NewReader(file).ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("read the answer: %w", err)

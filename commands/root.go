@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"ndock/commands/internal/output"
 	"ndock/commands/internal/progress"
 	"ndock/openstack"
 )
@@ -23,6 +24,7 @@ type Streams struct {
 
 // Run executes one command line and returns the exit status: 0, 1 when it failed, 2 for misuse, 130 when interrupted.
 func Run(ctx context.Context, streams Streams, args []string) int {
+	streams.Out = output.ForTerminal(streams.Out)
 	app := newApp(streams)
 	ordered, err := permute(app, args)
 	if err == nil {
@@ -87,7 +89,7 @@ func openCloud(c *cli.Context, s Streams) (*openstack.Cloud, error) {
 func selected(c *cli.Context, s Streams) openstack.Selection {
 	var trace io.Writer
 	if c.Bool("debug") {
-		trace = s.Err
+		trace = output.MakeVisible(s.Err)
 	}
 	return openstack.Selection{Cloud: c.String("os-cloud"), Trace: trace, Agent: "ndock/" + version()}
 }

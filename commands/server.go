@@ -16,7 +16,7 @@ import (
 func waitFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "wait", Usage: "return when it is done, and fail when it fails"},
-		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Minute, Usage: "of --wait", Action: positive},
+		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Minute, Usage: "of --wait, for all of them together", Action: positive},
 	}
 }
 
@@ -55,8 +55,7 @@ func actOnServers(c *cli.Context, s Streams, verb openstack.Verb) error {
 	if err != nil {
 		return err
 	}
-	wait := waitOptions(c, s)
-	return forEach(c.Context, names, func(name string) error { return cloud.Act(c.Context, verb, name, wait) })
+	return cloud.Act(c.Context, verb, waitOptions(c, s), names...)
 }
 
 func serverFields(server openstack.Server) []output.Field {

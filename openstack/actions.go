@@ -23,12 +23,34 @@ func (c *Cloud) lastRequest(ctx context.Context, serverID string) string {
 	return actions[0].RequestID // newest first
 }
 
-// failed tells whether what was asked for by a request went wrong on the compute node.
-func (c *Cloud) failed(ctx context.Context, serverID, requestID string) bool {
+// progress is how far Nova is with a request.
+type progress int
+
+const (
+	running  progress = iota // or not known
+	finished                 // whatever came of it
+	failed
+)
+
+// progress tells how far Nova is with what was asked for by a request.
+func (c *Cloud) progress(ctx context.Context, serverID, requestID string) progress {
 	client, err := c.nova()
 	if err != nil || requestID == "" {
-		return false
+		return running
 	}
 	action, err := instanceactions.Get(ctx, client, serverID, requestID).Extract()
-	return err == nil && action.Message == "Error"
+	switch {
+	case err != nil:
+		return running
+	case action.Message == "Error":
+		return failed
+	case action.Events == nil || len(*action.Events) == 0:
+		return running
+	}
+	for _, event := range *action.Events {
+		if event.FinishTime.IsZero() {
+			return running
+		}
+	}
+	return finished
 }

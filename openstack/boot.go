@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/keypairs"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
@@ -30,7 +30,7 @@ type BootOptions struct {
 	PutImage func(ctx context.Context) (string, error)
 }
 
-// Boot makes servers, and returns them as they are then; after waiting, those that came up.
+// Boot makes servers, and returns them as they are then; after waiting, those of them that came up.
 func (c *Cloud) Boot(ctx context.Context, o BootOptions) ([]Server, error) {
 	request, err := c.bootRequest(ctx, o)
 	if err != nil {
@@ -40,13 +40,12 @@ func (c *Cloud) Boot(ctx context.Context, o BootOptions) ([]Server, error) {
 	if err != nil || !o.Wait.Wanted {
 		return booted, err
 	}
-	var failed []error
-	for i := range booted {
-		if booted[i], err = c.await(ctx, booted[i].ID, goal{op: fmt.Sprintf("boot server %q", booted[i].Name), status: "ACTIVE", via: "BUILD"}, o.Wait); err != nil {
-			failed = append(failed, err)
-		}
-	}
-	return booted, errors.Join(failed...)
+	failed := together(len(booted), func(i int) error {
+		var err error
+		booted[i], err = c.await(ctx, booted[i].ID, goal{op: fmt.Sprintf("boot server %q", booted[i].Name), status: "ACTIVE", via: "BUILD"}, o.Wait)
+		return err
+	})
+	return slices.DeleteFunc(booted, func(server Server) bool { return server.Status != "ACTIVE" || server.Task != "" }), failed
 }
 
 func (c *Cloud) bootRequest(ctx context.Context, o BootOptions) (reserving, error) {
@@ -185,7 +184,13 @@ func (c *Cloud) create(ctx context.Context, name string, request reserving) ([]S
 	if err := result.Result.ExtractInto(&reservation); err != nil {
 		return nil, explain(fmt.Sprintf("boot server %q", name), err)
 	}
-	return c.listServers(ctx, reservedServers(reservation.ID))
+	made, err := persist(ctx, func(ctx context.Context) ([]Server, error) {
+		return c.listServers(ctx, reservedServers(reservation.ID))
+	})
+	if err != nil {
+		return nil, &Error{Op: fmt.Sprintf("boot server %q", name), Err: fmt.Errorf("the request was taken, but: %w", err), hint: "'ndock list' shows what became of it"}
+	}
+	return made, nil
 }
 
 // reservedServers lists those of one request.

@@ -67,8 +67,17 @@ func (o PruneOptions) choose(all []Image) []Image {
 
 func (o PruneOptions) named(name string) bool {
 	return len(o.Names) == 0 || slices.ContainsFunc(o.Names, func(pattern string) bool {
-		return matchesName(pattern, name) || matchesName(ImageName(pattern), name)
+		return slices.ContainsFunc(namesOf(name), func(name string) bool { return matchesName(pattern, name) })
 	})
+}
+
+// namesOf are an image's names in Glance and in Docker.
+func namesOf(name string) []string {
+	inDocker := DockerName(name)
+	if repositoryOf(name) == name {
+		return []string{name, inDocker, inDocker + ":latest"}
+	}
+	return []string{name, inDocker}
 }
 
 // matchesName is path.Match for Docker's names, in which a slash is nothing special.

@@ -137,7 +137,7 @@ func (c *Cloud) fill(ctx context.Context, client *gophercloud.ServiceClient, id 
 			return Pushed{Image: existing, Existed: there}, err
 		}
 	}
-	done, err := images.Get(ctx, client, id).Extract()
+	done, err := persist(ctx, func(ctx context.Context) (*images.Image, error) { return images.Get(ctx, client, id).Extract() })
 	if err != nil {
 		return Pushed{}, explain(fmt.Sprintf("look at image %q", o.Name), err)
 	}
@@ -145,7 +145,10 @@ func (c *Cloud) fill(ctx context.Context, client *gophercloud.ServiceClient, id 
 		return Pushed{}, &Error{Op: fmt.Sprintf("upload image %q", o.Name), Err: err}
 	}
 	if changes := o.completed(found); len(changes) > 0 {
-		if done, err = images.Update(ctx, client, id, changes).Extract(); err != nil {
+		done, err = persist(ctx, func(ctx context.Context) (*images.Image, error) {
+			return images.Update(ctx, client, id, changes).Extract()
+		})
+		if err != nil {
 			return Pushed{}, explain(fmt.Sprintf("complete image %q", o.Name), err)
 		}
 	}
@@ -205,9 +208,6 @@ func minDisk(unpacked int64) int {
 	return int((unpacked + gib - 1) / gib)
 }
 
-// patience is how long a Glance that is away is waited for, to remove what it has of a failed upload.
-const patience = 30 * time.Second
-
 // abandon deletes what a failed upload has left, also when the user has interrupted it.
 func abandon(client *gophercloud.ServiceClient, id string) error {
 	var last error
@@ -224,5 +224,5 @@ func abandon(client *gophercloud.ServiceClient, id string) error {
 // isAway is true of a service that does not answer, or not now.
 func isAway(err error) bool {
 	var answer gophercloud.ErrUnexpectedResponseCode
-	return !errors.As(err, &answer) || answer.Actual >= http.StatusInternalServerError
+	return !errors.As(err, &answer) || answer.Actual >= http.StatusInternalServerError || answer.Actual == http.StatusTooManyRequests
 }

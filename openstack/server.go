@@ -3,6 +3,7 @@ package openstack
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -137,22 +138,49 @@ func (v Verb) result() string {
 	return "ACTIVE"
 }
 
-// Act does something with a server and, if it shall wait, returns when that is done.
-func (c *Cloud) Act(ctx context.Context, verb Verb, nameOrID string, wait Wait) error {
+// Act does something with servers, given by name or id, and if it shall wait, returns when that is done. One that fails
+// does not keep the others from it.
+func (c *Cloud) Act(ctx context.Context, verb Verb, wait Wait, servers ...string) error {
+	var begun []action
+	var refused []error
+	for _, nameOrID := range servers {
+		one, err := c.begin(ctx, verb, nameOrID)
+		if err != nil {
+			refused = append(refused, err)
+		} else {
+			begun = append(begun, one)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if !wait.Wanted {
+		return errors.Join(refused...)
+	}
+	undone := together(len(begun), func(i int) error {
+		_, err := c.await(ctx, begun[i].server, begun[i].goal, wait)
+		return err
+	})
+	return errors.Join(errors.Join(refused...), undone)
+}
+
+// action is something that Nova has begun to do with a server.
+type action struct {
+	server string // its id
+	goal   goal
+}
+
+func (c *Cloud) begin(ctx context.Context, verb Verb, nameOrID string) (action, error) {
 	found, err := c.Server(ctx, nameOrID)
 	if err != nil {
-		return err
+		return action{}, err
 	}
 	op := fmt.Sprintf("%s server %q", verb, nameOrID)
 	request, err := c.send(ctx, verb, found.ID)
 	if err != nil {
-		return explain(op, err)
+		return action{}, explain(op, err)
 	}
-	if !wait.Wanted {
-		return nil
-	}
-	_, err = c.await(ctx, found.ID, goal{op: op, status: verb.result(), request: request}, wait)
-	return err
+	return action{found.ID, goal{op: op, status: verb.result(), request: request}}, nil
 }
 
 // send asks Nova for it and returns the request's id.

@@ -29,7 +29,20 @@ func (c *Cloud) Snapshot(ctx context.Context, nameOrID, imageName string, wait W
 	if wait.Wanted {
 		return c.awaitImage(ctx, found, imageID, wait)
 	}
-	return c.Image(ctx, imageID)
+	return c.begunImage(ctx, imageID)
+}
+
+// begunImage is an image as it stands just after Nova has made it, and before it has bytes.
+func (c *Cloud) begunImage(ctx context.Context, id string) (Image, error) {
+	client, err := c.glance()
+	if err != nil {
+		return Image{}, err
+	}
+	found, err := persist(ctx, func(ctx context.Context) (*images.Image, error) { return images.Get(ctx, client, id).Extract() })
+	if err != nil {
+		return Image{}, explain("look at image "+id, err)
+	}
+	return imageFrom(*found), nil
 }
 
 // awaitImage waits until the image is active. Nova deletes the image of a snapshot that fails.

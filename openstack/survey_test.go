@@ -152,3 +152,29 @@ func TestRepositoryOf(t *testing.T) {
 		}
 	}
 }
+
+// TestPrunePatterns: a pattern is of Glance's names or of Docker's, and never of more than it says.
+func TestPrunePatterns(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string][]string{
+		"ci/*":        {"ci/web@1", "ci/web:1", "ci/web", "ci/db@1"},
+		"ci/web:1":    {"ci/web@1", "ci/web:1"},
+		"ci/web@1":    {"ci/web@1"},
+		"ci/web:*":    {"ci/web@1", "ci/web:1", "ci/web"},
+		"ci/*:1":      {"ci/web@1", "ci/web:1", "ci/db@1"},
+		"ci/*:latest": {"ci/web"},
+		"*:latest":    {"ci/web", "host@5000/web"},
+		"host:5000/*": {"host@5000/web"},
+	} {
+		options := PruneOptions{Names: []string{pattern}}
+		var got []string
+		for _, name := range []string{"ci/web@1", "ci/web:1", "ci/web", "ci/db@1", "host@5000/web"} {
+			if options.named(name) {
+				got = append(got, name)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s is a pattern of %q, want %q", pattern, got, want)
+		}
+	}
+}

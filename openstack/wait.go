@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -19,37 +20,87 @@ type Wait struct {
 	Tell    func(op, status string) // is told of each new status; may be nil
 }
 
-// poll asks until done says so, every 0.2 s at first and every 2 s in the end.
+// poll asks until done says so, every 0.2 s at first and every 2 s in the end. A service that is away, or a proxy before
+// it that says so, is asked again: what it was asked for goes on meanwhile.
 func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context) (status string, over bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	last := ""
+	var away error // since the last answer
 	for pause := 200 * time.Millisecond; ; pause = min(pause*5/4, 2*time.Second) {
 		status, over, err := done(ctx)
-		if err != nil && ctx.Err() == nil || over {
+		switch {
+		case over, err != nil && ctx.Err() == nil && !isAway(err):
 			return err
+		case err != nil && ctx.Err() == nil:
+			if away == nil {
+				w.tell(op, err.Error()+"; asking again")
+			}
+			away = err
+		case err == nil:
+			if away = nil; status != last {
+				w.tell(op, status)
+			}
+			last = cmp.Or(status, last)
 		}
-		if status != last && status != "" && w.Tell != nil {
-			w.Tell(op, status)
-		}
-		last = cmp.Or(status, last)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return w.timedOut(op, last)
+				return w.timedOut(op, last, away)
 			}
 			return ctx.Err()
 		}
 	}
 }
 
-func (w Wait) timedOut(op, last string) error {
-	reason := fmt.Errorf("not done after %s", w.Timeout)
+func (w Wait) tell(op, status string) {
+	if status != "" && w.Tell != nil {
+		w.Tell(op, status)
+	}
+}
+
+// errNotDone is what waiting ends in when its time is over.
+var errNotDone = errors.New("not done")
+
+func (w Wait) timedOut(op, last string, away error) error {
+	reason := fmt.Errorf("%w after %s", errNotDone, w.Timeout)
 	if last != "" {
 		reason = fmt.Errorf("%w; the last status was %s", reason, last)
 	}
+	if away != nil {
+		reason = fmt.Errorf("%w; %w", reason, away)
+	}
 	return &Error{Op: op, Err: reason, hint: "--timeout gives it longer"}
+}
+
+// patience is how long a service that is away is waited for where it must answer once more: to say how something stands
+// that was begun, or to remove what there is of a failed upload.
+const patience = 30 * time.Second
+
+// persist asks until the service answers.
+func persist[T any](ctx context.Context, ask func(ctx context.Context) (T, error)) (T, error) {
+	var answer T
+	var last error
+	err := Wait{Timeout: patience}.poll(ctx, "", func(ctx context.Context) (string, bool, error) {
+		answer, last = ask(ctx)
+		return "", last == nil, last
+	})
+	if errors.Is(err, errNotDone) {
+		err = last
+	}
+	return answer, err
+}
+
+// together waits for n things at once, so that all of them have the same time, and returns their errors in order.
+func together(n int, wait func(i int) error) error {
+	failed := make([]error, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { failed[i] = wait(i) })
+	}
+	all.Wait()
+	return errors.Join(failed...)
 }
 
 // goal is what a server is waited for.
@@ -60,13 +111,15 @@ type goal struct {
 	request string // by which that was asked for; empty where only ERROR tells of a failure
 }
 
-// await waits until the server is as it shall be. One that goes to ERROR, or a request that fails, ends it at once.
+// await waits until the server is as it shall be. One that goes to ERROR, or a request that fails, ends it at once, and so
+// does a request that Nova is done with, though the server is not as it should be.
 func (c *Cloud) await(ctx context.Context, id string, g goal, wait Wait) (Server, error) {
 	client, err := c.nova()
 	if err != nil {
 		return Server{}, err
 	}
 	var server Server
+	var before progress
 	err = wait.poll(ctx, g.op, func(ctx context.Context) (string, bool, error) {
 		found, err := servers.Get(ctx, client, id).Extract()
 		if g.status == "" && gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
@@ -77,8 +130,18 @@ func (c *Cloud) await(ctx context.Context, id string, g goal, wait Wait) (Server
 		}
 		server = serverFrom(*found)
 		over, err := c.reached(ctx, server, g)
-		return server.Status, over, err
+		if over || server.Task != "" {
+			return server.Status, over, err
+		}
+		now := c.progress(ctx, id, g.request)
+		err = g.missed(server, before, now)
+		before = now
+		return server.Status, err != nil, err
 	})
+	var late *Error
+	if errors.Is(err, errNotDone) && errors.As(err, &late) {
+		late.hint += fmt.Sprintf("; 'ndock show %s' shows how far it is", id)
+	}
 	return server, err
 }
 
@@ -88,14 +151,32 @@ func (c *Cloud) reached(ctx context.Context, server Server, g goal) (bool, error
 		return false, nil
 	case server.Status == g.status:
 		return true, nil
-	case server.Status == "ERROR" && g.status != "":
+	case g.status == "":
+		return server.Status == "SOFT_DELETED" || server.Status == "DELETED", nil // which Nova keeps for some time
+	case server.Status == "ERROR":
 		return true, c.fault(ctx, server)
 	case g.via != "" && server.Status != g.via:
-		return true, &Error{Op: g.op, Err: fmt.Errorf("it came up and is %s already: its process has ended", server.Status), hint: fmt.Sprintf("'ndock logs %s' shows what it said", server.Name)}
-	case c.failed(ctx, server.ID, g.request):
-		return true, &Error{Op: g.op, Err: errors.New("it failed on the compute node"), RequestID: g.request, hint: "nova-compute's log has the reason, under this request"}
+		return true, g.endedAtOnce(server)
 	}
 	return false, nil
+}
+
+// missed says why a server without a task will not get to the goal any more. That its request is done must have been
+// seen before the server was looked at: the two are not asked for at one moment.
+func (g goal) missed(server Server, before, now progress) error {
+	switch {
+	case now == failed:
+		return &Error{Op: g.op, Err: errors.New("it failed on the compute node"), RequestID: g.request, hint: "nova-compute's log has the reason, under this request"}
+	case before != finished || g.status == "":
+		return nil
+	case g.status == "ACTIVE" && server.Status == "SHUTOFF":
+		return g.endedAtOnce(server)
+	}
+	return &Error{Op: g.op, Err: fmt.Errorf("it is done, and the server is %s", server.Status), RequestID: g.request, hint: fmt.Sprintf("'ndock show %s' shows it", server.ID)}
+}
+
+func (g goal) endedAtOnce(server Server) error {
+	return &Error{Op: g.op, Err: fmt.Errorf("it came up and is %s already: its process has ended", server.Status), hint: fmt.Sprintf("'ndock logs %s' shows what it said", server.Name)}
 }
 
 // fault says why a server is in ERROR, with the id of the request that brought it there.

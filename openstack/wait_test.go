@@ -5,8 +5,12 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
 
 	"ndock/openstack/fakecloud"
 )
@@ -58,8 +62,8 @@ func TestWaitEndsWithTheFault(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	if len(servers) != 2 || servers[0].Status != "ERROR" {
-		t.Errorf("servers %+v, want both, in ERROR", servers)
+	if len(servers) != 0 {
+		t.Errorf("servers %+v, want none: none came up", servers)
 	}
 	request, _ := fake.All(fakecloud.Server)[0]["request"].(string)
 	var first *Error
@@ -67,7 +71,7 @@ func TestWaitEndsWithTheFault(t *testing.T) {
 		t.Errorf("error %v, want the id of the request for the servers, %s", err, request)
 	}
 	wantError(t, first, `server "s-1" is in ERROR: it is a qcow2 disk image, not a Docker archive (req-`)
-	wantHint(t, err, "'ndock delete "+servers[0].ID+"' removes it")
+	wantHint(t, err, "'ndock delete 20000000-0000-4000-8000-000000000001' removes it")
 }
 
 func TestWaitTimesOut(t *testing.T) {
@@ -78,9 +82,160 @@ func TestWaitTimesOut(t *testing.T) {
 	options.Wait = waiting(300 * time.Millisecond)
 	_, err := cloud.Boot(t.Context(), options)
 	wantError(t, err, `boot server "s": not done after 300ms; the last status was BUILD`)
-	wantHint(t, err, "--timeout gives it longer")
+	wantHint(t, err, "--timeout gives it longer; 'ndock show 20000000-0000-4000-8000-000000000001' shows how far it is")
 	if len(fake.All(fakecloud.Server)) != 1 {
 		t.Error("the server has gone")
+	}
+}
+
+// TestWaitReturnsThoseThatCameUp: a script must not take for a server what is none.
+func TestWaitReturnsThoseThatCameUp(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	breaks(t, fake, fakecloud.SecondFails)
+	options := bootOptions(fake)
+	options.Count = 3
+	options.Wait = waiting(hour)
+	servers, err := cloud.Boot(t.Context(), options)
+	wantError(t, err, `server "s-2" is in ERROR: `)
+	if len(servers) != 2 || servers[0].Name != "s-1" || servers[1].Name != "s-3" {
+		t.Errorf("servers %+v, want s-1 and s-3", servers)
+	}
+}
+
+// TestWaitOutlivesHiccups: one 502 of a proxy is not the end of what goes on behind it.
+func TestWaitOutlivesHiccups(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	breaks(t, fake, fakecloud.Hiccups)
+	var mu sync.Mutex
+	var told []string
+	wait := waiting(hour)
+	wait.Tell = func(op, status string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, op+": "+status)
+	}
+	options := bootOptions(fake)
+	options.Count, options.Wait = 2, wait
+	servers, err := cloud.Boot(t.Context(), options)
+	if err != nil || len(servers) != 2 || servers[0].Status != "ACTIVE" || servers[1].Status != "ACTIVE" {
+		t.Fatalf("servers %+v (%v), want both ACTIVE", servers, err)
+	}
+	mu.Lock()
+	if !slices.ContainsFunc(told, func(line string) bool {
+		return strings.HasPrefix(line, `boot server "s-1": look at server `) && strings.HasSuffix(line, "; asking again")
+	}) {
+		t.Errorf("told %q, and nothing of the 502", told)
+	}
+	mu.Unlock()
+	if image, err := cloud.Snapshot(t.Context(), servers[0].ID, "saved", wait); err != nil || image.Status != "active" {
+		t.Errorf("snapshot %+v (%v), want it active", image, err)
+	}
+	if image, err := cloud.Snapshot(t.Context(), servers[0].ID, "later", Wait{}); err != nil || image.Name != "later" {
+		t.Errorf("snapshot that is not waited for: %+v (%v)", image, err)
+	}
+	if pushed, err := cloud.PushImage(t.Context(), pushOptions(strings.NewReader("an image"))); err != nil || pushed.Status != "active" {
+		t.Errorf("pushed %+v (%v), want it active", pushed, err)
+	}
+	for _, verb := range []Verb{Stop, Delete} {
+		if err := cloud.Act(t.Context(), verb, wait, servers[1].ID); err != nil {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+}
+
+// TestWaitGivesUpOnARefusal: what is no hiccup ends it.
+func TestWaitGivesUpOnARefusal(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	err := waiting(hour).poll(t.Context(), "wait", func(context.Context) (string, bool, error) {
+		asked++
+		return "", false, gophercloud.ErrUnexpectedResponseCode{Actual: 403}
+	})
+	if err == nil || asked != 1 {
+		t.Errorf("asked %d times (%v), want once", asked, err)
+	}
+}
+
+// TestWaitSaysWhatKeptItFromKnowing when the time is over.
+func TestWaitSaysWhatKeptItFromKnowing(t *testing.T) {
+	t.Parallel()
+	err := waiting(300*time.Millisecond).poll(t.Context(), "wait", func(context.Context) (string, bool, error) {
+		return "", false, explain("look at it", gophercloud.ErrUnexpectedResponseCode{Actual: 502})
+	})
+	wantError(t, err, "wait: not done after 300ms; look at it: Bad Gateway")
+}
+
+// TestWaitForManyAtOnce: all have the same time, because all are waited for at once: here the first to be told of goes
+// on only when the second is, too.
+func TestWaitForManyAtOnce(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	breaks(t, fake, fakecloud.NovaHangs)
+	fake.Add(fakecloud.Server, "a")
+	fake.Add(fakecloud.Server, "b")
+	ctx, interrupt := context.WithCancel(t.Context())
+	alone := time.AfterFunc(20*time.Second, interrupt)
+	defer alone.Stop()
+	var both sync.WaitGroup
+	both.Add(2)
+	wait := waiting(hour)
+	met := make(chan struct{})
+	wait.Tell = func(op, _ string) {
+		both.Done()
+		select {
+		case <-met:
+		case <-ctx.Done():
+			select {
+			case <-met: // and then interrupted
+			default:
+				t.Errorf("%s is waited for alone", op)
+			}
+		}
+	}
+	go func() {
+		both.Wait()
+		close(met)
+		if !alone.Stop() {
+			return
+		}
+		interrupt()
+	}()
+	if err := cloud.Act(ctx, Stop, wait, "a", "b"); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the interruption", err)
+	}
+}
+
+// TestStartOfWhatEndsAtOnce: Nova has started it, and it is off again.
+func TestStartOfWhatEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	fake.Add(fakecloud.Server, "s")
+	if err := cloud.Act(t.Context(), Stop, waiting(hour), "s"); err != nil {
+		t.Fatal(err)
+	}
+	breaks(t, fake, fakecloud.ProcessEnds)
+	err := cloud.Act(t.Context(), Start, waiting(hour), "s")
+	wantError(t, err, `start server "s": it came up and is SHUTOFF already: its process has ended`)
+	wantHint(t, err, "'ndock logs s' shows what it said")
+	fake.Mend(fakecloud.ProcessEnds)
+	if err := cloud.Act(t.Context(), Start, waiting(hour), "s"); err != nil {
+		t.Fatal(err)
+	}
+	breaks(t, fake, fakecloud.ProcessEnds)
+	err = cloud.Act(t.Context(), HardReboot, waiting(hour), "s")
+	wantError(t, err, `reboot --hard server "s": it came up and is SHUTOFF already`)
+}
+
+// TestSoftDelete: the server is there for its reclaim, and deleted for its owner.
+func TestSoftDelete(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	fake.Add(fakecloud.Server, "s")
+	breaks(t, fake, fakecloud.SoftDelete)
+	if err := cloud.Act(t.Context(), Delete, waiting(hour), "s"); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -118,17 +273,17 @@ func TestVerbs(t *testing.T) {
 		verb Verb
 		want string
 	}{{Stop, "SHUTOFF"}, {Start, "ACTIVE"}, {Pause, "PAUSED"}, {Unpause, "ACTIVE"}, {Reboot, "ACTIVE"}, {HardReboot, "ACTIVE"}} {
-		if err := cloud.Act(t.Context(), step.verb, "s", waiting(hour)); err != nil {
+		if err := cloud.Act(t.Context(), step.verb, waiting(hour), "s"); err != nil {
 			t.Fatal(err)
 		}
 		if server, err := cloud.Server(t.Context(), id); err != nil || server.Status != step.want || server.Task != "" {
 			t.Errorf("after %s it is %s %s (%v), want %s", step.verb, server.Status, server.Task, err, step.want)
 		}
 	}
-	err := cloud.Act(t.Context(), Unpause, "s", waiting(hour))
+	err := cloud.Act(t.Context(), Unpause, waiting(hour), "s")
 	wantError(t, err, `unpause server "s": Cannot 'unpause' instance `+id+" while it is in vm_state active (req-")
 
-	if err := cloud.Act(t.Context(), Delete, "s", waiting(hour)); err != nil {
+	if err := cloud.Act(t.Context(), Delete, waiting(hour), "s"); err != nil {
 		t.Fatal(err)
 	}
 	if left := fake.All(fakecloud.Server); len(left) != 0 {
@@ -143,7 +298,7 @@ func TestVerbThatFails(t *testing.T) {
 	fake.Add(fakecloud.Server, "s")
 	breaks(t, fake, fakecloud.ActionsFail)
 	for _, verb := range []Verb{Stop, Pause, Delete} {
-		err := cloud.Act(t.Context(), verb, "s", waiting(hour))
+		err := cloud.Act(t.Context(), verb, waiting(hour), "s")
 		wantError(t, err, string(verb)+` server "s": it failed on the compute node (`+fake.All(fakecloud.Server)[0]["request"].(string)+")")
 		wantHint(t, err, "nova-compute's log has the reason")
 	}

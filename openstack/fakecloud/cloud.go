@@ -28,6 +28,7 @@ type Cloud struct {
 	made     map[Kind]int      // deleted ones too
 	data     map[string][]byte // by image id
 	pending  []*change
+	hiccups  map[string]bool // the ids of what is answered for by 502 the next time
 }
 
 // Object is one of a service's, with the properties that its JSON has.
@@ -54,7 +55,7 @@ const created = "2026-01-02T03:04:05Z"
 func New() *Cloud {
 	c := &Cloud{
 		faults: map[Fault]bool{}, tokens: map[string]string{}, objects: map[Kind][]Object{}, made: map[Kind]int{},
-		data: map[string][]byte{},
+		data: map[string][]byte{}, hiccups: map[string]bool{},
 	}
 	mux := http.NewServeMux()
 	c.keystone(mux)

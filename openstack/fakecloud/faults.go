@@ -28,12 +28,16 @@ const (
 	PlacementMissing  Fault = "placement-missing" // the catalogue does not have it
 	GlanceAway        Fault = "glance-away"       // its proxy says so
 	NeutronHangs      Fault = "neutron-hangs"     // it never answers
+	Hiccups           Fault = "hiccups"           // who asks for the first time how it goes with what he began, is told 502
+	ProcessEnds       Fault = "process-ends"      // servers that are started are off again at once
+	SoftDelete        Fault = "soft-delete"       // Nova keeps what is deleted
+	SecondFails       Fault = "second-fails"      // of servers of one request, the second goes to ERROR
 )
 
 var faults = []Fault{
 	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, QuotaExceeded,
 	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, PlacementMissing, GlanceAway,
-	NeutronHangs,
+	NeutronHangs, Hiccups, ProcessEnds, SoftDelete, SecondFails,
 }
 
 // Break makes something go wrong from now on.

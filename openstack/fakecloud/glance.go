@@ -73,7 +73,9 @@ func (c *Cloud) createImage(w http.ResponseWriter, r *http.Request, user string)
 		refuseHTML(w, http.StatusForbidden, "You are not authorized to complete publicize_image action.")
 		return
 	}
-	answer(w, http.StatusCreated, c.add(Image, image))
+	made := c.add(Image, image)
+	c.begin(made.id())
+	answer(w, http.StatusCreated, made)
 }
 
 func (c *Cloud) deleteImage(w http.ResponseWriter, _ *http.Request, image Object) {

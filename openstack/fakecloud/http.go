@@ -65,6 +65,10 @@ func (c *Cloud) list(mux *http.ServeMux, kind Kind, path string) {
 
 func (c *Cloud) all(kind Kind) handler {
 	return func(w http.ResponseWriter, r *http.Request, _ string) {
+		if c.hiccup(r.URL.Query().Get("reservation_id")) {
+			refuse(w, http.StatusBadGateway, "The server returned an invalid or incomplete response.")
+			return
+		}
 		found := []Object{}
 		for _, object := range c.objects[kind] {
 			if matches(object, r.URL.Query()) {
@@ -98,12 +102,30 @@ func (c *Cloud) there(kind Kind, missing string, no refusal, handle func(http.Re
 	return func(w http.ResponseWriter, r *http.Request, _ string) {
 		for _, object := range c.objects[kind] {
 			if object.id() == r.PathValue("id") {
+				if r.Method == http.MethodGet && c.hiccup(object.id()) {
+					no(w, http.StatusBadGateway, "The server returned an invalid or incomplete response.")
+					return
+				}
 				handle(w, r, object)
 				return
 			}
 		}
 		no(w, http.StatusNotFound, fmt.Sprintf(missing, r.PathValue("id")))
 	}
+}
+
+// begin has the next question about what has this id answered by 502, if that is to go wrong.
+func (c *Cloud) begin(id string) {
+	if c.faults[Hiccups] {
+		c.hiccups[id] = true
+	}
+}
+
+// hiccup tells whether this is that question.
+func (c *Cloud) hiccup(id string) bool {
+	asked := c.hiccups[id]
+	delete(c.hiccups, id)
+	return asked
 }
 
 func matches(object Object, query map[string][]string) bool {

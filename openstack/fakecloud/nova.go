@@ -36,13 +36,24 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 	mux.HandleFunc("POST /compute/v2.1/servers", c.authenticated(c.boot))
 	mux.HandleFunc("POST "+one+"/action", there(c.act))
 	mux.HandleFunc("DELETE "+one, there(func(w http.ResponseWriter, _ *http.Request, server Object) {
-		c.turn(w, server, "deleting", func() { c.remove(Server, server) })
+		c.turn(w, server, "deleting", func() {
+			if c.faults[SoftDelete] {
+				c.become(server, "SOFT_DELETED")
+				return
+			}
+			c.remove(Server, server)
+		})
 	}))
 	mux.HandleFunc("GET "+one+"/os-instance-actions/{request}", there(func(w http.ResponseWriter, r *http.Request, server Object) {
 		action := Object{"request_id": r.PathValue("request"), "start_time": "2026-01-02T03:04:06.000000", "updated_at": "2026-01-02T03:04:06.000000", "message": nil}
+		event := Object{"event": "compute_act", "start_time": "2026-01-02T03:04:06.000000", "finish_time": nil, "result": nil}
 		if server["failed"] == r.PathValue("request") {
 			action["message"] = "Error"
 		}
+		if server["OS-EXT-STS:task_state"] == nil {
+			event["finish_time"], event["result"] = "2026-01-02T03:04:07.000000", "Success"
+		}
+		action["events"] = []Object{event}
 		answer(w, http.StatusOK, Object{"instanceAction": action})
 	}))
 	mux.HandleFunc("GET "+one+"/os-instance-actions", there(func(w http.ResponseWriter, _ *http.Request, server Object) {
@@ -92,15 +103,18 @@ func (c *Cloud) boot(w http.ResponseWriter, r *http.Request, _ string) {
 		if count > 1 {
 			server["name"] = fmt.Sprintf("%s-%d", asked["name"], n+1)
 		}
-		c.start(w, c.add(Server, server))
+		made := c.add(Server, server)
+		c.begin(made.id())
+		c.start(w, made, c.faults[BootFails] || c.faults[SecondFails] && n == 1)
 	}
+	c.begin(reservation)
 	answer(w, http.StatusAccepted, Object{"reservation_id": reservation})
 }
 
-func (c *Cloud) start(w http.ResponseWriter, server Object) {
+func (c *Cloud) start(w http.ResponseWriter, server Object, fails bool) {
 	server["request"], server["OS-EXT-STS:task_state"] = w.Header().Get("X-Openstack-Request-Id"), "spawning"
 	c.later(func() {
-		if c.faults[BootFails] {
+		if fails {
 			c.become(server, "ERROR")
 			server["fault"] = Object{"code": 500, "created": created, "message": "it is a qcow2 disk image, not a Docker archive"}
 			return
@@ -127,6 +141,7 @@ func (c *Cloud) turn(w http.ResponseWriter, server Object, task string, happen f
 		}
 		happen()
 	})
+	c.begin(server.id())
 	w.WriteHeader(http.StatusAccepted)
 }
 
@@ -152,7 +167,11 @@ func (c *Cloud) act(w http.ResponseWriter, r *http.Request, server Object) {
 		case name == "createImage":
 			c.snapshot(w, server, arguments.Name)
 		case name == "os-getConsoleOutput":
-			lines := strings.Split(strings.Join(console, ""), "\n") // the last is empty, and Nova counts it
+			text, unusual := server["console"].(string)
+			if !unusual {
+				text = strings.Join(console, "")
+			}
+			lines := strings.Split(text, "\n") // the last is empty, and Nova counts it
 			from := 0
 			if arguments.Length > 0 {
 				from = max(0, len(lines)-arguments.Length)
@@ -162,7 +181,13 @@ func (c *Cloud) act(w http.ResponseWriter, r *http.Request, server Object) {
 			refuse(w, http.StatusConflict, fmt.Sprintf("Cannot '%s' instance %s while it is in vm_state %s",
 				strings.TrimPrefix(name, "os-"), server.id(), strings.ToLower(fmt.Sprint(server["status"]))))
 		default:
-			c.turn(w, server, action.task, func() { c.become(server, action.to) })
+			c.turn(w, server, action.task, func() {
+				if c.faults[ProcessEnds] && action.to == "ACTIVE" {
+					c.become(server, "SHUTOFF")
+					return
+				}
+				c.become(server, action.to)
+			})
 		}
 	}
 }
@@ -170,6 +195,7 @@ func (c *Cloud) act(w http.ResponseWriter, r *http.Request, server Object) {
 func (c *Cloud) snapshot(w http.ResponseWriter, server Object, name string) {
 	image := c.add(Image, Object{"name": name, "container_format": "docker"})
 	server["request"] = w.Header().Get("X-Openstack-Request-Id")
+	c.begin(image.id())
 	c.later(func() {
 		if c.faults[SnapshotVanishes] {
 			c.remove(Image, image)

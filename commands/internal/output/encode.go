@@ -130,11 +130,20 @@ func writeTable(w io.Writer, headers []string, rows [][]any) error {
 	)
 	table.Header(headers)
 	for _, row := range rows {
-		if err := table.Append(cells(row)); err != nil {
+		if err := table.Append(visibleCells(row)); err != nil {
 			return err
 		}
 	}
 	return table.Render()
+}
+
+// visibleCells are those of a table, which is for people wherever it goes.
+func visibleCells(row []any) []string {
+	all := cells(row)
+	for i, cell := range all {
+		all[i] = Visible(strings.ReplaceAll(cell, "\r\n", "\n"))
+	}
+	return all
 }
 
 func cells(row []any) []string {

@@ -11,6 +11,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
+
+	"ndock/commands/internal/output"
 )
 
 // Reporter is where a command reports to. Any number of goroutines may.
@@ -41,7 +43,7 @@ func (r *Reporter) Step(format string, args ...any) {
 	if r.bars != nil {
 		into = r.bars
 	}
-	fmt.Fprintf(into, format+"\n", args...)
+	fmt.Fprintln(into, output.Line(fmt.Sprintf(format, args...)))
 }
 
 // Bar counts the bytes written to it, up to total (in bytes; 0 if that is not known). It shows on terminals only, beside
@@ -63,7 +65,7 @@ func (r *Reporter) begin(title string, total int64) *mpb.Bar {
 		counters = decor.Current(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace)
 	}
 	return r.bars.AddBar(total,
-		mpb.PrependDecorators(decor.Name(title, decor.WCSyncSpaceR), counters),
+		mpb.PrependDecorators(decor.Name(output.Line(title), decor.WCSyncSpaceR), counters),
 		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace)),
 	)
 }

@@ -21,6 +21,16 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// TestStepsOfOthersText: whatever a cloud answers, it is a line, and does nothing to a terminal.
+func TestStepsOfOthersText(t *testing.T) {
+	t.Parallel()
+	var told strings.Builder
+	New(&told, false).Step("boot: %s", "\x1b[2J\nndock: all is well")
+	if told.String() != `boot: \x1b[2J ndock: all is well`+"\n" {
+		t.Errorf("told %q", told.String())
+	}
+}
+
 // TestNoTerminal: a log is no place for a bar.
 func TestNoTerminal(t *testing.T) {
 	t.Parallel()
