@@ -76,7 +76,7 @@ func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Referen
 	}
 	report := newProgress(c, s)
 	reach.Retrying = func(err error, pause time.Duration) {
-		report.Step("%s; trying again in %s", oneLine(err.Error()), pause)
+		report.Step("%s; trying again in %s", output.Line(err.Error()), pause)
 	}
 	stored, err := store(c.Context, report.Bar("copy "+from.String(), source.Size), reach, source, to)
 	if err != nil {
