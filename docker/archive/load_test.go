@@ -46,6 +46,7 @@ func TestOneMeaning(t *testing.T) {
 		"by a slash":                     {with(entry{name: "manifest.json/", kind: tar.TypeDir}), `it has two entries "manifest.json"`},
 		"a disguised manifest first":     {pack(t, append([]entry{{name: "manifest.json", content: blanks + other}}, image()...)...), `it has two entries "manifest.json"`},
 		"a packed manifest":              {with(entry{name: "./manifest.json", content: string(zip(t, []byte(other)))}), `it has two entries "manifest.json"`},
+		"only a packed one":              {pack(t, entry{name: "manifest.json", content: string(zip(t, []byte(other)))}), "its manifest.json: invalid character"},
 		"a replaced link":                {with(entry{name: "again/layer.tar", content: string(layer)}), `it has two entries "again/layer.tar"`},
 		"a replaced file":                {with(entry{name: "layer/layer.tar", kind: tar.TypeSymlink, link: "../x/layer.tar"}), `it has two entries "layer/layer.tar"`},
 		"a replaced directory":           {with(entry{name: "layer", content: string(layer)}), `it has two entries "layer"`},
