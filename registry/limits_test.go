@@ -149,7 +149,7 @@ func (r *served) until(t *testing.T, line string) {
 
 // A client that sends nothing is told so in the end; one whose storage is slow is not.
 func TestStalled(t *testing.T) {
-	l := &limits{stall: 200 * time.Millisecond, store: &store{}, log: slog.New(slog.DiscardHandler)}
+	l := &limits{stall: 200 * time.Millisecond, store: &store{quota: newQuota(0, 1, nil)}, log: slog.New(slog.DiscardHandler)}
 	server := httptest.NewServer(l.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
