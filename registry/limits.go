@@ -84,7 +84,7 @@ func uploaded(r *http.Request) int64 {
 	if err != nil || len(token) < mac || json.Unmarshal(token[mac:], &state) != nil {
 		return 0 // distribution refuses it
 	}
-	return state.Offset
+	return max(0, state.Offset)
 }
 
 // reason is why a request failed, if that is known, by the status of the answer that it got.

@@ -2,12 +2,14 @@ package registry
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -212,4 +214,17 @@ func free(t *testing.T, dir string) uint64 {
 		t.Fatal(err)
 	}
 	return s.Bfree
+}
+
+// What a client says of its upload is never taken for room.
+func FuzzUploaded(f *testing.F) {
+	f.Add(strings.Repeat("A", 43) + "eyJPZmZzZXQiOi01fQ==")
+	f.Add(base64.URLEncoding.EncodeToString(append(make([]byte, 32), `{"Offset":-5}`...)))
+	f.Add("%zz;")
+	f.Fuzz(func(t *testing.T, state string) {
+		r := &http.Request{URL: &url.URL{RawQuery: "_state=" + state}}
+		if got := uploaded(r); got < 0 {
+			t.Errorf("%q: %d", state, got)
+		}
+	})
 }
