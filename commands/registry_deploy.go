@@ -61,7 +61,7 @@ func registryDeploy(c *cli.Context, s Streams) error {
 		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
 		S3Keys:      registry.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
 		MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, LogFormat: c.String("log-format"),
-		MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
+		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
 	}
 	if err := options.Check(); err != nil {
 		return misused(c, "%s", err)

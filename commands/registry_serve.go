@@ -55,7 +55,7 @@ func registryServe(c *cli.Context, s Streams) error {
 		Keystone: keystoneOptions(c),
 		Proxy:    proxyOptions(c),
 		Metrics:  c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, Log: newLog(c, s), Reload: hangup,
-		MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
+		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
 		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
 	}
 	if err := options.Check(); err != nil {
@@ -80,7 +80,7 @@ func checkLogFormat(c *cli.Context) error {
 }
 
 func proxyOptions(c *cli.Context) registry.ProxyOptions {
-	return registry.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file")}
+	return registry.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file"), Public: c.Bool("proxy-public")}
 }
 
 func s3Options(c *cli.Context) registry.S3Options {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
+
+	"ndock/registry/keystone"
 )
 
 const (
@@ -26,11 +28,12 @@ type ProxyOptions struct {
 	URL          string // of the other, the upstream
 	User         string // there, with a password in a file
 	PasswordFile string
+	Public       bool // anyone may read here what User may read there
 }
 
 func (o ProxyOptions) check() error {
 	switch {
-	case o.URL == "" && o != (ProxyOptions{}):
+	case o.URL == "" && (o.User != "" || o.PasswordFile != ""):
 		return errors.New("--proxy is missing")
 	case o.URL == "":
 		return nil
@@ -38,6 +41,23 @@ func (o ProxyOptions) check() error {
 		return errors.New("--proxy-user and --proxy-password-file go together")
 	}
 	return checkURL("--proxy", o.URL)
+}
+
+// checkReaders refuses a cache that has a login at its upstream, and gives to anyone what that may read.
+func (o ProxyOptions) checkReaders(c *configuration.Configuration) error {
+	hasLogin := c.Proxy.RemoteURL != "" && (c.Proxy.Username != "" || c.Proxy.Exec != nil)
+	if !hasLogin || o.Public || !open(c.Auth) {
+		return nil
+	}
+	return &Error{
+		Err:  fmt.Errorf("this cache has a login at %s, and would give to anyone what only that may read there", c.Proxy.RemoteURL),
+		hint: "have clients log in, or give --proxy-public to have it so",
+	}
+}
+
+// open tells whether anyone may read.
+func open(auth configuration.Auth) bool {
+	return len(auth) == 0 || auth["keystone"]["read"] == keystone.ReadAnyone
 }
 
 func (o ProxyOptions) override(c *configuration.Proxy) error {

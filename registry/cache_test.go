@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ndock/registry/htpasswd"
+	"ndock/registry/keystone"
 )
 
 // A pull-through cache gives what its upstream has, goes on with what it has got when that is away, also from a start
@@ -19,7 +20,7 @@ func TestCache(t *testing.T) {
 	upstream := serve(t, ServeOptions{Htpasswd: write(t, login.Line())})
 	upstream.user, upstream.password = "ci", "secret"
 	cached, other := upstream.pushBlob(t, "app", []byte("cached")), upstream.pushBlob(t, "app", []byte("other"))
-	o := ServeOptions{Data: t.TempDir(), Proxy: ProxyOptions{URL: upstream.url, User: "ci", PasswordFile: write(t, []byte("secret\n"))}}
+	o := ServeOptions{Data: t.TempDir(), Proxy: ProxyOptions{URL: upstream.url, User: "ci", PasswordFile: write(t, []byte("secret\n")), Public: true}}
 
 	cache := serve(t, o)
 	pull := func(r *served, status int, digest string) {
@@ -41,6 +42,31 @@ func TestCache(t *testing.T) {
 	if err := again.end(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A cache that has a login at its upstream gives nothing of it to anyone, unless that is said.
+func TestCacheWithLoginNeedsLogins(t *testing.T) {
+	login, err := htpasswd.New("ann", "own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := ProxyOptions{URL: "http://127.0.0.1:1", User: "ci", PasswordFile: write(t, []byte("secret\n"))}
+	const refusal = "this cache has a login at http://127.0.0.1:1, and would give to anyone what only that may read there"
+	for _, o := range []ServeOptions{
+		{Proxy: proxy},
+		{Proxy: proxy, Keystone: keystone.Options{URL: "http://127.0.0.1:1/v3", Read: keystone.ReadAnyone}},
+		{Config: write(t, []byte("version: 0.1\nstorage: {filesystem: {}}\nproxy: {remoteurl: http://127.0.0.1:1, username: ci, password: secret}\n"))},
+	} {
+		o.Listen, o.Data, o.Log = "127.0.0.1:0", t.TempDir(), slog.New(slog.DiscardHandler)
+		wantError(t, Serve(t.Context(), o), refusal)
+	}
+	r := serve(t, ServeOptions{Proxy: proxy, Htpasswd: write(t, login.Line())})
+	r.want(t, http.StatusUnauthorized, r.do(t, http.MethodGet, "/v2/", nil))
+	r.user, r.password = "ann", "own"
+	r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/", nil))
+	s := newSite(t)
+	s.options.Proxy = proxy
+	s.fails(refusal)
 }
 
 func TestCacheRefuses(t *testing.T) {

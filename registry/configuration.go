@@ -41,7 +41,7 @@ func (o ServeOptions) complete() (ServeOptions, *configuration.Configuration, er
 	if err := o.adopt(c); err != nil {
 		return o, nil, err
 	}
-	return o, c, errors.Join(checkQuota(o.Quota, c.Proxy.RemoteURL), o.checkServed())
+	return o, c, errors.Join(checkQuota(o.Quota, c.Proxy.RemoteURL), o.checkServed(), o.Proxy.checkReaders(c))
 }
 
 func (o ServeOptions) fromFile() string {
@@ -134,6 +134,7 @@ func (o *ServeOptions) adopt(c *configuration.Configuration) error {
 	o.Listen, o.Drain = c.HTTP.Addr, c.HTTP.DrainTimeout
 	o.CertFile, o.KeyFile = c.HTTP.TLS.Certificate, c.HTTP.TLS.Key
 	o.Timeouts = o.Timeouts.withDefaults()
+	o.MaxOpenUploads = cmp.Or(o.MaxOpenUploads, defaultOpenUploads)
 	o.MaxConnections = cmp.Or(o.MaxConnections, defaultConnections)
 	o.MaxConnectionsPerClient = cmp.Or(o.MaxConnectionsPerClient, defaultConnectionsPerClient)
 	if o.Drain == 0 {

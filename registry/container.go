@@ -39,6 +39,12 @@ func (o DeployOptions) command() []string {
 	if o.Quota > 0 {
 		command = append(command, "--quota", strconv.FormatInt(o.Quota, 10))
 	}
+	if o.Proxy.Public {
+		command = append(command, "--proxy-public")
+	}
+	if o.MaxOpenUploads > 0 {
+		command = append(command, "--max-open-uploads", strconv.Itoa(o.MaxOpenUploads))
+	}
 	if o.MaxConnections > 0 {
 		command = append(command, "--max-connections", strconv.Itoa(o.MaxConnections))
 	}

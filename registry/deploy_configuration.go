@@ -90,7 +90,7 @@ func (d *deployment) decideConfiguration() error {
 	}
 	text, err := yaml.Marshal(c)
 	d.files[fileConfig] = text
-	return errors.Join(err, d.checkOpen())
+	return errors.Join(err, d.checkOpen(), d.Proxy.checkReaders(c))
 }
 
 // checkOpen keeps a registry from becoming open to all because a command did not say again who knows its users.

@@ -13,7 +13,7 @@ import (
 
 func TestDeployKeepsSecretsInTheConfigVolume(t *testing.T) {
 	s := newSite(t)
-	s.options.Proxy = ProxyOptions{URL: "http://127.0.0.1:1", User: "ci", PasswordFile: write(t, []byte("upstreams-own\n"))}
+	s.options.Proxy = ProxyOptions{URL: "http://127.0.0.1:1", User: "ci", PasswordFile: write(t, []byte("upstreams-own\n")), Public: true}
 	s.options.MaxUploads, s.options.Metrics = 3, freeAddress(t)
 	s.deploy()
 	config := string(s.config()[fileConfig])

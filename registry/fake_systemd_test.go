@@ -152,6 +152,8 @@ func (s *fakeSystemd) options() ServeOptions {
 			o.MaxUploads, _ = strconv.Atoi(words[i+1])
 		case "--insecure":
 			o.Insecure = true
+		case "--proxy-public":
+			o.Proxy.Public = true
 		}
 	}
 	return o

@@ -231,6 +231,8 @@ func (e *fakeEngine) options(command []string) ServeOptions {
 			o.MaxUploads, _ = strconv.Atoi(value())
 		case "--insecure":
 			o.Insecure = true
+		case "--proxy-public":
+			o.Proxy.Public = true
 		}
 	}
 	return o

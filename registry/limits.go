@@ -48,81 +48,25 @@ func (l *limits) wrap(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		at := parseRoute(l.prefix, r.URL.Path)
-		if at.kind == "uploads" && r.ContentLength != 0 {
-			if !l.begin() {
-				errMany.write(w)
-				return
-			}
-			defer l.end()
-		}
-		l.serve(next, w, r, at)
+		l.serve(next, w, r, parseRoute(l.prefix, r.URL.Path))
 	})
-}
-
-func (l *limits) begin() bool {
-	if l.uploads == nil {
-		return true
-	}
-	select {
-	case l.uploads <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (l *limits) end() {
-	if l.uploads != nil {
-		<-l.uploads
-	}
 }
 
 // serve lets a request store something, and answers with the reason when that ends for one that is known. Nothing is
 // refused before distribution reads the body, which it only does for those who may push, to an upload that there is.
 func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request, at route) {
-	b := &body{ReadCloser: r.Body, stall: l.stall, control: http.NewResponseController(w)}
+	b := &body{ReadCloser: r.Body, limits: l, at: at, left: -1, claim: &claim{repository: at.repository}, control: http.NewResponseController(w)}
+	if at.upload() {
+		b.claim.upload = at.reference
+	}
 	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
-	b.limit = func() (int64, *refusal) { return l.limit(r, at) }
-	r.Body = b
+	b.request, r.Body = r, b
+	defer b.end()
 	a := &answer{reason: l.reason(b, time.Now())}
 	next.ServeHTTP(a.wrap(w), r)
 	if a.refused != nil {
 		l.discard(r.Context(), at, a.refused)
 	}
-}
-
-// limit is how many bytes the body may have, -1 for any number, and the answer to one that has more.
-func (l *limits) limit(r *http.Request, at route) (left int64, why *refusal) {
-	switch left = -1; {
-	case at.kind == "manifests":
-		left, why = maxManifest, tooLarge("manifests", maxManifest)
-	case at.kind == "uploads":
-		left, why = l.limitLayer(r, at)
-	}
-	if left >= 0 && r.ContentLength > left {
-		left = 0 // the rest need not come
-	}
-	return left, why
-}
-
-// limitLayer is by the size of the layer, and by the room for it where that is less.
-func (l *limits) limitLayer(r *http.Request, at route) (left int64, why *refusal) {
-	left = -1
-	if l.maxBlob > 0 {
-		left, why = max(0, l.maxBlob-uploaded(r)), tooLarge("layers", l.maxBlob)
-	}
-	if l.store.quota == nil || r.ContentLength == 0 {
-		return left, why
-	}
-	room, full, err := l.store.quota.room(r.Context(), at.repository)
-	if err != nil {
-		l.log.Error("find out how much room a layer has", "repository", at.repository, "error", err)
-	}
-	if room = max(0, room-uploaded(r)); left < 0 || room < left {
-		return room, full
-	}
-	return left, why
 }
 
 func tooLarge(what string, limit int64) *refusal {
@@ -140,7 +84,7 @@ func uploaded(r *http.Request) int64 {
 	if err != nil || len(token) < mac || json.Unmarshal(token[mac:], &state) != nil {
 		return 0 // distribution refuses it
 	}
-	return state.Offset
+	return max(0, state.Offset)
 }
 
 // reason is why a request failed, if that is known, by the status of the answer that it got.
@@ -194,7 +138,7 @@ func (l *limits) discard(ctx context.Context, at route, why *refusal) {
 	if why == errFull {
 		l.log.Error("the storage is full", "repository", at.repository)
 	}
-	if why == errStalled || !at.upload() { // a stalled one may be resumed
+	if why == errStalled || why == errMany || !at.upload() { // these may be resumed
 		return
 	}
 	path := gc.RootRepositories + "/" + at.repository + "/_uploads/" + at.reference
@@ -206,11 +150,15 @@ func (l *limits) discard(ctx context.Context, at route, why *refusal) {
 // body ends a request's body that is too large, or does not come.
 type body struct {
 	io.ReadCloser
-	limit     func() (int64, *refusal) // asked once, when distribution reads: it has let the client in then
-	left      int64                    // -1 for no limit
-	tooLarge  *refusal
-	stall     time.Duration
+	limits    *limits
+	at        route
+	request   *http.Request
 	control   *http.ResponseController
+	claim     *claim
+	begun     bool     // distribution has read: it has let the client in
+	turn      bool     // it is one of the uploads that are taken at a time
+	left      int64    // -1 for no limit
+	tooLarge  *refusal // what one is told who sends more
 	cause     *refusal // why it was ended
 	overQuota *refusal // what the storage said to what came of it
 }
@@ -219,27 +167,92 @@ type body struct {
 // error it hands up, it replaces by its own.
 type bodyKey struct{}
 
+// claimed is what a request's body has claimed; nil for a request that brings none.
+func (b *body) claimed() *claim {
+	if b == nil {
+		return nil
+	}
+	return b.claim
+}
+
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
+	if !b.begun {
+		b.begun = true
+		b.cause = b.begin()
+	}
 	if b.cause != nil {
 		return 0, b.cause
 	}
-	if b.limit != nil {
-		b.left, b.tooLarge = b.limit()
-		b.limit = nil
-	}
-	b.control.SetReadDeadline(time.Now().Add(b.stall))
+	b.control.SetReadDeadline(time.Now().Add(b.limits.stall))
 	n, err := b.ReadCloser.Read(p)
 	b.control.SetReadDeadline(time.Time{}) // the storage may take its time
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		b.cause = errStalled
 		return n, b.cause
 	}
-	if b.left >= 0 {
-		if b.left -= int64(n); b.left < 0 {
-			b.cause = b.tooLarge
-			return 0, b.cause
-		}
+	if b.cause = b.take(int64(n)); b.cause != nil {
+		return 0, b.cause
 	}
 	return n, err
+}
+
+// begin tells why none of the body is taken.
+func (b *body) begin() *refusal {
+	before := int64(0)
+	switch b.at.kind {
+	case "manifests":
+		b.left, b.tooLarge = maxManifest, tooLarge("manifests", maxManifest)
+	case "uploads":
+		before = uploaded(b.request)
+		if most := b.limits.maxBlob; most > 0 {
+			b.left, b.tooLarge = max(0, most-before), tooLarge("layers", most)
+		}
+		if b.request.ContentLength != 0 && !b.takeTurn() {
+			return errMany
+		}
+	default:
+		return nil
+	}
+	if b.left >= 0 && b.request.ContentLength > b.left {
+		return b.tooLarge // it need not come
+	}
+	why := b.limits.store.quota.begin(b.request.Context(), b.claim, before, b.request.ContentLength)
+	if why != nil && why.cause != nil {
+		b.limits.log.Error("find out how much room there is", "repository", b.at.repository, "error", why.cause)
+	}
+	return why
+}
+
+// take tells why bytes that came are not taken.
+func (b *body) take(n int64) *refusal {
+	if b.left >= 0 {
+		if b.left -= n; b.left < 0 {
+			return b.tooLarge
+		}
+	}
+	if b.claim.usage == nil {
+		return nil
+	}
+	return b.limits.store.quota.take(b.claim, n)
+}
+
+func (b *body) takeTurn() bool {
+	if b.limits.uploads == nil {
+		return true
+	}
+	select {
+	case b.limits.uploads <- struct{}{}:
+		b.turn = true
+	default:
+	}
+	return b.turn
+}
+
+// end gives back what was taken for the request.
+func (b *body) end() {
+	if b.turn {
+		<-b.limits.uploads
+	}
+	b.limits.store.quota.end(b.claim)
 }

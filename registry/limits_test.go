@@ -2,12 +2,14 @@ package registry
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,7 +151,7 @@ func (r *served) until(t *testing.T, line string) {
 
 // A client that sends nothing is told so in the end; one whose storage is slow is not.
 func TestStalled(t *testing.T) {
-	l := &limits{stall: 200 * time.Millisecond, store: &store{}, log: slog.New(slog.DiscardHandler)}
+	l := &limits{stall: 200 * time.Millisecond, store: &store{quota: newQuota(0, 1, nil)}, log: slog.New(slog.DiscardHandler)}
 	server := httptest.NewServer(l.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -212,4 +214,17 @@ func free(t *testing.T, dir string) uint64 {
 		t.Fatal(err)
 	}
 	return s.Bfree
+}
+
+// What a client says of its upload is never taken for room.
+func FuzzUploaded(f *testing.F) {
+	f.Add(strings.Repeat("A", 43) + "eyJPZmZzZXQiOi01fQ==")
+	f.Add(base64.URLEncoding.EncodeToString(append(make([]byte, 32), `{"Offset":-5}`...)))
+	f.Add("%zz;")
+	f.Fuzz(func(t *testing.T, state string) {
+		r := &http.Request{URL: &url.URL{RawQuery: "_state=" + state}}
+		if got := uploaded(r); got < 0 {
+			t.Errorf("%q: %d", state, got)
+		}
+	})
 }

@@ -32,6 +32,7 @@ type ServeOptions struct {
 	MaxUploads  int    // at a time; any number when 0
 	Quota       int64  // bytes that a namespace may take; any number when 0
 
+	MaxOpenUploads          int // of a namespace at a time; 1000 when 0
 	MaxConnections          int // open at a time; 4096 when 0
 	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
 
@@ -54,8 +55,8 @@ func (o ServeOptions) Check() error {
 		return errors.New("--tls-cert and --tls-key go together")
 	case o.NextFile != "" && o.CertFile == "" && o.Config == "":
 		return errors.New("--tls-next is for --tls-cert and --tls-key")
-	case o.MaxBlobSize < 0 || o.MaxUploads < 0:
-		return errors.New("--max-blob-size and --max-uploads are not negative")
+	case o.MaxBlobSize < 0 || o.MaxUploads < 0 || o.MaxOpenUploads < 0:
+		return errors.New("--max-blob-size, --max-uploads and --max-open-uploads are not negative")
 	case o.Data != "" && o.S3.Bucket != "":
 		return errors.New("--data and --s3-bucket exclude each other")
 	case o.Config != "":
@@ -124,6 +125,7 @@ type DeployOptions struct {
 	Quota       int64  // bytes that a namespace may take; any number when 0
 	LogFormat   string // text when empty
 
+	MaxOpenUploads          int // of a namespace at a time; 1000 when 0
 	MaxConnections          int // open at a time; 4096 when 0
 	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
 
@@ -142,8 +144,8 @@ func (o DeployOptions) Check() error {
 		}
 	}
 	switch {
-	case o.MaxBlobSize < 0 || o.MaxUploads < 0:
-		return errors.New("--max-blob-size and --max-uploads are not negative")
+	case o.MaxBlobSize < 0 || o.MaxUploads < 0 || o.MaxOpenUploads < 0:
+		return errors.New("--max-blob-size, --max-uploads and --max-open-uploads are not negative")
 	case o.Keystone.URL != "" && o.User != "":
 		return errors.New("--keystone and --user exclude each other")
 	case (o.CertFile == "") != (o.KeyFile == ""):

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -68,26 +70,114 @@ func glob(t *testing.T, pattern string) []string {
 	return found
 }
 
-// Two that had room each, but have none together: the last one is refused.
-func TestQuotaOfTwoAtOnce(t *testing.T) {
-	r := serve(t, ServeOptions{Quota: 1024})
-	ends := map[string]string{}
-	for _, char := range []string{"a", "b"} {
-		sent := r.stream(t, r.start(t, "web/"+char), blobOf(char, 600))
-		r.want(t, http.StatusAccepted, sent)
-		ends[char] = sent.Header.Get("Location") + "&digest=" + digest.FromBytes(blobOf(char, 600)).String()
+// What came of uploads that are not complete counts, be it that two come at once, or that the registry starts anew.
+func TestQuotaOfOpenUploads(t *testing.T) {
+	data := t.TempDir()
+	r := serve(t, ServeOptions{Data: data, Quota: 1024})
+	sent := r.stream(t, r.start(t, "web/a"), blobOf("a", 600))
+	r.want(t, http.StatusAccepted, sent)
+	r.over(t, "web", "600B", r.stream(t, r.start(t, "web/b"), blobOf("b", 600)))
+	r.over(t, "web", "600B", r.do(t, http.MethodPut, r.start(t, "web/b")+"&digest=sha256:"+strings.Repeat("0", 64), blobOf("b", 600)))
+	r.pushBlob(t, "web/b", blobOf("b", 400))
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, sent.Header.Get("Location")+"&digest="+digest.FromBytes(blobOf("a", 600)).String(), nil))
+	r.over(t, "web", "1000B", r.stream(t, r.start(t, "web/b"), blobOf("c", 25)))
+
+	open := r.stream(t, r.start(t, "other"), blobOf("a", 1000))
+	r.want(t, http.StatusAccepted, open)
+	if err := r.end(); err != nil {
+		t.Error(err)
 	}
-	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, ends["a"], nil))
-	r.over(t, "web", "600B", r.do(t, http.MethodPut, ends["b"], nil))
+	r = serve(t, ServeOptions{Data: data, Quota: 1024})
+	status := r.stream(t, r.start(t, "other"), blobOf("b", 1000))
+	if body := r.want(t, http.StatusRequestEntityTooLarge, status); !strings.Contains(body, "other takes 1") {
+		t.Errorf("after a restart: %s", body)
+	}
 }
 
-// What is deleted makes room at once.
+// A cancelled upload counts while a request to it goes on: its file is there until that ends.
+func TestQuotaOfCancelledUpload(t *testing.T) {
+	r := serve(t, ServeOptions{Quota: 1024, Metrics: "127.0.0.1:0"})
+	location := r.start(t, "web/a")
+	conn := r.dial(t)
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n%s\r\n", strings.TrimPrefix(location, r.url), blobOf("a", 600))
+	r.until(t, "ndock_registry_received_bytes_total 600")
+	r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, location, nil))
+	r.over(t, "web", "600B", r.stream(t, r.start(t, "web/b"), blobOf("b", 600)))
+	fmt.Fprint(conn, "0\r\n\r\n")
+	readAnswer(t, bufio.NewReader(conn))
+	r.until(t, "ndock_registry_uploads 0")
+	r.pushBlob(t, "web/b", blobOf("b", 600))
+}
+
+// Manifests count before they are stored, so that those which are refused leave nothing behind.
+func TestQuotaOfManifests(t *testing.T) {
+	data := t.TempDir()
+	r := serve(t, ServeOptions{Data: data, Quota: 1024})
+	a := r.pushBlob(t, "web", blobOf("a", 600))
+	for i := range 3 {
+		manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":600},"layers":[],"annotations":{"a":"%0300d"}}`, a, i)
+		r.over(t, "web", "600B", r.do(t, http.MethodPut, "/v2/web/manifests/1", []byte(manifest)))
+	}
+	if blobs := glob(t, filepath.Join(data, "docker/registry/v2/blobs/sha256/*/*/data")); len(blobs) != 1 {
+		t.Errorf("stored are %v", blobs)
+	}
+}
+
+// What is deleted counts until garbage collection removes it, also after a restart.
 func TestQuotaAfterDelete(t *testing.T) {
-	r := serve(t, ServeOptions{Quota: 1024})
+	socket := filepath.Join(t.TempDir(), "control")
+	o := ServeOptions{Data: t.TempDir(), Quota: 1024, Control: socket}
+	r := serve(t, o)
 	a := r.pushBlob(t, "web", blobOf("a", 1024))
-	r.over(t, "web", "1KiB", r.stream(t, r.start(t, "web"), []byte("b")))
 	r.want(t, http.StatusAccepted, r.do(t, http.MethodDelete, "/v2/web/blobs/"+a, nil))
+	r.over(t, "web", "1KiB", r.stream(t, r.start(t, "web"), []byte("b")))
+	r.pushBlob(t, "other", blobOf("b", 1024)) // which has a quota of its own
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	r = serve(t, o)
+	r.over(t, "web", "1KiB", r.stream(t, r.start(t, "web"), []byte("b")))
+	if _, err := Collect(t.Context(), DialSocket(socket), collection(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	r.pushBlob(t, "web", blobOf("b", 1024))
+}
+
+// A namespace has only so many uploads open, with a quota or without; those that end make room.
+func TestTooManyOpenUploads(t *testing.T) {
+	for _, quota := range []int64{0, 1 << 20} {
+		r := serve(t, ServeOptions{MaxOpenUploads: 2, Quota: quota})
+		first := r.start(t, "web/a")
+		r.start(t, "web/b")
+		r.refused(t, http.StatusTooManyRequests, "TOOMANYREQUESTS", "web has 2 uploads open, and may have no more: complete or cancel some; those that were broken off are removed after a day",
+			r.do(t, http.MethodPost, "/v2/web/a/blobs/uploads/", nil))
+		r.start(t, "other")
+		r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, first, nil))
+		r.pushBlob(t, "web/c", []byte("x"))
+		r.pushBlob(t, "web/c", []byte("y"))
+	}
+}
+
+// The id and the name of a project are one namespace.
+func TestQuotaOfProject(t *testing.T) {
+	q := newQuota(1024, 10, inmemory.New())
+	const id = "11111111111111111111111111111111"
+	claims := map[string]*claim{"web/a": {repository: "web/a"}, id + "/a": {repository: id + "/a"}, "other/a": {repository: "other/a"}}
+	q.join(id, "web")
+	for _, c := range claims {
+		if why := q.begin(t.Context(), c, 0, -1); why != nil {
+			t.Fatal(why)
+		}
+	}
+	if why := q.take(claims["web/a"], 600); why != nil {
+		t.Error(why)
+	}
+	if why := q.take(claims[id+"/a"], 600); why == nil {
+		t.Error("a project has a quota for its name and one for its id")
+	}
+	if why := q.take(claims["other/a"], 600); why != nil {
+		t.Error(why)
+	}
 }
 
 // What garbage collection frees makes room at once.

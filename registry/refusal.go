@@ -13,7 +13,8 @@ type refusal struct {
 	status     int
 	code       errcode.ErrorCode
 	message    string
-	retryAfter int // seconds
+	retryAfter int   // seconds
+	cause      error // for the log
 }
 
 func (f *refusal) Error() string { return f.message }

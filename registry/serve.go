@@ -33,7 +33,10 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	storage.quota = newQuota(o.Quota, storage)
+	storage.quota = newQuota(o.Quota, o.MaxOpenUploads, storage)
+	if parameters := c.Auth["keystone"]; parameters != nil {
+		parameters["project"] = storage.quota.join
+	}
 	counts, alive, gate := newMetrics(), &health{store: storage}, &gate{}
 	handler, stop, err := newHandler(context.WithoutCancel(ctx), o, c, storage, counts, gate)
 	if err != nil {

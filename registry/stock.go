@@ -35,6 +35,7 @@ func (o DeployOptions) checkStock() error {
 		{o.MaxBlobSize > 0, "--max-blob-size"},
 		{o.MaxUploads > 0, "--max-uploads"},
 		{o.Quota > 0, "--quota"},
+		{o.MaxOpenUploads > 0, "--max-open-uploads"},
 		{o.MaxConnections > 0, "--max-connections"},
 		{o.MaxConnectionsPerClient > 0, "--max-connections-per-client"},
 	} {

@@ -13,6 +13,7 @@ import (
 	"github.com/distribution/distribution/v3/configuration"
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	storagemiddleware "github.com/distribution/distribution/v3/registry/storage/driver/middleware"
+	"github.com/opencontainers/go-digest"
 
 	"ndock/registry/gc"
 )
@@ -25,7 +26,7 @@ const middlewareName = "ndock"
 type store struct {
 	storagedriver.StorageDriver
 	full  atomic.Int64 // when there last was no room, in nanoseconds
-	quota *quota       // nil for none
+	quota *quota
 }
 
 // registerStore is once for all, since distribution finds middleware by name alone.
@@ -94,23 +95,41 @@ func (s *store) probe(ctx context.Context) error {
 
 // PutContent implements storagedriver.StorageDriver.
 func (s *store) PutContent(ctx context.Context, path string, content []byte) error {
-	put := func() error { return s.note(s.StorageDriver.PutContent(ctx, path, content)) }
-	if s.quota == nil {
-		return put()
-	}
-	err := s.quota.link(ctx, path, content, put)
+	b, _ := ctx.Value(bodyKey{}).(*body)
+	err := s.put(ctx, b, path, content)
 	var why *refusal
-	if b, ok := ctx.Value(bodyKey{}).(*body); ok && errors.As(err, &why) {
+	if b != nil && errors.As(err, &why) {
 		b.overQuota = why // distribution makes a failure like any other of it, or an upload of a mount
 	}
 	return err
 }
 
+// put asks the quota before there is a new link or upload. A link is made even if the client is gone by now: its blob is
+// there already.
+func (s *store) put(ctx context.Context, b *body, path string, content []byte) error {
+	put := func() error { return s.note(s.StorageDriver.PutContent(context.WithoutCancel(ctx), path, content)) }
+	if repository, _, is := gc.LinkOf(path); is {
+		return s.quota.link(context.WithoutCancel(ctx), b.claimed(), repository, digest.Digest(content), put)
+	}
+	repository, id, is := gc.UploadOf(path)
+	switch {
+	case !is || !strings.HasSuffix(path, "/startedat"): // which comes first
+		return put()
+	case b != nil && b.overQuota != nil: // a mount that was refused becomes no upload
+		return b.overQuota
+	}
+	return s.quota.openUpload(ctx, repository, id, put)
+}
+
 // Delete implements storagedriver.StorageDriver.
 func (s *store) Delete(ctx context.Context, path string) error {
-	err := s.StorageDriver.Delete(ctx, path)
-	if within, ok := strings.CutPrefix(path, gc.RootRepositories+"/"); ok && strings.Contains(within, "/_layers/") {
-		s.quota.forget(namespace(within))
+	remove := func() error { return s.StorageDriver.Delete(ctx, path) }
+	if repository, blob, is := gc.LinkOf(path); is {
+		return s.quota.unlink(ctx, path, repository, blob, remove)
+	}
+	err := remove()
+	if repository, id, is := gc.UploadOf(path); is && (err == nil || notFound(err)) {
+		s.quota.closeUpload(repository, id)
 	}
 	return err
 }

@@ -351,3 +351,22 @@ func TestTokens(t *testing.T) {
 		t.Error("an old token is taken")
 	}
 }
+
+// Whatever stands in the header, only the right password, or a token that was given, lets in.
+func FuzzAuthorization(f *testing.F) {
+	f.Add("Basic Y2k6cmlnaHQ=")
+	f.Add("Basic Y2k6d3Jvbmc=")
+	f.Add("Bearer 00")
+	f.Add("Bearer ")
+	f.Add("basic \x00")
+	f.Fuzz(func(t *testing.T, header string) {
+		d := newDoor()
+		d.anyone = visitor{}
+		r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
+		r.Header.Set("Authorization", header)
+		user, password, _ := r.BasicAuth()
+		if let, right := d.ask(r).Code == http.StatusOK, user == "ci" && password == "right"; let != right {
+			t.Errorf("%q: %t", header, let)
+		}
+	})
+}

@@ -12,6 +12,7 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,7 +44,7 @@ type Result struct {
 
 // Run collects. When it fails, what was freed until then is told as well.
 func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
-	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}}
+	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}, young: map[string]bool{}}
 	if err := c.look(ctx); err != nil {
 		return Result{}, fmt.Errorf("look at what is in the registry: %w", err)
 	}
@@ -51,7 +52,7 @@ func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, 
 		return Result{}, err
 	}
 	c.mark()
-	if err := c.lookAtBlobs(ctx); err != nil {
+	if err := errors.Join(c.lookAtBlobs(ctx), c.lookAtUnlinked(ctx)); err != nil {
 		return Result{}, fmt.Errorf("look at the registry's blobs: %w", err)
 	}
 	return c.sweep(ctx)
@@ -67,5 +68,5 @@ type collection struct {
 	references   map[string][]string // of each manifest, by its digest
 	keep         map[string]bool     // digests of blobs
 	garbage      []piece
-	young        int
+	young        map[string]bool // digests of blobs that nothing refers to, and that stay
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -431,6 +432,7 @@ func FuzzLocate(f *testing.F) {
 	f.Add(RootRepositories + "/a/b/_layers/sha256/" + hex + "/link")
 	f.Add(RootRepositories + "/a/_manifests/tags/1/index/sha256/" + hex + "/link")
 	f.Add(RootRepositories + "/a/_uploads/1/data")
+	f.Add(RootUnlinked + "/a/sha256/" + hex)
 	f.Add(RootRepositories + "/a/../../_uploads/1/data.0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11.tmp")
 	f.Fuzz(func(t *testing.T, file string) {
 		at := locate(file)
@@ -440,7 +442,10 @@ func FuzzLocate(f *testing.F) {
 		if !strings.HasPrefix(file, at.dir) || !strings.HasPrefix(at.dir, root+"/") || filepath.Clean(at.dir) != at.dir {
 			t.Errorf("%q takes %q with it", file, at.dir)
 		}
-		if at.kind != scrap && at.kind != blob && (at.repository == "" || !strings.HasPrefix(at.dir, RootRepositories+"/"+at.repository+"/_")) {
+		if at.kind == unlinked && (at.dir != file || at.dir != UnlinkedFile(at.repository, digest.Digest(at.digest))) {
+			t.Errorf("%q takes %q of %q with it", file, at.dir, at.repository)
+		}
+		if at.kind != scrap && at.kind != blob && at.kind != unlinked && (at.repository == "" || !strings.HasPrefix(at.dir, RootRepositories+"/"+at.repository+"/_")) {
 			t.Errorf("%q takes %q of %q with it", file, at.dir, at.repository)
 		}
 		if at.digest != "" && digest.Digest(at.digest).Validate() != nil {
@@ -449,7 +454,71 @@ func FuzzLocate(f *testing.F) {
 	})
 }
 
-// A digest that stands in a document as a text of its own is always found.
+// A manifest names what its descriptors do, and nothing else.
+func TestDigests(t *testing.T) {
+	one, two, three := digest.FromString("one").String(), digest.FromString("two").String(), digest.FromString("three").String()
+	for document, want := range map[string][]string{
+		`{"config":{"digest":"` + one + `"},"layers":[{"size":1,"digest":"` + two + `"},{"digest":"` + three + `"}]}`:     {one, two, three},
+		`{"manifests":[{"digest":"` + one + `","annotations":{"a":"` + two + `"}}],"subject":{"digest":"` + three + `"}}`: {one, three},
+		`{"blobs":[{"digest":"` + one + `"}],"fsLayers":[{"blobSum":"` + two + `"}]}`:                                     {one, two},
+		`{"annotations":{"a":"` + one + `","digest":"` + two + `"},"artifactType":"` + one + `"}`:                         {},
+		`{"config":{"mediaType":"` + one + `","urls":["` + one + `"]},"layers":["` + one + `"],"subject":"` + one + `"}`:  {},
+		`{"config":[],"layers":{"digest":"` + one + `"},"manifests":7,"subject":{"digest":7}}`:                            {},
+		`{"layers":[{"digest":"sha256:12"},{"digest":"` + one + `","size":1e999}]}`:                                       {one},
+	} {
+		found, err := digests([]byte(document))
+		slices.Sort(found)
+		slices.Sort(want)
+		if err != nil || !slices.Equal(found, want) {
+			t.Errorf("%s names %q (%v), want %q", document, found, err, want)
+		}
+	}
+}
+
+// What a manifest only mentions, or has no link to in its repository, it does not keep.
+func TestMentionedBlobsAreFreed(t *testing.T) {
+	r := newRegistry(t)
+	kept, gone := image(t), image(t)
+	r.push("web:1", mutate.Annotations(kept, map[string]string{"keep": hash(t, gone)}).(v1.Image))
+	r.push("web:2", gone)
+	r.delete("web@" + hash(t, gone))
+	if freed := r.collect(Options{}); freed.Blobs != 5 {
+		t.Errorf("freed %+v", freed)
+	}
+	r.push("web:3", gone)
+	layers, err := gone.Layers()
+	r.check(err)
+	layer, err := layers[0].Digest()
+	r.check(err)
+	r.delete("web@" + hash(t, gone)) // a manifest of another repository names it, but cannot give it
+	raw := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":"` + layer.String() + `"}]}`
+	r.put(linkDir("other", manifest, digest.FromString(raw))+"/link", digest.FromString(raw).String())
+	r.put(blobFile(digest.FromString(raw)), raw)
+	if freed := r.collect(Options{}); freed.Blobs != 5 {
+		t.Errorf("freed %+v", freed)
+	}
+}
+
+// A blob counts for a namespace without a link to it until it is gone.
+func TestUnlinkedBlobsCountUntilTheyAreGone(t *testing.T) {
+	r := newRegistry(t)
+	blob := digest.FromString("a")
+	r.put(blobFile(blob), "a")
+	r.put(UnlinkedFile("web", blob), blob.String())
+	for _, step := range []struct {
+		grace time.Duration
+		left  bool
+	}{{time.Hour, true}, {0, false}} {
+		r.collect(Options{Grace: step.grace})
+		_, err := r.storage.Stat(t.Context(), UnlinkedFile("web", blob))
+		_, gone := r.storage.Stat(t.Context(), blobFile(blob))
+		if (err == nil) != step.left || (gone == nil) != step.left {
+			t.Errorf("after %s: %v, %v", step.grace, err, gone)
+		}
+	}
+}
+
+// Digests are found in any document, or it is refused.
 func FuzzDigests(f *testing.F) {
 	one := digest.FromString("one").String()
 	f.Add([]byte(`{"config":{"digest":"`+one+`"},"layers":[{"size":1e999}]}`), one)
@@ -465,9 +534,13 @@ func FuzzDigests(f *testing.F) {
 		if digest.Digest(text).Validate() != nil || err != nil {
 			return
 		}
-		within := slices.Concat([]byte(`{"a":`), document, []byte(`,"b":["`+text+`"]}`))
+		mentioned := slices.Concat([]byte(`{"annotations":`), document, []byte(`,"a":"`+text+`"}`))
+		if found, err := digests(mentioned); err != nil || len(found) > 0 {
+			t.Errorf("%q names %q (%v)", mentioned, found, err)
+		}
+		within := slices.Concat([]byte(`{"annotations":`), document, []byte(`,"layers":[{"digest":"`+text+`"}]}`))
 		if found, err := digests(within); err != nil || !slices.Contains(found, text) {
-			t.Errorf("%q has %q in it, and only %q were found (%v)", within, text, found, err)
+			t.Errorf("%q names %q, and only %q were found (%v)", within, text, found, err)
 		}
 	})
 }

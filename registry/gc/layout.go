@@ -15,6 +15,9 @@ const (
 	RootRepositories = root + "/repositories"
 )
 
+// RootUnlinked is where ndock keeps which blobs count for a namespace that has no link to them any more.
+const RootUnlinked = root + "/ndock/unlinked"
+
 type kind int
 
 const (
@@ -26,6 +29,7 @@ const (
 	history              // a link to a manifest that has, or had, the tag
 	upload               // a file of an upload that has not ended
 	scrap                // half a file, from a write that was broken off
+	unlinked             // a blob that counts for a namespace without a link to it
 )
 
 // place is what a path says of the file there.
@@ -51,6 +55,11 @@ func locate(file string) place {
 	if parts[0] == "blobs" {
 		return locateBlob(file, parts[1:])
 	}
+	if parts[0] == "ndock" && len(parts) == 5 && parts[1] == "unlinked" {
+		at := linked(unlinked, parts[2], file, parts[3], parts[4])
+		at.dir = file
+		return at
+	}
 	for i := 2; i < len(parts) && parts[0] == "repositories"; i++ {
 		if strings.HasPrefix(parts[i], "_") { // no part of a name begins so
 			return locateIn(path.Join(parts[1:i]...), file, parts[i:])
@@ -66,6 +75,29 @@ func LinkOf(file string) (repository string, blob digest.Digest, is bool) {
 		return "", "", false
 	}
 	return at.repository, digest.Digest(at.digest), true
+}
+
+// UploadOf tells which upload the file or the directory at that path is of, if it is of any.
+func UploadOf(path string) (repository, id string, is bool) {
+	at := locate(path)
+	if at.kind == other {
+		at = locate(path + "/startedat")
+	}
+	if at.kind != upload {
+		return "", "", false
+	}
+	return at.repository, at.dir[strings.LastIndex(at.dir, "/")+1:], true
+}
+
+// UnlinkedFile is where it is kept that a blob counts for a namespace which has no link to it any more.
+func UnlinkedFile(namespace string, blob digest.Digest) string {
+	return path.Join(RootUnlinked, namespace, blob.Algorithm().String(), blob.Encoded())
+}
+
+// UnlinkedOf is what UnlinkedFile was made of.
+func UnlinkedOf(file string) (namespace string, blob digest.Digest, is bool) {
+	at := locate(file)
+	return at.repository, digest.Digest(at.digest), at.kind == unlinked
 }
 
 // locateBlob knows ALGORITHM/XX/HEX/data.

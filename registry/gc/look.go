@@ -101,9 +101,20 @@ func (c *collection) lookAtBlobs(ctx context.Context) error {
 			c.noteScrap(file, at, young)
 		case at.kind != blob || c.keep[at.digest]:
 		case young:
-			c.young++
+			c.young[at.digest] = true
 		default:
 			c.garbage = append(c.garbage, piece{kind: blob, dir: at.dir, bytes: file.Size()})
+		}
+		return nil
+	})
+}
+
+// lookAtUnlinked finds what counts no more for a namespace that has no link to it: what goes now, is gone already, or
+// counts where there is a link to it.
+func (c *collection) lookAtUnlinked(ctx context.Context) error {
+	return c.walk(ctx, RootUnlinked, func(_ driver.FileInfo, at place) error {
+		if at.kind == unlinked && !c.young[at.digest] {
+			c.garbage = append(c.garbage, piece{kind: unlinked, dir: at.dir})
 		}
 		return nil
 	})

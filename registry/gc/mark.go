@@ -1,12 +1,10 @@
 package gc
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"slices"
@@ -91,27 +89,46 @@ func (c *collection) readTags(ctx context.Context, r *repository) error {
 	return nil
 }
 
-// digests returns all that stand anywhere in a JSON document, so that no kind of manifest needs to be known: layers,
-// configs, manifests of an index, subjects of a signature, and what the next version of the specification adds.
+// references are the descriptors of a manifest, of each kind that registries take, or took: of an image, an index, an
+// artifact, and Docker's first schema. What else stands in a manifest refers to nothing.
+type references struct {
+	Config, Subject          json.RawMessage
+	Layers, Manifests, Blobs json.RawMessage
+	FSLayers                 json.RawMessage
+}
+
+// digests returns the digests of all descriptors of a manifest. A part that is no descriptor has none: what may stand
+// there, distribution has checked as far as it knows it.
 func digests(document []byte) ([]string, error) {
 	if !json.Valid(document) {
 		return nil, errors.New("it is not JSON")
 	}
+	var named references
+	if err := json.Unmarshal(document, &named); err != nil {
+		return nil, fmt.Errorf("it is no manifest: %w", err)
+	}
 	found := map[string]bool{}
-	tokens := json.NewDecoder(bytes.NewReader(document))
-	tokens.UseNumber()
-	for {
-		token, err := tokens.Token()
-		if errors.Is(err, io.EOF) {
-			return slices.Collect(maps.Keys(found)), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if text, ok := token.(string); ok && digest.Digest(text).Validate() == nil {
-			found[text] = true
+	add := func(parts ...json.RawMessage) {
+		for _, part := range parts {
+			var descriptor struct {
+				Digest  string
+				BlobSum string
+			}
+			json.Unmarshal(part, &descriptor) // what is wrong stays empty
+			for _, text := range []string{descriptor.Digest, descriptor.BlobSum} {
+				if digest.Digest(text).Validate() == nil {
+					found[text] = true
+				}
+			}
 		}
 	}
+	add(named.Config, named.Subject)
+	for _, list := range []json.RawMessage{named.Layers, named.Manifests, named.Blobs, named.FSLayers} {
+		var parts []json.RawMessage
+		json.Unmarshal(list, &parts)
+		add(parts...)
+	}
+	return slices.Collect(maps.Keys(found)), nil
 }
 
 // mark decides what stays, and puts what does not on the list.
@@ -119,9 +136,6 @@ func (c *collection) mark() {
 	c.keep = map[string]bool{}
 	for name, r := range c.repositories {
 		reached := c.reach(r)
-		for found := range reached {
-			c.keep[found] = true
-		}
 		c.sort(name, r.manifests, manifest, reached, r.history)
 		c.sort(name, r.layers, layer, reached, nil)
 		for _, found := range r.uploads {

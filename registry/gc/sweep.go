@@ -9,13 +9,13 @@ import (
 )
 
 // order is that of the sweep: what refers goes before that to which it refers, so that a sweep that was cut off leaves
-// nothing that refers to nothing.
-var order = []kind{upload, scrap, history, manifest, layer, blob}
+// nothing that refers to nothing, and so that a blob counts until it is gone.
+var order = []kind{upload, scrap, history, manifest, layer, blob, unlinked}
 
 func (c *collection) sweep(ctx context.Context) (Result, error) {
 	var freed Result
-	if c.young > 0 {
-		c.Report.Step("%d blobs that nothing refers to are younger than %s, and stay", c.young, c.Grace)
+	if len(c.young) > 0 {
+		c.Report.Step("%d blobs that nothing refers to are younger than %s, and stay", len(c.young), c.Grace)
 	}
 	for _, k := range order {
 		if err := c.sweepAll(ctx, k, &freed); err != nil {

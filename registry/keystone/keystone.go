@@ -5,6 +5,9 @@
 //	docker login ─► access.Controller ─► Check: a token of Keystone, and the projects that it is good for
 //	docker push  ─►                   ─► May:   that token, exchanged for one of the project's, tells the roles there
 //
+// An application credential that has access rules may do what they say of the service container-registry, and nothing
+// else: GET is pulling, PUT is pushing, and DELETE is deleting, below a path such as /v2/PROJECT/**.
+//
 // PROJECT is a project's id, or its name. A name stands for a project only if no other can have it: names are unique in a
 // domain, so it must be in the one domain that is configured; repository names are lowercase, so it must be, too, or it
 // and another would be written alike; and what looks like an id is one.
@@ -36,7 +39,8 @@ const timeout = 10 * time.Second
 // Source asks Keystone who somebody is.
 type Source struct {
 	Options
-	http http.Client
+	http    http.Client
+	project func(id, name string) // hears of each project that is pushed to by its name; nil for nobody
 }
 
 var _ access.Source = (*Source)(nil)
@@ -82,6 +86,7 @@ func Controller(parameters map[string]any) (auth.AccessController, error) {
 	if !ok {
 		realm = "OpenStack"
 	}
+	source.project, _ = parameters["project"].(func(id, name string))
 	return access.New(source, realm, log), nil
 }
 
@@ -110,7 +115,11 @@ func (s *Source) Check(ctx context.Context, user, password string) (access.Ident
 	if err != nil {
 		return nil, s.explain("a token for "+user, err)
 	}
-	made := &session{source: s, name: user, token: token.ID, expires: token.ExpiresAt, scopes: map[string]*scope{}}
+	rules, err := readRules(result)
+	if err != nil {
+		return nil, s.explain("a token for "+user, err)
+	}
+	made := &session{source: s, rules: rules, name: user, token: token.ID, expires: token.ExpiresAt, scopes: map[string]*scope{}}
 	if fixed, err := readScope(result); err != nil {
 		return nil, s.explain("a token for "+user, err)
 	} else if fixed != nil { // an application credential's, which is good for no other

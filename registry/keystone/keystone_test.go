@@ -43,6 +43,7 @@ type cloud struct {
 	projects []project
 	status   atomic.Int32 // to answer, if not 0
 	asked    atomic.Int32
+	rules    []rule // of the application credential
 }
 
 func newCloud(t *testing.T) *cloud {
@@ -113,7 +114,7 @@ func (c *cloud) token(w http.ResponseWriter, r *http.Request) {
 	case user.Name == "eve" && user.Domain.Name == "Other" && user.Password == "right":
 		answer(w, "of-nobody", nil)
 	case credential.ID == idCred && credential.Secret == "right":
-		answer(w, "of-credential", &c.projects[2])
+		answer(w, "of-credential", &c.projects[2], c.rules...)
 	case credential.ID != "" && credential.ID != idCred:
 		w.WriteHeader(http.StatusNotFound)
 	case a.Auth.Identity.Token.ID == "of-ann":
@@ -129,8 +130,15 @@ func (c *cloud) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func answer(w http.ResponseWriter, id string, of *project) {
+func answer(w http.ResponseWriter, id string, of *project, rules ...rule) {
 	token := map[string]any{"expires_at": expiry}
+	if rules != nil {
+		var all []any
+		for _, one := range rules {
+			all = append(all, map[string]any{"id": "1", "service": one.Service, "method": one.Method, "path": one.Path})
+		}
+		token["application_credential"] = map[string]any{"id": idCred, "name": "ci", "restricted": true, "access_rules": all}
+	}
 	if of != nil {
 		var roles []any
 		for _, role := range of.roles {
@@ -209,6 +217,58 @@ func TestMay(t *testing.T) {
 	wantDenied(t, c.login(t, readers, "Other/eve").May(t.Context()), "")
 	both := []auth.Access{to("pull", "one/web"), to("pull", "theirs/web")} // a blob mounted from there
 	wantDenied(t, c.login(t, Options{}, "ann").May(t.Context(), both...), "theirs/web")
+}
+
+// An application credential with access rules may do what they say of the registry, and no more.
+func TestAccessRules(t *testing.T) {
+	c := newCloud(t)
+	for name, test := range map[string]struct {
+		rules  []rule
+		want   []auth.Access
+		denied string // in these words; allowed without
+	}{
+		"no rule for the registry, login": {[]rule{{"compute", "GET", "/v2.1/servers"}}, nil, "none of them is for the service container-registry"},
+		"no rule for the registry, pull":  {[]rule{{"image", "GET", "/v2/**"}}, []auth.Access{to("pull", "two/web")}, "none of them is for the service container-registry"},
+		"login":                           {[]rule{{ServiceType, "GET", "/v2/**"}}, nil, ""},
+		"pull":                            {[]rule{{ServiceType, "GET", "/v2/**"}}, []auth.Access{to("pull", "two/web")}, ""},
+		"push without a rule":             {[]rule{{ServiceType, "GET", "/v2/**"}}, []auth.Access{to("pull", "two/web"), to("push", "two/web")}, "no access rule of application credential " + idCred + " lets it push two/web"},
+		"push":                            {[]rule{{ServiceType, "GET", "/v2/**"}, {ServiceType, "PUT", "/v2/two/**"}}, []auth.Access{to("pull", "two/web"), to("push", "two/web")}, ""},
+		"delete without a rule":           {[]rule{{ServiceType, "PUT", "/v2/**"}}, []auth.Access{to("delete", "two/web")}, "lets it delete two/web"},
+		"delete":                          {[]rule{{ServiceType, "DELETE", "/v2/two/web/**"}}, []auth.Access{to("delete", "two/web")}, ""},
+		"another repository":              {[]rule{{ServiceType, "GET", "/v2/two/web/**"}}, []auth.Access{to("pull", "two/webs")}, "lets it pull two/webs"},
+		"half a name":                     {[]rule{{ServiceType, "GET", "/v2/two/we**"}}, []auth.Access{to("pull", "two/web")}, "lets it pull two/web"},
+		"another service's rule":          {[]rule{{ServiceType, "PUT", "/v2/**"}, {"image", "GET", "/v2/**"}}, []auth.Access{to("pull", "two/web")}, "lets it pull two/web"},
+		"what others may read":            {[]rule{{ServiceType, "GET", "/v2/two/**"}}, []auth.Access{to("pull", "one/web")}, "lets it pull one/web"},
+		"catalog without a rule":          {[]rule{{ServiceType, "GET", "/v2/two/**"}}, []auth.Access{catalog}, "no access rule"},
+		"catalog":                         {[]rule{{ServiceType, "GET", "/v2/_catalog"}}, []auth.Access{catalog}, ""},
+	} {
+		c.rules = test.rules
+		t.Run(name, func(t *testing.T) {
+			o := Options{PushRoles: []string{"reader"}, Read: ReadAuthenticated}
+			wantDenied(t, c.login(t, o, idCred).May(t.Context(), test.want...), test.denied)
+		})
+	}
+}
+
+// Who counts what projects take hears that a name is a project's.
+func TestProjectsAreTold(t *testing.T) {
+	c := newCloud(t)
+	s, err := NewSource(Options{URL: c.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	s.project = func(id, name string) { told[name] = id }
+	who, err := s.Check(t.Context(), "ann", "right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, repository := range []string{"one/web", idOther + "/web", idUpper + "/web", idForge + "/web"} {
+		wantDenied(t, who.May(t.Context(), to("push", repository)), "")
+	}
+	if len(told) != 1 || told["one"] != idOne {
+		t.Errorf("told of %v", told)
+	}
 }
 
 func wantDenied(t *testing.T, err error, words string) {

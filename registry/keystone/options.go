@@ -90,7 +90,7 @@ func parse(parameters map[string]any) (o Options, err error) {
 			o.Insecure, ok = value.(bool)
 		case "push-roles":
 			o.PushRoles, ok = words(value)
-		case "log", "realm":
+		case "log", "realm", "project":
 		default:
 			return o, fmt.Errorf("there is no %q; there are url, cacert, domain, read, push-roles, insecure, realm", name)
 		}

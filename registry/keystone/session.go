@@ -24,6 +24,7 @@ type session struct {
 	token    string
 	expires  time.Time
 	projects []projects.Project // in which he has a role
+	rules    []rule             // of an application credential; nil for none, which allows all
 
 	mu     sync.Mutex        // one exchange at a time
 	scopes map[string]*scope // by project's id; nil for one that Keystone let him into no more
@@ -43,6 +44,9 @@ func (s *session) Expires() time.Time { return s.expires }
 
 // May implements access.Identity.
 func (s *session) May(ctx context.Context, want ...auth.Access) error {
+	if s.rules != nil && !slices.ContainsFunc(s.rules, func(one rule) bool { return one.Service == ServiceType }) {
+		return &access.Denied{Reason: fmt.Sprintf("application credential %s has access rules, and none of them is for the service %s: it may not use the registry", s.name, ServiceType)}
+	}
 	if len(want) == 0 && len(s.projects) == 0 && !s.readsAll() {
 		return &access.Denied{Reason: fmt.Sprintf("%s is in no project: there is nothing to push or pull", s.name)}
 	}
@@ -58,6 +62,8 @@ func (s *session) readsAll() bool { return s.source.Read != ReadNone }
 
 func (s *session) may(ctx context.Context, want auth.Access) error {
 	switch {
+	case s.rules != nil && !slices.ContainsFunc(s.rules, func(one rule) bool { return one.allows(want) }):
+		return &access.Denied{Reason: fmt.Sprintf("no access rule of application credential %s lets it %s %s", s.name, want.Action, want.Name)}
 	case want.Type == "registry" && want.Name == "catalog" && s.readsAll():
 		return nil
 	case want.Type == "registry":
@@ -90,10 +96,18 @@ func (s *session) scope(ctx context.Context, repository string) (*scope, error) 
 			return nil, err
 		case in == nil:
 		case byID || in.domain == s.source.Domain && in.name == project:
+			s.source.tell(in)
 			return in, nil
 		}
 	}
 	return nil, s.notHis(repository, project)
+}
+
+// tell tells by which name, besides its id, a project's repositories go.
+func (s *Source) tell(in *scope) {
+	if s.project != nil && in.domain == s.Domain && in.name == strings.ToLower(in.name) && !anID.MatchString(in.name) {
+		s.project(in.id, in.name)
+	}
 }
 
 // notHis tells who means a project of his how to write it; of others it tells nothing.
@@ -125,6 +139,38 @@ func (s *session) exchange(ctx context.Context, project string) (*scope, error) 
 	}
 	s.scopes[project] = in
 	return in, nil
+}
+
+// ServiceType is what the access rules of application credentials call the registry.
+const ServiceType = "container-registry"
+
+// rule is an access rule of an application credential.
+type rule struct{ Service, Method, Path string }
+
+// methods are what rules call the actions of the registry.
+var methods = map[string]string{"pull": http.MethodGet, "push": http.MethodPut, "delete": http.MethodDelete, "*": http.MethodGet}
+
+// allows tells whether the rule is for the registry, and lets in to all that is below what it is asked for.
+func (r rule) allows(want auth.Access) bool {
+	within := "/v2/" + want.Name + "/"
+	if want.Type == "registry" {
+		within = "/v2/_catalog"
+	}
+	below, deep := strings.CutSuffix(r.Path, "**")
+	return r.Service == ServiceType && r.Method != "" && r.Method == methods[want.Action] &&
+		(r.Path == within || deep && strings.HasSuffix(below, "/") && strings.HasPrefix(within, below))
+}
+
+// readRules reads the access rules of the application credential that a token was made with. None are nil; a list that
+// has none in it allows nothing.
+func readRules(result tokens.CreateResult) ([]rule, error) {
+	var token struct {
+		Credential struct {
+			Rules []rule `json:"access_rules"`
+		} `json:"application_credential"`
+	}
+	err := result.ExtractInto(&token)
+	return token.Credential.Rules, err
 }
 
 // readScope reads of which project a token is, if it is of any.
