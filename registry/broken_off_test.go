@@ -372,3 +372,23 @@ func TestDeployIsInterrupted(t *testing.T) {
 		s.is(before, at)
 	}
 }
+
+// Another CA takes the place of the one that ends, wherever that was trusted.
+func TestDeployReplacesTheCA(t *testing.T) {
+	s := newSite(t)
+	first := s.deploy()
+	ending, err := newAuthority(time.Now().Add(-authorityLifetime + 24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeConfig(t.Context(), s.engine, containerName, files{fileCA: ending.cert, fileCAKey: ending.key}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s.options.CertsDir, "elsewhere:5050", string(ending.cert))
+	second := s.deploy()
+	if second.CA == first.CA || second.CA == firstFingerprint(ending.cert) || len(second.Warnings(time.Now())) > 0 || second.Renewed.Before(time.Now().Add(9*365*24*time.Hour)) {
+		t.Errorf("status is %+v", second)
+	}
+	s.is(was{second, s.config()}, "with another CA")
+	holds(t, s.options.CertsDir, strings.TrimPrefix(second.URL, "https://"), string(s.config()[fileCA]))
+}

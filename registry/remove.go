@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
@@ -41,9 +42,12 @@ func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 	return (&removal{RemoveOptions: o, engine: host.Engine}).run(ctx)
 }
 
+// removeLimit is the time that one step of a removal may take: the registry's end may take long.
+const removeLimit = 15 * time.Minute
+
 // all takes the steps, and goes on past those that fail.
 func (o RemoveOptions) all(ctx context.Context, steps []cleanupStep) error {
-	if failed := cleanUp(ctx, o.Report, "remove", 2*stepLimit, steps); len(failed) > 0 {
+	if failed := cleanUp(ctx, o.Report, "remove", removeLimit, steps); len(failed) > 0 {
 		return &Error{Op: "remove the registry", Err: inOne(failed), hint: "do by hand what is said to be left, or see to what kept it from being done and run the command again"}
 	}
 	return nil
