@@ -392,3 +392,42 @@ func TestDeployReplacesTheCA(t *testing.T) {
 	s.is(was{second, s.config()}, "with another CA")
 	holds(t, s.options.CertsDir, strings.TrimPrefix(second.URL, "https://"), string(s.config()[fileCA]))
 }
+
+// The config volume stands on the engine, and the registry may write to it.
+func FuzzUnpackBefore(f *testing.F) {
+	kept, err := files{fileCA: []byte("ca"), unitName: []byte("[Unit]")}.remembered()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(kept[fileBefore])
+	f.Add(kept[fileBefore][:20])
+	f.Add([]byte("what"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		found, ok := files{fileBefore: text}.before()
+		if !ok && found != nil && len(found) > mostFiles+1 {
+			t.Errorf("%d files", len(found))
+		}
+		total := 0
+		for _, one := range found {
+			total += len(one)
+		}
+		if total > largestBefore || len(found) > mostFiles+1 {
+			t.Errorf("%d bytes in %d files", total, len(found))
+		}
+	})
+}
+
+func TestBeforeIsWholeOrNotThere(t *testing.T) {
+	kept, err := files{fileCA: []byte("ca"), fileHtpasswd: []byte("ci:x")}.remembered()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, ok := kept.before(); !ok || len(found) != 2 {
+		t.Errorf("found %v, %t", found, ok)
+	}
+	for n := range kept[fileBefore] {
+		if _, ok := (files{fileBefore: kept[fileBefore][:n]}).before(); ok {
+			t.Errorf("%d of %d bytes count as all", n, len(kept[fileBefore]))
+		}
+	}
+}
