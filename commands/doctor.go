@@ -9,13 +9,15 @@ import (
 
 	"ndock/openstack"
 	"ndock/openstack/doctor"
+	"ndock/registry"
 )
 
 func doctorCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
 		Usage: "Say what keeps a cloud from booting Docker images, and what mends it",
-		Description: "Asks the cloud, from credentials to a bootable image, and changes nothing. What only administrators see is\n" +
+		Description: "Asks the cloud, from credentials to a bootable image, and the registries of ndock's that Docker on this host\n" +
+			"trusts; changes nothing. What only administrators see is\n" +
 			"unknown to others. Ends with status 1 when something is in error.\n\n" +
 			"Example: ndock doctor -f value -c Check -c State",
 		Flags: append(outputFlags(),
@@ -40,6 +42,7 @@ func examine(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
+	findings = append(findings, examineRegistries(c.Context, registry.CertsDir, c.Duration("timeout"), time.Now())...)
 	var rows [][]any
 	var wrong []string
 	for _, finding := range findings {

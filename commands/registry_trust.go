@@ -57,15 +57,11 @@ func trustChanges(c *cli.Context, s Streams, changes []registry.Change) error {
 	if len(changes) == 0 {
 		report.Step("all is as it shall be; nothing to do")
 	}
+	if !c.Bool("dry-run") {
+		return registry.Apply(c.Context, changes, report)
+	}
 	for _, change := range changes {
-		if c.Bool("dry-run") {
-			fmt.Fprintln(s.Out, change.What)
-			continue
-		}
-		report.Step("%s", change.What)
-		if err := change.Do(c.Context); err != nil {
-			return err
-		}
+		fmt.Fprintln(s.Out, change.What)
 	}
 	return nil
 }

@@ -91,6 +91,7 @@ func (d *inContainer) recover(ctx context.Context) error {
 	if err := d.trustAgain(labels[labelListen], labels[labelTLS], kept, config); err != nil {
 		return err
 	}
+	d.recovered = true
 	d.old, err = inspect(ctx, d.engine)
 	return err
 }
@@ -117,6 +118,7 @@ func (d *asService) recover(ctx context.Context) error {
 	if err := d.trustAgain(said.Listen, said.TLS, kept, config); err != nil {
 		return err
 	}
+	d.recovered = true
 	return d.look(ctx)
 }
 

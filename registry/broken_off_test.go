@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
@@ -183,11 +187,16 @@ func (s *site) is(before was, at string) {
 	}
 }
 
+// ndock is killed while it deploys, and the next deployment fails, or does not.
 func TestDeployKilledAnywhere(t *testing.T) {
 	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
 		t.Run(kind, func(t *testing.T) {
 			everywhere(t, service, killed, func(s *site, before was, n *nth, _ error) {
 				s.options.User, s.options.Password = "", ""
+				if !n.committed { // after that nothing is left to do but to clean up
+					s.failsAgain(n.at)
+					s.is(before, n.at)
+				}
 				s.deploy()
 				s.is(before, n.at)
 			})
@@ -195,32 +204,20 @@ func TestDeployKilledAnywhere(t *testing.T) {
 	}
 }
 
-// The deployment after the one that was killed fails: what both found is there.
-func TestDeployKilledAnywhereAndThenFails(t *testing.T) {
-	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
-		t.Run(kind, func(t *testing.T) {
-			everywhere(t, service, killed, func(s *site, before was, n *nth, _ error) {
-				if n.committed { // and nothing was left to do but to clean up
-					return
-				}
-				s.options.MaxUploads, s.options.User, s.options.Password = 5, "", ""
-				failing := &nth{fail: -1, with: refused}
-				host := s.faulty(failing)
-				host.Engine.(*faultyEngine).fault = func(call string) error {
-					if call == "before create" {
-						return refused()
-					}
-					return nil
-				}
-				if service {
-					s.systemd.refuses = "systemctl enable"
-				}
-				if _, err := Deploy(t.Context(), host, s.options); err == nil {
-					t.Errorf("%s: it did not fail", n.at)
-				}
-				s.is(before, n.at)
-			})
-		})
+// failsAgain is a deployment that fails late, when it has found out what is there.
+func (s *site) failsAgain(at string) {
+	s.t.Helper()
+	host, other := s.host(), s.options
+	other.MaxUploads = 5
+	s.systemd.refuses = "systemctl enable"
+	host.Engine = &faultyEngine{s.engine, func(call string) error {
+		if call == "before create" {
+			return refused()
+		}
+		return nil
+	}}
+	if _, err := Deploy(s.t.Context(), host, other); err == nil {
+		s.t.Errorf("%s: it did not fail", at)
 	}
 }
 
@@ -237,5 +234,200 @@ func TestDeployFailsAnywhereAndPutsBack(t *testing.T) {
 				s.is(before, n.at)
 			})
 		})
+	}
+}
+
+// An undo that fails too says what is left to do by hand, and does not keep the others from being done.
+func TestDeployUndoGoesOn(t *testing.T) {
+	s := newSite(t)
+	s.deploy()
+	host := s.host()
+	failed := false
+	host.Engine = &faultyEngine{s.engine, func(call string) error {
+		failed = failed || call == "before start"
+		if failed && (call == "before start" && s.engine.made == 2 && len(s.engine.containers) == 2 || call == "before copy") {
+			return refused()
+		}
+		return nil
+	}}
+	s.options.MaxUploads = 3
+	_, err := Deploy(t.Context(), host, s.options)
+	wantError(t, err, "start container ndock-registry: no space left on device; and undoing configuration: write volume ndock-registry-config: no space left on device")
+	if hint := hintOf(err); !strings.Contains(hint, "do by hand what is said to be left") {
+		t.Errorf("hint %q", hint)
+	}
+	if said := strings.Join(s.steps, "\n"); !strings.Contains(said, "undo: configuration: failed, and is left to do by hand: see to why volume ndock-registry-config takes no files; ") {
+		t.Errorf("it said %s", said)
+	}
+	if now, err := Find(t.Context(), s.host()); err != nil || now.State != Running || len(s.engine.containers) != 1 || !now.Unfinished {
+		t.Errorf("afterwards it is %+v, %v", now, err)
+	}
+	s.options.MaxUploads = 0
+	if s.deploy(); !slices.Contains(s.steps, "the last deployment was broken off") || !s.said("nothing to do") {
+		t.Errorf("it said %v", s.steps)
+	}
+}
+
+func TestRemoveGoesOn(t *testing.T) {
+	s := newSite(t)
+	s.deploy()
+	host := s.host()
+	host.Engine = &faultyEngine{s.engine, func(call string) error {
+		if call == "before remove" {
+			return errors.New("device or resource busy")
+		}
+		return nil
+	}}
+	o := RemoveOptions{CertsDir: s.options.CertsDir, Report: s}
+	wantError(t, Remove(t.Context(), host, o), "remove the registry: container: remove container id1: device or resource busy")
+	if !slices.Contains(s.steps, "remove: container: failed, and is left to do by hand: docker rm -f ndock-registry") || len(s.engine.images) != 0 {
+		t.Errorf("%d images; it said %v", len(s.engine.images), s.steps)
+	}
+	if err := Remove(t.Context(), s.host(), o); err != nil {
+		t.Fatal(err)
+	}
+	s = newServiceSite(t)
+	s.deploy()
+	s.systemd.refuses = "systemctl stop"
+	o = RemoveOptions{CertsDir: s.options.CertsDir, Report: s, Data: true}
+	if err := os.MkdirAll(filepath.Join(s.systemd.root, statePath), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, Remove(t.Context(), s.host(), o), "remove the registry: service: stop service ndock-registry: it will not; unit: it stays until the service has ended")
+	if systemd := s.systemd.systemd(); !systemd.there(statePath) || !systemd.there(configPath) || !systemd.there(unitPath) {
+		t.Error("what a running service needs is gone")
+	}
+	if err := Remove(t.Context(), s.host(), o); err != nil || s.systemd.systemd().there(statePath) {
+		t.Errorf("the second time: %v", err)
+	}
+}
+
+// Half of what Docker shall trust cannot be written: then nothing is.
+func TestTrustIsAllOrNothing(t *testing.T) {
+	s := newSite(t)
+	first := s.deploy()
+	before := was{first, s.config()}
+	other := s.options
+	other.Listen = freeAddress(t)
+	_, port, err := net.SplitHostPort(other.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := filepath.Join(s.options.CertsDir, "localhost:"+port) // which is the second of them
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Deploy(t.Context(), s.host(), other)
+	if err == nil {
+		t.Fatal("it did not fail")
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	s.is(before, "trust")
+}
+
+func TestApplyUndoesWhatItDid(t *testing.T) {
+	m := newMachine(t, "192.0.2.10:5050")
+	o := m.options
+	o.CAFile, o.Mirror = write(t, serverPair(t, time.Now()).cert), true
+	if err := os.WriteFile(o.PIDFile, []byte("what"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	changes, err := PlanTrust(t.Context(), m, o)
+	if err != nil || len(changes) != 2 {
+		t.Fatalf("%v, %v", changes, err)
+	}
+	s := &site{t: t}
+	err = Apply(t.Context(), changes, s)
+	wantError(t, err, "holds no process id")
+	for _, name := range []string{o.DaemonFile, filepath.Join(o.CertsDir, o.Registry)} {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
+	}
+	if hint := hintOf(err); !strings.Contains(hint, "send SIGHUP to dockerd") {
+		t.Errorf("hint %q", hint)
+	}
+}
+
+// Who presses Ctrl-C while the old container ends has it back.
+func TestDeployIsInterrupted(t *testing.T) {
+	s := newSite(t)
+	before := was{s.deploy(), s.config()}
+	for _, at := range []string{"before stop", "before create", "after start"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		host := s.host()
+		host.Engine = &faultyEngine{s.engine, func(call string) error {
+			if call == at {
+				cancel()
+			}
+			return nil
+		}}
+		other := s.options
+		other.MaxUploads = 3
+		if _, err := Deploy(ctx, host, other); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error %v", at, err)
+		}
+		s.is(before, at)
+	}
+}
+
+// Another CA takes the place of the one that ends, wherever that was trusted.
+func TestDeployReplacesTheCA(t *testing.T) {
+	s := newSite(t)
+	first := s.deploy()
+	ending, err := newAuthority(time.Now().Add(-authorityLifetime + 24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeConfig(t.Context(), s.engine, containerName, files{fileCA: ending.cert, fileCAKey: ending.key}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s.options.CertsDir, "elsewhere:5050", string(ending.cert))
+	second := s.deploy()
+	if second.CA == first.CA || second.CA == firstFingerprint(ending.cert) || len(second.Warnings(time.Now())) > 0 || second.Renewed.Before(time.Now().Add(9*365*24*time.Hour)) {
+		t.Errorf("status is %+v", second)
+	}
+	s.is(was{second, s.config()}, "with another CA")
+	holds(t, s.options.CertsDir, strings.TrimPrefix(second.URL, "https://"), string(s.config()[fileCA]))
+}
+
+// The config volume stands on the engine, and the registry may write to it.
+func FuzzUnpackBefore(f *testing.F) {
+	kept, err := files{fileCA: []byte("ca"), unitName: []byte("[Unit]")}.remembered()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(kept[fileBefore])
+	f.Add(kept[fileBefore][:20])
+	f.Add([]byte("what"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		found, ok := files{fileBefore: text}.before()
+		if !ok && found != nil && len(found) > mostFiles+1 {
+			t.Errorf("%d files", len(found))
+		}
+		total := 0
+		for _, one := range found {
+			total += len(one)
+		}
+		if total > largestBefore || len(found) > mostFiles+1 {
+			t.Errorf("%d bytes in %d files", total, len(found))
+		}
+	})
+}
+
+func TestBeforeIsWholeOrNotThere(t *testing.T) {
+	kept, err := files{fileCA: []byte("ca"), fileHtpasswd: []byte("ci:x")}.remembered()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, ok := kept.before(); !ok || len(found) != 2 {
+		t.Errorf("found %v, %t", found, ok)
+	}
+	for n := range kept[fileBefore] {
+		if _, ok := (files{fileBefore: kept[fileBefore][:n]}).before(); ok {
+			t.Errorf("%d of %d bytes count as all", n, len(kept[fileBefore]))
+		}
 	}
 }

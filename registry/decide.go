@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"strings"
@@ -137,10 +138,13 @@ func (f files) registries(port string) []string {
 
 // trust makes Docker on this host trust the registry's own CA where it is used, and nowhere else.
 func (d *deployment) trust(context.Context) (err error) {
-	ca := d.files[fileCA]
-	if ca == nil {
-		ca = d.kept[fileCA]
+	certs, before, ca := trust{d.CertsDir}, d.kept[fileCA], d.files[fileCA]
+	if !bytes.Equal(before, ca) {
+		if d.trusted, err = certs.sync(d.Report, nil, before); err != nil {
+			return err
+		}
 	}
-	d.trusted, err = trust{d.CertsDir}.sync(d.Report, d.registries(), ca)
+	changed, err := certs.sync(d.Report, d.registries(), ca)
+	d.trusted = append(d.trusted, changed...)
 	return err
 }

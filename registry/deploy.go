@@ -36,6 +36,8 @@ type deployment struct {
 	kept  files // what is configured
 	files files // what shall be
 
+	recovered bool // whether what is there was put back just now
+
 	trusted []trustEdit // what this host was made to trust, or to trust no more
 }
 
@@ -102,6 +104,9 @@ func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
 // confirm mends what does not take a new registry: the trust of this host.
 func (d *deployment) confirm(ctx context.Context) error {
 	err := d.trust(ctx)
+	if err == nil && d.recovered { // and may be starting still
+		err = d.waitFor(ctx, func(context.Context) error { return nil })
+	}
 	if err == nil && len(d.trusted) == 0 {
 		d.Report.Step("registry %s is as it shall be; nothing to do", d.url())
 	}

@@ -51,10 +51,14 @@ func (m mirror) plan(remove bool) (*Change, error) {
 	if bytes.Equal(old, content) {
 		return nil, nil
 	}
-	return &Change{What: what, Do: func(ctx context.Context) error { return m.change(ctx, old, content, !remove) }}, nil
+	return &Change{
+		What: what,
+		Do:   func(ctx context.Context) error { return m.change(ctx, old, content, !remove) },
+		undo: cleanupStep{"mirrors in " + m.file, func(ctx context.Context) error { return m.change(ctx, content, old, remove) }, "edit " + m.file + "; systemctl reload docker"},
+	}, nil
 }
 
-// change puts the file back when Docker does not take it. Of a setting that is gone Docker takes no notice: what it reads
+// change puts the file back when Docker does not take it, or the context ends. Of a setting that is gone Docker takes no notice: what it reads
 // is that there are no mirrors.
 func (m mirror) change(ctx context.Context, old, content []byte, there bool) error {
 	said, err := sayingMirrors(content)
@@ -65,19 +69,43 @@ func (m mirror) change(ctx context.Context, old, content []byte, there bool) err
 		return (trust{}).denied("edit "+m.file, err)
 	}
 	if err = m.reload(ctx, there); err != nil {
-		err = fmt.Errorf("have Docker read %s: %w", m.file, err)
-		return errors.Join(err, m.write(old), m.signal())
+		return m.takeBack(fmt.Errorf("have Docker read %s: %w", m.file, err), old)
 	}
 	if bytes.Equal(said, content) {
 		return nil
 	}
-	return m.write(content)
+	if err := m.write(content); err != nil { // Docker has read what means the same
+		return m.takeBack((trust{}).denied("edit "+m.file, err), old)
+	}
+	return nil
+}
+
+// takeBack has Docker read the file as it was. What it fails in is said in the error.
+func (m mirror) takeBack(cause error, old []byte) error {
+	hint := hintOf(cause)
+	for _, step := range []struct {
+		what   string
+		do     func() error
+		byHand string
+	}{
+		{"writing " + m.file + " as it was", func() error { return m.write(old) }, "put " + m.file + " back as it was"},
+		{"having Docker read it", m.signal, "'systemctl reload docker', or send SIGHUP to dockerd"},
+	} {
+		if err := step.do(); err != nil {
+			cause = fmt.Errorf("%w; and %s failed: %w", cause, step.what, err)
+			hint = strings.TrimPrefix(hint+"; by hand: "+step.byHand, "; ")
+		}
+	}
+	return &Error{Err: cause, hint: hint}
 }
 
 // write replaces the file by another one of the same owner; without content there is none.
 func (m mirror) write(content []byte) error {
 	if len(content) == 0 {
-		return os.Remove(m.file)
+		if err := os.Remove(m.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
 	}
 	return replaceFile(m.file, content, func(next *os.File) error {
 		return errors.Join(next.Chmod(0o644), likeness(next, m.file))

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
@@ -20,7 +22,7 @@ func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 	if o.CertsDir == "" {
 		o.CertsDir = CertsDir
 	}
-	service := serviceRemoval{RemoveOptions: o, systemd: host.Systemd}
+	service := &serviceRemoval{RemoveOptions: o, systemd: host.Systemd}
 	unit, err := host.Systemd.unit()
 	switch {
 	case err != nil:
@@ -37,25 +39,56 @@ func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 	if err != nil {
 		return err
 	}
-	r := removal{RemoveOptions: o, engine: host.Engine}
-	return inOrder(ctx, r.trust, r.containers, r.volumes, r.images)
+	return (&removal{RemoveOptions: o, engine: host.Engine}).run(ctx)
 }
 
-func (o RemoveOptions) distrust(ca []byte) error {
-	changed, err := trust{o.CertsDir}.sync(o.Report, nil, ca)
-	if len(changed) > 0 {
-		o.Report.Step("Docker on this host no longer trusts the registry's CA")
+// removeLimit is the time that one step of a removal may take: the registry's end may take long.
+const removeLimit = 15 * time.Minute
+
+// all takes the steps, and goes on past those that fail.
+func (o RemoveOptions) all(ctx context.Context, steps []cleanupStep) error {
+	if failed := cleanUp(ctx, o.Report, "remove", removeLimit, steps); len(failed) > 0 {
+		return &Error{Op: "remove the registry", Err: inOne(failed), hint: "do by hand what is said to be left, or see to what kept it from being done and run the command again"}
 	}
-	return err
+	return nil
+}
+
+// errKept is why something is not removed yet that would be missed.
+func errKept(because string) error { return errors.New("it stays until " + because) }
+
+// distrust takes the CA from what Docker trusts, and that of a registry which a killed deployment has replaced.
+func (o RemoveOptions) distrust(config files) error {
+	for _, ca := range [][]byte{config[fileCA], config.settled()[fileCA]} {
+		changed, err := trust{o.CertsDir}.sync(o.Report, nil, ca)
+		if err != nil {
+			return err
+		}
+		if len(changed) > 0 {
+			o.Report.Step("Docker on this host no longer trusts the registry's CA")
+		}
+	}
+	return nil
 }
 
 type removal struct {
 	RemoveOptions
 	engine Engine
+
+	distrusted, ended bool // so that the configuration, and the data, are needed no more
+}
+
+func (r *removal) run(ctx context.Context) error {
+	return r.all(ctx, []cleanupStep{
+		{"trust", r.trust, "take the CA of ndock out of the files in " + r.CertsDir},
+		{"container", r.containers, "docker rm -f " + containerName},
+		{"configuration", r.config, "docker volume rm " + configVolume},
+		{"data", r.data, "docker volume rm " + dataVolume},
+		{"image", r.images, "docker rmi the images that 'docker images " + imageName + "' shows"},
+	})
 }
 
 // trust comes first, because the config volume alone knows which CA is to go.
-func (r removal) trust(ctx context.Context) error {
+func (r *removal) trust(ctx context.Context) error {
 	found, err := inspect(ctx, r.engine)
 	if err != nil {
 		return err
@@ -69,11 +102,13 @@ func (r removal) trust(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.distrust(config[fileCA])
+	err = r.distrust(config)
+	r.distrusted = err == nil
+	return err
 }
 
 // salvage takes any image of ours, or, where a stock registry was, of anybody's: it is not run.
-func (r removal) salvage(ctx context.Context) (files, error) {
+func (r *removal) salvage(ctx context.Context) (files, error) {
 	found, err := images(ctx, r.engine, labelBinary)
 	if err == nil && len(found) == 0 {
 		found, err = r.engine.ImageList(ctx, image.ListOptions{})
@@ -85,7 +120,7 @@ func (r removal) salvage(ctx context.Context) (files, error) {
 	return salvageConfig(ctx, r.engine, found[0].ID)
 }
 
-func (r removal) containers(ctx context.Context) error {
+func (r *removal) containers(ctx context.Context) error {
 	found, err := inspect(ctx, r.engine)
 	if err != nil {
 		return err
@@ -93,14 +128,26 @@ func (r removal) containers(ctx context.Context) error {
 	if found != nil {
 		r.Report.Step("removing container %s", containerName)
 	}
-	return sweep(ctx, r.engine, "")
+	err = sweep(ctx, r.engine, "")
+	r.ended = err == nil
+	return err
 }
 
-func (r removal) volumes(ctx context.Context) error {
-	if err := r.volume(ctx, configVolume); err != nil {
-		return err
+func (r *removal) config(ctx context.Context) error {
+	switch {
+	case !r.ended:
+		return errKept("the container is removed")
+	case !r.distrusted:
+		return errKept("this host trusts its CA no more, which stands there alone")
 	}
-	if r.Data {
+	return r.volume(ctx, configVolume)
+}
+
+func (r *removal) data(ctx context.Context) error {
+	switch {
+	case r.Data && !r.ended:
+		return errKept("the container is removed")
+	case r.Data:
 		return r.volume(ctx, dataVolume)
 	}
 	if _, err := r.engine.VolumeInspect(ctx, dataVolume); err == nil {
@@ -109,7 +156,7 @@ func (r removal) volumes(ctx context.Context) error {
 	return nil
 }
 
-func (r removal) volume(ctx context.Context, name string) error {
+func (r *removal) volume(ctx context.Context, name string) error {
 	err := r.engine.VolumeRemove(ctx, name, false)
 	if errdefs.IsNotFound(err) {
 		return nil
@@ -120,4 +167,4 @@ func (r removal) volume(ctx context.Context, name string) error {
 	return explain("remove volume "+name, err)
 }
 
-func (r removal) images(ctx context.Context) error { return sweepImages(ctx, r.engine, "") }
+func (r *removal) images(ctx context.Context) error { return sweepImages(ctx, r.engine, "") }

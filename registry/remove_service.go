@@ -11,47 +11,79 @@ import (
 type serviceRemoval struct {
 	RemoveOptions
 	systemd Systemd
+
+	distrusted, ended bool // so that the configuration, and the data, are needed no more
 }
 
-func (r serviceRemoval) left() bool {
+func (r *serviceRemoval) left() bool {
 	return r.systemd.there(configPath) || r.systemd.there(statePath)
 }
 
-func (r serviceRemoval) run(ctx context.Context) error {
-	return inOrder(ctx, r.trust, r.unit, r.config, r.data)
+func (r *serviceRemoval) run(ctx context.Context) error {
+	return r.all(ctx, []cleanupStep{
+		{"trust", r.trust, "take the CA of ndock out of the files in " + r.CertsDir},
+		{"service", r.end, "systemctl disable --now " + serviceName},
+		{"unit", r.unit, "rm /" + unitPath + "; systemctl daemon-reload"},
+		{"configuration", r.config, "rm -r /" + configPath},
+		{"data", r.data, "rm -r /" + statePath + "; userdel " + serviceName},
+	})
 }
 
 // trust comes first, because the configuration alone knows which CA is to go.
-func (r serviceRemoval) trust(context.Context) error {
+func (r *serviceRemoval) trust(context.Context) error {
 	config, err := r.systemd.readFiles()
 	if err != nil {
 		return err
 	}
-	return r.distrust(config[fileCA])
+	err = r.distrust(config)
+	r.distrusted = err == nil
+	return err
 }
 
-func (r serviceRemoval) unit(ctx context.Context) error {
+func (r *serviceRemoval) end(ctx context.Context) error {
+	r.ended = true
 	if !r.systemd.there(unitPath) {
 		return nil
 	}
 	r.Report.Step("removing service %s", serviceName)
 	for _, verb := range []string{"stop", "disable"} {
 		if err := r.systemd.control(ctx, verb); err != nil {
+			r.ended = false
 			return err
 		}
 	}
 	r.systemd.control(ctx, "reset-failed") // or systemd remembers that it failed; an error where it did not
+	return nil
+}
+
+func (r *serviceRemoval) unit(ctx context.Context) error {
+	switch {
+	case !r.systemd.there(unitPath):
+		return nil
+	case !r.ended:
+		return errKept("the service has ended")
+	}
 	if err := r.systemd.writeUnit(nil); err != nil {
 		return err
 	}
 	return r.systemd.reload(ctx)
 }
 
-func (r serviceRemoval) config(context.Context) error { return r.dir(configPath) }
+func (r *serviceRemoval) config(context.Context) error {
+	switch {
+	case !r.ended:
+		return errKept("the service has ended")
+	case !r.distrusted:
+		return errKept("this host trusts its CA no more, which stands there alone")
+	}
+	return r.dir(configPath)
+}
 
-func (r serviceRemoval) data(ctx context.Context) error {
+func (r *serviceRemoval) data(ctx context.Context) error {
 	switch {
 	case !r.systemd.there(statePath):
+	case r.Data && !r.ended:
+		return errKept("the service has ended")
 	case r.Data:
 		return inOrder(ctx, func(context.Context) error { return r.dir(statePath) }, r.user)
 	default:
@@ -61,7 +93,7 @@ func (r serviceRemoval) data(ctx context.Context) error {
 }
 
 // user goes when no file is left that is its.
-func (r serviceRemoval) user(ctx context.Context) error {
+func (r *serviceRemoval) user(ctx context.Context) error {
 	if _, err := r.systemd.group(); err != nil { // there is none
 		return nil
 	}
@@ -69,7 +101,7 @@ func (r serviceRemoval) user(ctx context.Context) error {
 	return denied("remove user "+serviceName, err)
 }
 
-func (r serviceRemoval) dir(name string) error {
+func (r *serviceRemoval) dir(name string) error {
 	if !r.systemd.there(name) {
 		return nil
 	}

@@ -77,6 +77,9 @@ func findContainer(ctx context.Context, engine Engine) (Status, error) {
 		return Status{}, explain("look for the registry", err)
 	}
 	found, err := inspect(ctx, engine)
+	if err == nil && found == nil { // a deployment that was killed may have put it aside
+		found, err = inspectNamed(ctx, engine, asideName)
+	}
 	if err != nil || found == nil {
 		return s, err
 	}

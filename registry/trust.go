@@ -75,10 +75,10 @@ func (t trust) edits(registries []string, ca []byte) ([]trustEdit, error) {
 	return all, nil
 }
 
-// undoing puts back what Docker trusted.
+// undoing puts back what Docker trusted, the last edit first.
 func (t trust) undoing(edits []trustEdit) []cleanupStep {
 	var all []cleanupStep
-	for _, one := range edits {
+	for _, one := range slices.Backward(edits) {
 		byHand := "take the CA of ndock out of " + t.file(one.registry)
 		if len(one.old) > 0 {
 			byHand = "put the CA that it had into " + t.file(one.registry)

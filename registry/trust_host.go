@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -65,8 +66,31 @@ func (o TrustOptions) withDefaults() TrustOptions {
 
 // A Change is something that this host lacks.
 type Change struct {
-	What string // is done
-	Do   func(context.Context) error
+	What string                      // is done
+	Do   func(context.Context) error // leaves all as it was when it fails
+
+	undo cleanupStep
+}
+
+// Apply makes the changes, each of which the report hears of. When one fails those before it are undone.
+func Apply(ctx context.Context, changes []Change, report Reporter) error {
+	var done []cleanupStep
+	err := ctx.Err()
+	for _, change := range changes {
+		if err != nil {
+			break
+		}
+		report.Step("%s", change.What)
+		if err = change.Do(ctx); err == nil {
+			done = append(done, change.undo)
+			err = ctx.Err()
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	slices.Reverse(done)
+	return rollBack(ctx, report, stepLimit, err, done)
 }
 
 // PlanTrust returns what there is to change for Docker on this host to trust a registry, or to trust it no more.
@@ -106,6 +130,7 @@ func (o TrustOptions) planned(m mirror, withMirror bool, edit func(old []byte) [
 		all = append(all, Change{
 			What: "put the CA into " + t.file(o.Registry),
 			Do:   func(context.Context) error { return t.denied("trust "+o.Registry, t.write(o.Registry, content)) },
+			undo: t.undoing([]trustEdit{{o.Registry, old, content}})[0],
 		})
 	}
 	if o.Remove && len(all) > 0 {

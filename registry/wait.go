@@ -16,13 +16,15 @@ import (
 const interval = 100 * time.Millisecond
 
 // wait returns when the registry answers clients, or says why it will not.
-func (d *deployment) wait(ctx context.Context) error {
+func (d *deployment) wait(ctx context.Context) error { return d.waitFor(ctx, d.place.alive) }
+
+func (d *deployment) waitFor(ctx context.Context, alive func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
 	client := d.client()
 	defer client.CloseIdleConnections()
 	for {
-		if err := d.place.alive(ctx); err != nil {
+		if err := alive(ctx); err != nil {
 			return err
 		}
 		err := ping(limited, client, d.url())

@@ -1,0 +1,43 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"ndock/openstack/doctor"
+	"ndock/registry"
+)
+
+// examineRegistries is a check beside the cloud's: the registries of ndock's that Docker on this host trusts. There is
+// no finding where it trusts none.
+func examineRegistries(ctx context.Context, certsDir string, timeout time.Duration, now time.Time) []doctor.Finding {
+	finding := doctor.Finding{Check: "registries", State: doctor.OK}
+	all, err := registry.FindTrusted(ctx, certsDir, timeout)
+	if err != nil {
+		finding.State, finding.Detail = doctor.Unknown, err.Error()
+		return []doctor.Finding{finding}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	var details []string
+	for _, one := range all {
+		what, mend := one.Warning(now)
+		switch {
+		case what != "":
+			finding.State, finding.Mend = doctor.Warning, mend
+		case one.Expires.IsZero():
+			what = fmt.Sprintf("%s does not answer: %v", one, one.Err)
+			if finding.State == doctor.OK {
+				finding.State = doctor.Unknown
+			}
+		default:
+			what = fmt.Sprintf("%s shows a certificate until %s", one, one.Expires.Format(time.DateOnly))
+		}
+		details = append(details, what)
+	}
+	finding.Detail = strings.Join(details, "; ")
+	return []doctor.Finding{finding}
+}
