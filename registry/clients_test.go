@@ -17,8 +17,8 @@ import (
 	"ndock/registry/htpasswd"
 )
 
-// short are timeouts that a test can wait for.
-var short = Timeouts{Header: 300 * time.Millisecond, Idle: 300 * time.Millisecond, Stall: 300 * time.Millisecond}
+// short are timeouts that a test can wait for, and a slow client on a busy machine keeps.
+var short = Timeouts{Header: time.Second, Idle: time.Second, Stall: 3 * time.Second}
 
 // serveWithLogin serves a registry that one user may use.
 func serveWithLogin(t *testing.T, o ServeOptions) *served {
