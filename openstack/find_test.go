@@ -79,6 +79,18 @@ func TestFindImageOfOldAndNewName(t *testing.T) {
 	}
 }
 
+// TestFindImageOfNoMachine: nginx:latest is not the virtual machine's disk that is called nginx.
+func TestFindImageOfNoMachine(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	disk := fake.Add(fakecloud.Image, "nginx", fakecloud.Object{"container_format": "bare"})
+	_, err := cloud.Image(t.Context(), "nginx:latest")
+	wantError(t, err, `image "nginx:latest": there is none of that name or id`)
+	if found, err := cloud.Image(t.Context(), "nginx"); err != nil || found.ID != disk {
+		t.Errorf("nginx is %q (%v), want %q", found.ID, err, disk)
+	}
+}
+
 // finders are all that look for something by its name.
 var finders = map[fakecloud.Kind]func(c *Cloud, ctx context.Context, nameOrID string) (id string, err error){
 	fakecloud.Image: func(c *Cloud, ctx context.Context, nameOrID string) (string, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,8 @@ type Image struct {
 
 	Owner          string // a project's id
 	HypervisorType string // that its servers need; empty for any
+
+	format string // Glance's container_format: docker, or bare for a disk of a virtual machine
 }
 
 func imageFrom(found images.Image) Image {
@@ -61,7 +64,7 @@ func imageFrom(found images.Image) Image {
 		Size: found.SizeBytes, Protected: found.Protected, MinDisk: found.MinDiskGigabytes,
 		DockerID: property(propertyID), Tags: tags, Architecture: property(propertyArchitecture), UnpackedSize: unpacked,
 		Layers: layers, Created: found.CreatedAt, Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
-		Owner: found.Owner, HypervisorType: property(propertyHypervisor),
+		Owner: found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
 	}
 }
 
@@ -109,7 +112,10 @@ func (c *Cloud) Image(ctx context.Context, nameOrID string) (Image, error) {
 			return imageFrom(*found), nil
 		},
 		byName: func(ctx context.Context, name string) ([]Image, error) {
-			return c.listImages(ctx, "list images", imageFilter{"name": "in:" + quoteIn(name) + "," + quoteIn(ImageName(name))})
+			all, err := c.listImages(ctx, "list images", imageFilter{"name": "in:" + quoteIn(name) + "," + quoteIn(ImageName(name))})
+			return slices.DeleteFunc(all, func(image Image) bool { // ubuntu:latest is not the disk that is called ubuntu
+				return image.Name != name && image.format != "docker"
+			}), err
 		},
 		id: func(image Image) string { return image.ID },
 	}.find(ctx, nameOrID)
