@@ -75,8 +75,10 @@ func (e *faultyEngine) ContainerCreate(ctx context.Context, config *container.Co
 	return made, err
 }
 
-// nth fails at the nth question alone, and counts them.
+// nth fails at the nth question alone, and counts them. With a call that fails first, it counts those after that one,
+// which are the undo's.
 type nth struct {
+	first string
 	fail  int
 	asked int
 	at    string
@@ -86,7 +88,13 @@ type nth struct {
 }
 
 func (n *nth) fault(call string) error {
-	if n.at != "" {
+	switch {
+	case n.at != "":
+		return nil
+	case n.first == call:
+		n.first = ""
+		return refused()
+	case n.first != "":
 		return nil
 	}
 	n.asked++
@@ -135,19 +143,19 @@ func (s *site) faulty(n *nth) Host {
 	return host
 }
 
-// everywhere has each change of a deployment over another one fail, one after the other. What was there is what
-// the function looks at.
-func everywhere(t *testing.T, service bool, with func() error, look func(s *site, before was, n *nth, err error)) {
+// everywhere has each change of a deployment over another one fail, one after the other; or, with a call that fails
+// first, each change of its undo. What was there is what the function looks at.
+func everywhere(t *testing.T, service bool, first string, with func() error, look func(s *site, before was, n *nth, err error)) {
 	for fail := 1; ; fail++ {
 		s := newSite(t)
 		s.options.Service, s.options.User, s.options.Password = service, "ci", "secret"
 		before := was{s.deploy(), s.configured()}
 		other := s.options
 		other.Listen, other.User, other.Password, other.MaxUploads = freeAddress(t), "", "", 3
-		n := &nth{fail: fail, with: with}
+		n := &nth{first: first, fail: fail, with: with}
 		err := deployedBy(t, s.faulty(n), other)
 		if n.at == "" {
-			if fail < 10 || err != nil {
+			if fail < 8 || (err != nil) != (first != "") {
 				t.Errorf("%d changes were seen, and then %v", fail-1, err)
 			}
 			return
@@ -191,7 +199,7 @@ func (s *site) is(before was, at string) {
 func TestDeployKilledAnywhere(t *testing.T) {
 	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
 		t.Run(kind, func(t *testing.T) {
-			everywhere(t, service, killed, func(s *site, before was, n *nth, _ error) {
+			everywhere(t, service, "", killed, func(s *site, before was, n *nth, _ error) {
 				s.options.User, s.options.Password = "", ""
 				if !n.committed { // after that nothing is left to do but to clean up
 					s.failsAgain(n.at)
@@ -224,13 +232,45 @@ func (s *site) failsAgain(at string) {
 func TestDeployFailsAnywhereAndPutsBack(t *testing.T) {
 	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
 		t.Run(kind, func(t *testing.T) {
-			everywhere(t, service, refused, func(s *site, before was, n *nth, err error) {
+			everywhere(t, service, "", refused, func(s *site, before was, n *nth, err error) {
 				if err == nil || n.done {
 					if now, err := Find(t.Context(), s.host()); err != nil || now.State != Running || now.URL == before.URL || !s.trusts(now) || s.trusts(before.Status) {
 						t.Errorf("%s: afterwards it is %+v, %v", n.at, now, err)
 					}
 					return
 				}
+				s.is(before, n.at)
+			})
+		})
+	}
+}
+
+// The undo of a deployment fails somewhere, or ndock is killed there: the next deployment has the registry back that
+// worked, whether it then fails itself or does not.
+func TestUndoBreaksAnywhere(t *testing.T) {
+	for name, one := range map[string]struct {
+		first   string
+		service bool
+		with    func() error
+	}{
+		"early-killed":         {"before create", false, killed},
+		"early-fails":          {"before create", false, refused},
+		"late-killed":          {"after start", false, killed},
+		"late-fails":           {"after start", false, refused},
+		"service-early-killed": {"before systemctl daemon-reload", true, killed},
+		"service-early-fails":  {"before systemctl daemon-reload", true, refused},
+		"service-late-killed":  {"after systemctl start " + unitName, true, killed},
+		"service-late-fails":   {"after systemctl start " + unitName, true, refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, one.service, one.first, one.with, func(s *site, before was, n *nth, err error) {
+				if err == nil {
+					t.Errorf("%s: it did not fail", n.at)
+				}
+				s.options.User, s.options.Password = "", ""
+				s.failsAgain(n.at)
+				s.is(before, n.at)
+				s.deploy()
 				s.is(before, n.at)
 			})
 		})
