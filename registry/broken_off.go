@@ -81,6 +81,9 @@ func (d *inContainer) recover(ctx context.Context) error {
 		return nil
 	}
 	delete(config, fileBefore) // which stays until all is put back
+	if !broken {               // so that the files are as they were
+		kept = config
+	}
 	d.Report.Step("the last deployment was broken off")
 	at.State.Running = true // as far as is known
 	undone := &inContainer{deployment: &deployment{DeployOptions: d.DeployOptions, said: d.said, kept: kept, files: config}, engine: d.engine, old: at, noted: broken, wrote: broken}

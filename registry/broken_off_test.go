@@ -277,6 +277,21 @@ func TestUndoBreaksAnywhere(t *testing.T) {
 	}
 }
 
+// What is left of a deployment is the registry that was put aside, without a record of its files: this host trusts it
+// still when it is put back.
+func TestRecoverWithoutRecord(t *testing.T) {
+	s := newSite(t)
+	before := was{s.deploy(), s.config()}
+	old := s.engine.containers[0].ID
+	s.engine.ContainerStop(t.Context(), old, container.StopOptions{})
+	s.engine.ContainerRename(t.Context(), old, asideName)
+	s.failsAgain("without a record")
+	if !slices.Contains(s.steps, "the last deployment was broken off") {
+		t.Errorf("it said %v", s.steps)
+	}
+	s.is(before, "without a record")
+}
+
 // An undo that fails too says what is left to do by hand, and does not keep the others from being done.
 func TestDeployUndoGoesOn(t *testing.T) {
 	s := newSite(t)
