@@ -267,12 +267,52 @@ func TestUndoBreaksAnywhere(t *testing.T) {
 				if err == nil {
 					t.Errorf("%s: it did not fail", n.at)
 				}
-				s.options.User, s.options.Password = "", ""
-				s.failsAgain(n.at)
-				s.is(before, n.at)
-				s.deploy()
-				s.is(before, n.at)
+				s.comesBack(before, n.at)
 			})
+		})
+	}
+}
+
+// comesBack has the next deployment fail, and the one after that succeed.
+func (s *site) comesBack(before was, at string) {
+	s.t.Helper()
+	s.options.User, s.options.Password = "", ""
+	s.failsAgain(at)
+	s.is(before, at)
+	s.deploy()
+	s.is(before, at)
+}
+
+// Ndock is killed in an undo, and what the next deployment does about that fails somewhere, or is killed.
+func TestRecoverBreaksAnywhere(t *testing.T) {
+	for name, one := range map[string]struct {
+		first   string
+		service bool
+		with    func() error
+	}{
+		"killed":         {"after start", false, killed},
+		"fails":          {"after start", false, refused},
+		"service-killed": {"after systemctl start " + unitName, true, killed},
+		"service-fails":  {"after systemctl start " + unitName, true, refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for fail := 1; ; fail++ {
+				s := newSite(t)
+				s.options.Service = one.service
+				before := was{s.deploy(), s.configured()}
+				other := s.options
+				other.Listen, other.MaxUploads = freeAddress(t), 3
+				deployedBy(t, s.faulty(&nth{first: one.first, fail: 1, with: killed}), other)
+				n := &nth{fail: fail, with: one.with}
+				err := deployedBy(t, s.faulty(n), s.options)
+				if n.at == "" {
+					if fail < 8 || err != nil {
+						t.Errorf("%d changes were seen, and then %v", fail-1, err)
+					}
+					return
+				}
+				s.comesBack(before, fmt.Sprintf("%s, the %d.", n.at, fail))
+			}
 		})
 	}
 }
