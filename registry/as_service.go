@@ -112,7 +112,7 @@ func (d *asService) upToDate() bool {
 
 // remember keeps the files and the unit that are there beside them, until commit.
 func (d *asService) remember() error {
-	if d.old == nil && len(d.kept) == 0 {
+	if d.foundNothing() {
 		return nil
 	}
 	all := maps.Clone(d.kept)

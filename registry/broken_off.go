@@ -80,15 +80,16 @@ func (d *inContainer) recover(ctx context.Context) error {
 	if !broken && (aside == nil || d.old != nil) { // a container that is left over is removed later
 		return nil
 	}
+	delete(config, fileBefore) // which stays until all is put back
+	if !broken {               // so that the files are as they were
+		kept = config
+	}
 	d.Report.Step("the last deployment was broken off")
 	at.State.Running = true // as far as is known
 	undone := &inContainer{deployment: &deployment{DeployOptions: d.DeployOptions, said: d.said, kept: kept, files: config}, engine: d.engine, old: at, noted: broken, wrote: broken}
 	undone.place = undone
-	if err := undone.undoBrokenOff(ctx); err != nil {
-		return err
-	}
 	labels := at.Config.Labels
-	if err := d.trustAgain(labels[labelListen], labels[labelTLS], kept, config); err != nil {
+	if err := undone.undoBrokenOff(ctx, labels[labelListen], labels[labelTLS]); err != nil {
 		return err
 	}
 	d.recovered = true
@@ -106,26 +107,24 @@ func (d *asService) recover(ctx context.Context) error {
 	if !broken {
 		return nil
 	}
+	delete(config, fileBefore) // which stays until all is put back
 	d.Report.Step("the last deployment was broken off")
 	undone := &asService{deployment: &deployment{DeployOptions: d.DeployOptions, said: d.said, kept: kept, files: config}, systemd: d.systemd}
 	undone.place, undone.old = undone, kept[unitName]
 	undone.was = serviceState{active: "active", enabled: true} // as far as is known
 	delete(kept, unitName)
-	if err := undone.undoBrokenOff(ctx); err != nil {
-		return err
-	}
 	said, _ := parseUnit(undone.old)
-	if err := d.trustAgain(said.Listen, said.TLS, kept, config); err != nil {
+	if err := undone.undoBrokenOff(ctx, said.Listen, said.TLS); err != nil {
 		return err
 	}
 	d.recovered = true
 	return d.look(ctx)
 }
 
-// trustAgain has Docker on this host trust the registry that was put back, and no more the one that was to come.
-func (d *deployment) trustAgain(listen, mode string, kept, config files) error {
-	certs := trust{d.CertsDir}
-	if ca := config[fileCA]; !bytes.Equal(ca, kept[fileCA]) {
+// trustAgain has Docker on this host trust the registry that was there, and no more the one that was to come.
+func (d *deployment) trustAgain(listen, mode string) error {
+	certs, kept := trust{d.CertsDir}, d.kept
+	if ca := d.files[fileCA]; !bytes.Equal(ca, kept[fileCA]) {
 		if _, err := certs.sync(d.Report, nil, ca); err != nil {
 			return err
 		}
@@ -138,8 +137,12 @@ func (d *deployment) trustAgain(listen, mode string, kept, config files) error {
 	return err
 }
 
-func (d *deployment) undoBrokenOff(ctx context.Context) error {
-	failed := cleanUp(ctx, d.Report, "undo", d.limit(), d.place.putBack())
+// undoBrokenOff puts back the registry that was there. The trust comes first, while the files tell which CA is to go.
+func (d *deployment) undoBrokenOff(ctx context.Context, listen, mode string) error {
+	steps := []cleanupStep{
+		{"trust", func(context.Context) error { return d.trustAgain(listen, mode) }, "see to why " + d.CertsDir + " takes no files; the next 'ndock registry deploy' mends it"},
+	}
+	failed := d.takeBack(ctx, append(steps, d.place.putBack()...))
 	if len(failed) == 0 {
 		return nil
 	}

@@ -75,8 +75,10 @@ func (e *faultyEngine) ContainerCreate(ctx context.Context, config *container.Co
 	return made, err
 }
 
-// nth fails at the nth question alone, and counts them.
+// nth fails at the nth question alone, and counts them. With a call that fails first, it counts those after that one,
+// which are the undo's.
 type nth struct {
+	first string
 	fail  int
 	asked int
 	at    string
@@ -86,7 +88,13 @@ type nth struct {
 }
 
 func (n *nth) fault(call string) error {
-	if n.at != "" {
+	switch {
+	case n.at != "":
+		return nil
+	case n.first == call:
+		n.first = ""
+		return refused()
+	case n.first != "":
 		return nil
 	}
 	n.asked++
@@ -135,19 +143,19 @@ func (s *site) faulty(n *nth) Host {
 	return host
 }
 
-// everywhere has each change of a deployment over another one fail, one after the other. What was there is what
-// the function looks at.
-func everywhere(t *testing.T, service bool, with func() error, look func(s *site, before was, n *nth, err error)) {
+// everywhere has each change of a deployment over another one fail, one after the other; or, with a call that fails
+// first, each change of its undo. What was there is what the function looks at.
+func everywhere(t *testing.T, service bool, first string, with func() error, look func(s *site, before was, n *nth, err error)) {
 	for fail := 1; ; fail++ {
 		s := newSite(t)
 		s.options.Service, s.options.User, s.options.Password = service, "ci", "secret"
 		before := was{s.deploy(), s.configured()}
 		other := s.options
 		other.Listen, other.User, other.Password, other.MaxUploads = freeAddress(t), "", "", 3
-		n := &nth{fail: fail, with: with}
+		n := &nth{first: first, fail: fail, with: with}
 		err := deployedBy(t, s.faulty(n), other)
 		if n.at == "" {
-			if fail < 10 || err != nil {
+			if fail < 8 || (err != nil) != (first != "") {
 				t.Errorf("%d changes were seen, and then %v", fail-1, err)
 			}
 			return
@@ -191,7 +199,7 @@ func (s *site) is(before was, at string) {
 func TestDeployKilledAnywhere(t *testing.T) {
 	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
 		t.Run(kind, func(t *testing.T) {
-			everywhere(t, service, killed, func(s *site, before was, n *nth, _ error) {
+			everywhere(t, service, "", killed, func(s *site, before was, n *nth, _ error) {
 				s.options.User, s.options.Password = "", ""
 				if !n.committed { // after that nothing is left to do but to clean up
 					s.failsAgain(n.at)
@@ -224,7 +232,7 @@ func (s *site) failsAgain(at string) {
 func TestDeployFailsAnywhereAndPutsBack(t *testing.T) {
 	for kind, service := range map[string]bool{KindContainer: false, KindService: true} {
 		t.Run(kind, func(t *testing.T) {
-			everywhere(t, service, refused, func(s *site, before was, n *nth, err error) {
+			everywhere(t, service, "", refused, func(s *site, before was, n *nth, err error) {
 				if err == nil || n.done {
 					if now, err := Find(t.Context(), s.host()); err != nil || now.State != Running || now.URL == before.URL || !s.trusts(now) || s.trusts(before.Status) {
 						t.Errorf("%s: afterwards it is %+v, %v", n.at, now, err)
@@ -235,6 +243,93 @@ func TestDeployFailsAnywhereAndPutsBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The undo of a deployment fails somewhere, or ndock is killed there: the next deployment has the registry back that
+// worked, whether it then fails itself or does not.
+func TestUndoBreaksAnywhere(t *testing.T) {
+	for name, one := range map[string]struct {
+		first   string
+		service bool
+		with    func() error
+	}{
+		"early-killed":         {"before create", false, killed},
+		"early-fails":          {"before create", false, refused},
+		"late-killed":          {"after start", false, killed},
+		"late-fails":           {"after start", false, refused},
+		"service-early-killed": {"before systemctl daemon-reload", true, killed},
+		"service-early-fails":  {"before systemctl daemon-reload", true, refused},
+		"service-late-killed":  {"after systemctl start " + unitName, true, killed},
+		"service-late-fails":   {"after systemctl start " + unitName, true, refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, one.service, one.first, one.with, func(s *site, before was, n *nth, err error) {
+				if err == nil {
+					t.Errorf("%s: it did not fail", n.at)
+				}
+				s.comesBack(before, n.at)
+			})
+		})
+	}
+}
+
+// comesBack has the next deployment fail, and the one after that succeed.
+func (s *site) comesBack(before was, at string) {
+	s.t.Helper()
+	s.options.User, s.options.Password = "", ""
+	s.failsAgain(at)
+	s.is(before, at)
+	s.deploy()
+	s.is(before, at)
+}
+
+// Ndock is killed in an undo, and what the next deployment does about that fails somewhere, or is killed.
+func TestRecoverBreaksAnywhere(t *testing.T) {
+	for name, one := range map[string]struct {
+		first   string
+		service bool
+		with    func() error
+	}{
+		"killed":         {"after start", false, killed},
+		"fails":          {"after start", false, refused},
+		"service-killed": {"after systemctl start " + unitName, true, killed},
+		"service-fails":  {"after systemctl start " + unitName, true, refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for fail := 1; ; fail++ {
+				s := newSite(t)
+				s.options.Service = one.service
+				before := was{s.deploy(), s.configured()}
+				other := s.options
+				other.Listen, other.MaxUploads = freeAddress(t), 3
+				deployedBy(t, s.faulty(&nth{first: one.first, fail: 1, with: killed}), other)
+				n := &nth{fail: fail, with: one.with}
+				err := deployedBy(t, s.faulty(n), s.options)
+				if n.at == "" {
+					if fail < 8 || err != nil {
+						t.Errorf("%d changes were seen, and then %v", fail-1, err)
+					}
+					return
+				}
+				s.comesBack(before, fmt.Sprintf("%s, the %d.", n.at, fail))
+			}
+		})
+	}
+}
+
+// What is left of a deployment is the registry that was put aside, without a record of its files: this host trusts it
+// still when it is put back.
+func TestRecoverWithoutRecord(t *testing.T) {
+	s := newSite(t)
+	before := was{s.deploy(), s.config()}
+	old := s.engine.containers[0].ID
+	s.engine.ContainerStop(t.Context(), old, container.StopOptions{})
+	s.engine.ContainerRename(t.Context(), old, asideName)
+	s.failsAgain("without a record")
+	if !slices.Contains(s.steps, "the last deployment was broken off") {
+		t.Errorf("it said %v", s.steps)
+	}
+	s.is(before, "without a record")
 }
 
 // An undo that fails too says what is left to do by hand, and does not keep the others from being done.

@@ -248,7 +248,10 @@ func (e *fakeEngine) ContainerStop(_ context.Context, id string, _ container.Sto
 	return <-c.ended
 }
 
-func (e *fakeEngine) ContainerRemove(_ context.Context, id string, _ container.RemoveOptions) error {
+func (e *fakeEngine) ContainerRemove(ctx context.Context, id string, o container.RemoveOptions) error {
+	if o.Force {
+		e.ContainerStop(ctx, id, container.StopOptions{})
+	}
 	e.containers = slices.DeleteFunc(e.containers, func(c *fakeContainer) bool { return c.ID == id })
 	return nil
 }

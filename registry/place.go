@@ -37,6 +37,7 @@ type place interface {
 	alive(ctx context.Context) error      // tells why it ended, if it did
 	lastWords(ctx context.Context) string // is what it said last, to end an error with
 	putBack() []cleanupStep               // which undo create, configure and start, as far as they came
+	forget(ctx context.Context) error     // after all of those: as commit, for what was put back
 	commit(ctx context.Context) error     // after it, recover has nothing to put back
 	tidy(ctx context.Context) error       // removes what it has replaced
 }

@@ -57,7 +57,11 @@ func inOne(all []error) error {
 // rollBack takes back what was done before the cause, though the context may have ended, and returns the cause with
 // what could not be taken back.
 func rollBack(ctx context.Context, report Reporter, limit time.Duration, cause error, steps []cleanupStep) error {
-	failed := cleanUp(context.WithoutCancel(ctx), report, "undo", limit, steps)
+	return withFailed(cause, cleanUp(context.WithoutCancel(ctx), report, "undo", limit, steps))
+}
+
+// withFailed is the cause with what could not be taken back.
+func withFailed(cause error, failed []error) error {
 	if len(failed) == 0 {
 		return cause
 	}
@@ -71,10 +75,21 @@ func rollBack(ctx context.Context, report Reporter, limit time.Duration, cause e
 	return &Error{Err: cause, hint: hint + "do by hand what is said to be left, or see to what kept it from being done and run the command again"}
 }
 
-// undo puts back the registry that was there.
+// undo puts back the registry that was there, though the context may have ended.
 func (d *deployment) undo(ctx context.Context, cause error) error {
 	steps := append(trust{d.CertsDir}.undoing(d.trusted), d.place.putBack()...)
-	return rollBack(ctx, d.Report, d.limit(), cause, steps)
+	return withFailed(cause, d.takeBack(context.WithoutCancel(ctx), steps))
+}
+
+// takeBack takes the steps, and removes the record of what was there only when all of them are done. Until then, the
+// next deployment finds it and takes them again.
+func (d *deployment) takeBack(ctx context.Context, steps []cleanupStep) (failed []error) {
+	if failed = cleanUp(ctx, d.Report, "undo", d.limit(), steps); len(failed) > 0 {
+		return failed
+	}
+	return cleanUp(ctx, d.Report, "undo", d.limit(), []cleanupStep{
+		{"remove " + fileBefore, d.place.forget, "see to why it cannot be removed; the next 'ndock registry deploy' removes it"},
+	})
 }
 
 // limit is the time that one step may take.
@@ -103,21 +118,29 @@ func (d *inContainer) putBack() []cleanupStep {
 	)
 }
 
-// restoreConfig writes the files that were there. Only then it removes the copy of them from the volume.
+// restoreConfig writes the files that were there. Without a container from before, the record of them goes with the
+// new one, through which alone it can be removed.
 func (d *inContainer) restoreConfig(ctx context.Context) error {
-	if !d.noted && !d.wrote {
-		return nil
-	}
-	id := d.id
-	if d.old != nil {
-		id = d.old.ID
-	}
 	if d.wrote {
+		id := d.id
+		if d.old != nil {
+			id = d.old.ID
+		}
 		if err := writeConfig(ctx, d.engine, id, d.kept.insteadOf(d.files)); err != nil {
 			return err
 		}
 	}
-	return writeConfig(ctx, d.engine, id, files{fileBefore: nil})
+	if d.old != nil || !d.noted {
+		return nil
+	}
+	return writeConfig(ctx, d.engine, d.id, files{fileBefore: nil})
+}
+
+func (d *inContainer) forget(ctx context.Context) error {
+	if d.old == nil || !d.noted {
+		return nil
+	}
+	return writeConfig(ctx, d.engine, d.old.ID, files{fileBefore: nil})
 }
 
 func (d *inContainer) sweepNew(ctx context.Context) error {
@@ -193,14 +216,21 @@ func (d *asService) restoreUnit(context.Context) error { return d.systemd.writeU
 
 // restoreFiles leaves no secrets behind where there was no registry before.
 func (d *asService) restoreFiles(context.Context) error {
-	if len(d.kept) == 0 {
+	if d.foundNothing() {
 		return denied("remove the registry's configuration", os.RemoveAll(d.systemd.path(configPath)))
 	}
-	if err := d.systemd.writeFiles(d.kept.insteadOf(d.files)); err != nil {
-		return err
-	}
-	return d.systemd.writeFiles(files{fileBefore: nil})
+	return d.systemd.writeFiles(d.kept.insteadOf(d.files))
 }
+
+func (d *asService) forget(ctx context.Context) error {
+	if d.foundNothing() {
+		return nil
+	}
+	return d.commit(ctx)
+}
+
+// foundNothing tells whether there was neither a service nor its configuration before.
+func (d *asService) foundNothing() bool { return d.old == nil && len(d.kept) == 0 }
 
 func (d *asService) restart(ctx context.Context) error {
 	if !d.was.runs() {
