@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +47,7 @@ type engine struct {
 	made       int                                  // containers, so that each has an id of its own
 	containers map[string]container.InspectResponse // by name
 	images     map[string]image.InspectResponse     // by id and by name
+	parents    map[string]string                    // of images, by id
 	volumes    map[string]volume.CreateOptions      // by name
 	files      map[string][]byte                    // of all containers, by path: what was copied out, or in
 	modes      map[string]os.FileMode               // of those that are no regular files
@@ -69,6 +72,7 @@ func newEngine() *engine {
 	return &engine{
 		containers: map[string]container.InspectResponse{},
 		images:     map[string]image.InspectResponse{},
+		parents:    map[string]string{},
 		volumes:    map[string]volume.CreateOptions{},
 		files:      map[string][]byte{},
 		modes:      map[string]os.FileMode{},
@@ -181,6 +185,11 @@ func (e *engine) ContainerCreate(_ context.Context, config *container.Config, ho
 	e.put(name, config.Labels, container.StateCreated)
 	made := e.containers[name]
 	made.Config, made.HostConfig, made.Image = config, host, config.Image
+	if from := e.images[config.Image].Config; from != nil { // Docker adds the labels of the image
+		labels := maps.Clone(from.Labels)
+		maps.Copy(labels, config.Labels)
+		made.Config.Labels = labels
+	}
 	e.containers[name] = made
 	return container.CreateResponse{ID: made.ID, Warnings: e.warnings}, nil
 }
@@ -198,7 +207,7 @@ func (e *engine) change(method, id string, status container.ContainerState) erro
 	}
 	e.put(name, found.Config.Labels, status)
 	made := e.containers[name]
-	made.ID, made.GraphDriver = found.ID, found.GraphDriver
+	made.ID, made.GraphDriver, made.Image = found.ID, found.GraphDriver, found.Image
 	return nil
 }
 
@@ -338,12 +347,21 @@ func (e *engine) ContainerResize(_ context.Context, _ string, options container.
 	return e.did("ContainerResize", fmt.Sprintf("%dx%d", options.Width, options.Height))
 }
 
-func (e *engine) ContainerCommit(_ context.Context, _ string, options container.CommitOptions) (container.CommitResponse, error) {
+func (e *engine) ContainerCommit(_ context.Context, id string, options container.CommitOptions) (container.CommitResponse, error) {
 	if err := e.did("ContainerCommit", fmt.Sprintf("pause=%t", options.Pause)); err != nil {
 		return container.CommitResponse{}, err
 	}
-	e.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH, Size: 4096, Config: labelled(options.Changes)}
-	return container.CommitResponse{ID: loaded}, nil
+	_, from, err := e.find(id)
+	if err != nil {
+		return container.CommitResponse{}, err
+	}
+	made := image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH, Size: 4096, Config: labelled(options.Changes)}
+	if from.Image != "" {
+		made.ID = "sha256:" + strings.Repeat(strconv.Itoa(e.made), 64)[:64]
+		e.parents[made.ID] = from.Image
+	}
+	e.images[made.ID] = made
+	return container.CommitResponse{ID: made.ID}, nil
 }
 
 // labelled is an image's configuration after these instructions of a Dockerfile.
@@ -397,16 +415,23 @@ func (e *engine) ImageTag(_ context.Context, source, target string) error {
 
 func (e *engine) ImageList(_ context.Context, options image.ListOptions) ([]image.Summary, error) {
 	var all []image.Summary
-	nameless := options.Filters.ExactMatch("dangling", "true") && options.Filters.Contains("dangling")
 	for name, found := range e.images {
 		labels := map[string]string{}
 		if found.Config != nil {
 			labels = found.Config.Labels
 		}
 		switch {
-		case nameless && name == found.ID && len(found.RepoTags) == 0 && options.Filters.MatchKVList("label", labels):
-			all = append(all, image.Summary{ID: found.ID, Labels: labels})
-		case !nameless && strings.HasPrefix(name, imageTag("")):
+		case options.Filters.Contains("label"):
+			dangling := !options.Filters.Contains("dangling") || len(found.RepoTags) == 0
+			shown := options.All || len(found.RepoTags) > 0 || !e.isParent(found.ID)
+			if name == found.ID && dangling && shown && options.Filters.MatchKVList("label", labels) {
+				tags := found.RepoTags
+				if len(tags) == 0 {
+					tags = []string{"<none>:<none>"} // as in Docker's API before 1.43
+				}
+				all = append(all, image.Summary{ID: found.ID, ParentID: e.parents[found.ID], RepoTags: tags, Labels: labels})
+			}
+		case strings.HasPrefix(name, imageTag("")):
 			all = append(all, image.Summary{ID: found.ID, RepoTags: []string{name}})
 		}
 	}
@@ -432,16 +457,42 @@ func (e *engine) VolumeRemove(_ context.Context, id string, _ bool) error {
 	return nil
 }
 
-func (e *engine) ImageRemove(_ context.Context, id string, _ image.RemoveOptions) ([]image.DeleteResponse, error) {
+func (e *engine) isParent(id string) bool {
+	for _, found := range e.images {
+		if e.parents[found.ID] == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *engine) isUsed(id string) bool {
+	for _, user := range e.containers {
+		if user.Image == id {
+			return true
+		}
+	}
+	return false
+}
+
+// ImageRemove goes on with the parents, unless told not to, as far as they have no name and nobody uses them. As with
+// the real one, a parent with another child is a conflict: the image itself is gone by then.
+func (e *engine) ImageRemove(_ context.Context, id string, options image.RemoveOptions) ([]image.DeleteResponse, error) {
 	if err := e.did("ImageRemove", id); err != nil {
 		return nil, err
 	}
-	for _, user := range e.containers {
-		if user.Image == id {
+	if e.isUsed(id) || e.isParent(id) {
+		return nil, errdefs.ErrConflict
+	}
+	parent := e.parents[id]
+	delete(e.images, id)
+	for options.PruneChildren && parent != "" && len(e.images[parent].RepoTags) == 0 && !e.isUsed(parent) {
+		if e.isParent(parent) {
 			return nil, errdefs.ErrConflict
 		}
+		delete(e.images, parent)
+		parent = e.parents[parent]
 	}
-	delete(e.images, id)
 	return nil, nil
 }
 
