@@ -54,6 +54,7 @@ type engine struct {
 	state      string                               // the agent's directory of servers
 	calls      []string
 	fail       map[string]error // by method
+	failOnce   map[string]error // by method, the next time only
 	hang       map[string]bool  // methods, with or without their subject, that do not answer
 
 	account  func(archive io.Reader) string // what it says about a load, having read what it likes
@@ -78,6 +79,7 @@ func newEngine() *engine {
 		modes:      map[string]os.FileMode{},
 		hang:       map[string]bool{},
 		fail:       map[string]error{},
+		failOnce:   map[string]error{},
 		account:    readWhole,
 		info: system.Info{
 			Architecture: "x86_64", NCPU: 8, ServerVersion: "20.10.24+dfsg1", DockerRootDir: "/",
@@ -106,6 +108,10 @@ func (e *engine) did(method, subject string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.calls = append(e.calls, strings.TrimSpace(method+" "+subject))
+	if err := e.failOnce[method]; err != nil {
+		delete(e.failOnce, method)
+		return err
+	}
 	return e.fail[method]
 }
 
