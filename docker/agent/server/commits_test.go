@@ -191,6 +191,30 @@ func TestTheImagesOfSeveralResizes(t *testing.T) {
 	}
 }
 
+// TestAResizeWhoseImageCannotBeRead leaves none behind, whether Docker answers by then or only later.
+func TestAResizeWhoseImageCannotBeRead(t *testing.T) {
+	for name, fails := range map[string]func(e *engine) map[string]error{
+		"once":           func(e *engine) map[string]error { return e.failOnce },
+		"for some while": func(e *engine) map[string]error { return e.fail },
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine := withAside(t)
+			engine.info.ID = "AAAA"
+			fails(engine)["ImageInspect"] = errAway
+			s := New(t.Context(), engine, Options{Version: "1.0", State: engine.state}, quiet())
+			status, body := askServer(t, s, "PUT", serverPath, marshal(t, agent.Spec{Source: agent.FromAside}))
+			wantFault(t, status, body, 500, agent.Failed)
+			delete(engine.fail, "ImageInspect")
+			if _, err := s.removeOrphans(t.Context()); err != nil { // of the same agent
+				t.Error(err)
+			}
+			if len(unnamed(engine)) > 0 || len(words(t, engine)) > 0 {
+				t.Errorf("left behind: %v, and written down %v", unnamed(engine), words(t, engine))
+			}
+		})
+	}
+}
+
 // TestTheParentOfAnImageThatIsKept goes when the other does: while someone has made another image of it, it stays.
 func TestTheParentOfAnImageThatIsKept(t *testing.T) {
 	engine := resized(t, 2)
