@@ -28,6 +28,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
@@ -63,6 +64,7 @@ type engine struct {
 	sizes    map[string]int64 // of containers' files
 	warnings []string         // at any creation
 	info     system.Info
+	api      string        // its version
 	attached chan net.Conn // the container's end of each attachment
 	archive  io.Reader     // of an image that is saved
 	happened chan events.Message
@@ -85,6 +87,7 @@ func newEngine() *engine {
 			Architecture: "x86_64", NCPU: 8, ServerVersion: "20.10.24+dfsg1", DockerRootDir: "/",
 			Driver: "overlay2", DriverStatus: [][2]string{{"Backing Filesystem", "extfs"}},
 		},
+		api:      "1.41",
 		attached: make(chan net.Conn, serialConnections),
 		happened: make(chan events.Message),
 		failed:   make(chan error, 1),
@@ -187,6 +190,9 @@ func (e *engine) ContainerInspect(ctx context.Context, id string) (container.Ins
 func (e *engine) ContainerCreate(_ context.Context, config *container.Config, host *container.HostConfig, _ *network.NetworkingConfig, _ *ocispec.Platform, name string) (container.CreateResponse, error) {
 	if err := e.did("ContainerCreate", name); err != nil {
 		return container.CreateResponse{}, err
+	}
+	if config.Healthcheck != nil && config.Healthcheck.StartInterval != 0 && versions.LessThan(e.api, "1.44") {
+		return container.CreateResponse{}, errors.New(`"specify health-check start interval" requires API version 1.44`) // says the client
 	}
 	e.put(name, config.Labels, container.StateCreated)
 	made := e.containers[name]
@@ -502,8 +508,10 @@ func (e *engine) ImageRemove(_ context.Context, id string, options image.RemoveO
 	return nil, nil
 }
 
+func (e *engine) ClientVersion() string { return e.api }
+
 func (e *engine) ServerVersion(context.Context) (types.Version, error) {
-	return types.Version{Version: "20.10.24+dfsg1", APIVersion: "1.41"}, e.did("ServerVersion", "")
+	return types.Version{Version: "20.10.24+dfsg1", APIVersion: e.api}, e.did("ServerVersion", "")
 }
 
 func (e *engine) Info(context.Context) (system.Info, error) {
