@@ -20,7 +20,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
@@ -390,6 +392,54 @@ func TestThereInPart(t *testing.T) {
 		if err != nil || stored.Existed != step.existed {
 			t.Errorf("%+v: got %+v, %v", step, stored, err)
 		}
+	}
+}
+
+// TestIndexIsReplaced: a name that stands for an index is not the image's, though the registry gives that to one who asks
+// for this platform.
+func TestIndexIsReplaced(t *testing.T) {
+	t.Parallel()
+	for kind, from := range sources(t) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			registry := newRegistry(t, nil)
+			p := newPlaces(t)
+			source, err := p.Find(t.Context(), from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			alone, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:alone"}, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other, err := name.ParseReference(registry + "/site/web:alone")
+			if err != nil {
+				t.Fatal(err)
+			}
+			image, err := remote.Image(other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ref, err := name.ParseReference(registry + "/site/web:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}})
+			if err := remote.WriteIndex(ref, index); err != nil {
+				t.Fatal(err)
+			}
+			for _, existed := range []bool{false, true} {
+				stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: ref.String()}, io.Discard)
+				existed = existed && (source.ID != "" || source.Digest != "") // which image it is, is known before it is read
+				if err != nil || stored.Existed != existed || stored.Digest != alone.Digest {
+					t.Errorf("got %+v, %v, want existed: %t", stored, err, existed)
+				}
+				there, err := remote.Get(ref)
+				if err != nil || there.Digest.String() != alone.Digest {
+					t.Errorf("under the name is %v, %v", there, err)
+				}
+			}
+		})
 	}
 }
 

@@ -73,10 +73,14 @@ func (s registryShelf) push(ctx context.Context, source *Source, watch io.Writer
 	return source.takeApart(ctx, s, watch)
 }
 
-// has tells whether that name is that image's already, and whether the registry has all of it. Whatever goes wrong,
-// pushing will say.
+// has tells whether that name is that image's already, and not that of an index which lists it, and whether the registry
+// has all of it. Whatever goes wrong, pushing will say.
 func (s registryShelf) has(ctx context.Context, source *Source) (string, bool) {
-	present, err := remote.Image(s.to, s.registry.with(ctx)...)
+	named, err := remote.Get(s.to, s.registry.with(ctx)...)
+	if err != nil || !named.MediaType.IsImage() {
+		return "", false
+	}
+	present, err := named.Image()
 	if err != nil || !source.is(present) {
 		return "", false
 	}
@@ -84,8 +88,7 @@ func (s registryShelf) has(ctx context.Context, source *Source) (string, bool) {
 	if err != nil || s.confirm(ctx, manifest) != nil {
 		return "", false
 	}
-	digest, err := present.Digest()
-	return digest.String(), err == nil
+	return named.Digest.String(), true
 }
 
 // is tells whether an image is this one: by the digest of its manifest where that is known, and else by its

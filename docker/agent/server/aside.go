@@ -91,7 +91,11 @@ func (s *Server) commitAside(ctx context.Context, uuid string) (made image.Inspe
 		return made, nil, err
 	}
 	made, err = s.docker.ImageInspect(ctx, id)
-	return made, func() { _ = end(false) }, err // it stays written down: nothing is done that could fail
+	if err != nil {
+		gone, failed := s.removeUnused(id)
+		return made, nil, errors.Join(err, failed, end(gone))
+	}
+	return made, func() { _ = end(false) }, nil // it stays written down: nothing is done that could fail
 }
 
 func (s *Server) removeAside(ctx context.Context, uuid string) error {

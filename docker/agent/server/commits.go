@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
@@ -131,12 +133,12 @@ func (s *Server) commitContainer(ctx context.Context, uuid, id string, pause boo
 	}, nil
 }
 
-// orphanImages are those that the agent made, that have no name, that no container is made of and no verb works with.
+// orphanImages are those that the agent made, and that nothing holds.
 func (s *Server) orphanImages(ctx context.Context) ([]agent.Orphan, error) {
 	orphans := []agent.Orphan{}
-	err := s.eachLeftCommit(ctx, func(left commit, id string, used bool) error {
-		if id != "" && !used {
-			orphans = append(orphans, agent.Orphan{Kind: "image", Name: id, Server: left.Server, Since: left.Since, Sure: true})
+	err := s.eachLeftCommit(ctx, func(left leftCommit) error {
+		if left.image != "" && !left.held {
+			orphans = append(orphans, agent.Orphan{Kind: "image", Name: left.image, Server: left.Server, Since: left.Since, Sure: true})
 		}
 		return nil
 	})
@@ -145,12 +147,16 @@ func (s *Server) orphanImages(ctx context.Context) ([]agent.Orphan, error) {
 
 // removeOrphanImage looks once more.
 func (s *Server) removeOrphanImage(ctx context.Context, orphan agent.Orphan) error {
-	return s.eachLeftCommit(ctx, func(left commit, id string, used bool) error {
-		if id != orphan.Name || used {
+	return s.eachLeftCommit(ctx, func(left leftCommit) error {
+		if left.image != orphan.Name || left.held {
 			return nil
 		}
-		if err := s.discard(id); err != nil {
+		gone, err := s.removeUnused(left.image)
+		if err != nil {
 			return err
+		}
+		if !gone {
+			return errors.New("it is used again")
 		}
 		return s.commits.forget(left.Word)
 	})
@@ -158,17 +164,62 @@ func (s *Server) removeOrphanImage(ctx context.Context, orphan agent.Orphan) err
 
 // forgetCommits forgets those of which there is no image: for long, because Docker may still be at it.
 func (s *Server) forgetCommits(ctx context.Context) error {
-	return s.eachLeftCommit(ctx, func(left commit, id string, _ bool) error {
-		if id == "" && time.Since(left.Since) > patience {
+	return s.eachLeftCommit(ctx, func(left leftCommit) error {
+		if left.image == "" && time.Since(left.Since) > patience {
 			return s.commits.forget(left.Word)
 		}
 		return nil
 	})
 }
 
-// eachLeftCommit shows the idle commits of this engine, the image of each, if that is there and has no name, and whether
-// a container is made of it.
-func (s *Server) eachLeftCommit(ctx context.Context, do func(left commit, id string, used bool) error) error {
+// removeCommitOf removes the image that a server's container was made of, and with it what is written down of it. The
+// word comes from the image's label, which anyone may have written: it counts only where it is this server's.
+func (s *Server) removeCommitOf(uuid, image, word string) error {
+	gone, err := s.removeUnused(image)
+	if err != nil || !gone || word == "" {
+		return err
+	}
+	all, err := s.commits.idle()
+	if err != nil || !slices.ContainsFunc(all, func(c commit) bool { return c.Word == word && c.Server == uuid }) {
+		return err
+	}
+	return s.commits.forget(word)
+}
+
+// removeUnused removes an image unless something else still uses it, or it has a name: whoever gave it that, Docker
+// would take the name away with the id. Its parents go too, as far as they have no name and are not used. It runs also
+// when the request is over.
+func (s *Server) removeUnused(id string) (gone bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), quick)
+	defer cancel()
+	found, err := s.docker.ImageInspect(ctx, id)
+	if err == nil && len(found.RepoTags) > 0 {
+		return false, nil
+	}
+	if err == nil {
+		_, err = s.docker.ImageRemove(ctx, id, image.RemoveOptions{PruneChildren: true})
+	}
+	if errdefs.IsConflict(err) { // it, or only one of its parents, is used
+		_, err = s.docker.ImageInspect(ctx, id)
+		if err == nil {
+			return false, nil
+		}
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return false, fmt.Errorf("remove image %s: %w", id, err)
+	}
+	return true, nil
+}
+
+// A leftCommit is one that no verb works with, and what Docker has of it.
+type leftCommit struct {
+	commit
+	image string // its id, or "" where it is gone
+	held  bool   // it has a name, or a container or another image is made of it, or it is not sure which image it is
+}
+
+// eachLeftCommit shows the idle commits of this engine.
+func (s *Server) eachLeftCommit(ctx context.Context, do func(left leftCommit) error) error {
 	all, err := s.commits.idle()
 	if err != nil || len(all) == 0 {
 		return err
@@ -177,23 +228,41 @@ func (s *Server) eachLeftCommit(ctx context.Context, do func(left commit, id str
 	if err != nil {
 		return err
 	}
-	nameless, err := s.docker.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("dangling", "true"), filters.Arg("label", labelCommit))})
+	labelled, err := s.docker.ImageList(ctx, image.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelCommit))})
 	if err != nil {
 		return fmt.Errorf("list images: %w", err)
 	}
-	used, err := s.usedImages(ctx)
+	held, err := s.usedImages(ctx)
 	if err != nil {
 		return err
 	}
-	ids := map[string]string{}
-	for _, found := range nameless {
-		ids[found.Labels[labelCommit]] = found.ID
+	for _, found := range labelled { // an image has the label of its parent, or one of its own
+		held[found.ParentID] = true
+		held[found.ID] = held[found.ID] || isNamed(found)
 	}
 	var failed []error
-	for _, left := range all {
-		if id := ids[left.Word]; left.Engine == engine {
-			failed = append(failed, do(left, id, id != "" && used[id]))
+	for _, one := range all {
+		if one.Engine == engine {
+			failed = append(failed, do(leftOf(one, labelled, held)))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// leftOf finds the image of a commit. Someone else's image may have its label too, if it was made of that image or
+// loaded from a copy of it.
+func leftOf(of commit, labelled []image.Summary, held map[string]bool) leftCommit {
+	left := leftCommit{commit: of}
+	for _, found := range labelled {
+		if found.Labels[labelCommit] == of.Word {
+			left.held = left.held || left.image != "" || held[found.ID]
+			left.image = found.ID
+		}
+	}
+	return left
+}
+
+// isNamed knows how Docker's API before 1.43 shows that an image has no name.
+func isNamed(found image.Summary) bool {
+	return slices.ContainsFunc(found.RepoTags, func(tag string) bool { return tag != "<none>:<none>" })
 }

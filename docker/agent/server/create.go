@@ -70,7 +70,7 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 	if err != nil {
 		return err
 	}
-	config.Healthcheck = healthcheckOf(from, s.rules)
+	config.Healthcheck = healthcheckOf(from, s.rules, s.docker.ClientVersion())
 	if host.Mounts, err = s.mounts(ctx, uuid, spec); err != nil {
 		return err
 	}

@@ -63,10 +63,11 @@ func (s *Server) remove(ctx context.Context, found container.InspectResponse) er
 	if err := errors.Join(network.Leave(nil, network.Holder(found.ID)), runtime.ReleaseNames(filepath.Join(runtime.Names, found.ID))); err != nil {
 		return err
 	}
-	if uuid := found.Config.Labels[labelServer]; found.Name == "/"+namePrefix+uuid {
+	uuid := found.Config.Labels[labelServer]
+	if found.Name == "/"+namePrefix+uuid {
 		if err := s.removeRescueVolume(ctx, uuid); err != nil {
 			return err
 		}
 	}
-	return s.discard(found.Image)
+	return s.removeCommitOf(uuid, found.Image, found.Config.Labels[labelCommit])
 }

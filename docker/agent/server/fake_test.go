@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +28,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
@@ -45,12 +48,14 @@ type engine struct {
 	made       int                                  // containers, so that each has an id of its own
 	containers map[string]container.InspectResponse // by name
 	images     map[string]image.InspectResponse     // by id and by name
+	parents    map[string]string                    // of images, by id
 	volumes    map[string]volume.CreateOptions      // by name
 	files      map[string][]byte                    // of all containers, by path: what was copied out, or in
 	modes      map[string]os.FileMode               // of those that are no regular files
 	state      string                               // the agent's directory of servers
 	calls      []string
 	fail       map[string]error // by method
+	failOnce   map[string]error // by method, the next time only
 	hang       map[string]bool  // methods, with or without their subject, that do not answer
 
 	account  func(archive io.Reader) string // what it says about a load, having read what it likes
@@ -59,6 +64,7 @@ type engine struct {
 	sizes    map[string]int64 // of containers' files
 	warnings []string         // at any creation
 	info     system.Info
+	api      string        // its version
 	attached chan net.Conn // the container's end of each attachment
 	archive  io.Reader     // of an image that is saved
 	happened chan events.Message
@@ -69,16 +75,19 @@ func newEngine() *engine {
 	return &engine{
 		containers: map[string]container.InspectResponse{},
 		images:     map[string]image.InspectResponse{},
+		parents:    map[string]string{},
 		volumes:    map[string]volume.CreateOptions{},
 		files:      map[string][]byte{},
 		modes:      map[string]os.FileMode{},
 		hang:       map[string]bool{},
 		fail:       map[string]error{},
+		failOnce:   map[string]error{},
 		account:    readWhole,
 		info: system.Info{
 			Architecture: "x86_64", NCPU: 8, ServerVersion: "20.10.24+dfsg1", DockerRootDir: "/",
 			Driver: "overlay2", DriverStatus: [][2]string{{"Backing Filesystem", "extfs"}},
 		},
+		api:      "1.41",
 		attached: make(chan net.Conn, serialConnections),
 		happened: make(chan events.Message),
 		failed:   make(chan error, 1),
@@ -102,6 +111,10 @@ func (e *engine) did(method, subject string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.calls = append(e.calls, strings.TrimSpace(method+" "+subject))
+	if err := e.failOnce[method]; err != nil {
+		delete(e.failOnce, method)
+		return err
+	}
 	return e.fail[method]
 }
 
@@ -178,9 +191,17 @@ func (e *engine) ContainerCreate(_ context.Context, config *container.Config, ho
 	if err := e.did("ContainerCreate", name); err != nil {
 		return container.CreateResponse{}, err
 	}
+	if config.Healthcheck != nil && config.Healthcheck.StartInterval != 0 && versions.LessThan(e.api, "1.44") {
+		return container.CreateResponse{}, errors.New(`"specify health-check start interval" requires API version 1.44`) // says the client
+	}
 	e.put(name, config.Labels, container.StateCreated)
 	made := e.containers[name]
 	made.Config, made.HostConfig, made.Image = config, host, config.Image
+	if from := e.images[config.Image].Config; from != nil { // Docker adds the labels of the image
+		labels := maps.Clone(from.Labels)
+		maps.Copy(labels, config.Labels)
+		made.Config.Labels = labels
+	}
 	e.containers[name] = made
 	return container.CreateResponse{ID: made.ID, Warnings: e.warnings}, nil
 }
@@ -198,7 +219,7 @@ func (e *engine) change(method, id string, status container.ContainerState) erro
 	}
 	e.put(name, found.Config.Labels, status)
 	made := e.containers[name]
-	made.ID, made.GraphDriver = found.ID, found.GraphDriver
+	made.ID, made.GraphDriver, made.Image = found.ID, found.GraphDriver, found.Image
 	return nil
 }
 
@@ -338,12 +359,21 @@ func (e *engine) ContainerResize(_ context.Context, _ string, options container.
 	return e.did("ContainerResize", fmt.Sprintf("%dx%d", options.Width, options.Height))
 }
 
-func (e *engine) ContainerCommit(_ context.Context, _ string, options container.CommitOptions) (container.CommitResponse, error) {
+func (e *engine) ContainerCommit(_ context.Context, id string, options container.CommitOptions) (container.CommitResponse, error) {
 	if err := e.did("ContainerCommit", fmt.Sprintf("pause=%t", options.Pause)); err != nil {
 		return container.CommitResponse{}, err
 	}
-	e.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH, Size: 4096, Config: labelled(options.Changes)}
-	return container.CommitResponse{ID: loaded}, nil
+	_, from, err := e.find(id)
+	if err != nil {
+		return container.CommitResponse{}, err
+	}
+	made := image.InspectResponse{ID: loaded, Os: "linux", Architecture: runtime.GOARCH, Size: 4096, Config: labelled(options.Changes)}
+	if from.Image != "" {
+		made.ID = "sha256:" + strings.Repeat(strconv.Itoa(e.made), 64)[:64]
+		e.parents[made.ID] = from.Image
+	}
+	e.images[made.ID] = made
+	return container.CommitResponse{ID: made.ID}, nil
 }
 
 // labelled is an image's configuration after these instructions of a Dockerfile.
@@ -397,16 +427,23 @@ func (e *engine) ImageTag(_ context.Context, source, target string) error {
 
 func (e *engine) ImageList(_ context.Context, options image.ListOptions) ([]image.Summary, error) {
 	var all []image.Summary
-	nameless := options.Filters.ExactMatch("dangling", "true") && options.Filters.Contains("dangling")
 	for name, found := range e.images {
 		labels := map[string]string{}
 		if found.Config != nil {
 			labels = found.Config.Labels
 		}
 		switch {
-		case nameless && name == found.ID && len(found.RepoTags) == 0 && options.Filters.MatchKVList("label", labels):
-			all = append(all, image.Summary{ID: found.ID, Labels: labels})
-		case !nameless && strings.HasPrefix(name, imageTag("")):
+		case options.Filters.Contains("label"):
+			dangling := !options.Filters.Contains("dangling") || len(found.RepoTags) == 0
+			shown := options.All || len(found.RepoTags) > 0 || !e.isParent(found.ID)
+			if name == found.ID && dangling && shown && options.Filters.MatchKVList("label", labels) {
+				tags := found.RepoTags
+				if len(tags) == 0 {
+					tags = []string{"<none>:<none>"} // as in Docker's API before 1.43
+				}
+				all = append(all, image.Summary{ID: found.ID, ParentID: e.parents[found.ID], RepoTags: tags, Labels: labels})
+			}
+		case strings.HasPrefix(name, imageTag("")):
 			all = append(all, image.Summary{ID: found.ID, RepoTags: []string{name}})
 		}
 	}
@@ -432,21 +469,49 @@ func (e *engine) VolumeRemove(_ context.Context, id string, _ bool) error {
 	return nil
 }
 
-func (e *engine) ImageRemove(_ context.Context, id string, _ image.RemoveOptions) ([]image.DeleteResponse, error) {
+func (e *engine) isParent(id string) bool {
+	for _, found := range e.images {
+		if e.parents[found.ID] == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *engine) isUsed(id string) bool {
+	for _, user := range e.containers {
+		if user.Image == id {
+			return true
+		}
+	}
+	return false
+}
+
+// ImageRemove goes on with the parents, unless told not to, as far as they have no name and nobody uses them. As with
+// the real one, a parent with another child is a conflict: the image itself is gone by then.
+func (e *engine) ImageRemove(_ context.Context, id string, options image.RemoveOptions) ([]image.DeleteResponse, error) {
 	if err := e.did("ImageRemove", id); err != nil {
 		return nil, err
 	}
-	for _, user := range e.containers {
-		if user.Image == id {
+	if e.isUsed(id) || e.isParent(id) {
+		return nil, errdefs.ErrConflict
+	}
+	parent := e.parents[id]
+	delete(e.images, id)
+	for options.PruneChildren && parent != "" && len(e.images[parent].RepoTags) == 0 && !e.isUsed(parent) {
+		if e.isParent(parent) {
 			return nil, errdefs.ErrConflict
 		}
+		delete(e.images, parent)
+		parent = e.parents[parent]
 	}
-	delete(e.images, id)
 	return nil, nil
 }
 
+func (e *engine) ClientVersion() string { return e.api }
+
 func (e *engine) ServerVersion(context.Context) (types.Version, error) {
-	return types.Version{Version: "20.10.24+dfsg1", APIVersion: "1.41"}, e.did("ServerVersion", "")
+	return types.Version{Version: "20.10.24+dfsg1", APIVersion: e.api}, e.did("ServerVersion", "")
 }
 
 func (e *engine) Info(context.Context) (system.Info, error) {

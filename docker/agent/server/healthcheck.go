@@ -1,10 +1,13 @@
 package server
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/versions"
 
 	"ndock/docker/agent/config"
 )
@@ -18,8 +21,15 @@ const (
 	healthcheckRetriesMax = 100
 )
 
-// healthcheckOf is the image's, as the operator allows it, or none. Docker fills in from the image what is zero.
-func healthcheckOf(from image.InspectResponse, rules config.Config) *container.HealthConfig {
+// Docker's own intervals where an image asks for none: in general, and during the start period.
+const (
+	healthcheckInterval      = 30 * time.Second
+	healthcheckStartInterval = 5 * time.Second
+)
+
+// healthcheckOf is the image's, as the operator allows it, or none. Docker fills in from the image what is zero. An API
+// before 1.44 knows no interval of its own for the start period, and takes none.
+func healthcheckOf(from image.InspectResponse, rules config.Config, api string) *container.HealthConfig {
 	if from.Config == nil || from.Config.Healthcheck == nil {
 		return nil
 	}
@@ -27,10 +37,16 @@ func healthcheckOf(from image.InspectResponse, rules config.Config) *container.H
 	if !rules.Healthcheck {
 		return &container.HealthConfig{Test: []string{"NONE"}}
 	}
+	if slices.Equal(wanted.Test, []string{"NONE"}) {
+		return &wanted
+	}
 	least := time.Duration(rules.HealthcheckMin) * time.Second
 	const most = 24 * time.Hour
-	wanted.Interval = between(wanted.Interval, least, most)
-	wanted.StartInterval = between(wanted.StartInterval, least, most)
+	wanted.Interval = between(cmp.Or(wanted.Interval, healthcheckInterval), least, most)
+	wanted.StartInterval = between(cmp.Or(wanted.StartInterval, healthcheckStartInterval), least, most)
+	if versions.LessThan(api, "1.44") {
+		wanted.StartInterval = 0
+	}
 	wanted.Timeout = between(wanted.Timeout, healthcheckTimeoutMin, healthcheckTimeoutMax)
 	wanted.StartPeriod = between(wanted.StartPeriod, 0, healthcheckStartMax)
 	wanted.Retries = max(0, min(wanted.Retries, healthcheckRetriesMax))

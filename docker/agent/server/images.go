@@ -154,19 +154,10 @@ func (s *Server) fits(ctx context.Context, id string) error {
 	return nil
 }
 
-// discard removes an image unless something else still uses it, or it has a name: whoever gave it that, Docker
-// would take the name away with the id. It runs also when the request is over.
+// discard is removeUnused for those to whom it is the same whether the image is gone.
 func (s *Server) discard(id string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), quick)
-	defer cancel()
-	found, err := s.docker.ImageInspect(ctx, id)
-	if err == nil && len(found.RepoTags) == 0 {
-		_, err = s.docker.ImageRemove(ctx, id, image.RemoveOptions{})
-	}
-	if err == nil || errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
-		return nil
-	}
-	return fmt.Errorf("remove image %s: %w", id, err)
+	_, err := s.removeUnused(id)
+	return err
 }
 
 func describe(found image.InspectResponse) agent.Image {

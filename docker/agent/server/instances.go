@@ -145,7 +145,7 @@ func (s *Server) startFound(ctx context.Context, found container.InspectResponse
 	if found.State.Paused {
 		return s.thaw(ctx, found)
 	}
-	if err := s.refreshNames(found); err != nil {
+	if err := errors.Join(s.unmark(found.Config.Labels[labelServer]), s.refreshNames(found)); err != nil {
 		return err
 	}
 	if err := s.run(ctx, found.ID); err != nil {
@@ -173,6 +173,9 @@ func (s *Server) end(ctx context.Context, found container.InspectResponse, grace
 		if err := s.docker.ContainerUnpause(ctx, found.ID); err != nil {
 			return err
 		}
+	}
+	if err := s.unmark(found.Config.Labels[labelServer]); err != nil {
+		return err
 	}
 	seconds := int(grace.Seconds())
 	err := s.docker.ContainerStop(ctx, found.ID, container.StopOptions{Timeout: &seconds})
@@ -216,8 +219,11 @@ func (s *Server) pause(_ http.ResponseWriter, r *http.Request) (any, error) {
 	})
 }
 
-// freeze has a server neither run nor answer.
+// freeze has a server neither run nor answer. If the agent had it frozen already, it is now whoever asks for this.
 func (s *Server) freeze(ctx context.Context, found container.InspectResponse) error {
+	if err := s.unmark(found.Config.Labels[labelServer]); err != nil {
+		return err
+	}
 	if !found.State.Paused {
 		if err := s.docker.ContainerPause(ctx, found.ID); err != nil {
 			return err
@@ -238,7 +244,10 @@ func (s *Server) thaw(ctx context.Context, found container.InspectResponse) erro
 	if err := network.Connect(ports, network.Holder(found.ID)); err != nil {
 		return err
 	}
-	return s.docker.ContainerUnpause(ctx, found.ID)
+	if err := s.docker.ContainerUnpause(ctx, found.ID); err != nil {
+		return err
+	}
+	return s.unmark(found.Config.Labels[labelServer])
 }
 
 func (s *Server) unpause(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -30,6 +30,18 @@ func (l *locks) acquire(ctx context.Context, key string) (release func(), err er
 	}
 }
 
+// try is acquire for those who rather come back later than wait.
+func (l *locks) try(key string) (release func(), free bool) {
+	entry := l.enter(key)
+	select {
+	case <-entry.token:
+		return func() { entry.token <- struct{}{}; l.leave(key) }, true
+	default:
+		l.leave(key)
+		return nil, false
+	}
+}
+
 func (l *locks) enter(key string) *lock {
 	l.mu.Lock()
 	defer l.mu.Unlock()

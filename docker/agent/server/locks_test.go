@@ -76,3 +76,18 @@ func TestLockWaitsNoLongerThanItsContext(t *testing.T) {
 	}
 	again()
 }
+
+func TestTryDoesNotWait(t *testing.T) {
+	locks := newLocks()
+	release, free := locks.try("server")
+	if !free {
+		t.Fatal("nobody has it")
+	}
+	if _, free := locks.try("server"); free {
+		t.Error("two have it")
+	}
+	release()
+	if locks.count() != 0 {
+		t.Errorf("%d locks stay behind", locks.count())
+	}
+}

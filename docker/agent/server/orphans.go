@@ -32,7 +32,6 @@ func (s *Server) tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
-		s.within(ctx, s.thawLeftovers)
 		select {
 		case <-ctx.Done():
 			return

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -79,6 +82,110 @@ func TestAServerThatAnAgentLeftFrozen(t *testing.T) {
 	}
 	if count := strings.Count(strings.Join(engine.called(), " "), "ContainerUnpause"); count != 1 {
 		t.Errorf("asked Docker for %q", engine.called())
+	}
+}
+
+// stayedFrozen is an engine with a server that Docker did not let run again after its password was set.
+func stayedFrozen(t *testing.T) (e *engine, mark string) {
+	t.Helper()
+	engine := withAccounts()
+	engine.failOnce["ContainerUnpause"] = errAway
+	status, body := ask(t, engine, "PUT", serverPath+"/password", `{"password":"secret"}`)
+	wantFault(t, status, body, 500, agent.Failed)
+	if state := engine.containers[namePrefix+serverID].State.Status; state != container.StatePaused {
+		t.Fatalf("the server is %s", state)
+	}
+	return engine, filepath.Join(engine.state, serverID, frozenFile)
+}
+
+// TestAServerThatStayedFrozen runs again within seconds.
+func TestAServerThatStayedFrozen(t *testing.T) {
+	engine, mark := stayedFrozen(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, end := context.WithCancel(t.Context())
+		engine.failOnce["ContainerUnpause"] = errAway
+		s := New(ctx, engine, Options{State: engine.state}, quiet())
+		go s.keepThawed(ctx)
+		time.Sleep(2*thawEvery + time.Second)
+		synctest.Wait()
+		if state := engine.containers[namePrefix+serverID].State.Status; state != container.StateRunning {
+			t.Errorf("the server is %s", state)
+		}
+		if _, err := os.Stat(mark); err == nil {
+			t.Error("it is still marked as frozen")
+		}
+		end()
+	})
+}
+
+// TestAVerbAfterTheServerStayedFrozen decides what becomes of it: what the agent wanted before counts no more.
+func TestAVerbAfterTheServerStayedFrozen(t *testing.T) {
+	ownNetwork(t)
+	for verb, want := range map[string]container.ContainerState{
+		"pause": container.StatePaused, "unpause": container.StateRunning, "start": container.StateRunning,
+		"stop?grace=1": container.StateExited, "restart?grace=1": container.StateRunning,
+	} {
+		engine, mark := stayedFrozen(t)
+		status, body := ask(t, engine, "POST", serverPath+"/"+verb, "")
+		wantOK(t, status, body)
+		if _, err := os.Stat(mark); err == nil {
+			t.Errorf("%s: it is still marked as frozen", verb)
+		}
+		New(t.Context(), engine, Options{State: engine.state}, quiet()).thawLeftovers(t.Context())
+		if state := engine.containers[namePrefix+serverID].State.Status; state != want {
+			t.Errorf("%s: the server is %s, want %s", verb, state, want)
+		}
+	}
+}
+
+// TestAPauseOutlastsAStaleMark: one that could not be removed, of a server that runs.
+func TestAPauseOutlastsAStaleMark(t *testing.T) {
+	ownNetwork(t)
+	for _, before := range []container.ContainerState{container.StateRunning, container.StateExited} {
+		engine := newEngine()
+		engine.putServer(before)
+		if err := os.WriteFile(filepath.Join(makeServerDir(t, engine, serverID, 0), frozenFile), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, verb := range []string{"start", "pause"} {
+			status, body := ask(t, engine, "POST", serverPath+"/"+verb, "")
+			wantOK(t, status, body)
+		}
+		New(t.Context(), engine, Options{State: engine.state}, quiet()).thawLeftovers(t.Context())
+		if state := engine.containers[namePrefix+serverID].State.Status; state != container.StatePaused {
+			t.Errorf("first %s: the server is %s", before, state)
+		}
+	}
+}
+
+// TestAServerThatIsBusyKeepsNoOtherFrozen: neither by its lock nor by a Docker that does not answer.
+func TestAServerThatIsBusyKeepsNoOtherFrozen(t *testing.T) {
+	for name, hold := range map[string]func(e *engine, s *Server){
+		"a verb is at it":        func(_ *engine, s *Server) { _, _ = s.servers.acquire(context.Background(), otherID) },
+		"docker does not answer": func(e *engine, _ *Server) { e.hang["ContainerInspect "+namePrefix+otherID] = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				engine := newEngine()
+				engine.putServer(container.StatePaused)
+				for uuid := range map[string]bool{serverID: true, otherID: true} {
+					engine.put(namePrefix+uuid, map[string]string{labelServer: uuid}, container.StatePaused)
+					if err := os.WriteFile(filepath.Join(makeServerDir(t, engine, uuid, 0), frozenFile), nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ctx, end := context.WithCancel(t.Context())
+				s := New(ctx, engine, Options{State: engine.state}, quiet())
+				hold(engine, s)
+				go s.keepThawed(ctx)
+				time.Sleep(thawLimit + 2*thawEvery)
+				synctest.Wait()
+				if state := engine.containers[namePrefix+serverID].State.Status; state != container.StateRunning {
+					t.Errorf("the server is %s", state)
+				}
+				end()
+			})
+		})
 	}
 }
 

@@ -53,6 +53,7 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 	server := New(ctx, docker, options, log)
 	server.rules, server.unfit = rules, func() { end(ErrOtherEngine) }
 	go server.introduce(ctx)
+	go server.keepThawed(ctx)
 	go server.tidy(ctx)
 	err = serve(ctx, api, server.Handler())
 	server.Wait()

@@ -19,8 +19,8 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	defer func() {
-		err := s.discard(id)
-		if err := errors.Join(err, done(err == nil)); err != nil {
+		gone, err := s.removeUnused(id)
+		if err := errors.Join(err, done(gone)); err != nil {
 			s.log.Error("a snapshot's image stays behind", "image", id, "reason", err)
 		}
 	}()
