@@ -432,40 +432,28 @@ func (q *quota) measure(ctx context.Context, u *usage, found map[digest.Digest]b
 
 // find adds the blobs that a namespace has, or had, links to, and its open uploads with what is stored of them.
 func (q *quota) find(ctx context.Context, name string, found map[digest.Digest]bool, open map[string]int64) error {
-	err := q.walk(ctx, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
+	err := gc.Walk(ctx, q.storage, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
 		if _, id, is := gc.UploadOf(file.Path()); is {
 			open[id] += file.Size()
 		}
 		if _, named, is := gc.LinkOf(file.Path()); is && q.limit > 0 {
 			blob, err := q.target(ctx, file.Path(), named)
+			if err != nil {
+				return err
+			}
 			found[blob] = true
-			return err
 		}
 		return nil
 	})
 	if err != nil || q.limit == 0 {
 		return err
 	}
-	return q.walk(ctx, gc.RootUnlinked+"/"+name, func(file storagedriver.FileInfo) error {
+	return gc.Walk(ctx, q.storage, gc.RootUnlinked+"/"+name, func(file storagedriver.FileInfo) error {
 		if _, blob, is := gc.UnlinkedOf(file.Path()); is {
 			found[blob] = true
 		}
 		return nil
 	})
-}
-
-// walk visits the files below a directory, if there is one.
-func (q *quota) walk(ctx context.Context, from string, visit func(storagedriver.FileInfo) error) error {
-	err := q.storage.Walk(ctx, from, func(file storagedriver.FileInfo) error {
-		if err := ctx.Err(); err != nil || file.IsDir() {
-			return err
-		}
-		return visit(file)
-	})
-	if notFound(err) {
-		return nil // nothing was ever pushed there
-	}
-	return err
 }
 
 // target reads a link only where the blob is called by another digest than the storage calls it by.
