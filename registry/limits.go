@@ -28,6 +28,7 @@ const (
 var (
 	errFull    = &refusal{status: http.StatusRequestEntityTooLarge, code: errcode.ErrorCodeDenied, message: "the registry's storage is full: tell who runs it"}
 	errMany    = &refusal{status: http.StatusTooManyRequests, code: errcode.ErrorCodeTooManyRequests, message: "the registry takes no more uploads at a time: try again later", retryAfter: uploadPatience}
+	errBusy    = &refusal{status: http.StatusConflict, code: errcode.ErrorCodeBlobUploadInvalid, message: "another request is sending to this upload: wait until it has ended", retryAfter: uploadPatience}
 	errStalled = &refusal{status: http.StatusRequestTimeout, code: errcode.ErrorCodeUnavailable, message: "nothing came for too long"}
 )
 
@@ -138,7 +139,7 @@ func (l *limits) discard(ctx context.Context, at route, why *refusal) {
 	if why == errFull {
 		l.log.Error("the storage is full", "repository", at.repository)
 	}
-	if why == errStalled || why == errMany || !at.upload() { // these may be resumed
+	if why == errStalled || why == errMany || why == errBusy || !at.upload() { // these may be resumed
 		return
 	}
 	path := gc.RootRepositories + "/" + at.repository + "/_uploads/" + at.reference
@@ -157,6 +158,7 @@ type body struct {
 	claim     *claim
 	begun     bool     // distribution has read: it has let the client in
 	turn      bool     // it is one of the uploads that are taken at a time
+	writes    string   // the file that is its own until it ends
 	left      int64    // -1 for no limit
 	tooLarge  *refusal // what one is told who sends more
 	cause     *refusal // why it was ended
@@ -255,4 +257,5 @@ func (b *body) end() {
 		<-b.limits.uploads
 	}
 	b.limits.store.quota.end(b.claim)
+	b.limits.store.release(b)
 }
