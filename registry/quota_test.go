@@ -113,6 +113,23 @@ func TestQuotaOfCancelledUpload(t *testing.T) {
 	r.pushBlob(t, "web/b", blobOf("b", 600))
 }
 
+// What came of a cancelled upload with earlier requests counts, too, while one to it goes on.
+func TestQuotaOfUploadThatIsCancelledLater(t *testing.T) {
+	r := serve(t, ServeOptions{Quota: 1024, Metrics: "127.0.0.1:0"})
+	sent := r.stream(t, r.start(t, "web/a"), blobOf("a", 600))
+	r.want(t, http.StatusAccepted, sent)
+	location := sent.Header.Get("Location")
+	conn := r.dial(t)
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", strings.TrimPrefix(location, r.url))
+	r.until(t, "ndock_registry_received_bytes_total 601")
+	r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, location, nil))
+	r.over(t, "web", "601B", r.stream(t, r.start(t, "web/b"), blobOf("b", 600)))
+	fmt.Fprint(conn, "0\r\n\r\n")
+	readAnswer(t, bufio.NewReader(conn))
+	r.until(t, "ndock_registry_uploads 0")
+	r.pushBlob(t, "web/b", blobOf("b", 1024))
+}
+
 // Manifests count before they are stored, so that those which are refused leave nothing behind.
 func TestQuotaOfManifests(t *testing.T) {
 	data := t.TempDir()
