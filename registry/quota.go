@@ -442,19 +442,20 @@ func (q *quota) measure(ctx context.Context, u *usage, found map[digest.Digest]b
 
 // find adds the blobs that a namespace has, or had, links to, and its open uploads with what is stored of them.
 func (q *quota) find(ctx context.Context, name string, found map[digest.Digest]bool, open map[string]int64) error {
+	sizes, there := map[string]int64{}, map[string]bool{}
 	err := gc.Walk(ctx, q.storage, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
 		if _, id, is := gc.UploadOf(file.Path()); is {
-			open[id] += file.Size()
+			sizes[id] += file.Size()
+			there[id] = there[id] || path.Base(file.Path()) == "startedat" || path.Base(file.Path()) == "data" && file.Size() > 0
+			return nil
 		}
-		if _, named, is := gc.LinkOf(file.Path()); is && q.limit > 0 {
-			blob, err := q.target(ctx, file.Path(), named)
-			if err != nil {
-				return err
-			}
-			found[blob] = true
-		}
-		return nil
+		return q.findLink(ctx, file, found)
 	})
+	for id := range sizes {
+		if there[id] { // or else it was removed, and a request to it has left something
+			open[id] = sizes[id]
+		}
+	}
 	if err != nil || q.limit == 0 {
 		return err
 	}
@@ -464,6 +465,18 @@ func (q *quota) find(ctx context.Context, name string, found map[digest.Digest]b
 		}
 		return nil
 	})
+}
+
+func (q *quota) findLink(ctx context.Context, file storagedriver.FileInfo, found map[digest.Digest]bool) error {
+	_, named, is := gc.LinkOf(file.Path())
+	if !is || q.limit == 0 {
+		return nil
+	}
+	blob, err := q.target(ctx, file.Path(), named)
+	if err == nil {
+		found[blob] = true
+	}
+	return err
 }
 
 // target reads a link only where the blob is called by another digest than the storage calls it by.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -128,6 +129,44 @@ func TestQuotaOfUploadThatIsCancelledLater(t *testing.T) {
 	readAnswer(t, bufio.NewReader(conn))
 	r.until(t, "ndock_registry_uploads 0")
 	r.pushBlob(t, "web/b", blobOf("b", 1024))
+}
+
+// A cancelled upload leaves nothing that counts as an open one, also when a namespace is counted anew, and whatever a
+// request to it that ends later does.
+func TestCancelledUploadsAreNotOpen(t *testing.T) {
+	o := ServeOptions{Data: t.TempDir(), MaxOpenUploads: 2, Metrics: "127.0.0.1:0"}
+	r := serve(t, o)
+	for range 3 {
+		r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, r.start(t, "web"), nil))
+	}
+	location := r.start(t, "web")
+	conn := r.dial(t)
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", strings.TrimPrefix(location, r.url))
+	r.until(t, "ndock_registry_received_bytes_total 1")
+	r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, location, nil))
+	fmt.Fprint(conn, "0\r\n\r\n")
+	readAnswer(t, bufio.NewReader(conn))
+	if left := glob(t, filepath.Join(o.Data, "docker/registry/v2/repositories/web/_uploads/*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{"1", "2", "3"} { // as an ndock before this one left them
+		file := filepath.Join(o.Data, "docker/registry/v2/repositories/web/_uploads", id, "hashstates/sha256/0")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("x"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Quota = 1 << 20 // so that it is counted at once
+	r = serve(t, o)
+	r.start(t, "web")
+	r.start(t, "web")
+	sent := r.stream(t, r.start(t, "a/hashstates/b"), []byte("x"))
+	r.want(t, http.StatusAccepted, sent)
+	if states := glob(t, filepath.Join(o.Data, "docker/registry/v2/repositories/a/hashstates/b/_uploads/*/hashstates/sha256/1")); len(states) != 1 {
+		t.Errorf("of an upload that goes on there are %v", states)
+	}
 }
 
 // Manifests count before they are stored, so that those which are refused leave nothing behind.

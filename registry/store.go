@@ -113,13 +113,29 @@ func (s *store) put(ctx context.Context, b *body, path string, content []byte) e
 		return s.quota.link(context.WithoutCancel(ctx), b.claimed(), repository, digest.Digest(content), put)
 	}
 	repository, id, is := gc.UploadOf(path)
+	upload := gc.RootRepositories + "/" + repository + "/_uploads/" + id
 	switch {
+	case is && strings.HasPrefix(path, upload+"/hashstates/"):
+		return s.putHashState(ctx, upload, put)
 	case !is || !strings.HasSuffix(path, "/startedat"): // which comes first
 		return put()
 	case b != nil && b.overQuota != nil: // a mount that was refused becomes no upload
 		return b.overQuota
 	}
 	return s.quota.openUpload(ctx, repository, id, put)
+}
+
+// putHashState leaves out what a request that ends says of an upload that was removed meanwhile: it would make a directory
+// that nobody removes.
+func (s *store) putHashState(ctx context.Context, upload string, put func() error) error {
+	_, err := s.StorageDriver.Stat(context.WithoutCancel(ctx), upload+"/startedat")
+	switch {
+	case notFound(err):
+		return nil
+	case err != nil:
+		return s.note(err)
+	}
+	return put()
 }
 
 // Delete implements storagedriver.StorageDriver.
