@@ -88,7 +88,9 @@ func bounded(next http.Handler, stall time.Duration) http.Handler {
 			r.Body = b.body
 		}
 		r.Form, r.PostForm = r.URL.Query(), url.Values{}
-		b.awaitWrite()
+		if r.ProtoMajor == 1 { // for a "100 Continue"; HTTP/2 resets a stream at its deadline, be nothing written then
+			b.awaitWrite()
+		}
 		next.ServeHTTP(httpsnoop.Wrap(w, b.hooks()), r)
 		b.end()
 	})
@@ -141,7 +143,9 @@ func (b *boundedRequest) hooks() httpsnoop.Hooks {
 		return func(p []byte) (int, error) {
 			b.refuseRest()
 			b.awaitWrite()
-			return pass(p)
+			n, err := pass(p)
+			b.control.SetWriteDeadline(time.Time{})
+			return n, err
 		}
 	}
 	return httpsnoop.Hooks{

@@ -211,6 +211,32 @@ func (r *served) sendSlowly(t *testing.T, location, login string) (end func() *h
 	}
 }
 
+// An upload over HTTP/2 takes as long as it takes, while some of it comes.
+func TestSlowUploadOverHTTP2(t *testing.T) {
+	pair := serverPair(t, time.Now())
+	r := serve(t, ServeOptions{Timeouts: short, CertFile: write(t, pair.cert), KeyFile: write(t, pair.key)})
+	r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	location := r.start(t, "app")
+	body, to := io.Pipe()
+	go func() {
+		defer to.Close()
+		for end := time.Now().Add(2 * short.Stall); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			fmt.Fprint(to, "x")
+		}
+	}()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, location, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := r.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.want(t, http.StatusAccepted, answer); answer.ProtoMajor != 2 {
+		t.Errorf("it came over %s", answer.Proto)
+	}
+}
+
 // A client that does not take its answer is let go.
 func TestStalledReaderIsLetGo(t *testing.T) {
 	r := serve(t, ServeOptions{Timeouts: short, Metrics: "127.0.0.1:0"})

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -27,8 +29,8 @@ func TestCollectWaitsForPushes(t *testing.T) {
 	r, socket := serveWithControl(t)
 	r.pushBlob(t, "app", []byte("nobody's"))
 	body := r.upload(t, 1)
-	_, err := Collect(t.Context(), DialSocket(socket), collection(50*time.Millisecond))
-	wantError(t, err, "collect garbage: pushes are still under way after 50ms (1 requests)")
+	_, err := Collect(t.Context(), DialSocket(socket), collection(0))
+	wantError(t, err, "collect garbage: pushes are still under way after 0s (1 requests)")
 	if hint := hintOf(err); hint != "try again later, or wait longer with --wait" {
 		t.Errorf("hint %q", hint)
 	}
@@ -52,6 +54,49 @@ func TestCollectWaitsForPushes(t *testing.T) {
 		t.Errorf("freed %+v", freed)
 	}
 	r.pushBlob(t, "app", []byte("nobody's")) // which is not said to be there
+}
+
+// Who sends slowly keeps no collection from beginning, and may go on afterwards.
+func TestCollectEndsSlowPushes(t *testing.T) {
+	pair := serverPair(t, time.Now())
+	for _, proto := range []int{1, 2} {
+		socket := filepath.Join(t.TempDir(), "control")
+		r := serve(t, ServeOptions{Control: socket, Metrics: "127.0.0.1:0", CertFile: write(t, pair.cert), KeyFile: write(t, pair.key)})
+		r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: proto == 2}
+		location := r.start(t, "app")
+		body, to := io.Pipe()
+		defer to.Close()
+		go fmt.Fprint(to, "x")
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, location, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			answer, err := r.client.Do(request)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer answer.Body.Close()
+			if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") != "10" || answer.ProtoMajor != proto {
+				t.Errorf("it is answered %s, %v", answer.Status, answer.Header)
+			}
+		}()
+		for r.aside == "" || !strings.Contains(r.want(t, http.StatusOK, r.do(t, http.MethodGet, r.aside+"/metrics", nil)), "received_bytes_total 1\n") {
+			time.Sleep(time.Millisecond)
+		}
+		o := collection(4 * time.Second)
+		o.Grace = time.Hour
+		if _, err := Collect(t.Context(), DialSocket(socket), o); err != nil {
+			t.Error(err)
+		}
+		<-ended
+		status := r.do(t, http.MethodGet, location, nil)
+		r.want(t, http.StatusNoContent, status)
+		r.want(t, http.StatusAccepted, r.stream(t, status.Header.Get("Location"), []byte("y")))
+	}
 }
 
 // Who asked is gone: all may write again.

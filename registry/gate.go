@@ -21,6 +21,7 @@ type gate struct {
 	closed bool
 	inside int           // requests that write
 	empty  chan struct{} // closed when the last one has left a closed gate
+	cut    func()        // ends what those inside still wait for
 }
 
 func (g *gate) wrap(next http.Handler) http.Handler {
@@ -56,7 +57,8 @@ func (g *gate) leave() {
 	}
 }
 
-// close closes the gate and waits until nobody is inside. Who closed it opens it. It is open after an error, too.
+// close closes the gate and waits until nobody is inside. After half of the time those who still send are cut off: who
+// sends slowly could keep it from ever being empty. Who closed it opens it. It is open after an error, too.
 func (g *gate) close(ctx context.Context, patience time.Duration) error {
 	empty, err := g.shut()
 	if err != nil {
@@ -68,6 +70,9 @@ func (g *gate) close(ctx context.Context, patience time.Duration) error {
 	case <-empty:
 		return nil
 	default: // someone is inside, be the patience as short as it may
+	}
+	if patience > 0 {
+		defer time.AfterFunc(patience/2, g.cut).Stop()
 	}
 	select {
 	case <-empty:

@@ -26,7 +26,9 @@ func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configurat
 	if err != nil {
 		return nil, nil, err
 	}
-	handler := o.limits(c, s).wrap(access.Answer(app))
+	limits := o.limits(c, s)
+	g.cut = limits.cut
+	handler := limits.wrap(access.Answer(app))
 	handler = m.wrap(c.HTTP.Prefix, g.wrap(handler))
 	if !c.Log.AccessLog.Disabled {
 		handler = accessLog(c.HTTP.Prefix, handler, o.Log)

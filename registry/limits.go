@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
@@ -28,6 +29,8 @@ const (
 var (
 	errFull    = &refusal{status: http.StatusRequestEntityTooLarge, code: errcode.ErrorCodeDenied, message: "the registry's storage is full: tell who runs it"}
 	errMany    = &refusal{status: http.StatusTooManyRequests, code: errcode.ErrorCodeTooManyRequests, message: "the registry takes no more uploads at a time: try again later", retryAfter: uploadPatience}
+	errBusy    = &refusal{status: http.StatusConflict, code: errcode.ErrorCodeBlobUploadInvalid, message: "another request is sending to this upload: wait until it has ended", retryAfter: uploadPatience}
+	errCut     = &refusal{status: http.StatusServiceUnavailable, code: errcode.ErrorCodeUnavailable, message: "the registry collects garbage: try again in a minute", retryAfter: int(retryAfter.Seconds())}
 	errStalled = &refusal{status: http.StatusRequestTimeout, code: errcode.ErrorCodeUnavailable, message: "nothing came for too long"}
 )
 
@@ -40,6 +43,7 @@ type limits struct {
 	stall   time.Duration
 	store   *store
 	log     *slog.Logger
+	bodies  sync.Map // those of requests under way
 }
 
 func (l *limits) wrap(next http.Handler) http.Handler {
@@ -61,6 +65,7 @@ func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request
 	}
 	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
 	b.request, r.Body = r, b
+	l.bodies.Store(b, nil)
 	defer b.end()
 	a := &answer{reason: l.reason(b, time.Now())}
 	next.ServeHTTP(a.wrap(w), r)
@@ -85,6 +90,14 @@ func uploaded(r *http.Request) int64 {
 		return 0 // distribution refuses it
 	}
 	return max(0, state.Offset)
+}
+
+// cut ends the requests whose bodies are still to come. Others complete what they do.
+func (l *limits) cut() {
+	l.bodies.Range(func(b, _ any) bool {
+		b.(*body).cut()
+		return true
+	})
 }
 
 // reason is why a request failed, if that is known, by the status of the answer that it got.
@@ -138,7 +151,7 @@ func (l *limits) discard(ctx context.Context, at route, why *refusal) {
 	if why == errFull {
 		l.log.Error("the storage is full", "repository", at.repository)
 	}
-	if why == errStalled || why == errMany || !at.upload() { // these may be resumed
+	if why == errStalled || why == errMany || why == errBusy || why == errCut || !at.upload() { // these may be resumed
 		return
 	}
 	path := gc.RootRepositories + "/" + at.repository + "/_uploads/" + at.reference
@@ -157,10 +170,15 @@ type body struct {
 	claim     *claim
 	begun     bool     // distribution has read: it has let the client in
 	turn      bool     // it is one of the uploads that are taken at a time
+	writes    string   // the file that is its own until it ends
 	left      int64    // -1 for no limit
 	tooLarge  *refusal // what one is told who sends more
 	cause     *refusal // why it was ended
 	overQuota *refusal // what the storage said to what came of it
+
+	lock    sync.Mutex
+	reading bool // from the client
+	isCut   bool // by a collection of garbage
 }
 
 // bodyKey is by what the storage finds the body in a request's context, which is all that distribution hands down; the
@@ -184,17 +202,53 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.cause != nil {
 		return 0, b.cause
 	}
-	b.control.SetReadDeadline(time.Now().Add(b.limits.stall))
-	n, err := b.ReadCloser.Read(p)
-	b.control.SetReadDeadline(time.Time{}) // the storage may take its time
+	n, err := 0, os.ErrDeadlineExceeded
+	if b.await() {
+		n, err = b.ReadCloser.Read(p)
+	}
+	isCut := b.came()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		b.cause = errStalled
+		if isCut {
+			b.cause = errCut
+		}
 		return n, b.cause
 	}
 	if b.cause = b.take(int64(n)); b.cause != nil {
 		return 0, b.cause
 	}
 	return n, err
+}
+
+// await is before some of the body is read, if it still may be.
+func (b *body) await() bool {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	if b.isCut {
+		return false
+	}
+	b.reading = true
+	b.control.SetReadDeadline(time.Now().Add(b.limits.stall))
+	return true
+}
+
+// came is when it was: the storage may take its time.
+func (b *body) came() (isCut bool) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.reading = false
+	b.control.SetReadDeadline(time.Time{})
+	return b.isCut
+}
+
+// cut ends what is read now, and lets no more be read.
+func (b *body) cut() {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.isCut = true
+	if b.reading {
+		b.control.SetReadDeadline(time.Now().Add(-time.Second))
+	}
 }
 
 // begin tells why none of the body is taken.
@@ -251,8 +305,10 @@ func (b *body) takeTurn() bool {
 
 // end gives back what was taken for the request.
 func (b *body) end() {
+	b.limits.bodies.Delete(b)
 	if b.turn {
 		<-b.limits.uploads
 	}
 	b.limits.store.quota.end(b.claim)
+	b.limits.store.release(b)
 }

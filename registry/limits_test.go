@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"ndock/registry/htpasswd"
 )
@@ -133,6 +136,30 @@ func TestTooManyUploads(t *testing.T) {
 	first.Close()
 	r.until(t, "ndock_registry_uploads 0")
 	r.want(t, http.StatusAccepted, r.stream(t, second, []byte("x")))
+}
+
+// While a request sends bytes to an upload no other one may, and none may complete it: bytes would come into a blob that
+// others have. The upload is as it was afterwards.
+func TestOneRequestAtATimeWritesAnUpload(t *testing.T) {
+	const message = "another request is sending to this upload: wait until it has ended"
+	r := serve(t, ServeOptions{Metrics: "127.0.0.1:0"})
+	location := r.start(t, "app")
+	conn, host := r.dial(t), strings.TrimPrefix(r.url, "http://")
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", strings.TrimPrefix(location, r.url), host)
+	r.until(t, "ndock_registry_received_bytes_total 1")
+	empty := digest.FromString("").String()
+	r.refused(t, http.StatusConflict, "BLOB_UPLOAD_INVALID", message, r.stream(t, location, []byte("b")))
+	r.refused(t, http.StatusConflict, "BLOB_UPLOAD_INVALID", message, r.do(t, http.MethodPut, location+"&digest="+empty, nil))
+	fmt.Fprint(conn, "1\r\nb\r\n0\r\n\r\n")
+	sent := readAnswer(t, bufio.NewReader(conn))
+	if sent.StatusCode != http.StatusAccepted {
+		t.Fatalf("the first is answered %s", sent.Status)
+	}
+	blob := digest.FromString("abc").String()
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, sent.Header.Get("Location")+"&digest="+blob, []byte("c")))
+	if got := r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/app/blobs/"+blob, nil)); got != "abc" {
+		t.Errorf("the blob is %q", got)
+	}
 }
 
 // until waits for a line of the metrics.

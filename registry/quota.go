@@ -57,6 +57,7 @@ type usage struct {
 type openUpload struct {
 	bytes  int64 // that came with requests which have ended
 	active int   // requests under way
+	closed bool  // it was removed, and counts until these have ended: they have its file open
 }
 
 // A claim is what the body of one request takes of a namespace, until it is part of a blob or of an open upload.
@@ -64,6 +65,7 @@ type claim struct {
 	repository string
 	upload     string // id; empty for a manifest
 	usage      *usage // nil until some of the body was read
+	open       *openUpload
 	bytes      int64
 }
 
@@ -100,8 +102,8 @@ func (u *usage) of(c *claim) int64 {
 	if c == nil || c.usage != u {
 		return 0
 	}
-	if upload := u.open[c.upload]; upload != nil {
-		return c.bytes + upload.bytes
+	if c.open != nil {
+		return c.bytes + c.open.bytes
 	}
 	return c.bytes
 }
@@ -121,6 +123,7 @@ func (q *quota) begin(ctx context.Context, c *claim, before, size int64) *refusa
 			u.open[c.upload] = upload
 		}
 		upload.active++
+		c.open = upload
 	}
 	return q.refused(u, c, max(size, 0))
 }
@@ -145,9 +148,12 @@ func (q *quota) end(c *claim) {
 	c.usage.Lock()
 	defer c.usage.Unlock()
 	c.usage.pending -= c.bytes
-	if upload := c.usage.open[c.upload]; upload != nil {
-		upload.bytes += c.bytes
-		upload.active--
+	if c.open == nil {
+		return
+	}
+	c.open.bytes += c.bytes
+	if c.open.active--; c.open.active == 0 && c.open.closed {
+		delete(c.usage.open, c.upload)
 	}
 }
 
@@ -180,11 +186,15 @@ func (q *quota) openUpload(ctx context.Context, repository, id string, put func(
 	return nil
 }
 
-// closeUpload is when an upload is removed, complete or not.
+// closeUpload is when an upload is removed, complete or not. Its file takes its room until the last request ends.
 func (q *quota) closeUpload(repository, id string) {
 	u := q.of(namespace(repository))
 	u.Lock()
 	defer u.Unlock()
+	if upload := u.open[id]; upload != nil && upload.active > 0 {
+		upload.closed = true
+		return
+	}
 	delete(u.open, id)
 }
 
@@ -228,8 +238,8 @@ func (u *usage) hand(c *claim) {
 	}
 	u.pending -= c.bytes
 	c.bytes = 0
-	if upload := u.open[c.upload]; upload != nil {
-		upload.bytes = 0
+	if c.open != nil {
+		c.open.bytes = 0
 	}
 }
 
@@ -432,21 +442,24 @@ func (q *quota) measure(ctx context.Context, u *usage, found map[digest.Digest]b
 
 // find adds the blobs that a namespace has, or had, links to, and its open uploads with what is stored of them.
 func (q *quota) find(ctx context.Context, name string, found map[digest.Digest]bool, open map[string]int64) error {
-	err := q.walk(ctx, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
+	sizes, there := map[string]int64{}, map[string]bool{}
+	err := gc.Walk(ctx, q.storage, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
 		if _, id, is := gc.UploadOf(file.Path()); is {
-			open[id] += file.Size()
+			sizes[id] += file.Size()
+			there[id] = there[id] || path.Base(file.Path()) == "startedat" || path.Base(file.Path()) == "data" && file.Size() > 0
+			return nil
 		}
-		if _, named, is := gc.LinkOf(file.Path()); is && q.limit > 0 {
-			blob, err := q.target(ctx, file.Path(), named)
-			found[blob] = true
-			return err
-		}
-		return nil
+		return q.findLink(ctx, file, found)
 	})
+	for id := range sizes {
+		if there[id] { // or else it was removed, and a request to it has left something
+			open[id] = sizes[id]
+		}
+	}
 	if err != nil || q.limit == 0 {
 		return err
 	}
-	return q.walk(ctx, gc.RootUnlinked+"/"+name, func(file storagedriver.FileInfo) error {
+	return gc.Walk(ctx, q.storage, gc.RootUnlinked+"/"+name, func(file storagedriver.FileInfo) error {
 		if _, blob, is := gc.UnlinkedOf(file.Path()); is {
 			found[blob] = true
 		}
@@ -454,16 +467,14 @@ func (q *quota) find(ctx context.Context, name string, found map[digest.Digest]b
 	})
 }
 
-// walk visits the files below a directory, if there is one.
-func (q *quota) walk(ctx context.Context, from string, visit func(storagedriver.FileInfo) error) error {
-	err := q.storage.Walk(ctx, from, func(file storagedriver.FileInfo) error {
-		if err := ctx.Err(); err != nil || file.IsDir() {
-			return err
-		}
-		return visit(file)
-	})
-	if notFound(err) {
-		return nil // nothing was ever pushed there
+func (q *quota) findLink(ctx context.Context, file storagedriver.FileInfo, found map[digest.Digest]bool) error {
+	_, named, is := gc.LinkOf(file.Path())
+	if !is || q.limit == 0 {
+		return nil
+	}
+	blob, err := q.target(ctx, file.Path(), named)
+	if err == nil {
+		found[blob] = true
 	}
 	return err
 }

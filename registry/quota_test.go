@@ -3,6 +3,8 @@ package registry
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/opencontainers/go-digest"
+
+	"ndock/registry/gc"
 )
 
 const tooMuch = "%s takes %s of the 1KiB that it may, and this would be more: delete images there and have garbage collected, or ask who runs the registry for a larger quota"
@@ -109,6 +114,61 @@ func TestQuotaOfCancelledUpload(t *testing.T) {
 	r.pushBlob(t, "web/b", blobOf("b", 600))
 }
 
+// What came of a cancelled upload with earlier requests counts, too, while one to it goes on.
+func TestQuotaOfUploadThatIsCancelledLater(t *testing.T) {
+	r := serve(t, ServeOptions{Quota: 1024, Metrics: "127.0.0.1:0"})
+	sent := r.stream(t, r.start(t, "web/a"), blobOf("a", 600))
+	r.want(t, http.StatusAccepted, sent)
+	location := sent.Header.Get("Location")
+	conn := r.dial(t)
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", strings.TrimPrefix(location, r.url))
+	r.until(t, "ndock_registry_received_bytes_total 601")
+	r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, location, nil))
+	r.over(t, "web", "601B", r.stream(t, r.start(t, "web/b"), blobOf("b", 600)))
+	fmt.Fprint(conn, "0\r\n\r\n")
+	readAnswer(t, bufio.NewReader(conn))
+	r.until(t, "ndock_registry_uploads 0")
+	r.pushBlob(t, "web/b", blobOf("b", 1024))
+}
+
+// A cancelled upload leaves nothing that counts as an open one, also when a namespace is counted anew, and whatever a
+// request to it that ends later does.
+func TestCancelledUploadsAreNotOpen(t *testing.T) {
+	o := ServeOptions{Data: t.TempDir(), MaxOpenUploads: 2, Metrics: "127.0.0.1:0"}
+	r := serve(t, o)
+	for range 3 {
+		r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, r.start(t, "web"), nil))
+	}
+	location := r.start(t, "web")
+	conn := r.dial(t)
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", strings.TrimPrefix(location, r.url))
+	r.until(t, "ndock_registry_received_bytes_total 1")
+	r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, location, nil))
+	fmt.Fprint(conn, "0\r\n\r\n")
+	readAnswer(t, bufio.NewReader(conn))
+	if left := glob(t, filepath.Join(o.Data, "docker/registry/v2/repositories/web/_uploads/*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{"1", "2", "3"} { // as an ndock before this one left them
+		file := filepath.Join(o.Data, "docker/registry/v2/repositories/web/_uploads", id, "hashstates/sha256/0")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("x"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Quota = 1 << 20 // so that it is counted at once
+	r = serve(t, o)
+	r.start(t, "web")
+	r.start(t, "web")
+	sent := r.stream(t, r.start(t, "a/hashstates/b"), []byte("x"))
+	r.want(t, http.StatusAccepted, sent)
+	if states := glob(t, filepath.Join(o.Data, "docker/registry/v2/repositories/a/hashstates/b/_uploads/*/hashstates/sha256/1")); len(states) != 1 {
+		t.Errorf("of an upload that goes on there are %v", states)
+	}
+}
+
 // Manifests count before they are stored, so that those which are refused leave nothing behind.
 func TestQuotaOfManifests(t *testing.T) {
 	data := t.TempDir()
@@ -190,6 +250,46 @@ func TestQuotaAfterCollection(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.pushBlob(t, "web", blobOf("b", 1024))
+}
+
+// A directory that goes while a namespace is counted takes nothing else out of the count.
+func TestQuotaWhileUploadsArePurged(t *testing.T) {
+	storage := &purged{StorageDriver: inmemory.New(), dir: gc.RootRepositories + "/web/a/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"}
+	blob := digest.FromString("b")
+	for file, content := range map[string]string{
+		storage.dir + "/startedat": "2026-01-01T00:00:00Z",
+		gc.RootRepositories + "/web/b/_layers/sha256/" + blob.Encoded() + "/link": blob.String(),
+	} {
+		if err := storage.PutContent(t.Context(), file, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u, err := newQuota(1024, 10, storage).counted(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := u.blobs[blob]; !ok || len(u.open) != 0 {
+		t.Errorf("counted are %v and %v", u.blobs, u.open)
+	}
+}
+
+// purged is a storage of which another program removes a directory just before it is listed.
+type purged struct {
+	storagedriver.StorageDriver
+	dir string
+}
+
+func (p *purged) List(ctx context.Context, dir string) ([]string, error) {
+	if dir == p.dir {
+		if err := p.Delete(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
+	return p.StorageDriver.List(ctx, dir)
+}
+
+func (p *purged) Walk(ctx context.Context, from string, visit storagedriver.WalkFn, o ...func(*storagedriver.WalkOptions)) error {
+	return storagedriver.WalkFallback(ctx, p, from, visit, o...)
 }
 
 func TestDeployWithQuota(t *testing.T) {

@@ -25,8 +25,9 @@ const middlewareName = "ndock"
 // answers like any other failure, and lets the storage be tried.
 type store struct {
 	storagedriver.StorageDriver
-	full  atomic.Int64 // when there last was no room, in nanoseconds
-	quota *quota
+	full    atomic.Int64 // when there last was no room, in nanoseconds
+	quota   *quota
+	writing sync.Map // the body that is written to a file now, by the file's path
 }
 
 // registerStore is once for all, since distribution finds middleware by name alone.
@@ -112,13 +113,29 @@ func (s *store) put(ctx context.Context, b *body, path string, content []byte) e
 		return s.quota.link(context.WithoutCancel(ctx), b.claimed(), repository, digest.Digest(content), put)
 	}
 	repository, id, is := gc.UploadOf(path)
+	upload := gc.RootRepositories + "/" + repository + "/_uploads/" + id
 	switch {
+	case is && strings.HasPrefix(path, upload+"/hashstates/"):
+		return s.putHashState(ctx, upload, put)
 	case !is || !strings.HasSuffix(path, "/startedat"): // which comes first
 		return put()
 	case b != nil && b.overQuota != nil: // a mount that was refused becomes no upload
 		return b.overQuota
 	}
 	return s.quota.openUpload(ctx, repository, id, put)
+}
+
+// putHashState leaves out what a request that ends says of an upload that was removed meanwhile: it would make a directory
+// that nobody removes.
+func (s *store) putHashState(ctx context.Context, upload string, put func() error) error {
+	_, err := s.StorageDriver.Stat(context.WithoutCancel(ctx), upload+"/startedat")
+	switch {
+	case notFound(err):
+		return nil
+	case err != nil:
+		return s.note(err)
+	}
+	return put()
 }
 
 // Delete implements storagedriver.StorageDriver.
@@ -139,14 +156,32 @@ func (s *store) Move(ctx context.Context, from, to string) error {
 	return s.note(s.StorageDriver.Move(ctx, from, to))
 }
 
-// Writer implements storagedriver.StorageDriver.
+// Writer implements storagedriver.StorageDriver. A file is one request's from here to the request's end: that may make a
+// blob of it, which another one that has the file open would still change. Requests without a body write nothing.
 func (s *store) Writer(ctx context.Context, path string, more bool) (storagedriver.FileWriter, error) {
+	if b, _ := ctx.Value(bodyKey{}).(*body); b != nil && !s.hold(path, b) {
+		b.cause = errBusy
+		return nil, errBusy
+	}
 	w, err := s.StorageDriver.Writer(ctx, path, more)
 	if err != nil {
 		return nil, s.note(err)
 	}
 	return &noting{FileWriter: w, store: s}, nil
 }
+
+// hold has a body be the only one that is written to a file.
+func (s *store) hold(path string, b *body) bool {
+	holder, _ := s.writing.LoadOrStore(path, b)
+	if holder != b {
+		return false
+	}
+	b.writes = path
+	return true
+}
+
+// release is when the request of a body has ended.
+func (s *store) release(b *body) { s.writing.CompareAndDelete(b.writes, b) }
 
 // noting is a writer that tells the store what went wrong.
 type noting struct {

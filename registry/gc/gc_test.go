@@ -219,6 +219,38 @@ func (f *fatigue) Delete(ctx context.Context, path string) error {
 	return f.StorageDriver.Delete(ctx, path)
 }
 
+// Other programs on the same storage remove directories meanwhile. What is in others is seen all the same.
+func TestDirectoryIsGoneMeanwhile(t *testing.T) {
+	r := newRegistry(t)
+	r.push("web:1", image(t))
+	dir := RootRepositories + "/app/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"
+	r.put(dir+"/startedat", "2026-01-01T00:00:00Z")
+	freed, err := Run(t.Context(), &purged{StorageDriver: r.storage, dir: dir}, Options{Report: r})
+	if err != nil || freed != (Result{}) {
+		t.Errorf("freed %+v, %v", freed, err)
+	}
+	r.holds("web:1")
+}
+
+// purged is a storage of which another program removes a directory just before it is listed.
+type purged struct {
+	driver.StorageDriver
+	dir string
+}
+
+func (p *purged) List(ctx context.Context, dir string) ([]string, error) {
+	if dir == p.dir {
+		if err := p.Delete(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
+	return p.StorageDriver.List(ctx, dir)
+}
+
+func (p *purged) Walk(ctx context.Context, from string, visit driver.WalkFn, o ...func(*driver.WalkOptions)) error {
+	return driver.WalkFallback(ctx, p, from, visit, o...)
+}
+
 func TestNothingWasEverPushed(t *testing.T) {
 	r := newRegistry(t)
 	if freed := r.collect(Options{Untagged: true}); freed != (Result{}) {

@@ -2,7 +2,6 @@ package gc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -120,23 +119,8 @@ func (c *collection) lookAtUnlinked(ctx context.Context) error {
 	})
 }
 
-// walk visits the files below a directory. That there is none is no fault: nothing was ever pushed.
 func (c *collection) walk(ctx context.Context, from string, visit func(driver.FileInfo, place) error) error {
-	err := c.storage.Walk(ctx, from, func(file driver.FileInfo) error {
-		if err := ctx.Err(); err != nil || file.IsDir() {
-			return err
-		}
-		return visit(file, locate(file.Path()))
-	})
-	if missing(err) {
-		return nil
-	}
-	return err
-}
-
-func missing(err error) bool {
-	var gone driver.PathNotFoundError
-	return errors.As(err, &gone)
+	return Walk(ctx, c.storage, from, func(file driver.FileInfo) error { return visit(file, locate(file.Path())) })
 }
 
 func (c *collection) isYoung(changed time.Time) bool { return changed.After(c.before) }

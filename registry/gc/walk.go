@@ -1,0 +1,53 @@
+package gc
+
+import (
+	"context"
+	"errors"
+
+	"github.com/distribution/distribution/v3/registry/storage/driver"
+)
+
+// Walk visits the files below a directory. That there is none is no fault: nothing was ever pushed. A file or a directory
+// that is removed meanwhile is left out; distribution's own walk would leave out all that comes after such a directory.
+func Walk(ctx context.Context, storage driver.StorageDriver, from string, visit func(driver.FileInfo) error) error {
+	each := func(file driver.FileInfo) error {
+		if err := ctx.Err(); err != nil || file.IsDir() {
+			return err
+		}
+		return unlessMissing(visit(file))
+	}
+	if storage.Name() == "s3aws" { // where no directory can go, and nothing is missing but from
+		return unlessMissing(storage.Walk(ctx, from, each))
+	}
+	if _, err := storage.Stat(ctx, from); err != nil {
+		return unlessMissing(err)
+	}
+	return driver.WalkFallback(ctx, &lenient{storage, from}, from, each)
+}
+
+// lenient is a storage in which a directory that is gone is empty, but for the one where a walk begins.
+type lenient struct {
+	driver.StorageDriver
+	from string
+}
+
+// List implements driver.StorageDriver.
+func (l *lenient) List(ctx context.Context, dir string) ([]string, error) {
+	found, err := l.StorageDriver.List(ctx, dir)
+	if dir != l.from {
+		err = unlessMissing(err)
+	}
+	return found, err
+}
+
+func missing(err error) bool {
+	var gone driver.PathNotFoundError
+	return errors.As(err, &gone)
+}
+
+func unlessMissing(err error) error {
+	if missing(err) {
+		return nil
+	}
+	return err
+}
