@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
@@ -98,17 +100,17 @@ func computeChecksums(link string) error {
 	return nil
 }
 
-// plugHybrid puts a bridge of the port's own in between, in which Neutron's agent filters by iptables.
+// plugHybrid puts a bridge of the port's own in between, in which Neutron's agent filters by iptables. That is the port's if
+// the cable that leads from it to the switch is.
 func plugHybrid(tap netlink.Link, port Port) error {
-	if err := plugInBridge(tap, port.ownBridge(), false); err != nil {
-		return err
-	}
 	inBridge, err := ensureCable(port.bridgeEnd(), port.vswitchEnd(), port)
 	if err != nil {
 		return err
 	}
-	if err := plugInBridge(inBridge, port.ownBridge(), false); err != nil {
-		return err
+	for _, end := range []netlink.Link{tap, inBridge} {
+		if err := plugInBridge(end, port.ownBridge(), false); err != nil {
+			return err
+		}
 	}
 	inVSwitch, err := netlink.LinkByName(port.vswitchEnd())
 	if err != nil {
@@ -125,25 +127,38 @@ func setUp(link netlink.Link) error {
 }
 
 // Unplug removes the port's cable, with both ends, wherever the other end is, and what is between it and Open vSwitch. A
-// port that is not plugged is fine.
+// port that is not plugged is fine. What bears the port's name and is another's is left alone.
 func Unplug(port Port) error {
 	if len(port.ID) < idInName {
 		return fmt.Errorf("%q is no port's id", port.ID)
 	}
 	if port.Kind != LinuxBridge {
 		err := withVSwitch(func(ctx context.Context, ovs vswitch) error {
-			return errors.Join(ovs.remove(ctx, port.Tap()), ovs.remove(ctx, port.vswitchEnd()))
+			return errors.Join(ovs.remove(ctx, port.Tap(), port), ovs.remove(ctx, port.vswitchEnd(), port))
 		})
 		if err != nil {
 			return fmt.Errorf("take port %s out of Open vSwitch: %w", port.ID, err)
 		}
 	}
-	for _, name := range []string{port.Tap(), port.bridgeEnd(), port.ownBridge()} {
-		if err := remove(name); err != nil {
-			return err
-		}
+	if _, err := removeEnd(port.Tap(), port.peer(), port); err != nil {
+		return err
 	}
-	return nil
+	if own, err := removeEnd(port.bridgeEnd(), port.vswitchEnd(), port); err != nil || !own {
+		return err
+	}
+	return remove(port.ownBridge())
+}
+
+// removeEnd removes an end of the port's cable, unless it is another's, and tells whether that name is the port's.
+func removeEnd(name, peer string, port Port) (own bool, err error) {
+	there, err := find(name)
+	if err != nil || there == nil {
+		return err == nil, err
+	}
+	if own, err := isEndOf(there, peer, port); err != nil || !own {
+		return false, err
+	}
+	return true, remove(name)
 }
 
 // remove removes a link. One that is not there is fine.
@@ -170,6 +185,9 @@ func ensureCable(name, peer string, port Port) (netlink.Link, error) {
 			return nil, err
 		}
 	}
+	if own, err := isEndOf(there, peer, port); err != nil || !own {
+		return nil, errors.Join(err, fmt.Errorf("%s is there already, and is not of this server's port: it is left alone", name))
+	}
 	if err := keepFromHost(name); err != nil {
 		return nil, err
 	}
@@ -180,6 +198,33 @@ func ensureCable(name, peer string, port Port) (netlink.Link, error) {
 		return nil, fmt.Errorf("say of %s whose it is: %w", name, err)
 	}
 	return there, nil
+}
+
+// isEndOf tells whether a link is an end of the port's cable: Nova, or who has become it, can name the port that a virtual
+// machine, a router or another server has here. A cable that no server has any more becomes the port's, and so does one that
+// was made and not marked, because the agent was killed: both of its ends are here, in no bridge yet.
+func isEndOf(end netlink.Link, peer string, port Port) (bool, error) {
+	attrs := end.Attrs()
+	if attrs.Alias == port.alias() {
+		return true, nil
+	}
+	if attrs.Alias != "" {
+		dir, marked := strings.CutPrefix(attrs.Alias, aliasMark)
+		return isOrphan(dir, attrs.Name, marked)
+	}
+	other, err := find(peer)
+	if err != nil || other == nil {
+		return false, err
+	}
+	return end.Type() == "veth" && attrs.ParentIndex == other.Attrs().Index && attrs.MasterIndex == 0 && other.Attrs().MasterIndex == 0, nil
+}
+
+// isOrphan tells whether a link, which is marked with a directory, is there and no server has it.
+func isOrphan(dir, link string, marked bool) (bool, error) {
+	if !marked || !filepath.IsAbs(dir) || len(link) < len("tap")+idInName {
+		return false, nil
+	}
+	return Orphan(Port{ID: link[len("tap"):], Dir: dir})
 }
 
 func makeCable(name, peer string, mtu int) (netlink.Link, error) {
