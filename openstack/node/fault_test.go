@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +65,26 @@ func TestAFailureIsTakenBack(t *testing.T) {
 				t.Error("the agent still runs")
 			}
 		})
+	}
+}
+
+// The copy of a file that is kept goes too when the file itself could not be written: it has Nova's passwords.
+func TestAFullDiskIsTakenBack(t *testing.T) {
+	f := newFake(t, false)
+	files := map[string]string{configFile: f.content(configFile), "/etc/nova/nova.conf": f.content("/etc/nova/nova.conf")}
+	if err := syscall.Mount("full", f.path("/etc/nova"), "tmpfs", 0, fmt.Sprintf("size=%d", len(files)*os.Getpagesize())); err != nil {
+		t.Skipf("mount a file system: %v", err)
+	}
+	t.Cleanup(func() { check(t, syscall.Unmount(f.path("/etc/nova"), 0)) })
+	for path, text := range files {
+		f.put(path, text, 0o640)
+	}
+	_, err := f.setup()
+	if !errors.Is(err, syscall.ENOSPC) || !strings.HasPrefix(err.Error(), "config: ") {
+		t.Errorf("got %v", err)
+	}
+	if f.content(configFile) != novaCompute || exists(f.root, recordFile) {
+		t.Errorf("%s is\n%s, and the record is there: %v", configFile, f.content(configFile), exists(f.root, recordFile))
 	}
 }
 
