@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -118,6 +119,15 @@ func sysctl(name, value string) error {
 		return fmt.Errorf("set net/%s to %s: %w", name, value, err)
 	}
 	return nil
+}
+
+// readSysctl reads one, likewise.
+func readSysctl(name string) (string, error) {
+	value, err := os.ReadFile("/proc/sys/net/" + name)
+	if err != nil {
+		return "", fmt.Errorf("read net/%s: %w", name, err)
+	}
+	return strings.TrimSpace(string(value)), nil
 }
 
 func addAddress(link netlink.Link, prefix netip.Prefix) error {

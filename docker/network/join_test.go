@@ -367,6 +367,104 @@ func TestABridgeOfTheHostsOwn(t *testing.T) {
 	}
 }
 
+// TestTheHostsAddressComesLater: for the first port of a physical network the bridge is made here, and then Neutron's agent
+// moves the addresses of the host's interface into it. The host goes on answering for them.
+func TestTheHostsAddressComesLater(t *testing.T) {
+	ownNetwork(t)
+	port := dualStack()
+	port.Physical = true
+	plug(t, port)
+	wantNoAddress(t, bridge)
+	wantSettings(t, "of a bridge without an address", map[string]string{
+		"ipv4/conf/" + bridge + "/rp_filter": "1", "ipv4/conf/" + bridge + "/arp_ignore": "1", "ipv6/conf/" + bridge + "/accept_ra": "0",
+		"ipv6/conf/" + bridge + "/autoconf": "0", "ipv6/conf/" + bridge + "/addr_gen_mode": "1",
+	})
+	addAddresses(t, bridge, "192.0.2.1/24", "2001:db8::1/64")
+	plug(t, port)
+	wantAddresses(t, link(t, bridge), "192.0.2.1/24", "2001:db8::1/64")
+	wantSettings(t, "of a bridge with the host's", defaults(t, bridge))
+}
+
+// TestWhatAnEarlierReleaseLeft: a bridge that it had cut off from the host answers again when the host's address is in it.
+func TestWhatAnEarlierReleaseLeft(t *testing.T) {
+	ownNetwork(t)
+	port := dualStack()
+	plug(t, port)
+	if err := keepFromHost(bridge); err != nil {
+		t.Fatal(err)
+	}
+	addAddresses(t, bridge, "192.0.2.1/24")
+	plug(t, port)
+	wantSettings(t, "of a bridge with the host's", defaults(t, bridge))
+}
+
+// TestNeutronsBridgeOfAPhysicalNetwork has no address of the host's, not even the one that the kernel made.
+func TestNeutronsBridgeOfAPhysicalNetwork(t *testing.T) {
+	ownNetwork(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = bridge
+	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+		t.Fatal(err)
+	}
+	addAddresses(t, bridge, "fe80::1/64")
+	port := dualStack()
+	port.Physical = true
+	plug(t, port)
+	wantNoAddress(t, bridge)
+}
+
+func wantNoAddress(t *testing.T, name string) {
+	t.Helper()
+	if found, err := netlink.AddrList(link(t, name), unix.AF_UNSPEC); err != nil || len(found) > 0 {
+		t.Errorf("%s has %v, %v", name, found, err)
+	}
+}
+
+func addAddresses(t *testing.T, name string, addresses ...string) {
+	t.Helper()
+	for _, text := range addresses {
+		address, err := netlink.ParseAddr(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address.Flags = unix.IFA_F_NODAD
+		if err := netlink.AddrAdd(link(t, name), address); err != nil {
+			t.Fatalf("add %s to %s: %v", text, name, err)
+		}
+	}
+}
+
+func setting(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/sys/net/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func wantSettings(t *testing.T, what string, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		if got := setting(t, name); got != value {
+			t.Errorf("%s %s is %s, want %s", name, what, got, value)
+		}
+	}
+}
+
+// defaults are the settings that a link has of which nobody has set any.
+func defaults(t *testing.T, name string) map[string]string {
+	t.Helper()
+	values := map[string]string{}
+	for _, of := range []string{
+		"ipv4/conf/%s/rp_filter", "ipv4/conf/%s/arp_ignore", "ipv6/conf/%s/accept_ra", "ipv6/conf/%s/autoconf",
+		"ipv6/conf/%s/addr_gen_mode", "ipv6/conf/%s/disable_ipv6",
+	} {
+		values[fmt.Sprintf(of, name)] = setting(t, fmt.Sprintf(of, "default"))
+	}
+	return values
+}
+
 // arpOn listens at the host's end of a cable. What it returns tells whether an address is announced there.
 func arpOn(t *testing.T, tap netlink.Link) func(address string) bool {
 	t.Helper()

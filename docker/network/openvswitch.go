@@ -2,7 +2,9 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/client"
@@ -63,15 +65,29 @@ func (v vswitch) add(ctx context.Context, link string, port Port) error {
 	if err != nil {
 		return err
 	}
-	there, err := v.rows(ctx, "Interface", link, "_uuid")
+	there, err := v.rows(ctx, "Interface", link, "external_ids")
 	if err != nil {
 		return err
 	}
 	if len(there) > 0 {
+		if own, err := isRowOf(there[0], link, port); err != nil || !own {
+			return errors.Join(err, fmt.Errorf("it is there already, and is not of this server's port: it is left alone"))
+		}
 		_, err := v.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: "Interface", Where: named(link), Row: ovsdb.Row{"external_ids": ids}})
 		return err
 	}
 	return v.insert(ctx, link, port, ids)
+}
+
+// isRowOf tells whether an interface is the port's, or was that of a server that is no more.
+func isRowOf(row ovsdb.Row, link string, port Port) (bool, error) {
+	ids, _ := row["external_ids"].(ovsdb.OvsMap)
+	id, _ := ids.GoMap["iface-id"].(string)
+	dir, marked := ids.GoMap[ovsMark].(string)
+	if dir == port.Dir && strings.HasPrefix(id, port.ID) { // of an orphan only the id's beginning is known
+		return true, nil
+	}
+	return isOrphan(dir, link, marked)
 }
 
 func (v vswitch) insert(ctx context.Context, link string, port Port, ids ovsdb.OvsMap) error {
@@ -142,8 +158,15 @@ func (v vswitch) rows(ctx context.Context, table, name string, columns ...string
 	return results[0].Rows, nil
 }
 
-// remove takes a link out of whatever bridge it is in.
-func (v vswitch) remove(ctx context.Context, link string) error {
+// remove takes a link out of whatever bridge it is in, if it is the port's.
+func (v vswitch) remove(ctx context.Context, link string, port Port) error {
+	there, err := v.rows(ctx, "Interface", link, "external_ids")
+	if err != nil || len(there) == 0 {
+		return err
+	}
+	if own, err := isRowOf(there[0], link, port); err != nil || !own {
+		return err
+	}
 	rows, err := v.rows(ctx, "Port", link, "_uuid")
 	if err != nil || len(rows) == 0 {
 		return err

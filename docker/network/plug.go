@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
@@ -20,7 +22,7 @@ func Plug(port Port) error {
 	}
 	switch port.Kind {
 	case LinuxBridge:
-		return plugInBridge(tap, port.Bridge)
+		return plugInBridge(tap, port.Bridge, port.Physical)
 	case OpenVSwitch:
 		return plugInVSwitch(tap, port.peer(), port)
 	case Hybrid:
@@ -29,12 +31,12 @@ func Plug(port Port) error {
 	return fmt.Errorf("ports of kind %q cannot be plugged", port.Kind)
 }
 
-func plugInBridge(link netlink.Link, name string) error {
-	bridge, err := ensureBridge(name)
+func plugInBridge(link netlink.Link, name string, physical bool) error {
+	bridge, err := ensureBridge(name, physical)
 	if err != nil {
 		return err
 	}
-	if err := keepApart(bridge); err != nil {
+	if err := keepApart(bridge, physical); err != nil {
 		return err
 	}
 	if link.Attrs().MasterIndex != bridge.Attrs().Index {
@@ -98,17 +100,17 @@ func computeChecksums(link string) error {
 	return nil
 }
 
-// plugHybrid puts a bridge of the port's own in between, in which Neutron's agent filters by iptables.
+// plugHybrid puts a bridge of the port's own in between, in which Neutron's agent filters by iptables. That is the port's if
+// the cable that leads from it to the switch is.
 func plugHybrid(tap netlink.Link, port Port) error {
-	if err := plugInBridge(tap, port.ownBridge()); err != nil {
-		return err
-	}
 	inBridge, err := ensureCable(port.bridgeEnd(), port.vswitchEnd(), port)
 	if err != nil {
 		return err
 	}
-	if err := plugInBridge(inBridge, port.ownBridge()); err != nil {
-		return err
+	for _, end := range []netlink.Link{tap, inBridge} {
+		if err := plugInBridge(end, port.ownBridge(), false); err != nil {
+			return err
+		}
 	}
 	inVSwitch, err := netlink.LinkByName(port.vswitchEnd())
 	if err != nil {
@@ -125,25 +127,38 @@ func setUp(link netlink.Link) error {
 }
 
 // Unplug removes the port's cable, with both ends, wherever the other end is, and what is between it and Open vSwitch. A
-// port that is not plugged is fine.
+// port that is not plugged is fine. What bears the port's name and is another's is left alone.
 func Unplug(port Port) error {
 	if len(port.ID) < idInName {
 		return fmt.Errorf("%q is no port's id", port.ID)
 	}
 	if port.Kind != LinuxBridge {
 		err := withVSwitch(func(ctx context.Context, ovs vswitch) error {
-			return errors.Join(ovs.remove(ctx, port.Tap()), ovs.remove(ctx, port.vswitchEnd()))
+			return errors.Join(ovs.remove(ctx, port.Tap(), port), ovs.remove(ctx, port.vswitchEnd(), port))
 		})
 		if err != nil {
 			return fmt.Errorf("take port %s out of Open vSwitch: %w", port.ID, err)
 		}
 	}
-	for _, name := range []string{port.Tap(), port.bridgeEnd(), port.ownBridge()} {
-		if err := remove(name); err != nil {
-			return err
-		}
+	if _, err := removeEnd(port.Tap(), port.peer(), port); err != nil {
+		return err
 	}
-	return nil
+	if own, err := removeEnd(port.bridgeEnd(), port.vswitchEnd(), port); err != nil || !own {
+		return err
+	}
+	return remove(port.ownBridge())
+}
+
+// removeEnd removes an end of the port's cable, unless it is another's, and tells whether that name is the port's.
+func removeEnd(name, peer string, port Port) (own bool, err error) {
+	there, err := find(name)
+	if err != nil || there == nil {
+		return err == nil, err
+	}
+	if own, err := isEndOf(there, peer, port); err != nil || !own {
+		return false, err
+	}
+	return true, remove(name)
 }
 
 // remove removes a link. One that is not there is fine.
@@ -170,6 +185,9 @@ func ensureCable(name, peer string, port Port) (netlink.Link, error) {
 			return nil, err
 		}
 	}
+	if own, err := isEndOf(there, peer, port); err != nil || !own {
+		return nil, errors.Join(err, fmt.Errorf("%s is there already, and is not of this server's port: it is left alone", name))
+	}
 	if err := keepFromHost(name); err != nil {
 		return nil, err
 	}
@@ -180,6 +198,33 @@ func ensureCable(name, peer string, port Port) (netlink.Link, error) {
 		return nil, fmt.Errorf("say of %s whose it is: %w", name, err)
 	}
 	return there, nil
+}
+
+// isEndOf tells whether a link is an end of the port's cable: Nova, or who has become it, can name the port that a virtual
+// machine, a router or another server has here. A cable that no server has any more becomes the port's, and so does one that
+// was made and not marked, because the agent was killed: both of its ends are here, in no bridge yet.
+func isEndOf(end netlink.Link, peer string, port Port) (bool, error) {
+	attrs := end.Attrs()
+	if attrs.Alias == port.alias() {
+		return true, nil
+	}
+	if attrs.Alias != "" {
+		dir, marked := strings.CutPrefix(attrs.Alias, aliasMark)
+		return isOrphan(dir, attrs.Name, marked)
+	}
+	other, err := find(peer)
+	if err != nil || other == nil {
+		return false, err
+	}
+	return end.Type() == "veth" && attrs.ParentIndex == other.Attrs().Index && attrs.MasterIndex == 0 && other.Attrs().MasterIndex == 0, nil
+}
+
+// isOrphan tells whether a link, which is marked with a directory, is there and no server has it.
+func isOrphan(dir, link string, marked bool) (bool, error) {
+	if !marked || !filepath.IsAbs(dir) || len(link) < len("tap")+idInName {
+		return false, nil
+	}
+	return Orphan(Port{ID: link[len("tap"):], Dir: dir})
 }
 
 func makeCable(name, peer string, mtu int) (netlink.Link, error) {
@@ -193,7 +238,7 @@ func makeCable(name, peer string, mtu int) (netlink.Link, error) {
 }
 
 // ensureBridge makes the bridge when Neutron's agent has not done so yet, the way that agent would.
-func ensureBridge(name string) (netlink.Link, error) {
+func ensureBridge(name string, physical bool) (netlink.Link, error) {
 	bridge, err := find(name)
 	if err != nil || bridge != nil {
 		return bridge, err
@@ -207,26 +252,74 @@ func ensureBridge(name string) (netlink.Link, error) {
 	if bridge, err = netlink.LinkByName(name); err != nil {
 		return nil, fmt.Errorf("find bridge %s: %w", name, err)
 	}
-	if err := keepFromHost(name); err != nil {
+	if err := keepApart(bridge, physical); err != nil {
 		return nil, err
 	}
 	return bridge, setUp(bridge)
 }
 
 // keepApart has the host's own network neither be nor answer in a tenant's bridge. One that the host has an address in, of
-// either family, is left as it is: Neutron's agent makes such a bridge of a host's only interface. A link-local address
-// does not count, because the kernel gives one to each bridge.
-func keepApart(bridge netlink.Link) error {
+// either family, is the host's: Neutron's agent makes such a bridge of an interface of a physical network, or moves the
+// interface's addresses into one that was made here. A link-local address does not count, because the kernel gives one to
+// each bridge.
+func keepApart(bridge netlink.Link, physical bool) error {
 	addresses, err := netlink.AddrList(bridge, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return err
 	}
 	for _, address := range addresses {
 		if address.IP.To4() != nil || !address.IP.IsLinkLocalUnicast() {
-			return nil
+			return giveToHost(bridge.Attrs().Name)
 		}
 	}
-	return keepFromHost(bridge.Attrs().Name)
+	if err := sysctls(apart(bridge.Attrs().Name, physical)); err != nil {
+		return err
+	}
+	for _, address := range addresses { // what is left where IPv6 stays on
+		if err := netlink.AddrDel(bridge, &address); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fmt.Errorf("remove address %s of %s: %w", address.IPNet, bridge.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
+// apart are the settings of a bridge that the host has no address in. It answers for none then. Where Neutron's agent may
+// yet move the host's addresses in, IPv6 stays on, which these would be refused without; but the kernel makes none itself.
+func apart(bridge string, physical bool) map[string]string {
+	settings := map[string]string{
+		"ipv4/conf/" + bridge + "/rp_filter":  "1", // strictly: no address is reached by this link
+		"ipv4/conf/" + bridge + "/arp_ignore": "1", // for other links' addresses
+	}
+	if !physical {
+		settings["ipv6/conf/"+bridge+"/disable_ipv6"] = "1"
+		return settings
+	}
+	settings["ipv6/conf/"+bridge+"/accept_ra"] = "0"
+	settings["ipv6/conf/"+bridge+"/autoconf"] = "0"
+	settings["ipv6/conf/"+bridge+"/addr_gen_mode"] = "1" // none
+	return settings
+}
+
+// giveToHost has a bridge be as this host's links are, if it was kept apart, here or by an earlier release.
+func giveToHost(bridge string) error {
+	if ignored, err := readSysctl("ipv4/conf/" + bridge + "/arp_ignore"); err != nil || ignored != "1" && ignored != "8" {
+		return err
+	}
+	settings := map[string]string{}
+	for _, setting := range []string{
+		"ipv4/conf/%s/rp_filter", "ipv4/conf/%s/arp_ignore", "ipv6/conf/%s/accept_ra", "ipv6/conf/%s/autoconf",
+		"ipv6/conf/%s/addr_gen_mode", "ipv6/conf/%s/disable_ipv6",
+	} {
+		value, err := readSysctl(fmt.Sprintf(setting, "default"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // this kernel has no IPv6
+		}
+		if err != nil {
+			return err
+		}
+		settings[fmt.Sprintf(setting, bridge)] = value
+	}
+	return sysctls(settings)
 }
 
 // find returns nil for a link that is not there.

@@ -2,10 +2,13 @@ package network
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -173,6 +176,121 @@ func wait(t *testing.T, done func() bool) {
 			t.Fatal("it did not happen")
 		}
 	}
+}
+
+// TestLinksThatAreNotThePorts: Nova can name any port. A link of that name which another has, a virtual machine, a router
+// or another server, is neither taken nor removed.
+func TestLinksThatAreNotThePorts(t *testing.T) {
+	const tap, bridgeEnd = "tap3f6a0b1c-d2", "qvb3f6a0b1c-d2"
+	state := t.TempDir()
+	other := filepath.Join(state, "another")
+	if err := SetPorts(other, []Port{dualStack()}); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		kind Kind
+		make func() netlink.Link
+	}{
+		"a bridge":             {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Bridge{}, tap, "") }},
+		"another program's":    {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Bridge{}, tap, "of Alice") }},
+		"a cable of another's": {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Veth{PeerName: "eth9"}, tap, "") }},
+		"another server's": {LinuxBridge, func() netlink.Link {
+			return foreign(t, &netlink.Veth{PeerName: "ndk3f6a0b1c-d2"}, tap, aliasMark+other)
+		}},
+		"a virtual machine's, hybrid": {Hybrid, func() netlink.Link {
+			return inBridge(t, foreign(t, &netlink.Veth{PeerName: "qvo3f6a0b1c-d2"}, bridgeEnd, ""))
+		}},
+	} {
+		ownNetwork(t)
+		before := link(t, test.make().Attrs().Name).Attrs()
+		port := dualStack()
+		port.Dir, port.Kind = filepath.Join(state, "mine"), test.kind
+		if err := Plug(port); err == nil || !strings.Contains(err.Error(), before.Name) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		port.Kind = LinuxBridge // no Open vSwitch is asked
+		if err := Unplug(port); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		after := link(t, before.Name).Attrs()
+		if after.Index != before.Index || after.Alias != before.Alias || after.MasterIndex != before.MasterIndex {
+			t.Errorf("%s: %+v became %+v", name, before, after)
+		}
+		if before.MasterIndex != 0 {
+			link(t, port.ownBridge())
+		}
+	}
+}
+
+// TestLinksThatBecomeThePorts: what a killed agent has not marked yet, and what no server has any more.
+func TestLinksThatBecomeThePorts(t *testing.T) {
+	state := t.TempDir()
+	for name, alias := range map[string]string{"not marked": "", "an orphan": aliasMark + filepath.Join(state, "gone")} {
+		ownNetwork(t)
+		port := dualStack()
+		port.Dir = filepath.Join(state, "mine")
+		before := foreign(t, &netlink.Veth{PeerName: port.peer()}, port.Tap(), alias).Attrs().Index
+		plug(t, port)
+		if after := link(t, port.Tap()).Attrs(); after.Index != before || after.Alias != port.alias() {
+			t.Errorf("%s: got %+v", name, after)
+		}
+		if err := Unplug(port); err != nil {
+			t.Error(err)
+		}
+		wantNoLink(t, port.Tap())
+	}
+}
+
+// TestInterfacesOfOpenVSwitch that a port may take: Neutron and OVN know them by iface-id.
+func TestInterfacesOfOpenVSwitch(t *testing.T) {
+	state, port := t.TempDir(), dualStack()
+	port.Dir = filepath.Join(state, "mine")
+	other := filepath.Join(state, "another")
+	for _, dir := range []string{port.Dir, other} {
+		if err := SetPorts(dir, []Port{port}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		ids  map[any]any
+		want bool
+	}{
+		"its own":                   {map[any]any{"iface-id": portID, ovsMark: port.Dir}, true},
+		"an orphan":                 {map[any]any{"iface-id": portID, ovsMark: filepath.Join(state, "gone")}, true},
+		"another server's":          {map[any]any{"iface-id": portID, ovsMark: other}, false},
+		"a virtual machine's":       {map[any]any{"iface-id": portID}, false},
+		"another port's":            {map[any]any{"iface-id": otherID, ovsMark: port.Dir}, false},
+		"nobody's that ndock knows": {nil, false},
+	} {
+		row := ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: test.ids}}
+		if got, err := isRowOf(row, port.Tap(), port); err != nil || got != test.want {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+	}
+}
+
+// foreign is a link that ndock did not make, or another server's.
+func foreign(t *testing.T, made netlink.Link, name, alias string) netlink.Link {
+	t.Helper()
+	made.Attrs().Name, made.Attrs().TxQLen = name, -1
+	if err := netlink.LinkAdd(made); err != nil {
+		t.Fatal(err)
+	}
+	if alias != "" {
+		if err := netlink.LinkSetAlias(made, alias); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return link(t, name)
+}
+
+// inBridge puts a link where Nova has those of virtual machines.
+func inBridge(t *testing.T, end netlink.Link) netlink.Link {
+	t.Helper()
+	if err := netlink.LinkSetMaster(end, foreign(t, &netlink.Bridge{}, "qbr"+end.Attrs().Name[3:], "")); err != nil {
+		t.Fatal(err)
+	}
+	return end
 }
 
 func TestUnplugRefusesWhatIsNoPort(t *testing.T) {

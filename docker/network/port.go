@@ -11,17 +11,18 @@ import (
 
 // A Port is what plugging a container in needs to know of one of Neutron's.
 type Port struct {
-	ID      string   `json:"id"`
-	MAC     string   `json:"mac"`
-	MTU     int      `json:"mtu,omitempty"`
-	Kind    Kind     `json:"kind,omitempty"`
-	Bridge  string   `json:"bridge"`           // that the host's end is to be in, at last
-	Server  string   `json:"server,omitempty"` // whose it is: a Nova server's id
-	Subnets []Subnet `json:"subnets,omitempty"`
-	Index   int      `json:"index"`             // of its interface in the container: 0 is eth0
-	Tagged  bool     `json:"tagged,omitempty"`  // Neutron's agent gives it the VLAN tag of its network
-	Unwired bool     `json:"unwired,omitempty"` // Neutron has not filtered it yet: no container gets it
-	Dir     string   `json:"-"`                 // where it is written down
+	ID       string   `json:"id"`
+	MAC      string   `json:"mac"`
+	MTU      int      `json:"mtu,omitempty"`
+	Kind     Kind     `json:"kind,omitempty"`
+	Bridge   string   `json:"bridge"`           // that the host's end is to be in, at last
+	Server   string   `json:"server,omitempty"` // whose it is: a Nova server's id
+	Subnets  []Subnet `json:"subnets,omitempty"`
+	Index    int      `json:"index"`              // of its interface in the container: 0 is eth0
+	Tagged   bool     `json:"tagged,omitempty"`   // Neutron's agent gives it the VLAN tag of its network
+	Physical bool     `json:"physical,omitempty"` // it is of a network of the host's own wires
+	Unwired  bool     `json:"unwired,omitempty"`  // Neutron has not filtered it yet: no container gets it
+	Dir      string   `json:"-"`                  // where it is written down
 }
 
 // wired returns the ports that containers may have.

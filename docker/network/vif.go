@@ -29,7 +29,8 @@ type VIF struct {
 }
 
 type vifMeta struct {
-	MTU int `json:"mtu"`
+	MTU      int    `json:"mtu"`
+	Physical string `json:"physical_network"` // where it has one
 }
 
 type vifSubnet struct {
@@ -89,6 +90,7 @@ func (v VIF) Port(bridges []string) (Port, error) {
 		return Port{}, fmt.Errorf("%q is no port's id", v.ID)
 	}
 	port := Port{ID: v.ID, MAC: v.Address, MTU: v.Network.Meta.MTU, Kind: kind, Bridge: v.Network.Bridge, Tagged: v.tagged()}
+	port.Physical = kind == LinuxBridge && v.Network.Meta.Physical != ""
 	if port.Subnets, err = v.subnets(); err == nil {
 		err = errors.Join(checkBridge(kind, v.Network.Bridge, bridges), checkMAC(v.Address), checkMTU(port.MTU))
 	}

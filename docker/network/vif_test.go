@@ -201,6 +201,17 @@ func TestTheDeadVLAN(t *testing.T) {
 	}
 }
 
+// TestAPortOfAPhysicalNetwork: the host's own addresses may come into its bridge.
+func TestAPortOfAPhysicalNetwork(t *testing.T) {
+	for kind, want := range map[string]bool{"bridge": true, "ovs": false} {
+		vif := parse(t, novas(t)["v4"])
+		vif.Type, vif.Network.Meta.Physical = kind, "provider"
+		if port, err := vif.Port([]string{bridge}); err != nil || port.Physical != want {
+			t.Errorf("%s: got %+v, %v", kind, port, err)
+		}
+	}
+}
+
 func TestHybrid(t *testing.T) {
 	vif := parse(t, novas(t)["ovs"])
 	vif.Details.Hybrid = true

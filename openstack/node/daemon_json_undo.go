@@ -10,7 +10,10 @@ import (
 // Undo puts daemon.json back as it was: after Do, before this run; else before setup, unless it has been edited since.
 func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
 	if d.did.any() {
-		err := d.back(ctx, d.was, d.wanted)
+		var err error
+		if len(d.did.before) > 0 { // else the file was not written, and the engine has heard of nothing
+			err = d.back(ctx, d.was, d.wanted)
+		}
 		return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.takeBack())
 	}
 	now, err := before(d.path())

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +66,42 @@ func TestAFailureIsTakenBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The copy of a file that is kept goes too when the file itself could not be written: it has Nova's passwords.
+func TestAFullDiskIsTakenBack(t *testing.T) {
+	for step, files := range map[string]map[string]string{
+		"config":      {configFile: novaCompute, "/etc/nova/nova.conf": "[DEFAULT]\nhost = node-1\n"},
+		"daemon.json": {daemonFile: "{\"debug\": true}\n"},
+	} {
+		t.Run(step, func(t *testing.T) {
+			f := newFake(t, false)
+			for path := range files {
+				fill(t, f.path(filepath.Dir(path)), len(files))
+				break
+			}
+			for path, text := range files {
+				f.put(path, text, 0o640)
+			}
+			before := f.tree()
+			_, err := f.setup()
+			if !errors.Is(err, syscall.ENOSPC) || !strings.HasPrefix(err.Error(), step+": ") || strings.Contains(err.Error(), "undoing") {
+				t.Errorf("got %v", err)
+			}
+			if after := f.tree(); after != before || exists(f.root, recordFile) {
+				t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+			}
+		})
+	}
+}
+
+// fill has a directory be on a disk with room for so many small files.
+func fill(t *testing.T, dir string, files int) {
+	t.Helper()
+	if err := syscall.Mount("full", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0755", files*os.Getpagesize())); err != nil {
+		t.Skipf("mount a file system: %v", err)
+	}
+	t.Cleanup(func() { check(t, syscall.Unmount(dir, 0)) })
 }
 
 func TestAFailedUpgradeLeavesTheOldReleaseRunning(t *testing.T) {

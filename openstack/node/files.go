@@ -16,7 +16,8 @@ type changes struct {
 	recorded []func() error // has the record say what it said
 }
 
-func (c *changes) any() bool { return len(c.before) > 0 }
+// any says whether there is something to take back: a file, or what was written down of one before it was touched.
+func (c *changes) any() bool { return len(c.before)+len(c.recorded) > 0 }
 
 // write puts a file of ours in place, with the directories that it needs.
 func (c *changes) write(path string, content []byte, mode fs.FileMode) error {

@@ -23,7 +23,7 @@ func TestInitScript(t *testing.T) {
 	wait := []byte("#!/bin/sh\necho \"$@\"\nwhile :; do sleep 0.1; done\n")
 	check(t, os.WriteFile(program, wait, 0o755))
 	script := strings.NewReplacer("/usr/local/bin/ndock", program, "/run/ndock/agent.pid", pidFile, "/var/log/ndock/agent.log", log,
-		"mkdir -p /run/ndock /var/log/ndock", ":").Replace(string(agentScript))
+		"install -d -m 0755 /run/ndock /var/log/ndock", ":").Replace(string(agentScript))
 	path := filepath.Join(dir, "script")
 	check(t, os.WriteFile(path, []byte(script), 0o755))
 	run := func(verb string, ok bool) {
@@ -71,6 +71,19 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Error("waited in vain")
 }
 
+// What is mounted below the agent's directory is there once for the agent, and nova-compute reaches its socket, also
+// where a container's start, which is for root alone, was what made the directory.
+func TestTheAgentsDirectory(t *testing.T) {
+	if strings.Contains(string(agentUnit), "\nRuntimeDirectory") {
+		t.Error("systemd would bind /run/ndock over itself")
+	}
+	for name, text := range map[string]string{"unit": string(agentUnit), "script": string(agentScript)} {
+		if !strings.Contains(text, "install -d -m 0755 /run/ndock") {
+			t.Errorf("the %s does not make /run/ndock", name)
+		}
+	}
+}
+
 // The unit, as far as systemd's own check goes where there is one.
 func TestUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -84,8 +97,8 @@ func TestUnit(t *testing.T) {
 	if err != nil || strings.Contains(string(out), agentName+".service") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	// How much a service may do, by systemd's own measure: 100 is all, 45 what is left where root edits the network.
-	if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold=45", unit).CombinedOutput(); err != nil {
+	// How much a service may do, by systemd's own measure: 100 is all, 40 what is left where root edits the network.
+	if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold=40", unit).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -74,11 +74,65 @@ class Finished(TestCase):
                 self.ask()
                 self.assertEqual([harness.SERVER], self.deleted())
 
-    def test_the_source_of_a_server_that_moved(self):
-        self.nova[harness.SERVER] = dict(HERE, host='another', vm_state='error')
-        self.ask(lambda context, instance, network_info:
-                 self.driver.confirm_migration(context, None, instance, network_info))
-        self.assertEqual([harness.SERVER], self.deleted())
+    def test_a_confirmed_resize_on_this_host(self):
+        """Nova has the server here: what goes is the container that was set aside, and never the server's own."""
+        for name, fields in {'it runs on': HERE, 'it is at work': dict(HERE, task_state='rebooting'),
+                             'it moved': dict(HERE, host='another', vm_state='error')}.items():
+            with self.subTest(name):
+                self.nova[harness.SERVER] = fields
+                self.ask(self.confirm)
+                self.driver._pending.finish()
+                (verb, server, ports), = self.agent.log
+                self.assertEqual(('discard_aside', harness.SERVER), (verb, server))
+                self.assertEqual(harness.PORT, ports[0]['id'])
+                self.assertEqual([], self.deleted())
+                self.assertEqual([], self.agent.verbs())
+
+    def test_a_confirmed_resize_before_what_needs_its_place(self):
+        """Neither of them is done while a container is set aside."""
+        self.agent.images.add(harness.IMAGE)
+        for name, verb in {
+            'rescue': lambda: self.driver.rescue(
+                harness.context(), harness.instance(), self.network_info, harness.image_meta(), 'secret', None),
+            'resize': lambda: self.driver.migrate_disk_and_power_off(
+                harness.context(), harness.instance(), self.driver.get_host_ip_addr(), None, self.network_info),
+        }.items():
+            with self.subTest(name):
+                self.ask(self.confirm)
+                verb()
+                self.assertEqual(['discard_aside', 'set_aside'], self.agent.verbs()[:2])
+                self.assertEqual([], self.deleted())
+
+    def test_a_confirmed_resize_before_a_rebuild(self):
+        """In its midst, while the server has no container, the discard would take the ports too."""
+        self.ask(self.confirm)
+        self.driver.destroy(harness.context(), harness.instance(task_state='rebuilding'), self.network_info)
+        self.driver._pending.finish()
+        self.assertEqual(['discard_aside', 'destroy'], self.agent.verbs())
+
+    def test_a_confirmed_resize_is_not_given_up_by_what_the_server_does_here(self):
+        self.nova[harness.SERVER] = HERE
+        self.ask(self.confirm)
+        self.driver.power_on(harness.context(), harness.instance(), self.network_info)
+        self.driver._pending.finish()
+        self.assertEqual(1, self.agent.verbs().count('discard_aside'))
+
+    def test_what_is_set_aside_again_is_kept(self):
+        """By who goes back to it, whatever is pending."""
+        network, context = self.network_info, harness.context()
+        for name, verb in {
+            'revert here': lambda: self.driver.destroy(context, harness.instance(task_state='resize_reverting'), network),
+            'revert': lambda: self.driver.finish_revert_migration(context, harness.instance(), network, None),
+            'unrescue': lambda: self.driver.unrescue(context, harness.instance()),
+        }.items():
+            with self.subTest(name):
+                self.ask(self.confirm)
+                verb()
+                self.driver._pending.finish()
+                self.assertNotIn('discard_aside', self.agent.verbs())
+
+    def confirm(self, context, instance, network_info):
+        self.driver.confirm_migration(context, None, instance, network_info)
 
     def test_one_that_stays_does_not_keep_the_others(self):
         self.ask(uuid=FIRST)

@@ -198,7 +198,7 @@ class DockerDriver(driver.ComputeDriver):
         if not keep:
             return self._pending.delete(instance.uuid, wire.ports(network_info))
         # Nova has the server here whether this succeeds or not: it is never made up for.
-        self._pending.cancel(instance.uuid)
+        (self._pending.keep_aside if keep == 'aside' else self._pending.make_room)(instance.uuid)
         self._agent.destroy(instance.uuid, wire.ports(network_info), keep)
 
     def cleanup(self, context, instance, network_info, block_device_info=None, destroy_disks=True,
@@ -262,7 +262,7 @@ class DockerDriver(driver.ComputeDriver):
 
     def rescue(self, context, instance, network_info, image_meta, rescue_password, block_device_info,
                share_info=None):
-        self._pending.cancel(instance.uuid)
+        self._pending.make_room(instance.uuid)
         ports = wire.ports(network_info)
         inside = guest.contents(instance, [], rescue_password, network_info)
         spec = wire.spec(instance, image_meta, wire.image_id(instance, image_meta), 'rescue', **inside)
@@ -283,13 +283,13 @@ class DockerDriver(driver.ComputeDriver):
             raise
 
     def unrescue(self, context, instance):
-        self._pending.cancel(instance.uuid)
+        self._pending.keep_aside(instance.uuid)
         self._agent.restore(instance.uuid)
         self._agent.act(instance.uuid, 'start')
 
     def migrate_disk_and_power_off(self, context, instance, dest, flavor, network_info, block_device_info=None,
                                    timeout=0, retry_interval=0):
-        self._pending.cancel(instance.uuid)
+        self._pending.make_room(instance.uuid)
         self._agent.set_aside(instance.uuid, grace=timeout)
         if dest == self.get_host_ip_addr():
             return ''
@@ -311,7 +311,7 @@ class DockerDriver(driver.ComputeDriver):
         sent = transfer.image_of(disk_info)
         drive = guest.config_drive(instance, [], None, network_info)
         if sent is None:
-            self._pending.cancel(instance.uuid)
+            self._pending.keep_aside(instance.uuid)
             spec = wire.spec(instance, image_meta, instance.image_ref, 'aside', config_drive=drive)
             with self._restoring(instance):
                 return self._bring_up(context, instance, ports, spec, power_on)
@@ -325,11 +325,11 @@ class DockerDriver(driver.ComputeDriver):
             transfer.discard(self._agent, self._images, context, sent)
 
     def confirm_migration(self, context, migration, instance, network_info):
-        self._pending.delete(instance.uuid, wire.ports(network_info), self._agent.discard_aside)
+        self._pending.discard_aside(instance.uuid, wire.ports(network_info))
 
     def finish_revert_migration(self, context, instance, network_info, migration, block_device_info=None,
                                 power_on=True, share_info=None):
-        self._pending.cancel(instance.uuid)
+        self._pending.keep_aside(instance.uuid)
         ports = wire.ports(network_info)
         with self._wait_for(instance, ports, power_on):
             self._agent.plug(instance.uuid, ports)

@@ -19,35 +19,51 @@ class PendingDeletes:
     has left, so that it may not ask a second time.
 
     A pending delete is done when the agent is back, if Nova still has the server elsewhere or nowhere. It is given up
-    when Nova uses the server here again. Deletes and what cancels them wait for each other, server by server.
+    when Nova uses the server here again. That of the container which was set aside for a resize is done in any case: the
+    agent keeps the server's own. Deletes and what cancels them wait for each other, server by server.
     """
 
     def __init__(self, agent):
         self._agent = agent
-        self._ports = {}  # by server
+        self._pending = {}  # by server: the name of the agent's verb, and the server's ports
 
-    def delete(self, uuid, ports, how=None):
-        """Delete what the server has here. how is another verb of the agent's than destroy."""
-        def delete():
-            self._ports[uuid] = ports
-            (how or self._agent.destroy)(uuid, ports)
-            self._ports.pop(uuid, None)
-        _alone(uuid, delete)
+    def delete(self, uuid, ports):
+        """Delete all that the server has here."""
+        _alone(uuid, lambda: self._begin(uuid, 'destroy', ports))
+
+    def discard_aside(self, uuid, ports):
+        """Delete the container that was set aside, and all that the server has here if that was the last of it."""
+        _alone(uuid, lambda: self._begin(uuid, 'discard_aside', ports))
 
     def cancel(self, uuid):
         """Give up the server's delete: Nova has the server here. One that is under way is waited for."""
-        _alone(uuid, lambda: self._ports.pop(uuid, None))
+        def cancel():
+            if not self._discards(uuid):
+                self._pending.pop(uuid, None)
+        _alone(uuid, cancel)
+
+    def keep_aside(self, uuid):
+        """Give up whatever is pending: Nova uses the container that is set aside."""
+        _alone(uuid, lambda: self._pending.pop(uuid, None))
+
+    def make_room(self, uuid):
+        """Give up the server's delete, and have nothing set aside any more: another container is to be."""
+        def make_room():
+            if self._discards(uuid):
+                self._do(uuid)
+            self._pending.pop(uuid, None)
+        _alone(uuid, make_room)
 
     def settle(self, uuid):
-        """Do the server's delete, if there is one, before Nova has the server made here anew."""
+        """Do what is pending, if anything, before Nova has the server made here anew."""
         def settle():
-            if uuid in self._ports:
-                self._delete(uuid)
+            if uuid in self._pending:
+                self._do(uuid)
         _alone(uuid, settle)
 
     def finish(self):
         """Do what is pending and still wanted. What fails stays pending."""
-        for uuid in list(self._ports):
+        for uuid in list(self._pending):
             try:
                 _alone(uuid, lambda: self._finish(uuid))
             except exception.NovaException as error:  # neither the other servers nor the agent's events wait for this one
@@ -56,21 +72,28 @@ class PendingDeletes:
                 LOG.exception('Server %s is still not cleaned up', uuid)
 
     def _finish(self, uuid):
-        if uuid not in self._ports:
+        if uuid not in self._pending:
             return  # cancelled, or done, in the meantime
-        wanted = _is_wanted(uuid)
+        wanted = self._discards(uuid) or _is_wanted(uuid)
         if wanted is None:
             return
         if wanted:
-            self._delete(uuid)
+            self._do(uuid)
         else:
             LOG.info('Not deleting what the agent could not delete earlier: Nova has server %s here', uuid)
-            self._ports.pop(uuid)
+            self._pending.pop(uuid)
 
-    def _delete(self, uuid):
+    def _discards(self, uuid):
+        return uuid in self._pending and self._pending[uuid][0] == 'discard_aside'
+
+    def _begin(self, uuid, verb, ports):
+        self._pending[uuid] = verb, ports
+        getattr(self._agent, verb)(uuid, ports)
+        self._pending.pop(uuid)
+
+    def _do(self, uuid):
         LOG.info('Deleting what the agent could not delete earlier: server %s', uuid)
-        self._agent.destroy(uuid, self._ports[uuid])
-        self._ports.pop(uuid)
+        self._begin(uuid, *self._pending[uuid])
 
 
 def _alone(uuid, action):
