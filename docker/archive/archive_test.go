@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -200,8 +201,12 @@ func TestRefusals(t *testing.T) {
 }
 
 // sparse is a tar of some hundred bytes whose only file has eight petabytes of nothing. Go's writer makes none.
-func sparse() []byte {
-	const records = "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n23 GNU.sparse.name=big\n40 GNU.sparse.realsize=8000000000000000\n"
+func sparse() []byte { return sparseOf(8000000000000000) }
+
+// sparseOf is one of that size; its archive ends properly.
+func sparseOf(size int64) []byte {
+	digits := strconv.FormatInt(size, 10)
+	records := fmt.Sprintf("22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n23 GNU.sparse.name=big\n%d GNU.sparse.realsize=%s\n", len("40 GNU.sparse.realsize=\n")+len(digits), digits)
 	var b bytes.Buffer
 	block := func(content string) { b.WriteString(content + strings.Repeat("\x00", 512-len(content))) }
 	header := func(name string, kind byte, size int) {
@@ -217,7 +222,8 @@ func sparse() []byte {
 	header("pax", tar.TypeXHeader, len(records))
 	block(records)
 	header("big", tar.TypeReg, 512)
-	block("1\n8000000000000000\n0\n")
+	block("1\n" + digits + "\n0\n")
+	b.Write(make([]byte, 1024))
 	return b.Bytes()
 }
 

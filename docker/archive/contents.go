@@ -87,7 +87,7 @@ func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []dig
 		}
 		layer.DiffID = string(diffIDs[i])
 		contents.Layers = append(contents.Layers, layer)
-		contents.Unpacked += layer.Unpacked
+		contents.Unpacked = plus(contents.Unpacked, layer.Unpacked)
 		if limits != nil && limits.Unpacked > 0 && contents.Unpacked > limits.Unpacked { // one layer may occur many times
 			return contents, refuse("it %v", limits.tooLarge())
 		}

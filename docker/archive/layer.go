@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path"
 	"strings"
@@ -93,7 +94,7 @@ func (l *Limits) look(src io.Reader) (inspected, error) {
 	if err != nil {
 		return inspected{}, layerError(err)
 	}
-	l.unpacked += max(size, plain.n)
+	l.unpacked = plus(l.unpacked, max(size, plain.n))
 	return inspected{DiffID: "sha256:" + hex.EncodeToString(sum.Sum(nil)), Unpacked: size, Compression: compression}, nil
 }
 
@@ -118,7 +119,7 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
 			return 0, refuse("brings the image to more than %d files, the most that are allowed", filesLimit)
 		}
 		if !headerOnly(header.Typeflag) {
-			size += header.Size // which a sparse file, of whichever format, has without sending it
+			size = plus(size, header.Size) // which a sparse file, of whichever format, has without sending it
 		}
 		if err := l.hold(size); err != nil {
 			return 0, err
@@ -137,10 +138,18 @@ func headerOnly(kind byte) bool {
 
 // hold refuses a layer that is too large, as soon as it says so.
 func (l *Limits) hold(unpacked int64) error {
-	if unpacked < 0 || l.Unpacked > 0 && l.unpacked+unpacked > l.Unpacked {
+	if l.Unpacked > 0 && unpacked > l.Unpacked-l.unpacked {
 		return l.tooLarge()
 	}
 	return nil
+}
+
+// plus adds two sizes. What a sparse file says of itself makes a sum of at most the largest number, and none below zero.
+func plus(a, b int64) int64 {
+	if b > math.MaxInt64-a {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 func (l *Limits) tooLarge() error {
@@ -156,7 +165,7 @@ func (l *Limits) whole(archive io.Reader) io.Reader {
 		return archive
 	}
 	return &counter{from: archive, check: func(n int64) error {
-		if n > l.Unpacked+archiveSlack {
+		if n-archiveSlack > l.Unpacked {
 			return refuse("it %v", l.tooLarge())
 		}
 		return nil
@@ -165,7 +174,7 @@ func (l *Limits) whole(archive io.Reader) io.Reader {
 
 // allow compares what has been unpacked with that from which it was.
 func (l *Limits) allow(unpacked, packed int64) error {
-	if l.Ratio > 0 && unpacked > ratioFrom && unpacked > packed*l.Ratio {
+	if l.Ratio > 0 && unpacked > ratioFrom && (unpacked-1)/l.Ratio >= packed {
 		return refuse("unpacks to more than %d times its size, as hardly anything does that is not made to fill a disk (--max-ratio)", l.Ratio)
 	}
 	return l.hold(unpacked)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path"
 	"strings"
 	"testing"
@@ -211,6 +212,25 @@ func TestBadLayers(t *testing.T) {
 			_, err := Copy(io.Discard, bytes.NewReader(c.packed), nil, o)
 			wantRefusal(t, err, c.want)
 		})
+	}
+}
+
+// TestSparseSums: sizes that sum up to more than a number holds are beyond each limit, and not below zero.
+func TestSparseSums(t *testing.T) {
+	t.Parallel()
+	small, endless := layerOf(t, entry{name: "one", content: "1"}), sparseOf(math.MaxInt64)
+	twice := pack(t, entry{name: "1.tar", content: string(small)}, entry{name: "2.tar", content: string(endless)},
+		entry{name: "config.json", content: configOf(small, endless)}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["1.tar","2.tar"]}]`})
+	o := Options{Platform: platform, Layers: &Limits{Unpacked: 500 << 30, Setting: "image_max_unpacked_gb"}}
+	found, err := Load(io.Discard, bytes.NewReader(twice), o)
+	wantRefusal(t, err, "its layer 2 unpacks to more than 536870912000 bytes, the most that is allowed (image_max_unpacked_gb)")
+	o.Layers = &Limits{} // any size, which is still a size
+	if found, err = Load(io.Discard, bytes.NewReader(twice), o); err != nil || found.Unpacked != math.MaxInt64 {
+		t.Errorf("without a limit: got %d bytes, %v", found.Unpacked, err)
+	}
+	o.Layers = &Limits{Unpacked: math.MaxInt64, Ratio: math.MaxInt64}
+	if found, err = Load(io.Discard, bytes.NewReader(saved(t, small, small)), o); err != nil || found.Unpacked != 1 {
+		t.Errorf("with the largest limit: got %d bytes, %v", found.Unpacked, err)
 	}
 }
 

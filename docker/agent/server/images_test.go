@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -202,6 +203,11 @@ func TestPromisedRoom(t *testing.T) {
 	release()
 	if _, err := r.promise(directory, free/4*3, 0); err != nil {
 		t.Error(err)
+	}
+	for _, bytes := range []int64{-1, math.MinInt64, math.MaxInt64} {
+		if _, err := r.promise(directory, bytes, 0); err == nil || fault(err).Code != agent.Failed {
+			t.Errorf("%d bytes were promised: %v", bytes, err)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func (r *room) promise(directory string, bytes, reserve int64) (release func(), 
 	if err != nil {
 		return nil, err
 	}
-	if left := free - r.promised - reserve; bytes > left {
+	if left := free - r.promised - reserve; bytes < 0 || bytes > left {
 		return nil, &agent.Fault{Code: agent.Failed, Message: fmt.Sprintf("there is no room for the image on this host: %s has %d MiB for images (image_reserve_gb left out), and it takes %d MiB more", directory, max(0, left>>20), bytes>>20)}
 	}
 	r.promised += bytes
