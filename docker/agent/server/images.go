@@ -95,7 +95,7 @@ func (s *Server) load(ctx context.Context, body io.Reader) (string, error) {
 func (s *Server) check(dst io.Writer, body io.Reader, directory string, release *func()) error {
 	reserve := s.rules.ImageReserveGB << 30
 	watched := &watchedWriter{Writer: dst, more: func() error {
-		done, err := s.room.promise(directory, askEvery, reserve)
+		done, err := s.room.promise(directory, space{bytes: askEvery}, reserve)
 		if err == nil {
 			done()
 		}
@@ -105,7 +105,7 @@ func (s *Server) check(dst io.Writer, body io.Reader, directory string, release 
 		Platform: archive.Platform{OS: "linux", Architecture: runtime.GOARCH},
 		Layers:   &archive.Limits{Unpacked: s.rules.ImageMaxUnpackedGB << 30, Setting: "image_max_unpacked_gb"},
 		Accept: func(found archive.Contents) error {
-			done, err := s.room.promise(directory, found.Unpacked, reserve)
+			done, err := s.room.promise(directory, space{bytes: found.Disk, files: int64(found.Files)}, reserve)
 			if err == nil {
 				*release = done
 			}

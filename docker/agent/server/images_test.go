@@ -187,27 +187,47 @@ func TestPutImageNotUnpacked(t *testing.T) {
 
 // TestPromisedRoom: what one image will take is no room for another, until that one is done.
 func TestPromisedRoom(t *testing.T) {
-	var r room
 	directory := t.TempDir()
-	free, err := freeBytes(directory)
+	free, err := freeOn(directory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	release, err := r.promise(directory, free/4*3, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.promise(directory, free/4*3, 0); err == nil || fault(err).Code != agent.Failed {
-		t.Errorf("the same room was promised twice: %v", err)
-	}
-	release()
-	if _, err := r.promise(directory, free/4*3, 0); err != nil {
-		t.Error(err)
-	}
-	for _, bytes := range []int64{-1, math.MinInt64, math.MaxInt64} {
-		if _, err := r.promise(directory, bytes, 0); err == nil || fault(err).Code != agent.Failed {
-			t.Errorf("%d bytes were promised: %v", bytes, err)
+	for what, most := range map[string]space{"bytes": {bytes: free.bytes / 4 * 3}, "files": {files: free.files / 4 * 3}} {
+		var r room
+		release, err := r.promise(directory, most, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if _, err := r.promise(directory, most, 0); err == nil || fault(err).Code != agent.Failed || !strings.Contains(err.Error(), "there is no room for the image on this host") {
+			t.Errorf("the same %s were promised twice: %v", what, err)
+		}
+		release()
+		if _, err := r.promise(directory, most, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, n := range []int64{-1, math.MinInt64, math.MaxInt64} {
+		var r room
+		if _, err := r.promise(directory, space{bytes: n}, 0); err == nil || fault(err).Code != agent.Failed {
+			t.Errorf("%d bytes were promised: %v", n, err)
+		}
+	}
+}
+
+// TestPutImageTakesRoom: an image of empty files takes room too: their blocks and their inodes.
+func TestPutImageTakesRoom(t *testing.T) {
+	layer := archiveOf(t, strings.Repeat("d/", 200)+"a", "", "b", "")
+	packed := archiveOf(t, "layer.tar", layer, "config.json", strings.Replace(imageConfig, "[]", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(layer))), 1),
+		"manifest.json", `[{"Config":"config.json","Layers":["layer.tar"]}]`)
+	server := New(t.Context(), newEngine(), Options{Version: "1.0", State: t.TempDir()}, quiet())
+	release := func() {}
+	defer func() { release() }()
+	if err := server.check(io.Discard, strings.NewReader(packed), t.TempDir(), &release); err != nil {
+		t.Fatal(err)
+	}
+	const files = 202
+	if want := (space{bytes: files*4096 + int64(len(layer)), files: files}); server.room.promised != want {
+		t.Errorf("promised %+v, want %+v", server.room.promised, want)
 	}
 }
 
