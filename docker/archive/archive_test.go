@@ -132,18 +132,41 @@ func TestLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := "[layer-1.tar config.json manifest.json]"; fmt.Sprint(names) != want || found.ID != "sha256:"+id {
+			prefix, _, _ := strings.Cut(fmt.Sprint(names[0]), "layer-")
+			if want := "[" + prefix + "layer-1.tar " + prefix + "config.json manifest.json]"; fmt.Sprint(names) != want || found.ID != "sha256:"+id {
 				t.Errorf("entries %v of %s, want %s", names, found.ID, want)
 			}
 			for name, want := range map[string]string{
-				"layer-1.tar": string(layer), "config.json": configOf(layer, layer),
-				"manifest.json": `[{"Config":"config.json","RepoTags":null,"Layers":["layer-1.tar","layer-1.tar"]}]`,
+				prefix + "layer-1.tar": string(layer), prefix + "config.json": configOf(layer, layer),
+				"manifest.json": strings.ReplaceAll(`[{"Config":"PREFIXconfig.json","RepoTags":null,"Layers":["PREFIXlayer-1.tar","PREFIXlayer-1.tar"]}]`, "PREFIX", prefix),
 			} {
 				if got[name] != "0  "+want {
 					t.Errorf("%s is %q, want %q", name, got[name], want)
 				}
 			}
 		})
+	}
+}
+
+// TestLoadsShareNoName: an engine with containerd's store takes in entries under their names, for all loads at once.
+func TestLoadsShareNoName(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 2 {
+		var out bytes.Buffer
+		if err := load(&out, bytes.NewReader(pack(t, image()...))); err != nil {
+			t.Fatal(err)
+		}
+		_, names, err := unpack(out.Bytes())
+		if err != nil || len(names) != 3 {
+			t.Fatalf("entries %v, %v", names, err)
+		}
+		for _, name := range names {
+			if seen[name] && name != "manifest.json" {
+				t.Errorf("two loads have an entry %q", name)
+			}
+			seen[name] = true
+		}
 	}
 }
 
