@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -131,18 +132,41 @@ func TestLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := "[layer-1.tar config.json manifest.json]"; fmt.Sprint(names) != want || found.ID != "sha256:"+id {
+			prefix, _, _ := strings.Cut(fmt.Sprint(names[0]), "layer-")
+			if want := "[" + prefix + "layer-1.tar " + prefix + "config.json manifest.json]"; fmt.Sprint(names) != want || found.ID != "sha256:"+id {
 				t.Errorf("entries %v of %s, want %s", names, found.ID, want)
 			}
 			for name, want := range map[string]string{
-				"layer-1.tar": string(layer), "config.json": configOf(layer, layer),
-				"manifest.json": `[{"Config":"config.json","RepoTags":null,"Layers":["layer-1.tar","layer-1.tar"]}]`,
+				prefix + "layer-1.tar": string(layer), prefix + "config.json": configOf(layer, layer),
+				"manifest.json": strings.ReplaceAll(`[{"Config":"PREFIXconfig.json","RepoTags":null,"Layers":["PREFIXlayer-1.tar","PREFIXlayer-1.tar"]}]`, "PREFIX", prefix),
 			} {
 				if got[name] != "0  "+want {
 					t.Errorf("%s is %q, want %q", name, got[name], want)
 				}
 			}
 		})
+	}
+}
+
+// TestLoadsShareNoName: an engine with containerd's store takes in entries under their names, for all loads at once.
+func TestLoadsShareNoName(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 2 {
+		var out bytes.Buffer
+		if err := load(&out, bytes.NewReader(pack(t, image()...))); err != nil {
+			t.Fatal(err)
+		}
+		_, names, err := unpack(out.Bytes())
+		if err != nil || len(names) != 3 {
+			t.Fatalf("entries %v, %v", names, err)
+		}
+		for _, name := range names {
+			if seen[name] && name != "manifest.json" {
+				t.Errorf("two loads have an entry %q", name)
+			}
+			seen[name] = true
+		}
 	}
 }
 
@@ -200,8 +224,12 @@ func TestRefusals(t *testing.T) {
 }
 
 // sparse is a tar of some hundred bytes whose only file has eight petabytes of nothing. Go's writer makes none.
-func sparse() []byte {
-	const records = "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n23 GNU.sparse.name=big\n40 GNU.sparse.realsize=8000000000000000\n"
+func sparse() []byte { return sparseOf(8000000000000000) }
+
+// sparseOf is one of that size; its archive ends properly.
+func sparseOf(size int64) []byte {
+	digits := strconv.FormatInt(size, 10)
+	records := fmt.Sprintf("22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n23 GNU.sparse.name=big\n%d GNU.sparse.realsize=%s\n", len("40 GNU.sparse.realsize=\n")+len(digits), digits)
 	var b bytes.Buffer
 	block := func(content string) { b.WriteString(content + strings.Repeat("\x00", 512-len(content))) }
 	header := func(name string, kind byte, size int) {
@@ -217,7 +245,8 @@ func sparse() []byte {
 	header("pax", tar.TypeXHeader, len(records))
 	block(records)
 	header("big", tar.TypeReg, 512)
-	block("1\n8000000000000000\n0\n")
+	block("1\n" + digits + "\n0\n")
+	b.Write(make([]byte, 1024))
 	return b.Bytes()
 }
 

@@ -20,6 +20,8 @@ type Contents struct {
 	Manifest []byte  // its own OCI manifest, where the archive has one; what its layers are must be compared
 	Layers   []Layer // the lowest first
 	Unpacked int64   // bytes; 0 where layers were not looked into
+	Disk     int64   // bytes that an engine needs at most for that on its disk, with what is beside the content of files
+	Files    int     // that it makes there, directories among them
 
 	configPath string // in the archive
 }
@@ -77,6 +79,7 @@ func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []dig
 	if len(diffIDs) != len(paths) {
 		return contents, refuse("it has %d layers, and its configuration names %d", len(paths), len(diffIDs))
 	}
+	var stored int64
 	for i, name := range paths {
 		layer, there := f.layer(name)
 		if !there {
@@ -87,11 +90,14 @@ func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []dig
 		}
 		layer.DiffID = string(diffIDs[i])
 		contents.Layers = append(contents.Layers, layer)
-		contents.Unpacked += layer.Unpacked
-		if limits != nil && limits.Unpacked > 0 && contents.Unpacked > limits.Unpacked { // one layer may occur many times
-			return contents, refuse("it %v", limits.tooLarge())
+		contents.Unpacked = plus(contents.Unpacked, layer.Unpacked)
+		contents.Files += layer.files
+		stored = plus(stored, layer.stored)
+		if err := limits.holdImage(stored, contents.Files); err != nil { // one layer may occur many times
+			return contents, refuse("it %v", err)
 		}
 	}
+	contents.Disk = plus(stored, int64(contents.Files)*blockSize)
 	return contents, nil
 }
 

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -27,9 +29,20 @@ type Limits struct {
 	files    int   // in the layers before
 }
 
-// filesLimit is the most files of all layers together: a file without content takes an inode and no bytes. The largest
-// known images have about a million.
+// filesLimit is the most files of all layers together, directories among them: one without content has no bytes, and
+// takes an inode and a block of a disk. The largest known images have about a million.
 const filesLimit = 4 << 20
+
+// blockSize is what a file takes on a disk at most beside its content, in bytes, with the last block that it fills in
+// part. Its name and attributes count as what they take in the layer.
+const blockSize = 4096
+
+// Limits of the paths in a layer. Linux has the first two.
+const (
+	layerPathLimit = 4095
+	layerNameLimit = 255
+	depthLimit     = 255 // directories
+)
 
 // ratioFrom is what a layer may unpack to, whatever its ratio: an empty file compresses well.
 const ratioFrom = 256 << 20
@@ -49,6 +62,9 @@ type inspected struct {
 	DiffID      string // sha256:… of it unpacked
 	Unpacked    int64  // size of the files in it, in bytes
 	Compression string // gzip, zstd, or empty
+
+	stored int64 // Unpacked, or the whole layer where that is more, in bytes
+	files  int   // with the directories that only paths name
 }
 
 // inspection looks into a layer that is written to it, in a goroutine of its own: unpacking takes longer than sending.
@@ -86,44 +102,70 @@ func (l *Limits) look(src io.Reader) (inspected, error) {
 	defer content.Close()
 	sum := sha256.New()
 	plain := &counter{from: io.TeeReader(content, sum), check: func(n int64) error { return l.allow(n, packed.n) }}
-	size, err := l.walk(tar.NewReader(bufio.NewReaderSize(plain, 64<<10)), packed)
+	found, err := l.walk(tar.NewReader(bufio.NewReaderSize(plain, 64<<10)), packed)
 	if err == nil {
 		_, err = io.Copy(io.Discard, plain) // what tar does not read belongs to the digest
 	}
 	if err != nil {
 		return inspected{}, layerError(err)
 	}
-	l.unpacked += max(size, plain.n)
-	return inspected{DiffID: "sha256:" + hex.EncodeToString(sum.Sum(nil)), Unpacked: size, Compression: compression}, nil
+	found.DiffID, found.Compression, found.stored = "sha256:"+hex.EncodeToString(sum.Sum(nil)), compression, max(found.Unpacked, plain.n)
+	l.unpacked = plus(l.unpacked, found.stored)
+	l.files += found.files
+	return found, nil
 }
 
-// walk checks each file's name and adds up their sizes.
-func (l *Limits) walk(files *tar.Reader, packed *counter) (int64, error) {
-	var size int64
+// walk checks each file's name, and counts the files and their bytes.
+func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
+	var found inspected
+	var before []string
 	for {
 		header, err := files.Next()
-		if refused := l.allow(size, packed.n); refused != nil { // of the files that have come by
-			return 0, refused
+		if refused := l.allow(found.Unpacked, packed.n); refused != nil { // of the files that have come by
+			return found, refused
 		}
 		if errors.Is(err, io.EOF) {
-			return size, nil
+			return found, nil
 		}
 		if err != nil {
-			return 0, err
+			return found, err
 		}
 		if err := checkFile(header); err != nil {
-			return 0, err
+			return found, err
 		}
-		if l.files++; l.files > filesLimit {
-			return 0, refuse("brings the image to more than %d files, the most that are allowed", filesLimit)
+		parts := partsOf(header.Name)
+		found.files += made(before, parts)
+		if header.Typeflag != tar.TypeXGlobalHeader { // for which no engine has to make directories
+			before = parts
 		}
 		if !headerOnly(header.Typeflag) {
-			size += header.Size // which a sparse file, of whichever format, has without sending it
+			found.Unpacked = plus(found.Unpacked, header.Size) // which a sparse file, of whichever format, has without sending it
 		}
-		if err := l.hold(size); err != nil {
-			return 0, err
+		if err := errors.Join(holdFiles(l.files+found.files), l.hold(found.Unpacked)); err != nil {
+			return found, err
 		}
 	}
+}
+
+func partsOf(name string) []string {
+	return strings.Split(path.Clean(strings.TrimLeft(name, "/")), "/")
+}
+
+// made is how many files an engine may make for a path that follows another one: the file itself, and the directories
+// above it that the path before did not have.
+func made(before, parts []string) int {
+	shared := 0
+	for shared < min(len(before), len(parts)-1) && before[shared] == parts[shared] {
+		shared++
+	}
+	return len(parts) - shared
+}
+
+func holdFiles(n int) error {
+	if n > filesLimit {
+		return refuse("brings the image to more than %d files, the most that are allowed", filesLimit)
+	}
+	return nil
 }
 
 // headerOnly tells whether no content follows an entry of this type, whatever size it has.
@@ -137,10 +179,26 @@ func headerOnly(kind byte) bool {
 
 // hold refuses a layer that is too large, as soon as it says so.
 func (l *Limits) hold(unpacked int64) error {
-	if unpacked < 0 || l.Unpacked > 0 && l.unpacked+unpacked > l.Unpacked {
+	if l.Unpacked > 0 && unpacked > l.Unpacked-l.unpacked {
 		return l.tooLarge()
 	}
 	return nil
+}
+
+// plus adds two sizes. What a sparse file says of itself makes a sum of at most the largest number, and none below zero.
+func plus(a, b int64) int64 {
+	if b > math.MaxInt64-a {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// holdImage refuses an image that is too large with all of its layers.
+func (l *Limits) holdImage(unpacked int64, files int) error {
+	if l != nil && l.Unpacked > 0 && unpacked > l.Unpacked {
+		return l.tooLarge()
+	}
+	return holdFiles(files)
 }
 
 func (l *Limits) tooLarge() error {
@@ -156,7 +214,7 @@ func (l *Limits) whole(archive io.Reader) io.Reader {
 		return archive
 	}
 	return &counter{from: archive, check: func(n int64) error {
-		if n > l.Unpacked+archiveSlack {
+		if n-archiveSlack > l.Unpacked {
 			return refuse("it %v", l.tooLarge())
 		}
 		return nil
@@ -165,15 +223,22 @@ func (l *Limits) whole(archive io.Reader) io.Reader {
 
 // allow compares what has been unpacked with that from which it was.
 func (l *Limits) allow(unpacked, packed int64) error {
-	if l.Ratio > 0 && unpacked > ratioFrom && unpacked > packed*l.Ratio {
+	if l.Ratio > 0 && unpacked > ratioFrom && (unpacked-1)/l.Ratio >= packed {
 		return refuse("unpacks to more than %d times its size, as hardly anything does that is not made to fill a disk (--max-ratio)", l.Ratio)
 	}
 	return l.hold(unpacked)
 }
 
-// checkFile refuses a file that would land outside of the container.
+// checkFile refuses a file that would land outside of the container, or whose path no image needs.
 func checkFile(header *tar.Header) error {
+	parts := partsOf(header.Name)
 	switch {
+	case len(header.Name) > layerPathLimit:
+		return refuse("has a path of %d bytes; at most %d are allowed", len(header.Name), layerPathLimit)
+	case len(parts)-1 > depthLimit:
+		return refuse("has a path more than %d directories deep", depthLimit)
+	case slices.ContainsFunc(parts, func(part string) bool { return len(part) > layerNameLimit }):
+		return refuse("has a name of more than %d bytes, the most that are allowed", layerNameLimit)
 	case climbs(strings.TrimLeft(header.Name, "/")):
 		return refuse("has a path that leads out of it, %q", header.Name)
 	case header.Typeflag == tar.TypeLink && climbs(strings.TrimLeft(header.Linkname, "/")):

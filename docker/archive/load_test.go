@@ -248,7 +248,10 @@ func TestBounds(t *testing.T) {
 
 // repeated is an archive in which one layer occurs n times.
 func repeated(t *testing.T, n int, size int) []byte {
-	layer := layerOf(t, entry{name: "zeros", content: string(make([]byte, size))})
+	return timesOf(t, n, layerOf(t, entry{name: "zeros", content: string(make([]byte, size))}))
+}
+
+func timesOf(t *testing.T, n int, layer []byte) []byte {
 	all, names := make([][]byte, n), make([]string, n)
 	for i := range all {
 		all[i], names[i] = layer, `"layer.tar"`

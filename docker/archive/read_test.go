@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path"
 	"strings"
 	"testing"
@@ -186,6 +187,9 @@ func TestBadLayers(t *testing.T) {
 		"climbing":         {with(entry{name: "../../etc/passwd", content: strings.Repeat("x", 600)}), `its layer 1 has a path that leads out of it, "../../etc/passwd"`},
 		"climbing inside":  {with(entry{name: "a/../../b", content: "x"}), "its layer 1 has a path that leads out of it"},
 		"a link that does": {with(entry{name: "a", kind: tar.TypeLink, link: "../../etc/shadow"}), `its layer 1 has a link that leads out of it, "a" to "../../etc/shadow"`},
+		"a deep path":      {with(entry{name: strings.Repeat("d/", 256) + "f"}), "its layer 1 has a path more than 255 directories deep"},
+		"a long name":      {with(entry{name: strings.Repeat("x", 256)}), "its layer 1 has a name of more than 255 bytes, the most that are allowed"},
+		"a long path":      {with(entry{name: strings.Repeat(strings.Repeat("x", 200)+"/", 21) + "x"}), "its layer 1 has a path of 4222 bytes"},
 		"another layer":    {saved(t, zip(t, good), good), "its layer 1 is damaged: it is sha256:"},
 		"broken gzip":      {saved(t, good, broken), "its layer 1 is damaged: gzip: invalid checksum"},
 		"cut gzip":         {saved(t, good, zip(t, good)[:len(zip(t, good))-10]), "its layer 1 is damaged"},
@@ -211,6 +215,67 @@ func TestBadLayers(t *testing.T) {
 			_, err := Copy(io.Discard, bytes.NewReader(c.packed), nil, o)
 			wantRefusal(t, err, c.want)
 		})
+	}
+}
+
+// TestSparseSums: sizes that sum up to more than a number holds are beyond each limit, and not below zero.
+func TestSparseSums(t *testing.T) {
+	t.Parallel()
+	small, endless := layerOf(t, entry{name: "one", content: "1"}), sparseOf(math.MaxInt64)
+	twice := pack(t, entry{name: "1.tar", content: string(small)}, entry{name: "2.tar", content: string(endless)},
+		entry{name: "config.json", content: configOf(small, endless)}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["1.tar","2.tar"]}]`})
+	o := Options{Platform: platform, Layers: &Limits{Unpacked: 500 << 30, Setting: "image_max_unpacked_gb"}}
+	found, err := Load(io.Discard, bytes.NewReader(twice), o)
+	wantRefusal(t, err, "its layer 2 unpacks to more than 536870912000 bytes, the most that is allowed (image_max_unpacked_gb)")
+	o.Layers = &Limits{} // any size, which is still a size
+	if found, err = Load(io.Discard, bytes.NewReader(twice), o); err != nil || found.Unpacked != math.MaxInt64 {
+		t.Errorf("without a limit: got %d bytes, %v", found.Unpacked, err)
+	}
+	o.Layers = &Limits{Unpacked: math.MaxInt64, Ratio: math.MaxInt64}
+	if found, err = Load(io.Discard, bytes.NewReader(saved(t, small, small)), o); err != nil || found.Unpacked != 1 {
+		t.Errorf("with the largest limit: got %d bytes, %v", found.Unpacked, err)
+	}
+}
+
+// TestDirectoriesNobodyNamed: an engine makes the directories of a path, and each takes an inode and a block like a file.
+func TestDirectoriesNobodyNamed(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("d/", 200)
+	layer := layerOf(t, entry{name: "a/b/", kind: tar.TypeDir}, entry{name: "./a/b/c"}, entry{name: deep + "1"}, entry{name: "/" + deep + "2"}, entry{name: "e"}, entry{name: deep + "3", content: "hello"})
+	const files = 2 + 1 + 201 + 1 + 1 + 201
+	found, err := Load(io.Discard, bytes.NewReader(saved(t, layer, layer)), checks())
+	if err != nil || found.Files != files || found.Unpacked != 5 || found.Disk != files*4096+int64(len(layer)) {
+		t.Errorf("got %d files, %d bytes and %d on a disk, %v", found.Files, found.Unpacked, found.Disk, err)
+	}
+}
+
+// TestLayerManyTimes: each time that a manifest names a layer, an engine unpacks it anew.
+func TestLayerManyTimes(t *testing.T) {
+	t.Parallel()
+	attributes := map[string]string{"SCHILY.xattr.user.x": strings.Repeat("x", 50<<10)}
+	var large bytes.Buffer
+	w := tar.NewWriter(&large)
+	for i := range 40 {
+		if err := w.WriteHeader(&tar.Header{Name: fmt.Sprint(i), Typeflag: tar.TypeReg, PAXRecords: attributes}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		layer []byte
+		limit int64
+		want  string
+	}{
+		"empty files":         {layerOf(t, many(filesLimit/layersLimit+1)...), 4 << 30, "it brings the image to more than 4194304 files, the most that are allowed"},
+		"extended attributes": {large.Bytes(), 100 << 20, "it unpacks to more than 104857600 bytes"},
+	} {
+		packed := timesOf(t, layersLimit, c.layer)
+		_, err := Load(io.Discard, bytes.NewReader(packed), Options{Platform: platform, Layers: &Limits{Unpacked: c.limit}})
+		if wantRefusal(t, err, c.want); t.Failed() {
+			t.Log(name)
+		}
 	}
 }
 

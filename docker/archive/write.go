@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ func Load(dst io.Writer, src io.Reader, o Options) (Contents, error) {
 	if o.Layers == nil {
 		o.Layers = &Limits{}
 	}
-	return (&writer{}).copy(dst, src, o)
+	return (&writer{prefix: rand.Text() + "-"}).copy(dst, src, o)
 }
 
 // writer is a sink that writes a tar. Descriptions are written at the end, when it is known which of them the image has.
@@ -40,8 +41,9 @@ type writer struct {
 	out    *tar.Writer
 	tags   []string
 	limits Limits
-	layout bool // write an OCI layout, too
-	unzstd bool // unpack what engines before 23 cannot read
+	prefix string // of all names but manifest.json, which are made here then; containerd must not see two loads use one
+	layout bool   // write an OCI layout, too
+	unzstd bool   // unpack what engines before 23 cannot read
 
 	names    map[string]string // of layers in dst, by those in src
 	written  map[string]bool   // names in dst
@@ -106,8 +108,8 @@ func (w *writer) unpack(header *tar.Header, packed io.Reader) error {
 var blobName = regexp.MustCompile(`^blobs/sha256/[0-9a-f]{64}$`)
 
 func (w *writer) layer(original, name string, size int64, content io.Reader) error {
-	if !w.layout { // no name of the archive's means anything to an engine
-		name = fmt.Sprintf("layer-%d.tar", len(w.names)+1)
+	if w.prefix != "" { // no name of the archive's means anything to an engine
+		name = fmt.Sprintf("%slayer-%d.tar", w.prefix, len(w.names)+1)
 	}
 	w.names[original] = name
 	return w.write(name, size, content)
@@ -128,8 +130,8 @@ func (w *writer) write(name string, size int64, content io.Reader) error {
 // describe writes what an engine reads first, last: without it, the rest is no image.
 func (w *writer) describe(contents Contents) error {
 	image := manifest{Config: contents.configPath, RepoTags: w.tags, Layers: []string{}}
-	if !w.layout {
-		image.Config = "config.json"
+	if w.prefix != "" {
+		image.Config = w.prefix + "config.json"
 	}
 	for _, layer := range contents.Layers {
 		image.Layers = append(image.Layers, w.names[layer.Path])

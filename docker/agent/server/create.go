@@ -58,8 +58,10 @@ func (s *Server) filesFor(ctx context.Context, uuid string, spec agent.Spec) (fr
 	if err != nil {
 		return from, nil, fmt.Errorf("look up image %s: %w", spec.ImageID, err)
 	}
-	if size := int64(spec.RootGB) << 30; spec.New && size > 0 && from.Size > size {
-		return from, nil, unusableFlavor("the image unpacks to %d MiB, more than the flavor's disk of %d GiB: boot it with a flavor of a larger disk", from.Size>>20, spec.RootGB)
+	if spec.New {
+		if err := fitsFlavor(from.Size, int64(spec.RootGB)); err != nil {
+			return from, nil, err
+		}
 	}
 	// Named anew, it counts as used now.
 	return from, func() {}, s.docker.ImageTag(ctx, from.ID, imageTag(spec.ImageID))

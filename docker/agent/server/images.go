@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -38,9 +39,13 @@ func (s *Server) present(ctx context.Context, glanceID string) (bool, error) {
 }
 
 // putImage loads a Docker archive, as it comes, and gives it the Glance image's name. Unless the body comes to its
-// proper end, there is no image.
+// proper end, there is no image. Nor is there if it does not fit root_gb, the disk of the flavor that it is for.
 func (s *Server) putImage(_ http.ResponseWriter, r *http.Request) (any, error) {
 	glanceID := r.PathValue("id")
+	rootGB, err := rootGBOf(r)
+	if err != nil {
+		return nil, err
+	}
 	release, err := s.images.acquire(r.Context(), glanceID)
 	if err != nil {
 		return nil, err
@@ -49,7 +54,7 @@ func (s *Server) putImage(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if present, err := s.present(r.Context(), glanceID); err != nil || present {
 		return struct{}{}, err
 	}
-	id, err := s.load(r.Context(), r.Body)
+	id, err := s.load(r.Context(), r.Body, rootGB)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
@@ -59,8 +64,29 @@ func (s *Server) putImage(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return struct{}{}, s.docker.ImageTag(r.Context(), id, imageTag(glanceID))
 }
 
+// rootGBOf is the disk of the flavor that an image is for, in GiB; 0 for any.
+func rootGBOf(r *http.Request) (int64, error) {
+	query := r.URL.Query()
+	if !query.Has("root_gb") {
+		return 0, nil
+	}
+	gb, err := strconv.ParseInt(query.Get("root_gb"), 10, 32)
+	if err != nil || gb < 0 {
+		return 0, badRequest("root_gb: %q is no size of a disk", query.Get("root_gb"))
+	}
+	return gb, nil
+}
+
+// fitsFlavor refuses an image of so many bytes for a new server whose flavor has a smaller disk. Without one, it has any.
+func fitsFlavor(size, rootGB int64) error {
+	if rootGB > 0 && size > rootGB<<30 {
+		return unusableFlavor("the image unpacks to %d MiB, more than the flavor's disk of %d GiB: boot it with a flavor of a larger disk", size>>20, rootGB)
+	}
+	return nil
+}
+
 // load streams into Docker what it needs of the archive, and returns the id that Docker computes from it.
-func (s *Server) load(ctx context.Context, body io.Reader) (string, error) {
+func (s *Server) load(ctx context.Context, body io.Reader, rootGB int64) (string, error) {
 	info, err := s.docker.Info(ctx)
 	if err != nil {
 		return "", fmt.Errorf("ask Docker where it keeps images: %w", err)
@@ -69,7 +95,7 @@ func (s *Server) load(ctx context.Context, body io.Reader) (string, error) {
 	checking := make(chan error, 1)
 	unpacking := func() {}
 	go func() {
-		err := s.check(intoDocker, body, info.DockerRootDir, &unpacking)
+		err := s.check(intoDocker, body, info.DockerRootDir, rootGB, &unpacking)
 		intoDocker.CloseWithError(err)
 		checking <- err
 	}()
@@ -92,10 +118,10 @@ func (s *Server) load(ctx context.Context, body io.Reader) (string, error) {
 
 // check passes an archive on to Docker, while there is room for it. Docker unpacks it when it has come to its end: the
 // room for that is promised before, until release is called.
-func (s *Server) check(dst io.Writer, body io.Reader, directory string, release *func()) error {
+func (s *Server) check(dst io.Writer, body io.Reader, directory string, rootGB int64, release *func()) error {
 	reserve := s.rules.ImageReserveGB << 30
 	watched := &watchedWriter{Writer: dst, more: func() error {
-		done, err := s.room.promise(directory, askEvery, reserve)
+		done, err := s.room.promise(directory, space{bytes: askEvery}, reserve)
 		if err == nil {
 			done()
 		}
@@ -105,7 +131,10 @@ func (s *Server) check(dst io.Writer, body io.Reader, directory string, release 
 		Platform: archive.Platform{OS: "linux", Architecture: runtime.GOARCH},
 		Layers:   &archive.Limits{Unpacked: s.rules.ImageMaxUnpackedGB << 30, Setting: "image_max_unpacked_gb"},
 		Accept: func(found archive.Contents) error {
-			done, err := s.room.promise(directory, found.Unpacked, reserve)
+			if err := fitsFlavor(found.Unpacked, rootGB); err != nil {
+				return err
+			}
+			done, err := s.room.promise(directory, space{bytes: found.Disk, files: int64(found.Files)}, reserve)
 			if err == nil {
 				*release = done
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -186,22 +187,93 @@ func TestPutImageNotUnpacked(t *testing.T) {
 
 // TestPromisedRoom: what one image will take is no room for another, until that one is done.
 func TestPromisedRoom(t *testing.T) {
-	var r room
 	directory := t.TempDir()
-	free, err := freeBytes(directory)
+	free, err := freeOn(directory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	release, err := r.promise(directory, free/4*3, 0)
-	if err != nil {
+	for what, most := range map[string]space{"bytes": {bytes: free.bytes / 4 * 3}, "files": {files: free.files / 4 * 3}} {
+		var r room
+		release, err := r.promise(directory, most, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.promise(directory, most, 0); err == nil || fault(err).Code != agent.Failed || !strings.Contains(err.Error(), "there is no room for the image on this host") {
+			t.Errorf("the same %s were promised twice: %v", what, err)
+		}
+		release()
+		if _, err := r.promise(directory, most, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, n := range []int64{-1, math.MinInt64, math.MaxInt64} {
+		var r room
+		if _, err := r.promise(directory, space{bytes: n}, 0); err == nil || fault(err).Code != agent.Failed {
+			t.Errorf("%d bytes were promised: %v", n, err)
+		}
+	}
+}
+
+// TestPutImageForAFlavor: an image for a new server is refused before Docker has it, if the flavor's disk is too small.
+func TestPutImageForAFlavor(t *testing.T) {
+	layer := sparseFile(1<<30 + 1)
+	packed := archiveOf(t, "layer.tar", layer, "config.json", strings.Replace(imageConfig, "[]", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(layer))), 1),
+		"manifest.json", `[{"Config":"config.json","Layers":["layer.tar"]}]`)
+	for query, code := range map[string]string{
+		"": "", "?root_gb=0": "", "?root_gb=2": "", "?root_gb=2147483647": "",
+		"?root_gb=1": agent.UnusableFlavor, "?root_gb=x": agent.BadRequest, "?root_gb=-1": agent.BadRequest, "?root_gb=": agent.BadRequest, "?root_gb=9999999999999": agent.BadRequest,
+	} {
+		engine := newEngine()
+		status, body := ask(t, engine, "PUT", imagePath+query, packed)
+		switch code {
+		case "":
+			wantOK(t, status, body)
+			continue
+		case agent.UnusableFlavor:
+			wantFault(t, status, body, 422, code)
+			if want := "the image unpacks to 1024 MiB, more than the flavor's disk of 1 GiB: boot it with a flavor of a larger disk"; !strings.Contains(body, want) {
+				t.Errorf("%s: got %s, want %s", query, body, want)
+			}
+		default:
+			wantFault(t, status, body, 400, code)
+		}
+		if len(engine.images) != 0 {
+			t.Errorf("%s: became the images %v", query, engine.images)
+		}
+	}
+}
+
+// sparseFile is a layer of one file that has so many bytes, none of which are sent. Go's writer makes none.
+func sparseFile(size int64) string {
+	var b [3 * 512]byte
+	copy(b[0:], "zeros")
+	copy(b[100:], "0000644\x000000000\x000000000\x0000000000000\x0000000000000\x00        S")
+	copy(b[257:], "ustar  ")
+	copy(b[386:], fmt.Sprintf("%011o", size)) // where the only part begins, which has no bytes
+	copy(b[398:], "00000000000")
+	copy(b[483:], fmt.Sprintf("%011o", size))
+	sum := 0
+	for _, c := range b[:512] {
+		sum += int(c)
+	}
+	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return string(b[:])
+}
+
+// TestPutImageTakesRoom: an image of empty files takes room too: their blocks and their inodes.
+func TestPutImageTakesRoom(t *testing.T) {
+	layer := archiveOf(t, strings.Repeat("d/", 200)+"a", "", "b", "")
+	packed := archiveOf(t, "layer.tar", layer, "config.json", strings.Replace(imageConfig, "[]", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(layer))), 1),
+		"manifest.json", `[{"Config":"config.json","Layers":["layer.tar"]}]`)
+	server := New(t.Context(), newEngine(), Options{Version: "1.0", State: t.TempDir()}, quiet())
+	release := func() {}
+	defer func() { release() }()
+	if err := server.check(io.Discard, strings.NewReader(packed), t.TempDir(), 0, &release); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.promise(directory, free/4*3, 0); err == nil || fault(err).Code != agent.Failed {
-		t.Errorf("the same room was promised twice: %v", err)
-	}
-	release()
-	if _, err := r.promise(directory, free/4*3, 0); err != nil {
-		t.Error(err)
+	const files = 202
+	if want := (space{bytes: files*4096 + int64(len(layer)), files: files}); server.room.promised != want {
+		t.Errorf("promised %+v, want %+v", server.room.promised, want)
 	}
 }
 

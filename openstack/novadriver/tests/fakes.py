@@ -135,8 +135,8 @@ class Agent:
         return self.port
 
     @contextlib.contextmanager
-    def load_image(self, image_id):
-        self._asked('load_image', image_id)
+    def load_image(self, image_id, root_gb=0):
+        self._asked('load_image', image_id, root_gb)
         yield io.BytesIO()
         if self.refusal:
             raise self.refusal

@@ -253,6 +253,12 @@ class Upload(TestCase):
         self.assertEqual([b'one', b'two', b''], chunks)
         self.assertEqual([('PUT', '/v1/images/i')], self.there.server.seen)
 
+    def test_for_a_flavor(self):
+        self.received()
+        with self.client.load_image('i', 5) as data:
+            data.write(b'one')
+        self.assertEqual([('PUT', '/v1/images/i?root_gb=5')], self.there.server.seen)
+
     def test_refused_at_the_end(self):
         self.received(422, {'code': 'unusable_image', 'message': 'it is no tar archive'})
         with self.assertRaisesRegex(ndock.UnusableImage, 'it is no tar archive'):

@@ -77,6 +77,7 @@ class OtherHost(TestCase):
         self.arrive(disk_info)
         self.assertEqual(['plug', 'has_image', 'load_image', 'create', 'start', 'forget_image'], self.agent.verbs())
         self.assertEqual(('', PARCEL), (self.spec()['source'], self.spec()['image_id']))
+        self.assertIn(('load_image', PARCEL, 0), self.agent.log)
         self.assertFalse(self.spec()['new'])  # its files may have grown beyond the flavor's disk where nothing limits them
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
 

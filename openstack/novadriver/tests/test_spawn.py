@@ -47,6 +47,11 @@ class Order(TestCase):
             ['prepare', 'plug', 'has_image', 'load_image', 'download', 'create', 'wait', 'start'],
             self.agent.verbs())
 
+    def test_the_image_has_to_fit_the_flavor(self):
+        self.spawn(harness.vif())
+        self.assertIn(('load_image', harness.IMAGE, self.instance.flavor.root_gb), self.agent.log)
+        self.assertLess(0, self.instance.flavor.root_gb)
+
     def test_an_image_that_is_there_is_not_fetched(self):
         self.agent.images.add(harness.IMAGE)
         self.spawn(harness.vif())
@@ -246,10 +251,14 @@ class Failures(TestCase):
 
     def test_an_unusable_flavor_is_not_tried_elsewhere(self):
         """InvalidInput ends a build too, and does not blame the image."""
-        self.agent.failing = {'create': ndock.UnusableFlavor(reason="the flavor's quota:cpu_quota is \"much\"")}
-        with self.assertRaisesRegex(exception.InvalidInput, 'quota:cpu_quota is "much"'):
-            self.spawn(harness.vif())
-        self.assertEqual('destroy', self.agent.verbs()[-1])
+        for step in ('load_image', 'create'):
+            with self.subTest(step):
+                self.agent.log.clear()
+                self.agent.images.clear()
+                self.agent.failing = {step: ndock.UnusableFlavor(reason="the flavor's quota:cpu_quota is \"much\"")}
+                with self.assertRaisesRegex(exception.InvalidInput, 'quota:cpu_quota is "much"'):
+                    self.spawn(harness.vif())
+                self.assertEqual('destroy', self.agent.verbs()[-1])
 
     def test_refused_at_the_end_of_the_upload(self):
         self.agent.refusal = ndock.UnusableImage(reason='it is cut off')

@@ -156,11 +156,15 @@ class Agent:
         return self._json('POST', '/v1/instances/%s/serial' % uuid, asked, uuid=uuid)
 
     @contextlib.contextmanager
-    def load_image(self, image_id):
-        """A file to write a Docker archive to. It becomes an image when the block ends well, else nothing."""
+    def load_image(self, image_id, root_gb=0):
+        """A file to write a Docker archive to. It becomes an image when the block ends well, else nothing.
+
+        root_gb is the flavor's disk that it has to fit on, in GiB, or 0.
+        """
+        query = '?root_gb=%d' % root_gb if root_gb else ''
         with self._connected(LOAD) as connection:
             with self._talking():
-                upload = Upload(connection, '/v1/images/%s' % image_id)
+                upload = Upload(connection, '/v1/images/%s%s' % (image_id, query))
             yield upload
             with self._talking():
                 self._checked(upload.finish(), None)

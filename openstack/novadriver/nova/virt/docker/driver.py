@@ -159,7 +159,9 @@ class DockerDriver(driver.ComputeDriver):
         with self._wait_for(instance, ports, power_on):
             self._agent.plug(instance.uuid, ports)
             if spec['source'] != 'aside':
-                self._fetch_image(context, spec['image_id'], instance.trusted_certs)
+                # The files that a server has already may have grown beyond the flavor's disk.
+                root_gb = spec['root_gb'] if spec['new'] else 0
+                self._fetch_image(context, spec['image_id'], instance.trusted_certs, root_gb)
             self._agent.create(instance.uuid, dict(spec, dns_domain=guest.dns_domain(context, instance)))
         if power_on:
             self._agent.act(instance.uuid, 'start')
@@ -170,7 +172,7 @@ class DockerDriver(driver.ComputeDriver):
         new = [port for port in ports if port['id'] not in there]
         return compat.wait_for_vifs(self.virtapi, instance, new if power_on else [])
 
-    def _fetch_image(self, context, image_id, trusted_certs=None):
+    def _fetch_image(self, context, image_id, trusted_certs=None, root_gb=0):
         """Have the image on this host; return whether it had to be fetched."""
         if not image_id:
             raise ndock.UnusableImage(reason='a container boots from an image, not from a volume')
@@ -180,7 +182,7 @@ class DockerDriver(driver.ComputeDriver):
         def fetch():
             if self._agent.has_image(image_id):
                 return False
-            with self._agent.load_image(image_id) as data:
+            with self._agent.load_image(image_id, root_gb) as data:
                 self._images.download(context, image_id, data=data, trusted_certs=trusted_certs)
             return True
 
