@@ -398,6 +398,22 @@ func TestWhatAnEarlierReleaseLeft(t *testing.T) {
 	wantSettings(t, "of a bridge with the host's", defaults(t, bridge))
 }
 
+// TestAnEarlierReleasesBridgeOfAPhysicalNetwork takes the host's addresses when Neutron's agent moves them in.
+func TestAnEarlierReleasesBridgeOfAPhysicalNetwork(t *testing.T) {
+	ownNetwork(t)
+	port := dualStack()
+	plug(t, port)
+	if err := keepFromHost(bridge); err != nil {
+		t.Fatal(err)
+	}
+	port.Physical = true
+	plug(t, port)
+	wantNoAddress(t, bridge)
+	addAddresses(t, bridge, "2001:db8::1/64")
+	plug(t, port)
+	wantSettings(t, "of a bridge with the host's", defaults(t, bridge))
+}
+
 // TestNeutronsBridgeOfAPhysicalNetwork has no address of the host's, not even the one that the kernel made.
 func TestNeutronsBridgeOfAPhysicalNetwork(t *testing.T) {
 	ownNetwork(t)

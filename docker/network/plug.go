@@ -275,6 +275,11 @@ func keepApart(bridge netlink.Link, physical bool) error {
 	if err := sysctls(apart(bridge.Attrs().Name, physical)); err != nil {
 		return err
 	}
+	if physical { // an earlier release had switched it off
+		if err := likeOthers(bridge.Attrs().Name, "ipv6/conf/%s/disable_ipv6"); err != nil {
+			return err
+		}
+	}
 	for _, address := range addresses { // what is left where IPv6 stays on
 		if err := netlink.AddrDel(bridge, &address); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			return fmt.Errorf("remove address %s of %s: %w", address.IPNet, bridge.Attrs().Name, err)
@@ -305,21 +310,24 @@ func giveToHost(bridge string) error {
 	if ignored, err := readSysctl("ipv4/conf/" + bridge + "/arp_ignore"); err != nil || ignored != "1" && ignored != "8" {
 		return err
 	}
-	settings := map[string]string{}
-	for _, setting := range []string{
-		"ipv4/conf/%s/rp_filter", "ipv4/conf/%s/arp_ignore", "ipv6/conf/%s/accept_ra", "ipv6/conf/%s/autoconf",
+	return likeOthers(
+		bridge, "ipv4/conf/%s/rp_filter", "ipv4/conf/%s/arp_ignore", "ipv6/conf/%s/accept_ra", "ipv6/conf/%s/autoconf",
 		"ipv6/conf/%s/addr_gen_mode", "ipv6/conf/%s/disable_ipv6",
-	} {
+	)
+}
+
+// likeOthers has settings of a link be as those of a new one.
+func likeOthers(link string, settings ...string) error {
+	for _, setting := range settings {
 		value, err := readSysctl(fmt.Sprintf(setting, "default"))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // this kernel has no IPv6
+		if err == nil {
+			err = sysctl(fmt.Sprintf(setting, link), value)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // this kernel has no IPv6
 			return err
 		}
-		settings[fmt.Sprintf(setting, bridge)] = value
 	}
-	return sysctls(settings)
+	return nil
 }
 
 // find returns nil for a link that is not there.
