@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
@@ -40,7 +41,7 @@ func (s *Server) present(ctx context.Context, glanceID string) (bool, error) {
 
 // putImage loads a Docker archive, as it comes, and gives it the Glance image's name. Unless the body comes to its
 // proper end, there is no image. Nor is there if it does not fit root_gb, the disk of the flavor that it is for.
-func (s *Server) putImage(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) putImage(w http.ResponseWriter, r *http.Request) (any, error) {
 	glanceID := r.PathValue("id")
 	rootGB, err := rootGBOf(r)
 	if err != nil {
@@ -54,14 +55,18 @@ func (s *Server) putImage(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if present, err := s.present(r.Context(), glanceID); err != nil || present {
 		return struct{}{}, err
 	}
-	id, err := s.load(r.Context(), r.Body, rootGB)
+	stopReading := func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) } // which not all writers can
+	id, err := s.load(r.Context(), r.Body, stopReading, rootGB)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
 	if err := s.fits(r.Context(), id); err != nil {
 		return nil, errors.Join(err, s.discard(id))
 	}
-	return struct{}{}, s.docker.ImageTag(r.Context(), id, imageTag(glanceID))
+	if err := s.docker.ImageTag(r.Context(), id, imageTag(glanceID)); err != nil {
+		return nil, errors.Join(err, s.discard(id))
+	}
+	return struct{}{}, nil
 }
 
 // rootGBOf is the disk of the flavor that an image is for, in GiB; 0 for any.
@@ -86,7 +91,9 @@ func fitsFlavor(size, rootGB int64) error {
 }
 
 // load streams into Docker what it needs of the archive, and returns the id that Docker computes from it.
-func (s *Server) load(ctx context.Context, body io.Reader, rootGB int64) (string, error) {
+// No context ends the reading of a body that does not come: stopReading does.
+func (s *Server) load(ctx context.Context, body io.Reader, stopReading func(), rootGB int64) (string, error) {
+	defer context.AfterFunc(ctx, stopReading)()
 	info, err := s.docker.Info(ctx)
 	if err != nil {
 		return "", fmt.Errorf("ask Docker where it keeps images: %w", err)
@@ -104,6 +111,9 @@ func (s *Server) load(ctx context.Context, body io.Reader, rootGB int64) (string
 		// Docker may have seen enough at the archive's last block. The body has to come to its end all the same: a
 		// caller who finds the signature of the whole to be wrong leaves it without one.
 		_, err = io.Copy(io.Discard, checked)
+	}
+	if err != nil {
+		stopReading()
 	}
 	checked.CloseWithError(errors.Join(errors.New("docker did not read on"), err))
 	if problem := <-checking; saysMore(problem) {

@@ -3,16 +3,20 @@ package server
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/image"
 
@@ -322,6 +326,78 @@ func TestEngineThatStopsReading(t *testing.T) {
 	engine.account = func(io.Reader) string { return `{"error":"no space left on device"}` }
 	status, body := ask(t, engine, "PUT", imagePath, dockerArchive(t)+strings.Repeat("\x00", 1<<20))
 	wantFault(t, status, body, 500, agent.Failed)
+}
+
+// TestEngineThatStopsBeforeTheBody: a caller who sends nothing more does not keep the request once Docker has refused.
+func TestEngineThatStopsBeforeTheBody(t *testing.T) {
+	engine := newEngine()
+	engine.account = func(io.Reader) string { return `{"error":"no space left on device"}` }
+	web := httptest.NewServer(New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler())
+	t.Cleanup(web.Close)
+	silent, sender := io.Pipe()
+	t.Cleanup(func() { sender.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // only where it fails
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, "PUT", web.URL+imagePath, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, answer.StatusCode, string(body), 500, agent.Failed)
+}
+
+// deadlineWriter ends the reading of a body, as a connection with a deadline does.
+type deadlineWriter struct {
+	*httptest.ResponseRecorder
+	body *io.PipeWriter
+}
+
+func (w deadlineWriter) SetReadDeadline(time.Time) error {
+	return w.body.CloseWithError(os.ErrDeadlineExceeded)
+}
+
+// TestBodyThatNeverEnds: nor does he keep it beyond its time, while Docker waits for more.
+func TestBodyThatNeverEnds(t *testing.T) {
+	engine := newEngine()
+	ctx, cancel := context.WithCancel(t.Context())
+	engine.account = func(archive io.Reader) string { cancel(); return hurry(archive) }
+	silent, sender := io.Pipe()
+	t.Cleanup(func() { sender.Close() })
+	server := New(t.Context(), engine, Options{Version: "1.0", State: t.TempDir()}, quiet())
+	ended := make(chan error, 1)
+	go func() {
+		request := httptest.NewRequestWithContext(ctx, "PUT", imagePath, io.MultiReader(strings.NewReader(dockerArchive(t)), silent))
+		request.SetPathValue("id", imageID)
+		_, err := server.putImage(deadlineWriter{httptest.NewRecorder(), sender}, request)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err == nil || len(engine.images) != 0 {
+			t.Errorf("it ended with %v and the images %v", err, engine.images)
+		}
+	case <-time.After(20 * time.Second): // only where it fails
+		t.Fatal("it waits for the body's end")
+	}
+}
+
+// TestPutImageUnnamed: an image that could not be given its name does not stay without one.
+func TestPutImageUnnamed(t *testing.T) {
+	engine := newEngine()
+	engine.fail["ImageTag"] = errAway
+	status, body := ask(t, engine, "PUT", imagePath, dockerArchive(t))
+	wantFault(t, status, body, 500, agent.Failed)
+	if !slices.Contains(engine.called(), "ImageRemove "+loaded) {
+		t.Errorf("it stays behind: %q", engine.called())
+	}
 }
 
 func TestPutImageForAnotherProcessor(t *testing.T) {
