@@ -77,7 +77,7 @@ e2e: build clients cloud ## end-to-end tests on the test cloud
 
 networks: build ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs, ovs-hybrid or ovn
 	$(SUDO) env NETWORK=$(or $(NETWORK),ovn) testdata/cloud/up
-	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(ports|ports-many|orphans|security-groups|network-restarts|floating-ip)\.txtar$$' .
+	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(ports|ports-unwired|ports-many|orphans|security-groups|network-restarts|floating-ip)\.txtar$$' .
 
 engines: build ## end-to-end tests of servers and ports on Docker Engine of a newer Debian, ENGINE: sid, or another suite; FEATURES: e.g. containerd-snapshotter
 	$(SUDO) testdata/cloud/up

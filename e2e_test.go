@@ -131,6 +131,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"capture": capture, "retry": retry, "clean-host": cleanHost,
 		},
+		Condition: condition,
 		Setup: func(env *testscript.Env) error {
 			for _, name := range []string{"PATH", "OPENSTACK_SERVE", "OS_CLOUD", "UP", "PORTS", "SECOND_HOST"} {
 				env.Setenv(name, os.Getenv(name))
@@ -139,6 +140,14 @@ func endToEnd(t *testing.T, script, cloud string) {
 			return nil
 		},
 	})
+}
+
+// condition knows [ovn]: the cloud's network is OVN.
+func condition(name string) (bool, error) {
+	if name != "ovn" {
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+	return exec.Command("pidof", "-q", "ovn-controller").Run() == nil, nil
 }
 
 // capture VAR: keep what the last command printed.
