@@ -13,7 +13,7 @@ import (
 )
 
 // ovsdbSocket is where Open vSwitch keeps its configuration, on every distribution.
-const ovsdbSocket = "unix:/run/openvswitch/db.sock"
+const ovsdbSocket = "/run/openvswitch/db.sock"
 
 // ovsPatience is how long Open vSwitch may take to answer, and to take an interface in.
 const ovsPatience = 10 * time.Second
@@ -21,15 +21,15 @@ const ovsPatience = 10 * time.Second
 // vswitch is the configuration of this host's Open vSwitch (RFC 7047; its tables are in ovs-vswitchd.conf.db(5)).
 type vswitch struct{ client client.Client }
 
-// withVSwitch opens it for a function.
-func withVSwitch(do func(ctx context.Context, ovs vswitch) error) error {
+// withVSwitch opens the one that listens at a socket, for a function.
+func withVSwitch(socket string, do func(ctx context.Context, ovs vswitch) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), ovsPatience)
 	defer cancel()
 	tables, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{})
 	if err != nil {
 		return err
 	}
-	db, err := client.NewOVSDBClient(tables, client.WithEndpoint(ovsdbSocket))
+	db, err := client.NewOVSDBClient(tables, client.WithEndpoint("unix:"+socket))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	"github.com/vishvananda/netlink"
@@ -33,7 +34,7 @@ func Plugged(state string) ([]Port, error) {
 			add(found, state, dir, link.Attrs().Name, LinuxBridge)
 		}
 	}
-	if err := pluggedInVSwitch(found, state); err != nil {
+	if err := pluggedInVSwitch(ovsdbSocket, found, state); err != nil {
 		return nil, err
 	}
 	ports := make([]Port, 0, len(found))
@@ -43,11 +44,9 @@ func Plugged(state string) ([]Port, error) {
 	return ports, nil
 }
 
-func pluggedInVSwitch(found map[string]Port, state string) error {
-	if _, err := os.Stat(strings.TrimPrefix(ovsdbSocket, "unix:")); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return withVSwitch(func(ctx context.Context, ovs vswitch) error {
+// pluggedInVSwitch adds the ports in the Open vSwitch that listens at a socket. Where none runs there are none to find.
+func pluggedInVSwitch(socket string, found map[string]Port, state string) error {
+	err := withVSwitch(socket, func(ctx context.Context, ovs vswitch) error {
 		results, err := ovs.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationSelect, Table: "Interface", Columns: []string{"name", "external_ids"}})
 		if err != nil {
 			return err
@@ -60,6 +59,15 @@ func pluggedInVSwitch(found map[string]Port, state string) error {
 		}
 		return nil
 	})
+	if isNotRunning(err) {
+		return nil
+	}
+	return err
+}
+
+// isNotRunning tells whether nothing listens at a socket: it is not there, or its program was killed and left it.
+func isNotRunning(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // add takes a link for a port's, if it is named and marked as one.

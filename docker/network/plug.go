@@ -57,7 +57,7 @@ func plugInVSwitch(end netlink.Link, other string, port Port) error {
 	if err := setUp(end); err != nil {
 		return err
 	}
-	err := withVSwitch(func(ctx context.Context, ovs vswitch) (err error) {
+	err := withVSwitch(ovsdbSocket, func(ctx context.Context, ovs vswitch) (err error) {
 		if err = ovs.add(ctx, name, port); err == nil {
 			err = ovs.settled(ctx, name)
 		}
@@ -133,7 +133,7 @@ func Unplug(port Port) error {
 		return fmt.Errorf("%q is no port's id", port.ID)
 	}
 	if port.Kind != LinuxBridge {
-		err := withVSwitch(func(ctx context.Context, ovs vswitch) error {
+		err := withVSwitch(ovsdbSocket, func(ctx context.Context, ovs vswitch) error {
 			return errors.Join(ovs.remove(ctx, port.Tap(), port), ovs.remove(ctx, port.vswitchEnd(), port))
 		})
 		if err != nil {

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -265,6 +266,23 @@ func TestInterfacesOfOpenVSwitch(t *testing.T) {
 		row := ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: test.ids}}
 		if got, err := isRowOf(row, port.Tap(), port); err != nil || got != test.want {
 			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+	}
+}
+
+// Where Open vSwitch does not run, or was killed and has left its socket, orphans are looked for all the same.
+func TestPluggedWithoutOpenVSwitch(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, "stale.sock")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	listener.Close()
+	for _, socket := range []string{stale, filepath.Join(dir, "none.sock")} {
+		if err := pluggedInVSwitch(socket, map[string]Port{}, dir); err != nil {
+			t.Errorf("%s: %v", filepath.Base(socket), err)
 		}
 	}
 }
