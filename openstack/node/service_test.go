@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -71,12 +72,19 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Error("waited in vain")
 }
 
-// What is mounted below the agent's directory is there once for the agent, and nova-compute reaches its socket, also
-// where a container's start, which is for root alone, was what made the directory.
-func TestTheAgentsDirectory(t *testing.T) {
-	if strings.Contains(string(agentUnit), "\nRuntimeDirectory") {
-		t.Error("systemd would bind /run/ndock over itself")
+// The agent has the mounts of the host: with mounts of its own, what is mounted in /run/ndock would be there twice, once
+// out of its reach (seen with systemd 252).
+func TestTheUnitLeavesTheAgentTheHostsMounts(t *testing.T) {
+	of := regexp.MustCompile(`(?m)^(Protect(System|Home|Proc|KernelTunables|KernelModules|KernelLogs|ControlGroups)|Private(Tmp|Devices|Mounts|IPC)|` +
+		`RuntimeDirectory|TemporaryFileSystem|MountFlags|ProcSubset|Root\w+|\w+Paths)=.*`)
+	if found := of.FindAllString(string(agentUnit), -1); found != nil {
+		t.Errorf("mounts of its own: %q", found)
 	}
+}
+
+// nova-compute reaches the agent's socket, also where a container's start, which is for root alone, was what made the
+// directory.
+func TestTheAgentsDirectory(t *testing.T) {
 	for name, text := range map[string]string{"unit": string(agentUnit), "script": string(agentScript)} {
 		if !strings.Contains(text, "install -d -m 0755 /run/ndock") {
 			t.Errorf("the %s does not make /run/ndock", name)
@@ -97,8 +105,9 @@ func TestUnit(t *testing.T) {
 	if err != nil || strings.Contains(string(out), agentName+".service") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	// How much a service may do, by systemd's own measure: 100 is all, 40 what is left where root edits the network.
-	if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold=40", unit).CombinedOutput(); err != nil {
+	// How much a service may do, by systemd's own measure: 100 is all, 50 what is left where root edits the network in
+	// the host's mounts.
+	if out, err := exec.Command(analyze, "security", "--offline=true", "--threshold=50", unit).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
