@@ -186,7 +186,7 @@ func leftovers(t *testing.T) string {
 	t.Helper()
 	left, err := hostLeftovers()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(fmt.Errorf("look for what is left on this host: %w", err))
 	}
 	return left
 }
@@ -197,7 +197,7 @@ func hostLeftovers() (string, error) {
 		docker ps -a --filter label=ndock.server --format 'container {{.Names}}'
 		ls -d /var/lib/ndock/servers/* /run/ndock/netns/* /run/ndock/names/* 2>/dev/null
 		ip -o link show | grep -oE '(ndk|qbr|qvb|qvo)[0-9a-f-]*' | sort -u
-		[ ! -S /run/openvswitch/db.sock ] || ovs-vsctl --bare --columns=name find Interface 'external_ids:vm-uuid!=""'
+		! pgrep -x ovsdb-server >/dev/null || ovs-vsctl --bare --columns=name find Interface 'external_ids:vm-uuid!=""'
 	`).Output()
 	return string(out), err
 }
