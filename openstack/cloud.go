@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -37,7 +38,7 @@ type Cloud struct {
 
 // Open logs in.
 func Open(ctx context.Context, s Selection) (*Cloud, error) {
-	found, err := credentials(s.Cloud)
+	found, err := credentials(s.Cloud, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +49,7 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	found.auth.AllowReauth = found.auth.TokenID == "" // a token cannot be had anew with a token
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = found.tls
+	transport.ResponseHeaderTimeout = found.timeout
 	transport.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
 	moving := &stall.Transport{Next: transport, Limit: cmp.Or(s.Stall, stall.Limit)}
 	client := http.Client{Transport: &tracer{next: moving, w: s.Trace}, Timeout: s.Timeout}
@@ -56,7 +58,9 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 		return nil, explain("log in to "+found.name, err)
 	}
 	provider.UserAgent.Prepend(s.Agent)
-	return &Cloud{provider: provider, endpoint: found.endpoint}, nil
+	cloud := &Cloud{provider: provider, endpoint: found.endpoint}
+	provider.EndpointLocator = found.locator(provider.EndpointLocator, cloud.ids)
+	return cloud, nil
 }
 
 // nova speaks a version that all supported releases have, and that names a server's flavor in the answer.

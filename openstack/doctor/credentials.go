@@ -28,9 +28,11 @@ func credentialsMend(err error) string {
 	switch {
 	case !errors.As(err, &explained):
 		return ""
+	case errors.Is(err, openstack.ErrLoginMethod):
+		return "openstack application credential create NAME"
 	case explained.Status == http.StatusUnauthorized:
 		return "openstack token issue"
-	case explained.Status == 0 && explained.Hint() != "":
+	case explained.Status == 0 && strings.Contains(explained.Hint(), "OS_C"): // OS_CLOUD, OS_CLIENT_CONFIG_FILE
 		return "export OS_CLOUD=NAME"
 	}
 	return ""
