@@ -45,8 +45,14 @@ func authOptions(s settings) (gophercloud.AuthOptions, error) {
 	if err != nil {
 		return gophercloud.AuthOptions{}, fmt.Errorf("auth_type %s: %w", kind, err)
 	}
-	auth.IdentityEndpoint = url
+	auth.IdentityEndpoint = keystoneV3(url)
 	return auth, nil
+}
+
+// keystoneV3 returns the address of Keystone's third version, the only one left. It is not asked for: behind a proxy
+// Keystone may answer with an address of its own, without TLS, and the password would go there.
+func keystoneV3(url string) string {
+	return anyVersion.ReplaceAllString(strings.TrimRight(url, "/"), "") + "/v3"
 }
 
 // impliedType guesses the type where none is given. For openstacksdk that is a password; ndock takes what there is,

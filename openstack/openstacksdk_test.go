@@ -41,6 +41,8 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	var answer any
 	switch {
+	case strings.HasSuffix(path, "v2.0"): // Keystone has lost it
+		w.WriteHeader(http.StatusNotFound)
 	case strings.HasSuffix(path, "auth/tokens"):
 		r.login(name, q)
 		if q.Method == http.MethodPost {
@@ -108,7 +110,7 @@ func (r *recorder) versions(name, path string) any {
 		return map[string]any{"versions": []any{at("v2.0", "/v2.0/")}}
 	case strings.HasSuffix(strings.TrimRight(path, "/"), "v3"):
 		return map[string]any{"version": at("v3.14", "/v3/")}
-	case path == "":
+	case path == "", strings.HasSuffix(strings.TrimRight(path, "/"), "identity"):
 		return map[string]any{"versions": map[string]any{"values": []any{at("v3.14", "/v3/")}}}
 	}
 	return map[string]any{"versions": []any{at("v2.9", "/v2/")}}
