@@ -12,7 +12,6 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
-	"github.com/gophercloud/gophercloud/v2/openstack/config"
 
 	"ndock/stall"
 )
@@ -52,12 +51,16 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	transport.ResponseHeaderTimeout = found.timeout
 	transport.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
 	moving := &stall.Transport{Next: transport, Limit: cmp.Or(s.Stall, stall.Limit)}
-	client := http.Client{Transport: &tracer{next: moving, w: s.Trace}, Timeout: s.Timeout}
-	provider, err := config.NewProviderClient(ctx, found.auth, config.WithHTTPClient(client))
+	provider, err := openstack.NewClient(found.auth.IdentityEndpoint)
 	if err != nil {
 		return nil, explain("log in to "+found.name, err)
 	}
+	provider.HTTPClient = http.Client{Transport: &tracer{next: &tlsKeeper{next: moving}, w: s.Trace}, Timeout: s.Timeout}
+	provider.RetryBackoffFunc, provider.MaxBackoffRetries = backoff, 5
 	provider.UserAgent.Prepend(s.Agent)
+	if err := openstack.Authenticate(ctx, provider, found.auth); err != nil {
+		return nil, explain("log in to "+found.name, err)
+	}
 	cloud := &Cloud{provider: provider, endpoint: found.endpoint}
 	provider.EndpointLocator = found.locator(provider.EndpointLocator, cloud.ids)
 	return cloud, nil
@@ -67,7 +70,7 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 func (c *Cloud) nova() (*gophercloud.ServiceClient, error) {
 	client, err := openstack.NewComputeV2(c.provider, c.endpoint)
 	if err != nil {
-		return nil, explain("find Nova in the catalogue", err)
+		return nil, c.noEndpoint("find Nova in the catalogue", err)
 	}
 	client.Microversion = "2.79"
 	return client, nil
@@ -76,7 +79,7 @@ func (c *Cloud) nova() (*gophercloud.ServiceClient, error) {
 func (c *Cloud) glance() (*gophercloud.ServiceClient, error) {
 	client, err := openstack.NewImageV2(c.provider, c.endpoint)
 	if err != nil {
-		return nil, explain("find Glance in the catalogue", err)
+		return nil, c.noEndpoint("find Glance in the catalogue", err)
 	}
 	return client, nil
 }
@@ -84,7 +87,7 @@ func (c *Cloud) glance() (*gophercloud.ServiceClient, error) {
 func (c *Cloud) neutron() (*gophercloud.ServiceClient, error) {
 	client, err := openstack.NewNetworkV2(c.provider, c.endpoint)
 	if err != nil {
-		return nil, explain("find Neutron in the catalogue", err)
+		return nil, c.noEndpoint("find Neutron in the catalogue", err)
 	}
 	return client, nil
 }

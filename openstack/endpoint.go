@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -65,6 +66,43 @@ func expandIDs(url string, ids map[string]string) string {
 	return idInURL.ReplaceAllStringFunc(url, func(name string) string {
 		return cmp.Or(ids[idInURL.FindStringSubmatch(name)[1]], name)
 	})
+}
+
+// noEndpoint says what to do about a service that the catalogue does not have.
+func (c *Cloud) noEndpoint(op string, err error) error {
+	failure := &Error{Op: op, Err: err}
+	regions := c.regions()
+	switch {
+	case len(regions) == 0 && c.project() == "":
+		failure.hint = "the login is for no project, and the catalogue empty: export OS_PROJECT_NAME=PROJECT, or give project_name in clouds.yaml"
+	case len(regions) > 0:
+		failure.hint = "the catalogue's regions are " + listed(regions) + "; OS_REGION_NAME, or region_name in clouds.yaml, says which"
+	}
+	return failure
+}
+
+// regions returns the regions of the catalogue, in order.
+func (c *Cloud) regions() []string {
+	token, ok := c.provider.GetAuthResult().(interface {
+		ExtractServiceCatalog() (*tokens.ServiceCatalog, error)
+	})
+	if !ok {
+		return nil
+	}
+	catalogue, err := token.ExtractServiceCatalog()
+	if err != nil {
+		return nil // Keystone has sent none
+	}
+	var regions []string
+	for _, service := range catalogue.Entries {
+		for _, endpoint := range service.Endpoints {
+			if region := cmp.Or(endpoint.Region, endpoint.RegionID); region != "" {
+				regions = append(regions, region)
+			}
+		}
+	}
+	slices.Sort(regions)
+	return slices.Compact(regions)
 }
 
 // ids returns the ids that an endpoint can have in it.
