@@ -141,6 +141,7 @@ var cloudCases = []cloudCase{
 	{name: "openstack-exporter 608: an override of what is not in the catalogue", files: only("clouds: {c: {auth_type: v3applicationcredential, auth: {auth_url: $URL/v3, application_credential_id: i, application_credential_secret: s}, region_name: One, image_service_type: none-such, image_endpoint_override: $URL/other/v2/}}")},
 	{name: "packer 3116: an openrc of Keystone v2", env: "OS_AUTH_URL=$URL/v2.0 OS_TENANT_ID=5 OS_TENANT_NAME=p OS_USERNAME=u OS_PASSWORD=x OS_REGION_NAME=One"},
 	{name: "cluster-api-provider-openstack 264: domain_name beside user_domain_name", files: only("clouds:\n  openstack:\n    auth: {auth_url: $URL/v3, username: u, password: x, project_id: cfc34894651f4035a09f623a926af2d9, project_name: p, domain_name: xxx, user_domain_name: yyy}\n    region_name: One\n")},
+	{name: "an auth_url that has moved", env: "OS_AUTH_URL=$URL/moved/v3 OS_USERNAME=u OS_PASSWORD=x OS_PROJECT_ID=5 OS_USER_DOMAIN_ID=d"},
 	{name: "a file of Windows, with a byte order mark", files: only("\ufeffclouds:\r\n  c:\r\n    auth: {auth_url: $URL/v3, username: u, password: x, user_domain_id: e}\r\n")},
 	{name: "an empty region_name", files: inFile("", "    region_name: ''\n")},
 	{name: "a cloud of nothing", files: only("clouds:\n  c:\n"), error: "it has no auth_url"},

@@ -41,6 +41,9 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	var answer any
 	switch {
+	case strings.HasPrefix(path, "moved/"):
+		http.Redirect(w, q, "/"+name+"/"+strings.TrimPrefix(path, "moved/"), http.StatusMovedPermanently)
+		return
 	case strings.HasSuffix(path, "v2.0"): // Keystone has lost it
 		w.WriteHeader(http.StatusNotFound)
 	case strings.HasSuffix(path, "auth/tokens"):

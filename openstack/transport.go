@@ -2,6 +2,8 @@ package openstack
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -54,4 +56,30 @@ func (k *tlsKeeper) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.URL.Scheme = "https"
 	}
 	return k.next.RoundTrip(r)
+}
+
+// redirected makes the same request where a service has moved to, as keystoneauth does; net/http would make a GET of it.
+// Neither a login nor a token goes to another host, or without TLS where there was TLS.
+func redirected(r *http.Request, via []*http.Request) error {
+	first := via[0]
+	switch {
+	case len(via) > 5:
+		return fmt.Errorf("%s redirects again and again", first.URL.Host)
+	case r.URL.Hostname() != first.URL.Hostname():
+		return fmt.Errorf("%s redirects to %s, another host, to which no login is sent; if it is the right one, name it", first.URL.Host, r.URL.Redacted())
+	case first.URL.Scheme == "https" && r.URL.Scheme != "https":
+		return fmt.Errorf("%s redirects to %s, without TLS, where no login is sent", first.URL.Host, r.URL.Redacted())
+	case r.Method == first.Method:
+		return nil
+	case first.Body != nil && first.GetBody == nil:
+		return errors.New("what has flowed by cannot be sent again to where it is redirected")
+	}
+	r.Method = first.Method
+	if first.GetBody == nil {
+		return nil
+	}
+	body, err := first.GetBody()
+	r.Body, r.GetBody, r.ContentLength = body, first.GetBody, first.ContentLength
+	r.Header.Set("Content-Type", first.Header.Get("Content-Type"))
+	return err
 }

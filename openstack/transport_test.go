@@ -213,3 +213,64 @@ func TestTokenEndsMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// TestRedirectedElsewhere: a login and a token go to no host that the user has not named.
+func TestRedirectedElsewhere(t *testing.T) {
+	t.Parallel()
+	recorder := newRecorder(t)
+	elsewhere := strings.Replace(recorder.URL, "127.0.0.1", "localhost", 1) + "/elsewhere"
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere+r.URL.Path, status)
+		}))
+		t.Cleanup(server.Close)
+		_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "hunter2"}))
+		wantError(t, err, "redirects to "+elsewhere+"/v3/auth/tokens, another host")
+		if got := recorder.outcome("elsewhere"); got != "nothing sent" {
+			t.Errorf("%d: elsewhere got %s", status, got)
+		}
+
+		cloud, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": recorder.URL + "/here", "OS_USERNAME": "u", "OS_PASSWORD": "x", "OS_IMAGE_ENDPOINT_OVERRIDE": server.URL}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = cloud.Images(t.Context())
+		wantError(t, err, "another host")
+	}
+}
+
+// TestRedirectWithoutTLS: nor without TLS where there was TLS.
+func TestRedirectWithoutTLS(t *testing.T) {
+	t.Parallel()
+	recorder := newRecorder(t)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, recorder.URL+"/plain"+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(server.Close)
+	_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "hunter2", "OS_INSECURE": "true"}))
+	wantError(t, err, "without TLS")
+	if got := recorder.outcome("plain"); got != "nothing sent" {
+		t.Errorf("in the clear: %s", got)
+	}
+}
+
+// TestKeystoneNamesAnotherAddress: what Keystone says of its own address is not followed (gophercloud 2152).
+func TestKeystoneNamesAnotherAddress(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodPost && r.URL.Path == "/identity/v3/auth/tokens" {
+			w.Header().Set("X-Subject-Token", "token")
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"token": {}}`)
+			return
+		}
+		fmt.Fprint(w, `{"versions": {"values": [{"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": "https://127.0.0.1:1/v3/"}]}]}}`)
+	}))
+	t.Cleanup(server.Close)
+	for _, path := range []string{"/identity", "/identity/", "/identity/v3", "/identity/v3/", "/identity/v2.0"} {
+		if _, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL + path, "OS_USERNAME": "u", "OS_PASSWORD": "x"})); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
