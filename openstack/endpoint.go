@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -68,15 +69,19 @@ func expandIDs(url string, ids map[string]string) string {
 	})
 }
 
+// ErrNoRegion is what the search for a service ends in when the whole region is missing: its name is mostly wrong.
+var ErrNoRegion = errors.New("the catalogue has no such region")
+
 // noEndpoint says what to do about a service that the catalogue does not have.
 func (c *Cloud) noEndpoint(op string, err error) error {
 	failure := &Error{Op: op, Err: err}
-	regions := c.regions()
+	regions, wanted := c.regions(), c.endpoint.Region
 	switch {
 	case len(regions) == 0 && c.project() == "":
 		failure.hint = "the login is for no project, and the catalogue empty: export OS_PROJECT_NAME=PROJECT, or give project_name in clouds.yaml"
-	case len(regions) > 0:
-		failure.hint = "the catalogue's regions are " + listed(regions) + "; OS_REGION_NAME, or region_name in clouds.yaml, says which"
+	case wanted != "" && len(regions) > 0 && !slices.Contains(regions, wanted):
+		failure.Err = fmt.Errorf("%w as %s", ErrNoRegion, wanted)
+		failure.hint = "there are " + listed(regions) + "; OS_REGION_NAME, or region_name in clouds.yaml, says which"
 	}
 	return failure
 }

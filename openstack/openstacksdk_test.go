@@ -42,7 +42,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	var answer any
 	switch {
 	case strings.HasPrefix(path, "moved/"):
-		http.Redirect(w, q, "/"+name+"/"+strings.TrimPrefix(path, "moved/"), http.StatusMovedPermanently)
+		http.Redirect(w, q, r.URL+"/"+name+"/"+strings.TrimPrefix(path, "moved/"), http.StatusMovedPermanently)
 		return
 	case strings.HasSuffix(path, "v2.0"): // Keystone has lost it
 		w.WriteHeader(http.StatusNotFound)

@@ -150,8 +150,8 @@ func TestNoEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = cloud.Images(t.Context())
-	wantError(t, err, "find Glance in the catalogue: ")
-	wantHint(t, err, "the catalogue's regions are One, Two; OS_REGION_NAME")
+	wantError(t, err, "find Glance in the catalogue: the catalogue has no such region as Three")
+	wantHint(t, err, "there are One, Two; OS_REGION_NAME")
 
 	unscoped := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Subject-Token", "token")
