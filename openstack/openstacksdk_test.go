@@ -224,11 +224,13 @@ func listAll(t *testing.T, env func(string) string) error {
 	return err
 }
 
-// TestCloudCasesWithOpenstacksdk shows that the table is right about openstacksdk, where that is installed.
+// TestCloudCasesWithOpenstacksdk shows that the table is right about openstacksdk, where the release is installed with
+// which it was written.
 func TestCloudCasesWithOpenstacksdk(t *testing.T) {
-	const python = "/usr/bin/python3"
-	if exec.Command(python, "-c", "import openstack").Run() != nil {
-		t.Skip("openstacksdk is not installed")
+	const python, release = "/usr/bin/python3", "0.101.0"
+	installed, _ := exec.Command(python, "-c", "import openstack.version; print(openstack.version.__version__)").Output()
+	if strings.TrimSpace(string(installed)) != release {
+		t.Skipf("openstacksdk %s is not installed", release)
 	}
 	expected := readGolden(t, goldenClouds)
 	recorder := newRecorder(t)

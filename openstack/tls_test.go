@@ -46,6 +46,9 @@ func TestCertificates(t *testing.T) {
 			}
 			_, err := logIn(t, variables(env))
 			wantError(t, err, test.want)
+			if name == "unknown" {
+				wantHint(t, err, "OS_CACERT=FILE, or cacert in clouds.yaml")
+			}
 		})
 	}
 }
