@@ -25,11 +25,11 @@ func (found login) locator(catalogue gophercloud.EndpointLocator, ids func() map
 		options.Type = cmp.Or(found.services.text(service+"_service_type"), service)
 		options.Name = found.services.text(service + "_service_name")
 		options.Region = cmp.Or(found.services.text(service+"_region_name"), options.Region)
-		own, err := availability(found.services.text(service+"_interface", service+"_endpoint_type"))
-		if err != nil {
-			return "", fmt.Errorf("%s_interface: %w", service, err)
-		}
-		if found.services.text(service+"_interface", service+"_endpoint_type") != "" {
+		if wanted := found.services.text(service+"_interface", service+"_endpoint_type"); wanted != "" {
+			own, err := availability(wanted)
+			if err != nil {
+				return "", fmt.Errorf("%s_%w", service, err)
+			}
 			options.Availability = own
 		}
 		url, err := catalogue(options)

@@ -46,14 +46,25 @@ func isFalse(text string) bool {
 	return false
 }
 
+// readCertificates reads a file of certificates, or all files of a directory that are such.
 func readCertificates(path string) (*x509.CertPool, error) {
 	path = expandHome(path)
-	pem, err := readBounded(path)
-	if err != nil {
-		return nil, &Error{Op: "read cacert", Err: err}
+	files := []string{path}
+	if entries, err := os.ReadDir(path); err == nil {
+		files = nil
+		for _, entry := range entries {
+			files = append(files, filepath.Join(path, entry.Name()))
+		}
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
+	pool, found := x509.NewCertPool(), false
+	for _, file := range files {
+		pem, err := readBounded(file)
+		if err != nil && file == path {
+			return nil, &Error{Op: "read cacert", Err: err}
+		}
+		found = pool.AppendCertsFromPEM(pem) || found
+	}
+	if !found {
 		return nil, &Error{Op: "read cacert", Err: fmt.Errorf("%s holds no certificate", path)}
 	}
 	return pool, nil

@@ -17,7 +17,7 @@ func TestCertificates(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	dir := t.TempDir()
+	dir, empty := t.TempDir(), t.TempDir()
 	good, combined := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "client.pem")
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	write(t, good, string(authority))
@@ -29,6 +29,8 @@ func TestCertificates(t *testing.T) {
 	}{
 		"unknown":                 {nil, "certificate"},
 		"cacert":                  {map[string]string{"OS_CACERT": good}, answered},
+		"a directory":             {map[string]string{"OS_CACERT": dir}, answered},
+		"an empty directory":      {map[string]string{"OS_CACERT": empty}, "read cacert: " + empty + " holds no certificate"},
 		"a path in verify":        {map[string]string{"OS_VERIFY": good}, answered},
 		"verify is false":         {map[string]string{"OS_VERIFY": "False"}, answered},
 		"verify is true":          {map[string]string{"OS_VERIFY": "true"}, "certificate"},
