@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func withFakes(env *testscript.Env) error {
 	} {
 		env.Setenv(name, value)
 	}
-	return nil
+	return os.WriteFile(filepath.Join(env.WorkDir, "clouds.yaml"), []byte("clouds: {}\n"), 0o600) // and not this machine's
 }
 
 // status N COMMAND…: the command ends with this exit status.

@@ -50,7 +50,7 @@ func newApp(s Streams) *cli.App {
 		OnUsageError:              usage,
 		Action:                    group,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "os-cloud", EnvVars: []string{"OS_CLOUD"}, Usage: "the `CLOUD` of clouds.yaml; without it, the OS_* variables of an openrc"},
+			&cli.StringFlag{Name: "os-cloud", EnvVars: []string{"OS_CLOUD"}, Usage: "the `CLOUD` of clouds.yaml; without it, the OS_* variables of an openrc, or the only cloud of clouds.yaml"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 			&cli.BoolFlag{Name: "debug", Usage: "show each request to OpenStack, without its secrets"},
 		},

@@ -7,11 +7,11 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
-	"github.com/gophercloud/gophercloud/v2/openstack/config"
 
 	"ndock/stall"
 )
@@ -37,7 +37,7 @@ type Cloud struct {
 
 // Open logs in.
 func Open(ctx context.Context, s Selection) (*Cloud, error) {
-	found, err := credentials(s.Cloud)
+	found, err := credentials(s.Cloud, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -48,22 +48,29 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	found.auth.AllowReauth = found.auth.TokenID == "" // a token cannot be had anew with a token
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = found.tls
+	transport.ResponseHeaderTimeout = found.timeout
 	transport.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
 	moving := &stall.Transport{Next: transport, Limit: cmp.Or(s.Stall, stall.Limit)}
-	client := http.Client{Transport: &tracer{next: moving, w: s.Trace}, Timeout: s.Timeout}
-	provider, err := config.NewProviderClient(ctx, found.auth, config.WithHTTPClient(client))
+	provider, err := openstack.NewClient(found.auth.IdentityEndpoint)
 	if err != nil {
 		return nil, explain("log in to "+found.name, err)
 	}
+	provider.HTTPClient = http.Client{Transport: &tracer{next: &tlsKeeper{next: moving}, w: s.Trace}, Timeout: s.Timeout, CheckRedirect: redirected}
+	provider.RetryBackoffFunc, provider.MaxBackoffRetries = backoff, 5
 	provider.UserAgent.Prepend(s.Agent)
-	return &Cloud{provider: provider, endpoint: found.endpoint}, nil
+	if err := openstack.Authenticate(ctx, provider, found.auth); err != nil {
+		return nil, explain("log in to "+found.name, err)
+	}
+	cloud := &Cloud{provider: provider, endpoint: found.endpoint}
+	provider.EndpointLocator = found.locator(provider.EndpointLocator, cloud.ids)
+	return cloud, nil
 }
 
 // nova speaks a version that all supported releases have, and that names a server's flavor in the answer.
 func (c *Cloud) nova() (*gophercloud.ServiceClient, error) {
 	client, err := openstack.NewComputeV2(c.provider, c.endpoint)
 	if err != nil {
-		return nil, explain("find Nova in the catalogue", err)
+		return nil, c.noEndpoint("find Nova in the catalogue", err)
 	}
 	client.Microversion = "2.79"
 	return client, nil
@@ -72,7 +79,7 @@ func (c *Cloud) nova() (*gophercloud.ServiceClient, error) {
 func (c *Cloud) glance() (*gophercloud.ServiceClient, error) {
 	client, err := openstack.NewImageV2(c.provider, c.endpoint)
 	if err != nil {
-		return nil, explain("find Glance in the catalogue", err)
+		return nil, c.noEndpoint("find Glance in the catalogue", err)
 	}
 	return client, nil
 }
@@ -80,7 +87,7 @@ func (c *Cloud) glance() (*gophercloud.ServiceClient, error) {
 func (c *Cloud) neutron() (*gophercloud.ServiceClient, error) {
 	client, err := openstack.NewNetworkV2(c.provider, c.endpoint)
 	if err != nil {
-		return nil, explain("find Neutron in the catalogue", err)
+		return nil, c.noEndpoint("find Neutron in the catalogue", err)
 	}
 	return client, nil
 }

@@ -3,13 +3,14 @@ package openstack
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
+	"errors"
 	"fmt"
-	"os"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
-	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 )
 
 // login is all that is needed to log in to a cloud.
@@ -17,101 +18,138 @@ type login struct {
 	name     string // for messages
 	auth     gophercloud.AuthOptions
 	endpoint gophercloud.EndpointOpts
+	services settings // what is said of single services
 	tls      *tls.Config
+	timeout  time.Duration // for an answer to begin; 0 for as long as it takes
 }
 
-// credentials reads clouds.yaml for the cloud named, or the variables of an openrc when none is.
-func credentials(cloud string) (login, error) {
-	if cloud == "" {
-		return fromEnvironment(os.Getenv)
+// settings looks up a setting of a cloud by its name in clouds.yaml, in the part auth or beside it. Variables have the
+// same names with OS_ before them.
+type settings func(name string) value
+
+// text returns the first of the settings that is there.
+func (s settings) text(names ...string) string {
+	for _, name := range names {
+		if text := s(name).text; text != "" {
+			return text
+		}
 	}
-	auth, endpoint, tlsConfig, err := clouds.Parse(clouds.WithCloudName(cloud))
+	return ""
+}
+
+// expanded returns a setting with the region's name where {region_name} stands, as in vendors' profiles.
+func (s settings) expanded(text string) string {
+	return strings.ReplaceAll(text, "{region_name}", s.region())
+}
+
+// region returns the region. An openrc may have a list, of which the first counts.
+func (s settings) region() string {
+	region, _, _ := strings.Cut(s.text("region_name"), ",")
+	return region
+}
+
+// loginVariables are those of an openrc without which it says nothing.
+var loginVariables = []string{"OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_SECRET"}
+
+// credentials finds the cloud that is named. When none is, it takes the one of the variables of an openrc, or the only
+// one of clouds.yaml.
+func credentials(cloud string, env func(string) string) (login, error) {
+	if cloud == "" && anySet(env, "OS_AUTH_URL") {
+		return fromEnvironment(env)
+	}
+	files, err := readConfigFiles(env)
 	if err != nil {
-		return login{}, &Error{Op: fmt.Sprintf("use cloud %q", cloud), Err: err, hint: "clouds.yaml is looked for in ., ~/.config/openstack and /etc/openstack, or where OS_CLIENT_CONFIG_FILE says"}
+		if cloud == "" {
+			return login{}, &Error{Op: "find a cloud", Err: err}
+		}
+		return login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
 	}
-	defaultDomains(&auth)
-	return login{fmt.Sprintf("cloud %q", cloud), auth, endpoint, tlsConfig}, nil
+	names := files.names()
+	if cloud == "" && len(names) == 1 && !anySet(env, loginVariables...) {
+		cloud = names[0]
+	}
+	switch {
+	case slices.Contains(names, cloud):
+		return files.login(cloud, env)
+	case cloud == "" && len(names) > 1:
+		return login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", files.path, listed(names)), hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
+	case cloud == "", cloud == cmp.Or(env("OS_CLOUD_NAME"), "envvars"):
+		return fromEnvironment(env)
+	}
+	return login{}, files.unknown(cloud)
 }
 
-// defaultDomains fills in what openstackclient does where a file names no domain.
-func defaultDomains(auth *gophercloud.AuthOptions) {
-	if auth.Username != "" && auth.DomainID == "" && auth.DomainName == "" {
-		auth.DomainID = "default"
-	}
-	if scope := auth.Scope; scope != nil && scope.ProjectName != "" && scope.DomainID == "" && scope.DomainName == "" {
-		scope.DomainID = "default"
-	}
+func anySet(env func(string) string, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return env(name) != "" })
 }
 
-// fromEnvironment reads the variables of an openrc. gophercloud's own reading of them leaves out the domains of
-// user and project, without which Keystone v3 knows neither.
+// login reads a cloud of clouds.yaml.
+func (f configFiles) login(cloud string, env func(string) string) (login, error) {
+	found, err := f.cloud(cloud, env)
+	if err != nil {
+		return login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
+	}
+	return newLogin(fmt.Sprintf("cloud %q", cloud), found)
+}
+
+// useCloud says of which cloud an error is.
+func useCloud(name string, err error) error {
+	failure := &Error{Op: "use " + name, Err: err}
+	var cause *Error
+	if errors.As(err, &cause) {
+		failure.hint = cause.hint
+	}
+	return failure
+}
+
+// fromEnvironment reads the variables of an openrc.
 func fromEnvironment(env func(string) string) (login, error) {
 	url := env("OS_AUTH_URL")
 	if url == "" {
 		return login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("neither OS_CLOUD nor OS_AUTH_URL is set"), hint: "export OS_CLOUD=NAME (of clouds.yaml), or give --os-cloud NAME, or source an openrc"}
 	}
-	auth := gophercloud.AuthOptions{
-		IdentityEndpoint:            url,
-		Username:                    env("OS_USERNAME"),
-		UserID:                      env("OS_USER_ID"),
-		Password:                    env("OS_PASSWORD"),
-		TokenID:                     env("OS_TOKEN"),
-		ApplicationCredentialID:     env("OS_APPLICATION_CREDENTIAL_ID"),
-		ApplicationCredentialName:   env("OS_APPLICATION_CREDENTIAL_NAME"),
-		ApplicationCredentialSecret: env("OS_APPLICATION_CREDENTIAL_SECRET"),
-	}
-	if auth.Username != "" {
-		auth.DomainID, auth.DomainName = domain(env, "USER")
-	}
-	if auth.ApplicationCredentialID == "" && auth.ApplicationCredentialName == "" {
-		auth.Scope = scope(env)
-	}
-	tlsConfig, err := tlsFrom(env)
-	endpoint := gophercloud.EndpointOpts{Region: env("OS_REGION_NAME"), Availability: availability(env)}
-	return login{url, auth, endpoint, tlsConfig}, err
+	return newLogin(url, func(name string) value { return value{text: env("OS_" + strings.ToUpper(name))} })
 }
 
-func scope(env func(string) string) *gophercloud.AuthScope {
-	if id := cmp.Or(env("OS_PROJECT_ID"), env("OS_TENANT_ID")); id != "" {
-		return &gophercloud.AuthScope{ProjectID: id}
-	}
-	name := cmp.Or(env("OS_PROJECT_NAME"), env("OS_TENANT_NAME"))
-	if name == "" {
-		return nil
-	}
-	id, domainName := domain(env, "PROJECT")
-	return &gophercloud.AuthScope{ProjectName: name, DomainID: id, DomainName: domainName}
-}
-
-// domain is that of the user or the project; only one of id and name may be given to Keystone.
-func domain(env func(string) string, of string) (id, name string) {
-	if id = cmp.Or(env("OS_"+of+"_DOMAIN_ID"), env("OS_DOMAIN_ID")); id != "" {
-		return id, ""
-	}
-	if name = cmp.Or(env("OS_"+of+"_DOMAIN_NAME"), env("OS_DOMAIN_NAME"), env("OS_DEFAULT_DOMAIN_NAME")); name != "" {
-		return "", name
-	}
-	return cmp.Or(env("OS_DEFAULT_DOMAIN"), "default"), ""
-}
-
-func availability(env func(string) string) gophercloud.Availability {
-	wanted := cmp.Or(env("OS_INTERFACE"), env("OS_ENDPOINT_TYPE"), "public")
-	return gophercloud.Availability(strings.TrimSuffix(wanted, "URL"))
-}
-
-func tlsFrom(env func(string) string) (*tls.Config, error) {
-	config := &tls.Config{InsecureSkipVerify: strings.EqualFold(env("OS_INSECURE"), "true")}
-	path := env("OS_CACERT")
-	if path == "" {
-		return config, nil
-	}
-	pem, err := os.ReadFile(path)
+// newLogin reads the settings of a cloud. What ndock cannot do is an error, before anything is sent.
+func newLogin(name string, s settings) (login, error) {
+	auth, err := authOptions(s)
 	if err != nil {
-		return nil, &Error{Op: "read OS_CACERT", Err: err}
+		return login{}, useCloud(name, err)
 	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, &Error{Op: "read OS_CACERT", Err: fmt.Errorf("%s holds no certificate", path)}
+	availability, err := availability(s.text("interface", "endpoint_type"))
+	if err != nil {
+		return login{}, useCloud(name, err)
 	}
-	return config, nil
+	config, err := tlsConfig(s)
+	if err != nil {
+		return login{}, useCloud(name, err)
+	}
+	timeout, err := apiTimeout(s.text("api_timeout"))
+	if err != nil {
+		return login{}, useCloud(name, err)
+	}
+	endpoint := gophercloud.EndpointOpts{Region: s.region(), Availability: availability}
+	return login{name: name, auth: auth, endpoint: endpoint, services: s, tls: config, timeout: timeout}, nil
+}
+
+func availability(wanted string) (gophercloud.Availability, error) {
+	switch found := gophercloud.Availability(strings.TrimSuffix(wanted, "URL")); found {
+	case "":
+		return gophercloud.AvailabilityPublic, nil
+	case gophercloud.AvailabilityPublic, gophercloud.AvailabilityInternal, gophercloud.AvailabilityAdmin:
+		return found, nil
+	}
+	return "", fmt.Errorf("interface is %q; there are public, internal and admin", wanted)
+}
+
+func apiTimeout(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(seconds > 0 && seconds < 1e6) {
+		return 0, fmt.Errorf("api_timeout is %q; it is a number of seconds", text)
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
 }

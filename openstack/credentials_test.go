@@ -31,7 +31,7 @@ func TestOpenrcScope(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test.env["OS_AUTH_URL"], test.env["OS_USERNAME"] = "http://keystone/v3", "u"
+			test.env["OS_AUTH_URL"], test.env["OS_USERNAME"], test.env["OS_PASSWORD"] = "http://keystone/v3", "u", "x"
 			found, err := fromEnvironment(variables(test.env))
 			if err != nil {
 				t.Fatal(err)
@@ -57,7 +57,7 @@ func TestOpenrcUser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test.env["OS_AUTH_URL"] = "http://keystone/v3"
+			test.env["OS_AUTH_URL"], test.env["OS_PASSWORD"] = "http://keystone/v3", "x"
 			found, err := fromEnvironment(variables(test.env))
 			if err != nil {
 				t.Fatal(err)
@@ -92,7 +92,7 @@ func TestOpenrcEndpoint(t *testing.T) {
 	for _, test := range []struct{ env, value, want string }{
 		{"", "", "public"}, {"OS_INTERFACE", "internal", "internal"}, {"OS_ENDPOINT_TYPE", "internalURL", "internal"}, {"OS_INTERFACE", "adminURL", "admin"},
 	} {
-		found, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "http://keystone/v3", "OS_REGION_NAME": "r", test.env: test.value}))
+		found, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "http://keystone/v3", "OS_TOKEN": "x", "OS_REGION_NAME": "r", test.env: test.value}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,19 +112,19 @@ func TestNoCloudNamed(t *testing.T) {
 func TestCertificateFile(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing.pem")
-	_, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_CACERT": missing}))
-	wantError(t, err, "read OS_CACERT: ", missing, "no such file")
+	_, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_CACERT": missing}))
+	wantError(t, err, "read cacert: ", missing, "no such file")
 
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	write(t, empty, "not a certificate")
-	_, err = fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_CACERT": empty}))
-	wantError(t, err, "read OS_CACERT: "+empty+" holds no certificate")
+	_, err = fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_CACERT": empty}))
+	wantError(t, err, "read cacert: "+empty+" holds no certificate")
 }
 
 func TestInsecure(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]bool{"": false, "false": false, "true": true, "True": true} {
-		found, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_INSECURE": value}))
+		found, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_INSECURE": value}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,9 +158,10 @@ func TestCloudsYAML(t *testing.T) {
 	write(t, filepath.Join(dir, "clouds.yaml"), cloudsYAML)
 	// A cloud that is named goes before whatever an openrc has left behind.
 	t.Setenv("OS_AUTH_URL", "http://openrc/v3")
+	t.Setenv("OS_USERNAME", "in-openrc")
 	t.Setenv("OS_PASSWORD", "in-openrc")
 
-	one, err := credentials("one")
+	one, err := credentials("one", os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestCloudsYAML(t *testing.T) {
 		t.Errorf("cloud one's scope is %+v", scope)
 	}
 
-	two, err := credentials("two")
+	two, err := credentials("two", os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func TestCloudsYAML(t *testing.T) {
 	}
 
 	// openstackclient takes the default domain where a file names none.
-	plain, err := credentials("plain")
+	plain, err := credentials("plain", os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,15 +190,15 @@ func TestCloudsYAML(t *testing.T) {
 	}
 
 	write(t, filepath.Join(dir, "secure.yaml"), "clouds: {one: {auth: {password: in-secure}}}\n")
-	if one, err = credentials("one"); err != nil || one.auth.Password != "in-secure" {
+	if one, err = credentials("one", os.Getenv); err != nil || one.auth.Password != "in-secure" {
 		t.Errorf("with secure.yaml the password is %q (%v), want in-secure", one.auth.Password, err)
 	}
 
-	_, err = credentials("three")
+	_, err = credentials("three", os.Getenv)
 	wantError(t, err, `use cloud "three": `, "not found in clouds.yaml")
 	wantHint(t, err, "clouds.yaml is looked for in")
 
-	openrc, err := credentials("")
+	openrc, err := credentials("", os.Getenv)
 	if err != nil || openrc.auth.IdentityEndpoint != "http://openrc/v3" {
 		t.Errorf("without a name it is %q (%v), want the openrc's", openrc.auth.IdentityEndpoint, err)
 	}
@@ -205,15 +206,15 @@ func TestCloudsYAML(t *testing.T) {
 
 func TestBrokenCloudsYAML(t *testing.T) {
 	dir := t.TempDir()
+	t.Setenv("HOME", dir)
 	t.Setenv("OS_CLIENT_CONFIG_FILE", filepath.Join(dir, "clouds.yaml"))
-	_, err := credentials("one")
-	wantError(t, err, `use cloud "one": clouds file not found`)
+	wantError(t, configFiles{}.unknown("one"), `use cloud "one": clouds file not found`)
 
 	write(t, filepath.Join(dir, "clouds.yaml"), "clouds: [one\n")
-	_, err = credentials("one")
+	_, err := credentials("one", os.Getenv)
 	wantError(t, err, `use cloud "one": `)
 
 	write(t, filepath.Join(dir, "clouds.yaml"), strings.Replace(cloudsYAML, "region_name", "cacert: /no/such/ca.pem\n    region_name", 1))
-	_, err = credentials("one")
+	_, err = credentials("one", os.Getenv)
 	wantError(t, err, `use cloud "one": `, "/no/such/ca.pem")
 }

@@ -1,6 +1,7 @@
 package openstack
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func explain(op string, err error) error {
 	}
 	var response gophercloud.ErrUnexpectedResponseCode
 	if !errors.As(err, &response) {
-		return &Error{Op: op, Err: err}
+		return &Error{Op: op, Err: err, hint: hintWithoutAnswer(err)}
 	}
 	message := cleanMessage(response.Body)
 	if message == "" {
@@ -56,6 +57,15 @@ func explain(op string, err error) error {
 		Op: op, Status: response.Actual, RequestID: requestID(response.ResponseHeader),
 		Err: &serviceError{message, err}, hint: hintFor(response.Actual, message),
 	}
+}
+
+// hintWithoutAnswer says what may help where nobody answered.
+func hintWithoutAnswer(err error) string {
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return "name the file of the authority's certificate: OS_CACERT=FILE, or cacert in clouds.yaml"
+	}
+	return ""
 }
 
 // isQuota knows Nova's ways to say that a quota is used up, which it answers as 403 Forbidden.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -28,12 +29,14 @@ func (l lookup[T]) find(ctx context.Context, nameOrID string) (T, error) {
 	if nameOrID == "" {
 		return none, &Error{Op: op, Err: ErrNotFound}
 	}
-	found, err := l.byID(ctx, nameOrID)
-	if err == nil {
-		return found, nil
-	}
-	if !isMissing(err) {
-		return none, explain(op, err)
+	if canBeID(nameOrID) {
+		found, err := l.byID(ctx, url.PathEscape(nameOrID))
+		if err == nil {
+			return found, nil
+		}
+		if !isMissing(err) {
+			return none, explain(op, err)
+		}
 	}
 	matches, err := l.byName(ctx, nameOrID)
 	switch {
@@ -54,6 +57,9 @@ func (l lookup[T]) ids(objects []T) []string {
 	}
 	return ids
 }
+
+// canBeID tells whether a service can be asked for this as an id. Other paths are there under these names.
+func canBeID(text string) bool { return text != "detail" && text != "." && text != ".." }
 
 // isMissing is also true of what cannot be an id in the service's eyes.
 func isMissing(err error) bool {

@@ -132,6 +132,17 @@ func TestFind(t *testing.T) {
 				}
 			}
 
+			for _, name := range []string{"detail", "..", "a/b?c=d#e%2f", id + "?x"} { // which mean something in a URL
+				_, err := find(cloud, t.Context(), name)
+				if !errors.Is(err, ErrNotFound) {
+					t.Errorf("%q: %v, want ErrNotFound", name, err)
+				}
+				named := fake.Add(kind, name)
+				if found, err := find(cloud, t.Context(), name); err != nil || found != named {
+					t.Errorf("%q is %q (%v), want %q", name, found, err, named)
+				}
+			}
+
 			first, second := fake.Add(kind, "twin"), fake.Add(kind, "twin")
 			_, err := find(cloud, t.Context(), "twin")
 			wantError(t, err, fmt.Sprintf("%s %q: 2 have that name: %s, %s", kind, "twin", first, second))

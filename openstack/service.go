@@ -22,7 +22,7 @@ func (c *Cloud) Reach(ctx context.Context, service string) (string, error) {
 	url, err := c.provider.EndpointLocator(options)
 	if err != nil {
 		where := fmt.Sprintf("find the %s endpoint of type %s in region %s", options.Availability, service, cmp.Or(options.Region, "any"))
-		return "", &Error{Op: where, Err: ErrNoEndpoint}
+		return "", c.noEndpoint(where, ErrNoEndpoint)
 	}
 	root, err := utils.BaseVersionedEndpoint(url)
 	if err != nil {

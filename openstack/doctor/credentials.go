@@ -25,12 +25,18 @@ func credentials(ctx context.Context, x *examination) Finding {
 // credentialsMend tells credentials that Keystone does not take from those that are not there.
 func credentialsMend(err error) string {
 	var explained *openstack.Error
-	switch {
-	case !errors.As(err, &explained):
+	if !errors.As(err, &explained) {
 		return ""
+	}
+	hint := explained.Hint()
+	switch {
+	case errors.Is(err, openstack.ErrLoginMethod):
+		return "openstack application credential create NAME"
 	case explained.Status == http.StatusUnauthorized:
 		return "openstack token issue"
-	case explained.Status == 0 && explained.Hint() != "":
+	case strings.Contains(hint, "OS_CACERT"):
+		return "export OS_CACERT=FILE"
+	case strings.Contains(hint, "OS_CLOUD"), strings.Contains(hint, "OS_CLIENT_CONFIG_FILE"):
 		return "export OS_CLOUD=NAME"
 	}
 	return ""

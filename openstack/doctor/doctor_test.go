@@ -148,9 +148,11 @@ func TestFindings(t *testing.T) {
 		mend   string
 	}{
 		"no cloud named":    {"credentials", func(c *cloud) { c.failing["login"] = errors.New("who?") }, Failed, "who?", ""},
+		"a way to log in":   {"credentials", func(c *cloud) { c.failing["login"] = &openstack.Error{Op: "use", Err: openstack.ErrLoginMethod} }, Failed, "cannot log in this way", "openstack application credential create NAME"},
 		"wrong password":    {"credentials", func(c *cloud) { c.failing["login"] = answered(401, "log in", "no") }, Failed, "log in: no (req-1)", "openstack token issue"},
 		"no project":        {"credentials", func(c *cloud) { c.session.ProjectID = "" }, Failed, "user root is logged in, but to no project", "export OS_PROJECT_NAME=PROJECT"},
 		"no endpoint":       {"placement", func(c *cloud) { c.failing["placement"] = openstack.ErrNoEndpoint }, Failed, "no such endpoint", "openstack endpoint create --region REGION placement public URL"},
+		"no region":         {"nova", func(c *cloud) { c.failing["compute"] = openstack.ErrNoRegion }, Failed, "no such region", "export OS_REGION_NAME=REGION"},
 		"a service is down": {"glance", func(c *cloud) { c.failing["image"] = answered(503, "ask", "away") }, Failed, "ask: away (req-1); glance is down, or", ""},
 
 		"no docker format":  {"formats", func(c *cloud) { c.formats.Container = []string{"bare", "ovf"} }, Failed, "no images of container format docker, only bare, ovf", "crudini --set /etc/glance/glance-api.conf image_format container_formats bare,ovf,docker && service glance-api restart"},

@@ -13,6 +13,8 @@ func service(kind, name string) func(context.Context, *examination) Finding {
 	return func(ctx context.Context, x *examination) Finding {
 		url, err := x.cloud.Reach(ctx, kind)
 		switch {
+		case errors.Is(err, openstack.ErrNoRegion):
+			return broken("export OS_REGION_NAME=REGION", "%s", reason(err))
 		case errors.Is(err, openstack.ErrNoEndpoint):
 			return broken(fmt.Sprintf("openstack endpoint create --region REGION %s public URL", name), "%s", reason(err))
 		case err != nil:

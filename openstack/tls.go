@@ -1,0 +1,98 @@
+package openstack
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// tlsConfig reads verify, insecure, cacert, cert and key.
+func tlsConfig(s settings) (*tls.Config, error) {
+	config := &tls.Config{}
+	verify, cacert := s.text("verify"), s.text("cacert")
+	switch {
+	case isTrue(s.text("insecure")), isFalse(verify):
+		config.InsecureSkipVerify = true
+	case cacert == "" && verify != "" && !isTrue(verify):
+		cacert = verify // openstacksdk takes a path there too
+	}
+	if cacert != "" && !config.InsecureSkipVerify {
+		pool, err := readCertificates(cacert)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = pool
+	}
+	return config, addClientCertificate(config, s.text("cert"), s.text("key"))
+}
+
+func isTrue(text string) bool {
+	switch strings.ToLower(text) {
+	case "true", "yes", "on":
+		return true
+	}
+	return false
+}
+
+func isFalse(text string) bool {
+	switch strings.ToLower(text) {
+	case "false", "no", "off":
+		return true
+	}
+	return false
+}
+
+// readCertificates reads a file of certificates, or all files of a directory that are such.
+func readCertificates(path string) (*x509.CertPool, error) {
+	path = expandHome(path)
+	files := []string{path}
+	if entries, err := os.ReadDir(path); err == nil {
+		files = nil
+		for _, entry := range entries {
+			files = append(files, filepath.Join(path, entry.Name()))
+		}
+	}
+	pool, found := x509.NewCertPool(), false
+	for _, file := range files {
+		pem, err := readBounded(file)
+		if err != nil && file == path {
+			return nil, &Error{Op: "read cacert", Err: err}
+		}
+		found = pool.AppendCertsFromPEM(pem) || found
+	}
+	if !found {
+		return nil, &Error{Op: "read cacert", Err: fmt.Errorf("%s holds no certificate", path)}
+	}
+	return pool, nil
+}
+
+// addClientCertificate adds what the client shows of itself; cert and key may be in one file.
+func addClientCertificate(config *tls.Config, cert, key string) error {
+	switch {
+	case cert == "" && key == "":
+		return nil
+	case cert == "":
+		return errors.New("it has a key and no cert")
+	case key == "":
+		key = cert
+	}
+	pair, err := tls.LoadX509KeyPair(expandHome(cert), expandHome(key))
+	if err != nil {
+		return fmt.Errorf("read the client's certificate: %w", err)
+	}
+	config.Certificates = []tls.Certificate{pair}
+	return nil
+}
+
+func expandHome(path string) string {
+	rest, under := strings.CutPrefix(path, "~/")
+	home, err := os.UserHomeDir()
+	if !under || err != nil {
+		return path
+	}
+	return filepath.Join(home, rest)
+}

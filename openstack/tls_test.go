@@ -1,0 +1,85 @@
+package openstack
+
+import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+)
+
+// TestCertificates logs in to a Keystone whose certificate only its own file vouches for.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	dir, empty := t.TempDir(), t.TempDir()
+	good, combined := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "client.pem")
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	write(t, good, string(authority))
+	write(t, combined, string(authority))
+	const answered = "404 page not found"
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"unknown":                 {nil, "certificate"},
+		"cacert":                  {map[string]string{"OS_CACERT": good}, answered},
+		"a directory":             {map[string]string{"OS_CACERT": dir}, answered},
+		"an empty directory":      {map[string]string{"OS_CACERT": empty}, "read cacert: " + empty + " holds no certificate"},
+		"a path in verify":        {map[string]string{"OS_VERIFY": good}, answered},
+		"verify is false":         {map[string]string{"OS_VERIFY": "False"}, answered},
+		"verify is true":          {map[string]string{"OS_VERIFY": "true"}, "certificate"},
+		"insecure":                {map[string]string{"OS_INSECURE": "True", "OS_CACERT": "/no/such/ca.pem"}, answered},
+		"not insecure":            {map[string]string{"OS_INSECURE": "False"}, "certificate"},
+		"a key without its cert":  {map[string]string{"OS_KEY": combined}, "it has a key and no cert"},
+		"a cert without its key":  {map[string]string{"OS_CERT": combined}, "read the client's certificate: "},
+		"a cert that isn't there": {map[string]string{"OS_CERT": "/no/such/cert.pem", "OS_KEY": combined}, "/no/such/cert.pem"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := map[string]string{"OS_AUTH_URL": server.URL + "/v3", "OS_USERNAME": "u", "OS_PASSWORD": "x"}
+			for name, value := range test.env {
+				env[name] = value
+			}
+			_, err := logIn(t, variables(env))
+			wantError(t, err, test.want)
+			if name == "unknown" {
+				wantHint(t, err, "OS_CACERT=FILE, or cacert in clouds.yaml")
+			}
+		})
+	}
+}
+
+func TestHostileCloudsYAML(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{
+		"aliases of aliases": "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\nclouds: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n",
+		"an alias of itself": "clouds: &c {c: *c}\n",
+	} {
+		if _, err := parseYAML([]byte(content)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// FuzzCloudsYAML reads any file as clouds.yaml, and asks for all that ndock asks.
+func FuzzCloudsYAML(f *testing.F) {
+	for _, test := range cloudCases {
+		f.Add(test.files["clouds.yaml"])
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		parsed, err := parseYAML([]byte(content))
+		if err != nil {
+			return
+		}
+		files := configFiles{clouds: parsed.field("clouds"), public: parsed.field("public_clouds")}
+		for _, name := range files.names() {
+			_, _ = files.login(name, func(string) string { return "" }) // an error is as good
+		}
+	})
+}

@@ -1,0 +1,276 @@
+package openstack
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ndock/openstack/fakecloud"
+)
+
+// TestTooManyRequests: a service that has had too many says when to come again, in seconds or by a date.
+func TestTooManyRequests(t *testing.T) {
+	t.Parallel()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	var refused atomic.Int32
+	limited := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refused.Add(1) <= 2 {
+			w.Header().Set("Retry-After", []string{"0", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}[refused.Load()-1])
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		http.Redirect(w, r, strings.TrimSuffix(fake.URL, "/v3")+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(limited.Close)
+	if _, err := logIn(t, openrc(fake, map[string]string{"OS_AUTH_URL": limited.URL + "/v3"})); err != nil {
+		t.Errorf("after %d requests: %v", refused.Load(), err)
+	}
+}
+
+func TestAlwaysTooManyRequests(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Retry-After", "0")
+		w.WriteHeader(http.StatusTooManyRequests)
+		fmt.Fprint(w, `{"error": {"message": "Too many requests"}}`)
+	}))
+	t.Cleanup(server.Close)
+	_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "x"}))
+	wantError(t, err, "Too many requests")
+	if asked.Load() != 6 {
+		t.Errorf("asked %d times, want 6", asked.Load())
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "": 4 * time.Second, "soon": 4 * time.Second, "-5": 4 * time.Second} {
+		if got := retryAfter(header, 2); got != want {
+			t.Errorf("Retry-After: %s is %s, want %s", header, got, want)
+		}
+	}
+}
+
+// TestPagesKeepTLS: Nova behind a proxy that ends TLS names the next page without TLS.
+func TestPagesKeepTLS(t *testing.T) {
+	t.Parallel()
+	var pages atomic.Int32
+	var server *httptest.Server
+	server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Subject-Token", "token")
+		w.Header().Set("Content-Type", "application/json")
+		plain := "http://" + r.Host + "/v2.1/servers/detail?marker="
+		answer := map[string]any{"servers": []any{map[string]any{"id": "1", "name": "first"}}, "servers_links": []any{map[string]any{"rel": "next", "href": plain + "1"}}}
+		switch {
+		case r.Method == http.MethodPost:
+			w.WriteHeader(http.StatusCreated)
+			answer = map[string]any{"token": map[string]any{"catalog": []any{map[string]any{"type": "compute", "endpoints": []any{map[string]any{"interface": "public", "url": server.URL}}}}}}
+		case r.URL.Query().Get("marker") == "1":
+			answer = map[string]any{"servers": []any{map[string]any{"id": "2", "name": "second"}}, "servers_links": []any{map[string]any{"rel": "next", "href": plain + "2"}}}
+			pages.Add(1)
+		case r.URL.Query().Get("marker") == "2":
+			answer = map[string]any{"servers": []any{}}
+		}
+		_ = json.NewEncoder(w).Encode(answer)
+	}))
+	t.Cleanup(server.Close)
+	cloud, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "x", "OS_INSECURE": "true"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := cloud.Servers(t.Context())
+	if err != nil || len(found) != 2 || pages.Load() != 1 {
+		t.Errorf("%d servers (%v), want 2", len(found), err)
+	}
+}
+
+// TestIPv6Literal: addresses in brackets.
+func TestIPv6Literal(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("there is no IPv6 here: ", err)
+	}
+	recorder := newRecorder(t)
+	server := httptest.NewUnstartedServer(recorder)
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	cloud, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL + "/six", "OS_USERNAME": "u", "OS_PASSWORD": "x", "OS_IMAGE_ENDPOINT_OVERRIDE": server.URL + "/six/image"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cloud.Images(t.Context()); err != nil || !strings.Contains(recorder.outcome("six"), "image/v2/images") {
+		t.Errorf("%s (%v)", recorder.outcome("six"), err)
+	}
+}
+
+// TestEndpointForms: catalogues have a service's endpoint with and without its version, a path, a project, a slash.
+func TestEndpointForms(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ service, url, want string }{
+		{"image", "http://h:9292", "http://h:9292/"},
+		{"image", "http://h:9292/v2/", "http://h:9292/"},
+		{"image", "https://h/image", "https://h/image/"},
+		{"image", "https://[2001:db8::1]:9292/v2", "https://[2001:db8::1]:9292/"},
+		{"network", "http://h:9696/v2.0", "http://h:9696/"},
+		{"network", "https://h/network/", "https://h/network/"},
+		{"compute", "http://h:8774", "http://h:8774/v2.1/"},
+		{"compute", "http://h:8774/", "http://h:8774/v2.1/"},
+		{"compute", "http://h:8774/v2", "http://h:8774/v2.1/"},
+		{"compute", "http://h:8774/v2/0123abcd", "http://h:8774/v2.1/0123abcd/"},
+		{"compute", "http://h:8774/v2.1/0123abcd/", "http://h:8774/v2.1/0123abcd/"},
+		{"compute", "https://h/compute/v2.1", "https://h/compute/v2.1/"},
+		{"compute", "https://h/v2cloud/compute", "https://h/v2cloud/compute/v2.1/"},
+		{"placement", "https://h/placement", "https://h/placement/"},
+		{"image", "", ""},
+	} {
+		if got := versioned(test.service, test.url); got != test.want {
+			t.Errorf("%s at %s: %s, want %s", test.service, test.url, got, test.want)
+		}
+	}
+}
+
+// TestNoEndpoint: what to do is said.
+func TestNoEndpoint(t *testing.T) {
+	t.Parallel()
+	recorder := newRecorder(t)
+	env := map[string]string{"OS_AUTH_URL": recorder.URL + "/c", "OS_USERNAME": "u", "OS_PASSWORD": "x", "OS_REGION_NAME": "Three"}
+	cloud, err := logIn(t, variables(env))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = cloud.Images(t.Context())
+	wantError(t, err, "find Glance in the catalogue: the catalogue has no such region as Three")
+	wantHint(t, err, "there are One, Two; OS_REGION_NAME")
+
+	unscoped := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Subject-Token", "token")
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, `{"token": {"user": {"name": "u"}}}`)
+	}))
+	t.Cleanup(unscoped.Close)
+	env["OS_AUTH_URL"] = unscoped.URL
+	if cloud, err = logIn(t, variables(env)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = cloud.Images(t.Context())
+	wantHint(t, err, "the login is for no project")
+}
+
+// TestTokenEndsMeanwhile: a token that ends while a command runs is had anew, once.
+func TestTokenEndsMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		env    map[string]string
+		logins int32
+		want   string // of the error; empty for none
+	}{
+		"password":               {map[string]string{"OS_USERNAME": "u", "OS_PASSWORD": "x"}, 2, ""},
+		"application credential": {map[string]string{"OS_APPLICATION_CREDENTIAL_ID": "i", "OS_APPLICATION_CREDENTIAL_SECRET": "s"}, 2, ""},
+		"passcode":               {map[string]string{"OS_AUTH_TYPE": "v3totp", "OS_USERNAME": "u", "OS_PASSCODE": "1"}, 1, "list images: Unauthorized"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var logins atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				switch {
+				case r.Method == http.MethodPost:
+					w.Header().Set("X-Subject-Token", fmt.Sprintf("token-%d", logins.Add(1)))
+					w.WriteHeader(http.StatusCreated)
+					fmt.Fprint(w, `{"token": {}}`)
+				case r.Header.Get("X-Auth-Token") == "token-1":
+					w.WriteHeader(http.StatusUnauthorized)
+				default:
+					fmt.Fprint(w, `{"images": []}`)
+				}
+			}))
+			t.Cleanup(server.Close)
+			test.env["OS_AUTH_URL"], test.env["OS_IMAGE_ENDPOINT_OVERRIDE"] = server.URL, server.URL+"/image"
+			cloud, err := logIn(t, variables(test.env))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = cloud.Images(t.Context())
+			if test.want != "" {
+				wantError(t, err, test.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if logins.Load() != test.logins {
+				t.Errorf("%d logins, want %d", logins.Load(), test.logins)
+			}
+		})
+	}
+}
+
+// TestRedirectedElsewhere: a login and a token go to no host that the user has not named.
+func TestRedirectedElsewhere(t *testing.T) {
+	t.Parallel()
+	recorder := newRecorder(t)
+	elsewhere := strings.Replace(recorder.URL, "127.0.0.1", "localhost", 1) + "/elsewhere"
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere+r.URL.Path, status)
+		}))
+		t.Cleanup(server.Close)
+		_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "hunter2"}))
+		wantError(t, err, "redirects to "+elsewhere+"/v3/auth/tokens, another host")
+		if got := recorder.outcome("elsewhere"); got != "nothing sent" {
+			t.Errorf("%d: elsewhere got %s", status, got)
+		}
+
+		cloud, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": recorder.URL + "/here", "OS_USERNAME": "u", "OS_PASSWORD": "x", "OS_IMAGE_ENDPOINT_OVERRIDE": server.URL}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = cloud.Images(t.Context())
+		wantError(t, err, "another host")
+	}
+}
+
+// TestRedirectWithoutTLS: nor without TLS where there was TLS.
+func TestRedirectWithoutTLS(t *testing.T) {
+	t.Parallel()
+	recorder := newRecorder(t)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, recorder.URL+"/plain"+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(server.Close)
+	_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "hunter2", "OS_INSECURE": "true"}))
+	wantError(t, err, "without TLS")
+	if got := recorder.outcome("plain"); got != "nothing sent" {
+		t.Errorf("in the clear: %s", got)
+	}
+}
+
+// TestKeystoneNamesAnotherAddress: what Keystone says of its own address is not followed (gophercloud 2152).
+func TestKeystoneNamesAnotherAddress(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodPost && r.URL.Path == "/identity/v3/auth/tokens" {
+			w.Header().Set("X-Subject-Token", "token")
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"token": {}}`)
+			return
+		}
+		fmt.Fprint(w, `{"versions": {"values": [{"id": "v3.14", "status": "stable", "links": [{"rel": "self", "href": "https://127.0.0.1:1/v3/"}]}]}}`)
+	}))
+	t.Cleanup(server.Close)
+	for _, path := range []string{"/identity", "/identity/", "/identity/v3", "/identity/v3/", "/identity/v2.0"} {
+		if _, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL + path, "OS_USERNAME": "u", "OS_PASSWORD": "x"})); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
