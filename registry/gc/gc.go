@@ -42,6 +42,20 @@ type Result struct {
 	Bytes     int64 `json:"bytes"`
 }
 
+// Error is something damaged that ends a collection: what it referred to could be lost.
+type Error struct {
+	Err  error
+	hint string
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is what mends it.
+func (e *Error) Hint() string { return e.hint }
+
 // Run collects. When it fails, what was freed until then is told as well.
 func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
 	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}, young: map[string]bool{}}

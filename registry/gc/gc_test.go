@@ -177,6 +177,58 @@ func TestWhatIsNotUnderstoodEndsIt(t *testing.T) {
 	}
 }
 
+// A tag whose link is damaged keeps all images that ever had it, and the rest is collected.
+func TestDamagedTag(t *testing.T) {
+	for _, content := range []string{"", "sha256:", "\x00\x00", strings.Repeat("a", 5000)} {
+		r := newRegistry(t)
+		old, now, other := image(t), image(t), image(t)
+		r.push("web:1", old)
+		r.push("web:1", now)
+		r.push("web:10", other)
+		r.delete("web:10")
+		r.put(RootRepositories+"/web/_manifests/tags/1/current/link", content)
+		if freed := r.collect(Options{Untagged: true}); freed.Manifests != 1 || freed.Blobs != 5 {
+			t.Errorf("freed %+v", freed)
+		}
+		if !strings.Contains(r.said, "tag web:1 is damaged") || !strings.Contains(r.said, "'ndock registry delete web:1'") {
+			t.Errorf("said %s", r.said)
+		}
+		r.holds("web@" + hash(t, old))
+		r.holds("web@" + hash(t, now))
+		r.delete("web:1")
+		r.push("web:1", now)
+		if freed := r.collect(Options{Untagged: true}); freed.Manifests != 1 || freed.Blobs != 5 {
+			t.Errorf("freed %+v once the tag was mended", freed)
+		}
+		r.holds("web:1")
+	}
+}
+
+// What is damaged and ends a collection comes with what mends it.
+func TestDamageHasAHint(t *testing.T) {
+	r := newRegistry(t)
+	long := digest.SHA512.FromString("a layer")
+	link := linkDir("web", layer, long) + "/link"
+	r.put(link, "")
+	r.wantHint("push that image to web again, or remove \"" + link + "\"")
+	r.check(r.storage.Delete(r.Context(), link))
+	broken := digest.FromString("what it was")
+	r.put(linkDir("web", manifest, broken)+"/link", broken.String())
+	r.put(blobFile(broken), "")
+	r.wantHint("'ndock registry delete web@" + broken.String() + "'")
+	r.delete("web@" + broken.String())
+	r.collect(Options{})
+}
+
+func (r *registry) wantHint(want string) {
+	r.Helper()
+	_, err := Run(r.Context(), r.storage, Options{Report: r})
+	var known *Error
+	if !errors.As(err, &known) || !strings.HasPrefix(known.Hint(), want) {
+		r.Errorf("error %v, want one with the hint %s", err, want)
+	}
+}
+
 // Wherever it ends, what is referred to is there, and the next one does the rest.
 func TestInterrupted(t *testing.T) {
 	r := newRegistry(t)

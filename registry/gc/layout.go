@@ -77,6 +77,12 @@ func LinkOf(file string) (repository string, blob digest.Digest, is bool) {
 	return at.repository, digest.Digest(at.digest), true
 }
 
+// IsLink tells whether the file at that path holds the digest of a blob, and nothing else.
+func IsLink(file string) bool {
+	kind := locate(file).kind
+	return kind == layer || kind == manifest || kind == tag || kind == history
+}
+
 // UploadOf tells which upload the file or the directory at that path is of, if it is of any.
 func UploadOf(path string) (repository, id string, is bool) {
 	at := locate(path)

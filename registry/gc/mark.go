@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -35,9 +36,9 @@ func (c *collection) read(ctx context.Context) error {
 			return err
 		})
 	}
-	for _, r := range c.repositories {
+	for name, r := range c.repositories {
 		if c.Untagged {
-			group.Go(func() error { return c.readTags(ctx, r) })
+			group.Go(func() error { return c.readTags(ctx, name, r) })
 		}
 	}
 	return group.Wait()
@@ -61,12 +62,15 @@ func (c *collection) readManifest(ctx context.Context, repository, found string)
 		c.Report.Step("repository %s has lost manifest %s", repository, found)
 		return nil, nil
 	}
-	var named []string
-	if err == nil {
-		named, err = digests(content)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s@%s: %w", repository, found, err)
+	}
+	named, err := digests(content)
+	if err != nil {
+		return nil, &Error{
+			Err:  fmt.Errorf("read manifest %s@%s: %w", repository, found, err),
+			hint: fmt.Sprintf("'ndock registry delete %s@%s' takes that image away; then it can be pushed again", repository, found),
+		}
 	}
 	return named, nil
 }
@@ -75,18 +79,34 @@ func blobFile(d digest.Digest) string {
 	return path.Join(RootBlobs, string(d.Algorithm()), d.Encoded()[:2], d.Encoded(), "data")
 }
 
-func (c *collection) readTags(ctx context.Context, r *repository) error {
+// readTags finds the manifests that have a tag: for a damaged tag, all that ever had it.
+func (c *collection) readTags(ctx context.Context, name string, r *repository) error {
 	for _, file := range r.tags {
 		found, err := c.readLink(ctx, file)
-		if missing(err) {
-			continue
-		}
-		if err != nil {
+		switch {
+		case missing(err):
+		case errors.Is(err, errDamaged):
+			dir := path.Dir(path.Dir(file))
+			tag := name + ":" + path.Base(dir)
+			c.Report.Step("tag %s is damaged, and all images that ever had it stay: push the image again, or 'ndock registry delete %s'", tag, tag)
+			r.tagged = append(r.tagged, r.everTagged(dir)...)
+		case err != nil:
 			return err
+		default:
+			r.tagged = append(r.tagged, found)
 		}
-		r.tagged = append(r.tagged, found)
 	}
 	return nil
+}
+
+// everTagged returns the manifests that have, or had, the tag in that directory.
+func (r *repository) everTagged(dir string) (all []string) {
+	for found, links := range r.history {
+		if slices.ContainsFunc(links, func(link string) bool { return strings.HasPrefix(link, dir+"/") }) {
+			all = append(all, found)
+		}
+	}
+	return all
 }
 
 // references are the descriptors of a manifest, of each kind that registries take, or took: of an image, an index, an
