@@ -204,6 +204,39 @@ func TestDamagedTag(t *testing.T) {
 	}
 }
 
+// A cache keeps the images that, or whose tags, are young, with all that they need; nothing that is damaged ends that.
+func TestCacheKeepsWhatIsYoung(t *testing.T) {
+	r := newRegistry(t)
+	shared, once, tagged, damaged := image(t), image(t), image(t), image(t)
+	r.push("a:1", shared)
+	r.push("a:2", once)
+	r.push("b:1", tagged)
+	r.push("b:2", damaged)
+	long := linkDir("b", layer, digest.SHA512.FromString("a layer"))
+	r.put(long+"/link", "")
+	r.put(blobFile(digest.Digest(hash(t, damaged))), "")
+	r.put(RootRepositories+"/b/_manifests/tags/3/current/link", "")
+	r.age(2 * time.Hour)
+	r.push("c:1", shared)
+	r.put(RootRepositories+"/b/_manifests/tags/1/current/link", hash(t, tagged)) // as a pull does
+	freed := r.collect(Options{Cache: true, Grace: time.Hour})
+	if freed.Manifests != 3 || freed.Blobs != 10 { // shared stays in one repository
+		t.Errorf("freed %+v", freed)
+	}
+	r.holds("c:1")
+	r.holds("b:1")
+	for _, gone := range []string{"/a/_manifests/tags/1", "/a/_manifests/tags/2", "/b/_manifests/tags/2", "/b/_manifests/tags/3"} {
+		if _, err := r.storage.Stat(r.Context(), RootRepositories+gone+"/current/link"); !missing(err) {
+			t.Errorf("%s: %v", gone, err)
+		}
+	}
+	r.age(2 * time.Hour)
+	r.collect(Options{Cache: true, Grace: time.Hour})
+	for _, file := range r.files() {
+		t.Errorf("%s stays", file)
+	}
+}
+
 // What is damaged and ends a collection comes with what mends it.
 func TestDamageHasAHint(t *testing.T) {
 	r := newRegistry(t)

@@ -15,10 +15,17 @@ import (
 // repository is what one has. Paths are not kept: there may be very many.
 type repository struct {
 	layers, manifests map[string]link // by digest
-	tags              []string        // files
-	tagged            []string        // digests
+	tags              []tagLink
+	tagged            []string // digests
+	expired           []string // directories of tags that a cache has no use for any more
 	history           map[string][]string
 	uploads           map[string]*piece // by directory
+}
+
+// tagLink is the file that says whose a tag is.
+type tagLink struct {
+	file  string
+	young bool
 }
 
 // link is a reference of a repository to a blob.
@@ -54,7 +61,7 @@ func (c *collection) note(ctx context.Context, file driver.FileInfo, at place) (
 	case manifest:
 		r.manifests[at.digest], err = c.link(ctx, file, at)
 	case tag:
-		r.tags = append(r.tags, file.Path())
+		r.tags = append(r.tags, tagLink{file: file.Path(), young: young})
 	case history:
 		r.history[at.digest] = append(r.history[at.digest], at.dir)
 	case upload:
@@ -73,6 +80,9 @@ func (c *collection) link(ctx context.Context, file driver.FileInfo, at place) (
 	}
 	var err error
 	found.target, err = c.readLink(ctx, file.Path())
+	if errors.Is(err, errDamaged) && c.Cache {
+		return found, nil
+	}
 	if errors.Is(err, errDamaged) {
 		err = &Error{Err: err, hint: fmt.Sprintf("push that image to %s again, or remove %q if nobody needs it", at.repository, file.Path())}
 	}

@@ -37,7 +37,7 @@ func (c *collection) read(ctx context.Context) error {
 		})
 	}
 	for name, r := range c.repositories {
-		if c.Untagged {
+		if c.Untagged || c.Cache {
 			group.Go(func() error { return c.readTags(ctx, name, r) })
 		}
 	}
@@ -66,6 +66,10 @@ func (c *collection) readManifest(ctx context.Context, repository, found string)
 		return nil, fmt.Errorf("read manifest %s@%s: %w", repository, found, err)
 	}
 	named, err := digests(content)
+	if err != nil && c.Cache {
+		c.Report.Step("manifest %s@%s is damaged", repository, found)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, &Error{
 			Err:  fmt.Errorf("read manifest %s@%s: %w", repository, found, err),
@@ -81,12 +85,16 @@ func blobFile(d digest.Digest) string {
 
 // readTags finds the manifests that have a tag: for a damaged tag, all that ever had it.
 func (c *collection) readTags(ctx context.Context, name string, r *repository) error {
-	for _, file := range r.tags {
-		found, err := c.readLink(ctx, file)
-		switch {
+	for _, one := range r.tags {
+		found, err := c.readLink(ctx, one.file)
+		dir := path.Dir(path.Dir(one.file))
+		switch damaged := errors.Is(err, errDamaged); {
 		case missing(err):
-		case errors.Is(err, errDamaged):
-			dir := path.Dir(path.Dir(file))
+		case c.Cache && (damaged || err == nil && !one.young):
+			if !r.manifests[found].young {
+				r.expired = append(r.expired, dir)
+			}
+		case damaged:
 			tag := name + ":" + path.Base(dir)
 			c.Report.Step("tag %s is damaged, and all images that ever had it stay: push the image again, or 'ndock registry delete %s'", tag, tag)
 			r.tagged = append(r.tagged, r.everTagged(dir)...)
@@ -156,6 +164,9 @@ func (c *collection) mark() {
 	c.keep = map[string]bool{}
 	for name, r := range c.repositories {
 		reached := c.reach(r)
+		for _, dir := range r.expired {
+			c.garbage = append(c.garbage, piece{kind: tag, dir: dir})
+		}
 		c.sort(name, r.manifests, manifest, reached, r.history)
 		c.sort(name, r.layers, layer, reached, nil)
 		for _, found := range r.uploads {
@@ -171,7 +182,7 @@ func (c *collection) mark() {
 func (c *collection) reach(r *repository) map[string]bool {
 	next := slices.Clone(r.tagged)
 	for found, link := range r.manifests {
-		if !c.Untagged || link.young {
+		if !c.Untagged && !c.Cache || link.young {
 			next = append(next, found)
 		}
 	}
