@@ -87,7 +87,11 @@ func (o ProxyOptions) override(c *configuration.Proxy) error {
 // while the upstream is away: what is cached is then served by a registry that knows of no upstream, until it is back.
 func newCache(ctx context.Context, c *configuration.Configuration, log *slog.Logger) (http.Handler, func(), error) {
 	if c.Proxy.RemoteURL == "" {
-		app, err := newApp(ctx, c)
+		checked, err := withChecks(c)
+		if err != nil {
+			return nil, nil, err
+		}
+		app, err := newApp(ctx, checked)
 		return app, func() { app.Shutdown() }, err // which fails for caches only
 	}
 	if err := registerUpstream(); err != nil {
