@@ -81,6 +81,7 @@ type collection struct {
 
 	repositories map[string]*repository
 	references   map[string][]string // of each manifest, by its digest
+	subjects     map[string]string   // of a manifest that is about another: the other's digest, by its own
 	keep         map[string]bool     // digests of blobs
 	garbage      []piece
 	young        map[string]bool // digests of blobs that nothing refers to, and that stay

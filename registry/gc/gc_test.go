@@ -1,11 +1,13 @@
 package gc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -23,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
@@ -92,6 +95,66 @@ func TestUntaggedManifests(t *testing.T) {
 	r.holdsIndex("web:all") // whose images have no tags
 	r.push("web:old", old)
 	r.holds("web:old")
+}
+
+// What is about an image, as a signature is, stays as long as that, and goes with it.
+func TestSubjects(t *testing.T) {
+	r := newRegistry(t)
+	signed, other := image(t), image(t)
+	r.push("web:1", signed)
+	r.push("web:2", other)
+	signature := about(t, signed)
+	signatureOfSignature, ofOther := about(t, signature), about(t, other)
+	for _, one := range []v1.Image{signature, signatureOfSignature, ofOther} {
+		r.pushUntagged("web", one)
+	}
+	r.pushUntagged("elsewhere", signature) // where its subject is not
+	r.delete("web:2")
+	if freed := r.collect(Options{Untagged: true}); freed.Manifests != 3 || freed.Blobs != 10 {
+		t.Errorf("freed %+v", freed)
+	}
+	r.holds("web:1")
+	r.holds("web@" + hash(t, signature))
+	r.holds("web@" + hash(t, signatureOfSignature))
+	r.delete("web:1")
+	if freed := r.collect(Options{Untagged: true}); freed.Manifests != 3 || freed.Blobs != 15 {
+		t.Errorf("freed %+v once the image had no tag", freed)
+	}
+}
+
+// pushUntagged pushes an image as clients do that know of subjects, and no fallback for registries that do not.
+func (r *registry) pushUntagged(repository string, img v1.Image) {
+	r.Helper()
+	r.upload(repository, img)
+	raw, err := img.RawManifest()
+	r.check(err)
+	config, err := img.RawConfigFile()
+	r.check(err)
+	r.put(blobFile(digest.FromBytes(config)), string(config))
+	request, err := http.NewRequest(http.MethodPut, "http://"+r.host+"/v2/"+repository+"/manifests/"+hash(r.T, img), bytes.NewReader(raw))
+	r.check(err)
+	request.Header.Set("Content-Type", string(types.OCIManifestSchema1))
+	answer, err := http.DefaultClient.Do(request)
+	r.check(err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusCreated {
+		r.Fatal(answer.Status)
+	}
+}
+
+// about is an image whose subject is another.
+func about(t *testing.T, subject v1.Image) v1.Image {
+	t.Helper()
+	size, err := subject.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := subject.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	oci := mutate.ConfigMediaType(mutate.MediaType(image(t), types.OCIManifestSchema1), types.OCIConfigJSON)
+	return mutate.Subject(oci, v1.Descriptor{MediaType: types.DockerManifestSchema2, Digest: d, Size: size}).(v1.Image)
 }
 
 // Blobs come before the manifest that names them, be it that the registry had them before.
@@ -583,7 +646,7 @@ func TestDigests(t *testing.T) {
 		`{"config":[],"layers":{"digest":"` + one + `"},"manifests":7,"subject":{"digest":7}}`:                            {},
 		`{"layers":[{"digest":"sha256:12"},{"digest":"` + one + `","size":1e999}]}`:                                       {one},
 	} {
-		found, err := digests([]byte(document))
+		found, _, err := digests([]byte(document))
 		slices.Sort(found)
 		slices.Sort(want)
 		if err != nil || !slices.Equal(found, want) {
@@ -642,21 +705,24 @@ func FuzzDigests(f *testing.F) {
 	f.Add([]byte(`{`), one)
 	f.Add([]byte(``), "")
 	f.Fuzz(func(t *testing.T, document []byte, text string) {
-		found, err := digests(document)
+		found, subject, err := digests(document)
 		for _, one := range found {
 			if digest.Digest(one).Validate() != nil {
 				t.Errorf("%q is no digest", one)
 			}
 		}
+		if subject != "" && !slices.Contains(found, subject) {
+			t.Errorf("%q is a subject, and in none of %q", subject, found)
+		}
 		if digest.Digest(text).Validate() != nil || err != nil {
 			return
 		}
 		mentioned := slices.Concat([]byte(`{"annotations":`), document, []byte(`,"a":"`+text+`"}`))
-		if found, err := digests(mentioned); err != nil || len(found) > 0 {
+		if found, _, err := digests(mentioned); err != nil || len(found) > 0 {
 			t.Errorf("%q names %q (%v)", mentioned, found, err)
 		}
 		within := slices.Concat([]byte(`{"annotations":`), document, []byte(`,"layers":[{"digest":"`+text+`"}]}`))
-		if found, err := digests(within); err != nil || !slices.Contains(found, text) {
+		if found, _, err := digests(within); err != nil || !slices.Contains(found, text) {
 			t.Errorf("%q names %q, and only %q were found (%v)", within, text, found, err)
 		}
 	})
