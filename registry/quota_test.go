@@ -3,7 +3,6 @@ package registry
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/opencontainers/go-digest"
 
 	"ndock/registry/gc"
+	"ndock/registry/gc/gctest"
 )
 
 const tooMuch = "%s takes %s of the 1KiB that it may, and this would be more: delete images there and have garbage collected, or ask who runs the registry for a larger quota"
@@ -254,10 +253,10 @@ func TestQuotaAfterCollection(t *testing.T) {
 
 // A directory that goes while a namespace is counted takes nothing else out of the count.
 func TestQuotaWhileUploadsArePurged(t *testing.T) {
-	storage := &purged{StorageDriver: inmemory.New(), dir: gc.RootRepositories + "/web/a/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"}
+	storage := &gctest.Purged{StorageDriver: inmemory.New(), Dir: gc.RootRepositories + "/web/a/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"}
 	blob := digest.FromString("b")
 	for file, content := range map[string]string{
-		storage.dir + "/startedat": "2026-01-01T00:00:00Z",
+		storage.Dir + "/startedat": "2026-01-01T00:00:00Z",
 		gc.RootRepositories + "/web/b/_layers/sha256/" + blob.Encoded() + "/link": blob.String(),
 	} {
 		if err := storage.PutContent(t.Context(), file, []byte(content)); err != nil {
@@ -271,25 +270,6 @@ func TestQuotaWhileUploadsArePurged(t *testing.T) {
 	if _, ok := u.blobs[blob]; !ok || len(u.open) != 0 {
 		t.Errorf("counted are %v and %v", u.blobs, u.open)
 	}
-}
-
-// purged is a storage of which another program removes a directory just before it is listed.
-type purged struct {
-	storagedriver.StorageDriver
-	dir string
-}
-
-func (p *purged) List(ctx context.Context, dir string) ([]string, error) {
-	if dir == p.dir {
-		if err := p.Delete(ctx, dir); err != nil {
-			return nil, err
-		}
-	}
-	return p.StorageDriver.List(ctx, dir)
-}
-
-func (p *purged) Walk(ctx context.Context, from string, visit storagedriver.WalkFn, o ...func(*storagedriver.WalkOptions)) error {
-	return storagedriver.WalkFallback(ctx, p, from, visit, o...)
 }
 
 func TestDeployWithQuota(t *testing.T) {

@@ -29,6 +29,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
+
+	"ndock/registry/gc/gctest"
 )
 
 func TestWhatIsReferredToStays(t *testing.T) {
@@ -373,30 +375,11 @@ func TestDirectoryIsGoneMeanwhile(t *testing.T) {
 	r.push("web:1", image(t))
 	dir := RootRepositories + "/app/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"
 	r.put(dir+"/startedat", "2026-01-01T00:00:00Z")
-	freed, err := Run(t.Context(), &purged{StorageDriver: r.storage, dir: dir}, Options{Report: r})
+	freed, err := Run(t.Context(), &gctest.Purged{StorageDriver: r.storage, Dir: dir}, Options{Report: r})
 	if err != nil || freed != (Result{}) {
 		t.Errorf("freed %+v, %v", freed, err)
 	}
 	r.holds("web:1")
-}
-
-// purged is a storage of which another program removes a directory just before it is listed.
-type purged struct {
-	driver.StorageDriver
-	dir string
-}
-
-func (p *purged) List(ctx context.Context, dir string) ([]string, error) {
-	if dir == p.dir {
-		if err := p.Delete(ctx, dir); err != nil {
-			return nil, err
-		}
-	}
-	return p.StorageDriver.List(ctx, dir)
-}
-
-func (p *purged) Walk(ctx context.Context, from string, visit driver.WalkFn, o ...func(*driver.WalkOptions)) error {
-	return driver.WalkFallback(ctx, p, from, visit, o...)
 }
 
 func TestNothingWasEverPushed(t *testing.T) {
