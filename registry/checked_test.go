@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bufio"
+	"crypto/sha512"
 	"fmt"
 	"io"
 	"net"
@@ -81,6 +82,61 @@ func TestImpossibleNames(t *testing.T) {
 		}
 	}
 	r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/_catalog?last=aa&n=1", nil))
+}
+
+// A part of an upload that does not say which bytes it has is the client's fault, and leaves the upload as it was.
+func TestImpossibleRanges(t *testing.T) {
+	r := serve(t, ServeOptions{})
+	started := r.do(t, http.MethodPost, "/v2/app/blobs/uploads/", nil)
+	r.want(t, http.StatusAccepted, started)
+	location := started.Header.Get("Location")
+	for _, sent := range []string{"x", "0-", "bytes 0-2/3", "-1-2", "99999999999999999999-1", "7-9"} {
+		for _, method := range []string{http.MethodPatch, http.MethodPut} {
+			request, err := http.NewRequestWithContext(t.Context(), method, location+"&digest=sha256:"+strings.Repeat("a", 64), strings.NewReader("abc"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Content-Range", sent)
+			answer, err := r.client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.want(t, http.StatusRequestedRangeNotSatisfiable, answer); !strings.Contains(got, "RANGE_INVALID") {
+				t.Errorf("%s %s: %s", method, sent, got)
+			}
+		}
+	}
+	status := r.do(t, http.MethodGet, location, nil)
+	r.want(t, http.StatusNoContent, status)
+	if got := status.Header.Get("Range"); got != "0-0" {
+		t.Errorf("the upload has %s", got)
+	}
+}
+
+// Who says nothing of kinds of manifests, or takes any, gets what there is.
+func TestAnyManifestIsAccepted(t *testing.T) {
+	r := serve(t, ServeOptions{})
+	config := r.pushBlob(t, "app", []byte("{}"))
+	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},"layers":[]}`, manifestType, config)
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/app/manifests/1", []byte(manifest)))
+	r.want(t, http.StatusBadRequest, r.do(t, http.MethodPut, fmt.Sprintf("/v2/app/manifests/sha512:%x", sha512.Sum512([]byte(manifest))), []byte(manifest)))
+	for accept, want := range map[string]int{
+		"": http.StatusOK, "*/*": http.StatusOK, "text/html, application/*;q=0.8": http.StatusOK, manifestType: http.StatusOK,
+		"application/vnd.docker.distribution.manifest.v2+json": http.StatusNotFound, ";;": http.StatusNotFound,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/v2/app/manifests/1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if accept != "" {
+			request.Header.Set("Accept", accept)
+		}
+		answer, err := r.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.want(t, want, answer)
+	}
 }
 
 func TestManifestsThatAreNone(t *testing.T) {
