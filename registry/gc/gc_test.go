@@ -99,6 +99,39 @@ func TestUntaggedManifests(t *testing.T) {
 	r.holds("web:old")
 }
 
+// A repository in which nothing is left is not in the catalog any more, but those below it are.
+func TestEmptyRepositoriesGo(t *testing.T) {
+	r := newRegistry(t)
+	kept, gone := image(t), image(t)
+	r.push("site:1", gone)
+	r.push("site/web:1", kept)
+	r.push("other:1", kept)
+	r.push("half:1", gone)
+	r.delete("site:1")
+	r.delete("other@" + hash(t, kept))
+	r.check(r.storage.Delete(r.Context(), RootRepositories+"/half/_manifests/revisions")) // its tag is left
+	r.collect(Options{Untagged: true, DryRun: true})
+	r.catalog("half", "other", "site", "site/web")
+	r.collect(Options{Untagged: true, Grace: time.Hour})
+	r.catalog("half", "other", "site", "site/web")
+	r.collect(Options{Untagged: true})
+	r.catalog("half", "site/web")
+	r.holds("site/web:1")
+	r.push("site:1", gone)
+	r.catalog("half", "site", "site/web")
+}
+
+func (r *registry) catalog(want ...string) {
+	r.Helper()
+	at, err := name.NewRegistry(r.host)
+	r.check(err)
+	found, err := remote.Catalog(r.Context(), at, remote.WithPageSize(100))
+	r.check(err)
+	if !slices.Equal(found, want) {
+		r.Errorf("the catalog has %q, want %q", found, want)
+	}
+}
+
 // What is about an image, as a signature is, stays as long as that, and goes with it.
 func TestSubjects(t *testing.T) {
 	r := newRegistry(t)

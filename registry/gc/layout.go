@@ -30,6 +30,7 @@ const (
 	upload               // a file of an upload that has not ended
 	scrap                // half a file, from a write that was broken off
 	unlinked             // a blob that counts for a namespace without a link to it
+	gutted               // the place for manifests of a repository that has none, and nothing else
 )
 
 // place is what a path says of the file there.

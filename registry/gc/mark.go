@@ -196,7 +196,27 @@ func (c *collection) mark() {
 				c.garbage = append(c.garbage, *found)
 			}
 		}
+		if !c.Cache && r.empty(reached) {
+			c.garbage = append(c.garbage, piece{kind: gutted, dir: path.Join(RootRepositories, name, "_manifests")})
+		}
 	}
+}
+
+// empty tells whether nothing stays in a repository. The catalog lists it as long as it has a place for manifests.
+func (r *repository) empty(reached map[string]bool) bool {
+	for _, links := range []map[string]link{r.manifests, r.layers} {
+		for found, one := range links {
+			if reached[found] || one.young {
+				return false
+			}
+		}
+	}
+	for _, found := range r.uploads {
+		if found.young {
+			return false
+		}
+	}
+	return len(r.tags) == 0
 }
 
 // reach follows the manifests of a repository that nothing else needs to name: with Untagged, those that have a tag or
