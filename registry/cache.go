@@ -97,6 +97,7 @@ func newCache(ctx context.Context, c *configuration.Configuration, log *slog.Log
 	if err := registerUpstream(); err != nil {
 		return nil, nil, err
 	}
+	boundUpstreams()
 	c, ttl := withoutTTL(c)
 	app, stop, err := newCacheApp(ctx, c, log)
 	if err != nil || ttl <= 0 {

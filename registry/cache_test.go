@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -97,6 +98,74 @@ func TestCacheSaysWhatTheUpstreamSays(t *testing.T) {
 	}
 	if strings.Contains(log, "asked=404") || strings.Contains(log, strings.Repeat("x", 400)) {
 		t.Errorf("the log says too much:\n%s", log)
+	}
+}
+
+// An upstream that answers without end does not fill the memory, wherever it does; a large blob comes all the same.
+func TestCacheOfAnEndlessUpstream(t *testing.T) {
+	large := make([]byte, 3*maxUpstreamAnswer)
+	blob := fmt.Sprintf("sha256:%x", sha256.Sum256(large))
+	var endless atomic.Value // what is
+	var sent atomic.Int64
+	never := func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			return
+		}
+		for chunk := bytes.Repeat([]byte(" "), 1<<20); ; {
+			n, err := w.Write(chunk)
+			if sent.Add(int64(n)) > 10*maxUpstreamAnswer || err != nil {
+				return
+			}
+		}
+	}
+	var upstream *httptest.Server
+	upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		what := endless.Load()
+		_, authorized := r.Header["Authorization"]
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.URL.Query().Has("scope") && what == "token":
+			never(w, r)
+		case r.URL.Query().Has("scope"):
+			fmt.Fprint(w, `{"token":"t"}`)
+		case r.URL.Path == "/away":
+			never(w, r)
+		case r.URL.Path == "/large":
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(large))
+		case !authorized:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+upstream.URL+`/v2/app/blobs/`+blob+`",service="s"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == "/v2/":
+		case strings.Contains(r.URL.Path, "/manifests/") && what == "redirected":
+			http.Redirect(w, r, "/away", http.StatusTemporaryRedirect)
+		case strings.Contains(r.URL.Path, "/blobs/") && what == "error" && r.Method == http.MethodGet:
+			w.WriteHeader(http.StatusTeapot)
+			never(w, r)
+		case strings.HasSuffix(r.URL.Path, "/blobs/"+blob):
+			http.Redirect(w, r, "/large", http.StatusTemporaryRedirect)
+		default:
+			w.Header().Set("Content-Type", manifestType)
+			never(w, r)
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	for what, path := range map[string]string{
+		"manifest": "/manifests/" + blob, "tagged": "/manifests/1", "redirected": "/manifests/" + blob, "list": "/tags/list",
+		"token": "/blobs/" + blob, "error": "/blobs/" + blob,
+	} {
+		endless.Store(what)
+		sent.Store(0)
+		cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+		answer := cache.do(t, http.MethodGet, "/v2/app"+path, nil)
+		answer.Body.Close()
+		if answer.StatusCode == http.StatusOK || sent.Load() > 5*maxUpstreamAnswer {
+			t.Errorf("%s: %s, and the upstream sent %d MiB", what, answer.Status, sent.Load()>>20)
+		}
+	}
+	endless.Store("")
+	cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+	if got := cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/blobs/"+blob, nil)); len(got) != len(large) {
+		t.Errorf("%d bytes of %d came", len(got), len(large))
 	}
 }
 

@@ -136,6 +136,7 @@ var noManifest = digest.FromString("")
 // Get implements distribution.TagService. Distribution forgets why the upstream did not tell whose the tag is; when it
 // is asked for the manifest, it says that.
 func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, error) {
+	ctx = fromUpstream(ctx, "")
 	found, err := t.TagService.Get(ctx, tag)
 	if err == nil {
 		return found, nil
@@ -159,6 +160,16 @@ func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, erro
 	return v1.Descriptor{}, t.explain(ctx, what, cause)
 }
 
+// List implements distribution.TagService.
+func (t *upstreamTags) List(ctx context.Context, limit int, last string) ([]string, error) {
+	return t.TagService.List(fromUpstream(ctx, ""), limit, last)
+}
+
+// All implements distribution.TagService.
+func (t *upstreamTags) All(ctx context.Context) ([]string, error) {
+	return t.TagService.All(fromUpstream(ctx, ""))
+}
+
 type upstreamManifests struct {
 	distribution.ManifestService
 	*upstreamRepository
@@ -166,7 +177,7 @@ type upstreamManifests struct {
 
 // Get implements distribution.ManifestService.
 func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
-	found, err := m.ManifestService.Get(ctx, d, options...)
+	found, err := m.ManifestService.Get(fromUpstream(ctx, ""), d, options...)
 	return found, m.explain(ctx, m.Named().Name()+"@"+string(d), err)
 }
 
@@ -177,11 +188,11 @@ type upstreamBlobs struct {
 
 // Stat implements distribution.BlobStore.
 func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descriptor, error) {
-	found, err := b.BlobStore.Stat(ctx, d)
+	found, err := b.BlobStore.Stat(fromUpstream(ctx, d), d)
 	return found, b.explain(ctx, b.Named().Name()+"@"+string(d), err)
 }
 
 // ServeBlob implements distribution.BlobStore.
 func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
-	return b.explain(ctx, b.Named().Name()+"@"+string(d), b.BlobStore.ServeBlob(ctx, w, r, d))
+	return b.explain(ctx, b.Named().Name()+"@"+string(d), b.BlobStore.ServeBlob(fromUpstream(ctx, d), w, r, d))
 }
