@@ -64,6 +64,24 @@ func TestListPages(t *testing.T) {
 	}
 }
 
+// A registry may give smaller pages only than are asked for at first.
+func TestListSmallPages(t *testing.T) {
+	logrus.SetOutput(io.Discard)
+	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": {}}}
+	config.HTTP.Secret = "secret"
+	for _, most := range []int{999, 100, 10} {
+		config.Catalog.MaxEntries = most
+		r := newRegistry(t, handlers.NewApp(t.Context(), config))
+		image := image(t)
+		for i := range 12 {
+			r.write(t, fmt.Sprintf("app%d:1", i), image)
+		}
+		if found, err := r.List(t.Context(), ""); err != nil || len(found) != 12 {
+			t.Errorf("%d at most: listed %d, %v", most, len(found), err)
+		}
+	}
+}
+
 // One damaged image does not hide the others, be the registry one that answers 404 or 500 for it.
 func TestListDamaged(t *testing.T) {
 	dir := t.TempDir()
@@ -189,6 +207,23 @@ func TestRefusals(t *testing.T) {
 		if !errors.As(err, &explained) || !strings.HasPrefix(explained.Hint(), want) || want == "" && explained.Hint() != "" {
 			t.Errorf("error %v, want one with the hint %q", err, want)
 		}
+	}
+}
+
+func TestDeleteIsNotEnabled(t *testing.T) {
+	logrus.SetOutput(io.Discard)
+	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": {}}}
+	config.HTTP.Secret = "secret"
+	r := newRegistry(t, handlers.NewApp(t.Context(), config))
+	r.write(t, "web:1", image(t))
+	ref, err := r.Parse("web:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var explained *Error
+	err = r.Delete(t.Context(), ref)
+	if !errors.As(err, &explained) || !strings.HasPrefix(explained.Hint(), "a registry deletes only if its configuration says storage: {delete: {enabled: true}}") {
+		t.Errorf("error %v", err)
 	}
 }
 

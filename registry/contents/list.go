@@ -64,7 +64,26 @@ func (l *lister) listAll() error {
 	if err != nil {
 		return &Error{Op: "list repositories", Err: err}
 	}
-	pages, err := l.puller.Catalogger(l.ctx, at)
+	for _, size := range []int{0, 100, 10} { // repositories a page: go-containerregistry's, or what a registry may be content with
+		err = l.listPages(at, size)
+		if !pageTooLarge(err) {
+			break
+		}
+	}
+	return err
+}
+
+// listPages lists repositories, so many a page; 0 is for what the options say.
+func (l *lister) listPages(at name.Registry, size int) error {
+	options := slices.Clone(l.Options)
+	if size > 0 {
+		options = append(options, remote.WithPageSize(size))
+	}
+	puller, err := remote.NewPuller(options...)
+	if err != nil {
+		return l.explain("ask "+l.Address, err)
+	}
+	pages, err := puller.Catalogger(l.ctx, at)
 	if err != nil {
 		return l.explain("list repositories of "+l.Address, err)
 	}
