@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -203,15 +204,17 @@ func TestCacheExpires(t *testing.T) {
 func TestCacheExpiresByItself(t *testing.T) {
 	upstream := newFakeUpstream(t)
 	dir := t.TempDir()
-	config := fmt.Appendf(nil, "version: 0.1\nstorage: {filesystem: {rootdirectory: %q}}\nproxy: {remoteurl: %q, ttl: 1ms}\n", dir, upstream.URL)
+	config := fmt.Appendf(nil, "version: 0.1\nstorage: {filesystem: {rootdirectory: %q}}\nproxy: {remoteurl: %q, ttl: 500ms}\n", dir, upstream.URL)
 	cache := serve(t, ServeOptions{Config: write(t, config), Data: dir})
-	cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/ok/blobs/"+upstream.layer, nil))
-	blob := filepath.Join(dir, "docker/registry/v2/blobs/sha256", upstream.layer[7:9], upstream.layer[7:], "data")
-	for {
-		if _, err := os.Stat(blob); errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		time.Sleep(time.Millisecond) // until it has gone
+	there := func() bool {
+		_, err := os.Stat(filepath.Join(dir, "docker/registry/v2/blobs/sha256", upstream.layer[7:9], upstream.layer[7:], "data"))
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	for !there() { // which is after the client has it
+		cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/ok/blobs/"+upstream.layer, nil))
+	}
+	for there() {
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -238,7 +241,8 @@ func age(t *testing.T, dir string, by time.Duration) {
 // error whose status is the name of other repositories.
 type fakeUpstream struct {
 	*httptest.Server
-	away          atomic.Bool
+	away, silent  atomic.Bool            // silent: it does not say the digest of what it gives
+	instead       atomic.Pointer[string] // of the layer, with the layer's size
 	layer, config string
 }
 
@@ -252,7 +256,9 @@ func newFakeUpstream(t *testing.T) *fakeUpstream {
 	give := func(w http.ResponseWriter, mediaType string, content []byte) {
 		w.Header().Set("Content-Type", mediaType)
 		w.Header().Set("Content-Length", strconv.Itoa(len(content)))
-		w.Header().Set("Docker-Content-Digest", sum(content))
+		if !u.silent.Load() {
+			w.Header().Set("Docker-Content-Digest", sum(content))
+		}
 		w.Write(content)
 	}
 	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -270,6 +276,9 @@ func newFakeUpstream(t *testing.T) *fakeUpstream {
 			fmt.Fprintf(w, `{"errors":[{"code":%q,"message":"upstream says %d %s"}]}`, name, code, strings.Repeat("x", 100_000))
 		case strings.Contains(r.URL.Path, "/manifests/"):
 			give(w, manifestType, manifest)
+		case strings.HasSuffix(r.URL.Path, u.layer) && r.Method == http.MethodGet && u.instead.Load() != nil:
+			w.Header().Set("Content-Length", strconv.Itoa(len(layer)))
+			io.WriteString(w, *u.instead.Load())
 		case strings.HasSuffix(r.URL.Path, u.layer):
 			give(w, "application/octet-stream", layer)
 		case strings.HasSuffix(r.URL.Path, u.config):
