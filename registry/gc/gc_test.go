@@ -99,6 +99,17 @@ func TestUntaggedManifests(t *testing.T) {
 	r.holds("web:old")
 }
 
+// The images of an index that was deleted go with it.
+func TestImagesOfADeletedIndexGo(t *testing.T) {
+	r := newRegistry(t)
+	r.pushIndex("web:all", multiArch(t))
+	r.delete("web:all")
+	r.collect(Options{Untagged: true})
+	for _, file := range r.files() {
+		t.Errorf("%s stays", file)
+	}
+}
+
 // A repository in which nothing is left is not in the catalog any more, but those below it are.
 func TestEmptyRepositoriesGo(t *testing.T) {
 	r := newRegistry(t)
