@@ -251,6 +251,17 @@ func TestQuotaAfterCollection(t *testing.T) {
 	r.pushBlob(t, "web", blobOf("b", 1024))
 }
 
+// A damaged link to a blob that is called by another digest does not keep all of its namespace from being counted.
+func TestQuotaWithDamagedLink(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "docker/registry/v2/repositories/web/a/_layers/sha512", strings.Repeat("a", 128), "link")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.WriteFile(link, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, ServeOptions{Data: dir, Quota: 1 << 20})
+	r.pushBlob(t, "web/b", blobOf("b", 1024))
+}
+
 // A directory that goes while a namespace is counted takes nothing else out of the count.
 func TestQuotaWhileUploadsArePurged(t *testing.T) {
 	storage := &gctest.Purged{StorageDriver: inmemory.New(), Dir: gc.RootRepositories + "/web/a/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"}
