@@ -22,7 +22,7 @@ func registryGCCommand(s Streams) *cli.Command {
 			"Example: ndock registry gc --untagged --dry-run",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be freed, and free nothing"},
-			&cli.BoolFlag{Name: "untagged", Usage: "free images that have no tag, too, and are in no index that has one"},
+			&cli.BoolFlag{Name: "untagged", Usage: "free images that have no tag, too, are in no index that has one, and are not about an image that has one"},
 			&cli.DurationFlag{Name: "grace", Value: time.Hour, Usage: "spare what is younger than this `DURATION`"},
 			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "for pushes under way, at most this `DURATION`"},
 			&cli.PathFlag{Name: "control", Usage: "`SOCKET` of a 'registry serve'; the registry of 'registry deploy' without"},

@@ -1,11 +1,14 @@
 package commands
 
 import (
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
+
+	"ndock/registry/contents"
 )
 
 func registryListCommand(s Streams) *cli.Command {
@@ -14,7 +17,8 @@ func registryListCommand(s Streams) *cli.Command {
 		Usage:     "List the images in a registry",
 		ArgsUsage: "[REPOSITORY]",
 		Description: "Lists what has a tag. The size is what a client that has nothing of it would fetch; of an index, for all its\n" +
-			"platforms. The login is that of 'docker login'.\n\n" +
+			"platforms. The login is that of 'docker login'. An image that cannot be looked at is listed as damaged, and the\n" +
+			"command ends with an error that says what mends it.\n\n" +
 			"Example: ndock registry list site/web",
 		Flags:  append(registryClientFlags(), outputFlags()...),
 		Action: func(c *cli.Context) error { return registryList(c, s) },
@@ -40,12 +44,22 @@ func registryList(c *cli.Context, s Streams) error {
 		return err
 	}
 	var rows [][]any
+	var damaged []error
 	for _, image := range images {
-		rows = append(rows, []any{
-			image.Repository, image.Tag, image.Digest, list(image.Platforms), age(c, image.Created), size(c, image.Size),
-		})
+		rows = append(rows, registryListRow(c, image))
+		if image.Damage != nil {
+			damaged = append(damaged, image.Damage)
+		}
 	}
-	return style.List(s.Out, registryListHeaders, rows)
+	return errors.Join(style.List(s.Out, registryListHeaders, rows), errors.Join(damaged...))
+}
+
+// registryListRow says of a damaged image that it is, where the others have their digests.
+func registryListRow(c *cli.Context, image contents.Image) []any {
+	if image.Damage != nil {
+		return []any{image.Repository, image.Tag, "damaged", list(nil), "", nil}
+	}
+	return []any{image.Repository, image.Tag, image.Digest, list(image.Platforms), age(c, image.Created), size(c, image.Size)}
 }
 
 // age is for people in a table, as docker has it, and for programs elsewhere.

@@ -9,18 +9,25 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
+	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 
+	"ndock/registry/gc"
 	"ndock/registry/keystone"
 )
 
 const (
 	upstreamPatience = 5 * time.Second  // for an answer at the start
 	upstreamInterval = 15 * time.Second // between looks for an upstream that was away
+
+	defaultTTL        = 7 * 24 * time.Hour // of what is cached: distribution's
+	minExpiryInterval = 20 * time.Millisecond
+	maxExpiryInterval = 6 * time.Hour
 )
 
 // ProxyOptions make the registry a pull-through cache of another, to which nothing can be pushed.
@@ -80,16 +87,35 @@ func (o ProxyOptions) override(c *configuration.Proxy) error {
 // while the upstream is away: what is cached is then served by a registry that knows of no upstream, until it is back.
 func newCache(ctx context.Context, c *configuration.Configuration, log *slog.Logger) (http.Handler, func(), error) {
 	if c.Proxy.RemoteURL == "" {
-		app, err := newApp(ctx, c)
+		checked, err := withChecks(c)
+		if err != nil {
+			return nil, nil, err
+		}
+		app, err := newApp(ctx, checked)
 		return app, func() { app.Shutdown() }, err // which fails for caches only
 	}
+	if err := registerUpstream(); err != nil {
+		return nil, nil, err
+	}
+	boundUpstreams()
+	c, ttl := withoutTTL(c)
+	app, stop, err := newCacheApp(ctx, c, log)
+	if err != nil || ttl <= 0 {
+		return app, stop, err
+	}
+	e := &cacheExpiry{ttl: ttl, config: c, log: log}
+	endExpiry := e.start(ctx)
+	return app, func() { endExpiry(); stop() }, nil
+}
+
+func newCacheApp(ctx context.Context, c *configuration.Configuration, log *slog.Logger) (http.Handler, func(), error) {
 	err := answers(ctx, c.Proxy.RemoteURL)
 	if err == nil {
-		app, err := newApp(ctx, c)
+		app, err := newApp(ctx, withUpstream(c, &upstream{url: c.Proxy.RemoteURL, log: log}))
 		return app, func() { end(app, log) }, err
 	}
 	log.Warn("the upstream does not answer: only what is cached is served until it does", "error", err)
-	alone, err := newApp(ctx, withoutUpstream(c))
+	alone, err := newApp(ctx, withoutUpstream(c, log, err))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,8 +133,8 @@ func end(app *handlers.App, log *slog.Logger) {
 }
 
 // withoutUpstream is a configuration of a registry that has what the cache has, and takes no more.
-func withoutUpstream(c *configuration.Configuration) *configuration.Configuration {
-	alone := *c
+func withoutUpstream(c *configuration.Configuration, log *slog.Logger, away error) *configuration.Configuration {
+	alone := *withUpstream(c, &upstream{url: c.Proxy.RemoteURL, away: away, log: log})
 	alone.Proxy = configuration.Proxy{}
 	alone.Storage = maps.Clone(c.Storage)
 	maintenance := maps.Clone(c.Storage["maintenance"])
@@ -119,6 +145,70 @@ func withoutUpstream(c *configuration.Configuration) *configuration.Configuratio
 	alone.Storage["maintenance"] = maintenance
 	return &alone
 }
+
+// withoutTTL returns the configuration of a cache in which distribution removes nothing, and after how long what is
+// cached is to be removed; zero for never.
+func withoutTTL(c *configuration.Configuration) (*configuration.Configuration, time.Duration) {
+	ttl := defaultTTL
+	if c.Proxy.TTL != nil {
+		ttl = *c.Proxy.TTL
+	}
+	forever := *c
+	forever.Proxy.TTL = new(time.Duration)
+	return &forever, ttl
+}
+
+// cacheExpiry removes from a cache the images that nobody has got for its time to live, and the blobs that no other image
+// needs. Distribution would remove each blob by its own age, also from repositories and images that got it later. Nothing
+// goes while the upstream is away.
+type cacheExpiry struct {
+	ttl    time.Duration
+	config *configuration.Configuration
+	log    *slog.Logger
+}
+
+// start begins to look for what is too old. The function ends that.
+func (e *cacheExpiry) start(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(min(max(e.ttl/10, minExpiryInterval), maxExpiryInterval))
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				e.run(ctx)
+			}
+		}
+	})
+	return func() { cancel(); running.Wait() }
+}
+
+func (e *cacheExpiry) run(ctx context.Context) {
+	if answers(ctx, e.config.Proxy.RemoteURL) != nil {
+		return
+	}
+	storage, err := factory.Create(ctx, e.config.Storage.Type(), e.config.Storage.Parameters())
+	var freed gc.Result
+	if err == nil {
+		freed, err = gc.Run(ctx, storage, gc.Options{Cache: true, Grace: e.ttl, Report: debugReporter{e.log}})
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		e.log.Error("remove what is old from the cache", "error", err)
+	case freed != gc.Result{}:
+		e.log.Info("removed what is old from the cache", "images", freed.Manifests, "blobs", freed.Blobs, "bytes", freed.Bytes)
+	}
+}
+
+// debugReporter has the log hear what a collection does, where it hears everything.
+type debugReporter struct{ log *slog.Logger }
+
+// Step implements gc.Reporter.
+func (d debugReporter) Step(format string, args ...any) { d.log.Debug(fmt.Sprintf(format, args...)) }
 
 // answers tells why an upstream cannot be used now.
 func answers(ctx context.Context, url string) error {
@@ -162,7 +252,7 @@ func (s *standby) await(ctx context.Context, c *configuration.Configuration) {
 		if answers(ctx, c.Proxy.RemoteURL) != nil {
 			continue
 		}
-		app, err := newApp(context.WithoutCancel(ctx), c)
+		app, err := newApp(context.WithoutCancel(ctx), withUpstream(c, &upstream{url: c.Proxy.RemoteURL, log: s.log}))
 		if err != nil {
 			s.log.Error("use the upstream", "error", err)
 			continue

@@ -86,9 +86,9 @@ func (o ServeOptions) control(gate *gate, c *configuration.Configuration, quota 
 }
 
 func hintOf(err error) string {
-	var hinted *Error
+	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
-		return hinted.hint
+		return hinted.Hint()
 	}
 	return ""
 }

@@ -22,6 +22,7 @@ func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configurat
 	if err := errors.Join(registerLogins(), checkAuth(c.Auth), o.checkLogins()); err != nil {
 		return nil, nil, err
 	}
+	headers := takeHeaders(c)
 	app, stop, err := o.newRegistry(ctx, c, s)
 	if err != nil {
 		return nil, nil, err
@@ -29,7 +30,8 @@ func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configurat
 	limits := o.limits(c, s)
 	g.cut = limits.cut
 	handler := limits.wrap(access.Answer(app))
-	handler = m.wrap(c.HTTP.Prefix, g.wrap(handler))
+	handler = withHeaders(c.HTTP.Prefix, headers, checkPaths(c.HTTP.Prefix, g.wrap(handler)))
+	handler = m.wrap(c.HTTP.Prefix, handler)
 	if !c.Log.AccessLog.Disabled {
 		handler = accessLog(c.HTTP.Prefix, handler, o.Log)
 	}

@@ -3,7 +3,6 @@ package registry
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/opencontainers/go-digest"
 
 	"ndock/registry/gc"
+	"ndock/registry/gc/gctest"
 )
 
 const tooMuch = "%s takes %s of the 1KiB that it may, and this would be more: delete images there and have garbage collected, or ask who runs the registry for a larger quota"
@@ -252,12 +251,23 @@ func TestQuotaAfterCollection(t *testing.T) {
 	r.pushBlob(t, "web", blobOf("b", 1024))
 }
 
+// A damaged link to a blob that is called by another digest does not keep all of its namespace from being counted.
+func TestQuotaWithDamagedLink(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "docker/registry/v2/repositories/web/a/_layers/sha512", strings.Repeat("a", 128), "link")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.WriteFile(link, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, ServeOptions{Data: dir, Quota: 1 << 20})
+	r.pushBlob(t, "web/b", blobOf("b", 1024))
+}
+
 // A directory that goes while a namespace is counted takes nothing else out of the count.
 func TestQuotaWhileUploadsArePurged(t *testing.T) {
-	storage := &purged{StorageDriver: inmemory.New(), dir: gc.RootRepositories + "/web/a/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"}
+	storage := &gctest.Purged{StorageDriver: inmemory.New(), Dir: gc.RootRepositories + "/web/a/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"}
 	blob := digest.FromString("b")
 	for file, content := range map[string]string{
-		storage.dir + "/startedat": "2026-01-01T00:00:00Z",
+		storage.Dir + "/startedat": "2026-01-01T00:00:00Z",
 		gc.RootRepositories + "/web/b/_layers/sha256/" + blob.Encoded() + "/link": blob.String(),
 	} {
 		if err := storage.PutContent(t.Context(), file, []byte(content)); err != nil {
@@ -271,25 +281,6 @@ func TestQuotaWhileUploadsArePurged(t *testing.T) {
 	if _, ok := u.blobs[blob]; !ok || len(u.open) != 0 {
 		t.Errorf("counted are %v and %v", u.blobs, u.open)
 	}
-}
-
-// purged is a storage of which another program removes a directory just before it is listed.
-type purged struct {
-	storagedriver.StorageDriver
-	dir string
-}
-
-func (p *purged) List(ctx context.Context, dir string) ([]string, error) {
-	if dir == p.dir {
-		if err := p.Delete(ctx, dir); err != nil {
-			return nil, err
-		}
-	}
-	return p.StorageDriver.List(ctx, dir)
-}
-
-func (p *purged) Walk(ctx context.Context, from string, visit storagedriver.WalkFn, o ...func(*storagedriver.WalkOptions)) error {
-	return storagedriver.WalkFallback(ctx, p, from, visit, o...)
 }
 
 func TestDeployWithQuota(t *testing.T) {

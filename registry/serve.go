@@ -29,7 +29,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer forget()
-	storage, err := newStore(c)
+	storage, err := newStore(c, o.Log)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,6 +48,46 @@ func TestPushAndPull(t *testing.T) {
 	}
 	if log := r.log.String(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
 		t.Errorf("ordinary requests alarm the operator:\n%s", log)
+	}
+}
+
+// A damaged link is as good as none: what was there can be pushed again, and what is beside it deleted.
+func TestDamagedLinks(t *testing.T) {
+	dir := t.TempDir()
+	r := serve(t, ServeOptions{Data: dir})
+	config := r.pushBlob(t, "app", []byte("{}"))
+	layer := r.pushBlob(t, "app", []byte("a layer"))
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},
+		"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","size":7,"digest":%q}]}`, manifestType, config, layer)
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(manifest))
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/app/manifests/1", manifest))
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/app/manifests/2", manifest))
+	at := filepath.Join(dir, "docker/registry/v2/repositories/app")
+	hex := func(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
+	for link, path := range map[string]string{
+		"_manifests/tags/1/current/link":                       "manifests/1",
+		"_manifests/revisions/sha256/" + hex(digest) + "/link": "manifests/" + digest,
+		"_layers/sha256/" + hex(layer) + "/link":               "blobs/" + layer,
+	} {
+		if err := os.Truncate(filepath.Join(at, link), 0); err != nil {
+			t.Fatal(err)
+		}
+		r.want(t, http.StatusNotFound, r.do(t, http.MethodGet, "/v2/app/"+path, nil))
+		r.want(t, http.StatusNotFound, r.do(t, http.MethodHead, "/v2/app/"+path, nil))
+		r.pushBlob(t, "app", []byte("a layer"))
+		r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/app/manifests/1", manifest))
+		r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/app/"+path, nil))
+	}
+	if err := os.Truncate(filepath.Join(at, "_manifests/tags/1/current/link"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.want(t, http.StatusAccepted, r.do(t, http.MethodDelete, "/v2/app/manifests/"+digest, nil))
+	r.want(t, http.StatusAccepted, r.do(t, http.MethodDelete, "/v2/app/manifests/1", nil))
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	if log := r.log.String(); !strings.Contains(log, "a link is damaged and counts as missing") {
+		t.Errorf("log is\n%s", log)
 	}
 }
 

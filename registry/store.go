@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ const middlewareName = "ndock"
 // answers like any other failure, and lets the storage be tried.
 type store struct {
 	storagedriver.StorageDriver
+	log     *slog.Logger
 	full    atomic.Int64 // when there last was no room, in nanoseconds
 	quota   *quota
 	writing sync.Map // the body that is written to a file now, by the file's path
@@ -44,11 +46,11 @@ var registerStore = sync.OnceValue(func() error {
 
 // newStore has the configuration put a store before its storage and what is before that already, once a registry is
 // made of it.
-func newStore(c *configuration.Configuration) (*store, error) {
+func newStore(c *configuration.Configuration, log *slog.Logger) (*store, error) {
 	if err := registerStore(); err != nil {
 		return nil, err
 	}
-	s := &store{}
+	s := &store{log: log}
 	c.Middleware = map[string][]configuration.Middleware{
 		"storage": append(c.Middleware["storage"], configuration.Middleware{Name: middlewareName, Options: configuration.Parameters{"store": s}}),
 	}
@@ -92,6 +94,17 @@ func (s *store) probe(ctx context.Context) error {
 		return fmt.Errorf("remove: %w", explainStorage(err))
 	}
 	return nil
+}
+
+// GetContent implements storagedriver.StorageDriver. A damaged link counts as missing: distribution would answer 500, so
+// that neither a push nor a delete could mend it.
+func (s *store) GetContent(ctx context.Context, path string) ([]byte, error) {
+	content, err := s.StorageDriver.GetContent(ctx, path)
+	if err != nil || !gc.IsLink(path) || digest.Digest(content).Validate() == nil {
+		return content, err
+	}
+	s.log.Error("a link is damaged and counts as missing: push the image again, or delete it", "path", path, "content", fmt.Sprintf("%.100q", content))
+	return nil, storagedriver.PathNotFoundError{Path: path, DriverName: s.Name()}
 }
 
 // PutContent implements storagedriver.StorageDriver.

@@ -1,6 +1,9 @@
 package registry
 
-import "testing"
+import (
+	"log/slog"
+	"testing"
+)
 
 // TestStoreIsOutermost has each layer around the storage in its place: distribution puts one around the other in the
 // order in which they are configured.
@@ -9,7 +12,7 @@ func TestStoreIsOutermost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newStore(c); err != nil {
+	if _, err := newStore(c, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	var names []string

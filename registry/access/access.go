@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
@@ -75,12 +76,28 @@ func (c *Controller) Authorized(r *http.Request, want ...auth.Access) (*auth.Gra
 	a, _ := r.Context().Value(answerKey{}).(*answer)
 	who, err := c.identify(r, len(want) == 0, a)
 	if err == nil {
-		err = who.May(r.Context(), want...)
+		err = may(r, who, want)
 	}
 	if err != nil {
 		return nil, c.refusal(r, err)
 	}
 	return &auth.Grant{User: auth.UserInfo{Name: who.Name()}}, nil
+}
+
+// may tells whether somebody may do what a request asks for. A blob that he may not read, and so not mount either, is
+// not mounted: the request begins an upload, as the protocol has it, and he must send the blob.
+func may(r *http.Request, who Identity, want []auth.Access) error {
+	err := who.May(r.Context(), want...)
+	var denied *Denied
+	if !errors.As(err, &denied) || r.Method != http.MethodPost || !r.Form.Has("mount") {
+		return err
+	}
+	own := slices.DeleteFunc(slices.Clone(want), func(one auth.Access) bool { return one.Name != want[0].Name })
+	if len(own) == len(want) || who.May(r.Context(), own...) != nil {
+		return err
+	}
+	delete(r.Form, "mount") // distribution looks for it there, and nowhere else
+	return nil
 }
 
 // ErrNoLogin asks for one. An Identity that has none may return it from May.

@@ -31,6 +31,7 @@ type Image struct {
 	Platforms  []string
 	Size       int64 // of all that a client would fetch, each blob once; of an index, for all platforms
 	Created    time.Time
+	Damage     error // why List could not look at it, although the registry lists its tag; all but the names is empty then
 
 	Layers     []Part // of an image
 	Manifests  []Part // of an index

@@ -8,6 +8,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -61,6 +64,107 @@ func TestListPages(t *testing.T) {
 	}
 }
 
+// A registry may give smaller pages only than are asked for at first.
+func TestListSmallPages(t *testing.T) {
+	logrus.SetOutput(io.Discard)
+	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": {}}}
+	config.HTTP.Secret = "secret"
+	for _, most := range []int{999, 100, 10} {
+		config.Catalog.MaxEntries = most
+		r := newRegistry(t, handlers.NewApp(t.Context(), config))
+		image := image(t)
+		for i := range 12 {
+			r.write(t, fmt.Sprintf("app%d:1", i), image)
+		}
+		if found, err := r.List(t.Context(), ""); err != nil || len(found) != 12 {
+			t.Errorf("%d at most: listed %d, %v", most, len(found), err)
+		}
+	}
+}
+
+// One damaged image does not hide the others, be the registry one that answers 404 or 500 for it.
+func TestListDamaged(t *testing.T) {
+	dir := t.TempDir()
+	logrus.SetOutput(io.Discard)
+	config := &configuration.Configuration{Storage: configuration.Storage{"filesystem": {"rootdirectory": dir}}}
+	config.HTTP.Secret, config.Catalog.MaxEntries = "secret", 1000
+	r := newRegistry(t, handlers.NewApp(t.Context(), config))
+	r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
+	image := image(t)
+	for _, text := range []string{"web:empty", "web:gone", "web:half", "web:whole"} {
+		r.write(t, text, image)
+	}
+	other := mutate.Annotations(image, map[string]string{"a": "b"}).(v1.Image)
+	r.write(t, "web:gone", other)
+	gone, err := other.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(dir, "docker/registry/v2/repositories/web/_manifests")
+	if err := errors.Join(
+		os.Truncate(filepath.Join(at, "tags/empty/current/link"), 0),
+		os.RemoveAll(filepath.Join(at, "tags/half/current")),
+		os.RemoveAll(filepath.Join(at, "revisions/sha256", gone.Hex)),
+	); err != nil {
+		t.Fatal(err)
+	}
+	found, err := r.List(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, one := range found {
+		if (one.Damage == nil) != (one.Tag == "whole") || (one.Damage == nil) != (one.Digest != "") {
+			t.Errorf("%s: %+v", one.Tag, one)
+		}
+		var explained *Error
+		if want := "push it again, or 'ndock registry delete --registry " + r.Address + " web:" + one.Tag + "'"; one.Damage != nil &&
+			(!errors.As(one.Damage, &explained) || explained.Hint() != want) {
+			t.Errorf("%v has no hint %s", one.Damage, want)
+		}
+		got = append(got, one.Tag)
+	}
+	if want := []string{"empty", "gone", "half", "whole"}; !slices.Equal(got, want) {
+		t.Errorf("listed %v, want %v", got, want)
+	}
+}
+
+// A registry that calls its tags by what is no name gives no command that has them in it.
+func TestListHostileTag(t *testing.T) {
+	r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		switch {
+		case request.URL.Path == "/v2/":
+		case strings.HasSuffix(request.URL.Path, "/tags/list"):
+			fmt.Fprint(w, `{"name":"web","tags":["1'; reboot; '"]}`)
+		default:
+			http.Error(w, "no", http.StatusTeapot)
+		}
+	}))
+	found, err := r.List(t.Context(), "web")
+	if err != nil || len(found) != 1 || found[0].Damage == nil || found[0].Damage.(*Error).Hint() != "" {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// A registry that is not there any more ends a list.
+func TestListEnds(t *testing.T) {
+	for _, code := range []int{http.StatusUnauthorized, http.StatusServiceUnavailable} {
+		r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			switch {
+			case request.URL.Path == "/v2/":
+			case strings.HasSuffix(request.URL.Path, "/tags/list"):
+				fmt.Fprint(w, `{"name":"web","tags":["1"]}`)
+			default:
+				http.Error(w, "no", code)
+			}
+		}))
+		r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
+		if found, err := r.List(t.Context(), "web"); status(err) != code {
+			t.Errorf("%+v, %v", found, err)
+		}
+	}
+}
+
 // What is no image has no platform and no command, but can be looked at; and an index may lack what it names.
 func TestShowOthers(t *testing.T) {
 	r := newRegistry(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
@@ -103,6 +207,23 @@ func TestRefusals(t *testing.T) {
 		if !errors.As(err, &explained) || !strings.HasPrefix(explained.Hint(), want) || want == "" && explained.Hint() != "" {
 			t.Errorf("error %v, want one with the hint %q", err, want)
 		}
+	}
+}
+
+func TestDeleteIsNotEnabled(t *testing.T) {
+	logrus.SetOutput(io.Discard)
+	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": {}}}
+	config.HTTP.Secret = "secret"
+	r := newRegistry(t, handlers.NewApp(t.Context(), config))
+	r.write(t, "web:1", image(t))
+	ref, err := r.Parse("web:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var explained *Error
+	err = r.Delete(t.Context(), ref)
+	if !errors.As(err, &explained) || !strings.HasPrefix(explained.Hint(), "a registry deletes only if its configuration says storage: {delete: {enabled: true}}") {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -181,6 +302,17 @@ func newRegistry(t *testing.T, handler http.Handler) Registry {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return Registry{Address: strings.TrimPrefix(server.URL, "http://"), PlainHTTP: true}
+}
+
+func (r Registry) write(t *testing.T, text string, image v1.Image) {
+	t.Helper()
+	ref, err := r.Parse(text)
+	if err == nil {
+		err = remote.Write(ref, image)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func image(t *testing.T) v1.Image {

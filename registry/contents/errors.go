@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -50,6 +51,14 @@ func status(err error) int {
 		return answer.StatusCode
 	}
 	return 0
+}
+
+// pageTooLarge tells whether a registry refuses to list so many names at once.
+func pageTooLarge(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
+		return one.Code == "PAGINATION_NUMBER_INVALID"
+	})
 }
 
 // gone tells whether a registry says that something is not there. A web server that is none says 404, too.

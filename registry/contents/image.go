@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -34,7 +35,11 @@ func (r Registry) Show(ctx context.Context, ref name.Reference) (Image, error) {
 // until they are collected.
 func (r Registry) Delete(ctx context.Context, ref name.Reference) error {
 	err := remote.Delete(ref, append(r.Options, remote.WithContext(ctx))...)
-	return r.explain("delete "+r.short(ref), err)
+	op := "delete " + r.short(ref)
+	if status(err) == http.StatusMethodNotAllowed {
+		return &Error{Op: op, Err: err, hint: "a registry deletes only if its configuration says storage: {delete: {enabled: true}}, and a cache of another never"}
+	}
+	return r.explain(op, err)
 }
 
 // reader asks a registry, as one client.

@@ -3,6 +3,10 @@ package contents
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 
@@ -28,6 +32,9 @@ func (r Registry) List(ctx context.Context, repository string) ([]Image, error) 
 	if failed := l.group.Wait(); failed != nil {
 		err = failed // which is why the walk ended, if it did
 	}
+	if err == nil {
+		err = l.checkMissing(ctx)
+	}
 	slices.SortFunc(l.found, func(a, b Image) int {
 		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag))
 	})
@@ -37,10 +44,11 @@ func (r Registry) List(ctx context.Context, repository string) ([]Image, error) 
 // lister walks through pages of names, while images are looked at.
 type lister struct {
 	*reader
-	ctx   context.Context // ends when looking at one of them has failed
-	group *errgroup.Group
-	lock  sync.Mutex
-	found []Image
+	ctx     context.Context // ends when looking at one of them has failed
+	group   *errgroup.Group
+	lock    sync.Mutex
+	found   []Image
+	missing []name.Tag // that were listed, and had no image
 }
 
 func (l *lister) listNamed(repository string) error {
@@ -56,7 +64,26 @@ func (l *lister) listAll() error {
 	if err != nil {
 		return &Error{Op: "list repositories", Err: err}
 	}
-	pages, err := l.puller.Catalogger(l.ctx, at)
+	for _, size := range []int{0, 100, 10} { // repositories a page: go-containerregistry's, or what a registry may be content with
+		err = l.listPages(at, size)
+		if !pageTooLarge(err) {
+			break
+		}
+	}
+	return err
+}
+
+// listPages lists repositories, so many a page; 0 is for what the options say.
+func (l *lister) listPages(at name.Registry, size int) error {
+	options := slices.Clone(l.Options)
+	if size > 0 {
+		options = append(options, remote.WithPageSize(size))
+	}
+	puller, err := remote.NewPuller(options...)
+	if err != nil {
+		return l.explain("ask "+l.Address, err)
+	}
+	pages, err := puller.Catalogger(l.ctx, at)
 	if err != nil {
 		return l.explain("list repositories of "+l.Address, err)
 	}
@@ -94,17 +121,73 @@ func (l *lister) listRepository(repository name.Repository) error {
 
 func (l *lister) add(ref name.Tag) error {
 	image, err := l.look(l.ctx, ref)
-	if gone(err) { // deleted since, or half a tag of a push that was broken off
-		return nil
-	}
-	if err != nil {
+	if err != nil && endsList(l.ctx, err) {
 		return l.explain("look at "+l.short(ref), err)
 	}
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	l.found = append(l.found, image)
+	switch {
+	case gone(err):
+		l.missing = append(l.missing, ref)
+	case err != nil:
+		l.found = append(l.found, l.damaged(ref, err))
+	default:
+		l.found = append(l.found, image)
+	}
 	return nil
 }
+
+// endsList tells whether an error concerns more than one image: who asks, or a registry that is not there.
+func endsList(ctx context.Context, err error) bool {
+	var unreachable *url.Error
+	switch status(err) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return ctx.Err() != nil || errors.As(err, &unreachable)
+}
+
+// damaged is an image that cannot be looked at.
+func (l *lister) damaged(ref name.Tag, cause error) Image {
+	short := l.short(ref)
+	damage := &Error{Op: "look at " + short, Err: cause}
+	if _, err := l.ParseExact(short); err == nil { // or else it is no name to put into a command
+		damage.hint = fmt.Sprintf("push it again, or 'ndock registry delete --registry %s %s'", l.Address, short)
+	}
+	return Image{Repository: ref.Context().RepositoryStr(), Tag: ref.TagStr(), Damage: damage}
+}
+
+// checkMissing looks again for images that were missing. One whose tag is still listed is damaged; the others were
+// deleted meanwhile.
+func (l *lister) checkMissing(ctx context.Context) error {
+	l.ctx = ctx // that of the group has ended
+	suspects := l.missing
+	l.missing = nil
+	for _, ref := range suspects {
+		if err := l.add(ref); err != nil {
+			return err
+		}
+	}
+	listed := map[string][]string{}
+	for _, ref := range l.missing {
+		repository := ref.Context()
+		if _, known := listed[repository.Name()]; !known {
+			tags, err := l.puller.List(ctx, repository)
+			if err != nil && !gone(err) {
+				return l.explain("list repository "+repository.RepositoryStr(), err)
+			}
+			listed[repository.Name()] = tags
+		}
+		if slices.Contains(listed[repository.Name()], ref.TagStr()) {
+			l.found = append(l.found, l.damaged(ref, errNoImage))
+		}
+	}
+	return nil
+}
+
+// errNoImage is for a tag without an image.
+var errNoImage = errors.New("the registry lists the tag, and says that its image is not there")
 
 func (r Registry) open() (*reader, error) {
 	puller, err := remote.NewPuller(r.Options...)

@@ -5,7 +5,7 @@
 //	mark  what they reach, repository by repository, and what is too young to tell
 //	sweep the rest: references before that to which they refer
 //
-// Nobody may write meanwhile; reading goes on. Whatever the sweep is cut off at, all that is reached is still there.
+// Nobody may write meanwhile, but to a cache, which gets again what it misses; reading goes on. Whatever the sweep is cut off at, all that is reached is still there.
 // distribution's own collector is not used: it spares nothing young, takes layers from a repository when only another
 // one still has them to hand, and does not know blobs that a client calls by another digest than sha256.
 package gc
@@ -24,6 +24,7 @@ type Options struct {
 	Untagged bool          `json:"untagged"` // manifests that no tag reaches go, too
 	DryRun   bool          `json:"dry_run"`  // nothing goes
 	Grace    time.Duration `json:"grace"`    // what is younger stays: the manifest that names it may be still to come
+	Cache    bool          `json:"-"`        // only those images stay that, or whose tags, are younger than Grace: what was removed can be got again
 
 	Report Reporter `json:"-"`
 }
@@ -41,6 +42,20 @@ type Result struct {
 	Uploads   int   `json:"uploads"`   // that were broken off
 	Bytes     int64 `json:"bytes"`
 }
+
+// Error is something damaged that ends a collection: what it referred to could be lost.
+type Error struct {
+	Err  error
+	hint string
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint is what mends it.
+func (e *Error) Hint() string { return e.hint }
 
 // Run collects. When it fails, what was freed until then is told as well.
 func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
@@ -66,6 +81,7 @@ type collection struct {
 
 	repositories map[string]*repository
 	references   map[string][]string // of each manifest, by its digest
+	subjects     map[string]string   // of a manifest that is about another: the other's digest, by its own
 	keep         map[string]bool     // digests of blobs
 	garbage      []piece
 	young        map[string]bool // digests of blobs that nothing refers to, and that stay

@@ -1,11 +1,13 @@
 package gc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -23,9 +25,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
+
+	"ndock/registry/gc/gctest"
 )
 
 func TestWhatIsReferredToStays(t *testing.T) {
@@ -92,6 +97,110 @@ func TestUntaggedManifests(t *testing.T) {
 	r.holdsIndex("web:all") // whose images have no tags
 	r.push("web:old", old)
 	r.holds("web:old")
+}
+
+// The images of an index that was deleted go with it.
+func TestImagesOfADeletedIndexGo(t *testing.T) {
+	r := newRegistry(t)
+	r.pushIndex("web:all", multiArch(t))
+	r.delete("web:all")
+	r.collect(Options{Untagged: true})
+	for _, file := range r.files() {
+		t.Errorf("%s stays", file)
+	}
+}
+
+// A repository in which nothing is left is not in the catalog any more, but those below it are.
+func TestEmptyRepositoriesGo(t *testing.T) {
+	r := newRegistry(t)
+	kept, gone := image(t), image(t)
+	r.push("site:1", gone)
+	r.push("site/web:1", kept)
+	r.push("other:1", kept)
+	r.push("half:1", gone)
+	r.delete("site:1")
+	r.delete("other@" + hash(t, kept))
+	r.check(r.storage.Delete(r.Context(), RootRepositories+"/half/_manifests/revisions")) // its tag is left
+	r.collect(Options{Untagged: true, DryRun: true})
+	r.catalog("half", "other", "site", "site/web")
+	r.collect(Options{Untagged: true, Grace: time.Hour})
+	r.catalog("half", "other", "site", "site/web")
+	r.collect(Options{Untagged: true})
+	r.catalog("half", "site/web")
+	r.holds("site/web:1")
+	r.push("site:1", gone)
+	r.catalog("half", "site", "site/web")
+}
+
+func (r *registry) catalog(want ...string) {
+	r.Helper()
+	at, err := name.NewRegistry(r.host)
+	r.check(err)
+	found, err := remote.Catalog(r.Context(), at, remote.WithPageSize(100))
+	r.check(err)
+	if !slices.Equal(found, want) {
+		r.Errorf("the catalog has %q, want %q", found, want)
+	}
+}
+
+// What is about an image, as a signature is, stays as long as that, and goes with it.
+func TestSubjects(t *testing.T) {
+	r := newRegistry(t)
+	signed, other := image(t), image(t)
+	r.push("web:1", signed)
+	r.push("web:2", other)
+	signature := about(t, signed)
+	signatureOfSignature, ofOther := about(t, signature), about(t, other)
+	for _, one := range []v1.Image{signature, signatureOfSignature, ofOther} {
+		r.pushUntagged("web", one)
+	}
+	r.pushUntagged("elsewhere", signature) // where its subject is not
+	r.delete("web:2")
+	if freed := r.collect(Options{Untagged: true}); freed.Manifests != 3 || freed.Blobs != 10 {
+		t.Errorf("freed %+v", freed)
+	}
+	r.holds("web:1")
+	r.holds("web@" + hash(t, signature))
+	r.holds("web@" + hash(t, signatureOfSignature))
+	r.delete("web:1")
+	if freed := r.collect(Options{Untagged: true}); freed.Manifests != 3 || freed.Blobs != 15 {
+		t.Errorf("freed %+v once the image had no tag", freed)
+	}
+}
+
+// pushUntagged pushes an image as clients do that know of subjects, and no fallback for registries that do not.
+func (r *registry) pushUntagged(repository string, img v1.Image) {
+	r.Helper()
+	r.upload(repository, img)
+	raw, err := img.RawManifest()
+	r.check(err)
+	config, err := img.RawConfigFile()
+	r.check(err)
+	r.put(blobFile(digest.FromBytes(config)), string(config))
+	request, err := http.NewRequest(http.MethodPut, "http://"+r.host+"/v2/"+repository+"/manifests/"+hash(r.T, img), bytes.NewReader(raw))
+	r.check(err)
+	request.Header.Set("Content-Type", string(types.OCIManifestSchema1))
+	answer, err := http.DefaultClient.Do(request)
+	r.check(err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusCreated {
+		r.Fatal(answer.Status)
+	}
+}
+
+// about is an image whose subject is another.
+func about(t *testing.T, subject v1.Image) v1.Image {
+	t.Helper()
+	size, err := subject.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := subject.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	oci := mutate.ConfigMediaType(mutate.MediaType(image(t), types.OCIManifestSchema1), types.OCIConfigJSON)
+	return mutate.Subject(oci, v1.Descriptor{MediaType: types.DockerManifestSchema2, Digest: d, Size: size}).(v1.Image)
 }
 
 // Blobs come before the manifest that names them, be it that the registry had them before.
@@ -177,6 +286,91 @@ func TestWhatIsNotUnderstoodEndsIt(t *testing.T) {
 	}
 }
 
+// A tag whose link is damaged keeps all images that ever had it, and the rest is collected.
+func TestDamagedTag(t *testing.T) {
+	for _, content := range []string{"", "sha256:", "\x00\x00", strings.Repeat("a", 5000)} {
+		r := newRegistry(t)
+		old, now, other := image(t), image(t), image(t)
+		r.push("web:1", old)
+		r.push("web:1", now)
+		r.push("web:10", other)
+		r.delete("web:10")
+		r.put(RootRepositories+"/web/_manifests/tags/1/current/link", content)
+		if freed := r.collect(Options{Untagged: true}); freed.Manifests != 1 || freed.Blobs != 5 {
+			t.Errorf("freed %+v", freed)
+		}
+		if !strings.Contains(r.said, "tag web:1 is damaged") || !strings.Contains(r.said, "'ndock registry delete web:1'") {
+			t.Errorf("said %s", r.said)
+		}
+		r.holds("web@" + hash(t, old))
+		r.holds("web@" + hash(t, now))
+		r.delete("web:1")
+		r.push("web:1", now)
+		if freed := r.collect(Options{Untagged: true}); freed.Manifests != 1 || freed.Blobs != 5 {
+			t.Errorf("freed %+v once the tag was mended", freed)
+		}
+		r.holds("web:1")
+	}
+}
+
+// A cache keeps the images that, or whose tags, are young, with all that they need; nothing that is damaged ends that.
+func TestCacheKeepsWhatIsYoung(t *testing.T) {
+	r := newRegistry(t)
+	shared, once, tagged, damaged := image(t), image(t), image(t), image(t)
+	r.push("a:1", shared)
+	r.push("a:2", once)
+	r.push("b:1", tagged)
+	r.push("b:2", damaged)
+	long := linkDir("b", layer, digest.SHA512.FromString("a layer"))
+	r.put(long+"/link", "")
+	r.put(blobFile(digest.Digest(hash(t, damaged))), "")
+	r.put(RootRepositories+"/b/_manifests/tags/3/current/link", "")
+	r.age(2 * time.Hour)
+	r.push("c:1", shared)
+	r.put(RootRepositories+"/b/_manifests/tags/1/current/link", hash(t, tagged)) // as a pull does
+	freed := r.collect(Options{Cache: true, Grace: time.Hour})
+	if freed.Manifests != 3 || freed.Blobs != 10 { // shared stays in one repository
+		t.Errorf("freed %+v", freed)
+	}
+	r.holds("c:1")
+	r.holds("b:1")
+	for _, gone := range []string{"/a/_manifests/tags/1", "/a/_manifests/tags/2", "/b/_manifests/tags/2", "/b/_manifests/tags/3"} {
+		if _, err := r.storage.Stat(r.Context(), RootRepositories+gone+"/current/link"); !missing(err) {
+			t.Errorf("%s: %v", gone, err)
+		}
+	}
+	r.age(2 * time.Hour)
+	r.collect(Options{Cache: true, Grace: time.Hour})
+	for _, file := range r.files() {
+		t.Errorf("%s stays", file)
+	}
+}
+
+// What is damaged and ends a collection comes with what mends it.
+func TestDamageHasAHint(t *testing.T) {
+	r := newRegistry(t)
+	long := digest.SHA512.FromString("a layer")
+	link := linkDir("web", layer, long) + "/link"
+	r.put(link, "")
+	r.wantHint("push that image to web again, or remove \"" + link + "\"")
+	r.check(r.storage.Delete(r.Context(), link))
+	broken := digest.FromString("what it was")
+	r.put(linkDir("web", manifest, broken)+"/link", broken.String())
+	r.put(blobFile(broken), "")
+	r.wantHint("'ndock registry delete web@" + broken.String() + "'")
+	r.delete("web@" + broken.String())
+	r.collect(Options{})
+}
+
+func (r *registry) wantHint(want string) {
+	r.Helper()
+	_, err := Run(r.Context(), r.storage, Options{Report: r})
+	var known *Error
+	if !errors.As(err, &known) || !strings.HasPrefix(known.Hint(), want) {
+		r.Errorf("error %v, want one with the hint %s", err, want)
+	}
+}
+
 // Wherever it ends, what is referred to is there, and the next one does the rest.
 func TestInterrupted(t *testing.T) {
 	r := newRegistry(t)
@@ -225,30 +419,11 @@ func TestDirectoryIsGoneMeanwhile(t *testing.T) {
 	r.push("web:1", image(t))
 	dir := RootRepositories + "/app/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"
 	r.put(dir+"/startedat", "2026-01-01T00:00:00Z")
-	freed, err := Run(t.Context(), &purged{StorageDriver: r.storage, dir: dir}, Options{Report: r})
+	freed, err := Run(t.Context(), &gctest.Purged{StorageDriver: r.storage, Dir: dir}, Options{Report: r})
 	if err != nil || freed != (Result{}) {
 		t.Errorf("freed %+v, %v", freed, err)
 	}
 	r.holds("web:1")
-}
-
-// purged is a storage of which another program removes a directory just before it is listed.
-type purged struct {
-	driver.StorageDriver
-	dir string
-}
-
-func (p *purged) List(ctx context.Context, dir string) ([]string, error) {
-	if dir == p.dir {
-		if err := p.Delete(ctx, dir); err != nil {
-			return nil, err
-		}
-	}
-	return p.StorageDriver.List(ctx, dir)
-}
-
-func (p *purged) Walk(ctx context.Context, from string, visit driver.WalkFn, o ...func(*driver.WalkOptions)) error {
-	return driver.WalkFallback(ctx, p, from, visit, o...)
 }
 
 func TestNothingWasEverPushed(t *testing.T) {
@@ -498,7 +673,7 @@ func TestDigests(t *testing.T) {
 		`{"config":[],"layers":{"digest":"` + one + `"},"manifests":7,"subject":{"digest":7}}`:                            {},
 		`{"layers":[{"digest":"sha256:12"},{"digest":"` + one + `","size":1e999}]}`:                                       {one},
 	} {
-		found, err := digests([]byte(document))
+		found, _, err := digests([]byte(document))
 		slices.Sort(found)
 		slices.Sort(want)
 		if err != nil || !slices.Equal(found, want) {
@@ -557,21 +732,24 @@ func FuzzDigests(f *testing.F) {
 	f.Add([]byte(`{`), one)
 	f.Add([]byte(``), "")
 	f.Fuzz(func(t *testing.T, document []byte, text string) {
-		found, err := digests(document)
+		found, subject, err := digests(document)
 		for _, one := range found {
 			if digest.Digest(one).Validate() != nil {
 				t.Errorf("%q is no digest", one)
 			}
 		}
+		if subject != "" && !slices.Contains(found, subject) {
+			t.Errorf("%q is a subject, and in none of %q", subject, found)
+		}
 		if digest.Digest(text).Validate() != nil || err != nil {
 			return
 		}
 		mentioned := slices.Concat([]byte(`{"annotations":`), document, []byte(`,"a":"`+text+`"}`))
-		if found, err := digests(mentioned); err != nil || len(found) > 0 {
+		if found, _, err := digests(mentioned); err != nil || len(found) > 0 {
 			t.Errorf("%q names %q (%v)", mentioned, found, err)
 		}
 		within := slices.Concat([]byte(`{"annotations":`), document, []byte(`,"layers":[{"digest":"`+text+`"}]}`))
-		if found, err := digests(within); err != nil || !slices.Contains(found, text) {
+		if found, _, err := digests(within); err != nil || !slices.Contains(found, text) {
 			t.Errorf("%q names %q, and only %q were found (%v)", within, text, found, err)
 		}
 	})

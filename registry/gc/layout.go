@@ -30,6 +30,7 @@ const (
 	upload               // a file of an upload that has not ended
 	scrap                // half a file, from a write that was broken off
 	unlinked             // a blob that counts for a namespace without a link to it
+	gutted               // the place for manifests of a repository that has none, and nothing else
 )
 
 // place is what a path says of the file there.
@@ -75,6 +76,12 @@ func LinkOf(file string) (repository string, blob digest.Digest, is bool) {
 		return "", "", false
 	}
 	return at.repository, digest.Digest(at.digest), true
+}
+
+// IsLink tells whether the file at that path holds the digest of a blob, and nothing else.
+func IsLink(file string) bool {
+	kind := locate(file).kind
+	return kind == layer || kind == manifest || kind == tag || kind == history
 }
 
 // UploadOf tells which upload the file or the directory at that path is of, if it is of any.

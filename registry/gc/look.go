@@ -2,6 +2,7 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,10 +15,17 @@ import (
 // repository is what one has. Paths are not kept: there may be very many.
 type repository struct {
 	layers, manifests map[string]link // by digest
-	tags              []string        // files
-	tagged            []string        // digests
+	tags              []tagLink
+	tagged            []string // digests
+	expired           []string // directories of tags that a cache has no use for any more
 	history           map[string][]string
 	uploads           map[string]*piece // by directory
+}
+
+// tagLink is the file that says whose a tag is.
+type tagLink struct {
+	file  string
+	young bool
 }
 
 // link is a reference of a repository to a blob.
@@ -53,7 +61,7 @@ func (c *collection) note(ctx context.Context, file driver.FileInfo, at place) (
 	case manifest:
 		r.manifests[at.digest], err = c.link(ctx, file, at)
 	case tag:
-		r.tags = append(r.tags, file.Path())
+		r.tags = append(r.tags, tagLink{file: file.Path(), young: young})
 	case history:
 		r.history[at.digest] = append(r.history[at.digest], at.dir)
 	case upload:
@@ -72,6 +80,12 @@ func (c *collection) link(ctx context.Context, file driver.FileInfo, at place) (
 	}
 	var err error
 	found.target, err = c.readLink(ctx, file.Path())
+	if errors.Is(err, errDamaged) && c.Cache {
+		return found, nil
+	}
+	if errors.Is(err, errDamaged) {
+		err = &Error{Err: err, hint: fmt.Sprintf("push that image to %s again, or remove %q if nobody needs it", at.repository, file.Path())}
+	}
 	return found, err
 }
 
@@ -148,29 +162,37 @@ func (c *collection) seen() string {
 	return fmt.Sprintf("%d repositories, with %d manifests and %d layers", repositories, manifests, layers)
 }
 
+// errDamaged is for a link without a digest in it.
+var errDamaged = errors.New("which is no digest")
+
 // readLink returns the digest that is in a link.
 func (c *collection) readLink(ctx context.Context, file string) (string, error) {
-	content, err := c.readFile(ctx, file, 1024)
+	content, err := c.readStart(ctx, file, 1024) // more than any digest has
 	if err != nil {
 		return "", err
 	}
 	found, err := digest.Parse(string(content))
 	if err != nil {
-		return "", fmt.Errorf("read %q: it has %q in it, which is no digest", file, content)
+		return "", fmt.Errorf("read %q: it has %.100q in it, %w", file, content, errDamaged)
 	}
 	return string(found), nil
 }
 
 // readFile reads a file that is no longer than most bytes.
 func (c *collection) readFile(ctx context.Context, file string, most int64) ([]byte, error) {
+	content, err := c.readStart(ctx, file, most+1)
+	if err == nil && int64(len(content)) > most {
+		err = fmt.Errorf("read %q: it has more than %d bytes", file, most)
+	}
+	return content, err
+}
+
+// readStart reads a file up to that many bytes.
+func (c *collection) readStart(ctx context.Context, file string, most int64) ([]byte, error) {
 	reader, err := c.storage.Reader(ctx, file, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Close()
-	content, err := io.ReadAll(io.LimitReader(reader, most+1))
-	if err == nil && int64(len(content)) > most {
-		err = fmt.Errorf("read %q: it has more than %d bytes", file, most)
-	}
-	return content, err
+	return io.ReadAll(io.LimitReader(reader, most))
 }

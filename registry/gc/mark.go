@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -24,20 +25,30 @@ const (
 func (c *collection) read(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	c.references = map[string][]string{}
-	var lock sync.Mutex // of references, once the reading has begun
+	c.references, c.subjects = map[string][]string{}, map[string]string{}
+	var lock sync.Mutex // of both, once the reading has begun
 	for found, repository := range c.whereManifestsAre() {
 		group.Go(func() error {
-			named, err := c.readManifest(ctx, repository, found)
+			content, err := c.readManifest(ctx, repository, found)
+			if content == nil || err != nil {
+				return err
+			}
+			named, subject, err := digests(content)
+			if err != nil {
+				return c.damaged(repository, found, err)
+			}
 			lock.Lock()
 			defer lock.Unlock()
 			c.references[found] = named
-			return err
+			if subject != "" {
+				c.subjects[found] = subject
+			}
+			return nil
 		})
 	}
-	for _, r := range c.repositories {
-		if c.Untagged {
-			group.Go(func() error { return c.readTags(ctx, r) })
+	for name, r := range c.repositories {
+		if c.Untagged || c.Cache {
+			group.Go(func() error { return c.readTags(ctx, name, r) })
 		}
 	}
 	return group.Wait()
@@ -54,39 +65,67 @@ func (c *collection) whereManifestsAre() map[string]string {
 	return all
 }
 
-// readManifest returns what a manifest names. One whose blob is gone names nothing any more.
-func (c *collection) readManifest(ctx context.Context, repository, found string) ([]string, error) {
+// readManifest returns a manifest. One whose blob is gone is nil: it names nothing any more.
+func (c *collection) readManifest(ctx context.Context, repository, found string) ([]byte, error) {
 	content, err := c.readFile(ctx, blobFile(digest.Digest(found)), largestManifest)
 	if missing(err) {
 		c.Report.Step("repository %s has lost manifest %s", repository, found)
 		return nil, nil
 	}
-	var named []string
-	if err == nil {
-		named, err = digests(content)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %s@%s: %w", repository, found, err)
 	}
-	return named, nil
+	return content, nil
+}
+
+// damaged is an error that ends a collection, but for a cache, which gets the manifest again.
+func (c *collection) damaged(repository, found string, cause error) error {
+	if c.Cache {
+		c.Report.Step("manifest %s@%s is damaged", repository, found)
+		return nil
+	}
+	return &Error{
+		Err:  fmt.Errorf("read manifest %s@%s: %w", repository, found, cause),
+		hint: fmt.Sprintf("'ndock registry delete %s@%s' takes that image away; then it can be pushed again", repository, found),
+	}
 }
 
 func blobFile(d digest.Digest) string {
 	return path.Join(RootBlobs, string(d.Algorithm()), d.Encoded()[:2], d.Encoded(), "data")
 }
 
-func (c *collection) readTags(ctx context.Context, r *repository) error {
-	for _, file := range r.tags {
-		found, err := c.readLink(ctx, file)
-		if missing(err) {
-			continue
-		}
-		if err != nil {
+// readTags finds the manifests that have a tag: for a damaged tag, all that ever had it.
+func (c *collection) readTags(ctx context.Context, name string, r *repository) error {
+	for _, one := range r.tags {
+		found, err := c.readLink(ctx, one.file)
+		dir := path.Dir(path.Dir(one.file))
+		switch damaged := errors.Is(err, errDamaged); {
+		case missing(err):
+		case c.Cache && (damaged || err == nil && !one.young):
+			if !r.manifests[found].young {
+				r.expired = append(r.expired, dir)
+			}
+		case damaged:
+			tag := name + ":" + path.Base(dir)
+			c.Report.Step("tag %s is damaged, and all images that ever had it stay: push the image again, or 'ndock registry delete %s'", tag, tag)
+			r.tagged = append(r.tagged, r.everTagged(dir)...)
+		case err != nil:
 			return err
+		default:
+			r.tagged = append(r.tagged, found)
 		}
-		r.tagged = append(r.tagged, found)
 	}
 	return nil
+}
+
+// everTagged returns the manifests that have, or had, the tag in that directory.
+func (r *repository) everTagged(dir string) (all []string) {
+	for found, links := range r.history {
+		if slices.ContainsFunc(links, func(link string) bool { return strings.HasPrefix(link, dir+"/") }) {
+			all = append(all, found)
+		}
+	}
+	return all
 }
 
 // references are the descriptors of a manifest, of each kind that registries take, or took: of an image, an index, an
@@ -97,38 +136,49 @@ type references struct {
 	FSLayers                 json.RawMessage
 }
 
-// digests returns the digests of all descriptors of a manifest. A part that is no descriptor has none: what may stand
-// there, distribution has checked as far as it knows it.
-func digests(document []byte) ([]string, error) {
+// digests returns the digests of all descriptors of a manifest, and that of its subject among them. A part that is no
+// descriptor has none: what may stand there, distribution has checked as far as it knows it.
+func digests(document []byte) (all []string, subject string, err error) {
 	if !json.Valid(document) {
-		return nil, errors.New("it is not JSON")
+		return nil, "", errors.New("it is not JSON")
 	}
 	var named references
 	if err := json.Unmarshal(document, &named); err != nil {
-		return nil, fmt.Errorf("it is no manifest: %w", err)
+		return nil, "", fmt.Errorf("it is no manifest: %w", err)
 	}
 	found := map[string]bool{}
 	add := func(parts ...json.RawMessage) {
 		for _, part := range parts {
-			var descriptor struct {
-				Digest  string
-				BlobSum string
-			}
-			json.Unmarshal(part, &descriptor) // what is wrong stays empty
-			for _, text := range []string{descriptor.Digest, descriptor.BlobSum} {
-				if digest.Digest(text).Validate() == nil {
-					found[text] = true
-				}
+			for _, text := range digestsOf(part) {
+				found[text] = true
 			}
 		}
 	}
 	add(named.Config, named.Subject)
+	for _, text := range digestsOf(named.Subject) {
+		subject = text
+	}
 	for _, list := range []json.RawMessage{named.Layers, named.Manifests, named.Blobs, named.FSLayers} {
 		var parts []json.RawMessage
 		json.Unmarshal(list, &parts)
 		add(parts...)
 	}
-	return slices.Collect(maps.Keys(found)), nil
+	return slices.Collect(maps.Keys(found)), subject, nil
+}
+
+// digestsOf returns the digests in a descriptor. What is wrong with it has none.
+func digestsOf(part json.RawMessage) (all []string) {
+	var descriptor struct {
+		Digest  string
+		BlobSum string
+	}
+	json.Unmarshal(part, &descriptor)
+	for _, text := range []string{descriptor.Digest, descriptor.BlobSum} {
+		if digest.Digest(text).Validate() == nil {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // mark decides what stays, and puts what does not on the list.
@@ -136,6 +186,9 @@ func (c *collection) mark() {
 	c.keep = map[string]bool{}
 	for name, r := range c.repositories {
 		reached := c.reach(r)
+		for _, dir := range r.expired {
+			c.garbage = append(c.garbage, piece{kind: tag, dir: dir})
+		}
 		c.sort(name, r.manifests, manifest, reached, r.history)
 		c.sort(name, r.layers, layer, reached, nil)
 		for _, found := range r.uploads {
@@ -143,15 +196,41 @@ func (c *collection) mark() {
 				c.garbage = append(c.garbage, *found)
 			}
 		}
+		if !c.Cache && r.empty(reached) {
+			c.garbage = append(c.garbage, piece{kind: gutted, dir: path.Join(RootRepositories, name, "_manifests")})
+		}
 	}
 }
 
+// empty tells whether nothing stays in a repository. The catalog lists it as long as it has a place for manifests.
+func (r *repository) empty(reached map[string]bool) bool {
+	for _, links := range []map[string]link{r.manifests, r.layers} {
+		for found, one := range links {
+			if reached[found] || one.young {
+				return false
+			}
+		}
+	}
+	for _, found := range r.uploads {
+		if found.young {
+			return false
+		}
+	}
+	return len(r.tags) == 0
+}
+
 // reach follows the manifests of a repository that nothing else needs to name: with Untagged, those that have a tag or
-// are young.
+// are young. What is about one that is reached, as its signature is, is reached with it.
 func (c *collection) reach(r *repository) map[string]bool {
+	about := map[string][]string{}
+	for found := range r.manifests {
+		if subject := c.subjects[found]; subject != "" {
+			about[subject] = append(about[subject], found)
+		}
+	}
 	next := slices.Clone(r.tagged)
 	for found, link := range r.manifests {
-		if !c.Untagged || link.young {
+		if !c.Untagged && !c.Cache || link.young {
 			next = append(next, found)
 		}
 	}
@@ -165,7 +244,7 @@ func (c *collection) reach(r *repository) map[string]bool {
 		}
 		reached[found] = true
 		if _, here := r.manifests[found]; here {
-			next = append(next, c.references[found]...)
+			next = append(append(next, c.references[found]...), about[found]...)
 		}
 	}
 	return reached

@@ -10,7 +10,7 @@ import (
 
 // order is that of the sweep: what refers goes before that to which it refers, so that a sweep that was cut off leaves
 // nothing that refers to nothing, and so that a blob counts until it is gone.
-var order = []kind{upload, scrap, history, manifest, layer, blob, unlinked}
+var order = []kind{upload, scrap, tag, history, manifest, layer, gutted, blob, unlinked}
 
 func (c *collection) sweep(ctx context.Context) (Result, error) {
 	var freed Result

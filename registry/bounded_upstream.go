@@ -1,0 +1,79 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/docker/go-units"
+	"github.com/opencontainers/go-digest"
+)
+
+// maxUpstreamAnswer is the most that an upstream may answer, but with a blob that was asked for.
+const maxUpstreamAnswer = 8 << 20
+
+// boundUpstreams puts a boundedUpstream into http.DefaultTransport, which is the only transport that distribution knows:
+// it reads manifests, lists, tokens and errors of an upstream into memory, however large they are. The transport stays of
+// its type, since storage drivers make others of it. Requests that are none of a cache pass as before.
+var boundUpstreams = sync.OnceFunc(func() {
+	before, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		before = &http.Transport{Proxy: http.ProxyFromEnvironment}
+	}
+	bounded := before.Clone()
+	bounded.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{} // before has them
+	for _, scheme := range []string{"http", "https"} {
+		bounded.RegisterProtocol(scheme, boundedUpstream{before})
+	}
+	http.DefaultTransport = bounded
+})
+
+// boundedUpstream ends the answers of an upstream that are too large.
+type boundedUpstream struct{ http.RoundTripper }
+
+// upstreamKey is by what it knows a request of a cache: in its context is the blob that it is for, or none.
+type upstreamKey struct{}
+
+// fromUpstream is the context of requests to an upstream, for a blob or for none.
+func fromUpstream(ctx context.Context, blob digest.Digest) context.Context {
+	return context.WithValue(ctx, upstreamKey{}, blob)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := b.RoundTripper.RoundTrip(r)
+	blob, ours := r.Context().Value(upstreamKey{}).(digest.Digest)
+	if err != nil || !ours || answer.StatusCode < 300 && isFor(r, blob) {
+		return answer, err
+	}
+	answer.Body = &boundedAnswer{ReadCloser: answer.Body, left: maxUpstreamAnswer}
+	return answer, nil
+}
+
+// isFor tells whether a request is for a blob, be it redirected, and not for the token that this takes.
+func isFor(r *http.Request, blob digest.Digest) bool {
+	for r.Response != nil && r.Response.Request != nil {
+		r = r.Response.Request
+	}
+	return blob != "" && r.URL.RawQuery == "" && strings.HasSuffix(r.URL.Path, "/blobs/"+string(blob))
+}
+
+// boundedAnswer is a body of which no more than so many bytes are read.
+type boundedAnswer struct {
+	io.ReadCloser
+	left int
+}
+
+// Read implements io.Reader.
+func (b *boundedAnswer) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("its answer has more than %s", units.BytesSize(maxUpstreamAnswer))
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
