@@ -50,6 +50,9 @@ func ParseReference(text string) (Reference, error) {
 	switch transport := Transport(prefix); transport {
 	case Registry:
 		name, slashes := strings.CutPrefix(rest, "//")
+		if scheme, address, found := strings.Cut(name, "://"); slashes && found {
+			return Reference{}, fmt.Errorf("%q: a registry's name has no %s:// before it: write docker://%s, with --insecure for plain HTTP", text, scheme, address)
+		}
 		if slashes {
 			return named(transport, name)
 		}

@@ -1,6 +1,9 @@
 package image
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestParseReference(t *testing.T) {
 	t.Parallel()
@@ -50,4 +53,18 @@ func FuzzParseReference(f *testing.F) {
 			t.Fatalf("%+v became %+v by %q: %v", first, second, text, err)
 		}
 	})
+}
+
+// TestSchemeInName: a registry's name that begins with a scheme is refused with what to write instead.
+func TestSchemeInName(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"docker://http://127.0.0.1:5000/web:1":  "docker://127.0.0.1:5000/web:1",
+		"docker://https://127.0.0.1:5000/web:1": "docker://127.0.0.1:5000/web:1",
+		"docker://HTTPS://127.0.0.1:5000/web:1": "docker://127.0.0.1:5000/web:1",
+	} {
+		if _, err := ParseReference(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "name.Insecure") {
+			t.Errorf("%s: error %v, want %q", text, err, want)
+		}
+	}
 }

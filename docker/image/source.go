@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/readahead"
+	"golang.org/x/term"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -112,7 +113,7 @@ func FromArchive(facts Facts, open func(ctx context.Context) (io.ReadCloser, err
 
 func (p Places) findStream(r Reference) (*Source, error) {
 	if file, ok := p.Stdin.(*os.File); ok {
-		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		if term.IsTerminal(int(file.Fd())) {
 			return nil, &docker.Error{Op: "read an image from stdin", Err: errors.New("it is a terminal"), Tip: "docker save IMAGE | ndock image push-glance --name NAME -"}
 		}
 	}

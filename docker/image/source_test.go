@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 	"io"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -49,5 +51,23 @@ func hangingStdin(t *testing.T, giveUp func(cancel func(), opened *Archive) erro
 	}
 	if err := opened.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEmptyStdin: /dev/null and an empty pipe are no terminal, and no image.
+func TestEmptyStdin(t *testing.T) {
+	t.Parallel()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for name, stdin := range map[string]io.Reader{"/dev/null": null, "pipe": strings.NewReader("")} {
+		p := newPlaces(t)
+		p.Stdin = stdin
+		_, err := read(t.Context(), p, "-")
+		if err == nil || strings.Contains(err.Error(), "terminal") || !strings.Contains(err.Error(), "empty") {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }
