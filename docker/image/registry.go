@@ -86,7 +86,7 @@ func withoutQuery(err error) error {
 	return fmt.Errorf("%s %s: %w", strings.ToUpper(request.Op), address, request.Err)
 }
 
-// answers are the registry's own words, with the status where it has none.
+// answers are the registry's own words, with the status where it has none or says that it is busy or failed.
 func answers(answer *transport.Error) string {
 	text := ""
 	for _, one := range answer.Errors {
@@ -95,8 +95,14 @@ func answers(answer *transport.Error) string {
 		}
 		text += one.Message
 	}
+	if text == "" && answer.StatusCode < http.StatusBadRequest {
+		return fmt.Sprintf("%d %s is no registry's answer to that: it is none, or %s answers for it", answer.StatusCode, http.StatusText(answer.StatusCode), inBetween)
+	}
 	if text == "" {
 		return fmt.Sprintf("the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	}
+	if answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError {
+		return fmt.Sprintf("%s (%d %s)", text, answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
 	return text
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"mime"
 	"net"
 	"net/http"
 	"os"
@@ -25,13 +26,15 @@ import (
 const CertsDir = "/etc/docker/certs.d"
 
 // Remote is how ndock speaks to registries: as docker does, with docker's logins (~/.docker/config.json and its
-// credential helpers) and the CAs in certsDir; plain HTTP to this host only, unless insecure.
-func Remote(agent, certsDir string, insecure bool) []remote.Option {
+// credential helpers) and the CAs in certsDir; plain HTTP to this host only, unless insecure. A download that breaks is
+// continued up to retries times.
+func Remote(agent, certsDir string, insecure bool, retries int) []remote.Option {
 	hosts := &hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
+	watched := &stall.Transport{Next: hosts, Limit: stall.Limit}
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
-		remote.WithTransport(&stall.Transport{Next: hosts, Limit: stall.Limit}),
+		remote.WithTransport(refuseWebPages{resumer{newRateLimiter(watched), retries}}),
 	}
 }
 
@@ -150,4 +153,33 @@ func addClient(config *tls.Config, file string) error {
 	}
 	config.Certificates = append(config.Certificates, pair)
 	return nil
+}
+
+// refuseWebPages turns a web page that comes in place of a manifest or a list, as from a guest network's login, into an
+// error that says so.
+type refuseWebPages struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t refuseWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.next.RoundTrip(r)
+	if err != nil || answer.StatusCode != http.StatusOK || !describes(r) {
+		return answer, err
+	}
+	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind != "text/html" {
+		return answer, nil
+	}
+	answer.Body.Close()
+	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, inBetween)
+}
+
+// inBetween is who else answers where a registry should.
+const inBetween = "a proxy or a network's login page"
+
+// describes tells whether a request, or the one that was redirected to it, asks for a manifest or a list.
+func describes(r *http.Request) bool {
+	for r.Response != nil && r.Response.Request != nil {
+		r = r.Response.Request
+	}
+	path := r.URL.Path
+	return strings.Contains(path, "/manifests/") || strings.HasSuffix(path, "/tags/list") || strings.HasSuffix(path, "/_catalog")
 }

@@ -2,12 +2,16 @@ package image
 
 import (
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 func newHosts(certsDir string, insecure bool) *http.Client {
@@ -85,5 +89,32 @@ func write(t *testing.T, file string, content []byte) {
 	}
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCaptivePortal: a web page is not taken for a manifest.
+func TestCaptivePortal(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/login") {
+			http.Redirect(w, r, "/login", http.StatusFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<html>Welcome to the guest network</html>")
+	}))
+	t.Cleanup(server.Close)
+	at := strings.TrimPrefix(server.URL, "http://") + "/site/web:1"
+	p := newPlaces(t)
+	_, found := p.Find(t.Context(), Reference{Transport: Registry, Name: at})
+	repository, err := name.NewRepository(strings.TrimSuffix(at, ":1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, listed := remote.List(repository, p.Registry.Remote...)
+	for what, err := range map[string]error{"find": found, "list": listed, "push": pushTo(t, p, smallImage(t), at)} {
+		if err == nil || !strings.Contains(err.Error(), inBetween) || strings.Contains(err.Error(), "invalid character") {
+			t.Errorf("%s: error %v", what, err)
+		}
 	}
 }

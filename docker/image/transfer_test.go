@@ -1,0 +1,246 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// refusing answers the first requests of one kind with a status, after it has read what they bring.
+func refusing(method, path string, status int, body string, times int32) func(http.Handler) http.Handler {
+	var seen atomic.Int32
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != method || !strings.Contains(r.URL.Path, path) || seen.Add(1) > times {
+				next.ServeHTTP(w, r)
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		})
+	}
+}
+
+// smallImage is an archive whose layer is sent in one piece.
+func smallImage(t *testing.T) Reference {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "saved.tar")
+	write(t, file, savedImage(t, layerTar(t, "small")))
+	return Reference{Transport: DockerArchive, Path: file}
+}
+
+func pushTo(t *testing.T, p Places, from Reference, at string) error {
+	t.Helper()
+	source, err := p.Find(t.Context(), from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	return err
+}
+
+// TestRefusedUpload: a small blob or a manifest that is refused with a passing status is sent anew; where it is refused
+// each time, the error names the status.
+func TestRefusedUpload(t *testing.T) {
+	t.Parallel()
+	for _, refused := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{http.MethodPatch, "/blobs/", http.StatusBadGateway, "<html>Bad Gateway</html>"},
+		{http.MethodPatch, "/blobs/", http.StatusTooManyRequests, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`},
+		{http.MethodPut, "/blobs/", http.StatusBadGateway, "<html>Bad Gateway</html>"},
+		{http.MethodPut, "/blobs/", http.StatusTooManyRequests, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`},
+		{http.MethodPut, "/manifests/", http.StatusBadGateway, "<html>Bad Gateway</html>"},
+		{http.MethodPut, "/manifests/", http.StatusTooManyRequests, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`},
+	} {
+		t.Run(fmt.Sprint(refused.method, refused.path, refused.status), func(t *testing.T) {
+			t.Parallel()
+			at := newRegistry(t, refusing(refused.method, refused.path, refused.status, refused.body, 1)) + "/site/web:1"
+			p := newPlaces(t)
+			p.Retries = 2
+			if err := pushTo(t, p, smallImage(t), at); err != nil {
+				t.Errorf("refused once: %v", err)
+			} else if err := pushed(t, at); err != nil {
+				t.Errorf("pushed, but: %v", err)
+			}
+			at = newRegistry(t, refusing(refused.method, refused.path, refused.status, refused.body, 1<<30)) + "/site/web:1"
+			p.Retries = 0
+			want := fmt.Sprintf("%d %s", refused.status, http.StatusText(refused.status))
+			if err := pushTo(t, p, smallImage(t), at); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("refused each time: error %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+// breaking cuts answers with a blob off in their middle, the first times.
+type breaking struct {
+	times  int32
+	status int    // of an answer to a request for a part; 0 for the registry's own
+	ranges string // Content-Range of that
+	whole  bool   // whether ranges are unknown
+
+	seen, parts atomic.Int32
+}
+
+func (b *breaking) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		part := r.Header.Get("Range") != ""
+		if part {
+			b.parts.Add(1)
+		}
+		if b.whole {
+			r.Header.Del("Range")
+		}
+		if next.ServeHTTP(answer, r); answer.Body.Len() < 1<<20 && !part {
+			b.write(w, answer, answer.Body.Len())
+			return
+		}
+		if part && b.status != 0 {
+			w.Header().Set("Content-Range", b.ranges)
+			w.WriteHeader(b.status)
+			_, _ = w.Write(answer.Body.Bytes())
+			return
+		}
+		if b.seen.Add(1) <= b.times {
+			b.write(w, answer, answer.Body.Len()/2)
+			cutOff(w)
+			return
+		}
+		b.write(w, answer, answer.Body.Len())
+	})
+}
+
+func (b *breaking) write(w http.ResponseWriter, answer *httptest.ResponseRecorder, n int) {
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Length", fmt.Sprint(answer.Body.Len()))
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes()[:n])
+}
+
+func cutOff(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).Flush()
+	if connection, _, err := w.(http.Hijacker).Hijack(); err == nil {
+		_ = connection.(*net.TCPConn).SetLinger(0)
+		_ = connection.Close()
+	}
+}
+
+// TestDownloadBreaks: a download that breaks goes on where it was, as often as --retries allows.
+func TestDownloadBreaks(t *testing.T) {
+	t.Parallel()
+	for name, one := range map[string]struct {
+		breaking *breaking
+		retries  int
+		want     string // in the error; empty for success
+	}{
+		"once":          {&breaking{times: 1}, 2, ""},
+		"twice":         {&breaking{times: 2}, 2, ""},
+		"no retries":    {&breaking{times: 1}, 0, "bytes"},
+		"each time":     {&breaking{times: 1 << 30}, 2, "after"},
+		"no ranges":     {&breaking{times: 1, whole: true}, 2, ""},
+		"too little":    {&breaking{times: 1, status: http.StatusOK}, 2, "after"}, // answers with a part, and says it is all
+		"other range":   {&breaking{times: 1, status: http.StatusPartialContent, ranges: "bytes 0-1/2"}, 2, "after"},
+		"damaged range": {&breaking{times: 1, status: http.StatusPartialContent, ranges: "nonsense"}, 2, "after"},
+		"link expired":  {&breaking{times: 1, status: http.StatusForbidden}, 2, "403 Forbidden"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := newRegistry(t, one.breaking.handler) + "/site/web:1"
+			image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
+			push(t, at, image)
+			p := newPlaces(t)
+			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries)
+			facts, err := read(t.Context(), p, "docker://"+at)
+			switch {
+			case one.want == "" && err != nil:
+				t.Error(err)
+			case one.want != "" && (err == nil || !strings.Contains(err.Error(), one.want)):
+				t.Errorf("error %v, want %q", err, one.want)
+			}
+			if id, _ := image.ConfigName(); err == nil && facts.ID != id.String() {
+				t.Errorf("%s was read, not %s", facts.ID, id)
+			}
+			if got := int(one.breaking.parts.Load()); got > one.retries || one.want == "" && got == 0 {
+				t.Errorf("%d requests for a part", got)
+			}
+		})
+	}
+}
+
+// TestRetryAfter: what a registry says with Retry-After is waited before its next request, within limits; another host's
+// requests do not wait.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]time.Duration{
+		"7": 7 * time.Second, "999999999": maxRetryAfter, "-5": 0, "soon": 0, "": 0, "99999999999999999999": 0,
+		"Mon, 02 Jan 2006 15:04:05 GMT": 0, "Fri, 31 Dec 9999 23:59:59 GMT": maxRetryAfter,
+	} {
+		for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+			var waited time.Duration
+			limiter := newRateLimiter(answering(status, value))
+			limiter.wait = func(_ context.Context, pause time.Duration) error { waited = pause; return nil }
+			for _, address := range []string{"http://one.example/v2/", "http://two.example/v2/"} {
+				if err := get(&http.Client{Transport: limiter}, address); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if waited != 0 {
+				t.Errorf("%q: another host's request waited for %s", value, waited)
+			}
+			if err := get(&http.Client{Transport: limiter}, "http://one.example/v2/"); err != nil {
+				t.Fatal(err)
+			}
+			if waited > want || waited < want-time.Second {
+				t.Errorf("%d %q: waited for %s, want %s", status, value, waited, want)
+			}
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answering(status int, retryAfter string) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {retryAfter}}, Body: http.NoBody, Request: r}, nil
+	})
+}
+
+// TestRetryAfterInterrupted: who gives up does not wait.
+func TestRetryAfterInterrupted(t *testing.T) {
+	t.Parallel()
+	limiter := newRateLimiter(answering(http.StatusTooManyRequests, "60"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://one.example/v2/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := limiter.RoundTrip(request); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := limiter.RoundTrip(request); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
