@@ -2,17 +2,22 @@ package image
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
 )
 
 // refusing answers the first requests of one kind with a status, after it has read what they bring.
@@ -242,5 +247,86 @@ func TestRetryAfterInterrupted(t *testing.T) {
 	}
 	if _, err := limiter.RoundTrip(request); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// aborting ends the stream in the middle of the first answer with a blob, and of the first upload.
+func aborting(next http.Handler) http.Handler {
+	var uploads, downloads atomic.Int32
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			http.Error(w, "this is no HTTP/2", http.StatusHTTPVersionNotSupported)
+			return
+		}
+		if r.Method == http.MethodPatch && uploads.Add(1) == 1 {
+			_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
+			panic(http.ErrAbortHandler)
+		}
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		for name, values := range answer.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(answer.Code)
+		if r.Method == http.MethodGet && answer.Body.Len() > 1<<20 && downloads.Add(1) == 1 {
+			_, _ = w.Write(answer.Body.Bytes()[:1<<20])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = w.Write(answer.Body.Bytes())
+	})
+}
+
+// TestHTTP2: streams that a server aborts are sent anew and continued, as connections of HTTP/1.1 are.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	for kind, from := range sources(t) {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(aborting(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
+			server.EnableHTTP2 = true
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			host := strings.TrimPrefix(server.URL, "https://")
+			certs := t.TempDir()
+			if err := os.Mkdir(filepath.Join(certs, host), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(certs, host, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+			p := newPlaces(t)
+			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2)
+			if err := pushTo(t, p, from, host+"/site/web:1"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := read(t.Context(), p, "docker://"+host+"/site/web:1"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestBothEndsBreak: a copy from one registry to another survives a broken download and a failed upload.
+func TestBothEndsBreak(t *testing.T) {
+	t.Parallel()
+	for failure, fail := range failures {
+		t.Run(failure, func(t *testing.T) {
+			t.Parallel()
+			source := &breaking{times: 1}
+			from := newRegistry(t, source.handler) + "/site/web:1"
+			push(t, from, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
+			at := newRegistry(t, failing(fail, 1)) + "/site/web:1"
+			p := newPlaces(t)
+			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2)
+			if err := pushTo(t, p, Reference{Transport: Registry, Name: from}, at); err != nil {
+				t.Fatal(err)
+			}
+			if err := pushed(t, at); err != nil {
+				t.Errorf("pushed, but: %v", err)
+			}
+			if source.seen.Load() == 0 {
+				t.Error("no download broke")
+			}
+		})
 	}
 }
