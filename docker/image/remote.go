@@ -155,14 +155,14 @@ func addClient(config *tls.Config, file string) error {
 	return nil
 }
 
-// refuseWebPages turns a web page that comes in place of a manifest or a list, as from a guest network's login, into an
+// refuseWebPages turns a web page that comes in place of a manifest, a list or a token, as from a guest network's login, into an
 // error that says so.
 type refuseWebPages struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (t refuseWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
-	if err != nil || answer.StatusCode != http.StatusOK || !describes(r) {
+	if err != nil || answer.StatusCode != http.StatusOK || !wantsJSON(r) {
 		return answer, err
 	}
 	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind != "text/html" {
@@ -175,11 +175,11 @@ func (t refuseWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
 // inBetween is who else answers where a registry should.
 const inBetween = "a proxy or a network's login page"
 
-// describes tells whether a request, or the one that was redirected to it, asks for a manifest or a list.
-func describes(r *http.Request) bool {
+// wantsJSON tells whether a request, or the one that was redirected to it, asks for a manifest, a list or a token: all but
+// blobs, which may be anything, and the registry's root, which some answer with any page.
+func wantsJSON(r *http.Request) bool {
 	for r.Response != nil && r.Response.Request != nil {
 		r = r.Response.Request
 	}
-	path := r.URL.Path
-	return strings.Contains(path, "/manifests/") || strings.HasSuffix(path, "/tags/list") || strings.HasSuffix(path, "/_catalog")
+	return !strings.Contains(r.URL.Path, "/blobs/") && r.URL.Path != "/v2/"
 }

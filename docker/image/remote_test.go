@@ -92,6 +92,29 @@ func write(t *testing.T, file string, content []byte) {
 	}
 }
 
+// TestWebPageForToken: a web page is not taken for a token either.
+func TestWebPageForToken(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v2/") {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+r.Host+`/token",service="test"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html>Welcome to the guest network</html>")
+	}))
+	t.Cleanup(server.Close)
+	at := strings.TrimPrefix(server.URL, "http://") + "/site/web:1"
+	p := newPlaces(t)
+	_, found := p.Find(t.Context(), Reference{Transport: Registry, Name: at})
+	for what, err := range map[string]error{"find": found, "push": pushTo(t, p, smallImage(t), at)} {
+		if err == nil || !strings.Contains(err.Error(), inBetween) || strings.Contains(err.Error(), "invalid character") {
+			t.Errorf("%s: error %v", what, err)
+		}
+	}
+}
+
 // TestCaptivePortal: a web page is not taken for a manifest.
 func TestCaptivePortal(t *testing.T) {
 	t.Parallel()
