@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,4 +84,28 @@ func redirected(r *http.Request, via []*http.Request) error {
 	r.Body, r.GetBody, r.ContentLength = body, first.GetBody, first.ContentLength
 	r.Header.Set("Content-Type", first.Header.Get("Content-Type"))
 	return err
+}
+
+// pageRefuser turns a web page that comes in place of a service's answer, as from a guest network's login, into an error
+// that says so. Errors may be pages: Glance's are.
+type pageRefuser struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t pageRefuser) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.next.RoundTrip(r)
+	if err != nil || !hasContent(r, answer) {
+		return answer, err
+	}
+	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind != "text/html" {
+		return answer, nil
+	}
+	answer.Body.Close()
+	return nil, fmt.Errorf("%s answered with a web page: it is no service of OpenStack, or a proxy or a network's login page answers for it", r.URL.Host)
+}
+
+// hasContent tells whether an answer brings what was asked for, or a token. All else that succeeds has no body, or one
+// that nobody reads, and services give it any type.
+func hasContent(r *http.Request, answer *http.Response) bool {
+	success := answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusCreated
+	return success && answer.ContentLength != 0 && (r.Method == http.MethodGet || strings.HasSuffix(r.URL.Path, "/auth/tokens"))
 }
