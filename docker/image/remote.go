@@ -176,8 +176,11 @@ func (t refuseWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
 const inBetween = "a proxy or a network's login page"
 
 // wantsJSON tells whether a request, or the one that was redirected to it, asks for a manifest, a list or a token: all but
-// blobs, which may be anything, and the registry's root, which some answer with any page.
+// blobs, which may be anything, the registry's root, which some answer with any page, and deletions.
 func wantsJSON(r *http.Request) bool {
+	if r.Method == http.MethodDelete {
+		return false
+	}
 	for r.Response != nil && r.Response.Request != nil {
 		r = r.Response.Request
 	}

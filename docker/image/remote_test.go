@@ -115,6 +115,23 @@ func TestWebPageForToken(t *testing.T) {
 	}
 }
 
+// TestDeletionAnsweredWithPage: what a registry sends with its consent to a deletion is nobody's concern.
+func TestDeletionAnsweredWithPage(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "gone")
+	}))
+	t.Cleanup(server.Close)
+	ref, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://") + "/site/web:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Delete(ref, newPlaces(t).Registry.Remote...); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCaptivePortal: a web page is not taken for a manifest.
 func TestCaptivePortal(t *testing.T) {
 	t.Parallel()
