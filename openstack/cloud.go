@@ -55,7 +55,7 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	if err != nil {
 		return nil, explain("log in to "+found.name, err)
 	}
-	provider.HTTPClient = http.Client{Transport: &tracer{next: pageRefuser{&tlsKeeper{next: moving}}, w: s.Trace}, Timeout: s.Timeout, CheckRedirect: redirected}
+	provider.HTTPClient = http.Client{Transport: &tracer{next: htmlRefuser{&pageGuard{next: moving}}, w: s.Trace}, Timeout: s.Timeout, CheckRedirect: redirected}
 	provider.RetryBackoffFunc, provider.MaxBackoffRetries = backoff, 5
 	provider.UserAgent.Prepend(s.Agent)
 	if err := openstack.Authenticate(ctx, provider, found.auth); err != nil {

@@ -71,18 +71,30 @@ type configFiles struct {
 	skipped error  // why a file that is there was not read
 }
 
-// readConfigFiles reads the files where openstacksdk looks for them. None needs to be there.
+// readConfigFiles reads the files where openstacksdk looks for them, but for one thing: only a clouds.yaml of the working
+// directory has its secrets and profiles from there, and only from there. A directory that came from a stranger could
+// otherwise change to whom the user's own clouds send his password, or have his secrets for a cloud of its own. A file
+// that is named must be there.
 func readConfigFiles(env func(string) string) (configFiles, error) {
 	var files configFiles
-	clouds, path, err := files.readFirst(configPaths(env, "clouds", env("OS_CLIENT_CONFIG_FILE")))
+	own := configDirs(env)
+	clouds, path, err := files.read(env("OS_CLIENT_CONFIG_FILE"), "clouds", append([]string{"."}, own...))
 	if err != nil {
 		return files, err
 	}
-	secure, _, err := files.readFirst(configPaths(env, "secure", secureFile(env)))
+	dirs := own
+	switch dir := filepath.Dir(path); {
+	case path == "":
+	case dir == ".":
+		dirs = []string{dir}
+	default:
+		dirs = append([]string{dir}, own...)
+	}
+	secure, _, err := files.read(env("OS_CLIENT_SECURE_FILE"), "secure", dirs)
 	if err != nil {
 		return files, err
 	}
-	public, _, err := files.readFirst(configPaths(env, "clouds-public", ""))
+	public, _, err := files.read("", "clouds-public", dirs)
 	if err != nil {
 		return files, err
 	}
@@ -91,59 +103,73 @@ func readConfigFiles(env func(string) string) (configFiles, error) {
 	return files, nil
 }
 
-// secureFile returns the secure.yaml that is named, or that lies beside the clouds.yaml that is named.
-func secureFile(env func(string) string) string {
-	if named := env("OS_CLIENT_SECURE_FILE"); named != "" {
-		return named
-	}
-	if clouds := env("OS_CLIENT_CONFIG_FILE"); clouds != "" {
-		return filepath.Join(filepath.Dir(clouds), "secure.yaml")
-	}
-	return ""
-}
-
-// configPaths lists where openstacksdk looks for a file, in its order. The one that is named comes first.
-func configPaths(env func(string) string, name, named string) []string {
-	var paths []string
-	if named != "" {
-		paths = append(paths, named)
-	}
-	dirs := []string{"."}
+// configDirs are the user's and the host's directories of configuration, in the order in which openstacksdk looks.
+func configDirs(env func(string) string) []string {
+	var dirs []string
 	if xdg := env("XDG_CONFIG_HOME"); xdg != "" {
 		dirs = append(dirs, filepath.Join(xdg, "openstack"))
 	}
 	if home := env("HOME"); home != "" {
 		dirs = append(dirs, filepath.Join(home, ".config", "openstack"))
 	}
-	for _, dir := range append(dirs, "/etc/xdg/openstack", "/etc/openstack") {
+	return append(dirs, "/etc/xdg/openstack", "/etc/openstack")
+}
+
+// read reads the file that a variable names, or else the first one in the directories.
+func (f *configFiles) read(named, name string, dirs []string) (value, string, error) {
+	if named != "" {
+		parsed, err := readYAML(named)
+		if err != nil {
+			err = &Error{Op: "use the file that OS_CLIENT_CONFIG_FILE or OS_CLIENT_SECURE_FILE names", Err: err}
+		}
+		return parsed, named, err
+	}
+	var paths []string
+	for _, dir := range dirs {
 		for _, suffix := range []string{".yaml", ".yml", ".json"} {
 			paths = append(paths, filepath.Join(dir, name+suffix))
 		}
 	}
-	return paths
+	return f.readFirst(paths)
 }
 
 // readFirst reads the first of the files that is there and may be read.
 func (f *configFiles) readFirst(paths []string) (value, string, error) {
 	for _, path := range paths {
-		content, err := readBounded(path)
+		parsed, err := readYAML(path)
+		var unreadable *fs.PathError
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			continue
-		case err != nil:
-			f.skipped = err
-			continue
+		case errors.As(err, &unreadable):
+			f.skipped = unreadable
+		default:
+			return parsed, path, err
 		}
-		parsed, err := parseYAML(content)
-		if err != nil {
-			return value{}, "", &Error{Op: "read " + path, Err: err}
-		}
-		return parsed, path, nil
 	}
 	return value{}, "", nil
 }
 
+func readYAML(path string) (value, error) {
+	content, err := readBounded(path)
+	if err != nil {
+		return value{}, err
+	}
+	parsed, err := parseYAML(content)
+	if err != nil {
+		return value{}, &Error{Op: "read " + path, Err: err}
+	}
+	return parsed, nil
+}
+
+// readBounded reads a file. What is no file could keep it waiting, as a named pipe does.
 func readBounded(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is not a regular file")}
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -160,6 +186,9 @@ func readBounded(path string) ([]byte, error) {
 func parseYAML(content []byte) (value, error) {
 	var anything any
 	if err := yaml.Unmarshal(content, &anything); err != nil {
+		if strings.Contains(err.Error(), "unknown anchor") { // the error has the value, which may be a password
+			return value{}, errors.New("a value begins with * and is no anchor: put it in quotes")
+		}
 		return value{}, err
 	}
 	var parsed value

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,11 +105,14 @@ func useCloud(name string, err error) error {
 
 // fromEnvironment reads the variables of an openrc.
 func fromEnvironment(env func(string) string) (login, error) {
-	url := env("OS_AUTH_URL")
-	if url == "" {
+	address := env("OS_AUTH_URL")
+	if address == "" {
 		return login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("neither OS_CLOUD nor OS_AUTH_URL is set"), hint: "export OS_CLOUD=NAME (of clouds.yaml), or give --os-cloud NAME, or source an openrc"}
 	}
-	return newLogin(url, func(name string) value { return value{text: env("OS_" + strings.ToUpper(name))} })
+	if parsed, err := url.Parse(address); err == nil {
+		address = parsed.Redacted()
+	}
+	return newLogin(address, func(name string) value { return value{text: env("OS_" + strings.ToUpper(name))} })
 }
 
 // newLogin reads the settings of a cloud. What ndock cannot do is an error, before anything is sent.

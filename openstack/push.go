@@ -224,5 +224,8 @@ func abandon(client *gophercloud.ServiceClient, id string) error {
 // isAway is true of a service that does not answer, or not now.
 func isAway(err error) bool {
 	var answer gophercloud.ErrUnexpectedResponseCode
+	if errors.Is(err, errRedirected) {
+		return false
+	}
 	return !errors.As(err, &answer) || answer.Actual >= http.StatusInternalServerError || answer.Actual == http.StatusTooManyRequests
 }

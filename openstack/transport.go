@@ -14,7 +14,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-// longestBackoff is how long a service that has had too many requests is waited for, before one more is made.
+// longestBackoff is how long a service that has had too many requests is waited for, before one more is made. One that
+// wants to be left alone for longer is not asked again.
 const longestBackoff = time.Minute
 
 // backoff waits as long as a service says that has had too many requests. An upload is not sent again: its body has
@@ -23,8 +24,12 @@ func backoff(ctx context.Context, refused *gophercloud.ErrUnexpectedResponseCode
 	if refused.Method == http.MethodPut {
 		return *refused
 	}
+	pause := retryAfter(refused.ResponseHeader.Get("Retry-After"), tries)
+	if pause > longestBackoff {
+		return *refused
+	}
 	select {
-	case <-time.After(min(retryAfter(refused.ResponseHeader.Get("Retry-After"), tries), longestBackoff)):
+	case <-time.After(pause):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -39,26 +44,46 @@ func retryAfter(header string, tries uint) time.Duration {
 	if date, err := http.ParseTime(header); err == nil {
 		return time.Until(date)
 	}
-	return time.Second << min(tries, 6)
+	return time.Second << min(tries, 5)
 }
 
-// tlsKeeper asks with TLS for a further page of a list whose first page came with TLS. Behind a proxy that ends TLS a
-// service names its pages without, and the token would be sent for all to read.
-type tlsKeeper struct {
-	next  http.RoundTripper
-	hosts sync.Map // that were asked with TLS
+// pageGuard asks for a further page of a list only where a first page was asked for, and with TLS where that was. A
+// service names its pages itself: behind a proxy that ends TLS without it, and a hostile one anywhere, so that the token
+// would be sent for others to read.
+type pageGuard struct {
+	next http.RoundTripper
+	tls  sync.Map // whether a host, or a service below a path of it, was asked with TLS
 }
 
 // RoundTrip does it.
-func (k *tlsKeeper) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == "https" {
-		k.hosts.Store(r.URL.Host, true)
-	} else if _, known := k.hosts.Load(r.URL.Host); known && r.URL.Query().Has("marker") {
+func (g *pageGuard) RoundTrip(r *http.Request) (*http.Response, error) {
+	service := r.URL.Host + "/" + firstSegment(r.URL.Path)
+	if !r.URL.Query().Has("marker") {
+		g.tls.Store(r.URL.Host, r.URL.Scheme == "https")
+		g.tls.Store(service, r.URL.Scheme == "https")
+		return g.next.RoundTrip(r)
+	}
+	withTLS, known := g.tls.Load(service)
+	if !known {
+		withTLS, known = g.tls.Load(r.URL.Host)
+	}
+	if !known {
+		return nil, fmt.Errorf("a list goes on at %s, another host, to which no token is sent: the service or the proxy before it must name its own address", r.URL.Host)
+	}
+	if withTLS == true && r.URL.Scheme != "https" {
 		r = r.Clone(r.Context())
 		r.URL.Scheme = "https"
 	}
-	return k.next.RoundTrip(r)
+	return g.next.RoundTrip(r)
 }
+
+func firstSegment(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return first
+}
+
+// errRedirected says that a service has moved to where nothing is sent. To try again is of no use.
+var errRedirected = errors.New("it has moved")
 
 // redirected makes the same request where a service has moved to, as keystoneauth does; net/http would make a GET of it.
 // Neither a login nor a token goes to another host, or without TLS where there was TLS.
@@ -66,15 +91,15 @@ func redirected(r *http.Request, via []*http.Request) error {
 	first := via[0]
 	switch {
 	case len(via) > 5:
-		return fmt.Errorf("%s redirects again and again", first.URL.Host)
-	case r.URL.Hostname() != first.URL.Hostname():
-		return fmt.Errorf("%s redirects to %s, another host, to which no login is sent; if it is the right one, name it", first.URL.Host, r.URL.Redacted())
+		return fmt.Errorf("%w: %s redirects again and again", errRedirected, first.URL.Host)
+	case !strings.EqualFold(r.URL.Hostname(), first.URL.Hostname()):
+		return fmt.Errorf("%w: %s redirects to %s, another host, to which no login is sent; if it is the right one, name it in auth_url or in the service's endpoint_override", errRedirected, first.URL.Host, r.URL.Redacted())
 	case first.URL.Scheme == "https" && r.URL.Scheme != "https":
-		return fmt.Errorf("%s redirects to %s, without TLS, where no login is sent", first.URL.Host, r.URL.Redacted())
-	case r.Method == first.Method:
+		return fmt.Errorf("%w: %s redirects to %s, without TLS, where no login is sent", errRedirected, first.URL.Host, r.URL.Redacted())
+	case r.Method == first.Method && (first.GetBody == nil || r.Body != nil):
 		return nil
 	case first.Body != nil && first.GetBody == nil:
-		return errors.New("what has flowed by cannot be sent again to where it is redirected")
+		return fmt.Errorf("%w: the upload to %s is redirected to %s, which the catalogue should have", errRedirected, first.URL.Host, r.URL.Redacted())
 	}
 	r.Method = first.Method
 	if first.GetBody == nil {
@@ -86,12 +111,12 @@ func redirected(r *http.Request, via []*http.Request) error {
 	return err
 }
 
-// pageRefuser turns a web page that comes in place of a service's answer, as from a guest network's login, into an error
+// htmlRefuser turns a web page that comes in place of a service's answer, as from a guest network's login, into an error
 // that says so. Errors may be pages: Glance's are.
-type pageRefuser struct{ next http.RoundTripper }
+type htmlRefuser struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t pageRefuser) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t htmlRefuser) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	if err != nil || !hasContent(r, answer) {
 		return answer, err

@@ -3,13 +3,17 @@ package openstack
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
 
 	"ndock/openstack/fakecloud"
 )
@@ -90,6 +94,58 @@ func TestPagesKeepTLS(t *testing.T) {
 	found, err := cloud.Servers(t.Context())
 	if err != nil || len(found) != 2 || pages.Load() != 1 {
 		t.Errorf("%d servers (%v), want 2", len(found), err)
+	}
+}
+
+// TestPagesElsewhere: a further page that is named on another host is not asked for.
+func TestPagesElsewhere(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("asked with the token %q", r.Header.Get("X-Auth-Token"))
+	}))
+	t.Cleanup(elsewhere.Close)
+	guard := &pageGuard{next: http.DefaultTransport}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, elsewhere.URL+"/v2.1/servers/detail?marker=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Auth-Token", "secret")
+	_, err = guard.RoundTrip(request)
+	wantError(t, err, "another host")
+}
+
+// TestPagesOfPlainServices: one host may have a service with TLS and one without.
+func TestPagesOfPlainServices(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	guard := &pageGuard{next: transportFunc(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.URL.Scheme)
+		return &http.Response{Body: http.NoBody}, nil
+	})}
+	for _, address := range []string{"https://h/identity/v3", "http://h/compute/v2.1/servers", "http://h/compute/v2.1/servers?marker=1", "http://h/identity/v3/users?marker=1"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := guard.RoundTrip(request); err != nil {
+			t.Error(err)
+		}
+	}
+	if want := []string{"https", "http", "http", "https"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+}
+
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestBackoffIsBounded: a service that wants to be left alone for long is not asked again.
+func TestBackoffIsBounded(t *testing.T) {
+	t.Parallel()
+	refused := &gophercloud.ErrUnexpectedResponseCode{Method: http.MethodGet, ResponseHeader: http.Header{"Retry-After": {"3600"}}}
+	if err := backoff(t.Context(), refused, nil, 1); err == nil {
+		t.Error("it waits")
 	}
 }
 
@@ -239,6 +295,33 @@ func TestRedirectedElsewhere(t *testing.T) {
 	}
 }
 
+// TestRedirectedTwice: a login comes with its body to where it is redirected in two ways.
+func TestRedirectedTwice(t *testing.T) {
+	t.Parallel()
+	var got string
+	mux := http.NewServeMux()
+	mux.Handle("/old", http.RedirectHandler("/new", http.StatusMovedPermanently))
+	mux.Handle("/new", http.RedirectHandler("/new/", http.StatusPermanentRedirect))
+	mux.HandleFunc("/new/", func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		got = r.Method + " " + r.Header.Get("Content-Type") + " " + string(body)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	client := http.Client{CheckRedirect: redirected}
+	answer, err := client.Post(server.URL+"/old", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if want := "POST application/json {}"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestRedirectWithoutTLS: nor without TLS where there was TLS.
 func TestRedirectWithoutTLS(t *testing.T) {
 	t.Parallel()
@@ -291,7 +374,7 @@ func TestEmptyAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := (&http.Client{Transport: pageRefuser{http.DefaultTransport}}).Do(request)
+		answer, err := (&http.Client{Transport: htmlRefuser{http.DefaultTransport}}).Do(request)
 		if err != nil {
 			t.Errorf("%v: %v", empty, err)
 			continue
@@ -315,7 +398,7 @@ func TestWebPage(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "a web page") != page {
 			t.Errorf("%d: error %v", status, err)
 		}
-		answer, err := pageRefuser{http.DefaultTransport}.RoundTrip(httptest.NewRequest(http.MethodGet, server.URL+"/v2/images", nil))
+		answer, err := htmlRefuser{http.DefaultTransport}.RoundTrip(httptest.NewRequest(http.MethodGet, server.URL+"/v2/images", nil))
 		if page != (err != nil && strings.Contains(err.Error(), "a web page")) {
 			t.Errorf("%d: error %v", status, err)
 		}
