@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -101,13 +102,11 @@ func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []dig
 	return contents, nil
 }
 
-// layer follows the links that engines before 25 write for layers that occur twice.
+// layer follows the link that stands for a layer which occurs twice.
 func (f findings) layer(name string) (Layer, bool) {
 	name = path.Clean(name)
-	for range 2 {
-		if to, linked := f.links[name]; linked {
-			name = to
-		}
+	if to, linked := f.links[name]; linked { // but no chain of links, which nobody writes
+		name = to
 	}
 	layer, there := f.layers[name]
 	return layer, there
@@ -134,18 +133,43 @@ func chooseTagged(images []manifest, name string) (manifest, error) {
 		}
 		return images[0], nil
 	}
+	var called []manifest
 	for _, image := range images {
-		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return tagged(tag, name) }) {
-			return image, nil
+		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return SameName(tag, name) }) {
+			called = append(called, image)
 		}
 	}
-	return manifest{}, refuse("it holds no image %q, only: %s", name, names(images))
+	switch len(called) {
+	case 0:
+		return manifest{}, refuse("it holds no image %q, only: %s", name, names(images))
+	case 1:
+		return called[0], nil
+	}
+	return manifest{}, refuse("it holds %d images that are called %q", len(called), name)
 }
 
-// tagged tells whether a tag in an archive is that name; without a tag, it means latest.
-func tagged(tag, name string) bool {
-	return tag == name || tag == name+":latest"
+// SameName tells whether two names mean the same image to Docker, as web does and docker.io/library/web:latest.
+func SameName(one, other string) bool {
+	return one == other || fullName(one) == fullName(other)
 }
+
+func fullName(name string) string {
+	parsed, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return name
+	}
+	return reference.TagNameOnly(parsed).String()
+}
+
+// Called tells whether an entry of an index has that name. An entry may have just a tag, or a whole name, which
+// containerd and podman write.
+func Called(annotations map[string]string, name string) bool {
+	own, full := annotations[ocispec.AnnotationRefName], annotations[containerdName]
+	return own == name || full != "" && SameName(full, name) || strings.ContainsAny(own, ":/") && SameName(own, name)
+}
+
+// containerdName is the annotation that has an image's whole name in what containerd and Docker Engine write.
+const containerdName = "io.containerd.image.name"
 
 func names(images []manifest) string {
 	const shown = 10
@@ -229,7 +253,7 @@ func blobPath(digest string) string {
 func chooseManifest(all []ocispec.Descriptor, o Options, named bool) (ocispec.Descriptor, error) {
 	var fitting []ocispec.Descriptor
 	for _, one := range all {
-		if named && o.Choose != "" && one.Annotations[ocispec.AnnotationRefName] != o.Choose {
+		if named && o.Choose != "" && !Called(one.Annotations, o.Choose) {
 			continue
 		}
 		if len(all) > 1 && one.Platform != nil && !o.Platform.Matches(Platform{one.Platform.OS, one.Platform.Architecture, one.Platform.Variant}) {

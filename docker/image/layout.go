@@ -7,7 +7,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -57,7 +56,7 @@ func (p Places) chooseFrom(index v1.ImageIndex, tag string) (v1.Image, error) {
 func (p Places) fitting(all []v1.Descriptor, tag string) []v1.Descriptor {
 	var fitting []v1.Descriptor
 	for _, one := range all {
-		if tag != "" && one.Annotations[ocispec.AnnotationRefName] != tag {
+		if tag != "" && !archive.Called(one.Annotations, tag) {
 			continue
 		}
 		if of := one.Platform; len(all) > 1 && of != nil && !p.Platform.Matches(archive.Platform{OS: of.OS, Architecture: of.Architecture, Variant: of.Variant}) {
