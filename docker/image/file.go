@@ -46,7 +46,7 @@ func (s *Source) describe(r Reference) {
 	if err != nil {
 		return
 	}
-	facts, err := partsFacts(image)
+	facts, err := partsFacts(image, s.checks.Platform)
 	if err != nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -187,7 +188,7 @@ func (s *Server) fits(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if found.Os != "linux" || found.Architecture != runtime.GOARCH {
+	if cmp.Or(found.Os, "linux") != "linux" || cmp.Or(found.Architecture, runtime.GOARCH) != runtime.GOARCH { // which some images do not say
 		return unusableImage("it is for %s/%s, and this host is linux/%s", found.Os, found.Architecture, runtime.GOARCH)
 	}
 	return nil

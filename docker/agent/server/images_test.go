@@ -413,6 +413,15 @@ func TestPutImageForAnotherProcessor(t *testing.T) {
 	}
 }
 
+// TestPutImageWithoutPlatform: Docker runs an image that does not say what it is for, and so does a node.
+func TestPutImageWithoutPlatform(t *testing.T) {
+	engine := newEngine()
+	engine.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux"}
+	if status, body := ask(t, engine, "PUT", imagePath, dockerArchive(t)); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
 // TestDiscard: an image that was on the host before, under a name, is not taken away with a tenant's copy of it.
 func TestDiscard(t *testing.T) {
 	for name, c := range map[string]struct {
