@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"math"
 	"os"
@@ -28,6 +29,7 @@ type Limits struct {
 	Setting  string // that Unpacked comes from, for messages; empty for --max-unpacked
 
 	engine   bool  // layers go to an engine as they are
+	unique   bool  // look for paths that occur twice in a layer
 	unpacked int64 // by the layers before
 	files    int   // in the layers before
 }
@@ -66,8 +68,9 @@ type inspected struct {
 	Unpacked    int64  // size of the files in it, in bytes
 	Compression string // gzip, zstd, xz, bzip2, or empty
 
-	stored int64 // Unpacked, or the whole layer where that is more, in bytes
-	files  int   // with the directories that only paths name
+	twice  string // a path that occurs twice, where that is looked for
+	stored int64  // Unpacked, or the whole layer where that is more, in bytes
+	files  int    // with the directories that only paths name
 }
 
 // inspection looks into a layer that is written to it, in a goroutine of its own: unpacking takes longer than sending.
@@ -125,6 +128,7 @@ func (l *Limits) look(src io.Reader) (inspected, error) {
 func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
 	var found inspected
 	var before []string
+	seen := seenPaths{}
 	for {
 		header, err := files.Next()
 		if refused := l.allow(found.Unpacked, packed.n); refused != nil { // of the files that have come by
@@ -139,6 +143,9 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
 		if err := checkFile(header); err != nil {
 			return found, err
 		}
+		if l.unique && seen.again(header.Name) {
+			found.twice = cmp.Or(found.twice, header.Name)
+		}
 		parts := partsOf(header.Name)
 		found.files += made(before, parts)
 		if header.Typeflag != tar.TypeXGlobalHeader { // for which no engine has to make directories
@@ -151,6 +158,19 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
 			return found, err
 		}
 	}
+}
+
+// seenPaths are the paths in a layer, by hashes that nobody can foresee: there may be millions, of 4 KiB each.
+type seenPaths map[uint64]bool
+
+var pathSeed = maphash.MakeSeed()
+
+// again tells whether a path was there before, and notes it. Paths are the same where Docker takes them for the same.
+func (s seenPaths) again(name string) bool {
+	sum := maphash.String(pathSeed, path.Clean(name))
+	was := s[sum]
+	s[sum] = true
+	return was
 }
 
 func partsOf(name string) []string {

@@ -21,6 +21,11 @@ import (
 // these names, and none of those in src. Its files keep theirs. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
 // the manifest's digest stays. See Read for its errors.
 func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, error) {
+	if o.Layers != nil {
+		limits := *o.Layers
+		limits.unique = true
+		o.Layers = &limits
+	}
 	w := &writer{tags: tags, layout: true, unpack: true}
 	return w.copy(dst, src, o)
 }
@@ -62,6 +67,9 @@ func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error)
 	if err != nil {
 		return Contents{}, err
 	}
+	if err := w.storable(contents); err != nil {
+		return contents, err
+	}
 	if o.Accept != nil {
 		if err := o.Accept(contents); err != nil {
 			return contents, err
@@ -71,6 +79,23 @@ func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error)
 		return Contents{}, err
 	}
 	return contents, w.out.Close()
+}
+
+// EngineLayers is the most layers of an image that Docker Engine stores.
+const EngineLayers = 125
+
+// storable refuses what no engine stores. Whether a path may occur twice in a layer, an engine says itself: one with
+// containerd's store takes it.
+func (w *writer) storable(contents Contents) error {
+	if n := len(contents.Layers); w.prefix != "" && n > EngineLayers {
+		return refuse("it has %d layers, and Docker Engine stores at most %d: build it with fewer", n, EngineLayers)
+	}
+	for i, layer := range contents.Layers {
+		if layer.twice != "" {
+			return refuse("its layer %d has the path %q twice, which Docker Engine does not store: build it anew", i+1, layer.twice)
+		}
+	}
+	return nil
 }
 
 // File implements Sink.

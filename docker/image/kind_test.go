@@ -72,3 +72,28 @@ func TestNoImageInALayout(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestManyLayers: more layers than an engine stores are told of, and sent all the same.
+func TestManyLayers(t *testing.T) {
+	t.Parallel()
+	layer := gzipped(t, "hello")
+	for n, want := range map[int]int{125: 0, 126: 1} {
+		layers := make([]v1.Layer, n)
+		for i := range layers {
+			layers[i] = layer
+		}
+		dir := filepath.Join(t.TempDir(), "layout")
+		path, err := openLayout(dir)
+		if err := errors.Join(err, path.AppendImage(imageOf(t, "amd64", layers...))); err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		places := Places{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Notice: func(text string) { told = append(told, text) }}
+		if _, err := places.Find(t.Context(), Reference{Transport: OCILayout, Path: dir}); err != nil || len(told) != want {
+			t.Errorf("%d layers: told %q, %v", n, told, err)
+		}
+		if want == 1 && !strings.Contains(told[0], "has 126 layers, and Docker Engine stores at most 125") {
+			t.Errorf("told %q", told)
+		}
+	}
+}

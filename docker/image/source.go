@@ -78,6 +78,9 @@ func (s *Source) judge(found Facts) error {
 	if found.Guessed && s.notice != nil {
 		s.notice(fmt.Sprintf("image %q does not say for which platform it is; it is taken for one for %s", s.Reference, found.Platform))
 	}
+	if found.Layers > archive.EngineLayers && s.notice != nil {
+		s.notice(fmt.Sprintf("image %q has %d layers, and Docker Engine stores at most %d: no server can boot from it", s.Reference, found.Layers, archive.EngineLayers))
+	}
 	return s.fits(found.Platform)
 }
 
