@@ -361,6 +361,17 @@ func (p Platform) Whole() bool { return p.OS != "" && p.Architecture != "" }
 
 // Matches tells whether an image for the other platform is one for this; a variant counts where both have one.
 func (p Platform) Matches(other Platform) bool {
-	return p.OS == other.OS && p.Architecture == other.Architecture &&
+	return p.OS == other.OS && goArchitecture(p.Architecture) == goArchitecture(other.Architecture) &&
 		(p.Variant == "" || other.Variant == "" || p.Variant == other.Variant)
+}
+
+// goArchitecture is what Go calls an architecture that an image may call as the kernel does; Docker takes both.
+func goArchitecture(name string) string {
+	switch name {
+	case "x86_64", "x86-64":
+		return "amd64"
+	case "aarch64":
+		return "arm64"
+	}
+	return name
 }

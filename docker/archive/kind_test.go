@@ -98,3 +98,22 @@ func TestNoImage(t *testing.T) {
 		}
 	}
 }
+
+// TestMatches: Docker takes the kernel's names of architectures, too.
+func TestMatches(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		one, other Platform
+		want       bool
+	}{
+		{Platform{"linux", "amd64", ""}, Platform{"linux", "x86_64", ""}, true},
+		{Platform{"linux", "arm64", ""}, Platform{"linux", "aarch64", "v8"}, true},
+		{Platform{"linux", "arm64", "v9"}, Platform{"linux", "arm64", "v8"}, false},
+		{Platform{"linux", "amd64", ""}, Platform{"linux", "aarch64", ""}, false},
+		{Platform{"linux", "amd64", ""}, Platform{"windows", "x86_64", ""}, false},
+	} {
+		if got := c.one.Matches(c.other); got != c.want {
+			t.Errorf("%s and %s: %v", c.one, c.other, got)
+		}
+	}
+}

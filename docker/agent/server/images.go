@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,7 +187,9 @@ func (s *Server) fits(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if cmp.Or(found.Os, "linux") != "linux" || cmp.Or(found.Architecture, runtime.GOARCH) != runtime.GOARCH { // which some images do not say
+	host := archive.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	said := archive.Platform{OS: found.Os, Architecture: found.Architecture}
+	if !host.Matches(said.Or(host)) { // some images do not say it
 		return unusableImage("it is for %s/%s, and this host is linux/%s", found.Os, found.Architecture, runtime.GOARCH)
 	}
 	return nil
