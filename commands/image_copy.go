@@ -70,11 +70,12 @@ func copyToGlance(c *cli.Context, s Streams, source, dest image.Reference) error
 
 // carry copies an image to any place but Glance.
 func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Reference) error {
+	report := newProgress(c, s)
+	reach.Notice = func(text string) { report.Step("%s", text) }
 	source, err := reach.Find(c.Context, from)
 	if err != nil {
 		return err
 	}
-	report := newProgress(c, s)
 	reach.Retrying = func(err error, pause time.Duration) {
 		report.Step("%s; trying again in %s", output.Line(err.Error()), pause)
 	}

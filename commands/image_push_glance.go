@@ -165,6 +165,7 @@ func pushAll(ctx context.Context, cloud *openstack.Cloud, pushes []glancePush, j
 }
 
 func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.Image, error) {
+	p.places.Notice = func(text string) { p.report.Step("%s", text) }
 	source, err := p.places.Find(ctx, p.from)
 	if err != nil {
 		return openstack.Image{}, err

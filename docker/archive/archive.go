@@ -64,6 +64,9 @@ func peek(src io.Reader) (*bufio.Reader, string, error) {
 	case string(magic) == "QFI\xfb":
 		return nil, "", refuse("it is a qcow2 disk image, not a Docker archive")
 	}
+	if method := compressionOf(string(magic)); method != "" && method != "gzip" {
+		return nil, "", refuse("it is compressed with %s as a whole; a node reads archives that are plain or compressed with gzip, and 'ndock image push-glance' unpacks the others on the way", method)
+	}
 	return in, string(magic), nil
 }
 
@@ -89,15 +92,9 @@ func check(header *tar.Header) error {
 	}
 	switch header.Typeflag {
 	case tar.TypeReg, tar.TypeDir:
-	case tar.TypeSymlink: // older engines link layers that occur twice
-		if err := checkName(header.Linkname); err != nil {
+	case tar.TypeSymlink, tar.TypeLink:
+		if err := checkLink(header); err != nil {
 			return err
-		}
-		if path.Base(header.Name) != linkName {
-			return refuse("its link %q is not one to a layer", header.Name)
-		}
-		if climbs(path.Join(path.Dir(header.Name), header.Linkname)) || path.IsAbs(header.Linkname) {
-			return refuse("its link %q leads out of it, to %q", header.Name, header.Linkname)
 		}
 	default:
 		return refuse("its entry %q is neither a file nor a directory", header.Name)
@@ -116,8 +113,32 @@ func check(header *tar.Header) error {
 	return nil
 }
 
-// linkName is the only name that a link may have, and that no directory may: what is unpacked through a link could
-// land on a manifest.json that has been checked.
+// checkLink refuses a link that leads out of the archive, and one in the place of a description. Older engines and podman
+// write symbolic links for layers that occur twice, and tar writes hard links. No link is ever followed on a disk: it is
+// another name of a layer, and nothing else.
+func checkLink(header *tar.Header) error {
+	if err := checkName(header.Linkname); err != nil {
+		return err
+	}
+	if described[path.Clean(header.Name)] {
+		return refuse("its link %q is not one to a layer", header.Name)
+	}
+	if target := linkTarget(header); climbs(target) || path.IsAbs(header.Linkname) {
+		return refuse("its link %q leads out of it, to %q", header.Name, header.Linkname)
+	}
+	return nil
+}
+
+// linkTarget is the path in the archive that a link stands for. A symbolic link starts from its own directory, a hard
+// link from the archive's.
+func linkTarget(header *tar.Header) string {
+	if header.Typeflag == tar.TypeLink {
+		return path.Clean(header.Linkname)
+	}
+	return path.Join(path.Dir(path.Clean(header.Name)), header.Linkname)
+}
+
+// linkName is what engines call the links that they write. No directory may have this name.
 const linkName = "layer.tar"
 
 // Limits of the names in an archive. Those of docker save have about 75 bytes and three components.
@@ -131,7 +152,7 @@ func checkName(name string) error {
 	switch {
 	case len(name) > nameLimit:
 		return refuse("its entry %.40q… has a name of %d bytes; at most %d are allowed", name, len(name), nameLimit)
-	case strings.HasPrefix(name, "BZh"): // a tar that begins with it would be taken for bzip2
+	case strings.HasPrefix(name, bzip2Magic): // a tar that begins with it would be taken for bzip2
 		return refuse("its entry %.80q has the name of a bzip2 file", name)
 	case strings.Count(path.Clean(name), "/") >= componentLimit:
 		return refuse("its entry %.40q… lies more than %d directories deep", name, componentLimit)

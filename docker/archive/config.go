@@ -17,7 +17,7 @@ import (
 // it reads every configuration as a whole, makes a volume for each VOLUME of each container, and sends all labels with
 // each list of containers.
 const (
-	layersLimit   = 127       // an engine's own limit is 125
+	layersLimit   = 127       // EngineLayers is an engine's own
 	historyLimit  = 1024      // an instruction of a Dockerfile each
 	volumesLimit  = 64        // known images have fewer than ten
 	portsLimit    = 20_000    // coturn exposes 16,387

@@ -1,12 +1,14 @@
 package archive
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -16,6 +18,7 @@ type Contents struct {
 	ID       string   // sha256:… of its configuration, which is Docker's id of it
 	Tags     []string // that the archive gives it
 	Platform Platform
+	Guessed  bool // Platform, in part, because the configuration does not say it
 	Config   []byte
 	Manifest []byte  // its own OCI manifest, where the archive has one; what its layers are must be compared
 	Layers   []Layer // the lowest first
@@ -38,6 +41,8 @@ type manifest struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
+
+	platform Platform // that an index says it is for
 }
 
 // resolve finds the image that was asked for, and whether all of it was there.
@@ -55,9 +60,10 @@ func (f findings) resolve(o Options) (Contents, error) {
 		return Contents{}, refuse("its configuration %q: %v", chosen.Config, err)
 	}
 	id := string(digest.FromBytes(config))
+	said := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
 	contents := Contents{
 		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), configPath: path.Clean(chosen.Config),
-		Platform: Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant},
+		Platform: said.Or(chosen.platform, o.Platform), Guessed: !said.Whole(),
 	}
 	return f.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Layers)
 }
@@ -101,13 +107,11 @@ func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []dig
 	return contents, nil
 }
 
-// layer follows the links that engines before 25 write for layers that occur twice.
+// layer follows the link that stands for a layer which occurs twice.
 func (f findings) layer(name string) (Layer, bool) {
 	name = path.Clean(name)
-	for range 2 {
-		if to, linked := f.links[name]; linked {
-			name = to
-		}
+	if to, linked := f.links[name]; linked { // but no chain of links, which nobody writes
+		name = to
 	}
 	layer, there := f.layers[name]
 	return layer, there
@@ -134,18 +138,43 @@ func chooseTagged(images []manifest, name string) (manifest, error) {
 		}
 		return images[0], nil
 	}
+	var called []manifest
 	for _, image := range images {
-		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return tagged(tag, name) }) {
-			return image, nil
+		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return SameName(tag, name) }) {
+			called = append(called, image)
 		}
 	}
-	return manifest{}, refuse("it holds no image %q, only: %s", name, names(images))
+	switch len(called) {
+	case 0:
+		return manifest{}, refuse("it holds no image %q, only: %s", name, names(images))
+	case 1:
+		return called[0], nil
+	}
+	return manifest{}, refuse("it holds %d images that are called %q", len(called), name)
 }
 
-// tagged tells whether a tag in an archive is that name; without a tag, it means latest.
-func tagged(tag, name string) bool {
-	return tag == name || tag == name+":latest"
+// SameName tells whether two names mean the same image to Docker, as web does and docker.io/library/web:latest.
+func SameName(one, other string) bool {
+	return one == other || fullName(one) == fullName(other)
 }
+
+func fullName(name string) string {
+	parsed, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return name
+	}
+	return reference.TagNameOnly(parsed).String()
+}
+
+// Called tells whether an entry of an index has that name. An entry may have just a tag, or a whole name, which
+// containerd and podman write.
+func Called(annotations map[string]string, name string) bool {
+	own, full := annotations[ocispec.AnnotationRefName], annotations[containerdName]
+	return own == name || full != "" && SameName(full, name) || strings.ContainsAny(own, ":/") && SameName(own, name)
+}
+
+// containerdName is the annotation that has an image's whole name in what containerd and Docker Engine write.
+const containerdName = "io.containerd.image.name"
 
 func names(images []manifest) string {
 	const shown = 10
@@ -165,6 +194,7 @@ func names(images []manifest) string {
 // chooseOCI goes from an index down to one manifest.
 func (f findings) chooseOCI(text []byte, o Options) (manifest, error) {
 	var tags []string
+	var platform Platform
 	for depth := 0; ; depth++ {
 		var index ocispec.Index
 		if err := parse(text, &index); err != nil || depth > 3 {
@@ -174,6 +204,7 @@ func (f findings) chooseOCI(text []byte, o Options) (manifest, error) {
 		if err != nil {
 			return manifest{}, err
 		}
+		platform = platformOf(next).Or(platform)
 		if name := next.Annotations[ocispec.AnnotationRefName]; strings.Contains(name, ":") {
 			tags = []string{name}
 		}
@@ -185,7 +216,9 @@ func (f findings) chooseOCI(text []byte, o Options) (manifest, error) {
 			return manifest{}, err
 		}
 		if !isIndex(next.MediaType) {
-			return f.ociManifest(blob, tags)
+			chosen, err := f.ociManifest(blob, tags)
+			chosen.platform = platform
+			return chosen, err
 		}
 		text = blob
 	}
@@ -208,6 +241,9 @@ func (f findings) ociManifest(blob []byte, tags []string) (manifest, error) {
 	if err := parse(blob, &found); err != nil {
 		return manifest{}, refuse("its manifest: %v", err)
 	}
+	if err := CheckKind(found); err != nil {
+		return manifest{}, err
+	}
 	if config, there := f.json[blobPath(string(found.Config.Digest))]; there {
 		if err := whole("configuration", config, found.Config.Digest); err != nil {
 			return manifest{}, err
@@ -229,10 +265,10 @@ func blobPath(digest string) string {
 func chooseManifest(all []ocispec.Descriptor, o Options, named bool) (ocispec.Descriptor, error) {
 	var fitting []ocispec.Descriptor
 	for _, one := range all {
-		if named && o.Choose != "" && one.Annotations[ocispec.AnnotationRefName] != o.Choose {
+		if named && o.Choose != "" && !Called(one.Annotations, o.Choose) {
 			continue
 		}
-		if len(all) > 1 && one.Platform != nil && !o.Platform.Matches(Platform{one.Platform.OS, one.Platform.Architecture, one.Platform.Variant}) {
+		if len(all) > 1 && one.Platform != nil && !o.Platform.Matches(platformOf(one)) {
 			continue
 		}
 		fitting = append(fitting, one)
@@ -241,6 +277,61 @@ func chooseManifest(all []ocispec.Descriptor, o Options, named bool) (ocispec.De
 		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(fitting), o.Platform, calling(o.Choose))
 	}
 	return fitting[0], nil
+}
+
+func platformOf(one ocispec.Descriptor) Platform {
+	if one.Platform == nil {
+		return Platform{}
+	}
+	return Platform{one.Platform.OS, one.Platform.Architecture, one.Platform.Variant}
+}
+
+// imageConfigs are the types of an image's configuration that Docker takes. Old registries gave the third.
+var imageConfigs = []string{"", ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "application/octet-stream"}
+
+// CheckKind refuses the manifest of what registries and layouts keep beside images, and says what it is.
+func CheckKind(m ocispec.Manifest) error {
+	if !slices.Contains(imageConfigs, m.Config.MediaType) {
+		return refuse("it is no image but %s", kindOf(m.ArtifactType, m.Config.MediaType))
+	}
+	for _, layer := range m.Layers {
+		switch {
+		case strings.HasSuffix(layer.MediaType, "+encrypted"):
+			return refuse("its layers are encrypted (%.80q), which Docker cannot read", layer.MediaType)
+		case layer.MediaType != "" && layer.MediaType != "application/octet-stream" && !strings.Contains(layer.MediaType, "tar"):
+			return refuse("it is no image but %s", kindOf(m.ArtifactType, layer.MediaType))
+		}
+	}
+	return nil
+}
+
+// kinds tell by a part of a media type what it is of.
+var kinds = []struct{ part, kind string }{
+	{"helm", "a Helm chart"},
+	{"cosign", "a signature"},
+	{"notary", "a signature"},
+	{"sigstore", "a signature"},
+	{"in-toto", "an attestation"},
+	{"spdx", "an SBOM"},
+	{"cyclonedx", "an SBOM"},
+	{"syft", "an SBOM"},
+	{"sbom", "an SBOM"},
+	{"wasm", "a WebAssembly module"},
+	{"docker.plugin", "a Docker plugin"},
+	{"buildkit.cacheconfig", "a cache of BuildKit's"},
+	{"compose", "a Compose project"},
+}
+
+// kindOf says what something is by its media types, of which the first that says something counts.
+func kindOf(mediaTypes ...string) string {
+	for _, mediaType := range mediaTypes {
+		for _, one := range kinds {
+			if strings.Contains(mediaType, one.part) {
+				return fmt.Sprintf("%s (%.80q)", one.kind, mediaType)
+			}
+		}
+	}
+	return fmt.Sprintf("something else (%.80q)", cmp.Or(mediaTypes...))
 }
 
 func calling(name string) string {
@@ -254,8 +345,33 @@ func (p Platform) String() string {
 	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 }
 
+// Or fills in what p lacks from the first of the others that has it.
+func (p Platform) Or(others ...Platform) Platform {
+	for _, other := range others {
+		p.OS = cmp.Or(p.OS, other.OS)
+		if p.Architecture == "" {
+			p.Architecture, p.Variant = other.Architecture, other.Variant
+		}
+	}
+	return p
+}
+
+// Whole tells whether the system and the architecture are both known.
+func (p Platform) Whole() bool { return p.OS != "" && p.Architecture != "" }
+
 // Matches tells whether an image for the other platform is one for this; a variant counts where both have one.
 func (p Platform) Matches(other Platform) bool {
-	return p.OS == other.OS && p.Architecture == other.Architecture &&
+	return p.OS == other.OS && goArchitecture(p.Architecture) == goArchitecture(other.Architecture) &&
 		(p.Variant == "" || other.Variant == "" || p.Variant == other.Variant)
+}
+
+// goArchitecture is what Go calls an architecture that an image may call as the kernel does; Docker takes both.
+func goArchitecture(name string) string {
+	switch name {
+	case "x86_64", "x86-64":
+		return "amd64"
+	case "aarch64":
+		return "arm64"
+	}
+	return name
 }

@@ -4,10 +4,12 @@ import (
 	"archive/tar"
 	"bufio"
 	"cmp"
+	"compress/bzip2"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"math"
 	"os"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/therootcompany/xz"
 )
 
 // Limits are what a layer may unpack to. They are there for those that are made to fill a host's disk.
@@ -25,6 +28,8 @@ type Limits struct {
 	Ratio    int64  // unpacked to packed, of one layer; 0 for any. Judged from ratioFrom on
 	Setting  string // that Unpacked comes from, for messages; empty for --max-unpacked
 
+	engine   bool  // layers go to an engine as they are
+	unique   bool  // look for paths that occur twice in a layer
 	unpacked int64 // by the layers before
 	files    int   // in the layers before
 }
@@ -61,10 +66,11 @@ type Layer struct {
 type inspected struct {
 	DiffID      string // sha256:… of it unpacked
 	Unpacked    int64  // size of the files in it, in bytes
-	Compression string // gzip, zstd, or empty
+	Compression string // gzip, zstd, xz, bzip2, or empty
 
-	stored int64 // Unpacked, or the whole layer where that is more, in bytes
-	files  int   // with the directories that only paths name
+	twice  string // a path that occurs twice, where that is looked for
+	stored int64  // Unpacked, or the whole layer where that is more, in bytes
+	files  int    // with the directories that only paths name
 }
 
 // inspection looks into a layer that is written to it, in a goroutine of its own: unpacking takes longer than sending.
@@ -99,6 +105,9 @@ func (l *Limits) look(src io.Reader) (inspected, error) {
 	if err != nil {
 		return inspected{}, err
 	}
+	if l.engine && (compression == "xz" || compression == "bzip2") {
+		return inspected{}, refuse("is packed with %s; a node takes layers that are plain or packed with gzip or zstd, and 'ndock image push-glance' unpacks the others on the way", compression)
+	}
 	defer content.Close()
 	sum := sha256.New()
 	plain := &counter{from: io.TeeReader(content, sum), check: func(n int64) error { return l.allow(n, packed.n) }}
@@ -119,6 +128,7 @@ func (l *Limits) look(src io.Reader) (inspected, error) {
 func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
 	var found inspected
 	var before []string
+	seen := seenPaths{}
 	for {
 		header, err := files.Next()
 		if refused := l.allow(found.Unpacked, packed.n); refused != nil { // of the files that have come by
@@ -133,6 +143,9 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
 		if err := checkFile(header); err != nil {
 			return found, err
 		}
+		if l.unique && seen.again(header.Name) {
+			found.twice = cmp.Or(found.twice, header.Name)
+		}
 		parts := partsOf(header.Name)
 		found.files += made(before, parts)
 		if header.Typeflag != tar.TypeXGlobalHeader { // for which no engine has to make directories
@@ -145,6 +158,19 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
 			return found, err
 		}
 	}
+}
+
+// seenPaths are the paths in a layer, by hashes that nobody can foresee: there may be millions, of 4 KiB each.
+type seenPaths map[uint64]bool
+
+var pathSeed = maphash.MakeSeed()
+
+// again tells whether a path was there before, and notes it. Paths are the same where Docker takes them for the same.
+func (s seenPaths) again(name string) bool {
+	sum := maphash.String(pathSeed, path.Clean(name))
+	was := s[sum]
+	s[sum] = true
+	return was
 }
 
 func partsOf(name string) []string {
@@ -260,32 +286,42 @@ func layerError(err error) error {
 	return refuse("is damaged: %v", err)
 }
 
-// Compression tells what a layer is compressed with, by its first bytes: gzip, zstd, or empty for nothing.
+// Compression tells what a layer is compressed with, by its first bytes: gzip, zstd, xz, bzip2, or empty for nothing.
 func Compression(layer *bufio.Reader) (string, error) {
 	magic, err := layer.Peek(4)
-	switch {
-	case err != nil && !errors.Is(err, io.EOF):
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
-	case strings.HasPrefix(string(magic), "\x1f\x8b"):
-		return "gzip", nil
-	case string(magic) == "\x28\xb5\x2f\xfd":
-		return "zstd", nil
 	}
-	return "", nil
+	return compressionOf(string(magic)), nil
+}
+
+const bzip2Magic = "BZh"
+
+// compressionOf tells a compression by its first four bytes, as Docker does.
+func compressionOf(magic string) string {
+	switch {
+	case strings.HasPrefix(magic, "\x1f\x8b"):
+		return "gzip"
+	case magic == "\x28\xb5\x2f\xfd":
+		return "zstd"
+	case magic == "\xfd7zX":
+		return "xz"
+	case strings.HasPrefix(magic, bzip2Magic):
+		return "bzip2"
+	}
+	return ""
 }
 
 // unread refuses what Docker would unpack and this package would not: the first name of a tar may look like it.
 func unread(magic string) error {
-	for _, one := range []struct{ begin, name string }{{"BZh", "bzip2"}, {"\xfd7zX", "xz"}} {
-		if strings.HasPrefix(magic, one.begin) {
-			return refuse("is packed with %s; gzip and zstd can be read", one.name)
-		}
-	}
 	if strings.HasSuffix(magic, "\x2a\x4d\x18") && magic[0]&0xf0 == 0x50 { // a frame to skip
 		return refuse("begins with a frame of zstd that has nothing in it")
 	}
 	return nil
 }
+
+// xzMemory is the most memory that unpacking a layer in xz may take, in bytes: what 'xz -9' needs.
+const xzMemory = 64 << 20
 
 // decompress undoes the compressions that layers have.
 func decompress(src io.Reader) (io.ReadCloser, string, error) {
@@ -310,6 +346,14 @@ func decompress(src io.Reader) (io.ReadCloser, string, error) {
 			return nil, "", refuse("is damaged: %v", err)
 		}
 		return unpacked.IOReadCloser(), compression, nil
+	case compression == "xz":
+		unpacked, err := xz.NewReader(in, xzMemory)
+		if err != nil {
+			return nil, "", refuse("is damaged: %v", err)
+		}
+		return io.NopCloser(unpacked), compression, nil
+	case compression == "bzip2":
+		return io.NopCloser(bzip2.NewReader(in)), compression, nil
 	}
 	return io.NopCloser(in), "", nil
 }
@@ -319,8 +363,11 @@ func decompress(src io.Reader) (io.ReadCloser, string, error) {
 func (l Limits) Spool(layer io.Reader) (*os.File, int64, error) {
 	packed := &counter{from: layer}
 	content, _, err := decompress(packed)
-	if err != nil {
-		return nil, 0, err
+	switch {
+	case packed.failed != nil:
+		return nil, 0, packed.failed
+	case err != nil:
+		return nil, 0, refuse("a layer of it %v", layerError(err))
 	}
 	defer content.Close()
 	file, err := os.CreateTemp("", "ndock-layer-")

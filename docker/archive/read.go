@@ -77,6 +77,9 @@ func (r *reader) read() error {
 		if r.entries++; r.entries > entriesLimit {
 			return refuse("it has more than %d entries, more than any image needs", entriesLimit)
 		}
+		if header.Typeflag == tar.TypeXGlobalHeader { // a comment, as of git archive; Go's tar, which Docker uses, ignores it too
+			continue
+		}
 		if err := check(header); err != nil {
 			return err
 		}
@@ -91,8 +94,8 @@ func (r *reader) read() error {
 
 func (r *reader) entry(header *tar.Header) error {
 	name := path.Clean(header.Name)
-	if header.Typeflag == tar.TypeSymlink {
-		r.found.links[name] = path.Join(path.Dir(name), header.Linkname)
+	if header.Typeflag == tar.TypeSymlink || header.Typeflag == tar.TypeLink {
+		r.found.links[name] = linkTarget(header)
 	}
 	if header.Typeflag != tar.TypeReg {
 		return r.sink.File(header, bytes.NewReader(nil))
@@ -120,11 +123,12 @@ var described = map[string]bool{"manifest.json": true, "index.json": true, "oci-
 // tarBlock is the least that a tar has, and so a layer, in bytes.
 const tarBlock = 512
 
-// describes tells JSON, and what is too short for a layer, from what may be one.
+// describes tells JSON, and what is too short for a layer, from what may be one. A file of no bytes may be an empty layer,
+// as Docker has it, and is no JSON.
 func describes(head []byte) bool {
 	const magic = 257 // where a tar says that it is one
 	if len(head) < tarBlock {
-		return true
+		return len(head) > 0
 	}
 	text := bytes.TrimLeft(head, " \t\r\n")
 	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && string(head[magic:magic+5]) != "ustar"

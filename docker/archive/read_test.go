@@ -372,6 +372,9 @@ func FuzzCopy(f *testing.F) {
 	for _, seed := range [][]byte{
 		saved(f, layer, layer), saved(f, layer, zip(f, layer)), saved(f, layer, zstandard(f, layer)), zip(f, saved(f, layer, layer)),
 		layout(f, zip(f, layer), "amd64"), layout(f, zip(f, layer), "amd64", "arm64"), saved(f, sparse(), sparse()), nil,
+		saved(f, layer, unbase64(f, xzLayer)), saved(f, layer, unbase64(f, bzip2Layer)),
+		pack(f, entry{name: "a", content: string(layer)}, entry{name: "b", kind: tar.TypeLink, link: "a"}, entry{name: "config.json", content: configOf(layer, layer)},
+			entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["b","a"]}]`}),
 	} {
 		f.Add(seed)
 	}

@@ -21,7 +21,12 @@ import (
 // these names, and none of those in src. Its files keep theirs. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
 // the manifest's digest stays. See Read for its errors.
 func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, error) {
-	w := &writer{tags: tags, layout: true, unzstd: true}
+	if o.Layers != nil {
+		limits := *o.Layers
+		limits.unique = true
+		o.Layers = &limits
+	}
+	w := &writer{tags: tags, layout: true, unpack: true}
 	return w.copy(dst, src, o)
 }
 
@@ -30,9 +35,12 @@ func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, err
 // says, so an engine cannot complete the image with a layer that src does not have. What dst was given when Load
 // returns an error is no image to any engine. See Read for its errors.
 func Load(dst io.Writer, src io.Reader, o Options) (Contents, error) {
-	if o.Layers == nil {
-		o.Layers = &Limits{}
+	limits := Limits{}
+	if o.Layers != nil {
+		limits = *o.Layers
 	}
+	limits.engine = true
+	o.Layers = &limits
 	return (&writer{prefix: rand.Text() + "-"}).copy(dst, src, o)
 }
 
@@ -43,11 +51,11 @@ type writer struct {
 	limits Limits
 	prefix string // of all names but manifest.json, which are made here then; containerd must not see two loads use one
 	layout bool   // write an OCI layout, too
-	unzstd bool   // unpack what engines before 23 cannot read
+	unpack bool   // unpack what not every engine can read: zstd before 23, xz without the program, bzip2
 
-	names    map[string]string // of layers in dst, by those in src
-	written  map[string]bool   // names in dst
-	unpacked bool              // a layer was unpacked, so that the OCI manifest is not of what is written
+	names   map[string]string // of layers in dst, by those in src
+	written map[string]bool   // names in dst
+	changed bool              // a layer was unpacked, so that the OCI manifest is not of what is written
 }
 
 func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error) {
@@ -59,6 +67,9 @@ func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error)
 	if err != nil {
 		return Contents{}, err
 	}
+	if err := w.storable(contents); err != nil {
+		return contents, err
+	}
 	if o.Accept != nil {
 		if err := o.Accept(contents); err != nil {
 			return contents, err
@@ -68,6 +79,23 @@ func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error)
 		return Contents{}, err
 	}
 	return contents, w.out.Close()
+}
+
+// EngineLayers is the most layers of an image that Docker Engine stores.
+const EngineLayers = 125
+
+// storable refuses what no engine stores. Whether a path may occur twice in a layer, an engine says itself: one with
+// containerd's store takes it.
+func (w *writer) storable(contents Contents) error {
+	if n := len(contents.Layers); w.prefix != "" && n > EngineLayers {
+		return refuse("it has %d layers, and Docker Engine stores at most %d: build it with fewer", n, EngineLayers)
+	}
+	for i, layer := range contents.Layers {
+		if layer.twice != "" {
+			return refuse("its layer %d has the path %q twice, which Docker Engine does not store: build it anew", i+1, layer.twice)
+		}
+	}
+	return nil
 }
 
 // File implements Sink.
@@ -83,15 +111,15 @@ func (w *writer) Layer(header *tar.Header, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if compression == "zstd" && w.unzstd {
-		return w.unpack(header, head)
+	if w.unpack && compression != "" && compression != "gzip" {
+		return w.unpacked(header, head)
 	}
 	return w.layer(path.Clean(header.Name), path.Clean(header.Name), header.Size, head)
 }
 
-// unpack writes a layer that engines before 23 cannot read.
-func (w *writer) unpack(header *tar.Header, packed io.Reader) error {
-	w.unpacked = true
+// unpacked writes a layer unpacked that not every engine can read.
+func (w *writer) unpacked(header *tar.Header, packed io.Reader) error {
+	w.changed = true
 	plain, size, err := w.limits.Spool(packed)
 	if err != nil {
 		return err
@@ -139,7 +167,7 @@ func (w *writer) describe(contents Contents) error {
 	if err := w.description(image.Config, contents.Config); err != nil {
 		return err
 	}
-	if w.layout && !w.unpacked && image.Config == blobPath(contents.ID) && isManifestOf(contents.Manifest, image.Layers) {
+	if w.layout && !w.changed && image.Config == blobPath(contents.ID) && isManifestOf(contents.Manifest, image.Layers) {
 		if err := w.index(contents.Manifest); err != nil {
 			return err
 		}

@@ -25,11 +25,12 @@ func (p Places) findInEngine(ctx context.Context, r Reference) (*Source, error) 
 	if err != nil {
 		return nil, err
 	}
+	said := archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant}
 	source := &Source{
 		Reference: r,
 		Facts: Facts{
 			ID: found.ID, Digest: found.Digest, Tags: found.Tags, Unpacked: found.Size, Size: found.Size, Layers: found.Layers,
-			Platform: archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant},
+			Platform: said.Or(p.Platform), Guessed: !said.Whole(),
 		},
 		checks: archive.Options{Platform: p.Platform},
 		open: func(ctx context.Context) (io.ReadCloser, error) {

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func (s *Source) describe(r Reference) {
 	if err != nil {
 		return
 	}
-	facts, err := partsFacts(image)
+	facts, err := partsFacts(image, s.checks.Platform)
 	if err != nil {
 		return
 	}
@@ -55,16 +56,22 @@ func (s *Source) describe(r Reference) {
 
 // storeInFile writes beside the file and renames, so that there is never half of it.
 func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
-	into, err := os.CreateTemp(filepath.Dir(r.Path), "."+filepath.Base(r.Path)+".")
+	into, err := createTemp(filepath.Dir(r.Path), "."+filepath.Base(r.Path)+".")
 	if err != nil {
 		return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
 	}
 	defer os.Remove(into.Name()) // which is gone if all went well
 	err = writeArchive(ctx, source, r, io.MultiWriter(into, watch))
-	if err := errors.Join(err, into.Chmod(0o644), into.Sync(), into.Close()); err != nil {
+	if err := errors.Join(err, into.Sync(), into.Close()); err != nil {
 		return err
 	}
 	return os.Rename(into.Name(), r.Path)
+}
+
+// createTemp creates a file with a name that begins so and that no other has. Unlike os.CreateTemp, it leaves the mode to
+// the umask, as for any file that a command makes.
+func createTemp(dir, begin string) (*os.File, error) {
+	return os.OpenFile(filepath.Join(dir, begin+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
 // writeArchive gives the image the name that its reference has, or leaves it those that it had.

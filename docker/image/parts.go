@@ -11,13 +11,18 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker/archive"
 )
 
-// fromParts is a source whose parts can be had one by one.
-func (p Places) fromParts(r Reference, image v1.Image) (*Source, error) {
-	facts, err := partsFacts(image)
+// fromParts is a source whose parts can be had one by one. Where its configuration does not say for which platform it is,
+// it is for the one that its index says, or else for the one that is wanted.
+func (p Places) fromParts(r Reference, image v1.Image, indexed archive.Platform) (*Source, error) {
+	if err := checkKind(image); err != nil {
+		return nil, err
+	}
+	facts, err := partsFacts(image, indexed.Or(p.Platform))
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +33,20 @@ func (p Places) fromParts(r Reference, image v1.Image) (*Source, error) {
 	}}, nil
 }
 
-func partsFacts(image v1.Image) (Facts, error) {
+// checkKind refuses what is no image.
+func checkKind(image v1.Image) error {
+	text, err := image.RawManifest()
+	if err != nil {
+		return err
+	}
+	var found ocispec.Manifest
+	if err := json.Unmarshal(text, &found); err != nil {
+		return err
+	}
+	return archive.CheckKind(found)
+}
+
+func partsFacts(image v1.Image, otherwise archive.Platform) (Facts, error) {
 	id, err := image.ConfigName()
 	if err != nil {
 		return Facts{}, err
@@ -41,7 +59,8 @@ func partsFacts(image v1.Image) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
-	facts := Facts{ID: id.String(), Layers: len(manifest.Layers), Platform: archive.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}}
+	said := archive.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
+	facts := Facts{ID: id.String(), Layers: len(manifest.Layers), Platform: said.Or(otherwise), Guessed: !said.Whole()}
 	for _, layer := range manifest.Layers {
 		facts.Size += layer.Size
 	}

@@ -5,8 +5,8 @@
 //	                                         └─ parts:   manifest, configuration and layers, each by its digest
 //	                  Places.Store ◄─────────┘
 //
-// Nothing is held in memory but descriptions, and nothing is written to disk on the way but a layer in zstd for an
-// engine that cannot read it.
+// Nothing is held in memory but descriptions, and nothing is written to disk on the way but a layer in zstd, xz or
+// bzip2 for an engine that cannot read it.
 package image
 
 import (

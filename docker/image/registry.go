@@ -49,7 +49,7 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
-	source, err := p.fromParts(r, image)
+	source, err := p.fromParts(r, image, p.Platform) // an index is asked for that platform
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}

@@ -150,13 +150,13 @@ func (s layoutShelf) blob(ctx context.Context, content io.Reader, digest func() 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	into, err := os.CreateTemp(dir, ".blob-")
+	into, err := createTemp(dir, ".blob-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(into.Name()) // which is gone if all went well
 	seen, _, err := v1.SHA256(io.TeeReader(cancelled{ctx, content}, into))
-	if err := errors.Join(err, into.Chmod(0o644), into.Close()); err != nil {
+	if err := errors.Join(err, into.Close()); err != nil {
 		return err
 	}
 	wanted, err := digest()

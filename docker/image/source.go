@@ -23,6 +23,7 @@ type Facts struct {
 	Digest   string // sha256:… of its manifest, where only that is known before it is read
 	Tags     []string
 	Platform archive.Platform
+	Guessed  bool // Platform, in part, because the configuration does not say it
 	Layers   int
 	Unpacked int64 // bytes; 0 where nobody knows before it is unpacked
 	Size     int64 // bytes that are sent; 0 where nobody knows
@@ -36,6 +37,7 @@ type Source struct {
 
 	checks archive.Options
 	strict bool                                             // about the platform
+	notice func(text string)                                // is told what should be known of the image
 	tags   []string                                         // that are kept in the archive
 	open   func(ctx context.Context) (io.ReadCloser, error) // a Docker archive, or an OCI layout in a tar
 	parts  v1.Image                                         // nil where there is but an archive
@@ -52,6 +54,8 @@ type Places struct {
 	Limits   archive.Limits   // what an image may unpack to
 	Glance   func(ctx context.Context, name string) (Source, error)
 
+	Notice func(text string) // is told what should be known of an image that is taken all the same; may be nil
+
 	Force    bool                                 // send an image to a registry though it is there
 	Retries  int                                  // attempts after the first, where a registry or the network failed
 	Retrying func(err error, pause time.Duration) // is told why an attempt failed, and how long it is until the next; may be nil
@@ -63,11 +67,30 @@ func (p Places) Find(ctx context.Context, r Reference) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	source.strict = p.Strict
+	source.strict, source.notice = p.Strict, p.Notice
 	if source.ID == "" && source.Digest == "" {
 		return source, nil
 	}
-	return source, source.fits(source.Platform)
+	return source, source.judge(source.Facts)
+}
+
+// judge refuses an image for another platform, where that is minded, and tells what should be known of it.
+func (s *Source) judge(found Facts) error {
+	if found.Guessed && s.notice != nil {
+		s.notice(fmt.Sprintf("image %q does not say for which platform it is; it is taken for one for %s", s.Reference, found.Platform))
+	}
+	if found.Layers > archive.EngineLayers && s.notice != nil {
+		s.notice(fmt.Sprintf("image %q has %d layers, and Docker Engine stores at most %d: no server can boot from it", s.Reference, found.Layers, archive.EngineLayers))
+	}
+	return s.fits(found.Platform)
+}
+
+// judgeRead is judge for what was known only when the image had been read.
+func (s *Source) judgeRead(found Facts) error {
+	if s.ID != "" || s.Digest != "" {
+		return s.fits(found.Platform)
+	}
+	return s.judge(found)
 }
 
 // fits refuses an image for another platform, where that is minded.
@@ -172,7 +195,7 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 		defer close(a.done)
 		found, err := archive.Copy(into, from, s.tags, s.ownChecks())
 		if a.facts = factsOf(found); err == nil {
-			err = s.fits(found.Platform)
+			err = s.judgeRead(a.facts)
 		}
 		into.CloseWithError(explainArchive(s.Reference, err))
 	}()
@@ -212,7 +235,7 @@ func (a *Archive) Found() Facts {
 }
 
 func factsOf(found archive.Contents) Facts {
-	return Facts{ID: found.ID, Tags: found.Tags, Platform: found.Platform, Unpacked: found.Unpacked, Layers: len(found.Layers)}
+	return Facts{ID: found.ID, Tags: found.Tags, Platform: found.Platform, Guessed: found.Guessed, Unpacked: found.Unpacked, Layers: len(found.Layers)}
 }
 
 // explainArchive says of which image something was found out.

@@ -101,6 +101,9 @@ func (s *Source) takeApart(ctx context.Context, into shelf, watch io.Writer) (v1
 	if err != nil {
 		return v1.Hash{}, explainArchive(s.Reference, err)
 	}
+	if err := s.judgeRead(factsOf(found)); err != nil {
+		return v1.Hash{}, err
+	}
 	if err := into.config(ctx, found.Config); err != nil {
 		return v1.Hash{}, err
 	}

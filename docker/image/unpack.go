@@ -68,7 +68,7 @@ func layerOf(content io.Reader, digest v1.Hash, size int64) (streamLayer, error)
 	if err != nil {
 		return nil, err
 	}
-	if digest.Hex != "" && compression != "" {
+	if digest.Hex != "" && (compression == "gzip" || compression == "zstd") {
 		return &asIs{newOnceReader(head), digest, size, compression}, nil
 	}
 	plain, err := archive.Decompressed(head)

@@ -229,3 +229,39 @@ func TestSnapshotOfWhatIsSetAside(t *testing.T) {
 		t.Errorf("got %q", body)
 	}
 }
+
+// TestNoImageOfTooManyLayers: Docker stores no image on top of one that has as many layers as it stores. That is said before
+// the container is stopped, paused or read; and only where an image has to be made.
+func TestNoImageOfTooManyLayers(t *testing.T) {
+	with := func(t *testing.T, layers int) *engine {
+		engine := withImage(t)
+		engine.putServer(container.StateRunning)
+		found := engine.containers[namePrefix+serverID]
+		found.Image = "sha256:of-the-server"
+		engine.containers[namePrefix+serverID] = found
+		engine.images[found.Image] = image.InspectResponse{ID: found.Image, RootFS: image.RootFS{Layers: make([]string, layers)}}
+		engine.archive = strings.NewReader("the archive")
+		engine.calls = nil
+		return engine
+	}
+	for name, c := range map[string]struct{ verb, path string }{
+		"snapshot": {"POST", snapshotPath},
+		"resize":   {"POST", serverPath + "/aside?grace=0&commit=true"},
+	} {
+		engine := with(t, 125)
+		status, body := ask(t, engine, c.verb, c.path, "")
+		wantFault(t, status, body, 422, agent.UnusableImage)
+		if !strings.Contains(body, "the server's image has 125 layers, and Docker Engine stores at most 125") {
+			t.Errorf("%s: %s", name, body)
+		}
+		for _, call := range engine.called() {
+			if strings.HasPrefix(call, "ContainerCommit") || strings.HasPrefix(call, "ContainerStop") || strings.HasPrefix(call, "ContainerRename") {
+				t.Errorf("%s: the container was touched: %q", name, engine.called())
+			}
+		}
+		status, body = ask(t, with(t, 124), c.verb, c.path, "")
+		wantOK(t, status, body)
+	}
+	status, body := ask(t, with(t, 125), "POST", serverPath+"/aside?grace=0", "") // as for a rescue
+	wantOK(t, status, body)
+}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ndock/docker/agent"
+	"ndock/docker/archive"
 )
 
 // labelCommit marks an image that the agent made of a container's files, with a word that is used once. The image has no
@@ -111,6 +112,9 @@ func (c *commits) idle() ([]commit, error) {
 // commitContainer makes an image of a container's files. done says that the caller is through with it, and whether it is
 // gone: an image that a container is made of stays written down as long as it is there.
 func (s *Server) commitContainer(ctx context.Context, uuid, id string, pause bool) (image string, done func(gone bool) error, err error) {
+	if err := s.committable(ctx, id); err != nil {
+		return "", nil, err
+	}
 	engine, err := s.engineID(ctx)
 	if err != nil {
 		return "", nil, err
@@ -131,6 +135,26 @@ func (s *Server) commitContainer(ctx context.Context, uuid, id string, pause boo
 		}
 		return nil
 	}, nil
+}
+
+// committable refuses a container whose image has as many layers as Docker stores: a commit would add one, and Docker says
+// so only when it has read all of the container's files.
+func (s *Server) committable(ctx context.Context, id string) error {
+	found, err := s.docker.ContainerInspect(ctx, id)
+	if err != nil {
+		return err
+	}
+	from, err := s.docker.ImageInspect(ctx, found.Image)
+	if errdefs.IsNotFound(err) {
+		return nil // Docker knows the layers without it
+	}
+	if err != nil {
+		return fmt.Errorf("look up the image of container %s: %w", id, err)
+	}
+	if n := len(from.RootFS.Layers); n >= archive.EngineLayers {
+		return unusableImage("the server's image has %d layers, and Docker Engine stores at most %d: no image can be made of its files, for a snapshot, a shelve or a resize. Rebuild the server from an image with fewer layers", n, archive.EngineLayers)
+	}
+	return nil
 }
 
 // orphanImages are those that the agent made, and that nothing holds.

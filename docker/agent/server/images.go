@@ -187,7 +187,9 @@ func (s *Server) fits(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if found.Os != "linux" || found.Architecture != runtime.GOARCH {
+	host := archive.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	said := archive.Platform{OS: found.Os, Architecture: found.Architecture}
+	if !host.Matches(said.Or(host)) { // some images do not say it
 		return unusableImage("it is for %s/%s, and this host is linux/%s", found.Os, found.Architecture, runtime.GOARCH)
 	}
 	return nil

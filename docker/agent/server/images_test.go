@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/docker/docker/api/types/image"
 
+	"ndock/docker"
 	"ndock/docker/agent"
 )
 
@@ -410,6 +412,18 @@ func TestPutImageForAnotherProcessor(t *testing.T) {
 	}
 	if !slices.Contains(engine.called(), "ImageRemove "+loaded) {
 		t.Errorf("it stays behind: %q", engine.called())
+	}
+}
+
+// TestPutImageWithoutPlatform: Docker runs an image that does not say what it is for, and so does a node.
+func TestPutImageWithoutPlatform(t *testing.T) {
+	kernels := docker.GlanceArchitecture(runtime.GOARCH) // as some tools call it
+	for _, architecture := range []string{"", kernels} {
+		engine := newEngine()
+		engine.images[loaded] = image.InspectResponse{ID: loaded, Os: "linux", Architecture: architecture}
+		if status, body := ask(t, engine, "PUT", imagePath, dockerArchive(t)); status != http.StatusOK {
+			t.Errorf("%q: %d %s", architecture, status, body)
+		}
 	}
 }
 

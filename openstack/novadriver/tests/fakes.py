@@ -95,8 +95,8 @@ class Agent:
         self._asked('destroy', uuid, ports, keep)
         self.containers.pop(uuid, None)
 
-    def set_aside(self, uuid, grace=0):
-        self._asked('set_aside', uuid, grace)
+    def set_aside(self, uuid, grace=0, commit=False):
+        self._asked('set_aside', uuid, grace, *(['commit'] if commit else []))
 
     def restore(self, uuid):
         self._asked('restore', uuid)

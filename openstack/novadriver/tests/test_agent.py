@@ -43,6 +43,7 @@ class Requests(TestCase):
             (lambda: self.client.destroy(UUID, ports), ('DELETE', '/v1/instances/' + UUID)),
             (lambda: self.client.destroy(UUID, ports, 'aside'), ('DELETE', '/v1/instances/%s?keep=aside' % UUID)),
             (lambda: self.client.set_aside(UUID, 9), ('POST', '/v1/instances/%s/aside?grace=9' % UUID)),
+            (lambda: self.client.set_aside(UUID, 9, True), ('POST', '/v1/instances/%s/aside?grace=9&commit=true' % UUID)),
             (lambda: self.client.restore(UUID), ('POST', '/v1/instances/%s/restore' % UUID)),
             (lambda: self.client.discard_aside(UUID, ports), ('DELETE', '/v1/instances/%s/aside' % UUID)),
             (lambda: self.client.attach(UUID, ports[0]), ('PUT', '/v1/instances/%s/ports/%s' % (UUID, harness.PORT))),

@@ -49,7 +49,7 @@ class SameHost(TestCase):
     def test_the_files_stay(self):
         self.arrive(self.leave(HERE))
         self.assertEqual(['set_aside', 'plug', 'create', 'start'], self.agent.verbs())
-        self.assertEqual(('set_aside', harness.SERVER, 9), self.agent.log[0])
+        self.assertEqual(('set_aside', harness.SERVER, 9, 'commit'), self.agent.log[0])
         self.assertEqual('aside', self.spec()['source'])
         self.images.create.assert_not_called()
 
@@ -86,6 +86,15 @@ class OtherHost(TestCase):
         with self.assertRaises(exception.InstanceFaultRollback):
             self.leave(THERE)
         self.assertEqual(['set_aside', 'snapshot', 'plug', 'restore', 'start'], self.agent.verbs())
+
+    def test_no_image_can_be_made_of_them(self):
+        self.agent.failing['set_aside'] = ndock.UnusableImage(reason='125 layers')
+        for dest in (HERE, THERE):
+            self.agent.log.clear()
+            with self.assertRaises(exception.InstanceFaultRollback) as raised:
+                self.leave(dest)
+            self.assertIn('125 layers', str(raised.exception.inner_exception))
+            self.assertEqual(['set_aside'], self.agent.verbs())
 
     def test_half_of_them_is_nothing(self):
         self.images.create.side_effect = lambda *args: {'id': PARCEL, 'size': 3}

@@ -113,8 +113,10 @@ class Agent:
         """Remove the server; keep says what stays where its container is only replaced: ports, or aside."""
         self._json('DELETE', '/v1/instances/%s%s' % (uuid, '?keep=' + keep if keep else ''), ports)
 
-    def set_aside(self, uuid, grace=0):
-        self._json('POST', '/v1/instances/%s/aside?grace=%d' % (uuid, grace), uuid=uuid, timeout=QUICK + grace)
+    def set_aside(self, uuid, grace=0, commit=False):
+        """Stop the container and put it aside; commit says that an image is made of its files later."""
+        query = 'grace=%d%s' % (grace, '&commit=true' if commit else '')
+        self._json('POST', '/v1/instances/%s/aside?%s' % (uuid, query), uuid=uuid, timeout=QUICK + grace)
 
     def restore(self, uuid):
         self._json('POST', '/v1/instances/%s/restore' % uuid, uuid=uuid)

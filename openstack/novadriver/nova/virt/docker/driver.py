@@ -292,7 +292,10 @@ class DockerDriver(driver.ComputeDriver):
     def migrate_disk_and_power_off(self, context, instance, dest, flavor, network_info, block_device_info=None,
                                    timeout=0, retry_interval=0):
         self._pending.make_room(instance.uuid)
-        self._agent.set_aside(instance.uuid, grace=timeout)
+        try:
+            self._agent.set_aside(instance.uuid, grace=timeout, commit=True)
+        except ndock.UnusableImage as error:  # nothing was touched
+            raise exception.InstanceFaultRollback(inner_exception=error)
         if dest == self.get_host_ip_addr():
             return ''
         try:

@@ -1,0 +1,99 @@
+package image
+
+import (
+	"errors"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"ndock/docker/archive"
+)
+
+// TestUnsaidPlatform: an image that does not say its platform is taken for its index's, or else for the host's, and that is
+// told. One whose index says another platform is refused.
+func TestUnsaidPlatform(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		index     *v1.Platform
+		told, err string
+	}{
+		"no index":      {nil, "does not say for which platform it is; it is taken for one for linux/amd64", ""},
+		"an index":      {&v1.Platform{OS: "linux", Architecture: "amd64"}, "taken for one for linux/amd64", ""},
+		"another index": {&v1.Platform{OS: "linux", Architecture: "s390x"}, "taken for one for linux/s390x", "it is for linux/s390x, not for linux/amd64"},
+	} {
+		image := imageOf(t, "amd64", gzipped(t, "hello"))
+		config, err := image.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		config = config.DeepCopy()
+		config.OS, config.Architecture = "", ""
+		if image, err = mutate.ConfigFile(image, config); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(t.TempDir(), "layout")
+		path, err := openLayout(dir)
+		var options []layout.Option
+		if c.index != nil {
+			options = append(options, layout.WithPlatform(*c.index))
+		}
+		if err := errors.Join(err, path.AppendImage(image, options...)); err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		places := Places{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true, Notice: func(text string) { told = append(told, text) }}
+		_, err = places.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+		if len(told) != 1 || !strings.Contains(told[0], c.told) {
+			t.Errorf("%s: told %q", name, told)
+		}
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %v, want %q", name, err, c.err)
+		}
+	}
+}
+
+// TestNoImageInALayout: a chart is refused before anything is written.
+func TestNoImageInALayout(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "layout")
+	path, err := openLayout(dir)
+	chart := mutate.ConfigMediaType(imageOf(t, "amd64", gzipped(t, "hello")), types.MediaType("application/vnd.cncf.helm.config.v1+json"))
+	if err := errors.Join(err, path.AppendImage(chart)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Places{Stdout: io.Discard}.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+	if err == nil || !strings.Contains(err.Error(), "it is no image but a Helm chart") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestManyLayers: more layers than an engine stores are told of, and sent all the same.
+func TestManyLayers(t *testing.T) {
+	t.Parallel()
+	layer := gzipped(t, "hello")
+	for n, want := range map[int]int{125: 0, 126: 1} {
+		layers := make([]v1.Layer, n)
+		for i := range layers {
+			layers[i] = layer
+		}
+		dir := filepath.Join(t.TempDir(), "layout")
+		path, err := openLayout(dir)
+		if err := errors.Join(err, path.AppendImage(imageOf(t, "amd64", layers...))); err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		places := Places{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Notice: func(text string) { told = append(told, text) }}
+		if _, err := places.Find(t.Context(), Reference{Transport: OCILayout, Path: dir}); err != nil || len(told) != want {
+			t.Errorf("%d layers: told %q, %v", n, told, err)
+		}
+		if want == 1 && !strings.Contains(told[0], "has 126 layers, and Docker Engine stores at most 125") {
+			t.Errorf("told %q", told)
+		}
+	}
+}
