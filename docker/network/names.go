@@ -22,6 +22,22 @@ func NameFiles(dir string) map[string]string {
 // ResolvConf is where programs look for their resolvers.
 const ResolvConf = "/etc/resolv.conf"
 
+// hostnameLimit is how many bytes of a hostname Linux holds.
+const hostnameLimit = 64
+
+// SplitHostname returns the hostname of a container, and its domain. Nova lets a hostname be a name with its domain, up to
+// 255 characters long; that domain then counts, and else Neutron's, which may be empty.
+func SplitHostname(hostname, neutrons string) (host, domain string) {
+	host, domain, _ = strings.Cut(hostname, ".")
+	if len(host) > hostnameLimit { // which may cut a character in two, or end in a hyphen, as no name may
+		host = strings.TrimRight(strings.ToValidUTF8(host[:hostnameLimit], ""), "-")
+	}
+	if domain = strings.Trim(domain, "."); domain == "" {
+		domain = neutrons
+	}
+	return host, domain
+}
+
 // WriteNames fills the files: the resolvers of Neutron's subnets, and the server's own name, whose domain may be empty.
 func WriteNames(dir, hostname, domain string, ports []Port) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

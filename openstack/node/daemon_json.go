@@ -40,6 +40,9 @@ func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	wanted, err := d.missing(ctx, now.content)
+	if err == nil {
+		err = d.feasible(ctx, now, wanted)
+	}
 	var plan []string
 	if wanted.liveRestore {
 		plan = append(plan, "set live-restore = true in "+d.path())

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -28,7 +29,10 @@ func TestSettingsAreAddedToTheOperatorsFile(t *testing.T) {
 		`{"runtimes": {"nvidia": {"path": "n"}}}`:                         "{\n  \"live-restore\": true," + ourNetwork + ourLogs + ",\"runtimes\": {\n  " + ourRuntime + `,"nvidia": {"path": "n"}}}`,
 		`{"runtimes": {"ndock": {"path": "/old"}}, "live-restore": true}`: "{" + ourNetwork + ourLogs + `,"runtimes": {` + ourRuntime + `}, "live-restore": true}`,
 		`{"ip-forward": true, "bridge": "br0", "live-restore": true}`:     "{\n  \"runtimes\": {" + ourRuntime + "},\n  \"iptables\": false,\n  \"ip6tables\": false" + ourLogs + `,"ip-forward": true, "bridge": "br0", "live-restore": true}`,
-		`{"runtimes": {}, "live-restore": false}`:                         "{" + ourNetwork + ourLogs + ",\"runtimes\": {\n  " + ourRuntime + "\n}, \"live-restore\": false}",
+		"\xef\xbb\xbf{ }": "\xef\xbb\xbf{" + ourLines + "\n}",
+		"\xef\xbb\xbf":    "\xef\xbb\xbf{" + ourLines + "\n}\n",
+		`{"runtimes": null, "live-restore": null, "log-opts": null, "bridge": null}`: "{\n  \"iptables\": false,\n  \"ip6tables\": false,\n  \"ip-forward\": false,\"runtimes\": {" + ourRuntime + `}, "live-restore": true, "log-opts": {"max-size": "10m", "max-file": "3"}, "bridge": "none"}`,
+		`{"runtimes": {}, "live-restore": false}`:                                    "{" + ourNetwork + ourLogs + ",\"runtimes\": {\n  " + ourRuntime + "\n}, \"live-restore\": false}",
 	} {
 		f := newFake(t, false)
 		f.put(daemonFile, before, 0o600)
@@ -200,6 +204,42 @@ func TestDaemonJSONThatWasEditedSinceStays(t *testing.T) {
 	}
 }
 
+// TestSettingsThatCannotBeMade: the plan says so, before setup has changed anything.
+func TestSettingsThatCannotBeMade(t *testing.T) {
+	for name, test := range map[string]struct{ file, flags, says string }{
+		"no object":        {"null", "", "is no object"},
+		"UTF-16":           {"\xff\xfe{\x00}\x00", "", "UTF-16"},
+		"iptables":         {"", "--iptables=false", "--iptables"},
+		"a runtime":        {"", "--add-runtime\x00a=/b", "--add-runtime"},
+		"a bridge":         {"", "-b\x00none", "--bridge"},
+		"a bridge, joined": {"", "-bnone", "--bridge"},
+		"options of logs":  {"", "--log-opt=max-size=1m", "--log-opt"},
+	} {
+		f := newFake(t, false)
+		if test.file != "" {
+			f.put(daemonFile, test.file, 0o600)
+		}
+		f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00--debug\x00"+test.flags+"\x00", 0o444)
+		tree := f.tree()
+		_, err := Plan(t.Context(), f.Steps(), new(lines).report)
+		if err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: planned with %v", name, err)
+		}
+		if _, err := f.setup(); err == nil || f.tree() != tree {
+			t.Errorf("%s: set up with %v, and the tree is\n%s", name, err, f.tree())
+		}
+	}
+}
+
+// TestFlagsThatDoNotMatter are of what is already decided, or none of setup's.
+func TestFlagsThatDoNotMatter(t *testing.T) {
+	f := newFake(t, false)
+	f.live, f.flag = true, true
+	f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00--live-restore\x00-H\x00fd://\x00", 0o444)
+	_, err := f.setup()
+	f.must(err)
+}
+
 func TestWhatIsNoObject(t *testing.T) {
 	for _, text := range []string{"[]", "1", `{"runtimes": []}`, `{"runtimes": null}`, "{", "{}}"} {
 		if got, err := withSetting([]byte(text), "1", "runtimes", "ndock"); err == nil {
@@ -211,6 +251,7 @@ func TestWhatIsNoObject(t *testing.T) {
 func FuzzWithSetting(f *testing.F) {
 	f.Add(`{"a": {"b": 2}, "c": "}"}`)
 	f.Add(" { } ")
+	f.Add("\xef\xbb\xbf{}")
 	f.Add(`"{"`)
 	f.Fuzz(func(t *testing.T, text string) {
 		once, err := withSetting([]byte(text), "1", "a", "b")

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -182,7 +183,7 @@ func (f *fakeMachine) reload() {
 		LiveRestore *bool `json:"live-restore"`
 		Runtimes    map[string]struct{ Path string }
 	}
-	f.must(json.Unmarshal(content, &settings))
+	f.must(json.Unmarshal(bytes.TrimPrefix(content, byteOrderMark), &settings))
 	if f.stubborn {
 		return
 	}

@@ -7,9 +7,16 @@ import (
 	"fmt"
 )
 
+// byteOrderMark is what editors of Windows put before UTF-8. Docker Engine reads over it.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // withSetting puts a value into the text of a JSON object, each of whose other values stays as its author wrote it.
 // The path leads to the value through objects; those that are missing are made.
 func withSetting(text []byte, value string, path ...string) ([]byte, error) {
+	if rest, marked := bytes.CutPrefix(text, byteOrderMark); marked {
+		edited, err := withSetting(rest, value, path...)
+		return append(bytes.Clone(byteOrderMark), edited...), err
+	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		text = []byte("{}\n")
 	}

@@ -153,7 +153,7 @@ func resized(t *testing.T, times int) *engine {
 	engine.putServer(container.StateRunning)
 	for range times {
 		for _, step := range []struct{ method, path, body string }{
-			{"POST", serverPath + "/aside?grace=0", ""}, {"PUT", serverPath, marshal(t, agent.Spec{Source: agent.FromAside})}, {"DELETE", serverPath + "/aside", "[]"},
+			{"POST", serverPath + "/aside?grace=0", ""}, {"PUT", serverPath, marshal(t, agent.Spec{MemoryMB: 512, Source: agent.FromAside})}, {"DELETE", serverPath + "/aside", "[]"},
 		} {
 			status, body := ask(t, engine, step.method, step.path, step.body)
 			wantOK(t, status, body)
@@ -202,7 +202,7 @@ func TestAResizeWhoseImageCannotBeRead(t *testing.T) {
 			engine.info.ID = "AAAA"
 			fails(engine)["ImageInspect"] = errAway
 			s := New(t.Context(), engine, Options{Version: "1.0", State: engine.state}, quiet())
-			status, body := askServer(t, s, "PUT", serverPath, marshal(t, agent.Spec{Source: agent.FromAside}))
+			status, body := askServer(t, s, "PUT", serverPath, marshal(t, agent.Spec{MemoryMB: 512, Source: agent.FromAside}))
 			wantFault(t, status, body, 500, agent.Failed)
 			delete(engine.fail, "ImageInspect")
 			if _, err := s.removeOrphans(t.Context()); err != nil { // of the same agent

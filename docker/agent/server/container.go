@@ -9,8 +9,12 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/network"
 	"ndock/docker/runtime"
 )
+
+// leastMemoryMB is the memory limit below which Docker makes no container.
+const leastMemoryMB = 6
 
 // containerFor turns a server into a container. The tenant's part of the spec decides what runs in it and never
 // what it may do: that is here, in rules.go (the operator's) and in limits.go (the flavor's).
@@ -19,9 +23,13 @@ func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Conf
 	if err != nil {
 		return nil, nil, err
 	}
+	if spec.MemoryMB < leastMemoryMB {
+		return nil, nil, unusableFlavor("the flavor has %d MiB of memory, but Docker gives a container at least %d MiB: boot it with a flavor of more memory", spec.MemoryMB, leastMemoryMB)
+	}
+	hostname, domain := network.SplitHostname(spec.Hostname, spec.DNSDomain)
 	config := &container.Config{
 		Image:      imageID,
-		Hostname:   spec.Hostname,
+		Hostname:   hostname,
 		Tty:        true, // a shell as command stays up, and its output is the console
 		OpenStdin:  true,
 		Env:        environment(spec.Metadata, wanted.Env),
@@ -31,7 +39,7 @@ func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Conf
 		User:       wanted.User,
 		Labels: map[string]string{
 			labelServer: uuid, labelName: spec.Name, labelImage: spec.ImageID, labelOwner: spec.ProjectID,
-			labelDomain: spec.DNSDomain,
+			labelDomain: domain,
 		},
 	}
 	if wanted.TTY != nil {

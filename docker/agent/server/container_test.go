@@ -1,6 +1,9 @@
 package server
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -28,6 +31,67 @@ func TestConfinement(t *testing.T) {
 	}
 	if host.LogConfig.Config["max-size"] == "" || host.LogConfig.Config["max-file"] == "" {
 		t.Errorf("got log configuration %v, want one that is bounded", host.LogConfig)
+	}
+}
+
+// TestFlavorTooSmall: what Docker would refuse to make is the flavor's fault, not the image's.
+func TestFlavorTooSmall(t *testing.T) {
+	for memory, refused := range map[int64]bool{-1: true, 0: true, 1: true, 5: true, 6: false, 7: false} {
+		spec := small()
+		spec.MemoryMB = memory
+		_, _, err := containerFor(serverID, spec, loaded)
+		if (err != nil) != refused {
+			t.Errorf("a flavor of %d MiB: got %v", memory, err)
+		}
+		if err == nil {
+			continue
+		}
+		if says := fmt.Sprintf("flavor has %d MiB of memory", memory); fault(err).Code != agent.UnusableFlavor ||
+			!strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "at least 6 MiB") {
+			t.Errorf("a flavor of %d MiB: got %s: %v", memory, fault(err).Code, err)
+		}
+	}
+}
+
+// TestHostname: Linux holds no more than 64 bytes of a hostname, and Nova allows a name with its domain since 2.94.
+func TestHostname(t *testing.T) {
+	long := strings.Repeat("a", 63)
+	for _, c := range []struct{ hostname, neutrons, want, domain string }{
+		{"web", "", "web", ""},
+		{"web", "example.org", "web", "example.org"},
+		{"web.example.com", "", "web", "example.com"},
+		{"web.example.com", "example.org", "web", "example.com"},
+		{"web.example.com.", "", "web", "example.com"},
+		{"web.", "example.org", "web", "example.org"},
+		{long + "b", "", long + "b", ""},
+		{long + "bc", "", long + "b", ""},
+		{long + "bc.example.com", "", long + "b", "example.com"},
+		{long + "-c", "", long, ""},
+		{long + "ü", "", long, ""},
+		{".example.com", "", "", "example.com"},
+		{"", "", "", ""},
+	} {
+		spec := small()
+		spec.Hostname, spec.DNSDomain = c.hostname, c.neutrons
+		config, _ := made(t, spec)
+		if config.Hostname != c.want || config.Labels[labelDomain] != c.domain {
+			t.Errorf("%s, in Neutron's domain %q: got %s and %q, want %s and %q",
+				c.hostname, c.neutrons, config.Hostname, config.Labels[labelDomain], c.want, c.domain)
+		}
+	}
+}
+
+// TestHostnameWithItsDomain: the domain is where programs look for it.
+func TestHostnameWithItsDomain(t *testing.T) {
+	engine := withImage(t)
+	wanted := small()
+	wanted.Hostname = "web.example.com"
+	if status, body := ask(t, engine, "PUT", serverPath, marshal(t, wanted)); status >= 300 {
+		t.Fatal(status, body)
+	}
+	got, err := os.ReadFile(filepath.Join(engine.state, serverID, "resolv.conf"))
+	if err != nil || string(got) != "search example.com\n" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

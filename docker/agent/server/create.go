@@ -102,7 +102,8 @@ func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mo
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.nameFiles(uuid, spec.Hostname, spec.DNSDomain)
+	hostname, domain := network.SplitHostname(spec.Hostname, spec.DNSDomain)
+	names, err := s.nameFiles(uuid, hostname, domain)
 	if err != nil || spec.Source != agent.Rescue {
 		return append(drive, names...), err
 	}

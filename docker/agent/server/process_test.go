@@ -1,19 +1,44 @@
 package server
 
 import (
+	"compress/gzip"
 	"encoding/base64"
+	"encoding/binary"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"ndock/docker/agent"
 )
 
 // userData is what Nova passes on of user data that is meant for ndock.
 func userData(json string) string {
-	return base64.StdEncoding.EncodeToString([]byte(userDataMark + "\n" + json))
+	return encoded(userDataMark + "\n" + json)
 }
+
+func encoded(data string) string { return base64.StdEncoding.EncodeToString([]byte(data)) }
+
+// wide is the text in UTF-16, without a byte order mark.
+func wide(text string, order binary.AppendByteOrder) string {
+	var all []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		all = order.AppendUint16(all, unit)
+	}
+	return string(all)
+}
+
+func zipped(text string) string {
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text)) // a strings.Builder takes all
+	_ = w.Close()
+	return b.String()
+}
+
+// cutOff leaves out the checksum and the length, with which gzip ends.
+func cutOff(zipped string) string { return zipped[:len(zipped)-8] }
 
 func TestProcess(t *testing.T) {
 	no := false
@@ -30,6 +55,20 @@ func TestProcess(t *testing.T) {
 		"another's mark":            {data: "#cloud-config\n{}"},
 		"a longer mark":             {data: "#ndocker\nnonsense"},
 		"bytes that are no text":    {data: "\xff\xfe\x00"},
+		"a byte order mark":         {data: "\xef\xbb\xbf#ndock\n{\"user\":\"u\"}", want: Process{User: "u"}},
+		"blank lines before":        {data: "\n \t\r\n#ndock\n{\"user\":\"u\"}", want: Process{User: "u"}},
+		"UTF-16, little endian":     {data: "\xff\xfe" + wide("#ndock\r\n{\"user\":\"ü\"}", binary.LittleEndian), want: Process{User: "ü"}},
+		"UTF-16, big endian":        {data: "\xfe\xff" + wide("#ndock\n{\"user\":\"ü\"}", binary.BigEndian), want: Process{User: "ü"}},
+		"UTF-16 without a mark, LE": {data: wide("#ndock\n{\"user\":\"u\"}", binary.LittleEndian), want: Process{User: "u"}},
+		"UTF-16 without a mark, BE": {data: wide("#ndock\n{\"user\":\"u\"}", binary.BigEndian), want: Process{User: "u"}},
+		"gzip":                      {data: zipped("#ndock\n{\"user\":\"u\"}"), want: Process{User: "u"}},
+		"gzip of UTF-16":            {data: zipped("\xff\xfe" + wide("\n#ndock\n{\"user\":\"u\"}", binary.LittleEndian)), want: Process{User: "u"}},
+		"gzip of the guest's":       {data: zipped("#cloud-config\n{}"), line: "a", want: Process{Command: []string{"a"}}},
+		"much gzip of the guest's":  {data: zipped("#cloud-config\n" + strings.Repeat(" ", 2*userDataLimit))},
+		"damaged gzip":              {data: zipped("#cloud-config\n{}")[:20]},
+		"gzip in gzip":              {data: zipped(zipped("#ndock\n{\"user\":\"u\"}"))},
+		"the mark further down":     {data: "#cloud-config\n#ndock\n{}"},
+		"nothing but blanks":        {data: "\xef\xbb\xbf \n\n"},
 		"os_command_line":           {line: "sleep 60", want: Process{Command: []string{"sleep", "60"}}},
 		"data before the line":      {data: "#ndock\n{\"command\":[\"a\"]}", line: "sleep 60", want: Process{Command: []string{"a"}}},
 		"no command at all, wanted": {data: "#ndock\n{\"command\":[]}", line: "sleep 60", want: Process{Command: []string{}}},
@@ -54,6 +93,9 @@ func TestProcessRefuses(t *testing.T) {
 		"a list":          {data: userData(`["sleep"]`), code: agent.UnusableImage, says: "array"},
 		"two objects":     {data: userData(`{"user":"a"}{"user":"b"}`), code: agent.UnusableImage, says: "goes on"},
 		"more after it":   {data: userData("{}\n#!/bin/sh"), code: agent.UnusableImage, says: "goes on"},
+		"too much gzip":   {data: encoded(zipped("#ndock\n{}" + strings.Repeat(" ", userDataLimit))), code: agent.UnusableImage, says: "1048576 bytes"},
+		"half of a gzip":  {data: encoded(cutOff(zipped("#ndock\n{\"user\":\"u\"}"))), code: agent.UnusableImage, says: "unexpected EOF"},
+		"odd UTF-16":      {data: encoded("\xff\xfe" + wide("#ndock\n{}", binary.LittleEndian) + "x"), code: agent.UnusableImage, says: "goes on"},
 		"an open quote":   {line: `echo "never closed`, code: agent.UnusableImage, says: "os_command_line"},
 		"escaped nothing": {line: `echo \`, code: agent.UnusableImage, says: "os_command_line"},
 	} {
@@ -88,6 +130,9 @@ func FuzzProcess(f *testing.F) {
 	f.Add([]byte("#ndock\n{\"command\":[\"a\"],\"env\":{\"A\":\"B\"}}"), "sleep 60")
 	f.Add([]byte("#!/bin/sh\n"), `sh -c "echo 'a'"`)
 	f.Add([]byte("#ndock\r\n[]"), "`(;&|<>)")
+	f.Add([]byte("\xef\xbb\xbf\n#ndock\n{}"), "")
+	f.Add([]byte("\xff\xfe"+wide("#ndock\n{}", binary.LittleEndian)), "")
+	f.Add([]byte(zipped("#ndock\n{}")), "")
 	f.Fuzz(func(t *testing.T, data []byte, line string) {
 		spec := small()
 		spec.UserData, spec.OSCommandLine = base64.StdEncoding.EncodeToString(data), line
