@@ -39,7 +39,7 @@ var registerStore = sync.OnceValue(func() error {
 		if !ok {
 			return nil, errors.New("middleware " + middlewareName + " is for ndock's own use")
 		}
-		s.StorageDriver = driver
+		s.StorageDriver = unmarked{driver}
 		return s, nil
 	})
 })
@@ -216,4 +216,6 @@ func (n *noting) Write(p []byte) (int, error) {
 func (n *noting) Close() error { return n.store.note(n.FileWriter.Close()) }
 
 // Commit implements storagedriver.FileWriter.
-func (n *noting) Commit(ctx context.Context) error { return n.store.note(n.FileWriter.Commit(ctx)) }
+func (n *noting) Commit(ctx context.Context) error {
+	return n.store.note(n.FileWriter.Commit(notFromUpstream(ctx)))
+}
