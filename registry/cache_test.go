@@ -170,6 +170,30 @@ func TestCacheOfAnEndlessUpstream(t *testing.T) {
 	}
 }
 
+// A list whose pages have no end ends all the same, and a page without tags is the last one.
+func TestCacheOfAnEndlessList(t *testing.T) {
+	var pages atomic.Int64
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return
+		}
+		if pages.Add(1) < 20_000 {
+			w.Header().Set("Link", `</v2/app/tags/list?n=1>; rel="next"`)
+		}
+		fmt.Fprint(w, `{"name":"app","tags":[]}`)
+	}))
+	t.Cleanup(upstream.Close)
+	cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+	answer := cache.do(t, http.MethodGet, "/v2/app/tags/list", nil)
+	answer.Body.Close()
+	if pages.Load() > maxUpstreamAnswer/minUpstreamAnswer {
+		t.Errorf("%d pages were read", pages.Load())
+	}
+	pages.Store(0)
+	cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/tags/list?n=1", nil))
+}
+
 // What two repositories have stays as long as one of them needs it, and all while the upstream is away.
 func TestCacheExpires(t *testing.T) {
 	upstream := newFakeUpstream(t)
