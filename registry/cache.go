@@ -160,7 +160,7 @@ func withoutTTL(c *configuration.Configuration) (*configuration.Configuration, t
 
 // cacheExpiry removes from a cache the images that nobody has got for its time to live, and the blobs that no other image
 // needs. Distribution would remove each blob by its own age, also from repositories and images that got it later. Nothing
-// goes while the upstream is away.
+// goes while the upstream is away, or refuses the cache.
 type cacheExpiry struct {
 	ttl    time.Duration
 	config *configuration.Configuration
@@ -187,7 +187,8 @@ func (e *cacheExpiry) start(ctx context.Context) (end func()) {
 }
 
 func (e *cacheExpiry) run(ctx context.Context) {
-	if answers(ctx, e.config.Proxy.RemoteURL) != nil {
+	status, challenges, err := ask(ctx, e.config.Proxy.RemoteURL)
+	if welcome := status/100 == 2 || status == http.StatusUnauthorized && challenges; err != nil || !welcome {
 		return
 	}
 	storage, err := factory.Create(ctx, e.config.Storage.Type(), e.config.Storage.Parameters())
@@ -212,21 +213,27 @@ func (d debugReporter) Step(format string, args ...any) { d.log.Debug(fmt.Sprint
 
 // answers tells why an upstream cannot be used now.
 func answers(ctx context.Context, url string) error {
+	status, _, err := ask(ctx, url)
+	if err == nil && status >= 500 {
+		err = fmt.Errorf("GET %s/v2/ answered %d %s", url, status, http.StatusText(status))
+	}
+	return err
+}
+
+// ask returns the status with which an upstream answers, and whether it says how to log in.
+func ask(ctx context.Context, url string) (status int, challenges bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, upstreamPatience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v2/", nil)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode >= 500 {
-		return fmt.Errorf("GET %s/v2/ answered %s", url, answer.Status)
-	}
-	return nil
+	return answer.StatusCode, answer.Header.Get("WWW-Authenticate") != "", nil
 }
 
 // standby serves by one registry until it can by another.

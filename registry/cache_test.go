@@ -170,6 +170,30 @@ func TestCacheOfAnEndlessUpstream(t *testing.T) {
 	}
 }
 
+// A list whose pages have no end ends all the same, and a page without tags is the last one.
+func TestCacheOfAnEndlessList(t *testing.T) {
+	var pages atomic.Int64
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return
+		}
+		if pages.Add(1) < 20_000 {
+			w.Header().Set("Link", `</v2/app/tags/list?n=1>; rel="next"`)
+		}
+		fmt.Fprint(w, `{"name":"app","tags":[]}`)
+	}))
+	t.Cleanup(upstream.Close)
+	cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+	answer := cache.do(t, http.MethodGet, "/v2/app/tags/list", nil)
+	answer.Body.Close()
+	if pages.Load() > maxUpstreamAnswer/minUpstreamAnswer {
+		t.Errorf("%d pages were read", pages.Load())
+	}
+	pages.Store(0)
+	cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/tags/list?n=1", nil))
+}
+
 // What two repositories have stays as long as one of them needs it, and all while the upstream is away.
 func TestCacheExpires(t *testing.T) {
 	upstream := newFakeUpstream(t)
@@ -198,6 +222,41 @@ func TestCacheExpires(t *testing.T) {
 	age(t, dir, 2*time.Hour)
 	e.run(t.Context())
 	pull(http.StatusOK, "ok/two")
+}
+
+// What is pulled from a cache stays, also while its upstream refuses it; and all stays while that refuses to be asked.
+func TestCacheOfAnUpstreamThatRefuses(t *testing.T) {
+	upstream := newFakeUpstream(t)
+	dir := t.TempDir()
+	config := fmt.Appendf(nil, "version: 0.1\nstorage: {filesystem: {rootdirectory: %q}}\nproxy: {remoteurl: %q, ttl: 1h}\n", dir, upstream.URL)
+	cache := serve(t, ServeOptions{Config: write(t, config), Data: dir})
+	pull := func(repository string) {
+		t.Helper()
+		for _, path := range []string{"/manifests/1", "/blobs/" + upstream.layer} {
+			cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/"+repository+path, nil))
+		}
+	}
+	pull("ok/pulled")
+	pull("ok/other")
+	_, c, err := ServeOptions{Config: write(t, config)}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &cacheExpiry{ttl: time.Hour, config: c, log: slog.New(slog.DiscardHandler)}
+	for _, status := range []int64{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusTooManyRequests} {
+		upstream.refusesAll.Store(status)
+		age(t, dir, 2*time.Hour)
+		e.run(t.Context())
+		pull("ok/other")
+		upstream.refusesAll.Store(0)
+		upstream.refuses.Store(status)
+		age(t, dir, 2*time.Hour)
+		pull("ok/pulled")
+		pull("ok/other")
+		e.run(t.Context())
+		pull("ok/pulled")
+		upstream.refuses.Store(0)
+	}
 }
 
 // A cache looks by itself for what is too old.
@@ -242,6 +301,8 @@ func age(t *testing.T, dir string, by time.Duration) {
 type fakeUpstream struct {
 	*httptest.Server
 	away, silent  atomic.Bool            // silent: it does not say the digest of what it gives
+	refuses       atomic.Int64           // the status of all that is not /v2/
+	refusesAll    atomic.Int64           // the status of all
 	instead       atomic.Pointer[string] // of the layer, with the layer's size
 	layer, config string
 }
@@ -267,8 +328,12 @@ func newFakeUpstream(t *testing.T) *fakeUpstream {
 		switch {
 		case u.away.Load():
 			w.WriteHeader(http.StatusBadGateway)
+		case u.refusesAll.Load() != 0:
+			w.WriteHeader(int(u.refusesAll.Load()))
 		case r.URL.Path == "/v2/":
 			give(w, "application/json", []byte("{}"))
+		case u.refuses.Load() != 0:
+			w.WriteHeader(int(u.refuses.Load()))
 		case err == nil:
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(code)

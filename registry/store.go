@@ -30,6 +30,8 @@ type store struct {
 	full    atomic.Int64 // when there last was no room, in nanoseconds
 	quota   *quota
 	writing sync.Map // the body that is written to a file now, by the file's path
+
+	renewAfter time.Duration // of a tag's link that a cache reads; zero for never
 }
 
 // registerStore is once for all, since distribution finds middleware by name alone.
@@ -39,7 +41,7 @@ var registerStore = sync.OnceValue(func() error {
 		if !ok {
 			return nil, errors.New("middleware " + middlewareName + " is for ndock's own use")
 		}
-		s.StorageDriver = driver
+		s.StorageDriver = unmarked{driver}
 		return s, nil
 	})
 })
@@ -50,7 +52,7 @@ func newStore(c *configuration.Configuration, log *slog.Logger) (*store, error) 
 	if err := registerStore(); err != nil {
 		return nil, err
 	}
-	s := &store{log: log}
+	s := &store{log: log, renewAfter: renewAfter(c)}
 	c.Middleware = map[string][]configuration.Middleware{
 		"storage": append(c.Middleware["storage"], configuration.Middleware{Name: middlewareName, Options: configuration.Parameters{"store": s}}),
 	}
@@ -100,11 +102,40 @@ func (s *store) probe(ctx context.Context) error {
 // that neither a push nor a delete could mend it.
 func (s *store) GetContent(ctx context.Context, path string) ([]byte, error) {
 	content, err := s.StorageDriver.GetContent(ctx, path)
-	if err != nil || !gc.IsLink(path) || digest.Digest(content).Validate() == nil {
+	if err != nil || !gc.IsLink(path) {
 		return content, err
+	}
+	if digest.Digest(content).Validate() == nil {
+		s.renew(ctx, path, content)
+		return content, nil
 	}
 	s.log.Error("a link is damaged and counts as missing: push the image again, or delete it", "path", path, "content", fmt.Sprintf("%.100q", content))
 	return nil, storagedriver.PathNotFoundError{Path: path, DriverName: s.Name()}
+}
+
+// renewAfter is how old the link of a tag is that a cache renews when it reads it: a tenth of what it takes to expire.
+func renewAfter(c *configuration.Configuration) time.Duration {
+	if c.Proxy.RemoteURL == "" {
+		return 0
+	}
+	_, ttl := withoutTTL(c)
+	return min(ttl/10, time.Hour)
+}
+
+// renew has the link of a tag be young when a client gets the tag from a cache. Distribution writes the link only when
+// the upstream has told whose the tag is, and reads it only when that has not.
+func (s *store) renew(ctx context.Context, path string, content []byte) {
+	if s.renewAfter <= 0 || !gc.IsTag(path) {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	link, err := s.StorageDriver.Stat(ctx, path)
+	if err == nil && time.Since(link.ModTime()) > s.renewAfter {
+		err = s.note(s.StorageDriver.PutContent(ctx, path, content))
+	}
+	if err != nil && !notFound(err) {
+		s.log.Warn("a tag was pulled, and counts as old: its link cannot be renewed", "path", path, "error", err)
+	}
 }
 
 // PutContent implements storagedriver.StorageDriver.
@@ -216,4 +247,6 @@ func (n *noting) Write(p []byte) (int, error) {
 func (n *noting) Close() error { return n.store.note(n.FileWriter.Close()) }
 
 // Commit implements storagedriver.FileWriter.
-func (n *noting) Commit(ctx context.Context) error { return n.store.note(n.FileWriter.Commit(ctx)) }
+func (n *noting) Commit(ctx context.Context) error {
+	return n.store.note(n.FileWriter.Commit(notFromUpstream(ctx)))
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -162,7 +163,11 @@ func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, erro
 
 // List implements distribution.TagService.
 func (t *upstreamTags) List(ctx context.Context, limit int, last string) ([]string, error) {
-	return t.TagService.List(fromUpstream(ctx, ""), limit, last)
+	found, err := t.TagService.List(fromUpstream(ctx, ""), limit, last)
+	if err == nil && len(found) == 0 {
+		err = io.EOF // or distribution looks for the last one of them
+	}
+	return found, err
 }
 
 // All implements distribution.TagService.

@@ -84,6 +84,9 @@ func IsLink(file string) bool {
 	return kind == layer || kind == manifest || kind == tag || kind == history
 }
 
+// IsTag tells whether the file at that path says whose a tag is now.
+func IsTag(file string) bool { return locate(file).kind == tag }
+
 // UploadOf tells which upload the file or the directory at that path is of, if it is of any.
 func UploadOf(path string) (repository, id string, is bool) {
 	at := locate(path)
