@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -424,6 +425,32 @@ func TestDirectoryIsGoneMeanwhile(t *testing.T) {
 		t.Errorf("freed %+v, %v", freed, err)
 	}
 	r.holds("web:1")
+}
+
+// Another process on the same storage takes a push while this one collects: the repository was empty, and is no more.
+func TestPushWhileARepositoryIsEmptied(t *testing.T) {
+	r := newRegistry(t)
+	gone, later := image(t), image(t)
+	r.push("site:1", gone)
+	r.delete("site:1")
+	storage := &pushedTo{StorageDriver: r.storage, push: func() { r.push("site:2", later) }}
+	_, err := Run(t.Context(), storage, Options{Untagged: true, Report: r})
+	r.check(err)
+	r.holds("site:2")
+}
+
+// pushedTo is a storage to which another process pushes when something is removed from it.
+type pushedTo struct {
+	driver.StorageDriver
+	once sync.Once
+	push func()
+}
+
+// Delete implements driver.StorageDriver.
+func (p *pushedTo) Delete(ctx context.Context, dir string) error {
+	err := p.StorageDriver.Delete(ctx, dir)
+	p.once.Do(p.push)
+	return err
 }
 
 func TestNothingWasEverPushed(t *testing.T) {

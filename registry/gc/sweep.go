@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/distribution/distribution/v3/registry/storage/driver"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -37,6 +38,9 @@ func (c *collection) sweepAll(ctx context.Context, k kind, freed *Result) error 
 			break
 		}
 		group.Go(func() error {
+			if wanted, err := c.wanted(limited, one); err != nil || wanted {
+				return err
+			}
 			if err := c.remove(limited, one.dir); err != nil {
 				return err
 			}
@@ -50,6 +54,20 @@ func (c *collection) sweepAll(ctx context.Context, k kind, freed *Result) error 
 		return err
 	}
 	return ctx.Err()
+}
+
+// wanted tells whether a repository that had nothing has something again: another process on the same storage may have
+// taken a push since.
+func (c *collection) wanted(ctx context.Context, one piece) (bool, error) {
+	if one.kind != gutted || c.DryRun {
+		return false, nil
+	}
+	found := false
+	err := Walk(ctx, c.storage, one.dir, func(driver.FileInfo) error {
+		found = true
+		return nil
+	})
+	return found, err
 }
 
 // remove removes a directory or a file. One that is gone already is no fault.
