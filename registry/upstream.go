@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/distribution/distribution/v3"
@@ -73,6 +74,7 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 		return err
 	}
 	u.log.Warn("the upstream did not give what was asked for", "upstream", u.url, "asked", what, "error", said)
+	said = forClients(err, said)
 	switch code {
 	case errcode.ErrorCodeTooManyRequests:
 		return code.WithMessage(u.url + " takes no more requests of this cache for now: " + said)
@@ -80,6 +82,15 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 		return errcode.ErrorCodeDenied.WithMessage(u.url + " refuses this to the cache, or does not have it: " + said)
 	}
 	return errcode.ErrorCodeUnavailable.WithMessage(u.url + " does not give this to the cache now, try again later: " + said)
+}
+
+// forClients returns what clients may know of an error: not which addresses the cache asked, with which account.
+func forClients(err error, said string) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		return "it does not answer, and the cache's log says why"
+	}
+	return said
 }
 
 // firstCode is that of an answer of the upstream.
