@@ -53,7 +53,7 @@ func (l *rateLimiter) hold(host string, pause time.Duration) {
 	}
 }
 
-// retryAfter reads a number of seconds or a date. What is neither, is past or too far away has its limit.
+// retryAfter reads a number of seconds or a date, and returns at most maxRetryAfter; zero for what is neither, or is past.
 func retryAfter(value string) time.Duration {
 	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
 		return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second

@@ -46,12 +46,10 @@ func (p Places) pause(ctx context.Context, attempt int, failed error) error {
 	if p.Retrying != nil {
 		p.Retrying(failed, pause)
 	}
-	select {
-	case <-ctx.Done():
-		return errors.Join(ctx.Err(), failed)
-	case <-time.After(pause):
-		return nil
+	if err := sleep(ctx, pause); err != nil {
+		return errors.Join(err, failed)
 	}
+	return nil
 }
 
 // readOnceTip says what to do about a failure that might have passed, had the source not been read once only.
