@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -50,8 +51,15 @@ func (o ProxyOptions) check() error {
 	return checkURL("--proxy", o.URL)
 }
 
-// checkReaders refuses a cache that has a login at its upstream, and gives to anyone what that may read.
+// checkReaders refuses a cache that has a login at its upstream, and gives to anyone what that may read, or the login
+// itself.
 func (o ProxyOptions) checkReaders(c *configuration.Configuration) error {
+	if at, err := url.Parse(c.Proxy.RemoteURL); err == nil && at.User != nil {
+		return &Error{
+			Err:  errors.New("proxy.remoteurl has a login in it, which clients of the cache would be shown"),
+			hint: "give it as proxy.username and proxy.password",
+		}
+	}
 	hasLogin := c.Proxy.RemoteURL != "" && (c.Proxy.Username != "" || c.Proxy.Exec != nil)
 	if !hasLogin || o.Public || !open(c.Auth) {
 		return nil

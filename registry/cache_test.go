@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -379,6 +380,22 @@ func TestCacheWithLoginNeedsLogins(t *testing.T) {
 	s := newSite(t)
 	s.options.Proxy = proxy
 	s.fails(refusal)
+}
+
+func TestCacheRefusesALoginInItsConfiguration(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config.yml")
+	text := "version: 0.1\nstorage: {filesystem: {rootdirectory: " + dir + "}}\nhttp: {addr: 127.0.0.1:0}\nproxy: {remoteurl: 'https://ci:secret@registry.example.com'}\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := Serve(ctx, ServeOptions{Config: config, Log: slog.New(slog.DiscardHandler)})
+	wantError(t, err, "proxy.remoteurl has a login in it")
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("the error has the password: %v", err)
+	}
 }
 
 func TestCacheRefuses(t *testing.T) {
