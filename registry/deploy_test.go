@@ -222,14 +222,23 @@ func (s *site) trusts(status Status) bool {
 	return err == nil
 }
 
+// lastPort is the port that freeAddress gave last: each process begins elsewhere.
+var lastPort = 20000 + os.Getpid()%12000
+
+// freeAddress is an address that stays free while no registry of the test listens there: its port is below those that
+// the kernel gives to connections and to other tests.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		lastPort = 20000 + (lastPort+1)%12000
+		listener, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", lastPort))
+		if err == nil {
+			defer listener.Close()
+			return listener.Addr().String()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatal("no port between 20000 and 32000 is free")
+	return ""
 }
 
 func fakeProgram(t *testing.T, rest string) string {

@@ -201,10 +201,12 @@ func (e *fakeEngine) ContainerStart(_ context.Context, id string, _ container.St
 	go func() { c.ended <- Serve(ctx, options) }()
 	select {
 	case <-ready:
+		c.State.Status, c.State.Running, c.State.StartedAt = "running", true, time.Now().Format(time.RFC3339Nano)
 	case err := <-c.ended:
 		e.t.Errorf("the registry ended: %v", err)
+		cancel()
+		c.log, c.State.Status, c.State.ExitCode = "ndock: "+err.Error()+"\n", "exited", 1
 	}
-	c.State.Status, c.State.Running, c.State.StartedAt = "running", true, time.Now().Format(time.RFC3339Nano)
 	return nil
 }
 
