@@ -16,8 +16,7 @@ import (
 // confirmed, and while the server is rescued. It is on no list of servers, and its end is no event.
 func asideName(uuid string) string { return namePrefix + uuid + "-aside" }
 
-// setAside stops the server's container and puts it aside. Done already, it does nothing. With commit=true, an image is made
-// of its files later, and it is refused before it is stopped where that cannot be.
+// setAside stops the server's container, as endFor does, and puts it aside. Done already, it does nothing.
 func (s *Server) setAside(_ http.ResponseWriter, r *http.Request) (any, error) {
 	grace, err := graceOf(r)
 	if err != nil {
@@ -35,12 +34,7 @@ func (s *Server) setAside(_ http.ResponseWriter, r *http.Request) (any, error) {
 		if _, err := s.findAside(ctx, uuid); !absent(err) {
 			return errors.Join(badRequest("server %s has a container set aside already", uuid), err)
 		}
-		if r.URL.Query().Get("commit") == "true" {
-			if err := s.committable(ctx, found.ID); err != nil {
-				return err
-			}
-		}
-		if err := s.end(ctx, found, grace); err != nil {
+		if err := s.endFor(ctx, r, found, grace); err != nil {
 			return err
 		}
 		return s.docker.ContainerRename(ctx, found.ID, asideName(uuid))

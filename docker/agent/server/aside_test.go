@@ -247,6 +247,7 @@ func TestNoImageOfTooManyLayers(t *testing.T) {
 	for name, c := range map[string]struct{ verb, path string }{
 		"snapshot": {"POST", snapshotPath},
 		"resize":   {"POST", serverPath + "/aside?grace=0&commit=true"},
+		"shelve":   {"POST", serverPath + "/stop?grace=0&commit=true"},
 	} {
 		engine := with(t, 125)
 		status, body := ask(t, engine, c.verb, c.path, "")
@@ -262,6 +263,8 @@ func TestNoImageOfTooManyLayers(t *testing.T) {
 		status, body = ask(t, with(t, 124), c.verb, c.path, "")
 		wantOK(t, status, body)
 	}
-	status, body := ask(t, with(t, 125), "POST", serverPath+"/aside?grace=0", "") // as for a rescue
-	wantOK(t, status, body)
+	for _, path := range []string{"/aside?grace=0", "/stop?grace=0"} { // as for a rescue
+		status, body := ask(t, with(t, 125), "POST", serverPath+path, "")
+		wantOK(t, status, body)
+	}
 }

@@ -191,8 +191,19 @@ func (s *Server) stop(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return s.holding(r, func(ctx context.Context, found container.InspectResponse) error {
-		return s.end(ctx, found, grace)
+		return s.endFor(ctx, r, found, grace)
 	})
+}
+
+// endFor ends the container for what the request says: with commit=true an image is made of its files next, and where none
+// can be made it is refused, and the container not stopped.
+func (s *Server) endFor(ctx context.Context, r *http.Request, found container.InspectResponse, grace time.Duration) error {
+	if r.URL.Query().Get("commit") == "true" {
+		if err := s.committable(ctx, found.ID); err != nil {
+			return err
+		}
+	}
+	return s.end(ctx, found, grace)
 }
 
 func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {

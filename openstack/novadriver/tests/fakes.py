@@ -123,8 +123,8 @@ class Agent:
     def forget_image(self, image_id):
         self._asked('forget_image', image_id)
 
-    def act(self, uuid, verb, grace=0):
-        self._asked(verb, uuid, grace)
+    def act(self, uuid, verb, grace=0, commit=False):
+        self._asked(verb, uuid, grace, *(['commit'] if commit else []))
 
     def console(self, uuid):
         self._asked('console', uuid)

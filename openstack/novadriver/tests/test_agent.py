@@ -55,6 +55,7 @@ class Requests(TestCase):
             (lambda: self.client.age_images(60), ('DELETE', '/v1/images')),
             (lambda: self.client.forget_image('i'), ('DELETE', '/v1/images/i')),
             (lambda: self.client.act(UUID, 'stop', 30), ('POST', '/v1/instances/%s/stop?grace=30' % UUID)),
+            (lambda: self.client.act(UUID, 'stop', 30, True), ('POST', '/v1/instances/%s/stop?grace=30&commit=true' % UUID)),
             (lambda: self.client.act(UUID, 'start'), ('POST', '/v1/instances/%s/start?grace=0' % UUID)),
             (lambda: self.client.serial(UUID, {}), ('POST', '/v1/instances/%s/serial' % UUID)),
             (lambda: self.client.console(UUID), ('GET', '/v1/instances/%s/console' % UUID)),

@@ -205,6 +205,10 @@ class Life(TestCase):
         self.driver.power_off(self.instance, timeout=7, retry_interval=1)
         self.assertEqual([('stop', harness.SERVER, 7)], self.agent.log)
 
+    def test_power_off_before_a_shelve(self):
+        self.driver.power_off(harness.instance(task_state='shelving'), timeout=7, retry_interval=1)
+        self.assertEqual([('stop', harness.SERVER, 7, 'commit')], self.agent.log)
+
     def test_reboot(self):
         self.configure(shutdown_timeout=42)
         for kind, grace in {'SOFT': 42, 'HARD': 0}.items():

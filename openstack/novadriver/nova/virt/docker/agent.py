@@ -56,6 +56,11 @@ FAULTS = {
 }
 
 
+def ending(grace, commit):
+    """The query of what stops a container; commit says that an image is made of its files next."""
+    return 'grace=%d%s' % (grace, '&commit=true' if commit else '')
+
+
 class Connection(http.client.HTTPConnection):
     auto_open = 0  # what was closed stays closed: an upload is not continued on a connection of its own
 
@@ -114,9 +119,8 @@ class Agent:
         self._json('DELETE', '/v1/instances/%s%s' % (uuid, '?keep=' + keep if keep else ''), ports)
 
     def set_aside(self, uuid, grace=0, commit=False):
-        """Stop the container and put it aside; commit says that an image is made of its files later."""
-        query = 'grace=%d%s' % (grace, '&commit=true' if commit else '')
-        self._json('POST', '/v1/instances/%s/aside?%s' % (uuid, query), uuid=uuid, timeout=QUICK + grace)
+        """Stop the container and put it aside."""
+        self._json('POST', '/v1/instances/%s/aside?%s' % (uuid, ending(grace, commit)), uuid=uuid, timeout=QUICK + grace)
 
     def restore(self, uuid):
         self._json('POST', '/v1/instances/%s/restore' % uuid, uuid=uuid)
@@ -145,9 +149,9 @@ class Agent:
     def forget_image(self, image_id):
         self._json('DELETE', '/v1/images/%s' % image_id)
 
-    def act(self, uuid, verb, grace=0):
+    def act(self, uuid, verb, grace=0, commit=False):
         """start, stop, restart, pause or unpause; grace is what a process has, in seconds, to end by itself."""
-        self._json('POST', '/v1/instances/%s/%s?grace=%d' % (uuid, verb, grace), uuid=uuid, timeout=QUICK + grace)
+        self._json('POST', '/v1/instances/%s/%s?%s' % (uuid, verb, ending(grace, commit)), uuid=uuid, timeout=QUICK + grace)
 
     def console(self, uuid):
         with self._request('GET', '/v1/instances/%s/console' % uuid, uuid=uuid) as response, self._talking():

@@ -222,7 +222,7 @@ class DockerDriver(driver.ComputeDriver):
     def power_off(self, instance, timeout=0, retry_interval=0):
         instance, timeout = compat.power_off_arguments(instance, timeout, retry_interval)
         self._pending.cancel(instance.uuid)
-        self._agent.act(instance.uuid, 'stop', grace=timeout)
+        self._agent.act(instance.uuid, 'stop', grace=timeout, commit=instance.task_state == task_states.SHELVING)
 
     def reboot(self, context, instance, network_info, reboot_type, block_device_info=None,
                bad_volumes_callback=None, accel_info=None, share_info=None):
