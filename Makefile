@@ -19,7 +19,13 @@ NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+
+# The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
+# are run where it is.
+RELEASE ?= zed
+CLOUD := $(SUDO) env RELEASE=$(RELEASE) $(if $(NETWORK),NETWORK=$(NETWORK)) testdata/cloud
+E2E := $(CLOUD)/enter env NDOCK_E2E_CLOUD=ndock bin/e2e.test -test.v
 
 # What registries are tried with, pinned, too.
 CRANE := github.com/google/go-containerregistry/cmd/crane@v0.22.1
@@ -72,17 +78,19 @@ bin/crane bin/registry bin/versitygw bin/conformance: Makefile
 conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's
 	testdata/conformance/run
 
-e2e: build clients cloud ## end-to-end tests on the test cloud
-	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run TestEndToEnd $(if $(SKIP),-skip 'TestEndToEnd/^($(SKIP))\.txtar$$') .
+.PHONY: bin/e2e.test
+bin/e2e.test: # the end-to-end tests as a program, which needs no Go where the cloud is
+	CGO_ENABLED=0 go test -c -o $@ .
 
-networks: build ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs, ovs-hybrid or ovn
-	$(SUDO) env NETWORK=$(or $(NETWORK),ovn) testdata/cloud/up
-	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(ports|ports-unwired|ports-many|orphans|security-groups|network-restarts|floating-ip)\.txtar$$' .
+e2e: build bin/e2e.test clients cloud ## end-to-end tests on the test cloud of RELEASE; ONLY and SKIP name some, e.g. ONLY='server|ports'
+	$(E2E) -test.timeout 60m -test.run 'TestEndToEnd$(if $(ONLY),/^($(ONLY))\.txtar$$)' $(if $(SKIP),-test.skip 'TestEndToEnd/^($(SKIP))\.txtar$$')
 
-engines: build ## end-to-end tests of servers and ports on Docker Engine of a newer Debian, ENGINE: sid, or another suite; FEATURES: e.g. containerd-snapshotter
-	$(SUDO) testdata/cloud/up
+networks: ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs, ovs-hybrid or ovn
+	$(MAKE) e2e NETWORK=$(or $(NETWORK),ovn) ONLY='ports|ports-unwired|ports-many|orphans|security-groups|network-restarts|floating-ip'
+
+engines: cloud ## end-to-end tests of servers and ports on Docker Engine of a newer Debian, ENGINE: sid, or another suite; FEATURES: e.g. containerd-snapshotter
 	$(SUDO) testdata/cloud/engine $(or $(ENGINE),sid) $(FEATURES)
-	$(SUDO) env NDOCK_E2E_CLOUD=ndock go test -count=1 -timeout 60m -v -run 'TestEndToEnd/^(server|console|lifecycle|snapshot|limits|ports|network-restarts)\.txtar$$' . ; \
+	$(MAKE) e2e ONLY='server|console|lifecycle|snapshot|limits|ports|network-restarts'; \
 	result=$$?; $(SUDO) testdata/cloud/engine own; exit $$result
 
 two-hosts: build cloud ## end-to-end tests with a second compute node, which is made on this machine
@@ -101,11 +109,11 @@ tempest: build cloud ## OpenStack's own integration tests, all that a container 
 	$(SUDO) env OS_CLOUD=ndock bin/ndock node setup
 	$(SUDO) testdata/tempest/run
 
-cloud: ## bring up the whole test OpenStack on this machine; NETWORK is linuxbridge, ovs, ovs-hybrid or ovn, by default what it was
-	$(SUDO) testdata/cloud/up
+cloud: ## bring up a whole test OpenStack: RELEASE is zed, 2025.1 or 2026.2; NETWORK is ovn, ovs, ovs-hybrid or (of zed) linuxbridge, by default what it was
+	$(CLOUD)/up
 
 cloud-down: ## stop it
-	$(SUDO) testdata/cloud/down
+	$(CLOUD)/down
 
 demo: build cloud ## show everything on a real image: registry, push, boot, snapshot
 	$(SUDO) testdata/demo/demo

@@ -40,7 +40,7 @@ func prepare(t *testing.T, variable string) string {
 	}
 	// The binary that users have, not this test's own; and what makes images and groups.
 	t.Setenv("PATH", strings.Join([]string{filepath.Join(root, "bin"), filepath.Join(root, "testdata", "images"), os.Getenv("PATH")}, string(os.PathListSeparator)))
-	t.Setenv("UP", filepath.Join(root, "testdata", "cloud", "up"))
+	t.Setenv("UP", filepath.Join(root, "testdata", "cloud", "start"))
 	t.Setenv("PORTS", filepath.Join(root, "testdata", "bench", "ports"))
 	t.Setenv("SECOND_HOST", filepath.Join(root, "testdata", "cloud", "second-host"))
 	t.Setenv("OS_CLOUD", cloud+"-demo") // an ordinary tenant, unless a script says otherwise

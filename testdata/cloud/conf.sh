@@ -1,4 +1,4 @@
-# The configuration of every OpenStack service, on Debian's own files. Sourced by up.
+# The configuration of every OpenStack service, on Debian's own files. Sourced by start.
 
 KEYSTONE=/etc/keystone/keystone.conf BARBICAN=/etc/barbican/barbican.conf GLANCE=/etc/glance/glance-api.conf PLACEMENT=/etc/placement/placement.conf
 NOVA=/etc/nova/nova.conf NOVA_COMPUTE=/etc/nova/nova-compute.conf
@@ -22,6 +22,18 @@ tokens() {
   put "$1" keystone_authtoken www_authenticate_uri=http://$IP:5000 memcached_servers=$IP:11211
 }
 
+# configure_apis: two processes where Debian's packages have 8 or 16. Those of Nova and Neutron keep a single thread: with more,
+# eventlet loses answers of RabbitMQ's, and calls time out after a minute.
+configure_apis() {
+  local name
+  for name in keystone/keystone barbican/barbican-api placement/placement-api nova/nova-api neutron/neutron-api; do
+    sed -i 's/^processes = .*/processes = 2/; s/^threads = .*/threads = 4/' /etc/$name-uwsgi.ini
+    # Else clients that keep a connection fail now and then.
+    grep -q '^add-header = Connection' /etc/$name-uwsgi.ini || sed -i 's/^\[uwsgi\]/&\nadd-header = Connection: close/' /etc/$name-uwsgi.ini
+  done
+  sed -i 's/^threads = .*/threads = 1/' /etc/{nova/nova-api,neutron/neutron-api}-uwsgi.ini
+}
+
 configure_identity_and_images() { # and the certificates that images are signed with
   put $KEYSTONE database connection="$(db keystone keystone)"
   put $KEYSTONE token provider=fernet
@@ -31,7 +43,8 @@ configure_identity_and_images() { # and the certificates that images are signed 
   put $GLANCE glance_store stores=file,http default_store=file
   put $GLANCE barbican auth_endpoint=http://$IP:5000/v3
   tokens $GLANCE glance
-  put $BARBICAN DEFAULT host_href=http://$IP:9311 sql_connection="$(db barbican barbican)" db_auto_create=false log_dir=
+  put $BARBICAN DEFAULT host_href=http://$IP:9311 sql_connection="$(db barbican barbican)" db_auto_create=false
+  put $BARBICAN database connection="$(db barbican barbican)" # as it is called from 2023.2 on
   put $BARBICAN keystone_notifications enable=false
   tokens $BARBICAN barbican
 }
@@ -40,7 +53,7 @@ configure_compute() {
   put $PLACEMENT placement_database connection="$(db placement placement)"
   put $PLACEMENT api auth_strategy=keystone
   tokens $PLACEMENT placement
-  put $NOVA DEFAULT my_ip=$IP transport_url=$RABBIT enabled_apis=osapi_compute log_dir= osapi_compute_workers=2 allow_resize_to_same_host=true
+  put $NOVA DEFAULT my_ip=$IP transport_url=$RABBIT enabled_apis=osapi_compute allow_resize_to_same_host=true
   put $NOVA conductor workers=1
   put $NOVA scheduler workers=1 discover_hosts_in_cells_interval=5
   put $NOVA api_database connection="$(db nova nova_api)"

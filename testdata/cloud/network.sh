@@ -1,27 +1,13 @@
 # What differs by the network that the cloud has, NETWORK: linuxbridge, ovs (ML2/OVS), ovs-hybrid (the same, filtering by
-# iptables) or ovn. Open vSwitch is in user space, so that no module of the kernel's is needed. Sourced by up and down.
+# iptables) or ovn. Open vSwitch is in user space, so that no module of the kernel's is needed. Sourced by start and stop.
 
-NETWORK=${NETWORK:-$(cat $STATE/network 2>/dev/null || echo linuxbridge)}
 NEUTRON=/etc/neutron/neutron.conf ML2=/etc/neutron/plugins/ml2/ml2_conf.ini
 LINUXBRIDGE=/etc/neutron/plugins/ml2/linuxbridge_agent.ini OVS=/etc/neutron/plugins/ml2/openvswitch_agent.ini
 DHCP=/etc/neutron/dhcp_agent.ini L3=/etc/neutron/l3_agent.ini
 OVSDB=/run/openvswitch/db.sock
 
-case $NETWORK in
-  linuxbridge | ovs | ovs-hybrid | ovn) ;;
-  *) die "NETWORK is $NETWORK, and can be linuxbridge, ovs, ovs-hybrid or ovn" ;;
-esac
-
-network_packages() {
-  case $NETWORK in
-    linuxbridge) echo neutron-linuxbridge-agent neutron-dhcp-agent neutron-l3-agent ebtables ;;
-    ovs*) echo neutron-openvswitch-agent neutron-dhcp-agent neutron-l3-agent openvswitch-switch ethtool ;;
-    ovn) echo openvswitch-switch ovn-central ovn-host ethtool ;;
-  esac
-}
-
 configure_network() {
-  put $NEUTRON DEFAULT core_plugin=ml2 dns_domain=cloud.example. transport_url=$RABBIT auth_strategy=keystone bind_host=$IP api_workers=1 rpc_workers=1
+  put $NEUTRON DEFAULT core_plugin=ml2 dns_domain=cloud.example. transport_url=$RABBIT auth_strategy=keystone rpc_workers=1
   put $NEUTRON database connection="$(db neutron neutron)"
   put $NEUTRON oslo_concurrency lock_path=/var/lock/neutron
   tokens $NEUTRON neutron; login $NEUTRON nova nova
@@ -78,26 +64,27 @@ vswitch() { # as ovs-ctl starts it, which will not without the kernel's module
   local db=/etc/openvswitch/conf.db
   [[ -e $db ]] || ovsdb-tool create $db /usr/share/openvswitch/vswitch.ovsschema
   mkdir -p /run/openvswitch
-  daemon ovsdb-server root ovsdb-server $db --remote=punix:$OVSDB --remote=db:Open_vSwitch,Open_vSwitch,manager_options
+  switched ovsdb-server $db --remote=punix:$OVSDB --remote=db:Open_vSwitch,Open_vSwitch,manager_options
   wait_for 30 ovsdb-server ovs-vsctl --no-wait init
   ovs-vsctl --no-wait set Open_vSwitch . external_ids:system-id="$(hostname)" external_ids:hostname="$(hostname)"
-  daemon ovs-vswitchd root ovs-vswitchd unix:$OVSDB
+  switched ovs-vswitchd unix:$OVSDB
   ovs-vsctl --timeout=30 --may-exist add-br br-ex -- set Bridge br-ex datapath_type=netdev -- --may-exist add-port br-ex ndock-uplink
 }
 
-agent() { daemon "neutron-$1" neutron "neutron-$2" --config-file $NEUTRON --config-file $ML2 "${@:3}"; }
+# switched NAME ARGUMENT…: a program of Open vSwitch, if it does not run
+switched() {
+  ! start-stop-daemon --status --pidfile "/run/openvswitch/$1.pid" --name "$1" || return 0
+  "$@" --pidfile --detach --no-chdir --log-file 2>>$LOG/openvswitch.log 9>&-
+}
 
 network_services() {
   uplink
   case $NETWORK in ovs*) vswitch ;; ovn) vswitch; ovn ;; esac
-  daemon neutron-server neutron neutron-server --config-file $NEUTRON --config-file $ML2
+  start "${NEUTRON_SERVER[@]}"
   case $NETWORK in
-    linuxbridge) agent linuxbridge linuxbridge-agent --config-file $LINUXBRIDGE ;;
-    ovs*) agent openvswitch openvswitch-agent --config-file $OVS ;;
-    ovn) return ;;
+    linuxbridge) start neutron-linuxbridge-agent neutron-dhcp-agent neutron-l3-agent ;;
+    ovs*) start neutron-openvswitch-agent neutron-dhcp-agent neutron-l3-agent ;;
   esac
-  agent dhcp dhcp-agent --config-file $DHCP
-  agent l3 l3-agent --config-file $L3
 }
 
 ovn() {
@@ -108,24 +95,27 @@ ovn() {
     external_ids:ovn-bridge-datapath-type=netdev external_ids:ovn-bridge-mappings=physnet1:br-ex external_ids:ovn-cms-options=enable-chassis-as-gw
   /usr/share/ovn/scripts/ovn-ctl status_controller >/dev/null || /usr/share/ovn/scripts/ovn-ctl start_controller >>$LOG/ovn.log 2>&1 9>&-
   # Debian 12's OVN keeps this in other_config, and its Neutron still looks for it where it was before
-  wait_for 60 ovn-controller ovn-sbctl set Chassis "$(hostname)" external_ids:ovn-bridge-mappings=physnet1:br-ex \
+  [[ $RELEASE != zed ]] || wait_for 60 ovn-controller ovn-sbctl set Chassis "$(hostname)" external_ids:ovn-bridge-mappings=physnet1:br-ex \
     external_ids:datapath-type=netdev external_ids:ovn-cms-options=enable-chassis-as-gw
 }
 
 stop_network() {
-  stop neutron-l3 neutron-dhcp neutron-linuxbridge neutron-openvswitch neutron-server
+  stop neutron-l3-agent neutron-dhcp-agent neutron-linuxbridge-agent neutron-openvswitch-agent \
+    neutron-ovn-maintenance-worker neutron-periodic-workers neutron-rpc-server neutron-api
   if [[ -x /usr/share/ovn/scripts/ovn-ctl ]]; then
     /usr/share/ovn/scripts/ovn-ctl stop_controller
     /usr/share/ovn/scripts/ovn-ctl stop_northd
   fi >>$LOG/ovn.log 2>&1
-  stop ovs-vswitchd ovsdb-server
+  local name
+  for name in ovs-vswitchd ovsdb-server; do
+    start-stop-daemon --stop --quiet --oknodo --retry TERM/10/KILL/5 --pidfile /run/openvswitch/$name.pid --name $name
+  done
 }
 
 # another_network: Neutron forgets what it knew, and leaves no link behind
 another_network() {
-  [[ $NETWORK != "$(cat $STATE/network 2>/dev/null || echo linuxbridge)" && -e $STATE/neutron-db ]] || return 0
-  init_script nova-compute stop
-  stop nova-api # both remember what Neutron can do
+  [[ $NETWORK != "$(cat $STATE/network 2>/dev/null || echo $DEFAULT_NETWORK)" && -e $STATE/neutron-db ]] || return 0
+  stop nova-compute nova-api # both remember what Neutron can do
   stop_network
   local link namespace
   for namespace in $(ip netns list | awk '/^(qdhcp|qrouter)-/ { print $1 }'); do ip netns delete "$namespace"; done
@@ -133,6 +123,6 @@ another_network() {
     ip link delete "$link" 2>/dev/null || true
   done
   rm -f /etc/openvswitch/conf.db /var/lib/ovn/*.db
-  mysql -e 'DROP DATABASE neutron; CREATE DATABASE neutron'
+  mariadb -e 'DROP DATABASE neutron; CREATE DATABASE neutron'
   rm -f $STATE/neutron-db $STATE/network-and-flavors
 }
