@@ -197,7 +197,7 @@ func hostLeftovers() (string, error) {
 		docker ps -a --filter label=ndock.server --format 'container {{.Names}}'
 		ls -d /var/lib/ndock/servers/* /run/ndock/netns/* /run/ndock/names/* 2>/dev/null
 		ip -o link show | grep -oE '(ndk|qbr|qvb|qvo)[0-9a-f-]*' | sort -u
-		! pgrep -x ovsdb-server >/dev/null || ovs-vsctl --bare --columns=name find Interface 'external_ids:vm-uuid!=""'
+		! ovsdb-client list-dbs unix:/run/openvswitch/db.sock >/dev/null 2>&1 || ovs-vsctl --bare --columns=name find Interface 'external_ids:vm-uuid!=""'
 	`).Output()
 	return string(out), err
 }
