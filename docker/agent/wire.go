@@ -154,6 +154,7 @@ type Diagnostics struct {
 // NIC is what went through an interface since the start.
 type NIC struct {
 	Name      string `json:"name"` // in the container
+	MAC       string `json:"mac_address"`
 	RxBytes   uint64 `json:"rx_bytes"`
 	RxPackets uint64 `json:"rx_packets"`
 	RxErrors  uint64 `json:"rx_errors"`

@@ -208,7 +208,7 @@ func TestAttach(t *testing.T) {
 	}
 	in(t, ns, func() { wantAddresses(t, link(t, "eth2"), "10.0.0.6/24") })
 	traffic, err := Statistics(ns)
-	if err != nil || len(traffic) != 2 || traffic[0].Name != "eth0" || traffic[1].Name != "eth2" {
+	if err != nil || len(traffic) != 2 || traffic[0].Name != "eth0" || traffic[1].Name != "eth2" || traffic[1].MAC != ports[1].MAC {
 		t.Errorf("got %+v, %v", traffic, err)
 	}
 }

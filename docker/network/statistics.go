@@ -13,6 +13,7 @@ import (
 // Traffic is what went through an interface of a container since it came there.
 type Traffic struct {
 	Name string
+	MAC  string
 	netlink.LinkStatistics
 }
 
@@ -34,7 +35,7 @@ func Statistics(holder string) ([]Traffic, error) {
 		}
 		for _, link := range links {
 			if attrs := link.Attrs(); link.Type() == "veth" && attrs.Statistics != nil {
-				all = append(all, Traffic{attrs.Name, *attrs.Statistics})
+				all = append(all, Traffic{attrs.Name, attrs.HardwareAddr.String(), *attrs.Statistics})
 			}
 		}
 		return nil

@@ -55,7 +55,7 @@ func nics(found container.InspectResponse) ([]agent.NIC, error) {
 	traffic, err := network.Statistics(network.Holder(found.ID))
 	for _, n := range traffic {
 		all = append(all, agent.NIC{
-			Name:    n.Name,
+			Name: n.Name, MAC: n.MAC,
 			RxBytes: n.RxBytes, RxPackets: n.RxPackets, RxErrors: n.RxErrors, RxDropped: n.RxDropped,
 			TxBytes: n.TxBytes, TxPackets: n.TxPackets, TxErrors: n.TxErrors, TxDropped: n.TxDropped,
 		})

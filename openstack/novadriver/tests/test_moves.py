@@ -232,6 +232,7 @@ class Diagnostics(TestCase):
         self.assertEqual(('running', 'docker', 7, 3, 64), (
             told.state, told.hypervisor, told.uptime, told.memory_details.used, told.memory_details.maximum))
         self.assertEqual(6, told.nic_details[0].tx_packets)
+        self.assertEqual('fa:16:3e:00:00:01', told.nic_details[0].mac_address)
 
 
 class Cache(TestCase):

@@ -26,6 +26,7 @@ def as_object(found, instance):
     told.add_cpu(id=0, time=found['cpu_time'])
     for nic in found['nics']:
         told.add_nic(
+            mac_address=nic['mac_address'],
             rx_octets=nic['rx_bytes'], rx_packets=nic['rx_packets'], rx_errors=nic['rx_errors'], rx_drop=nic['rx_dropped'],
             tx_octets=nic['tx_bytes'], tx_packets=nic['tx_packets'], tx_errors=nic['tx_errors'], tx_drop=nic['tx_dropped'])
     return told
