@@ -41,6 +41,7 @@ func prepare(t *testing.T, variable string) string {
 	// The binary that users have, not this test's own; and what makes images and groups.
 	t.Setenv("PATH", strings.Join([]string{filepath.Join(root, "bin"), filepath.Join(root, "testdata", "images"), os.Getenv("PATH")}, string(os.PathListSeparator)))
 	t.Setenv("UP", filepath.Join(root, "testdata", "cloud", "start"))
+	t.Setenv("CRASH", filepath.Join(root, "testdata", "cloud", "crash"))
 	t.Setenv("PORTS", filepath.Join(root, "testdata", "bench", "ports"))
 	t.Setenv("SECOND_HOST", filepath.Join(root, "testdata", "cloud", "second-host"))
 	t.Setenv("OS_CLOUD", cloud+"-demo") // an ordinary tenant, unless a script says otherwise
@@ -133,7 +134,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 		},
 		Condition: condition,
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{"PATH", "OPENSTACK_SERVE", "OS_CLOUD", "UP", "PORTS", "SECOND_HOST"} {
+			for _, name := range []string{"PATH", "OPENSTACK_SERVE", "OS_CLOUD", "UP", "CRASH", "PORTS", "SECOND_HOST"} {
 				env.Setenv(name, os.Getenv(name))
 			}
 			env.Setenv("ADMIN", cloud)
