@@ -38,6 +38,7 @@ type fakeMachine struct {
 	runtimes       []string            // of the engine
 	facts          EngineFacts         // beside those
 	filter         map[string][]string // what the packet filter has, by command and table
+	unreadable     map[string]string   // a command of the packet filter's, and what it says instead
 	stoppedServers bool                // as an engine does that is restarted without live-restore
 	stubborn       bool                // the engine keeps to what it was started with
 	sure, unsure   []string            // orphans
@@ -85,6 +86,7 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 		f.must(os.MkdirAll(f.path("/run/systemd/system"), 0o755))
 	}
 	f.must(os.Mkdir(f.path("/proc"), 0o755))
+	f.put("/proc/sys/net/ipv4/ip_forward", "1\n", 0o644)
 	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
 	f.facts.Runc, f.facts.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
 	f.facts.Bridge, f.facts.LogDriver, f.filter = true, "json-file", dockersFilter()
@@ -242,6 +244,8 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		return strings.Join(f.modules, "\n"), nil
 	case strings.HasPrefix(line, "systemctl show"):
 		return f.show(command[3], strings.TrimSuffix(command[5], ".service")), nil
+	case strings.Contains(line, " -S") && f.unreadable[command[0]] != "":
+		return "", errors.New(f.unreadable[command[0]])
 	case strings.Contains(line, " -S"):
 		return strings.Join(f.filter[command[0]+" "+tableOf(command)], "\n") + "\n", nil
 	}

@@ -42,7 +42,11 @@ func (f *firewall) Plan(ctx context.Context) ([]string, error) {
 	var plan []string
 	for _, left := range all {
 		if left.policy {
-			plan = append(plan, fmt.Sprintf("let bridges forward, and not the host: policy ACCEPT for FORWARD in place of DROP (%s), %s = 0", left.family.command, left.family.forwarding))
+			text := fmt.Sprintf("let bridges forward, and not the host: policy ACCEPT for FORWARD in place of DROP (%s)", left.family.command)
+			if f.forwards(left.family) {
+				text += ", " + left.family.forwarding + " = 0"
+			}
+			plan = append(plan, text)
 		}
 		for _, rule := range left.rules {
 			plan = append(plan, fmt.Sprintf("remove what Docker Engine left: %s -t %s %s", left.family.command, left.table, rule))
@@ -89,7 +93,7 @@ func (f *firewall) look(ctx context.Context, family family, table string) (lefto
 	switch {
 	case errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
 		return leftover{}, nil
-	case err != nil && strings.Contains(err.Error(), "not supported"): // a host without IPv6
+	case err != nil && notThere(err):
 		return leftover{}, nil
 	case err != nil && strings.Contains(err.Error(), "ermission denied"):
 		return leftover{}, &Unchecked{"only root may read the packet filter"}
@@ -99,6 +103,26 @@ func (f *firewall) look(ctx context.Context, family family, table string) (lefto
 	left := dockers(listed)
 	left.family, left.table = family, table
 	return left, nil
+}
+
+// notThere tells of a kernel without that packet filter: it was booted with ipv6.disable=1, say, or has no such modules.
+func notThere(err error) bool {
+	return strings.Contains(err.Error(), "not supported") || strings.Contains(err.Error(), "Table does not exist")
+}
+
+// forwards tells whether this kernel could forward what is of the family. That it has a packet filter for it says nothing:
+// iptables has IPv6's in nftables also where there is no IPv6.
+func (f *firewall) forwards(family family) bool {
+	return exists(f.Layout.Root, "/proc/sys/"+strings.ReplaceAll(family.forwarding, ".", "/"))
+}
+
+// setForwarding has this host forward what is of the family, or not.
+func (f *firewall) setForwarding(ctx context.Context, family family, value string) error {
+	if !f.forwards(family) {
+		return nil
+	}
+	_, err := control(ctx, f.Commands, "sysctl", "-q", "-w", family.forwarding+"="+value)
+	return err
 }
 
 // dockersBridge is how Docker calls bridges that nobody has named.
@@ -166,7 +190,7 @@ func (f *firewall) Do(ctx context.Context) error {
 
 func (f *firewall) remove(ctx context.Context, left leftover) error {
 	if left.policy { // first the host stops to forward: nothing is let through that was not
-		if _, err := control(ctx, f.Commands, "sysctl", "-q", "-w", left.family.forwarding+"=0"); err != nil {
+		if err := f.setForwarding(ctx, left.family, "0"); err != nil {
 			return err
 		}
 		if err := f.filter(ctx, left, "-P", "FORWARD", "ACCEPT"); err != nil {
@@ -199,8 +223,7 @@ func (f *firewall) Undo(ctx context.Context) ([]string, error) {
 	var failed []error
 	for _, family := range f.opened {
 		_, policy := control(ctx, f.Commands, family.command, "-w", "-t", "filter", "-P", "FORWARD", "DROP")
-		_, forwarding := control(ctx, f.Commands, "sysctl", "-q", "-w", family.forwarding+"=1")
-		failed = append(failed, policy, forwarding)
+		failed = append(failed, policy, f.setForwarding(ctx, family, "1"))
 	}
 	if len(f.opened) == 0 {
 		return nil, nil
