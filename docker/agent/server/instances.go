@@ -237,7 +237,7 @@ func (s *Server) freeze(ctx context.Context, found container.InspectResponse) er
 }
 
 func (s *Server) thaw(ctx context.Context, found container.InspectResponse) error {
-	ports, err := s.portsOf(found.Config.Labels[labelServer])
+	ports, err := s.fittingPorts(found.Config.Labels[labelServer])
 	if err != nil {
 		return err
 	}
