@@ -39,6 +39,7 @@ type fakeMachine struct {
 	facts          EngineFacts         // beside those
 	filter         map[string][]string // what the packet filter has, by command and table
 	unreadable     map[string]string   // a command of the packet filter's, and what it says instead
+	shown          map[string]string   // what systemd says of Docker Engine's unit, by property
 	stoppedServers bool                // as an engine does that is restarted without live-restore
 	stubborn       bool                // the engine keeps to what it was started with
 	sure, unsure   []string            // orphans
@@ -293,6 +294,9 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 func (f *fakeMachine) show(property, service string) string {
 	if property == "MainPID" {
 		return fmt.Sprintln(f.pid(service))
+	}
+	if property != "UnitFileState" {
+		return f.shown[property]
 	}
 	if _, err := os.Lstat(f.path("/etc/systemd/system/multi-user.target.wants/" + service)); err == nil {
 		return "enabled\n"
