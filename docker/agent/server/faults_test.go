@@ -48,6 +48,49 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestWhoseFaultAStartIs: runc says the same words before what is wrong with an image, with a flavor and with a host.
+func TestWhoseFaultAStartIs(t *testing.T) {
+	const (
+		runc11 = "Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
+		runc10 = "Error response from daemon: OCI runtime create failed: container_linux.go:380: starting container process caused: "
+		begin  = "error during container init: "
+	)
+	for name, test := range map[string]struct{ text, code, says string }{
+		"no program":                  {runc10 + `exec: "nginxx": executable file not found in $PATH: unknown`, agent.UnusableImage, `its process does not start: exec: "nginxx": executable file not found in $PATH`},
+		"no directory":                {runc11 + begin + `chdir to cwd ("/srv") set in config.json failed: no such file or directory: unknown`, agent.UnusableImage, "chdir to cwd"},
+		"no program of such a name":   {runc11 + `exec: "cgroup apparmor: no space left on device": executable file not found in $PATH: unknown`, agent.UnusableImage, "executable file not found"},
+		"of another architecture":     {runc11 + begin + "exec /bin/hook #1: exec format error: unknown", agent.UnusableImage, "exec format error"},
+		"a file where a mount is":     {runc11 + begin + `error mounting "/run/ndock/names/c/hosts" to rootfs at "/etc/hosts": not a directory: unknown`, agent.UnusableImage, "/etc/hosts"},
+		"too little memory":           {runc11 + "container init was OOM-killed (memory limit too low?): unknown", agent.UnusableFlavor, "the flavor has too little memory"},
+		"too little, of old":          {runc10 + "container init was OOM-killed (memory limit too low?): unknown", agent.UnusableFlavor, "the flavor has too little memory"},
+		"a limit that is too low":     {runc11 + begin + `error setting cgroup config for procHooks process: failed to write "6291456": write /sys/fs/cgroup/memory/docker/c/memory.limit_in_bytes: device or resource busy: unknown`, agent.Failed, "device or resource busy"},
+		"no room for a cgroup":        {runc11 + "unable to apply cgroup configuration: mkdir /sys/fs/cgroup/memory/docker/c: no space left on device: unknown", agent.Failed, "no space left on device"},
+		"no keyring":                  {runc11 + begin + "unable to join session keyring: unable to create session key: disk quota exceeded: unknown", agent.Failed, "disk quota exceeded"},
+		"AppArmor":                    {runc11 + begin + "unable to apply apparmor profile: apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: no such file or directory: unknown", agent.Failed, "apparmor"},
+		"a port, said by runc 1.1":    {runc11 + begin + "error running hook #0: error running hook: exit status 1, stdout: , stderr: ndock: set up port 3f6a0b1c in the container: add address: permission denied\n: unknown", agent.Failed, "plug it in: set up port 3f6a0b1c in the container: add address: permission denied"},
+		"a port, said by runc 1.2":    {runc11 + begin + "error running createRuntime hook #0: exit status 1, stdout: , stderr: ndock: port 3f6a0b1c has IPv6 addresses alone\nhint: none: unknown", agent.Failed, "plug it in: port 3f6a0b1c has IPv6 addresses alone"},
+		"a hook that took too long":   {runc11 + begin + "error running createRuntime hook #0: hook ran past specified timeout of 45.0s: unknown", agent.Failed, "past specified timeout"},
+		"no room for what is mounted": {runc11 + begin + `error mounting "proc" to rootfs at "/proc": mkdir /var/lib/docker/overlay2/x/merged/proc: no space left on device: unknown`, agent.Failed, "no space left on device"},
+	} {
+		for _, kind := range []error{nil, errdefs.ErrInvalidArgument} { // as Docker calls some of them, by their words
+			got := fault(tenantsFault(said{test.text, kind}))
+			if got.Code != test.code || !strings.Contains(got.Message, test.says) {
+				t.Errorf("%s: got %+v", name, got)
+			}
+		}
+	}
+}
+
+// said is an error of Docker's of a kind.
+type said struct {
+	text string
+	kind error
+}
+
+func (s said) Error() string { return s.text }
+
+func (s said) Unwrap() error { return s.kind }
+
 func TestTenantsFault(t *testing.T) {
 	for text, want := range map[string]string{
 		"Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: " +
