@@ -30,12 +30,31 @@ func (d *daemonJSON) feasible(ctx context.Context, now snapshot, wanted missing)
 	if err != nil {
 		return err
 	}
-	for _, setting := range d.toMake(there, wanted) {
+	settings := d.toMake(there, wanted)
+	if err := d.reachable(ctx); err != nil && len(settings) > 0 {
+		return err
+	}
+	for _, setting := range settings {
 		if err := d.settable(setting.path[0], flags); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// reachable returns an error where an engine answers that is not this machine's service: it reads another file, and who
+// restarts it is not known.
+func (d *daemonJSON) reachable(ctx context.Context) error {
+	service := d.Layout.Engine.Service
+	pid, err := d.Services.PID(ctx, service)
+	if err != nil || pid != 0 {
+		return err
+	}
+	if _, err := d.EngineFacts(ctx); err != nil {
+		return nil // it does not run
+	}
+	return advise(fmt.Errorf("an engine answers, but service %s does not run: it was started in another way, as by a snap, and does not read %s", service.Name, d.path()),
+		"have it run as service %s, from a package of the distribution's or of Docker's", service.Name)
 }
 
 // settable returns an error where a setting of the file would not count, or keep the engine from starting.
@@ -55,39 +74,54 @@ func (d *daemonJSON) settable(name string, flags engineFlags) error {
 // engineFlags is dockerd's command line.
 type engineFlags []string
 
-// value returns what a flag is given as, "true" where nothing follows it that could be its value. --bridge can be -b too.
+// shortFlags are those of dockerd's flags that can be one letter.
+var shortFlags = map[string]string{"bridge": "-b", "host": "-H"}
+
+// value returns what a flag is given as at last, "true" where nothing follows it that could be its value.
 func (f engineFlags) value(flag string) (value string, given bool) {
+	all := f.values(flag)
+	if len(all) == 0 {
+		return "", false
+	}
+	return all[len(all)-1], true
+}
+
+// values returns all that a flag is given as.
+func (f engineFlags) values(flag string) []string {
+	var all []string
 	for i, arg := range f {
-		name, value, inOne := strings.Cut(arg, "=")
-		short, joined := strings.CutPrefix(arg, "-b")
+		value, isLong := strings.CutPrefix(arg, "--"+flag)
+		isLong = isLong && (value == "" || value[0] == '=')
+		isShort := false
+		if short := shortFlags[flag]; !isLong && short != "" {
+			value, isShort = strings.CutPrefix(arg, short)
+		}
 		switch {
-		case flag == "bridge" && joined:
-			return strings.TrimPrefix(short, "="), true
-		case name != "--"+flag:
-		case inOne:
-			return value, true
+		case !isLong && !isShort:
+		case value != "":
+			all = append(all, strings.TrimPrefix(value, "="))
 		case i+1 < len(f) && !strings.HasPrefix(f[i+1], "-") && f[i+1] != "":
-			return f[i+1], true
+			all = append(all, f[i+1])
 		default:
-			return "true", true
+			all = append(all, "true")
 		}
 	}
-	return "", false
+	return all
 }
 
 // engineFlags returns the flags that the engine runs with, and those that it would be started with: setup restarts it, and
 // the operator may have edited its unit.
-func (d *daemonJSON) engineFlags(ctx context.Context) (engineFlags, error) {
-	service := d.Layout.Engine.Service
-	pid, err := d.Services.PID(ctx, service)
+func (m Machine) engineFlags(ctx context.Context) (engineFlags, error) {
+	service := m.Layout.Engine.Service
+	pid, err := m.Services.PID(ctx, service)
 	if err != nil {
 		return nil, err
 	}
-	next, err := d.Services.Arguments(ctx, service)
+	next, err := m.Services.Arguments(ctx, service)
 	if err != nil || pid == 0 {
 		return next, err
 	}
-	line, err := os.ReadFile(d.Layout.Path(fmt.Sprintf("/proc/%d/cmdline", pid)))
+	line, err := os.ReadFile(m.Layout.Path(fmt.Sprintf("/proc/%d/cmdline", pid)))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // else it has ended
 		return nil, fmt.Errorf("read the command line of Docker Engine: %w", err)
 	}

@@ -20,6 +20,7 @@ type settings struct {
 	Userns      *string                    `json:"userns-remap"`
 	LogDriver   *string                    `json:"log-driver"`
 	LogOptions  map[string]json.RawMessage `json:"log-opts"`
+	Hosts       []string                   `json:"hosts"` // that it listens on
 
 	// With these the engine has a bridge, or does not start: with bridge "none", or with no rules.
 	BridgeIP  *string `json:"bip"`

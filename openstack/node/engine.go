@@ -42,12 +42,39 @@ func (e *engine) Plan(ctx context.Context) ([]string, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, advise(err, "run this as root")
 	case e.Layout.hasEngine():
+		if err := e.listensElsewhere(ctx); err != nil {
+			return nil, err
+		}
 		return []string{"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")"}, nil
 	}
 	return []string{
 		"install Docker Engine (package " + e.Layout.Engine.Name + ")",
 		"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")",
 	}, nil
+}
+
+// listensElsewhere returns an error where the engine is told to listen on other sockets alone: to start it brings nothing.
+func (e *engine) listensElsewhere(ctx context.Context) error {
+	conf, err := before(e.Layout.Path(daemonFile))
+	if err != nil {
+		return err
+	}
+	flags, err := e.engineFlags(ctx)
+	if err != nil {
+		return err
+	}
+	there, _ := parseSettings(conf.content) // a fault in it is daemon.json's to tell
+	hosts := append(there.Hosts, flags.values("host")...)
+	if len(hosts) == 0 || slices.ContainsFunc(hosts, isUsualSocket) {
+		return nil
+	}
+	return advise(fmt.Errorf("nothing answers on /run/docker.sock: Docker Engine is told to listen on %s", strings.Join(hosts, ", ")),
+		"have it listen on unix:///run/docker.sock too: by hosts in %s, or -H in the command line of service %s", e.Layout.Path(daemonFile), e.Layout.Engine.Service.Name)
+}
+
+// isUsualSocket tells whether what dockerd is told to listen on is, or can be, /run/docker.sock.
+func isUsualSocket(host string) bool {
+	return strings.HasPrefix(host, "fd:") || slices.Contains([]string{"unix://", "unix:///run/docker.sock", "unix:///var/run/docker.sock", "/run/docker.sock", "/var/run/docker.sock"}, host)
 }
 
 // tooOld tells of a version that begins with two numbers.
@@ -80,11 +107,24 @@ func (e *engine) Do(ctx context.Context) error {
 func (e *engine) install(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
-	if _, err := e.Commands.Run(ctx, e.Layout.Engine.Install...); err != nil {
+	_, err := e.Commands.Run(ctx, e.Layout.Engine.Install...)
+	if refresh := e.Layout.Engine.Refresh; err != nil && len(refresh) > 0 && isStale(err) {
+		if _, err = e.Commands.Run(ctx, refresh...); err == nil {
+			_, err = e.Commands.Run(ctx, e.Layout.Engine.Install...)
+		}
+	}
+	if err != nil {
 		return advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself (not every distribution has it; Docker's own packages serve as well), then run this again")
 	}
 	e.installed = true
 	return e.Layout.amend(func(r *record) { r.Engine = e.Layout.Engine.Name })
+}
+
+// isStale tells whether a package was not found, as on a machine that has never asked what there is, or long ago.
+func isStale(err error) bool {
+	return slices.ContainsFunc([]string{"Unable to locate package", "no installation candidate", "Failed to fetch"}, func(text string) bool {
+		return strings.Contains(err.Error(), text)
+	})
 }
 
 // Undo leaves the engine: what else runs on it by now is not for us to know.

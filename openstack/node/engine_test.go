@@ -1,6 +1,8 @@
 package node
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -39,5 +41,73 @@ func TestRuncWarnings(t *testing.T) {
 				t.Errorf("%s: %s", version, said)
 			}
 		}
+	}
+}
+
+// TestAnEngineOfAnothersService, as a snap's: it reads another file, and is not restarted as this machine's services are.
+func TestAnEngineOfAnothersService(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		f.stop("docker")
+		f.foreign = true
+		before := f.tree()
+		for _, run := range []func() error{
+			func() error { _, err := Plan(t.Context(), f.Steps(), new(lines).report); return err },
+			func() error { _, err := f.setup(); return err },
+		} {
+			if err := run(); err == nil || !strings.Contains(err.Error(), "but service docker does not run") {
+				t.Errorf("got %v", err)
+			}
+		}
+		if after := f.tree(); after != before {
+			t.Errorf("the tree is\n%s", after)
+		}
+	})
+}
+
+// TestAnEngineThatListensElsewhere: it runs, and to start it would bring nothing.
+func TestAnEngineThatListensElsewhere(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		f.deaf["docker"] = true
+		for text, elsewhere := range map[string]bool{
+			`{"hosts": ["tcp://0.0.0.0:2376"]}`:                                true,
+			`{"hosts": ["unix:///var/run/docker-other.sock"]}`:                 true,
+			`{"hosts": ["tcp://0.0.0.0:2376", "unix:///var/run/docker.sock"]}`: false,
+			`{"hosts": ["unix:///run/docker.sock"]}`:                           false,
+			`{"hosts": ["unix://"]}`:                                           false,
+			`{"hosts": ["fd://"]}`:                                             false,
+			`{"hosts": null}`:                                                  false,
+			`{}`:                                                               false,
+		} {
+			f.put(daemonFile, text, 0o600)
+			if _, err := Plan(t.Context(), f.Steps(), new(lines).report); elsewhere != (err != nil && strings.Contains(err.Error(), "is told to listen on")) {
+				t.Errorf("%s: got %v", text, err)
+			}
+		}
+		f.put(daemonFile, "{}", 0o600)
+		for flags, elsewhere := range map[string]bool{"-H\x00tcp://0.0.0.0:2375": true, "-H=tcp://:2375": true, "--host=tcp://:2375\x00-Hfd://": false, "--host\x00fd://": false} {
+			f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00"+flags+"\x00", 0o444)
+			if _, err := Plan(t.Context(), f.Steps(), new(lines).report); elsewhere != (err != nil && strings.Contains(err.Error(), "is told to listen on tcp://")) {
+				t.Errorf("%q: got %v", flags, err)
+			}
+		}
+	})
+}
+
+func TestInstallWaitsForOthers(t *testing.T) {
+	f := newFake(t, false)
+	f.stop("docker")
+	f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+	install := strings.Join(f.Layout.Engine.Install, " ")
+	for _, want := range []string{"DPkg::Lock::Timeout=", "Dpkg::Options::=--force-confold"} {
+		if !strings.Contains(install, want) {
+			t.Errorf("it runs %s", install)
+		}
+	}
+	f.fail[install] = "E: Unable to locate package docker.io" // of a machine that never fetched the lists
+	f.after[strings.Join(f.Layout.Engine.Refresh, " ")] = func() { delete(f.fail, install) }
+	_, err := f.setup()
+	f.must(err)
+	if got := f.commands[:3]; !strings.HasSuffix(got[1], " update") || got[0] != install || got[2] != install {
+		t.Errorf("ran %q", got)
 	}
 }
