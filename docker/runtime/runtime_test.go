@@ -13,7 +13,9 @@ import (
 
 func TestBundleToCreate(t *testing.T) {
 	for line, want := range map[string]string{
-		"--root /r --log /l create --bundle /b --pid-file /p id": "/b",
+		"--root /r --log /l create --bundle /b --pid-file /p id":    "/b",
+		"--root /r --log /l --systemd-cgroup create --bundle /b id": "/b",
+		"--systemd-cgroup=true --root /r create --bundle /b id":     "/b",
 		"create -b /b id":       "/b",
 		"create --bundle=/b id": "/b",
 		"create id":             ".",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -146,7 +147,28 @@ func (e *engine) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return strings.Join(append([]string{fmt.Sprintf("Docker Engine %s answers", facts.Version)}, facts.warnings()...), "; ")
+	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", facts.Version)}, facts.warnings(), e.ownMounts(ctx)), "; ")
+}
+
+// ownMounts warns of an engine, or of the containerd that runs runc for it, whose mounts are not the host's: there runc's
+// hooks keep servers' networks for the agent, which does not see them.
+func (e *engine) ownMounts(ctx context.Context) []string {
+	hosts, err := os.Readlink(e.Layout.Path("/proc/1/ns/mnt"))
+	if err != nil { // only root may ask
+		return nil
+	}
+	var all []string
+	for _, service := range []Service{e.Layout.Engine.Service, {Name: "containerd", PIDFile: "/run/containerd/containerd.pid"}} {
+		pid, err := e.Services.PID(ctx, service)
+		if err != nil || pid == 0 {
+			continue
+		}
+		if own, err := os.Readlink(e.Layout.Path(fmt.Sprintf("/proc/%d/ns/mnt", pid))); err == nil && own != hosts {
+			all = append(all, "warning: "+service.Name+" has mounts of its own (PrivateTmp=, PrivateMounts=, LogNamespace= or MountFlags= of its unit): "+
+				"servers cannot be paused, nor get ports while they run")
+		}
+	}
+	return all
 }
 
 // warnings are what of this engine lets containers come closer to the host than they need to.

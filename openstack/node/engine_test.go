@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -110,4 +111,26 @@ func TestInstallWaitsForOthers(t *testing.T) {
 	if got := f.commands[:3]; !strings.HasSuffix(got[1], " update") || got[0] != install || got[2] != install {
 		t.Errorf("ran %q", got)
 	}
+}
+
+// TestAnEngineWithMountsOfItsOwn: what runc's hooks keep for the agent is out of its reach.
+func TestAnEngineWithMountsOfItsOwn(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		const want = "warning: docker has mounts of its own (PrivateTmp=, PrivateMounts=, LogNamespace= or MountFlags= of its unit)"
+		_, err := f.setup()
+		f.must(err)
+		mounts := func(pid int, of string) {
+			ns := f.path(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+			f.must(os.MkdirAll(filepath.Dir(ns), 0o755))
+			f.must(os.RemoveAll(ns))
+			f.must(os.Symlink("mnt:["+of+"]", ns))
+		}
+		mounts(1, "4026531840")
+		for of, warns := range map[string]bool{"4026531840": false, "4026532201": true} {
+			mounts(f.pid("docker"), of)
+			if got := f.status("engine"); got.State != Done || strings.Contains(got.Detail, want) != warns {
+				t.Errorf("with mounts %s: got %v", of, got)
+			}
+		}
+	})
 }
