@@ -38,6 +38,7 @@ var limits = []limit{
 	{"fs.inotify.max_user_instances", 512, 1024, 65536}, // of a user: root in servers is one, by userns-remap too
 	{"fs.inotify.max_user_watches", 16384, 65536, 1 << 20},
 	{"kernel.pid_max", 32768, 1 << 17, 1 << 22},
+	{"vm.max_map_count", 0, 1 << 18, 1 << 18}, // of a process: no server can raise it for itself
 	{"kernel.keys.maxkeys", 512, 2000, 65536}, // of a user: each container has a keyring
 	{"kernel.keys.maxbytes", 51200, 200000, 6553600},
 }

@@ -164,3 +164,16 @@ func TestTeardownOfAHostThatHasLostIPv6(t *testing.T) {
 		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
 	}
 }
+
+// TestMemoryMaps is a limit of each process, which no container can raise for itself: search engines and databases do not
+// start below it.
+func TestMemoryMaps(t *testing.T) {
+	for was, want := range map[string]string{"65530": "262144", "1048576": "1048576"} {
+		f := withLimits(t, map[string]string{"vm.max_map_count": was})
+		_, err := f.setup()
+		f.must(err)
+		f.limits(map[string]string{"vm.max_map_count": want})
+		f.teardown()
+		f.limits(map[string]string{"vm.max_map_count": was})
+	}
+}
