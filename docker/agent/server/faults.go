@@ -40,6 +40,9 @@ func tenantsFault(err error) error {
 	if cause, found := runtimesCause(text); found {
 		return startFault(cause)
 	}
+	if slices.ContainsFunc(hostsTexts, func(begin string) bool { return strings.HasPrefix(text, begin) }) {
+		return err
+	}
 	if errdefs.IsInvalidArgument(err) || strings.Contains(text, "unable to find user") {
 		return unusableImage("%s", text)
 	}
@@ -56,6 +59,13 @@ func runtimesCause(text string) (cause string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// hostsTexts are how Docker begins to say what is invalid on this host alone, though it calls it so everywhere.
+var hostsTexts = []string{
+	"unknown or invalid runtime name", "Unknown runtime specified", "NanoCPUs can not be set", "Range of CPUs", "Requested CPUs",
+	"Requested memory nodes", "Your kernel does not support", `invalid mount config for type "bind": bind source path does not exist`,
+	"AppArmor enabled on system but",
 }
 
 // hostsWords are in causes that lie in the host.

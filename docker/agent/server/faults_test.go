@@ -81,6 +81,29 @@ func TestWhoseFaultAStartIs(t *testing.T) {
 	}
 }
 
+// TestWhoseFaultACreationIs: what Docker calls invalid may be so on this host alone.
+func TestWhoseFaultACreationIs(t *testing.T) {
+	for text, code := range map[string]string{
+		"no command specified":                 agent.UnusableImage,
+		"invalid environment variable: =x":     agent.UnusableImage,
+		"unable to find user nobodyy: no such": agent.UnusableImage,
+		"the working directory 'runtime name' is invalid, it needs to be an absolute path":                                agent.UnusableImage,
+		"unknown or invalid runtime name: ndock":                                                                          agent.Failed,
+		"Unknown runtime specified ndock":                                                                                 agent.Failed,
+		"NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted":         agent.Failed,
+		"Range of CPUs is from 0.01 to 8.00, as there are only 8 CPUs available":                                          agent.Failed,
+		"Requested CPUs are not available - requested 9, available: 0-7":                                                  agent.Failed,
+		"Requested memory nodes are not available - requested 1, available: 0":                                            agent.Failed,
+		`invalid mount config for type "bind": bind source path does not exist: /var/lib/ndock/servers/x/hosts`:           agent.Failed,
+		"Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.":        agent.Failed,
+		`AppArmor enabled on system but the docker-default profile could not be loaded: running "apparmor_parser" failed`: agent.Failed,
+	} {
+		if got := fault(tenantsFault(said{"Error response from daemon: " + text, errdefs.ErrInvalidArgument})); got.Code != code || !strings.Contains(got.Message, text) {
+			t.Errorf("%s: got %+v", text, got)
+		}
+	}
+}
+
 // said is an error of Docker's of a kind.
 type said struct {
 	text string
