@@ -147,7 +147,15 @@ func (e *engine) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", facts.Version)}, facts.warnings(), e.ownMounts(ctx)), "; ")
+	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", facts.Version)}, facts.warnings(), e.parserWarning(facts), e.ownMounts(ctx)), "; ")
+}
+
+// parserWarning tells of an engine that cannot load its profile: some installations leave out what Docker's package recommends.
+func (e *engine) parserWarning(facts EngineFacts) []string {
+	if !slices.Contains(facts.Security, "apparmor") || exists(e.Layout.Root, "/sbin/apparmor_parser", "/usr/sbin/apparmor_parser") {
+		return nil
+	}
+	return []string{"warning: AppArmor is on, and apparmor_parser is not installed: no server starts (package apparmor)"}
 }
 
 // ownMounts warns of an engine, or of the containerd that runs runc for it, whose mounts are not the host's: there runc's

@@ -134,3 +134,17 @@ func TestAnEngineWithMountsOfItsOwn(t *testing.T) {
 		}
 	})
 }
+
+// TestAppArmorWithoutItsParser: Docker Engine starts no container then.
+func TestAppArmorWithoutItsParser(t *testing.T) {
+	f := newFake(t, false)
+	const want = "warning: AppArmor is on, and apparmor_parser is not installed: no server starts"
+	f.must(os.Remove(f.path("/usr/sbin/apparmor_parser")))
+	if got := f.status("engine").Detail; !strings.Contains(got, want) {
+		t.Errorf("got %s", got)
+	}
+	f.put("/usr/sbin/apparmor_parser", "", 0o755)
+	if got := f.status("engine").Detail; strings.Contains(got, want) {
+		t.Errorf("got %s", got)
+	}
+}

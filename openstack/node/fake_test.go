@@ -89,6 +89,7 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	}
 	f.must(os.Mkdir(f.path("/proc"), 0o755))
 	f.put("/proc/sys/net/ipv4/ip_forward", "1\n", 0o644)
+	f.put("/usr/sbin/apparmor_parser", "", 0o755)
 	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
 	f.facts.Runc, f.facts.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
 	f.facts.Bridge, f.facts.LogDriver, f.filter = true, "json-file", dockersFilter()
