@@ -41,6 +41,7 @@ type fakeMachine struct {
 	unreadable     map[string]string   // a command of the packet filter's, and what it says instead
 	shown          map[string]string   // what systemd says of Docker Engine's unit, by property
 	foreign        bool                // the engine that answers is no service of this machine's
+	versions       map[string]string   // what the packet filter's commands say of themselves
 	stoppedServers bool                // as an engine does that is restarted without live-restore
 	stubborn       bool                // the engine keeps to what it was started with
 	sure, unsure   []string            // orphans
@@ -250,6 +251,8 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		return strings.Join(f.modules, "\n"), nil
 	case strings.HasPrefix(line, "systemctl show"):
 		return f.show(command[3], strings.TrimSuffix(command[5], ".service")), nil
+	case len(command) == 2 && command[1] == "--version":
+		return f.versions[command[0]], nil
 	case strings.Contains(line, " -S") && f.unreadable[command[0]] != "":
 		return "", errors.New(f.unreadable[command[0]])
 	case strings.Contains(line, " -S"):
@@ -273,7 +276,7 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		f.unmapped = false
 	}
 	switch command[0] {
-	case "iptables", "ip6tables":
+	case "iptables", "ip6tables", "iptables-legacy", "iptables-nft":
 		f.edit(command[0]+" "+tableOf(command), command[4:])
 	case "semodule":
 		f.modules = slices.DeleteFunc(f.modules, func(module string) bool { return module == "ndock" })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -22,9 +23,44 @@ type firewall struct {
 func (f *firewall) Title() string { return "firewall" }
 
 // families are the packet filters, with the switch by which the host forwards at all, which Docker turns on.
-var families = []family{{"iptables", "net.ipv4.ip_forward"}, {"ip6tables", "net.ipv6.conf.all.forwarding"}}
+var families = []family{
+	{"iptables", "net.ipv4.ip_forward", []string{"nat", "filter"}},
+	{"ip6tables", "net.ipv6.conf.all.forwarding", []string{"nat", "filter"}},
+}
 
-type family struct{ command, forwarding string }
+type family struct {
+	command, forwarding string
+	tables              []string // that are looked at
+}
+
+// filters are this host's packet filters. iptables comes in two makes, which do not see each other's rules, and the kernel
+// asks both: Docker Engine may have made its own by the one that iptables is no longer.
+func (f *firewall) filters(ctx context.Context) []family {
+	all := slices.Clone(families)
+	for _, one := range families {
+		version, err := control(ctx, f.Commands, one.command, "--version")
+		switch {
+		case err != nil: // it is not there
+		case strings.Contains(version, "(nf_tables)"):
+			one.tables = f.loaded(one)
+			one.command += "-legacy"
+			all = append(all, one)
+		case strings.Contains(version, "(legacy)"):
+			one.command += "-nft"
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// loaded are the tables of the older make that the kernel has: to ask for another would load it.
+func (f *firewall) loaded(of family) []string {
+	names, err := os.ReadFile(f.Layout.Path("/proc/net/" + strings.Replace(of.command, "tables", "_tables_names", 1)))
+	if err != nil { // there are none, or only root may ask
+		return nil
+	}
+	return slices.DeleteFunc(strings.Fields(string(names)), func(table string) bool { return !slices.Contains(of.tables, table) })
+}
 
 // leftover is what one table has of Docker's.
 type leftover struct {
@@ -74,8 +110,8 @@ func (f *firewall) leftovers(ctx context.Context) ([]leftover, error) {
 		return nil, err
 	}
 	var all []leftover
-	for _, family := range families {
-		for _, table := range []string{"nat", "filter"} {
+	for _, family := range f.filters(ctx) {
+		for _, table := range family.tables {
 			left, err := f.look(ctx, family, table)
 			if err != nil {
 				return nil, err
@@ -232,7 +268,10 @@ func (f *firewall) Undo(ctx context.Context) ([]string, error) {
 }
 
 func (f *firewall) Detail(ctx context.Context) string {
-	for _, family := range families {
+	for _, family := range f.filters(ctx) {
+		if !slices.Contains(family.tables, "filter") {
+			continue
+		}
 		if listed, err := control(ctx, f.Commands, family.command, "-w", "-S", "FORWARD"); err == nil && strings.Contains(listed, "-P FORWARD DROP") {
 			return fmt.Sprintf("FORWARD drops what no rule lets through (%s): what Neutron bridges between hosts, yours must let through", family.command)
 		}

@@ -191,3 +191,36 @@ func TestAPacketFilterThatIsNotThere(t *testing.T) {
 		}
 	}
 }
+
+// TestTheOtherMakeOfIptables: Docker Engine made its rules by one, and since then iptables is the other, by an upgrade or by
+// the operator. Each sees its own alone, and the kernel asks both.
+func TestTheOtherMakeOfIptables(t *testing.T) {
+	for name, test := range map[string]struct{ version, tables, other string }{
+		"legacy": {"iptables v1.8.9 (nf_tables)\n", "filter\nnat\n", "iptables-legacy"},
+		"nft":    {"iptables v1.8.9 (legacy)\n", "", "iptables-nft"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.versions = map[string]string{"iptables": test.version}
+			f.put("/proc/net/ip_tables_names", test.tables, 0o444)
+			for _, table := range []string{"nat", "filter"} {
+				f.filter[test.other+" "+table], f.filter["iptables "+table] = f.filter["iptables "+table], []string{"-P FORWARD ACCEPT"}
+			}
+			_, err := f.setup()
+			f.must(err)
+			if got := strings.Join(f.filter[test.other+" filter"], "\n"); strings.Contains(got, "DOCKER") || !strings.Contains(got, "-P FORWARD ACCEPT") {
+				t.Errorf("it has\n%s", got)
+			}
+		})
+	}
+}
+
+// TestTablesThatAreNotLoaded: to ask for them would load them.
+func TestTablesThatAreNotLoaded(t *testing.T) {
+	f := newFake(t, false)
+	f.versions = map[string]string{"iptables": "iptables v1.8.9 (nf_tables)\n"}
+	f.put("/proc/net/ip_tables_names", "mangle\n", 0o444)
+	f.unreadable = map[string]string{"iptables-legacy": "it is asked"}
+	_, err := f.setup()
+	f.must(err)
+}
