@@ -20,9 +20,16 @@ type engine struct {
 	installed bool // in this run
 }
 
-// fresh tells whether the engine is setup's own, and has no containers or images that would be lost to another root.
+// fresh tells whether the engine is setup's own, and has no containers or images that would be lost to another root, which this
+// host's kernel can give it.
 func (e *engine) fresh(facts EngineFacts) bool {
-	return (!e.Layout.hasEngine() || e.brought()) && facts.Containers+facts.Images == 0
+	return !e.withoutUserNamespaces() && (!e.Layout.hasEngine() || e.brought()) && facts.Containers+facts.Images == 0
+}
+
+// withoutUserNamespaces tells of a kernel that gives out none, as RHEL 7 comes and some rules for hardening have it.
+func (e *engine) withoutUserNamespaces() bool {
+	most, err := os.ReadFile(e.Layout.Path("/proc/sys/user/max_user_namespaces"))
+	return err == nil && strings.TrimSpace(string(most)) == "0"
 }
 
 // brought tells whether it was setup that installed the engine, also to a run after one that broke off.
@@ -54,7 +61,8 @@ func (e *engine) Plan(ctx context.Context) ([]string, error) {
 	}, nil
 }
 
-// listensElsewhere returns an error where the engine is told to listen on other sockets alone: to start it brings nothing.
+// listensElsewhere returns an error where to start the engine brings nothing: it is told to listen on other sockets alone, or
+// in two ways, with which it does not start.
 func (e *engine) listensElsewhere(ctx context.Context) error {
 	conf, err := before(e.Layout.Path(daemonFile))
 	if err != nil {
@@ -65,7 +73,12 @@ func (e *engine) listensElsewhere(ctx context.Context) error {
 		return err
 	}
 	there, _ := parseSettings(conf.content) // a fault in it is daemon.json's to tell
-	hosts := append(there.Hosts, flags.values("host")...)
+	told := flags.values("host")
+	if len(there.Hosts) > 0 && len(told) > 0 {
+		return advise(fmt.Errorf("start Docker Engine: it is told where to listen by hosts in %s and -H in its command line, and does not start with both", e.Layout.Path(daemonFile)),
+			"keep one of them, which has to name unix:///run/docker.sock or fd://")
+	}
+	hosts := append(there.Hosts, told...)
 	if len(hosts) == 0 || slices.ContainsFunc(hosts, isUsualSocket) {
 		return nil
 	}

@@ -94,6 +94,35 @@ func TestAnEngineThatListensElsewhere(t *testing.T) {
 	})
 }
 
+// TestAnEngineThatIsToldTwiceWhereToListen does not start, as one that somebody else has set up on top of a distribution's unit.
+func TestAnEngineThatIsToldTwiceWhereToListen(t *testing.T) {
+	f := newFake(t, true)
+	f.stop("docker")
+	f.put(daemonFile, `{"hosts": ["fd://", "tcp://0.0.0.0:2376"]}`, 0o600)
+	f.shown = inUnit("-H fd:// --containerd=/run/containerd/containerd.sock", "")
+	if _, err := Plan(t.Context(), f.Steps(), new(lines).report); err == nil || !strings.Contains(err.Error(), "hosts in "+f.path(daemonFile)+" and -H in its command line") {
+		t.Errorf("planned with %v", err)
+	}
+}
+
+// TestAHostWithoutUserNamespaces starts no container with userns-remap.
+func TestAHostWithoutUserNamespaces(t *testing.T) {
+	for most, want := range map[string]bool{"0\n": false, "63000\n": true} {
+		f := newFake(t, false)
+		f.stop("docker")
+		f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+		f.put("/proc/sys/user/max_user_namespaces", most, 0o644)
+		_, err := f.setup()
+		f.must(err)
+		if got := f.content(daemonFile); strings.Contains(got, "userns-remap") != want {
+			t.Errorf("with %q it is %s", most, got)
+		}
+		if got := f.plan(); got != "" {
+			t.Errorf("a second run would\n%s", got)
+		}
+	}
+}
+
 func TestInstallWaitsForOthers(t *testing.T) {
 	f := newFake(t, false)
 	f.stop("docker")
