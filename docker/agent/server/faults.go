@@ -72,6 +72,7 @@ var hostsTexts = []string{
 var hostsWords = []string{
 	"error running hook", "error running createRuntime hook", "cgroup", "session key", "apparmor", "selinux", "seccomp",
 	"no space left on device", "disk quota exceeded", "too many open files", "cannot allocate memory", "resource temporarily unavailable",
+	"setns process", "nsexec", "final child's", "/proc/sys/",
 }
 
 // startFault tells whose fault a cause is: runc says the same before what is wrong with an image, a flavor and a host. What
