@@ -93,10 +93,22 @@ func inFile(text, name, before string) string {
 	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
 		if value, ok := strings.CutPrefix(line, name+"="); ok {
-			before = strings.NewReplacer("${"+name+"}", before, "$"+name, before).Replace(value)
+			before = strings.NewReplacer("${"+name+"}", before, "$"+name, before).Replace(withoutComment(value))
 		}
 	}
 	return before
+}
+
+// withoutComment leaves out what stands behind a value on its line.
+func withoutComment(value string) string {
+	for _, quote := range []string{`"`, "'"} {
+		if inside, ok := strings.CutPrefix(value, quote); ok {
+			inside, _, _ = strings.Cut(inside, quote)
+			return inside
+		}
+	}
+	value, _, _ = strings.Cut(value, " #")
+	return value
 }
 
 // split makes words of a command line. What is in quotes may become several: it is flags that are looked for.

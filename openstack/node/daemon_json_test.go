@@ -257,6 +257,8 @@ func TestFlagsOfAnEngineThatDoesNotRun(t *testing.T) {
 		"in a file":                  {inUnit("-H fd:// $DOCKER_OPTS", "", file), "#DOCKER_OPTS=\nDOCKER_OPTS=\"--debug --iptables=false\"\n", "--iptables"},
 		"in a file, over two lines":  {inUnit("-H fd:// $DOCKER_OPTS", "", file), "DOCKER_OPTS='--debug \\\n  --iptables=false'\n", "--iptables"},
 		"in a file that adds":        {inUnit("$DOCKER_OPTS", "", file), "DOCKER_OPTS=--iptables=false\nDOCKER_OPTS=\"$DOCKER_OPTS --debug\"\n", "--iptables"},
+		"in a comment behind it":     {nil, "DOCKER_OPTS='--debug' # not --iptables=false\n", ""},
+		"in a comment behind words":  {nil, "DOCKER_OPTS=--debug # not --iptables=false\n", ""},
 		"in an init script's":        {nil, "export DOCKER_OPTS=\"--iptables=false\"\n", "--iptables"},
 		"in a variable not used":     {inUnit("-H fd://", "DOCKER_OPTS=--iptables=false", file), "DOCKER_OPTS=--iptables=false\n", ""},
 		"of which a file has none":   {inUnit("$DOCKER_OPTS", "DOCKER_OPTS=--iptables=false", file), "DOCKER_OPTS=--debug\n", ""},

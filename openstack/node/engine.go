@@ -32,6 +32,37 @@ func (e *engine) withoutUserNamespaces() bool {
 	return err == nil && strings.TrimSpace(string(most)) == "0"
 }
 
+// sharesRun tells whether what a process mounts in /run comes to the host, though it has mounts of its own.
+func (e *engine) sharesRun(pid int) bool {
+	own, hosts := e.peersOfRun(pid), e.peersOfRun(1)
+	return own != "" && own == hosts
+}
+
+// peersOfRun is the group of mounts that the one of /run is in, as a process sees it; empty where it is in none.
+func (e *engine) peersOfRun(pid int) string {
+	mounts, err := os.ReadFile(e.Layout.Path(fmt.Sprintf("/proc/%d/mountinfo", pid)))
+	if err != nil {
+		return ""
+	}
+	peers, covers := "", ""
+	for line := range strings.Lines(string(mounts)) { // see proc(5); later mounts cover those before
+		fields := strings.Fields(line)
+		if len(fields) < 7 || fields[4] != "/" && fields[4] != "/run" || len(fields[4]) < len(covers) {
+			continue
+		}
+		peers, covers = "", fields[4]
+		for _, field := range fields[6:] {
+			if field == "-" {
+				break
+			}
+			if strings.HasPrefix(field, "shared:") {
+				peers = field
+			}
+		}
+	}
+	return peers
+}
+
 // brought tells whether it was setup that installed the engine, also to a run after one that broke off.
 func (e *engine) brought() bool {
 	r, err := e.Layout.readRecord()
@@ -184,7 +215,7 @@ func (e *engine) ownMounts(ctx context.Context) []string {
 		if err != nil || pid == 0 {
 			continue
 		}
-		if own, err := os.Readlink(e.Layout.Path(fmt.Sprintf("/proc/%d/ns/mnt", pid))); err == nil && own != hosts {
+		if own, err := os.Readlink(e.Layout.Path(fmt.Sprintf("/proc/%d/ns/mnt", pid))); err == nil && own != hosts && !e.sharesRun(pid) {
 			all = append(all, "warning: "+service.Name+" has mounts of its own (PrivateTmp=, PrivateMounts=, LogNamespace= or MountFlags= of its unit): "+
 				"servers cannot be paused, nor get ports while they run")
 		}

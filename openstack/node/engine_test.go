@@ -148,17 +148,26 @@ func TestAnEngineWithMountsOfItsOwn(t *testing.T) {
 		const want = "warning: docker has mounts of its own (PrivateTmp=, PrivateMounts=, LogNamespace= or MountFlags= of its unit)"
 		_, err := f.setup()
 		f.must(err)
-		mounts := func(pid int, of string) {
+		mounts := func(pid int, of, run string) {
 			ns := f.path(fmt.Sprintf("/proc/%d/ns/mnt", pid))
 			f.must(os.MkdirAll(filepath.Dir(ns), 0o755))
 			f.must(os.RemoveAll(ns))
 			f.must(os.Symlink("mnt:["+of+"]", ns))
+			f.put(fmt.Sprintf("/proc/%d/mountinfo", pid), "22 1 8:1 / / rw - ext4 /dev/vda1 rw\n28 22 0:25 / /run rw,nosuid "+run+" - tmpfs tmpfs rw\n31 28 0:26 / /run/lock rw shared:9 - tmpfs tmpfs rw\n", 0o444)
 		}
-		mounts(1, "4026531840")
-		for of, warns := range map[string]bool{"4026531840": false, "4026532201": true} {
-			mounts(f.pid("docker"), of)
-			if got := f.status("engine"); got.State != Done || strings.Contains(got.Detail, want) != warns {
-				t.Errorf("with mounts %s: got %v", of, got)
+		mounts(1, "4026531840", "shared:5")
+		for name, test := range map[string]struct {
+			of, run string
+			warns   bool
+		}{
+			"the host's":                           {"4026531840", "shared:5", false},
+			"its own":                              {"4026532201", "shared:77 master:5", true},
+			"private ones":                         {"4026532201", "", true},
+			"its own, of which each is the host's": {"4026532201", "shared:5", false}, // MountFlags=shared, in a unit of old
+		} {
+			mounts(f.pid("docker"), test.of, test.run)
+			if got := f.status("engine"); got.State != Done || strings.Contains(got.Detail, want) != test.warns {
+				t.Errorf("with %s: got %v", name, got)
 			}
 		}
 	})
