@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -22,18 +23,9 @@ func (m *systemd) Arguments(ctx context.Context, s Service) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := m.property(ctx, s, "EnvironmentFiles")
+	texts, err := m.environmentFiles(ctx, s)
 	if err != nil {
 		return nil, err
-	}
-	var texts []string
-	for file := range strings.Lines(files) {
-		path, _, _ := strings.Cut(strings.TrimSpace(file), " (ignore_errors=")
-		text, err := textOf(m.layout.Path(path))
-		if err != nil {
-			return nil, err
-		}
-		texts = append(texts, text)
 	}
 	return argumentsIn(started, func(name string) string {
 		value := inEnvironment(environment, name)
@@ -42,6 +34,30 @@ func (m *systemd) Arguments(ctx context.Context, s Service) ([]string, error) {
 		}
 		return value
 	}), nil
+}
+
+// environmentFiles are the texts of those that the unit names, each before those that override it.
+func (m *systemd) environmentFiles(ctx context.Context, s Service) ([]string, error) {
+	named, err := m.property(ctx, s, "EnvironmentFiles")
+	if err != nil {
+		return nil, err
+	}
+	var texts []string
+	for line := range strings.Lines(named) {
+		pattern, _, _ := strings.Cut(strings.TrimSpace(line), " (ignore_errors=")
+		paths, err := filepath.Glob(m.layout.Path(pattern))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			text, err := textOf(path)
+			if err != nil {
+				return nil, err
+			}
+			texts = append(texts, text)
+		}
+	}
+	return texts, nil
 }
 
 // Arguments are those in the file that Debian's init scripts have for them, as DOCKER_OPTS is for docker.

@@ -255,6 +255,7 @@ func TestFlagsOfAnEngineThatDoesNotRun(t *testing.T) {
 		"in an environment":          {inUnit("-H fd:// $DOCKER_OPTS $OTHER", `A=1 "DOCKER_OPTS=--debug --iptables=false" B=2`), "", "--iptables"},
 		"in a short one":             {inUnit("${DOCKER_OPTS}", `DOCKER_OPTS=--iptables=false`), "", "--iptables"},
 		"in a file":                  {inUnit("-H fd:// $DOCKER_OPTS", "", file), "#DOCKER_OPTS=\nDOCKER_OPTS=\"--debug --iptables=false\"\n", "--iptables"},
+		"in one of some files":       {inUnit("$DOCKER_OPTS", "", "/etc/default/dock*"), "DOCKER_OPTS=--iptables=false\n", "--iptables"},
 		"in a file, over two lines":  {inUnit("-H fd:// $DOCKER_OPTS", "", file), "DOCKER_OPTS='--debug \\\n  --iptables=false'\n", "--iptables"},
 		"in a file that adds":        {inUnit("$DOCKER_OPTS", "", file), "DOCKER_OPTS=--iptables=false\nDOCKER_OPTS=\"$DOCKER_OPTS --debug\"\n", "--iptables"},
 		"in a comment behind it":     {nil, "DOCKER_OPTS='--debug' # not --iptables=false\n", ""},

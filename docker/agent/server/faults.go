@@ -65,7 +65,7 @@ func runtimesCause(text string) (cause string, found bool) {
 var hostsTexts = []string{
 	"unknown or invalid runtime name", "Unknown runtime specified", "NanoCPUs can not be set", "Range of CPUs", "Requested CPUs",
 	"Requested memory nodes", "Your kernel does not support", `invalid mount config for type "bind": bind source path does not exist`,
-	"AppArmor enabled on system but",
+	"AppArmor enabled on system but", "--storage-opt is supported only for overlay over xfs",
 }
 
 // hostsWords are in causes that lie in the host.
