@@ -41,6 +41,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 				Socket: c.String("socket"),
 				State:  c.String("state"), User: c.String("user"), Version: version(),
 				Config: c.String("config"), Holders: network.Holders, Names: runtime.Names,
+				Kernel: network.KernelAt("/proc"),
 			}, newLog(c, s))
 			if errors.Is(err, server.ErrOtherEngine) {
 				return anew()

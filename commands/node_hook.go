@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"ndock/docker/network"
 	"ndock/docker/runtime"
 )
 
@@ -28,7 +29,7 @@ func nodeHookCommand(s Streams) *cli.Command {
 			if args[0] == "leave" {
 				return runtime.Leave(args[1], state)
 			}
-			return runtime.Join(args[1], state)
+			return runtime.Join(args[1], state, network.KernelAt("/proc"))
 		},
 	}
 }

@@ -47,6 +47,7 @@ type Host struct {
 	RootDisks       RootDisks  `json:"root_disks"`
 	NUMANodes       []NUMANode `json:"numa_nodes"` // with all CPUs that are online
 	PageKB          int        `json:"page_kb"`
+	Lacks           []string   `json:"lacks,omitempty"` // what servers go without here, a sentence each
 }
 
 // RootDisks says whether this host holds servers to the disks of their flavors.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -65,7 +66,10 @@ func overwrite(name, text string) error {
 
 func hosts(hostname, domain string, ports []Port) string {
 	var b strings.Builder
-	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	b.WriteString("127.0.0.1\tlocalhost\n")
+	if haveIPv6(ports) {
+		b.WriteString("::1\tlocalhost ip6-localhost ip6-loopback\n")
+	}
 	names := hostname
 	if domain != "" {
 		names = hostname + "." + domain + " " + hostname
@@ -74,6 +78,16 @@ func hosts(hostname, domain string, ports []Port) string {
 		fmt.Fprintf(&b, "%s\t%s\n", address, names)
 	}
 	return b.String()
+}
+
+// haveIPv6 tells whether one of the ports has an address of it. Else a server has not even ::1, and what binds to the first
+// address of localhost would fail.
+func haveIPv6(ports []Port) bool {
+	return slices.ContainsFunc(ports, func(port Port) bool {
+		return slices.ContainsFunc(port.Subnets, func(subnet Subnet) bool {
+			return slices.ContainsFunc(subnet.Addresses, func(address netip.Prefix) bool { return address.Addr().Is6() })
+		})
+	})
 }
 
 // ownAddress is the one by which others know the server: of those with a gateway, or else of all, the first of IPv4, or else

@@ -23,7 +23,7 @@ func TestNamesInADomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFile(t, filepath.Join(dir, "resolv.conf"), "search example.org\n")
-	wantFile(t, filepath.Join(dir, "hosts"), "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.6\tweb.example.org web\n")
+	wantFile(t, filepath.Join(dir, "hosts"), "127.0.0.1\tlocalhost\n10.0.0.6\tweb.example.org web\n")
 }
 
 func TestOwnAddress(t *testing.T) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/safchain/ethtool"
@@ -181,7 +183,7 @@ func ensureCable(name, peer string, port Port) (netlink.Link, error) {
 		return nil, err
 	}
 	if there == nil {
-		if there, err = makeCable(name, peer, port.MTU); err != nil {
+		if there, err = makeCable(name, peer, port); err != nil {
 			return nil, err
 		}
 	}
@@ -227,14 +229,29 @@ func isOrphan(dir, link string, marked bool) (bool, error) {
 	return Orphan(Port{ID: link[len("tap"):], Dir: dir})
 }
 
-func makeCable(name, peer string, mtu int) (netlink.Link, error) {
+// makeCable has the ends of the port's own cable have their MACs from the first: udev changes those that are at random, some
+// time later.
+func makeCable(name, peer string, port Port) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = name, mtu
-	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerMTU: uint32(mtu)}
+	attrs.Name, attrs.MTU = name, port.MTU
+	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerMTU: uint32(port.MTU)}
+	if mac, err := net.ParseMAC(port.MAC); err == nil && name == port.Tap() {
+		cable.HardwareAddr, cable.PeerHardwareAddr = hostsMAC(mac), mac
+	}
 	if err := netlink.LinkAdd(cable); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("make %s: %w", name, err)
 	}
 	return netlink.LinkByName(name)
+}
+
+// hostsMAC is that of the host's end: the port's but for its beginning, as Nova's other drivers have it. A bridge of which
+// nobody has set the MAC takes the lowest of its links', and the host cannot be reached for a while by one that changes.
+func hostsMAC(mac net.HardwareAddr) net.HardwareAddr {
+	hosts := slices.Clone(mac)
+	if hosts[0] = 0xfe; mac[0] == 0xfe { // another than the port's: a bridge keeps what is for its links' to the host
+		hosts[0] = 0xfa
+	}
+	return hosts
 }
 
 // ensureBridge makes the bridge when Neutron's agent has not done so yet, the way that agent would.

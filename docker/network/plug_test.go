@@ -318,3 +318,28 @@ func TestUnplugRefusesWhatIsNoPort(t *testing.T) {
 		}
 	}
 }
+
+// TestABridgeKeepsItsMAC, which is the lowest of its links' where nobody has set it: with another the host could not be
+// reached for a while, whose address is in it.
+func TestABridgeKeepsItsMAC(t *testing.T) {
+	ownNetwork(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = bridge
+	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+		t.Fatal(err)
+	}
+	for of, want := range map[string]string{mac: "fe:16:3e:01:02:03", "fe:16:3e:01:02:03": "fa:16:3e:01:02:03"} {
+		port := dualStack()
+		port.MAC = of
+		plug(t, port)
+		if got := link(t, port.Tap()).Attrs().HardwareAddr.String(); got != want {
+			t.Errorf("the host's end has MAC %s, want %s", got, want)
+		}
+		if got := link(t, port.peer()).Attrs().HardwareAddr.String(); got != of {
+			t.Errorf("the container's end has MAC %s, want %s", got, of)
+		}
+		if err := Unplug(port); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -188,22 +188,28 @@ func (s vifSubnet) subnet() (Subnet, error) {
 		}
 	}
 	for _, route := range s.Routes {
-		if route.CIDR.IsValid() && route.Gateway.IsValid() {
+		switch {
+		case !route.CIDR.IsValid() || !route.Gateway.IsValid():
+		case route.Gateway.IsUnspecified(): // the network's own neighbours
+			made.Routes = append(made.Routes, Route{To: route.CIDR})
+		default:
 			made.Routes = append(made.Routes, Route{To: route.CIDR, Via: route.Gateway.Addr})
 		}
 	}
 	return made, nil
 }
 
-// resolvers are the subnet's own, or, where it names none, the one that its DHCP server is to those who ask that.
+// resolvers are the subnet's own, or, where it names none, the one that its DHCP server is to those who ask that. 0.0.0.0 and
+// :: are Neutron's words for none at all; to a C library they would be this machine.
 func (s vifSubnet) resolvers() []netip.Addr {
 	var all []netip.Addr
+	none := false
 	for _, dns := range s.DNS {
-		if dns.IsValid() {
+		if none = none || dns.IsUnspecified(); dns.IsValid() && !dns.IsUnspecified() {
 			all = append(all, dns.Addr)
 		}
 	}
-	if len(all) == 0 && s.Meta.DHCPServer.IsValid() {
+	if len(all) == 0 && !none && s.Meta.DHCPServer.IsValid() {
 		all = append(all, s.Meta.DHCPServer.Addr)
 	}
 	return all

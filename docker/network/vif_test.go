@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -164,6 +165,26 @@ func TestWhatIsIncompleteIsLeftOut(t *testing.T) {
 	}
 }
 
+// TestRoutesToNeighbours are via 0.0.0.0, or via ::, in Neutron, as in DHCP.
+func TestRoutesToNeighbours(t *testing.T) {
+	ownNetwork(t)
+	vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"`+bridge+`","subnets":[
+		{"cidr":"10.0.0.0/24","ips":[{"address":"10.0.0.5"}],"routes":[{"cidr":"192.168.0.0/16","gateway":{"address":"0.0.0.0"}}]},
+		{"cidr":"fd00:1::/64","ips":[{"address":"fd00:1::5"}],"routes":[{"cidr":"fd00:2::/64","gateway":{"address":"::"}}]}]}}`))
+	port, err := vif.Port(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := sandbox(t)
+	if err := Attach(port, nil, ns); err != nil {
+		t.Fatal(err)
+	}
+	in(t, ns, func() {
+		wantRoute(t, unix.RT_TABLE_MAIN, "192.168.0.0/16", "<nil>")
+		wantRoute(t, unix.RT_TABLE_MAIN, "fd00:2::/64", "<nil>")
+	})
+}
+
 // TestBridgesThatTheOperatorAllows: what Neutron's own configuration can name.
 func TestBridgesThatTheOperatorAllows(t *testing.T) {
 	for _, kind := range []string{"bridge", "ovs"} {
@@ -222,11 +243,15 @@ func TestHybrid(t *testing.T) {
 
 // TestTheDHCPServerResolves where the subnet names no resolver: so it tells those who ask it.
 func TestTheDHCPServerResolves(t *testing.T) {
-	for dns, want := range map[string]string{`[]`: "10.0.0.2", `[{"address":"10.0.0.9"}]`: "10.0.0.9"} {
+	for dns, want := range map[string][]netip.Addr{
+		`[]`: addrs("10.0.0.2"), `[{"address":"10.0.0.9"}]`: addrs("10.0.0.9"),
+		// Neutron's words for none, that of its DHCP server included:
+		`[{"address":"0.0.0.0"}]`: nil, `[{"address":"::"}]`: nil, `[{"address":"0.0.0.0"},{"address":"10.0.0.9"}]`: addrs("10.0.0.9"),
+	} {
 		vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"br","subnets":[
 			{"cidr":"10.0.0.0/24","dns":`+dns+`,"meta":{"dhcp_server":"10.0.0.2"}}]}}`))
 		port, err := vif.Port([]string{"br"})
-		if err != nil || !reflect.DeepEqual(port.Subnets[0].DNS, addrs(want)) {
+		if err != nil || !reflect.DeepEqual(port.Subnets[0].DNS, want) {
 			t.Errorf("got %+v, %v, want %s", port, err, want)
 		}
 	}
@@ -268,7 +293,7 @@ func FuzzVIF(f *testing.F) {
 			t.Errorf("a container is told %s", text)
 		}
 		for _, route := range routingOf(port, nil).Routes {
-			if !route.To.IsValid() || !route.Via.IsValid() {
+			if !route.To.IsValid() || route.Via.IsValid() && route.Via.IsUnspecified() {
 				t.Errorf("a route to %s via %s", route.To, route.Via)
 			}
 		}

@@ -161,8 +161,9 @@ type State struct {
 
 var errNotRunc = errors.New("runc names no container: this is a hook of runc's, and not for people")
 
-// Join plugs a server's container in, before its process is there.
-func Join(dir string, state State) error {
+// Join plugs a server's container in, before its process is there. It goes without what this kernel cannot give it; a port
+// that would be without any of its addresses keeps it from starting.
+func Join(dir string, state State, kernel network.Kernel) error {
 	if state.ID == "" || state.PID <= 0 {
 		return errNotRunc
 	}
@@ -170,7 +171,13 @@ func Join(dir string, state State) error {
 	if err != nil {
 		return err
 	}
-	return network.Join(ports, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.Holder(state.ID))
+	fitting, losses := kernel.Fit(ports)
+	for _, loss := range losses {
+		if loss.Whole {
+			return loss
+		}
+	}
+	return network.Join(fitting, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.Holder(state.ID))
 }
 
 // Leave takes its ports out of it again.

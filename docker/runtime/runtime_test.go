@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,9 @@ import (
 
 func TestBundleToCreate(t *testing.T) {
 	for line, want := range map[string]string{
-		"--root /r --log /l create --bundle /b --pid-file /p id": "/b",
+		"--root /r --log /l create --bundle /b --pid-file /p id":    "/b",
+		"--root /r --log /l --systemd-cgroup create --bundle /b id": "/b",
+		"--systemd-cgroup=true --root /r create --bundle /b id":     "/b",
 		"create -b /b id":       "/b",
 		"create --bundle=/b id": "/b",
 		"create id":             ".",
@@ -102,7 +105,7 @@ func TestWhatIsNoConfiguration(t *testing.T) {
 }
 
 func TestHooksAreNotForPeople(t *testing.T) {
-	if err := Join(t.TempDir(), State{}); err == nil {
+	if err := Join(t.TempDir(), State{}, network.Kernel{}); err == nil {
 		t.Error("got no error")
 	}
 	if err := Leave(t.TempDir(), State{}); err == nil {
@@ -110,5 +113,20 @@ func TestHooksAreNotForPeople(t *testing.T) {
 	}
 	if err := Leave(t.TempDir(), State{ID: "none"}); err != nil { // nothing is there, and so nothing to do
 		t.Error(err)
+	}
+}
+
+// TestJoinWithoutIPv6: a server whose host was booted with ipv6.disable=1 does not start without any of a port's addresses,
+// and runc has the reason.
+func TestJoinWithoutIPv6(t *testing.T) {
+	dir := t.TempDir()
+	address := netip.MustParsePrefix("fd00::5/64")
+	port := network.Port{ID: "3f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40", Subnets: []network.Subnet{{Addresses: []netip.Prefix{address}}}}
+	if err := network.SetPorts(dir, []network.Port{port}); err != nil {
+		t.Fatal(err)
+	}
+	err := Join(dir, State{ID: "c", PID: 1}, network.Kernel{NoIPv6: true})
+	if err == nil || !strings.Contains(err.Error(), "has IPv6 addresses alone (fd00::5), and this host's kernel has no IPv6") {
+		t.Errorf("got %v", err)
 	}
 }

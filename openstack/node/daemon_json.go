@@ -148,7 +148,7 @@ func (d *daemonJSON) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return d.restartDetail(facts) + "; " + d.networkDetail(facts)
+	return d.restartDetail(facts) + "; " + d.networkDetail(ctx, facts)
 }
 
 func (d *daemonJSON) restartDetail(facts EngineFacts) string {
@@ -161,9 +161,9 @@ func (d *daemonJSON) restartDetail(facts EngineFacts) string {
 	return "live-restore is off: servers stop when Docker Engine is restarted (" + d.path() + " has been decided on by hand)"
 }
 
-func (d *daemonJSON) networkDetail(facts EngineFacts) string {
+func (d *daemonJSON) networkDetail(ctx context.Context, facts EngineFacts) string {
 	now, _ := before(d.path()) // what cannot be read has been told by Plan
-	switch there, _ := parseSettings(now.content); {
+	switch there, _ := d.decided(ctx, now.content); {
 	case len(facts.Networked) > 0:
 		return "Docker Engine keeps its bridge and its firewall, which are used by " + strings.Join(facts.Networked, ", ")
 	case facts.Swarm:
@@ -175,7 +175,7 @@ func (d *daemonJSON) networkDetail(facts EngineFacts) string {
 	case there.undecided():
 		return "Docker Engine keeps its bridge and its firewall: setup can change that once live-restore is on, or no container runs"
 	case !there.noNetwork():
-		return "Docker Engine makes a bridge or firewall rules (" + d.path() + " has been decided on by hand)"
+		return "Docker Engine makes a bridge or firewall rules (decided on by hand, in " + d.path() + " or by a flag)"
 	}
 	return "Docker Engine makes no bridge and no firewall rules"
 }

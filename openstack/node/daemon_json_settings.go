@@ -2,15 +2,11 @@ package node
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
-	"strings"
 )
 
 // settings are those of daemon.json that matter here; nil for what is not decided there.
@@ -24,6 +20,7 @@ type settings struct {
 	Userns      *string                    `json:"userns-remap"`
 	LogDriver   *string                    `json:"log-driver"`
 	LogOptions  map[string]json.RawMessage `json:"log-opts"`
+	Hosts       []string                   `json:"hosts"` // that it listens on
 
 	// With these the engine has a bridge, or does not start: with bridge "none", or with no rules.
 	BridgeIP  *string `json:"bip"`
@@ -68,9 +65,9 @@ func (m missing) and(other missing) missing {
 const rotated = `{"max-size": "10m", "max-file": "3"}`
 
 func (d *daemonJSON) missing(ctx context.Context, content []byte) (missing, error) {
-	there, err := parseSettings(content)
+	there, err := d.decided(ctx, content)
 	if err != nil {
-		return missing{}, fmt.Errorf("read %s: %w", d.path(), err)
+		return missing{}, err
 	}
 	facts, asked := d.EngineFacts(ctx)
 	if asked != nil {
@@ -79,7 +76,7 @@ func (d *daemonJSON) missing(ctx context.Context, content []byte) (missing, erro
 	m := missing{
 		liveRestore: there.LiveRestore == nil && !facts.LiveRestore && !facts.Swarm,
 		runtime:     !d.isOurs(there) || !slices.Contains(facts.Runtimes, runtimeName),
-		logs:        there.LogDriver == nil && there.LogOptions == nil && slices.Contains([]string{"json-file", "local"}, facts.LogDriver),
+		logs:        there.LogDriver == nil && there.LogOptions == nil && rotates(facts.LogDriver),
 		userns:      there.Userns == nil && d.engine.fresh(facts),
 	}
 	unused, spared := !facts.Swarm && len(facts.Networked) == 0, facts.Running == 0 || facts.LiveRestore || m.liveRestore
@@ -141,56 +138,6 @@ func (d *daemonJSON) toMake(there settings, wanted missing) []setting {
 		all = append(all, setting{`"default"`, []string{"userns-remap"}})
 	}
 	return all
-}
-
-// settingFlags are dockerd's flags for what setup sets in daemon.json, where they have another name there.
-var settingFlags = map[string]string{"runtimes": "add-runtime", "log-opts": "log-opt"}
-
-// feasible returns an error where the settings that are wanted cannot be made: the file cannot be edited, or the engine that
-// runs has a flag for one of them. Docker Engine does not start with a setting both as a flag and in its file.
-func (d *daemonJSON) feasible(ctx context.Context, now snapshot, wanted missing) error {
-	if _, _, err := d.edited(now, wanted); err != nil {
-		return err
-	}
-	there, err := parseSettings(now.content)
-	if err != nil {
-		return err
-	}
-	args, err := d.engineArgs(ctx)
-	if err != nil {
-		return err
-	}
-	for _, setting := range d.toMake(there, wanted) {
-		name := setting.path[0]
-		flag := "--" + cmp.Or(settingFlags[name], name)
-		if slices.ContainsFunc(args, func(arg string) bool { return isFlag(arg, flag) }) {
-			return advise(fmt.Errorf("set %s in %s: Docker Engine has %s in its command line, and does not start with both", name, d.path(), flag),
-				"move %s from the command line of service %s to %s, and restart the service", flag, d.Layout.Engine.Service.Name, d.path())
-		}
-	}
-	return nil
-}
-
-// isFlag tells whether the argument gives dockerd the flag, of which --bridge can be -b too.
-func isFlag(arg, flag string) bool {
-	name, _, _ := strings.Cut(arg, "=")
-	return name == flag || flag == "--bridge" && strings.HasPrefix(arg, "-b")
-}
-
-// engineArgs returns the command line of the engine; none where it does not run.
-func (d *daemonJSON) engineArgs(ctx context.Context) ([]string, error) {
-	pid, err := d.Services.PID(ctx, d.Layout.Engine.Service)
-	if err != nil || pid == 0 {
-		return nil, err
-	}
-	line, err := os.ReadFile(d.Layout.Path(fmt.Sprintf("/proc/%d/cmdline", pid)))
-	if errors.Is(err, fs.ErrNotExist) { // it has ended
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the command line of Docker Engine: %w", err)
-	}
-	return strings.Split(string(line), "\x00"), nil
 }
 
 // withoutNetwork are those by which the engine leaves the host's network alone, as far as nobody has decided on them.

@@ -213,7 +213,6 @@ func TestSettingsThatCannotBeMade(t *testing.T) {
 		"a runtime":        {"", "--add-runtime\x00a=/b", "--add-runtime"},
 		"a bridge":         {"", "-b\x00none", "--bridge"},
 		"a bridge, joined": {"", "-bnone", "--bridge"},
-		"options of logs":  {"", "--log-opt=max-size=1m", "--log-opt"},
 	} {
 		f := newFake(t, false)
 		if test.file != "" {
@@ -228,6 +227,115 @@ func TestSettingsThatCannotBeMade(t *testing.T) {
 		if _, err := f.setup(); err == nil || f.tree() != tree {
 			t.Errorf("%s: set up with %v, and the tree is\n%s", name, err, f.tree())
 		}
+	}
+}
+
+// inUnit are what systemd says of a unit whose command line is this.
+func inUnit(line, environment string, files ...string) map[string]string {
+	shown := map[string]string{
+		"ExecStart":   "{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd " + line + " ; ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\n",
+		"Environment": environment + "\n",
+	}
+	for _, file := range files {
+		shown["EnvironmentFiles"] += file + " (ignore_errors=yes)\n"
+	}
+	return shown
+}
+
+// TestFlagsOfAnEngineThatDoesNotRun are read where it would be started with them.
+func TestFlagsOfAnEngineThatDoesNotRun(t *testing.T) {
+	const file = "/etc/default/docker"
+	for name, test := range map[string]struct {
+		shown    map[string]string // by systemd; without, it is no machine of systemd's
+		defaults string
+		says     string // no fault, where it is empty
+	}{
+		"in the unit":                {inUnit("-H fd:// --iptables=false", ""), "", "--iptables"},
+		"in the second of two":       {map[string]string{"ExecStart": inUnit("", "")["ExecStart"] + inUnit("--iptables=false", "")["ExecStart"]}, "", "--iptables"},
+		"in an environment":          {inUnit("-H fd:// $DOCKER_OPTS $OTHER", `A=1 "DOCKER_OPTS=--debug --iptables=false" B=2`), "", "--iptables"},
+		"in a short one":             {inUnit("${DOCKER_OPTS}", `DOCKER_OPTS=--iptables=false`), "", "--iptables"},
+		"in a file":                  {inUnit("-H fd:// $DOCKER_OPTS", "", file), "#DOCKER_OPTS=\nDOCKER_OPTS=\"--debug --iptables=false\"\n", "--iptables"},
+		"in one of some files":       {inUnit("$DOCKER_OPTS", "", "/etc/default/dock*"), "DOCKER_OPTS=--iptables=false\n", "--iptables"},
+		"in a file, over two lines":  {inUnit("-H fd:// $DOCKER_OPTS", "", file), "DOCKER_OPTS='--debug \\\n  --iptables=false'\n", "--iptables"},
+		"in a file that adds":        {inUnit("$DOCKER_OPTS", "", file), "DOCKER_OPTS=--iptables=false\nDOCKER_OPTS=\"$DOCKER_OPTS --debug\"\n", "--iptables"},
+		"in a comment behind it":     {nil, "DOCKER_OPTS='--debug' # not --iptables=false\n", ""},
+		"in a comment behind words":  {nil, "DOCKER_OPTS=--debug # not --iptables=false\n", ""},
+		"in an init script's":        {nil, "export DOCKER_OPTS=\"--iptables=false\"\n", "--iptables"},
+		"in a variable not used":     {inUnit("-H fd://", "DOCKER_OPTS=--iptables=false", file), "DOCKER_OPTS=--iptables=false\n", ""},
+		"of which a file has none":   {inUnit("$DOCKER_OPTS", "DOCKER_OPTS=--iptables=false", file), "DOCKER_OPTS=--debug\n", ""},
+		"a file that is not there":   {inUnit("$DOCKER_OPTS", "", "/etc/none"), "", ""},
+		"none":                       {inUnit("-H fd://", ""), "", ""},
+		"no unit":                    {map[string]string{}, "", ""},
+		"live-restore, decided":      {inUnit("--live-restore", ""), "", ""},
+		"live-restore, switched off": {inUnit("--live-restore=false", ""), "", ""},
+		"options of logs, and root":  {inUnit("--log-opt max-file=5 --userns-remap=default", ""), "", ""},
+		"another file":               {inUnit("--config-file /etc/docker/mine.json", ""), "", "/etc/docker/mine.json"},
+		"the same file":              {inUnit("--config-file=/etc/docker/daemon.json", ""), "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, test.shown != nil)
+			f.stop("docker")
+			f.shown = test.shown
+			if test.defaults != "" {
+				f.put(file, test.defaults, 0o644)
+			}
+			_, err := Plan(t.Context(), f.Steps(), new(lines).report)
+			if got := fmt.Sprint(err); (err != nil) != (test.says != "") || !strings.Contains(got, test.says) {
+				t.Errorf("planned with %v", err)
+			}
+		})
+	}
+}
+
+// TestFlagsAreNotShown: beside them may be secrets.
+func TestFlagsAreNotShown(t *testing.T) {
+	f := newFake(t, true)
+	f.stop("docker")
+	f.shown = inUnit("$DOCKER_OPTS", `HTTPS_PROXY=http://user:secret@proxy "DOCKER_OPTS=--iptables=false --label=secret"`)
+	if _, err := Plan(t.Context(), f.Steps(), new(lines).report); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("planned with %v", err)
+	}
+}
+
+// TestFlagsOfABridge are as good as settings: with bridge "none", Docker Engine does not start with them.
+func TestFlagsOfABridge(t *testing.T) {
+	for _, flags := range []string{"--bip=10.1.0.1/24", "--bip\x0010.1.0.1/24", "--fixed-cidr=10.0.0.0/25", "--icc=false"} {
+		for _, runs := range []bool{true, false} {
+			f := newFake(t, true)
+			f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00"+flags+"\x00", 0o444)
+			if !runs {
+				f.stop("docker")
+				f.shown = inUnit(strings.ReplaceAll(flags, "\x00", " "), "")
+			}
+			_, err := f.setup()
+			f.must(err)
+			if got := f.content(daemonFile); strings.Contains(got, "bridge") || !strings.Contains(got, "ndock") {
+				t.Errorf("%q: it is %s", flags, got)
+			}
+			if detail := f.status("daemon.json").Detail; !strings.Contains(detail, "decided on by hand") {
+				t.Errorf("%q: said %s", flags, detail)
+			}
+		}
+	}
+}
+
+// TestALogDriverThatIsAFlag has options of its own: with those of another Docker Engine makes no container.
+func TestALogDriverThatIsAFlag(t *testing.T) {
+	f := newFake(t, true)
+	f.stop("docker")
+	f.shown = inUnit("--log-driver journald", "")
+	if got := f.plan(); strings.Contains(got, "what containers say") || !strings.Contains(got, "no bridge") {
+		t.Errorf("planned\n%s", got)
+	}
+}
+
+// TestAUnitThatWasEdited since the engine was started: it would not start again.
+func TestAUnitThatWasEdited(t *testing.T) {
+	f := newFake(t, true)
+	f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00", 0o444)
+	f.shown = inUnit("--iptables=false", "")
+	if _, err := Plan(t.Context(), f.Steps(), new(lines).report); err == nil || !strings.Contains(err.Error(), "--iptables") {
+		t.Errorf("planned with %v", err)
 	}
 }
 

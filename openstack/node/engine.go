@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -19,9 +20,47 @@ type engine struct {
 	installed bool // in this run
 }
 
-// fresh tells whether the engine is setup's own, and has no containers or images that would be lost to another root.
+// fresh tells whether the engine is setup's own, and has no containers or images that would be lost to another root, which this
+// host's kernel can give it.
 func (e *engine) fresh(facts EngineFacts) bool {
-	return (!e.Layout.hasEngine() || e.brought()) && facts.Containers+facts.Images == 0
+	return !e.withoutUserNamespaces() && (!e.Layout.hasEngine() || e.brought()) && facts.Containers+facts.Images == 0
+}
+
+// withoutUserNamespaces tells of a kernel that gives out none, as RHEL 7 comes and some rules for hardening have it.
+func (e *engine) withoutUserNamespaces() bool {
+	most, err := os.ReadFile(e.Layout.Path("/proc/sys/user/max_user_namespaces"))
+	return err == nil && strings.TrimSpace(string(most)) == "0"
+}
+
+// sharesRun tells whether what a process mounts in /run comes to the host, though it has mounts of its own.
+func (e *engine) sharesRun(pid int) bool {
+	own, hosts := e.peersOfRun(pid), e.peersOfRun(1)
+	return own != "" && own == hosts
+}
+
+// peersOfRun is the group of mounts that the one of /run is in, as a process sees it; empty where it is in none.
+func (e *engine) peersOfRun(pid int) string {
+	mounts, err := os.ReadFile(e.Layout.Path(fmt.Sprintf("/proc/%d/mountinfo", pid)))
+	if err != nil {
+		return ""
+	}
+	peers, covers := "", ""
+	for line := range strings.Lines(string(mounts)) { // see proc(5); later mounts cover those before
+		fields := strings.Fields(line)
+		if len(fields) < 7 || fields[4] != "/" && fields[4] != "/run" || len(fields[4]) < len(covers) {
+			continue
+		}
+		peers, covers = "", fields[4]
+		for _, field := range fields[6:] {
+			if field == "-" {
+				break
+			}
+			if strings.HasPrefix(field, "shared:") {
+				peers = field
+			}
+		}
+	}
+	return peers
 }
 
 // brought tells whether it was setup that installed the engine, also to a run after one that broke off.
@@ -42,12 +81,45 @@ func (e *engine) Plan(ctx context.Context) ([]string, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, advise(err, "run this as root")
 	case e.Layout.hasEngine():
+		if err := e.listensElsewhere(ctx); err != nil {
+			return nil, err
+		}
 		return []string{"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")"}, nil
 	}
 	return []string{
 		"install Docker Engine (package " + e.Layout.Engine.Name + ")",
 		"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")",
 	}, nil
+}
+
+// listensElsewhere returns an error where to start the engine brings nothing: it is told to listen on other sockets alone, or
+// in two ways, with which it does not start.
+func (e *engine) listensElsewhere(ctx context.Context) error {
+	conf, err := before(e.Layout.Path(daemonFile))
+	if err != nil {
+		return err
+	}
+	flags, err := e.engineFlags(ctx)
+	if err != nil {
+		return err
+	}
+	there, _ := parseSettings(conf.content) // a fault in it is daemon.json's to tell
+	told := flags.values("host")
+	if len(there.Hosts) > 0 && len(told) > 0 {
+		return advise(fmt.Errorf("start Docker Engine: it is told where to listen by hosts in %s and -H in its command line, and does not start with both", e.Layout.Path(daemonFile)),
+			"keep one of them, which has to name unix:///run/docker.sock or fd://")
+	}
+	hosts := append(there.Hosts, told...)
+	if len(hosts) == 0 || slices.ContainsFunc(hosts, isUsualSocket) {
+		return nil
+	}
+	return advise(fmt.Errorf("nothing answers on /run/docker.sock: Docker Engine is told to listen on %s", strings.Join(hosts, ", ")),
+		"have it listen on unix:///run/docker.sock too: by hosts in %s, or -H in the command line of service %s", e.Layout.Path(daemonFile), e.Layout.Engine.Service.Name)
+}
+
+// isUsualSocket tells whether what dockerd is told to listen on is, or can be, /run/docker.sock.
+func isUsualSocket(host string) bool {
+	return strings.HasPrefix(host, "fd:") || slices.Contains([]string{"unix://", "unix:///run/docker.sock", "unix:///var/run/docker.sock", "/run/docker.sock", "/var/run/docker.sock"}, host)
 }
 
 // tooOld tells of a version that begins with two numbers.
@@ -80,11 +152,24 @@ func (e *engine) Do(ctx context.Context) error {
 func (e *engine) install(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
-	if _, err := e.Commands.Run(ctx, e.Layout.Engine.Install...); err != nil {
+	_, err := e.Commands.Run(ctx, e.Layout.Engine.Install...)
+	if refresh := e.Layout.Engine.Refresh; err != nil && len(refresh) > 0 && isStale(err) {
+		if _, err = e.Commands.Run(ctx, refresh...); err == nil {
+			_, err = e.Commands.Run(ctx, e.Layout.Engine.Install...)
+		}
+	}
+	if err != nil {
 		return advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself (not every distribution has it; Docker's own packages serve as well), then run this again")
 	}
 	e.installed = true
 	return e.Layout.amend(func(r *record) { r.Engine = e.Layout.Engine.Name })
+}
+
+// isStale tells whether a package was not found, as on a machine that has never asked what there is, or long ago.
+func isStale(err error) bool {
+	return slices.ContainsFunc([]string{"Unable to locate package", "no installation candidate", "Failed to fetch"}, func(text string) bool {
+		return strings.Contains(err.Error(), text)
+	})
 }
 
 // Undo leaves the engine: what else runs on it by now is not for us to know.
@@ -106,7 +191,36 @@ func (e *engine) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return strings.Join(append([]string{fmt.Sprintf("Docker Engine %s answers", facts.Version)}, facts.warnings()...), "; ")
+	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", facts.Version)}, facts.warnings(), e.parserWarning(facts), e.ownMounts(ctx)), "; ")
+}
+
+// parserWarning tells of an engine that cannot load its profile: some installations leave out what Docker's package recommends.
+func (e *engine) parserWarning(facts EngineFacts) []string {
+	if !slices.Contains(facts.Security, "apparmor") || exists(e.Layout.Root, "/sbin/apparmor_parser", "/usr/sbin/apparmor_parser") {
+		return nil
+	}
+	return []string{"warning: AppArmor is on, and apparmor_parser is not installed: no server starts (package apparmor)"}
+}
+
+// ownMounts warns of an engine, or of the containerd that runs runc for it, whose mounts are not the host's: there runc's
+// hooks keep servers' networks for the agent, which does not see them.
+func (e *engine) ownMounts(ctx context.Context) []string {
+	hosts, err := os.Readlink(e.Layout.Path("/proc/1/ns/mnt"))
+	if err != nil { // only root may ask
+		return nil
+	}
+	var all []string
+	for _, service := range []Service{e.Layout.Engine.Service, {Name: "containerd", PIDFile: "/run/containerd/containerd.pid"}} {
+		pid, err := e.Services.PID(ctx, service)
+		if err != nil || pid == 0 {
+			continue
+		}
+		if own, err := os.Readlink(e.Layout.Path(fmt.Sprintf("/proc/%d/ns/mnt", pid))); err == nil && own != hosts && !e.sharesRun(pid) {
+			all = append(all, "warning: "+service.Name+" has mounts of its own (PrivateTmp=, PrivateMounts=, LogNamespace= or MountFlags= of its unit): "+
+				"servers cannot be paused, nor get ports while they run")
+		}
+	}
+	return all
 }
 
 // warnings are what of this engine lets containers come closer to the host than they need to.

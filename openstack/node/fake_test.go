@@ -38,6 +38,10 @@ type fakeMachine struct {
 	runtimes       []string            // of the engine
 	facts          EngineFacts         // beside those
 	filter         map[string][]string // what the packet filter has, by command and table
+	unreadable     map[string]string   // a command of the packet filter's, and what it says instead
+	shown          map[string]string   // what systemd says of Docker Engine's unit, by property
+	foreign        bool                // the engine that answers is no service of this machine's
+	versions       map[string]string   // what the packet filter's commands say of themselves
 	stoppedServers bool                // as an engine does that is restarted without live-restore
 	stubborn       bool                // the engine keeps to what it was started with
 	sure, unsure   []string            // orphans
@@ -85,6 +89,8 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 		f.must(os.MkdirAll(f.path("/run/systemd/system"), 0o755))
 	}
 	f.must(os.Mkdir(f.path("/proc"), 0o755))
+	f.put("/proc/sys/net/ipv4/ip_forward", "1\n", 0o644)
+	f.put("/usr/sbin/apparmor_parser", "", 0o755)
 	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
 	f.facts.Runc, f.facts.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
 	f.facts.Bridge, f.facts.LogDriver, f.filter = true, "json-file", dockersFilter()
@@ -149,6 +155,9 @@ func (f *fakeMachine) Hypervisors(context.Context) ([]openstack.Hypervisor, erro
 }
 
 func (f *fakeMachine) answer(service, version string) (string, error) {
+	if service == "docker" && f.foreign {
+		return version, nil
+	}
 	if pid := f.pid(service); pid == 0 || f.deaf[service] {
 		return "", fmt.Errorf("%s does not answer", service)
 	}
@@ -242,6 +251,10 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		return strings.Join(f.modules, "\n"), nil
 	case strings.HasPrefix(line, "systemctl show"):
 		return f.show(command[3], strings.TrimSuffix(command[5], ".service")), nil
+	case len(command) == 2 && command[1] == "--version":
+		return f.versions[command[0]], nil
+	case strings.Contains(line, " -S") && f.unreadable[command[0]] != "":
+		return "", errors.New(f.unreadable[command[0]])
 	case strings.Contains(line, " -S"):
 		return strings.Join(f.filter[command[0]+" "+tableOf(command)], "\n") + "\n", nil
 	}
@@ -263,7 +276,7 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		f.unmapped = false
 	}
 	switch command[0] {
-	case "iptables", "ip6tables":
+	case "iptables", "ip6tables", "iptables-legacy", "iptables-nft":
 		f.edit(command[0]+" "+tableOf(command), command[4:])
 	case "semodule":
 		f.modules = slices.DeleteFunc(f.modules, func(module string) bool { return module == "ndock" })
@@ -289,6 +302,9 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 func (f *fakeMachine) show(property, service string) string {
 	if property == "MainPID" {
 		return fmt.Sprintln(f.pid(service))
+	}
+	if property != "UnitFileState" {
+		return f.shown[property]
 	}
 	if _, err := os.Lstat(f.path("/etc/systemd/system/multi-user.target.wants/" + service)); err == nil {
 		return "enabled\n"

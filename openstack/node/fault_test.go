@@ -33,7 +33,7 @@ func TestAFailureIsTakenBack(t *testing.T) {
 		{"the engine cannot be installed", func(f *fakeMachine) {
 			f.stop("docker")
 			f.must(os.Remove(f.path("/usr/sbin/dockerd")))
-			f.fail["apt-get install -y -q docker.io"] = "no such package"
+			f.fail[strings.Join(f.Layout.Engine.Install, " ")] = "no such package"
 		}, "engine: install docker.io: no such package", true},
 		{"nova-compute does not start", func(f *fakeMachine) {
 			f.fail["service nova-compute restart"] = "exit status 1"

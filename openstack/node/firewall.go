@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -22,9 +23,44 @@ type firewall struct {
 func (f *firewall) Title() string { return "firewall" }
 
 // families are the packet filters, with the switch by which the host forwards at all, which Docker turns on.
-var families = []family{{"iptables", "net.ipv4.ip_forward"}, {"ip6tables", "net.ipv6.conf.all.forwarding"}}
+var families = []family{
+	{"iptables", "net.ipv4.ip_forward", []string{"nat", "filter"}},
+	{"ip6tables", "net.ipv6.conf.all.forwarding", []string{"nat", "filter"}},
+}
 
-type family struct{ command, forwarding string }
+type family struct {
+	command, forwarding string
+	tables              []string // that are looked at
+}
+
+// filters are this host's packet filters. iptables comes in two makes, which do not see each other's rules, and the kernel
+// asks both: Docker Engine may have made its own by the one that iptables is no longer.
+func (f *firewall) filters(ctx context.Context) []family {
+	all := slices.Clone(families)
+	for _, one := range families {
+		version, err := control(ctx, f.Commands, one.command, "--version")
+		switch {
+		case err != nil: // it is not there
+		case strings.Contains(version, "(nf_tables)"):
+			one.tables = f.loaded(one)
+			one.command += "-legacy"
+			all = append(all, one)
+		case strings.Contains(version, "(legacy)"):
+			one.command += "-nft"
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// loaded are the tables of the older make that the kernel has: to ask for another would load it.
+func (f *firewall) loaded(of family) []string {
+	names, err := os.ReadFile(f.Layout.Path("/proc/net/" + strings.Replace(of.command, "tables", "_tables_names", 1)))
+	if err != nil { // there are none, or only root may ask
+		return nil
+	}
+	return slices.DeleteFunc(strings.Fields(string(names)), func(table string) bool { return !slices.Contains(of.tables, table) })
+}
 
 // leftover is what one table has of Docker's.
 type leftover struct {
@@ -42,7 +78,11 @@ func (f *firewall) Plan(ctx context.Context) ([]string, error) {
 	var plan []string
 	for _, left := range all {
 		if left.policy {
-			plan = append(plan, fmt.Sprintf("let bridges forward, and not the host: policy ACCEPT for FORWARD in place of DROP (%s), %s = 0", left.family.command, left.family.forwarding))
+			text := fmt.Sprintf("let bridges forward, and not the host: policy ACCEPT for FORWARD in place of DROP (%s)", left.family.command)
+			if f.forwards(left.family) {
+				text += ", " + left.family.forwarding + " = 0"
+			}
+			plan = append(plan, text)
 		}
 		for _, rule := range left.rules {
 			plan = append(plan, fmt.Sprintf("remove what Docker Engine left: %s -t %s %s", left.family.command, left.table, rule))
@@ -70,8 +110,8 @@ func (f *firewall) leftovers(ctx context.Context) ([]leftover, error) {
 		return nil, err
 	}
 	var all []leftover
-	for _, family := range families {
-		for _, table := range []string{"nat", "filter"} {
+	for _, family := range f.filters(ctx) {
+		for _, table := range family.tables {
 			left, err := f.look(ctx, family, table)
 			if err != nil {
 				return nil, err
@@ -89,7 +129,7 @@ func (f *firewall) look(ctx context.Context, family family, table string) (lefto
 	switch {
 	case errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
 		return leftover{}, nil
-	case err != nil && strings.Contains(err.Error(), "not supported"): // a host without IPv6
+	case err != nil && notThere(err):
 		return leftover{}, nil
 	case err != nil && strings.Contains(err.Error(), "ermission denied"):
 		return leftover{}, &Unchecked{"only root may read the packet filter"}
@@ -99,6 +139,26 @@ func (f *firewall) look(ctx context.Context, family family, table string) (lefto
 	left := dockers(listed)
 	left.family, left.table = family, table
 	return left, nil
+}
+
+// notThere tells of a kernel without that packet filter: it was booted with ipv6.disable=1, say, or has no such modules.
+func notThere(err error) bool {
+	return strings.Contains(err.Error(), "not supported") || strings.Contains(err.Error(), "Table does not exist")
+}
+
+// forwards tells whether this kernel could forward what is of the family. That it has a packet filter for it says nothing:
+// iptables has IPv6's in nftables also where there is no IPv6.
+func (f *firewall) forwards(family family) bool {
+	return exists(f.Layout.Root, "/proc/sys/"+strings.ReplaceAll(family.forwarding, ".", "/"))
+}
+
+// setForwarding has this host forward what is of the family, or not.
+func (f *firewall) setForwarding(ctx context.Context, family family, value string) error {
+	if !f.forwards(family) {
+		return nil
+	}
+	_, err := control(ctx, f.Commands, "sysctl", "-q", "-w", family.forwarding+"="+value)
+	return err
 }
 
 // dockersBridge is how Docker calls bridges that nobody has named.
@@ -166,7 +226,7 @@ func (f *firewall) Do(ctx context.Context) error {
 
 func (f *firewall) remove(ctx context.Context, left leftover) error {
 	if left.policy { // first the host stops to forward: nothing is let through that was not
-		if _, err := control(ctx, f.Commands, "sysctl", "-q", "-w", left.family.forwarding+"=0"); err != nil {
+		if err := f.setForwarding(ctx, left.family, "0"); err != nil {
 			return err
 		}
 		if err := f.filter(ctx, left, "-P", "FORWARD", "ACCEPT"); err != nil {
@@ -199,8 +259,7 @@ func (f *firewall) Undo(ctx context.Context) ([]string, error) {
 	var failed []error
 	for _, family := range f.opened {
 		_, policy := control(ctx, f.Commands, family.command, "-w", "-t", "filter", "-P", "FORWARD", "DROP")
-		_, forwarding := control(ctx, f.Commands, "sysctl", "-q", "-w", family.forwarding+"=1")
-		failed = append(failed, policy, forwarding)
+		failed = append(failed, policy, f.setForwarding(ctx, family, "1"))
 	}
 	if len(f.opened) == 0 {
 		return nil, nil
@@ -209,7 +268,10 @@ func (f *firewall) Undo(ctx context.Context) ([]string, error) {
 }
 
 func (f *firewall) Detail(ctx context.Context) string {
-	for _, family := range families {
+	for _, family := range f.filters(ctx) {
+		if !slices.Contains(family.tables, "filter") {
+			continue
+		}
 		if listed, err := control(ctx, f.Commands, family.command, "-w", "-S", "FORWARD"); err == nil && strings.Contains(listed, "-P FORWARD DROP") {
 			return fmt.Sprintf("FORWARD drops what no rule lets through (%s): what Neutron bridges between hosts, yours must let through", family.command)
 		}

@@ -152,3 +152,75 @@ func TestServersRunOn(t *testing.T) {
 		t.Error("the engine was restarted without live-restore")
 	}
 }
+
+// TestTheFirewallOfAHostWithoutIPv6: iptables speaks to nftables, which has tables for IPv6 all the same, and Docker Engine
+// has made a policy there; the kernel's switch for forwarding it is not there.
+func TestTheFirewallOfAHostWithoutIPv6(t *testing.T) {
+	f := newFake(t, false)
+	f.filter["ip6tables filter"] = []string{"-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER"}
+	const forwarding = "sysctl -q -w net.ipv6.conf.all.forwarding=0"
+	f.fail[forwarding] = "sysctl: cannot stat /proc/sys/net/ipv6/conf/all/forwarding: No such file or directory"
+	f.deaf["nova-compute"] = true // so that all is undone as well
+	said, err := f.setup()
+	if err == nil || strings.Contains(err.Error(), "firewall") || strings.Contains(said, "left to do by hand") {
+		t.Errorf("got %v, said\n%s", err, said)
+	}
+	if got := f.filter["ip6tables filter"]; !slices.Equal(got, []string{"-P FORWARD DROP"}) {
+		t.Errorf("it has %q", got)
+	}
+	for _, command := range f.commands {
+		if strings.Contains(command, "net.ipv6") {
+			t.Errorf("ran %s", command)
+		}
+	}
+}
+
+// TestAPacketFilterThatIsNotThere has nothing of Docker's.
+func TestAPacketFilterThatIsNotThere(t *testing.T) {
+	for name, says := range map[string]string{
+		"ipv6.disable=1":  "can't initialize ip6tables table `filter': Address family not supported by protocol",
+		"no such modules": "ip6tables v1.8.7 (legacy): can't initialize ip6tables table `filter': Table does not exist (do you need to insmod?); Perhaps ip6tables or your kernel needs to be upgraded.",
+	} {
+		f := newFake(t, false)
+		f.unreadable = map[string]string{"ip6tables": says}
+		if _, err := f.setup(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := f.status("firewall"); got.State != Done {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
+// TestTheOtherMakeOfIptables: Docker Engine made its rules by one, and since then iptables is the other, by an upgrade or by
+// the operator. Each sees its own alone, and the kernel asks both.
+func TestTheOtherMakeOfIptables(t *testing.T) {
+	for name, test := range map[string]struct{ version, tables, other string }{
+		"legacy": {"iptables v1.8.9 (nf_tables)\n", "filter\nnat\n", "iptables-legacy"},
+		"nft":    {"iptables v1.8.9 (legacy)\n", "", "iptables-nft"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.versions = map[string]string{"iptables": test.version}
+			f.put("/proc/net/ip_tables_names", test.tables, 0o444)
+			for _, table := range []string{"nat", "filter"} {
+				f.filter[test.other+" "+table], f.filter["iptables "+table] = f.filter["iptables "+table], []string{"-P FORWARD ACCEPT"}
+			}
+			_, err := f.setup()
+			f.must(err)
+			if got := strings.Join(f.filter[test.other+" filter"], "\n"); strings.Contains(got, "DOCKER") || !strings.Contains(got, "-P FORWARD ACCEPT") {
+				t.Errorf("it has\n%s", got)
+			}
+		})
+	}
+}
+
+// TestTablesThatAreNotLoaded: to ask for them would load them.
+func TestTablesThatAreNotLoaded(t *testing.T) {
+	f := newFake(t, false)
+	f.versions = map[string]string{"iptables": "iptables v1.8.9 (nf_tables)\n"}
+	f.put("/proc/net/ip_tables_names", "mangle\n", 0o444)
+	f.unreadable = map[string]string{"iptables-legacy": "it is asked"}
+	_, err := f.setup()
+	f.must(err)
+}

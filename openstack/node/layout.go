@@ -42,6 +42,7 @@ type Kept struct {
 type Package struct {
 	Name    string
 	Install []string // the command
+	Refresh []string // the one by which the package manager hears what there is; none where it does so itself
 	Service Service
 }
 
@@ -118,11 +119,14 @@ func general(root string) Layout {
 // enginePackage is the distribution's own.
 func enginePackage(root string) Package {
 	engine := Package{
-		Name: "docker.io", Install: []string{"apt-get", "install", "-y", "-q", "docker.io"},
+		Name: "docker.io",
+		// Others, as unattended upgrades after a boot, have the package manager for minutes; a file that is edited stays.
+		Install: []string{"apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold", "install", "-y", "-q", "docker.io"},
+		Refresh: []string{"apt-get", "-o", "DPkg::Lock::Timeout=300", "-q", "update"},
 		Service: Service{Name: "docker", PIDFile: "/run/docker.pid", Log: "/var/log/docker.log"},
 	}
 	if exists(root, "/usr/bin/dnf") {
-		engine.Name, engine.Install = "moby-engine", []string{"dnf", "install", "-y", "-q", "moby-engine"}
+		engine.Name, engine.Install, engine.Refresh = "moby-engine", []string{"dnf", "install", "-y", "-q", "moby-engine"}, nil
 	}
 	return engine
 }

@@ -28,6 +28,8 @@ type Services interface {
 	Enabled(ctx context.Context, s Service) (bool, error)
 	// PID returns the main process, 0 when there is none.
 	PID(ctx context.Context, s Service) (int, error)
+	// Arguments returns the words that the service is to be started with, as its manager and files say now.
+	Arguments(ctx context.Context, s Service) ([]string, error)
 	// ReadLog is how a person reads the service's log.
 	ReadLog(s Service) string
 	// AgentFiles are what make ndock's agent a service, for a nova-compute that is laid out so.
@@ -40,7 +42,7 @@ const serviceLimit = 3 * time.Minute
 // FindServices returns systemd where that is what runs the machine, else System V's init scripts.
 func FindServices(l Layout, runner Runner) Services {
 	if info, err := os.Stat(l.Path("/run/systemd/system")); err == nil && info.IsDir() {
-		return &systemd{runner}
+		return &systemd{l, runner}
 	}
 	return &sysvinit{layout: l, runner: runner}
 }

@@ -163,7 +163,7 @@ func TestAnEngineIsInstalledOnlyWhereThereIsNone(t *testing.T) {
 	f.must(os.Remove(f.path("/usr/sbin/dockerd")))
 	_, err := f.setup()
 	f.must(err)
-	if got := strings.Join(f.commands[:2], ", "); got != "apt-get install -y -q docker.io, service docker start" {
+	if got := strings.Join(f.commands[:2], ", "); got != strings.Join(f.Layout.Engine.Install, " ")+", service docker start" {
 		t.Errorf("ran %s", got)
 	}
 }

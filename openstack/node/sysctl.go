@@ -38,6 +38,7 @@ var limits = []limit{
 	{"fs.inotify.max_user_instances", 512, 1024, 65536}, // of a user: root in servers is one, by userns-remap too
 	{"fs.inotify.max_user_watches", 16384, 65536, 1 << 20},
 	{"kernel.pid_max", 32768, 1 << 17, 1 << 22},
+	{"vm.max_map_count", 0, 1 << 18, 1 << 18}, // of a process: no server can raise it for itself
 	{"kernel.keys.maxkeys", 512, 2000, 65536}, // of a user: each container has a keyring
 	{"kernel.keys.maxbytes", 51200, 200000, 6553600},
 }
@@ -175,7 +176,7 @@ func (s *sysctl) file(low []tooLow) ([]byte, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	return sysctlText(all), nil
+	return s.text(all), nil
 }
 
 // with adds the limits that can be raised. What one was at first stays.
@@ -194,6 +195,16 @@ func with(before map[string]raised, low []tooLow) map[string]raised {
 		all[l.name] = l.raised
 	}
 	return all
+}
+
+// text names no limit that this kernel does not have: what reads the file at boot would fail for it.
+func (s *sysctl) text(all map[string]raised) []byte {
+	there := maps.Clone(all)
+	maps.DeleteFunc(there, func(name string, _ raised) bool {
+		_, err := os.Stat(s.path(name))
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	return sysctlText(there)
 }
 
 func sysctlText(all map[string]raised) []byte {
@@ -252,7 +263,7 @@ func (s *sysctl) write(all map[string]raised) error {
 	if len(all) == 0 {
 		return nil
 	}
-	return s.did.write(s.Layout.Path(sysctlFile), sysctlText(all), 0o644)
+	return s.did.write(s.Layout.Path(sysctlFile), s.text(all), 0o644)
 }
 
 // Undo has the limits be what they were: those that somebody else has changed since stay.
@@ -270,10 +281,10 @@ func (s *sysctl) Undo(context.Context) ([]string, error) {
 	}
 	path := s.Layout.Path(sysctlFile)
 	texts := []string{"set the kernel's limits back"}
-	switch same, err := holds(path, sysctlText(r.Sysctls), 0o644); {
+	switch now, err := before(path); {
 	case err != nil:
 		return nil, err
-	case same:
+	case !now.missing && isPartOf(now.content, sysctlText(r.Sysctls)):
 		if err := s.did.remove(path); err != nil {
 			return nil, err
 		}
@@ -285,6 +296,17 @@ func (s *sysctl) Undo(context.Context) ([]string, error) {
 		return texts, err
 	}
 	return texts, s.record(nil)
+}
+
+// isPartOf tells whether all lines of a file are those of a whole.
+func isPartOf(content, whole []byte) bool {
+	lines := strings.Split(string(whole), "\n")
+	for line := range strings.SplitSeq(string(content), "\n") {
+		if !slices.Contains(lines, line) {
+			return false
+		}
+	}
+	return true
 }
 
 // lower sets back what still is as setup made it. What cannot be written any more is nobody's to write.

@@ -119,3 +119,61 @@ func TestLimitsThatCannotBeRaised(t *testing.T) {
 		t.Error("there is a file for what was not raised")
 	}
 }
+
+// TestAHostThatHasLostIPv6: it was booted with ipv6.disable=1 after setup. The file names no settings that are not there,
+// for which sysctl would fail at each boot, and what they were is still known when they are back.
+func TestAHostThatHasLostIPv6(t *testing.T) {
+	const v4, v6 = "net.ipv4.neigh.default.gc_thresh1", "net.ipv6.neigh.default.gc_thresh1"
+	f := withLimits(t, map[string]string{v4: "128", v6: "128"})
+	before := f.tree()
+	_, err := f.setup()
+	f.must(err)
+	f.must(os.RemoveAll(f.path("/proc/sys/net/ipv6")))
+	if got := f.plan(); !strings.Contains(got, "/etc/sysctl.d/60-ndock.conf") {
+		t.Errorf("planned\n%s", got)
+	}
+	_, err = f.setup()
+	f.must(err)
+	if got := f.content(sysctlFile); strings.Contains(got, v6) || !strings.Contains(got, v4) {
+		t.Errorf("the file is\n%s", got)
+	}
+	if got := f.plan(); got != "" {
+		t.Errorf("a second run would\n%s", got)
+	}
+	if got := f.status("sysctl"); got.State != Done {
+		t.Errorf("got %v", got)
+	}
+	f.put(procSys(v6), "3072\n", 0o644) // booted anew, with IPv6
+	said := f.teardown()
+	f.limits(map[string]string{v4: "128", v6: "128"})
+	if after := f.tree(); after != before {
+		t.Errorf("said\n%s\nand the tree was\n%s\nand is\n%s", said, before, after)
+	}
+}
+
+// TestTeardownOfAHostThatHasLostIPv6 finds the file as an earlier release wrote it.
+func TestTeardownOfAHostThatHasLostIPv6(t *testing.T) {
+	f := withLimits(t, map[string]string{"kernel.pty.max": "4096", "net.ipv6.neigh.default.gc_thresh1": "128"})
+	before := f.tree()
+	_, err := f.setup()
+	f.must(err)
+	f.must(os.RemoveAll(f.path("/proc/sys/net/ipv6")))
+	f.teardown()
+	f.limits(map[string]string{"kernel.pty.max": "4096"})
+	if after := f.tree(); after != before {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// TestMemoryMaps is a limit of each process, which no container can raise for itself: search engines and databases do not
+// start below it.
+func TestMemoryMaps(t *testing.T) {
+	for was, want := range map[string]string{"65530": "262144", "1048576": "1048576"} {
+		f := withLimits(t, map[string]string{"vm.max_map_count": was})
+		_, err := f.setup()
+		f.must(err)
+		f.limits(map[string]string{"vm.max_map_count": want})
+		f.teardown()
+		f.limits(map[string]string{"vm.max_map_count": was})
+	}
+}

@@ -12,7 +12,10 @@ import (
 var agentUnit []byte
 
 // systemd is the service manager of most machines.
-type systemd struct{ runner Runner }
+type systemd struct {
+	layout Layout
+	runner Runner
+}
 
 func (m *systemd) Restart(ctx context.Context, s Service) error { return m.do(ctx, "restart", s) }
 func (m *systemd) Stop(ctx context.Context, s Service) error    { return m.do(ctx, "stop", s) }

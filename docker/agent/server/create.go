@@ -129,7 +129,7 @@ func (s *Server) nameFiles(uuid, hostname, domain string) ([]mount.Mount, error)
 }
 
 func (s *Server) writeNames(uuid, dir, hostname, domain string) error {
-	ports, err := s.portsOf(uuid)
+	ports, err := s.fittingPorts(uuid)
 	if err != nil {
 		return err
 	}

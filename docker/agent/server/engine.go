@@ -20,6 +20,9 @@ const oldest = "1.41"
 
 // introduce says in the log which engine this is, once it answers, and what servers go without on it.
 func (s *Server) introduce(ctx context.Context) {
+	for _, lack := range s.kernel.Lacks() {
+		s.log.Warn("this host lacks something", "what", lack)
+	}
 	for {
 		version, err := s.docker.ServerVersion(ctx)
 		if err == nil {

@@ -48,6 +48,76 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestWhoseFaultAStartIs: runc says the same words before what is wrong with an image, with a flavor and with a host.
+func TestWhoseFaultAStartIs(t *testing.T) {
+	const (
+		runc11 = "Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
+		runc10 = "Error response from daemon: OCI runtime create failed: container_linux.go:380: starting container process caused: "
+		begin  = "error during container init: "
+	)
+	for name, test := range map[string]struct{ text, code, says string }{
+		"no program":                              {runc10 + `exec: "nginxx": executable file not found in $PATH: unknown`, agent.UnusableImage, `its process does not start: exec: "nginxx": executable file not found in $PATH`},
+		"no directory":                            {runc11 + begin + `chdir to cwd ("/srv") set in config.json failed: no such file or directory: unknown`, agent.UnusableImage, "chdir to cwd"},
+		"no program of such a name":               {runc11 + `exec: "cgroup apparmor: no space left on device": executable file not found in $PATH: unknown`, agent.UnusableImage, "executable file not found"},
+		"of another architecture":                 {runc11 + begin + "exec /bin/hook #1: exec format error: unknown", agent.UnusableImage, "exec format error"},
+		"a file where a mount is":                 {runc11 + begin + `error mounting "/run/ndock/names/c/hosts" to rootfs at "/etc/hosts": not a directory: unknown`, agent.UnusableImage, "/etc/hosts"},
+		"too little memory":                       {runc11 + "container init was OOM-killed (memory limit too low?): unknown", agent.UnusableFlavor, "the flavor has too little memory"},
+		"too little, of old":                      {runc10 + "container init was OOM-killed (memory limit too low?): unknown", agent.UnusableFlavor, "the flavor has too little memory"},
+		"a limit that is too low":                 {runc11 + begin + `error setting cgroup config for procHooks process: failed to write "6291456": write /sys/fs/cgroup/memory/docker/c/memory.limit_in_bytes: device or resource busy: unknown`, agent.Failed, "device or resource busy"},
+		"no room for a cgroup":                    {runc11 + "unable to apply cgroup configuration: mkdir /sys/fs/cgroup/memory/docker/c: no space left on device: unknown", agent.Failed, "no space left on device"},
+		"no keyring":                              {runc11 + begin + "unable to join session keyring: unable to create session key: disk quota exceeded: unknown", agent.Failed, "disk quota exceeded"},
+		"no user namespaces, of old":              {runc10 + "process_linux.go:247: running exec setns process for init caused: exit status 34: unknown", agent.Failed, "exit status 34"},
+		"no user namespaces":                      {runc11 + "can't get final child's PID from pipe: EOF: unknown", agent.Failed, "final child's PID"},
+		"a setting that the kernel does not have": {runc11 + begin + "open /proc/sys/net/ipv4/ip_unprivileged_port_start: no such file or directory: unknown", agent.Failed, "ip_unprivileged_port_start"},
+		"AppArmor":                                {runc11 + begin + "unable to apply apparmor profile: apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: no such file or directory: unknown", agent.Failed, "apparmor"},
+		"a port, said by runc 1.1":                {runc11 + begin + "error running hook #0: error running hook: exit status 1, stdout: , stderr: ndock: set up port 3f6a0b1c in the container: add address: permission denied\n: unknown", agent.Failed, "plug it in: set up port 3f6a0b1c in the container: add address: permission denied"},
+		"a port, said by runc 1.2":                {runc11 + begin + "error running createRuntime hook #0: exit status 1, stdout: , stderr: ndock: port 3f6a0b1c has IPv6 addresses alone\nhint: none: unknown", agent.Failed, "plug it in: port 3f6a0b1c has IPv6 addresses alone"},
+		"a hook that took too long":               {runc11 + begin + "error running createRuntime hook #0: hook ran past specified timeout of 45.0s: unknown", agent.Failed, "past specified timeout"},
+		"no room for what is mounted":             {runc11 + begin + `error mounting "proc" to rootfs at "/proc": mkdir /var/lib/docker/overlay2/x/merged/proc: no space left on device: unknown`, agent.Failed, "no space left on device"},
+	} {
+		for _, kind := range []error{nil, errdefs.ErrInvalidArgument} { // as Docker calls some of them, by their words
+			got := fault(tenantsFault(said{test.text, kind}))
+			if got.Code != test.code || !strings.Contains(got.Message, test.says) {
+				t.Errorf("%s: got %+v", name, got)
+			}
+		}
+	}
+}
+
+// TestWhoseFaultACreationIs: what Docker calls invalid may be so on this host alone.
+func TestWhoseFaultACreationIs(t *testing.T) {
+	for text, code := range map[string]string{
+		"no command specified":                 agent.UnusableImage,
+		"invalid environment variable: =x":     agent.UnusableImage,
+		"unable to find user nobodyy: no such": agent.UnusableImage,
+		"the working directory 'runtime name' is invalid, it needs to be an absolute path":                                agent.UnusableImage,
+		"unknown or invalid runtime name: ndock":                                                                          agent.Failed,
+		"Unknown runtime specified ndock":                                                                                 agent.Failed,
+		"NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted":         agent.Failed,
+		"Range of CPUs is from 0.01 to 8.00, as there are only 8 CPUs available":                                          agent.Failed,
+		"Requested CPUs are not available - requested 9, available: 0-7":                                                  agent.Failed,
+		"Requested memory nodes are not available - requested 1, available: 0":                                            agent.Failed,
+		`invalid mount config for type "bind": bind source path does not exist: /var/lib/ndock/servers/x/hosts`:           agent.Failed,
+		"Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.":        agent.Failed,
+		"--storage-opt is supported only for overlay over xfs with 'pquota' mount option":                                 agent.Failed,
+		`AppArmor enabled on system but the docker-default profile could not be loaded: running "apparmor_parser" failed`: agent.Failed,
+	} {
+		if got := fault(tenantsFault(said{"Error response from daemon: " + text, errdefs.ErrInvalidArgument})); got.Code != code || !strings.Contains(got.Message, text) {
+			t.Errorf("%s: got %+v", text, got)
+		}
+	}
+}
+
+// said is an error of Docker's of a kind.
+type said struct {
+	text string
+	kind error
+}
+
+func (s said) Error() string { return s.text }
+
+func (s said) Unwrap() error { return s.kind }
+
 func TestTenantsFault(t *testing.T) {
 	for text, want := range map[string]string{
 		"Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: " +

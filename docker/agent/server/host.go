@@ -56,6 +56,7 @@ func (s *Server) getHost(_ http.ResponseWriter, r *http.Request) (any, error) {
 		RootDisks:       rootDisks(info),
 		NUMANodes:       nodes,
 		PageKB:          os.Getpagesize() >> 10,
+		Lacks:           s.kernel.Lacks(),
 	}, nil
 }
 

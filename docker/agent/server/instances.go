@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -235,20 +236,24 @@ func (s *Server) freeze(ctx context.Context, found container.InspectResponse) er
 	if err := s.unmark(found.Config.Labels[labelServer]); err != nil {
 		return err
 	}
+	ports, err := s.portsOf(found.Config.Labels[labelServer])
+	if err != nil {
+		return err
+	}
 	if !found.State.Paused {
 		if err := s.docker.ContainerPause(ctx, found.ID); err != nil {
 			return err
 		}
 	}
-	ports, err := s.portsOf(found.Config.Labels[labelServer])
-	if err != nil {
-		return err
+	err = network.Silence(ports, network.Holder(found.ID))
+	if errors.Is(err, os.ErrNotExist) { // its network is not to be found, and it could not be let run again either
+		err = errors.Join(err, s.docker.ContainerUnpause(ctx, found.ID))
 	}
-	return network.Silence(ports, network.Holder(found.ID))
+	return err
 }
 
 func (s *Server) thaw(ctx context.Context, found container.InspectResponse) error {
-	ports, err := s.portsOf(found.Config.Labels[labelServer])
+	ports, err := s.fittingPorts(found.Config.Labels[labelServer])
 	if err != nil {
 		return err
 	}

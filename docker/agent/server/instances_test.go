@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/network"
 )
 
 const serverPath = "/v1/instances/" + serverID
@@ -180,4 +182,20 @@ func TestStartOfWhatEndedWhileTheEngineWasAway(t *testing.T) {
 	status, body := ask(t, engine, "POST", serverPath+"/start", "")
 	wantFault(t, status, body, 500, agent.Failed)
 	wantCalls(t, engine, "ContainerInspect "+namePrefix+serverID, "ContainerStart", "ContainerStart")
+}
+
+// TestPauseThatCannotSilence: what is kept of the server's network is not to be found. A server that answers while it is
+// frozen would be no paused one, and one that stays frozen could not be let run again.
+func TestPauseThatCannotSilence(t *testing.T) {
+	engine := newEngine()
+	engine.putServer(container.StateRunning)
+	port := network.Port{ID: firstPort, MAC: "fa:16:3e:01:02:03", Bridge: "brq0b6ba3c1-5a"}
+	if err := network.SetPorts(filepath.Join(stateOf(t, engine), serverID), []network.Port{port}); err != nil {
+		t.Fatal(err)
+	}
+	status, body := ask(t, engine, "POST", serverPath+"/pause", "")
+	wantFault(t, status, body, 500, agent.Failed)
+	if found := engine.containers[namePrefix+serverID]; found.State.Paused || !strings.Contains(body, "network namespace") {
+		t.Errorf("paused %t, answered %s", found.State.Paused, body)
+	}
 }

@@ -53,7 +53,7 @@ func isWired(ports []network.Port, id string) bool {
 
 // join gives a port that is plugged to the container; one that does not run gets it when it starts.
 func (s *Server) join(uuid, portID string, found container.InspectResponse) error {
-	ports, err := s.portsOf(uuid)
+	ports, err := s.fittingPorts(uuid)
 	if err != nil || !found.State.Running {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *Server) without(uuid string, found container.InspectResponse) error {
 		return nil
 	}
 	s.tryNames(found)
-	ports, err := s.portsOf(uuid)
+	ports, err := s.fittingPorts(uuid)
 	if err != nil || found.State.Paused {
 		return err
 	}

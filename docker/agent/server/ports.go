@@ -69,6 +69,9 @@ func (s *Server) plug(uuid string, ports []network.Port, wait bool) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkFit(uuid, ports, plugged); err != nil {
+		return err
+	}
 	for i := range ports {
 		ports[i].Server, ports[i].Dir = uuid, s.serverDir(uuid)
 		plugged = with(plugged, ports[i], wait)
@@ -82,6 +85,28 @@ func (s *Server) plug(uuid string, ports []network.Port, wait bool) error {
 		}
 	}
 	return nil
+}
+
+// checkFit refuses a new port of whose addresses this host's kernel can give none, and says in the log what the others go
+// without. One that the server has stays: Nova would call the server broken, where it only cannot start here.
+func (s *Server) checkFit(uuid string, ports, plugged []network.Port) error {
+	var refused []error
+	_, losses := s.kernel.Fit(ports)
+	for _, loss := range losses {
+		if loss.Whole && !isPlugged(plugged, loss.Port) {
+			refused = append(refused, loss)
+			continue
+		}
+		s.log.Warn("a port goes without addresses", "server", uuid, "reason", loss)
+	}
+	return errors.Join(refused...)
+}
+
+// fittingPorts returns what is plugged for a server, as its container can have it.
+func (s *Server) fittingPorts(uuid string) ([]network.Port, error) {
+	ports, err := s.portsOf(uuid)
+	fitting, _ := s.kernel.Fit(ports)
+	return fitting, err
 }
 
 // with adds a port behind the others, or puts it in the place of what was known of it. A port that was wired stays so.

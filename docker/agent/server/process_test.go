@@ -40,6 +40,56 @@ func zipped(text string) string {
 // cutOff leaves out the checksum and the length, with which gzip ends.
 func cutOff(zipped string) string { return zipped[:len(zipped)-8] }
 
+// inMIME is user data as Heat and Terraform make it, of several parts, each with its headers.
+func inMIME(parts ...string) string {
+	text := "Content-Type: multipart/mixed; boundary=\"===============4023107748017163298==\"\nMIME-Version: 1.0\n\n"
+	for _, part := range parts {
+		text += "--===============4023107748017163298==\n" + part + "\n"
+	}
+	return text + "--===============4023107748017163298==--\n"
+}
+
+func TestUserDataThatOthersWrap(t *testing.T) {
+	const (
+		shell = "Content-Type: text/x-shellscript; charset=\"us-ascii\"\nMIME-Version: 1.0\nContent-Transfer-Encoding: 7bit\n\n#!/bin/sh\necho '#ndock'\n"
+		plain = "Content-Type: text/plain; charset=\"us-ascii\"\nMIME-Version: 1.0\nContent-Transfer-Encoding: 7bit\nContent-Disposition: attachment; filename=\"cfn-userdata\"\n\n#ndock\n{\"user\":\"u\"}\n"
+		asked = "#ndock\n{\"user\":\"ü\"}\n"
+	)
+	packed := "Content-Type: text/plain; charset=\"utf-8\"\nContent-Transfer-Encoding: base64\n\n" + encoded(asked)[:20] + "\r\n" + encoded(asked)[20:] + "\n"
+	quoted := "Content-Transfer-Encoding: quoted-printable\n\n#ndock\n{\"user\":\"=C3=BC\"}\n"
+	for name, c := range map[string]struct{ data, user string }{
+		"in parts":                    {inMIME(shell, plain), "u"},
+		"in parts, zipped":            {zipped(inMIME(shell, plain)), "u"},
+		"in parts, of Windows":        {strings.ReplaceAll(inMIME(shell, plain), "\n", "\r\n"), "u"},
+		"a part in base64":            {inMIME(packed), "ü"},
+		"a part, quoted":              {inMIME(quoted, shell), "ü"},
+		"MIME-Version first":          {"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n#ndock\n{\"user\":\"u\"}\n--b--\n", "u"},
+		"in parts of the guest's":     {inMIME(shell), ""},
+		"in parts, broken off":        {inMIME(shell)[:200], ""},
+		"in parts without a boundary": {"Content-Type: multipart/mixed\n\n#ndock\n{}", ""},
+		"in no parts":                 {"Content-Type: text/plain\n\n#ndock\n{\"user\":\"u\"}", ""},
+		"in base64":                   {encoded(asked), "ü"},
+		"in base64, over lines":       {encoded(asked)[:12] + "\n" + encoded(asked)[12:] + "\n", "ü"},
+		"in base64, zipped":           {encoded(zipped(asked)), "ü"},
+		"in base64, in parts":         {encoded(zipped(inMIME(shell, plain))), "u"},
+		"in base64, the guest's":      {encoded("#cloud-config\n{}"), ""},
+	} {
+		got, err := process(agent.Spec{UserData: encoded(c.data)})
+		if err != nil || got.User != c.user {
+			t.Errorf("%s: got %+v, %v, want %q", name, got, err, c.user)
+		}
+	}
+	for name, c := range map[string]struct{ data, says string }{
+		"two of them":             {inMIME(plain, plain), "more than one part"},
+		"one of it broken":        {inMIME(strings.Replace(plain, "}", "", 1)), "not its JSON"},
+		"one, with more after it": {inMIME(plain + "nonsense\n"), "goes on"},
+	} {
+		if _, err := process(agent.Spec{UserData: encoded(c.data)}); err == nil || fault(err).Code != agent.UnusableImage || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestProcess(t *testing.T) {
 	no := false
 	for name, c := range map[string]struct {
@@ -133,6 +183,7 @@ func FuzzProcess(f *testing.F) {
 	f.Add([]byte("\xef\xbb\xbf\n#ndock\n{}"), "")
 	f.Add([]byte("\xff\xfe"+wide("#ndock\n{}", binary.LittleEndian)), "")
 	f.Add([]byte(zipped("#ndock\n{}")), "")
+	f.Add([]byte(inMIME("Content-Transfer-Encoding: base64\n\n"+encoded("#ndock\n{}"))), "")
 	f.Fuzz(func(t *testing.T, data []byte, line string) {
 		spec := small()
 		spec.UserData, spec.OSCommandLine = base64.StdEncoding.EncodeToString(data), line

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ndock/docker/agent/config"
+	"ndock/docker/network"
 )
 
 // Options are what the operator can choose.
@@ -23,6 +24,7 @@ type Options struct {
 	Names   string // where their copies of /etc/hosts and its like are
 	Version string
 	Config  string // the operator's file; none is none of his words
+	Kernel  network.Kernel
 }
 
 // StateDir is where the agent keeps what Docker cannot keep for servers: their ports, the names they know, their config drives.

@@ -14,6 +14,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/network"
 )
 
 // Server answers the agent's API.
@@ -35,6 +36,7 @@ type Server struct {
 	foreign foreignMemories
 	holders string // where the networks of running containers are kept
 	names   string // where their copies of /etc/hosts and its like are
+	kernel  network.Kernel
 }
 
 // New returns an agent of this version. When closing is done, long answers such as the events end, and consoles.
@@ -43,6 +45,7 @@ func New(closing context.Context, docker Docker, options Options, log *slog.Logg
 		docker: deadlines{docker}, state: options.State, version: options.Version, log: log,
 		servers: newLocks(), images: newLocks(), closing: closing, unfit: func() {},
 		rules: config.Default(), holders: options.Holders, names: options.Names,
+		kernel:  options.Kernel,
 		commits: newCommits(filepath.Join(filepath.Dir(options.State), "commits")),
 	}
 	s.serial = newSerialPorts(closing, s.serialSession, log)
