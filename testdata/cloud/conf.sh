@@ -22,16 +22,23 @@ tokens() {
   put "$1" keystone_authtoken www_authenticate_uri=http://$IP:5000 memcached_servers=$IP:11211
 }
 
-# configure_apis: two processes where Debian's packages have 8 or 16. Those of Nova and Neutron keep a single thread: with more,
-# eventlet loses answers of RabbitMQ's, and calls time out after a minute.
+# configure_apis: on loopback, and two processes where Debian's packages have 8 or 16. Those of Nova and Neutron keep a single
+# thread: with more, eventlet loses answers of RabbitMQ's, and calls time out after a minute.
 configure_apis() {
-  local name
-  for name in keystone/keystone barbican/barbican-api placement/placement-api nova/nova-api neutron/neutron-api; do
-    sed -i 's/^processes = .*/processes = 2/; s/^threads = .*/threads = 4/' /etc/$name-uwsgi.ini
-    # Else clients that keep a connection fail now and then.
-    grep -q '^add-header = Connection' /etc/$name-uwsgi.ini || sed -i 's/^\[uwsgi\]/&\nadd-header = Connection: close/' /etc/$name-uwsgi.ini
-  done
-  sed -i 's/^threads = .*/threads = 1/' /etc/{nova/nova-api,neutron/neutron-api}-uwsgi.ini
+  api keystone keystone 5000 4
+  api barbican barbican-api 9311 4
+  api placement placement-api 8778 4
+  api nova nova-api 8774 1
+  api neutron neutron-api 9696 1
+}
+
+# api PROJECT NAME PORT THREADS
+api() {
+  local ini=/etc/$1/$2-uwsgi.ini
+  sed -i "s/^processes = .*/processes = 2/; s/^threads = .*/threads = $4/" "$ini"
+  # Else clients that keep a connection fail now and then.
+  grep -q '^add-header = Connection' "$ini" || sed -i 's/^\[uwsgi\]/&\nadd-header = Connection: close/' "$ini"
+  echo "DAEMON_ARGS='--http-socket $IP:$3 --ini $ini' # ndock-cloud" >"/etc/default/$2" # its init script reads it last
 }
 
 configure_identity_and_images() { # and the certificates that images are signed with
