@@ -29,9 +29,10 @@ const maxUpstreamText = 300
 // upstream tells clients of a pull-through cache why they do not get what the cache has not got. Distribution says that
 // it is not there, or 500, whatever the upstream answered.
 type upstream struct {
-	url  string
-	away error // why it is not asked at all; nil if it is
-	log  *slog.Logger
+	url   string
+	away  error // why it is not asked at all; nil if it is
+	store *store
+	log   *slog.Logger
 }
 
 // registerUpstream is once for all, since distribution finds middleware by name alone.
@@ -193,6 +194,7 @@ type upstreamManifests struct {
 
 // Get implements distribution.ManifestService.
 func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
+	m.store.dropSpoilt(ctx, d)
 	found, err := m.ManifestService.Get(fromUpstream(ctx, ""), d, options...)
 	return found, m.explain(ctx, m.Named().Name()+"@"+string(d), err)
 }

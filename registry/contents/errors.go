@@ -26,6 +26,25 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint is what may help.
 func (e *Error) Hint() string { return e.hint }
 
+// damage is an error of what a registry has stored, as against one of the registry.
+type damage struct {
+	Err  error
+	kept bool // the registry says that it has it, so that no push replaces it
+}
+
+func (d *damage) Error() string { return d.Err.Error() }
+
+// Unwrap returns the cause.
+func (d *damage) Unwrap() error { return d.Err }
+
+// mend is what mends it, by the command that deletes the tag.
+func (d *damage) mend(remove string) string {
+	if d.kept {
+		return "a push alone does not replace it: " + remove + ", then 'ndock registry gc --untagged' where the registry runs, then push it again"
+	}
+	return "push it again, or " + remove
+}
+
 func (r Registry) explain(op string, err error) error {
 	if err == nil {
 		return nil
