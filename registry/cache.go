@@ -93,7 +93,7 @@ func (o ProxyOptions) override(c *configuration.Proxy) error {
 
 // newCache makes a registry, which is a pull-through cache where the configuration says so. Distribution makes none
 // while the upstream is away: what is cached is then served by a registry that knows of no upstream, until it is back.
-func newCache(ctx context.Context, c *configuration.Configuration, s *store) (http.Handler, func(), error) {
+func newCache(ctx context.Context, c *configuration.Configuration, s *store, maxBlob int64) (http.Handler, func(), error) {
 	if c.Proxy.RemoteURL == "" {
 		checked, err := withChecks(c, s)
 		if err != nil {
@@ -107,7 +107,7 @@ func newCache(ctx context.Context, c *configuration.Configuration, s *store) (ht
 	}
 	boundUpstreams()
 	c, ttl := withoutTTL(c)
-	app, stop, err := newCacheApp(ctx, c, s)
+	app, stop, err := newCacheApp(ctx, c, upstream{url: c.Proxy.RemoteURL, store: s, log: s.log, maxBlob: maxBlob})
 	if err != nil || ttl <= 0 {
 		return app, stop, err
 	}
@@ -116,20 +116,20 @@ func newCache(ctx context.Context, c *configuration.Configuration, s *store) (ht
 	return app, func() { endExpiry(); stop() }, nil
 }
 
-func newCacheApp(ctx context.Context, c *configuration.Configuration, s *store) (http.Handler, func(), error) {
-	log := s.log
+func newCacheApp(ctx context.Context, c *configuration.Configuration, u upstream) (http.Handler, func(), error) {
+	log := u.log
 	err := answers(ctx, c.Proxy.RemoteURL)
 	if err == nil {
-		app, err := newApp(ctx, withUpstream(c, &upstream{url: c.Proxy.RemoteURL, store: s, log: log}))
+		app, err := newApp(ctx, withUpstream(c, &u))
 		return app, func() { end(app, log) }, err
 	}
 	log.Warn("the upstream does not answer: only what is cached is served until it does", "error", err)
-	alone, err := newApp(ctx, withoutUpstream(c, s, err))
+	alone, err := newApp(ctx, withoutUpstream(c, u, err))
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	by := &standby{store: s, log: log, ended: make(chan struct{})}
+	by := &standby{upstream: u, log: log, ended: make(chan struct{})}
 	by.app.Store(alone)
 	go by.await(ctx, c)
 	return by, func() { cancel(); <-by.ended; end(by.app.Load(), log) }, nil
@@ -142,8 +142,9 @@ func end(app *handlers.App, log *slog.Logger) {
 }
 
 // withoutUpstream is a configuration of a registry that has what the cache has, and takes no more.
-func withoutUpstream(c *configuration.Configuration, s *store, away error) *configuration.Configuration {
-	alone := *withUpstream(c, &upstream{url: c.Proxy.RemoteURL, away: away, store: s, log: s.log})
+func withoutUpstream(c *configuration.Configuration, u upstream, away error) *configuration.Configuration {
+	u.away = away
+	alone := *withUpstream(c, &u)
 	alone.Proxy = configuration.Proxy{}
 	alone.Storage = maps.Clone(c.Storage)
 	maintenance := maps.Clone(c.Storage["maintenance"])
@@ -247,10 +248,10 @@ func ask(ctx context.Context, url string) (status int, challenges bool, err erro
 
 // standby serves by one registry until it can by another.
 type standby struct {
-	app   atomic.Pointer[handlers.App]
-	store *store
-	log   *slog.Logger
-	ended chan struct{}
+	app      atomic.Pointer[handlers.App]
+	upstream upstream
+	log      *slog.Logger
+	ended    chan struct{}
 }
 
 // ServeHTTP implements http.Handler.
@@ -269,7 +270,7 @@ func (s *standby) await(ctx context.Context, c *configuration.Configuration) {
 		if answers(ctx, c.Proxy.RemoteURL) != nil {
 			continue
 		}
-		app, err := newApp(context.WithoutCancel(ctx), withUpstream(c, &upstream{url: c.Proxy.RemoteURL, store: s.store, log: s.log}))
+		app, err := newApp(context.WithoutCancel(ctx), withUpstream(c, &s.upstream))
 		if err != nil {
 			s.log.Error("use the upstream", "error", err)
 			continue

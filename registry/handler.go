@@ -43,7 +43,7 @@ func (o ServeOptions) newRegistry(ctx context.Context, c *configuration.Configur
 	if err := checkDirectory(c.Storage); err != nil {
 		return nil, nil, err
 	}
-	app, stop, err := newCache(ctx, c, s)
+	app, stop, err := newCache(ctx, c, s, o.MaxBlobSize)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -76,7 +76,7 @@ func TestRemoteStorageOfACache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache, end, err := newCache(t.Context(), c, s)
+	cache, end, err := newCache(t.Context(), c, s, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

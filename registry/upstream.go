@@ -33,6 +33,8 @@ type upstream struct {
 	away  error // why it is not asked at all; nil if it is
 	store *store
 	log   *slog.Logger
+
+	maxBlob int64 // bytes that a blob may have; any number when 0
 }
 
 // registerUpstream is once for all, since distribution finds middleware by name alone.
@@ -63,6 +65,7 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 	}
 	var file *fs.PathError
 	var storage storagedriver.Error
+	var refused *refusal
 	switch {
 	case err == nil, ctx.Err() != nil, errors.As(err, &file), errors.As(err, &storage):
 		return err
@@ -75,6 +78,9 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 		return err
 	}
 	u.log.Warn("the upstream did not give what was asked for", "upstream", u.url, "asked", what, "error", said)
+	if errors.As(err, &refused) {
+		return refused.code.WithMessage(refused.message)
+	}
 	said = forClients(err, said)
 	switch code {
 	case errcode.ErrorCodeTooManyRequests:
@@ -149,10 +155,10 @@ var noManifest = digest.FromString("")
 // Get implements distribution.TagService. Distribution forgets why the upstream did not tell whose the tag is; when it
 // is asked for the manifest, it says that.
 func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, error) {
-	ctx = fromUpstream(ctx, "")
+	ctx, asked := t.asks(ctx, "")
 	found, err := t.TagService.Get(ctx, tag)
-	if err == nil {
-		return found, nil
+	if err == nil || asked.absent.Load() {
+		return found, err
 	}
 	what := t.Named().Name() + ":" + tag
 	if t.away != nil {
@@ -175,7 +181,8 @@ func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, erro
 
 // List implements distribution.TagService.
 func (t *upstreamTags) List(ctx context.Context, limit int, last string) ([]string, error) {
-	found, err := t.TagService.List(fromUpstream(ctx, ""), limit, last)
+	ctx, _ = t.asks(ctx, "")
+	found, err := t.TagService.List(ctx, limit, last)
 	if err == nil && len(found) == 0 {
 		err = io.EOF // or distribution looks for the last one of them
 	}
@@ -184,7 +191,8 @@ func (t *upstreamTags) List(ctx context.Context, limit int, last string) ([]stri
 
 // All implements distribution.TagService.
 func (t *upstreamTags) All(ctx context.Context) ([]string, error) {
-	return t.TagService.All(fromUpstream(ctx, ""))
+	ctx, _ = t.asks(ctx, "")
+	return t.TagService.All(ctx)
 }
 
 type upstreamManifests struct {
@@ -195,7 +203,8 @@ type upstreamManifests struct {
 // Get implements distribution.ManifestService.
 func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
 	m.store.dropSpoilt(ctx, d)
-	found, err := m.ManifestService.Get(fromUpstream(ctx, ""), d, options...)
+	asking, _ := m.asks(ctx, "")
+	found, err := m.ManifestService.Get(asking, d, options...)
 	return found, m.explain(ctx, m.Named().Name()+"@"+string(d), err)
 }
 
@@ -206,11 +215,21 @@ type upstreamBlobs struct {
 
 // Stat implements distribution.BlobStore.
 func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descriptor, error) {
-	found, err := b.BlobStore.Stat(fromUpstream(ctx, d), d)
+	asking, _ := b.asks(ctx, d)
+	found, err := b.BlobStore.Stat(asking, d)
 	return found, b.explain(ctx, b.Named().Name()+"@"+string(d), err)
 }
 
-// ServeBlob implements distribution.BlobStore.
+// ServeBlob implements distribution.BlobStore. An error is answered without what distribution says of the blob before it
+// has got it.
 func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
-	return b.explain(ctx, b.Named().Name()+"@"+string(d), b.BlobStore.ServeBlob(fromUpstream(ctx, d), w, r, d))
+	asking, _ := b.asks(ctx, d)
+	err := b.BlobStore.ServeBlob(asking, w, r, d)
+	if err == nil {
+		return nil
+	}
+	for _, name := range []string{"Content-Length", "Docker-Content-Digest", "Etag"} {
+		w.Header().Del(name)
+	}
+	return b.explain(ctx, b.Named().Name()+"@"+string(d), err)
 }
