@@ -27,6 +27,7 @@ func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context
 	defer cancel()
 	last := ""
 	var away error // since the last answer
+	var tooMany *busy
 	for pause := 200 * time.Millisecond; ; pause = min(pause*5/4, 2*time.Second) {
 		status, over, err := done(ctx)
 		switch {
@@ -36,6 +37,8 @@ func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context
 			if away == nil {
 				w.tell(op, err.Error()+"; asking again")
 			}
+			away = err
+		case errors.As(err, &tooMany): // which took all the time that there was
 			away = err
 		case err == nil:
 			if away = nil; status != last {
