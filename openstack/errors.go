@@ -55,7 +55,7 @@ func explain(op string, err error) error {
 		message = http.StatusText(response.Actual)
 	}
 	if pause := asksToWait(err); pause > 0 {
-		message += fmt.Sprintf("; it asks to wait for %s", pause.Round(time.Second))
+		message = strings.TrimSuffix(message, ".") + fmt.Sprintf("; it asks to wait for %s", pause.Round(time.Second))
 	}
 	return &Error{
 		Op: op, Status: response.Actual, RequestID: requestID(response.ResponseHeader),

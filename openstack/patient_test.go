@@ -96,7 +96,7 @@ func TestWaitOfTooManyRequests(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	_, err = cloud.Image(t.Context(), "5a5a5a5a-0000-4000-8000-000000000000")
-	wantError(t, err, "This request was rate-limited.; it asks to wait for 1h0m0s")
+	wantError(t, err, "This request was rate-limited; it asks to wait for 1h0m0s")
 	ctx, cancel := context.WithCancel(t.Context())
 	busyFor(cloud, "30")
 	before := cloud.provider.HTTPClient.Transport
@@ -144,7 +144,7 @@ func TestPushToABusyGlance(t *testing.T) {
 					t.Errorf("it is tried again after %s, want %s", told, want)
 				}
 				if said == "3600" {
-					wantError(t, err, `upload image "web": This request was rate-limited.; it asks to wait for 1h0m0s`)
+					wantError(t, err, `upload image "web": This request was rate-limited; it asks to wait for 1h0m0s`)
 				} else if !errors.Is(err, context.Canceled) {
 					t.Errorf("error %v", err)
 				}
