@@ -42,7 +42,7 @@ func registryList(c *cli.Context, s Streams) error {
 		return err
 	}
 	images, err := at.List(c.Context, c.Args().First())
-	if err != nil && len(images) == 0 {
+	if err != nil && (len(images) == 0 || c.Context.Err() != nil) {
 		return err
 	}
 	var rows [][]any

@@ -48,7 +48,7 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		got.Body.Close()
 		if err := p.wait(r.Context(), pause); err != nil {
-			return nil, &busy{r.URL.Host, pause, err}
+			return nil, &busy{r.URL.Host, pause, said, err}
 		}
 		r = again
 	}
@@ -72,10 +72,14 @@ func replayed(r *http.Request) (*http.Request, bool) {
 type busy struct {
 	host  string
 	pause time.Duration
-	cause error // what ended that
+	said  bool  // the service asked for that pause
+	cause error // what ended it
 }
 
 func (e *busy) Error() string {
+	if !e.said {
+		return fmt.Sprintf("%s has had too many requests: %v", e.host, e.cause)
+	}
 	return fmt.Sprintf("%s has had too many requests, and asks to wait for %s: %v", e.host, e.pause.Round(time.Second), e.cause)
 }
 

@@ -148,8 +148,11 @@ func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...
 	if err == nil && isOf(found, d) || absent(err) {
 		return found, err
 	}
-	if spoilt, cause := m.in.store.spoilt(ctx, d); cause != nil || !spoilt {
-		return found, errors.Join(err, cause)
+	switch spoilt, large, cause := m.in.store.spoilt(ctx, d); {
+	case cause != nil && err == nil:
+		return nil, cause
+	case cause != nil, !spoilt && !large:
+		return found, err
 	}
 	name := m.in.Named().Name()
 	m.in.store.log.Error("a manifest is damaged and counts as missing: push the image again, or delete it", "repository", name, "digest", d)

@@ -146,6 +146,12 @@ func TestDamagedManifestOfACache(t *testing.T) {
 	dir := t.TempDir()
 	cache := serve(t, ServeOptions{Data: dir, Proxy: ProxyOptions{URL: upstream.url}})
 	cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+	layer := upstream.pushBlob(t, "app", make([]byte, maxManifest+1))
+	cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/blobs/"+layer, nil))
+	cache.want(t, http.StatusNotFound, cache.do(t, http.MethodGet, "/v2/app/manifests/"+layer, nil))
+	if _, err := os.Stat(filepath.Join(dir, "docker/registry/v2/blobs/sha256", layer[7:9], layer[7:], "data")); err != nil {
+		t.Errorf("a layer that was asked for as a manifest: %v", err)
+	}
 	file := filepath.Join(dir, "docker/registry/v2/blobs/sha256", hex[:2], hex, "data")
 	for what, content := range map[string][]byte{"empty": nil, "other": bytes.Replace(manifest, []byte(`"size":2`), []byte(`"size":3`), 1)} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {

@@ -114,17 +114,18 @@ func (s *store) GetContent(ctx context.Context, path string) ([]byte, error) {
 	return nil, storagedriver.PathNotFoundError{Path: path, DriverName: s.Name()}
 }
 
-// spoilt tells whether what is stored of a manifest is something else than its digest says.
-func (s *store) spoilt(ctx context.Context, manifest digest.Digest) (bool, error) {
+// spoilt tells whether what is stored of a manifest is something else than its digest says. What is larger than any
+// manifest, of which that would be long to tell, is spoilt if the digest is a manifest's, and not if it is a layer's.
+func (s *store) spoilt(ctx context.Context, manifest digest.Digest) (spoilt, large bool, err error) {
 	if manifest.Validate() != nil {
-		return false, nil
+		return false, false, nil
 	}
 	info, err := s.StorageDriver.Stat(ctx, gc.BlobFile(manifest))
 	if err != nil || info.Size() > maxManifest {
-		return err == nil, unlessNotFound(err)
+		return false, err == nil, unlessNotFound(err)
 	}
 	content, err := s.StorageDriver.GetContent(ctx, gc.BlobFile(manifest))
-	return err == nil && manifest.Algorithm().FromBytes(content) != manifest, unlessNotFound(err)
+	return err == nil && manifest.Algorithm().FromBytes(content) != manifest, false, unlessNotFound(err)
 }
 
 // repair writes a manifest anew where what is stored of it is damaged. Distribution would leave that as it is.
@@ -134,16 +135,17 @@ func (s *store) repair(ctx context.Context, manifest distribution.Manifest) erro
 		return err
 	}
 	d := digest.FromBytes(payload)
-	if spoilt, err := s.spoilt(ctx, d); err != nil || !spoilt {
+	if spoilt, large, err := s.spoilt(ctx, d); err != nil || !spoilt && !large {
 		return err
 	}
 	s.log.Info("a damaged manifest was pushed again, and is mended", "digest", d)
 	return s.PutContent(ctx, gc.BlobFile(d), payload)
 }
 
-// dropSpoilt removes what a cache has of a manifest if it is damaged, and the cache gets it again.
+// dropSpoilt removes what a cache has of a manifest if it is damaged, and the cache gets it again. Its clients say what is
+// a manifest.
 func (s *store) dropSpoilt(ctx context.Context, manifest digest.Digest) {
-	spoilt, err := s.spoilt(ctx, manifest)
+	spoilt, _, err := s.spoilt(ctx, manifest)
 	if err == nil && spoilt {
 		s.log.Error("a manifest is damaged and is got again", "digest", manifest)
 		err = unlessNotFound(s.Delete(ctx, gc.BlobFile(manifest)))
