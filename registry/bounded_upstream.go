@@ -93,7 +93,8 @@ func (b *boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
 // isPing knows a request for the root of a registry's API, which distribution makes without a context. No other request
 // of this process has such an address: no file of a storage ends so.
 func isPing(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.HasSuffix(first(r).URL.Path, "/v2/")
+	asked := first(r).URL
+	return r.Method == http.MethodGet && strings.HasSuffix(asked.Path, "/v2/") && asked.RawQuery == ""
 }
 
 // first is the request that was redirected to this one, or this one.

@@ -117,7 +117,7 @@ func TestListDamaged(t *testing.T) {
 	}
 	remove := func(tag string) string { return "'ndock registry delete --registry " + r.Address + " web:" + tag + "'" }
 	for tag, want := range map[string]struct{ damage, failure, hint string }{
-		"config-gone":   {damage: "the registry does not have configuration sha256:", hint: "push it again, or " + remove("config-gone")},
+		"config-gone":   {damage: "the registry does not have configuration sha256:", hint: remove("config-gone") + ", then push it again"},
 		"config-spoilt": {damage: "it is damaged", hint: "a push alone does not replace it: " + remove("config-spoilt") + ", then 'ndock registry gc --untagged'"},
 		"empty":         {failure: "the registry, or what it stores in, fails", hint: "the registry's log says why"},
 		"gone":          {damage: "the registry lists the tag, and says that its image is not there", hint: "push it again, or " + remove("gone")},

@@ -70,7 +70,7 @@ func (r *reader) look(ctx context.Context, ref name.Reference) (Image, error) {
 func (r *reader) fill(ctx context.Context, repository name.Repository, found *remote.Descriptor, image *Image, blobs map[v1.Hash]int64) error {
 	manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
-		return &damage{Err: fmt.Errorf("read manifest %s: %w", found.Digest, err), kept: true}
+		return &damage{Err: fmt.Errorf("read manifest %s: %w", found.Digest, err), mend: freeing}
 	}
 	blobs[manifest.Config.Digest] = manifest.Config.Size
 	for _, layer := range manifest.Layers {
@@ -103,7 +103,7 @@ func (r *reader) fill(ctx context.Context, repository name.Repository, found *re
 func (r *reader) fillIndex(ctx context.Context, repository name.Repository, found *remote.Descriptor, image *Image) error {
 	index, err := v1.ParseIndexManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
-		return &damage{Err: fmt.Errorf("read index %s: %w", found.Digest, err), kept: true}
+		return &damage{Err: fmt.Errorf("read index %s: %w", found.Digest, err), mend: freeing}
 	}
 	blobs := map[v1.Hash]int64{found.Digest: int64(len(found.Manifest))}
 	for _, one := range index.Manifests {
@@ -133,7 +133,7 @@ func (r *reader) lookWithin(ctx context.Context, repository name.Repository, one
 	}
 	found, err := r.puller.Get(ctx, repository.Digest(one.Digest.String()))
 	if err != nil && strings.HasPrefix(err.Error(), "manifest digest: ") { // the library has no value for it
-		err = &damage{Err: fmt.Errorf("manifest %s of the index is damaged", one.Digest), kept: true}
+		err = &damage{Err: fmt.Errorf("manifest %s of the index is damaged", one.Digest), mend: freeing}
 	}
 	if err != nil {
 		return image, err
@@ -155,7 +155,7 @@ func (r *reader) blob(ctx context.Context, digest name.Digest) ([]byte, error) {
 	}
 	body, err := found.Compressed()
 	if gone(err) {
-		return nil, &damage{Err: fmt.Errorf("the registry does not have configuration %s", digest.DigestStr())}
+		return nil, &damage{Err: fmt.Errorf("the registry does not have configuration %s", digest.DigestStr()), mend: deleting}
 	}
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (r *reader) blob(ctx context.Context, digest name.Digest) ([]byte, error) {
 	defer body.Close()
 	content, err := io.ReadAll(io.LimitReader(body, largestConfig))
 	if err != nil && strings.HasPrefix(err.Error(), "error verifying ") { // the library has no value for it
-		return nil, &damage{Err: fmt.Errorf("read configuration %s: it is damaged", digest.DigestStr()), kept: true}
+		return nil, &damage{Err: fmt.Errorf("read configuration %s: it is damaged", digest.DigestStr()), mend: freeing}
 	}
 	return content, err
 }

@@ -199,7 +199,7 @@ func (l *lister) damaged(ref name.Tag, wrong *damage) Image {
 	short := l.short(ref)
 	said := &Error{Op: "look at " + short, Err: wrong}
 	if _, err := l.ParseExact(short); err == nil { // or else it is no name to put into a command
-		said.hint = wrong.mend(fmt.Sprintf("'ndock registry delete --registry %s %s'", l.Address, short))
+		said.hint = wrong.hint(fmt.Sprintf("'ndock registry delete --registry %s %s'", l.Address, short))
 	}
 	return Image{Repository: ref.Context().RepositoryStr(), Tag: ref.TagStr(), Damage: said}
 }
