@@ -3,7 +3,6 @@ package openstack
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -21,9 +20,9 @@ const (
 	statusRateLimited = 498
 )
 
-// patient makes a request again that came when a service had had too many, after the time for which the service asks. It
-// waits until the request's deadline, or where that has none for longestBackoff at most. An upload is not sent again: its
-// body has flowed by.
+// patient makes a request again that came when a service had had too many, after the time for which the service asks. Where
+// that ends after the request's deadline, or where there is none after longestBackoff in all, the answer stands. An upload is
+// not sent again: its body has flowed by.
 type patient struct {
 	next http.RoundTripper
 	wait func(context.Context, time.Duration) error
@@ -31,7 +30,6 @@ type patient struct {
 
 // RoundTrip implements http.RoundTripper.
 func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
-	_, limited := r.Context().Deadline()
 	left := longestBackoff
 	for tries := 1; ; tries++ {
 		got, err := p.next.RoundTrip(r)
@@ -42,13 +40,16 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !said {
 			pause = time.Second << tries
 		}
+		if deadline, limited := r.Context().Deadline(); limited {
+			left = time.Until(deadline)
+		}
 		again, ok := replayed(r)
-		if left -= pause; !ok || left < 0 && !limited {
+		if left -= pause; !ok || left < 0 {
 			return got, nil
 		}
 		got.Body.Close()
 		if err := p.wait(r.Context(), pause); err != nil {
-			return nil, &busy{r.URL.Host, pause, said, err}
+			return nil, err
 		}
 		r = again
 	}
@@ -67,27 +68,6 @@ func replayed(r *http.Request) (*http.Request, bool) {
 	again.Body = body
 	return again, err == nil
 }
-
-// busy says that a service was waited for in vain, because it had had too many requests.
-type busy struct {
-	host  string
-	pause time.Duration
-	said  bool  // the service asked for that pause
-	cause error // what ended it
-}
-
-func (e *busy) Error() string {
-	if !e.said {
-		return fmt.Sprintf("%s has had too many requests: %v", e.host, e.cause)
-	}
-	return fmt.Sprintf("%s has had too many requests, and asks to wait for %s: %v", e.host, e.pause.Round(time.Second), e.cause)
-}
-
-// Unwrap returns the cause.
-func (e *busy) Unwrap() error { return e.cause }
-
-// Timeout makes it a net.Error's kind of timeout.
-func (e *busy) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
 
 // asksToWait returns for how long a service that refused asks to be left alone; zero where it does not say.
 func asksToWait(err error) time.Duration {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ func TestPauses(t *testing.T) {
 		"more than there is":          {said: "99999999999999999999"},
 		"it does not say":             {want: []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}},
 		"with a deadline":             {said: "3000", deadline: true, want: slices.Repeat([]time.Duration{3000 * time.Second}, 5)},
+		"more than until a deadline":  {said: "3601", deadline: true},
 		"a body":                      {said: "50", body: strings.NewReader("{}"), want: []time.Duration{50 * time.Second}},
 		"a body that can be had once": {said: "0", body: io.MultiReader(strings.NewReader("{}"))},
 	} {
@@ -85,12 +87,15 @@ func TestPauses(t *testing.T) {
 func TestWaitOfTooManyRequests(t *testing.T) {
 	t.Parallel()
 	_, cloud := newFake(t)
-	busyFor(cloud, "3600")
+	asked := busyFor(cloud, "3600")
 	err := waiting(50*time.Millisecond).poll(t.Context(), "wait for it", func(ctx context.Context) (string, bool, error) {
 		_, err := cloud.Image(ctx, "5a5a5a5a-0000-4000-8000-000000000000")
 		return "", err == nil, err
 	})
-	wantError(t, err, "wait for it: not done after 50ms", "nova has had too many requests, and asks to wait for 1h0m0s")
+	wantError(t, err, "wait for it: not done after 50ms", "This request was rate-limited; it asks to wait for 1h0m0s")
+	if asked.Load() != 1 {
+		t.Errorf("it was asked %d times", asked.Load())
+	}
 	var explained *Error
 	if !errors.As(err, &explained) || explained.Hint() != "--timeout gives it longer" {
 		t.Errorf("error %v", err)
@@ -107,13 +112,15 @@ func TestWaitOfTooManyRequests(t *testing.T) {
 }
 
 // busyFor has all services of the cloud say that they have had too many requests.
-func busyFor(cloud *Cloud, retryAfter string) {
+func busyFor(cloud *Cloud, retryAfter string) *atomic.Int64 {
+	var asked atomic.Int64
 	waiter := cloud.provider.HTTPClient.Transport.(patient)
 	waiter.next = transport(func(r *http.Request) (*http.Response, error) {
-		r.URL.Host = "nova"
+		asked.Add(1)
 		return tooMany(r, retryAfter), nil
 	})
 	cloud.provider.HTTPClient.Transport = waiter
+	return &asked
 }
 
 // TestPushToABusyGlance: an upload that was refused for now is sent again when Glance has asked for it, and not at all if

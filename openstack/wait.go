@@ -21,13 +21,12 @@ type Wait struct {
 }
 
 // poll asks until done says so, every 0.2 s at first and every 2 s in the end. A service that is away, or a proxy before
-// it that says so, is asked again: what it was asked for goes on meanwhile.
+// it that says so, is asked again, when it wants to be: what it was asked for goes on meanwhile.
 func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context) (status string, over bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	last := ""
 	var away error // since the last answer
-	var tooMany *busy
 	for pause := 200 * time.Millisecond; ; pause = min(pause*5/4, 2*time.Second) {
 		status, over, err := done(ctx)
 		switch {
@@ -38,8 +37,6 @@ func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context
 				w.tell(op, err.Error()+"; asking again")
 			}
 			away = err
-		case errors.As(err, &tooMany): // which took all the time that there was
-			away = err
 		case err == nil:
 			if away = nil; status != last {
 				w.tell(op, status)
@@ -47,7 +44,7 @@ func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context
 			last = cmp.Or(status, last)
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(max(pause, asksToWait(err))):
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return w.timedOut(op, last, away)
