@@ -5,20 +5,26 @@ package reply
 import (
 	"context"
 	"errors"
+	"math"
 	"mime"
 	"net/http"
 	"strconv"
 	"time"
 )
 
-// longest is what a pause counts for at most, whatever an answer says: a year.
-const longest = 365 * 24 * time.Hour
+const (
+	longest    = 365 * 24 * time.Hour // what a pause counts for at most, whatever an answer says
+	firstStamp = 1_000_000_000        // the first number that is no pause, but a time in Unix's seconds: Docker Hub has sent such
+)
 
 // RetryAfter returns how long an answer asks to be left alone, in seconds or by a date; zero for one that is past. It is
 // false where an answer does not say.
 func RetryAfter(header http.Header) (time.Duration, bool) {
 	said := header.Get("Retry-After")
 	seconds, err := strconv.ParseUint(said, 10, 64)
+	if err == nil && seconds >= firstStamp && seconds <= math.MaxUint32 {
+		return max(time.Until(time.Unix(int64(seconds), 0)), 0), true
+	}
 	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(longest/time.Second))) * time.Second, true
 	}

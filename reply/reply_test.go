@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -13,6 +14,7 @@ func TestRetryAfter(t *testing.T) {
 	for said, want := range map[string]time.Duration{
 		"7": 7 * time.Second, "0": 0, "3600": time.Hour, "99999999999": longest, "99999999999999999999999": longest,
 		time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat): 0, "Fri, 31 Dec 9999 23:59:59 GMT": longest,
+		"1746136938": 0, // docker/hub-feedback 2459
 	} {
 		if got, ok := RetryAfter(http.Header{"Retry-After": {said}}); got != want || !ok {
 			t.Errorf("%q is %s (%v), want %s", said, got, ok, want)
@@ -23,9 +25,10 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("%q is %s", said, got)
 		}
 	}
-	said := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
-	if got, _ := RetryAfter(http.Header{"Retry-After": {said}}); got > time.Hour || got < time.Hour-time.Minute {
-		t.Errorf("%q is %s", said, got)
+	for _, said := range []string{time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)} {
+		if got, _ := RetryAfter(http.Header{"Retry-After": {said}}); got > time.Hour || got < time.Hour-time.Minute {
+			t.Errorf("%q is %s", said, got)
+		}
 	}
 }
 
