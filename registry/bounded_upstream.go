@@ -150,6 +150,7 @@ type asking struct {
 	maxBlob int64         // bytes that a blob may have; any number when 0
 	left    atomic.Int64  // bytes that the upstream may answer
 	absent  atomic.Bool   // the upstream has said last that it has no such manifest
+	sent    atomic.Bool   // the upstream was asked for something
 }
 
 // asks is the context of requests to an upstream, for a blob or for none.
@@ -169,6 +170,7 @@ func (a *asking) send(r *http.Request, by http.RoundTripper) (*http.Response, er
 		r = r.Clone(r.Context())
 		r.Header.Set("Accept-Encoding", "gzip, deflate")
 	}
+	a.sent.Store(true)
 	answer, err := by.RoundTrip(r)
 	if err != nil {
 		return nil, err

@@ -11,10 +11,13 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"ndock/stall"
 )
@@ -125,7 +128,7 @@ func TestBoundedTransportSpeaksHTTP2(t *testing.T) {
 // A cache takes from its upstream no larger layers than it is told to take, and no encoding that it did not ask for.
 func TestCacheOfTooMuch(t *testing.T) {
 	blob := bytes.Repeat([]byte("x"), 1000)
-	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(blob))
+	wanted := fmt.Sprintf("sha256:%x", sha256.Sum256(blob))
 	var encoding atomic.Value
 	encoding.Store("")
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -144,7 +147,7 @@ func TestCacheOfTooMuch(t *testing.T) {
 	get := func(o ServeOptions, method string) (*http.Response, string) {
 		o.Proxy.URL = upstream.URL
 		cache := serve(t, o)
-		answer := cache.do(t, method, "/v2/app/blobs/"+digest, nil)
+		answer := cache.do(t, method, "/v2/app/blobs/"+wanted, nil)
 		defer answer.Body.Close()
 		body, err := io.ReadAll(answer.Body)
 		if err != nil {
@@ -194,7 +197,7 @@ func TestCacheOfAMissingTag(t *testing.T) {
 
 // Where a blob is redirected to, the address has what lets anyone read it: the log has none of that.
 func TestCacheLogsNoSignatures(t *testing.T) {
-	digest := "sha256:" + strings.Repeat("a", 64)
+	wanted := "sha256:" + strings.Repeat("a", 64)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodHead:
@@ -205,11 +208,64 @@ func TestCacheLogsNoSignatures(t *testing.T) {
 	}))
 	t.Cleanup(upstream.Close)
 	cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
-	cache.want(t, http.StatusServiceUnavailable, cache.do(t, http.MethodGet, "/v2/app/blobs/"+digest, nil))
+	cache.want(t, http.StatusServiceUnavailable, cache.do(t, http.MethodGet, "/v2/app/blobs/"+wanted, nil))
 	if err := cache.end(); err != nil {
 		t.Error(err)
 	}
 	if log := cache.log.String(); strings.Contains(log, "private") || !strings.Contains(log, "http://127.0.0.1:1/layer") {
 		t.Errorf("log is\n%s", log)
+	}
+}
+
+// What is not the blob that was asked for never comes whole, as from a web server that answers to any address with 200.
+func TestCacheOfAWebServer(t *testing.T) {
+	wanted := "sha256:" + strings.Repeat("a", 64)
+	for _, size := range []int{0, 1000, heldBackBytes, 3 * heldBackBytes} {
+		page := bytes.Repeat([]byte("x"), size)
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(page))
+		}))
+		t.Cleanup(upstream.Close)
+		cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+		answer := cache.do(t, http.MethodGet, "/v2/app/blobs/"+wanted, nil)
+		got, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if large := size > heldBackBytes; large && err == nil || !large && answer.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("of %d bytes %d came: %s, %v", size, len(got), answer.Status, err)
+		}
+	}
+}
+
+// The same blob comes whole, also to a second client while the first still gets it, which distribution does not look at.
+func TestHeldBack(t *testing.T) {
+	for _, size := range []int{0, 1, heldBackBytes, heldBackBytes + 1, 5 * heldBackBytes} {
+		blob := bytes.Repeat([]byte("x"), size)
+		for _, right := range []bool{true, false} {
+			for _, read := range []bool{true, false} {
+				a := &asking{blob: digest.FromBytes(blob)}
+				if !right {
+					a.blob = digest.FromString("another")
+				}
+				a.sent.Store(true)
+				client := httptest.NewRecorder()
+				held := holdBack(client, a)
+				var err error
+				if read {
+					_, err = held.ReadFrom(bytes.NewReader(blob))
+				} else {
+					for chunk := range slices.Chunk(blob, 1000) {
+						_, err = held.Write(chunk)
+					}
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = held.finish()
+				if right && (err != nil || client.Body.Len() != size) || !right && (err == nil || client.Body.Len() != max(0, size-heldBackBytes)) {
+					t.Errorf("%d bytes, right %v: %d came, %v", size, right, client.Body.Len(), err)
+				}
+			}
+		}
 	}
 }

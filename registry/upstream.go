@@ -235,8 +235,12 @@ func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descripto
 // ServeBlob implements distribution.BlobStore. An error is answered without what distribution says of the blob before it
 // has got it.
 func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
-	asking, _ := b.asks(ctx, d)
-	err := b.BlobStore.ServeBlob(asking, w, r, d)
+	within, asked := b.asks(ctx, d)
+	held := holdBack(w, asked)
+	err := b.BlobStore.ServeBlob(within, held, r, d)
+	if err == nil {
+		err = held.finish()
+	}
 	if err == nil {
 		return nil
 	}
