@@ -273,6 +273,39 @@ func TestListOfAnAilingRegistry(t *testing.T) {
 	}
 }
 
+// A repository that one may not read hides no other.
+func TestListForbidden(t *testing.T) {
+	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		for _, path := range []string{"/web/tags/list", "/web/manifests/1"} {
+			whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+			closed := false
+			r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+				if closed && strings.HasSuffix(request.URL.Path, path) {
+					w.WriteHeader(code)
+					fmt.Fprint(w, `{"errors":[{"code":"DENIED","message":"no"}]}`)
+					return
+				}
+				whole.ServeHTTP(w, request)
+			}))
+			for _, text := range []string{"app:1", "web:1", "x:1"} {
+				r.write(t, text, image(t))
+			}
+			closed = true
+			found, err := r.List(t.Context(), "")
+			others := 0
+			for _, one := range found {
+				if err = errors.Join(err, one.Failure); one.Digest != "" {
+					others++
+				}
+			}
+			var explained *Error
+			if others != 2 || !errors.As(err, &explained) || explained.Hint() != "log in with 'docker login "+r.Address+"'" || strings.Contains(err.Error(), "fails") {
+				t.Errorf("%d %s: %+v, %v", code, path, found, err)
+			}
+		}
+	}
+}
+
 // A registry that fails again and again is not asked for ever.
 func TestListEndsAfterManyFailures(t *testing.T) {
 	var asked atomic.Int64
@@ -288,14 +321,14 @@ func TestListEndsAfterManyFailures(t *testing.T) {
 	}))
 	r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
 	found, err := r.List(t.Context(), "web")
-	if err == nil || !strings.Contains(err.Error(), "the registry has failed 10 times, and is not asked for more") || asked.Load() > 100 || len(found) < 10 {
+	if err == nil || !strings.Contains(err.Error(), "the registry has not answered 10 times what it was asked, and is not asked for more") || asked.Load() > 100 || len(found) < 10 {
 		t.Errorf("%d were listed, %d asked for: %v", len(found), asked.Load(), err)
 	}
 }
 
 // A registry that is not there any more ends a list.
 func TestListEnds(t *testing.T) {
-	for _, code := range []int{http.StatusUnauthorized, http.StatusServiceUnavailable} {
+	for _, code := range []int{http.StatusBadGateway, http.StatusServiceUnavailable} {
 		whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 		var ends atomic.Bool
 		r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {

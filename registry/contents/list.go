@@ -168,24 +168,27 @@ func (l *lister) countFailure() error {
 	if l.failed++; l.failed < maxFailures {
 		return nil
 	}
-	return &Error{Op: "list what is in " + l.Address, Err: fmt.Errorf("the registry has failed %d times, and is not asked for more", l.failed)}
+	return &Error{Op: "list what is in " + l.Address, Err: fmt.Errorf("the registry has not answered %d times what it was asked, and is not asked for more", l.failed)}
 }
 
-// endsList tells whether an error concerns more than one image: who asks, or a registry that is not there.
+// endsList tells whether an error concerns more than one image: a registry that is not there, or wants to be left alone.
 func endsList(ctx context.Context, err error) bool {
 	var unreachable *url.Error
 	switch status(err) {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusBadGateway,
-		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
 	return ctx.Err() != nil || errors.As(err, &unreachable)
 }
 
-// failure is an error of the registry: of what it has stored, that says nothing.
+// failure is an error of the registry, or a refusal: of what it has stored, that says nothing.
 func (l *lister) failure(op string, cause error) error {
 	said := ""
-	if code := status(cause); code != 0 {
+	switch code := status(cause); code {
+	case 0:
+	case http.StatusUnauthorized, http.StatusForbidden: // which concerns who asks
+		return l.explain(op, cause)
+	default:
 		said = fmt.Sprintf(" (%d %s)", code, http.StatusText(code))
 	}
 	return &Error{
