@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -17,15 +18,16 @@ func registryListCommand(s Streams) *cli.Command {
 		Usage:     "List the images in a registry",
 		ArgsUsage: "[REPOSITORY]",
 		Description: "Lists what has a tag. The size is what a client that has nothing of it would fetch; of an index, for all its\n" +
-			"platforms. The login is that of 'docker login'. An image that cannot be looked at is listed as damaged, and the\n" +
-			"command ends with an error that says what mends it.\n\n" +
+			"platforms. The login is that of 'docker login'. An image that the registry does not have whole is listed as damaged,\n" +
+			"one of which the registry cannot say how it is as unknown; the command ends with an error that says what to do then.\n" +
+			"The column Status is in a table where not all is ok, and elsewhere where -c names it.\n\n" +
 			"Example: ndock registry list site/web",
 		Flags:  append(registryClientFlags(), outputFlags()...),
 		Action: func(c *cli.Context) error { return registryList(c, s) },
 	}
 }
 
-var registryListHeaders = []string{"Repository", "Tag", "Digest", "Platforms", "Created", "Size"}
+var registryListHeaders = []string{"Repository", "Tag", "Digest", "Platforms", "Created", "Size", "Status"}
 
 func registryList(c *cli.Context, s Streams) error {
 	if c.Args().Len() > 1 {
@@ -40,26 +42,31 @@ func registryList(c *cli.Context, s Streams) error {
 		return err
 	}
 	images, err := at.List(c.Context, c.Args().First())
-	if err != nil {
+	if err != nil && (len(images) == 0 || c.Context.Err() != nil) {
 		return err
 	}
 	var rows [][]any
-	var damaged []error
+	var wrong []error
 	for _, image := range images {
 		rows = append(rows, registryListRow(c, image))
-		if image.Damage != nil {
-			damaged = append(damaged, image.Damage)
+		if cause := cmp.Or(image.Damage, image.Failure); cause != nil {
+			wrong = append(wrong, cause)
 		}
 	}
-	return errors.Join(style.List(s.Out, registryListHeaders, rows), errors.Join(damaged...))
+	if len(style.Columns) == 0 && (style.Format != "table" || len(wrong) == 0) { // programs find the same columns each time
+		style.Columns = registryListHeaders[:len(registryListHeaders)-1]
+	}
+	return errors.Join(style.List(s.Out, registryListHeaders, rows), errors.Join(wrong...), err)
 }
 
-// registryListRow says of a damaged image that it is, where the others have their digests.
 func registryListRow(c *cli.Context, image contents.Image) []any {
-	if image.Damage != nil {
-		return []any{image.Repository, image.Tag, "damaged", list(nil), "", nil}
+	switch {
+	case image.Damage != nil:
+		return []any{image.Repository, image.Tag, nil, list(nil), "", nil, "damaged"}
+	case image.Failure != nil:
+		return []any{image.Repository, image.Tag, nil, list(nil), "", nil, "unknown"}
 	}
-	return []any{image.Repository, image.Tag, image.Digest, list(image.Platforms), age(c, image.Created), size(c, image.Size)}
+	return []any{image.Repository, image.Tag, image.Digest, list(image.Platforms), age(c, image.Created), size(c, image.Size), "ok"}
 }
 
 // age is for people in a table, as docker has it, and for programs elsewhere.

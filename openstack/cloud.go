@@ -13,6 +13,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
 
+	"ndock/reply"
 	"ndock/stall"
 )
 
@@ -55,8 +56,7 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	if err != nil {
 		return nil, explain("log in to "+found.name, err)
 	}
-	provider.HTTPClient = http.Client{Transport: &tracer{next: htmlRefuser{&pageGuard{next: moving}}, w: s.Trace}, Timeout: s.Timeout, CheckRedirect: redirected}
-	provider.RetryBackoffFunc, provider.MaxBackoffRetries = backoff, 5
+	provider.HTTPClient = http.Client{Transport: patient{&tracer{next: htmlRefuser{&pageGuard{next: moving}}, w: s.Trace}, reply.Wait}, Timeout: s.Timeout, CheckRedirect: redirected}
 	provider.UserAgent.Prepend(s.Agent)
 	if err := openstack.Authenticate(ctx, provider, found.auth); err != nil {
 		return nil, explain("log in to "+found.name, err)

@@ -65,10 +65,10 @@ func (v value) under(over value) value {
 
 // configFiles are the three files that openstacksdk reads: clouds, the secrets that are kept apart, vendors' profiles.
 type configFiles struct {
-	clouds  value  // by name
-	public  value  // by name
-	path    string // of clouds.yaml; empty when there is none
-	skipped error  // why a file that is there was not read
+	clouds  value           // by name
+	public  value           // by name
+	path    string          // of clouds.yaml; empty when there is none
+	skipped []*fs.PathError // why files that are there were not read
 }
 
 // readConfigFiles reads the files where openstacksdk looks for them, but for one thing: only a clouds.yaml of the working
@@ -141,7 +141,7 @@ func (f *configFiles) readFirst(paths []string) (value, string, error) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case errors.As(err, &unreadable):
-			f.skipped = unreadable
+			f.skipped = append(f.skipped, unreadable)
 		default:
 			return parsed, path, err
 		}
@@ -236,10 +236,30 @@ func (f configFiles) unknown(name string) error {
 	case f.path != "":
 		failure.Err = fmt.Errorf("cloud %q not found in clouds.yaml", name)
 		failure.hint += "; " + f.path + " has " + listed(f.names())
-	case f.skipped != nil:
-		failure.Err = fmt.Errorf("clouds file not found: %w", f.skipped)
+	case len(f.skipped) > 0:
+		failure.Err = fmt.Errorf("clouds file not found: %w", f.skipped[0])
 	}
 	return failure
+}
+
+// mention adds to an error the files that are there and could not be read, which openstacksdk passes over without a word:
+// what is missing may be in one of them.
+func (f configFiles) mention(err error) error {
+	var failure *Error
+	if !errors.As(err, &failure) {
+		return err
+	}
+	told := *failure
+	for _, one := range f.skipped {
+		if strings.Contains(told.Error(), one.Path) {
+			continue
+		}
+		if told.hint != "" {
+			told.hint += "; "
+		}
+		told.hint += fmt.Sprintf("what is missing may be in %s, which could not be read: %v", one.Path, one.Err)
+	}
+	return &told
 }
 
 func (f configFiles) names() []string { return slices.Sorted(maps.Keys(f.clouds.fields)) }

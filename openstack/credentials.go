@@ -65,19 +65,27 @@ func credentials(cloud string, env func(string) string) (login, error) {
 		}
 		return login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
 	}
-	names := files.names()
+	found, err := files.credentials(cloud, env)
+	if err != nil {
+		err = files.mention(err)
+	}
+	return found, err
+}
+
+func (f configFiles) credentials(cloud string, env func(string) string) (login, error) {
+	names := f.names()
 	if cloud == "" && len(names) == 1 && !anySet(env, loginVariables...) {
 		cloud = names[0]
 	}
 	switch {
 	case slices.Contains(names, cloud):
-		return files.login(cloud, env)
+		return f.login(cloud, env)
 	case cloud == "" && len(names) > 1:
-		return login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", files.path, listed(names)), hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
+		return login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", f.path, listed(names)), hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
 	case cloud == "", cloud == cmp.Or(env("OS_CLOUD_NAME"), "envvars"):
 		return fromEnvironment(env)
 	}
-	return login{}, files.unknown(cloud)
+	return login{}, f.unknown(cloud)
 }
 
 func anySet(env func(string) string, names ...string) bool {

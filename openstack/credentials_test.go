@@ -204,6 +204,45 @@ func TestCloudsYAML(t *testing.T) {
 	}
 }
 
+// TestUnreadableFiles: a file that cannot be read is passed over, as by openstacksdk, but when something is missing, it is
+// told of.
+func TestUnreadableFiles(t *testing.T) {
+	t.Parallel()
+	const whole, without = "clouds: {one: {auth: {auth_url: http://k, username: u, password: p}}}\n", "clouds: {one: {auth: {auth_url: http://k, username: u}}}\n"
+	for name, test := range map[string]struct {
+		clouds, unreadable string // what clouds.yaml has, and what cannot be read
+		cloud              string
+		want               string // error; none if empty
+	}{
+		"the password":             {without, "secure.yaml", "one", `use cloud "one": auth_type password: there is no password`},
+		"the password, of unnamed": {without, "secure.yaml", "", `use cloud "one": auth_type password: there is no password`},
+		"nothing":                  {whole, "secure.yaml", "one", ""},
+		"the cloud":                {whole, "secure.json", "two", `use cloud "two": cloud "two" not found in clouds.yaml`},
+		"a profile":                {"clouds: {one: {profile: p, auth: {username: u}}}\n", "clouds-public.yaml", "one", `use cloud "one": no clouds-public.yaml has the profile "p"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			home := t.TempDir()
+			dir := filepath.Join(home, ".config", "openstack")
+			if err := os.MkdirAll(filepath.Join(dir, test.unreadable), 0o700); err != nil { // what is no file, root cannot read either
+				t.Fatal(err)
+			}
+			if test.clouds != "" {
+				write(t, filepath.Join(dir, "clouds.yaml"), test.clouds)
+			}
+			found, err := credentials(test.cloud, variables(map[string]string{"HOME": home}))
+			if test.want == "" {
+				if err != nil || found.auth.Password != "p" {
+					t.Errorf("password %q (%v)", found.auth.Password, err)
+				}
+				return
+			}
+			wantError(t, err, test.want)
+			wantHint(t, err, "what is missing may be in "+filepath.Join(dir, test.unreadable)+", which could not be read: it is not a regular file")
+		})
+	}
+}
+
 func TestBrokenCloudsYAML(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("HOME", dir)

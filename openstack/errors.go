@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 )
@@ -52,6 +53,9 @@ func explain(op string, err error) error {
 	message := cleanMessage(response.Body)
 	if message == "" {
 		message = http.StatusText(response.Actual)
+	}
+	if pause := asksToWait(err); pause > 0 {
+		message = strings.TrimSuffix(message, ".") + fmt.Sprintf("; it asks to wait for %s", pause.Round(time.Second))
 	}
 	return &Error{
 		Op: op, Status: response.Actual, RequestID: requestID(response.ResponseHeader),

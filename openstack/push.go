@@ -13,6 +13,8 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
+
+	"ndock/reply"
 )
 
 // DockerImage is what is Docker's about an image. Where nothing is known yet, it is empty.
@@ -67,17 +69,15 @@ func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 	}
 	for attempt := 0; ; attempt++ {
 		pushed, err := c.push(ctx, o)
-		if err == nil || attempt >= o.Retries || ctx.Err() != nil || !passes(err) {
+		pause := max(time.Second<<min(attempt, 5), asksToWait(err))
+		if err == nil || attempt >= o.Retries || ctx.Err() != nil || !passes(err) || pause > longestBackoff {
 			return pushed, err
 		}
-		pause := time.Second << min(attempt, 5)
 		if o.Retrying != nil {
 			o.Retrying(err, pause)
 		}
-		select {
-		case <-ctx.Done():
-			return Pushed{}, errors.Join(ctx.Err(), err)
-		case <-time.After(pause):
+		if ended := reply.Wait(ctx, pause); ended != nil {
+			return Pushed{}, errors.Join(ended, err)
 		}
 	}
 }
@@ -223,9 +223,9 @@ func abandon(client *gophercloud.ServiceClient, id string) error {
 
 // isAway is true of a service that does not answer, or not now.
 func isAway(err error) bool {
-	var answer gophercloud.ErrUnexpectedResponseCode
+	var refused gophercloud.ErrUnexpectedResponseCode
 	if errors.Is(err, errRedirected) {
 		return false
 	}
-	return !errors.As(err, &answer) || answer.Actual >= http.StatusInternalServerError || answer.Actual == http.StatusTooManyRequests
+	return !errors.As(err, &refused) || refused.Actual >= http.StatusInternalServerError || refused.Actual == http.StatusTooManyRequests
 }

@@ -1,51 +1,14 @@
 package openstack
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/gophercloud/gophercloud/v2"
+	"ndock/reply"
 )
-
-// longestBackoff is how long a service that has had too many requests is waited for, before one more is made. One that
-// wants to be left alone for longer is not asked again.
-const longestBackoff = time.Minute
-
-// backoff waits as long as a service says that has had too many requests. An upload is not sent again: its body has
-// flowed by.
-func backoff(ctx context.Context, refused *gophercloud.ErrUnexpectedResponseCode, _ error, tries uint) error {
-	if refused.Method == http.MethodPut {
-		return *refused
-	}
-	pause := retryAfter(refused.ResponseHeader.Get("Retry-After"), tries)
-	if pause > longestBackoff {
-		return *refused
-	}
-	select {
-	case <-time.After(pause):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// retryAfter reads the header, which has seconds or a date, and may be missing.
-func retryAfter(header string, tries uint) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 16); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if date, err := http.ParseTime(header); err == nil {
-		return time.Until(date)
-	}
-	return time.Second << min(tries, 5)
-}
 
 // pageGuard asks for a further page of a list only where a first page was asked for, and with TLS where that was. A
 // service names its pages itself: behind a proxy that ends TLS without it, and a hostile one anywhere, so that the token
@@ -117,20 +80,20 @@ type htmlRefuser struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (t htmlRefuser) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
-	if err != nil || !hasContent(r, answer) {
-		return answer, err
+	got, err := t.next.RoundTrip(r)
+	if err != nil || !hasContent(r, got) {
+		return got, err
 	}
-	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind != "text/html" {
-		return answer, nil
+	if !reply.IsWebPage(got) {
+		return got, nil
 	}
-	answer.Body.Close()
+	got.Body.Close()
 	return nil, fmt.Errorf("%s answered with a web page: it is no service of OpenStack, or a proxy or a network's login page answers for it", r.URL.Host)
 }
 
 // hasContent tells whether an answer brings what was asked for, or a token. All else that succeeds has no body, or one
 // that nobody reads, and services give it any type.
-func hasContent(r *http.Request, answer *http.Response) bool {
-	success := answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusCreated
-	return success && answer.ContentLength != 0 && (r.Method == http.MethodGet || strings.HasSuffix(r.URL.Path, "/auth/tokens"))
+func hasContent(r *http.Request, got *http.Response) bool {
+	success := got.StatusCode == http.StatusOK || got.StatusCode == http.StatusCreated
+	return success && got.ContentLength != 0 && (r.Method == http.MethodGet || strings.HasSuffix(r.URL.Path, "/auth/tokens"))
 }

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gophercloud/gophercloud/v2"
-
 	"ndock/openstack/fakecloud"
 )
 
@@ -52,15 +50,6 @@ func TestAlwaysTooManyRequests(t *testing.T) {
 	wantError(t, err, "Too many requests")
 	if asked.Load() != 6 {
 		t.Errorf("asked %d times, want 6", asked.Load())
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	t.Parallel()
-	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "": 4 * time.Second, "soon": 4 * time.Second, "-5": 4 * time.Second} {
-		if got := retryAfter(header, 2); got != want {
-			t.Errorf("Retry-After: %s is %s, want %s", header, got, want)
-		}
 	}
 }
 
@@ -139,15 +128,6 @@ func TestPagesOfPlainServices(t *testing.T) {
 type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// TestBackoffIsBounded: a service that wants to be left alone for long is not asked again.
-func TestBackoffIsBounded(t *testing.T) {
-	t.Parallel()
-	refused := &gophercloud.ErrUnexpectedResponseCode{Method: http.MethodGet, ResponseHeader: http.Header{"Retry-After": {"3600"}}}
-	if err := backoff(t.Context(), refused, nil, 1); err == nil {
-		t.Error("it waits")
-	}
-}
 
 // TestIPv6Literal: addresses in brackets.
 func TestIPv6Literal(t *testing.T) {

@@ -21,7 +21,7 @@ type Wait struct {
 }
 
 // poll asks until done says so, every 0.2 s at first and every 2 s in the end. A service that is away, or a proxy before
-// it that says so, is asked again: what it was asked for goes on meanwhile.
+// it that says so, is asked again, when it wants to be: what it was asked for goes on meanwhile.
 func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context) (status string, over bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
@@ -44,7 +44,7 @@ func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context
 			last = cmp.Or(status, last)
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(max(pause, asksToWait(err))):
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return w.timedOut(op, last, away)

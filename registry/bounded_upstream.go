@@ -2,17 +2,21 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"mime"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
+
+	"ndock/stall"
 )
 
 const (
@@ -20,39 +24,140 @@ const (
 	minUpstreamAnswer = 1 << 10 // what each answer counts for at least: a list may have pages without end
 )
 
-// boundUpstreams puts a boundedUpstream into http.DefaultTransport, which is the only transport that distribution knows:
-// it reads manifests, lists, tokens and errors of an upstream into memory, however large they are. The transport stays of
-// its type, since storage drivers make others of it. Requests that are none of a cache pass as before.
+// upstreamTimes are how long an upstream may take.
+type upstreamTimes struct {
+	answer time.Duration // until an answer begins
+	stall  time.Duration // in which nothing moves
+	ping   time.Duration // to say whether it is there, and how to log in
+	rest   time.Duration // for which it is not asked again whether it is there, when it did not say in time
+}
+
+// boundUpstreams puts a boundedUpstream into http.DefaultTransport, which is the only transport that distribution knows.
+// Nobody but its own packages can give it another: of a repository of its upstream it makes the transport with that
+// variable, and it looks for the login with http.Get. The transport stays of its type, since storage drivers make others
+// of it, and these speak HTTP/2 as the one before. Requests that are none of a cache pass as before.
 var boundUpstreams = sync.OnceFunc(func() {
 	before, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
-		before = &http.Transport{Proxy: http.ProxyFromEnvironment}
+		before = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	}
-	bounded := before.Clone()
-	bounded.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{} // before has them
-	for _, scheme := range []string{"http", "https"} {
-		bounded.RegisterProtocol(scheme, boundedUpstream{before})
-	}
-	http.DefaultTransport = bounded
+	http.DefaultTransport = bounding(before, upstreamTimes{answer: time.Minute, stall: time.Minute, ping: upstreamPatience, rest: time.Second})
 })
 
-// boundedUpstream ends the answers of an upstream that are too large.
-type boundedUpstream struct{ http.RoundTripper }
+// bounding returns a transport that has a boundedUpstream make all requests. It makes none itself, and must have seen that
+// it need not speak HTTP/2 before there is another for its protocols; its clones know of neither.
+func bounding(before *http.Transport, times upstreamTimes) *http.Transport {
+	bounded := before.Clone()
+	bounded.Protocols = new(http.Protocols)
+	bounded.Protocols.SetHTTP1(true)
+	bounded.CloseIdleConnections() // which is when it sees that
+	bounded.Protocols = before.Protocols
+	for _, scheme := range []string{"http", "https"} {
+		bounded.RegisterProtocol(scheme, newBoundedUpstream(before, times))
+	}
+	return bounded
+}
 
-// upstreamKey is by what it knows a request of a cache: in its context is an asking.
+// boundedUpstream ends the answers of an upstream that are too large or do not come. Distribution reads manifests, lists,
+// tokens and errors of an upstream into memory, however large they are, and waits for each for ever.
+type boundedUpstream struct {
+	others http.RoundTripper // for requests that are none of a cache
+	asks   http.RoundTripper // for those of a cache's clients
+	pings  http.RoundTripper // for those that the cache makes for itself
+}
+
+func newBoundedUpstream(before *http.Transport, times upstreamTimes) *boundedUpstream {
+	asks, pings := before.Clone(), before.Clone()
+	asks.ResponseHeaderTimeout = times.answer
+	pings.ResponseHeaderTimeout, pings.TLSHandshakeTimeout = times.ping, times.ping
+	pings.DialContext = (&net.Dialer{Timeout: times.ping}).DialContext
+	return &boundedUpstream{
+		others: before,
+		asks:   &stall.Transport{Next: asks, Limit: times.stall},
+		pings:  &pinger{next: pings, rest: times.rest},
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b *boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
+	a, ours := r.Context().Value(upstreamKey{}).(*asking)
+	switch {
+	case ours:
+		return a.send(r, b.asks)
+	case isPing(r):
+		return b.pings.RoundTrip(r)
+	}
+	return b.others.RoundTrip(r)
+}
+
+// isPing knows a request for the root of a registry's API, which distribution makes without a context. No other request
+// of this process has such an address: no file of a storage ends so.
+func isPing(r *http.Request) bool {
+	asked := first(r).URL
+	return r.Method == http.MethodGet && strings.HasSuffix(asked.Path, "/v2/") && asked.RawQuery == ""
+}
+
+// first is the request that was redirected to this one, or this one.
+func first(r *http.Request) *http.Request {
+	for r.Response != nil && r.Response.Request != nil {
+		r = r.Response.Request
+	}
+	return r
+}
+
+// pinger asks one after the other whether an upstream is there. Distribution makes each client of a cache wait for all
+// clients before it: when the upstream did not say in time to the first, the others need not wait for the same.
+type pinger struct {
+	next http.RoundTripper
+	rest time.Duration
+
+	mu   sync.Mutex // guards all below
+	host string     // that did not say
+	at   time.Time
+	why  error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p *pinger) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := p.resting(r.URL.Host); err != nil {
+		return nil, err
+	}
+	answer, err := p.next.RoundTrip(r)
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.host, p.at, p.why = r.URL.Host, time.Now(), err
+	}
+	return answer, err
+}
+
+func (p *pinger) resting(host string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if host != p.host || time.Since(p.at) > p.rest {
+		return nil
+	}
+	return p.why
+}
+
+// upstreamKey is by what a request of a cache is known: in its context is an asking.
 type upstreamKey struct{}
 
 // asking is what a client asks once: it may take several requests to the upstream.
 type asking struct {
-	blob digest.Digest // that it is for, or none
-	left atomic.Int64  // bytes that the upstream may answer
+	blob    digest.Digest // that it is for, or none
+	maxBlob int64         // bytes that a blob may have; any number when 0
+	left    atomic.Int64  // bytes that the upstream may answer
+	absent  atomic.Bool   // the upstream has said last that it has no such manifest
+	sent    atomic.Bool   // the upstream was asked for something
 }
 
-// fromUpstream is the context of requests to an upstream, for a blob or for none.
-func fromUpstream(ctx context.Context, blob digest.Digest) context.Context {
-	a := &asking{blob: blob}
+// asks is the context of requests to an upstream, for a blob or for none.
+func (u *upstream) asks(ctx context.Context, blob digest.Digest) (context.Context, *asking) {
+	a := &asking{blob: blob, maxBlob: u.maxBlob}
 	a.left.Store(maxUpstreamAnswer)
-	return context.WithValue(ctx, upstreamKey{}, a)
+	return context.WithValue(ctx, upstreamKey{}, a), a
 }
 
 // notFromUpstream is the context of requests to the storage, which goes over the network, too, where it is S3.
@@ -60,24 +165,52 @@ func notFromUpstream(ctx context.Context) context.Context {
 	return context.WithValue(ctx, upstreamKey{}, nil)
 }
 
-// RoundTrip implements http.RoundTripper.
-func (b boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := b.RoundTripper.RoundTrip(r)
-	a, ours := r.Context().Value(upstreamKey{}).(*asking)
-	if err != nil || !ours || answer.StatusCode < 300 && isFor(r, a.blob) {
-		return answer, err
+func (a *asking) send(r *http.Request, by http.RoundTripper) (*http.Response, error) {
+	if r.Header.Get("Accept-Encoding") != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Accept-Encoding", "gzip, deflate")
+	}
+	a.sent.Store(true)
+	answer, err := by.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(first(r).URL.Path, "/manifests/") {
+		kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // a web server that is no registry says 404, too
+		a.absent.Store(answer.StatusCode == http.StatusNotFound && kind == "application/json")
+	}
+	if err := a.check(r, answer); err != nil {
+		return nil, errors.Join(err, answer.Body.Close())
+	}
+	if answer.StatusCode < http.StatusMultipleChoices && a.isFor(r) {
+		return answer, nil
 	}
 	a.left.Add(-minUpstreamAnswer)
 	answer.Body = &boundedAnswer{ReadCloser: answer.Body, asking: a}
 	return answer, nil
 }
 
-// isFor tells whether a request is for a blob, be it redirected, and not for the token that this takes.
-func isFor(r *http.Request, blob digest.Digest) bool {
-	for r.Response != nil && r.Response.Request != nil {
-		r = r.Response.Request
+// check refuses a blob that is too large, and what it may cost too much to unpack: distribution makes a reader for each
+// encoding that an answer names, however often, and one of zstd takes as much memory as the answer says.
+func (a *asking) check(r *http.Request, answer *http.Response) error {
+	if !a.isFor(r) {
+		return nil
 	}
-	return blob != "" && r.URL.RawQuery == "" && strings.HasSuffix(r.URL.Path, "/blobs/"+string(blob))
+	switch encoding := answer.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
+	case "", "gzip", "deflate":
+	default:
+		return fmt.Errorf("it answers in the encoding %.40q, which it was not asked for", encoding)
+	}
+	if a.maxBlob > 0 && answer.ContentLength > a.maxBlob && answer.StatusCode < http.StatusMultipleChoices {
+		return tooLarge("layers", a.maxBlob)
+	}
+	return nil
+}
+
+// isFor tells whether a request is for the blob, be it redirected, and not for the token that this takes.
+func (a *asking) isFor(r *http.Request) bool {
+	asked := first(r).URL
+	return a.blob != "" && asked.RawQuery == "" && strings.HasSuffix(asked.Path, "/blobs/"+string(a.blob))
 }
 
 // boundedAnswer is a body of which no more is read than what a client asks may take.
@@ -95,52 +228,4 @@ func (b *boundedAnswer) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), left)])
 	b.asking.left.Add(-int64(n))
 	return n, err
-}
-
-// unmarked is a storage whose own requests are none of a cache, even where they serve one that is.
-type unmarked struct{ storagedriver.StorageDriver }
-
-// GetContent implements storagedriver.StorageDriver.
-func (u unmarked) GetContent(ctx context.Context, path string) ([]byte, error) {
-	return u.StorageDriver.GetContent(notFromUpstream(ctx), path)
-}
-
-// PutContent implements storagedriver.StorageDriver.
-func (u unmarked) PutContent(ctx context.Context, path string, content []byte) error {
-	return u.StorageDriver.PutContent(notFromUpstream(ctx), path, content)
-}
-
-// Reader implements storagedriver.StorageDriver.
-func (u unmarked) Reader(ctx context.Context, path string, offset int64) (io.ReadCloser, error) {
-	return u.StorageDriver.Reader(notFromUpstream(ctx), path, offset)
-}
-
-// Writer implements storagedriver.StorageDriver.
-func (u unmarked) Writer(ctx context.Context, path string, more bool) (storagedriver.FileWriter, error) {
-	return u.StorageDriver.Writer(notFromUpstream(ctx), path, more)
-}
-
-// Stat implements storagedriver.StorageDriver.
-func (u unmarked) Stat(ctx context.Context, path string) (storagedriver.FileInfo, error) {
-	return u.StorageDriver.Stat(notFromUpstream(ctx), path)
-}
-
-// List implements storagedriver.StorageDriver.
-func (u unmarked) List(ctx context.Context, path string) ([]string, error) {
-	return u.StorageDriver.List(notFromUpstream(ctx), path)
-}
-
-// Move implements storagedriver.StorageDriver.
-func (u unmarked) Move(ctx context.Context, from, to string) error {
-	return u.StorageDriver.Move(notFromUpstream(ctx), from, to)
-}
-
-// Delete implements storagedriver.StorageDriver.
-func (u unmarked) Delete(ctx context.Context, path string) error {
-	return u.StorageDriver.Delete(notFromUpstream(ctx), path)
-}
-
-// Walk implements storagedriver.StorageDriver.
-func (u unmarked) Walk(ctx context.Context, path string, visit storagedriver.WalkFn, options ...func(*storagedriver.WalkOptions)) error {
-	return u.StorageDriver.Walk(notFromUpstream(ctx), path, visit, options...)
 }

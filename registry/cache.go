@@ -93,9 +93,9 @@ func (o ProxyOptions) override(c *configuration.Proxy) error {
 
 // newCache makes a registry, which is a pull-through cache where the configuration says so. Distribution makes none
 // while the upstream is away: what is cached is then served by a registry that knows of no upstream, until it is back.
-func newCache(ctx context.Context, c *configuration.Configuration, log *slog.Logger) (http.Handler, func(), error) {
+func newCache(ctx context.Context, c *configuration.Configuration, s *store, maxBlob int64) (http.Handler, func(), error) {
 	if c.Proxy.RemoteURL == "" {
-		checked, err := withChecks(c)
+		checked, err := withChecks(c, s)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -107,31 +107,32 @@ func newCache(ctx context.Context, c *configuration.Configuration, log *slog.Log
 	}
 	boundUpstreams()
 	c, ttl := withoutTTL(c)
-	app, stop, err := newCacheApp(ctx, c, log)
+	app, stop, err := newCacheApp(ctx, c, upstream{url: c.Proxy.RemoteURL, store: s, log: s.log, maxBlob: maxBlob})
 	if err != nil || ttl <= 0 {
 		return app, stop, err
 	}
-	e := &cacheExpiry{ttl: ttl, config: c, log: log}
+	e := &cacheExpiry{ttl: ttl, config: c, log: s.log}
 	endExpiry := e.start(ctx)
 	return app, func() { endExpiry(); stop() }, nil
 }
 
-func newCacheApp(ctx context.Context, c *configuration.Configuration, log *slog.Logger) (http.Handler, func(), error) {
+func newCacheApp(ctx context.Context, c *configuration.Configuration, u upstream) (http.Handler, func(), error) {
+	log := u.log
 	err := answers(ctx, c.Proxy.RemoteURL)
 	if err == nil {
-		app, err := newApp(ctx, withUpstream(c, &upstream{url: c.Proxy.RemoteURL, log: log}))
+		app, err := newApp(ctx, withUpstream(c, &u))
 		return app, func() { end(app, log) }, err
 	}
 	log.Warn("the upstream does not answer: only what is cached is served until it does", "error", err)
-	alone, err := newApp(ctx, withoutUpstream(c, log, err))
+	alone, err := newApp(ctx, withoutUpstream(c, u, err))
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &standby{log: log, ended: make(chan struct{})}
-	s.app.Store(alone)
-	go s.await(ctx, c)
-	return s, func() { cancel(); <-s.ended; end(s.app.Load(), log) }, nil
+	by := &standby{upstream: u, log: log, ended: make(chan struct{})}
+	by.app.Store(alone)
+	go by.await(ctx, c)
+	return by, func() { cancel(); <-by.ended; end(by.app.Load(), log) }, nil
 }
 
 func end(app *handlers.App, log *slog.Logger) {
@@ -141,8 +142,9 @@ func end(app *handlers.App, log *slog.Logger) {
 }
 
 // withoutUpstream is a configuration of a registry that has what the cache has, and takes no more.
-func withoutUpstream(c *configuration.Configuration, log *slog.Logger, away error) *configuration.Configuration {
-	alone := *withUpstream(c, &upstream{url: c.Proxy.RemoteURL, away: away, log: log})
+func withoutUpstream(c *configuration.Configuration, u upstream, away error) *configuration.Configuration {
+	u.away = away
+	alone := *withUpstream(c, &u)
 	alone.Proxy = configuration.Proxy{}
 	alone.Storage = maps.Clone(c.Storage)
 	maintenance := maps.Clone(c.Storage["maintenance"])
@@ -246,9 +248,10 @@ func ask(ctx context.Context, url string) (status int, challenges bool, err erro
 
 // standby serves by one registry until it can by another.
 type standby struct {
-	app   atomic.Pointer[handlers.App]
-	log   *slog.Logger
-	ended chan struct{}
+	app      atomic.Pointer[handlers.App]
+	upstream upstream
+	log      *slog.Logger
+	ended    chan struct{}
 }
 
 // ServeHTTP implements http.Handler.
@@ -267,7 +270,7 @@ func (s *standby) await(ctx context.Context, c *configuration.Configuration) {
 		if answers(ctx, c.Proxy.RemoteURL) != nil {
 			continue
 		}
-		app, err := newApp(context.WithoutCancel(ctx), withUpstream(c, &upstream{url: c.Proxy.RemoteURL, log: s.log}))
+		app, err := newApp(context.WithoutCancel(ctx), withUpstream(c, &s.upstream))
 		if err != nil {
 			s.log.Error("use the upstream", "error", err)
 			continue

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"mime"
@@ -105,30 +106,64 @@ const checkedName = "ndock-manifests"
 
 // registerChecked is once for all, since distribution finds middleware by name alone.
 var registerChecked = sync.OnceValue(func() error {
-	return middleware.Register(checkedName, func(_ context.Context, of distribution.Repository, _ map[string]any) (distribution.Repository, error) {
-		return &checkedRepository{of}, nil
+	return middleware.Register(checkedName, func(_ context.Context, of distribution.Repository, options map[string]any) (distribution.Repository, error) {
+		s, ok := options["store"].(*store)
+		if !ok {
+			return nil, errors.New("middleware " + checkedName + " is for ndock's own use")
+		}
+		return &checkedRepository{of, s}, nil
 	})
 })
 
-// withChecks has the configuration of a registry refuse manifests that are none.
-func withChecks(c *configuration.Configuration) (*configuration.Configuration, error) {
+// withChecks has the configuration of a registry refuse manifests that are none, and take damaged ones anew.
+func withChecks(c *configuration.Configuration, s *store) (*configuration.Configuration, error) {
 	checked := *c
 	checked.Middleware = map[string][]configuration.Middleware{
 		"storage":    c.Middleware["storage"],
-		"repository": {{Name: checkedName}},
+		"repository": {{Name: checkedName, Options: configuration.Parameters{"store": s}}},
 	}
 	return &checked, registerChecked()
 }
 
-type checkedRepository struct{ distribution.Repository }
+type checkedRepository struct {
+	distribution.Repository
+	store *store
+}
 
 // Manifests implements distribution.Repository.
 func (r *checkedRepository) Manifests(ctx context.Context, options ...distribution.ManifestServiceOption) (distribution.ManifestService, error) {
 	found, err := r.Repository.Manifests(ctx, options...)
-	return &checkedManifests{found}, err
+	return &checkedManifests{found, r}, err
 }
 
-type checkedManifests struct{ distribution.ManifestService }
+type checkedManifests struct {
+	distribution.ManifestService
+	in *checkedRepository
+}
+
+// Get implements distribution.ManifestService. A damaged manifest counts as missing, as a damaged link does: distribution
+// would give what is left of it, or answer 500, as where the storage fails.
+func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
+	found, err := m.ManifestService.Get(ctx, d, options...)
+	if err == nil && isOf(found, d) || absent(err) {
+		return found, err
+	}
+	switch spoilt, large, cause := m.in.store.spoilt(ctx, d); {
+	case cause != nil && err == nil:
+		return nil, cause
+	case cause != nil, !spoilt && !large:
+		return found, err
+	}
+	name := m.in.Named().Name()
+	m.in.store.log.Error("a manifest is damaged and counts as missing: push the image again, or delete it", "repository", name, "digest", d)
+	return nil, distribution.ErrManifestUnknownRevision{Name: name, Revision: d}
+}
+
+// isOf tells whether a manifest has that digest.
+func isOf(manifest distribution.Manifest, d digest.Digest) bool {
+	_, payload, err := manifest.Payload()
+	return err == nil && d == digest.FromBytes(payload)
+}
 
 // Put implements distribution.ManifestService. Of what is wrong with a manifest, distribution makes failures like any
 // other.
@@ -138,6 +173,9 @@ func (m *checkedManifests) Put(ctx context.Context, manifest distribution.Manife
 	}
 	if index, ok := manifest.(*ocischema.DeserializedImageIndex); ok {
 		withPlatforms(index)
+	}
+	if err := m.in.store.repair(ctx, manifest); err != nil {
+		return "", err
 	}
 	return m.ManifestService.Put(ctx, manifest, options...)
 }

@@ -43,7 +43,7 @@ func (o ServeOptions) newRegistry(ctx context.Context, c *configuration.Configur
 	if err := checkDirectory(c.Storage); err != nil {
 		return nil, nil, err
 	}
-	app, stop, err := newCache(ctx, c, o.Log)
+	app, stop, err := newCache(ctx, c, s, o.MaxBlobSize)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,4 +111,11 @@ func writable(dir string) error {
 func notFound(err error) bool {
 	var gone storagedriver.PathNotFoundError
 	return errors.As(err, &gone)
+}
+
+func unlessNotFound(err error) error {
+	if notFound(err) {
+		return nil
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -88,6 +89,80 @@ func TestDamagedLinks(t *testing.T) {
 	}
 	if log := r.log.String(); !strings.Contains(log, "a link is damaged and counts as missing") {
 		t.Errorf("log is\n%s", log)
+	}
+}
+
+// A damaged manifest counts as missing, and is mended by a push, also after a delete: with no collection of garbage. A
+// storage that fails is not taken for that.
+func TestDamagedManifest(t *testing.T) {
+	dir := t.TempDir()
+	r := serve(t, ServeOptions{Data: dir})
+	config := r.pushBlob(t, "app", []byte("{}"))
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},"layers":[]}`, manifestType, config)
+	hex := fmt.Sprintf("%x", sha256.Sum256(manifest))
+	file := filepath.Join(dir, "docker/registry/v2/blobs/sha256", hex[:2], hex, "data")
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/app/manifests/1", manifest))
+	for what, content := range map[string][]byte{
+		"empty": nil, "cut": manifest[:len(manifest)/2], "other": bytes.Replace(manifest, []byte(`"size":2`), []byte(`"size":3`), 1),
+		"large": bytes.Repeat([]byte(" "), maxManifest+1),
+	} {
+		for _, remove := range []string{"", "/v2/app/manifests/1", "/v2/app/manifests/sha256:" + hex} {
+			if err := os.WriteFile(file, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range []string{"/v2/app/manifests/1", "/v2/app/manifests/sha256:" + hex} {
+				r.want(t, http.StatusNotFound, r.do(t, http.MethodGet, path, nil))
+				r.want(t, http.StatusNotFound, r.do(t, http.MethodHead, path, nil))
+			}
+			if remove != "" {
+				r.want(t, http.StatusAccepted, r.do(t, http.MethodDelete, remove, nil))
+			}
+			r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/app/manifests/1", manifest))
+			if got := r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/app/manifests/1", nil)); got != string(manifest) {
+				t.Errorf("%s: pulled %.100q", what, got)
+			}
+		}
+	}
+	link := filepath.Join(dir, "docker/registry/v2/repositories/app/_manifests/revisions/sha256", hex, "link")
+	if err := errors.Join(os.Remove(link), os.Mkdir(link, 0o700)); err != nil { // which cannot be read
+		t.Fatal(err)
+	}
+	r.want(t, http.StatusInternalServerError, r.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	if log := r.log.String(); !strings.Contains(log, "a manifest is damaged and counts as missing: push the image again, or delete it\" repository=app digest=sha256:"+hex) {
+		t.Errorf("log is\n%s", log)
+	}
+}
+
+// A cache gets a damaged manifest again.
+func TestDamagedManifestOfACache(t *testing.T) {
+	upstream := serve(t, ServeOptions{})
+	config := upstream.pushBlob(t, "app", []byte("{}"))
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},"layers":[]}`, manifestType, config)
+	hex := fmt.Sprintf("%x", sha256.Sum256(manifest))
+	upstream.want(t, http.StatusCreated, upstream.do(t, http.MethodPut, "/v2/app/manifests/1", manifest))
+	dir := t.TempDir()
+	cache := serve(t, ServeOptions{Data: dir, Proxy: ProxyOptions{URL: upstream.url}})
+	cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+	layer := upstream.pushBlob(t, "app", make([]byte, maxManifest+1))
+	cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/blobs/"+layer, nil))
+	cache.want(t, http.StatusNotFound, cache.do(t, http.MethodGet, "/v2/app/manifests/"+layer, nil))
+	if _, err := os.Stat(filepath.Join(dir, "docker/registry/v2/blobs/sha256", layer[7:9], layer[7:], "data")); err != nil {
+		t.Errorf("a layer that was asked for as a manifest: %v", err)
+	}
+	file := filepath.Join(dir, "docker/registry/v2/blobs/sha256", hex[:2], hex, "data")
+	for what, content := range map[string][]byte{"empty": nil, "other": bytes.Replace(manifest, []byte(`"size":2`), []byte(`"size":3`), 1)} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/manifests/1", nil)); got != string(manifest) {
+			t.Errorf("%s: pulled %.100q", what, got)
+		}
+		if stored, err := os.ReadFile(file); err != nil || !bytes.Equal(stored, manifest) {
+			t.Errorf("%s: %.100q is stored, %v", what, stored, err)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/distribution/distribution/v3"
 	"github.com/distribution/distribution/v3/configuration"
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	storagemiddleware "github.com/distribution/distribution/v3/registry/storage/driver/middleware"
@@ -111,6 +112,47 @@ func (s *store) GetContent(ctx context.Context, path string) ([]byte, error) {
 	}
 	s.log.Error("a link is damaged and counts as missing: push the image again, or delete it", "path", path, "content", fmt.Sprintf("%.100q", content))
 	return nil, storagedriver.PathNotFoundError{Path: path, DriverName: s.Name()}
+}
+
+// spoilt tells whether what is stored of a manifest is something else than its digest says. What is larger than any
+// manifest, of which that would be long to tell, is spoilt if the digest is a manifest's, and not if it is a layer's.
+func (s *store) spoilt(ctx context.Context, manifest digest.Digest) (spoilt, large bool, err error) {
+	if manifest.Validate() != nil {
+		return false, false, nil
+	}
+	info, err := s.StorageDriver.Stat(ctx, gc.BlobFile(manifest))
+	if err != nil || info.Size() > maxManifest {
+		return false, err == nil, unlessNotFound(err)
+	}
+	content, err := s.StorageDriver.GetContent(ctx, gc.BlobFile(manifest))
+	return err == nil && manifest.Algorithm().FromBytes(content) != manifest, false, unlessNotFound(err)
+}
+
+// repair writes a manifest anew where what is stored of it is damaged. Distribution would leave that as it is.
+func (s *store) repair(ctx context.Context, manifest distribution.Manifest) error {
+	_, payload, err := manifest.Payload()
+	if err != nil {
+		return err
+	}
+	d := digest.FromBytes(payload)
+	if spoilt, large, err := s.spoilt(ctx, d); err != nil || !spoilt && !large {
+		return err
+	}
+	s.log.Info("a damaged manifest was pushed again, and is mended", "digest", d)
+	return s.PutContent(ctx, gc.BlobFile(d), payload)
+}
+
+// dropSpoilt removes what a cache has of a manifest if it is damaged, and the cache gets it again. Its clients say what is
+// a manifest.
+func (s *store) dropSpoilt(ctx context.Context, manifest digest.Digest) {
+	spoilt, _, err := s.spoilt(ctx, manifest)
+	if err == nil && spoilt {
+		s.log.Error("a manifest is damaged and is got again", "digest", manifest)
+		err = unlessNotFound(s.Delete(ctx, gc.BlobFile(manifest)))
+	}
+	if err != nil {
+		s.log.Error("look whether a manifest is damaged", "digest", manifest, "error", err)
+	}
 }
 
 // renewAfter is how old the link of a tag is that a cache renews when it reads it: a tenth of what it takes to expire.

@@ -72,10 +72,11 @@ func TestRemoteStorageOfACache(t *testing.T) {
 	}
 	c.Middleware = map[string][]configuration.Middleware{"storage": {{Name: network.URL}}}
 	log := slog.New(slog.DiscardHandler)
-	if _, err := newStore(c, log); err != nil {
+	s, err := newStore(c, log)
+	if err != nil {
 		t.Fatal(err)
 	}
-	cache, end, err := newCache(t.Context(), c, log)
+	cache, end, err := newCache(t.Context(), c, s, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

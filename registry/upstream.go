@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/distribution/distribution/v3"
@@ -29,9 +30,12 @@ const maxUpstreamText = 300
 // upstream tells clients of a pull-through cache why they do not get what the cache has not got. Distribution says that
 // it is not there, or 500, whatever the upstream answered.
 type upstream struct {
-	url  string
-	away error // why it is not asked at all; nil if it is
-	log  *slog.Logger
+	url   string
+	away  error // why it is not asked at all; nil if it is
+	store *store
+	log   *slog.Logger
+
+	maxBlob int64 // bytes that a blob may have; any number when 0
 }
 
 // registerUpstream is once for all, since distribution finds middleware by name alone.
@@ -62,11 +66,12 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 	}
 	var file *fs.PathError
 	var storage storagedriver.Error
+	var refused *refusal
 	switch {
 	case err == nil, ctx.Err() != nil, errors.As(err, &file), errors.As(err, &storage):
 		return err
 	}
-	said, code := fmt.Sprintf("%.*s", maxUpstreamText, err), firstCode(err)
+	said, code := fmt.Sprintf("%.*s", maxUpstreamText, withoutQuery(err)), firstCode(err)
 	switch {
 	case code.Descriptor().HTTPStatusCode == http.StatusNotFound:
 		return code.WithMessage(said)
@@ -74,6 +79,9 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 		return err
 	}
 	u.log.Warn("the upstream did not give what was asked for", "upstream", u.url, "asked", what, "error", said)
+	if errors.As(err, &refused) {
+		return refused.code.WithMessage(refused.message)
+	}
 	said = forClients(err, said)
 	switch code {
 	case errcode.ErrorCodeTooManyRequests:
@@ -82,6 +90,17 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 		return errcode.ErrorCodeDenied.WithMessage(u.url + " refuses this to the cache, or does not have it: " + said)
 	}
 	return errcode.ErrorCodeUnavailable.WithMessage(u.url + " does not give this to the cache now, try again later: " + said)
+}
+
+// withoutQuery leaves out of the address of a request what lets anyone make it again, as to a storage to which an upstream
+// redirects.
+func withoutQuery(err error) error {
+	var request *url.Error
+	if !errors.As(err, &request) {
+		return err
+	}
+	address, _, _ := strings.Cut(request.URL, "?")
+	return &url.Error{Op: request.Op, URL: address, Err: request.Err}
 }
 
 // forClients returns what clients may know of an error: not which addresses the cache asked, with which account.
@@ -148,10 +167,10 @@ var noManifest = digest.FromString("")
 // Get implements distribution.TagService. Distribution forgets why the upstream did not tell whose the tag is; when it
 // is asked for the manifest, it says that.
 func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, error) {
-	ctx = fromUpstream(ctx, "")
+	ctx, asked := t.asks(ctx, "")
 	found, err := t.TagService.Get(ctx, tag)
-	if err == nil {
-		return found, nil
+	if err == nil || asked.absent.Load() {
+		return found, err
 	}
 	what := t.Named().Name() + ":" + tag
 	if t.away != nil {
@@ -174,7 +193,8 @@ func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, erro
 
 // List implements distribution.TagService.
 func (t *upstreamTags) List(ctx context.Context, limit int, last string) ([]string, error) {
-	found, err := t.TagService.List(fromUpstream(ctx, ""), limit, last)
+	ctx, _ = t.asks(ctx, "")
+	found, err := t.TagService.List(ctx, limit, last)
 	if err == nil && len(found) == 0 {
 		err = io.EOF // or distribution looks for the last one of them
 	}
@@ -183,7 +203,8 @@ func (t *upstreamTags) List(ctx context.Context, limit int, last string) ([]stri
 
 // All implements distribution.TagService.
 func (t *upstreamTags) All(ctx context.Context) ([]string, error) {
-	return t.TagService.All(fromUpstream(ctx, ""))
+	ctx, _ = t.asks(ctx, "")
+	return t.TagService.All(ctx)
 }
 
 type upstreamManifests struct {
@@ -193,7 +214,9 @@ type upstreamManifests struct {
 
 // Get implements distribution.ManifestService.
 func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
-	found, err := m.ManifestService.Get(fromUpstream(ctx, ""), d, options...)
+	m.store.dropSpoilt(ctx, d)
+	asking, _ := m.asks(ctx, "")
+	found, err := m.ManifestService.Get(asking, d, options...)
 	return found, m.explain(ctx, m.Named().Name()+"@"+string(d), err)
 }
 
@@ -204,11 +227,25 @@ type upstreamBlobs struct {
 
 // Stat implements distribution.BlobStore.
 func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descriptor, error) {
-	found, err := b.BlobStore.Stat(fromUpstream(ctx, d), d)
+	asking, _ := b.asks(ctx, d)
+	found, err := b.BlobStore.Stat(asking, d)
 	return found, b.explain(ctx, b.Named().Name()+"@"+string(d), err)
 }
 
-// ServeBlob implements distribution.BlobStore.
+// ServeBlob implements distribution.BlobStore. An error is answered without what distribution says of the blob before it
+// has got it.
 func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
-	return b.explain(ctx, b.Named().Name()+"@"+string(d), b.BlobStore.ServeBlob(fromUpstream(ctx, d), w, r, d))
+	within, asked := b.asks(ctx, d)
+	held := holdBack(w, asked)
+	err := b.BlobStore.ServeBlob(within, held, r, d)
+	if err == nil {
+		err = held.finish()
+	}
+	if err == nil {
+		return nil
+	}
+	for _, name := range []string{"Content-Length", "Docker-Content-Digest", "Etag"} {
+		w.Header().Del(name)
+	}
+	return b.explain(ctx, b.Named().Name()+"@"+string(d), err)
 }

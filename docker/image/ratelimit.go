@@ -3,9 +3,10 @@ package image
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
+
+	"ndock/reply"
 )
 
 // maxRetryAfter is the longest that a registry can have ndock wait before one request.
@@ -22,7 +23,7 @@ type rateLimiter struct {
 }
 
 func newRateLimiter(next http.RoundTripper) *rateLimiter {
-	return &rateLimiter{next: next, wait: sleep, until: map[string]time.Time{}}
+	return &rateLimiter{next: next, wait: reply.Wait, until: map[string]time.Time{}}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -32,11 +33,12 @@ func (l *rateLimiter) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	answer, err := l.next.RoundTrip(r)
-	if err == nil && (answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode == http.StatusServiceUnavailable) {
-		l.hold(r.URL.Host, retryAfter(answer.Header.Get("Retry-After")))
+	got, err := l.next.RoundTrip(r)
+	if err == nil && (got.StatusCode == http.StatusTooManyRequests || got.StatusCode == http.StatusServiceUnavailable) {
+		pause, _ := reply.RetryAfter(got.Header)
+		l.hold(r.URL.Host, min(pause, maxRetryAfter))
 	}
-	return answer, err
+	return got, err
 }
 
 func (l *rateLimiter) pause(host string) time.Duration {
@@ -50,28 +52,5 @@ func (l *rateLimiter) hold(host string, pause time.Duration) {
 	defer l.mu.Unlock()
 	if until := time.Now().Add(pause); until.After(l.until[host]) {
 		l.until[host] = until
-	}
-}
-
-// retryAfter reads a number of seconds or a date, and returns at most maxRetryAfter; zero for what is neither, or is past.
-func retryAfter(value string) time.Duration {
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
-		return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
-	}
-	date, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(time.Until(date), 0), maxRetryAfter)
-}
-
-func sleep(ctx context.Context, pause time.Duration) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"ndock/reply"
 	"ndock/stall"
 )
 
@@ -161,14 +161,11 @@ type refuseWebPages struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (t refuseWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
-	if err != nil || answer.StatusCode != http.StatusOK || !wantsJSON(r) {
-		return answer, err
+	got, err := t.next.RoundTrip(r)
+	if err != nil || got.StatusCode != http.StatusOK || !wantsJSON(r) || !reply.IsWebPage(got) {
+		return got, err
 	}
-	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind != "text/html" {
-		return answer, nil
-	}
-	answer.Body.Close()
+	got.Body.Close()
 	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, inBetween)
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"ndock/reply"
 )
 
 // errNoRest is an answer to a request for the rest of a blob that another attempt would not better.
@@ -106,7 +108,7 @@ func (b *resumedBody) resume() error {
 	for b.attempts < b.retries && ctx.Err() == nil && !b.isClosed() {
 		pause := pauseBefore(b.attempts)
 		b.attempts++
-		if err := sleep(ctx, pause); err != nil {
+		if err := reply.Wait(ctx, pause); err != nil {
 			return err
 		}
 		body, err := b.rest(ctx)

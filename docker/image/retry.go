@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"ndock/docker/archive"
+	"ndock/reply"
 	"ndock/stall"
 )
 
@@ -46,7 +47,7 @@ func (p Places) pause(ctx context.Context, attempt int, failed error) error {
 	if p.Retrying != nil {
 		p.Retrying(failed, pause)
 	}
-	if err := sleep(ctx, pause); err != nil {
+	if err := reply.Wait(ctx, pause); err != nil {
 		return errors.Join(err, failed)
 	}
 	return nil

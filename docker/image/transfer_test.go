@@ -197,7 +197,7 @@ func TestDownloadBreaks(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]time.Duration{
-		"7": 7 * time.Second, "999999999": maxRetryAfter, "-5": 0, "soon": 0, "": 0, "99999999999999999999": 0,
+		"7": 7 * time.Second, "999999999": maxRetryAfter, "-5": 0, "soon": 0, "": 0, "99999999999999999999": maxRetryAfter,
 		"Mon, 02 Jan 2006 15:04:05 GMT": 0, "Fri, 31 Dec 9999 23:59:59 GMT": maxRetryAfter,
 	} {
 		for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ndock/openstack"
 )
@@ -298,5 +300,21 @@ func TestInterrupted(t *testing.T) {
 	_, err := Examine(ctx, func(context.Context) (Cloud, error) { interrupt(); return sound(), nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that it was interrupted", err)
+	}
+}
+
+// TestBusyCloud: a cloud that has had too many requests has answered, and is told to have.
+func TestBusyCloud(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("OS_AUTH_URL", server.URL+"/v3")
+	t.Setenv("OS_USERNAME", "u")
+	t.Setenv("OS_PASSWORD", "x")
+	_, err := openstack.Open(t.Context(), openstack.Selection{Timeout: 200 * time.Millisecond})
+	if got := reason(err); !strings.Contains(got, "Too Many Requests; it asks to wait for 1h0m0s") {
+		t.Errorf("it says %s", got)
 	}
 }

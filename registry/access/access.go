@@ -16,6 +16,8 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 	"github.com/distribution/distribution/v3/registry/auth"
 	"golang.org/x/sync/singleflight"
+
+	"ndock/reply"
 )
 
 // A Source knows the users.
@@ -160,7 +162,7 @@ func (c *Controller) try(ctx context.Context, g guess, key string) (remembered, 
 	if wait > 0 {
 		return remembered{}, &tooMany{wait}
 	}
-	if err := pause(ctx, attempt.pause); err != nil {
+	if err := reply.Wait(ctx, attempt.pause); err != nil {
 		attempt.forget()
 		return remembered{}, err
 	}
@@ -204,16 +206,4 @@ type tooMany struct{ wait time.Duration }
 
 func (t *tooMany) Error() string {
 	return fmt.Sprintf("too many wrong passwords; try again in %s", (t.wait + time.Second - 1).Truncate(time.Second))
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return nil
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -31,7 +31,10 @@ type Image struct {
 	Platforms  []string
 	Size       int64 // of all that a client would fetch, each blob once; of an index, for all platforms
 	Created    time.Time
-	Damage     error // why List could not look at it, although the registry lists its tag; all but the names is empty then
+
+	// Damage is what is wrong with what the registry has stored of it, and Failure why the registry cannot say; both are
+	// set by List alone. All but the names is empty then.
+	Damage, Failure error
 
 	Layers     []Part // of an image
 	Manifests  []Part // of an index

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
 )
@@ -82,7 +84,8 @@ func TestListSmallPages(t *testing.T) {
 	}
 }
 
-// One damaged image does not hide the others, be the registry one that answers 404 or 500 for it.
+// What a registry does not have whole is damaged, and does not hide the others. Of what it only fails to say how it is,
+// distribution's damaged link among it, nobody is told to delete anything.
 func TestListDamaged(t *testing.T) {
 	dir := t.TempDir()
 	logrus.SetOutput(io.Discard)
@@ -91,20 +94,20 @@ func TestListDamaged(t *testing.T) {
 	r := newRegistry(t, handlers.NewApp(t.Context(), config))
 	r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
 	image := image(t)
-	for _, text := range []string{"web:empty", "web:gone", "web:half", "web:whole"} {
+	for _, text := range []string{"web:empty", "web:half", "web:whole"} {
 		r.write(t, text, image)
 	}
-	other := mutate.Annotations(image, map[string]string{"a": "b"}).(v1.Image)
-	r.write(t, "web:gone", other)
-	gone, err := other.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
+	gone, config1, config2 := changed(t, image, "gone"), changed(t, image, "config-gone"), changed(t, image, "config-spoilt")
+	r.write(t, "web:gone", gone)
+	r.write(t, "web:config-gone", config1)
+	r.write(t, "web:config-spoilt", config2)
 	at := filepath.Join(dir, "docker/registry/v2/repositories/web/_manifests")
 	if err := errors.Join(
 		os.Truncate(filepath.Join(at, "tags/empty/current/link"), 0),
 		os.RemoveAll(filepath.Join(at, "tags/half/current")),
-		os.RemoveAll(filepath.Join(at, "revisions/sha256", gone.Hex)),
+		os.RemoveAll(filepath.Join(at, "revisions/sha256", hashOf(t, gone.Digest).Hex)),
+		os.Remove(blobFile(dir, hashOf(t, config1.ConfigName))),
+		os.WriteFile(blobFile(dir, hashOf(t, config2.ConfigName)), []byte("{}"), 0o600),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -112,22 +115,101 @@ func TestListDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, one := range found {
-		if (one.Damage == nil) != (one.Tag == "whole") || (one.Damage == nil) != (one.Digest != "") {
-			t.Errorf("%s: %+v", one.Tag, one)
+	remove := func(tag string) string { return "'ndock registry delete --registry " + r.Address + " web:" + tag + "'" }
+	for tag, want := range map[string]struct{ damage, failure, hint string }{
+		"config-gone":   {damage: "the registry does not have configuration sha256:", hint: remove("config-gone") + ", then push it again"},
+		"config-spoilt": {damage: "it is damaged", hint: "a push alone does not replace it: " + remove("config-spoilt") + ", then 'ndock registry gc --untagged'"},
+		"empty":         {failure: "the registry, or what it stores in, fails", hint: "the registry's log says why"},
+		"gone":          {damage: "the registry lists the tag, and says that its image is not there", hint: "push it again, or " + remove("gone")},
+		"half":          {damage: "the registry lists the tag, and says that its image is not there", hint: "push it again, or " + remove("half")},
+		"whole":         {},
+	} {
+		at := slices.IndexFunc(found, func(one Image) bool { return one.Tag == tag })
+		if at < 0 {
+			t.Errorf("%s is not listed", tag)
+			continue
 		}
-		var explained *Error
-		if want := "push it again, or 'ndock registry delete --registry " + r.Address + " web:" + one.Tag + "'"; one.Damage != nil &&
-			(!errors.As(one.Damage, &explained) || explained.Hint() != want) {
-			t.Errorf("%v has no hint %s", one.Damage, want)
+		one := found[at]
+		checkError(t, tag, one.Damage, want.damage, want.hint)
+		checkError(t, tag, one.Failure, want.failure, want.hint)
+		if (one.Digest != "") != (tag == "whole") {
+			t.Errorf("%s: %+v", tag, one)
 		}
-		got = append(got, one.Tag)
 	}
-	if want := []string{"empty", "gone", "half", "whole"}; !slices.Equal(got, want) {
-		t.Errorf("listed %v, want %v", got, want)
+	if len(found) != 6 {
+		t.Errorf("listed %+v", found)
 	}
 }
+
+func checkError(t *testing.T, tag string, err error, says, hint string) {
+	t.Helper()
+	if says == "" {
+		if err != nil {
+			t.Errorf("%s: %v", tag, err)
+		}
+		return
+	}
+	var explained *Error
+	if !errors.As(err, &explained) || !strings.HasPrefix(err.Error(), "look at web:"+tag+": ") || !strings.Contains(err.Error(), says) {
+		t.Errorf("%s: %v, want %s", tag, err, says)
+	} else if !strings.HasPrefix(explained.Hint(), hint) {
+		t.Errorf("%s has hint %s, want %s", tag, explained.Hint(), hint)
+	}
+}
+
+// changed is another image, with a configuration of its own.
+func changed(t *testing.T, image v1.Image, author string) v1.Image {
+	t.Helper()
+	other, err := mutate.ConfigFile(image, &v1.ConfigFile{Author: author})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
+func hashOf(t *testing.T, of func() (v1.Hash, error)) v1.Hash {
+	t.Helper()
+	found, err := of()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func blobFile(dir string, of v1.Hash) string {
+	return filepath.Join(dir, "docker/registry/v2/blobs/sha256", of.Hex[:2], of.Hex, "data")
+}
+
+// A configuration that is none, and was pushed so, is no damage.
+func TestListOddConfiguration(t *testing.T) {
+	r := newRegistry(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	for tag, config := range map[string]string{"1": "[]", "2": `{"created":""}`, "3": "", "4": strings.Repeat(" ", largestConfig+1)} {
+		layer := static.NewLayer([]byte(config), types.DockerConfigJSON)
+		manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[]}`,
+			types.DockerManifestSchema2, types.DockerConfigJSON, hashOf(t, layer.Digest), len(config))
+		ref, err := r.Parse("web:" + tag)
+		if err == nil {
+			err = errors.Join(remote.WriteLayer(ref.Context(), layer), remote.Put(ref, rawManifest(manifest)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := r.List(t.Context(), "")
+	if err != nil || len(found) != 4 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	for _, one := range found {
+		if one.Damage != nil || one.Failure != nil || one.Digest == "" {
+			t.Errorf("%+v", one)
+		}
+	}
+}
+
+type rawManifest []byte
+
+func (m rawManifest) RawManifest() ([]byte, error)        { return m, nil }
+func (m rawManifest) MediaType() (types.MediaType, error) { return types.DockerManifestSchema2, nil }
 
 // A registry that calls its tags by what is no name gives no command that has them in it.
 func TestListHostileTag(t *testing.T) {
@@ -137,7 +219,8 @@ func TestListHostileTag(t *testing.T) {
 		case strings.HasSuffix(request.URL.Path, "/tags/list"):
 			fmt.Fprint(w, `{"name":"web","tags":["1'; reboot; '"]}`)
 		default:
-			http.Error(w, "no", http.StatusTeapot)
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)
 		}
 	}))
 	found, err := r.List(t.Context(), "web")
@@ -146,20 +229,120 @@ func TestListHostileTag(t *testing.T) {
 	}
 }
 
-// A registry that is not there any more ends a list.
-func TestListEnds(t *testing.T) {
-	for _, code := range []int{http.StatusUnauthorized, http.StatusServiceUnavailable} {
+// A registry that fails has not lost what it fails to give: nothing of it is called damaged, and nobody is told to delete
+// it. The rest is listed.
+func TestListOfAnAilingRegistry(t *testing.T) {
+	image := image(t)
+	for what, fail := range map[string]http.HandlerFunc{
+		"500": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprint(w, `{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"driver":"s3aws","detail":"SlowDown"}}]}`)
+		},
+		"507": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "full", http.StatusInsufficientStorage) },
+		"418": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) },
+		"broken off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "999")
+			fmt.Fprint(w, "{")
+		},
+	} {
+		whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+		ill := ""
 		r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-			switch {
-			case request.URL.Path == "/v2/":
-			case strings.HasSuffix(request.URL.Path, "/tags/list"):
-				fmt.Fprint(w, `{"name":"web","tags":["1"]}`)
-			default:
-				http.Error(w, "no", code)
+			if request.Method == http.MethodGet && ill != "" && strings.Contains(request.URL.Path, ill) {
+				fail(w, request)
+				return
 			}
+			whole.ServeHTTP(w, request)
 		}))
 		r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
-		if found, err := r.List(t.Context(), "web"); status(err) != code {
+		for _, text := range []string{"web:1", "web:2", "site:1"} {
+			r.write(t, text, image)
+		}
+		ill = "/web/manifests/1"
+		found, err := r.List(t.Context(), "")
+		if err != nil || len(found) != 3 || found[1].Failure == nil || found[1].Damage != nil || found[0].Digest == "" || found[2].Digest == "" {
+			t.Errorf("%s: %+v, %v", what, found, err)
+			continue
+		}
+		checkError(t, "1", found[1].Failure, "the registry, or what it stores in, fails", "the registry's log says why; when its disk or bucket is well again")
+		ill = "/web/tags/list"
+		found, err = r.List(t.Context(), "")
+		if err == nil || !strings.Contains(err.Error(), "list repository web: the registry, or what it stores in, fails") || len(found) != 1 {
+			t.Errorf("%s: %+v, %v", what, found, err)
+		}
+	}
+}
+
+// A repository that one may not read hides no other.
+func TestListForbidden(t *testing.T) {
+	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		for _, path := range []string{"/web/tags/list", "/web/manifests/1"} {
+			whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+			closed := false
+			r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+				if closed && strings.HasSuffix(request.URL.Path, path) {
+					w.WriteHeader(code)
+					fmt.Fprint(w, `{"errors":[{"code":"DENIED","message":"no"}]}`)
+					return
+				}
+				whole.ServeHTTP(w, request)
+			}))
+			for _, text := range []string{"app:1", "web:1", "x:1"} {
+				r.write(t, text, image(t))
+			}
+			closed = true
+			found, err := r.List(t.Context(), "")
+			others := 0
+			for _, one := range found {
+				if err = errors.Join(err, one.Failure); one.Digest != "" {
+					others++
+				}
+			}
+			var explained *Error
+			if others != 2 || !errors.As(err, &explained) || explained.Hint() != "log in with 'docker login "+r.Address+"'" || strings.Contains(err.Error(), "fails") {
+				t.Errorf("%d %s: %+v, %v", code, path, found, err)
+			}
+		}
+	}
+}
+
+// A registry that fails again and again is not asked for ever.
+func TestListEndsAfterManyFailures(t *testing.T) {
+	var asked atomic.Int64
+	r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		switch {
+		case request.URL.Path == "/v2/":
+		case strings.HasSuffix(request.URL.Path, "/tags/list"):
+			fmt.Fprintf(w, `{"name":"web","tags":["1"%s]}`, strings.Repeat(`,"1"`, 1000))
+		default:
+			asked.Add(1)
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
+	found, err := r.List(t.Context(), "web")
+	if err == nil || !strings.Contains(err.Error(), "the registry has not answered 10 times what it was asked, and is not asked for more") || asked.Load() > 100 || len(found) < 10 {
+		t.Errorf("%d were listed, %d asked for: %v", len(found), asked.Load(), err)
+	}
+}
+
+// A registry that is not there any more ends a list.
+func TestListEnds(t *testing.T) {
+	for _, code := range []int{http.StatusBadGateway, http.StatusServiceUnavailable} {
+		whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+		var ends atomic.Bool
+		r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			if ends.Load() && strings.Contains(request.URL.Path, "/web/") {
+				http.Error(w, "no", code)
+				return
+			}
+			whole.ServeHTTP(w, request)
+		}))
+		r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
+		r.write(t, "app:1", image(t))
+		r.write(t, "web:1", image(t))
+		ends.Store(true)
+		if found, err := r.List(t.Context(), ""); status(err) != code {
 			t.Errorf("%+v, %v", found, err)
 		}
 	}

@@ -26,6 +26,37 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint is what may help.
 func (e *Error) Hint() string { return e.hint }
 
+// damage is an error of what a registry has stored, as against one of the registry.
+type damage struct {
+	Err  error
+	mend mending
+}
+
+// mending is what it takes besides a push.
+type mending int
+
+const (
+	nothing  mending = iota // clients hear that it is not there
+	deleting                // some clients send nothing as long as the tag is there
+	freeing                 // clients hear that the registry has it
+)
+
+func (d *damage) Error() string { return d.Err.Error() }
+
+// Unwrap returns the cause.
+func (d *damage) Unwrap() error { return d.Err }
+
+// hint is what mends it, by the command that deletes the tag.
+func (d *damage) hint(remove string) string {
+	switch d.mend {
+	case deleting:
+		return remove + ", then push it again"
+	case freeing:
+		return "a push alone does not replace it: " + remove + ", then 'ndock registry gc --untagged' where the registry runs, then push it again"
+	}
+	return "push it again, or " + remove
+}
+
 func (r Registry) explain(op string, err error) error {
 	if err == nil {
 		return nil

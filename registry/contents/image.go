@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -70,7 +70,7 @@ func (r *reader) look(ctx context.Context, ref name.Reference) (Image, error) {
 func (r *reader) fill(ctx context.Context, repository name.Repository, found *remote.Descriptor, image *Image, blobs map[v1.Hash]int64) error {
 	manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
-		return fmt.Errorf("read manifest %s: %w", found.Digest, err)
+		return &damage{Err: fmt.Errorf("read manifest %s: %w", found.Digest, err), mend: freeing}
 	}
 	blobs[manifest.Config.Digest] = manifest.Config.Size
 	for _, layer := range manifest.Layers {
@@ -86,8 +86,8 @@ func (r *reader) fill(ctx context.Context, repository name.Repository, found *re
 		return err
 	}
 	var config v1.ConfigFile
-	if err := json.Unmarshal(raw, &config); err != nil {
-		return fmt.Errorf("read configuration %s: %w", manifest.Config.Digest, err)
+	if json.Unmarshal(raw, &config) != nil { // it was pushed so: its digest is right
+		return nil
 	}
 	image.Entrypoint, image.Command = config.Config.Entrypoint, config.Config.Cmd
 	if platform := config.Platform(); platform != nil {
@@ -103,7 +103,7 @@ func (r *reader) fill(ctx context.Context, repository name.Repository, found *re
 func (r *reader) fillIndex(ctx context.Context, repository name.Repository, found *remote.Descriptor, image *Image) error {
 	index, err := v1.ParseIndexManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
-		return fmt.Errorf("read index %s: %w", found.Digest, err)
+		return &damage{Err: fmt.Errorf("read index %s: %w", found.Digest, err), mend: freeing}
 	}
 	blobs := map[v1.Hash]int64{found.Digest: int64(len(found.Manifest))}
 	for _, one := range index.Manifests {
@@ -132,6 +132,9 @@ func (r *reader) lookWithin(ctx context.Context, repository name.Repository, one
 		return image, nil
 	}
 	found, err := r.puller.Get(ctx, repository.Digest(one.Digest.String()))
+	if err != nil && strings.HasPrefix(err.Error(), "manifest digest: ") { // the library has no value for it
+		err = &damage{Err: fmt.Errorf("manifest %s of the index is damaged", one.Digest), mend: freeing}
+	}
 	if err != nil {
 		return image, err
 	}
@@ -144,20 +147,23 @@ func (r *reader) lookWithin(ctx context.Context, repository name.Repository, one
 	return image, err
 }
 
-// blob reads a small one. Its digest is checked on the way.
+// blob reads a small one. Its digest is checked on the way. One that is larger than any configuration is cut off there.
 func (r *reader) blob(ctx context.Context, digest name.Digest) ([]byte, error) {
 	found, err := r.puller.Layer(ctx, digest)
 	if err != nil {
 		return nil, err
 	}
 	body, err := found.Compressed()
+	if gone(err) {
+		return nil, &damage{Err: fmt.Errorf("the registry does not have configuration %s", digest.DigestStr()), mend: deleting}
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	content, err := io.ReadAll(io.LimitReader(body, largestConfig+1))
-	if err == nil && len(content) > largestConfig {
-		err = errors.New("it is larger than any configuration")
+	content, err := io.ReadAll(io.LimitReader(body, largestConfig))
+	if err != nil && strings.HasPrefix(err.Error(), "error verifying ") { // the library has no value for it
+		return nil, &damage{Err: fmt.Errorf("read configuration %s: it is damaged", digest.DigestStr()), mend: freeing}
 	}
 	return content, err
 }

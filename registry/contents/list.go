@@ -15,7 +15,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// List returns what has a tag, in one repository or, without a name, in all of them.
+// maxFailures is how often a registry may fail before a list ends: each failure takes seconds of trying again.
+const maxFailures = 10
+
+// List returns what has a tag, in one repository or, without a name, in all of them. With an error it is what could be
+// listed until then.
 func (r Registry) List(ctx context.Context, repository string) ([]Image, error) {
 	reader, err := r.open()
 	if err != nil {
@@ -35,6 +39,7 @@ func (r Registry) List(ctx context.Context, repository string) ([]Image, error) 
 	if err == nil {
 		err = l.checkMissing(ctx)
 	}
+	err = errors.Join(append(l.failures, err)...)
 	slices.SortFunc(l.found, func(a, b Image) int {
 		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Tag, b.Tag))
 	})
@@ -49,6 +54,9 @@ type lister struct {
 	lock    sync.Mutex
 	found   []Image
 	missing []name.Tag // that were listed, and had no image
+
+	failures []error // of the registry, with a whole repository
+	failed   int     // how often it has failed in all
 }
 
 func (l *lister) listNamed(repository string) error {
@@ -93,9 +101,10 @@ func (l *lister) listPages(at name.Registry, size int) error {
 			return l.explain("list repositories of "+l.Address, err)
 		}
 		for _, one := range page.Repos {
-			err := l.listRepository(at.Repo(one))
-			if err != nil && !gone(err) { // it has no tag any more
-				return l.explain("list repository "+one, err)
+			if err := l.listRepository(at.Repo(one)); err != nil && !gone(err) { // it has no tag any more
+				if err := l.failedAt("list repository "+one, err); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -119,6 +128,17 @@ func (l *lister) listRepository(repository name.Repository) error {
 	return nil
 }
 
+// failedAt takes note of a repository that cannot be listed, and returns the error if nothing else can be, either.
+func (l *lister) failedAt(op string, err error) error {
+	if endsList(l.ctx, err) {
+		return l.explain(op, err)
+	}
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.failures = append(l.failures, l.failure(op, err))
+	return l.countFailure()
+}
+
 func (l *lister) add(ref name.Tag) error {
 	image, err := l.look(l.ctx, ref)
 	if err != nil && endsList(l.ctx, err) {
@@ -126,36 +146,65 @@ func (l *lister) add(ref name.Tag) error {
 	}
 	l.lock.Lock()
 	defer l.lock.Unlock()
+	var wrong *damage
 	switch {
 	case gone(err):
 		l.missing = append(l.missing, ref)
+	case errors.As(err, &wrong):
+		l.found = append(l.found, l.damaged(ref, wrong))
 	case err != nil:
-		l.found = append(l.found, l.damaged(ref, err))
+		l.found = append(l.found, Image{
+			Repository: ref.Context().RepositoryStr(), Tag: ref.TagStr(), Failure: l.failure("look at "+l.short(ref), err),
+		})
+		return l.countFailure()
 	default:
 		l.found = append(l.found, image)
 	}
 	return nil
 }
 
-// endsList tells whether an error concerns more than one image: who asks, or a registry that is not there.
+// countFailure returns an error when the registry has failed too often.
+func (l *lister) countFailure() error {
+	if l.failed++; l.failed < maxFailures {
+		return nil
+	}
+	return &Error{Op: "list what is in " + l.Address, Err: fmt.Errorf("the registry has not answered %d times what it was asked, and is not asked for more", l.failed)}
+}
+
+// endsList tells whether an error concerns more than one image: a registry that is not there, or wants to be left alone.
 func endsList(ctx context.Context, err error) bool {
 	var unreachable *url.Error
 	switch status(err) {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusBadGateway,
-		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
 	return ctx.Err() != nil || errors.As(err, &unreachable)
 }
 
-// damaged is an image that cannot be looked at.
-func (l *lister) damaged(ref name.Tag, cause error) Image {
-	short := l.short(ref)
-	damage := &Error{Op: "look at " + short, Err: cause}
-	if _, err := l.ParseExact(short); err == nil { // or else it is no name to put into a command
-		damage.hint = fmt.Sprintf("push it again, or 'ndock registry delete --registry %s %s'", l.Address, short)
+// failure is an error of the registry, or a refusal: of what it has stored, that says nothing.
+func (l *lister) failure(op string, cause error) error {
+	said := ""
+	switch code := status(cause); code {
+	case 0:
+	case http.StatusUnauthorized, http.StatusForbidden: // which concerns who asks
+		return l.explain(op, cause)
+	default:
+		said = fmt.Sprintf(" (%d %s)", code, http.StatusText(code))
 	}
-	return Image{Repository: ref.Context().RepositoryStr(), Tag: ref.TagStr(), Damage: damage}
+	return &Error{
+		Op: op, Err: fmt.Errorf("the registry, or what it stores in, fails%s: %w", said, cause),
+		hint: "the registry's log says why; when its disk or bucket is well again, so may this be",
+	}
+}
+
+// damaged is an image of which the registry does not have all that it was pushed with.
+func (l *lister) damaged(ref name.Tag, wrong *damage) Image {
+	short := l.short(ref)
+	said := &Error{Op: "look at " + short, Err: wrong}
+	if _, err := l.ParseExact(short); err == nil { // or else it is no name to put into a command
+		said.hint = wrong.hint(fmt.Sprintf("'ndock registry delete --registry %s %s'", l.Address, short))
+	}
+	return Image{Repository: ref.Context().RepositoryStr(), Tag: ref.TagStr(), Damage: said}
 }
 
 // checkMissing looks again for images that were missing. One whose tag is still listed is damaged; the others were
@@ -187,7 +236,7 @@ func (l *lister) checkMissing(ctx context.Context) error {
 }
 
 // errNoImage is for a tag without an image.
-var errNoImage = errors.New("the registry lists the tag, and says that its image is not there")
+var errNoImage = &damage{Err: errors.New("the registry lists the tag, and says that its image is not there")}
 
 func (r Registry) open() (*reader, error) {
 	puller, err := remote.NewPuller(r.Options...)

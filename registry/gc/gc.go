@@ -43,7 +43,7 @@ type Result struct {
 	Bytes     int64 `json:"bytes"`
 }
 
-// Error is something damaged that ends a collection: what it referred to could be lost.
+// Error is something damaged that ends a collection, because what it referred to could be lost, or a storage that fails.
 type Error struct {
 	Err  error
 	hint string
@@ -59,6 +59,18 @@ func (e *Error) Hint() string { return e.hint }
 
 // Run collects. When it fails, what was freed until then is told as well.
 func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
+	freed, err := run(ctx, storage, o)
+	var known *Error
+	if err == nil || ctx.Err() != nil || errors.As(err, &known) {
+		return freed, err
+	}
+	return freed, &Error{
+		Err:  fmt.Errorf("the registry's storage fails: %w", err),
+		hint: "see whether its disk or bucket is well, and collect again then: nothing that is referred to was removed",
+	}
+}
+
+func run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
 	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}, young: map[string]bool{}}
 	if err := c.look(ctx); err != nil {
 		return Result{}, fmt.Errorf("look at what is in the registry: %w", err)

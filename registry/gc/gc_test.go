@@ -177,7 +177,7 @@ func (r *registry) pushUntagged(repository string, img v1.Image) {
 	r.check(err)
 	config, err := img.RawConfigFile()
 	r.check(err)
-	r.put(blobFile(digest.FromBytes(config)), string(config))
+	r.put(BlobFile(digest.FromBytes(config)), string(config))
 	request, err := http.NewRequest(http.MethodPut, "http://"+r.host+"/v2/"+repository+"/manifests/"+hash(r.T, img), bytes.NewReader(raw))
 	r.check(err)
 	request.Header.Set("Content-Type", string(types.OCIManifestSchema1))
@@ -255,36 +255,96 @@ func TestOtherDigests(t *testing.T) {
 	content := []byte("a layer")
 	short, long := digest.SHA256.FromBytes(content), digest.SHA512.FromBytes(content)
 	manifestOf := fmt.Appendf(nil, `{"schemaVersion":2,"layers":[{"digest":%q}]}`, long)
-	r.put(blobFile(short), string(content))
+	r.put(BlobFile(short), string(content))
 	r.put(linkDir("web", layer, long)+"/link", short.String())
 	r.put(linkDir("web", manifest, digest.FromBytes(manifestOf))+"/link", digest.FromBytes(manifestOf).String())
-	r.put(blobFile(digest.FromBytes(manifestOf)), string(manifestOf))
+	r.put(BlobFile(digest.FromBytes(manifestOf)), string(manifestOf))
 	if freed := r.collect(Options{}); freed != (Result{}) {
 		t.Errorf("freed %+v", freed)
 	}
 }
 
-// What cannot be understood is no reason to remove what it may have named.
+// What cannot be understood, or is not what it was, is no reason to remove what it may have named.
 func TestWhatIsNotUnderstoodEndsIt(t *testing.T) {
+	for content, want := range map[string]struct {
+		named digest.Digest
+		says  string
+	}{
+		`{"layers": [`:                         {digest.FromString(`{"layers": [`), "it is not JSON"},
+		`{"layers": []}`:                       {digest.FromString("what it was"), "what is stored of it has another digest"},
+		"":                                     {digest.FromString("what it was"), "what is stored of it has another digest"},
+		strings.Repeat(" ", largestManifest+1): {digest.FromString(strings.Repeat(" ", largestManifest+1)), "what is stored of it has another digest"},
+	} {
+		r := newRegistry(t)
+		r.put(linkDir("web", manifest, want.named)+"/link", want.named.String())
+		gone := BlobFile(digest.FromString("nobody's"))
+		r.put(gone, "nobody's")
+		r.put(BlobFile(want.named), content)
+		_, err := Run(t.Context(), r.storage, Options{Report: r})
+		if err == nil || !strings.Contains(err.Error(), "read manifest web@"+want.named.String()+": "+want.says) {
+			t.Errorf("error %v, want %s", err, want.says)
+		}
+		if _, err := r.storage.Stat(t.Context(), gone); err != nil {
+			t.Errorf("something was removed: %v", err)
+		}
+		r.check(r.storage.Delete(t.Context(), BlobFile(want.named)))
+		if freed := r.collect(Options{}); freed.Blobs != 1 || !strings.Contains(r.said, "repository web has lost manifest "+want.named.String()) {
+			t.Errorf("freed %+v, said %s", freed, r.said)
+		}
+	}
+}
+
+// A storage that fails has lost nothing: nobody is told to delete what it does not give, and nothing is removed.
+func TestStorageThatFails(t *testing.T) {
 	r := newRegistry(t)
-	broken := digest.FromString("what it was")
-	r.put(linkDir("web", manifest, broken)+"/link", broken.String())
-	gone := blobFile(digest.FromString("nobody's"))
-	r.put(gone, "nobody's")
-	r.put(blobFile(broken), `{"layers": [`)
-	_, err := Run(t.Context(), r.storage, Options{Report: r})
-	if err == nil || !strings.Contains(err.Error(), "read manifest web@"+broken.String()+": it is not JSON") {
-		t.Errorf("error %v", err)
+	img := image(t)
+	r.push("web:1", img)
+	r.push("web:2", image(t))
+	r.delete("web:2")
+	before := len(r.files())
+	for _, file := range []string{
+		BlobFile(digest.Digest(hash(t, img))), RootRepositories + "/web/_manifests/tags/1/current/link", RootRepositories + "/web/_manifests", RootBlobs,
+	} {
+		_, err := Run(t.Context(), &ailing{StorageDriver: r.storage, at: file}, Options{Untagged: true, Report: r})
+		var known *Error
+		if !errors.As(err, &known) || !strings.HasPrefix(err.Error(), "the registry's storage fails: ") || !strings.HasSuffix(err.Error(), "ailing: SlowDown") {
+			t.Errorf("%s: error %v", file, err)
+		} else if strings.Contains(known.Hint(), "delete") || strings.Contains(r.said, "delete") {
+			t.Errorf("%s: hint %s, said %s", file, known.Hint(), r.said)
+		}
 	}
-	if _, err := r.storage.Stat(t.Context(), gone); err != nil {
-		t.Errorf("something was removed: %v", err)
+	if after := len(r.files()); after != before {
+		t.Errorf("%d files of %d are left", after, before)
 	}
-	if err := r.storage.Delete(t.Context(), blobFile(broken)); err != nil {
-		t.Fatal(err)
+}
+
+// ailing is a storage that cannot give one thing.
+type ailing struct {
+	driver.StorageDriver
+	at string
+}
+
+func (a *ailing) fail(file string) error {
+	if file != a.at {
+		return nil
 	}
-	if freed := r.collect(Options{}); freed.Blobs != 1 || !strings.Contains(r.said, "repository web has lost manifest "+broken.String()) {
-		t.Errorf("freed %+v, said %s", freed, r.said)
+	return driver.Error{DriverName: "ailing", Detail: errors.New("SlowDown")}
+}
+
+// Reader implements driver.StorageDriver.
+func (a *ailing) Reader(ctx context.Context, file string, offset int64) (io.ReadCloser, error) {
+	if err := a.fail(file); err != nil {
+		return nil, err
 	}
+	return a.StorageDriver.Reader(ctx, file, offset)
+}
+
+// List implements driver.StorageDriver.
+func (a *ailing) List(ctx context.Context, dir string) ([]string, error) {
+	if err := a.fail(dir); err != nil {
+		return nil, err
+	}
+	return a.StorageDriver.List(ctx, dir)
 }
 
 // A tag whose link is damaged keeps all images that ever had it, and the rest is collected.
@@ -324,7 +384,7 @@ func TestCacheKeepsWhatIsYoung(t *testing.T) {
 	r.push("b:2", damaged)
 	long := linkDir("b", layer, digest.SHA512.FromString("a layer"))
 	r.put(long+"/link", "")
-	r.put(blobFile(digest.Digest(hash(t, damaged))), "")
+	r.put(BlobFile(digest.Digest(hash(t, damaged))), "")
 	r.put(RootRepositories+"/b/_manifests/tags/3/current/link", "")
 	r.age(2 * time.Hour)
 	r.push("c:1", shared)
@@ -357,8 +417,8 @@ func TestDamageHasAHint(t *testing.T) {
 	r.check(r.storage.Delete(r.Context(), link))
 	broken := digest.FromString("what it was")
 	r.put(linkDir("web", manifest, broken)+"/link", broken.String())
-	r.put(blobFile(broken), "")
-	r.wantHint("'ndock registry delete web@" + broken.String() + "'")
+	r.put(BlobFile(broken), "")
+	r.wantHint("push that image to web again, or 'ndock registry delete web@" + broken.String() + "' takes it away")
 	r.delete("web@" + broken.String())
 	r.collect(Options{})
 }
@@ -727,7 +787,7 @@ func TestMentionedBlobsAreFreed(t *testing.T) {
 	r.delete("web@" + hash(t, gone)) // a manifest of another repository names it, but cannot give it
 	raw := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":"` + layer.String() + `"}]}`
 	r.put(linkDir("other", manifest, digest.FromString(raw))+"/link", digest.FromString(raw).String())
-	r.put(blobFile(digest.FromString(raw)), raw)
+	r.put(BlobFile(digest.FromString(raw)), raw)
 	if freed := r.collect(Options{}); freed.Blobs != 5 {
 		t.Errorf("freed %+v", freed)
 	}
@@ -737,7 +797,7 @@ func TestMentionedBlobsAreFreed(t *testing.T) {
 func TestUnlinkedBlobsCountUntilTheyAreGone(t *testing.T) {
 	r := newRegistry(t)
 	blob := digest.FromString("a")
-	r.put(blobFile(blob), "a")
+	r.put(BlobFile(blob), "a")
 	r.put(UnlinkedFile("web", blob), blob.String())
 	for _, step := range []struct {
 		grace time.Duration
@@ -745,7 +805,7 @@ func TestUnlinkedBlobsCountUntilTheyAreGone(t *testing.T) {
 	}{{time.Hour, true}, {0, false}} {
 		r.collect(Options{Grace: step.grace})
 		_, err := r.storage.Stat(t.Context(), UnlinkedFile("web", blob))
-		_, gone := r.storage.Stat(t.Context(), blobFile(blob))
+		_, gone := r.storage.Stat(t.Context(), BlobFile(blob))
 		if (err == nil) != step.left || (gone == nil) != step.left {
 			t.Errorf("after %s: %v, %v", step.grace, err, gone)
 		}

@@ -178,15 +178,6 @@ func (c *collection) readLink(ctx context.Context, file string) (string, error) 
 	return string(found), nil
 }
 
-// readFile reads a file that is no longer than most bytes.
-func (c *collection) readFile(ctx context.Context, file string, most int64) ([]byte, error) {
-	content, err := c.readStart(ctx, file, most+1)
-	if err == nil && int64(len(content)) > most {
-		err = fmt.Errorf("read %q: it has more than %d bytes", file, most)
-	}
-	return content, err
-}
-
 // readStart reads a file up to that many bytes.
 func (c *collection) readStart(ctx context.Context, file string, most int64) ([]byte, error) {
 	reader, err := c.storage.Reader(ctx, file, 0)

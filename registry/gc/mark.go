@@ -33,13 +33,13 @@ func (c *collection) read(ctx context.Context) error {
 			if content == nil || err != nil {
 				return err
 			}
-			named, subject, err := digests(content)
+			all, subject, err := named(digest.Digest(found), content)
 			if err != nil {
 				return c.damaged(repository, found, err)
 			}
 			lock.Lock()
 			defer lock.Unlock()
-			c.references[found] = named
+			c.references[found] = all
 			if subject != "" {
 				c.subjects[found] = subject
 			}
@@ -67,7 +67,7 @@ func (c *collection) whereManifestsAre() map[string]string {
 
 // readManifest returns a manifest. One whose blob is gone is nil: it names nothing any more.
 func (c *collection) readManifest(ctx context.Context, repository, found string) ([]byte, error) {
-	content, err := c.readFile(ctx, blobFile(digest.Digest(found)), largestManifest)
+	content, err := c.readStart(ctx, BlobFile(digest.Digest(found)), largestManifest+1)
 	if missing(err) {
 		c.Report.Step("repository %s has lost manifest %s", repository, found)
 		return nil, nil
@@ -78,6 +78,17 @@ func (c *collection) readManifest(ctx context.Context, repository, found string)
 	return content, nil
 }
 
+// errSpoilt is for a manifest that is not what its digest says: what it names may not be what the manifest did.
+var errSpoilt = errors.New("what is stored of it has another digest")
+
+// named returns the digests that a manifest names, and that of its subject among them.
+func named(manifest digest.Digest, content []byte) (all []string, subject string, err error) {
+	if len(content) > largestManifest || manifest.Algorithm().FromBytes(content) != manifest {
+		return nil, "", errSpoilt
+	}
+	return digests(content)
+}
+
 // damaged is an error that ends a collection, but for a cache, which gets the manifest again.
 func (c *collection) damaged(repository, found string, cause error) error {
 	if c.Cache {
@@ -86,11 +97,12 @@ func (c *collection) damaged(repository, found string, cause error) error {
 	}
 	return &Error{
 		Err:  fmt.Errorf("read manifest %s@%s: %w", repository, found, cause),
-		hint: fmt.Sprintf("'ndock registry delete %s@%s' takes that image away; then it can be pushed again", repository, found),
+		hint: fmt.Sprintf("push that image to %s again, or 'ndock registry delete %s@%s' takes it away", repository, repository, found),
 	}
 }
 
-func blobFile(d digest.Digest) string {
+// BlobFile is where a blob is, by its digest.
+func BlobFile(d digest.Digest) string {
 	return path.Join(RootBlobs, string(d.Algorithm()), d.Encoded()[:2], d.Encoded(), "data")
 }
 

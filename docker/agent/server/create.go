@@ -73,7 +73,7 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 		return err
 	}
 	config.Healthcheck = healthcheckOf(from, s.rules, s.docker.ClientVersion())
-	if host.Mounts, err = s.mounts(ctx, uuid, spec); err != nil {
+	if host.Mounts, err = s.mounts(ctx, uuid, spec, config); err != nil {
 		return err
 	}
 	if err := s.limit(ctx, host, spec, from); err != nil {
@@ -97,13 +97,12 @@ func (s *Server) make(ctx context.Context, uuid string, spec agent.Spec, from im
 }
 
 // mounts are what a container sees of its server's directory, and of the container that is set aside.
-func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec) ([]mount.Mount, error) {
+func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec, of *container.Config) ([]mount.Mount, error) {
 	drive, err := s.writeConfigDrive(uuid, spec.ConfigDrive)
 	if err != nil {
 		return nil, err
 	}
-	hostname, domain := network.SplitHostname(spec.Hostname, spec.DNSDomain)
-	names, err := s.nameFiles(uuid, hostname, domain)
+	names, err := s.nameFiles(uuid, of.Hostname, of.Labels[labelDomain])
 	if err != nil || spec.Source != agent.Rescue {
 		return append(drive, names...), err
 	}

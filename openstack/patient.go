@@ -1,0 +1,80 @@
+package openstack
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+
+	"ndock/reply"
+)
+
+const (
+	// longestBackoff is how long a service that has had too many requests is waited for in all, where nothing else says.
+	longestBackoff = time.Minute
+	// maxBackoffs is how often a request is made again then.
+	maxBackoffs = 5
+	// statusRateLimited is what some services say for 429.
+	statusRateLimited = 498
+)
+
+// patient makes a request again that came when a service had had too many, after the time for which the service asks. Where
+// that ends after the request's deadline, or where there is none after longestBackoff in all, the answer stands. An upload is
+// not sent again: its body has flowed by.
+type patient struct {
+	next http.RoundTripper
+	wait func(context.Context, time.Duration) error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	left := longestBackoff
+	for tries := 1; ; tries++ {
+		got, err := p.next.RoundTrip(r)
+		if err != nil || got.StatusCode != http.StatusTooManyRequests && got.StatusCode != statusRateLimited || tries > maxBackoffs {
+			return got, err
+		}
+		pause, said := reply.RetryAfter(got.Header)
+		if !said {
+			pause = time.Second << tries
+		}
+		if deadline, limited := r.Context().Deadline(); limited {
+			left = time.Until(deadline)
+		}
+		again, ok := replayed(r)
+		if left -= pause; !ok || left < 0 {
+			return got, nil
+		}
+		got.Body.Close()
+		if err := p.wait(r.Context(), pause); err != nil {
+			return nil, err
+		}
+		r = again
+	}
+}
+
+// replayed returns the same request once more, if its body can be had again.
+func replayed(r *http.Request) (*http.Request, bool) {
+	again := r.Clone(r.Context())
+	if r.Body == nil || r.Body == http.NoBody {
+		return again, true
+	}
+	if r.GetBody == nil {
+		return nil, false
+	}
+	body, err := r.GetBody()
+	again.Body = body
+	return again, err == nil
+}
+
+// asksToWait returns for how long a service that refused asks to be left alone; zero where it does not say.
+func asksToWait(err error) time.Duration {
+	var refused gophercloud.ErrUnexpectedResponseCode
+	if !errors.As(err, &refused) {
+		return 0
+	}
+	pause, _ := reply.RetryAfter(refused.ResponseHeader)
+	return pause
+}

@@ -1,0 +1,271 @@
+package registry
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"ndock/stall"
+)
+
+// An upstream that does not answer, or stops in the middle, does not hold what asks it.
+func TestUpstreamThatStalls(t *testing.T) {
+	end := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/half" {
+			w.Header().Set("Content-Length", "9")
+			fmt.Fprint(w, "half")
+			w.(http.Flusher).Flush()
+		}
+		<-end
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(end) })
+	short := 200 * time.Millisecond
+	for path, times := range map[string]upstreamTimes{
+		"/none": {answer: short, stall: time.Hour}, "/half": {answer: time.Hour, stall: short}, "/v2/": {ping: short},
+	} {
+		ctx := t.Context()
+		if path != "/v2/" {
+			ctx, _ = (&upstream{}).asks(ctx, "")
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := newBoundedUpstream(&http.Transport{}, times).RoundTrip(request)
+		if err == nil {
+			var got []byte
+			if got, err = io.ReadAll(answer.Body); string(got) != "half" {
+				t.Errorf("%s: %q came", path, got)
+			}
+			answer.Body.Close()
+		}
+		var stalled *stall.Error
+		var late interface{ Timeout() bool }
+		if !errors.As(err, &late) || !late.Timeout() || errors.As(err, &stalled) != (path == "/half") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// Who waits for an upstream behind others that waited in vain, does not wait for the same.
+func TestUpstreamIsNotAskedByEachInTurn(t *testing.T) {
+	var asked atomic.Int64
+	end := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1); <-end }))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(end) })
+	client := &http.Client{Transport: newBoundedUpstream(&http.Transport{}, upstreamTimes{ping: 500 * time.Millisecond, rest: time.Hour})}
+	for range 5 {
+		if answer, err := client.Get(server.URL + "/v2/"); err == nil {
+			answer.Body.Close()
+			t.Error("it answered")
+		}
+	}
+	if asked.Load() > 1 {
+		t.Errorf("it was asked %d times", asked.Load())
+	}
+	other := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(other.Close)
+	answer, err := client.Get(other.URL + "/v2/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+}
+
+// What is made of the transport that a cache has put in the place of Go's speaks HTTP/2, as Go's does, and so does itself.
+func TestBoundedTransportSpeaksHTTP2(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	var said bytes.Buffer
+	before, usual := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: x509.NewCertPool()}}, log.Writer()
+	log.SetOutput(&said)
+	t.Cleanup(func() { log.SetOutput(usual) })
+	before.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+	bounded := bounding(before, upstreamTimes{answer: time.Minute, stall: time.Minute, ping: time.Minute})
+	early := bounded.Clone()
+	for what, transport := range map[string]*http.Transport{"itself": bounded, "clone": early, "clone of a clone": early.Clone()} {
+		for _, path := range []string{"/", "/v2/"} {
+			answer, err := (&http.Client{Transport: transport}).Get(server.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if answer.ProtoMajor != 2 {
+				t.Errorf("%s speaks %s", what, answer.Proto)
+			}
+		}
+		transport.CloseIdleConnections()
+	}
+	answer, err := (&http.Client{Transport: bounded.Clone()}).Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.ProtoMajor != 2 || said.Len() > 0 {
+		t.Errorf("a clone that is made later speaks %s; said %s", answer.Proto, said.String())
+	}
+}
+
+// A cache takes from its upstream no larger layers than it is told to take, and no encoding that it did not ask for.
+func TestCacheOfTooMuch(t *testing.T) {
+	blob := bytes.Repeat([]byte("x"), 1000)
+	wanted := fmt.Sprintf("sha256:%x", sha256.Sum256(blob))
+	var encoding atomic.Value
+	encoding.Store("")
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			return
+		}
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "zstd") {
+			t.Error("zstd is asked for")
+		}
+		if said := encoding.Load().(string); said != "" && r.Method == http.MethodGet {
+			w.Header().Set("Content-Encoding", said)
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(blob))
+	}))
+	t.Cleanup(upstream.Close)
+	get := func(o ServeOptions, method string) (*http.Response, string) {
+		o.Proxy.URL = upstream.URL
+		cache := serve(t, o)
+		answer := cache.do(t, method, "/v2/app/blobs/"+wanted, nil)
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return answer, string(body)
+	}
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		answer, body := get(ServeOptions{MaxBlobSize: 999}, method)
+		if answer.StatusCode != http.StatusForbidden || method == http.MethodGet && !strings.Contains(body, "the registry takes no layers of more than 999B") {
+			t.Errorf("%s: %s %s", method, answer.Status, body)
+		}
+		if answer, body := get(ServeOptions{MaxBlobSize: 1000}, method); answer.StatusCode != http.StatusOK || method == http.MethodGet && body != string(blob) {
+			t.Errorf("%s: %s %s", method, answer.Status, body)
+		}
+	}
+	for _, said := range []string{"zstd", strings.Repeat("zstd,", 1000), "gzip, gzip"} {
+		encoding.Store(said)
+		if answer, body := get(ServeOptions{}, http.MethodGet); answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "the cache's log says why") {
+			t.Errorf("%s: %s %s", said, answer.Status, body)
+		}
+	}
+}
+
+// A tag that the upstream does not have costs two requests for it, the second because some do not know the first.
+func TestCacheOfAMissingTag(t *testing.T) {
+	var asked atomic.Int64
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/manifests/") {
+			asked.Add(1)
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`)
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+	cache.want(t, http.StatusNotFound, cache.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+	if asked.Load() != 2 {
+		t.Errorf("the upstream was asked %d times", asked.Load())
+	}
+	web := httptest.NewServer(http.NotFoundHandler()) // which has no tag either, but is no registry
+	t.Cleanup(web.Close)
+	cache = serve(t, ServeOptions{Proxy: ProxyOptions{URL: web.URL}})
+	cache.want(t, http.StatusServiceUnavailable, cache.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+}
+
+// Where a blob is redirected to, the address has what lets anyone read it: the log has none of that.
+func TestCacheLogsNoSignatures(t *testing.T) {
+	wanted := "sha256:" + strings.Repeat("a", 64)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodHead:
+			w.Header().Set("Content-Length", "7")
+		case strings.Contains(r.URL.Path, "/blobs/"):
+			http.Redirect(w, r, "http://127.0.0.1:1/layer?X-Signature=private", http.StatusTemporaryRedirect)
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+	cache.want(t, http.StatusServiceUnavailable, cache.do(t, http.MethodGet, "/v2/app/blobs/"+wanted, nil))
+	if err := cache.end(); err != nil {
+		t.Error(err)
+	}
+	if log := cache.log.String(); strings.Contains(log, "private") || !strings.Contains(log, "http://127.0.0.1:1/layer") {
+		t.Errorf("log is\n%s", log)
+	}
+}
+
+// What is not the blob that was asked for never comes whole, as from a web server that answers to any address with 200.
+func TestCacheOfAWebServer(t *testing.T) {
+	wanted := "sha256:" + strings.Repeat("a", 64)
+	for _, size := range []int{0, 1000, heldBackBytes, 3 * heldBackBytes} {
+		page := bytes.Repeat([]byte("x"), size)
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(page))
+		}))
+		t.Cleanup(upstream.Close)
+		cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+		answer := cache.do(t, http.MethodGet, "/v2/app/blobs/"+wanted, nil)
+		got, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if large := size > heldBackBytes; large && err == nil || !large && answer.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("of %d bytes %d came: %s, %v", size, len(got), answer.Status, err)
+		}
+	}
+}
+
+// The same blob comes whole, also to a second client while the first still gets it, which distribution does not look at.
+func TestHeldBack(t *testing.T) {
+	for _, size := range []int{0, 1, heldBackBytes, heldBackBytes + 1, 5 * heldBackBytes} {
+		blob := bytes.Repeat([]byte("x"), size)
+		for _, right := range []bool{true, false} {
+			for _, read := range []bool{true, false} {
+				a := &asking{blob: digest.FromBytes(blob)}
+				if !right {
+					a.blob = digest.FromString("another")
+				}
+				a.sent.Store(true)
+				client := httptest.NewRecorder()
+				held := holdBack(client, a)
+				var err error
+				if read {
+					_, err = held.ReadFrom(bytes.NewReader(blob))
+				} else {
+					for chunk := range slices.Chunk(blob, 1000) {
+						_, err = held.Write(chunk)
+					}
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = held.finish()
+				if right && (err != nil || client.Body.Len() != size) || !right && (err == nil || client.Body.Len() != max(0, size-heldBackBytes)) {
+					t.Errorf("%d bytes, right %v: %d came, %v", size, right, client.Body.Len(), err)
+				}
+			}
+		}
+	}
+}
