@@ -19,7 +19,6 @@ var forbidden = map[string][]string{
 	"openstack": {commandLine, cloudFake, "ndock/docker", "ndock/registry", "ndock/commands"},
 	"docker":    {commandLine, engineFake, "ndock/openstack", "ndock/registry", "ndock/commands"},
 	"registry":  {commandLine, "ndock/openstack", "ndock/docker", "ndock/commands"},
-	"reply":     {"ndock", commandLine},
 	"stall":     {"ndock", commandLine},
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
 
-	"ndock/reply"
 	"ndock/stall"
+	"ndock/stall/reply"
 )
 
 // Selection says which cloud, and how to speak to it.

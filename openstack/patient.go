@@ -8,7 +8,7 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 
-	"ndock/reply"
+	"ndock/stall/reply"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 
-	"ndock/reply"
+	"ndock/stall/reply"
 )
 
 // DockerImage is what is Docker's about an image. Where nothing is known yet, it is empty.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"ndock/reply"
+	"ndock/stall/reply"
 )
 
 // pageGuard asks for a further page of a list only where a first page was asked for, and with TLS where that was. A

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"ndock/reply"
+	"ndock/stall/reply"
 )
 
 // maxRetryAfter is the longest that a registry can have ndock wait before one request.

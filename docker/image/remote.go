@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"ndock/reply"
 	"ndock/stall"
+	"ndock/stall/reply"
 )
 
 // CertsDir is where docker, skopeo and others look for what belongs to a registry: HOST:PORT/*.crt are its CAs,

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"ndock/reply"
+	"ndock/stall/reply"
 )
 
 // errNoRest is an answer to a request for the rest of a blob that another attempt would not better.

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"ndock/docker/archive"
-	"ndock/reply"
 	"ndock/stall"
+	"ndock/stall/reply"
 )
 
 // retryable tells whether another attempt to send an image to a registry may end better. One that was reached may refuse

@@ -17,7 +17,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/auth"
 	"golang.org/x/sync/singleflight"
 
-	"ndock/reply"
+	"ndock/stall/reply"
 )
 
 // A Source knows the users.
