@@ -36,6 +36,10 @@ type findings struct {
 	links  map[string]string
 }
 
+func newFindings() findings {
+	return findings{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}
+}
+
 // manifest is one image's in a manifest.json.
 type manifest struct {
 	Config   string
@@ -128,7 +132,20 @@ func (f findings) choose(o Options) (manifest, error) {
 	if text, there := f.json["index.json"]; there {
 		return f.chooseOCI(text, o)
 	}
+	if dir := f.topDirectory(); dir != "" {
+		return manifest{}, refuse("its files lie in a directory, %q, where they are not looked for: pack what is in it, as 'tar -C %q -cf FILE .' does", dir, dir)
+	}
 	return manifest{}, refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
+}
+
+// topDirectory is the directory in which an image's files lie that was packed with its own name.
+func (f findings) topDirectory() string {
+	for _, name := range slices.Sorted(maps.Keys(f.json)) {
+		if dir, base := path.Split(name); dir != "" && (base == "manifest.json" || base == ocispec.ImageIndexFile) {
+			return path.Clean(dir)
+		}
+	}
+	return ""
 }
 
 func chooseTagged(images []manifest, name string) (manifest, error) {
@@ -237,9 +254,9 @@ func whole(what string, blob []byte, want digest.Digest) error {
 }
 
 func (f findings) ociManifest(blob []byte, tags []string) (manifest, error) {
-	var found ocispec.Manifest
-	if err := parse(blob, &found); err != nil {
-		return manifest{}, refuse("its manifest: %v", err)
+	found, err := ParseManifest(blob)
+	if err != nil {
+		return manifest{}, err
 	}
 	if err := CheckKind(found); err != nil {
 		return manifest{}, err

@@ -2,14 +2,18 @@ package image
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"ndock/docker/archive"
@@ -95,5 +99,67 @@ func TestManyLayers(t *testing.T) {
 		if want == 1 && !strings.Contains(told[0], "has 126 layers, and Docker Engine stores at most 125") {
 			t.Errorf("told %q", told)
 		}
+	}
+}
+
+// TestConfigurationInARegistry: a registry's image is read as an archive's is; what it says of its sizes is not believed.
+func TestConfigurationInARegistry(t *testing.T) {
+	t.Parallel()
+	layer := gzipped(t, "hello")
+	id, err := layer.DiffID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		settings string
+		size     int64 // that the manifest says; 0 for the right one
+		want     string
+	}{
+		{`{"Entrypoint":"/bin/sh"}`, 0, ""},
+		{`{"Volumes":["/data"]}`, 0, `its field config.Volumes has a list where an object should be, as {"/data": {}}`},
+		{`{`, 0, "its configuration: it is no JSON"},
+		{`{}`, -1, "its configuration has -1 bytes"},
+		{`{}`, 5 << 20, "its configuration has 5242880 bytes, where an image has at most 4194304"},
+	} {
+		at := newRegistry(t, nil) + "/site/web:1"
+		config := `{"os":"linux","architecture":"amd64","config":` + c.settings + `,"rootfs":{"type":"layers","diff_ids":["` + id.String() + `"]}}`
+		putImage(t, at, config, c.size, layer)
+		to := filepath.Join(t.TempDir(), "layout")
+		_, err := copied(t, newPlaces(t), "docker://"+at, "docker-archive:"+to+".tar")
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.settings, err, c.want)
+		}
+	}
+}
+
+// putImage puts an image of this configuration into a registry, and says this size of it.
+func putImage(t *testing.T, at, config string, size int64, layer v1.Layer) {
+	t.Helper()
+	ref, err := name.ParseReference(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := static.NewLayer([]byte(config), types.DockerConfigJSON)
+	if err := errors.Join(remote.WriteLayer(ref.Context(), blob), remote.WriteLayer(ref.Context(), layer)); err != nil {
+		t.Fatal(err)
+	}
+	if size == 0 {
+		size = int64(len(config))
+	}
+	described := func(of v1.Layer, kind types.MediaType, size int64) string {
+		digest, err := of.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, kind, digest, size)
+	}
+	layerSize, err := layer.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, types.DockerManifestSchema2,
+		described(blob, types.DockerConfigJSON, size), described(layer, types.DockerLayer, layerSize))
+	if err := remote.Put(ref, manifestBytes{[]byte(manifest), types.DockerManifestSchema2}); err != nil {
+		t.Fatal(err)
 	}
 }
