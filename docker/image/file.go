@@ -49,8 +49,17 @@ func (s *Source) describe() {
 	s.Facts = facts
 }
 
-// storeInFile writes beside the file and renames, so that there is never half of it.
+// storeInFile writes beside the file and renames, so that there is never half of it. A pipe, a terminal or a device is written
+// to as it is.
 func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
+	if isStream(r.Path) {
+		into, err := os.OpenFile(r.Path, os.O_WRONLY, 0)
+		if err != nil {
+			return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
+		}
+		return errors.Join(writeArchive(ctx, source, r, io.MultiWriter(into, watch)), into.Close())
+	}
+	r.Path = behindLinks(r.Path)
 	into, err := createTemp(filepath.Dir(r.Path), "."+filepath.Base(r.Path)+".")
 	if err != nil {
 		return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
@@ -61,6 +70,20 @@ func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writ
 		return err
 	}
 	return os.Rename(into.Name(), r.Path)
+}
+
+// isStream tells whether a path is of what cannot be replaced by a file, as /dev/null, /dev/stdout and named pipes are.
+func isStream(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular()
+}
+
+// behindLinks is the file to which a symbolic link leads. It is replaced, and the link stays.
+func behindLinks(path string) string {
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		return file
+	}
+	return path
 }
 
 // createTemp creates a file with a name that begins so and that no other has. Unlike os.CreateTemp, it leaves the mode to

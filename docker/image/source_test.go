@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,6 +120,73 @@ func TestNames(t *testing.T) {
 // copied is what an archive is that was copied.
 func copied(t *testing.T, p Places, from, to string) (archive.Contents, error) {
 	t.Helper()
+	if err := copyTo(t, p, from, to); err != nil {
+		return archive.Contents{}, err
+	}
+	_, path, _ := strings.Cut(to, ":")
+	path, _, _ = strings.Cut(path, ":")
+	file, err := os.Open(path)
+	if err != nil {
+		return archive.Contents{}, err
+	}
+	defer file.Close()
+	return archive.Describe(file, archive.Options{Platform: p.Platform})
+}
+
+// TestDestinationThatIsNoFile: what is a pipe or a device is written to, and of a link, the file behind it is replaced.
+func TestDestinationThatIsNoFile(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "saved.tar"), savedImage(t, layerTar(t, "hello")))
+		pipe, link, target := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(dir, "target")
+		if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Symlink("target", link)); err != nil {
+			t.Fatal(err)
+		}
+		write(t, target, nil)
+		read := make(chan []byte)
+		go func() {
+			defer close(read)
+			if content, err := os.ReadFile(pipe); err == nil {
+				read <- content
+			}
+		}()
+		for _, to := range []string{pipe, link} {
+			if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", transport+to); err != nil {
+				t.Errorf("%s%s: %v", transport, to, err)
+			}
+		}
+		for path, want := range map[string]os.FileMode{pipe: os.ModeNamedPipe, link: os.ModeSymlink} {
+			if info, err := os.Lstat(path); err != nil || info.Mode().Type() != want {
+				t.Fatalf("%s%s is %v, %v now", transport, path, info.Mode(), err)
+			}
+		}
+		write(t, filepath.Join(dir, "piped"), <-read)
+		for _, from := range []string{target, filepath.Join(dir, "piped")} {
+			if _, err := copied(t, newPlaces(t), transport+from, "docker-archive:"+dir+"/again.tar"); err != nil {
+				t.Errorf("%s%s: %v", transport, from, err)
+			}
+		}
+	}
+}
+
+// TestPipeAsAFile: an archive may come from a named pipe, and is not read to look what it is.
+func TestPipeAsAFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pipe, saved := filepath.Join(dir, "pipe"), savedImage(t, layerTar(t, "hello"))
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = os.WriteFile(pipe, saved, 0) }()
+	got, err := copied(t, newPlaces(t), "docker-archive:"+pipe, "docker-archive:"+dir+"/out.tar")
+	if err != nil || fmt.Sprint(got.Tags) != "[web:1]" {
+		t.Errorf("%v, %v", got.Tags, err)
+	}
+}
+
+func copyTo(t *testing.T, p Places, from, to string) error {
+	t.Helper()
 	source, err := ParseReference(from)
 	if err != nil {
 		t.Fatal(err)
@@ -128,15 +197,8 @@ func copied(t *testing.T, p Places, from, to string) (archive.Contents, error) {
 	}
 	found, err := p.Find(t.Context(), source)
 	if err != nil {
-		return archive.Contents{}, err
+		return err
 	}
-	if _, err := p.Store(t.Context(), found, dest, io.Discard); err != nil {
-		return archive.Contents{}, err
-	}
-	file, err := os.Open(dest.Path)
-	if err != nil {
-		return archive.Contents{}, err
-	}
-	defer file.Close()
-	return archive.Describe(file, archive.Options{Platform: p.Platform})
+	_, err = p.Store(t.Context(), found, dest, io.Discard)
+	return err
 }
