@@ -183,7 +183,7 @@ func TestRefusals(t *testing.T) {
 		want   string
 	}{
 		"empty":             {nil, "it is empty"},
-		"one byte":          {[]byte("x"), "it is cut off"},
+		"one byte":          {[]byte("x"), "it is no tar archive, or cut off: it has but 1 bytes"},
 		"qcow2":             {append([]byte("QFI\xfb\x00\x00\x00\x03"), make([]byte, 5000)...), "it is a qcow2 disk image, not a Docker archive"},
 		"zeroes":            {make([]byte, 5000), "without a manifest.json"},
 		"no tar at all":     {bytes.Repeat([]byte("words, words "), 100), "it is no tar archive"},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -55,7 +56,7 @@ func (f findings) resolve(o Options) (Contents, error) {
 	if err != nil {
 		return Contents{}, err
 	}
-	config, there := f.json[path.Clean(chosen.Config)]
+	config, there := f.json[inArchive(chosen.Config)]
 	if !there {
 		return Contents{}, refuse("its configuration %q is missing", chosen.Config)
 	}
@@ -66,7 +67,7 @@ func (f findings) resolve(o Options) (Contents, error) {
 	id := string(digest.FromBytes(config))
 	said := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
 	contents := Contents{
-		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), configPath: path.Clean(chosen.Config),
+		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), configPath: inArchive(chosen.Config),
 		Platform: said.Or(chosen.platform, o.Platform), Guessed: !said.Whole(),
 	}
 	return f.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Layers)
@@ -111,9 +112,14 @@ func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []dig
 	return contents, nil
 }
 
+// inArchive is the name of an entry for which a manifest may have another, as /layer.tar for layer.tar.
+func inArchive(name string) string {
+	return strings.TrimPrefix(path.Clean(name), "/")
+}
+
 // layer follows the link that stands for a layer which occurs twice.
 func (f findings) layer(name string) (Layer, bool) {
-	name = path.Clean(name)
+	name = inArchive(name)
 	if to, linked := f.links[name]; linked { // but no chain of links, which nobody writes
 		name = to
 	}
@@ -131,6 +137,9 @@ func (f findings) choose(o Options) (manifest, error) {
 	}
 	if text, there := f.json["index.json"]; there {
 		return f.chooseOCI(text, o)
+	}
+	if _, there := f.json["repositories"]; there {
+		return manifest{}, refuse("it has no manifest.json, as what a Docker before 1.10 saved: load it into an engine that still takes it, and save it from there")
 	}
 	if dir := f.topDirectory(); dir != "" {
 		return manifest{}, refuse("its files lie in a directory, %q, where they are not looked for: pack what is in it, as 'tar -C %q -cf FILE .' does", dir, dir)
@@ -154,6 +163,13 @@ func chooseTagged(images []manifest, name string) (manifest, error) {
 			return manifest{}, refuse("it holds %d images, and one is wanted: %s", len(images), names(images))
 		}
 		return images[0], nil
+	}
+	if place, found := strings.CutPrefix(name, "@"); found {
+		i, err := strconv.Atoi(place)
+		if err != nil || i < 0 || i >= len(images) {
+			return manifest{}, refuse("it holds %d images, and none is at the place %q; the first is @0", len(images), name)
+		}
+		return images[i], nil
 	}
 	var called []manifest
 	for _, image := range images {
@@ -203,7 +219,7 @@ func names(images []manifest) string {
 		all = append(all[:shown], "…")
 	}
 	if len(all) == 0 {
-		return "none has a name"
+		return "none has a name, but @0 is the first"
 	}
 	return strings.Join(all, ", ")
 }
@@ -288,7 +304,9 @@ func chooseManifest(all []ocispec.Descriptor, o Options, named bool) (ocispec.De
 		if len(all) > 1 && one.Platform != nil && !o.Platform.Matches(platformOf(one)) {
 			continue
 		}
-		fitting = append(fitting, one)
+		if !slices.ContainsFunc(fitting, func(other ocispec.Descriptor) bool { return other.Digest == one.Digest }) { // it may have several names
+			fitting = append(fitting, one)
+		}
 	}
 	if len(fitting) != 1 {
 		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(fitting), o.Platform, calling(o.Choose))

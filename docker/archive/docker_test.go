@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"encoding/base64"
+	"encoding/json"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -275,4 +277,110 @@ func TestKeepTags(t *testing.T) {
 			t.Errorf("%v, %v: %s, %v", c.tags, c.keep, files["manifest.json"], err)
 		}
 	}
+}
+
+// TestNoArchives: what is taken for an image by mistake is called what it is.
+func TestNoArchives(t *testing.T) {
+	t.Parallel()
+	layer := tinyLayer()
+	dir := func(name string) entry { return entry{name: name, kind: tar.TypeDir} }
+	mtab := entry{name: "./etc/mtab", kind: tar.TypeSymlink, link: "/proc/mounts"}
+	for name, c := range map[string]struct {
+		packed []byte
+		want   string
+	}{
+		"docker export":    {pack(t, entry{name: ".dockerenv"}, entry{name: "dev/console", kind: tar.TypeChar}), "it holds the files of a system, as 'docker export' writes them, and no image"},
+		"a root directory": {pack(t, dir("./"), dir("./bin/"), dir("./etc/"), mtab), "it holds the files of a system"},
+		"small files only": {pack(t, entry{name: "etc/passwd", content: "root"}, entry{name: "usr/bin/sh", content: "x"}), "it holds the files of a system"},
+		"before 1.10":      {pack(t, entry{name: "a/json", content: "{}"}, entry{name: "a/layer.tar", content: string(layer)}, entry{name: "repositories", content: "{}"}), "it has no manifest.json, as what a Docker before 1.10 saved"},
+		"Git LFS":          {[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n"), "it is a pointer of Git LFS to a file, which 'git lfs pull' fetches"},
+		"a web page":       {[]byte("<!DOCTYPE HTML><html>Log in</html>" + strings.Repeat(" ", 1000)), "it is a web page"},
+		"a packed page":    {zip(t, []byte("<html>Log in</html>")), "it is a web page"},
+		"a zip file":       {append([]byte("PK\x03\x04"), make([]byte, 600)...), "it is a zip file"},
+		"packed twice":     {zip(t, zip(t, saved(t, layer, layer))), "it is compressed with gzip twice: unpack it once"},
+		"a word":           {[]byte("hello"), "it is no tar archive, or cut off: it has but 5 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantRefusal(t, load(io.Discard, bytes.NewReader(c.packed)), c.want)
+		})
+	}
+	system := append(image(), dir("bin/"), dir("etc/"), dir("usr/"))
+	if err := load(io.Discard, bytes.NewReader(pack(t, system...))); err != nil {
+		t.Errorf("an image with other directories beside it: %v", err)
+	}
+}
+
+// TestChooseByPlace: of several images one may be chosen by its place, as skopeo does it.
+func TestChooseByPlace(t *testing.T) {
+	t.Parallel()
+	layer := tinyLayer()
+	second := strings.Replace(configOf(layer), "amd64", "s390x", 1)
+	packed := pack(t, entry{name: "layer.tar", content: string(layer)}, entry{name: "1.json", content: configOf(layer)}, entry{name: "2.json", content: second},
+		entry{name: "manifest.json", content: `[{"Config":"1.json","RepoTags":null,"Layers":["layer.tar"]},{"Config":"/2.json","Layers":["/layer.tar"]}]`})
+	for choose, want := range map[string]string{
+		"":    "it holds 2 images, and one is wanted: none has a name, but @0 is the first",
+		"@0":  sumOf([]byte(configOf(layer))),
+		"@1":  sumOf([]byte(second)),
+		"@2":  `it holds 2 images, and none is at the place "@2"; the first is @0`,
+		"@-1": `none is at the place "@-1"`,
+		"@x":  `none is at the place "@x"`,
+	} {
+		o := checks()
+		o.Choose = choose
+		found, err := Load(io.Discard, bytes.NewReader(packed), o)
+		if !strings.HasPrefix(want, "sha256:") {
+			wantRefusal(t, err, want)
+		} else if err != nil || found.ID != want {
+			t.Errorf("%s: %s, %v", choose, found.ID, err)
+		}
+	}
+}
+
+// TestSeveralNamesOfOneImage: an index that has one image under two names has one image.
+func TestSeveralNamesOfOneImage(t *testing.T) {
+	t.Parallel()
+	layer := tinyLayer()
+	files, names, err := unpack(layout(t, zip(t, layer), "amd64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var index struct {
+		SchemaVersion int              `json:"schemaVersion"`
+		Manifests     []map[string]any `json:"manifests"`
+	}
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(files["index.json"], "0  ")), &index); err != nil {
+		t.Fatal(err)
+	}
+	other := maps.Clone(index.Manifests[0])
+	other["annotations"] = map[string]string{"org.opencontainers.image.ref.name": "localhost/web:stable"}
+	index.Manifests = append(index.Manifests, other)
+	text, err := json.Marshal(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []entry
+	for _, name := range names {
+		content := strings.TrimPrefix(files[name], "0  ")
+		if name == "index.json" {
+			content = string(text)
+		}
+		entries = append(entries, entry{name: name, content: content})
+	}
+	for _, choose := range []string{"", "localhost/web:stable", "site/web:amd64"} {
+		o := checks()
+		o.Choose = choose
+		if found, err := Load(io.Discard, bytes.NewReader(pack(t, entries...)), o); err != nil || found.ID != sumOf([]byte(configOf(layer))) {
+			t.Errorf("%q: %s, %v", choose, found.ID, err)
+		}
+	}
+}
+
+// TestNamedBySHA512: Docker computes a layer's name as its SHA-256 only.
+func TestNamedBySHA512(t *testing.T) {
+	t.Parallel()
+	layer := tinyLayer()
+	config := strings.Replace(configOf(layer), sumOf(layer), "sha512:"+strings.Repeat("0", 128), 1)
+	wantRefusal(t, load(io.Discard, bytes.NewReader(pack(t, entry{name: "layer.tar", content: string(layer)}, entry{name: "config.json", content: config},
+		entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["layer.tar"]}]`}))), "its layer 1 is named by its SHA-512 in the configuration")
 }

@@ -50,12 +50,22 @@ func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 	in = o.Layers.whole(in)
 	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Layers, paths: paths{}, found: newFindings()}
 	if err := r.read(); err != nil {
-		return Contents{}, err
+		return Contents{}, r.explain(err)
 	}
 	if _, err = io.Copy(io.Discard, in); err != nil { // tar's padding
 		return Contents{}, damaged(err, r.entries)
 	}
-	return r.found.resolve(o)
+	found, err := r.found.resolve(o)
+	return found, r.explain(err)
+}
+
+// explain says of what was refused for a detail that it is no image at all, but the files of one.
+func (r *reader) explain(err error) error {
+	var refused *Error
+	if !errors.As(err, &refused) || r.found.json["manifest.json"] != nil || r.found.json["index.json"] != nil || !r.paths.system() {
+		return err
+	}
+	return refuse("it holds the files of a system, as 'docker export' writes them, and no image: 'docker save' writes one, and 'docker import' makes one of these files")
 }
 
 // Describe says which image is in an archive that is not compressed, without reading its layers, in which anything may be.

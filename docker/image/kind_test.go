@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -161,5 +162,98 @@ func putImage(t *testing.T, at, config string, size int64, layer v1.Layer) {
 		described(blob, types.DockerConfigJSON, size), described(layer, types.DockerLayer, layerSize))
 	if err := remote.Put(ref, manifestBytes{[]byte(manifest), types.DockerManifestSchema2}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSeveralNamesInALayout: a layout that has one image under two names has one image.
+func TestSeveralNamesInALayout(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "layout")
+	path, err := openLayout(dir)
+	image := imageOf(t, "amd64", gzipped(t, "hello"))
+	for _, name := range []string{"web:1", "web:stable"} {
+		err = errors.Join(err, path.AppendImage(image, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": name})))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "web:stable"} {
+		if _, err := newPlaces(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir, Name: name}); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// TestLinkedLayout: a layout whose blobs are links, as Bazel's rules make them, is read; what a link leads to must be what
+// its name says.
+func TestLinkedLayout(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "layout")
+	path, err := openLayout(dir)
+	image := imageOf(t, "amd64", gzipped(t, "hello"))
+	if err := errors.Join(err, path.AppendImage(image)); err != nil {
+		t.Fatal(err)
+	}
+	id, err := image.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linkBlobs(t, dir)
+	out := filepath.Join(t.TempDir(), "out.tar")
+	if found, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err != nil || found.ID != id.String() {
+		t.Errorf("%s, %v", found.ID, err)
+	}
+	at := newRegistry(t, nil) + "/site/web:1"
+	if err := copyTo(t, newPlaces(t), "oci:"+dir, "docker://"+at); err != nil {
+		t.Error(err)
+	} else if err := pushed(t, at); err != nil {
+		t.Error(err)
+	}
+	write(t, filepath.Join(dir, "secret"), []byte(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`))
+	blob := filepath.Join(dir, "blobs", "sha256", id.Hex)
+	if err := errors.Join(os.Remove(blob), os.Symlink("../../secret", blob)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err == nil || !strings.Contains(err.Error(), "its configuration is damaged") {
+		t.Errorf("a link to something else: %v", err)
+	}
+}
+
+// linkBlobs moves a layout's blobs elsewhere, and leaves links to them.
+func linkBlobs(t *testing.T, dir string) {
+	t.Helper()
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
+	if err != nil || len(blobs) != 3 {
+		t.Fatal(blobs, err)
+	}
+	for _, blob := range blobs {
+		real := filepath.Join(dir, filepath.Base(blob))
+		if err := errors.Join(os.Rename(blob, real), os.Symlink(real, blob)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestNoLayers: the manifest of an image without layers has an empty list of them.
+func TestNoLayers(t *testing.T) {
+	t.Parallel()
+	at, dir := newRegistry(t, nil)+"/site/web:1", t.TempDir()
+	for kind, layers := range map[string]string{"null": "null", "empty": "[]"} {
+		file := filepath.Join(dir, kind+".tar")
+		write(t, file, tarOf(t, []entry{
+			{"config.json", []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`)},
+			{"manifest.json", []byte(`[{"Config":"config.json","RepoTags":null,"Layers":` + layers + `}]`)},
+		}))
+		if err := copyTo(t, newPlaces(t), "docker-archive:"+file, "docker://"+at); err != nil {
+			t.Fatal(err)
+		}
+		ref, err := name.ParseReference(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := remote.Get(ref)
+		if err != nil || !strings.Contains(string(there.Manifest), `"layers":[]`) {
+			t.Errorf("%s: %v, %v", kind, there, err)
+		}
 	}
 }

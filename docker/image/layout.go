@@ -1,12 +1,19 @@
 package image
 
 import (
+	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -22,6 +29,9 @@ func (p Places) findLayout(r Reference) (*Source, error) {
 	if err != nil {
 		return nil, &docker.Error{Op: op, Err: err}
 	}
+	if linked(r.Path) {
+		return p.linkedLayout(r), nil
+	}
 	image, platform, err := p.chooseFrom(index, r.Name)
 	if err != nil {
 		return nil, &docker.Error{Op: op, Err: err}
@@ -31,6 +41,68 @@ func (p Places) findLayout(r Reference) (*Source, error) {
 		return nil, &docker.Error{Op: op, Err: err}
 	}
 	return source, nil
+}
+
+// linked tells whether a layout's blobs are symbolic links, as Bazel's rules make them: the library does not follow these.
+func linked(dir string) bool {
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "*", "*"))
+	return err == nil && slices.ContainsFunc(blobs, func(blob string) bool {
+		info, err := os.Lstat(blob)
+		return err == nil && info.Mode().Type() == os.ModeSymlink
+	})
+}
+
+// linkedLayout reads a layout as an archive of it is read, in which each blob is compared with its name.
+func (p Places) linkedLayout(r Reference) *Source {
+	source := &Source{Reference: r, checks: p.checks(), open: func(ctx context.Context) (io.ReadCloser, error) {
+		out, into := io.Pipe()
+		go func() { into.CloseWithError(packLayout(ctx, into, r.Path)) }()
+		return out, nil
+	}}
+	source.checks.Choose = r.Name
+	return source
+}
+
+// packLayout writes a layout as a tar, with the files to which its links lead.
+func packLayout(ctx context.Context, into io.Writer, dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "blobs", "*", "*"))
+	if err != nil {
+		return err
+	}
+	w := tar.NewWriter(into)
+	for _, file := range append(files, filepath.Join(dir, ocispec.ImageLayoutFile), filepath.Join(dir, ocispec.ImageIndexFile)) {
+		name, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		if err := packFile(w, filepath.ToSlash(name), file); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
+
+func packFile(w *tar.Writer, name, file string) error {
+	from, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%q is no file", file)
+	}
+	if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: info.Size()}); err != nil {
+		return err
+	}
+	_, err = io.CopyN(w, from, info.Size())
+	return err
 }
 
 // chooseFrom goes from an index down to one image: by name at the top, by platform where there are several. It returns what
@@ -71,7 +143,9 @@ func (p Places) fitting(all []v1.Descriptor, tag string) []v1.Descriptor {
 		if len(all) > 1 && one.Platform != nil && !p.Platform.Matches(platformOf(one)) {
 			continue
 		}
-		fitting = append(fitting, one)
+		if !slices.ContainsFunc(fitting, func(other v1.Descriptor) bool { return other.Digest == one.Digest }) { // it may have several names
+			fitting = append(fitting, one)
+		}
 	}
 	return fitting
 }

@@ -105,8 +105,8 @@ func (s *Source) is(other v1.Image) bool {
 	if s.Digest != "" {
 		return s.Digest == digest.String()
 	}
-	id, err := other.ConfigName()
-	return err == nil && s.ID == id.String()
+	manifest, err := other.Manifest()
+	return err == nil && s.ID == manifest.Config.Digest.String()
 }
 
 // parts sends only the layers that are not there, and has those mounted that are in another repository.

@@ -147,6 +147,7 @@ func (u *unpacker) manifest(found archive.Contents) ([]byte, types.MediaType, er
 	m := &v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(found.Config)), Digest: id},
+		Layers: []v1.Descriptor{}, // which is no null where there are none
 	}
 	for _, layer := range found.Layers {
 		m.Layers = append(m.Layers, u.layers[layer.Path])
