@@ -63,23 +63,45 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 func explainRegistry(op string, err error) *docker.Error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
-		return &docker.Error{Op: op, Err: withoutQuery(err)}
+		return &docker.Error{Op: op, Err: withoutQuery(err), Tip: redirectTip(err)}
 	}
-	explained := &docker.Error{Op: op, Err: errors.New(answers(answer))}
+	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was tried, if that is said
+	explained := &docker.Error{Op: op, Err: errors.New(before + answers(answer))}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		explained.Tip = "'docker login' logs in; logins are read from ~/.docker/config.json and its credential helpers"
 	case http.StatusNotFound:
-		explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
+		if before == "" && isReading(answer.Request) {
+			explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
+		}
+	case http.StatusMethodNotAllowed:
+		explained.Tip = "it refuses a method: registries and what stands before them have to let HEAD, POST, PATCH and PUT through"
+	case http.StatusLengthRequired:
+		explained.Tip = "what stands before the registry wants to know lengths beforehand: copy the image to oci:DIR first, and that to the registry"
+	case http.StatusRequestEntityTooLarge:
+		explained.Tip = "what stands before the registry limits how much is sent at once, as nginx does with client_max_body_size"
 	}
 	return explained
 }
 
-// withoutQuery leaves out of an upload's address what registries put into it: the upload's state, by which others could
-// continue it.
+// redirectTip says what to do where the library follows no redirect, from a host to an address of a private network: a hostile
+// registry could have it ask what only this host can reach.
+func redirectTip(err error) string {
+	if !strings.Contains(err.Error(), "SSRF protection") {
+		return ""
+	}
+	return "the registry leads to a storage by its address in a private network: give the storage a host name, or have the registry send layers itself (storage.redirect.disable)"
+}
+
+func isReading(r *http.Request) bool {
+	return r == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
+}
+
+// withoutQuery leaves out of an address what registries put into it: an upload's state, by which others could continue it,
+// and the signature of a link to a storage, by which others could read.
 func withoutQuery(err error) error {
 	var request *url.Error
-	if !errors.As(err, &request) || request.Op != "Patch" && request.Op != "Put" {
+	if !errors.As(err, &request) {
 		return err
 	}
 	address, _, _ := strings.Cut(request.URL, "?")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -27,11 +28,12 @@ func (p Places) storeInRegistry(ctx context.Context, source *Source, to Referenc
 	if err != nil {
 		return stored, err
 	}
-	shelf := registryShelf{to, p.Registry, parsed}
+	shelf := registryShelf{at: to, registry: p.Registry, to: parsed}
 	if digest, there := shelf.has(ctx, source); there && !p.Force {
 		stored.Digest, stored.Existed = digest, true
 		return stored, nil
 	}
+	shelf.retries = p.Retries
 	digest, err := p.push(ctx, source, shelf, watch)
 	if err != nil {
 		explained := explainRegistry(shelf.op(), err)
@@ -62,6 +64,7 @@ type registryShelf struct {
 	at       Reference
 	registry RegistryOptions
 	to       name.Reference
+	retries  int // most further questions for what the registry was sent, and does not have yet
 }
 
 func (s registryShelf) op() string { return fmt.Sprintf("push image %q", s.at) }
@@ -202,17 +205,53 @@ func (s registryShelf) manifest(ctx context.Context, content []byte, described v
 	if err := s.confirm(ctx, parsed); err != nil {
 		return err
 	}
-	if err := remote.Put(s.to, manifestBytes{content, described.MediaType}, s.registry.with(ctx)...); err != nil {
+	if err := s.again(ctx, func() error {
+		return remote.Put(s.to, manifestBytes{content, described.MediaType}, s.registry.with(ctx)...)
+	}); err != nil {
 		return err
 	}
-	there, err := remote.Get(s.to, s.registry.with(ctx)...)
-	if err != nil {
+	var there *remote.Descriptor
+	if err := s.again(ctx, func() (err error) {
+		there, err = remote.Get(s.to, s.registry.with(ctx)...)
+		return err
+	}); err != nil {
 		return fmt.Errorf("read the image's manifest, which the registry took: %w", err)
 	}
 	if there.Digest != described.Digest {
 		return fmt.Errorf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", there.Digest, described.Digest)
 	}
 	return nil
+}
+
+// again asks for what was sent until the registry has it. One whose storage is consistent only in the end may not have it at
+// once.
+func (s registryShelf) again(ctx context.Context, ask func() error) error {
+	for attempt := 0; ; attempt++ {
+		err := ask()
+		if !isMissing(err) || attempt >= s.retries {
+			return err
+		}
+		if err := sleep(ctx, pauseBefore(attempt)); err != nil {
+			return err
+		}
+	}
+}
+
+// noBlobError is of a blob that the registry took, and does not have.
+type noBlobError struct{ digest v1.Hash }
+
+func (e noBlobError) Error() string {
+	return fmt.Sprintf("the registry does not have blob %s of the image, which it should have by now", e.digest)
+}
+
+func isMissing(err error) bool {
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return errors.As(err, &noBlobError{})
+	}
+	return answer.StatusCode == http.StatusNotFound || slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
+		return one.Code == transport.ManifestBlobUnknownErrorCode
+	})
 }
 
 // confirm sees whether the registry has the configuration and each layer of an image, with the sizes that they have. The
@@ -226,7 +265,9 @@ func (s registryShelf) confirm(ctx context.Context, manifest *v1.Manifest) error
 	asking.SetLimit(layersAtOnce)
 	for _, blob := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
 		if blob.MediaType.IsDistributable() { // others are not sent
-			asking.Go(func() error { return s.confirmBlob(ctx, puller, blob) })
+			asking.Go(func() error {
+				return s.again(ctx, func() error { return s.confirmBlob(ctx, puller, blob) })
+			})
 		}
 	}
 	return asking.Wait()
@@ -241,7 +282,7 @@ func (s registryShelf) confirmBlob(ctx context.Context, puller *remote.Puller, b
 	var answer *transport.Error
 	switch {
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("the registry does not have blob %s of the image, which it should have by now", blob.Digest)
+		return noBlobError{blob.Digest}
 	case err != nil:
 		return err
 	case size >= 0 && size != blob.Size: // below zero, it does not tell
