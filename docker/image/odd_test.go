@@ -215,6 +215,24 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestTagAndDigest: an image is pushed under a tag or by its digest. A registry would take the digest, and leave the tag.
+func TestTagAndDigest(t *testing.T) {
+	t.Parallel()
+	host := newRegistry(t, nil)
+	image := imageOf(t, "amd64", gzipped(t, "hello"))
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	push(t, host+"/site/web:1", image)
+	for name, want := range map[string]string{"other@" + digest.String(): "", "other:1": "", "other:1@" + digest.String(): "it has a tag and a digest"} {
+		err := pushTo(t, newPlaces(t), Reference{Transport: Registry, Name: host + "/site/web:1@" + digest.String()}, host+"/site/"+name)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestPrivateStorage: a registry that leads to an address of a private network is not followed, and it is told what to do.
 func TestPrivateStorage(t *testing.T) {
 	t.Parallel()

@@ -63,7 +63,7 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 func explainRegistry(op string, err error) *docker.Error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
-		return &docker.Error{Op: op, Err: withoutQuery(err), Tip: redirectTip(err)}
+		return &docker.Error{Op: op, Err: withoutQuery(err), Tip: tipFor(err)}
 	}
 	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was tried, if that is said
 	explained := &docker.Error{Op: op, Err: errors.New(before + answers(answer))}
@@ -84,13 +84,16 @@ func explainRegistry(op string, err error) *docker.Error {
 	return explained
 }
 
-// redirectTip says what to do where the library follows no redirect, from a host to an address of a private network: a hostile
-// registry could have it ask what only this host can reach.
-func redirectTip(err error) string {
-	if !strings.Contains(err.Error(), "SSRF protection") {
-		return ""
+// tipFor says what to do about what the library refuses, or could not find out: it follows no redirect from a host to an
+// address of a private network, because a hostile registry could have it ask what only this host can reach.
+func tipFor(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "SSRF protection"):
+		return "the registry leads to a storage by its address in a private network: give the storage a host name, or have the registry send layers itself (storage.redirect.disable)"
+	case strings.Contains(text, "error getting credentials"):
+		return "Docker's config.json names a credential helper (credsStore, credHelpers), which has to be installed and to answer; an empty config.json in DOCKER_CONFIG does without logins"
 	}
-	return "the registry leads to a storage by its address in a private network: give the storage a host name, or have the registry send layers itself (storage.redirect.disable)"
+	return ""
 }
 
 func isReading(r *http.Request) bool {
