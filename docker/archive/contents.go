@@ -308,10 +308,20 @@ func chooseManifest(all []ocispec.Descriptor, o Options, named bool) (ocispec.De
 			fitting = append(fitting, one)
 		}
 	}
+	fitting = Exact(fitting, func(one ocispec.Descriptor) bool { return platformOf(one).Variant == o.Platform.Variant })
 	if len(fitting) != 1 {
 		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(fitting), o.Platform, calling(o.Choose))
 	}
 	return fitting[0], nil
+}
+
+// Exact leaves of several that fit the one that fits best, if there is one such.
+func Exact[T any](fitting []T, best func(T) bool) []T {
+	exact := slices.DeleteFunc(slices.Clone(fitting), func(one T) bool { return !best(one) })
+	if len(exact) == 1 {
+		return exact
+	}
+	return fitting
 }
 
 func platformOf(one ocispec.Descriptor) Platform {
@@ -326,6 +336,9 @@ var imageConfigs = []string{"", ocispec.MediaTypeImageConfig, "application/vnd.d
 
 // CheckKind refuses the manifest of what registries and layouts keep beside images, and says what it is.
 func CheckKind(m ocispec.Manifest) error {
+	if m.SchemaVersion == 1 {
+		return refuse("it is in the format of registries before Docker 1.10 (schema 1), which is not read: 'skopeo copy --format v2s2' converts it")
+	}
 	if !slices.Contains(imageConfigs, m.Config.MediaType) {
 		return refuse("it is no image but %s", kindOf(m.ArtifactType, m.Config.MediaType))
 	}

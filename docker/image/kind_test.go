@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -254,6 +255,79 @@ func TestNoLayers(t *testing.T) {
 		there, err := remote.Get(ref)
 		if err != nil || !strings.Contains(string(there.Manifest), `"layers":[]`) {
 			t.Errorf("%s: %v, %v", kind, there, err)
+		}
+	}
+}
+
+// TestVariants: of images for amd64 and amd64/v3, a host gets the one that says no variant, wherever they are and in any order;
+// and one that is for none of its platforms says for which it is.
+func TestVariants(t *testing.T) {
+	t.Parallel()
+	plain, third := imageOf(t, "amd64", gzipped(t, "plain")), imageOf(t, "amd64", gzipped(t, "v3"))
+	want, err := plain.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addendum := func(image v1.Image, architecture, variant string) mutate.IndexAddendum {
+		return mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture, Variant: variant}}}
+	}
+	for name, index := range map[string]v1.ImageIndex{
+		"first": mutate.AppendManifests(empty.Index, addendum(plain, "amd64", ""), addendum(third, "amd64", "v3")),
+		"last":  mutate.AppendManifests(empty.Index, addendum(third, "amd64", "v3"), addendum(plain, "amd64", "")),
+	} {
+		at, dir := newRegistry(t, nil)+"/site/web:1", filepath.Join(t.TempDir(), "layout")
+		putIndex(t, at, index)
+		if _, err := layout.Write(dir, index); err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []string{"docker://" + at, "oci:" + dir, "oci-archive:" + packedLayout(t, dir)} {
+			if found, err := read(t.Context(), newPlaces(t), from); err != nil || found.ID != want.String() {
+				t.Errorf("%s, %s: %s, %v", name, from, found.ID, err)
+			}
+		}
+	}
+	at := newRegistry(t, nil) + "/site/web:1"
+	putIndex(t, at, mutate.AppendManifests(empty.Index, addendum(plain, "s390x", ""), addendum(third, "arm", "v7")))
+	_, err = newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
+	if err == nil || !strings.Contains(err.Error(), "it has no image for linux/amd64, but for: linux/s390x, linux/arm/v7") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func putIndex(t *testing.T, at string, index v1.ImageIndex) {
+	t.Helper()
+	ref, err := name.ParseReference(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, index); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOldManifests: what is no manifest of an image, or one of Docker before 1.10, is refused with that.
+func TestOldManifests(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[types.MediaType]string{
+		types.DockerManifestSchema1:       "before Docker 1.10 (schema 1)",
+		types.DockerManifestSchema1Signed: "before Docker 1.10 (schema 1)",
+		"text/plain":                      "before Docker 1.10 (schema 1)",
+		types.OCIManifestSchema1:          "its manifest names no configuration",
+	} {
+		at := newRegistry(t, nil) + "/site/web:1"
+		ref, err := name.ParseReference(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := `{"schemaVersion":1,"name":"site/web","tag":"1","architecture":"amd64","fsLayers":[],"history":[]}`
+		if kind == types.OCIManifestSchema1 {
+			text = `{"schemaVersion":2,"layers":[]}`
+		}
+		if err := remote.Put(ref, manifestBytes{[]byte(text), kind}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", kind, err, want)
 		}
 	}
 }

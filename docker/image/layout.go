@@ -112,7 +112,7 @@ func (p Places) chooseFrom(index v1.ImageIndex, tag string) (v1.Image, archive.P
 	if err != nil {
 		return nil, archive.Platform{}, err
 	}
-	fitting := p.fitting(manifest.Manifests, tag)
+	fitting := p.best(p.fitting(manifest.Manifests, tag))
 	if len(fitting) != 1 {
 		return nil, archive.Platform{}, fmt.Errorf("it holds %d images that are meant, of %d; name one by its tag, and --platform", len(fitting), len(manifest.Manifests))
 	}
@@ -125,6 +125,11 @@ func (p Places) chooseFrom(index v1.ImageIndex, tag string) (v1.Image, archive.P
 		return nil, archive.Platform{}, err
 	}
 	return p.chooseFrom(inner, "")
+}
+
+// best leaves of several for the platform the one of its very variant, as of amd64 and amd64/v3 the first.
+func (p Places) best(fitting []v1.Descriptor) []v1.Descriptor {
+	return archive.Exact(fitting, func(one v1.Descriptor) bool { return platformOf(one).Variant == p.Platform.Variant })
 }
 
 func platformOf(one v1.Descriptor) archive.Platform {

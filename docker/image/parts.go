@@ -33,7 +33,7 @@ func (p Places) fromParts(r Reference, image v1.Image, indexed archive.Platform)
 }
 
 // checkKind refuses what is no image.
-func checkKind(image v1.Image) error {
+func checkKind(image interface{ RawManifest() ([]byte, error) }) error {
 	text, err := image.RawManifest()
 	if err != nil {
 		return err
@@ -42,7 +42,13 @@ func checkKind(image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	return archive.CheckKind(found)
+	if err := archive.CheckKind(found); err != nil {
+		return err
+	}
+	if found.Config.Digest == "" {
+		return errors.New("it is no image: its manifest names no configuration")
+	}
+	return nil
 }
 
 func partsFacts(image v1.Image, otherwise archive.Platform) (Facts, error) {

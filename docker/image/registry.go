@@ -44,8 +44,11 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 		return nil, err
 	}
 	op := fmt.Sprintf("image %q", r)
-	wanted := v1.Platform{OS: p.Platform.OS, Architecture: p.Platform.Architecture, Variant: p.Platform.Variant}
-	image, err := remote.Image(parsed, p.Registry.with(ctx, remote.WithPlatform(wanted))...)
+	found, err := remote.Get(parsed, p.Registry.with(ctx)...)
+	if err != nil {
+		return nil, explainRegistry(op, err)
+	}
+	image, err := p.imageOf(found)
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
@@ -57,6 +60,56 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 		source.Tags = []string{r.Name}
 	}
 	return source, nil
+}
+
+// imageOf is what a registry has under a name, of an index the image for the platform.
+func (p Places) imageOf(found *remote.Descriptor) (v1.Image, error) {
+	switch {
+	case found.MediaType.IsIndex():
+		index, err := found.ImageIndex()
+		if err != nil {
+			return nil, err
+		}
+		return p.imageIn(index, 0)
+	case found.MediaType.IsSchema1():
+		return nil, checkKind(found)
+	}
+	return found.Image()
+}
+
+// imageIn is the image for the platform. Of several, the first is taken, as others do, where none is for its very variant.
+func (p Places) imageIn(index v1.ImageIndex, depth int) (v1.Image, error) {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	fitting := p.best(p.fitting(manifest.Manifests, ""))
+	if len(fitting) == 0 || depth > 3 {
+		return nil, fmt.Errorf("it has no image for %s, but for: %s", p.Platform, platforms(manifest.Manifests))
+	}
+	if !fitting[0].MediaType.IsIndex() {
+		return index.Image(fitting[0].Digest)
+	}
+	inner, err := index.ImageIndex(fitting[0].Digest)
+	if err != nil {
+		return nil, err
+	}
+	return p.imageIn(inner, depth+1)
+}
+
+// platforms are those of an index, a few of them.
+func platforms(all []v1.Descriptor) string {
+	const shown = 10
+	var texts []string
+	for _, one := range all {
+		if text := platformOf(one).String(); text != "unknown/unknown" && len(texts) < shown {
+			texts = append(texts, text)
+		}
+	}
+	if len(texts) == 0 {
+		return "none"
+	}
+	return strings.Join(texts, ", ")
 }
 
 // explainRegistry says what a registry answered, and what may help.

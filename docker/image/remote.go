@@ -110,7 +110,7 @@ func (h *hosts) tls(host string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.insecure}
 	dir := filepath.Join(h.certsDir, host)
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // in some systems it is root's; what is in it only adds trust
 		return config, nil
 	}
 	if err != nil {
@@ -124,7 +124,7 @@ func (h *hosts) tls(host string) (*tls.Config, error) {
 		case ".cert":
 			err = addClient(config, file)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			return nil, err
 		}
 	}
