@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -82,11 +83,13 @@ func packDirectory(file, dir string) error {
 		return err
 	}
 	w := tar.NewWriter(into)
-	err = errors.Join(w.AddFS(os.DirFS(dir)), w.Close())
-	if !stream { // which cannot be synced
-		err = errors.Join(err, into.Sync())
+	if err = w.AddFS(os.DirFS(dir)); err == nil {
+		err = w.Close()
 	}
-	return errors.Join(err, into.Close())
+	if err == nil && !stream { // which cannot be synced
+		err = into.Sync()
+	}
+	return cmp.Or(err, into.Close())
 }
 
 // layoutShelf is a directory.
