@@ -233,6 +233,23 @@ func TestTagAndDigest(t *testing.T) {
 	}
 }
 
+// TestWithoutTLS: a registry behind TLS that does not know of it has the image sent without. It is not, and it is told what to do.
+func TestWithoutTLS(t *testing.T) {
+	t.Parallel()
+	host, certs := newTLSRegistry(t, answered(func(_ *http.Request, answer *httptest.ResponseRecorder) {
+		if answer.Header().Get("Location") != "" {
+			answer.Header().Set("Location", "http://registry.example.com/v2/site/web/blobs/uploads/1?_state=secret")
+		}
+	}))
+	p := newPlaces(t)
+	p.Registry.Remote = Remote("ndock/test", certs, false, 0)
+	err := pushTo(t, p, smallImage(t), host+"/site/web:1")
+	var hinted interface{ Hint() string }
+	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "X-Forwarded-Proto") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestPrivateStorage: a registry that leads to an address of a private network is not followed, and it is told what to do.
 func TestPrivateStorage(t *testing.T) {
 	t.Parallel()

@@ -143,6 +143,8 @@ func tipFor(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "SSRF protection"):
 		return "the registry leads to a storage by its address in a private network: give the storage a host name, or have the registry send layers itself (storage.redirect.disable)"
+	case strings.Contains(text, "is not spoken without --insecure") && strings.Contains(text, "/blobs/uploads/"):
+		return "the registry, which was reached with TLS, has the image sent to an address without: what stands before it has to pass X-Forwarded-Proto and Host on"
 	case strings.Contains(text, "error getting credentials"):
 		return "Docker's config.json names a credential helper (credsStore, credHelpers), which has to be installed and to answer; an empty config.json in DOCKER_CONFIG does without logins"
 	}

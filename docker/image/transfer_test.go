@@ -349,23 +349,29 @@ func aborting(next http.Handler) http.Handler {
 	})
 }
 
+// newTLSRegistry serves HTTP/2, and returns the directory of its certificate; handle stands before it.
+func newTLSRegistry(t *testing.T, handle func(http.Handler) http.Handler) (host, certs string) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handle(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	host, certs = strings.TrimPrefix(server.URL, "https://"), t.TempDir()
+	if err := os.Mkdir(filepath.Join(certs, host), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(certs, host, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	return host, certs
+}
+
 // TestHTTP2: streams that a server aborts are sent anew and continued, as connections of HTTP/1.1 are.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewUnstartedServer(aborting(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
-			server.EnableHTTP2 = true
-			server.Config.ErrorLog = log.New(io.Discard, "", 0)
-			server.StartTLS()
-			t.Cleanup(server.Close)
-			host := strings.TrimPrefix(server.URL, "https://")
-			certs := t.TempDir()
-			if err := os.Mkdir(filepath.Join(certs, host), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			write(t, filepath.Join(certs, host, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+			host, certs := newTLSRegistry(t, aborting)
 			p := newPlaces(t)
 			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2)
 			if err := pushTo(t, p, from, host+"/site/web:1"); err != nil {
