@@ -62,14 +62,31 @@ func notFromUpstream(ctx context.Context) context.Context {
 
 // RoundTrip implements http.RoundTripper.
 func (b boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := b.RoundTripper.RoundTrip(r)
 	a, ours := r.Context().Value(upstreamKey{}).(*asking)
-	if err != nil || !ours || answer.StatusCode < 300 && isFor(r, a.blob) {
-		return answer, err
+	if !ours {
+		return b.RoundTripper.RoundTrip(r)
+	}
+	blob := isFor(r, a.blob)
+	if blob {
+		r = r.Clone(r.Context())
+		r.Header.Set("Accept-Encoding", "identity")
+	}
+	answer, err := b.RoundTripper.RoundTrip(r)
+	if err != nil || blob && answer.StatusCode < 300 {
+		return asStored(answer), err
 	}
 	a.left.Add(-minUpstreamAnswer)
 	answer.Body = &boundedAnswer{ReadCloser: answer.Body, asking: a}
 	return answer, nil
+}
+
+// asStored is an answer with a blob that is taken as it comes. Some servers say of a layer, which is packed, that it is an encoding
+// of another, and distribution would unpack it: it would not be what its digest says.
+func asStored(answer *http.Response) *http.Response {
+	if answer != nil {
+		answer.Header.Del("Content-Encoding")
+	}
+	return answer
 }
 
 // isFor tells whether a request is for a blob, be it redirected, and not for the token that this takes.
