@@ -19,6 +19,9 @@ func (p Places) findFile(r Reference) (*Source, error) {
 	if err != nil {
 		return nil, &docker.Error{Op: fmt.Sprintf("image %q", r), Err: err}
 	}
+	if info.IsDir() {
+		return nil, &docker.Error{Op: fmt.Sprintf("image %q", r), Err: fmt.Errorf("%q is a directory", r.Path), Tip: "oci:" + r.Path + " reads an OCI layout"}
+	}
 	source := &Source{Reference: r, Facts: Facts{Size: info.Size()}, own: true, checks: p.checks(), open: func(context.Context) (io.ReadCloser, error) {
 		return os.Open(r.Path)
 	}}

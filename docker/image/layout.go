@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -25,6 +26,9 @@ func (p Places) findLayout(r Reference) (*Source, error) {
 	index, err := layout.ImageIndexFromPath(r.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &docker.Error{Op: op, Err: fmt.Errorf("%q is no OCI layout: %w", r.Path, err)}
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, &docker.Error{Op: op, Err: fmt.Errorf("%q is a file", r.Path), Tip: "oci-archive:" + r.Path + " or docker-archive:" + r.Path + " reads an archive"}
 	}
 	if err != nil {
 		return nil, &docker.Error{Op: op, Err: err}

@@ -202,3 +202,22 @@ func copyTo(t *testing.T, p Places, from, to string) error {
 	_, err = p.Store(t.Context(), found, dest, io.Discard)
 	return err
 }
+
+// TestFileOrDirectory: who takes a layout for an archive, or the other way round, is told what reads it.
+func TestFileOrDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "web.tar")
+	write(t, file, savedImage(t, layerTar(t, "hello")))
+	for text, want := range map[string]string{
+		"docker-archive:" + dir: "oci:" + dir + " reads an OCI layout",
+		"oci-archive:" + dir:    "oci:" + dir + " reads an OCI layout",
+		"oci:" + file:           "docker-archive:" + file + " reads an archive",
+	} {
+		_, err := read(t.Context(), newPlaces(t), text)
+		var hinted interface{ Hint() string }
+		if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
