@@ -331,3 +331,25 @@ func TestOldManifests(t *testing.T) {
 		}
 	}
 }
+
+// TestLayersElsewhere: a registry that takes no image without its layers refuses one whose maker keeps some elsewhere, and
+// that is told.
+func TestLayersElsewhere(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "layout")
+	path, err := openLayout(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := static.NewLayer([]byte("windows"), types.DockerForeignLayer)
+	image, err := mutate.Append(imageOf(t, "amd64"), mutate.Addendum{Layer: layer, MediaType: types.DockerForeignLayer, URLs: []string{"https://example.com/windows"}})
+	if err := errors.Join(err, path.AppendImage(image)); err != nil {
+		t.Fatal(err)
+	}
+	at := newRegistry(t, refusing("PUT", "/manifests/", 400, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`, 99)) + "/site/web:1"
+	err = copyTo(t, newPlaces(t), "oci:"+dir, "docker://"+at)
+	var hinted interface{ Hint() string }
+	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "not to be passed on") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -37,13 +37,25 @@ func (p Places) storeInRegistry(ctx context.Context, source *Source, to Referenc
 	digest, err := p.push(ctx, source, shelf, watch)
 	if err != nil {
 		explained := explainRegistry(shelf.op(), err)
-		if source.Once && retryable(err, true) {
+		switch {
+		case source.Once && retryable(err, true):
 			explained.Tip = readOnceTip
+		case isMissing(err) && source.keepsElsewhere():
+			explained.Tip = "layers of it are not to be passed on (images of Windows have such), and the registry takes no image without its layers"
 		}
 		return stored, explained
 	}
 	stored.Digest = digest.String()
 	return stored, nil
+}
+
+// keepsElsewhere tells whether layers of the image are not sent, because its maker has them elsewhere.
+func (s *Source) keepsElsewhere() bool {
+	if s.parts == nil {
+		return false
+	}
+	manifest, err := s.parts.Manifest()
+	return err == nil && slices.ContainsFunc(manifest.Layers, func(layer v1.Descriptor) bool { return !layer.MediaType.IsDistributable() })
 }
 
 // push sends an image, and all of it anew where the registry or the network failed.
