@@ -215,6 +215,38 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestNameComesLate: a registry that still has another image under a name, when it has taken the new one, is asked again.
+func TestNameComesLate(t *testing.T) {
+	t.Parallel()
+	before := imageOf(t, "amd64", gzipped(t, "before"))
+	old, err := before.RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for retries, want := range map[int]string{0: "somebody else has pushed another image there", 1: ""} {
+		var taken atomic.Bool
+		host := newRegistry(t, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/manifests/") && taken.CompareAndSwap(true, false) {
+					w.Header().Set("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
+					_, _ = w.Write(old)
+					return
+				}
+				next.ServeHTTP(w, r)
+				if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") {
+					taken.Store(true)
+				}
+			})
+		})
+		p := newPlaces(t)
+		p.Retries = retries
+		err := pushTo(t, p, smallImage(t), host+"/site/web:1")
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%d retries: %v", retries, err)
+		}
+	}
+}
+
 // TestTagAndDigest: an image is pushed under a tag or by its digest. A registry would take the digest, and leave the tag.
 func TestTagAndDigest(t *testing.T) {
 	t.Parallel()

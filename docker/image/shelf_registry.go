@@ -222,17 +222,26 @@ func (s registryShelf) manifest(ctx context.Context, content []byte, described v
 	}); err != nil {
 		return err
 	}
-	var there *remote.Descriptor
-	if err := s.again(ctx, func() (err error) {
-		there, err = remote.Get(s.to, s.registry.with(ctx)...)
-		return err
-	}); err != nil {
+	return s.again(ctx, func() error { return s.stands(ctx, described.Digest) })
+}
+
+// stands sees whether the image stands under its name.
+func (s registryShelf) stands(ctx context.Context, digest v1.Hash) error {
+	there, err := remote.Get(s.to, s.registry.with(ctx)...)
+	if err != nil {
 		return fmt.Errorf("read the image's manifest, which the registry took: %w", err)
 	}
-	if there.Digest != described.Digest {
-		return fmt.Errorf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", there.Digest, described.Digest)
+	if there.Digest != digest {
+		return otherImageError{there.Digest, digest}
 	}
 	return nil
+}
+
+// otherImageError is of a name under which another image stands than was sent.
+type otherImageError struct{ there, sent v1.Hash }
+
+func (e otherImageError) Error() string {
+	return fmt.Sprintf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", e.there, e.sent)
 }
 
 // again asks for what was sent until the registry has it. One whose storage is consistent only in the end may not have it at
@@ -259,7 +268,7 @@ func (e noBlobError) Error() string {
 func isMissing(err error) bool {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
-		return errors.As(err, &noBlobError{})
+		return errors.As(err, &noBlobError{}) || errors.As(err, &otherImageError{})
 	}
 	return answer.StatusCode == http.StatusNotFound || slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
 		return one.Code == transport.ManifestBlobUnknownErrorCode
