@@ -55,18 +55,22 @@ func gone(answer *httptest.ResponseRecorder) {
 	answer.Code = http.StatusNotFound
 }
 
-// bearer demands a token as the challenge says. The token is refused at the first request of the method, when that has been
-// read: it has expired meanwhile.
+// bearer demands a token as the challenge says. At the first request of the method, when that has been read, all tokens until
+// then have expired.
 func bearer(challenge, answer, method string) func(http.Handler) http.Handler {
-	var issued, seen atomic.Int32
+	var issued, expired, seen atomic.Int32
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var token int32
 			if r.URL.Path == "/token" {
 				fmt.Fprintf(w, answer, issued.Add(1))
 				return
 			}
-			good := r.Header.Get("Authorization") == fmt.Sprintf("Bearer t%d", issued.Load())
-			if good && (r.Method != method || seen.Add(1) > 1) {
+			if _, err := fmt.Sscanf(r.Header.Get("Authorization"), "Bearer t%d", &token); err == nil && r.Method == method && seen.Add(1) == 1 {
+				_, _ = io.Copy(io.Discard, r.Body)
+				expired.Store(issued.Load())
+			}
+			if token > expired.Load() {
 				next.ServeHTTP(w, r)
 				return
 			}
