@@ -86,7 +86,7 @@ func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Referen
 	if stored.Existed {
 		report.Step("image %q is there already, as %q; --force sends it again", from, to)
 	}
-	if to.Transport == image.Stream {
+	if to.Transport == image.Stream || to.Path == "/dev/stdout" {
 		return nil // stdout is the image's
 	}
 	return outputStyle(c).Show(s.Out, copyFields(stored))

@@ -86,13 +86,13 @@ func withGlance(p image.Places, cloud func() (*openstack.Cloud, error)) image.Pl
 		if err != nil {
 			return image.Source{}, err
 		}
-		return sourceInGlance(ctx, glance, name)
+		return sourceInGlance(ctx, glance, name, p.Retries)
 	}
 	return p
 }
 
 // sourceInGlance is an image of Glance's as a source: what it is, its bytes say.
-func sourceInGlance(ctx context.Context, cloud *openstack.Cloud, name string) (image.Source, error) {
+func sourceInGlance(ctx context.Context, cloud *openstack.Cloud, name string, retries int) (image.Source, error) {
 	found, err := cloud.Image(ctx, name)
 	if err != nil {
 		return image.Source{}, err
@@ -101,7 +101,7 @@ func sourceInGlance(ctx context.Context, cloud *openstack.Cloud, name string) (i
 		return image.Source{}, fmt.Errorf("image %q is %s, and has no bytes to read yet", name, found.Status)
 	}
 	return image.FromArchive(image.Facts{Size: found.Size}, func(ctx context.Context) (io.ReadCloser, error) {
-		return cloud.OpenImage(ctx, found.ID)
+		return cloud.OpenImage(ctx, found.ID, retries)
 	}), nil
 }
 

@@ -375,7 +375,7 @@ func TestOpenImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := func() (string, error) {
-		body, err := cloud.OpenImage(t.Context(), pushed.ID)
+		body, err := cloud.OpenImage(t.Context(), pushed.ID, 0)
 		if err != nil {
 			return "", err
 		}
@@ -389,6 +389,47 @@ func TestOpenImage(t *testing.T) {
 	fake.Damage(pushed.ID)
 	_, err = read()
 	wantError(t, err, "download image", "it was damaged on the way, or where it is stored")
+}
+
+// TestDownloadBreaks: a download that breaks goes on where it was, also where Glance's store knows no parts.
+func TestDownloadBreaks(t *testing.T) {
+	t.Parallel()
+	content := strings.Repeat("all of it ", 100_000)
+	for name, c := range map[string]struct {
+		faults  []fakecloud.Fault
+		retries int
+		want    string // in the error
+	}{
+		"once":       {[]fakecloud.Fault{fakecloud.DownloadBreaks}, 1, ""},
+		"no parts":   {[]fakecloud.Fault{fakecloud.DownloadBreaks, fakecloud.DownloadIsWhole}, 1, ""},
+		"no retries": {[]fakecloud.Fault{fakecloud.DownloadBreaks}, 0, "unexpected EOF"},
+		"other part": {[]fakecloud.Fault{fakecloud.DownloadBreaks, fakecloud.DownloadIsOther}, 1, `asked for the rest, Glance sends another part, "bytes 0-`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			pushed, err := cloud.PushImage(t.Context(), pushOptions(strings.NewReader(content)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, fault := range c.faults {
+				if err := fake.Break(fault); err != nil {
+					t.Fatal(err)
+				}
+			}
+			body, err := cloud.OpenImage(t.Context(), pushed.ID, c.retries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer body.Close()
+			got, err := io.ReadAll(body)
+			if c.want != "" {
+				wantError(t, err, "download image", c.want)
+			} else if err != nil || string(got) != content {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		})
+	}
 }
 
 // interfering fails the first upload when a part of it was read, and has the HTTP client ask for the body again where it

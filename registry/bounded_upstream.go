@@ -166,10 +166,8 @@ func notFromUpstream(ctx context.Context) context.Context {
 }
 
 func (a *asking) send(r *http.Request, by http.RoundTripper) (*http.Response, error) {
-	if r.Header.Get("Accept-Encoding") != "" {
-		r = r.Clone(r.Context())
-		r.Header.Set("Accept-Encoding", "gzip, deflate")
-	}
+	blob := a.isFor(r)
+	r = withEncodings(r, blob)
 	a.sent.Store(true)
 	answer, err := by.RoundTrip(r)
 	if err != nil {
@@ -179,32 +177,36 @@ func (a *asking) send(r *http.Request, by http.RoundTripper) (*http.Response, er
 		kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // a web server that is no registry says 404, too
 		a.absent.Store(answer.StatusCode == http.StatusNotFound && kind == "application/json")
 	}
-	if err := a.check(r, answer); err != nil {
-		return nil, errors.Join(err, answer.Body.Close())
-	}
-	if answer.StatusCode < http.StatusMultipleChoices && a.isFor(r) {
-		return answer, nil
+	if blob && answer.StatusCode < http.StatusMultipleChoices {
+		return a.asStored(answer)
 	}
 	a.left.Add(-minUpstreamAnswer)
 	answer.Body = &boundedAnswer{ReadCloser: answer.Body, asking: a}
 	return answer, nil
 }
 
-// check refuses a blob that is too large, and what it may cost too much to unpack: distribution makes a reader for each
-// encoding that an answer names, however often, and one of zstd takes as much memory as the answer says.
-func (a *asking) check(r *http.Request, answer *http.Response) error {
-	if !a.isFor(r) {
-		return nil
+// withEncodings asks for none of a blob, and of all else for those that distribution unpacks, but for zstd, of which a reader
+// takes as much memory as the answer says.
+func withEncodings(r *http.Request, blob bool) *http.Request {
+	wanted := "gzip, deflate"
+	if blob {
+		wanted = "identity"
+	} else if r.Header.Get("Accept-Encoding") == "" {
+		return r
 	}
-	switch encoding := answer.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
-	case "", "gzip", "deflate":
-	default:
-		return fmt.Errorf("it answers in the encoding %.40q, which it was not asked for", encoding)
+	r = r.Clone(r.Context())
+	r.Header.Set("Accept-Encoding", wanted)
+	return r
+}
+
+// asStored is an answer with a blob that is taken as it comes, unless it is too large. Some servers say of a layer, which is
+// packed, that it is an encoding of another, and distribution would unpack it: it would not be what its digest says.
+func (a *asking) asStored(answer *http.Response) (*http.Response, error) {
+	if a.maxBlob > 0 && answer.ContentLength > a.maxBlob {
+		return nil, errors.Join(tooLarge("layers", a.maxBlob), answer.Body.Close())
 	}
-	if a.maxBlob > 0 && answer.ContentLength > a.maxBlob && answer.StatusCode < http.StatusMultipleChoices {
-		return tooLarge("layers", a.maxBlob)
-	}
-	return nil
+	answer.Header.Del("Content-Encoding")
+	return answer, nil
 }
 
 // isFor tells whether a request is for the blob, be it redirected, and not for the token that this takes.

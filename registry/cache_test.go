@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -56,6 +57,37 @@ func TestCache(t *testing.T) {
 	again.want(t, http.StatusMethodNotAllowed, again.do(t, http.MethodPost, "/v2/app/blobs/uploads/", nil))
 	if err := again.end(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A layer that its upstream calls an encoding of something else, asked or not, is what its digest says.
+func TestCacheOfAnEncodedLayer(t *testing.T) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte("a layer")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(b.Bytes()))
+	for _, encoding := range []string{"gzip", "x-gzip"} {
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.URL.Path, "/blobs/") {
+				io.WriteString(w, "{}")
+				return
+			}
+			if encoding == "x-gzip" || strings.Contains(r.Header.Get("Accept-Encoding"), encoding) {
+				w.Header().Set("Content-Encoding", encoding)
+			}
+			w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+			w.Write(b.Bytes())
+		}))
+		t.Cleanup(upstream.Close)
+		cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: upstream.URL}})
+		if got := cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/blobs/"+digest, nil)); got != b.String() {
+			t.Errorf("%s: got %d bytes of %d", encoding, len(got), b.Len())
+		}
 	}
 }
 

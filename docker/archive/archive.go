@@ -48,7 +48,10 @@ func open(src io.Reader) (io.Reader, error) {
 	case err != nil:
 		return nil, err
 	}
-	in, _, err = peek(unpacked)
+	in, magic, err = peek(unpacked)
+	if err == nil && compressionOf(magic) == "gzip" {
+		return nil, refuse("it is compressed with gzip twice: unpack it once")
+	}
 	return in, err
 }
 
@@ -56,18 +59,46 @@ func open(src io.Reader) (io.Reader, error) {
 func peek(src io.Reader) (*bufio.Reader, string, error) {
 	in := bufio.NewReaderSize(src, 64<<10)
 	magic, err := in.Peek(4)
+	head, _ := in.Peek(longestMagic)
+	if kind := otherKind(head); kind != "" {
+		return nil, "", refuse("it is %s, not a Docker archive", kind)
+	}
 	switch {
 	case len(magic) == 0 && errors.Is(err, io.EOF):
 		return nil, "", refuse("it is empty")
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, "", damaged(err, 0)
-	case string(magic) == "QFI\xfb":
-		return nil, "", refuse("it is a qcow2 disk image, not a Docker archive")
 	}
-	if method := compressionOf(string(magic)); method != "" && method != "gzip" {
+	method := compressionOf(string(magic))
+	if head, err := in.Peek(tarBlock); method == "" && errors.Is(err, io.EOF) {
+		return nil, "", refuse("it is no tar archive, or cut off: it has but %d bytes", len(head))
+	}
+	if method != "" && method != "gzip" {
 		return nil, "", refuse("it is compressed with %s as a whole; a node reads archives that are plain or compressed with gzip, and 'ndock image push-glance' unpacks the others on the way", method)
 	}
 	return in, string(magic), nil
+}
+
+// otherKinds are what is taken for an archive by mistake, by what it begins with.
+var otherKinds = []struct{ magic, kind string }{
+	{"QFI\xfb", "a qcow2 disk image"},
+	{"PK\x03\x04", "a zip file"},
+	{"<!doctype html", "a web page"},
+	{"<html", "a web page"},
+	{"version https://git-lfs", "a pointer of Git LFS to a file, which 'git lfs pull' fetches"},
+}
+
+// longestMagic is the most bytes of those, which are no more than the least archive has.
+const longestMagic = 32
+
+// otherKind tells what a stream is that is no archive, in words.
+func otherKind(head []byte) string {
+	for _, one := range otherKinds {
+		if len(head) >= len(one.magic) && strings.EqualFold(string(head[:len(one.magic)]), one.magic) {
+			return one.kind
+		}
+	}
+	return ""
 }
 
 // damaged tells a stream that is no tar at all from one that is cut off or broken after some entries, and both from
@@ -179,6 +210,20 @@ func (p paths) add(header *tar.Header) error {
 		p[parent] = true
 	}
 	return nil
+}
+
+// system tells whether these are the paths of a system's files, and no image's.
+func (p paths) system() bool {
+	if _, exported := p[".dockerenv"]; exported {
+		return true
+	}
+	n := 0
+	for _, name := range []string{"bin", "dev", "etc", "lib", "proc", "sys", "usr", "var"} {
+		if _, there := p[name]; there {
+			n++
+		}
+	}
+	return n > 1
 }
 
 func climbs(name string) bool {

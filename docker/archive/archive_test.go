@@ -183,7 +183,7 @@ func TestRefusals(t *testing.T) {
 		want   string
 	}{
 		"empty":             {nil, "it is empty"},
-		"one byte":          {[]byte("x"), "it is cut off"},
+		"one byte":          {[]byte("x"), "it is no tar archive, or cut off: it has but 1 bytes"},
 		"qcow2":             {append([]byte("QFI\xfb\x00\x00\x00\x03"), make([]byte, 5000)...), "it is a qcow2 disk image, not a Docker archive"},
 		"zeroes":            {make([]byte, 5000), "without a manifest.json"},
 		"no tar at all":     {bytes.Repeat([]byte("words, words "), 100), "it is no tar archive"},
@@ -218,8 +218,8 @@ func TestRefusals(t *testing.T) {
 		"an image of null":  {pack(t, entry{name: "manifest.json", content: "[null]"}), `its configuration "" is missing`},
 		"two images":        {pack(t, entry{name: "manifest.json", content: `[{"RepoTags":["a"]},{"RepoTags":["b"]}]`}), "it holds 2 images, and one is wanted: a, b"},
 		"a linked manifest": {pack(t, entry{name: "real.json", content: manifestText}, entry{name: "manifest.json", kind: tar.TypeSymlink, link: "real.json"}), "its link \"manifest.json\" is not one to a layer"},
-		"a huge manifest":   {pack(t, entry{name: "manifest.json", content: "[" + strings.Repeat(" ", descriptionLimit) + "]"}), "its manifest.json has 4194306 bytes, more than any image needs"},
-		"a huge index":      {with(entry{name: "index.json", content: strings.Repeat(" ", descriptionLimit+1)}), "its index.json has 4194305 bytes"},
+		"a huge manifest":   {pack(t, entry{name: "manifest.json", content: "[" + strings.Repeat(" ", DescriptionLimit) + "]"}), "its manifest.json has 4194306 bytes, more than any image needs"},
+		"a huge index":      {with(entry{name: "index.json", content: strings.Repeat(" ", DescriptionLimit+1)}), "its index.json has 4194305 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

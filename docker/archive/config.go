@@ -7,10 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Limits of an image's configuration. They are far above what known images have, and far below what troubles an engine:
@@ -27,9 +31,50 @@ const (
 	settingsBytes = 1 << 20   // environment, command and the like; the kernel takes 128 KiB in one string, 2 MiB in all
 )
 
+// Config is an image's configuration as Docker Engine reads it: a command may be one string, which is a list of it.
+type Config struct {
+	dockerspec.DockerOCIImage
+	Config settings `json:"config"`
+}
+
+type settings struct {
+	dockerspec.DockerOCIImageConfig
+	Entrypoint, Cmd, Shell words
+}
+
+type words []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (w *words) UnmarshalJSON(text []byte) error {
+	var one string
+	if string(text) != "null" && json.Unmarshal(text, &one) == nil {
+		*w = words{one}
+		return nil
+	}
+	return json.Unmarshal(text, (*[]string)(w))
+}
+
+// ParseConfig reads a configuration that has one meaning.
+func ParseConfig(text []byte) (Config, error) {
+	var image Config
+	if err := parse(text, &image); err != nil {
+		return image, refuse("its configuration: %v", err)
+	}
+	return image, nil
+}
+
+// ParseManifest reads an OCI manifest that has one meaning.
+func ParseManifest(text []byte) (ocispec.Manifest, error) {
+	var found ocispec.Manifest
+	if err := parse(text, &found); err != nil {
+		return found, refuse("its manifest: %v", err)
+	}
+	return found, nil
+}
+
 // checkConfig refuses a configuration that is too large, or that two readers may read differently.
-func checkConfig(text []byte) (dockerspec.DockerOCIImage, error) {
-	var image dockerspec.DockerOCIImage
+func checkConfig(text []byte) (Config, error) {
+	var image Config
 	if err := parse(text, &image); err != nil {
 		return image, err
 	}
@@ -108,10 +153,88 @@ const (
 
 // parse reads JSON that has one meaning only: no key occurs twice in an object, in any case.
 func parse(text []byte, into any) error {
-	if err := checkJSON(text); err != nil {
-		return err
+	if slices.ContainsFunc(byteOrderMarks, func(mark string) bool { return strings.HasPrefix(string(text[:min(len(text), len(mark))]), mark) }) {
+		return errors.New("it begins with a byte order mark, which JSON must not have: write it as UTF-8 without one")
 	}
-	return json.Unmarshal(text, into)
+	if err := checkJSON(text); err != nil {
+		return explainJSON(err)
+	}
+	return explainJSON(json.Unmarshal(text, into))
+}
+
+// byteOrderMarks are those of UTF-8 and of UTF-16, as PowerShell writes them.
+var byteOrderMarks = []string{"\uFEFF", "\xff\xfe", "\xfe\xff"}
+
+// explainJSON names the field that has something of another kind than Docker reads there, and says what it should be.
+func explainJSON(err error) error {
+	var wrong *json.UnmarshalTypeError
+	var date *time.ParseError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("it is no JSON: %w", err)
+	case errors.As(err, &wrong) && wrong.Field == "":
+		return fmt.Errorf("it is %s where %s should be", kindOfValue(wrong.Value), kindOfType(wrong.Type))
+	case errors.As(err, &wrong):
+		field := fieldOf(wrong.Field)
+		return fmt.Errorf("its field %s has %s where %s should be%s", field, kindOfValue(wrong.Value), kindOfType(wrong.Type), exampleOf(field, wrong.Type))
+	case errors.As(err, &date):
+		return fmt.Errorf("its field created has %.40q where a time should be, as \"2006-01-02T15:04:05Z\"; it may be left out", date.Value)
+	}
+	return err
+}
+
+// kindOfValue is what an image's owner may call what Go's JSON calls "array", or "number 1.5".
+func kindOfValue(value string) string {
+	switch kind, _, _ := strings.Cut(value, " "); kind {
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	case "bool":
+		return "true or false"
+	default:
+		return "a " + kind
+	}
+}
+
+func kindOfType(of reflect.Type) string {
+	switch of.Kind() {
+	case reflect.Slice:
+		return "a list"
+	case reflect.Map, reflect.Struct:
+		return "an object"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	default:
+		return "a whole number"
+	}
+}
+
+// fieldOf leaves out of a path what only Go has: the structs of which others are made.
+func fieldOf(path string) string {
+	parts := slices.DeleteFunc(strings.Split(path, "."), func(part string) bool { return slices.Contains(embedded, part) })
+	return strings.Join(parts, ".")
+}
+
+var embedded = []string{"DockerOCIImage", "DockerOCIImageConfig", "DockerOCIImageConfigExt", "Image", "ImageConfig", "Platform", "Versioned"}
+
+// exampleOf shows how a field is written that is often written in another way.
+func exampleOf(field string, of reflect.Type) string {
+	example := examples[field[strings.LastIndex(field, ".")+1:]]
+	if example == "" || of.Kind() == reflect.String && example[0] != '"' {
+		return ""
+	}
+	return ", as " + example
+}
+
+var examples = map[string]string{
+	"Cmd": `["sleep", "60"]`, "Entrypoint": `["/entrypoint.sh"]`, "Shell": `["/bin/sh", "-c"]`, "OnBuild": `["RUN true"]`, "Test": `["CMD", "true"]`,
+	"Env": `["NAME=value"]`, "Labels": `{"name": "value"}`, "Volumes": `{"/data": {}}`, "ExposedPorts": `{"80/tcp": {}}`, "User": `"1000"`,
+	"StopSignal": `"SIGTERM"`, "WorkingDir": `"/srv"`, "RepoTags": `["web:1"]`, "Layers": `["layer.tar"]`,
+	"Interval": "30000000000, which is 30 s", "Timeout": "30000000000, which is 30 s", "StartPeriod": "30000000000, which is 30 s", "StartInterval": "30000000000, which is 30 s",
 }
 
 // nesting is an object or a list of which a part has been read.

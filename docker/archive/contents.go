@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -36,6 +37,10 @@ type findings struct {
 	links  map[string]string
 }
 
+func newFindings() findings {
+	return findings{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}
+}
+
 // manifest is one image's in a manifest.json.
 type manifest struct {
 	Config   string
@@ -51,7 +56,7 @@ func (f findings) resolve(o Options) (Contents, error) {
 	if err != nil {
 		return Contents{}, err
 	}
-	config, there := f.json[path.Clean(chosen.Config)]
+	config, there := f.json[inArchive(chosen.Config)]
 	if !there {
 		return Contents{}, refuse("its configuration %q is missing", chosen.Config)
 	}
@@ -62,7 +67,7 @@ func (f findings) resolve(o Options) (Contents, error) {
 	id := string(digest.FromBytes(config))
 	said := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
 	contents := Contents{
-		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), configPath: path.Clean(chosen.Config),
+		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), configPath: inArchive(chosen.Config),
 		Platform: said.Or(chosen.platform, o.Platform), Guessed: !said.Whole(),
 	}
 	return f.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Layers)
@@ -107,9 +112,14 @@ func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []dig
 	return contents, nil
 }
 
+// inArchive is the name of an entry for which a manifest may have another, as /layer.tar for layer.tar.
+func inArchive(name string) string {
+	return strings.TrimPrefix(path.Clean(name), "/")
+}
+
 // layer follows the link that stands for a layer which occurs twice.
 func (f findings) layer(name string) (Layer, bool) {
-	name = path.Clean(name)
+	name = inArchive(name)
 	if to, linked := f.links[name]; linked { // but no chain of links, which nobody writes
 		name = to
 	}
@@ -128,7 +138,23 @@ func (f findings) choose(o Options) (manifest, error) {
 	if text, there := f.json["index.json"]; there {
 		return f.chooseOCI(text, o)
 	}
+	if _, there := f.json["repositories"]; there {
+		return manifest{}, refuse("it has no manifest.json, as what a Docker before 1.10 saved: load it into an engine that still takes it, and save it from there")
+	}
+	if dir := f.topDirectory(); dir != "" {
+		return manifest{}, refuse("its files lie in a directory, %q, where they are not looked for: pack what is in it, as 'tar -C %q -cf FILE .' does", dir, dir)
+	}
 	return manifest{}, refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
+}
+
+// topDirectory is the directory in which an image's files lie that was packed with its own name.
+func (f findings) topDirectory() string {
+	for _, name := range slices.Sorted(maps.Keys(f.json)) {
+		if dir, base := path.Split(name); dir != "" && (base == "manifest.json" || base == ocispec.ImageIndexFile) {
+			return path.Clean(dir)
+		}
+	}
+	return ""
 }
 
 func chooseTagged(images []manifest, name string) (manifest, error) {
@@ -137,6 +163,13 @@ func chooseTagged(images []manifest, name string) (manifest, error) {
 			return manifest{}, refuse("it holds %d images, and one is wanted: %s", len(images), names(images))
 		}
 		return images[0], nil
+	}
+	if place, found := strings.CutPrefix(name, "@"); found {
+		i, err := strconv.Atoi(place)
+		if err != nil || i < 0 || i >= len(images) {
+			return manifest{}, refuse("it holds %d images, and none is at the place %q; the first is @0", len(images), name)
+		}
+		return images[i], nil
 	}
 	var called []manifest
 	for _, image := range images {
@@ -186,7 +219,7 @@ func names(images []manifest) string {
 		all = append(all[:shown], "…")
 	}
 	if len(all) == 0 {
-		return "none has a name"
+		return "none has a name, but @0 is the first"
 	}
 	return strings.Join(all, ", ")
 }
@@ -237,9 +270,9 @@ func whole(what string, blob []byte, want digest.Digest) error {
 }
 
 func (f findings) ociManifest(blob []byte, tags []string) (manifest, error) {
-	var found ocispec.Manifest
-	if err := parse(blob, &found); err != nil {
-		return manifest{}, refuse("its manifest: %v", err)
+	found, err := ParseManifest(blob)
+	if err != nil {
+		return manifest{}, err
 	}
 	if err := CheckKind(found); err != nil {
 		return manifest{}, err
@@ -271,12 +304,24 @@ func chooseManifest(all []ocispec.Descriptor, o Options, named bool) (ocispec.De
 		if len(all) > 1 && one.Platform != nil && !o.Platform.Matches(platformOf(one)) {
 			continue
 		}
-		fitting = append(fitting, one)
+		if !slices.ContainsFunc(fitting, func(other ocispec.Descriptor) bool { return other.Digest == one.Digest }) { // it may have several names
+			fitting = append(fitting, one)
+		}
 	}
+	fitting = Exact(fitting, func(one ocispec.Descriptor) bool { return platformOf(one).Variant == o.Platform.Variant })
 	if len(fitting) != 1 {
 		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(fitting), o.Platform, calling(o.Choose))
 	}
 	return fitting[0], nil
+}
+
+// Exact leaves of several that fit the one that fits best, if there is one such.
+func Exact[T any](fitting []T, best func(T) bool) []T {
+	exact := slices.DeleteFunc(slices.Clone(fitting), func(one T) bool { return !best(one) })
+	if len(exact) == 1 {
+		return exact
+	}
+	return fitting
 }
 
 func platformOf(one ocispec.Descriptor) Platform {
@@ -291,6 +336,9 @@ var imageConfigs = []string{"", ocispec.MediaTypeImageConfig, "application/vnd.d
 
 // CheckKind refuses the manifest of what registries and layouts keep beside images, and says what it is.
 func CheckKind(m ocispec.Manifest) error {
+	if m.SchemaVersion == 1 {
+		return refuse("it is in the format of registries before Docker 1.10 (schema 1), which is not read: 'skopeo copy --format v2s2' converts it")
+	}
 	if !slices.Contains(imageConfigs, m.Config.MediaType) {
 		return refuse("it is no image but %s", kindOf(m.ArtifactType, m.Config.MediaType))
 	}

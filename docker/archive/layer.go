@@ -422,6 +422,8 @@ func (l Layer) verify(number int, diffID string) error {
 	switch {
 	case l.refused != nil:
 		return refuse("its layer %d %v", number, l.refused)
+	case l.looked && strings.HasPrefix(diffID, "sha512:"):
+		return refuse("its layer %d is named by its SHA-512 in the configuration, and Docker names layers by their SHA-256", number)
 	case l.looked && l.DiffID != diffID:
 		return refuse("its layer %d is damaged: it is %s, and should be %s", number, short(l.DiffID), short(diffID))
 	}

@@ -46,7 +46,7 @@ func TestOneMeaning(t *testing.T) {
 		"by a slash":                     {with(entry{name: "manifest.json/", kind: tar.TypeDir}), `it has two entries "manifest.json"`},
 		"a disguised manifest first":     {pack(t, append([]entry{{name: "manifest.json", content: blanks + other}}, image()...)...), `it has two entries "manifest.json"`},
 		"a packed manifest":              {with(entry{name: "./manifest.json", content: string(zip(t, []byte(other)))}), `it has two entries "manifest.json"`},
-		"only a packed one":              {pack(t, entry{name: "manifest.json", content: string(zip(t, []byte(other)))}), "its manifest.json: invalid character"},
+		"only a packed one":              {pack(t, entry{name: "manifest.json", content: string(zip(t, []byte(other)))}), "its manifest.json: it is no JSON: invalid character"},
 		"a replaced link":                {with(entry{name: "again/layer.tar", content: string(layer)}), `it has two entries "again/layer.tar"`},
 		"a replaced file":                {with(entry{name: "layer/layer.tar", kind: tar.TypeSymlink, link: "../x/layer.tar"}), `it has two entries "layer/layer.tar"`},
 		"a replaced directory":           {with(entry{name: "layer", content: string(layer)}), `it has two entries "layer"`},
@@ -62,7 +62,7 @@ func TestOneMeaning(t *testing.T) {
 		"two keys in its layers":         {config(strings.Replace(good, `"diff_ids"`, `"DIFF_IDS":[],"diff_ids"`, 1)), `it has the key "diff_ids" twice`},
 		"a configuration in capitals":    {config(strings.Replace(good, `rootfs`, `RootFS`, 1)), `it has the key "RootFS", which should be "rootfs"`},
 		"its layers in capitals":         {config(strings.Replace(good, `diff_ids`, `Diff_Ids`, 1)), `it has the key "Diff_Ids", which should be "diff_ids"`},
-		"two configurations in one file": {config(good + good), `its configuration "config.json": invalid character`},
+		"two configurations in one file": {config(good + good), `its configuration "config.json": it is no JSON: invalid character`},
 		"a label twice":                  {config(`{"config":{"Labels":{"a":"1","a":"2"}},` + good[1:]), `it has the key "a" twice`},
 		"packed with less":               {saved(t, layer, append([]byte("\x5a\x2a\x4d\x18"), layer[4:]...)), "its layer 1 begins with a frame of zstd"},
 		"an empty layer of no gzip":      {saved(t, layer, []byte("\x1f\x8b")), "its layer 1 is damaged"},
@@ -219,8 +219,8 @@ func TestBounds(t *testing.T) {
 		packed io.Reader
 		want   string
 	}{
-		"a huge configuration": {stream("config.json", descriptionLimit+1, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), `its configuration "config.json" is missing`},
-		"one with a brace":     {bytes.NewReader(pack(t, entry{name: "config.json", content: "{" + strings.Repeat(" ", descriptionLimit)})), "its config.json has 4194305 bytes, more than any image needs"},
+		"a huge configuration": {stream("config.json", DescriptionLimit+1, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), `its configuration "config.json" is missing`},
+		"one with a brace":     {bytes.NewReader(pack(t, entry{name: "config.json", content: "{" + strings.Repeat(" ", DescriptionLimit)})), "its config.json has 4194305 bytes, more than any image needs"},
 		"volumes":              {config("config", `{"Volumes":`+object(volumesLimit+1, "{}")+`}`), "it has 65 volumes; at most 64 are allowed"},
 		"ports":                {config("config", `{"ExposedPorts":`+object(portsLimit+1, "{}")+`}`), "it has 20001 exposed ports; at most 20000 are allowed"},
 		"labels":               {config("config", `{"Labels":`+object(labelsLimit+1, `""`)+`}`), "it has 1025 labels; at most 1024 are allowed"},

@@ -14,6 +14,7 @@ type Options struct {
 	Choose   string   // which image of several, by its name; empty where there is one
 	Platform Platform // which of an OCI index
 	Layers   *Limits  // look into each layer, and refuse what is beyond this; nil where its sender has done so
+	KeepTags bool     // a copy that is given no names keeps those that the image has
 
 	// Accept, if not nil, is asked before an image is written to its end. Its error ends the writing.
 	Accept func(Contents) error
@@ -30,10 +31,12 @@ type Sink interface {
 	Layer(header *tar.Header, content io.Reader) error
 }
 
+// DescriptionLimit is the most bytes of a manifest or a configuration. Registries take no larger manifest either.
+const DescriptionLimit = 4 << 20
+
 const (
-	descriptionLimit = 4 << 20  // most bytes of a manifest or a configuration; registries take no larger manifest either
-	keptLimit        = 16 << 20 // most bytes of JSON that are kept, of all the archive
-	entriesLimit     = 1 << 14  // most entries; an image of 127 layers has some 500
+	keptLimit    = 16 << 20 // most bytes of JSON that are kept, of all the archive
+	entriesLimit = 1 << 14  // most entries; an image of 127 layers has some 500
 )
 
 // Read goes through a Docker archive, or an OCI layout in a tar, and says which image is in it. It returns an *Error
@@ -45,15 +48,41 @@ func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 		return Contents{}, err
 	}
 	in = o.Layers.whole(in)
-	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Layers, paths: paths{}, found: findings{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}}
+	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Layers, paths: paths{}, found: newFindings()}
 	if err := r.read(); err != nil {
-		return Contents{}, err
+		return Contents{}, r.explain(err)
 	}
 	if _, err = io.Copy(io.Discard, in); err != nil { // tar's padding
 		return Contents{}, damaged(err, r.entries)
 	}
+	found, err := r.found.resolve(o)
+	return found, r.explain(err)
+}
+
+// explain says of what was refused for a detail that it is no image at all, but the files of one.
+func (r *reader) explain(err error) error {
+	var refused *Error
+	if !errors.As(err, &refused) || r.found.json["manifest.json"] != nil || r.found.json["index.json"] != nil || !r.paths.system() {
+		return err
+	}
+	return refuse("it holds the files of a system, as 'docker export' writes them, and no image: 'docker save' writes one, and 'docker import' makes one of these files")
+}
+
+// Describe says which image is in an archive that is not compressed, without reading its layers, in which anything may be.
+func Describe(src io.ReadSeeker, o Options) (Contents, error) {
+	o.Layers = nil
+	r := reader{in: tar.NewReader(src), sink: passer{}, paths: paths{}, found: newFindings()}
+	if err := r.read(); err != nil {
+		return Contents{}, err
+	}
 	return r.found.resolve(o)
 }
+
+// passer is a sink that looks at nothing. Of a file, what is not read is passed over.
+type passer struct{}
+
+func (passer) File(*tar.Header, io.Reader) error  { return nil }
+func (passer) Layer(*tar.Header, io.Reader) error { return nil }
 
 type reader struct {
 	in      *tar.Reader
@@ -136,7 +165,7 @@ func describes(head []byte) bool {
 
 // description keeps what may be JSON, until it is known what for.
 func (r *reader) description(name string, header *tar.Header, content io.Reader) error {
-	if r.kept += header.Size; header.Size > descriptionLimit || r.kept > keptLimit {
+	if r.kept += header.Size; header.Size > DescriptionLimit || r.kept > keptLimit {
 		return refuse("its %s has %d bytes, more than any image needs", header.Name, header.Size)
 	}
 	text, err := io.ReadAll(content)

@@ -12,13 +12,14 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Copy writes to dst, as a Docker archive, the image that src has in it, which may be an OCI layout in a tar. It gets
-// these names, and none of those in src. Its files keep theirs. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
+// these names, and none of those in src, unless there are none of these and o says that those are kept. Its files keep theirs. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
 // the manifest's digest stays. See Read for its errors.
 func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, error) {
 	if o.Layers != nil {
@@ -26,7 +27,7 @@ func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, err
 		limits.unique = true
 		o.Layers = &limits
 	}
-	w := &writer{tags: tags, layout: true, unpack: true}
+	w := &writer{tags: tags, keep: o.KeepTags && len(tags) == 0, layout: true, unpack: true}
 	return w.copy(dst, src, o)
 }
 
@@ -48,6 +49,7 @@ func Load(dst io.Writer, src io.Reader, o Options) (Contents, error) {
 type writer struct {
 	out    *tar.Writer
 	tags   []string
+	keep   bool // the names that the image has
 	limits Limits
 	prefix string // of all names but manifest.json, which are made here then; containerd must not see two loads use one
 	layout bool   // write an OCI layout, too
@@ -158,6 +160,9 @@ func (w *writer) write(name string, size int64, content io.Reader) error {
 // describe writes what an engine reads first, last: without it, the rest is no image.
 func (w *writer) describe(contents Contents) error {
 	image := manifest{Config: contents.configPath, RepoTags: w.tags, Layers: []string{}}
+	if w.keep {
+		image.RepoTags = slices.DeleteFunc(slices.Clone(contents.Tags), func(name string) bool { return !isTag(name) })
+	}
 	if w.prefix != "" {
 		image.Config = w.prefix + "config.json"
 	}
@@ -177,6 +182,16 @@ func (w *writer) describe(contents Contents) error {
 		return err
 	}
 	return w.description("manifest.json", text)
+}
+
+// isTag tells whether Docker would give an image that name.
+func isTag(name string) bool {
+	parsed, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return false
+	}
+	_, digested := parsed.(reference.Digested)
+	return !digested && !reference.IsNameOnly(parsed)
 }
 
 func (w *writer) description(name string, text []byte) error {

@@ -2,7 +2,13 @@ package image
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -23,7 +29,7 @@ func (p Places) findInEngine(ctx context.Context, r Reference) (*Source, error) 
 	}
 	found, err := docker.FindImage(ctx, engine, r.Name)
 	if err != nil {
-		return nil, err
+		return nil, orFile(err, r.Name)
 	}
 	said := archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant}
 	source := &Source{
@@ -41,6 +47,27 @@ func (p Places) findInEngine(ctx context.Context, r Reference) (*Source, error) 
 		source.Unpacked, source.checks = 0, p.checks()
 	}
 	return source, nil
+}
+
+// orFile says of what no engine has, and a file is called, how that is named.
+func orFile(err error, name string) error {
+	var refused *docker.Error
+	place := placeOf(name)
+	if place == "" || !errors.As(err, &refused) {
+		return err
+	}
+	return &docker.Error{Op: refused.Op, Err: refused.Err, Tip: fmt.Sprintf("there is %q here: %s%s reads it", name, place, name)}
+}
+
+// placeOf is what reads a file or a layout of that name, if there is one.
+func placeOf(name string) string {
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+		return string(DockerArchive) + ":"
+	}
+	if _, err := os.Stat(filepath.Join(name, ocispec.ImageIndexFile)); err == nil {
+		return string(OCILayout) + ":"
+	}
+	return ""
 }
 
 // storeInEngine loads an image, and gives it the one name that was asked for: those in it may be anybody's.

@@ -9,10 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-
 	"ndock/docker"
+	"ndock/docker/archive"
 )
 
 // findFile reads the description of a docker-archive; that of an oci-archive is known when it has been read.
@@ -21,41 +19,50 @@ func (p Places) findFile(r Reference) (*Source, error) {
 	if err != nil {
 		return nil, &docker.Error{Op: fmt.Sprintf("image %q", r), Err: err}
 	}
-	source := &Source{Reference: r, Facts: Facts{Size: info.Size()}, checks: p.checks(), open: func(context.Context) (io.ReadCloser, error) {
+	if info.IsDir() {
+		return nil, &docker.Error{Op: fmt.Sprintf("image %q", r), Err: fmt.Errorf("%q is a directory", r.Path), Tip: "oci:" + r.Path + " reads an OCI layout"}
+	}
+	source := &Source{Reference: r, Facts: Facts{Size: info.Size()}, own: true, checks: p.checks(), open: func(context.Context) (io.ReadCloser, error) {
 		return os.Open(r.Path)
 	}}
 	source.checks.Choose = r.Name
-	if r.Transport == DockerArchive {
-		source.describe(r)
+	switch regular := info.Mode().IsRegular(); {
+	case !regular: // as /dev/stdin is
+		source.Once = true
+	case r.Transport == DockerArchive:
+		source.describe()
 	}
 	return source, nil
 }
 
-// describe fills in what a docker-archive says of itself, if it can be read in any order. What cannot, as one that is
-// compressed, is described when it has been read, and so is what is wrong with it.
-func (s *Source) describe(r Reference) {
-	var tag *name.Tag
-	if r.Name != "" {
-		parsed, err := name.NewTag(r.Name)
-		if err != nil {
-			return
-		}
-		tag = &parsed
-	}
-	image, err := tarball.ImageFromPath(r.Path, tag)
+// describe fills in what a docker-archive says of itself, if it is not compressed. One that is, is described when it has
+// been read, and so is what is wrong with one.
+func (s *Source) describe() {
+	file, err := os.Open(s.Path)
 	if err != nil {
 		return
 	}
-	facts, err := partsFacts(image, s.checks.Platform)
+	defer file.Close()
+	found, err := archive.Describe(file, s.checks)
 	if err != nil {
 		return
 	}
+	facts := factsOf(found)
 	facts.Size = s.Size
 	s.Facts = facts
 }
 
-// storeInFile writes beside the file and renames, so that there is never half of it.
+// storeInFile writes beside the file and renames, so that there is never half of it. A pipe, a terminal or a device is written
+// to as it is.
 func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
+	if isStream(r.Path) {
+		into, err := os.OpenFile(r.Path, os.O_WRONLY, 0)
+		if err != nil {
+			return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
+		}
+		return errors.Join(writeArchive(ctx, source, r, io.MultiWriter(into, watch)), into.Close())
+	}
+	r.Path = behindLinks(r.Path)
 	into, err := createTemp(filepath.Dir(r.Path), "."+filepath.Base(r.Path)+".")
 	if err != nil {
 		return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
@@ -68,16 +75,31 @@ func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writ
 	return os.Rename(into.Name(), r.Path)
 }
 
+// isStream tells whether a path is of what cannot be replaced by a file, as /dev/null, /dev/stdout and named pipes are.
+func isStream(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular()
+}
+
+// behindLinks is the file to which a symbolic link leads. It is replaced, and the link stays.
+func behindLinks(path string) string {
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		return file
+	}
+	return path
+}
+
 // createTemp creates a file with a name that begins so and that no other has. Unlike os.CreateTemp, it leaves the mode to
 // the umask, as for any file that a command makes.
 func createTemp(dir, begin string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, begin+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
-// writeArchive gives the image the name that its reference has, or leaves it those that it had.
+// writeArchive gives the image the name that its reference has, or leaves it those that it had: in an engine, or in an
+// archive of the user's own. What an image in Glance calls itself is its maker's word.
 func writeArchive(ctx context.Context, source *Source, r Reference, into io.Writer) error {
 	renamed := *source
-	renamed.tags = source.Tags
+	renamed.tags, renamed.checks.KeepTags = source.Tags, source.own
 	if r.Name != "" {
 		renamed.tags = []string{r.Name}
 	}

@@ -2,14 +2,20 @@ package image
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"ndock/docker/archive"
@@ -95,5 +101,255 @@ func TestManyLayers(t *testing.T) {
 		if want == 1 && !strings.Contains(told[0], "has 126 layers, and Docker Engine stores at most 125") {
 			t.Errorf("told %q", told)
 		}
+	}
+}
+
+// TestConfigurationInARegistry: a registry's image is read as an archive's is; what it says of its sizes is not believed.
+func TestConfigurationInARegistry(t *testing.T) {
+	t.Parallel()
+	layer := gzipped(t, "hello")
+	id, err := layer.DiffID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		settings string
+		size     int64 // that the manifest says; 0 for the right one
+		want     string
+	}{
+		{`{"Entrypoint":"/bin/sh"}`, 0, ""},
+		{`{"Volumes":["/data"]}`, 0, `its field config.Volumes has a list where an object should be, as {"/data": {}}`},
+		{`{`, 0, "its configuration: it is no JSON"},
+		{`{}`, -1, "its configuration has -1 bytes"},
+		{`{}`, 5 << 20, "its configuration has 5242880 bytes, where an image has at most 4194304"},
+	} {
+		at := newRegistry(t, nil) + "/site/web:1"
+		config := `{"os":"linux","architecture":"amd64","config":` + c.settings + `,"rootfs":{"type":"layers","diff_ids":["` + id.String() + `"]}}`
+		putImage(t, at, config, c.size, layer)
+		to := filepath.Join(t.TempDir(), "layout")
+		_, err := copied(t, newPlaces(t), "docker://"+at, "docker-archive:"+to+".tar")
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.settings, err, c.want)
+		}
+	}
+}
+
+// putImage puts an image of this configuration into a registry, and says this size of it.
+func putImage(t *testing.T, at, config string, size int64, layer v1.Layer) {
+	t.Helper()
+	ref, err := name.ParseReference(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := static.NewLayer([]byte(config), types.DockerConfigJSON)
+	if err := errors.Join(remote.WriteLayer(ref.Context(), blob), remote.WriteLayer(ref.Context(), layer)); err != nil {
+		t.Fatal(err)
+	}
+	if size == 0 {
+		size = int64(len(config))
+	}
+	described := func(of v1.Layer, kind types.MediaType, size int64) string {
+		digest, err := of.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, kind, digest, size)
+	}
+	layerSize, err := layer.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, types.DockerManifestSchema2,
+		described(blob, types.DockerConfigJSON, size), described(layer, types.DockerLayer, layerSize))
+	if err := remote.Put(ref, manifestBytes{[]byte(manifest), types.DockerManifestSchema2}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSeveralNamesInALayout: a layout that has one image under two names has one image.
+func TestSeveralNamesInALayout(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "layout")
+	path, err := openLayout(dir)
+	image := imageOf(t, "amd64", gzipped(t, "hello"))
+	for _, name := range []string{"web:1", "web:stable"} {
+		err = errors.Join(err, path.AppendImage(image, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": name})))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "web:stable"} {
+		if _, err := newPlaces(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir, Name: name}); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// TestLinkedLayout: a layout whose blobs are links, as Bazel's rules make them, is read; what a link leads to must be what
+// its name says.
+func TestLinkedLayout(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "layout")
+	path, err := openLayout(dir)
+	image := imageOf(t, "amd64", gzipped(t, "hello"))
+	if err := errors.Join(err, path.AppendImage(image)); err != nil {
+		t.Fatal(err)
+	}
+	id, err := image.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linkBlobs(t, dir)
+	out := filepath.Join(t.TempDir(), "out.tar")
+	if found, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err != nil || found.ID != id.String() {
+		t.Errorf("%s, %v", found.ID, err)
+	}
+	at := newRegistry(t, nil) + "/site/web:1"
+	if err := copyTo(t, newPlaces(t), "oci:"+dir, "docker://"+at); err != nil {
+		t.Error(err)
+	} else if err := pushed(t, at); err != nil {
+		t.Error(err)
+	}
+	write(t, filepath.Join(dir, "secret"), []byte(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`))
+	blob := filepath.Join(dir, "blobs", "sha256", id.Hex)
+	if err := errors.Join(os.Remove(blob), os.Symlink("../../secret", blob)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err == nil || !strings.Contains(err.Error(), "its configuration is damaged") {
+		t.Errorf("a link to something else: %v", err)
+	}
+}
+
+// linkBlobs moves a layout's blobs elsewhere, and leaves links to them.
+func linkBlobs(t *testing.T, dir string) {
+	t.Helper()
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
+	if err != nil || len(blobs) != 3 {
+		t.Fatal(blobs, err)
+	}
+	for _, blob := range blobs {
+		real := filepath.Join(dir, filepath.Base(blob))
+		if err := errors.Join(os.Rename(blob, real), os.Symlink(real, blob)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestNoLayers: the manifest of an image without layers has an empty list of them.
+func TestNoLayers(t *testing.T) {
+	t.Parallel()
+	at, dir := newRegistry(t, nil)+"/site/web:1", t.TempDir()
+	for kind, layers := range map[string]string{"null": "null", "empty": "[]"} {
+		file := filepath.Join(dir, kind+".tar")
+		write(t, file, tarOf(t, []entry{
+			{"config.json", []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`)},
+			{"manifest.json", []byte(`[{"Config":"config.json","RepoTags":null,"Layers":` + layers + `}]`)},
+		}))
+		if err := copyTo(t, newPlaces(t), "docker-archive:"+file, "docker://"+at); err != nil {
+			t.Fatal(err)
+		}
+		ref, err := name.ParseReference(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := remote.Get(ref)
+		if err != nil || !strings.Contains(string(there.Manifest), `"layers":[]`) {
+			t.Errorf("%s: %v, %v", kind, there, err)
+		}
+	}
+}
+
+// TestVariants: of images for amd64 and amd64/v3, a host gets the one that says no variant, wherever they are and in any order;
+// and one that is for none of its platforms says for which it is.
+func TestVariants(t *testing.T) {
+	t.Parallel()
+	plain, third := imageOf(t, "amd64", gzipped(t, "plain")), imageOf(t, "amd64", gzipped(t, "v3"))
+	want, err := plain.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addendum := func(image v1.Image, architecture, variant string) mutate.IndexAddendum {
+		return mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: architecture, Variant: variant}}}
+	}
+	for name, index := range map[string]v1.ImageIndex{
+		"first": mutate.AppendManifests(empty.Index, addendum(plain, "amd64", ""), addendum(third, "amd64", "v3")),
+		"last":  mutate.AppendManifests(empty.Index, addendum(third, "amd64", "v3"), addendum(plain, "amd64", "")),
+	} {
+		at, dir := newRegistry(t, nil)+"/site/web:1", filepath.Join(t.TempDir(), "layout")
+		putIndex(t, at, index)
+		if _, err := layout.Write(dir, index); err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []string{"docker://" + at, "oci:" + dir, "oci-archive:" + packedLayout(t, dir)} {
+			if found, err := read(t.Context(), newPlaces(t), from); err != nil || found.ID != want.String() {
+				t.Errorf("%s, %s: %s, %v", name, from, found.ID, err)
+			}
+		}
+	}
+	at := newRegistry(t, nil) + "/site/web:1"
+	putIndex(t, at, mutate.AppendManifests(empty.Index, addendum(plain, "s390x", ""), addendum(third, "arm", "v7")))
+	_, err = newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
+	if err == nil || !strings.Contains(err.Error(), "it has no image for linux/amd64, but for: linux/s390x, linux/arm/v7") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func putIndex(t *testing.T, at string, index v1.ImageIndex) {
+	t.Helper()
+	ref, err := name.ParseReference(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, index); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOldManifests: what is no manifest of an image, or one of Docker before 1.10, is refused with that.
+func TestOldManifests(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[types.MediaType]string{
+		types.DockerManifestSchema1:       "before Docker 1.10 (schema 1)",
+		types.DockerManifestSchema1Signed: "before Docker 1.10 (schema 1)",
+		"text/plain":                      "before Docker 1.10 (schema 1)",
+		types.OCIManifestSchema1:          "its manifest names no configuration",
+	} {
+		at := newRegistry(t, nil) + "/site/web:1"
+		ref, err := name.ParseReference(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := `{"schemaVersion":1,"name":"site/web","tag":"1","architecture":"amd64","fsLayers":[],"history":[]}`
+		if kind == types.OCIManifestSchema1 {
+			text = `{"schemaVersion":2,"layers":[]}`
+		}
+		if err := remote.Put(ref, manifestBytes{[]byte(text), kind}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", kind, err, want)
+		}
+	}
+}
+
+// TestLayersElsewhere: a registry that takes no image without its layers refuses one whose maker keeps some elsewhere, and
+// that is told.
+func TestLayersElsewhere(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "layout")
+	path, err := openLayout(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := static.NewLayer([]byte("windows"), types.DockerForeignLayer)
+	image, err := mutate.Append(imageOf(t, "amd64"), mutate.Addendum{Layer: layer, MediaType: types.DockerForeignLayer, URLs: []string{"https://example.com/windows"}})
+	if err := errors.Join(err, path.AppendImage(image)); err != nil {
+		t.Fatal(err)
+	}
+	at := newRegistry(t, refusing("PUT", "/manifests/", 400, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`, 99)) + "/site/web:1"
+	err = copyTo(t, newPlaces(t), "oci:"+dir, "docker://"+at)
+	var hinted interface{ Hint() string }
+	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "not to be passed on") {
+		t.Errorf("error %v", err)
 	}
 }

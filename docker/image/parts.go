@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker/archive"
 )
@@ -34,28 +33,41 @@ func (p Places) fromParts(r Reference, image v1.Image, indexed archive.Platform)
 }
 
 // checkKind refuses what is no image.
-func checkKind(image v1.Image) error {
+func checkKind(image interface{ RawManifest() ([]byte, error) }) error {
 	text, err := image.RawManifest()
 	if err != nil {
 		return err
 	}
-	var found ocispec.Manifest
-	if err := json.Unmarshal(text, &found); err != nil {
+	found, err := archive.ParseManifest(text)
+	if err != nil {
 		return err
 	}
-	return archive.CheckKind(found)
+	if err := archive.CheckKind(found); err != nil {
+		return err
+	}
+	if found.Config.Digest == "" {
+		return errors.New("it is no image: its manifest names no configuration")
+	}
+	return nil
 }
 
 func partsFacts(image v1.Image, otherwise archive.Platform) (Facts, error) {
+	manifest, err := image.Manifest()
+	if err != nil {
+		return Facts{}, err
+	}
+	if size := manifest.Config.Size; size < 0 || size > archive.DescriptionLimit { // it is read into memory
+		return Facts{}, fmt.Errorf("its configuration has %d bytes, where an image has at most %d", size, archive.DescriptionLimit)
+	}
 	id, err := image.ConfigName()
 	if err != nil {
 		return Facts{}, err
 	}
-	config, err := image.ConfigFile()
+	text, err := image.RawConfigFile()
 	if err != nil {
 		return Facts{}, err
 	}
-	manifest, err := image.Manifest()
+	config, err := archive.ParseConfig(text)
 	if err != nil {
 		return Facts{}, err
 	}

@@ -48,7 +48,7 @@ func ParseReference(text string) (Reference, error) {
 		return engineReference(text)
 	}
 	switch transport := Transport(prefix); transport {
-	case Registry:
+	case Registry: // or an image of the engine that is called docker
 		name, slashes := strings.CutPrefix(rest, "//")
 		if scheme, address, found := strings.Cut(name, "://"); slashes && found {
 			return Reference{}, fmt.Errorf("%q: a registry's name has no %s:// before it: write docker://%s, with --insecure for plain HTTP", text, scheme, address)
@@ -56,7 +56,7 @@ func ParseReference(text string) (Reference, error) {
 		if slashes {
 			return named(transport, name)
 		}
-		return engineReference(text) // an image of the engine that is called docker
+		return engineReference(text)
 	case Engine, Glance:
 		return named(transport, rest)
 	case DockerArchive, OCILayout, OCIArchive:
@@ -66,13 +66,22 @@ func ParseReference(text string) (Reference, error) {
 		}
 		return Reference{Transport: transport, Path: path, Name: name}, nil
 	}
-	if strings.HasPrefix(rest, "//") {
-		return Reference{}, fmt.Errorf("%q: there is no transport %s; there are docker://, docker-daemon:, docker-archive:, oci:, oci-archive:, glance: and - for a stream", text, prefix)
-	}
 	return engineReference(text)
 }
 
-func engineReference(text string) (Reference, error) { return named(Engine, text) }
+// engineReference refuses what cannot be a name in an engine, and is meant to be another place: a path, or a transport of
+// skopeo's that is not known here. Only a port may stand between a colon and a slash.
+func engineReference(text string) (Reference, error) {
+	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") {
+		return Reference{}, fmt.Errorf("%q is a path, and no image of the engine: write docker-archive:%s, or oci:%s for a layout", text, text, text)
+	}
+	prefix, rest, _ := strings.Cut(text, ":")
+	port, _, path := strings.Cut(rest, "/")
+	if path && !strings.ContainsAny(prefix, "/[") && (port == "" || strings.Trim(port, "0123456789") != "") {
+		return Reference{}, fmt.Errorf("%q: there is no transport %s; there are docker://, docker-daemon:, docker-archive:, oci:, oci-archive:, glance: and - for a stream", text, prefix)
+	}
+	return named(Engine, text)
+}
 
 func named(transport Transport, name string) (Reference, error) {
 	if name == "" {

@@ -14,6 +14,10 @@ func TestParseReference(t *testing.T) {
 		"localhost:5000/web:1":              {Transport: Engine, Name: "localhost:5000/web:1"},
 		"docker:24":                         {Transport: Engine, Name: "docker:24"}, // an image of that name
 		"docker-daemon:oci:1":               {Transport: Engine, Name: "oci:1"},
+		"dir:1":                             {Transport: Engine, Name: "dir:1"},
+		"[::1]:5000/web:1":                  {Transport: Engine, Name: "[::1]:5000/web:1"},
+		"site/web:1":                        {Transport: Engine, Name: "site/web:1"},
+		"site/web@sha256:0":                 {Transport: Engine, Name: "site/web@sha256:0"},
 		"docker://host:5000/web:1@sha256:0": {Transport: Registry, Name: "host:5000/web:1@sha256:0"},
 		"docker-archive:/tmp/a.tar":         {Transport: DockerArchive, Path: "/tmp/a.tar"},
 		"docker-archive:a.tar:web:1":        {Transport: DockerArchive, Path: "a.tar", Name: "web:1"},
@@ -27,9 +31,15 @@ func TestParseReference(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "docker://", "docker-daemon:", "oci:", "oci-archive::tag", "glance:", "ftp://host/web"} {
-		if got, err := ParseReference(text); err == nil {
-			t.Errorf("%q: got %+v, want an error", text, got)
+	for text, want := range map[string]string{
+		"": "no name", "docker://": "no name", "docker-daemon:": "no name", "oci:": "names no file", "oci-archive::tag": "names no file", "glance:": "no name",
+		"ftp://host/web": "there is no transport ftp", "dir:/tmp/web": "there is no transport dir", "dir:./web": "there is no transport dir",
+		"containers-storage:docker.io/library/web:1": "there is no transport containers-storage", "docker:/web:1": "there are docker://",
+		"docker:registry.example.com/web:1": "there are docker://", "/tmp/web.tar": "write docker-archive:/tmp/web.tar, or oci:/tmp/web.tar for a layout",
+		"./web.tar": "is a path", "../web": "is a path",
+	} {
+		if got, err := ParseReference(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %+v, %v; want %q", text, got, err, want)
 		}
 	}
 }

@@ -44,8 +44,11 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 		return nil, err
 	}
 	op := fmt.Sprintf("image %q", r)
-	wanted := v1.Platform{OS: p.Platform.OS, Architecture: p.Platform.Architecture, Variant: p.Platform.Variant}
-	image, err := remote.Image(parsed, p.Registry.with(ctx, remote.WithPlatform(wanted))...)
+	found, err := remote.Get(parsed, p.Registry.with(ctx)...)
+	if err != nil {
+		return nil, explainRegistry(op, err)
+	}
+	image, err := p.imageOf(found)
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
@@ -59,27 +62,104 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 	return source, nil
 }
 
+// imageOf is what a registry has under a name, of an index the image for the platform.
+func (p Places) imageOf(found *remote.Descriptor) (v1.Image, error) {
+	switch {
+	case found.MediaType.IsIndex():
+		index, err := found.ImageIndex()
+		if err != nil {
+			return nil, err
+		}
+		return p.imageIn(index, 0)
+	case found.MediaType.IsSchema1():
+		return nil, checkKind(found)
+	}
+	return found.Image()
+}
+
+// imageIn is the image for the platform. Of several, the first is taken, as others do, where none is for its very variant.
+func (p Places) imageIn(index v1.ImageIndex, depth int) (v1.Image, error) {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	fitting := p.best(p.fitting(manifest.Manifests, ""))
+	if len(fitting) == 0 || depth > 3 {
+		return nil, fmt.Errorf("it has no image for %s, but for: %s", p.Platform, platforms(manifest.Manifests))
+	}
+	if !fitting[0].MediaType.IsIndex() {
+		return index.Image(fitting[0].Digest)
+	}
+	inner, err := index.ImageIndex(fitting[0].Digest)
+	if err != nil {
+		return nil, err
+	}
+	return p.imageIn(inner, depth+1)
+}
+
+// platforms are those of an index, a few of them.
+func platforms(all []v1.Descriptor) string {
+	const shown = 10
+	var texts []string
+	for _, one := range all {
+		if text := platformOf(one).String(); text != "unknown/unknown" && len(texts) < shown {
+			texts = append(texts, text)
+		}
+	}
+	if len(texts) == 0 {
+		return "none"
+	}
+	return strings.Join(texts, ", ")
+}
+
 // explainRegistry says what a registry answered, and what may help.
 func explainRegistry(op string, err error) *docker.Error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
-		return &docker.Error{Op: op, Err: withoutQuery(err)}
+		return &docker.Error{Op: op, Err: withoutQuery(err), Tip: tipFor(err)}
 	}
-	explained := &docker.Error{Op: op, Err: errors.New(answers(answer))}
+	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was tried, if that is said
+	explained := &docker.Error{Op: op, Err: errors.New(before + answers(answer))}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		explained.Tip = "'docker login' logs in; logins are read from ~/.docker/config.json and its credential helpers"
 	case http.StatusNotFound:
-		explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
+		if before == "" && isReading(answer.Request) {
+			explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
+		}
+	case http.StatusMethodNotAllowed:
+		explained.Tip = "it refuses a method: registries and what stands before them have to let HEAD, POST, PATCH and PUT through"
+	case http.StatusLengthRequired:
+		explained.Tip = "what stands before the registry wants to know lengths beforehand: copy the image to oci:DIR first, and that to the registry"
+	case http.StatusRequestEntityTooLarge:
+		explained.Tip = "what stands before the registry limits how much is sent at once, as nginx does with client_max_body_size"
 	}
 	return explained
 }
 
-// withoutQuery leaves out of an upload's address what registries put into it: the upload's state, by which others could
-// continue it.
+// tipFor says what to do about what the library refuses, or could not find out: it follows no redirect from a host to an
+// address of a private network, because a hostile registry could have it ask what only this host can reach.
+func tipFor(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "SSRF protection"):
+		return "the registry leads to a storage by its address in a private network: give the storage a host name, or have the registry send layers itself (storage.redirect.disable)"
+	case strings.Contains(text, "is not spoken without --insecure") && strings.Contains(text, "/blobs/uploads/"):
+		return "the registry, which was reached with TLS, has the image sent to an address without: what stands before it has to pass X-Forwarded-Proto and Host on"
+	case strings.Contains(text, "error getting credentials"):
+		return "Docker's config.json names a credential helper (credsStore, credHelpers), which has to be installed and to answer; an empty config.json in DOCKER_CONFIG does without logins"
+	}
+	return ""
+}
+
+func isReading(r *http.Request) bool {
+	return r == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
+}
+
+// withoutQuery leaves out of an address what registries put into it: an upload's state, by which others could continue it,
+// and the signature of a link to a storage, by which others could read.
 func withoutQuery(err error) error {
 	var request *url.Error
-	if !errors.As(err, &request) || request.Op != "Patch" && request.Op != "Put" {
+	if !errors.As(err, &request) {
 		return err
 	}
 	address, _, _ := strings.Cut(request.URL, "?")

@@ -34,7 +34,7 @@ func Remote(agent, certsDir string, insecure bool, retries int) []remote.Option 
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
-		remote.WithTransport(refuseWebPages{resumer{newRateLimiter(watched), retries}}),
+		remote.WithTransport(refuseWebPages{resumer{refuseMoved{newRateLimiter(watched)}, retries}}),
 	}
 }
 
@@ -100,6 +100,7 @@ func (h *hosts) transport(host string) (*http.Transport, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // which honours HTTPS_PROXY
 	transport.TLSClientConfig = config
+	transport.DisableCompression = true               // a layer is compared as it is stored, and some servers call what is packed encoded
 	transport.ResponseHeaderTimeout = 2 * time.Minute // the bodies are the stall transport's
 	h.known[host] = transport
 	return transport, nil
@@ -109,7 +110,7 @@ func (h *hosts) tls(host string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.insecure}
 	dir := filepath.Join(h.certsDir, host)
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // in some systems it is root's; what is in it only adds trust
 		return config, nil
 	}
 	if err != nil {
@@ -123,7 +124,7 @@ func (h *hosts) tls(host string) (*tls.Config, error) {
 		case ".cert":
 			err = addClient(config, file)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			return nil, err
 		}
 	}
@@ -153,6 +154,29 @@ func addClient(config *tls.Config, file string) error {
 	}
 	config.Certificates = append(config.Certificates, pair)
 	return nil
+}
+
+// refuseMoved turns a redirect of what is sent, which HTTP's clients follow with a request to read, into an error that says so.
+type refuseMoved struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t refuseMoved) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.next.RoundTrip(r)
+	if err != nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return answer, err
+	}
+	switch answer.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+	default:
+		return answer, nil
+	}
+	answer.Body.Close()
+	where := "elsewhere"
+	if location, err := answer.Location(); err == nil {
+		where = location.Scheme + "://" + location.Host + location.Path
+	}
+	return nil, fmt.Errorf("what is sent is redirected to %s with %d, and would be lost: it is no registry, or %s answers for it, which may redirect with 307 or 308 only",
+		where, answer.StatusCode, inBetween)
 }
 
 // refuseWebPages turns a web page that comes in place of a manifest, a list or a token, as from a guest network's login, into an

@@ -132,6 +132,33 @@ func TestDeletionAnsweredWithPage(t *testing.T) {
 	}
 }
 
+// TestCertificatesOfRoot: a directory of certificates that only root reads keeps nobody else from a registry.
+func TestCertificatesOfRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("root reads all")
+	}
+	host := newRegistry(t, nil)
+	for _, file := range []string{"", "ca.crt", "client.cert"} {
+		certs := t.TempDir()
+		dir := filepath.Join(certs, host)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if file != "" {
+			write(t, filepath.Join(dir, file), []byte("root's"))
+		}
+		if err := os.Chmod(filepath.Join(dir, file), 0); err != nil {
+			t.Fatal(err)
+		}
+		p := newPlaces(t)
+		p.Registry.Remote = Remote("ndock/test", certs, false, 0)
+		if err := pushTo(t, p, smallImage(t), host+"/site/web:1"); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
 // TestCaptivePortal: a web page is not taken for a manifest.
 func TestCaptivePortal(t *testing.T) {
 	t.Parallel()

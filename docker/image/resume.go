@@ -130,11 +130,61 @@ func pauseBefore(attempt int) time.Duration {
 	return time.Second << min(attempt, 5)
 }
 
+// ask asks for what is left. A link to a storage that is refused by now is fetched anew.
+func (b *resumedBody) ask(ctx context.Context) (*http.Response, error) {
+	answer, err := b.askAt(b.request.Clone(ctx))
+	if err != nil || !refusesLink(answer.StatusCode) {
+		return answer, err
+	}
+	renewed, err := b.renew(ctx)
+	if err != nil {
+		return answer, nil // which says more
+	}
+	answer.Body.Close()
+	b.request = renewed
+	return b.askAt(renewed.Clone(ctx))
+}
+
+func (b *resumedBody) askAt(request *http.Request) (*http.Response, error) {
+	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", b.read, b.size-1))
+	return b.next.RoundTrip(request)
+}
+
+// refusesLink tells how storages answer to a link that is too old.
+func refusesLink(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusGone
+}
+
+// renew asks where the rest is, as the first request did. It follows to the same storage only: what else is refused there
+// has been looked at when the download began.
+func (b *resumedBody) renew(ctx context.Context) (*http.Request, error) {
+	first := b.request
+	for first.Response != nil && first.Response.Request != nil {
+		first = first.Response.Request
+	}
+	if first == b.request {
+		return nil, fmt.Errorf("%w: it came by no link", errNoRest)
+	}
+	answer, err := b.next.RoundTrip(first.Clone(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	location, err := answer.Location()
+	if err != nil {
+		return nil, err
+	}
+	if location.Host != b.request.URL.Host || location.Scheme != b.request.URL.Scheme {
+		return nil, fmt.Errorf("%w: it is elsewhere by now", errNoRest)
+	}
+	renewed := b.request.Clone(ctx)
+	renewed.URL = location
+	return renewed, nil
+}
+
 // rest opens what is left. A server that does not know ranges sends all anew.
 func (b *resumedBody) rest(ctx context.Context) (io.ReadCloser, error) {
-	request := b.request.Clone(ctx)
-	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", b.read, b.size-1))
-	answer, err := b.next.RoundTrip(request)
+	answer, err := b.ask(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -47,7 +48,11 @@ func openLayout(dir string) (layout.Path, error) {
 
 // storeInOCIArchive makes a layout beside the file first: in it, a blob's digest stands before the blob.
 func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
-	dir, err := os.MkdirTemp(filepath.Dir(to.Path), "."+filepath.Base(to.Path)+".")
+	path, beside := behindLinks(to.Path), ""
+	if !isStream(to.Path) {
+		beside = filepath.Dir(path)
+	}
+	dir, err := os.MkdirTemp(beside, "."+filepath.Base(path)+".")
 	if err != nil {
 		return Stored{}, refuse(to, err)
 	}
@@ -58,19 +63,33 @@ func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch 
 		return stored, err
 	}
 	packed := filepath.Join(dir, "tar")
+	if beside == "" {
+		packed = to.Path
+	}
 	if err := packDirectory(packed, filepath.Join(dir, "layout")); err != nil {
 		return stored, refuse(to, err)
 	}
-	return stored, os.Rename(packed, to.Path)
+	if beside == "" {
+		return stored, nil
+	}
+	return stored, os.Rename(packed, path)
 }
 
+// packDirectory makes a tar of a directory, or writes one to a stream.
 func packDirectory(file, dir string) error {
+	stream := isStream(file)
 	into, err := os.Create(file)
 	if err != nil {
 		return err
 	}
 	w := tar.NewWriter(into)
-	return errors.Join(w.AddFS(os.DirFS(dir)), w.Close(), into.Sync(), into.Close())
+	if err = w.AddFS(os.DirFS(dir)); err == nil {
+		err = w.Close()
+	}
+	if err == nil && !stream { // which cannot be synced
+		err = into.Sync()
+	}
+	return cmp.Or(err, into.Close())
 }
 
 // layoutShelf is a directory.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -17,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
+
+	"ndock/stall/reply"
 )
 
 // storeInRegistry sends what the registry has not. An image that has that name there already, and is whole, is not even
@@ -27,21 +30,34 @@ func (p Places) storeInRegistry(ctx context.Context, source *Source, to Referenc
 	if err != nil {
 		return stored, err
 	}
-	shelf := registryShelf{to, p.Registry, parsed}
+	shelf := registryShelf{at: to, registry: p.Registry, to: parsed}
 	if digest, there := shelf.has(ctx, source); there && !p.Force {
 		stored.Digest, stored.Existed = digest, true
 		return stored, nil
 	}
+	shelf.retries = p.Retries
 	digest, err := p.push(ctx, source, shelf, watch)
 	if err != nil {
 		explained := explainRegistry(shelf.op(), err)
-		if source.Once && retryable(err, true) {
+		switch {
+		case source.Once && retryable(err, true):
 			explained.Tip = readOnceTip
+		case isMissing(err) && source.keepsElsewhere():
+			explained.Tip = "layers of it are not to be passed on (images of Windows have such), and the registry takes no image without its layers"
 		}
 		return stored, explained
 	}
 	stored.Digest = digest.String()
 	return stored, nil
+}
+
+// keepsElsewhere tells whether layers of the image are not sent, because its maker has them elsewhere.
+func (s *Source) keepsElsewhere() bool {
+	if s.parts == nil {
+		return false
+	}
+	manifest, err := s.parts.Manifest()
+	return err == nil && slices.ContainsFunc(manifest.Layers, func(layer v1.Descriptor) bool { return !layer.MediaType.IsDistributable() })
 }
 
 // push sends an image, and all of it anew where the registry or the network failed.
@@ -62,6 +78,7 @@ type registryShelf struct {
 	at       Reference
 	registry RegistryOptions
 	to       name.Reference
+	retries  int // most further questions for what the registry was sent, and does not have yet
 }
 
 func (s registryShelf) op() string { return fmt.Sprintf("push image %q", s.at) }
@@ -105,8 +122,8 @@ func (s *Source) is(other v1.Image) bool {
 	if s.Digest != "" {
 		return s.Digest == digest.String()
 	}
-	id, err := other.ConfigName()
-	return err == nil && s.ID == id.String()
+	manifest, err := other.Manifest()
+	return err == nil && s.ID == manifest.Config.Digest.String()
 }
 
 // parts sends only the layers that are not there, and has those mounted that are in another repository.
@@ -202,17 +219,62 @@ func (s registryShelf) manifest(ctx context.Context, content []byte, described v
 	if err := s.confirm(ctx, parsed); err != nil {
 		return err
 	}
-	if err := remote.Put(s.to, manifestBytes{content, described.MediaType}, s.registry.with(ctx)...); err != nil {
+	if err := s.again(ctx, func() error {
+		return remote.Put(s.to, manifestBytes{content, described.MediaType}, s.registry.with(ctx)...)
+	}); err != nil {
 		return err
 	}
+	return s.again(ctx, func() error { return s.stands(ctx, described.Digest) })
+}
+
+// stands sees whether the image stands under its name.
+func (s registryShelf) stands(ctx context.Context, digest v1.Hash) error {
 	there, err := remote.Get(s.to, s.registry.with(ctx)...)
 	if err != nil {
 		return fmt.Errorf("read the image's manifest, which the registry took: %w", err)
 	}
-	if there.Digest != described.Digest {
-		return fmt.Errorf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", there.Digest, described.Digest)
+	if there.Digest != digest {
+		return otherImageError{there.Digest, digest}
 	}
 	return nil
+}
+
+// otherImageError is of a name under which another image stands than was sent.
+type otherImageError struct{ there, sent v1.Hash }
+
+func (e otherImageError) Error() string {
+	return fmt.Sprintf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", e.there, e.sent)
+}
+
+// again asks for what was sent until the registry has it. One whose storage is consistent only in the end may not have it at
+// once.
+func (s registryShelf) again(ctx context.Context, ask func() error) error {
+	for attempt := 0; ; attempt++ {
+		err := ask()
+		if !isMissing(err) || attempt >= s.retries {
+			return err
+		}
+		if err := reply.Wait(ctx, pauseBefore(attempt)); err != nil {
+			return err
+		}
+	}
+}
+
+// noBlobError is of a blob that the registry took, and does not have.
+type noBlobError struct{ digest v1.Hash }
+
+func (e noBlobError) Error() string {
+	return fmt.Sprintf("the registry does not have blob %s of the image, which it should have by now", e.digest)
+}
+
+func isMissing(err error) bool {
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return errors.As(err, &noBlobError{}) || errors.As(err, &otherImageError{})
+	}
+	return answer.StatusCode == http.StatusNotFound || slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
+		return one.Code == transport.ManifestBlobUnknownErrorCode
+	})
 }
 
 // confirm sees whether the registry has the configuration and each layer of an image, with the sizes that they have. The
@@ -226,7 +288,9 @@ func (s registryShelf) confirm(ctx context.Context, manifest *v1.Manifest) error
 	asking.SetLimit(layersAtOnce)
 	for _, blob := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
 		if blob.MediaType.IsDistributable() { // others are not sent
-			asking.Go(func() error { return s.confirmBlob(ctx, puller, blob) })
+			asking.Go(func() error {
+				return s.again(ctx, func() error { return s.confirmBlob(ctx, puller, blob) })
+			})
 		}
 	}
 	return asking.Wait()
@@ -241,7 +305,7 @@ func (s registryShelf) confirmBlob(ctx context.Context, puller *remote.Puller, b
 	var answer *transport.Error
 	switch {
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("the registry does not have blob %s of the image, which it should have by now", blob.Digest)
+		return noBlobError{blob.Digest}
 	case err != nil:
 		return err
 	case size >= 0 && size != blob.Size: // below zero, it does not tell

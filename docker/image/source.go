@@ -37,6 +37,7 @@ type Source struct {
 
 	checks archive.Options
 	strict bool                                             // about the platform
+	own    bool                                             // an archive of the user's, whose names are his
 	notice func(text string)                                // is told what should be known of the image
 	tags   []string                                         // that are kept in the archive
 	open   func(ctx context.Context) (io.ReadCloser, error) // a Docker archive, or an OCI layout in a tar
@@ -141,7 +142,7 @@ func (p Places) findStream(r Reference) (*Source, error) {
 		}
 	}
 	read := false
-	return &Source{Reference: r, Once: true, checks: p.checks(), open: func(ctx context.Context) (io.ReadCloser, error) {
+	return &Source{Reference: r, Once: true, own: true, checks: p.checks(), open: func(ctx context.Context) (io.ReadCloser, error) {
 		if read {
 			return nil, errors.New("stdin can be read once only")
 		}

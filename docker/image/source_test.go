@@ -1,12 +1,20 @@
 package image
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"ndock/docker/archive"
 )
 
 // TestHangingStdin: an image from a stdin that gives nothing more can be given up by the context, or by closing it, also
@@ -68,6 +76,148 @@ func TestEmptyStdin(t *testing.T) {
 		_, err := read(t.Context(), p, "-")
 		if err == nil || strings.Contains(err.Error(), "terminal") || !strings.Contains(err.Error(), "empty") {
 			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+// TestNames: an archive of the user's own keeps its names in another archive, unless that is given one. What an image of
+// Glance's calls itself is not the user's word.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	saved := savedImage(t, layerTar(t, "hello"))
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write(saved); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "saved.tar"), saved)
+	write(t, filepath.Join(dir, "saved.tgz"), packed.Bytes())
+	for _, c := range []struct{ from, to, want string }{
+		{"docker-archive:" + dir + "/saved.tar", "", "[web:1]"},
+		{"docker-archive:" + dir + "/saved.tgz", "", "[web:1]"},
+		{"docker-archive:" + dir + "/saved.tgz:docker.io/library/web:1", "", "[web:1]"},
+		{"docker-archive:" + dir + "/saved.tgz", ":site/web:2", "[site/web:2]"},
+		{"docker-archive:" + dir + "/saved.tar", ":site/web:2", "[site/web:2]"},
+		{"-", "", "[web:1]"},
+		{"glance:web", "", "[]"},
+	} {
+		p := newPlaces(t)
+		p.Stdin = bytes.NewReader(saved)
+		p.Glance = func(context.Context, string) (Source, error) {
+			return FromArchive(Facts{}, func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(saved)), nil }), nil
+		}
+		out := filepath.Join(t.TempDir(), "out.tar")
+		if got, err := copied(t, p, c.from, "docker-archive:"+out+c.to); err != nil || fmt.Sprint(got.Tags) != c.want {
+			t.Errorf("%s to %s: %v, %v; want %s", c.from, c.to, got.Tags, err, c.want)
+		}
+	}
+}
+
+// copied is what an archive is that was copied.
+func copied(t *testing.T, p Places, from, to string) (archive.Contents, error) {
+	t.Helper()
+	if err := copyTo(t, p, from, to); err != nil {
+		return archive.Contents{}, err
+	}
+	_, path, _ := strings.Cut(to, ":")
+	path, _, _ = strings.Cut(path, ":")
+	file, err := os.Open(path)
+	if err != nil {
+		return archive.Contents{}, err
+	}
+	defer file.Close()
+	return archive.Describe(file, archive.Options{Platform: p.Platform})
+}
+
+// TestDestinationThatIsNoFile: what is a pipe or a device is written to, and of a link, the file behind it is replaced.
+func TestDestinationThatIsNoFile(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "saved.tar"), savedImage(t, layerTar(t, "hello")))
+		pipe, link, target := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(dir, "target")
+		if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Symlink("target", link)); err != nil {
+			t.Fatal(err)
+		}
+		write(t, target, nil)
+		read := make(chan []byte)
+		go func() {
+			defer close(read)
+			if content, err := os.ReadFile(pipe); err == nil {
+				read <- content
+			}
+		}()
+		for _, to := range []string{pipe, link} {
+			if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", transport+to); err != nil {
+				t.Errorf("%s%s: %v", transport, to, err)
+			}
+		}
+		for path, want := range map[string]os.FileMode{pipe: os.ModeNamedPipe, link: os.ModeSymlink} {
+			if info, err := os.Lstat(path); err != nil || info.Mode().Type() != want {
+				t.Fatalf("%s%s is %v, %v now", transport, path, info.Mode(), err)
+			}
+		}
+		write(t, filepath.Join(dir, "piped"), <-read)
+		for _, from := range []string{target, filepath.Join(dir, "piped")} {
+			if _, err := copied(t, newPlaces(t), transport+from, "docker-archive:"+dir+"/again.tar"); err != nil {
+				t.Errorf("%s%s: %v", transport, from, err)
+			}
+		}
+	}
+}
+
+// TestPipeAsAFile: an archive may come from a named pipe, and is not read to look what it is.
+func TestPipeAsAFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pipe, saved := filepath.Join(dir, "pipe"), savedImage(t, layerTar(t, "hello"))
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = os.WriteFile(pipe, saved, 0) }()
+	got, err := copied(t, newPlaces(t), "docker-archive:"+pipe, "docker-archive:"+dir+"/out.tar")
+	if err != nil || fmt.Sprint(got.Tags) != "[web:1]" {
+		t.Errorf("%v, %v", got.Tags, err)
+	}
+}
+
+func copyTo(t *testing.T, p Places, from, to string) error {
+	t.Helper()
+	source, err := ParseReference(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dest, err := ParseReference(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := p.Find(t.Context(), source)
+	if err != nil {
+		return err
+	}
+	_, err = p.Store(t.Context(), found, dest, io.Discard)
+	return err
+}
+
+// TestFileOrDirectory: who takes a layout for an archive, or the other way round, is told what reads it.
+func TestFileOrDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "web.tar")
+	write(t, file, savedImage(t, layerTar(t, "hello")))
+	for text, want := range map[string]string{
+		"docker-archive:" + dir: "oci:" + dir + " reads an OCI layout",
+		"oci-archive:" + dir:    "oci:" + dir + " reads an OCI layout",
+		"oci:" + file:           "docker-archive:" + file + " reads an archive",
+	} {
+		_, err := read(t.Context(), newPlaces(t), text)
+		var hinted interface{ Hint() string }
+		if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), want) {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/distribution/reference"
@@ -64,6 +66,9 @@ func (r Reference) checkDest() error {
 		if info, err := os.Stat(r.Path); err == nil && info.IsDir() {
 			return refuse(r, fmt.Errorf("%q is a directory", r.Path))
 		}
+	}
+	if before, _, digested := strings.Cut(r.Name, "@"); r.Transport == Registry && digested && strings.Contains(path.Base(before), ":") {
+		return refuse(r, errors.New("it has a tag and a digest, and an image gets one name: leave one out"))
 	}
 	if r.Name == "" || r.Transport != Engine && r.Transport != DockerArchive {
 		return nil
@@ -147,6 +152,7 @@ func (u *unpacker) manifest(found archive.Contents) ([]byte, types.MediaType, er
 	m := &v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(found.Config)), Digest: id},
+		Layers: []v1.Descriptor{}, // which is no null where there are none
 	}
 	for _, layer := range found.Layers {
 		m.Layers = append(m.Layers, u.layers[layer.Path])

@@ -192,6 +192,78 @@ func TestDownloadBreaks(t *testing.T) {
 	}
 }
 
+// storage has blobs, to which a registry redirects. A link is good until a download breaks.
+type storage struct {
+	*httptest.Server
+	blobs http.Handler
+	links atomic.Int32
+	used  map[string]bool // by link; a test asks for one blob at a time
+	known string          // Authorization that came
+}
+
+func newStorage(t *testing.T) *storage {
+	s := &storage{used: map[string]bool{}}
+	s.Server = httptest.NewServer(s)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.known += r.Header.Get("Authorization")
+	link := r.URL.Query().Get("X-Amz-Signature")
+	if s.used[link] {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>")
+		return
+	}
+	answer := httptest.NewRecorder()
+	s.blobs.ServeHTTP(answer, r)
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(answer.Code)
+	if answer.Body.Len() < 1<<20 || r.Header.Get("Range") != "" && len(s.used) > 1 {
+		_, _ = w.Write(answer.Body.Bytes())
+		return
+	}
+	s.used[link] = true
+	_, _ = w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
+	cutOff(w)
+}
+
+// redirects is a registry whose blobs are in the storage.
+func (s *storage) redirects(next http.Handler) http.Handler {
+	s.blobs = next
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		http.Redirect(w, r, fmt.Sprintf("%s%s?X-Amz-Signature=secret%d", s.URL, r.URL.Path, s.links.Add(1)), http.StatusTemporaryRedirect)
+	})
+}
+
+// TestExpiredLink: a download by a link to a storage that has expired when it is to be continued goes on by a new one. The
+// storage is told no login.
+func TestExpiredLink(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	login := bearer(challenge, `{"token":"t%d"}`, "")
+	at := newRegistry(t, func(next http.Handler) http.Handler { return login(s.redirects(next)) }) + "/site/web:1"
+	image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
+	push(t, at, image)
+	p := newPlaces(t)
+	p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2)
+	if facts, err := read(t.Context(), p, "docker://"+at); err != nil {
+		t.Error(err)
+	} else if id, _ := image.ConfigName(); facts.ID != id.String() {
+		t.Errorf("%s was read, not %s", facts.ID, id)
+	}
+	if len(s.used) == 0 || s.known != "" {
+		t.Errorf("%d downloads broke, and the storage knows %q", len(s.used), s.known)
+	}
+}
+
 // TestRetryAfter: what a registry says with Retry-After is waited before its next request, within limits; another host's
 // requests do not wait.
 func TestRetryAfter(t *testing.T) {
@@ -277,23 +349,29 @@ func aborting(next http.Handler) http.Handler {
 	})
 }
 
+// newTLSRegistry serves HTTP/2, and returns the directory of its certificate; handle stands before it.
+func newTLSRegistry(t *testing.T, handle func(http.Handler) http.Handler) (host, certs string) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handle(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	host, certs = strings.TrimPrefix(server.URL, "https://"), t.TempDir()
+	if err := os.Mkdir(filepath.Join(certs, host), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(certs, host, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	return host, certs
+}
+
 // TestHTTP2: streams that a server aborts are sent anew and continued, as connections of HTTP/1.1 are.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewUnstartedServer(aborting(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
-			server.EnableHTTP2 = true
-			server.Config.ErrorLog = log.New(io.Discard, "", 0)
-			server.StartTLS()
-			t.Cleanup(server.Close)
-			host := strings.TrimPrefix(server.URL, "https://")
-			certs := t.TempDir()
-			if err := os.Mkdir(filepath.Join(certs, host), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			write(t, filepath.Join(certs, host, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+			host, certs := newTLSRegistry(t, aborting)
 			p := newPlaces(t)
 			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2)
 			if err := pushTo(t, p, from, host+"/site/web:1"); err != nil {
@@ -326,6 +404,28 @@ func TestBothEndsBreak(t *testing.T) {
 			}
 			if source.seen.Load() == 0 {
 				t.Error("no download broke")
+			}
+		})
+	}
+}
+
+// TestLinkIsASecret: a link to a storage is a secret, and no part of an error; logins do not go there.
+func TestLinkIsASecret(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]func(*storage){
+		"away":    func(s *storage) { s.Close() },
+		"refuses": func(s *storage) { s.used["secret1"], s.used["secret2"], s.used["secret3"] = true, true, true },
+		"breaks":  func(*storage) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStorage(t)
+			at := newRegistry(t, s.redirects) + "/site/web:1"
+			push(t, at, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
+			broken(s)
+			err := copyTo(t, newPlaces(t), "docker://"+at, "docker-archive:"+filepath.Join(t.TempDir(), "out.tar"))
+			if err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("error %v", err)
 			}
 		})
 	}

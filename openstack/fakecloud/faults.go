@@ -18,6 +18,9 @@ const (
 	UploadFailsOnce   Fault = "upload-500-once"   // the next attempt is taken
 	UploadDamaged     Fault = "upload-damaged"    // Glance has other bytes than were sent, once
 	UploadHangs       Fault = "upload-hangs"      // Glance takes all and never answers
+	DownloadBreaks    Fault = "download-breaks"   // the connection breaks in the middle of all that is not a part
+	DownloadIsWhole   Fault = "download-whole"    // Glance sends all where a part is asked for
+	DownloadIsOther   Fault = "download-other"    // Glance sends another part than was asked for
 	QuotaExceeded     Fault = "quota-exceeded"    // Nova makes no server
 	BootFails         Fault = "boot-fails"        // servers go to ERROR
 	ActionsFail       Fault = "actions-fail"      // what is done with a server changes nothing, and Nova says so
@@ -35,7 +38,7 @@ const (
 )
 
 var faults = []Fault{
-	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, QuotaExceeded,
+	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, DownloadBreaks, DownloadIsWhole, DownloadIsOther, QuotaExceeded,
 	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, PlacementMissing, GlanceAway,
 	NeutronHangs, Hiccups, ProcessEnds, SoftDelete, SecondFails,
 }

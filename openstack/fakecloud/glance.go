@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -103,8 +104,26 @@ func (c *Cloud) patchImage(w http.ResponseWriter, r *http.Request, image Object)
 	answer(w, http.StatusOK, image)
 }
 
-func (c *Cloud) download(w http.ResponseWriter, _ *http.Request, image Object) {
-	_, _ = w.Write(c.data[image.id()])
+// download sends an image's bytes, or a part of them.
+func (c *Cloud) download(w http.ResponseWriter, r *http.Request, image Object) {
+	data := c.data[image.id()]
+	var from int
+	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err != nil || c.faults[DownloadIsWhole] {
+		if c.faults[DownloadBreaks] && err != nil {
+			w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+			_, _ = w.Write(data[:len(data)/2])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = w.Write(data)
+		return
+	}
+	if c.faults[DownloadIsOther] {
+		from = 0
+	}
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(data)-1, len(data)))
+	w.WriteHeader(http.StatusPartialContent)
+	_, _ = w.Write(data[from:])
 }
 
 // uploadRefusals are what Glance says in the middle of an upload, which is when real ones do.
