@@ -86,8 +86,8 @@ func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Referen
 	if stored.Existed {
 		report.Step("image %q is there already, as %q; --force sends it again", from, to)
 	}
-	if to.Transport == image.Stream || to.Path == "/dev/stdout" {
-		return nil // stdout is the image's
+	if to.ToStdout() {
+		return nil
 	}
 	return outputStyle(c).Show(s.Out, copyFields(stored))
 }

@@ -8,6 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -52,41 +55,90 @@ func (s *Source) describe() {
 	s.Facts = facts
 }
 
-// storeInFile writes beside the file and renames, so that there is never half of it. A pipe, a terminal or a device is written
-// to as it is.
+// storeInFile writes the image as an archive.
 func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
-	if isStream(r.Path) {
-		into, err := os.OpenFile(r.Path, os.O_WRONLY, 0)
-		if err != nil {
-			return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
-		}
-		return errors.Join(writeArchive(ctx, source, r, io.MultiWriter(into, watch)), into.Close())
-	}
-	r.Path = behindLinks(r.Path)
-	into, err := createTemp(filepath.Dir(r.Path), "."+filepath.Base(r.Path)+".")
+	into, err := createFile(r.Path)
 	if err != nil {
 		return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
 	}
-	defer os.Remove(into.Name()) // which is gone if all went well
-	err = writeArchive(ctx, source, r, io.MultiWriter(into, watch))
-	if err := errors.Join(err, into.Sync(), into.Close()); err != nil {
+	return into.end(writeArchive(ctx, source, r, io.MultiWriter(into, watch)))
+}
+
+// destination is a file that becomes what is at a path when all of it is there, or a stream, which is written to as it is.
+type destination struct {
+	*os.File
+	path string // empty for a stream
+}
+
+// createFile begins a file beside the path. What cannot be replaced by a file, as a descriptor, a named pipe or a device, is
+// opened. A symbolic link to a file is not followed, because anybody may have put it there: it is replaced.
+func createFile(path string) (destination, error) {
+	if n, is := descriptor(path); is {
+		into, err := duplicate(n, path)
+		return destination{File: into}, err
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		into, err := openStream(path)
+		return destination{File: into}, err
+	}
+	into, err := createTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	return destination{into, path}, err
+}
+
+// end puts the file in its place, unless it came to an error.
+func (d destination) end(err error) error {
+	if d.path == "" {
+		return errors.Join(err, d.Close())
+	}
+	defer os.Remove(d.Name()) // which is gone if all went well
+	if err := errors.Join(err, d.Sync(), d.Close()); err != nil {
 		return err
 	}
-	return os.Rename(into.Name(), r.Path)
+	return os.Rename(d.Name(), d.path)
 }
 
-// isStream tells whether a path is of what cannot be replaced by a file, as /dev/null, /dev/stdout and named pipes are.
-func isStream(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.Mode().IsRegular()
-}
-
-// behindLinks is the file to which a symbolic link leads. It is replaced, and the link stays.
-func behindLinks(path string) string {
-	if file, err := filepath.EvalSymlinks(path); err == nil {
-		return file
+// openStream opens what is no file, and has not become one since.
+func openStream(path string) (*os.File, error) {
+	into, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
 	}
-	return path
+	info, err := into.Stat()
+	if err == nil && info.Mode().IsRegular() {
+		err = fmt.Errorf("%q was no file, and has become one: try again", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, into.Close())
+	}
+	return into, nil
+}
+
+// ToStdout tells whether a destination is this process's stdout, which is the image's then.
+func (r Reference) ToStdout() bool {
+	n, is := descriptor(r.Path)
+	return r.Transport == Stream || is && n == syscall.Stdout
+}
+
+// descriptor tells which of the process's open files a path is. It may be a file, of which another process writes its part,
+// or one that has no path any more.
+func descriptor(path string) (int, bool) {
+	path = filepath.Clean(path)
+	if n := slices.Index([]string{"/dev/stdin", "/dev/stdout", "/dev/stderr"}, path); n >= 0 {
+		return n, true
+	}
+	dir, number := filepath.Split(path)
+	n, err := strconv.Atoi(number)
+	return n, err == nil && n >= 0 && (dir == "/dev/fd/" || dir == "/proc/self/fd/")
+}
+
+// duplicate is a file of the process's that can be closed on its own. It goes on where that one is.
+func duplicate(descriptor int, path string) (*os.File, error) {
+	n, err := syscall.Dup(descriptor)
+	if err != nil {
+		return nil, os.NewSyscallError("dup", err)
+	}
+	syscall.CloseOnExec(n)
+	return os.NewFile(uintptr(n), path), nil
 }
 
 // createTemp creates a file with a name that begins so and that no other has. Unlike os.CreateTemp, it leaves the mode to

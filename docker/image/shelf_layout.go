@@ -46,50 +46,34 @@ func openLayout(dir string) (layout.Path, error) {
 	return path, err
 }
 
-// storeInOCIArchive makes a layout beside the file first: in it, a blob's digest stands before the blob.
+// storeInOCIArchive makes a layout first: in it, a blob's digest stands before the blob.
 func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
-	path, beside := behindLinks(to.Path), ""
-	if !isStream(to.Path) {
-		beside = filepath.Dir(path)
-	}
-	dir, err := os.MkdirTemp(beside, "."+filepath.Base(path)+".")
+	stored := Stored{Reference: to}
+	into, err := createFile(to.Path)
 	if err != nil {
-		return Stored{}, refuse(to, err)
-	}
-	defer os.RemoveAll(dir)
-	stored, err := storeInLayout(ctx, source, Reference{Transport: OCILayout, Path: filepath.Join(dir, "layout"), Name: to.Name}, watch)
-	stored.Reference = to
-	if err != nil {
-		return stored, err
-	}
-	packed := filepath.Join(dir, "tar")
-	if beside == "" {
-		packed = to.Path
-	}
-	if err := packDirectory(packed, filepath.Join(dir, "layout")); err != nil {
 		return stored, refuse(to, err)
 	}
-	if beside == "" {
-		return stored, nil
+	beside := "" // or where temporary files are, for a stream
+	if into.path != "" {
+		beside = filepath.Dir(into.path)
 	}
-	return stored, os.Rename(packed, path)
+	dir, err := os.MkdirTemp(beside, "."+filepath.Base(to.Path)+".")
+	if err != nil {
+		return stored, refuse(to, into.end(err))
+	}
+	defer os.RemoveAll(dir)
+	stored, err = storeInLayout(ctx, source, Reference{Transport: OCILayout, Path: dir, Name: to.Name}, watch)
+	stored.Reference = to
+	if err == nil {
+		err = packDirectory(into, dir)
+	}
+	return stored, into.end(err)
 }
 
-// packDirectory makes a tar of a directory, or writes one to a stream.
-func packDirectory(file, dir string) error {
-	stream := isStream(file)
-	into, err := os.Create(file)
-	if err != nil {
-		return err
-	}
+// packDirectory makes a tar of a directory.
+func packDirectory(into io.Writer, dir string) error {
 	w := tar.NewWriter(into)
-	if err = w.AddFS(os.DirFS(dir)); err == nil {
-		err = w.Close()
-	}
-	if err == nil && !stream { // which cannot be synced
-		err = into.Sync()
-	}
-	return cmp.Or(err, into.Close())
+	return cmp.Or(w.AddFS(os.DirFS(dir)), w.Close())
 }
 
 // layoutShelf is a directory.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -133,17 +134,16 @@ func copied(t *testing.T, p Places, from, to string) (archive.Contents, error) {
 	return archive.Describe(file, archive.Options{Platform: p.Platform})
 }
 
-// TestDestinationThatIsNoFile: what is a pipe or a device is written to, and of a link, the file behind it is replaced.
+// TestDestinationThatIsNoFile: what is a pipe is written to.
 func TestDestinationThatIsNoFile(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "saved.tar"), savedImage(t, layerTar(t, "hello")))
-		pipe, link, target := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(dir, "target")
-		if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Symlink("target", link)); err != nil {
+		pipe := filepath.Join(dir, "pipe")
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		write(t, target, nil)
 		read := make(chan []byte)
 		go func() {
 			defer close(read)
@@ -151,21 +151,103 @@ func TestDestinationThatIsNoFile(t *testing.T) {
 				read <- content
 			}
 		}()
-		for _, to := range []string{pipe, link} {
-			if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", transport+to); err != nil {
-				t.Errorf("%s%s: %v", transport, to, err)
-			}
+		if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", transport+pipe); err != nil {
+			t.Errorf("%s%s: %v", transport, pipe, err)
 		}
-		for path, want := range map[string]os.FileMode{pipe: os.ModeNamedPipe, link: os.ModeSymlink} {
-			if info, err := os.Lstat(path); err != nil || info.Mode().Type() != want {
-				t.Fatalf("%s%s is %v, %v now", transport, path, info.Mode(), err)
-			}
+		if info, err := os.Lstat(pipe); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+			t.Fatalf("%s%s is %v, %v now", transport, pipe, info.Mode(), err)
 		}
 		write(t, filepath.Join(dir, "piped"), <-read)
-		for _, from := range []string{target, filepath.Join(dir, "piped")} {
-			if _, err := copied(t, newPlaces(t), transport+from, "docker-archive:"+dir+"/again.tar"); err != nil {
-				t.Errorf("%s%s: %v", transport, from, err)
+		if _, err := copied(t, newPlaces(t), transport+dir+"/piped", "docker-archive:"+dir+"/again.tar"); err != nil {
+			t.Errorf("%s: %v", transport, err)
+		}
+	}
+}
+
+// TestLinkAsDestination: a link to a file, which a stranger may have put there, is replaced, and the file behind it stays.
+func TestLinkAsDestination(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "saved.tar"), savedImage(t, layerTar(t, "hello")))
+		write(t, filepath.Join(dir, "precious"), []byte("precious"))
+		for _, target := range []string{"precious", "missing"} {
+			link := filepath.Join(dir, "to-"+target)
+			if err := os.Symlink(target, link); err != nil {
+				t.Fatal(err)
 			}
+			if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", transport+link); err != nil {
+				t.Errorf("%s%s: %v", transport, link, err)
+			}
+			if info, err := os.Lstat(link); err != nil || !info.Mode().IsRegular() {
+				t.Errorf("%s%s is %v, %v now", transport, link, info.Mode(), err)
+			}
+			if _, err := copied(t, newPlaces(t), transport+link, "docker-archive:"+dir+"/again.tar"); err != nil {
+				t.Errorf("%s%s: %v", transport, link, err)
+			}
+		}
+		if content, err := os.ReadFile(filepath.Join(dir, "precious")); string(content) != "precious" {
+			t.Errorf("%s: the file behind the link is %.20q, %v now", transport, content, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "missing")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: a file behind a link has been made: %v", transport, err)
+		}
+	}
+}
+
+// TestDescriptorAsDestination: to an open file, as /dev/stdout may be one, the image is written where others are writing, also
+// if the file has no path any more.
+func TestDescriptorAsDestination(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		transport, path string
+		deleted         bool
+	}{
+		{"docker-archive:", "/dev/fd/", false},
+		{"docker-archive:", "/proc/self/fd/", true},
+		{"oci-archive:", "/dev/fd/", false},
+		{"oci-archive:", "/dev//fd/", true},
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "saved.tar"), savedImage(t, layerTar(t, "hello")))
+		file, err := os.Create(filepath.Join(dir, "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if c.deleted {
+			err = os.Remove(file.Name())
+		}
+		_, before := file.WriteString("before ")
+		to := c.transport + c.path + strconv.Itoa(int(file.Fd()))
+		err = errors.Join(err, before, copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", to))
+		_, after := file.WriteString(" after")
+		if err := errors.Join(err, after); err != nil {
+			t.Errorf("%s: %v", to, err)
+		}
+		_, err = file.Seek(0, io.SeekStart)
+		content, reading := io.ReadAll(file)
+		image, first := bytes.CutPrefix(content, []byte("before "))
+		image, last := bytes.CutSuffix(image, []byte(" after"))
+		if err := errors.Join(err, reading); err != nil || !first || !last {
+			t.Errorf("%s: what was there before: %t, after: %t; %v", to, first, last, err)
+		}
+		write(t, filepath.Join(dir, "image"), image)
+		if _, err := copied(t, newPlaces(t), c.transport+dir+"/image", "docker-archive:"+dir+"/again.tar"); err != nil {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+}
+
+// TestToStdout: what goes to stdout under any of its names is told from other files.
+func TestToStdout(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"-": true, "docker-archive:/dev/stdout": true, "oci-archive:/dev/fd/1": true, "docker-archive:/proc/self/fd/1:web": true,
+		"docker-archive:/dev/stderr": false, "docker-archive:/dev/fd/11": false, "docker-archive:out.tar": false, "web:1": false,
+	} {
+		if r, err := ParseReference(text); err != nil || r.ToStdout() != want {
+			t.Errorf("%s: %t, %v", text, r.ToStdout(), err)
 		}
 	}
 }
