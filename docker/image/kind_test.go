@@ -215,7 +215,7 @@ func TestLinkedLayout(t *testing.T) {
 	if err := errors.Join(os.Remove(blob), os.Symlink("../../secret", blob)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err == nil || !strings.Contains(err.Error(), "its configuration is damaged") {
+	if _, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err == nil || !strings.Contains(err.Error(), id.String()+" is damaged") {
 		t.Errorf("a link to something else: %v", err)
 	}
 }

@@ -1,20 +1,13 @@
 package image
 
 import (
-	"archive/tar"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -23,7 +16,7 @@ import (
 // findLayout looks into an OCI layout, a directory.
 func (p Places) findLayout(r Reference) (*Source, error) {
 	op := fmt.Sprintf("image %q", r)
-	index, err := layout.ImageIndexFromPath(r.Path)
+	index, err := layoutDir(r.Path).index()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &docker.Error{Op: op, Err: fmt.Errorf("%q is no OCI layout: %w", r.Path, err)}
 	}
@@ -32,9 +25,6 @@ func (p Places) findLayout(r Reference) (*Source, error) {
 	}
 	if err != nil {
 		return nil, &docker.Error{Op: op, Err: err}
-	}
-	if linked(r.Path) {
-		return p.linkedLayout(r), nil
 	}
 	image, platform, err := p.chooseFrom(index, r.Name)
 	if err != nil {
@@ -47,70 +37,8 @@ func (p Places) findLayout(r Reference) (*Source, error) {
 	return source, nil
 }
 
-// linked tells whether a layout's blobs are symbolic links, as Bazel's rules make them: the library does not follow these.
-func linked(dir string) bool {
-	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "*", "*"))
-	return err == nil && slices.ContainsFunc(blobs, func(blob string) bool {
-		info, err := os.Lstat(blob)
-		return err == nil && info.Mode().Type() == os.ModeSymlink
-	})
-}
-
-// linkedLayout reads a layout as an archive of it is read, in which each blob is compared with its name.
-func (p Places) linkedLayout(r Reference) *Source {
-	source := &Source{Reference: r, checks: p.checks(), open: func(ctx context.Context) (io.ReadCloser, error) {
-		out, into := io.Pipe()
-		go func() { into.CloseWithError(packLayout(ctx, into, r.Path)) }()
-		return out, nil
-	}}
-	source.checks.Choose = r.Name
-	return source
-}
-
-// packLayout writes a layout as a tar, with the files to which its links lead.
-func packLayout(ctx context.Context, into io.Writer, dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "blobs", "*", "*"))
-	if err != nil {
-		return err
-	}
-	w := tar.NewWriter(into)
-	for _, file := range append(files, filepath.Join(dir, ocispec.ImageLayoutFile), filepath.Join(dir, ocispec.ImageIndexFile)) {
-		name, err := filepath.Rel(dir, file)
-		if err != nil {
-			return err
-		}
-		if err := packFile(w, filepath.ToSlash(name), file); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	return w.Close()
-}
-
-func packFile(w *tar.Writer, name, file string) error {
-	from, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	info, err := from.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%q is no file", file)
-	}
-	if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: info.Size()}); err != nil {
-		return err
-	}
-	_, err = io.CopyN(w, from, info.Size())
-	return err
-}
-
-// chooseFrom goes from an index down to one image: by name at the top, by platform where there are several. It returns what
-// the index says of the platform.
+// chooseFrom finds the one image of a layout that is meant, by its name or as the only one. It returns what the index says of the
+// platform.
 func (p Places) chooseFrom(index v1.ImageIndex, tag string) (v1.Image, archive.Platform, error) {
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -120,15 +48,39 @@ func (p Places) chooseFrom(index v1.ImageIndex, tag string) (v1.Image, archive.P
 	if len(fitting) != 1 {
 		return nil, archive.Platform{}, fmt.Errorf("it holds %d images that are meant, of %d; name one by its tag, and --platform", len(fitting), len(manifest.Manifests))
 	}
-	if !fitting[0].MediaType.IsIndex() {
-		image, err := index.Image(fitting[0].Digest)
-		return image, platformOf(fitting[0]), err
-	}
-	inner, err := index.ImageIndex(fitting[0].Digest)
+	return p.imageAt(index, fitting[0], 0)
+}
+
+// imageIn is the image for the platform in an index. Of several, the first is taken, as others do, where none is for its very
+// variant. It returns what the index says of the platform.
+func (p Places) imageIn(index v1.ImageIndex, depth int) (v1.Image, archive.Platform, error) {
+	manifest, err := index.IndexManifest()
 	if err != nil {
 		return nil, archive.Platform{}, err
 	}
-	return p.chooseFrom(inner, "")
+	fitting := p.best(p.fitting(manifest.Manifests, ""))
+	if len(fitting) == 0 {
+		return nil, archive.Platform{}, fmt.Errorf("it has no image for %s, but for: %s", p.Platform, platforms(manifest.Manifests))
+	}
+	return p.imageAt(index, fitting[0], depth)
+}
+
+// indexDepth is how deep an index may lie in others.
+const indexDepth = 3
+
+func (p Places) imageAt(index v1.ImageIndex, one v1.Descriptor, depth int) (v1.Image, archive.Platform, error) {
+	if !one.MediaType.IsIndex() {
+		image, err := index.Image(one.Digest)
+		return image, platformOf(one), err
+	}
+	if depth == indexDepth {
+		return nil, archive.Platform{}, fmt.Errorf("an index of its lies in more than %d others", indexDepth)
+	}
+	inner, err := index.ImageIndex(one.Digest)
+	if err != nil {
+		return nil, archive.Platform{}, err
+	}
+	return p.imageIn(inner, depth+1)
 }
 
 // best leaves of several for the platform the one of its very variant, as of amd64 and amd64/v3 the first.

@@ -70,31 +70,12 @@ func (p Places) imageOf(found *remote.Descriptor) (v1.Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		return p.imageIn(index, 0)
+		image, _, err := p.imageIn(index, 0)
+		return image, err
 	case found.MediaType.IsSchema1():
 		return nil, checkKind(found)
 	}
 	return found.Image()
-}
-
-// imageIn is the image for the platform. Of several, the first is taken, as others do, where none is for its very variant.
-func (p Places) imageIn(index v1.ImageIndex, depth int) (v1.Image, error) {
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
-	}
-	fitting := p.best(p.fitting(manifest.Manifests, ""))
-	if len(fitting) == 0 || depth > 3 {
-		return nil, fmt.Errorf("it has no image for %s, but for: %s", p.Platform, platforms(manifest.Manifests))
-	}
-	if !fitting[0].MediaType.IsIndex() {
-		return index.Image(fitting[0].Digest)
-	}
-	inner, err := index.ImageIndex(fitting[0].Digest)
-	if err != nil {
-		return nil, err
-	}
-	return p.imageIn(inner, depth+1)
 }
 
 // platforms are those of an index, a few of them.

@@ -1,0 +1,182 @@
+package image
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ndock/docker/archive"
+)
+
+// layoutDir is the directory of an OCI layout, which anybody may have made.
+type layoutDir string
+
+// index reads what the layout holds.
+func (d layoutDir) index() (layoutIndex, error) {
+	file, err := openRegular(filepath.Join(string(d), ocispec.ImageIndexFile))
+	if err != nil {
+		return layoutIndex{}, err
+	}
+	defer file.Close()
+	text, err := readDescription(file)
+	return layoutIndex{d, text}, err
+}
+
+// description reads an index, a manifest or a configuration, which must be what it is called by.
+func (d layoutDir) description(digest v1.Hash) ([]byte, error) {
+	file, err := d.open(digest)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := readDescription(file)
+	if err != nil {
+		return nil, err
+	}
+	return text, compare(bytes.NewReader(text), digest)
+}
+
+func readDescription(file *os.File) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(file, archive.DescriptionLimit+1))
+	if len(text) > archive.DescriptionLimit {
+		return nil, fmt.Errorf("%q has more than %d bytes, more than any image needs", file.Name(), archive.DescriptionLimit)
+	}
+	return text, err
+}
+
+// open opens a blob. One that is a link, as Bazel's rules make them, may lead to any file of this host's: nothing of it goes
+// anywhere before all of it has turned out to be what its name says. Who reads another blob compares it.
+func (d layoutDir) open(digest v1.Hash) (*os.File, error) {
+	path := filepath.Join(string(d), "blobs", digest.Algorithm, digest.Hex)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := openRegular(path)
+	if err != nil || info.Mode().IsRegular() {
+		return file, err
+	}
+	err = compare(file, digest)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// openRegular opens a file, and nothing else: to open a pipe takes until somebody writes to it, and to open a device may
+// do something.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%q is no file", path)
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if opened, err := file.Stat(); err != nil || !os.SameFile(info, opened) {
+		return nil, errors.Join(fmt.Errorf("%q was replaced while it was opened: try again", path), err, file.Close())
+	}
+	return file, nil
+}
+
+// compare reads a blob to its end, which must be what it is called by.
+func compare(content io.Reader, want v1.Hash) error {
+	hasher, err := v1.Hasher(want.Algorithm)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(hasher, content); err != nil {
+		return err
+	}
+	if hex.EncodeToString(hasher.Sum(nil)) != want.Hex {
+		return fmt.Errorf("its blob %s is damaged, or a link to something else: it is not what its name says", want)
+	}
+	return nil
+}
+
+// layoutIndex implements v1.ImageIndex.
+type layoutIndex struct {
+	dir  layoutDir
+	text []byte
+}
+
+func (i layoutIndex) MediaType() (types.MediaType, error) { return types.OCIImageIndex, nil }
+func (i layoutIndex) Digest() (v1.Hash, error)            { return partial.Digest(i) }
+func (i layoutIndex) Size() (int64, error)                { return partial.Size(i) }
+func (i layoutIndex) RawManifest() ([]byte, error)        { return i.text, nil }
+
+func (i layoutIndex) IndexManifest() (*v1.IndexManifest, error) {
+	return v1.ParseIndexManifest(bytes.NewReader(i.text))
+}
+
+func (i layoutIndex) ImageIndex(digest v1.Hash) (v1.ImageIndex, error) {
+	text, err := i.dir.description(digest)
+	return layoutIndex{i.dir, text}, err
+}
+
+func (i layoutIndex) Image(digest v1.Hash) (v1.Image, error) {
+	text, err := i.dir.description(digest)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := v1.ParseManifest(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	return partial.CompressedToImage(layoutImage{i.dir, text, manifest})
+}
+
+// layoutImage implements partial.CompressedImageCore.
+type layoutImage struct {
+	dir      layoutDir
+	text     []byte
+	manifest *v1.Manifest
+}
+
+func (i layoutImage) RawManifest() ([]byte, error) { return i.text, nil }
+
+func (i layoutImage) MediaType() (types.MediaType, error) {
+	return cmp.Or(i.manifest.MediaType, types.OCIManifestSchema1), nil
+}
+
+func (i layoutImage) RawConfigFile() ([]byte, error) {
+	return i.dir.description(i.manifest.Config.Digest)
+}
+
+func (i layoutImage) LayerByDigest(digest v1.Hash) (partial.CompressedLayer, error) {
+	for _, layer := range append([]v1.Descriptor{i.manifest.Config}, i.manifest.Layers...) {
+		if layer.Digest == digest {
+			return layoutLayer{i.dir, layer}, nil
+		}
+	}
+	return nil, fmt.Errorf("it has no layer %s", digest)
+}
+
+// layoutLayer implements partial.CompressedLayer.
+type layoutLayer struct {
+	dir       layoutDir
+	described v1.Descriptor
+}
+
+func (l layoutLayer) Digest() (v1.Hash, error)            { return l.described.Digest, nil }
+func (l layoutLayer) Size() (int64, error)                { return l.described.Size, nil }
+func (l layoutLayer) MediaType() (types.MediaType, error) { return l.described.MediaType, nil }
+func (l layoutLayer) Compressed() (io.ReadCloser, error)  { return l.dir.open(l.described.Digest) }

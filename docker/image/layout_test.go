@@ -1,0 +1,186 @@
+package image
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+)
+
+// layoutOf is a layout of one image, and the paths of its configuration, its layer and its manifest.
+func layoutOf(t *testing.T) (dir string, blobs map[string]string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "layout")
+	path, err := openLayout(dir)
+	image := imageOf(t, "amd64", gzipped(t, "hello"))
+	if err := errors.Join(err, path.AppendImage(image)); err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := image.Manifest()
+	digest, failed := image.Digest()
+	if err := errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	blobs = map[string]string{}
+	for name, digest := range map[string]v1.Hash{"configuration": manifest.Config.Digest, "layer": manifest.Layers[0].Digest, "manifest": digest} {
+		blobs[name] = filepath.Join(dir, "blobs", "sha256", digest.Hex)
+	}
+	return dir, blobs
+}
+
+// TestLinkOutOfALayout: what a layout's links lead to is sent nowhere, unless it is what the image has.
+func TestLinkOutOfALayout(t *testing.T) {
+	t.Parallel()
+	for _, named := range []bool{false, true} {
+		dir, blobs := layoutOf(t)
+		secret := filepath.Join(t.TempDir(), "id_rsa")
+		write(t, secret, []byte("TOPSECRET"+strings.Repeat("\n0123456789abcdef", 100)))
+		link := filepath.Join(filepath.Dir(blobs["layer"]), "zz")
+		if named {
+			link = blobs["layer"]
+		}
+		if err := errors.Join(os.RemoveAll(link), os.Symlink(secret, link)); err != nil {
+			t.Fatal(err)
+		}
+		sent := &sentBodies{}
+		out := filepath.Join(t.TempDir(), "out")
+		for _, to := range []string{"docker-archive:" + out + ".tar", "oci-archive:" + out + ".oci.tar", "docker://" + newRegistry(t, sent.watch) + "/site/web:1"} {
+			err := copyTo(t, newPlaces(t), "oci:"+dir, to)
+			if (err != nil) != named || named && !strings.Contains(err.Error(), "is damaged, or a link to something else") {
+				t.Errorf("named by the manifest: %t, to %s: %v", named, to, err)
+			}
+		}
+		for _, file := range []string{out + ".tar", out + ".oci.tar"} {
+			if content, err := os.ReadFile(file); (err != nil) != named || bytes.Contains(content, []byte("TOPSECRET")) {
+				t.Errorf("named by the manifest: %t: %s has the secret, or %v", named, file, err)
+			}
+		}
+		if sent.has("TOPSECRET") {
+			t.Errorf("named by the manifest: %t: a registry got the secret", named)
+		}
+	}
+}
+
+// sentBodies keeps what a registry is sent.
+type sentBodies struct {
+	mu   sync.Mutex
+	sent bytes.Buffer
+}
+
+func (s *sentBodies) watch(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		s.mu.Lock()
+		s.sent.Write(body)
+		s.mu.Unlock()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *sentBodies) has(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Contains(s.sent.Bytes(), []byte(text))
+}
+
+// TestNoFileInALayout: what is no file is not opened: a pipe would have it wait for ever.
+func TestNoFileInALayout(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{pipe, "/dev/zero", "."} {
+		for _, part := range []string{"configuration", "layer", "manifest", "index.json"} {
+			dir, blobs := layoutOf(t)
+			file := blobs[part]
+			if file == "" {
+				file = filepath.Join(dir, part)
+			}
+			if err := errors.Join(os.Remove(file), os.Symlink(target, file)); err != nil {
+				t.Fatal(err)
+			}
+			if err := copyTo(t, newPlaces(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar"); err == nil || !strings.Contains(err.Error(), file+`" is no file`) {
+				t.Errorf("%s leads to %s: %v", part, target, err)
+			}
+		}
+	}
+}
+
+// TestDamagedLayout: a part that is not what its name says is refused, wherever the image goes, and one beyond any size is not
+// read into memory.
+func TestDamagedLayout(t *testing.T) {
+	t.Parallel()
+	for _, part := range []string{"configuration", "layer", "manifest"} {
+		for _, size := range []int64{0, 1 << 40} {
+			dir, blobs := layoutOf(t)
+			content, err := os.ReadFile(blobs[part])
+			if err != nil {
+				t.Fatal(err)
+			}
+			content[len(content)-1] ^= 1
+			write(t, blobs[part], content)
+			if size > 0 && part != "layer" {
+				if err := os.Truncate(blobs[part], size); err != nil { // which takes no space
+					t.Fatal(err)
+				}
+			}
+			out := t.TempDir()
+			for _, to := range []string{"docker-archive:" + out + "/out.tar", "oci:" + out + "/layout", "docker://" + newRegistry(t, nil) + "/site/web:1"} {
+				if err := copyTo(t, newPlaces(t), "oci:"+dir, to); err == nil {
+					t.Errorf("a damaged %s of %d bytes went to %s", part, size, to)
+				}
+			}
+		}
+	}
+}
+
+// TestIndexesInIndexes: an image lies in a few indexes at most, wherever it is.
+func TestIndexesInIndexes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		depth int
+		err   string
+	}{{3, ""}, {4, "lies in more than 3 others"}} {
+		index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: imageOf(t, "amd64", gzipped(t, "hello"))})
+		for range c.depth {
+			index = mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: index})
+		}
+		at, dir := newRegistry(t, nil)+"/site/web:1", filepath.Join(t.TempDir(), "layout")
+		putIndex(t, at, index)
+		if _, err := layout.Write(dir, index); err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []string{"docker://" + at, "oci:" + dir} {
+			if _, err := read(t.Context(), newPlaces(t), from); (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s, %d deep: %v, want %q", from, c.depth, err, c.err)
+			}
+		}
+	}
+}
+
+// TestIndexOfItself: an index that has its own name in it is not gone through for ever.
+func TestIndexOfItself(t *testing.T) {
+	t.Parallel()
+	dir, blobs := layoutOf(t)
+	digest := "sha256:" + filepath.Base(blobs["layer"])
+	index := []byte(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","size":5,"digest":"` + digest + `"}]}`)
+	write(t, blobs["layer"], index)
+	write(t, filepath.Join(dir, "index.json"), index)
+	_, err := newPlaces(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+	if err == nil || !strings.Contains(err.Error(), digest+" is damaged") {
+		t.Errorf("error %v", err)
+	}
+}
