@@ -72,6 +72,15 @@ func ParseManifest(text []byte) (ocispec.Manifest, error) {
 	return found, nil
 }
 
+// ParseIndex reads an OCI index that has one meaning.
+func ParseIndex(text []byte) (ocispec.Index, error) {
+	var found ocispec.Index
+	if err := parse(text, &found); err != nil {
+		return found, refuse("its index: %v", err)
+	}
+	return found, nil
+}
+
 // checkConfig refuses a configuration that is too large, or that two readers may read differently.
 func checkConfig(text []byte) (Config, error) {
 	var image Config
@@ -153,6 +162,9 @@ const (
 
 // parse reads JSON that has one meaning only: no key occurs twice in an object, in any case.
 func parse(text []byte, into any) error {
+	if len(text) > DescriptionLimit {
+		return fmt.Errorf("it has %d bytes, more than any image needs", len(text))
+	}
 	if slices.ContainsFunc(byteOrderMarks, func(mark string) bool { return strings.HasPrefix(string(text[:min(len(text), len(mark))]), mark) }) {
 		return errors.New("it begins with a byte order mark, which JSON must not have: write it as UTF-8 without one")
 	}

@@ -237,7 +237,7 @@ func (f findings) chooseOCI(text []byte, o Options) (manifest, error) {
 		if err != nil {
 			return manifest{}, err
 		}
-		platform = platformOf(next).Or(platform)
+		platform = PlatformOf(next).Or(platform)
 		if name := next.Annotations[ocispec.AnnotationRefName]; strings.Contains(name, ":") {
 			tags = []string{name}
 		}
@@ -295,36 +295,47 @@ func blobPath(digest string) string {
 }
 
 // chooseManifest takes the one of that name, and of several the one for the platform.
-func chooseManifest(all []ocispec.Descriptor, o Options, named bool) (ocispec.Descriptor, error) {
-	var fitting []ocispec.Descriptor
-	for _, one := range all {
-		if named && o.Choose != "" && !Called(one.Annotations, o.Choose) {
-			continue
-		}
-		if len(all) > 1 && one.Platform != nil && !o.Platform.Matches(platformOf(one)) {
-			continue
-		}
-		if !slices.ContainsFunc(fitting, func(other ocispec.Descriptor) bool { return other.Digest == one.Digest }) { // it may have several names
-			fitting = append(fitting, one)
-		}
-	}
-	fitting = Exact(fitting, func(one ocispec.Descriptor) bool { return platformOf(one).Variant == o.Platform.Variant })
+func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Descriptor, error) {
+	fitting := Meant(all, o, top)
 	if len(fitting) != 1 {
 		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(fitting), o.Platform, calling(o.Choose))
 	}
 	return fitting[0], nil
 }
 
-// Exact leaves of several that fit the one that fits best, if there is one such.
-func Exact[T any](fitting []T, best func(T) bool) []T {
-	exact := slices.DeleteFunc(slices.Clone(fitting), func(one T) bool { return !best(one) })
+// Meant are those in an index that are for the platform, each once, and at the top of a layout those of the name. If one of
+// several is for the very variant, it is that one. Below the top, one that says its platform counts before those that do
+// not; at the top, these may be other images.
+func Meant(all []ocispec.Descriptor, o Options, top bool) []ocispec.Descriptor {
+	var fitting, said, exact []ocispec.Descriptor
+	seen := map[digest.Digest]bool{} // one may have several names
+	for _, one := range all {
+		called := !top || o.Choose == "" || Called(one.Annotations, o.Choose)
+		fits := len(all) == 1 || one.Platform == nil || o.Platform.Matches(PlatformOf(one))
+		if called && fits && !seen[one.Digest] {
+			seen[one.Digest] = true
+			fitting = append(fitting, one)
+			if one.Platform != nil {
+				said = append(said, one)
+			}
+		}
+	}
+	if !top && len(said) > 0 {
+		fitting = said
+	}
+	for _, one := range fitting {
+		if PlatformOf(one).Variant == o.Platform.Variant {
+			exact = append(exact, one)
+		}
+	}
 	if len(exact) == 1 {
 		return exact
 	}
 	return fitting
 }
 
-func platformOf(one ocispec.Descriptor) Platform {
+// PlatformOf is what an index says of the platform of one that it has.
+func PlatformOf(one ocispec.Descriptor) Platform {
 	if one.Platform == nil {
 		return Platform{}
 	}

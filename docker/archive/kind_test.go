@@ -117,3 +117,17 @@ func TestMatches(t *testing.T) {
 		}
 	}
 }
+
+// TestHugeDescriptions: what comes from elsewhere than an archive has the same bound.
+func TestHugeDescriptions(t *testing.T) {
+	t.Parallel()
+	huge := []byte(`{"schemaVersion":2` + strings.Repeat(" ", DescriptionLimit) + `}`)
+	_, manifest := ParseManifest(huge)
+	_, index := ParseIndex(huge)
+	_, config := ParseConfig(huge)
+	for name, err := range map[string]error{"manifest": manifest, "index": index, "configuration": config} {
+		if err == nil || !strings.Contains(err.Error(), "it has 4194323 bytes, more than any image needs") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

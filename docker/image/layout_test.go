@@ -12,10 +12,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // layoutOf is a layout of one image, and the paths of its configuration, its layer and its manifest.
@@ -181,6 +184,63 @@ func TestIndexOfItself(t *testing.T) {
 	write(t, filepath.Join(dir, "index.json"), index)
 	_, err := newPlaces(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
 	if err == nil || !strings.Contains(err.Error(), digest+" is damaged") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestPlatformSaidFirst: in an index, an image that is said to be for the platform counts before one of which nothing is said,
+// wherever it is and in any order. At a layout's top these are two images, of which one is to be named.
+func TestPlatformSaidFirst(t *testing.T) {
+	t.Parallel()
+	mine, other := imageOf(t, "arm64", gzipped(t, "mine")), imageOf(t, "amd64", gzipped(t, "other"))
+	want, err := mine.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := mutate.IndexAddendum{Add: mine, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}}
+	for name, index := range map[string]v1.ImageIndex{
+		"first": mutate.AppendManifests(empty.Index, said, mutate.IndexAddendum{Add: other}),
+		"last":  mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: other}, said),
+	} {
+		p := newPlaces(t)
+		p.Platform.Architecture = "arm64"
+		at, dir, top := newRegistry(t, nil)+"/site/web:1", filepath.Join(t.TempDir(), "layout"), filepath.Join(t.TempDir(), "top")
+		putIndex(t, at, index)
+		_, err := layout.Write(dir, mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: index}))
+		_, failed := layout.Write(top, index)
+		if err := errors.Join(err, failed); err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []string{"docker://" + at, "oci:" + dir, "oci-archive:" + packedLayout(t, dir)} {
+			if found, err := read(t.Context(), p, from); err != nil || found.ID != want.String() {
+				t.Errorf("%s, %s: %s, %v; want %s", name, from, found.ID, err, want)
+			}
+		}
+		for _, from := range []string{"oci:" + top, "oci-archive:" + packedLayout(t, top)} {
+			if found, err := read(t.Context(), p, from); err == nil {
+				t.Errorf("%s, %s: %s was taken", name, from, found.ID)
+			}
+		}
+	}
+}
+
+// TestHugeIndex: an index that names more than any image needs is refused.
+func TestHugeIndex(t *testing.T) {
+	t.Parallel()
+	image := imageOf(t, "amd64", gzipped(t, "hello"))
+	at := newRegistry(t, nil) + "/site/web:1"
+	push(t, at, image)
+	digest, err := image.Digest()
+	ref, failed := name.ParseReference(at)
+	if err := errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	one := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":1,"digest":"` + digest.String() + `"}`
+	text := `{"schemaVersion":2,"manifests":[` + strings.Repeat(one+",", 30_000) + one + `]}`
+	if err := remote.Put(ref, manifestBytes{[]byte(text), types.OCIImageIndex}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(t.Context(), newPlaces(t), "docker://"+at); err == nil || !strings.Contains(err.Error(), "its index: ") {
 		t.Errorf("error %v", err)
 	}
 }

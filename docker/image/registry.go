@@ -12,8 +12,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker"
+	"ndock/docker/archive"
 )
 
 // RegistryOptions say how registries are spoken to.
@@ -79,11 +81,11 @@ func (p Places) imageOf(found *remote.Descriptor) (v1.Image, error) {
 }
 
 // platforms are those of an index, a few of them.
-func platforms(all []v1.Descriptor) string {
+func platforms(all []ocispec.Descriptor) string {
 	const shown = 10
 	var texts []string
 	for _, one := range all {
-		if text := platformOf(one).String(); text != "unknown/unknown" && len(texts) < shown {
+		if text := archive.PlatformOf(one).String(); text != "unknown/unknown" && len(texts) < shown {
 			texts = append(texts, text)
 		}
 	}
