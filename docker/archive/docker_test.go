@@ -250,7 +250,8 @@ func TestTopDirectory(t *testing.T) {
 	}
 }
 
-// TestKeepTags: a copy of an archive keeps its names where it is given no others, but for what is no name to Docker.
+// TestKeepTags: a copy of an archive keeps its names where it is given no others. What is no name to Docker it never has, and
+// each has a tag: an engine loads no archive otherwise.
 func TestKeepTags(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -263,8 +264,10 @@ func TestKeepTags(t *testing.T) {
 		keep bool
 		want string
 	}{
-		{nil, true, `"RepoTags":["web:1","docker.io/site/web:latest"]`},
+		{nil, true, `"RepoTags":["web:1","docker.io/site/web:latest","web:latest"]`},
 		{[]string{"other:1"}, true, `"RepoTags":["other:1"]`},
+		{[]string{"WEB:", "127.0.0.1:5000/other"}, true, `"RepoTags":["127.0.0.1:5000/other:latest"]`},
+		{[]string{"WEB:"}, false, `"RepoTags":null`},
 		{nil, false, `"RepoTags":null`},
 	} {
 		o := checks()

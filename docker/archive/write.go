@@ -159,9 +159,9 @@ func (w *writer) write(name string, size int64, content io.Reader) error {
 
 // describe writes what an engine reads first, last: without it, the rest is no image.
 func (w *writer) describe(contents Contents) error {
-	image := manifest{Config: contents.configPath, RepoTags: w.tags, Layers: []string{}}
+	image := manifest{Config: contents.configPath, RepoTags: tagsOf(w.tags), Layers: []string{}}
 	if w.keep {
-		image.RepoTags = slices.DeleteFunc(slices.Clone(contents.Tags), func(name string) bool { return !isTag(name) })
+		image.RepoTags = tagsOf(contents.Tags)
 	}
 	if w.prefix != "" {
 		image.Config = w.prefix + "config.json"
@@ -184,14 +184,23 @@ func (w *writer) describe(contents Contents) error {
 	return w.description("manifest.json", text)
 }
 
-// isTag tells whether Docker would give an image that name.
-func isTag(name string) bool {
-	parsed, err := reference.ParseNormalizedNamed(name)
-	if err != nil {
-		return false
+// tagsOf are those of the names that Docker would give an image, each with its tag: it loads no archive that has another one.
+func tagsOf(names []string) []string {
+	var tags []string
+	for _, name := range names {
+		parsed, err := reference.ParseNormalizedNamed(name)
+		if err != nil {
+			continue
+		}
+		if _, digested := parsed.(reference.Digested); digested {
+			continue
+		}
+		if reference.IsNameOnly(parsed) {
+			name += ":latest"
+		}
+		tags = append(tags, name)
 	}
-	_, digested := parsed.(reference.Digested)
-	return !digested && !reference.IsNameOnly(parsed)
+	return tags
 }
 
 func (w *writer) description(name string, text []byte) error {

@@ -97,12 +97,15 @@ func TestNames(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "saved.tar"), saved)
 	write(t, filepath.Join(dir, "saved.tgz"), packed.Bytes())
+	write(t, filepath.Join(dir, "odd.tar"), bytes.Replace(saved, []byte(`["web:1"]`), []byte(`["WEB:"] `), 1))
 	for _, c := range []struct{ from, to, want string }{
 		{"docker-archive:" + dir + "/saved.tar", "", "[web:1]"},
 		{"docker-archive:" + dir + "/saved.tgz", "", "[web:1]"},
 		{"docker-archive:" + dir + "/saved.tgz:docker.io/library/web:1", "", "[web:1]"},
 		{"docker-archive:" + dir + "/saved.tgz", ":site/web:2", "[site/web:2]"},
 		{"docker-archive:" + dir + "/saved.tar", ":site/web:2", "[site/web:2]"},
+		{"docker-archive:" + dir + "/saved.tar", ":site/web", "[site/web:latest]"},
+		{"docker-archive:" + dir + "/odd.tar", "", "[]"}, // an engine would not load it otherwise
 		{"-", "", "[web:1]"},
 		{"glance:web", "", "[]"},
 	} {
