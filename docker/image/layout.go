@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,9 +16,9 @@ import (
 )
 
 // findLayout looks into an OCI layout, a directory.
-func (p Places) findLayout(r Reference) (*Source, error) {
+func (p Places) findLayout(ctx context.Context, r Reference) (*Source, error) {
 	op := fmt.Sprintf("image %q", r)
-	index, err := layoutDir(r.Path).index()
+	index, err := layoutDir{ctx, r.Path}.index()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &docker.Error{Op: op, Err: fmt.Errorf("%q is no OCI layout: %w", r.Path, err)}
 	}

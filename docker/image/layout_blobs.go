@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,11 +21,14 @@ import (
 )
 
 // layoutDir is the directory of an OCI layout, which anybody may have made.
-type layoutDir string
+type layoutDir struct {
+	ctx  context.Context // ends what takes long: a v1.Layer is opened without one
+	path string
+}
 
 // index reads what the layout holds.
 func (d layoutDir) index() (layoutIndex, error) {
-	file, err := openRegular(filepath.Join(string(d), ocispec.ImageIndexFile))
+	file, err := openRegular(filepath.Join(d.path, ocispec.ImageIndexFile))
 	if err != nil {
 		return layoutIndex{}, err
 	}
@@ -35,7 +39,7 @@ func (d layoutDir) index() (layoutIndex, error) {
 
 // description reads an index, a manifest or a configuration, which must be what it is called by.
 func (d layoutDir) description(digest v1.Hash) ([]byte, error) {
-	file, err := d.open(digest)
+	file, err := d.open(digest, archive.DescriptionLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -48,17 +52,29 @@ func (d layoutDir) description(digest v1.Hash) ([]byte, error) {
 }
 
 func readDescription(file *os.File) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(file, archive.DescriptionLimit+1))
-	if len(text) > archive.DescriptionLimit {
-		return nil, fmt.Errorf("%q has more than %d bytes, more than any image needs", file.Name(), archive.DescriptionLimit)
+	content, err := bounded(file, archive.DescriptionLimit)
+	if err != nil {
+		return nil, err
 	}
-	return text, err
+	return io.ReadAll(content)
+}
+
+// bounded is a file's content as long as the file says it is. Those of /proc say that they have nothing, and may go on for ever.
+func bounded(file *os.File, most int64) (io.Reader, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%q has %d bytes, and should have at most %d", file.Name(), info.Size(), most)
+	}
+	return io.LimitReader(file, info.Size()), nil
 }
 
 // open opens a blob. One that is a link, as Bazel's rules make them, may lead to any file of this host's: nothing of it goes
 // anywhere before all of it has turned out to be what its name says. Who reads another blob compares it.
-func (d layoutDir) open(digest v1.Hash) (*os.File, error) {
-	path := filepath.Join(string(d), "blobs", digest.Algorithm, digest.Hex)
+func (d layoutDir) open(digest v1.Hash, most int64) (*os.File, error) {
+	path := filepath.Join(d.path, "blobs", digest.Algorithm, digest.Hex)
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -67,7 +83,10 @@ func (d layoutDir) open(digest v1.Hash) (*os.File, error) {
 	if err != nil || info.Mode().IsRegular() {
 		return file, err
 	}
-	err = compare(file, digest)
+	content, err := bounded(file, most)
+	if err == nil {
+		err = compare(cancelled{d.ctx, content}, digest)
+	}
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
 	}
@@ -179,4 +198,6 @@ type layoutLayer struct {
 func (l layoutLayer) Digest() (v1.Hash, error)            { return l.described.Digest, nil }
 func (l layoutLayer) Size() (int64, error)                { return l.described.Size, nil }
 func (l layoutLayer) MediaType() (types.MediaType, error) { return l.described.MediaType, nil }
-func (l layoutLayer) Compressed() (io.ReadCloser, error)  { return l.dir.open(l.described.Digest) }
+func (l layoutLayer) Compressed() (io.ReadCloser, error) {
+	return l.dir.open(l.described.Digest, l.described.Size)
+}

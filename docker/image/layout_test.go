@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -52,6 +53,7 @@ func TestLinkOutOfALayout(t *testing.T) {
 		link := filepath.Join(filepath.Dir(blobs["layer"]), "zz")
 		if named {
 			link = blobs["layer"]
+			write(t, secret, []byte("TOPSECRET"))
 		}
 		if err := errors.Join(os.RemoveAll(link), os.Symlink(secret, link)); err != nil {
 			t.Fatal(err)
@@ -241,6 +243,27 @@ func TestHugeIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := read(t.Context(), newPlaces(t), "docker://"+at); err == nil || !strings.Contains(err.Error(), "its index: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestLinkToHugeFile: a link to more than its layer has is not read to its end, and reading one ends with what it is read for.
+func TestLinkToHugeFile(t *testing.T) {
+	t.Parallel()
+	dir, blobs := layoutOf(t)
+	huge := filepath.Join(t.TempDir(), "huge")
+	write(t, huge, nil)
+	if err := errors.Join(os.Truncate(huge, 1<<40), os.Remove(blobs["layer"]), os.Symlink(huge, blobs["layer"])); err != nil {
+		t.Fatal(err)
+	}
+	err := copyTo(t, newPlaces(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar")
+	if err == nil || !strings.Contains(err.Error(), "has 1099511627776 bytes, and should have at most") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	digest := v1.Hash{Algorithm: "sha256", Hex: filepath.Base(blobs["layer"])}
+	if _, err := (layoutDir{ctx, dir}).open(digest, 1<<40); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -115,7 +115,7 @@ func (p Places) find(ctx context.Context, r Reference) (*Source, error) {
 	case DockerArchive, OCIArchive:
 		return p.findFile(r)
 	case OCILayout:
-		return p.findLayout(r)
+		return p.findLayout(ctx, r)
 	case Glance:
 		found, err := p.Glance(ctx, r.Name)
 		found.Reference, found.checks = r, p.checks()
