@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -38,12 +40,31 @@ func storeInLayout(ctx context.Context, source *Source, to Reference, watch io.W
 	return stored, nil
 }
 
+// openLayout makes a layout where there is none.
 func openLayout(dir string) (layout.Path, error) {
-	path, err := layout.FromPath(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return layout.Write(dir, empty.Index)
+	index := filepath.Join(dir, ocispec.ImageIndexFile)
+	if _, err := os.Stat(index); !errors.Is(err, os.ErrNotExist) {
+		return layout.Path(dir), err
 	}
-	return path, err
+	none, err := empty.Index.RawManifest()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", err
+	}
+	version := []byte(`{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`)
+	return layout.Path(dir), cmp.Or(writeFile(filepath.Join(dir, ocispec.ImageLayoutFile), version), writeFile(index, none))
+}
+
+// writeFile replaces a file, or a link in its place, by one with this content.
+func writeFile(path string, content []byte) error {
+	into, err := createFile(path)
+	if err != nil {
+		return err
+	}
+	_, err = into.Write(content)
+	return into.end(err)
 }
 
 // storeInOCIArchive makes a layout first: in it, a blob's digest stands before the blob.
@@ -141,10 +162,20 @@ func (s layoutShelf) manifest(ctx context.Context, content []byte, described v1.
 		described.Annotations = map[string]string{ocispec.AnnotationRefName: s.tag}
 		same = match.Name(s.tag)
 	}
-	if err := s.path.RemoveDescriptors(same); err != nil {
+	index, err := layoutDir{ctx, string(s.path)}.index()
+	if err != nil {
 		return err
 	}
-	return s.path.AppendDescriptor(described)
+	listed, err := index.IndexManifest()
+	if err != nil {
+		return err
+	}
+	listed.Manifests = append(slices.DeleteFunc(listed.Manifests, same), described)
+	text, err := json.MarshalIndent(listed, "", "   ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(string(s.path), ocispec.ImageIndexFile), text)
 }
 
 // blob writes what is named by its digest, which may be known only when all of it has been read.
