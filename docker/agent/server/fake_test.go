@@ -316,7 +316,10 @@ func (e *engine) ContainerPause(_ context.Context, id string) error {
 	return e.change("ContainerPause", id, container.StatePaused)
 }
 
-func (e *engine) ContainerUnpause(_ context.Context, id string) error {
+func (e *engine) ContainerUnpause(ctx context.Context, id string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return e.change("ContainerUnpause", id, container.StateRunning)
 }
 

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -187,15 +189,43 @@ func TestStartOfWhatEndedWhileTheEngineWasAway(t *testing.T) {
 // TestPauseThatCannotSilence: what is kept of the server's network is not to be found. A server that answers while it is
 // frozen would be no paused one, and one that stays frozen could not be let run again.
 func TestPauseThatCannotSilence(t *testing.T) {
-	engine := newEngine()
-	engine.putServer(container.StateRunning)
-	port := network.Port{ID: firstPort, MAC: "fa:16:3e:01:02:03", Bridge: "brq0b6ba3c1-5a"}
-	if err := network.SetPorts(filepath.Join(stateOf(t, engine), serverID), []network.Port{port}); err != nil {
-		t.Fatal(err)
-	}
-	status, body := ask(t, engine, "POST", serverPath+"/pause", "")
-	wantFault(t, status, body, 500, agent.Failed)
-	if found := engine.containers[namePrefix+serverID]; found.State.Paused || !strings.Contains(body, "network namespace") {
-		t.Errorf("paused %t, answered %s", found.State.Paused, body)
+	for name, test := range map[string]struct {
+		was    container.ContainerState
+		frozen bool // by the agent
+		over   bool // the request is, meanwhile
+		want   bool
+	}{
+		"it runs on": {container.StateRunning, false, false, false},
+		"it runs on, though nobody waits for that": {container.StateRunning, false, true, false},
+		"it stays paused, as Nova knows it":        {container.StatePaused, false, false, true},
+		"it runs again, as Nova knows it":          {container.StatePaused, true, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine := newEngine()
+			engine.putServer(test.was)
+			dir := filepath.Join(stateOf(t, engine), serverID)
+			port := network.Port{ID: firstPort, MAC: "fa:16:3e:01:02:03", Bridge: "brq0b6ba3c1-5a"}
+			if err := network.SetPorts(dir, []network.Port{port}); err != nil {
+				t.Fatal(err)
+			}
+			if test.frozen {
+				if err := os.WriteFile(filepath.Join(dir, frozenFile), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := New(t.Context(), engine, Options{State: engine.state}, quiet())
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			if test.over {
+				end()
+			}
+			err := s.freeze(ctx, engine.containers[namePrefix+serverID])
+			if err == nil || !strings.Contains(err.Error(), "network namespace") {
+				t.Errorf("answered %v", err)
+			}
+			if got := engine.containers[namePrefix+serverID].State.Paused; got != test.want {
+				t.Errorf("paused %t", got)
+			}
+		})
 	}
 }
