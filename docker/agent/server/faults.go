@@ -145,7 +145,7 @@ func writeFault(w http.ResponseWriter, err error) {
 	switch found.Code {
 	case agent.NoSuchInstance:
 		status = http.StatusNotFound
-	case agent.UnusableImage, agent.UnusableFlavor:
+	case agent.UnusableImage, agent.UnusableFlavor, agent.UnusablePort:
 		status = http.StatusUnprocessableEntity
 	case agent.NotRunning, agent.NoTerminal, agent.NoFreePort:
 		status = http.StatusConflict
