@@ -149,6 +149,11 @@ func (s *Server) startFound(ctx context.Context, found container.InspectResponse
 	if err := errors.Join(s.unmark(found.Config.Labels[labelServer]), s.refreshNames(found)); err != nil {
 		return err
 	}
+	if !found.State.Running {
+		if err := s.checkAccounts(ctx, found.ID); err != nil {
+			return fmt.Errorf("start: %w", err)
+		}
+	}
 	if err := s.run(ctx, found.ID); err != nil {
 		return fmt.Errorf("start: %w", tenantsFault(err))
 	}
@@ -220,7 +225,7 @@ func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {
 		if err := s.end(ctx, found, grace); err != nil {
 			return err
 		}
-		found.State.Paused = false
+		found.State.Running, found.State.Paused = false, false
 		return s.startFound(ctx, found)
 	})
 }
