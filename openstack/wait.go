@@ -21,7 +21,7 @@ type Wait struct {
 }
 
 // poll asks until done says so, every 0.2 s at first and every 2 s in the end. A service that is away, or a proxy before
-// it that says so, is asked again, when it wants to be: what it was asked for goes on meanwhile.
+// it that says so, is asked again, when it wants to be or somewhat earlier: what it was asked for goes on meanwhile.
 func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context) (status string, over bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
@@ -44,7 +44,7 @@ func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context
 			last = cmp.Or(status, last)
 		}
 		select {
-		case <-time.After(max(pause, asksToWait(err))):
+		case <-time.After(max(pause, w.pauseFor(err))):
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return w.timedOut(op, last, away)
@@ -52,6 +52,16 @@ func (w Wait) poll(ctx context.Context, op string, done func(ctx context.Context
 			return ctx.Err()
 		}
 	}
+}
+
+// pauseFor is for how long a service is left alone that asks to be: as long as that where it has had too many requests, and
+// else not for all the time there is, to see one that is back early.
+func (w Wait) pauseFor(err error) time.Duration {
+	var refused gophercloud.ErrUnexpectedResponseCode
+	if errors.As(err, &refused) && refused.Actual == http.StatusTooManyRequests {
+		return asksToWait(err)
+	}
+	return min(asksToWait(err), longestBackoff, w.Timeout/4)
 }
 
 func (w Wait) tell(op, status string) {

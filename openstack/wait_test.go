@@ -3,11 +3,13 @@ package openstack
 import (
 	"context"
 	"errors"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -155,6 +157,34 @@ func TestWaitGivesUpOnARefusal(t *testing.T) {
 	})
 	if err == nil || asked != 1 {
 		t.Errorf("asked %d times (%v), want once", asked, err)
+	}
+}
+
+// TestWaitAsksThoughToldToGoAway: a service that says to come back in an hour may be back at once.
+func TestWaitAsksThoughToldToGoAway(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status        int
+		timeout, back time.Duration
+		want          string
+	}{
+		"back soon":         {503, patience, 10 * time.Second, ""},
+		"back late":         {503, 10 * time.Minute, 9 * time.Minute, ""},
+		"too many requests": {429, 10 * time.Minute, time.Minute, "it asks to wait for 1h0m0s"}, // and is left alone
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			begun, asked := time.Now(), 0
+			err := waiting(test.timeout).poll(t.Context(), "wait", func(context.Context) (string, bool, error) {
+				if asked++; time.Since(begun) >= test.back {
+					return "ACTIVE", true, nil
+				}
+				away := gophercloud.ErrUnexpectedResponseCode{Actual: test.status, ResponseHeader: http.Header{"Retry-After": {"3600"}}}
+				return "", false, explain("look at it", away)
+			})
+			if asked > 12 || (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: asked %d times: %v", name, asked, err)
+			}
+		})
 	}
 }
 

@@ -235,6 +235,7 @@ const (
 	NoSuchInstance = "no_such_instance"
 	UnusableImage  = "unusable_image" // here and on every other host: nothing is gained by trying elsewhere
 	UnusableFlavor = "unusable_flavor"
+	UnusablePort   = "unusable_port"
 	NotRunning     = "not_running"
 	NoTerminal     = "no_terminal" // its process was not given one
 	NoFreePort     = "no_free_port"

@@ -39,6 +39,7 @@ type Loss struct {
 	Port      string
 	Addresses []netip.Prefix
 	Whole     bool // no other address is left
+	Anywhere  bool // it would go without them on each host
 	reason    string
 }
 
@@ -69,10 +70,10 @@ func (k Kernel) Fit(ports []Port) (fitting []Port, losses []*Loss) {
 func (k Kernel) fit(port Port) (Port, *Loss) {
 	loss := &Loss{Port: port.ID, Whole: true}
 	switch {
+	case port.MTU != 0 && port.MTU < leastIPv6:
+		loss.Anywhere, loss.reason = true, fmt.Sprintf("its MTU of %d is below the %d that IPv6 needs", port.MTU, leastIPv6)
 	case k.NoIPv6:
 		loss.reason = noIPv6
-	case port.MTU != 0 && port.MTU < leastIPv6:
-		loss.reason = fmt.Sprintf("its MTU of %d is below the %d that IPv6 needs", port.MTU, leastIPv6)
 	default:
 		return port, nil
 	}

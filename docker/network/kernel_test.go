@@ -46,14 +46,15 @@ func TestFit(t *testing.T) {
 		says   string
 		whole  bool
 	}{
-		"dual stack":            {Kernel{NoIPv6: true}, routed, v4, "port  goes without fd00:1::5: " + without, false},
-		"IPv6 alone":            {Kernel{NoIPv6: true}, on(v6, ""), "", "port  has IPv6 addresses alone (fd00:1::5), and " + without, true},
-		"IPv4 alone":            {Kernel{NoIPv6: true}, on(v4, ""), v4, "", false},
-		"no address":            {Kernel{NoIPv6: true}, Port{ID: portID}, "", "", false},
-		"a kernel with IPv6":    {Kernel{}, routed, v4 + " " + v6, "", false},
-		"an MTU of 1279":        {Kernel{}, small, v4, "port  goes without fd00:1::5: its MTU of 1279 is below the 1280 that IPv6 needs", false},
-		"an MTU of 576, and v6": {Kernel{}, smallV6, "", "port  has IPv6 addresses alone (fd00:1::5), and its MTU of 576 is below the 1280 that IPv6 needs", true},
-		"an MTU of 1280":        {Kernel{}, large, v4 + " " + v6, "", false},
+		"dual stack":                 {Kernel{NoIPv6: true}, routed, v4, "port  goes without fd00:1::5: " + without, false},
+		"IPv6 alone":                 {Kernel{NoIPv6: true}, on(v6, ""), "", "port  has IPv6 addresses alone (fd00:1::5), and " + without, true},
+		"IPv4 alone":                 {Kernel{NoIPv6: true}, on(v4, ""), v4, "", false},
+		"no address":                 {Kernel{NoIPv6: true}, Port{ID: portID}, "", "", false},
+		"a kernel with IPv6":         {Kernel{}, routed, v4 + " " + v6, "", false},
+		"an MTU of 1279":             {Kernel{}, small, v4, "port  goes without fd00:1::5: its MTU of 1279 is below the 1280 that IPv6 needs", false},
+		"an MTU of 576, and v6":      {Kernel{}, smallV6, "", "port  has IPv6 addresses alone (fd00:1::5), and its MTU of 576 is below the 1280 that IPv6 needs", true},
+		"an MTU of 576, and no IPv6": {Kernel{NoIPv6: true}, smallV6, "", "port  has IPv6 addresses alone (fd00:1::5), and its MTU of 576 is below the 1280 that IPv6 needs", true},
+		"an MTU of 1280":             {Kernel{}, large, v4 + " " + v6, "", false},
 	} {
 		ports, losses := test.kernel.Fit([]Port{test.port})
 		got, says, whole := "", "", false

@@ -245,11 +245,12 @@ func makeCable(name, peer string, port Port) (netlink.Link, error) {
 }
 
 // hostsMAC is that of the host's end: the port's but for its beginning, as Nova's other drivers have it. A bridge of which
-// nobody has set the MAC takes the lowest of its links', and the host cannot be reached for a while by one that changes.
+// nobody has set the MAC takes the lowest of its links', and the host cannot be reached for a while by one that changes. It
+// also keeps what is for its links' MACs to the host: so it is not the port's own, nor begins as Neutron makes those of ports.
 func hostsMAC(mac net.HardwareAddr) net.HardwareAddr {
 	hosts := slices.Clone(mac)
-	if hosts[0] = 0xfe; mac[0] == 0xfe { // another than the port's: a bridge keeps what is for its links' to the host
-		hosts[0] = 0xfa
+	if hosts[0] = 0xfe; mac[0] == 0xfe {
+		hosts[1] ^= 0x80
 	}
 	return hosts
 }

@@ -24,13 +24,14 @@ func (f *firewall) Title() string { return "firewall" }
 
 // families are the packet filters, with the switch by which the host forwards at all, which Docker turns on.
 var families = []family{
-	{"iptables", "net.ipv4.ip_forward", []string{"nat", "filter"}},
-	{"ip6tables", "net.ipv6.conf.all.forwarding", []string{"nat", "filter"}},
+	{command: "iptables", forwarding: "net.ipv4.ip_forward", tables: []string{"nat", "filter"}},
+	{command: "ip6tables", forwarding: "net.ipv6.conf.all.forwarding", tables: []string{"nat", "filter"}},
 }
 
 type family struct {
 	command, forwarding string
 	tables              []string // that are looked at
+	other               bool     // it is of the make that iptables is not
 }
 
 // filters are this host's packet filters. iptables comes in two makes, which do not see each other's rules, and the kernel
@@ -38,6 +39,7 @@ type family struct {
 func (f *firewall) filters(ctx context.Context) []family {
 	all := slices.Clone(families)
 	for _, one := range families {
+		one.other = true
 		version, err := control(ctx, f.Commands, one.command, "--version")
 		switch {
 		case err != nil: // it is not there
@@ -129,7 +131,7 @@ func (f *firewall) look(ctx context.Context, family family, table string) (lefto
 	switch {
 	case errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist):
 		return leftover{}, nil
-	case err != nil && notThere(err):
+	case err != nil && (notThere(err) || family.other && strings.Contains(err.Error(), "is incompatible")): // nft made that table
 		return leftover{}, nil
 	case err != nil && strings.Contains(err.Error(), "ermission denied"):
 		return leftover{}, &Unchecked{"only root may read the packet filter"}
@@ -138,7 +140,15 @@ func (f *firewall) look(ctx context.Context, family family, table string) (lefto
 	}
 	left := dockers(listed)
 	left.family, left.table = family, table
+	left.policy = left.policy && f.isDockers(left)
 	return left, nil
+}
+
+// isDockers tells whether a table's policy can be Docker's. In the make that iptables is not, it is somebody else's where
+// Docker has nothing beside it, or had nothing before this run.
+func (f *firewall) isDockers(left leftover) bool {
+	return !left.family.other || len(left.chains)+len(left.rules) > 0 ||
+		slices.ContainsFunc(f.opened, func(one family) bool { return one.command == left.family.command })
 }
 
 // notThere tells of a kernel without that packet filter: it was booted with ipv6.disable=1, say, or has no such modules.

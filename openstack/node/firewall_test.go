@@ -215,6 +215,46 @@ func TestTheOtherMakeOfIptables(t *testing.T) {
 	}
 }
 
+// TestHardeningInTheOtherMake: a policy is not Docker's where Docker never had a rule, and a table that this make of
+// iptables cannot list has none of its rules.
+func TestHardeningInTheOtherMake(t *testing.T) {
+	f := newFake(t, false)
+	f.versions = map[string]string{"iptables": "iptables v1.8.9 (legacy)\n", "ip6tables": "ip6tables v1.8.9 (legacy)\n"}
+	f.filter["iptables filter"] = []string{"-P FORWARD ACCEPT"}
+	hardened := []string{"-P INPUT DROP", "-P FORWARD DROP", "-P OUTPUT DROP", "-A INPUT -i lo -j ACCEPT"}
+	f.filter["iptables-nft filter"] = slices.Clone(hardened)
+	f.unreadable = map[string]string{"ip6tables-nft": "ip6tables v1.8.9 (nf_tables): table `filter' is incompatible, use 'nft' tool."}
+	_, err := f.setup()
+	f.must(err)
+	if got := f.filter["iptables-nft filter"]; !slices.Equal(got, hardened) {
+		t.Errorf("it has %q", got)
+	}
+	if slices.Contains(f.commands, "sysctl -q -w net.ipv4.ip_forward=0") {
+		t.Errorf("ran %q", f.commands)
+	}
+	if detail := f.status("firewall").Detail; !strings.HasPrefix(detail, "FORWARD drops what no rule lets through (iptables-nft)") {
+		t.Errorf("said %s", detail)
+	}
+}
+
+// TestThePolicyIsWrittenBack: an agent of Neutron's that read it before writes it once more, when Docker's chains are gone.
+func TestThePolicyIsWrittenBack(t *testing.T) {
+	opened := family{command: "iptables-nft", other: true}
+	for name, test := range map[string]struct {
+		left leftover
+		want bool
+	}{
+		"beside a chain of Docker's":  {leftover{family: opened, chains: []string{"DOCKER"}}, true},
+		"after this run has seen one": {leftover{family: opened}, true},
+		"where none was":              {leftover{family: family{command: "ip6tables-nft", other: true}}, false},
+		"in iptables' own make":       {leftover{family: family{command: "iptables"}}, true},
+	} {
+		if got := (&firewall{opened: []family{opened}}).isDockers(test.left); got != test.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
 // TestTablesThatAreNotLoaded: to ask for them would load them.
 func TestTablesThatAreNotLoaded(t *testing.T) {
 	f := newFake(t, false)

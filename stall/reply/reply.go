@@ -23,7 +23,7 @@ func RetryAfter(header http.Header) (time.Duration, bool) {
 	said := header.Get("Retry-After")
 	seconds, err := strconv.ParseUint(said, 10, 64)
 	if err == nil && seconds >= firstStamp && seconds <= math.MaxUint32 {
-		return max(time.Until(time.Unix(int64(seconds), 0)), 0), true
+		return until(time.Unix(int64(seconds), 0)), true
 	}
 	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, uint64(longest/time.Second))) * time.Second, true
@@ -32,8 +32,10 @@ func RetryAfter(header http.Header) (time.Duration, bool) {
 	if err != nil {
 		return 0, false
 	}
-	return min(max(time.Until(date), 0), longest), true
+	return until(date), true
 }
+
+func until(date time.Time) time.Duration { return min(max(time.Until(date), 0), longest) }
 
 // IsWebPage tells whether an answer is one: from a service whose answers are none, a proxy or a network's login page has
 // sent it.

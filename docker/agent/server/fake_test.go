@@ -52,6 +52,7 @@ type engine struct {
 	volumes    map[string]volume.CreateOptions      // by name
 	files      map[string][]byte                    // of all containers, by path: what was copied out, or in
 	modes      map[string]os.FileMode               // of those that are no regular files
+	links      map[string]string                    // where those of them lead that are symbolic links
 	state      string                               // the agent's directory of servers
 	calls      []string
 	fail       map[string]error // by method
@@ -267,7 +268,7 @@ func (e *engine) ContainerStatPath(_ context.Context, id, path string) (containe
 	if !there && !odd {
 		return container.PathStat{}, fmt.Errorf("no such file: %s: %w", path, errdefs.ErrNotFound)
 	}
-	return container.PathStat{Name: path, Size: int64(len(content)), Mode: mode}, nil
+	return container.PathStat{Name: path, Size: int64(len(content)), Mode: mode, LinkTarget: e.links[path]}, nil
 }
 
 func (e *engine) CopyToContainer(_ context.Context, id, _ string, archive io.Reader, _ container.CopyToContainerOptions) error {
@@ -316,7 +317,10 @@ func (e *engine) ContainerPause(_ context.Context, id string) error {
 	return e.change("ContainerPause", id, container.StatePaused)
 }
 
-func (e *engine) ContainerUnpause(_ context.Context, id string) error {
+func (e *engine) ContainerUnpause(ctx context.Context, id string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return e.change("ContainerUnpause", id, container.StateRunning)
 }
 

@@ -73,6 +73,12 @@ func TestWhoseFaultAStartIs(t *testing.T) {
 		"a port, said by runc 1.1":                {runc11 + begin + "error running hook #0: error running hook: exit status 1, stdout: , stderr: ndock: set up port 3f6a0b1c in the container: add address: permission denied\n: unknown", agent.Failed, "plug it in: set up port 3f6a0b1c in the container: add address: permission denied"},
 		"a port, said by runc 1.2":                {runc11 + begin + "error running createRuntime hook #0: exit status 1, stdout: , stderr: ndock: port 3f6a0b1c has IPv6 addresses alone\nhint: none: unknown", agent.Failed, "plug it in: port 3f6a0b1c has IPv6 addresses alone"},
 		"a hook that took too long":               {runc11 + begin + "error running createRuntime hook #0: hook ran past specified timeout of 45.0s: unknown", agent.Failed, "past specified timeout"},
+		"a mount that the kernel refuses":         {runc11 + begin + `error mounting "proc" to rootfs at "/proc": mount src=proc, dst=/proc, dstFd=/proc/thread-self/fd/8, flags=0xe: operation not permitted: unknown`, agent.Failed, "operation not permitted"},
+		"no cgroups to mount":                     {runc11 + begin + `error mounting "cgroup" to rootfs at "/sys/fs/cgroup": mount cgroup:/sys/fs/cgroup/openrc (via /proc/self/fd/6), flags: 0xf, data: openrc: invalid argument: unknown`, agent.Failed, "openrc"},
+		"a setting, said by runc 1.3":             {runc11 + begin + "open sysctl net.ipv4.ip_unprivileged_port_start file: reopen fd 8: permission denied: unknown", agent.Failed, "ip_unprivileged_port_start"},
+		"no keyring, of old":                      {runc10 + "process_linux.go:545: container init caused: join session keyring: create session key: disk quota exceeded: unknown", agent.Failed, "disk quota exceeded"},
+		"no room for a cgroup, of old":            {runc10 + "process_linux.go:508: applying cgroup configuration for process caused: mkdir /sys/fs/cgroup/memory/docker/c: cannot allocate memory: unknown", agent.Failed, "cannot allocate memory"},
+		"a port, said by runc 1.0":                {runc10 + "process_linux.go:545: container init caused: Running hook #0:: error running hook: exit status 1, stdout: , stderr: ndock: port 3f6a0b1c has IPv6 addresses alone\n: unknown", agent.Failed, "plug it in: port 3f6a0b1c has IPv6 addresses alone"},
 		"no room for what is mounted":             {runc11 + begin + `error mounting "proc" to rootfs at "/proc": mkdir /var/lib/docker/overlay2/x/merged/proc: no space left on device: unknown`, agent.Failed, "no space left on device"},
 	} {
 		for _, kind := range []error{nil, errdefs.ErrInvalidArgument} { // as Docker calls some of them, by their words
@@ -80,6 +86,64 @@ func TestWhoseFaultAStartIs(t *testing.T) {
 			if got.Code != test.code || !strings.Contains(got.Message, test.says) {
 				t.Errorf("%s: got %+v", name, got)
 			}
+		}
+	}
+}
+
+// TestTenantsWordsDoNotDecide: what fails on each host must end a build, or Nova tries host after host. So no name of the
+// tenant's may look like what a host says, wherever it stands in a text.
+func TestTenantsWordsDoNotDecide(t *testing.T) {
+	const (
+		runc11 = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: "
+		runc10 = "failed to create shim: OCI runtime create failed: container_linux.go:380: starting container process caused: process_linux.go:545: container init caused: "
+		volume = `mounting "/var/lib/docker/volumes/0123/_data" to rootfs at `
+	)
+	for name, text := range map[string]string{
+		"a volume within /proc":              runc11 + "error " + volume + `"/proc/sys/kernel": "/var/lib/docker/overlay2/x/merged/proc/sys/kernel" cannot be mounted because it is inside /proc: unknown`,
+		"a volume in a file in /proc":        runc11 + "error " + volume + `"/proc/cgroups": "/var/lib/docker/overlay2/x/merged/proc/cgroups" cannot be mounted because it is inside /proc: unknown`,
+		"a volume within /proc, of old":      runc10 + "rootfs_linux.go:76: " + volume + `"/proc/sys/kernel" caused: "/var/lib/docker/overlay2/x/merged/proc/sys/kernel" cannot be mounted because it is inside /proc: unknown`,
+		"a volume of a host's name":          runc11 + "error " + volume + `"/x: no space left on device/seccomp": create mountpoint for /x: no space left on device/seccomp mount: mkdir /x: no space left on device/seccomp: not a directory: unknown`,
+		"what says to mount what Docker has": runc11 + "error " + volume + `"/mounting \"cgroup\" to rootfs at \"/x\": mount ": not a directory: unknown`,
+		"a link where Docker mounts":         runc11 + `error mounting "cgroup" to rootfs at "/sys/fs/cgroup": mkdir /var/lib/docker/overlay2/x/merged/sys/fs/cgroup: not a directory: unknown`,
+		"a directory":                        runc11 + `chdir to cwd ("/srv/cgroup") set in config.json failed: permission denied: unknown`,
+		"a directory, of old":                runc10 + `chdir to cwd ("/srv/cgroup") set in config.json failed: permission denied: unknown`,
+		"a program, of old":                  runc10 + `exec: "/bin/seccomp": permission denied: unknown`,
+		"a directory that is no path":        "the working directory 'unable to start container process: cgroup apparmor' is invalid, it needs to be an absolute path",
+		"a user":                             "unable to find user cgroup: no space left on device: no matching entries in passwd file",
+		"a user of start's words":            "unable to find user starting container process caused: cgroup: no matching entries in passwd file",
+		"a group":                            "unable to find group nope: no matching entries in group file",
+		"a user's number":                    "uids and gids must be in range 0-2147483647",
+		"a working directory in a file":      "Cannot mkdir: /etc/passwd is not a directory",
+		"one below a file":                   "mkdir /var/lib/docker/overlay2/x/merged/etc/passwd/x: not a directory",
+		"one whose name is too long":         "mkdir /var/lib/docker/overlay2/x/merged/xxx: file name too long",
+		"one of two lines":                   "mkdir /var/lib/docker/overlay2/x/merged/a\nb: not a directory",
+		"a link to itself":                   "EvalSymlinksInScope: too many links in /var/lib/docker/overlay2/x/merged/cgroup",
+		"a volume over a file":               "cannot mount volume over existing file, file exists /var/lib/docker/overlay2/x/merged/cgroup",
+		"a file over a directory":            `cannot overwrite directory "/etc" with non-directory "/"`,
+	} {
+		for _, kind := range []error{errdefs.ErrInternal, errdefs.ErrInvalidArgument} {
+			if kind == errdefs.ErrInternal && strings.HasPrefix(text, "the working") {
+				continue // which Docker calls invalid
+			}
+			if got := fault(tenantsFault(said{"Error response from daemon: " + text, kind})); got.Code != agent.UnusableImage {
+				t.Errorf("%s: got %+v", name, got)
+			}
+		}
+	}
+}
+
+// TestWhoseFaultALoadIs: an image names its files as it likes.
+func TestWhoseFaultALoadIs(t *testing.T) {
+	for reason, code := range map[string]string{
+		"write /usr/lib/x.so: no space left on device":                                                   agent.Failed,
+		"Error processing tar file(exit status 1): write /usr/lib/x.so: no space left on device\n":       agent.Failed,
+		"Error processing tar file(exit status 1): mkdir /no space left on device/x: not a directory":    agent.UnusableImage,
+		"Error processing tar file(exit status 1): symlink a /x: no space left on device/y: file exists": agent.UnusableImage,
+		"max depth exceeded": agent.UnusableImage,
+		"Error processing tar file(exit status 1): mkdir /max depth exceeded/x: not a directory": agent.UnusableImage,
+	} {
+		if got := fault(refused(reason)); got.Code != code || strings.Contains(got.Message, "layers") != (reason == "max depth exceeded") {
+			t.Errorf("%s: got %+v", reason, got)
 		}
 	}
 }

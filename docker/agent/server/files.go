@@ -145,6 +145,30 @@ func kindOf(mode os.FileMode) string {
 	return "of an unknown kind"
 }
 
+// accountsLimit is how large a list of accounts may be, in bytes: the engine reads it into memory.
+const accountsLimit = 16 << 20
+
+// checkAccounts refuses a container at whose lists of accounts the engine would wait or read for ever, when it starts it,
+// with the container's lock held: it opens whatever is there. Links are followed, within the container.
+func (s *Server) checkAccounts(ctx context.Context, containerID string) error {
+	for _, name := range []string{"/etc/passwd", "/etc/group"} {
+		stat, err := s.docker.ContainerStatPath(ctx, containerID, name)
+		if err == nil && stat.Mode&os.ModeSymlink != 0 {
+			stat, err = s.docker.ContainerStatPath(ctx, containerID, stat.LinkTarget) // which is no link any more
+		}
+		switch {
+		case errdefs.IsNotFound(err):
+		case err != nil:
+			return fmt.Errorf("look at %s: %w", name, tenantsFault(err))
+		case stat.Mode&(os.ModeNamedPipe|os.ModeDevice|os.ModeCharDevice) != 0:
+			return unusableImage("its %s is %s: Docker Engine would read it for ever", name, kindOf(stat.Mode))
+		case stat.Mode.IsRegular() && stat.Size > accountsLimit:
+			return unusableImage("its %s has %d bytes, and may have %d", name, stat.Size, accountsLimit)
+		}
+	}
+	return nil
+}
+
 // readFile reads a file of a container, with its owner and mode. No process of the container may run meanwhile: it
 // could put a FIFO in the place of the file after this has looked, and Docker would wait for a writer, with the lock of
 // the container held. It looks first, because Docker reads all that is at a path, of any size.

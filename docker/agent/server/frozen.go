@@ -59,6 +59,12 @@ func (s *Server) unfreeze(ctx context.Context, id, mark string) error {
 	return os.Remove(mark)
 }
 
+// isMarked tells whether a server's processes are frozen by the agent.
+func (s *Server) isMarked(uuid string) bool {
+	_, err := os.Stat(s.frozenMark(uuid))
+	return err == nil
+}
+
 // unmark is for a verb that decides itself whether a server's processes run.
 func (s *Server) unmark(uuid string) error {
 	if err := os.Remove(s.frozenMark(uuid)); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -170,12 +170,14 @@ func (s *Server) loadChecked(ctx context.Context, checked io.Reader) (string, er
 	return id, err
 }
 
-// refused is what Docker said of an image, so that its owner knows what to do.
+// refused is what Docker said of an image, so that its owner knows what to do. An image names its files as it likes: what is
+// the kernel's stands at the end.
 func refused(reason string) error {
+	said := ": " + strings.TrimSpace(reason)
 	switch {
-	case strings.Contains(reason, "no space left on device"):
+	case strings.HasSuffix(said, ": no space left on device"):
 		return errors.New(reason) // another host may have it
-	case strings.Contains(reason, "max depth exceeded"): // 125, as of Docker 28
+	case strings.HasSuffix(said, ": max depth exceeded"): // 125, as of Docker 28
 		return unusableImage("it has more layers than Docker can store: build it with fewer")
 	}
 	return unusableImage("%s", reason)

@@ -149,6 +149,11 @@ func (s *Server) startFound(ctx context.Context, found container.InspectResponse
 	if err := errors.Join(s.unmark(found.Config.Labels[labelServer]), s.refreshNames(found)); err != nil {
 		return err
 	}
+	if !found.State.Running {
+		if err := s.checkAccounts(ctx, found.ID); err != nil {
+			return fmt.Errorf("start: %w", err)
+		}
+	}
 	if err := s.run(ctx, found.ID); err != nil {
 		return fmt.Errorf("start: %w", tenantsFault(err))
 	}
@@ -220,7 +225,7 @@ func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {
 		if err := s.end(ctx, found, grace); err != nil {
 			return err
 		}
-		found.State.Paused = false
+		found.State.Running, found.State.Paused = false, false
 		return s.startFound(ctx, found)
 	})
 }
@@ -231,8 +236,10 @@ func (s *Server) pause(_ http.ResponseWriter, r *http.Request) (any, error) {
 	})
 }
 
-// freeze has a server neither run nor answer. If the agent had it frozen already, it is now whoever asks for this.
+// freeze has a server neither run nor answer. If the agent had it frozen already, it is now whoever asks for this. A server
+// that cannot be silenced runs on, unless it was paused before.
 func (s *Server) freeze(ctx context.Context, found container.InspectResponse) error {
+	paused := found.State.Paused && !s.isMarked(found.Config.Labels[labelServer])
 	if err := s.unmark(found.Config.Labels[labelServer]); err != nil {
 		return err
 	}
@@ -246,10 +253,13 @@ func (s *Server) freeze(ctx context.Context, found container.InspectResponse) er
 		}
 	}
 	err = network.Silence(ports, network.Holder(found.ID))
-	if errors.Is(err, os.ErrNotExist) { // its network is not to be found, and it could not be let run again either
-		err = errors.Join(err, s.docker.ContainerUnpause(ctx, found.ID))
+	if !errors.Is(err, os.ErrNotExist) || paused {
+		return err
 	}
-	return err
+	// Its network is not to be found, and it could not be let run again either.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick) // also when the request is over
+	defer cancel()
+	return errors.Join(err, s.docker.ContainerUnpause(ctx, found.ID))
 }
 
 func (s *Server) thaw(ctx context.Context, found container.InspectResponse) error {

@@ -1,10 +1,14 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,21 +125,23 @@ func TestState(t *testing.T) {
 // TestVerbs: each brings a server to the state that it names, from any other, and is content when it is there.
 func TestVerbs(t *testing.T) {
 	const running, paused, exited = container.StateRunning, container.StatePaused, container.StateExited
+	starts := []string{"ContainerStatPath /etc/passwd", "ContainerStatPath /etc/group", "ContainerStart"}
 	for _, c := range []struct {
 		verb string
 		from container.ContainerState
 		want []string
 		to   container.ContainerState
 	}{
-		{"start", exited, []string{"ContainerStart"}, running},
+		{"start", exited, starts, running},
+		{"start", running, []string{"ContainerStart"}, running},
 		{"start", paused, []string{"ContainerUnpause"}, running},
 		{"stop?grace=7", running, []string{"ContainerStop(7)"}, exited},
 		{"stop?grace=0", running, []string{"ContainerStop(0)"}, exited},
 		{"stop?grace=7", paused, []string{"ContainerUnpause", "ContainerStop(7)"}, exited},
 		{"stop?grace=7", exited, nil, exited},
-		{"restart?grace=7", running, []string{"ContainerStop(7)", "ContainerStart"}, running},
-		{"restart?grace=7", paused, []string{"ContainerUnpause", "ContainerStop(7)", "ContainerStart"}, running},
-		{"restart?grace=7", exited, []string{"ContainerStart"}, running},
+		{"restart?grace=7", running, append([]string{"ContainerStop(7)"}, starts...), running},
+		{"restart?grace=7", paused, append([]string{"ContainerUnpause", "ContainerStop(7)"}, starts...), running},
+		{"restart?grace=7", exited, starts, running},
 		{"pause", running, []string{"ContainerPause"}, paused},
 		{"pause", paused, nil, paused},
 		{"unpause", paused, []string{"ContainerUnpause"}, running},
@@ -181,21 +187,97 @@ func TestStartOfWhatEndedWhileTheEngineWasAway(t *testing.T) {
 	engine.fail["ContainerStart"] = errors.New("Error response from daemon: OCI runtime start failed: cannot start a container that has stopped: unknown")
 	status, body := ask(t, engine, "POST", serverPath+"/start", "")
 	wantFault(t, status, body, 500, agent.Failed)
-	wantCalls(t, engine, "ContainerInspect "+namePrefix+serverID, "ContainerStart", "ContainerStart")
+	wantCalls(t, engine, "ContainerInspect "+namePrefix+serverID, "ContainerStatPath /etc/passwd", "ContainerStatPath /etc/group", "ContainerStart", "ContainerStart")
+}
+
+// TestAccountsThatAreNoFiles: the engine opens both lists at each start, whatever is there, with the container's lock held.
+func TestAccountsThatAreNoFiles(t *testing.T) {
+	for name, test := range map[string]struct {
+		path string
+		mode fs.FileMode
+		link string
+		size int
+		says string
+	}{
+		"a pipe":                  {"/etc/passwd", fs.ModeNamedPipe, "", 0, "its /etc/passwd is a named pipe"},
+		"groups in a pipe":        {"/etc/group", fs.ModeNamedPipe, "", 0, "its /etc/group is a named pipe"},
+		"all zeros":               {"/etc/passwd", fs.ModeDevice | fs.ModeCharDevice, "", 0, "its /etc/passwd is a character device"},
+		"a pipe, behind a link":   {"/run/pipe", fs.ModeNamedPipe, "/etc/group", 0, "its /etc/group is a named pipe"},
+		"more than anybody needs": {"/etc/group", 0, "", accountsLimit + 1, "its /etc/group has 16777217 bytes"},
+		"a directory":             {"/etc/passwd", fs.ModeDir, "", 0, ""},
+		"a file":                  {"/etc/passwd", 0, "", 100, ""},
+		"a file, behind a link":   {"/nix/passwd", 0, "/etc/passwd", 100, ""},
+		"a link to nothing":       {"/elsewhere", 0, "/etc/passwd", 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for verb, from := range map[string]container.ContainerState{"start": container.StateExited, "restart?grace=0": container.StateRunning} {
+				engine := newEngine()
+				engine.putServer(from)
+				if test.mode != 0 {
+					engine.modes[test.path] = test.mode
+				}
+				if test.size > 0 {
+					engine.files[test.path] = make([]byte, test.size)
+				}
+				if test.link != "" {
+					engine.modes[test.link], engine.links = fs.ModeSymlink, map[string]string{test.link: test.path}
+				}
+				status, body := ask(t, engine, "POST", serverPath+"/"+verb, "")
+				if started := slices.Contains(engine.called(), "ContainerStart"); started != (test.says == "") {
+					t.Errorf("%s: started %t", verb, started)
+				}
+				if test.says == "" {
+					wantOK(t, status, body)
+					continue
+				}
+				if wantFault(t, status, body, 422, agent.UnusableImage); !strings.Contains(body, test.says) {
+					t.Errorf("%s: answered %s", verb, body)
+				}
+			}
+		})
+	}
 }
 
 // TestPauseThatCannotSilence: what is kept of the server's network is not to be found. A server that answers while it is
 // frozen would be no paused one, and one that stays frozen could not be let run again.
 func TestPauseThatCannotSilence(t *testing.T) {
-	engine := newEngine()
-	engine.putServer(container.StateRunning)
-	port := network.Port{ID: firstPort, MAC: "fa:16:3e:01:02:03", Bridge: "brq0b6ba3c1-5a"}
-	if err := network.SetPorts(filepath.Join(stateOf(t, engine), serverID), []network.Port{port}); err != nil {
-		t.Fatal(err)
-	}
-	status, body := ask(t, engine, "POST", serverPath+"/pause", "")
-	wantFault(t, status, body, 500, agent.Failed)
-	if found := engine.containers[namePrefix+serverID]; found.State.Paused || !strings.Contains(body, "network namespace") {
-		t.Errorf("paused %t, answered %s", found.State.Paused, body)
+	for name, test := range map[string]struct {
+		was    container.ContainerState
+		frozen bool // by the agent
+		over   bool // the request is, meanwhile
+		want   bool
+	}{
+		"it runs on": {container.StateRunning, false, false, false},
+		"it runs on, though nobody waits for that": {container.StateRunning, false, true, false},
+		"it stays paused, as Nova knows it":        {container.StatePaused, false, false, true},
+		"it runs again, as Nova knows it":          {container.StatePaused, true, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine := newEngine()
+			engine.putServer(test.was)
+			dir := filepath.Join(stateOf(t, engine), serverID)
+			port := network.Port{ID: firstPort, MAC: "fa:16:3e:01:02:03", Bridge: "brq0b6ba3c1-5a"}
+			if err := network.SetPorts(dir, []network.Port{port}); err != nil {
+				t.Fatal(err)
+			}
+			if test.frozen {
+				if err := os.WriteFile(filepath.Join(dir, frozenFile), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := New(t.Context(), engine, Options{State: engine.state}, quiet())
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			if test.over {
+				end()
+			}
+			err := s.freeze(ctx, engine.containers[namePrefix+serverID])
+			if err == nil || !strings.Contains(err.Error(), "network namespace") {
+				t.Errorf("answered %v", err)
+			}
+			if got := engine.containers[namePrefix+serverID].State.Paused; got != test.want {
+				t.Errorf("paused %t", got)
+			}
+		})
 	}
 }

@@ -72,6 +72,23 @@ func TestAPortOfIPv6AloneWithoutIPv6(t *testing.T) {
 	}
 }
 
+// TestAPortOfIPv6AloneWithASmallMTU is refused as what no host can do, whatever this one can: no other need be tried.
+func TestAPortOfIPv6AloneWithASmallMTU(t *testing.T) {
+	ownNetwork(t)
+	engine := newEngine()
+	withIPv6 := New(t.Context(), engine, Options{State: stateOf(t, engine)}, quiet())
+	without, _ := withoutIPv6(t, engine)
+	small := strings.Replace(ipv6Alone(firstPort), `"mtu":1450`, `"mtu":576`, 1)
+	for _, s := range []*Server{withIPv6, without} {
+		status, answer := askServer(t, s, "PUT", portsPath, "["+small+"]")
+		wantFault(t, status, answer, 422, agent.UnusablePort)
+		if !strings.Contains(answer, "its MTU of 576 is below the 1280 that IPv6 needs") {
+			t.Errorf("answered %s", answer)
+		}
+		wantPorts(t, engine)
+	}
+}
+
 // TestAServersPortOfIPv6AloneWithoutIPv6: the host was booted anew. Nova plugs it in whenever nova-compute starts.
 func TestAServersPortOfIPv6AloneWithoutIPv6(t *testing.T) {
 	ownNetwork(t)

@@ -94,12 +94,20 @@ func (s *Server) checkFit(uuid string, ports, plugged []network.Port) error {
 	_, losses := s.kernel.Fit(ports)
 	for _, loss := range losses {
 		if loss.Whole && !isPlugged(plugged, loss.Port) {
-			refused = append(refused, loss)
+			refused = append(refused, unfit(loss))
 			continue
 		}
 		s.log.Warn("a port goes without addresses", "server", uuid, "reason", loss)
 	}
 	return errors.Join(refused...)
+}
+
+// unfit is a fault of the port's where no other host could give it its addresses either.
+func unfit(loss *network.Loss) error {
+	if !loss.Anywhere {
+		return loss
+	}
+	return &agent.Fault{Code: agent.UnusablePort, Message: loss.Error()}
 }
 
 // fittingPorts returns what is plugged for a server, as its container can have it.

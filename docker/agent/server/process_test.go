@@ -56,6 +56,8 @@ func TestUserDataThatOthersWrap(t *testing.T) {
 		asked = "#ndock\n{\"user\":\"ü\"}\n"
 	)
 	packed := "Content-Type: text/plain; charset=\"utf-8\"\nContent-Transfer-Encoding: base64\n\n" + encoded(asked)[:20] + "\r\n" + encoded(asked)[20:] + "\n"
+	within := func(text string) string { return strings.ReplaceAll(inMIME(text), "=====", "inner") }
+	many := strings.Repeat(shell+"\n--===============4023107748017163298==\n", maxParts-1)
 	quoted := "Content-Transfer-Encoding: quoted-printable\n\n#ndock\n{\"user\":\"=C3=BC\"}\n"
 	for name, c := range map[string]struct{ data, user string }{
 		"in parts":                    {inMIME(shell, plain), "u"},
@@ -64,6 +66,10 @@ func TestUserDataThatOthersWrap(t *testing.T) {
 		"a part in base64":            {inMIME(packed), "ü"},
 		"a part, quoted":              {inMIME(quoted, shell), "ü"},
 		"MIME-Version first":          {"MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n#ndock\n{\"user\":\"u\"}\n--b--\n", "u"},
+		"in parts of parts":           {inMIME(shell, within(plain)), "u"},
+		"in parts of parts of parts":  {inMIME(within(strings.ReplaceAll(within(plain), "inner", "third"))), ""}, // nobody makes those
+		"in parts, the last":          {inMIME(many + plain), "u"},
+		"in too many parts":           {inMIME(many + shell + "\n--===============4023107748017163298==\n" + plain), ""},
 		"in parts of the guest's":     {inMIME(shell), ""},
 		"in parts, broken off":        {inMIME(shell)[:200], ""},
 		"in parts without a boundary": {"Content-Type: multipart/mixed\n\n#ndock\n{}", ""},

@@ -45,31 +45,49 @@ func forNdock(raw []byte) (rest string, found bool, err error) {
 	return rest, found, nil
 }
 
-// partsOf returns the parts of user data in MIME, as far as they can be read; none of other user data. Their number is
-// bounded by the limit of their length.
-func partsOf(text string) []string {
+// maxParts is how many parts of user data are looked at.
+const maxParts = 100
+
+// part is one of user data in MIME.
+type part struct{ kind, text string }
+
+// partsOf returns the parts of user data in MIME, and theirs, as far as they can be read; none of other user data.
+func partsOf(text string) (texts []string) {
 	message, err := mail.ReadMessage(strings.NewReader(text))
 	if err != nil {
 		return nil
 	}
-	kind, settings, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	parts := split(message.Header.Get("Content-Type"), message.Body, maxParts)
+	for _, outer := range parts {
+		parts = append(parts, split(outer.kind, strings.NewReader(outer.text), maxParts-len(parts))...)
+	}
+	for _, one := range parts {
+		texts = append(texts, one.text)
+	}
+	return texts
+}
+
+// split returns the first parts of what is of a kind; none of what has no parts.
+func split(kind string, body io.Reader, most int) (parts []part) {
+	kind, settings, err := mime.ParseMediaType(kind)
 	if err != nil || !strings.HasPrefix(kind, "multipart/") {
 		return nil
 	}
-	var parts []string
-	for reader := multipart.NewReader(message.Body, settings["boundary"]); ; {
-		part, err := reader.NextPart() // which decodes quoted-printable
+	reader := multipart.NewReader(body, settings["boundary"])
+	for range most {
+		next, err := reader.NextPart() // which decodes quoted-printable
 		if err != nil {
 			return parts
 		}
-		var body io.Reader = part
-		if strings.EqualFold(part.Header.Get("Content-Transfer-Encoding"), "base64") {
-			body = base64.NewDecoder(base64.StdEncoding, part)
+		var body io.Reader = next
+		if strings.EqualFold(next.Header.Get("Content-Transfer-Encoding"), "base64") {
+			body = base64.NewDecoder(base64.StdEncoding, next)
 		}
 		if content, err := io.ReadAll(body); err == nil {
-			parts = append(parts, strings.TrimSpace(string(content)))
+			parts = append(parts, part{next.Header.Get("Content-Type"), strings.TrimSpace(string(content))})
 		}
 	}
+	return parts
 }
 
 // userDataText returns user data as text in UTF-8 that begins with its first line that is not blank. Editors and tools of

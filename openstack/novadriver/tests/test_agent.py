@@ -97,6 +97,11 @@ class Faults(TestCase):
             self.client.create(UUID, {})
         self.assertEqual('quota:cpu_quota is no number', caught.exception.format_message())
 
+    def test_unusable_port(self):
+        self.answer(422, {'code': 'unusable_port', 'message': 'its MTU is below the 1280 that IPv6 needs'})
+        with self.assertRaisesRegex(ndock.UnusablePort, '1280'):
+            self.client.plug(UUID, [])
+
     def test_of_a_console(self):
         for code, want in [('not_running', ndock.NotRunning), ('no_terminal', ndock.NoTerminal),
                            ('no_free_port', ndock.NoFreePort)]:

@@ -260,6 +260,12 @@ class Failures(TestCase):
                     self.spawn(harness.vif())
                 self.assertEqual('destroy', self.agent.verbs()[-1])
 
+    def test_an_unusable_port_is_not_tried_elsewhere(self):
+        self.agent.failing = {'plug': ndock.UnusablePort(reason='its MTU of 576 is below the 1280 that IPv6 needs')}
+        with self.assertRaisesRegex(exception.InvalidInput, 'MTU of 576'):
+            self.spawn(harness.vif())
+        self.assertEqual('destroy', self.agent.verbs()[-1])
+
     def test_refused_at_the_end_of_the_upload(self):
         self.agent.refusal = ndock.UnusableImage(reason='it is cut off')
         with self.assertRaisesRegex(exception.ImageUnacceptable, 'it is cut off'):

@@ -35,6 +35,10 @@ class UnusableFlavor(AgentError):
     """The flavor says what cannot be done, on this host or any other."""
 
 
+class UnusablePort(AgentError):
+    """The port cannot have its addresses, on this host or any other."""
+
+
 class NotRunning(AgentError):
     """The container does not run, or is paused."""
 
@@ -50,6 +54,7 @@ class NoFreePort(AgentError):
 FAULTS = {
     'unusable_image': UnusableImage,
     'unusable_flavor': UnusableFlavor,
+    'unusable_port': UnusablePort,
     'not_running': NotRunning,
     'no_terminal': NoTerminal,
     'no_free_port': NoFreePort,

@@ -147,7 +147,7 @@ class DockerDriver(driver.ComputeDriver):
         except ndock.UnusableImage as error:
             self._undo(instance, ports)
             raise exception.ImageUnacceptable(image_id=instance.image_ref, reason=error.format_message())
-        except ndock.UnusableFlavor as error:
+        except (ndock.UnusableFlavor, ndock.UnusablePort) as error:
             self._undo(instance, ports)
             raise exception.InvalidInput(reason=error.format_message())  # which ends the build with these words
         except BaseException:  # up to Nova 32 a timeout is no Exception
