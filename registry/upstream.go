@@ -216,7 +216,7 @@ type upstreamManifests struct {
 func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
 	m.store.dropSpoilt(ctx, d)
 	asking, _ := m.asks(ctx, "")
-	found, err := m.ManifestService.Get(asking, d, options...)
+	found, err := readManifest(asking, m.ManifestService, d, options...)
 	return found, m.explain(ctx, m.Named().Name()+"@"+string(d), err)
 }
 

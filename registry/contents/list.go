@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -172,13 +173,14 @@ func (l *lister) countFailure() error {
 }
 
 // endsList tells whether an error concerns more than one image: a registry that is not there, or wants to be left alone.
+// One that ends a connection without an answer may fail at that image alone, as distribution does at some manifests.
 func endsList(ctx context.Context, err error) bool {
 	var unreachable *url.Error
 	switch status(err) {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
-	return ctx.Err() != nil || errors.As(err, &unreachable)
+	return ctx.Err() != nil || errors.As(err, &unreachable) && !errors.Is(err, io.EOF)
 }
 
 // failure is an error of the registry, or a refusal: of what it has stored, that says nothing.
