@@ -307,6 +307,30 @@ func TestListForbidden(t *testing.T) {
 	}
 }
 
+// Repositories that one may not read hide no other, however many they are.
+func TestListManyForbidden(t *testing.T) {
+	for _, path := range []string{"/tags/list", "/manifests/"} {
+		whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+		closed := false
+		r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			if closed && strings.HasPrefix(request.URL.Path, "/v2/their/") && strings.Contains(request.URL.Path, path) {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			whole.ServeHTTP(w, request)
+		}))
+		for i := range 2 * maxFailures {
+			r.write(t, fmt.Sprintf("their/%d:1", i), image(t))
+		}
+		r.write(t, "web:1", image(t))
+		closed = true
+		found, err := r.List(t.Context(), "")
+		if len(found) == 0 || found[len(found)-1].Repository != "web" || err != nil && strings.Contains(err.Error(), "is not asked for more") {
+			t.Errorf("%s: %+v, %v", path, found, err)
+		}
+	}
+}
+
 // A registry that fails again and again is not asked for ever.
 func TestListEndsAfterManyFailures(t *testing.T) {
 	var asked atomic.Int64

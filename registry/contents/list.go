@@ -137,7 +137,7 @@ func (l *lister) failedAt(op string, err error) error {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	l.failures = append(l.failures, l.failure(op, err))
-	return l.countFailure()
+	return l.countFailure(err)
 }
 
 func (l *lister) add(ref name.Tag) error {
@@ -157,15 +157,18 @@ func (l *lister) add(ref name.Tag) error {
 		l.found = append(l.found, Image{
 			Repository: ref.Context().RepositoryStr(), Tag: ref.TagStr(), Failure: l.failure("look at "+l.short(ref), err),
 		})
-		return l.countFailure()
+		return l.countFailure(err)
 	default:
 		l.found = append(l.found, image)
 	}
 	return nil
 }
 
-// countFailure returns an error when the registry has failed too often.
-func (l *lister) countFailure() error {
+// countFailure returns an error when the registry has failed too often. What one may not read, it has answered at once.
+func (l *lister) countFailure(cause error) error {
+	if status(cause) == http.StatusForbidden {
+		return nil
+	}
 	if l.failed++; l.failed < maxFailures {
 		return nil
 	}
