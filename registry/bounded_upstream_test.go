@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,14 +10,19 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/distribution/distribution/v3"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"ndock/stall"
@@ -266,6 +272,56 @@ func TestHeldBack(t *testing.T) {
 				if right && (err != nil || client.Body.Len() != size) || !right && (err == nil || client.Body.Len() != max(0, size-heldBackBytes)) {
 					t.Errorf("%d bytes, right %v: %d came, %v", size, right, client.Body.Len(), err)
 				}
+			}
+		}
+	}
+}
+
+// failingCache gets a blob from its upstream, and cannot keep it.
+type failingCache struct {
+	distribution.BlobStore
+	gets []byte
+}
+
+var errFullCache = storagedriver.Error{DriverName: "filesystem", Detail: errors.New("no space left on device")}
+
+func (f failingCache) ServeBlob(ctx context.Context, w http.ResponseWriter, _ *http.Request, _ digest.Digest) error {
+	ctx.Value(upstreamKey{}).(*asking).sent.Store(true)
+	w.Header().Set("Content-Length", strconv.Itoa(len(f.gets)))
+	if _, err := w.Write(f.gets); err != nil {
+		return err
+	}
+	return errFullCache
+}
+
+type namedRepository struct{ distribution.Repository }
+
+func (namedRepository) Named() reference.Named {
+	named, _ := reference.WithName("app")
+	return named
+}
+
+// A client gets all of a blob that the cache cannot keep, and the log says that it is not kept. What is no blob, or none
+// of it, it does not get.
+func TestBlobThatCannotBeCached(t *testing.T) {
+	for _, size := range []int{0, 1, heldBackBytes, 5 * heldBackBytes} {
+		for _, right := range []bool{true, false} {
+			blob, log := bytes.Repeat([]byte("x"), size), &bytes.Buffer{}
+			d := digest.FromBytes(blob)
+			if !right {
+				d = digest.FromString("another")
+			}
+			u := &upstream{url: "http://upstream", log: slog.New(slog.NewTextHandler(log, nil))}
+			cache := &upstreamBlobs{BlobStore: failingCache{gets: blob}, upstreamRepository: &upstreamRepository{namedRepository{}, u}}
+			client := httptest.NewRecorder()
+			err := cache.ServeBlob(t.Context(), client, httptest.NewRequest(http.MethodGet, "/", nil), d)
+			whole := right && size > 0
+			kept := strings.Contains(log.String(), "cannot be cached") && strings.Contains(log.String(), "no space left on device")
+			if whole && (err != nil || !bytes.Equal(client.Body.Bytes(), blob) || client.Header().Get("Content-Length") == "" || !kept) {
+				t.Errorf("%d bytes: %d came, %v; log: %s", size, client.Body.Len(), err, log)
+			}
+			if !whole && (!errors.Is(err, errFullCache) || client.Body.Len() != max(0, size-heldBackBytes) || client.Header().Get("Content-Length") != "") {
+				t.Errorf("%d bytes, right %v: %d came, %v", size, right, client.Body.Len(), err)
 			}
 		}
 	}

@@ -233,11 +233,15 @@ func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descripto
 }
 
 // ServeBlob implements distribution.BlobStore. An error is answered without what distribution says of the blob before it
-// has got it.
+// has got it. A blob of which all has come is given, also if the cache cannot keep it.
 func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
 	within, asked := b.asks(ctx, d)
 	held := holdBack(w, asked)
 	err := b.BlobStore.ServeBlob(within, held, r, d)
+	if err != nil && held.whole() {
+		b.log.Error("a blob came from the upstream, and cannot be cached", "repository", b.Named().Name(), "digest", d, "error", withoutQuery(err))
+		err = nil
+	}
 	if err == nil {
 		err = held.finish()
 	}
