@@ -148,10 +148,15 @@ func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...
 	if err == nil && isOf(found, d) || absent(err) {
 		return found, err
 	}
-	switch spoilt, large, cause := m.in.store.spoilt(ctx, d); {
+	spoilt, large, cause := m.in.store.spoilt(ctx, d)
+	if cause == nil && !spoilt && !large { // it may be mended by now
+		found, err = readManifest(ctx, m.ManifestService, d, options...)
+		spoilt = wrong(found, d, err)
+	}
+	switch {
 	case cause != nil && err == nil:
 		return nil, cause
-	case cause != nil, !spoilt && !large && !errors.Is(err, errNoManifest):
+	case cause != nil, !spoilt && !large:
 		return found, err
 	}
 	name := m.in.Named().Name()

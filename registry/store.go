@@ -31,6 +31,7 @@ type store struct {
 	full    atomic.Int64 // when there last was no room, in nanoseconds
 	quota   *quota
 	writing sync.Map // the body that is written to a file now, by the file's path
+	mending sync.Mutex
 
 	renewAfter time.Duration // of a tag's link that a cache reads; zero for never
 }
@@ -138,19 +139,30 @@ func (s *store) repair(ctx context.Context, manifest distribution.Manifest) erro
 	if spoilt, large, err := s.spoilt(ctx, d); err != nil || !spoilt && !large {
 		return err
 	}
-	s.log.Info("a damaged manifest was pushed again, and is mended", "digest", d)
+	s.log.Info("a damaged manifest came again, and is mended", "digest", d)
+	s.mending.Lock()
+	defer s.mending.Unlock()
 	return s.PutContent(ctx, gc.BlobFile(d), payload)
+}
+
+// mend repairs what a cache has of a manifest, which the client gets in any case.
+func (s *store) mend(ctx context.Context, manifest distribution.Manifest) {
+	if err := s.repair(ctx, manifest); err != nil && ctx.Err() == nil {
+		s.log.Error("mend a damaged manifest", "error", err)
+	}
 }
 
 // dropSpoilt removes what a cache has of a manifest if it is damaged, and the cache gets it again. Its clients say what is
 // a manifest.
 func (s *store) dropSpoilt(ctx context.Context, manifest digest.Digest) {
+	s.mending.Lock() // or another client's request might mend it before it is removed
+	defer s.mending.Unlock()
 	spoilt, _, err := s.spoilt(ctx, manifest)
 	if err == nil && spoilt {
 		s.log.Error("a manifest is damaged and is got again", "digest", manifest)
 		err = unlessNotFound(s.Delete(ctx, gc.BlobFile(manifest)))
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.log.Error("look whether a manifest is damaged", "digest", manifest, "error", err)
 	}
 }
