@@ -27,6 +27,7 @@ const middlewareName = "ndock"
 // answers like any other failure, and lets the storage be tried.
 type store struct {
 	storagedriver.StorageDriver
+	once    sync.Once // sets the driver
 	log     *slog.Logger
 	full    atomic.Int64 // when there last was no room, in nanoseconds
 	quota   *quota
@@ -43,7 +44,7 @@ var registerStore = sync.OnceValue(func() error {
 		if !ok {
 			return nil, errors.New("middleware " + middlewareName + " is for ndock's own use")
 		}
-		s.StorageDriver = unmarked{driver}
+		s.once.Do(func() { s.StorageDriver = unmarked{driver} }) // which serves while a cache makes its next registry of the same
 		return s, nil
 	})
 })

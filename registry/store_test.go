@@ -158,6 +158,30 @@ func TestCacheRemovesOnlyDamage(t *testing.T) {
 	}
 }
 
+// A store keeps its storage when a cache whose upstream is back makes a second registry, while the first one serves.
+func TestStoreKeepsItsStorage(t *testing.T) {
+	_, c, err := ServeOptions{Listen: "127.0.0.1:0", Data: t.TempDir()}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newStore(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for second := range 2 {
+		got, err := storagemiddleware.Get(t.Context(), middlewareName, map[string]any{"store": s}, inmemory.New())
+		if err == nil && second == 0 {
+			err = got.PutContent(t.Context(), "/a", []byte("a"))
+		}
+		if err != nil || got != storagedriver.StorageDriver(s) {
+			t.Errorf("a registry gets %v, %v", got, err)
+		}
+		if _, err := s.GetContent(t.Context(), "/a"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // remoteStorage reads over the network, as S3 does.
 type remoteStorage struct {
 	storagedriver.StorageDriver
