@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/distribution/distribution/v3"
@@ -93,6 +94,70 @@ func TestUpstreamIsNotAskedByEachInTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer.Body.Close()
+}
+
+// slowly is a transport whose answers take their time, as far as the request lets them. A request that may take longer
+// than the time that it was to have in all fails the test.
+type slowly struct {
+	t       *testing.T
+	within  time.Duration
+	answers func(r *http.Request) *http.Response
+	asked   atomic.Int64
+}
+
+func (s *slowly) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.asked.Add(1)
+	if ends, ok := r.Context().Deadline(); !ok || time.Until(ends) > s.within {
+		s.t.Errorf("a ping may take until %v", ends)
+	}
+	select {
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	case <-time.After(s.within * 2 / 5):
+	}
+	answer := s.answers(r)
+	answer.Request, answer.Body = r, io.NopCloser(strings.NewReader("{}"))
+	return answer, nil
+}
+
+// An upstream that answers, but slowly, does not make each client wait for the clients before it, and one that redirects
+// has no more time than another.
+func TestUpstreamThatIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 5 * time.Second
+		server := &slowly{t: t, within: limit, answers: func(*http.Request) *http.Response {
+			return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {"Basic"}}}
+		}}
+		client := &http.Client{Transport: &pinger{next: server, limit: limit, rest: time.Second}}
+		for range 10 {
+			answer, err := client.Get("http://upstream/v2/")
+			if err != nil || answer.StatusCode != http.StatusUnauthorized || answer.Header.Get("WWW-Authenticate") != "Basic" {
+				t.Fatal(answer, err)
+			}
+			answer.Header.Del("WWW-Authenticate") // which is of this answer alone
+		}
+		if n := server.asked.Load(); n != 1 {
+			t.Errorf("it was asked %d times", n)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := client.Get("http://upstream/v2/"); err != nil || server.asked.Load() != 2 {
+			t.Errorf("later it was asked %d times, %v", server.asked.Load(), err)
+		}
+
+		round := &slowly{t: t, within: limit, answers: func(r *http.Request) *http.Response {
+			return &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {r.URL.String() + "v2/"}}}
+		}}
+		client.Transport = &pinger{next: round, limit: limit, rest: time.Second}
+		begun := time.Now()
+		for range 10 {
+			if _, err := client.Get("http://upstream/v2/"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begun); took > limit {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 // What is made of the transport that a cache has put in the place of Go's speaks HTTP/2, as Go's does, and so does itself.
