@@ -143,7 +143,11 @@ func (s *store) repair(ctx context.Context, manifest distribution.Manifest) erro
 	s.log.Info("a damaged manifest came again, and is mended", "digest", d)
 	s.mending.Lock()
 	defer s.mending.Unlock()
-	return s.PutContent(ctx, gc.BlobFile(d), payload)
+	if err := s.PutContent(ctx, gc.BlobFile(d), payload); err != nil {
+		return err
+	}
+	s.quota.forget(d)
+	return nil
 }
 
 // mend repairs what a cache has of a manifest, which the client gets in any case.
