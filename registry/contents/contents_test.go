@@ -274,6 +274,42 @@ func TestListOfAnAilingRegistry(t *testing.T) {
 	}
 }
 
+// A registry that breaks off where it is asked for one image is asked for the others, in HTTP/1 and in HTTP/2.
+func TestListOfAnImageWithoutAnAnswer(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+		ill := false
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			if ill && strings.HasSuffix(request.URL.Path, "/app/manifests/1") {
+				if request.ProtoMajor != version {
+					t.Errorf("asked in %s", request.Proto)
+				}
+				panic(http.ErrAbortHandler)
+			}
+			whole.ServeHTTP(w, request)
+		}))
+		server.EnableHTTP2 = version == 2
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		r := Registry{Address: strings.TrimPrefix(server.URL, "https://")}
+		r.Options = append(r.Options, remote.WithTransport(server.Client().Transport), remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
+		for _, text := range []string{"app:1", "web:1"} {
+			ref, err := r.Parse(text)
+			if err == nil {
+				err = remote.Write(ref, image(t), r.Options...)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ill = true
+		found, err := r.List(t.Context(), "")
+		if err != nil || len(found) != 2 || found[0].Failure == nil || found[1].Digest == "" {
+			t.Errorf("HTTP/%d: %+v, %v", version, found, err)
+		}
+	}
+}
+
 // A repository that one may not read hides no other.
 func TestListForbidden(t *testing.T) {
 	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {

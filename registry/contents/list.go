@@ -176,15 +176,29 @@ func (l *lister) countFailure(cause error) error {
 }
 
 // endsList tells whether an error concerns more than one image: a registry that is not there, or wants to be left alone.
-// One that ends a connection without an answer may fail at that image alone, as distribution does at some manifests.
+// One that breaks off without an answer may fail at that image alone, as distribution does at some manifests.
 func endsList(ctx context.Context, err error) bool {
 	var unreachable *url.Error
 	switch status(err) {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
-	return ctx.Err() != nil || errors.As(err, &unreachable) && !errors.Is(err, io.EOF)
+	return ctx.Err() != nil || errors.As(err, &unreachable) && !brokenOff(err)
 }
+
+// brokenOff tells whether a registry was there, and gave no answer.
+func brokenOff(err error) bool {
+	var stream streamError
+	return errors.Is(err, io.EOF) || errors.As(err, &stream)
+}
+
+// streamError is net/http's for a request over HTTP/2, of which it has no name: it knows structures that are the same.
+type streamError struct {
+	StreamID, Code uint32
+	Cause          error
+}
+
+func (e streamError) Error() string { return "the registry broke off" }
 
 // failure is an error of the registry, or a refusal: of what it has stored, that says nothing.
 func (l *lister) failure(op string, cause error) error {
