@@ -29,7 +29,7 @@ type upstreamTimes struct {
 	answer time.Duration // until an answer begins
 	stall  time.Duration // in which nothing moves
 	ping   time.Duration // to say whether it is there, and how to log in
-	rest   time.Duration // for which it is not asked again whether it is there, when it did not say in time
+	rest   time.Duration // for which it is not asked again whether it is there, when it took long to say
 }
 
 // boundUpstreams puts a boundedUpstream into http.DefaultTransport, which is the only transport that distribution knows.
@@ -69,12 +69,12 @@ type boundedUpstream struct {
 func newBoundedUpstream(before *http.Transport, times upstreamTimes) *boundedUpstream {
 	asks, pings := before.Clone(), before.Clone()
 	asks.ResponseHeaderTimeout = times.answer
-	pings.ResponseHeaderTimeout, pings.TLSHandshakeTimeout = times.ping, times.ping
+	pings.TLSHandshakeTimeout = times.ping
 	pings.DialContext = (&net.Dialer{Timeout: times.ping}).DialContext
 	return &boundedUpstream{
 		others: before,
 		asks:   &stall.Transport{Next: asks, Limit: times.stall},
-		pings:  &pinger{next: pings, rest: times.rest},
+		pings:  &pinger{next: pings, limit: times.ping, rest: times.rest},
 	}
 }
 
@@ -106,39 +106,69 @@ func first(r *http.Request) *http.Request {
 }
 
 // pinger asks one after the other whether an upstream is there. Distribution makes each client of a cache wait for all
-// clients before it: when the upstream did not say in time to the first, the others need not wait for the same.
+// clients before it: when the upstream took long to answer the first, or did not, the others need not wait for the same.
 type pinger struct {
-	next http.RoundTripper
-	rest time.Duration
+	next  http.RoundTripper
+	limit time.Duration // for an answer, with all that it is redirected to
+	rest  time.Duration
 
-	mu   sync.Mutex // guards all below
-	host string     // that did not say
-	at   time.Time
-	why  error
+	mu     sync.Mutex // guards all below
+	host   string     // that took long
+	at     time.Time
+	answer *http.Response // nil for none
+	why    error
 }
 
-// RoundTrip implements http.RoundTripper.
+// slowPing is which part of its time an upstream may take, and be asked again at once.
+const slowPing = 5
+
+// RoundTrip implements http.RoundTripper. The answer is without its body, which nobody reads.
 func (p *pinger) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := p.resting(r.URL.Host); err != nil {
-		return nil, err
+	if answer, err := p.resting(r); answer != nil || err != nil {
+		return answer, err
 	}
-	answer, err := p.next.RoundTrip(r)
-	var late net.Error
-	if errors.As(err, &late) && late.Timeout() {
+	ends := p.ends(r)
+	ctx, cancel := context.WithDeadline(r.Context(), ends)
+	defer cancel()
+	answer, err := p.next.RoundTrip(r.WithContext(ctx))
+	if err == nil {
+		answer.Body.Close()
+		answer.Body, answer.ContentLength = http.NoBody, 0
+	}
+	if time.Until(ends) <= p.limit-p.limit/slowPing {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.host, p.at, p.why = r.URL.Host, time.Now(), err
+		p.host, p.at, p.answer, p.why = first(r).URL.Host, time.Now(), copied(answer), err
 	}
 	return answer, err
 }
 
-func (p *pinger) resting(host string) error {
+// ends is when a request has had its time, or the one that was redirected to it.
+func (p *pinger) ends(r *http.Request) time.Time {
+	if at, ok := first(r).Context().Deadline(); ok && r.Response != nil {
+		return at
+	}
+	return time.Now().Add(p.limit)
+}
+
+// resting is what a host has said last, if it is not asked again for now.
+func (p *pinger) resting(r *http.Request) (*http.Response, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if host != p.host || time.Since(p.at) > p.rest {
+	if r.Response != nil || r.URL.Host != p.host || time.Since(p.at) > p.rest {
+		return nil, nil
+	}
+	return copied(p.answer), p.why
+}
+
+// copied is an answer without a body for another client.
+func copied(answer *http.Response) *http.Response {
+	if answer == nil {
 		return nil
 	}
-	return p.why
+	other := *answer
+	other.Header = answer.Header.Clone()
+	return &other
 }
 
 // upstreamKey is by what a request of a cache is known: in its context is an asking.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,14 +10,20 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/distribution/distribution/v3"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"ndock/stall"
@@ -87,6 +94,70 @@ func TestUpstreamIsNotAskedByEachInTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer.Body.Close()
+}
+
+// slowly is a transport whose answers take their time, as far as the request lets them. A request that may take longer
+// than the time that it was to have in all fails the test.
+type slowly struct {
+	t       *testing.T
+	within  time.Duration
+	answers func(r *http.Request) *http.Response
+	asked   atomic.Int64
+}
+
+func (s *slowly) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.asked.Add(1)
+	if ends, ok := r.Context().Deadline(); !ok || time.Until(ends) > s.within {
+		s.t.Errorf("a ping may take until %v", ends)
+	}
+	select {
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	case <-time.After(s.within * 2 / 5):
+	}
+	answer := s.answers(r)
+	answer.Request, answer.Body = r, io.NopCloser(strings.NewReader("{}"))
+	return answer, nil
+}
+
+// An upstream that answers, but slowly, does not make each client wait for the clients before it, and one that redirects
+// has no more time than another.
+func TestUpstreamThatIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 5 * time.Second
+		server := &slowly{t: t, within: limit, answers: func(*http.Request) *http.Response {
+			return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {"Basic"}}}
+		}}
+		client := &http.Client{Transport: &pinger{next: server, limit: limit, rest: time.Second}}
+		for range 10 {
+			answer, err := client.Get("http://upstream/v2/")
+			if err != nil || answer.StatusCode != http.StatusUnauthorized || answer.Header.Get("WWW-Authenticate") != "Basic" {
+				t.Fatal(answer, err)
+			}
+			answer.Header.Del("WWW-Authenticate") // which is of this answer alone
+		}
+		if n := server.asked.Load(); n != 1 {
+			t.Errorf("it was asked %d times", n)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := client.Get("http://upstream/v2/"); err != nil || server.asked.Load() != 2 {
+			t.Errorf("later it was asked %d times, %v", server.asked.Load(), err)
+		}
+
+		round := &slowly{t: t, within: limit, answers: func(r *http.Request) *http.Response {
+			return &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {r.URL.String() + "v2/"}}}
+		}}
+		client.Transport = &pinger{next: round, limit: limit, rest: time.Second}
+		begun := time.Now()
+		for range 10 {
+			if _, err := client.Get("http://upstream/v2/"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begun); took > limit {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 // What is made of the transport that a cache has put in the place of Go's speaks HTTP/2, as Go's does, and so does itself.
@@ -266,6 +337,56 @@ func TestHeldBack(t *testing.T) {
 				if right && (err != nil || client.Body.Len() != size) || !right && (err == nil || client.Body.Len() != max(0, size-heldBackBytes)) {
 					t.Errorf("%d bytes, right %v: %d came, %v", size, right, client.Body.Len(), err)
 				}
+			}
+		}
+	}
+}
+
+// failingCache gets a blob from its upstream, and cannot keep it.
+type failingCache struct {
+	distribution.BlobStore
+	gets []byte
+}
+
+var errFullCache = storagedriver.Error{DriverName: "filesystem", Detail: errors.New("no space left on device")}
+
+func (f failingCache) ServeBlob(ctx context.Context, w http.ResponseWriter, _ *http.Request, _ digest.Digest) error {
+	ctx.Value(upstreamKey{}).(*asking).sent.Store(true)
+	w.Header().Set("Content-Length", strconv.Itoa(len(f.gets)))
+	if _, err := w.Write(f.gets); err != nil {
+		return err
+	}
+	return errFullCache
+}
+
+type namedRepository struct{ distribution.Repository }
+
+func (namedRepository) Named() reference.Named {
+	named, _ := reference.WithName("app")
+	return named
+}
+
+// A client gets all of a blob that the cache cannot keep, and the log says that it is not kept. What is no blob, or none
+// of it, it does not get.
+func TestBlobThatCannotBeCached(t *testing.T) {
+	for _, size := range []int{0, 1, heldBackBytes, 5 * heldBackBytes} {
+		for _, right := range []bool{true, false} {
+			blob, log := bytes.Repeat([]byte("x"), size), &bytes.Buffer{}
+			d := digest.FromBytes(blob)
+			if !right {
+				d = digest.FromString("another")
+			}
+			u := &upstream{url: "http://upstream", log: slog.New(slog.NewTextHandler(log, nil))}
+			cache := &upstreamBlobs{BlobStore: failingCache{gets: blob}, upstreamRepository: &upstreamRepository{namedRepository{}, u}}
+			client := httptest.NewRecorder()
+			err := cache.ServeBlob(t.Context(), client, httptest.NewRequest(http.MethodGet, "/", nil), d)
+			whole := right && size > 0
+			kept := strings.Contains(log.String(), "cannot be cached") && strings.Contains(log.String(), "no space left on device")
+			if whole && (err != nil || !bytes.Equal(client.Body.Bytes(), blob) || client.Header().Get("Content-Length") == "" || !kept) {
+				t.Errorf("%d bytes: %d came, %v; log: %s", size, client.Body.Len(), err, log)
+			}
+			if !whole && (!errors.Is(err, errFullCache) || client.Body.Len() != max(0, size-heldBackBytes) || client.Header().Get("Content-Length") != "") {
+				t.Errorf("%d bytes, right %v: %d came, %v", size, right, client.Body.Len(), err)
 			}
 		}
 	}

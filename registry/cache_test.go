@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"ndock/registry/htpasswd"
 	"ndock/registry/keystone"
 )
@@ -441,5 +443,24 @@ func TestCacheRefuses(t *testing.T) {
 		wantError(t, Serve(t.Context(), ServeOptions{
 			Listen: "127.0.0.1:0", Data: filepath.Join(t.TempDir(), "data"), Proxy: o, Log: slog.New(slog.DiscardHandler),
 		}), want)
+	}
+}
+
+// A manifest of an upstream that is none is an error that clients are told, also once the cache has it.
+func TestCacheOfAManifestThatIsNone(t *testing.T) {
+	manifest := `{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":"` + string(digest.FromString("{}")) + `"},"layers":[],"manifests":5,"manifests":null}`
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/manifests/") {
+			w.Header().Set("Content-Type", manifestType)
+			w.Header().Set("Docker-Content-Digest", string(digest.FromString(manifest)))
+			fmt.Fprint(w, manifest)
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	cache := serve(t, ServeOptions{Data: t.TempDir(), Proxy: ProxyOptions{URL: upstream.URL}})
+	cache.want(t, http.StatusOK, cache.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+	got := cache.want(t, http.StatusServiceUnavailable, cache.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+	if !strings.Contains(got, "the manifest is none") {
+		t.Errorf("says %s", got)
 	}
 }

@@ -144,11 +144,16 @@ type checkedManifests struct {
 // Get implements distribution.ManifestService. A damaged manifest counts as missing, as a damaged link does: distribution
 // would give what is left of it, or answer 500, as where the storage fails.
 func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
-	found, err := m.ManifestService.Get(ctx, d, options...)
+	found, err := readManifest(ctx, m.ManifestService, d, options...)
 	if err == nil && isOf(found, d) || absent(err) {
 		return found, err
 	}
-	switch spoilt, large, cause := m.in.store.spoilt(ctx, d); {
+	spoilt, large, cause := m.in.store.spoilt(ctx, d)
+	if cause == nil && !spoilt && !large { // it may be mended by now
+		found, err = readManifest(ctx, m.ManifestService, d, options...)
+		spoilt = wrong(found, d, err)
+	}
+	switch {
 	case cause != nil && err == nil:
 		return nil, cause
 	case cause != nil, !spoilt && !large:
@@ -157,6 +162,21 @@ func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...
 	name := m.in.Named().Name()
 	m.in.store.log.Error("a manifest is damaged and counts as missing: push the image again, or delete it", "repository", name, "digest", d)
 	return nil, distribution.ErrManifestUnknownRevision{Name: name, Revision: d}
+}
+
+// errNoManifest is for what is stored as a manifest and is none.
+var errNoManifest = errors.New("the manifest is none that can be read")
+
+// readManifest reads a manifest. Distribution panics at one that does not say its kind, unless it might be an index.
+func readManifest(ctx context.Context, from distribution.ManifestService, d digest.Digest, options ...distribution.ManifestServiceOption) (found distribution.Manifest, err error) {
+	panicked := caught(func() error {
+		found, err = from.Get(ctx, d, options...)
+		return nil
+	})
+	if panicked != nil {
+		return nil, fmt.Errorf("%w: %w", errNoManifest, panicked)
+	}
+	return found, err
 }
 
 // isOf tells whether a manifest has that digest.
@@ -197,6 +217,24 @@ func checkManifest(manifest distribution.Manifest) error {
 	for _, one := range manifest.References() {
 		if err := one.Digest.Validate(); err != nil {
 			return fmt.Errorf("the manifest names a blob by %.100q: %w", string(one.Digest), err)
+		}
+	}
+	return checkKind(manifest)
+}
+
+// checkKind refuses a manifest that does not say its kind, if distribution would read it as another kind than it came as:
+// it tries an index first.
+func checkKind(manifest distribution.Manifest) error {
+	switch m := manifest.(type) {
+	case *ocischema.DeserializedManifest:
+		_, payload, err := m.Payload()
+		if err == nil && m.MediaType == "" {
+			err = new(ocischema.DeserializedImageIndex).UnmarshalJSON(payload)
+		}
+		return err
+	case *ocischema.DeserializedImageIndex:
+		if m.MediaType == "" && m.Manifests == nil {
+			return errors.New("the index has no list of manifests")
 		}
 	}
 	return nil

@@ -52,6 +52,9 @@ func (h *heldBack) ReadFrom(from io.Reader) (int64, error) {
 // Unwrap is for http.ResponseController.
 func (h *heldBack) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
+// whole tells whether all of the blob has come from an upstream, and not nothing, as of one that cannot be had.
+func (h *heldBack) whole() bool { return len(h.end) > 0 && h.verifier.Verified() }
+
 // finish gives the end, if all before it and it are the blob.
 func (h *heldBack) finish() error {
 	if !h.asking.sent.Load() {

@@ -119,14 +119,30 @@ func (q *quota) names(name string) []string {
 	return all
 }
 
+// usages are those of all namespaces.
+func (q *quota) usages() []*usage {
+	q.lock.Lock()
+	defer q.lock.Unlock()
+	return slices.Collect(maps.Values(q.all))
+}
+
 // forgetAll has all namespaces counted again, since something was removed.
 func (q *quota) forgetAll() {
-	q.lock.Lock()
-	all := slices.Collect(maps.Values(q.all))
-	q.lock.Unlock()
-	for _, u := range all {
+	for _, u := range q.usages() {
 		u.Lock()
 		u.counted = time.Time{}
+		u.Unlock()
+	}
+}
+
+// forget has the namespaces counted again for which a blob counts that has another size now.
+func (q *quota) forget(blob digest.Digest) {
+	for _, u := range q.usages() {
+		u.Lock()
+		if _, counts := u.blobs[blob]; counts {
+			delete(u.blobs, blob)
+			u.counted = time.Time{}
+		}
 		u.Unlock()
 	}
 }

@@ -97,7 +97,7 @@ func (q *quota) measure(ctx context.Context, u *usage, found map[digest.Digest]b
 	group.SetLimit(sizesAtOnce)
 	for blob := range found {
 		group.Go(func() (err error) {
-			size := known[blob] // which never changes
+			size := known[blob] // which changes only when it is mended
 			if size == 0 {
 				size, err = q.size(ctx, blob)
 			}

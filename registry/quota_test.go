@@ -182,6 +182,33 @@ func TestQuotaOfManifests(t *testing.T) {
 	}
 }
 
+// A manifest that was damaged counts for what it takes once it is mended, in each namespace that has it.
+func TestQuotaOfMendedManifest(t *testing.T) {
+	o := ServeOptions{Data: t.TempDir(), Quota: 1024}
+	r := serve(t, o)
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[],"annotations":{"a":""}}`,
+		manifestType, digest.FromString("{}"))
+	manifest = bytes.Replace(manifest, []byte(`"a":""`), fmt.Appendf(nil, `"a":"%0*d"`, 400-len(manifest), 0), 1)
+	for _, name := range []string{"web", "other"} {
+		r.pushBlob(t, name, []byte("{}"))
+		r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/"+name+"/manifests/1", manifest))
+	}
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.Data, gc.BlobFile(digest.FromBytes(manifest))), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = serve(t, o)
+	for _, name := range []string{"web", "other"} {
+		r.pushBlob(t, name, blobOf("a", 300)) // so that it is counted
+	}
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/web/manifests/1", manifest))
+	for _, name := range []string{"web", "other"} {
+		r.over(t, name, "702B", r.stream(t, r.start(t, name), blobOf("b", 323)))
+	}
+}
+
 // What is deleted counts until garbage collection removes it, also after a restart.
 func TestQuotaAfterDelete(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "control")

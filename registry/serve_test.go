@@ -18,6 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
+	"ndock/registry/contents"
+	"ndock/registry/gc"
 	"ndock/registry/htpasswd"
 )
 
@@ -104,7 +108,7 @@ func TestDamagedManifest(t *testing.T) {
 	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, "/v2/app/manifests/1", manifest))
 	for what, content := range map[string][]byte{
 		"empty": nil, "cut": manifest[:len(manifest)/2], "other": bytes.Replace(manifest, []byte(`"size":2`), []byte(`"size":3`), 1),
-		"large": bytes.Repeat([]byte(" "), maxManifest+1),
+		"large": bytes.Repeat([]byte(" "), maxManifest+1), "no index": []byte(`{"schemaVersion":2,"manifests":5}`),
 	} {
 		for _, remove := range []string{"", "/v2/app/manifests/1", "/v2/app/manifests/sha256:" + hex} {
 			if err := os.WriteFile(file, content, 0o600); err != nil {
@@ -136,6 +140,38 @@ func TestDamagedManifest(t *testing.T) {
 	}
 }
 
+// A manifest that no client can read, as another registry may have stored it, counts as missing: it can be deleted, and
+// does not hide the others.
+func TestStoredManifestThatIsNone(t *testing.T) {
+	dir := t.TempDir()
+	r := serve(t, ServeOptions{Data: dir})
+	config := r.pushBlob(t, "app", []byte("{}"))
+	for _, none := range []string{"", `,"manifests":5,"manifests":null`} {
+		manifest := fmt.Appendf(nil, `{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},"layers":[]%s}`, config, none)
+		d := digest.FromBytes(manifest)
+		for path, content := range map[string][]byte{
+			gc.BlobFile(d): manifest,
+			gc.RootRepositories + "/app/_manifests/revisions/sha256/" + d.Encoded() + "/link": []byte(d),
+			gc.RootRepositories + "/app/_manifests/tags/1/current/link":                       []byte(d),
+		} {
+			file := filepath.Join(dir, path)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, content, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if none == "" {
+			r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+			continue
+		}
+		r.want(t, http.StatusNotFound, r.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+		found, err := contents.Registry{Address: strings.TrimPrefix(r.url, "http://"), PlainHTTP: true}.List(t.Context(), "")
+		if err != nil || len(found) != 1 || found[0].Damage == nil {
+			t.Errorf("listed are %+v, %v", found, err)
+		}
+		r.want(t, http.StatusAccepted, r.do(t, http.MethodDelete, "/v2/app/manifests/"+string(d), nil))
+	}
+}
+
 // A cache gets a damaged manifest again.
 func TestDamagedManifestOfACache(t *testing.T) {
 	upstream := serve(t, ServeOptions{})
@@ -153,7 +189,9 @@ func TestDamagedManifestOfACache(t *testing.T) {
 		t.Errorf("a layer that was asked for as a manifest: %v", err)
 	}
 	file := filepath.Join(dir, "docker/registry/v2/blobs/sha256", hex[:2], hex, "data")
-	for what, content := range map[string][]byte{"empty": nil, "other": bytes.Replace(manifest, []byte(`"size":2`), []byte(`"size":3`), 1)} {
+	for what, content := range map[string][]byte{
+		"empty": nil, "other": bytes.Replace(manifest, []byte(`"size":2`), []byte(`"size":3`), 1), "no index": []byte(`{"schemaVersion":2,"manifests":5}`),
+	} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -27,10 +27,12 @@ const middlewareName = "ndock"
 // answers like any other failure, and lets the storage be tried.
 type store struct {
 	storagedriver.StorageDriver
+	once    sync.Once // sets the driver
 	log     *slog.Logger
 	full    atomic.Int64 // when there last was no room, in nanoseconds
 	quota   *quota
 	writing sync.Map // the body that is written to a file now, by the file's path
+	mending sync.Mutex
 
 	renewAfter time.Duration // of a tag's link that a cache reads; zero for never
 }
@@ -42,7 +44,7 @@ var registerStore = sync.OnceValue(func() error {
 		if !ok {
 			return nil, errors.New("middleware " + middlewareName + " is for ndock's own use")
 		}
-		s.StorageDriver = unmarked{driver}
+		s.once.Do(func() { s.StorageDriver = unmarked{driver} }) // which serves while a cache makes its next registry of the same
 		return s, nil
 	})
 })
@@ -138,19 +140,34 @@ func (s *store) repair(ctx context.Context, manifest distribution.Manifest) erro
 	if spoilt, large, err := s.spoilt(ctx, d); err != nil || !spoilt && !large {
 		return err
 	}
-	s.log.Info("a damaged manifest was pushed again, and is mended", "digest", d)
-	return s.PutContent(ctx, gc.BlobFile(d), payload)
+	s.log.Info("a damaged manifest came again, and is mended", "digest", d)
+	s.mending.Lock()
+	defer s.mending.Unlock()
+	if err := s.PutContent(ctx, gc.BlobFile(d), payload); err != nil {
+		return err
+	}
+	s.quota.forget(d)
+	return nil
+}
+
+// mend repairs what a cache has of a manifest, which the client gets in any case.
+func (s *store) mend(ctx context.Context, manifest distribution.Manifest) {
+	if err := s.repair(ctx, manifest); err != nil && ctx.Err() == nil {
+		s.log.Error("mend a damaged manifest", "error", err)
+	}
 }
 
 // dropSpoilt removes what a cache has of a manifest if it is damaged, and the cache gets it again. Its clients say what is
 // a manifest.
 func (s *store) dropSpoilt(ctx context.Context, manifest digest.Digest) {
+	s.mending.Lock() // or another client's request might mend it before it is removed
+	defer s.mending.Unlock()
 	spoilt, _, err := s.spoilt(ctx, manifest)
 	if err == nil && spoilt {
 		s.log.Error("a manifest is damaged and is got again", "digest", manifest)
 		err = unlessNotFound(s.Delete(ctx, gc.BlobFile(manifest)))
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.log.Error("look whether a manifest is damaged", "digest", manifest, "error", err)
 	}
 }

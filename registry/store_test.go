@@ -1,17 +1,29 @@
 package registry
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/distribution/distribution/v3"
 	"github.com/distribution/distribution/v3/configuration"
+	"github.com/distribution/distribution/v3/manifest/ocischema"
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	storagemiddleware "github.com/distribution/distribution/v3/registry/storage/driver/middleware"
+	"github.com/opencontainers/go-digest"
+
+	"ndock/registry/gc"
 )
 
 // TestStoreIsOutermost has each layer around the storage in its place: distribution puts one around the other in the
@@ -30,6 +42,143 @@ func TestStoreIsOutermost(t *testing.T) {
 	}
 	if len(names) != 2 || names[0] != "ndock-durable" || names[1] != middlewareName {
 		t.Errorf("around the storage there are %q", names)
+	}
+}
+
+// manifestsInTurn gives one manifest after the other, and the last one again.
+type manifestsInTurn struct {
+	distribution.ManifestService
+	give [][]byte
+	then func() // after each
+}
+
+func (m *manifestsInTurn) Get(context.Context, digest.Digest, ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
+	next := m.give[0]
+	m.give = m.give[min(1, len(m.give)-1):]
+	defer m.then()
+	manifest := &ocischema.DeserializedManifest{}
+	return manifest, manifest.UnmarshalJSON(next)
+}
+
+// A manifest that is mended while a client reads it, by another's push or pull, is whole for that client, too.
+func TestManifestIsMendedMeanwhile(t *testing.T) {
+	good, bad := []byte(`{"schemaVersion":2,"layers":[]}`), []byte(`{"schemaVersion":2,"layers":[ ]}`)
+	d := digest.FromBytes(good)
+	for what, give := range map[string][][]byte{"mended": {bad, good}, "broken": {bad}} {
+		for _, cached := range []bool{false, true} {
+			driver := inmemory.New()
+			s := &store{StorageDriver: driver, log: slog.New(slog.DiscardHandler)}
+			stored := &manifestsInTurn{give: give, then: func() { driver.PutContent(t.Context(), gc.BlobFile(d), good) }}
+			var manifests distribution.ManifestService = &checkedManifests{stored, &checkedRepository{namedRepository{}, s}}
+			if cached {
+				manifests = &upstreamManifests{stored, &upstreamRepository{namedRepository{}, &upstream{store: s, log: s.log}}}
+			}
+			found, err := manifests.Get(t.Context(), d)
+			if what == "mended" && (err != nil || !isOf(found, d)) || what == "broken" && err == nil {
+				t.Errorf("%s, in a cache %v: %v, %v", what, cached, found, err)
+			}
+		}
+	}
+}
+
+// noStorage fails at whatever it is asked.
+type noStorage struct {
+	storagedriver.StorageDriver
+	asked int
+}
+
+func (n *noStorage) Stat(ctx context.Context, _ string) (storagedriver.FileInfo, error) {
+	n.asked++
+	return nil, cmp.Or(ctx.Err(), errors.New("it is gone"))
+}
+
+// A cache does not look twice at a manifest that is well, and has nothing to say in its log of a client that leaves.
+func TestCacheLooksOnlyAtDamage(t *testing.T) {
+	good, bad := []byte(`{"schemaVersion":2,"layers":[]}`), []byte(`{"schemaVersion":2,"layers":[ ]}`)
+	for what, content := range map[string][]byte{"well": good, "damaged": bad} {
+		log, storage := &bytes.Buffer{}, &noStorage{}
+		s := &store{StorageDriver: storage, log: slog.New(slog.NewTextHandler(log, nil))}
+		ctx, leave := context.WithCancel(t.Context())
+		m := &upstreamManifests{&manifestsInTurn{give: [][]byte{content}, then: leave}, &upstreamRepository{namedRepository{}, &upstream{store: s, log: s.log}}}
+		found, err := m.Get(ctx, digest.FromBytes(good))
+		if what == "well" && (err != nil || !isOf(found, digest.FromBytes(good)) || storage.asked > 0) {
+			t.Errorf("%s: %v, %v, looked %d times", what, found, err, storage.asked)
+		}
+		if log.Len() > 0 {
+			t.Errorf("%s: the log says %s", what, log)
+		}
+	}
+}
+
+// slowLooks lets others go on between a look at a manifest and what is done then.
+type slowLooks struct {
+	storagedriver.StorageDriver
+	good    []byte
+	removed atomic.Int64 // of the good ones
+}
+
+func (s *slowLooks) GetContent(ctx context.Context, path string) ([]byte, error) {
+	defer runtime.Gosched()
+	return s.StorageDriver.GetContent(ctx, path)
+}
+
+func (s *slowLooks) Delete(ctx context.Context, path string) error {
+	if content, err := s.StorageDriver.GetContent(ctx, path); err == nil && bytes.Equal(content, s.good) {
+		s.removed.Add(1)
+	}
+	return s.StorageDriver.Delete(ctx, path)
+}
+
+// A cache removes no manifest that another client has mended by now.
+func TestCacheRemovesOnlyDamage(t *testing.T) {
+	good := []byte(`{"schemaVersion":2,"layers":[]}`)
+	d, manifest := digest.FromBytes(good), &ocischema.DeserializedManifest{}
+	if err := manifest.UnmarshalJSON(good); err != nil {
+		t.Fatal(err)
+	}
+	storage := &slowLooks{StorageDriver: inmemory.New(), good: good}
+	s := &store{StorageDriver: storage, log: slog.New(slog.DiscardHandler), quota: newQuota(0, 0, storage)}
+	for range 200 {
+		if err := s.PutContent(t.Context(), gc.BlobFile(d), []byte("damaged")); err != nil {
+			t.Fatal(err)
+		}
+		var clients sync.WaitGroup
+		for range 4 {
+			clients.Go(func() { s.dropSpoilt(t.Context(), d) })
+			clients.Go(func() {
+				if err := s.repair(t.Context(), manifest); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		clients.Wait()
+	}
+	if n := storage.removed.Load(); n > 0 {
+		t.Errorf("%d were removed", n)
+	}
+}
+
+// A store keeps its storage when a cache whose upstream is back makes a second registry, while the first one serves.
+func TestStoreKeepsItsStorage(t *testing.T) {
+	_, c, err := ServeOptions{Listen: "127.0.0.1:0", Data: t.TempDir()}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newStore(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for second := range 2 {
+		got, err := storagemiddleware.Get(t.Context(), middlewareName, map[string]any{"store": s}, inmemory.New())
+		if err == nil && second == 0 {
+			err = got.PutContent(t.Context(), "/a", []byte("a"))
+		}
+		if err != nil || got != storagedriver.StorageDriver(s) {
+			t.Errorf("a registry gets %v, %v", got, err)
+		}
+		if _, err := s.GetContent(t.Context(), "/a"); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

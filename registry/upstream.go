@@ -212,12 +212,33 @@ type upstreamManifests struct {
 	*upstreamRepository
 }
 
-// Get implements distribution.ManifestService.
+// Get implements distribution.ManifestService. What the cache has of a damaged manifest is mended by what comes from the
+// upstream; what can be read, distribution would not get again.
 func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
-	m.store.dropSpoilt(ctx, d)
-	asking, _ := m.asks(ctx, "")
-	found, err := m.ManifestService.Get(asking, d, options...)
+	found, fresh, err := m.read(ctx, d, options...)
+	if !fresh && wrong(found, d, err) {
+		m.store.dropSpoilt(ctx, d)
+		found, fresh, err = m.read(ctx, d, options...)
+	}
+	switch {
+	case err == nil && fresh:
+		m.store.mend(ctx, found)
+	case err == nil && wrong(found, d, err):
+		found, err = nil, fmt.Errorf("what is cached of manifest %s is damaged, and cannot be removed", d)
+	}
 	return found, m.explain(ctx, m.Named().Name()+"@"+string(d), err)
+}
+
+// read tells also whether the manifest comes from the upstream.
+func (m *upstreamManifests) read(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (found distribution.Manifest, fresh bool, err error) {
+	ctx, asked := m.asks(ctx, "")
+	found, err = readManifest(ctx, m.ManifestService, d, options...)
+	return found, asked.sent.Load(), err
+}
+
+// wrong tells whether what is stored of a manifest can be read, and is not that.
+func wrong(found distribution.Manifest, d digest.Digest, err error) bool {
+	return errors.Is(err, errNoManifest) || err == nil && !isOf(found, d)
 }
 
 type upstreamBlobs struct {
@@ -233,11 +254,15 @@ func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descripto
 }
 
 // ServeBlob implements distribution.BlobStore. An error is answered without what distribution says of the blob before it
-// has got it.
+// has got it. A blob of which all has come is given, also if the cache cannot keep it.
 func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
 	within, asked := b.asks(ctx, d)
 	held := holdBack(w, asked)
 	err := b.BlobStore.ServeBlob(within, held, r, d)
+	if err != nil && held.whole() {
+		b.log.Error("a blob came from the upstream, and cannot be cached", "repository", b.Named().Name(), "digest", d, "error", withoutQuery(err))
+		err = nil
+	}
 	if err == nil {
 		err = held.finish()
 	}

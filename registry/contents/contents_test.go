@@ -238,8 +238,9 @@ func TestListOfAnAilingRegistry(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 			fmt.Fprint(w, `{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"driver":"s3aws","detail":"SlowDown"}}]}`)
 		},
-		"507": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "full", http.StatusInsufficientStorage) },
-		"418": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) },
+		"507":       func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "full", http.StatusInsufficientStorage) },
+		"418":       func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) },
+		"no answer": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"broken off": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "999")
 			fmt.Fprint(w, "{")
@@ -273,6 +274,42 @@ func TestListOfAnAilingRegistry(t *testing.T) {
 	}
 }
 
+// A registry that breaks off where it is asked for one image is asked for the others, in HTTP/1 and in HTTP/2.
+func TestListOfAnImageWithoutAnAnswer(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+		ill := false
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			if ill && strings.HasSuffix(request.URL.Path, "/app/manifests/1") {
+				if request.ProtoMajor != version {
+					t.Errorf("asked in %s", request.Proto)
+				}
+				panic(http.ErrAbortHandler)
+			}
+			whole.ServeHTTP(w, request)
+		}))
+		server.EnableHTTP2 = version == 2
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		r := Registry{Address: strings.TrimPrefix(server.URL, "https://")}
+		r.Options = append(r.Options, remote.WithTransport(server.Client().Transport), remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
+		for _, text := range []string{"app:1", "web:1"} {
+			ref, err := r.Parse(text)
+			if err == nil {
+				err = remote.Write(ref, image(t), r.Options...)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ill = true
+		found, err := r.List(t.Context(), "")
+		if err != nil || len(found) != 2 || found[0].Failure == nil || found[1].Digest == "" {
+			t.Errorf("HTTP/%d: %+v, %v", version, found, err)
+		}
+	}
+}
+
 // A repository that one may not read hides no other.
 func TestListForbidden(t *testing.T) {
 	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
@@ -302,6 +339,30 @@ func TestListForbidden(t *testing.T) {
 			if others != 2 || !errors.As(err, &explained) || explained.Hint() != "log in with 'docker login "+r.Address+"'" || strings.Contains(err.Error(), "fails") {
 				t.Errorf("%d %s: %+v, %v", code, path, found, err)
 			}
+		}
+	}
+}
+
+// Repositories that one may not read hide no other, however many they are.
+func TestListManyForbidden(t *testing.T) {
+	for _, path := range []string{"/tags/list", "/manifests/"} {
+		whole := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+		closed := false
+		r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			if closed && strings.HasPrefix(request.URL.Path, "/v2/their/") && strings.Contains(request.URL.Path, path) {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			whole.ServeHTTP(w, request)
+		}))
+		for i := range 2 * maxFailures {
+			r.write(t, fmt.Sprintf("their/%d:1", i), image(t))
+		}
+		r.write(t, "web:1", image(t))
+		closed = true
+		found, err := r.List(t.Context(), "")
+		if len(found) == 0 || found[len(found)-1].Repository != "web" || err != nil && strings.Contains(err.Error(), "is not asked for more") {
+			t.Errorf("%s: %+v, %v", path, found, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -136,7 +137,7 @@ func (l *lister) failedAt(op string, err error) error {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	l.failures = append(l.failures, l.failure(op, err))
-	return l.countFailure()
+	return l.countFailure(err)
 }
 
 func (l *lister) add(ref name.Tag) error {
@@ -156,15 +157,18 @@ func (l *lister) add(ref name.Tag) error {
 		l.found = append(l.found, Image{
 			Repository: ref.Context().RepositoryStr(), Tag: ref.TagStr(), Failure: l.failure("look at "+l.short(ref), err),
 		})
-		return l.countFailure()
+		return l.countFailure(err)
 	default:
 		l.found = append(l.found, image)
 	}
 	return nil
 }
 
-// countFailure returns an error when the registry has failed too often.
-func (l *lister) countFailure() error {
+// countFailure returns an error when the registry has failed too often. What one may not read, it has answered at once.
+func (l *lister) countFailure(cause error) error {
+	if status(cause) == http.StatusForbidden {
+		return nil
+	}
 	if l.failed++; l.failed < maxFailures {
 		return nil
 	}
@@ -172,14 +176,29 @@ func (l *lister) countFailure() error {
 }
 
 // endsList tells whether an error concerns more than one image: a registry that is not there, or wants to be left alone.
+// One that breaks off without an answer may fail at that image alone, as distribution does at some manifests.
 func endsList(ctx context.Context, err error) bool {
 	var unreachable *url.Error
 	switch status(err) {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
-	return ctx.Err() != nil || errors.As(err, &unreachable)
+	return ctx.Err() != nil || errors.As(err, &unreachable) && !brokenOff(err)
 }
+
+// brokenOff tells whether a registry was there, and gave no answer.
+func brokenOff(err error) bool {
+	var stream streamError
+	return errors.Is(err, io.EOF) || errors.As(err, &stream)
+}
+
+// streamError is net/http's for a request over HTTP/2, of which it has no name: it knows structures that are the same.
+type streamError struct {
+	StreamID, Code uint32
+	Cause          error
+}
+
+func (e streamError) Error() string { return "the registry broke off" }
 
 // failure is an error of the registry, or a refusal: of what it has stored, that says nothing.
 func (l *lister) failure(op string, cause error) error {
