@@ -254,7 +254,7 @@ func (s registryShelf) again(ctx context.Context, ask func() error) error {
 		if !isMissing(err) || attempt >= s.retries {
 			return err
 		}
-		if err := reply.Wait(ctx, pauseBefore(attempt)); err != nil {
+		if err := reply.Wait(ctx, reply.PauseBefore(attempt)); err != nil {
 			return err
 		}
 	}
