@@ -172,7 +172,7 @@ func TestOddRegistries(t *testing.T) {
 				t.Parallel()
 				at := newRegistry(t, odd()) + "/site/web:1"
 				p := newPlaces(t)
-				p.Retries, p.Registry.Remote = 1, Remote("ndock/test", t.TempDir(), false, 1)
+				p.Retries, p.Registry.Remote = 1, Remote("ndock/test", t.TempDir(), false, 1, nil)
 				if err := pushTo(t, p, from, at); err != nil {
 					t.Fatal(err)
 				}
@@ -279,7 +279,7 @@ func TestWithoutTLS(t *testing.T) {
 		}
 	}))
 	p := newPlaces(t)
-	p.Registry.Remote = Remote("ndock/test", certs, false, 0)
+	p.Registry.Remote = Remote("ndock/test", certs, false, 0, nil)
 	err := pushTo(t, p, smallImage(t), host+"/site/web:1")
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "X-Forwarded-Proto") || strings.Contains(err.Error(), "secret") {

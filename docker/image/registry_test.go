@@ -51,7 +51,7 @@ func newRegistry(t *testing.T, handle func(next http.Handler) http.Handler) stri
 
 func newPlaces(t *testing.T) Places {
 	return Places{
-		Registry: RegistryOptions{Remote: Remote("ndock/test", t.TempDir(), false, 0)},
+		Registry: RegistryOptions{Remote: Remote("ndock/test", t.TempDir(), false, 0, nil)},
 		Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true,
 		Limits: archive.Limits{Unpacked: 1 << 30, Ratio: 200},
 	}

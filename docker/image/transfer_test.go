@@ -174,7 +174,7 @@ func TestDownloadBreaks(t *testing.T) {
 			image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
 			push(t, at, image)
 			p := newPlaces(t)
-			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries)
+			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries, nil)
 			facts, err := read(t.Context(), p, "docker://"+at)
 			switch {
 			case one.want == "" && err != nil:
@@ -255,7 +255,7 @@ func TestExpiredLink(t *testing.T) {
 	image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
 	push(t, at, image)
 	p := newPlaces(t)
-	p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2)
+	p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
 	if facts, err := read(t.Context(), p, "docker://"+at); err != nil {
 		t.Error(err)
 	} else if id, _ := image.ConfigName(); facts.ID != id.String() {
@@ -375,7 +375,7 @@ func TestHTTP2(t *testing.T) {
 			t.Parallel()
 			host, certs := newTLSRegistry(t, aborting)
 			p := newPlaces(t)
-			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2)
+			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2, nil)
 			if err := pushTo(t, p, from, host+"/site/web:1"); err != nil {
 				t.Fatal(err)
 			}
@@ -397,7 +397,7 @@ func TestBothEndsBreak(t *testing.T) {
 			push(t, from, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
 			at := newRegistry(t, failing(fail, 1)) + "/site/web:1"
 			p := newPlaces(t)
-			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2)
+			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2, nil)
 			if err := pushTo(t, p, Reference{Transport: Registry, Name: from}, at); err != nil {
 				t.Fatal(err)
 			}
@@ -450,7 +450,7 @@ func TestExpiredLogin(t *testing.T) {
 			}) + "/site/web:1"
 			push(t, at, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
 			p := newPlaces(t)
-			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2)
+			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
 			if _, err := read(t.Context(), p, "docker://"+at); err != nil {
 				t.Error(err)
 			}
