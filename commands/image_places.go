@@ -53,7 +53,7 @@ func places(c *cli.Context, s Streams) (image.Places, error) {
 	insecure := c.Bool("insecure")
 	return image.Places{
 		Engine:   sync.OnceValues(func() (image.EngineAPI, error) { return docker.Open() }),
-		Registry: image.RegistryOptions{Insecure: insecure, Remote: image.Remote("ndock/"+version(), image.CertsDir, insecure, attempts)},
+		Registry: image.RegistryOptions{Insecure: insecure, Remote: image.Remote("ndock/"+version(), image.CertsDir, insecure, attempts, warnings(c))},
 		Stdin:    s.In,
 		Stdout:   s.Out,
 		Platform: platform,

@@ -28,7 +28,7 @@ func openRegistry(c *cli.Context) (contents.Registry, error) {
 	}
 	return contents.Registry{
 		Address: address, PlainHTTP: insecure || image.IsLoopback(address),
-		Options: image.Remote("ndock/"+version(), image.CertsDir, insecure, defaultRetries),
+		Options: image.Remote("ndock/"+version(), image.CertsDir, insecure, defaultRetries, warnings(c)),
 	}, nil
 }
 

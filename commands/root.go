@@ -98,3 +98,8 @@ func selected(c *cli.Context, s Streams) openstack.Selection {
 func newProgress(c *cli.Context, s Streams) *progress.Reporter {
 	return progress.New(s.Err, c.Bool("quiet"))
 }
+
+// warnings tells what should be known, and stops nothing.
+func warnings(c *cli.Context) func(text string) {
+	return func(text string) { progress.New(c.App.ErrWriter, c.Bool("quiet")).Step("warning: %s", text) }
+}

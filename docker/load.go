@@ -43,9 +43,9 @@ func loadedID(account io.Reader) (string, error) {
 	for {
 		var line struct{ Stream, Error string }
 		switch err := lines.Decode(&line); {
-		case errors.Is(err, io.EOF) && loaded == "":
+		case err == io.EOF && loaded == "":
 			return "", errors.New("docker did not say which image it loaded")
-		case errors.Is(err, io.EOF):
+		case err == io.EOF:
 			return loaded, nil
 		case err != nil:
 			return "", fmt.Errorf("docker's account of the load: %w", err)

@@ -2,8 +2,11 @@ package docker
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 func TestLoadedID(t *testing.T) {
@@ -24,6 +27,17 @@ func TestLoadedID(t *testing.T) {
 		var refused *LoadRefused
 		if id != c.id || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) || errors.As(err, &refused) != c.refused {
 			t.Errorf("%s: got %q, %v", name, id, err)
+		}
+	}
+}
+
+// TestAccountBreaks: an account that breaks off is not taken for one that ends.
+func TestAccountBreaks(t *testing.T) {
+	t.Parallel()
+	broken := fmt.Errorf("the connection: %w", io.EOF)
+	for _, account := range []string{"", `{"stream":"Loaded image ID: sha256:1"}`} {
+		if id, err := loadedID(io.MultiReader(strings.NewReader(account), iotest.ErrReader(broken))); !errors.Is(err, broken) {
+			t.Errorf("%q: %q, %v", account, id, err)
 		}
 	}
 }

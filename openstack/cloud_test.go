@@ -3,6 +3,8 @@ package openstack
 import (
 	"errors"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -156,6 +158,34 @@ func TestTraceTellsNoSecrets(t *testing.T) {
 	for _, secret := range []string{fakecloud.Password, "token-1"} {
 		if strings.Contains(trace.String(), secret) {
 			t.Errorf("the trace tells %q:\n%s", secret, &trace)
+		}
+	}
+}
+
+// TestLinkIsASecret: where a service redirects to is signed, as in Swift's temporary addresses, and is told neither in an
+// error nor in the trace.
+func TestLinkIsASecret(t *testing.T) {
+	t.Parallel()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	for what, target := range map[string]string{"another host": "http://localhost:1", "nobody": "http://127.0.0.1:1"} {
+		glance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, target+"/there?temp_url_sig=private", http.StatusTemporaryRedirect)
+		}))
+		t.Cleanup(glance.Close)
+		found, err := fromEnvironment(openrc(fake, map[string]string{"OS_IMAGE_ENDPOINT_OVERRIDE": glance.URL + "/v2/"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var trace strings.Builder
+		cloud, err := found.open(t.Context(), Selection{Trace: &trace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = cloud.Images(t.Context())
+		wantError(t, err, target+"/there")
+		if strings.Contains(err.Error()+trace.String(), "private") {
+			t.Errorf("%s: error %v, and the trace is\n%s", what, err, &trace)
 		}
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
+
+	"ndock/stall/reply"
 )
 
 // Error is something that the cloud would not or could not do.
@@ -27,7 +29,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s: %v", e.Op, e.Err)
+	text := fmt.Sprintf("%s: %v", e.Op, reply.WithoutQueries(e.Err))
 	if e.RequestID != "" {
 		text += " (" + e.RequestID + ")"
 	}

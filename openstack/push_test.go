@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -403,7 +404,7 @@ func TestDownloadBreaks(t *testing.T) {
 		"once":       {[]fakecloud.Fault{fakecloud.DownloadBreaks}, 1, ""},
 		"no parts":   {[]fakecloud.Fault{fakecloud.DownloadBreaks, fakecloud.DownloadIsWhole}, 1, ""},
 		"no retries": {[]fakecloud.Fault{fakecloud.DownloadBreaks}, 0, "unexpected EOF"},
-		"other part": {[]fakecloud.Fault{fakecloud.DownloadBreaks, fakecloud.DownloadIsOther}, 1, `asked for the rest, Glance sends another part, "bytes 0-`},
+		"other part": {[]fakecloud.Fault{fakecloud.DownloadBreaks, fakecloud.DownloadIsOther}, 1, `sends another part, "bytes 0-`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -489,6 +490,59 @@ func TestPushBodyTwice(t *testing.T) {
 			}
 			if err != nil || !bytes.Equal(fake.Data(pushed.ID), content) {
 				t.Errorf("%+v, %v: Glance has %d bytes, want %d", pushed, err, len(fake.Data(pushed.ID)), len(content))
+			}
+		})
+	}
+}
+
+// TestDownloadOfAnOldGlance: also where Glance has an md5 only, what is damaged, ends early or goes on with something else is
+// not taken for the image.
+func TestDownloadOfAnOldGlance(t *testing.T) {
+	t.Parallel()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	const content, checksum = "0123456789", "781e5e245d69b566979b86e28d23f2c7"
+	for name, c := range map[string]struct {
+		first, rest, ranges string
+		want                string // in the error; empty for success
+	}{
+		"whole":             {content, "", "", ""},
+		"damaged":           {"0123x56789", "", "", "its md5 is not what Glance says"},
+		"ends early":        {"01234", "56789", "bytes 5-9/10", ""},
+		"of something else": {"01234", "5678901234", "bytes 5-14/15", "sends another part"},
+		"goes on damaged":   {"01234", "xxxxx", "bytes 5-9/10", "its md5 is not what Glance says"},
+		"too much":          {content + "0", "", "", "more than the 10 bytes came"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			glance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case !strings.HasSuffix(r.URL.Path, "/file"):
+					w.Header().Set("Content-Type", "application/json")
+					fmt.Fprintf(w, `{"id": "1", "status": "active", "size": 10, "checksum": %q}`, checksum)
+				case r.Header.Get("Range") == "":
+					fmt.Fprint(w, c.first)
+				default:
+					w.Header().Set("Content-Range", c.ranges)
+					w.WriteHeader(http.StatusPartialContent)
+					fmt.Fprint(w, c.rest)
+				}
+			}))
+			t.Cleanup(glance.Close)
+			cloud, err := logIn(t, openrc(fake, map[string]string{"OS_IMAGE_ENDPOINT_OVERRIDE": glance.URL + "/v2/"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := cloud.OpenImage(t.Context(), "1", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer body.Close()
+			got, err := io.ReadAll(body)
+			if c.want != "" {
+				wantError(t, err, "download image", c.want)
+			} else if err != nil || string(got) != content {
+				t.Errorf("%q, %v", got, err)
 			}
 		})
 	}

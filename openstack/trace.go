@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
+
+	"ndock/stall/reply"
 )
 
 // tracer shows each request and what came of it, and nothing that is secret: no headers, no bodies.
@@ -21,9 +24,18 @@ func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	took := time.Since(started).Round(time.Millisecond)
 	if err != nil {
-		fmt.Fprintf(t.w, "%s %s: %v (%s)\n", r.Method, r.URL.Redacted(), err, took)
+		fmt.Fprintf(t.w, "%s %s: %v (%s)\n", r.Method, shown(r), reply.WithoutQueries(err), took)
 		return nil, err
 	}
-	fmt.Fprintf(t.w, "%s %s: %s %s (%s)\n", r.Method, r.URL.Redacted(), response.Status, requestID(response.Header), took)
+	fmt.Fprintf(t.w, "%s %s: %s %s (%s)\n", r.Method, shown(r), response.Status, requestID(response.Header), took)
 	return response, nil
+}
+
+// shown is a request's address. Of one that a service redirected to, what follows the question mark may sign it.
+func shown(r *http.Request) string {
+	if r.Response == nil {
+		return r.URL.Redacted()
+	}
+	address, _, _ := strings.Cut(r.URL.Redacted(), "?")
+	return address
 }

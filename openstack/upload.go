@@ -83,7 +83,7 @@ func (w *watchedReader) Read(p []byte) (int, error) {
 			w.progress = nil // a bar that cannot be drawn is no reason to stop
 		}
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		w.failed = err
 	}
 	return n, err

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -389,5 +390,28 @@ func TestBlobThatCannotBeCached(t *testing.T) {
 				t.Errorf("%d bytes, right %v: %d came, %v", size, right, client.Body.Len(), err)
 			}
 		}
+	}
+}
+
+// Nor has it that where the upstream's root is redirected to, nor where one address stands in an error about another.
+func TestCacheLogsNoSignaturesOfRedirects(t *testing.T) {
+	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://127.0.0.1:1/v2/?X-Signature=private", http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(moved.Close)
+	cache := serve(t, ServeOptions{Proxy: ProxyOptions{URL: moved.URL}})
+	cache.want(t, http.StatusServiceUnavailable, cache.do(t, http.MethodGet, "/v2/app/manifests/1", nil))
+	if err := cache.end(); err != nil {
+		t.Error(err)
+	}
+	if log := cache.log.String(); strings.Contains(log, "private") || !strings.Contains(log, "http://127.0.0.1:1/v2/") {
+		t.Errorf("log is\n%s", log)
+	}
+	var log strings.Builder
+	u := &upstream{url: "http://127.0.0.1:1", log: slog.New(slog.NewTextHandler(&log, nil))}
+	inner := &url.Error{Op: "Get", URL: "http://127.0.0.1:1/token?X-Signature=private", Err: io.ErrUnexpectedEOF}
+	said := u.explain(t.Context(), "blob", &url.Error{Op: "Get", URL: "http://127.0.0.1:1/layer?X-Signature=private", Err: inner})
+	if strings.Contains(log.String()+said.Error(), "private") {
+		t.Errorf("log is\n%s\nand the client is told %v", &log, said)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"ndock/registry/gc"
 	"ndock/registry/keystone"
+	"ndock/stall/reply"
 )
 
 const (
@@ -240,7 +241,7 @@ func ask(ctx context.Context, url string) (status int, challenges bool, err erro
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, false, err
+		return 0, false, reply.WithoutQueries(err)
 	}
 	defer answer.Body.Close()
 	return answer.StatusCode, answer.Header.Get("WWW-Authenticate") != "", nil

@@ -3,7 +3,6 @@ package registry
 import (
 	"archive/tar"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -109,7 +108,7 @@ func unpack(archive io.Reader) (files, error) {
 		switch {
 		case len(found) > mostFiles:
 			return nil, fmt.Errorf("there are more than %d files", mostFiles)
-		case errors.Is(err, io.EOF):
+		case err == io.EOF:
 			return found, nil
 		case err != nil:
 			return nil, err

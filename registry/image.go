@@ -59,7 +59,7 @@ func followed(answer io.Reader, tell func(id, status string)) error {
 		var message struct{ ID, Status, Error string }
 		err := messages.Decode(&message)
 		switch {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF:
 			return nil
 		case err != nil:
 			return fmt.Errorf("read the engine's answer: %w", err)

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 
 	"github.com/distribution/distribution/v3"
@@ -19,6 +18,8 @@ import (
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ndock/stall/reply"
 )
 
 // upstreamName is what distribution knows an upstream by.
@@ -71,7 +72,7 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 	case err == nil, ctx.Err() != nil, errors.As(err, &file), errors.As(err, &storage):
 		return err
 	}
-	said, code := fmt.Sprintf("%.*s", maxUpstreamText, withoutQuery(err)), firstCode(err)
+	said, code := fmt.Sprintf("%.*s", maxUpstreamText, reply.WithoutQueries(err)), firstCode(err)
 	switch {
 	case code.Descriptor().HTTPStatusCode == http.StatusNotFound:
 		return code.WithMessage(said)
@@ -90,17 +91,6 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 		return errcode.ErrorCodeDenied.WithMessage(u.url + " refuses this to the cache, or does not have it: " + said)
 	}
 	return errcode.ErrorCodeUnavailable.WithMessage(u.url + " does not give this to the cache now, try again later: " + said)
-}
-
-// withoutQuery leaves out of the address of a request what lets anyone make it again, as to a storage to which an upstream
-// redirects.
-func withoutQuery(err error) error {
-	var request *url.Error
-	if !errors.As(err, &request) {
-		return err
-	}
-	address, _, _ := strings.Cut(request.URL, "?")
-	return &url.Error{Op: request.Op, URL: address, Err: request.Err}
 }
 
 // forClients returns what clients may know of an error: not which addresses the cache asked, with which account.
@@ -260,7 +250,7 @@ func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r 
 	held := holdBack(w, asked)
 	err := b.BlobStore.ServeBlob(within, held, r, d)
 	if err != nil && held.whole() {
-		b.log.Error("a blob came from the upstream, and cannot be cached", "repository", b.Named().Name(), "digest", d, "error", withoutQuery(err))
+		b.log.Error("a blob came from the upstream, and cannot be cached", "repository", b.Named().Name(), "digest", d, "error", reply.WithoutQueries(err))
 		err = nil
 	}
 	if err == nil {

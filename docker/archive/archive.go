@@ -43,7 +43,7 @@ func open(src io.Reader) (io.Reader, error) {
 	}
 	unpacked, err := gzip.NewReader(in)
 	switch {
-	case errors.Is(err, gzip.ErrHeader), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, gzip.ErrHeader), err == io.EOF, err == io.ErrUnexpectedEOF:
 		return nil, refuse("it is compressed, but not as gzip does it: %v", err)
 	case err != nil:
 		return nil, err
@@ -64,13 +64,13 @@ func peek(src io.Reader) (*bufio.Reader, string, error) {
 		return nil, "", refuse("it is %s, not a Docker archive", kind)
 	}
 	switch {
-	case len(magic) == 0 && errors.Is(err, io.EOF):
+	case len(magic) == 0 && err == io.EOF:
 		return nil, "", refuse("it is empty")
-	case err != nil && !errors.Is(err, io.EOF):
+	case err != nil && err != io.EOF:
 		return nil, "", damaged(err, 0)
 	}
 	method := compressionOf(string(magic))
-	if head, err := in.Peek(tarBlock); method == "" && errors.Is(err, io.EOF) {
+	if head, err := in.Peek(tarBlock); method == "" && err == io.EOF {
 		return nil, "", refuse("it is no tar archive, or cut off: it has but %d bytes", len(head))
 	}
 	if method != "" && method != "gzip" {
@@ -102,11 +102,12 @@ func otherKind(head []byte) string {
 }
 
 // damaged tells a stream that is no tar at all from one that is cut off or broken after some entries, and both from
-// a failing source.
+// a failing source. Its errors may wrap io.EOF, as that of a connection which brought no answer does: only io.EOF itself is an
+// end.
 func damaged(err error, entries int) error {
 	var corrupt flate.CorruptInputError
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case err == io.ErrUnexpectedEOF:
 		return refuse("it is cut off: it ends in the middle of its entry %d", entries+1)
 	case errors.Is(err, tar.ErrHeader) && entries == 0:
 		return refuse("it is no tar archive")

@@ -290,12 +290,18 @@ func TestCutOff(t *testing.T) {
 // TestFailingSource: what is wrong with the source is not said of the image.
 func TestFailingSource(t *testing.T) {
 	t.Parallel()
-	dead := errors.New("the network is down")
+	for _, dead := range []error{errors.New("the network is down"), fmt.Errorf("ask again: %w", io.EOF), fmt.Errorf("the download broke: %w", io.ErrUnexpectedEOF)} {
+		testFailingSource(t, dead)
+	}
+}
+
+func testFailingSource(t *testing.T, dead error) {
+	t.Helper()
 	for name, packed := range map[string][]byte{"plain": pack(t, image()...), "gzip": zip(t, pack(t, image()...))} {
 		for _, at := range []int{0, 3, 20, len(packed) / 2, len(packed) - 1} {
 			err := load(io.Discard, io.MultiReader(bytes.NewReader(packed[:at]), iotest.ErrReader(dead)))
 			if !errors.Is(err, dead) {
-				t.Errorf("%s, failing after %d bytes: %v, want the source's error", name, at, err)
+				t.Errorf("%s, failing after %d bytes: %v, want the source's error, %v", name, at, err, dead)
 			}
 		}
 	}

@@ -134,7 +134,7 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
 		if refused := l.allow(found.Unpacked, packed.n); refused != nil { // of the files that have come by
 			return found, refused
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return found, nil
 		}
 		if err != nil {
@@ -289,7 +289,7 @@ func layerError(err error) error {
 // Compression tells what a layer is compressed with, by its first bytes: gzip, zstd, xz, bzip2, or empty for nothing.
 func Compression(layer *bufio.Reader) (string, error) {
 	magic, err := layer.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		return "", err
 	}
 	return compressionOf(string(magic)), nil
@@ -411,7 +411,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	if c.check != nil && err == nil {
 		err = c.check(c.n)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		c.failed = err
 	}
 	return n, err

@@ -97,7 +97,7 @@ type reader struct {
 func (r *reader) read() error {
 	for {
 		header, err := r.in.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
@@ -131,7 +131,7 @@ func (r *reader) entry(header *tar.Header) error {
 	}
 	content := bufio.NewReaderSize(r.in, 64<<10)
 	head, err := content.Peek(tarBlock)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		return damaged(err, r.entries)
 	}
 	compression, err := Compression(content)

@@ -66,7 +66,7 @@ func (u *uncompressed) Read(p []byte) (int, error) {
 func (u *uncompressed) begin() error {
 	in := bufio.NewReaderSize(readerFunc(u.fromSource), 64<<10)
 	head, err := in.Peek(len(bzip2Magic) + 4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		return err
 	}
 	u.method = compression(string(head))
@@ -101,7 +101,7 @@ func compression(head string) string {
 // fromSource tells a source that fails from one that is damaged.
 func (u *uncompressed) fromSource(p []byte) (int, error) {
 	n, err := u.source.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		u.failure = err
 	}
 	return n, err
@@ -109,7 +109,7 @@ func (u *uncompressed) fromSource(p []byte) (int, error) {
 
 func (u *uncompressed) explain(err error) error {
 	switch {
-	case err == nil, u.method == "", errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // which is said of any archive
+	case err == nil, u.method == "", err == io.EOF, err == io.ErrUnexpectedEOF: // which is said of any archive
 		return err
 	case u.failure != nil:
 		return u.failure

@@ -67,7 +67,7 @@ func (r *onceReader) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p)
 	r.sum.Write(p[:n])
 	r.size += int64(n)
-	r.ended = r.ended || errors.Is(err, io.EOF)
+	r.ended = r.ended || err == io.EOF
 	return n, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 )
@@ -171,7 +172,7 @@ func TestOddRegistries(t *testing.T) {
 				t.Parallel()
 				at := newRegistry(t, odd()) + "/site/web:1"
 				p := newPlaces(t)
-				p.Retries, p.Registry.Remote = 1, Remote("ndock/test", t.TempDir(), false, 1)
+				p.Retries, p.Registry.Remote = 1, Remote("ndock/test", t.TempDir(), false, 1, nil)
 				if err := pushTo(t, p, from, at); err != nil {
 					t.Fatal(err)
 				}
@@ -278,7 +279,7 @@ func TestWithoutTLS(t *testing.T) {
 		}
 	}))
 	p := newPlaces(t)
-	p.Registry.Remote = Remote("ndock/test", certs, false, 0)
+	p.Registry.Remote = Remote("ndock/test", certs, false, 0, nil)
 	err := pushTo(t, p, smallImage(t), host+"/site/web:1")
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "X-Forwarded-Proto") || strings.Contains(err.Error(), "secret") {
@@ -347,5 +348,61 @@ func TestIPv6(t *testing.T) {
 	}
 	if _, err := read(t.Context(), newPlaces(t), "docker://"+at); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestManifestRefused: a manifest whose blobs the registry may have soon is sent again, and it is told; no other is.
+func TestManifestRefused(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]int32{"MANIFEST_BLOB_UNKNOWN": 2, "BLOB_UNKNOWN": 2, "NAME_UNKNOWN": 1, "MANIFEST_UNKNOWN": 1} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			var puts atomic.Int32
+			answer := fmt.Sprintf(`{"errors":[{"code":%q,"message":"not here"}]}`, code)
+			at := newRegistry(t, func(next http.Handler) http.Handler {
+				next = refusing("PUT", "/manifests/", http.StatusNotFound, answer, 99)(next)
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") {
+						puts.Add(1)
+					}
+					next.ServeHTTP(w, r)
+				})
+			}) + "/site/web:1"
+			p := newPlaces(t)
+			p.Retries = 1
+			told := ""
+			p.Retrying = func(err error, _ time.Duration) { told += err.Error() }
+			err := pushTo(t, p, smallImage(t), at)
+			if err == nil || !strings.Contains(err.Error(), `/site/web:1": not here`) || puts.Load() != want {
+				t.Errorf("sent %d times, want %d: %v", puts.Load(), want, err)
+			}
+			if strings.Contains(told, `/site/web:1": not here`) != (want > 1) {
+				t.Errorf("told %q", told)
+			}
+		})
+	}
+}
+
+// TestLateIsTold: that a registry is asked again for what it took is told.
+func TestLateIsTold(t *testing.T) {
+	t.Parallel()
+	var sent, asked atomic.Int32
+	at := newRegistry(t, answered(func(r *http.Request, answer *httptest.ResponseRecorder) {
+		switch blob := strings.Contains(r.URL.Path, "/blobs/"); {
+		case blob && r.Method == http.MethodPut:
+			sent.Add(1)
+		case blob && r.Method == http.MethodHead && sent.Load() == 2 && asked.Add(1) == 1:
+			gone(answer)
+		}
+	})) + "/site/web:1"
+	p := newPlaces(t)
+	p.Retries = 1
+	var told []string
+	p.Retrying = func(err error, _ time.Duration) { told = append(told, err.Error()) }
+	if err := pushTo(t, p, smallImage(t), at); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "the registry does not have blob sha256:") {
+		t.Errorf("told %q", told)
 	}
 }

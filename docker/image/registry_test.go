@@ -11,6 +11,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -49,7 +51,7 @@ func newRegistry(t *testing.T, handle func(next http.Handler) http.Handler) stri
 
 func newPlaces(t *testing.T) Places {
 	return Places{
-		Registry: RegistryOptions{Remote: Remote("ndock/test", t.TempDir(), false, 0)},
+		Registry: RegistryOptions{Remote: Remote("ndock/test", t.TempDir(), false, 0, nil)},
 		Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true,
 		Limits: archive.Limits{Unpacked: 1 << 30, Ratio: 200},
 	}
@@ -369,5 +371,25 @@ func TestNothingTwice(t *testing.T) {
 	}
 	if stored, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/other/web:1"}, io.Discard); err != nil || stored.Existed {
 		t.Errorf("got %+v, %v", stored, err)
+	}
+}
+
+// TestNoQueryInErrors: what follows the question mark of an address is no part of an error, whatever the address stands in.
+func TestNoQueryInErrors(t *testing.T) {
+	t.Parallel()
+	refused := &transport.Error{StatusCode: http.StatusForbidden, Request: &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: "auth", Path: "/token", RawQuery: "scope=a"}}}
+	upload := func(err error) error {
+		return &url.Error{Op: "Patch", URL: "https://r/v2/web/blobs/uploads/1?_state=SECRET", Err: err}
+	}
+	for what, err := range map[string]error{
+		"answer in request":  upload(refused),
+		"request in request": upload(&url.Error{Op: "Get", URL: "https://r/token?sig=SECRET", Err: io.ErrUnexpectedEOF}),
+		"two":                errors.Join(upload(io.EOF), upload(io.ErrUnexpectedEOF)),
+		"in a text":          fmt.Errorf("failed to parse Location header %q: %w", "/v2/?sig=SECRET", io.EOF),
+	} {
+		explained := explainRegistry(`push image "web"`, err)
+		if text := explained.Error(); strings.Contains(text, "SECRET") || !strings.Contains(text, "/v2/") {
+			t.Errorf("%s: error %v", what, explained)
+		}
 	}
 }

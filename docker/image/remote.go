@@ -27,9 +27,9 @@ const CertsDir = "/etc/docker/certs.d"
 
 // Remote is how ndock speaks to registries: as docker does, with docker's logins (~/.docker/config.json and its
 // credential helpers) and the CAs in certsDir; plain HTTP to this host only, unless insecure. A download that breaks is
-// continued up to retries times.
-func Remote(agent, certsDir string, insecure bool, retries int) []remote.Option {
-	hosts := &hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
+// continued up to retries times. What is done without a certificate that may not be read is told to notice, which may be nil.
+func Remote(agent, certsDir string, insecure bool, retries int, notice func(text string)) []remote.Option {
+	hosts := &hosts{certsDir: certsDir, insecure: insecure, notice: notice, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
 	watched := &stall.Transport{Next: hosts, Limit: stall.Limit}
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
@@ -42,6 +42,7 @@ func Remote(agent, certsDir string, insecure bool, retries int) []remote.Option 
 type hosts struct {
 	certsDir string
 	insecure bool
+	notice   func(text string)
 
 	mu        sync.Mutex // guards all below
 	known     map[string]*http.Transport
@@ -124,7 +125,10 @@ func (h *hosts) tls(host string) (*tls.Config, error) {
 		case ".cert":
 			err = addClient(config, file)
 		}
-		if err != nil && !errors.Is(err, fs.ErrPermission) {
+		switch {
+		case errors.Is(err, fs.ErrPermission) && h.notice != nil:
+			h.notice(fmt.Sprintf("registry %s is spoken to without a certificate that this user may not read: %v", host, err))
+		case err != nil && !errors.Is(err, fs.ErrPermission):
 			return nil, err
 		}
 	}

@@ -132,7 +132,8 @@ func TestDeletionAnsweredWithPage(t *testing.T) {
 	}
 }
 
-// TestCertificatesOfRoot: a directory of certificates that only root reads keeps nobody else from a registry.
+// TestCertificatesOfRoot: a directory of certificates that only root reads keeps nobody else from a registry. It is told, once, what that is done without; not of
+// a directory, in which there may be nothing.
 func TestCertificatesOfRoot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() == 0 {
@@ -152,9 +153,13 @@ func TestCertificatesOfRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := newPlaces(t)
-		p.Registry.Remote = Remote("ndock/test", certs, false, 0)
+		var told []string
+		p.Registry.Remote = Remote("ndock/test", certs, false, 0, func(text string) { told = append(told, text) })
 		if err := pushTo(t, p, smallImage(t), host+"/site/web:1"); err != nil {
 			t.Errorf("%s: %v", file, err)
+		}
+		if file == "" && len(told) != 0 || file != "" && (len(told) != 1 || !strings.Contains(told[0], file+": permission denied")) {
+			t.Errorf("%s: told %q", file, told)
 		}
 	}
 }

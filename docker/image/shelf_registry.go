@@ -18,8 +18,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
-
-	"ndock/stall/reply"
 )
 
 // storeInRegistry sends what the registry has not. An image that has that name there already, and is whole, is not even
@@ -30,19 +28,18 @@ func (p Places) storeInRegistry(ctx context.Context, source *Source, to Referenc
 	if err != nil {
 		return stored, err
 	}
-	shelf := registryShelf{at: to, registry: p.Registry, to: parsed}
+	shelf := registryShelf{at: to, places: p, to: parsed}
 	if digest, there := shelf.has(ctx, source); there && !p.Force {
 		stored.Digest, stored.Existed = digest, true
 		return stored, nil
 	}
-	shelf.retries = p.Retries
 	digest, err := p.push(ctx, source, shelf, watch)
 	if err != nil {
 		explained := explainRegistry(shelf.op(), err)
 		switch {
 		case source.Once && retryable(err, true):
 			explained.Tip = readOnceTip
-		case isMissing(err) && source.keepsElsewhere():
+		case lacksBlob(err) && source.keepsElsewhere():
 			explained.Tip = "layers of it are not to be passed on (images of Windows have such), and the registry takes no image without its layers"
 		}
 		return stored, explained
@@ -75,10 +72,9 @@ func (p Places) push(ctx context.Context, source *Source, shelf registryShelf, w
 
 // registryShelf is a repository.
 type registryShelf struct {
-	at       Reference
-	registry RegistryOptions
-	to       name.Reference
-	retries  int // most further questions for what the registry was sent, and does not have yet
+	at     Reference
+	places Places
+	to     name.Reference
 }
 
 func (s registryShelf) op() string { return fmt.Sprintf("push image %q", s.at) }
@@ -93,7 +89,7 @@ func (s registryShelf) push(ctx context.Context, source *Source, watch io.Writer
 // has tells whether that name is that image's already, and not that of an index which lists it, and whether the registry
 // has all of it. Whatever goes wrong, pushing will say.
 func (s registryShelf) has(ctx context.Context, source *Source) (string, bool) {
-	named, err := remote.Get(s.to, s.registry.with(ctx)...)
+	named, err := remote.Get(s.to, s.places.Registry.with(ctx)...)
 	if err != nil || !named.MediaType.IsImage() {
 		return "", false
 	}
@@ -148,7 +144,7 @@ func (s registryShelf) parts(ctx context.Context, source *Source, watch io.Write
 
 // layers sends several at once.
 func (s registryShelf) layers(ctx context.Context, layers []v1.Layer, watch io.Writer) error {
-	pusher, err := remote.NewPusher(s.registry.with(ctx)...)
+	pusher, err := remote.NewPusher(s.places.Registry.with(ctx)...)
 	if err != nil {
 		return err
 	}
@@ -199,7 +195,7 @@ func (w *lockedWriter) Write(p []byte) (int, error) {
 
 // layer sends one layer. When a part of a layer that flows by was sent, the library must not try again with the rest.
 func (s registryShelf) layer(ctx context.Context, layer v1.Layer) error {
-	options := s.registry.with(ctx)
+	options := s.places.Registry.with(ctx)
 	if flowing, ok := layer.(streamLayer); ok {
 		options = append(options, remote.WithRetryPredicate(func(err error) bool { return !flowing.opened() && retryable(err, false) }))
 	}
@@ -216,20 +212,20 @@ func (s registryShelf) manifest(ctx context.Context, content []byte, described v
 	if err != nil {
 		return err
 	}
-	if err := s.confirm(ctx, parsed); err != nil {
+	if err := s.again(ctx, isLate, func() error { return s.confirm(ctx, parsed) }); err != nil {
 		return err
 	}
-	if err := s.again(ctx, func() error {
-		return remote.Put(s.to, manifestBytes{content, described.MediaType}, s.registry.with(ctx)...)
+	if err := s.again(ctx, lacksBlob, func() error {
+		return remote.Put(s.to, manifestBytes{content, described.MediaType}, s.places.Registry.with(ctx)...)
 	}); err != nil {
 		return err
 	}
-	return s.again(ctx, func() error { return s.stands(ctx, described.Digest) })
+	return s.again(ctx, isLate, func() error { return s.stands(ctx, described.Digest) })
 }
 
 // stands sees whether the image stands under its name.
 func (s registryShelf) stands(ctx context.Context, digest v1.Hash) error {
-	there, err := remote.Get(s.to, s.registry.with(ctx)...)
+	there, err := remote.Get(s.to, s.places.Registry.with(ctx)...)
 	if err != nil {
 		return fmt.Errorf("read the image's manifest, which the registry took: %w", err)
 	}
@@ -246,15 +242,15 @@ func (e otherImageError) Error() string {
 	return fmt.Sprintf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", e.there, e.sent)
 }
 
-// again asks for what was sent until the registry has it. One whose storage is consistent only in the end may not have it at
-// once.
-func (s registryShelf) again(ctx context.Context, ask func() error) error {
+// again asks until the registry has what it was sent, as long as it only has it not yet. One whose storage is consistent only
+// in the end may not have it at once.
+func (s registryShelf) again(ctx context.Context, notYet func(error) bool, ask func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := ask()
-		if !isMissing(err) || attempt >= s.retries {
+		if err == nil || !notYet(err) || attempt >= s.places.Retries {
 			return err
 		}
-		if err := reply.Wait(ctx, pauseBefore(attempt)); err != nil {
+		if err := s.places.pause(ctx, attempt, explainRegistry(s.op(), err)); err != nil {
 			return err
 		}
 	}
@@ -267,20 +263,27 @@ func (e noBlobError) Error() string {
 	return fmt.Sprintf("the registry does not have blob %s of the image, which it should have by now", e.digest)
 }
 
-func isMissing(err error) bool {
+// isLate tells whether a registry that was asked for what it took does not have it, or something else.
+func isLate(err error) bool {
 	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return errors.As(err, &noBlobError{}) || errors.As(err, &otherImageError{})
+	if errors.As(err, &answer) {
+		return answer.StatusCode == http.StatusNotFound
 	}
-	return answer.StatusCode == http.StatusNotFound || slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
-		return one.Code == transport.ManifestBlobUnknownErrorCode
+	return errors.As(err, &noBlobError{}) || errors.As(err, &otherImageError{})
+}
+
+// lacksBlob tells whether a registry refused a manifest because it does not have what that names.
+func lacksBlob(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
+		return one.Code == transport.ManifestBlobUnknownErrorCode || one.Code == transport.BlobUnknownErrorCode
 	})
 }
 
 // confirm sees whether the registry has the configuration and each layer of an image, with the sizes that they have. The
 // registry has compared their digests when it took them.
 func (s registryShelf) confirm(ctx context.Context, manifest *v1.Manifest) error {
-	puller, err := remote.NewPuller(s.registry.with(ctx)...)
+	puller, err := remote.NewPuller(s.places.Registry.with(ctx)...)
 	if err != nil {
 		return err
 	}
@@ -288,9 +291,7 @@ func (s registryShelf) confirm(ctx context.Context, manifest *v1.Manifest) error
 	asking.SetLimit(layersAtOnce)
 	for _, blob := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
 		if blob.MediaType.IsDistributable() { // others are not sent
-			asking.Go(func() error {
-				return s.again(ctx, func() error { return s.confirmBlob(ctx, puller, blob) })
-			})
+			asking.Go(func() error { return s.confirmBlob(ctx, puller, blob) })
 		}
 	}
 	return asking.Wait()

@@ -174,7 +174,7 @@ func TestDownloadBreaks(t *testing.T) {
 			image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
 			push(t, at, image)
 			p := newPlaces(t)
-			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries)
+			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries, nil)
 			facts, err := read(t.Context(), p, "docker://"+at)
 			switch {
 			case one.want == "" && err != nil:
@@ -197,6 +197,7 @@ type storage struct {
 	*httptest.Server
 	blobs http.Handler
 	links atomic.Int32
+	broke atomic.Bool     // a download
 	used  map[string]bool // by link; a test asks for one blob at a time
 	known string          // Authorization that came
 }
@@ -227,6 +228,7 @@ func (s *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.used[link] = true
+	s.broke.Store(true)
 	_, _ = w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
 	cutOff(w)
 }
@@ -253,7 +255,7 @@ func TestExpiredLink(t *testing.T) {
 	image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
 	push(t, at, image)
 	p := newPlaces(t)
-	p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2)
+	p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
 	if facts, err := read(t.Context(), p, "docker://"+at); err != nil {
 		t.Error(err)
 	} else if id, _ := image.ConfigName(); facts.ID != id.String() {
@@ -373,7 +375,7 @@ func TestHTTP2(t *testing.T) {
 			t.Parallel()
 			host, certs := newTLSRegistry(t, aborting)
 			p := newPlaces(t)
-			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2)
+			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2, nil)
 			if err := pushTo(t, p, from, host+"/site/web:1"); err != nil {
 				t.Fatal(err)
 			}
@@ -395,7 +397,7 @@ func TestBothEndsBreak(t *testing.T) {
 			push(t, from, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
 			at := newRegistry(t, failing(fail, 1)) + "/site/web:1"
 			p := newPlaces(t)
-			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2)
+			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2, nil)
 			if err := pushTo(t, p, Reference{Transport: Registry, Name: from}, at); err != nil {
 				t.Fatal(err)
 			}
@@ -429,4 +431,51 @@ func TestLinkIsASecret(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExpiredLogin: a download that is to be continued when its token has expired, with the link to a storage or without
+// one, goes on with a new token.
+func TestExpiredLogin(t *testing.T) {
+	t.Parallel()
+	for name, storing := range map[string]bool{"in a storage": true, "in the registry": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, download := newStorage(t), &breaking{times: 1}
+			at := newRegistry(t, func(next http.Handler) http.Handler {
+				blobs := download.handler(next)
+				if storing {
+					blobs = s.redirects(next)
+				}
+				return expiring(blobs, func() bool { return s.broke.Load() || download.seen.Load() > 0 })
+			}) + "/site/web:1"
+			push(t, at, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
+			p := newPlaces(t)
+			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
+			if _, err := read(t.Context(), p, "docker://"+at); err != nil {
+				t.Error(err)
+			}
+			if s.known != "" {
+				t.Errorf("the storage knows %q", s.known)
+			}
+		})
+	}
+}
+
+// expiring is a registry whose tokens are no good any more when a download has broken, but for those that it gives then.
+func expiring(next http.Handler, broken func() bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := "old"
+		if broken() {
+			token = "new"
+		}
+		switch {
+		case r.URL.Path == "/token":
+			fmt.Fprintf(w, `{"token":%q}`, token)
+		case r.Header.Get("Authorization") == "Bearer "+token:
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("WWW-Authenticate", strings.ReplaceAll(challenge, "HOST", r.Host))
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
 }

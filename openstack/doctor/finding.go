@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ndock/openstack"
+	"ndock/stall/reply"
 )
 
 func well(format string, args ...any) Finding {
@@ -40,7 +41,7 @@ func reason(err error) string {
 	text := explained.Error()
 	var unsaid *url.Error // nobody answered: it repeats what was asked
 	if errors.As(err, &unsaid) {
-		text = fmt.Sprintf("%s: %v", explained.Op, unsaid.Err)
+		text = fmt.Sprintf("%s: %v", explained.Op, reply.WithoutQueries(unsaid.Err))
 		if unsaid.Timeout() {
 			text = fmt.Sprintf("%s: no answer in time", explained.Op)
 		}

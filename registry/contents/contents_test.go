@@ -567,3 +567,18 @@ func image(t *testing.T) v1.Image {
 	}
 	return img
 }
+
+// A link to a storage is a secret, and no part of an error.
+func TestNoLinkInErrors(t *testing.T) {
+	r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			return
+		}
+		http.Redirect(w, r, "http://127.0.0.1:1/_catalog?signature=private", http.StatusTemporaryRedirect)
+	}))
+	r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
+	_, err := r.List(t.Context(), "")
+	if err == nil || strings.Contains(err.Error(), "private") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"ndock/stall/reply"
 )
 
 // Error is what a registry refused, or could not be asked.
@@ -18,7 +20,7 @@ type Error struct {
 	hint string
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, reply.WithoutQueries(e.Err)) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

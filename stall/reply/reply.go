@@ -1,5 +1,5 @@
 // Package reply reads what the answers of HTTP services have in common, be they registries or OpenStack's: how long one
-// asks to be left alone, and whether somebody else has answered in its place.
+// asks to be left alone, whether somebody else has answered in its place, and the rest of what broke off.
 package reply
 
 import (
