@@ -29,16 +29,16 @@ configure_apis() {
   api barbican barbican-api 9311 4
   api placement placement-api 8778 4
   api nova nova-api 8774 1
-  api neutron neutron-api 9696 1
+  api neutron neutron-api 9696 1 neutron-server
 }
 
-# api PROJECT NAME PORT THREADS
+# api PROJECT NAME PORT THREADS [SERVICE]: what its init script reads last has the service's name
 api() {
   local ini=/etc/$1/$2-uwsgi.ini
   sed -i "s/^processes = .*/processes = 2/; s/^threads = .*/threads = $4/" "$ini"
   # Else clients that keep a connection fail now and then.
   grep -q '^add-header = Connection' "$ini" || sed -i 's/^\[uwsgi\]/&\nadd-header = Connection: close/' "$ini"
-  echo "DAEMON_ARGS='--http-socket $IP:$3 --ini $ini' # ndock-cloud" >"/etc/default/$2" # its init script reads it last
+  echo "DAEMON_ARGS='--http-socket $IP:$3 --ini $ini' # ndock-cloud" >"/etc/default/${5:-$2}"
 }
 
 configure_identity_and_images() { # and the certificates that images are signed with

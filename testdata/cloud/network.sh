@@ -7,13 +7,15 @@ DHCP=/etc/neutron/dhcp_agent.ini L3=/etc/neutron/l3_agent.ini
 OVSDB=/run/openvswitch/db.sock
 
 configure_network() {
-  put $NEUTRON DEFAULT core_plugin=ml2 dns_domain=cloud.example. transport_url=$RABBIT auth_strategy=keystone rpc_workers=1
+  put $NEUTRON DEFAULT core_plugin=ml2 dns_domain=cloud.example. transport_url=$RABBIT auth_strategy=keystone rpc_workers=1 bind_host=$IP api_workers=1
   put $NEUTRON database connection="$(db neutron neutron)"
   put $NEUTRON oslo_concurrency lock_path=/var/lock/neutron
   tokens $NEUTRON neutron; login $NEUTRON nova nova
   put $ML2 ml2 type_drivers=flat,vlan,vxlan,geneve,local extension_drivers=port_security,dns
   put $ML2 ml2_type_flat flat_networks=physnet1
   put $ML2 securitygroup enable_security_group=true
+  # Zed's is no friend of OVN under uWSGI: it waits for ever for OVN's database. Its server of old is API and RPC in one.
+  [[ $RELEASE != zed ]] || echo "PYARGV='' DAEMON=/usr/bin/neutron-server DAEMON_ARGS='--config-file $NEUTRON --config-file $ML2 --log-file /var/log/neutron/neutron-server.log' # ndock-cloud" >/etc/default/neutron-server
   "configure_$NETWORK"
 }
 

@@ -24,7 +24,6 @@ esac
 PACKAGES=(docker.io busybox-static iptables iproute2 conntrack mariadb-server rabbitmq-server memcached crudini curl jq sudo time
   uwsgi-plugin-python3 keystone barbican-api glance-api placement-api nova-api nova-conductor nova-scheduler nova-compute
   nova-consoleproxy neutron-api neutron-rpc-server python3-websocket python3-openstackclient python3-pymysql python3-memcache)
-NEUTRON_SERVER=(neutron-api neutron-rpc-server)
 
 network_packages() {
   case $1 in
@@ -35,9 +34,10 @@ network_packages() {
 }
 
 if [[ $RELEASE == zed ]]; then
+  NEUTRON_SERVER=(neutron-api) # which answers RPC, too (network.sh)
   PACKAGES+=(debootstrap $(network_packages "$NETWORK")) # which makes the second host, and the roots of the others
 else # what a machine has already, and a root of a few packages has not; and all networks at once
-  NEUTRON_SERVER+=(neutron-periodic-workers)
+  NEUTRON_SERVER=(neutron-api neutron-rpc-server neutron-periodic-workers)
   [[ $NETWORK != ovn ]] || NEUTRON_SERVER+=(neutron-ovn-maintenance-worker)
   PACKAGES+=(docker-cli tini procps ca-certificates openssl openssh-client xz-utils bzip2 zstd iputils-ping skopeo
     neutron-periodic-workers neutron-ovn-maintenance-worker $(network_packages ovs) $(network_packages ovn))
