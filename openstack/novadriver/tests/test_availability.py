@@ -107,6 +107,12 @@ class Watch(TestCase):
     def sleep(self, seconds):
         self.now += seconds
 
+    def every(self, seconds, events):
+        """Events that come so many seconds after each other."""
+        for event in events:
+            self.now += seconds
+            yield event
+
     HELLO = ([{'event': 'hello'}], None)
     AWAY = ([], ndock.AgentUnavailable(path='p', reason='nobody there'))
     ended = ([], None)
@@ -152,13 +158,7 @@ class Watch(TestCase):
     def test_what_failed_is_tried_again_while_the_agent_is_there(self):
         retry = mock.Mock()
 
-        class Minutes(list):
-            """Events that come a minute after each other."""
-            def __iter__(events):
-                for event in list.__iter__(events):
-                    self.now += 60
-                    yield event
-        self.watch((Minutes([{'event': 'hello'}, {'event': 'alive'}, {'event': 'alive'}]), None), retry=retry)
+        self.watch((self.every(60, [{'event': 'hello'}, {'event': 'alive'}, {'event': 'alive'}]), None), retry=retry)
         self.assertEqual(3, retry.call_count)
         retry.reset_mock()
         self.watch(([{'event': 'hello'}, {'event': 'alive'}, {'event': 'alive'}], None), retry=retry)
@@ -172,6 +172,16 @@ class Watch(TestCase):
         self.watch(([{'event': 'hello'}] + [{'event': kind, 'uuid': UUID} for kind in kinds], None))
         self.assertEqual([(UUID, kind) for kind in kinds.values()],
                          [(event.get_instance_uuid(), event.get_transition()) for event in self.emitted])
+
+    def test_an_end_is_told_again(self):
+        """For Nova passes over what happens while it has a task with the server."""
+        alive, ended = {'event': 'alive'}, {'event': 'stopped', 'uuid': UUID}
+        self.watch((self.every(5, [ended] + [alive] * 1000), None))
+        self.assertEqual({(UUID, virt_event.EVENT_LIFECYCLE_STOPPED)},
+                         {(event.get_instance_uuid(), event.get_transition()) for event in self.emitted})
+        self.assertEqual(1 + len(availability.AGAIN), len(self.emitted))
+        self.watch((self.every(5, [ended, {'event': 'started', 'uuid': UUID}] + [alive] * 1000), None))
+        self.assertEqual(2, len(self.emitted))
 
     def test_others_are_none(self):
         self.watch(([{'event': 'hello'}, {'event': 'alive'}, {'event': 'invented later', 'uuid': UUID}], None))

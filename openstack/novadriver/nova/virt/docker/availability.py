@@ -20,6 +20,7 @@ AUTO = 'AUTO: ndock: '
 SILENCE = 20  # seconds without a sign of life after which the agent counts as away
 PATIENCE = 5  # seconds that a restart of the agent may take unnoticed
 RETRY = 60  # seconds after which what the agent could not do is tried again
+AGAIN = (5, 15, 35, 75, 155, 315)  # seconds after which Nova is told again that a server has ended
 
 TRANSITIONS = {
     'started': virt_event.EVENT_LIFECYCLE_STARTED,
@@ -37,6 +38,7 @@ class Watch:
         self._emit = emit    # takes Nova's lifecycle events
         self._retry = retry  # called when the agent is back, and every RETRY seconds while it is there
         self._started = False
+        self._ended = {}  # when Nova is told again, by server
 
     def start(self):
         if not self._started:
@@ -56,6 +58,7 @@ class Watch:
                         tried = time.monotonic()
                         self._retry()
                     self._tell(happened)
+                    self._tell_again()
                 reason = 'the agent ended'
             except ndock.AgentError as error:
                 reason = error.format_message()
@@ -69,8 +72,24 @@ class Watch:
 
     def _tell(self, happened):
         transition = TRANSITIONS.get(happened['event'])
-        if transition is not None:
-            self._emit(virt_event.LifecycleEvent(happened['uuid'], transition))
+        if transition is None:
+            return
+        self._emit(virt_event.LifecycleEvent(happened['uuid'], transition))
+        self._ended.pop(happened['uuid'], None)
+        if happened['event'] == 'stopped':
+            self._ended[happened['uuid']] = [time.monotonic() + seconds for seconds in AGAIN]
+
+    def _tell_again(self):
+        """Nova passes over an event while it has a task with the server, as when a process ends while it is being started,
+        and looks at what an event says: one that is not so any more does no harm."""
+        now = time.monotonic()
+        for uuid, times in list(self._ended.items()):
+            if times[0] > now:
+                continue
+            self._emit(virt_event.LifecycleEvent(uuid, virt_event.EVENT_LIFECYCLE_STOPPED))
+            self._ended[uuid] = [at for at in times if at > now]
+            if not self._ended[uuid]:
+                del self._ended[uuid]
 
     def _report(self, away):
         try:
