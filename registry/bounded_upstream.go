@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"ndock/stall"
+	"ndock/stall/reply"
 )
 
 const (
@@ -93,16 +94,8 @@ func (b *boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
 // isPing knows a request for the root of a registry's API, which distribution makes without a context. No other request
 // of this process has such an address: no file of a storage ends so.
 func isPing(r *http.Request) bool {
-	asked := first(r).URL
+	asked := reply.First(r).URL
 	return r.Method == http.MethodGet && strings.HasSuffix(asked.Path, "/v2/") && asked.RawQuery == ""
-}
-
-// first is the request that was redirected to this one, or this one.
-func first(r *http.Request) *http.Request {
-	for r.Response != nil && r.Response.Request != nil {
-		r = r.Response.Request
-	}
-	return r
 }
 
 // pinger asks one after the other whether an upstream is there. Distribution makes each client of a cache wait for all
@@ -138,14 +131,14 @@ func (p *pinger) RoundTrip(r *http.Request) (*http.Response, error) {
 	if time.Until(ends) <= p.limit-p.limit/slowPing {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.host, p.at, p.answer, p.why = first(r).URL.Host, time.Now(), copied(answer), err
+		p.host, p.at, p.answer, p.why = reply.First(r).URL.Host, time.Now(), copied(answer), err
 	}
 	return answer, err
 }
 
 // ends is when a request has had its time, or the one that was redirected to it.
 func (p *pinger) ends(r *http.Request) time.Time {
-	if at, ok := first(r).Context().Deadline(); ok && r.Response != nil {
+	if at, ok := reply.First(r).Context().Deadline(); ok && r.Response != nil {
 		return at
 	}
 	return time.Now().Add(p.limit)
@@ -203,7 +196,7 @@ func (a *asking) send(r *http.Request, by http.RoundTripper) (*http.Response, er
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(first(r).URL.Path, "/manifests/") {
+	if strings.Contains(reply.First(r).URL.Path, "/manifests/") {
 		kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // a web server that is no registry says 404, too
 		a.absent.Store(answer.StatusCode == http.StatusNotFound && kind == "application/json")
 	}
@@ -241,7 +234,7 @@ func (a *asking) asStored(answer *http.Response) (*http.Response, error) {
 
 // isFor tells whether a request is for the blob, be it redirected, and not for the token that this takes.
 func (a *asking) isFor(r *http.Request) bool {
-	asked := first(r).URL
+	asked := reply.First(r).URL
 	return a.blob != "" && asked.RawQuery == "" && strings.HasSuffix(asked.Path, "/blobs/"+string(a.blob))
 }
 

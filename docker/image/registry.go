@@ -99,7 +99,7 @@ func platforms(all []ocispec.Descriptor) string {
 func explainRegistry(op string, err error) *docker.Error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
-		return &docker.Error{Op: op, Err: withoutQuery(err), Tip: tipFor(err)}
+		return &docker.Error{Op: op, Err: withMethod(err), Tip: tipFor(err)}
 	}
 	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was tried, if that is said
 	explained := &docker.Error{Op: op, Err: errors.New(before + answers(answer))}
@@ -138,15 +138,14 @@ func isReading(r *http.Request) bool {
 	return r == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// withoutQuery leaves out of an address what registries put into it: an upload's state, by which others could continue it,
-// and the signature of a link to a storage, by which others could read.
-func withoutQuery(err error) error {
+// withMethod returns an error of net/http with the request's method and address as HTTP spells them. What signs the address is
+// left out where the error is told, by docker.Error.
+func withMethod(err error) error {
 	var request *url.Error
 	if !errors.As(err, &request) {
 		return err
 	}
-	address, _, _ := strings.Cut(request.URL, "?")
-	return fmt.Errorf("%s %s: %w", strings.ToUpper(request.Op), address, request.Err)
+	return fmt.Errorf("%s %s: %w", strings.ToUpper(request.Op), request.URL, request.Err)
 }
 
 // answers are the registry's own words, with the status where it has none or says that it is busy or failed.

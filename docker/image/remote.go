@@ -206,8 +206,6 @@ func wantsJSON(r *http.Request) bool {
 	if r.Method == http.MethodDelete {
 		return false
 	}
-	for r.Response != nil && r.Response.Request != nil {
-		r = r.Response.Request
-	}
-	return !strings.Contains(r.URL.Path, "/blobs/") && r.URL.Path != "/v2/"
+	asked := reply.First(r).URL
+	return !strings.Contains(asked.Path, "/blobs/") && asked.Path != "/v2/"
 }

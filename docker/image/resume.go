@@ -75,10 +75,7 @@ func refusesLink(status int) bool {
 // renew logs in once more, because the token may have expired too, and asks the registry again. It follows to the same storage only: what else is refused there has
 // been looked at when the download began.
 func (d *resumed) renew(ctx context.Context, from int64) (*http.Response, error) {
-	first := d.request
-	for first.Response != nil && first.Response.Request != nil {
-		first = first.Response.Request
-	}
+	first := reply.First(d.request)
 	registry, err := logInAgain(ctx, d.next, first.URL)
 	if err != nil {
 		return nil, err

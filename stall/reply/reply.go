@@ -37,6 +37,14 @@ func RetryAfter(header http.Header) (time.Duration, bool) {
 
 func until(date time.Time) time.Duration { return min(max(time.Until(date), 0), longest) }
 
+// First is the request that was redirected to this one, or this one.
+func First(r *http.Request) *http.Request {
+	for r.Response != nil && r.Response.Request != nil {
+		r = r.Response.Request
+	}
+	return r
+}
+
 // IsWebPage tells whether an answer is one: from a service whose answers are none, a proxy or a network's login page has
 // sent it.
 func IsWebPage(answer *http.Response) bool {
