@@ -148,7 +148,8 @@ func condition(name string) (bool, error) {
 	if name != "ovn" {
 		return false, fmt.Errorf("there is no condition %q", name)
 	}
-	return exec.Command("pidof", "-q", "ovn-controller").Run() == nil, nil
+	// By its process id, since another root's may run beside it.
+	return exec.Command("start-stop-daemon", "--status", "--pidfile", "/run/ovn/ovn-controller.pid").Run() == nil, nil
 }
 
 // capture VAR: keep what the last command printed.
