@@ -162,7 +162,7 @@ func (c *Cloud) reached(ctx context.Context, server Server, g goal) (bool, error
 	case server.Status == g.status:
 		return true, nil
 	case g.status == "":
-		return server.Status == "SOFT_DELETED" || server.Status == "DELETED", nil // which Nova keeps for some time
+		return server.Status == "SOFT_DELETED", nil // which Nova keeps for some time; one that is DELETED is gone in a moment
 	case server.Status == "ERROR":
 		return true, c.fault(ctx, server)
 	case g.via != "" && server.Status != g.via:

@@ -269,6 +269,19 @@ func TestSoftDelete(t *testing.T) {
 	}
 }
 
+// TestDeletedIsNotGone: Nova calls a server deleted while it still lists it.
+func TestDeletedIsNotGone(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	fake.Add(fakecloud.Server, "s")
+	if err := cloud.Act(t.Context(), Delete, waiting(hour), "s"); err != nil {
+		t.Fatal(err)
+	}
+	if servers, err := cloud.Servers(t.Context()); err != nil || len(servers) != 0 {
+		t.Errorf("after the wait there are %v, %v", servers, err)
+	}
+}
+
 // TestWaitTimesOutBeforeAnAnswer: nothing is known of the status then.
 func TestWaitTimesOutBeforeAnAnswer(t *testing.T) {
 	t.Parallel()

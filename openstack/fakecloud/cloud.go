@@ -173,11 +173,15 @@ func (c *Cloud) later(happen func()) { c.pending = append(c.pending, &change{3, 
 
 // pass lets time pass, by one request.
 func (c *Cloud) pass() {
+	var due []*change
 	c.pending = slices.DeleteFunc(c.pending, func(next *change) bool {
 		next.requests--
 		if next.requests == 0 && !c.faults[NovaHangs] {
-			next.happen()
+			due = append(due, next)
 		}
 		return next.requests == 0
 	})
+	for _, next := range due { // it may begin what happens later
+		next.happen()
+	}
 }

@@ -41,7 +41,8 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 				c.become(server, "SOFT_DELETED")
 				return
 			}
-			c.remove(Server, server)
+			c.become(server, "DELETED") // Nova has something to tidy up still
+			c.later(func() { c.remove(Server, server) })
 		})
 	}))
 	mux.HandleFunc("GET "+one+"/os-instance-actions/{request}", there(func(w http.ResponseWriter, r *http.Request, server Object) {
