@@ -9,17 +9,17 @@ import (
 
 func TestEndingContainer(t *testing.T) {
 	for line, want := range map[string]string{
-		"--root /r --log /l kill id 9":                    "/r/id",
-		"--root=/r kill --all id SIGKILL":                 "/r/id",
-		"--root /run/kill --log /l delete --force id":     "/run/kill/id",
-		"--root /r --systemd-cgroup kill id KILL":         "/r/id",
-		"delete id":                                       "/run/runc/id",
-		"delete ../id":                                    "/run/runc/id",
-		"--root /r kill id 15":                            "", // the process may answer, in its own time
-		"--root /r kill id":                               "",
-		"--root /r kill":                                  "",
-		"--root /r delete":                                "",
-		"--root /r create --bundle /b id":                 "",
+		"--root /r --log /l kill id 9":                "/r/id",
+		"--root=/r kill --all id SIGKILL":             "/r/id",
+		"--root /run/kill --log /l delete --force id": "/run/kill/id",
+		"--root /r --systemd-cgroup kill id KILL":     "/r/id",
+		"delete id":                       "/run/runc/id",
+		"delete ../id":                    "/run/runc/id",
+		"--root /r kill id 15":            "", // the process may answer, in its own time
+		"--root /r kill id":               "",
+		"--root /r kill":                  "",
+		"--root /r delete":                "",
+		"--root /r create --bundle /b id": "",
 		"--root /r exec --process /tmp/process.json id 9": "",
 		"--root":    "",
 		"--version": "",
