@@ -21,6 +21,33 @@ func (m *systemd) Restart(ctx context.Context, s Service) error { return m.do(ct
 func (m *systemd) Stop(ctx context.Context, s Service) error    { return m.do(ctx, "stop", s) }
 func (m *systemd) Disable(ctx context.Context, s Service) error { return m.do(ctx, "disable", s) }
 
+func (m *systemd) Begin(ctx context.Context, s Service) error {
+	_, err := control(ctx, m.runner, "systemctl", "restart", "--no-block", s.Name+".service")
+	return err
+}
+
+// Phase goes by the words of systemd's service.c. A restart that is under way is a job: the service may be dead between its
+// two processes. Not so one that systemd starts again after it has failed, though that is a job, too, and may go on for ever.
+func (m *systemd) Phase(ctx context.Context, s Service) (Phase, error) {
+	state, err := m.property(ctx, s, "SubState")
+	if err != nil {
+		return Ended, err
+	}
+	switch {
+	case state == "running":
+		return Ready, nil
+	case strings.Contains(state, "auto-restart"):
+		return Ended, nil
+	case !strings.HasPrefix(state, "dead") && !strings.HasPrefix(state, "failed"):
+		return Starting, nil
+	}
+	job, err := m.property(ctx, s, "Job")
+	if job == "" || job == "0" {
+		return Ended, err
+	}
+	return Starting, err
+}
+
 // Start starts also what systemd has given up, because it failed too often.
 func (m *systemd) Start(ctx context.Context, s Service) error {
 	_ = m.do(ctx, "reset-failed", s) // which is an error where nothing had failed
