@@ -24,14 +24,14 @@ func (n *compute) begin(ctx context.Context, limit time.Duration) error {
 		switch {
 		case err != nil:
 			return err
-		case pid != 0 && pid == n.former:
-			return &unready{fmt.Sprintf("%s does not end (process %d)", n.Layout.Compute.Name, pid)}
 		case phase == Ended && first == 0:
 			return &hopeless{n.ended("soon after it was started")}
 		case phase == Ended || first != 0 && pid != first:
 			return &hopeless{n.ended("before it was ready")}
 		case phase == Ready:
 			return nil
+		case pid != 0 && pid == n.former:
+			return &unready{fmt.Sprintf("%s does not end (process %d)", n.Layout.Compute.Name, pid)}
 		}
 		first = pid
 		return &unready{fmt.Sprintf("%s does not say that it is ready (process %d)", n.Layout.Compute.Name, pid)}

@@ -122,7 +122,7 @@ func (r *restarting) PID(ctx context.Context, s Service) (int, error) {
 
 func TestPhases(t *testing.T) {
 	for state, want := range map[string]Phase{
-		"running": Ready, "start": Starting, "start-pre": Starting, "stop-sigterm": Starting, "dead 17": Starting, "failed 17": Starting,
+		"running": Ready, "running 0": Ready, "running 17": Starting, "start": Starting, "start-pre": Starting, "stop-sigterm": Starting, "dead 17": Starting, "failed 17": Starting,
 		"dead 0": Ended, "dead-resources-pinned 0": Ended, "dead ": Ended, "failed 0": Ended, "auto-restart 17": Ended, "auto-restart-queued 0": Ended, "failed-before-auto-restart 17": Ended,
 	} {
 		f := newFake(t, true)
@@ -215,5 +215,15 @@ func TestTheLastErrorOnKolla(t *testing.T) {
 	f.put(f.Layout.Compute.Log, line+"\n", 0o644)
 	if got := f.status(f.Layout.Compute.Name); !strings.HasSuffix(got.Detail, "; what it complained about last: "+line) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestAFormerProcessThatDoesNotEnd is no sign that the new one is ready.
+func TestAFormerProcessThatDoesNotEnd(t *testing.T) {
+	f := newFake(t, true)
+	f.shown = map[string]string{"SubState": "running\n", "Job": "17\n"}
+	f.after["systemctl restart --no-block nova-compute.service"] = func() { f.put(pidFile("nova-compute"), "7", 0o644) }
+	if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "nova-compute: gave up after 50ms: nova-compute does not end (process 7)") {
+		t.Errorf("got %v", err)
 	}
 }

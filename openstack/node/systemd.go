@@ -26,26 +26,25 @@ func (m *systemd) Begin(ctx context.Context, s Service) error {
 	return err
 }
 
-// Phase goes by the words of systemd's service.c. A restart that is under way is a job: the service may be dead between its
-// two processes. Not so one that systemd starts again after it has failed, though that is a job, too, and may go on for ever.
+// Phase goes by the words of systemd's service.c. As long as a restart is under way it is a job: the former process may run, or
+// none. Not so the start of one that has failed, though that is a job, too, and may come again for ever.
 func (m *systemd) Phase(ctx context.Context, s Service) (Phase, error) {
-	state, err := m.property(ctx, s, "SubState")
+	job, err := m.property(ctx, s, "Job")
 	if err != nil {
 		return Ended, err
 	}
+	state, err := m.property(ctx, s, "SubState")
 	switch {
+	case err != nil, strings.Contains(state, "auto-restart"):
+		return Ended, err
+	case job != "" && job != "0":
+		return Starting, nil
 	case state == "running":
 		return Ready, nil
-	case strings.Contains(state, "auto-restart"):
+	case strings.HasPrefix(state, "dead"), strings.HasPrefix(state, "failed"):
 		return Ended, nil
-	case !strings.HasPrefix(state, "dead") && !strings.HasPrefix(state, "failed"):
-		return Starting, nil
 	}
-	job, err := m.property(ctx, s, "Job")
-	if job == "" || job == "0" {
-		return Ended, err
-	}
-	return Starting, err
+	return Starting, nil
 }
 
 // Start starts also what systemd has given up, because it failed too often.
