@@ -81,8 +81,8 @@ type Instance struct {
 	Name        string `json:"name"`
 	ContainerID string `json:"container_id"`
 	State       State  `json:"state"`
-	ExitCode    int    `json:"exit_code"` // of a stopped one
-	OOMKilled   bool   `json:"oom_killed"`
+	ExitCode    int    `json:"exit_code"`  // of a stopped one
+	OOMKilled   bool   `json:"oom_killed"` // likewise: its process was killed for want of memory
 }
 
 // Spec is what a container is made from (PUT /v1/instances/UUID). All of it but the flavor and the
@@ -138,10 +138,10 @@ type Password struct {
 // Diagnostics answers GET /v1/instances/UUID/diagnostics.
 type Diagnostics struct {
 	State       State     `json:"state"`
-	ExitCode    int       `json:"exit_code"` // of the last run, once that is over
-	OOMKilled   bool      `json:"oom_killed"`
-	Error       string    `json:"error"`  // why the last start failed
-	Health      string    `json:"health"` // healthy, unhealthy, starting; empty where the image has no health check
+	ExitCode    int       `json:"exit_code"`  // of the last run, once that is over
+	OOMKilled   bool      `json:"oom_killed"` // likewise: its process was killed for want of memory
+	Error       string    `json:"error"`      // why the last start failed
+	Health      string    `json:"health"`     // healthy, unhealthy, starting; empty where the image has no health check
 	StartedAt   time.Time `json:"started_at"`
 	Uptime      *int      `json:"uptime"` // in seconds; null when it does not run
 	FinishedAt  time.Time `json:"finished_at"`

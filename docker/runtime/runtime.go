@@ -27,13 +27,17 @@ const runc = "runc"
 const hookTimeout = 45
 
 // Run becomes runc with these arguments. A container of a server's that is to be created gets the hooks first, and its
-// limits that Docker has no word for: program is the ndock that the hooks run.
+// limits that Docker has no word for: program is the ndock that the hooks run. One that ends loses those that would hold
+// up its end; where they cannot be lifted, it ends all the same, later.
 func Run(program string, args []string) error {
 	if bundle := bundleToCreate(args); bundle != "" {
 		names := filepath.Join(Names, filepath.Base(args[len(args)-1])) // the last argument is the container's id
 		if err := prepare(filepath.Join(bundle, "config.json"), program, names); err != nil {
 			return err
 		}
+	}
+	if dir := endingContainer(args); dir != "" {
+		_ = unthrottle(dir)
 	}
 	path, err := exec.LookPath(runc)
 	if err != nil {

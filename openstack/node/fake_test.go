@@ -31,6 +31,7 @@ type fakeMachine struct {
 	before, after  map[string]func() // what happens when a command is run
 	deaf           map[string]bool   // services that start but do not answer
 	brief          map[string]bool   // services that end at once
+	unready        map[string]bool   // services that run and never tell systemd that they are ready
 	ending         map[string]string // what services that are restarted say to their log as they end
 	live           bool              // the engine's live-restore
 	flag           bool              // it is given as one
@@ -74,7 +75,7 @@ func newFake(t *testing.T, systemd bool) *fakeMachine {
 // fakeOf is a machine with these files, on which nova-compute and Docker Engine run.
 func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	t.Helper()
-	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, before: map[string]func(){}, after: map[string]func(){}, deaf: map[string]bool{}, brief: map[string]bool{}, ending: map[string]string{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
+	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, before: map[string]func(){}, after: map[string]func(){}, deaf: map[string]bool{}, brief: map[string]bool{}, unready: map[string]bool{}, ending: map[string]string{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
 	lay(t, f.root, files)
 	for path := range files {
 		if strings.HasSuffix(path, ".conf") {
@@ -112,7 +113,7 @@ func (f *fakeMachine) machine() Machine {
 	f.must(os.WriteFile(program, []byte("ndock of today"), 0o700))
 	return Machine{
 		Layout: layout, Host: host, Commands: f, Services: FindServices(layout, f), Program: program, Completions: helpFiles("today"),
-		Patience:   Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
+		Patience:   Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Start: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
 		Rules:      []byte("# the operator's rules\n"),
 		AgentState: func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
 		EngineFacts: func(context.Context) (EngineFacts, error) {
@@ -290,8 +291,11 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 	case "service":
 		f.control(command[1], command[2])
 	case "systemctl":
-		if len(command) == 3 {
-			f.control(strings.TrimSuffix(command[2], ".service"), command[1])
+		if f.unready[strings.TrimSuffix(command[len(command)-1], ".service")] && command[1] == "restart" && !slices.Contains(command, "--no-block") {
+			return "", errWaitsForEver
+		}
+		if len(command) >= 3 { // --no-block comes in between
+			f.control(strings.TrimSuffix(command[len(command)-1], ".service"), command[1])
 		}
 	case "update-rc.d":
 		f.control(strings.Join(command[1:len(command)-1], ""), command[len(command)-1])
@@ -302,6 +306,15 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 func (f *fakeMachine) show(property, service string) string {
 	if property == "MainPID" {
 		return fmt.Sprintln(f.pid(service))
+	}
+	if property == "SubState" && f.shown[property] == "" {
+		switch {
+		case f.pid(service) == 0:
+			return "dead\n"
+		case f.unready[service]:
+			return "start\n"
+		}
+		return "running\n"
 	}
 	if property != "UnitFileState" {
 		return f.shown[property]
@@ -377,6 +390,9 @@ func (f *fakeMachine) tree() string {
 	}))
 	return b.String()
 }
+
+// errWaitsForEver is in place of a command that would.
+var errWaitsForEver = errors.New("systemctl waits until the service says that it is ready")
 
 // lines collects what is reported.
 type lines []string

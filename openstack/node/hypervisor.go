@@ -14,7 +14,8 @@ import (
 // hypervisor is the step that sees, through Nova's API, what all the others were for.
 type hypervisor struct {
 	Machine
-	nova Hypervisors
+	nova    Hypervisors
+	service *compute
 }
 
 func (h *hypervisor) Title() string { return "hypervisor" }
@@ -31,6 +32,7 @@ func (h *hypervisor) Plan(ctx context.Context) ([]string, error) {
 func (h *hypervisor) Do(ctx context.Context) error {
 	var tried time.Time
 	var failed error // of the last try to map the host
+	complaints := h.service.complaintsNow(ctx)
 	err := await(ctx, 10*h.Patience.Poll, h.Patience.Hypervisor, func(ctx context.Context) error {
 		if pid, err := h.Services.PID(ctx, h.Layout.Compute); err == nil && pid == 0 {
 			return &hopeless{fmt.Errorf("%s has ended", h.Layout.Compute.Name)}
@@ -43,7 +45,7 @@ func (h *hypervisor) Do(ctx context.Context) error {
 		return errors.Join(err, failed)
 	})
 	if err != nil {
-		return advise(fmt.Errorf("wait for the hypervisor: %w", err), "see what %s says: %s; a host that Nova sees for the first time needs 'nova-manage cell_v2 discover_hosts' on the controller",
+		return advise(fmt.Errorf("wait for the hypervisor: %w", complaints.explain(err)), "see what %s says: %s; a host that Nova sees for the first time needs 'nova-manage cell_v2 discover_hosts' on the controller",
 			h.Layout.Compute.Name, h.Services.ReadLog(h.Layout.Compute))
 	}
 	return nil

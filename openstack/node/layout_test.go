@@ -180,20 +180,20 @@ func TestSetupOnOtherLayouts(t *testing.T) {
 		files    map[string]string // what is in them after setup
 	}{
 		"RDO": {rdoTree, "/usr/lib/python3.9/site-packages/nova/virt", "/usr/bin/python3", []string{
-			"systemctl restart openstack-nova-compute.service", "semodule -i ROOT/var/lib/ndock/ndock.cil",
+			"systemctl restart --no-block openstack-nova-compute.service", "semodule -i ROOT/var/lib/ndock/ndock.cil",
 		}, map[string]string{
 			"/etc/nova/nova.conf": "compute_driver=docker.DockerDriver\n",
 			"/usr/lib/python3.9/site-packages/nova/virt/docker/__init__.py": marker,
 			"/etc/systemd/system/ndock-agent.service":                       "Before=openstack-nova-compute.service\n",
 			"/var/lib/ndock/ndock.cil":                                      "allow nova_t unconfined_service_t",
 		}},
-		"DevStack": {devstackTree, "/opt/stack/nova/nova/virt", "/opt/stack/data/venv/bin/python3.12", []string{"systemctl restart devstack@n-cpu.service"}, map[string]string{
+		"DevStack": {devstackTree, "/opt/stack/nova/nova/virt", "/opt/stack/data/venv/bin/python3.12", []string{"systemctl restart --no-block devstack@n-cpu.service"}, map[string]string{
 			"/etc/nova/nova-cpu.conf":                      "compute_driver = docker.DockerDriver\n",
 			"/opt/stack/nova/nova/virt/docker/__init__.py": marker,
 			"/etc/systemd/system/ndock-agent.service":      "ExecStart=/usr/local/bin/ndock node agent --user stack\n",
 			"/opt/stack/devstack/local.conf":               "ADMIN_PASSWORD=secret\n" + keepBegin + "[[post-config|$NOVA_CPU_CONF]]\n[DEFAULT]\ncompute_driver = docker.DockerDriver\n",
 		}},
-		"Kolla": {kollaTree, "/var/lib/kolla/venv/lib/python3.12/site-packages/nova/virt", "docker", []string{"systemctl restart kolla-nova_compute-container.service"}, map[string]string{
+		"Kolla": {kollaTree, "/var/lib/kolla/venv/lib/python3.12/site-packages/nova/virt", "docker", []string{"systemctl restart --no-block kolla-nova_compute-container.service"}, map[string]string{
 			"/etc/kolla/nova-compute/nova.conf":                "compute_driver = docker.DockerDriver\n",
 			"/etc/kolla/nova-compute/ndock-driver/__init__.py": marker,
 			"/etc/kolla/nova-compute/config.json":              `{"source":"/var/lib/kolla/config_files/ndock-driver","dest":"/var/lib/kolla/venv/lib/python3.12/site-packages/nova/virt/docker","owner":"nova","perm":"0644","optional":true},`,
@@ -246,7 +246,7 @@ func TestAnUpgradeOnKolla(t *testing.T) {
 	f.commands = nil
 	_, err = f.setup()
 	f.must(err)
-	if ran := strings.Join(f.commands, "\n"); ran != "systemctl restart kolla-nova_compute-container.service" {
+	if ran := strings.Join(f.commands, "\n"); ran != "systemctl restart --no-block kolla-nova_compute-container.service" {
 		t.Errorf("ran %s", ran)
 	}
 }

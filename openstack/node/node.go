@@ -69,20 +69,22 @@ type Patience struct {
 	Poll       time.Duration // between two looks
 	Engine     time.Duration
 	Agent      time.Duration
+	Start      time.Duration // that nova-compute may take until it says that it is ready
 	Compute    time.Duration // that nova-compute has to stay up before it is believed
 	Hypervisor time.Duration
 }
 
 // Patient is right for machines.
 func Patient() Patience {
-	return Patience{Poll: 100 * time.Millisecond, Engine: time.Minute, Agent: 30 * time.Second, Compute: 5 * time.Second, Hypervisor: 2 * time.Minute}
+	return Patience{Poll: 100 * time.Millisecond, Engine: time.Minute, Agent: 30 * time.Second, Start: serviceLimit, Compute: 5 * time.Second, Hypervisor: 2 * time.Minute}
 }
 
 // Steps returns what a compute node of Docker needs, in the order in which it has to come.
 func (m Machine) Steps() []Step {
 	driver := &shim{Machine: m}
 	conf := &config{Machine: m}
-	nova := &hypervisor{Machine: m}
+	service := &compute{Machine: m, driver: driver, conf: conf}
+	nova := &hypervisor{Machine: m, service: service}
 	docker := &engine{Machine: m}
 	steps := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, &sysctl{Machine: m}, driver}
 	if m.Layout.Kolla {
@@ -96,7 +98,7 @@ func (m Machine) Steps() []Step {
 		steps = append(steps, &selinux{Machine: m, driver: driver})
 	}
 	return append(steps,
-		&compute{Machine: m, driver: driver, conf: conf},
+		service,
 		nova,
 		&orphans{Machine: m},
 		&servers{Machine: m, conf: conf, nova: nova},

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -65,7 +66,7 @@ func (n *compute) Do(ctx context.Context) error {
 	if info, err := os.Stat(n.log()); err == nil {
 		n.logged = info.Size()
 	}
-	if err := n.Services.Restart(ctx, n.Layout.Compute); err != nil {
+	if err := n.begin(ctx, n.Patience.Start); err != nil {
 		return n.explain(err)
 	}
 	return n.stays(ctx)
@@ -77,7 +78,7 @@ func (n *compute) Detail(ctx context.Context) string {
 		return err.Error()
 	}
 	detail := fmt.Sprintf("runs with this driver (process %d)", pid)
-	if complaint := n.lastError(pid); complaint != "" {
+	if complaint := n.complaintsOf(pid).last(); complaint != "" {
 		detail += "; what it complained about last: " + complaint
 	}
 	return detail
@@ -100,9 +101,26 @@ func (n *compute) Settle(ctx context.Context) ([]string, error) {
 	case !n.did && !n.driver.undone && !n.conf.undone:
 		return nil, nil
 	case n.running:
-		return []string{"restarted service " + name}, n.Services.Restart(ctx, n.Layout.Compute)
+		return n.bringBack(ctx)
 	case n.did:
 		return []string{"stopped service " + name + ", which did not run before"}, n.Services.Stop(ctx, n.Layout.Compute)
 	}
 	return []string{"left service " + name + " stopped"}, nil
+}
+
+// bringBack is content with a nova-compute that does not say yet that it is ready: whatever it waits for, as its broker, is
+// not what setup has changed.
+func (n *compute) bringBack(ctx context.Context) ([]string, error) {
+	text := "restarted service " + n.Layout.Compute.Name
+	pid, err := n.pid(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n.former = pid
+	err = n.begin(ctx, n.Patience.Compute)
+	var waits *unready
+	if errors.As(err, &waits) && ctx.Err() == nil {
+		return []string{text + ", which is not ready yet"}, nil
+	}
+	return []string{text}, err
 }

@@ -4,24 +4,70 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
 )
+
+// unready is a service of which a process runs, or is about to.
+type unready struct{ what string }
+
+func (u *unready) Error() string { return u.what }
+
+// begin restarts nova-compute and waits until it says that it is ready, where it does that: it waits for Nova's conductor,
+// and so for the broker, as long as it takes, and systemd with it.
+func (n *compute) begin(ctx context.Context, limit time.Duration) error {
+	if err := n.Services.Begin(ctx, n.Layout.Compute); err != nil {
+		return err
+	}
+	first := 0
+	return await(ctx, n.Patience.Poll, limit, func(ctx context.Context) error {
+		pid, phase, err := n.look(ctx)
+		switch {
+		case err != nil:
+			return err
+		case phase == Ended && first == 0:
+			return &hopeless{n.ended("soon after it was started")}
+		case phase == Ended || first != 0 && pid != first:
+			return &hopeless{n.ended("before it was ready")}
+		case phase == Ready:
+			return nil
+		case pid != 0 && pid == n.former:
+			return &unready{fmt.Sprintf("%s does not end (process %d)", n.Layout.Compute.Name, pid)}
+		}
+		first = pid
+		return &unready{fmt.Sprintf("%s does not say that it is ready (process %d)", n.Layout.Compute.Name, pid)}
+	})
+}
+
+func (n *compute) ended(when string) error {
+	return fmt.Errorf("%s ended %s", n.Layout.Compute.Name, when)
+}
+
+// look asks the service manager. That the time was up while it thought is not hopeless.
+func (n *compute) look(ctx context.Context) (pid int, phase Phase, err error) {
+	pid, err = n.pid(ctx)
+	if err == nil {
+		phase, err = n.Services.Phase(ctx, n.Layout.Compute)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = &hopeless{err}
+	}
+	return pid, phase, err
+}
 
 // stays waits until nova-compute has been up long enough to have loaded its driver: an init script calls it started
 // before that.
 func (n *compute) stays(ctx context.Context) error {
-	up := errors.New("still up")
+	up, first := errors.New("still up"), 0
 	err := await(ctx, n.Patience.Poll, n.Patience.Compute, func(ctx context.Context) error {
 		pid, err := n.pid(ctx)
 		switch {
 		case ctx.Err() != nil: // the time was up while the service manager thought
 		case err != nil:
 			return &hopeless{err}
-		case pid == 0:
-			return &hopeless{fmt.Errorf("%s ended soon after it was started", n.Layout.Compute.Name)}
+		case pid == 0 || first != 0 && pid != first:
+			return &hopeless{n.ended("soon after it was started")}
+		default:
+			first = pid
 		}
 		return up
 	})
@@ -33,76 +79,37 @@ func (n *compute) stays(ctx context.Context) error {
 
 // explain adds the last thing that nova-compute complained about since it was started.
 func (n *compute) explain(err error) error {
-	since := complaints{path: n.log(), from: n.logged, since: n.restarted, not: n.former}
-	if complaint := since.last(); complaint != "" {
-		err = fmt.Errorf("%w: %s", err, complaint)
-	}
-	return advise(err, "see what it says: %s", n.Services.ReadLog(n.Layout.Compute))
+	return advise(n.complaints().explain(err), "see what it says: %s", n.Services.ReadLog(n.Layout.Compute))
 }
 
-// lastError is what the process complained about last.
-func (n *compute) lastError(pid int) string {
+// complaints are those since Do has begun. What the process of before says while it ends is none of them.
+func (n *compute) complaints() complaints {
+	return complaints{path: n.log(), from: n.logged, since: n.restarted, not: n.former}
+}
+
+// complaintsOf are those of a process. One in a container of Kolla's has another number there, and writes that.
+func (n *compute) complaintsOf(pid int) complaints {
 	since, err := started(n.Layout, pid)
 	if err != nil {
-		return ""
+		return complaints{}
 	}
-	return complaints{path: n.log(), since: since.Add(-slack), of: pid}.last()
+	all := complaints{path: n.log(), since: since.Add(-slack), of: pid}
+	if n.Layout.Kolla {
+		all.of = 0
+	}
+	return all
+}
+
+// complaintsNow are those of the process that was started last, be it by Do or before.
+func (n *compute) complaintsNow(ctx context.Context) complaints {
+	if n.did {
+		return n.complaints()
+	}
+	pid, err := n.pid(ctx)
+	if err != nil || pid == 0 {
+		return complaints{}
+	}
+	return n.complaintsOf(pid)
 }
 
 func (n *compute) log() string { return n.Layout.Path(n.Layout.Compute.Log) }
-
-// complaints are the lines of a log of Nova's that are errors, as far as they are wanted. A line begins with its time and
-// its process, unless the operator has given it another form: then it is only known by where it stands.
-type complaints struct {
-	path  string
-	from  int64     // the offset in bytes where they begin
-	since time.Time // what is older is not wanted
-	of    int       // the process, 0 for all
-	not   int       // a process that is not wanted
-}
-
-// recent is how much of a log's end is looked at, in bytes.
-const recent = 1 << 20
-
-// last returns the last one, empty where there is none. The log is nova's: nothing in it is believed, or printed as it is.
-func (c complaints) last() string {
-	content, _ := readTail(c.path, c.from, recent) // what was read counts
-	found := ""
-	for line := range strings.Lines(string(content)) {
-		if (strings.Contains(line, " ERROR ") || strings.Contains(line, " CRITICAL ")) && c.wants(line) {
-			found = line
-		}
-	}
-	const enough = 300 // bytes
-	found = strings.TrimSpace(found)
-	return printable(found[:min(len(found), enough)])
-}
-
-func (c complaints) wants(line string) bool {
-	when, pid, known := logged(line)
-	if !known {
-		return c.of == 0
-	}
-	return !when.Before(c.since) && pid != c.not && (c.of == 0 || pid == c.of)
-}
-
-// logged returns when a line was written, and by which process.
-func logged(line string) (when time.Time, pid int, known bool) {
-	words := strings.Fields(line[:min(len(line), 64)])
-	if len(words) < 4 {
-		return time.Time{}, 0, false
-	}
-	when, err := time.ParseInLocation("2006-01-02 15:04:05.999", words[0]+" "+words[1], time.Local)
-	pid, wrong := strconv.Atoi(words[2])
-	return when, pid, err == nil && wrong == nil
-}
-
-// printable is a text of others than root, with nothing in it that a terminal would obey.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
-}

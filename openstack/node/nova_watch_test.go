@@ -3,11 +3,14 @@ package node
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"ndock/openstack"
 )
 
 // thoughtful takes longer to answer than anyone waits.
@@ -33,27 +36,6 @@ func TestAServiceManagerThatIsSlow(t *testing.T) {
 	}
 }
 
-// What a process complained about that is no more says nothing of this one.
-func TestTheLastErrorOfAProcess(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "nova-compute.log")
-	text := strings.Repeat("x\n", recent) + "2026-11-25 20:08:07.335 7 ERROR nova first\n2026-11-25 20:08:08.335 7 ERROR nova second\n2026-11-25 20:08:09.335 17 ERROR nova another's\n2026-11-25 20:08:09.335 7 INFO nova fine\n"
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for pid, want := range map[int]string{7: "2026-11-25 20:08:08.335 7 ERROR nova second", 17: "2026-11-25 20:08:09.335 17 ERROR nova another's", 8: ""} {
-		if got := (complaints{path: path, of: pid}).last(); got != want {
-			t.Errorf("%d: got %q", pid, got)
-		}
-	}
-	since := time.Date(2026, 11, 25, 20, 8, 8, 400_000_000, time.Local) // when another process of that number was begun
-	if got := (complaints{path: path, of: 7, since: since}).last(); got != "" {
-		t.Errorf("of the process before: got %q", got)
-	}
-	if got := (complaints{path: path + "-none", of: 7}).last(); got != "" {
-		t.Errorf("got %q", got)
-	}
-}
-
 // What the old process says while it ends is not why the new one did not start.
 func TestNoErrorOfTheFormerProcessIsTold(t *testing.T) {
 	f := newFake(t, false)
@@ -67,19 +49,181 @@ func TestNoErrorOfTheFormerProcessIsTold(t *testing.T) {
 	}
 }
 
-// FuzzComplaints: whatever nova writes to its log, nothing of it makes a terminal do something.
-func FuzzComplaints(f *testing.F) {
-	f.Add([]byte("2026-11-25 20:08:07.335 7 ERROR nova \x1b[2Jgone\n"))
-	f.Add([]byte("7 CRITICAL \xff\xfe ERROR \r\n ERROR "))
-	f.Fuzz(func(t *testing.T, log []byte) {
-		path := filepath.Join(t.TempDir(), "nova-compute.log")
-		check(t, os.WriteFile(path, log, 0o600))
-		for _, pid := range []int{0, 7} {
-			for _, r := range (complaints{path: path, of: pid}).last() {
-				if r < ' ' || r == 0x7f {
-					t.Errorf("%q is told", r)
-				}
+const novaLog = "/var/log/nova/nova-compute.log"
+
+// logs has nova-compute write an error as it is restarted, by this command.
+func (f *fakeMachine) logs(command, text string) (line string) {
+	f.t.Helper()
+	line = "2999-01-01 00:00:00.000 9 ERROR nova " + text
+	f.after[command] = func() { f.put(novaLog, line+"\n", 0o644) }
+	return line
+}
+
+// TestANovaComputeThatIsNeverReady: with Type=notify systemd waits as long as nova-compute does, for its broker: for ever. Setup
+// ends, with the reason and all undone.
+func TestANovaComputeThatIsNeverReady(t *testing.T) {
+	f := newFake(t, true)
+	f.unready["nova-compute"] = true
+	reason := f.logs("systemctl restart --no-block nova-compute.service", "Connection failed: [Errno 111] ECONNREFUSED")
+	before := f.tree()
+	said, err := f.setup()
+	if want := "nova-compute: gave up after 50ms: nova-compute does not say that it is ready (process "; err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), "): "+reason) {
+		t.Errorf("got %v", err)
+	}
+	if want := "undo: nova-compute: restarted service nova-compute, which is not ready yet"; !strings.Contains(said, want) {
+		t.Errorf("said\n%s", said)
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// TestANovaComputeThatSystemdStartsAgain and again has ended, whatever the job says.
+func TestANovaComputeThatSystemdStartsAgain(t *testing.T) {
+	f := newFake(t, true)
+	f.shown = map[string]string{"SubState": "auto-restart\n", "Job": "17\n"}
+	reason := f.logs("systemctl restart --no-block nova-compute.service", "nova.exception.InvalidConfiguration: No local node identity found")
+	if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "nova-compute: nova-compute ended soon after it was started: "+reason) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestANovaComputeThatIsReplaced while it is waited for has ended: systemd has started another one already.
+func TestANovaComputeThatIsReplaced(t *testing.T) {
+	for name, unready := range map[string]bool{"before it was ready": true, "soon after it was started": false} {
+		f := newFake(t, true)
+		f.unready["nova-compute"] = unready
+		f.Patience.Start, f.Patience.Compute = time.Minute, time.Minute
+		looks := 0
+		f.Services = &restarting{Services: f.Services, look: func() {
+			if looks++; looks > 20 {
+				f.stop("nova-compute")
+				f.start("nova-compute")
 			}
+		}}
+		if _, err := f.setup(); err == nil || !strings.Contains(err.Error(), "nova-compute: nova-compute ended "+name) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// restarting does something whenever nova-compute is looked at.
+type restarting struct {
+	Services
+	look func()
+}
+
+func (r *restarting) PID(ctx context.Context, s Service) (int, error) {
+	if s.Name == "nova-compute" {
+		r.look()
+	}
+	return r.Services.PID(ctx, s)
+}
+
+func TestPhases(t *testing.T) {
+	for state, want := range map[string]Phase{
+		"running": Ready, "running 0": Ready, "running 17": Starting, "start": Starting, "start-pre": Starting, "stop-sigterm": Starting, "dead 17": Starting, "failed 17": Starting,
+		"dead 0": Ended, "dead-resources-pinned 0": Ended, "dead ": Ended, "failed 0": Ended, "auto-restart 17": Ended, "auto-restart-queued 0": Ended, "failed-before-auto-restart 17": Ended,
+	} {
+		f := newFake(t, true)
+		sub, job, _ := strings.Cut(state, " ")
+		f.shown = map[string]string{"SubState": sub + "\n", "Job": job + "\n"}
+		if got, err := f.Services.Phase(t.Context(), f.Layout.Compute); got != want || err != nil {
+			t.Errorf("%s: got %v, %v", state, got, err)
+		}
+	}
+}
+
+// TestWhyTheHypervisorDoesNotCome is told from nova-compute's log, whether it has ended or runs on in vain.
+func TestWhyTheHypervisorDoesNotCome(t *testing.T) {
+	const restart = "service nova-compute restart"
+	for name, c := range map[string]struct {
+		happens func(f *fakeMachine)
+		want    string
+	}{
+		"it runs": {func(*fakeMachine) {}, "gave up after 50ms: host node-1 is listed by Nova as a hypervisor of type fake that is up: "},
+		"it ends": {func(f *fakeMachine) { f.stop("nova-compute") }, "nova-compute has ended: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.deaf["nova-compute"] = true
+			reason := f.logs(restart, "nova.exception.InvalidConfiguration: No local node identity found")
+			f.Nova = func(context.Context) (Hypervisors, error) {
+				return &late{f, func() {
+					if slices.Contains(f.commands, restart) {
+						c.happens(f)
+					}
+				}}, nil
+			}
+			if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "hypervisor: wait for the hypervisor: "+c.want+reason) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// late does something before Nova answers.
+type late struct {
+	*fakeMachine
+	before func()
+}
+
+func (l *late) Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error) {
+	l.before()
+	return l.fakeMachine.Hypervisors(ctx)
+}
+
+// TestWhyAHypervisorIsGone where nova-compute was not restarted in this run: what the process that runs has said counts.
+func TestWhyAHypervisorIsGone(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.deaf["nova-compute"] = true
+	old := time.Now().Add(-time.Hour).Format("2006-01-02 15:04:05.000")
+	now := time.Now().Add(time.Second).Format("2006-01-02 15:04:05.000")
+	pid := f.pid("nova-compute")
+	reason := fmt.Sprintf("%s %d ERROR nova nova.exception.ServiceTooOld: too old", now, pid)
+	f.put(novaLog, fmt.Sprintf("%s %d ERROR nova of another process of that number\n%s\n%s %d ERROR nova of another\n", old, pid, reason, now, pid+1), 0o644)
+	if _, err := f.setup(); err == nil || !strings.HasSuffix(err.Error(), ": "+reason) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestWhatTakesTooLong says how long it was given.
+func TestWhatTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, err := control(t.Context(), slowRunner{}, "systemctl", "restart", "docker.service")
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "gave up after 3m0s: ") {
+			t.Errorf("got %v", err)
 		}
 	})
+}
+
+type slowRunner struct{}
+
+func (slowRunner) Run(ctx context.Context, _ ...string) (string, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+// TestTheLastErrorOnKolla: in its container nova-compute has another number than what systemd runs, and writes that.
+func TestTheLastErrorOnKolla(t *testing.T) {
+	f := fakeOf(t, true, kollaTree)
+	_, err := f.setup()
+	f.must(err)
+	line := time.Now().Add(time.Second).Format("2006-01-02 15:04:05.000") + " 7 ERROR nova lost"
+	f.put(f.Layout.Compute.Log, line+"\n", 0o644)
+	if got := f.status(f.Layout.Compute.Name); !strings.HasSuffix(got.Detail, "; what it complained about last: "+line) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestAFormerProcessThatDoesNotEnd is no sign that the new one is ready.
+func TestAFormerProcessThatDoesNotEnd(t *testing.T) {
+	f := newFake(t, true)
+	f.shown = map[string]string{"SubState": "running\n", "Job": "17\n"}
+	f.after["systemctl restart --no-block nova-compute.service"] = func() { f.put(pidFile("nova-compute"), "7", 0o644) }
+	if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "nova-compute: gave up after 50ms: nova-compute does not end (process 7)") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ type Services interface {
 	// Start does nothing when the service runs; Restart starts it when it does not.
 	Start(ctx context.Context, s Service) error
 	Restart(ctx context.Context, s Service) error
+	// Begin restarts it and does not wait until it says that it is ready: it may never be. Phase tells how far it is.
+	Begin(ctx context.Context, s Service) error
+	Phase(ctx context.Context, s Service) (Phase, error)
 	Stop(ctx context.Context, s Service) error
 	// Enable makes a service that was just installed, or has changed, known, and has it started at boot.
 	Enable(ctx context.Context, s Service) error
@@ -36,6 +40,16 @@ type Services interface {
 	AgentFiles(l Layout) []file
 }
 
+// A Phase is how far a service is that was begun.
+type Phase int
+
+// The phases of a service. One that systemd is about to start again because it ended has ended.
+const (
+	Ended Phase = iota
+	Starting
+	Ready // or it does not say when it is
+)
+
 // serviceLimit is what a service may take to start or to stop: nova-compute ends what it is doing first.
 const serviceLimit = 3 * time.Minute
 
@@ -49,9 +63,13 @@ func FindServices(l Layout, runner Runner) Services {
 
 // control runs one command of a service manager.
 func control(ctx context.Context, runner Runner, command ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
+	inTime, cancel := context.WithTimeout(ctx, serviceLimit)
 	defer cancel()
-	return runner.Run(ctx, command...)
+	out, err := runner.Run(inTime, command...)
+	if err != nil && inTime.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("gave up after %s: %w", serviceLimit, err)
+	}
+	return out, err
 }
 
 // forUser has the agent serve whom nova-compute runs as.

@@ -52,7 +52,7 @@ func (f *fakeMachine) plan() string {
 func TestSetupFromScratch(t *testing.T) {
 	want := map[bool]string{
 		false: "update-rc.d ndock-agent defaults, update-rc.d ndock-agent enable, service ndock-agent restart, kill -HUP 8, service docker restart, service nova-compute restart",
-		true:  "systemctl daemon-reload, systemctl enable ndock-agent.service, systemctl restart ndock-agent.service, kill -HUP 8, systemctl restart docker.service, systemctl restart nova-compute.service",
+		true:  "systemctl daemon-reload, systemctl enable ndock-agent.service, systemctl restart ndock-agent.service, kill -HUP 8, systemctl restart docker.service, systemctl restart --no-block nova-compute.service",
 	}
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		f.filter = nil

@@ -21,6 +21,32 @@ func (m *systemd) Restart(ctx context.Context, s Service) error { return m.do(ct
 func (m *systemd) Stop(ctx context.Context, s Service) error    { return m.do(ctx, "stop", s) }
 func (m *systemd) Disable(ctx context.Context, s Service) error { return m.do(ctx, "disable", s) }
 
+func (m *systemd) Begin(ctx context.Context, s Service) error {
+	_, err := control(ctx, m.runner, "systemctl", "restart", "--no-block", s.Name+".service")
+	return err
+}
+
+// Phase goes by the words of systemd's service.c. As long as a restart is under way it is a job: the former process may run, or
+// none. Not so the start of one that has failed, though that is a job, too, and may come again for ever.
+func (m *systemd) Phase(ctx context.Context, s Service) (Phase, error) {
+	job, err := m.property(ctx, s, "Job")
+	if err != nil {
+		return Ended, err
+	}
+	state, err := m.property(ctx, s, "SubState")
+	switch {
+	case err != nil, strings.Contains(state, "auto-restart"):
+		return Ended, err
+	case job != "" && job != "0":
+		return Starting, nil
+	case state == "running":
+		return Ready, nil
+	case strings.HasPrefix(state, "dead"), strings.HasPrefix(state, "failed"):
+		return Ended, nil
+	}
+	return Starting, nil
+}
+
 // Start starts also what systemd has given up, because it failed too often.
 func (m *systemd) Start(ctx context.Context, s Service) error {
 	_ = m.do(ctx, "reset-failed", s) // which is an error where nothing had failed

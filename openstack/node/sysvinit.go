@@ -28,6 +28,17 @@ func (m *sysvinit) Start(ctx context.Context, s Service) error   { return m.do(c
 func (m *sysvinit) Restart(ctx context.Context, s Service) error { return m.do(ctx, s, "restart") }
 func (m *sysvinit) Stop(ctx context.Context, s Service) error    { return m.do(ctx, s, "stop") }
 
+// Begin is Restart: a script does not wait until what it has started is ready.
+func (m *sysvinit) Begin(ctx context.Context, s Service) error { return m.Restart(ctx, s) }
+
+func (m *sysvinit) Phase(ctx context.Context, s Service) (Phase, error) {
+	pid, err := m.PID(ctx, s)
+	if pid == 0 {
+		return Ended, err
+	}
+	return Ready, err
+}
+
 func (m *sysvinit) Enable(ctx context.Context, s Service) error {
 	if _, err := control(ctx, m.runner, "update-rc.d", s.Name, "defaults"); err != nil {
 		return err

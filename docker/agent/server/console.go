@@ -55,12 +55,22 @@ func ending(state *container.State) string {
 	}
 	reason := ""
 	switch {
-	case state.OOMKilled:
+	case outOfMemory(state):
 		reason = ": out of memory"
 	case state.Error != "":
 		reason = ": " + state.Error
 	}
 	return fmt.Sprintf("\r\n[ndock] the process ended with status %d at %s%s\r\n", state.ExitCode, moment(state.FinishedAt).UTC().Format(time.RFC3339), reason)
+}
+
+// killed is the exit status of a process that SIGKILL has ended.
+const killed = 137
+
+// outOfMemory tells whether a server's process was ended for want of memory. Docker says so of every container in which any
+// process ever was, since its last start: one whose first process then ends by itself has not. That a stop has killed it, after
+// that, cannot be told from it.
+func outOfMemory(state *container.State) bool {
+	return state.OOMKilled && !state.Running && state.ExitCode == killed
 }
 
 // tail keeps the last bytes written to it. The buffer is not embedded: io.Copy would find its ReadFrom, and write

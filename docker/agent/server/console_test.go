@@ -92,6 +92,8 @@ func TestEnding(t *testing.T) {
 		"": {Status: container.StateCreated, FinishedAt: never},
 		"\r\n[ndock] the process ended with status 1 at 2026-11-25T06:00:00Z\r\n":                  {ExitCode: 1, FinishedAt: at},
 		"\r\n[ndock] the process ended with status 137 at 2026-11-25T06:00:00Z: out of memory\r\n": {ExitCode: 137, OOMKilled: true, FinishedAt: at},
+		"\r\n[ndock] the process ended with status 0 at 2026-11-25T06:00:00Z\r\n":                  {OOMKilled: true, FinishedAt: at}, // a child of it was, some day
+		"\r\n[ndock] the process ended with status 137 at 2026-11-25T06:00:00Z\r\n":                {ExitCode: 137, FinishedAt: at},
 	} {
 		if got := ending(&state); got != want {
 			t.Errorf("got %q, want %q", got, want)

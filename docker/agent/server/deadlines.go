@@ -25,8 +25,8 @@ type deadlines struct{ Docker }
 // How long calls may take. A look needs no more than the engine's own tables.
 const (
 	lookLimit   = 20 * time.Second
-	changeLimit = 3 * time.Minute // runc and its hooks, the removal of many files
-	stopLimit   = time.Minute     // beyond the time that the process is given to end by itself
+	changeLimit = 3 * time.Minute  // runc and its hooks, the removal of many files
+	endLimit    = 10 * time.Minute // beyond the time that the process is given to end by itself; see ContainerStop
 )
 
 // within makes a call that answers with a value.
@@ -93,8 +93,10 @@ func (d deadlines) ContainerStart(ctx context.Context, id string, options contai
 	})
 }
 
+// ContainerStop, as ContainerRemove, takes as long as the kernel needs to unmount the container's file system: until all
+// that any server has written is on the disk, at the rate that its flavor lets it write.
 func (d deadlines) ContainerStop(ctx context.Context, id string, options container.StopOptions) error {
-	limit := stopLimit
+	limit := endLimit
 	if options.Timeout != nil {
 		limit += time.Duration(*options.Timeout) * time.Second
 	}
@@ -116,7 +118,7 @@ func (d deadlines) ContainerUnpause(ctx context.Context, id string) error {
 }
 
 func (d deadlines) ContainerRemove(ctx context.Context, id string, options container.RemoveOptions) error {
-	return doWithin(ctx, changeLimit, "remove container "+id, func(ctx context.Context) error {
+	return doWithin(ctx, endLimit, "remove container "+id, func(ctx context.Context) error {
 		return d.Docker.ContainerRemove(ctx, id, options)
 	})
 }

@@ -105,6 +105,59 @@ func TestAContainerThatHangs(t *testing.T) {
 	})
 }
 
+// slowDisk is an engine that waits for the disk when a container's file system is unmounted.
+type slowDisk struct{ *engine }
+
+// unmount is longer than any flavor's limits on disks should make it, and shorter than the agent waits.
+const unmount = 9 * time.Minute
+
+func written(ctx context.Context) error {
+	select {
+	case <-time.After(unmount):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s slowDisk) ContainerStop(ctx context.Context, id string, options container.StopOptions) error {
+	if err := written(ctx); err != nil {
+		return err
+	}
+	return s.engine.ContainerStop(ctx, id, options)
+}
+
+func (s slowDisk) ContainerRemove(ctx context.Context, id string, options container.RemoveOptions) error {
+	if err := written(ctx); err != nil {
+		return err
+	}
+	return s.engine.ContainerRemove(ctx, id, options)
+}
+
+// TestTheEndOfAContainerWaitsForTheDisk: what ends a server does not fail because servers have written much, as Nova would have
+// one in ERROR that it could not delete.
+func TestTheEndOfAContainerWaitsForTheDisk(t *testing.T) {
+	for name, verb := range map[string]struct{ method, path string }{
+		"delete": {"DELETE", serverPath}, "rebuild": {"DELETE", serverPath + "?keep=ports"}, "revert": {"POST", serverPath + "/restore"},
+		"confirm": {"DELETE", serverPath + "/aside"}, "stop": {"POST", serverPath + "/stop?grace=1"},
+		"reboot": {"POST", serverPath + "/restart?grace=0"}, "rescue": {"POST", rescuedPath + "/aside?grace=0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				engine := newEngine()
+				engine.putServer(container.StateRunning)
+				engine.put(asideName(serverID), map[string]string{labelServer: serverID}, container.StateExited)
+				engine.put(namePrefix+otherID, map[string]string{labelServer: otherID}, container.StateRunning)
+				s := New(t.Context(), slowDisk{engine}, Options{State: t.TempDir(), Holders: t.TempDir(), Names: t.TempDir()}, quiet())
+				status, body := askServer(t, s, verb.method, verb.path, "")
+				wantOK(t, status, body)
+			})
+		})
+	}
+}
+
+const rescuedPath = "/v1/instances/" + otherID
+
 // TestAnOrphanThatHangs keeps the others from going for a moment only.
 func TestAnOrphanThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -19,7 +19,7 @@ func (s *Server) diagnostics(_ http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	report := agent.Diagnostics{
-		State: state(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: found.State.OOMKilled, Error: found.State.Error,
+		State: state(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: outOfMemory(found.State), Error: found.State.Error,
 		StartedAt: moment(found.State.StartedAt), FinishedAt: moment(found.State.FinishedAt), NICs: []agent.NIC{},
 	}
 	if found.State.Health != nil {

@@ -168,4 +168,10 @@ func TestDiagnosticsOfOneThatEnded(t *testing.T) {
 	if !strings.Contains(body, `"exit_code":137,"oom_killed":true`) || !strings.Contains(body, `"uptime":null`) {
 		t.Errorf("got %s", body)
 	}
+	engine.containers[namePrefix+serverID].State.ExitCode = 0
+	for _, path := range []string{serverPath + "/diagnostics", serverPath} { // that a child of it was killed is not how it ended
+		if _, body := ask(t, engine, "GET", path, ""); !strings.Contains(body, `"exit_code":0,"oom_killed":false`) {
+			t.Errorf("%s: got %s", path, body)
+		}
+	}
 }

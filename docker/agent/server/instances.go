@@ -74,7 +74,7 @@ func (s *Server) getInstance(_ http.ResponseWriter, r *http.Request) (any, error
 	}
 	return agent.Instance{
 		UUID: r.PathValue("uuid"), Name: found.Config.Labels[labelName], ContainerID: found.ID,
-		State: state(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: found.State.OOMKilled,
+		State: state(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: outOfMemory(found.State),
 	}, nil
 }
 

@@ -57,8 +57,9 @@ func (s *Server) Wait() { s.serial.sessions.Wait() }
 
 // How long a verb may take; transfers of images have limits of their own.
 const (
-	quick = 50 * time.Second // less than the shim waits, so that it hears the reason
-	slow  = time.Hour
+	quick   = 50 * time.Second // less than the shim waits, so that it hears the reason
+	removal = 25 * time.Minute // of a server's containers, two of them at most
+	slow    = time.Hour
 )
 
 // Handler is the agent's API.
@@ -74,15 +75,15 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /v1/instances", quick, s.getInstances)
 	handle("GET /v1/instances/{uuid}", quick, s.getInstance)
 	handle("PUT /v1/instances/{uuid}", slow, s.putInstance)
-	handle("DELETE /v1/instances/{uuid}", quick, s.deleteInstance)
+	handle("DELETE /v1/instances/{uuid}", removal, s.deleteInstance)
 	handle("POST /v1/instances/{uuid}/start", quick, s.start)
 	handle("POST /v1/instances/{uuid}/stop", slow, s.stop)
 	handle("POST /v1/instances/{uuid}/restart", slow, s.restart)
 	handle("POST /v1/instances/{uuid}/pause", quick, s.pause)
 	handle("POST /v1/instances/{uuid}/unpause", quick, s.unpause)
 	handle("POST /v1/instances/{uuid}/aside", slow, s.setAside)
-	handle("DELETE /v1/instances/{uuid}/aside", quick, s.discardAside)
-	handle("POST /v1/instances/{uuid}/restore", quick, s.restore)
+	handle("DELETE /v1/instances/{uuid}/aside", removal, s.discardAside)
+	handle("POST /v1/instances/{uuid}/restore", removal, s.restore)
 	handle("PUT /v1/instances/{uuid}/password", quick, s.putPassword)
 	handle("GET /v1/instances/{uuid}/diagnostics", quick, s.diagnostics)
 	handle("POST /v1/instances/{uuid}/snapshot", slow, s.snapshot)

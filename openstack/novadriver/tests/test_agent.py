@@ -211,7 +211,20 @@ class Timeouts(TestCase):
         connection = self.patch(ndock, 'Connection', side_effect=OSError)
         with self.assertRaises(OSError):
             self.client.act(UUID, 'stop', grace=600)
-        self.assertEqual(mock.call(self.there.path, ndock.QUICK + 600), connection.call_args)
+        self.assertEqual(mock.call(self.there.path, ndock.END + 600), connection.call_args)
+
+    def test_the_end_of_a_container_takes_as_long_as_the_agent_gives_it(self):
+        """Docker waits for what was written to be on the disk; a delete that is given up leaves the server in ERROR."""
+        connection = self.patch(ndock, 'Connection', side_effect=OSError)
+        for end in (lambda: self.client.destroy(UUID, []), lambda: self.client.discard_aside(UUID, []),
+                    lambda: self.client.restore(UUID), lambda: self.client.set_aside(UUID),
+                    lambda: self.client.act(UUID, 'stop'), lambda: self.client.act(UUID, 'restart')):
+            with self.assertRaises(OSError):
+                end()
+            self.assertGreater(connection.call_args.args[1], 25 * 60)  # removal, in docker/agent/server/server.go
+        with self.assertRaises(OSError):
+            self.client.act(UUID, 'start')
+        self.assertEqual(ndock.QUICK, connection.call_args.args[1])
 
     def test_every_verb_has_one(self):
         port = {'id': harness.PORT}

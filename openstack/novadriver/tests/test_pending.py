@@ -271,6 +271,27 @@ class GivenUp(TestCase):
 class AtTheSameTime(TestCase):
     """The agent's events come in a thread of their own, in the midst of Nova's verbs."""
 
+    def test_the_agents_events_do_not_wait_for_a_delete(self):
+        self.ask()
+        waiting, over = threading.Event(), threading.Event()
+
+        def destroy(uuid, ports, keep=''):
+            waiting.set()
+            over.wait(10)
+        self.patch(self.agent, 'destroy', side_effect=destroy)
+        started = self.patch(threading, 'Thread', wraps=threading.Thread)
+        retry = self.driver._watch._retry
+        retry()
+        self.assertTrue(waiting.wait(10))
+        retry()  # the first one is still at it
+        self.assertEqual(1, started.call_count)
+        over.set()
+        self.assertTrue(self.driver._pending._finishing.acquire(timeout=10))
+        self.driver._pending._finishing.release()
+        self.assertEqual({}, self.driver._pending._pending)
+        retry()
+        self.assertEqual(2, started.call_count)
+
     def test_a_verb_waits_for_a_delete_that_is_under_way(self):
         self.ask()
         destroy, deleting, go_on = self.agent.destroy, threading.Event(), threading.Event()

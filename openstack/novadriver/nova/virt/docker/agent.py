@@ -14,6 +14,7 @@ CHUNK = 1 << 20  # bytes read at once from a snapshot
 # How long, in seconds, the agent may be silent. It limits its own work more tightly and says so; these only
 # keep a worker of nova-compute from waiting forever.
 QUICK = 60     # asks Docker, or changes one thing
+END = 1800     # ends or removes containers: Docker waits until what was written is on the disk
 LOAD = 3600    # unpacks an image, or commits a container
 AWAY = 10      # how long a restarting agent is waited for before a call fails
 
@@ -121,17 +122,17 @@ class Agent:
 
     def destroy(self, uuid, ports, keep=''):
         """Remove the server; keep says what stays where its container is only replaced: ports, or aside."""
-        self._json('DELETE', '/v1/instances/%s%s' % (uuid, '?keep=' + keep if keep else ''), ports)
+        self._json('DELETE', '/v1/instances/%s%s' % (uuid, '?keep=' + keep if keep else ''), ports, timeout=END)
 
     def set_aside(self, uuid, grace=0, commit=False):
         """Stop the container and put it aside."""
-        self._json('POST', '/v1/instances/%s/aside?%s' % (uuid, ending(grace, commit)), uuid=uuid, timeout=QUICK + grace)
+        self._json('POST', '/v1/instances/%s/aside?%s' % (uuid, ending(grace, commit)), uuid=uuid, timeout=END + grace)
 
     def restore(self, uuid):
-        self._json('POST', '/v1/instances/%s/restore' % uuid, uuid=uuid)
+        self._json('POST', '/v1/instances/%s/restore' % uuid, uuid=uuid, timeout=END)
 
     def discard_aside(self, uuid, ports):
-        self._json('DELETE', '/v1/instances/%s/aside' % uuid, ports)
+        self._json('DELETE', '/v1/instances/%s/aside' % uuid, ports, timeout=END)
 
     def attach(self, uuid, port, join=True):
         """Plug one more port. Unless join is set, no container gets it before it is attached once more."""
@@ -156,7 +157,8 @@ class Agent:
 
     def act(self, uuid, verb, grace=0, commit=False):
         """start, stop, restart, pause or unpause; grace is what a process has, in seconds, to end by itself."""
-        self._json('POST', '/v1/instances/%s/%s?%s' % (uuid, verb, ending(grace, commit)), uuid=uuid, timeout=QUICK + grace)
+        timeout = END + grace if verb in ('stop', 'restart') else QUICK
+        self._json('POST', '/v1/instances/%s/%s?%s' % (uuid, verb, ending(grace, commit)), uuid=uuid, timeout=timeout)
 
     def console(self, uuid):
         with self._request('GET', '/v1/instances/%s/console' % uuid, uuid=uuid) as response, self._talking():

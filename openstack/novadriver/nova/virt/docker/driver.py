@@ -61,7 +61,7 @@ class DockerDriver(driver.ComputeDriver):
         self._images = glance.API()
         self._console_paths = compat.proxy_sends_paths()
         self._pending = pending.PendingDeletes(self._agent)
-        self._watch = availability.Watch(self._agent, self.emit_event, self._pending.finish)
+        self._watch = availability.Watch(self._agent, self.emit_event, self._pending.finish_apart)
 
     # The host
 

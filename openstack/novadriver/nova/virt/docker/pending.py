@@ -1,6 +1,7 @@
 """Deletes that the agent could not do when Nova asked for them, because it or Docker was away."""
 
 import logging
+import threading
 
 from nova.compute import task_states
 from nova.compute import vm_states
@@ -25,6 +26,7 @@ class PendingDeletes:
 
     def __init__(self, agent):
         self._agent = agent
+        self._finishing = threading.Lock()
         self._pending = {}  # by server: the name of the agent's verb, and the server's ports
 
     def delete(self, uuid, ports):
@@ -60,6 +62,16 @@ class PendingDeletes:
             if uuid in self._pending:
                 self._do(uuid)
         _alone(uuid, settle)
+
+    def finish_apart(self):
+        """Finish in a thread of its own, one at a time: a delete may take long, and the agent's events do not wait for it."""
+        def finish():
+            try:
+                self.finish()
+            finally:
+                self._finishing.release()
+        if self._finishing.acquire(blocking=False):
+            threading.Thread(target=finish, name='ndock-deletes', daemon=True).start()
 
     def finish(self):
         """Do what is pending and still wanted. What fails stays pending."""

@@ -1,0 +1,137 @@
+package node
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// complaints are the errors in a log of Nova's, as far as they are wanted. A line begins with its time and its process,
+// unless the operator has given it another form: then it is only known by where it stands.
+type complaints struct {
+	path  string
+	from  int64     // the offset in bytes where they begin
+	since time.Time // what is older is not wanted
+	of    int       // the process, 0 for all
+	not   int       // a process that is not wanted
+}
+
+// recent is how much of a log's end is looked at, in bytes.
+const recent = 1 << 20
+
+// begun is what nova-compute says, on every release, when it has loaded its driver and begins its work. What it calls an
+// error before that, and outlives, is none: with a connection to Nova's databases in its configuration it does so at every
+// start ("No DB access allowed in nova-compute").
+const begun = "Starting compute node"
+
+// last returns the last one, empty where there is none. The log is nova's: nothing in it is believed, or printed as it is.
+func (c complaints) last() string {
+	content, _ := readTail(c.path, c.from, recent) // what was read counts
+	var found []complaint
+	var trace traceback
+	for line := range strings.Lines(string(content)) {
+		pid, wanted := c.wants(line)
+		switch {
+		case !wanted:
+		case strings.Contains(line, begun):
+			found = slices.DeleteFunc(found, func(one complaint) bool { return one.pid == pid })
+		case !trace.passes(line):
+			found = append(found, complaint{pid, line})
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	const enough = 300 // bytes
+	text := strings.TrimSpace(found[len(found)-1].line)
+	return printable(text[:min(len(text), enough)])
+}
+
+// explain adds the last one to an error.
+func (c complaints) explain(err error) error {
+	if last := c.last(); last != "" {
+		return fmt.Errorf("%w: %s", err, last)
+	}
+	return err
+}
+
+// A complaint is a line of a process, 0 where that is not known.
+type complaint struct {
+	pid  int
+	line string
+}
+
+// wants tells whose line it is, and whether that is wanted.
+func (c complaints) wants(line string) (pid int, wanted bool) {
+	when, pid, known := logged(line)
+	if !known {
+		return 0, c.of == 0
+	}
+	return pid, !when.Before(c.since) && pid != c.not && (c.of == 0 || pid == c.of)
+}
+
+// traceback follows Python's, which oslo.log writes as errors, one a line.
+type traceback struct {
+	within bool // one has begun
+	named  bool // its exception has been seen
+}
+
+// noReason are the lines by which tracebacks begin, and are joined.
+var noReason = []string{"Traceback (most recent call last)", "During handling of the above exception", "The above exception was the direct cause"}
+
+// passes tells of a line that is no reason for anything: of a traceback only the line counts that has the exception's name and
+// what it says first, and of several that belong together the last.
+func (t *traceback) passes(line string) bool {
+	text, isError := said(line)
+	switch {
+	case !isError, strings.TrimSpace(text) == "" && t.named: // it is over
+		*t = traceback{}
+		return true
+	case slices.ContainsFunc(noReason, func(begin string) bool { return strings.HasPrefix(text, begin) }), strings.HasPrefix(text, "  "):
+		t.within, t.named = true, false
+		return true
+	case strings.HasPrefix(text, "["): // of the request: another message
+		*t = traceback{}
+		return false
+	}
+	passes := t.named || strings.TrimSpace(text) == ""
+	t.named = t.within
+	return passes
+}
+
+// errorLine is an error in Nova's own form, behind its time and process: level, module, the server that it is about, what it says.
+var errorLine = regexp.MustCompile(` (?:ERROR|CRITICAL) \S+(?: (?:\[instance: [^\]]*\] ?)?(.*))?`)
+
+// said is what a line says, if it is an error.
+func said(line string) (text string, isError bool) {
+	match := errorLine.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
+	if match == nil {
+		return "", false
+	}
+	return match[1], true
+}
+
+// logged returns when a line was written, and by which process.
+func logged(line string) (when time.Time, pid int, known bool) {
+	words := strings.Fields(line[:min(len(line), 64)])
+	if len(words) < 4 {
+		return time.Time{}, 0, false
+	}
+	when, err := time.ParseInLocation("2006-01-02 15:04:05.999", words[0]+" "+words[1], time.Local)
+	pid, wrong := strconv.Atoi(words[2])
+	return when, pid, err == nil && wrong == nil
+}
+
+// printable is a text of others than root, with nothing in it that a terminal would obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
+}
