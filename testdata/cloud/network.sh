@@ -93,12 +93,18 @@ ovn() {
   /usr/share/ovn/scripts/ovn-ctl start_northd >>$LOG/ovn.log 2>&1 9>&-
   ovn-nbctl set-connection ptcp:6641:$IP
   ovn-sbctl set-connection ptcp:6642:$IP
-  ovs-vsctl set Open_vSwitch . external_ids:ovn-remote=tcp:$IP:6642 external_ids:ovn-encap-type=geneve external_ids:ovn-encap-ip=$IP \
-    external_ids:ovn-bridge-datapath-type=netdev external_ids:ovn-bridge-mappings=physnet1:br-ex external_ids:ovn-cms-options=enable-chassis-as-gw
-  /usr/share/ovn/scripts/ovn-ctl status_controller >/dev/null || /usr/share/ovn/scripts/ovn-ctl start_controller >>$LOG/ovn.log 2>&1 9>&-
+  chassis $IP $IP
   # Debian 12's OVN keeps this in other_config, and its Neutron still looks for it where it was before
   [[ $RELEASE != zed ]] || wait_for 60 ovn-controller ovn-sbctl set Chassis "$(hostname)" external_ids:ovn-bridge-mappings=physnet1:br-ex \
     external_ids:datapath-type=netdev external_ids:ovn-cms-options=enable-chassis-as-gw
+}
+
+# chassis CENTRAL ENCAPSULATED: OVN's controller, with the addresses of its database and of this host for others; the first has the gateways
+chassis() {
+  ovs-vsctl set Open_vSwitch . external_ids:ovn-remote=tcp:$1:6642 external_ids:ovn-encap-type=geneve external_ids:ovn-encap-ip=$2 \
+    external_ids:ovn-bridge-datapath-type=netdev external_ids:ovn-bridge-mappings=physnet1:br-ex
+  [[ $1 != "$2" ]] || ovs-vsctl set Open_vSwitch . external_ids:ovn-cms-options=enable-chassis-as-gw
+  /usr/share/ovn/scripts/ovn-ctl status_controller >/dev/null || /usr/share/ovn/scripts/ovn-ctl start_controller >>$LOG/ovn.log 2>&1 9>&-
 }
 
 stop_network() {

@@ -10,9 +10,9 @@ case $RELEASE in
   *) die "RELEASE is $RELEASE, and can be zed, 2025.1 or 2026.2" ;;
 esac
 if [[ $RELEASE == zed ]]; then
-  ROOT='' DEFAULT_NETWORK=linuxbridge
+  ROOT='' DEFAULT_NETWORK=linuxbridge DRIVER=fake.SmallFakeDriver
 else
-  ROOT=/var/lib/ndock-clouds/$RELEASE/root DEFAULT_NETWORK=ovn
+  ROOT=/var/lib/ndock-clouds/$RELEASE/root DEFAULT_NETWORK=ovn DRIVER=libvirt.LibvirtDriver
 fi
 NETWORK=${NETWORK:-$(cat "$ROOT$STATE/network" 2>/dev/null || echo $DEFAULT_NETWORK)} # what it was, unless said (also to a root's inside)
 case $RELEASE/$NETWORK in
@@ -39,6 +39,6 @@ if [[ $RELEASE == zed ]]; then
 else # what a machine has already, and a root of a few packages has not; and all networks at once
   NEUTRON_SERVER=(neutron-api neutron-rpc-server neutron-periodic-workers)
   [[ $NETWORK != ovn ]] || NEUTRON_SERVER+=(neutron-ovn-maintenance-worker)
-  PACKAGES+=(docker-cli tini procps ca-certificates openssl openssh-client xz-utils bzip2 zstd iputils-ping skopeo
+  PACKAGES+=(docker-cli tini procps ca-certificates openssl openssh-client xz-utils bzip2 zstd iputils-ping skopeo tempest python3-stestr dropbear-bin
     neutron-periodic-workers neutron-ovn-maintenance-worker $(network_packages ovs) $(network_packages ovn))
 fi
