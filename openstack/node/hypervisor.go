@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"ndock/openstack"
+	"ndock/openstack/novadriver"
 )
 
 // hypervisor is the step that sees, through Nova's API, what all the others were for.
 type hypervisor struct {
 	Machine
-	nova Hypervisors
+	service *compute
+	nova    Hypervisors
 }
 
 func (h *hypervisor) Title() string { return "hypervisor" }
@@ -33,7 +35,7 @@ func (h *hypervisor) Do(ctx context.Context) error {
 	var failed error // of the last try to map the host
 	err := await(ctx, 10*h.Patience.Poll, h.Patience.Hypervisor, func(ctx context.Context) error {
 		if pid, err := h.Services.PID(ctx, h.Layout.Compute); err == nil && pid == 0 {
-			return &hopeless{fmt.Errorf("%s has ended", h.Layout.Compute.Name)}
+			return &hopeless{h.service.complaining(fmt.Errorf("%s has ended", h.Layout.Compute.Name))}
 		}
 		err := h.check(ctx)
 		var unknown *unlisted
@@ -108,7 +110,7 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 		return nil, err
 	}
 	for _, one := range all {
-		if one.ServiceHost == h.Host || one.Hostname == h.Host {
+		if one.ServiceHost == h.Host { // its own name may be another
 			return &one, nil
 		}
 	}
@@ -127,13 +129,40 @@ func (h *hypervisor) api(ctx context.Context) (Hypervisors, error) {
 	return h.nova, nil
 }
 
-// Undo has nothing to do: Nova forgets by itself.
+// Undo has nothing to do yet: see Settle.
 func (h *hypervisor) Undo(context.Context) ([]string, error) { return nil, nil }
+
+// Settle takes the driver's traits from the host, when nova-compute has its old driver back: that replaces all else that
+// Nova and Placement have of it.
+func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
+	mine, err := h.mine(ctx)
+	if err == nil && (mine == nil || !h.service.given() && strings.EqualFold(mine.Type, "docker")) {
+		return nil, nil // it has none, or is still ours
+	}
+	var removed []string
+	if err == nil {
+		removed, err = h.nova.RemoveTraits(ctx, mine.ID, novadriver.Traits)
+	}
+	switch {
+	case err != nil && !h.service.given():
+		return nil, nil
+	case err != nil:
+		return []string{fmt.Sprintf("left the traits %s in Placement, where a flavor may ask for them: %v; run 'ndock node teardown' again when an administrator's credentials are there",
+			strings.Join(novadriver.Traits, " and "), err)}, nil
+	case len(removed) == 0:
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("took %s from %s in Placement", strings.Join(removed, " and "), mine.Hostname)}, nil
+}
 
 func (h *hypervisor) Detail(ctx context.Context) string {
 	mine, err := h.mine(ctx)
 	if err != nil || mine == nil {
 		return "gone since it was looked for"
 	}
-	return fmt.Sprintf("%s is up, type %s, id %s", h.Host, mine.Type, mine.ID)
+	name := h.Host
+	if mine.Hostname != h.Host {
+		name += ", called " + mine.Hostname + ","
+	}
+	return fmt.Sprintf("%s is up, type %s, id %s", name, mine.Type, mine.ID)
 }

@@ -57,11 +57,15 @@ type Orphans interface {
 	Remove(ctx context.Context) error
 }
 
-// Hypervisors is what is asked of Nova's API.
+// Hypervisors is what is asked of Nova's API, and of Placement's.
 type Hypervisors interface {
 	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
 	// ServersOn lists the servers of all projects on a host.
 	ServersOn(ctx context.Context, host string) ([]openstack.Server, error)
+	// Holders are the ids of those who hold resources of a hypervisor's.
+	Holders(ctx context.Context, hypervisor string) ([]string, error)
+	// RemoveTraits takes traits from a hypervisor, and returns those that it had.
+	RemoveTraits(ctx context.Context, hypervisor string, traits []string) ([]string, error)
 }
 
 // Patience is how long each thing is waited for.
@@ -82,7 +86,8 @@ func Patient() Patience {
 func (m Machine) Steps() []Step {
 	driver := &shim{Machine: m}
 	conf := &config{Machine: m}
-	nova := &hypervisor{Machine: m}
+	service := &compute{Machine: m, driver: driver, conf: conf}
+	nova := &hypervisor{Machine: m, service: service}
 	docker := &engine{Machine: m}
 	steps := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, &sysctl{Machine: m}, driver}
 	if m.Layout.Kolla {
@@ -96,7 +101,7 @@ func (m Machine) Steps() []Step {
 		steps = append(steps, &selinux{Machine: m, driver: driver})
 	}
 	return append(steps,
-		&compute{Machine: m, driver: driver, conf: conf},
+		service,
 		nova,
 		&orphans{Machine: m},
 		&servers{Machine: m, conf: conf, nova: nova},

@@ -33,11 +33,15 @@ func (n *compute) stays(ctx context.Context) error {
 
 // explain adds the last thing that nova-compute complained about since it was started.
 func (n *compute) explain(err error) error {
+	return advise(n.complaining(err), "see what it says: %s", n.Services.ReadLog(n.Layout.Compute))
+}
+
+func (n *compute) complaining(err error) error {
 	since := complaints{path: n.log(), from: n.logged, since: n.restarted, not: n.former}
-	if complaint := since.last(); complaint != "" {
-		err = fmt.Errorf("%w: %s", err, complaint)
+	if complaint := since.last(); n.did && complaint != "" {
+		return fmt.Errorf("%w: %s", err, complaint)
 	}
-	return advise(err, "see what it says: %s", n.Services.ReadLog(n.Layout.Compute))
+	return err
 }
 
 // lastError is what the process complained about last.
