@@ -5,6 +5,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ndock/openstack"
@@ -57,11 +58,15 @@ type Orphans interface {
 	Remove(ctx context.Context) error
 }
 
-// Hypervisors is what is asked of Nova's API.
+// Hypervisors is what is asked of Nova's API, and of Placement's.
 type Hypervisors interface {
 	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
 	// ServersOn lists the servers of all projects on a host.
 	ServersOn(ctx context.Context, host string) ([]openstack.Server, error)
+	// Holders are the ids of those who hold resources of a hypervisor's.
+	Holders(ctx context.Context, hypervisor string) ([]string, error)
+	// RemoveTraits takes traits from a hypervisor, and returns those that it had.
+	RemoveTraits(ctx context.Context, hypervisor string, traits []string) ([]string, error)
 }
 
 // Patience is how long each thing is waited for.
@@ -86,18 +91,20 @@ func (m Machine) Steps() []Step {
 	service := &compute{Machine: m, driver: driver, conf: conf}
 	nova := &hypervisor{Machine: m, service: service}
 	docker := &engine{Machine: m}
-	steps := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, &sysctl{Machine: m}, driver}
+	host := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, &sysctl{Machine: m}}
+	files := []Step{driver}
 	if m.Layout.Kolla {
-		steps = append(steps, &kolla{Machine: m})
+		files = append(files, &kolla{Machine: m})
 	}
-	steps = append(steps, conf)
+	files = append(files, conf)
 	if m.Layout.Kept != nil {
-		steps = append(steps, &keep{Machine: m})
+		files = append(files, &keep{Machine: m})
 	}
 	if exists(m.Layout.Root, "/sys/fs/selinux/enforce") {
-		steps = append(steps, &selinux{Machine: m, driver: driver})
+		files = append(files, &selinux{Machine: m, driver: driver})
 	}
-	return append(steps,
+	service.files = files
+	return append(slices.Concat(host, files),
 		service,
 		nova,
 		&orphans{Machine: m},
