@@ -14,8 +14,6 @@ type Hypervisor struct {
 	Type        string // docker, QEMU, …
 	State       string // up or down
 	Status      string // enabled or disabled
-	VCPUs       int
-	MemoryMB    int
 }
 
 // Hypervisors lists the compute nodes; administrators may.
@@ -24,6 +22,7 @@ func (c *Cloud) Hypervisors(ctx context.Context) ([]Hypervisor, error) {
 	if err != nil {
 		return nil, err
 	}
+	client.Microversion = "2.88" // before that Nova asks each host how long it runs, and waits for one that does not answer
 	pages, err := hypervisors.List(client, hypervisors.ListOpts{}).AllPages(ctx)
 	if err != nil {
 		return nil, explain("list hypervisors", err)
@@ -36,7 +35,7 @@ func (c *Cloud) Hypervisors(ctx context.Context) ([]Hypervisor, error) {
 	for i, h := range found {
 		all[i] = Hypervisor{
 			ID: h.ID, Hostname: h.HypervisorHostname, ServiceHost: h.Service.Host, Type: h.HypervisorType,
-			State: h.State, Status: h.Status, VCPUs: h.VCPUs, MemoryMB: h.MemoryMB,
+			State: h.State, Status: h.Status,
 		}
 	}
 	return all, nil
