@@ -9,6 +9,8 @@ from nova.compute import provider_tree
 from nova.virt.docker import inventory
 from nova.virt.docker import DockerDriver
 
+NODE = 'kvm1.example.com'
+
 
 class Inventory(harness.TestCase):
     def setUp(self):
@@ -55,7 +57,52 @@ class Traits(harness.TestCase):
         return self.tree.data(harness.HOST).traits
 
     def test_a_trait_that_is_not_true_any_more_goes(self):
-        self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'COMPUTE_NODE'])
-        others = {'CUSTOM_OF_THE_OPERATOR', 'COMPUTE_NODE'}
+        self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'OWNER_NOVA'])
+        others = {'CUSTOM_OF_THE_OPERATOR', 'OWNER_NOVA'}
         for limited, want in [(False, set()), (True, {'CUSTOM_NDOCK_DISK_QUOTA'}), (False, set())]:
             self.assertEqual(others | {'CUSTOM_NDOCK'} | want, self.traits(limited))
+
+    def test_those_of_another_driver_go(self):
+        libvirts = ['COMPUTE_GRAPHICS_MODEL_VGA', 'COMPUTE_SECURITY_UEFI_SECURE_BOOT', 'HW_ARCH_X86_64', 'HW_CPU_X86_AVX2']
+        self.tree.update_traits(harness.HOST, libvirts + ['CUSTOM_OF_THE_OPERATOR', 'HW_NIC_SRIOV'])
+        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'HW_NIC_SRIOV', 'CUSTOM_NDOCK'}, self.traits(False))
+
+    def test_what_an_operator_says_of_the_processor_stays(self):
+        self.traits(False)
+        self.tree.add_traits(harness.HOST, 'HW_CPU_X86_AVX2', 'COMPUTE_STATUS_DISABLED')
+        self.assertEqual({'HW_CPU_X86_AVX2', 'CUSTOM_NDOCK'}, self.traits(False))  # Nova adds the other one again
+
+
+class OfLibvirt(harness.TestCase):
+    """What the node's provider has when libvirt ran the host before."""
+
+    def setUp(self):
+        super().setUp()
+        self.driver = DockerDriver(fakes.VirtAPI([]), fakes.Agent())
+        self.tree = provider_tree.ProviderTree()
+        self.tree.new_root(NODE, str(uuid.uuid4()))
+
+    def left(self):
+        self.driver.update_provider_tree(self.tree, NODE)
+        return {self.tree.data(found).name for found in self.tree.get_provider_uuids(NODE)} - {NODE}
+
+    def test_inventory(self):
+        of_libvirt = {'total': 4, 'reserved': 0, 'min_unit': 1, 'max_unit': 4, 'step_size': 1, 'allocation_ratio': 1.0}
+        self.tree.update_inventory(NODE, {'VCPU': dict(of_libvirt, allocation_ratio=16.0), 'CUSTOM_PMEM_NAMESPACE_4GB': of_libvirt,
+                                          'MEM_ENCRYPTION_CONTEXT': of_libvirt, 'PCPU': of_libvirt})
+        self.left()
+        self.assertEqual({'VCPU', 'MEMORY_MB', 'DISK_GB'}, set(self.tree.data(NODE).inventory))
+
+    def test_providers(self):
+        for name in 'pci_0000_84_00_0', 'mtty_mtty', 'amd_sev', 'amd_sev_es', 'intel_tdx':
+            self.tree.new_child('%s_%s' % (NODE, name), NODE)
+        self.tree.add_traits(NODE + '_amd_sev', 'OWNER_NOVA', 'HW_CPU_X86_AMD_SEV')
+        self.assertEqual(set(), self.left())
+
+    def test_providers_of_others(self):
+        others = {'%s_0000:81:00.0' % NODE, 'compute1:Open vSwitch agent', '%s_pci_0000_85_00_0' % NODE, 'another_pci_0000_84_00_0'}
+        for name in others:
+            self.tree.new_child(name, NODE)
+        self.tree.new_child('compute1:Open vSwitch agent:br-ex', 'compute1:Open vSwitch agent')
+        self.tree.add_traits('%s_pci_0000_85_00_0' % NODE, 'OWNER_CYBORG')
+        self.assertEqual(others | {'compute1:Open vSwitch agent:br-ex'}, self.left())

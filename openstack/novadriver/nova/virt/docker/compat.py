@@ -64,6 +64,14 @@ def power_off_arguments(instance, timeout, retry_interval):
     return instance, timeout
 
 
+def node_identity():
+    """The id that Nova from 27 on keeps in the file compute_id. None where there is none yet."""
+    if importlib.util.find_spec('nova.virt.node') is None:
+        return None
+    from nova.virt import node  # only here: older releases do not have it
+    return node.read_local_node_uuid()
+
+
 def proxy_sends_paths():
     """Whether nova-serialproxy can connect by a path: up to 33 it looks for a text in bytes then, and fails.
 

@@ -1,6 +1,7 @@
 """The compute driver: what Nova asks of a hypervisor, each method a call or two of ndock's agent."""
 
 import contextlib
+import functools
 import json
 import logging
 import time
@@ -23,6 +24,7 @@ from nova.virt.docker import cpus
 from nova.virt.docker import diagnostics
 from nova.virt.docker import guest
 from nova.virt.docker import inventory
+from nova.virt.docker import node
 from nova.virt.docker import pending
 from nova.virt.docker import serial
 from nova.virt.docker import transfer
@@ -80,7 +82,11 @@ class DockerDriver(driver.ComputeDriver):
                 time.sleep(5)
 
     def get_available_nodes(self, refresh=False):
-        return [CONF.host]
+        return [self._node]
+
+    @functools.cached_property
+    def _node(self):
+        return node.name()
 
     def get_host_ip_addr(self):
         return CONF.my_ip
@@ -106,11 +112,13 @@ class DockerDriver(driver.ComputeDriver):
             'cpu_info': json.dumps({'arch': host['architecture'], 'model': host['cpu_model']}),
             'supported_instances': [(host['architecture'], fields.HVType.DOCKER, fields.VMMode.EXE)],
             'numa_topology': cpus.topology(host)._to_json(),
+            'pci_passthrough_devices': '[]',  # said, or Nova would keep those of another driver
             'stats': {'uptime': host['uptime']},
         }
 
     def update_provider_tree(self, provider_tree, nodename, allocations=None):
         host = self._agent.host()
+        inventory.drop_children(provider_tree, nodename)
         provider = provider_tree.data(nodename)
         ratios = self._get_allocation_ratios(provider.inventory)
         provider_tree.update_inventory(

@@ -1,5 +1,7 @@
 """What Placement may sell of this host."""
 
+import re
+
 import nova.conf
 
 from nova.virt.docker import cpus
@@ -9,6 +11,7 @@ CONF = nova.conf.CONF
 HOST = 'CUSTOM_NDOCK'
 DISK_QUOTA = 'CUSTOM_NDOCK_DISK_QUOTA'
 OWN = {HOST, DISK_QUOTA}
+LIBVIRTS = r'_(pci|mtty|amd|intel)_\w+'  # behind the name of the node, as in _pci_0000_84_00_0 and _amd_sev_es
 
 
 def of(host, ratios, reserved_disk):
@@ -28,6 +31,23 @@ def of(host, ratios, reserved_disk):
 
 
 def traits(host, others):
-    """The host's traits: those that others have set stay."""
+    """The host's traits: those of an operator stay, those of another driver go.
+
+    What begins with COMPUTE_ is a driver's; Nova adds our own capabilities to it. What is said of the processor may be an
+    operator's, once the node is ours.
+    """
+    of_drivers = ('COMPUTE_',) if HOST in others else ('COMPUTE_', 'HW_ARCH_', 'HW_CPU_')
     own = {HOST, DISK_QUOTA} if host['root_disks']['limited'] else {HOST}
-    return (set(others) - OWN) | own
+    return {name for name in others if name not in OWN and not name.startswith(of_drivers)} | own
+
+
+def drop_children(tree, root):
+    """Remove the providers that libvirt has made for virtual GPUs and encrypted memory.
+
+    Those of PCI devices, which have addresses in their names, Nova removes itself. Others', as Cyborg's, say whose they are.
+    """
+    for uuid in tree.get_provider_uuids(root)[1:]:
+        child = tree.data(uuid)
+        owned = {name for name in child.traits if name.startswith('OWNER_')} - {'OWNER_NOVA'}
+        if re.fullmatch(re.escape(root) + LIBVIRTS, child.name) and not owned:
+            tree.remove(uuid)
