@@ -62,6 +62,7 @@ func New() *Cloud {
 	c.glance(mux)
 	c.nova(mux)
 	c.neutron(mux)
+	c.placement(mux)
 	c.server = httptest.NewServer(c.identified(c.away(mux)))
 	c.URL = c.server.URL + "/v3"
 	c.Add(Flavor, "m1.tiny")

@@ -56,6 +56,8 @@ type fakeMachine struct {
 	unmapped       bool     // Nova does not list the host before it is mapped to a cell
 	listed         []openstack.Hypervisor
 	residents      []openstack.Server
+	holders        []string // of resources, beside those
+	traits         []string // that Placement has of this host
 }
 
 const novaCompute = "[DEFAULT]\ncompute_driver=fake.SmallFakeDriver\n# ours\nneutron_ovs_bridge=br-int\n[libvirt]\nvirt_type=kvm\n"
@@ -140,6 +142,30 @@ func (f *fakeMachine) Remove(context.Context) error { f.sure = nil; return nil }
 // ServersOn are those that a test says there are.
 func (f *fakeMachine) ServersOn(context.Context, string) ([]openstack.Server, error) {
 	return f.residents, nil
+}
+
+// Holders are the residents, and others.
+func (f *fakeMachine) Holders(context.Context, string) ([]string, error) {
+	holders := slices.Clone(f.holders)
+	for _, server := range f.residents {
+		holders = append(holders, server.ID)
+	}
+	return holders, nil
+}
+
+// RemoveTraits is what Placement does, which only hears of our traits while nova-compute runs with our driver.
+func (f *fakeMachine) RemoveTraits(_ context.Context, hypervisor string, traits []string) ([]string, error) {
+	var removed []string
+	f.traits = slices.DeleteFunc(f.traits, func(trait string) bool {
+		if slices.Contains(traits, trait) {
+			removed = append(removed, trait)
+		}
+		return slices.Contains(traits, trait)
+	})
+	if len(removed) > 0 {
+		f.commands = append(f.commands, "remove traits of "+hypervisor)
+	}
+	return removed, nil
 }
 
 // Hypervisors answers as Nova does when nova-compute runs with the driver that is configured.

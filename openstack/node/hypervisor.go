@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ndock/openstack"
+	"ndock/openstack/novadriver"
 )
 
 // hypervisor is the step that sees, through Nova's API, what all the others were for.
@@ -110,7 +111,7 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 		return nil, err
 	}
 	for _, one := range all {
-		if one.ServiceHost == h.Host || one.Hostname == h.Host {
+		if one.ServiceHost == h.Host { // its own name may be another
 			return &one, nil
 		}
 	}
@@ -129,13 +130,40 @@ func (h *hypervisor) api(ctx context.Context) (Hypervisors, error) {
 	return h.nova, nil
 }
 
-// Undo has nothing to do: Nova forgets by itself.
+// Undo has nothing to do yet: see Settle.
 func (h *hypervisor) Undo(context.Context) ([]string, error) { return nil, nil }
+
+// Settle takes the driver's traits from the host, when nova-compute has its old driver back: that replaces all else that
+// Nova and Placement have of it.
+func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
+	mine, err := h.mine(ctx)
+	if err == nil && (mine == nil || !h.service.given() && strings.EqualFold(mine.Type, "docker")) {
+		return nil, nil // it has none, or is still ours
+	}
+	var removed []string
+	if err == nil {
+		removed, err = h.nova.RemoveTraits(ctx, mine.ID, novadriver.Traits)
+	}
+	switch {
+	case err != nil && !h.service.given():
+		return nil, nil
+	case err != nil:
+		return []string{fmt.Sprintf("left the traits %s in Placement, where a flavor may ask for them: %v; run 'ndock node teardown' again when an administrator's credentials are there",
+			strings.Join(novadriver.Traits, " and "), err)}, nil
+	case len(removed) == 0:
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("took %s from %s in Placement", strings.Join(removed, " and "), mine.Hostname)}, nil
+}
 
 func (h *hypervisor) Detail(ctx context.Context) string {
 	mine, err := h.mine(ctx)
 	if err != nil || mine == nil {
 		return "gone since it was looked for"
 	}
-	return fmt.Sprintf("%s is up, type %s, id %s", h.Host, mine.Type, mine.ID)
+	name := h.Host
+	if mine.Hostname != h.Host {
+		name += ", called " + mine.Hostname + ","
+	}
+	return fmt.Sprintf("%s is up, type %s, id %s", name, mine.Type, mine.ID)
 }

@@ -143,20 +143,29 @@ func (l Layout) Path(path string) string { return filepath.Join(l.Root, path) }
 
 // Host is the name that Nova knows this machine by: `host` in its configuration, else the machine's own.
 func (l Layout) Host() (string, error) {
+	host, found, err := l.option("host")
+	if err != nil || found {
+		return host, err
+	}
+	return os.Hostname()
+}
+
+// option is one of Nova's in [DEFAULT]: what the file says that is read last.
+func (l Layout) option(name string) (value string, found bool, err error) {
 	files, err := l.configFiles()
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	for _, path := range slices.Backward(files) {
 		conf, err := readConf(path)
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
-		if host, found, err := conf.Get("DEFAULT", "host"); err != nil || found {
-			return host, err
+		if value, found, err = conf.Get("DEFAULT", name); err != nil || found {
+			return value, found, err
 		}
 	}
-	return os.Hostname()
+	return "", false, nil
 }
 
 // configFiles are the files that nova-compute reads, as far as they are there, each before those that override it.

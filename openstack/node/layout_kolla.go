@@ -27,5 +27,8 @@ func findKolla(root string) (Layout, bool) {
 	return l, exists(root, kollaConfig)
 }
 
+// kollaVolume is what the container has as /var/lib/nova.
+const kollaVolume = "/var/lib/docker/volumes/nova_compute/_data"
+
 // kollaShim is where the driver's files lie for the container to copy.
 const kollaShim = kollaDir + "/ndock-driver"

@@ -57,11 +57,15 @@ type Orphans interface {
 	Remove(ctx context.Context) error
 }
 
-// Hypervisors is what is asked of Nova's API.
+// Hypervisors is what is asked of Nova's API, and of Placement's.
 type Hypervisors interface {
 	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
 	// ServersOn lists the servers of all projects on a host.
 	ServersOn(ctx context.Context, host string) ([]openstack.Server, error)
+	// Holders are the ids of those who hold resources of a hypervisor's.
+	Holders(ctx context.Context, hypervisor string) ([]string, error)
+	// RemoveTraits takes traits from a hypervisor, and returns those that it had.
+	RemoveTraits(ctx context.Context, hypervisor string, traits []string) ([]string, error)
 }
 
 // Patience is how long each thing is waited for.

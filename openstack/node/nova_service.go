@@ -94,11 +94,14 @@ func (n *compute) Undo(ctx context.Context) ([]string, error) {
 	return nil, err
 }
 
+// given says whether nova-compute has had, or may have had, the driver from this run, or is to lose it by it.
+func (n *compute) given() bool { return n.did || n.driver.undone || n.conf.undone }
+
 // Settle restarts nova-compute with what is back in place, unless it did not run before either.
 func (n *compute) Settle(ctx context.Context) ([]string, error) {
 	name := n.Layout.Compute.Name
 	switch {
-	case !n.did && !n.driver.undone && !n.conf.undone:
+	case !n.given():
 		return nil, nil
 	case n.running:
 		return n.bringBack(ctx)

@@ -170,11 +170,13 @@ func (u undo) within(ctx context.Context, limit time.Duration) ([]string, error)
 	return u.run(ctx)
 }
 
-// undoing is the way back: the steps in reverse order, then what is left to settle.
+// undoing is the way back: the steps in reverse order, then what is left to settle, each after what it stands on.
 func undoing(steps []Step) []undo {
 	var undos, settles []undo
 	for _, step := range slices.Backward(steps) {
 		undos = append(undos, undo{step.Title(), step.Undo})
+	}
+	for _, step := range steps {
 		if settler, ok := step.(Settler); ok {
 			settles = append(settles, undo{step.Title(), settler.Settle})
 		}

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,35 +26,98 @@ func (s *servers) Plan(ctx context.Context) ([]string, error) {
 	if plan, err := s.conf.Plan(ctx); s.Force || err != nil || len(plan) == 0 {
 		return nil, nil // they are ours by now; an error is told by that step
 	}
-	lost, err := s.lost(ctx)
-	if err != nil || len(lost) == 0 {
-		return nil, err
+	lost, known, err := s.lost(ctx)
+	var unchecked *Unchecked
+	if errors.As(err, &unchecked) {
+		return nil, cmp.Or(s.files(), err)
 	}
-	return nil, advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, some(lost)),
-		"migrate or delete them first; or give --force, which leaves them behind")
-}
-
-// lost are the servers that Nova has here and Docker has not.
-func (s *servers) lost(ctx context.Context) ([]string, error) {
-	nova, err := s.nova.api(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if len(lost) > 0 {
+		return nil, advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, some(lost)),
+			"migrate or delete them first; or give --force, which leaves them behind")
+	}
+	return nil, s.held(ctx, known)
+}
+
+// lost are the servers that Nova has here and Docker has not, and known the ids of those of both.
+func (s *servers) lost(ctx context.Context) (lost, known []string, err error) {
+	nova, err := s.nova.api(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	there, err := nova.ServersOn(ctx, s.Host)
 	if openstack.Refused(err) {
-		return nil, &Unchecked{"only an administrator may list the servers of all projects"}
+		return nil, nil, &Unchecked{"only an administrator may list the servers of all projects"}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	facts, _ := s.EngineFacts(ctx) // no engine has no containers
-	var lost []string
+	known = facts.Servers
 	for _, server := range there {
-		if !slices.Contains(facts.Servers, server.ID) {
+		if !slices.Contains(known, server.ID) {
 			lost = append(lost, server.Name+" ("+server.ID+")")
 		}
 	}
-	return lost, nil
+	return lost, known, nil
+}
+
+// held refuses to take a host whose resources someone holds who is none of its servers: its files may be here.
+func (s *servers) held(ctx context.Context, known []string) error {
+	mine, err := s.nova.mine(ctx)
+	if err != nil || mine == nil {
+		return err
+	}
+	holders, err := s.nova.nova.Holders(ctx, mine.ID)
+	if openstack.Refused(err) {
+		return &Unchecked{"only an administrator may ask Placement who holds resources"}
+	}
+	if err != nil {
+		return err
+	}
+	holders = slices.DeleteFunc(holders, func(id string) bool { return slices.Contains(known, id) })
+	if len(holders) == 0 {
+		return nil
+	}
+	return advise(fmt.Errorf("resources of %s are held in Placement by %d that are no servers on it: %s", mine.Hostname, len(holders), some(holders)),
+		"they may be migrations: confirm or revert them; or servers that are deleted softly; 'nova-manage placement audit --resource_provider %s' names what is neither; --force leaves them as they are", mine.ID)
+}
+
+// aServer is how Nova's other drivers call the directory of a server's files.
+const aServer = "[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-*"
+
+// files refuses to take a host where Nova cannot be asked for servers, and there are files of some.
+func (s *servers) files() error {
+	dir, err := s.Layout.instances()
+	if err != nil {
+		return err
+	}
+	found, err := filepath.Glob(filepath.Join(s.Layout.Path(dir), aServer))
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	for i, path := range found {
+		found[i] = printable(filepath.Base(path))
+	}
+	return advise(fmt.Errorf("there are files of %d servers in %s, which Nova may lose: %s", len(found), s.Layout.Path(dir), some(found)),
+		"name a cloud of an administrator's, so that Nova can be asked (OS_CLOUD, --os-cloud, or an openrc); or give --force, which leaves them behind")
+}
+
+// instances is where Nova's other drivers have the files of servers.
+func (l Layout) instances() (string, error) {
+	dir, _, err := l.option("instances_path")
+	if err != nil {
+		return "", err
+	}
+	state, _, err := l.option("state_path")
+	state = cmp.Or(state, "/var/lib/nova")
+	dir = strings.NewReplacer("$state_path", state, "${state_path}", state).Replace(cmp.Or(dir, "$state_path/instances"))
+	if below, ok := strings.CutPrefix(dir, "/var/lib/nova/"); ok && l.Kolla {
+		dir = filepath.Join(kollaVolume, below)
+	}
+	return dir, err
 }
 
 // some names a few of many.

@@ -66,3 +66,18 @@ func TestVirtDirectory(t *testing.T) {
 		}
 	}
 }
+
+func TestTraitsAreTheDrivers(t *testing.T) {
+	inventory, err := python.ReadFile("nova/virt/docker/inventory.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trait := range Traits {
+		if !bytes.Contains(inventory, []byte("'"+trait+"'")) {
+			t.Errorf("the driver does not give %s", trait)
+		}
+	}
+	if n := bytes.Count(inventory, []byte("'CUSTOM_")); n != len(Traits) {
+		t.Errorf("the driver gives %d traits, of which %d are known", n, len(Traits))
+	}
+}

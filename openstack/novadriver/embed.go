@@ -15,6 +15,9 @@ const (
 	Driver = "docker.DockerDriver"
 )
 
+// Traits are those that the driver gives the host in Placement, and that no other driver takes away again.
+var Traits = []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA"}
+
 // The pattern leaves out __pycache__, which a pattern of the directory would take.
 //
 //go:embed nova/virt/docker/*.py

@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"ndock/openstack"
+	"ndock/openstack/novadriver"
+)
+
+// TestANodeThatIsCalledOtherwiseThanItsHost, as libvirt calls its nodes by the machine's full name.
+func TestANodeThatIsCalledOtherwiseThanItsHost(t *testing.T) {
+	f := newFake(t, false)
+	f.listed = []openstack.Hypervisor{ // this host's name is also another's node's
+		{ID: "1", Hostname: f.Host, ServiceHost: "other", Type: "QEMU", State: "up"},
+		{ID: "2", Hostname: "kvm1.example.com", ServiceHost: f.Host, Type: "QEMU", State: "up"},
+	}
+	said, err := f.setup()
+	f.must(err)
+	if _, err = f.setup(); err != nil {
+		t.Error(err)
+	}
+	for _, status := range Look(t.Context(), f.Steps()) {
+		if want := "node-1, called kvm1.example.com, is up, type docker, id 2"; status.Step == "hypervisor" && status.Detail != want {
+			t.Errorf("got %q, said\n%s", status.Detail, said)
+		}
+	}
+}
+
+func TestTeardownTakesTheDriversTraits(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.traits, f.commands = []string{"CUSTOM_OF_THE_OPERATOR", "CUSTOM_NDOCK"}, nil
+	var said lines
+	_, err = Teardown(t.Context(), f.Steps(), said.report)
+	f.must(err)
+	if !slices.Equal(f.traits, []string{"CUSTOM_OF_THE_OPERATOR"}) || !strings.Contains(said.String(), "hypervisor: took CUSTOM_NDOCK from node-1 in Placement") {
+		t.Errorf("left %q, said\n%s", f.traits, said.String())
+	}
+	if n := len(f.commands); !strings.Contains(f.commands[n-2], "nova-compute") || f.commands[n-1] != "remove traits of 2" {
+		t.Errorf("not after nova-compute had its old driver: %q", f.commands)
+	}
+}
+
+// TestTeardownWithoutCredentials says what it leaves, and does it when they are there.
+func TestTeardownWithoutCredentials(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.traits = []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA"}
+	nova := f.Nova
+	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+	for i, want := range []bool{true, false} { // once is enough
+		var said lines
+		_, err = Teardown(t.Context(), f.Steps(), said.report)
+		f.must(err)
+		if got := strings.Contains(said.String(), "hypervisor: left the traits CUSTOM_NDOCK and CUSTOM_NDOCK_DISK_QUOTA in Placement, "); got != want {
+			t.Errorf("the %d. time it said\n%s", i+1, said.String())
+		}
+	}
+	f.Nova = nova
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+	if len(f.traits) > 0 {
+		t.Errorf("left %q", f.traits)
+	}
+}
+
+// TestAFailedSetupTakesTheDriversTraits, which nova-compute may have given by then.
+func TestAFailedSetupTakesTheDriversTraits(t *testing.T) {
+	f := newFake(t, false)
+	f.traits, f.deaf["nova-compute"] = slices.Clone(novadriver.Traits), true
+	if _, err := f.setup(); err == nil || len(f.traits) > 0 {
+		t.Errorf("got %v, left %q", err, f.traits)
+	}
+}
+
+// TestResourcesThatAreHeld by who is no server here any more: a migration that is not confirmed, with files on this host.
+func TestResourcesThatAreHeld(t *testing.T) {
+	f := newFake(t, false)
+	f.residents, f.facts.Servers, f.holders = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}, []string{"a-migration"}
+	before := f.tree()
+	_, err := f.setup()
+	if want := "servers: resources of node-1 are held in Placement by 1 that are no servers on it: a-migration"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	if hint := hintOf(err); !strings.Contains(hint, "nova-manage placement audit --resource_provider 2") {
+		t.Errorf("hint: %s", hint)
+	}
+	if after := f.tree(); after != before || len(f.commands) > 0 {
+		t.Errorf("ran %q, and the tree is\n%s", f.commands, after)
+	}
+	f.Force = true
+	_, err = f.setup()
+	f.must(err)
+	f.Force = false
+	if got := f.plan(); got != "" {
+		t.Errorf("planned\n%s", got)
+	}
+}
+
+// TestFilesOfServers are the sign of them where Nova cannot be asked.
+func TestFilesOfServers(t *testing.T) {
+	const server = "6f1e4a9c-7f0b-4b52-9a53-0c3a5d5f3c11"
+	for conf, dir := range map[string]string{
+		"":                                       "/var/lib/nova/instances",
+		"state_path = /srv/nova\n":               "/srv/nova/instances",
+		"instances_path = $state_path/servers\n": "/var/lib/nova/servers",
+		"instances_path = /mnt/instances\n":      "/mnt/instances",
+	} {
+		t.Run(conf, func(t *testing.T) {
+			f := newFake(t, false)
+			lay(t, f.root, map[string]string{
+				"/etc/nova/nova.conf": "[DEFAULT]\nhost = node-1\n" + conf,
+				dir + "/_base/0123":   "", dir + "/locks/a": "", dir + "/compute_nodes": "",
+			})
+			nova := f.Nova
+			f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+			if plan := f.plan(); !strings.Contains(plan, "set compute_driver") { // nothing of a server's
+				t.Errorf("planned\n%s", plan)
+			}
+			lay(t, f.root, map[string]string{dir + "/" + server + "/disk": "", dir + "/" + server + "_resize/disk": ""})
+			before := f.tree()
+			_, err := f.setup()
+			if want := fmt.Sprintf("servers: there are files of 2 servers in %s, which Nova may lose: %s, %[2]s_resize", f.path(dir), server); err == nil || err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+			if after := f.tree(); after != before || len(f.commands) > 0 {
+				t.Errorf("ran %q, and the tree is\n%s", f.commands, after)
+			}
+			f.Nova = nova // which has none
+			_, err = f.setup()
+			f.must(err)
+		})
+	}
+}
+
+func TestKollasFilesOfServers(t *testing.T) {
+	l := Layout{Root: t.TempDir(), Kolla: true}
+	if got, err := l.instances(); err != nil || got != "/var/lib/docker/volumes/nova_compute/_data/instances" {
+		t.Errorf("got %s, %v", got, err)
+	}
+}

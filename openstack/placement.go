@@ -1,0 +1,80 @@
+package openstack
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack"
+	"github.com/gophercloud/gophercloud/v2/openstack/placement/v1/resourceproviders"
+)
+
+func (c *Cloud) placement() (*gophercloud.ServiceClient, error) {
+	client, err := openstack.NewPlacementV1(c.provider, c.endpoint)
+	if err != nil {
+		return nil, c.noEndpoint("find Placement in the catalogue", err)
+	}
+	client.Microversion = "1.6" // the first with traits
+	return client, nil
+}
+
+// Holders are those who hold resources of a hypervisor's, by their ids: servers, and migrations that are neither confirmed
+// nor reverted. Administrators may ask.
+func (c *Cloud) Holders(ctx context.Context, hypervisor string) ([]string, error) {
+	client, err := c.placement()
+	if err != nil {
+		return nil, err
+	}
+	found, err := resourceproviders.GetAllocations(ctx, client, hypervisor).Extract()
+	switch {
+	case gophercloud.ResponseCodeIs(err, http.StatusNotFound): // Nova has not told Placement of it yet
+		return nil, nil
+	case err != nil:
+		return nil, explain("list the allocations of "+hypervisor, err)
+	}
+	return slices.Sorted(maps.Keys(found.Allocations)), nil
+}
+
+// RemoveTraits takes traits from a hypervisor, and returns those that it had.
+func (c *Cloud) RemoveTraits(ctx context.Context, hypervisor string, traits []string) ([]string, error) {
+	client, err := c.placement()
+	if err != nil {
+		return nil, err
+	}
+	const tries = 5 // nova-compute may be at it too
+	for range tries {
+		var removed []string
+		removed, err = removeTraits(ctx, client, hypervisor, traits)
+		if !gophercloud.ResponseCodeIs(err, http.StatusConflict) {
+			return removed, err
+		}
+	}
+	return nil, err
+}
+
+func removeTraits(ctx context.Context, client *gophercloud.ServiceClient, hypervisor string, traits []string) ([]string, error) {
+	found, err := resourceproviders.GetTraits(ctx, client, hypervisor).Extract()
+	if err != nil {
+		return nil, explain("list the traits of "+hypervisor, err)
+	}
+	var removed []string
+	others := slices.DeleteFunc(found.Traits, func(trait string) bool {
+		if !slices.Contains(traits, trait) {
+			return false
+		}
+		removed = append(removed, trait)
+		return true
+	})
+	if len(removed) == 0 {
+		return nil, nil
+	}
+	_, err = resourceproviders.UpdateTraits(ctx, client, hypervisor, resourceproviders.UpdateTraitsOpts{
+		ResourceProviderGeneration: found.ResourceProviderGeneration, Traits: others,
+	}).Extract()
+	if err != nil {
+		return nil, explain("remove traits of "+hypervisor, err)
+	}
+	return removed, nil
+}
