@@ -316,7 +316,7 @@ func TestAnInterruptedTeardownSaysWhatIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	f.after["service ndock-agent stop"] = cancel
 	_, err = Teardown(ctx, f.Steps(), new(lines).report)
-	if !errors.Is(err, context.Canceled) || hintOf(err) != "not undone: engine, nova-compute, hypervisor; run 'ndock node teardown' again when that is mended; " {
+	if !errors.Is(err, context.Canceled) || hintOf(err) != "not undone: engine; run 'ndock node teardown' again when that is mended; " {
 		t.Errorf("got %v; %s", err, hintOf(err))
 	}
 	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)

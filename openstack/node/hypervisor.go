@@ -133,6 +133,9 @@ func (h *hypervisor) api(ctx context.Context) (Hypervisors, error) {
 // Undo has nothing to do yet: see Settle.
 func (h *hypervisor) Undo(context.Context) ([]string, error) { return nil, nil }
 
+// After: see compute, which settles first.
+func (h *hypervisor) After() []Step { return h.service.files }
+
 // Settle takes the driver's traits from the host, when nova-compute has its old driver back: that replaces all else that
 // Nova and Placement have of it.
 func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {

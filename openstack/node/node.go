@@ -5,6 +5,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ndock/openstack"
@@ -90,18 +91,20 @@ func (m Machine) Steps() []Step {
 	service := &compute{Machine: m, driver: driver, conf: conf}
 	nova := &hypervisor{Machine: m, service: service}
 	docker := &engine{Machine: m}
-	steps := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, &sysctl{Machine: m}, driver}
+	host := []Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, &sysctl{Machine: m}}
+	files := []Step{driver}
 	if m.Layout.Kolla {
-		steps = append(steps, &kolla{Machine: m})
+		files = append(files, &kolla{Machine: m})
 	}
-	steps = append(steps, conf)
+	files = append(files, conf)
 	if m.Layout.Kept != nil {
-		steps = append(steps, &keep{Machine: m})
+		files = append(files, &keep{Machine: m})
 	}
 	if exists(m.Layout.Root, "/sys/fs/selinux/enforce") {
-		steps = append(steps, &selinux{Machine: m, driver: driver})
+		files = append(files, &selinux{Machine: m, driver: driver})
 	}
-	return append(steps,
+	service.files = files
+	return append(slices.Concat(host, files),
 		service,
 		nova,
 		&orphans{Machine: m},

@@ -13,6 +13,7 @@ type compute struct {
 	Machine
 	driver *shim
 	conf   *config
+	files  []Step // that it reads
 
 	did       bool
 	running   bool      // before Do, or before Undo where Do did not run
@@ -96,6 +97,9 @@ func (n *compute) Undo(ctx context.Context) ([]string, error) {
 
 // given says whether nova-compute has had, or may have had, the driver from this run, or is to lose it by it.
 func (n *compute) given() bool { return n.did || n.driver.undone || n.conf.undone }
+
+// After: nova-compute has its old driver back before the agent goes. The driver would tell Nova that the host is down.
+func (n *compute) After() []Step { return n.files }
 
 // Settle restarts nova-compute with what is back in place, unless it did not run before either.
 func (n *compute) Settle(ctx context.Context) ([]string, error) {

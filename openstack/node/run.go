@@ -170,16 +170,18 @@ func (u undo) within(ctx context.Context, limit time.Duration) ([]string, error)
 	return u.run(ctx)
 }
 
-// undoing is the way back: the steps in reverse order, then what is left to settle, each after what it stands on.
+// undoing is the way back: the steps in reverse order, and what is left to settle as soon as it can be.
 func undoing(steps []Step) []undo {
-	var undos, settles []undo
-	for _, step := range slices.Backward(steps) {
+	var undos []undo
+	settled := map[Step]bool{}
+	for i, step := range slices.Backward(steps) {
 		undos = append(undos, undo{step.Title(), step.Undo})
-	}
-	for _, step := range steps {
-		if settler, ok := step.(Settler); ok {
-			settles = append(settles, undo{step.Title(), settler.Settle})
+		for _, one := range steps[i:] {
+			settler, ok := one.(Settler)
+			if ok && !settled[one] && !slices.ContainsFunc(steps[:i], func(left Step) bool { return slices.Contains(settler.After(), left) }) {
+				undos, settled[one] = append(undos, undo{one.Title(), settler.Settle}), true
+			}
 		}
 	}
-	return append(undos, settles...)
+	return undos
 }

@@ -119,7 +119,7 @@ func TestTeardownLeavesTheProgramOfAnotherService(t *testing.T) {
 	f.must(err)
 	unit := "/etc/systemd/system/ndock-registry.service"
 	f.put(unit, "[Service]\nExecStart=\""+f.Layout.AgentFile+"\" registry serve\n", 0o644)
-	if said := f.teardown(); !strings.Contains(said, "left "+f.Layout.AgentFile+", which ndock-registry.service runs\n") {
+	if said := f.teardown(); !strings.Contains(said, "left "+f.Layout.AgentFile+", which ndock-registry.service runs") {
 		t.Errorf("said\n%s", said)
 	}
 	if _, err := os.Stat(f.path(f.Layout.AgentFile)); err != nil {

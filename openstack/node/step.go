@@ -30,10 +30,12 @@ type Edit struct {
 	Before, After []byte
 }
 
-// A Settler has something left to do once all steps are undone: nova-compute cannot start with its old driver
-// before that is back.
+// A Settler has something left to do once others are undone: nova-compute cannot start with its old driver before that is
+// back.
 type Settler interface {
 	Settle(ctx context.Context) ([]string, error)
+	// After are those others. What was done before them is undone after it.
+	After() []Step
 }
 
 // Report takes a line for the one who waits.

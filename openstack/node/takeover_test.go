@@ -41,7 +41,7 @@ func TestTeardownTakesTheDriversTraits(t *testing.T) {
 	if !slices.Equal(f.traits, []string{"CUSTOM_OF_THE_OPERATOR"}) || !strings.Contains(said.String(), "hypervisor: took CUSTOM_NDOCK from node-1 in Placement") {
 		t.Errorf("left %q, said\n%s", f.traits, said.String())
 	}
-	if n := len(f.commands); !strings.Contains(f.commands[n-2], "nova-compute") || f.commands[n-1] != "remove traits of 2" {
+	if at := slices.Index(f.commands, "remove traits of 2"); at < 1 || !strings.Contains(f.commands[at-1], "nova-compute") {
 		t.Errorf("not after nova-compute had its old driver: %q", f.commands)
 	}
 }
@@ -68,6 +68,34 @@ func TestTeardownWithoutCredentials(t *testing.T) {
 	if len(f.traits) > 0 {
 		t.Errorf("left %q", f.traits)
 	}
+}
+
+// wantNovaBeforeTheAgent: with its driver nova-compute would tell Nova that the host is down when the agent ends, and no other
+// driver takes that back.
+func (f *fakeMachine) wantNovaBeforeTheAgent() {
+	f.t.Helper()
+	nova, agent := -1, -1
+	for i, command := range f.commands {
+		switch {
+		case strings.Contains(command, "restart") && strings.Contains(command, "nova-compute"):
+			nova = i
+		case strings.Contains(command, "stop") && strings.Contains(command, agentName):
+			agent = i
+		}
+	}
+	if nova < 0 || agent < nova {
+		f.t.Errorf("nova-compute had its old driver too late: ran %q", f.commands)
+	}
+}
+
+func TestAFailedSetupGivesNovaItsDriverBackFirst(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		f.deaf["nova-compute"] = true
+		if _, err := f.setup(); err == nil {
+			t.Error("no error")
+		}
+		f.wantNovaBeforeTheAgent()
+	})
 }
 
 // TestAFailedSetupTakesTheDriversTraits, which nova-compute may have given by then.

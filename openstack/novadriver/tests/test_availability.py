@@ -68,6 +68,16 @@ class SetAvailable(TestCase):
         availability.set_available(None)
         self.assertEqual([], self.saved)
 
+    def test_what_libvirt_disabled_is_up_again(self):
+        for fenced in (False, True):
+            with self.subTest(fenced=fenced):
+                self.service.disabled, self.service.disabled_reason = True, 'AUTO: Connection to libvirt lost: 1'
+                self.service.forced_down = fenced  # by the operator, then
+                availability.set_available('the agent ended')
+                self.assertEqual([], self.saved)
+                availability.set_available(None)
+                self.assertEqual((False, fenced, None), self.saved.pop())
+
     def test_before_the_service_is_registered(self):
         self.found.side_effect = exception.ComputeHostNotFound(host=harness.HOST)
         availability.set_available('the agent ended')

@@ -17,6 +17,7 @@ LOG = logging.getLogger(__name__)
 
 # Marks what was switched off from here, so that a host that the operator took out stays out.
 AUTO = 'AUTO: ndock: '
+DRIVERS = 'AUTO: '  # libvirt's mark, too, which it left when it lost its daemon before this driver took over
 SILENCE = 20  # seconds without a sign of life after which the agent counts as away
 PATIENCE = 5  # seconds that a restart of the agent may take unnoticed
 RETRY = 60  # seconds after which what the agent could not do is tried again
@@ -101,11 +102,16 @@ class Watch:
 def set_available(away):
     """Let Nova show the hypervisor down, with the reason; or up again when away is None."""
     service = find_service()
-    if service is None or ours(service) == bool(away):
+    if service is None:
         return
-    if (service.disabled or service.forced_down) and not ours(service):
+    marked, own = _marked(service, AUTO if away else DRIVERS), _marked(service, AUTO)
+    if marked == bool(away):
+        return
+    if (service.disabled or service.forced_down) and not marked:
         return  # the operator's own doing: to fence a host is forced_down alone
-    service.disabled = service.forced_down = bool(away)
+    service.disabled = bool(away)
+    if away or own:
+        service.forced_down = bool(away)
     service.disabled_reason = AUTO + away[:200] if away else None
     service.save()
     LOG.warning('This host is down for Nova: %s' % away if away else 'This host is up for Nova again')
@@ -118,5 +124,5 @@ def find_service():
         return None  # the very first start: it is registered after init_host
 
 
-def ours(service):
-    return service.disabled and (service.disabled_reason or '').startswith(AUTO)
+def _marked(service, mark):
+    return service.disabled and (service.disabled_reason or '').startswith(mark)
