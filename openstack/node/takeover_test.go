@@ -88,6 +88,23 @@ func (f *fakeMachine) wantNovaBeforeTheAgent() {
 	}
 }
 
+// TestAnOldDriverThatDoesNotStart, as libvirt's where its daemon is stopped, keeps nothing from being undone.
+func TestAnOldDriverThatDoesNotStart(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		before := f.tree()
+		_, err := f.setup()
+		f.must(err)
+		f.brief["nova-compute"] = true
+		_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+		if err == nil || !strings.HasPrefix(err.Error(), "nova-compute: nova-compute ended ") || !strings.HasSuffix(hintOf(err), "all else is undone; ") {
+			t.Errorf("got %v; %s", err, hintOf(err))
+		}
+		if after := f.tree(); after != before {
+			t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+		}
+	})
+}
+
 func TestAFailedSetupGivesNovaItsDriverBackFirst(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		f.deaf["nova-compute"] = true
