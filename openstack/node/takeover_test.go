@@ -130,7 +130,7 @@ func TestResourcesThatAreHeld(t *testing.T) {
 	f.residents, f.facts.Servers, f.holders = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}, []string{"a-migration"}
 	before := f.tree()
 	_, err := f.setup()
-	if want := "servers: Placement has resources of node-1 held by what is no server on it: a-migration"; err == nil || err.Error() != want {
+	if want := "servers: resources of node-1 are held in Placement by what is no server on it: a-migration"; err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
 	if hint := hintOf(err); !strings.Contains(hint, "nova-manage placement audit --resource_provider 2") {
