@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,9 +129,11 @@ func hintOf(err error) string {
 	return ""
 }
 
-// Teardown undoes all that setup ever made, and stops at what cannot be undone, because the rest stands on it.
+// Teardown undoes all that setup ever made, and stops at what cannot be undone, because the rest stands on it. What cannot
+// be settled keeps nothing from being undone: a nova-compute whose old driver does not start is none of setup's.
 func Teardown(ctx context.Context, steps []Step, report Report) (changed bool, err error) {
 	undos := undoing(steps)
+	var unsettled error
 	for i, undo := range undos {
 		err := ctx.Err()
 		var texts []string
@@ -141,11 +144,14 @@ func Teardown(ctx context.Context, steps []Step, report Report) (changed bool, e
 			changed = true
 			report("%s: %s", undo.title, text)
 		}
+		if err != nil && undo.settles && ctx.Err() == nil {
+			err, unsettled = nil, cmp.Or(unsettled, advise(fmt.Errorf("%s: %w", undo.title, err), "%sall else is undone", hintOf(err)))
+		}
 		if err != nil {
 			return changed, advise(fmt.Errorf("%s: %w", undo.title, err), "%snot undone: %s; run 'ndock node teardown' again when that is mended", hintOf(err), titles(undos[i:]))
 		}
 	}
-	return changed, nil
+	return changed, unsettled
 }
 
 // titles names each step once.
@@ -160,8 +166,9 @@ func titles(undos []undo) string {
 }
 
 type undo struct {
-	title string
-	run   func(context.Context) ([]string, error)
+	title   string
+	run     func(context.Context) ([]string, error)
+	settles bool
 }
 
 func (u undo) within(ctx context.Context, limit time.Duration) ([]string, error) {
@@ -175,11 +182,11 @@ func undoing(steps []Step) []undo {
 	var undos []undo
 	settled := map[Step]bool{}
 	for i, step := range slices.Backward(steps) {
-		undos = append(undos, undo{step.Title(), step.Undo})
+		undos = append(undos, undo{step.Title(), step.Undo, false})
 		for _, one := range steps[i:] {
 			settler, ok := one.(Settler)
 			if ok && !settled[one] && !slices.ContainsFunc(steps[:i], func(left Step) bool { return slices.Contains(settler.After(), left) }) {
-				undos, settled[one] = append(undos, undo{one.Title(), settler.Settle}), true
+				undos, settled[one] = append(undos, undo{one.Title(), settler.Settle, true}), true
 			}
 		}
 	}

@@ -81,7 +81,7 @@ func (s *servers) held(ctx context.Context, known []string) error {
 	if len(holders) == 0 {
 		return nil
 	}
-	return advise(fmt.Errorf("Placement has resources of %s held by what is no server on it: %s", mine.Hostname, some(holders)),
+	return advise(fmt.Errorf("resources of %s are held in Placement by what is no server on it: %s", mine.Hostname, some(holders)),
 		"they may be migrations: confirm or revert them; or servers that are deleted softly; 'nova-manage placement audit --resource_provider %s' names what is neither; --force leaves them as they are", mine.ID)
 }
 

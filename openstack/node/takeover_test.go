@@ -88,6 +88,23 @@ func (f *fakeMachine) wantNovaBeforeTheAgent() {
 	}
 }
 
+// TestAnOldDriverThatDoesNotStart, as libvirt's where its daemon is stopped, keeps nothing from being undone.
+func TestAnOldDriverThatDoesNotStart(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fakeMachine) {
+		before := f.tree()
+		_, err := f.setup()
+		f.must(err)
+		f.brief["nova-compute"] = true
+		_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+		if err == nil || !strings.HasPrefix(err.Error(), "nova-compute: nova-compute ended ") || !strings.HasSuffix(hintOf(err), "all else is undone; ") {
+			t.Errorf("got %v; %s", err, hintOf(err))
+		}
+		if after := f.tree(); after != before {
+			t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+		}
+	})
+}
+
 func TestAFailedSetupGivesNovaItsDriverBackFirst(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		f.deaf["nova-compute"] = true
@@ -113,7 +130,7 @@ func TestResourcesThatAreHeld(t *testing.T) {
 	f.residents, f.facts.Servers, f.holders = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}, []string{"a-migration"}
 	before := f.tree()
 	_, err := f.setup()
-	if want := "servers: Placement has resources of node-1 held by what is no server on it: a-migration"; err == nil || err.Error() != want {
+	if want := "servers: resources of node-1 are held in Placement by what is no server on it: a-migration"; err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
 	if hint := hintOf(err); !strings.Contains(hint, "nova-manage placement audit --resource_provider 2") {
