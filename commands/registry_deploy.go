@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/registry"
+	"ndock/registry/htpasswd"
 )
 
 func registryDeployCommand(s Streams) *cli.Command {
@@ -101,8 +102,8 @@ func readPassword(c *cli.Context, s Streams) (string, error) {
 	switch {
 	case password == "":
 		return "", misused(c, "the password on stdin is empty")
-	case len(password) > registry.MaxPassword:
-		return "", misused(c, "the password is longer than %d bytes", registry.MaxPassword)
+	case len(password) > htpasswd.MaxPassword:
+		return "", misused(c, "the password is longer than %d bytes", htpasswd.MaxPassword)
 	}
 	return password, nil
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/registry"
+	"ndock/registry/htpasswd"
 )
 
 func registryLoginAddCommand(s Streams) *cli.Command {
@@ -45,7 +46,7 @@ func registryLoginAdd(c *cli.Context, s Streams) error {
 	if !c.Bool("password-stdin") {
 		return misused(c, "--password-stdin is missing: the password is read from stdin")
 	}
-	if err := registry.CheckUser(args[0]); err != nil {
+	if err := htpasswd.CheckUser(args[0]); err != nil {
 		return misused(c, "%s", err)
 	}
 	password, err := readPassword(c, s)

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // address is where a registry listens: a host, empty for all addresses, and a port.
@@ -106,7 +108,13 @@ func interfaceAddresses() []string {
 	return found
 }
 
+// unique sorts the names, and leaves each in once.
 func unique(names []string) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// isHostName tells whether a text can be the name or address of a host, and of a directory.
+func isHostName(text string) bool { return hostName.MatchString(text) && !strings.Contains(text, "..") }
+
+var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$`)

@@ -60,27 +60,3 @@ func TestServeOptions(t *testing.T) {
 	wantError(t, ServeOptions{Listen: ":5000", Data: "d", Insecure: true}.Check(), "")
 	wantError(t, ServeOptions{Listen: ":5000", Data: "d", CertFile: "c", KeyFile: "k"}.Check(), "")
 }
-
-func TestDeployOptions(t *testing.T) {
-	for want, o := range map[string]DeployOptions{
-		"":                      {Listen: "127.0.0.1:5000", User: "ci", Password: "x"},
-		"has no port between":   {Listen: "127.0.0.1:0"},
-		"go together":           {Listen: "127.0.0.1:5000", CertFile: "c"},
-		"exclude each other":    {Listen: "127.0.0.1:5000", CertFile: "c", KeyFile: "k", Insecure: true},
-		"the password is empty": {Listen: "127.0.0.1:5000", User: "ci"},
-		"user name is empty":    {Listen: "127.0.0.1:5000", Password: "x"},
-		"has a colon":           {Listen: "127.0.0.1:5000", User: "c:i", Password: "x"},
-	} {
-		wantError(t, o.Check(), want)
-	}
-}
-
-func TestTag(t *testing.T) {
-	for version, want := range map[string]string{
-		"v1.2.3": "v1.2.3", "v1.2.3+dirty": "v1.2.3-dirty", "(devel)": "devel", "": "latest", ".-": "latest",
-	} {
-		if got := tag(version); got != want {
-			t.Errorf("tag(%q) = %q, want %q", version, got, want)
-		}
-	}
-}

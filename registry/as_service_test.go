@@ -257,7 +257,7 @@ func TestServiceWithoutDocker(t *testing.T) {
 	if got := s.login(status.URL, "ci", "secret"); got != http.StatusUnauthorized {
 		t.Errorf("ci gets %d", got)
 	}
-	options := collection(time.Minute)
+	options := collecting(time.Minute)
 	options.Options = gc.Options{Report: s, DryRun: true}
 	if _, err := Collect(t.Context(), DialDeployed(host.Systemd, nil), options); err != nil {
 		t.Error(err)

@@ -110,3 +110,19 @@ func sign(template *x509.Certificate, ca *pair, now time.Time) (pair, error) {
 		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 	}, nil
 }
+
+// renew makes certificates for the names, by this CA as long as it does.
+func (ca pair) renew(names []string, now time.Time) (pair, series, error) {
+	if ca.end().After(now.Add(authorityRenewal)) {
+		server, err := ca.issueAll(names, now)
+		if err == nil && server[0].covers(names, ca, now) {
+			return ca, server, nil
+		}
+	}
+	ca, err := newAuthority(now)
+	if err != nil {
+		return pair{}, nil, err
+	}
+	server, err := ca.issueAll(names, now)
+	return ca, server, err
+}

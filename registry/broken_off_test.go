@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -422,30 +421,6 @@ func TestTrustIsAllOrNothing(t *testing.T) {
 	s.is(before, "trust")
 }
 
-func TestApplyUndoesWhatItDid(t *testing.T) {
-	m := newMachine(t, "192.0.2.10:5050")
-	o := m.options
-	o.CAFile, o.Mirror = write(t, serverPair(t, time.Now()).cert), true
-	if err := os.WriteFile(o.PIDFile, []byte("what"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	changes, err := PlanTrust(t.Context(), m, o)
-	if err != nil || len(changes) != 2 {
-		t.Fatalf("%v, %v", changes, err)
-	}
-	s := &site{t: t}
-	err = Apply(t.Context(), changes, s)
-	wantError(t, err, "holds no process id")
-	for _, name := range []string{o.DaemonFile, filepath.Join(o.CertsDir, o.Registry)} {
-		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is left: %v", name, err)
-		}
-	}
-	if hint := hintOf(err); !strings.Contains(hint, "send SIGHUP to dockerd") {
-		t.Errorf("hint %q", hint)
-	}
-}
-
 // Who presses Ctrl-C while the old container ends has it back.
 func TestDeployIsInterrupted(t *testing.T) {
 	s := newSite(t)
@@ -479,13 +454,17 @@ func TestDeployReplacesTheCA(t *testing.T) {
 	if err := writeConfig(t.Context(), s.engine, containerName, files{fileCA: ending.cert, fileCAKey: ending.key}); err != nil {
 		t.Fatal(err)
 	}
-	put(t, s.options.CertsDir, "elsewhere:5050", string(ending.cert))
+	if err := publish(filepath.Join(s.options.CertsDir, "elsewhere:5050", "ca.crt"), ending.cert); err != nil {
+		t.Fatal(err)
+	}
 	second := s.deploy()
 	if second.CA == first.CA || second.CA == firstFingerprint(ending.cert) || len(second.Warnings(time.Now())) > 0 || second.Renewed.Before(time.Now().Add(9*365*24*time.Hour)) {
 		t.Errorf("status is %+v", second)
 	}
 	s.is(was{second, s.config()}, "with another CA")
-	holds(t, s.options.CertsDir, strings.TrimPrefix(second.URL, "https://"), string(s.config()[fileCA]))
+	if got, err := os.ReadFile(filepath.Join(s.options.CertsDir, strings.TrimPrefix(second.URL, "https://"), "ca.crt")); err != nil || !bytes.Equal(got, s.config()[fileCA]) {
+		t.Errorf("Docker trusts %q (%v)", got, err)
+	}
 }
 
 // The config volume stands on the engine, and the registry may write to it.

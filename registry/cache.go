@@ -2,14 +2,10 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/url"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +15,6 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 
 	"ndock/registry/gc"
-	"ndock/registry/keystone"
 	"ndock/stall/reply"
 )
 
@@ -27,76 +22,15 @@ const (
 	upstreamPatience = 5 * time.Second  // for an answer at the start
 	upstreamInterval = 15 * time.Second // between looks for an upstream that was away
 
-	defaultTTL        = 7 * 24 * time.Hour // of what is cached: distribution's
 	minExpiryInterval = 20 * time.Millisecond
 	maxExpiryInterval = 6 * time.Hour
 )
 
-// ProxyOptions make the registry a pull-through cache of another, to which nothing can be pushed.
-type ProxyOptions struct {
-	URL          string // of the other, the upstream
-	User         string // there, with a password in a file
-	PasswordFile string
-	Public       bool // anyone may read here what User may read there
-}
-
-func (o ProxyOptions) check() error {
-	switch {
-	case o.URL == "" && (o.User != "" || o.PasswordFile != ""):
-		return errors.New("--proxy is missing")
-	case o.URL == "":
-		return nil
-	case (o.User == "") != (o.PasswordFile == ""):
-		return errors.New("--proxy-user and --proxy-password-file go together")
-	}
-	return checkURL("--proxy", o.URL)
-}
-
-// checkReaders refuses a cache that has a login at its upstream, and gives to anyone what that may read, or the login
-// itself.
-func (o ProxyOptions) checkReaders(c *configuration.Configuration) error {
-	if at, err := url.Parse(c.Proxy.RemoteURL); err == nil && at.User != nil {
-		return &Error{
-			Err:  errors.New("proxy.remoteurl has a login in it, which clients of the cache would be shown"),
-			hint: "give it as proxy.username and proxy.password",
-		}
-	}
-	hasLogin := c.Proxy.RemoteURL != "" && (c.Proxy.Username != "" || c.Proxy.Exec != nil)
-	if !hasLogin || o.Public || !open(c.Auth) {
-		return nil
-	}
-	return &Error{
-		Err:  fmt.Errorf("this cache has a login at %s, and would give to anyone what only that may read there", c.Proxy.RemoteURL),
-		hint: "have clients log in, or give --proxy-public to have it so",
-	}
-}
-
-// open tells whether anyone may read.
-func open(auth configuration.Auth) bool {
-	return len(auth) == 0 || auth["keystone"]["read"] == keystone.ReadAnyone
-}
-
-func (o ProxyOptions) override(c *configuration.Proxy) error {
-	if o.URL == "" {
-		return nil
-	}
-	c.RemoteURL = strings.TrimSuffix(o.URL, "/")
-	if o.User == "" {
-		return nil
-	}
-	password, err := os.ReadFile(o.PasswordFile)
-	if err != nil {
-		return fmt.Errorf("read the upstream's password: %w", err)
-	}
-	c.Username, c.Password = o.User, strings.TrimRight(string(password), "\r\n")
-	return nil
-}
-
 // newCache makes a registry, which is a pull-through cache where the configuration says so. Distribution makes none
 // while the upstream is away: what is cached is then served by a registry that knows of no upstream, until it is back.
-func newCache(ctx context.Context, c *configuration.Configuration, s *store, maxBlob int64) (http.Handler, func(), error) {
+func newCache(ctx context.Context, c *configuration.Configuration, s *store, maxBlob int64, log *slog.Logger) (http.Handler, func(), error) {
 	if c.Proxy.RemoteURL == "" {
-		checked, err := withChecks(c, s)
+		checked, err := withChecks(c, s, log)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -108,11 +42,11 @@ func newCache(ctx context.Context, c *configuration.Configuration, s *store, max
 	}
 	boundUpstreams()
 	c, ttl := withoutTTL(c)
-	app, stop, err := newCacheApp(ctx, c, upstream{url: c.Proxy.RemoteURL, store: s, log: s.log, maxBlob: maxBlob})
+	app, stop, err := newCacheApp(ctx, c, upstream{url: c.Proxy.RemoteURL, store: s, log: log, maxBlob: maxBlob})
 	if err != nil || ttl <= 0 {
 		return app, stop, err
 	}
-	e := &cacheExpiry{ttl: ttl, config: c, log: s.log}
+	e := &cacheExpiry{ttl: ttl, config: c, log: log}
 	endExpiry := e.start(ctx)
 	return app, func() { endExpiry(); stop() }, nil
 }
@@ -160,13 +94,9 @@ func withoutUpstream(c *configuration.Configuration, u upstream, away error) *co
 // withoutTTL returns the configuration of a cache in which distribution removes nothing, and after how long what is
 // cached is to be removed; zero for never.
 func withoutTTL(c *configuration.Configuration) (*configuration.Configuration, time.Duration) {
-	ttl := defaultTTL
-	if c.Proxy.TTL != nil {
-		ttl = *c.Proxy.TTL
-	}
 	forever := *c
 	forever.Proxy.TTL = new(time.Duration)
-	return &forever, ttl
+	return &forever, proxyTTL(c)
 }
 
 // cacheExpiry removes from a cache the images that nobody has got for its time to live, and the blobs that no other image

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,7 +66,8 @@ func (p pair) names() []string {
 	for _, ip := range leaf.IPAddresses {
 		all = append(all, ip.String())
 	}
-	return unique(all)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // A series is a server's certificates, of which each is valid before the one before it ends.
@@ -152,4 +154,21 @@ func inTime(leaf *x509.Certificate, file string, now time.Time) error {
 		return errors.New("certificate " + file + " is that of a CA, not of a server")
 	}
 	return nil
+}
+
+// end is that of the certificate; zero where it cannot be read.
+func (p pair) end() time.Time { return series{p}.end() }
+
+// name is what a given certificate calls its server, or the other name where it calls it nothing in particular.
+func (p pair) name(other string) string {
+	leaf, _, err := p.parse()
+	if err != nil || leaf.VerifyHostname(other) == nil {
+		return other
+	}
+	for _, name := range leaf.DNSNames {
+		if !strings.Contains(name, "*") {
+			return name
+		}
+	}
+	return other
 }

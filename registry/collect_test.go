@@ -1,8 +1,6 @@
 package registry
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -16,10 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/docker/docker/api/types"
-	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"ndock/registry/gc"
 )
@@ -114,25 +108,6 @@ func TestCollectIsInterrupted(t *testing.T) {
 	}
 }
 
-func TestCollectInContainer(t *testing.T) {
-	r, socket := serveWithControl(t)
-	r.pushBlob(t, "app", []byte("nobody's"))
-	freed, err := Collect(t.Context(), DialContainer(&inside{socket: socket, running: true}), collection(time.Minute))
-	if err != nil || freed.Blobs != 1 {
-		t.Errorf("freed %+v, %v", freed, err)
-	}
-	_, err = Collect(t.Context(), DialContainer(&inside{}), collection(time.Minute))
-	wantError(t, err, "look for the registry: it does not run on this host")
-	_, err = Collect(t.Context(), DialContainer(&inside{socket: socket + "-none", running: true}), collection(time.Minute))
-	wantError(t, err, "no registry listens there")
-	_, err = Collect(t.Context(), DialContainer(&inside{running: true, stock: "sha256:0"}), collection(time.Minute))
-	wantError(t, err, "ask the registry to collect garbage: that of image registry:3 cannot while it serves")
-	var hinted *Error
-	if !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "registry garbage-collect /etc/ndock-registry/config.yml'") {
-		t.Errorf("there is no hint in %v", err)
-	}
-}
-
 func TestClosedGate(t *testing.T) {
 	gate := &gate{}
 	server := httptest.NewServer(gate.wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
@@ -176,26 +151,9 @@ func TestControlRefuses(t *testing.T) {
 	wantError(t, err, "connect to \""+other+"\": no registry listens there")
 }
 
-// Whatever a registry answers, following it ends.
-func FuzzFollow(f *testing.F) {
-	f.Add([]byte(`{"step":"one"}` + "\n" + `{"freed":{"blobs":1}}`))
-	f.Add([]byte(`{"error":"no","hint":"try"}`))
-	f.Add([]byte(`{"step":"%d"}`))
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		_, err := follow(bytes.NewReader(answer), silent{})
-		if err == nil && !bytes.Contains(bytes.ToLower(answer), []byte("freed")) {
-			t.Errorf("%q is a success", answer)
-		}
-	})
-}
-
 func collection(wait time.Duration) CollectOptions {
 	return CollectOptions{Options: gc.Options{Report: silent{}}, Wait: wait}
 }
-
-type silent struct{}
-
-func (silent) Step(string, ...any) {}
 
 func serveWithControl(t *testing.T) (r *served, socket string) {
 	t.Helper()
@@ -208,32 +166,4 @@ func (r *served) status(t *testing.T, method, path string) int {
 	answer := r.do(t, method, path, nil)
 	answer.Body.Close()
 	return answer.StatusCode
-}
-
-// inside is an engine whose container has the socket in it.
-type inside struct {
-	socket  string
-	running bool
-	stock   string // id of the image, if it is a stock registry
-}
-
-func (i *inside) ContainerInspect(context.Context, string) (container.InspectResponse, error) {
-	state := &container.State{Running: i.running}
-	config := &container.Config{Image: "registry:3", Labels: map[string]string{labelImage: i.stock}}
-	return container.InspectResponse{Config: config, ContainerJSONBase: &container.ContainerJSONBase{State: state}}, nil
-}
-
-func (i *inside) ContainerExecCreate(context.Context, string, container.ExecOptions) (container.ExecCreateResponse, error) {
-	return container.ExecCreateResponse{ID: "exec"}, nil
-}
-
-func (i *inside) ContainerExecAttach(ctx context.Context, _ string, _ container.ExecAttachOptions) (types.HijackedResponse, error) {
-	here, there := net.Pipe()
-	go func() {
-		defer there.Close()
-		if err := Relay(ctx, i.socket, there, stdcopy.NewStdWriter(there, stdcopy.Stdout)); err != nil {
-			fmt.Fprintf(stdcopy.NewStdWriter(there, stdcopy.Stderr), "ndock: %v\n", err)
-		}
-	}()
-	return types.HijackedResponse{Conn: here, Reader: bufio.NewReader(here)}, nil
 }

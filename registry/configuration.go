@@ -11,12 +11,13 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 	"gopkg.in/yaml.v3"
-
-	"ndock/registry/durable"
 )
 
 // defaultListen is where a registry listens that is told nothing else.
 const defaultListen = "127.0.0.1:5050"
+
+// dataDir is where a registry stores that is told nothing else.
+const dataDir = "/var/lib/registry"
 
 // noFile is distribution's configuration where no file is given.
 const noFile = `version: 0.1
@@ -38,9 +39,7 @@ func (o ServeOptions) complete() (ServeOptions, *configuration.Configuration, er
 	if err := o.override(c); err != nil {
 		return o, nil, err
 	}
-	if err := o.adopt(c); err != nil {
-		return o, nil, err
-	}
+	o.adopt(c)
 	return o, c, errors.Join(checkQuota(o.Quota, c.Proxy.RemoteURL), o.checkServed(), o.Proxy.checkReaders(c))
 }
 
@@ -124,7 +123,7 @@ func (o ServeOptions) override(c *configuration.Configuration) error {
 }
 
 // adopt takes over what of the configuration it is not distribution's handlers that act on.
-func (o *ServeOptions) adopt(c *configuration.Configuration) error {
+func (o *ServeOptions) adopt(c *configuration.Configuration) {
 	if c.HTTP.Addr == "" {
 		c.HTTP.Addr = defaultListen
 	}
@@ -161,21 +160,6 @@ func (o *ServeOptions) adopt(c *configuration.Configuration) error {
 	}
 	// A cache of blobs would say that one is there which garbage collection has removed, here or in another process.
 	delete(c.Storage, "cache")
-	return outlast(c)
-}
-
-// outlast has what is stored in a directory outlast a loss of power.
-func outlast(c *configuration.Configuration) error {
-	dir, ok := c.Storage["filesystem"]["rootdirectory"].(string)
-	if !ok {
-		return nil
-	}
-	lasting, err := durable.Middleware(dir)
-	if err != nil {
-		return err
-	}
-	c.Middleware = map[string][]configuration.Middleware{"storage": {lasting}}
-	return nil
 }
 
 // setStorage puts one kind of storage in the place of another; what is said of any kind of storage stays.

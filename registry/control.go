@@ -6,13 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"sync"
 	"time"
 
+	"ndock/registry/gc"
+
 	"github.com/distribution/distribution/v3/configuration"
+	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +24,7 @@ import (
 const controlTime = 10 * time.Second
 
 // serveControl listens on the control socket, on which the file system lets in whom it belongs to, and root.
-func (o ServeOptions) serveControl(ctx context.Context, gate *gate, c *configuration.Configuration, quota *quota) (stop func(), err error) {
+func serveControl(ctx context.Context, o ServeOptions, gate *gate, c *configuration.Configuration, s *store) (stop func(), err error) {
 	if o.Control == "" {
 		return func() {}, nil
 	}
@@ -29,7 +33,7 @@ func (o ServeOptions) serveControl(ctx context.Context, gate *gate, c *configura
 		return nil, fmt.Errorf("listen on %q: %w", o.Control, err)
 	}
 	server := &http.Server{
-		Handler:           o.control(gate, c, quota),
+		Handler:           controlHandler(gate, c, s, o.Log),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: controlTime,
 		MaxHeaderBytes:    maxHeader,
@@ -59,7 +63,8 @@ func listenControl(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-func (o ServeOptions) control(gate *gate, c *configuration.Configuration, quota *quota) http.Handler {
+// controlHandler answers what is asked for on the control socket.
+func controlHandler(gate *gate, c *configuration.Configuration, s *store, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+collectPath, func(w http.ResponseWriter, r *http.Request) {
 		var options CollectOptions
@@ -74,23 +79,15 @@ func (o ServeOptions) control(gate *gate, c *configuration.Configuration, quota 
 		told := &teller{out: json.NewEncoder(w), flush: control.Flush}
 		options.Report = told
 		freed, err := collect(r.Context(), c, gate, options)
-		quota.forgetAll()
+		s.recount()
 		last := news{Freed: &freed}
 		if err != nil {
 			last.Error, last.Hint = err.Error(), hintOf(err)
 		}
-		o.Log.Info("garbage collected", "dry_run", options.DryRun, "blobs", freed.Blobs, "bytes", freed.Bytes, "error", last.Error)
+		log.Info("garbage collected", "dry_run", options.DryRun, "blobs", freed.Blobs, "bytes", freed.Bytes, "error", last.Error)
 		told.tell(last)
 	})
 	return mux
-}
-
-func hintOf(err error) string {
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
-		return hinted.Hint()
-	}
-	return ""
 }
 
 // teller sends news as they come. A listener who is gone is no matter: his context has ended.
@@ -108,4 +105,23 @@ func (t *teller) tell(line news) {
 	defer t.lock.Unlock()
 	t.out.Encode(line)
 	t.flush()
+}
+
+// collect is what the serving process does when it is asked to.
+func collect(ctx context.Context, config *configuration.Configuration, gate *gate, c CollectOptions) (gc.Result, error) {
+	if config.Proxy.RemoteURL != "" {
+		return gc.Result{}, errors.New("a cache of another registry removes by itself what is old")
+	}
+	storage, err := factory.Create(ctx, config.Storage.Type(), config.Storage.Parameters())
+	if err != nil {
+		return gc.Result{}, fmt.Errorf("open the storage: %w", err)
+	}
+	if c.DryRun { // nothing is removed, so that a push under way does no harm
+		return gc.Run(ctx, storage, c.Options)
+	}
+	if err := gate.close(ctx, c.Wait); err != nil {
+		return gc.Result{}, err
+	}
+	defer gate.open()
+	return gc.Run(ctx, storage, c.Options)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net"
-	"strings"
 	"time"
 )
 
@@ -75,25 +74,6 @@ func (d *deployment) keeps(server series, ca pair, now time.Time) bool {
 	return server.at(now).covers(names, ca, now)
 }
 
-// renew makes certificates for the names, by this CA as long as it does.
-func (ca pair) renew(names []string, now time.Time) (pair, series, error) {
-	if ca.end().After(now.Add(authorityRenewal)) {
-		server, err := ca.issueAll(names, now)
-		if err == nil && server[0].covers(names, ca, now) {
-			return ca, server, nil
-		}
-	}
-	ca, err := newAuthority(now)
-	if err != nil {
-		return pair{}, nil, err
-	}
-	server, err := ca.issueAll(names, now)
-	return ca, server, err
-}
-
-// end is that of the certificate; zero where it cannot be read.
-func (p pair) end() time.Time { return series{p}.end() }
-
 // url is where clients are to look for the registry: by a name that its certificate has.
 func (d *deployment) url() string {
 	scheme, host := "https", d.at.name()
@@ -104,20 +84,6 @@ func (d *deployment) url() string {
 		host = d.given.name(host)
 	}
 	return scheme + "://" + net.JoinHostPort(host, d.at.port)
-}
-
-// name is what a given certificate calls its server, or the other name where it calls it nothing in particular.
-func (p pair) name(other string) string {
-	leaf, _, err := p.parse()
-	if err != nil || leaf.VerifyHostname(other) == nil {
-		return other
-	}
-	for _, name := range leaf.DNSNames {
-		if !strings.Contains(name, "*") {
-			return name
-		}
-	}
-	return other
 }
 
 // registries are HOST:PORT under all names by which Docker on this host may call the registry.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
@@ -111,4 +112,20 @@ func (d *deployment) confirm(ctx context.Context) error {
 		d.Report.Step("registry %s is as it shall be; nothing to do", d.url())
 	}
 	return err
+}
+
+// checkPort asks before anything is made or stopped. The port of the registry that is there is free for its successor.
+func (d *deployment) checkPort(ctx context.Context) error {
+	if at, err := parseAddress(d.place.listens()); err == nil && at.port == d.at.port {
+		return nil
+	}
+	listener, err := listen(ctx, d.Listen)
+	var taken *Error
+	switch {
+	case err == nil:
+		return listener.Close()
+	case errors.As(err, &taken):
+		return err
+	}
+	return nil // an address that this host has not: the engine may be on another
 }

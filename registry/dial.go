@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"syscall"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
@@ -22,22 +20,6 @@ const (
 	controlDir    = "/run/ndock-registry"
 	controlSocket = controlDir + "/control.sock"
 )
-
-var errNobody = errors.New("no registry listens there")
-
-// DialSocket connects to the control socket of a registry in the foreground.
-func DialSocket(path string) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
-		switch {
-		case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-			return nil, &Error{Op: fmt.Sprintf("connect to %q", path), Err: errNobody, hint: "start it with 'ndock registry serve --control'"}
-		case errors.Is(err, fs.ErrPermission):
-			return nil, &Error{Op: fmt.Sprintf("connect to %q", path), Err: err, hint: "run it as root, or as the user who serves"}
-		}
-		return conn, err
-	}
-}
 
 // Execer is what reaching into a container takes of Docker Engine.
 type Execer interface {
@@ -157,22 +139,4 @@ func (t *tail) Write(p []byte) (int, error) {
 		*t = append(*t, b)
 	}
 	return len(p), nil
-}
-
-// Relay copies between a control socket and the streams, until either side ends.
-func Relay(ctx context.Context, socket string, in io.Reader, out io.Writer) error {
-	conn, err := DialSocket(socket)(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	ended := make(chan error, 2)
-	go func() { _, err := io.Copy(conn, in); ended <- err }()
-	go func() { _, err := io.Copy(out, conn); ended <- err }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -36,3 +36,14 @@ type Engine interface {
 }
 
 var _ Engine = (*client.Client)(nil)
+
+// explain says what was tried when the engine refused, and what may help when there is no engine.
+func explain(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if client.IsErrConnectionFailed(err) {
+		return &Error{Op: op, Err: err, hint: "start Docker, or let DOCKER_HOST name an engine ('docker context' is not read)"}
+	}
+	return &Error{Op: op, Err: err}
+}

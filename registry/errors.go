@@ -1,9 +1,9 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
-
-	"github.com/docker/docker/client"
+	"io/fs"
 )
 
 // Error is something that could not be done.
@@ -26,13 +26,21 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint is what may help.
 func (e *Error) Hint() string { return e.hint }
 
-// explain says what was tried when the engine refused, and what may help when there is no engine.
-func explain(op string, err error) error {
-	if err == nil {
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}
+
+// asRoot says what was tried, and that root may do it where the system refused.
+func asRoot(op string, err error) error {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return &Error{Op: op, Err: err, hint: "run it as root"}
 	}
-	if client.IsErrConnectionFailed(err) {
-		return &Error{Op: op, Err: err, hint: "start Docker, or let DOCKER_HOST name an engine ('docker context' is not read)"}
-	}
-	return &Error{Op: op, Err: err}
+	return fmt.Errorf("%s: %w", op, err)
 }

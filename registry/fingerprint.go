@@ -1,17 +1,14 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 )
@@ -60,39 +57,6 @@ func shownBy(ctx context.Context, registry string) ([]*x509.Certificate, error) 
 	}
 	defer conn.Close()
 	return conn.(*tls.Conn).ConnectionState().PeerCertificates, nil
-}
-
-// choose returns the certificate that has the fingerprint; or the CA, if somebody agrees that it is the right one.
-func (o TrustOptions) choose(chain []*x509.Certificate) (*x509.Certificate, error) {
-	if o.Fingerprint != "" {
-		wanted, err := parseFingerprint(o.Fingerprint)
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range chain {
-			if fingerprint(one) == wanted {
-				return one, nil
-			}
-		}
-		return nil, &Error{
-			Err:  errors.New("it shows no certificate with this fingerprint"),
-			hint: "'ndock registry status', on the registry's host, has its CA's; if that is the one, somebody is between you and it",
-		}
-	}
-	trusted, _ := os.ReadFile(trust{o.CertsDir}.file(o.Registry)) // what cannot be read is told when it is edited
-	for _, one := range chain {
-		if bytes.Contains(trusted, encode(one)) {
-			return one, nil
-		}
-	}
-	last := chain[len(chain)-1]
-	if last.CheckSignatureFrom(last) != nil {
-		return nil, &Error{Err: errors.New("it does not show its CA"), hint: "--ca FILE names it"}
-	}
-	if o.Agree == nil {
-		return nil, errors.New("nobody says that its CA is the right one")
-	}
-	return last, o.Agree(fmt.Sprintf("%s shows the CA %q, whose fingerprint is\n%s\nIs it the right one?", o.Registry, last.Subject.CommonName, fingerprint(last)))
 }
 
 // verify tells what clients would not like about the certificates if they trusted that one.

@@ -9,8 +9,6 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
-	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage that we configure
 
 	"ndock/registry/access"
 	"ndock/registry/htpasswd"
@@ -19,15 +17,15 @@ import (
 // newHandler makes distribution's registry, and puts before it what is ndock's: this is where all of that stands, what
 // sees a request first last. The function ends what it has running.
 func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configuration, s *store, m *metrics, g *gate) (http.Handler, func(), error) {
-	if err := errors.Join(registerLogins(), checkAuth(c.Auth), o.checkLogins()); err != nil {
+	if err := errors.Join(registerLogins(), checkAuth(c.Auth), checkLogins(o.Keystone)); err != nil {
 		return nil, nil, err
 	}
 	headers := takeHeaders(c)
-	app, stop, err := o.newRegistry(ctx, c, s)
+	app, stop, err := newRegistry(ctx, o, c, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	limits := o.limits(c, s)
+	limits := newLimits(o, c, s)
 	g.cut = limits.cut
 	handler := limits.wrap(access.Answer(app))
 	handler = withHeaders(c.HTTP.Prefix, headers, checkPaths(c.HTTP.Prefix, g.wrap(handler)))
@@ -39,11 +37,11 @@ func newHandler(ctx context.Context, o ServeOptions, c *configuration.Configurat
 }
 
 // newRegistry makes the registry, once its storage has shown that it works.
-func (o ServeOptions) newRegistry(ctx context.Context, c *configuration.Configuration, s *store) (http.Handler, func(), error) {
+func newRegistry(ctx context.Context, o ServeOptions, c *configuration.Configuration, s *store) (http.Handler, func(), error) {
 	if err := checkDirectory(c.Storage); err != nil {
 		return nil, nil, err
 	}
-	app, stop, err := newCache(ctx, c, s, o.MaxBlobSize)
+	app, stop, err := newCache(ctx, c, s, o.MaxBlobSize, o.Log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,7 +65,7 @@ func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.
 	return app, nil
 }
 
-func (o ServeOptions) limits(c *configuration.Configuration, s *store) *limits {
+func newLimits(o ServeOptions, c *configuration.Configuration, s *store) *limits {
 	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: s, log: o.Log}
 	if o.MaxUploads > 0 {
 		l.uploads = make(chan struct{}, o.MaxUploads)
@@ -106,16 +104,4 @@ func writable(dir string) error {
 	}
 	probe.Close()
 	return os.Remove(probe.Name())
-}
-
-func notFound(err error) bool {
-	var gone storagedriver.PathNotFoundError
-	return errors.As(err, &gone)
-}
-
-func unlessNotFound(err error) error {
-	if notFound(err) {
-		return nil
-	}
-	return err
 }

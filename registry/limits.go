@@ -16,22 +16,17 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 	"github.com/docker/go-units"
 	"github.com/felixge/httpsnoop"
-
-	"ndock/registry/gc"
 )
 
 const (
-	maxManifest    = 4 << 20 // what distribution takes, too
-	maxHeader      = 64 << 10
-	uploadPatience = 10 // seconds after which a client may ask again for an upload's turn
+	maxHeader = 64 << 10
 )
 
 var (
 	errFull    = &refusal{status: http.StatusRequestEntityTooLarge, code: errcode.ErrorCodeDenied, message: "the registry's storage is full: tell who runs it"}
-	errMany    = &refusal{status: http.StatusTooManyRequests, code: errcode.ErrorCodeTooManyRequests, message: "the registry takes no more uploads at a time: try again later", retryAfter: uploadPatience}
-	errBusy    = &refusal{status: http.StatusConflict, code: errcode.ErrorCodeBlobUploadInvalid, message: "another request is sending to this upload: wait until it has ended", retryAfter: uploadPatience}
-	errCut     = &refusal{status: http.StatusServiceUnavailable, code: errcode.ErrorCodeUnavailable, message: "the registry collects garbage: try again in a minute", retryAfter: int(retryAfter.Seconds())}
-	errStalled = &refusal{status: http.StatusRequestTimeout, code: errcode.ErrorCodeUnavailable, message: "nothing came for too long"}
+	errMany    = &refusal{status: http.StatusTooManyRequests, code: errcode.ErrorCodeTooManyRequests, message: "the registry takes no more uploads at a time: try again later", retryAfter: uploadPatience, resumable: true}
+	errCut     = &refusal{status: http.StatusServiceUnavailable, code: errcode.ErrorCodeUnavailable, message: "the registry collects garbage: try again in a minute", retryAfter: int(retryAfter.Seconds()), resumable: true}
+	errStalled = &refusal{status: http.StatusRequestTimeout, code: errcode.ErrorCodeUnavailable, message: "nothing came for too long", resumable: true}
 )
 
 // limits keep what one client sends from taking what all need, and say so where they do. What came of an upload that
@@ -59,11 +54,12 @@ func (l *limits) wrap(next http.Handler) http.Handler {
 // serve lets a request store something, and answers with the reason when that ends for one that is known. Nothing is
 // refused before distribution reads the body, which it only does for those who may push, to an upload that there is.
 func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request, at route) {
-	b := &body{ReadCloser: r.Body, limits: l, at: at, left: -1, claim: &claim{repository: at.repository}, control: http.NewResponseController(w)}
+	upload := ""
 	if at.upload() {
-		b.claim.upload = at.reference
+		upload = at.reference
 	}
-	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
+	b := &body{ReadCloser: r.Body, limits: l, at: at, left: -1, stored: newRequest(at.repository, upload), control: http.NewResponseController(w)}
+	r = r.WithContext(b.stored.within(r.Context()))
 	b.request, r.Body = r, b
 	l.bodies.Store(b, nil)
 	defer b.end()
@@ -104,8 +100,10 @@ func (l *limits) cut() {
 func (l *limits) reason(b *body, begun time.Time) func(status int) *refusal {
 	return func(status int) *refusal {
 		switch {
-		case b.overQuota != nil:
-			return b.overQuota
+		case b.stored.overQuota != nil:
+			return b.stored.overQuota
+		case b.stored.busy != nil && status >= 400:
+			return b.stored.busy
 		case b.cause != nil && status >= 400:
 			return b.cause
 		case status >= 500 && l.store.fullSince(begun):
@@ -151,46 +149,31 @@ func (l *limits) discard(ctx context.Context, at route, why *refusal) {
 	if why == errFull {
 		l.log.Error("the storage is full", "repository", at.repository)
 	}
-	if why == errStalled || why == errMany || why == errBusy || why == errCut || !at.upload() { // these may be resumed
+	if why.resumable || !at.upload() {
 		return
 	}
-	path := gc.RootRepositories + "/" + at.repository + "/_uploads/" + at.reference
-	if err := l.store.Delete(context.WithoutCancel(ctx), path); err != nil && !notFound(err) {
-		l.log.Error("remove what an upload left", "path", path, "error", err)
+	if err := l.store.dropUpload(context.WithoutCancel(ctx), at.repository, at.reference); err != nil {
+		l.log.Error("remove what an upload left", "error", err)
 	}
 }
 
 // body ends a request's body that is too large, or does not come.
 type body struct {
 	io.ReadCloser
-	limits    *limits
-	at        route
-	request   *http.Request
-	control   *http.ResponseController
-	claim     *claim
-	begun     bool     // distribution has read: it has let the client in
-	turn      bool     // it is one of the uploads that are taken at a time
-	writes    string   // the file that is its own until it ends
-	left      int64    // -1 for no limit
-	tooLarge  *refusal // what one is told who sends more
-	cause     *refusal // why it was ended
-	overQuota *refusal // what the storage said to what came of it
+	limits   *limits
+	at       route
+	request  *http.Request
+	control  *http.ResponseController
+	stored   *request // what the storage knows of it
+	begun    bool     // distribution has read: it has let the client in
+	turn     bool     // it is one of the uploads that are taken at a time
+	left     int64    // -1 for no limit
+	tooLarge *refusal // what one is told who sends more
+	cause    *refusal // why it was ended
 
 	lock    sync.Mutex
 	reading bool // from the client
 	isCut   bool // by a collection of garbage
-}
-
-// bodyKey is by what the storage finds the body in a request's context, which is all that distribution hands down; the
-// error it hands up, it replaces by its own.
-type bodyKey struct{}
-
-// claimed is what a request's body has claimed; nil for a request that brings none.
-func (b *body) claimed() *claim {
-	if b == nil {
-		return nil
-	}
-	return b.claim
 }
 
 // Read implements io.Reader.
@@ -271,7 +254,7 @@ func (b *body) begin() *refusal {
 	if b.left >= 0 && b.request.ContentLength > b.left {
 		return b.tooLarge // it need not come
 	}
-	why := b.limits.store.quota.begin(b.request.Context(), b.claim, before, b.request.ContentLength)
+	why := b.limits.store.begin(b.request.Context(), b.stored, before, b.request.ContentLength)
 	if why != nil && why.cause != nil {
 		b.limits.log.Error("find out how much room there is", "repository", b.at.repository, "error", why.cause)
 	}
@@ -285,10 +268,7 @@ func (b *body) take(n int64) *refusal {
 			return b.tooLarge
 		}
 	}
-	if b.claim.usage == nil {
-		return nil
-	}
-	return b.limits.store.quota.take(b.claim, n)
+	return b.limits.store.take(b.stored, n)
 }
 
 func (b *body) takeTurn() bool {
@@ -309,6 +289,5 @@ func (b *body) end() {
 	if b.turn {
 		<-b.limits.uploads
 	}
-	b.limits.store.quota.end(b.claim)
-	b.limits.store.release(b)
+	b.limits.store.end(b.stored)
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distribution/distribution/v3/configuration"
 	"github.com/opencontainers/go-digest"
 
 	"ndock/registry/htpasswd"
@@ -178,7 +179,12 @@ func (r *served) until(t *testing.T, line string) {
 
 // A client that sends nothing is told so in the end; one whose storage is slow is not.
 func TestStalled(t *testing.T) {
-	l := &limits{stall: 200 * time.Millisecond, store: &store{quota: newQuota(0, 1, nil)}, log: slog.New(slog.DiscardHandler)}
+	log := slog.New(slog.DiscardHandler)
+	storage, err := newStore(&configuration.Configuration{}, 0, 1, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &limits{stall: 200 * time.Millisecond, store: storage, log: log}
 	server := httptest.NewServer(l.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			w.WriteHeader(http.StatusInternalServerError)

@@ -36,19 +36,3 @@ func family(at string) string {
 func inUse(at string) error {
 	return &Error{Op: "listen on " + at, Err: errors.New("another program listens there"), hint: "choose another port with --listen"}
 }
-
-// checkPort asks before anything is made or stopped. The port of the registry that is there is free for its successor.
-func (d *deployment) checkPort(ctx context.Context) error {
-	if at, err := parseAddress(d.place.listens()); err == nil && at.port == d.at.port {
-		return nil
-	}
-	listener, err := listen(ctx, d.Listen)
-	var taken *Error
-	switch {
-	case err == nil:
-		return listener.Close()
-	case errors.As(err, &taken):
-		return err
-	}
-	return nil // an address that this host has not: the engine may be on another
-}

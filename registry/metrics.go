@@ -74,7 +74,7 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 // serveAside serves metrics and health on an address of their own, and returns what ends that.
-func (o ServeOptions) serveAside(ctx context.Context, m *metrics, h *health) (func(), error) {
+func serveAside(ctx context.Context, o ServeOptions, m *metrics, h *health) (func(), error) {
 	if o.Metrics == "" {
 		return func() {}, nil
 	}

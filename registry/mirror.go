@@ -26,6 +26,9 @@ type Informer interface {
 // reloadTimeout is how long Docker may take to read its configuration again.
 const reloadTimeout = 10 * time.Second
 
+// pollInterval is how often Docker is asked meanwhile.
+const pollInterval = 100 * time.Millisecond
+
 // mirror is a registry that Docker asks before Docker Hub, as a line in the operator's daemon.json.
 type mirror struct {
 	docker  Informer
@@ -66,7 +69,7 @@ func (m mirror) change(ctx context.Context, old, content []byte, there bool) err
 		return fmt.Errorf("edit %s: %w", m.file, err)
 	}
 	if err := m.write(said); err != nil {
-		return (trust{}).denied("edit "+m.file, err)
+		return asRoot("edit "+m.file, err)
 	}
 	if err = m.reload(ctx, there); err != nil {
 		return m.takeBack(fmt.Errorf("have Docker read %s: %w", m.file, err), old)
@@ -75,7 +78,7 @@ func (m mirror) change(ctx context.Context, old, content []byte, there bool) err
 		return nil
 	}
 	if err := m.write(content); err != nil { // Docker has read what means the same
-		return m.takeBack((trust{}).denied("edit "+m.file, err), old)
+		return m.takeBack(asRoot("edit "+m.file, err), old)
 	}
 	return nil
 }
@@ -133,7 +136,7 @@ func (m mirror) reload(ctx context.Context, there bool) error {
 				err = fmt.Errorf("it has not taken it in %s", reloadTimeout)
 			}
 			return &Error{Err: err, hint: "Docker's log says why; a mirror that dockerd has as a flag goes with none in the file"}
-		case <-time.After(interval):
+		case <-time.After(pollInterval):
 		}
 	}
 }

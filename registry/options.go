@@ -1,15 +1,31 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
-	"ndock/registry/htpasswd"
+	"github.com/distribution/distribution/v3/configuration"
+
 	"ndock/registry/keystone"
+)
+
+// drainTime is how long requests under way may take when the registry is to end.
+const drainTime = 25 * time.Second
+
+// defaultOpenUploads is how many uploads a namespace may have open at a time.
+const defaultOpenUploads = 1000
+
+// realm is what clients show when they ask for a password.
+const realm = "ndock registry"
+
+// How many connections are open at a time, and how many of one client, unless the options say otherwise.
+const (
+	defaultConnections          = 4096
+	defaultConnectionsPerClient = 512
 )
 
 // ServeOptions are what a registry in the foreground can be told.
@@ -102,101 +118,48 @@ func checkKeystone(k keystone.Options) error {
 	return k.Check()
 }
 
-// DeployOptions are what a deployed registry can be told.
-type DeployOptions struct {
-	Service  bool   // of this host's systemd, instead of a container
-	Image    string // of distribution's own registry, to run instead of ndock's; pulled if the engine has it not
-	Config   string // file in distribution's format; what the others say goes first
-	Listen   string // HOST:PORT; where the file says, or the default, when empty
-	CertFile string // TLS with these, with KeyFile; self-signed without
-	KeyFile  string
-	Names    []string // besides those of Listen, of the certificate that is made
-	Insecure bool     // plain HTTP
-	User     string   // who may push and pull besides those who may already; without, whoever could before
-	Password string
-
-	Keystone    keystone.Options // whose users may push and pull instead; nobody's when without URL
-	S3          S3Options        // instead of the volume
-	S3Keys      S3Keys
-	Proxy       ProxyOptions
-	Metrics     string // HOST:PORT for metrics and health; none without
-	MaxBlobSize int64  // bytes; any size when 0
-	MaxUploads  int    // at a time; any number when 0
-	Quota       int64  // bytes that a namespace may take; any number when 0
-	LogFormat   string // text when empty
-
-	MaxOpenUploads          int // of a namespace at a time; 1000 when 0
-	MaxConnections          int // open at a time; 4096 when 0
-	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
-
-	Version  string        // of this ndock: the tag of the image
-	Binary   string        // file to make the image of; the running program when empty
-	CertsDir string        // where Docker on this host shall trust the registry; CertsDir when empty
-	Timeout  time.Duration // until it must answer; 30 seconds when 0
-	Report   Reporter
+// Timeouts end the connections of clients that do nothing. Zero means the default. There is no limit on how long a
+// transfer takes while it goes on.
+type Timeouts struct {
+	Header time.Duration // for a TLS handshake, and for the header of a request
+	Idle   time.Duration // between two requests
+	Stall  time.Duration // in which some bytes of a body must move
 }
 
-// Check tells what is wrong with the options as such; nothing is looked up.
-func (o DeployOptions) Check() error {
-	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.check(), o.Proxy.check(), checkQuota(o.Quota, o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone), o.checkStock(), checkConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
-		if err != nil {
-			return err
-		}
+func (t Timeouts) withDefaults() Timeouts {
+	return Timeouts{
+		Header: cmp.Or(t.Header, 10*time.Second),
+		Idle:   cmp.Or(t.Idle, 2*time.Minute),
+		Stall:  cmp.Or(t.Stall, 2*time.Minute),
 	}
-	switch {
-	case o.MaxBlobSize < 0 || o.MaxUploads < 0 || o.MaxOpenUploads < 0:
-		return errors.New("--max-blob-size, --max-uploads and --max-open-uploads are not negative")
-	case o.Keystone.URL != "" && o.User != "":
-		return errors.New("--keystone and --user exclude each other")
-	case (o.CertFile == "") != (o.KeyFile == ""):
-		return errors.New("--tls-cert and --tls-key go together")
-	case len(o.Names) > 0 && o.mode() != tlsSelfSigned:
-		return errors.New("--tls-name is for the certificate that ndock makes: leave out --tls-cert and --insecure")
-	case o.CertFile != "" && o.Insecure:
-		return errors.New("--insecure and --tls-cert exclude each other")
-	case o.User == "" && o.Password == "":
-		return nil
-	}
-	if err := htpasswd.CheckPassword(o.Password); err != nil {
-		return err
-	}
-	return htpasswd.CheckUser(o.User)
 }
 
-// checkNames refuses what cannot be the name of a host, and of a directory below certs.d.
-func checkNames(names []string) error {
-	for _, name := range names {
-		if !hostName.MatchString(name) || strings.Contains(name, "..") {
-			return fmt.Errorf("--tls-name %q is not the name or address of a host", name)
-		}
+func checkConnections(all, each int) error {
+	if all < 0 || each < 0 {
+		return errors.New("--max-connections and --max-connections-per-client are not negative")
 	}
 	return nil
 }
 
-func (o DeployOptions) checkListen() error {
-	if o.Listen == "" {
-		return nil
-	}
-	_, err := parseClientAddress(o.Listen)
-	return err
-}
-
-func (o DeployOptions) withDefaults() DeployOptions {
-	if o.CertsDir == "" {
-		o.CertsDir = CertsDir
-	}
-	if o.Timeout == 0 {
-		o.Timeout = 30 * time.Second
-	}
-	return o
-}
-
-func (o DeployOptions) mode() string {
+func checkQuota(limit int64, upstream string) error {
 	switch {
-	case o.Insecure:
-		return tlsNone
-	case o.CertFile != "":
-		return tlsGiven
+	case limit < 0:
+		return errors.New("--quota is not negative")
+	case limit > 0 && upstream != "":
+		return errors.New("--quota is for what is pushed, and nothing can be pushed to a cache of another registry")
 	}
-	return tlsSelfSigned
+	return nil
+}
+
+// auth is the part of distribution's configuration that says who may come in; nothing lets anyone in.
+func (o ServeOptions) auth() configuration.Auth {
+	switch {
+	case o.Htpasswd != "":
+		return configuration.Auth{"htpasswd": {"realm": realm, "path": o.Htpasswd}}
+	case o.Keystone.URL != "":
+		parameters := o.Keystone.Parameters()
+		parameters["realm"] = realm
+		return configuration.Auth{"keystone": parameters}
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -41,16 +40,6 @@ type usage struct {
 
 func newQuota(limit int64, uploads int, storage storagedriver.StorageDriver) *quota {
 	return &quota{limit: limit, uploads: uploads, storage: storage, all: map[string]*usage{}, ids: map[string]string{}}
-}
-
-func checkQuota(limit int64, upstream string) error {
-	switch {
-	case limit < 0:
-		return errors.New("--quota is not negative")
-	case limit > 0 && upstream != "":
-		return errors.New("--quota is for what is pushed, and nothing can be pushed to a cache of another registry")
-	}
-	return nil
 }
 
 func namespace(repository string) string {

@@ -8,9 +8,6 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 )
 
-// defaultOpenUploads is how many uploads a namespace may have open at a time.
-const defaultOpenUploads = 1000
-
 // openUpload is an upload that is not complete.
 type openUpload struct {
 	bytes  int64 // that came with requests which have ended

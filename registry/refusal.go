@@ -14,6 +14,7 @@ type refusal struct {
 	code       errcode.ErrorCode
 	message    string
 	retryAfter int   // seconds
+	resumable  bool  // what came of an upload stays, and the client may go on
 	cause      error // for the log
 }
 

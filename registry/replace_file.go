@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // replaceFile writes by rename, so that nobody ever reads half a file. It is root's alone, unless prepare makes it
@@ -33,4 +34,21 @@ func publish(name string, content []byte) error {
 		return err
 	}
 	return replaceFile(name, content, of(-1, 0o644))
+}
+
+// likeness gives a file the owner and mode of the one that it replaces.
+func likeness(file *os.File, other string) error {
+	info, err := os.Stat(other)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+		if err := file.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
+			return err
+		}
+	}
+	return file.Chmod(info.Mode().Perm())
 }

@@ -25,21 +25,9 @@ func TestBucketIsRefused(t *testing.T) {
 	code, message, status = "SignatureDoesNotMatch", "Look at the key.", 403
 	err := Serve(t.Context(), o)
 	wantError(t, err, at+"SignatureDoesNotMatch: Look at the key")
-	if hint := s3Hint(err); hint == "" {
+	if hint := hintOf(err); hint == "" {
 		t.Error("there is no hint")
 	}
 	o.S3.Endpoint = "http://127.0.0.1:1"
 	wantError(t, Serve(t.Context(), o), "dial tcp 127.0.0.1:1: connect: connection refused")
-}
-
-func TestS3OptionsAreChecked(t *testing.T) {
-	for want, o := range map[string]ServeOptions{
-		"--s3-bucket is missing":                    {S3: S3Options{Endpoint: "http://127.0.0.1:1"}},
-		"--s3-endpoint is not a URL":                {S3: S3Options{Bucket: "images", Endpoint: "ceph"}},
-		"--s3-endpoint has a login in it":           {S3: S3Options{Bucket: "images", Endpoint: "http://key:secret@ceph"}},
-		"--data and --s3-bucket exclude each other": {S3: S3Options{Bucket: "images"}, Data: "/srv"},
-	} {
-		o.Listen = "127.0.0.1:0"
-		wantError(t, o.Check(), want)
-	}
 }

@@ -12,8 +12,6 @@ import (
 	"github.com/distribution/distribution/v3/configuration"
 )
 
-const drainTime = 25 * time.Second
-
 // Serve runs a registry until the context ends, and then ends when the requests under way have.
 func Serve(ctx context.Context, o ServeOptions) error {
 	if err := o.Check(); err != nil {
@@ -24,18 +22,17 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	config, forget, err := o.tls(ctx, c.HTTP.TLS)
+	config, forget, err := newTLS(ctx, o, c.HTTP.TLS)
 	if err != nil {
 		return err
 	}
 	defer forget()
-	storage, err := newStore(c, o.Log)
+	storage, err := openStorage(o, c)
 	if err != nil {
 		return err
 	}
-	storage.quota = newQuota(o.Quota, o.MaxOpenUploads, storage)
 	if parameters := c.Auth["keystone"]; parameters != nil {
-		parameters["project"] = storage.quota.join
+		parameters["project"] = storage.joinNamespaces
 	}
 	counts, alive, gate := newMetrics(), &health{store: storage}, &gate{}
 	handler, stop, err := newHandler(context.WithoutCancel(ctx), o, c, storage, counts, gate)
@@ -43,7 +40,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer stop()
-	endControl, err := o.serveControl(ctx, gate, c, storage.quota)
+	endControl, err := serveControl(ctx, o, gate, c, storage)
 	if err != nil {
 		return err
 	}
@@ -53,21 +50,18 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer listener.Close()
-	end, err := o.serveAside(ctx, counts, alive)
+	end, err := serveAside(ctx, o, counts, alive)
 	if err != nil {
 		return err
 	}
 	defer end()
-	return o.run(ctx, o.server(handler, config, c.HTTP), bound(listener, o.MaxConnections, o.MaxConnectionsPerClient, o.Log), alive)
-}
-
-func (o ServeOptions) server(handler http.Handler, config *tls.Config, said configuration.HTTP) *http.Server {
 	server := newServer(handler, o.Timeouts, o.Log)
-	server.TLSConfig, server.Protocols = config, protocols(said)
-	return server
+	server.TLSConfig, server.Protocols = config, protocols(c.HTTP)
+	return run(ctx, o, server, bound(listener, o.MaxConnections, o.MaxConnectionsPerClient, o.Log), alive)
 }
 
-func (o ServeOptions) run(ctx context.Context, server *http.Server, listener net.Listener, alive *health) error {
+// run serves until the context ends, and then drains.
+func run(ctx context.Context, o ServeOptions, server *http.Server, listener net.Listener, alive *health) error {
 	ended := make(chan error, 1)
 	accept, scheme := server.Serve, "http"
 	if server.TLSConfig != nil {
@@ -82,22 +76,23 @@ func (o ServeOptions) run(ctx context.Context, server *http.Server, listener net
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 		alive.draining.Store(true)
-		return o.drain(ctx, server)
+		return drain(ctx, server, o.Drain)
 	}
 }
 
-func (o ServeOptions) drain(ctx context.Context, server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
+// drain ends the server when the requests under way have ended, or have had their time.
+func drain(ctx context.Context, server *http.Server, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		server.Close()
-		return fmt.Errorf("end the registry: requests were cut off after %s", o.Drain)
+		return fmt.Errorf("end the registry: requests were cut off after %s", limit)
 	}
 	return nil
 }
 
-// tls is nil without a certificate. The function ends what looks after that.
-func (o ServeOptions) tls(ctx context.Context, said configuration.TLS) (*tls.Config, func(), error) {
+// newTLS returns nil without a certificate. The function ends what looks after that.
+func newTLS(ctx context.Context, o ServeOptions, said configuration.TLS) (*tls.Config, func(), error) {
 	if o.CertFile == "" {
 		return nil, func() {}, nil
 	}

@@ -20,6 +20,9 @@ import (
 	"ndock/registry/gc"
 )
 
+// maxManifest is how large a manifest may be: distribution's limit.
+const maxManifest = 4 << 20
+
 // middlewareName is what distribution knows a store by.
 const middlewareName = "ndock"
 
@@ -31,7 +34,7 @@ type store struct {
 	log     *slog.Logger
 	full    atomic.Int64 // when there last was no room, in nanoseconds
 	quota   *quota
-	writing sync.Map // the body that is written to a file now, by the file's path
+	writing sync.Map // the request that writes to a file now, by the file's path
 	mending sync.Mutex
 
 	renewAfter time.Duration // of a tag's link that a cache reads; zero for never
@@ -44,22 +47,43 @@ var registerStore = sync.OnceValue(func() error {
 		if !ok {
 			return nil, errors.New("middleware " + middlewareName + " is for ndock's own use")
 		}
-		s.once.Do(func() { s.StorageDriver = unmarked{driver} }) // which serves while a cache makes its next registry of the same
+		s.once.Do(func() { s.StorageDriver = driver }) // which serves while a cache makes its next registry of the same
 		return s, nil
 	})
 })
 
 // newStore has the configuration put a store before its storage and what is before that already, once a registry is
-// made of it.
-func newStore(c *configuration.Configuration, log *slog.Logger) (*store, error) {
-	if err := registerStore(); err != nil {
+// made of it. What is stored in a directory is synced. A namespace may take so many bytes, any number when 0, and have so
+// many uploads open.
+func newStore(c *configuration.Configuration, bytes int64, uploads int, log *slog.Logger) (*store, error) {
+	if err := errors.Join(registerStore(), registerFsync()); err != nil {
 		return nil, err
 	}
 	s := &store{log: log, renewAfter: renewAfter(c)}
+	s.quota = newQuota(bytes, uploads, s)
+	all := c.Middleware["storage"]
+	if dir, ok := c.Storage["filesystem"]["rootdirectory"].(string); ok {
+		all = append([]configuration.Middleware{fsyncMiddleware(dir)}, all...)
+	}
 	c.Middleware = map[string][]configuration.Middleware{
-		"storage": append(c.Middleware["storage"], configuration.Middleware{Name: middlewareName, Options: configuration.Parameters{"store": s}}),
+		"storage": append(all, configuration.Middleware{Name: middlewareName, Options: configuration.Parameters{"store": s}}),
 	}
 	return s, nil
+}
+
+// joinNamespaces has a project's id and its name be one namespace.
+func (s *store) joinNamespaces(id, name string) { s.quota.join(id, name) }
+
+// recount has what namespaces take counted again, since something was removed.
+func (s *store) recount() { s.quota.forgetAll() }
+
+// dropUpload removes what came of an upload.
+func (s *store) dropUpload(ctx context.Context, repository, id string) error {
+	path := gc.RootRepositories + "/" + repository + "/_uploads/" + id
+	if err := unlessNotFound(s.Delete(ctx, path)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 // note remembers that an error was for want of room, and returns it.
@@ -177,8 +201,7 @@ func renewAfter(c *configuration.Configuration) time.Duration {
 	if c.Proxy.RemoteURL == "" {
 		return 0
 	}
-	_, ttl := withoutTTL(c)
-	return min(ttl/10, time.Hour)
+	return min(proxyTTL(c)/10, time.Hour)
 }
 
 // renew has the link of a tag be young when a client gets the tag from a cache. Distribution writes the link only when
@@ -199,21 +222,21 @@ func (s *store) renew(ctx context.Context, path string, content []byte) {
 
 // PutContent implements storagedriver.StorageDriver.
 func (s *store) PutContent(ctx context.Context, path string, content []byte) error {
-	b, _ := ctx.Value(bodyKey{}).(*body)
-	err := s.put(ctx, b, path, content)
+	r := requestOf(ctx)
+	err := s.put(ctx, r, path, content)
 	var why *refusal
-	if b != nil && errors.As(err, &why) {
-		b.overQuota = why // distribution makes a failure like any other of it, or an upload of a mount
+	if r != nil && errors.As(err, &why) {
+		r.overQuota = why // distribution makes a failure like any other of it, or an upload of a mount
 	}
 	return err
 }
 
 // put asks the quota before there is a new link or upload. A link is made even if the client is gone by now: its blob is
 // there already.
-func (s *store) put(ctx context.Context, b *body, path string, content []byte) error {
+func (s *store) put(ctx context.Context, r *request, path string, content []byte) error {
 	put := func() error { return s.note(s.StorageDriver.PutContent(context.WithoutCancel(ctx), path, content)) }
 	if repository, _, is := gc.LinkOf(path); is {
-		return s.quota.link(context.WithoutCancel(ctx), b.claimed(), repository, digest.Digest(content), put)
+		return s.quota.link(context.WithoutCancel(ctx), r.claimed(), repository, digest.Digest(content), put)
 	}
 	repository, id, is := gc.UploadOf(path)
 	upload := gc.RootRepositories + "/" + repository + "/_uploads/" + id
@@ -222,8 +245,8 @@ func (s *store) put(ctx context.Context, b *body, path string, content []byte) e
 		return s.putHashState(ctx, upload, put)
 	case !is || !strings.HasSuffix(path, "/startedat"): // which comes first
 		return put()
-	case b != nil && b.overQuota != nil: // a mount that was refused becomes no upload
-		return b.overQuota
+	case r != nil && r.overQuota != nil: // a mount that was refused becomes no upload
+		return r.overQuota
 	}
 	return s.quota.openUpload(ctx, repository, id, put)
 }
@@ -262,8 +285,8 @@ func (s *store) Move(ctx context.Context, from, to string) error {
 // Writer implements storagedriver.StorageDriver. A file is one request's from here to the request's end: that may make a
 // blob of it, which another one that has the file open would still change. Requests without a body write nothing.
 func (s *store) Writer(ctx context.Context, path string, more bool) (storagedriver.FileWriter, error) {
-	if b, _ := ctx.Value(bodyKey{}).(*body); b != nil && !s.hold(path, b) {
-		b.cause = errBusy
+	if r := requestOf(ctx); r != nil && !s.hold(path, r) {
+		r.busy = errBusy
 		return nil, errBusy
 	}
 	w, err := s.StorageDriver.Writer(ctx, path, more)
@@ -272,19 +295,6 @@ func (s *store) Writer(ctx context.Context, path string, more bool) (storagedriv
 	}
 	return &noting{FileWriter: w, store: s}, nil
 }
-
-// hold has a body be the only one that is written to a file.
-func (s *store) hold(path string, b *body) bool {
-	holder, _ := s.writing.LoadOrStore(path, b)
-	if holder != b {
-		return false
-	}
-	b.writes = path
-	return true
-}
-
-// release is when the request of a body has ended.
-func (s *store) release(b *body) { s.writing.CompareAndDelete(b.writes, b) }
 
 // noting is a writer that tells the store what went wrong.
 type noting struct {
@@ -307,5 +317,17 @@ func (n *noting) Close() error { return n.store.note(n.FileWriter.Close()) }
 
 // Commit implements storagedriver.FileWriter.
 func (n *noting) Commit(ctx context.Context) error {
-	return n.store.note(n.FileWriter.Commit(notFromUpstream(ctx)))
+	return n.store.note(n.FileWriter.Commit(ctx))
+}
+
+func notFound(err error) bool {
+	var gone storagedriver.PathNotFoundError
+	return errors.As(err, &gone)
+}
+
+func unlessNotFound(err error) error {
+	if notFound(err) {
+		return nil
+	}
+	return err
 }

@@ -156,5 +156,5 @@ func denied(op string, err error) error {
 	if err != nil && os.Geteuid() != 0 {
 		return &Error{Op: op, Err: err, hint: "run it as root"}
 	}
-	return trust{}.denied(op, err)
+	return asRoot(op, err)
 }

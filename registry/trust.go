@@ -38,7 +38,7 @@ func (t trust) sync(report Reporter, registries []string, ca []byte) ([]trustEdi
 			if !slices.Contains(registries, one.registry) {
 				op = "let Docker no longer trust " + one.registry
 			}
-			return nil, rollBack(context.Background(), report, stepLimit, t.denied(op, err), t.undoing(edits[:i+1]))
+			return nil, rollBack(context.Background(), report, stepLimit, asRoot(op, err), t.undoing(edits[:i+1]))
 		}
 	}
 	os.Remove(t.dir) // if nothing is left in it
@@ -57,8 +57,9 @@ func (t trust) edits(registries []string, ca []byte) ([]trustEdit, error) {
 	for _, one := range present {
 		names = append(names, one.Name())
 	}
+	slices.Sort(names)
 	var all []trustEdit
-	for _, name := range unique(names) {
+	for _, name := range slices.Compact(names) {
 		old, content, err := t.edited(name, func(old []byte) []byte {
 			if slices.Contains(registries, name) {
 				return with(old, ca)
@@ -131,14 +132,4 @@ func withoutOurs(old []byte) []byte {
 		}
 	}
 	return content
-}
-
-func (t trust) denied(op string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fs.ErrPermission):
-		return &Error{Op: op, Err: err, hint: "run it as root"}
-	}
-	return fmt.Errorf("%s: %w", op, err)
 }

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // TrustOptions are what this host can be told of a registry, on this host or another.
@@ -29,13 +27,10 @@ type TrustOptions struct {
 	PIDFile    string // of Docker; /var/run/docker.pid when empty
 }
 
-// hostName is what may be the name of a directory.
-var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$`)
-
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o TrustOptions) Check() error {
 	at, err := parseAddress(o.Registry)
-	if err == nil && (!hostName.MatchString(at.host) || strings.Contains(at.host, "..")) {
+	if err == nil && !isHostName(at.host) {
 		err = fmt.Errorf("%q is not HOST:PORT", o.Registry)
 	}
 	if n, wrong := strconv.Atoi(at.port); err == nil && (wrong != nil || n == 0) {
@@ -124,12 +119,12 @@ func (o TrustOptions) planned(m mirror, withMirror bool, edit func(old []byte) [
 	t := trust{o.CertsDir}
 	old, content, err := t.edited(o.Registry, edit)
 	if err != nil {
-		return nil, t.denied("look at what Docker trusts", err)
+		return nil, asRoot("look at what Docker trusts", err)
 	}
 	if !bytes.Equal(old, content) {
 		all = append(all, Change{
 			What: "put the CA into " + t.file(o.Registry),
-			Do:   func(context.Context) error { return t.denied("trust "+o.Registry, t.write(o.Registry, content)) },
+			Do:   func(context.Context) error { return asRoot("trust "+o.Registry, t.write(o.Registry, content)) },
 			undo: t.undoing([]trustEdit{{o.Registry, old, content}})[0],
 		})
 	}
@@ -184,4 +179,37 @@ func (o TrustOptions) givenCA() ([]byte, error) {
 		text = append(text, '\n')
 	}
 	return text, nil
+}
+
+// choose returns the certificate that has the fingerprint; or the CA, if somebody agrees that it is the right one.
+func (o TrustOptions) choose(chain []*x509.Certificate) (*x509.Certificate, error) {
+	if o.Fingerprint != "" {
+		wanted, err := parseFingerprint(o.Fingerprint)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range chain {
+			if fingerprint(one) == wanted {
+				return one, nil
+			}
+		}
+		return nil, &Error{
+			Err:  errors.New("it shows no certificate with this fingerprint"),
+			hint: "'ndock registry status', on the registry's host, has its CA's; if that is the one, somebody is between you and it",
+		}
+	}
+	trusted, _ := os.ReadFile(trust{o.CertsDir}.file(o.Registry)) // what cannot be read is told when it is edited
+	for _, one := range chain {
+		if bytes.Contains(trusted, encode(one)) {
+			return one, nil
+		}
+	}
+	last := chain[len(chain)-1]
+	if last.CheckSignatureFrom(last) != nil {
+		return nil, &Error{Err: errors.New("it does not show its CA"), hint: "--ca FILE names it"}
+	}
+	if o.Agree == nil {
+		return nil, errors.New("nobody says that its CA is the right one")
+	}
+	return last, o.Agree(fmt.Sprintf("%s shows the CA %q, whose fingerprint is\n%s\nIs it the right one?", o.Registry, last.Subject.CommonName, fingerprint(last)))
 }

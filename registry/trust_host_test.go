@@ -2,8 +2,13 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"io/fs"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,8 +70,16 @@ func tlsRegistry(t *testing.T, showCA bool) (host string, ca pair) {
 	if showCA {
 		server.cert = append(server.cert, ca.cert...)
 	}
-	r := serve(t, ServeOptions{CertFile: write(t, server.cert), KeyFile: write(t, server.key)})
-	return strings.TrimPrefix(r.url, "https://"), ca
+	shown, err := tls.X509KeyPair(server.cert, server.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewUnstartedServer(http.NotFoundHandler())
+	r.TLS = &tls.Config{Certificates: []tls.Certificate{shown}}
+	r.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r.StartTLS()
+	t.Cleanup(r.Close)
+	return strings.TrimPrefix(r.URL, "https://"), ca
 }
 
 func TestTrustByFingerprint(t *testing.T) {

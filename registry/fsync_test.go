@@ -1,4 +1,4 @@
-package durable
+package registry
 
 import (
 	"os"
@@ -10,25 +10,25 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver/testsuites"
 )
 
-// TestDurable is distribution's own suite for storage drivers.
-func TestDurable(t *testing.T) {
+// TestFsyncDriver is distribution's own suite for storage drivers.
+func TestFsyncDriver(t *testing.T) {
 	if os.Getenv("NDOCK_LONG") == "" {
 		t.Skip("it takes a minute: NDOCK_LONG=1 runs it")
 	}
 	dir := t.TempDir()
 	testsuites.Driver(t, func() (driver.StorageDriver, error) {
 		inner := filesystem.New(filesystem.DriverParameters{RootDirectory: dir, MaxThreads: 100})
-		return &durable{StorageDriver: inner, root: dir}, nil
+		return &fsyncDriver{StorageDriver: inner, root: dir}, nil
 	}, false)
 }
 
-// TestMiddleware writes by the configuration, as the registry does.
-func TestMiddleware(t *testing.T) {
+// TestFsyncMiddleware writes by the configuration, as the registry does.
+func TestFsyncMiddleware(t *testing.T) {
 	dir := t.TempDir()
-	configured, err := Middleware(dir)
-	if err != nil {
+	if err := registerFsync(); err != nil {
 		t.Fatal(err)
 	}
+	configured := fsyncMiddleware(dir)
 	inner := filesystem.New(filesystem.DriverParameters{RootDirectory: dir, MaxThreads: 100})
 	d, err := storagemiddleware.Get(t.Context(), configured.Name, configured.Options, inner)
 	if err != nil {

@@ -1,7 +1,4 @@
-// Package durable makes what distribution's file system driver writes outlast a loss of power. That driver itself brings
-// each file's bytes to the disk; but not the names of blobs, which it moves to their places, nor new directories on the
-// way to a file. An image that was acknowledged shall be there when the power is back.
-package durable
+package registry
 
 import (
 	"context"
@@ -19,29 +16,32 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// name is what distribution knows it by.
-const name = "ndock-durable"
+// fsyncName is what distribution knows the driver by.
+const fsyncName = "ndock-fsync"
 
-// Middleware is what a configuration names that keeps its storage in a directory.
-func Middleware(dir string) (configuration.Middleware, error) {
-	return configuration.Middleware{Name: name, Options: configuration.Parameters{"rootdirectory": dir}}, register()
+// fsyncMiddleware is what a configuration names that keeps its storage in a directory.
+func fsyncMiddleware(dir string) configuration.Middleware {
+	return configuration.Middleware{Name: fsyncName, Options: configuration.Parameters{"rootdirectory": dir}}
 }
 
-// register is once for the process: distribution has one list of these.
-var register = sync.OnceValue(func() error {
-	return storagemiddleware.Register(name, func(_ context.Context, inner driver.StorageDriver, options map[string]any) (driver.StorageDriver, error) {
-		return &durable{StorageDriver: inner, root: fmt.Sprint(options["rootdirectory"])}, nil
+// registerFsync is once for the process: distribution has one list of these.
+var registerFsync = sync.OnceValue(func() error {
+	return storagemiddleware.Register(fsyncName, func(_ context.Context, inner driver.StorageDriver, options map[string]any) (driver.StorageDriver, error) {
+		return &fsyncDriver{StorageDriver: inner, root: fmt.Sprint(options["rootdirectory"])}, nil
 	})
 })
 
-type durable struct {
+// fsyncDriver has what is written outlast a loss of power. Distribution's file system driver itself brings each file's
+// bytes to the disk; but not the names of blobs, which it moves to their places, nor new directories on the way to a
+// file. An image that was acknowledged shall be there when the power is back.
+type fsyncDriver struct {
 	driver.StorageDriver
 	root   string
 	making singleflight.Group // directories, by their names
 }
 
 // PutContent implements driver.StorageDriver.
-func (d *durable) PutContent(ctx context.Context, path string, content []byte) error {
+func (d *fsyncDriver) PutContent(ctx context.Context, path string, content []byte) error {
 	if err := d.makeWay(path); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (d *durable) PutContent(ctx context.Context, path string, content []byte) e
 }
 
 // Writer implements driver.StorageDriver.
-func (d *durable) Writer(ctx context.Context, path string, appending bool) (driver.FileWriter, error) {
+func (d *fsyncDriver) Writer(ctx context.Context, path string, appending bool) (driver.FileWriter, error) {
 	if err := d.makeWay(path); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (d *durable) Writer(ctx context.Context, path string, appending bool) (driv
 }
 
 // Move implements driver.StorageDriver.
-func (d *durable) Move(ctx context.Context, from, to string) error {
+func (d *fsyncDriver) Move(ctx context.Context, from, to string) error {
 	if err := d.makeWay(to); err != nil {
 		return err
 	}
@@ -67,10 +67,10 @@ func (d *durable) Move(ctx context.Context, from, to string) error {
 	return syncDir(filepath.Dir(d.file(to)))
 }
 
-func (d *durable) file(path string) string { return filepath.Join(d.root, path) }
+func (d *fsyncDriver) file(path string) string { return filepath.Join(d.root, path) }
 
 // makeWay makes the directory that a file shall be in. An upload's own may be lost: the client begins again.
-func (d *durable) makeWay(path string) error {
+func (d *fsyncDriver) makeWay(path string) error {
 	if !driver.PathRegexp.MatchString(path) {
 		return nil // which the driver will refuse
 	}
@@ -82,7 +82,7 @@ func (d *durable) makeWay(path string) error {
 
 // makeDir returns when the directory is there for good. One that others are making, and is not on the disk yet, is
 // waited for.
-func (d *durable) makeDir(dir string) error {
+func (d *fsyncDriver) makeDir(dir string) error {
 	_, err, _ := d.making.Do(dir, func() (any, error) {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			return nil, err

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
-
-	"github.com/distribution/distribution/v3/configuration"
-	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 
 	"ndock/registry/gc"
 )
@@ -104,21 +103,36 @@ func freed(line news) gc.Result {
 	return *line.Freed
 }
 
-// collect is what the serving process does when it is asked to.
-func collect(ctx context.Context, config *configuration.Configuration, gate *gate, c CollectOptions) (gc.Result, error) {
-	if config.Proxy.RemoteURL != "" {
-		return gc.Result{}, errors.New("a cache of another registry removes by itself what is old")
+// DialSocket connects to the control socket of a registry in the foreground.
+func DialSocket(path string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+			return nil, &Error{Op: fmt.Sprintf("connect to %q", path), Err: errNobody, hint: "start it with 'ndock registry serve --control'"}
+		case errors.Is(err, fs.ErrPermission):
+			return nil, &Error{Op: fmt.Sprintf("connect to %q", path), Err: err, hint: "run it as root, or as the user who serves"}
+		}
+		return conn, err
 	}
-	storage, err := factory.Create(ctx, config.Storage.Type(), config.Storage.Parameters())
-	if err != nil {
-		return gc.Result{}, fmt.Errorf("open the storage: %w", err)
-	}
-	if c.DryRun { // nothing is removed, so that a push under way does no harm
-		return gc.Run(ctx, storage, c.Options)
-	}
-	if err := gate.close(ctx, c.Wait); err != nil {
-		return gc.Result{}, err
-	}
-	defer gate.open()
-	return gc.Run(ctx, storage, c.Options)
 }
+
+// Relay copies between a control socket and the streams, until either side ends.
+func Relay(ctx context.Context, socket string, in io.Reader, out io.Writer) error {
+	conn, err := DialSocket(socket)(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ended := make(chan error, 2)
+	go func() { _, err := io.Copy(conn, in); ended <- err }()
+	go func() { _, err := io.Copy(out, conn); ended <- err }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+var errNobody = errors.New("no registry listens there")

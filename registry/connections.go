@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,28 +16,6 @@ import (
 	"ndock/registry/access"
 )
 
-// Timeouts end the connections of clients that do nothing. Zero means the default. There is no limit on how long a
-// transfer takes while it goes on.
-type Timeouts struct {
-	Header time.Duration // for a TLS handshake, and for the header of a request
-	Idle   time.Duration // between two requests
-	Stall  time.Duration // in which some bytes of a body must move
-}
-
-func (t Timeouts) withDefaults() Timeouts {
-	return Timeouts{
-		Header: cmp.Or(t.Header, 10*time.Second),
-		Idle:   cmp.Or(t.Idle, 2*time.Minute),
-		Stall:  cmp.Or(t.Stall, 2*time.Minute),
-	}
-}
-
-// How many connections are open at a time, and how many of one client, unless the options say otherwise.
-const (
-	defaultConnections          = 4096
-	defaultConnectionsPerClient = 512
-)
-
 // How many connections the listener of metrics and health has open at a time.
 const (
 	maxAside          = 128
@@ -49,13 +26,6 @@ const (
 	lingerTime      = time.Second // for the rest of a body that nobody reads, after the answer
 	refusalInterval = time.Minute // between two lines of the log about refused connections
 )
-
-func checkConnections(all, each int) error {
-	if all < 0 || each < 0 {
-		return errors.New("--max-connections and --max-connections-per-client are not negative")
-	}
-	return nil
-}
 
 // newServer makes a server that lets no client hold a connection without using it.
 func newServer(handler http.Handler, t Timeouts, log *slog.Logger) *http.Server {

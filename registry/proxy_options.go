@@ -1,0 +1,85 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
+
+	"ndock/registry/keystone"
+)
+
+// defaultTTL is how long what is cached stays: distribution's.
+const defaultTTL = 7 * 24 * time.Hour
+
+// ProxyOptions make the registry a pull-through cache of another, to which nothing can be pushed.
+type ProxyOptions struct {
+	URL          string // of the other, the upstream
+	User         string // there, with a password in a file
+	PasswordFile string
+	Public       bool // anyone may read here what User may read there
+}
+
+func (o ProxyOptions) check() error {
+	switch {
+	case o.URL == "" && (o.User != "" || o.PasswordFile != ""):
+		return errors.New("--proxy is missing")
+	case o.URL == "":
+		return nil
+	case (o.User == "") != (o.PasswordFile == ""):
+		return errors.New("--proxy-user and --proxy-password-file go together")
+	}
+	return checkURL("--proxy", o.URL)
+}
+
+// checkReaders refuses a cache that has a login at its upstream, and gives to anyone what that may read, or the login
+// itself.
+func (o ProxyOptions) checkReaders(c *configuration.Configuration) error {
+	if at, err := url.Parse(c.Proxy.RemoteURL); err == nil && at.User != nil {
+		return &Error{
+			Err:  errors.New("proxy.remoteurl has a login in it, which clients of the cache would be shown"),
+			hint: "give it as proxy.username and proxy.password",
+		}
+	}
+	hasLogin := c.Proxy.RemoteURL != "" && (c.Proxy.Username != "" || c.Proxy.Exec != nil)
+	if !hasLogin || o.Public || !open(c.Auth) {
+		return nil
+	}
+	return &Error{
+		Err:  fmt.Errorf("this cache has a login at %s, and would give to anyone what only that may read there", c.Proxy.RemoteURL),
+		hint: "have clients log in, or give --proxy-public to have it so",
+	}
+}
+
+// open tells whether anyone may read.
+func open(auth configuration.Auth) bool {
+	return len(auth) == 0 || auth["keystone"]["read"] == keystone.ReadAnyone
+}
+
+func (o ProxyOptions) override(c *configuration.Proxy) error {
+	if o.URL == "" {
+		return nil
+	}
+	c.RemoteURL = strings.TrimSuffix(o.URL, "/")
+	if o.User == "" {
+		return nil
+	}
+	password, err := os.ReadFile(o.PasswordFile)
+	if err != nil {
+		return fmt.Errorf("read the upstream's password: %w", err)
+	}
+	c.Username, c.Password = o.User, strings.TrimRight(string(password), "\r\n")
+	return nil
+}
+
+// proxyTTL is after how long what is cached, and was not asked for, is to be removed; zero for never.
+func proxyTTL(c *configuration.Configuration) time.Duration {
+	if c.Proxy.TTL == nil {
+		return defaultTTL
+	}
+	return *c.Proxy.TTL
+}
