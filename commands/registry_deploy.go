@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
-	"ndock/registry/htpasswd"
+	"ndock/registry/auth/htpasswd"
+	"ndock/registry/deploy"
 )
 
 func registryDeployCommand(s Streams) *cli.Command {
@@ -55,12 +55,12 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	options := registry.DeployOptions{
+	options := deploy.Options{
 		Service: c.Bool("systemd"), Image: c.String("image"),
 		Config: c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
 		User: c.String("user"), Password: password, Version: version(), Report: newProgress(c, s),
 		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
-		S3Keys:      registry.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
+		S3Keys:      deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
 		MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, LogFormat: c.String("log-format"),
 		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
 	}
@@ -70,8 +70,8 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if err := outputStyle(c).Check(registryColumns()); err != nil {
 		return err
 	}
-	return withRegistryHost(c, func(host registry.Host) error {
-		status, err := registry.Deploy(c.Context, host, options)
+	return withRegistryHost(c, func(host deploy.Host) error {
+		status, err := deploy.Run(c.Context, host, options)
 		if err != nil {
 			return err
 		}

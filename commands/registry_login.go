@@ -3,8 +3,8 @@ package commands
 import (
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
-	"ndock/registry/htpasswd"
+	"ndock/registry/auth/htpasswd"
+	"ndock/registry/deploy"
 )
 
 func registryLoginAddCommand(s Streams) *cli.Command {
@@ -53,8 +53,8 @@ func registryLoginAdd(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	return withLogins(c, func(at registry.Logins) error {
-		return registry.AddLogin(c.Context, at, args[0], password, newProgress(c, s))
+	return withLogins(c, func(at htpasswd.Logins) error {
+		return htpasswd.AddLogin(c.Context, at, args[0], password, newProgress(c, s))
 	})
 }
 
@@ -63,14 +63,14 @@ func registryLoginRemove(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	return withLogins(c, func(at registry.Logins) error {
-		return registry.RemoveLogin(c.Context, at, args[0], newProgress(c, s))
+	return withLogins(c, func(at htpasswd.Logins) error {
+		return htpasswd.RemoveLogin(c.Context, at, args[0], newProgress(c, s))
 	})
 }
 
-func withLogins(c *cli.Context, do func(registry.Logins) error) error {
+func withLogins(c *cli.Context, do func(htpasswd.Logins) error) error {
 	if file := c.Path("htpasswd"); file != "" {
-		return do(registry.LoginFile(file))
+		return do(htpasswd.File(file))
 	}
-	return withRegistryHost(c, func(host registry.Host) error { return do(registry.DeployedLogins(host)) })
+	return withRegistryHost(c, func(host deploy.Host) error { return do(deploy.Logins(host)) })
 }

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 )
 
-// Error is something that could not be done.
+// Error is a failed operation with a hint for the user.
 type Error struct {
-	Op   string // empty where the caller says it
-	Err  error
-	hint string
+	Op   string // what was tried, on what; empty where the caller says it
+	Err  error  // why it failed
+	Help string // the hint; may be empty
 }
 
 func (e *Error) Error() string {
@@ -23,10 +23,11 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint is what may help.
-func (e *Error) Hint() string { return e.hint }
+// Hint returns what may help.
+func (e *Error) Hint() string { return e.Help }
 
-func hintOf(err error) string {
+// HintOf returns the hint of an error; empty for none.
+func HintOf(err error) string {
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		return hinted.Hint()
@@ -34,13 +35,13 @@ func hintOf(err error) string {
 	return ""
 }
 
-// asRoot says what was tried, and that root may do it where the system refused.
-func asRoot(op string, err error) error {
+// AsRoot says what was tried. Where permission was denied, the error hints to run the command as root.
+func AsRoot(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrPermission):
-		return &Error{Op: op, Err: err, hint: "run it as root"}
+		return &Error{Op: op, Err: err, Help: "run it as root"}
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }

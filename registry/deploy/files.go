@@ -1,0 +1,140 @@
+package deploy
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"time"
+
+	"ndock/registry/pki"
+)
+
+// The files of the config volume.
+const (
+	fileCert     = "server.crt"
+	fileKey      = "server.key"
+	fileNext     = "server-next.pem" // the certificates that take its place in time, each before its key
+	fileCA       = "ca.crt"
+	fileCAKey    = "ca.key"
+	fileHtpasswd = "htpasswd"
+
+	fileConfig     = "config.yml" // of distribution's format
+	fileKeystoneCA = "keystone-ca.crt"
+	fileSystemCAs  = "system-ca.crt" // that this host trusts
+)
+
+// What is read back from the config volume is bounded: we wrote it, but it stands on the engine.
+const (
+	largestFile = 1 << 20
+	mostFiles   = 32
+)
+
+// files are the contents of the config volume, by name.
+type files map[string][]byte
+
+func (f files) pair(cert, key string) pki.Pair { return pki.Pair{Cert: f[cert], Key: f[key]} }
+
+// series are the certificates that the registry has for itself.
+func (f files) series() pki.Series {
+	var all pki.Series
+	if first := f.pair(fileCert, fileKey); len(first.Cert) > 0 {
+		all = pki.Series{first}
+	}
+	return append(all, pki.ParseSeries(f[fileNext])...)
+}
+
+func (f files) put(cert, key string, p pki.Pair) { f[cert], f[key] = p.Cert, p.Key }
+
+// hold tells whether all of the others are here, as they are.
+func (f files) hold(others files) bool {
+	for name, content := range others {
+		if found, ok := f[name]; !ok || !bytes.Equal(found, content) {
+			return false
+		}
+	}
+	return true
+}
+
+// pack makes the archive that the engine unpacks into the volume. Only root may read what is in it.
+func (f files) pack() (io.Reader, error) {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	now := time.Now()
+	for _, name := range f.names() {
+		header := &tar.Header{
+			Name: name, Typeflag: tar.TypeReg, Mode: 0o600, Size: int64(len(f[name])),
+			ModTime: now, Format: tar.FormatPAX, // to less than a second: by it distribution knows that logins have changed
+		}
+		if hasAuthority(name) {
+			header.Uid, header.Gid = nobody, nobody
+		}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f[name]); err != nil {
+			return nil, err
+		}
+	}
+	return &archive, w.Close()
+}
+
+func (f files) names() []string {
+	names := make([]string, 0, len(f))
+	for name := range f {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// revertTo is what turns others back into these: the engine can overwrite files, but not remove them, so
+// that an empty one stands for one that is not there.
+func (f files) revertTo(others files) files {
+	all := files{}
+	for name := range others {
+		all[name] = nil
+	}
+	maps.Copy(all, f)
+	return all
+}
+
+// unpack reads the engine's archive of the volume.
+func unpack(archive io.Reader) (files, error) {
+	found := files{}
+	for r := tar.NewReader(archive); ; {
+		header, err := r.Next()
+		switch {
+		case len(found) > mostFiles:
+			return nil, fmt.Errorf("there are more than %d files", mostFiles)
+		case err == io.EOF:
+			return found, nil
+		case err != nil:
+			return nil, err
+		case header.Typeflag != tar.TypeReg || header.Size == 0:
+			continue
+		case header.Size > largestOf(header.Name):
+			return nil, fmt.Errorf("file %q is larger than %d bytes", header.Name, largestOf(header.Name))
+		}
+		if found[path.Base(header.Name)], err = io.ReadAll(r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// hasAuthority tells whether the CA's key is in the file, which no registry needs.
+func hasAuthority(name string) bool { return name == fileCAKey || name == fileBefore }
+
+// nobody owns the files that the registry in the container must not read: it is root there, but without the capability
+// to read what is another's.
+const nobody = 65534
+
+func largestOf(name string) int64 {
+	if path.Base(name) == fileBefore {
+		return largestBefore
+	}
+	return largestFile
+}

@@ -1,0 +1,89 @@
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/felixge/httpsnoop"
+	"github.com/sirupsen/logrus"
+)
+
+// accessLog writes a line a request, and gives the request an id by which the client can name it, unless it has one.
+// Query strings stay out: there are upload tokens in them.
+func accessLog(prefix string, next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, user, id := r.URL.Path, "-", requestID(r)
+		if name, _, ok := r.BasicAuth(); ok {
+			user = name
+		}
+		w.Header().Set("X-Request-Id", id)
+		m := httpsnoop.CaptureMetrics(next, w, r)
+		attrs := []any{
+			"method", r.Method, "path", path, "status", m.Code, "bytes", m.Written,
+			"time", m.Duration.Round(time.Millisecond), "from", r.RemoteAddr, "user", user, "id", id,
+		}
+		log.Info("request", append(attrs, parseRoute(prefix, path).attrs()...)...)
+	})
+}
+
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func requestID(r *http.Request) string {
+	if given := r.Header.Get("X-Request-Id"); requestIDPattern.MatchString(given) {
+		return given
+	}
+	return rand.Text()
+}
+
+// bridge hands to our log what distribution writes to its own.
+type bridge struct{ log *slog.Logger }
+
+// redirectLog installs a bridge in logrus's one logger, which is the only one that distribution knows: there is one
+// log a process, that of the latest registry.
+func redirectLog(log *slog.Logger) {
+	level := logrus.WarnLevel
+	if log.Enabled(context.Background(), slog.LevelDebug) {
+		level = logrus.DebugLevel
+	}
+	logrus.SetOutput(io.Discard)
+	logrus.SetLevel(level)
+	logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{})
+	logrus.AddHook(bridge{log})
+}
+
+// Levels implements logrus.Hook.
+func (bridge) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire implements logrus.Hook.
+func (b bridge) Fire(e *logrus.Entry) error {
+	var attrs []any
+	for _, key := range []string{"err.code", "err.message", "err.detail", "vars.name", "http.request.uri"} {
+		if value, ok := e.Data[key]; ok {
+			if uri, ok := value.(string); ok && key == "http.request.uri" {
+				value, _, _ = strings.Cut(uri, "?")
+			}
+			attrs = append(attrs, key, value)
+		}
+	}
+	b.log.Log(context.Background(), b.level(e), e.Message, attrs...)
+	return nil
+}
+
+// level is the entry's, but what goes wrong by a client's fault is not the operator's: the access log has it.
+func (bridge) level(e *logrus.Entry) slog.Level {
+	status, _ := e.Data["http.response.status"].(int)
+	_, request := e.Data["http.request.id"]
+	switch {
+	case e.Level >= logrus.InfoLevel, status >= 400 && status < 500, request && e.Level == logrus.WarnLevel:
+		return slog.LevelDebug
+	case e.Level == logrus.WarnLevel:
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}

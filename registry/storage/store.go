@@ -1,0 +1,338 @@
+// Package storage stands between distribution and its storage driver. It remembers when there was no space left, keeps the
+// quotas of namespaces, lets one request write to an upload at a time, mends damaged manifests, and has directories synced.
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/distribution/distribution/v3"
+	"github.com/distribution/distribution/v3/configuration"
+	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
+	storagemiddleware "github.com/distribution/distribution/v3/registry/storage/driver/middleware"
+	"github.com/opencontainers/go-digest"
+
+	"ndock/registry/config"
+	"ndock/registry/gc"
+)
+
+// MaxManifest is how large a manifest may be: distribution's limit.
+const MaxManifest = 4 << 20
+
+// storeName is what distribution knows a store by.
+const storeName = "ndock"
+
+// A Store stands between distribution and its storage. It remembers when there was no room left, which distribution
+// answers like any other failure, and lets the storage be tried.
+type Store struct {
+	storagedriver.StorageDriver
+	once    sync.Once // sets the driver
+	Log     *slog.Logger
+	full    atomic.Int64 // when there last was no room, in nanoseconds
+	quota   *quota
+	writing sync.Map // the request that writes to a file now, by the file's path
+	mending sync.Mutex
+
+	renewAfter time.Duration // of a tag's link that a cache reads; zero for never
+}
+
+// registerStore is once for all, since distribution finds middleware by name alone.
+var registerStore = sync.OnceValue(func() error {
+	return storagemiddleware.Register(storeName, func(_ context.Context, driver storagedriver.StorageDriver, options map[string]any) (storagedriver.StorageDriver, error) {
+		s, ok := options["store"].(*Store)
+		if !ok {
+			return nil, errors.New("middleware " + storeName + " is for ndock's own use")
+		}
+		s.once.Do(func() { s.StorageDriver = driver }) // which serves while a cache makes its next registry of the same
+		return s, nil
+	})
+})
+
+// New has the configuration put a store before its storage and what is before that already, once a registry is
+// made of it. What is stored in a directory is synced. A namespace may take so many bytes, any number when 0, and have so
+// many uploads open.
+func New(c *configuration.Configuration, bytes int64, uploads int, log *slog.Logger) (*Store, error) {
+	if err := errors.Join(registerStore(), registerFsync()); err != nil {
+		return nil, err
+	}
+	s := &Store{Log: log, renewAfter: renewAfter(c)}
+	s.quota = newQuota(bytes, uploads, s)
+	all := c.Middleware["storage"]
+	if dir, ok := c.Storage["filesystem"]["rootdirectory"].(string); ok {
+		all = append([]configuration.Middleware{fsyncMiddleware(dir)}, all...)
+	}
+	c.Middleware = map[string][]configuration.Middleware{
+		"storage": append(all, configuration.Middleware{Name: storeName, Options: configuration.Parameters{"store": s}}),
+	}
+	return s, nil
+}
+
+// JoinNamespaces has a project's id and its name be one namespace.
+func (s *Store) JoinNamespaces(id, name string) { s.quota.join(id, name) }
+
+// Recount has what namespaces take counted again, since something was removed.
+func (s *Store) Recount() { s.quota.forgetAll() }
+
+// DropUpload removes what came of an upload.
+func (s *Store) DropUpload(ctx context.Context, repository, id string) error {
+	path := gc.RootRepositories + "/" + repository + "/_uploads/" + id
+	if err := unlessNotFound(s.Delete(ctx, path)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// recordNoSpace remembers that an error was for want of room, and returns it.
+func (s *Store) recordNoSpace(err error) error {
+	if outOfSpace(err) {
+		s.full.Store(time.Now().UnixNano())
+	}
+	return err
+}
+
+// FullSince tells whether there was no room at some time since.
+func (s *Store) FullSince(t time.Time) bool { return s.full.Load() >= t.UnixNano() }
+
+// outOfSpace knows a full disk, a quota that is used up, and what S3 services say then.
+func outOfSpace(err error) bool {
+	var wrapped storagedriver.Error // which hides what is in it from errors.Is
+	if errors.As(err, &wrapped) {
+		err = wrapped.Detail
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return true
+	}
+	switch s3Code(err) {
+	case "QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded":
+		return true
+	}
+	return false
+}
+
+// Probe writes a little, and removes it again.
+func (s *Store) Probe(ctx context.Context) error {
+	const path = "/ndock-health"
+	if err := s.PutContent(ctx, path, make([]byte, 4096)); err != nil {
+		return fmt.Errorf("write: %w", explainStorage(err))
+	}
+	if err := s.Delete(ctx, path); err != nil && !notFound(err) { // another registry with this storage may be at it
+		return fmt.Errorf("remove: %w", explainStorage(err))
+	}
+	return nil
+}
+
+// GetContent implements storagedriver.StorageDriver. A damaged link counts as missing: distribution would answer 500, so
+// that neither a push nor a delete could mend it.
+func (s *Store) GetContent(ctx context.Context, path string) ([]byte, error) {
+	content, err := s.StorageDriver.GetContent(ctx, path)
+	if err != nil || !gc.IsLink(path) {
+		return content, err
+	}
+	if digest.Digest(content).Validate() == nil {
+		s.renew(ctx, path, content)
+		return content, nil
+	}
+	s.Log.Error("a link is damaged and counts as missing: push the image again, or delete it", "path", path, "content", fmt.Sprintf("%.100q", content))
+	return nil, storagedriver.PathNotFoundError{Path: path, DriverName: s.Name()}
+}
+
+// Damaged tells whether what is stored of a manifest is something else than its digest says. What is larger than any
+// manifest, of which that would be long to tell, is spoilt if the digest is a manifest's, and not if it is a layer's.
+func (s *Store) Damaged(ctx context.Context, manifest digest.Digest) (spoilt, large bool, err error) {
+	if manifest.Validate() != nil {
+		return false, false, nil
+	}
+	info, err := s.StorageDriver.Stat(ctx, gc.BlobFile(manifest))
+	if err != nil || info.Size() > MaxManifest {
+		return false, err == nil, unlessNotFound(err)
+	}
+	content, err := s.StorageDriver.GetContent(ctx, gc.BlobFile(manifest))
+	return err == nil && manifest.Algorithm().FromBytes(content) != manifest, false, unlessNotFound(err)
+}
+
+// Repair writes a manifest anew where what is stored of it is damaged. Distribution would leave that as it is.
+func (s *Store) Repair(ctx context.Context, manifest distribution.Manifest) error {
+	_, payload, err := manifest.Payload()
+	if err != nil {
+		return err
+	}
+	d := digest.FromBytes(payload)
+	if spoilt, large, err := s.Damaged(ctx, d); err != nil || !spoilt && !large {
+		return err
+	}
+	s.Log.Info("a damaged manifest came again, and is mended", "digest", d)
+	s.mending.Lock()
+	defer s.mending.Unlock()
+	if err := s.PutContent(ctx, gc.BlobFile(d), payload); err != nil {
+		return err
+	}
+	s.quota.forget(d)
+	return nil
+}
+
+// Mend repairs what a cache has of a manifest, which the client gets in any case.
+func (s *Store) Mend(ctx context.Context, manifest distribution.Manifest) {
+	if err := s.Repair(ctx, manifest); err != nil && ctx.Err() == nil {
+		s.Log.Error("mend a damaged manifest", "error", err)
+	}
+}
+
+// DropDamaged removes what a cache has of a manifest if it is damaged, and the cache gets it again. Its clients say what is
+// a manifest.
+func (s *Store) DropDamaged(ctx context.Context, manifest digest.Digest) {
+	s.mending.Lock() // or another client's request might mend it before it is removed
+	defer s.mending.Unlock()
+	spoilt, _, err := s.Damaged(ctx, manifest)
+	if err == nil && spoilt {
+		s.Log.Error("a manifest is damaged and is got again", "digest", manifest)
+		err = unlessNotFound(s.Delete(ctx, gc.BlobFile(manifest)))
+	}
+	if err != nil && ctx.Err() == nil {
+		s.Log.Error("look whether a manifest is damaged", "digest", manifest, "error", err)
+	}
+}
+
+// renewAfter is how old the link of a tag is that a cache renews when it reads it: a tenth of what it takes to expire.
+func renewAfter(c *configuration.Configuration) time.Duration {
+	if c.Proxy.RemoteURL == "" {
+		return 0
+	}
+	return min(config.ProxyTTL(c)/10, time.Hour)
+}
+
+// renew has the link of a tag be young when a client gets the tag from a cache. Distribution writes the link only when
+// the upstream has told whose the tag is, and reads it only when that has not.
+func (s *Store) renew(ctx context.Context, path string, content []byte) {
+	if s.renewAfter <= 0 || !gc.IsTag(path) {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	link, err := s.StorageDriver.Stat(ctx, path)
+	if err == nil && time.Since(link.ModTime()) > s.renewAfter {
+		err = s.recordNoSpace(s.StorageDriver.PutContent(ctx, path, content))
+	}
+	if err != nil && !notFound(err) {
+		s.Log.Warn("a tag was pulled, and counts as old: its link cannot be renewed", "path", path, "error", err)
+	}
+}
+
+// PutContent implements storagedriver.StorageDriver.
+func (s *Store) PutContent(ctx context.Context, path string, content []byte) error {
+	r := requestOf(ctx)
+	err := s.put(ctx, r, path, content)
+	var why *Refusal
+	if r != nil && errors.As(err, &why) {
+		r.OverQuota = why // distribution makes a failure like any other of it, or an upload of a mount
+	}
+	return err
+}
+
+// put asks the quota before there is a new link or upload. A link is made even if the client is gone by now: its blob is
+// there already.
+func (s *Store) put(ctx context.Context, r *Request, path string, content []byte) error {
+	put := func() error {
+		return s.recordNoSpace(s.StorageDriver.PutContent(context.WithoutCancel(ctx), path, content))
+	}
+	if repository, _, is := gc.LinkOf(path); is {
+		return s.quota.link(context.WithoutCancel(ctx), r.claimed(), repository, digest.Digest(content), put)
+	}
+	repository, id, is := gc.UploadOf(path)
+	upload := gc.RootRepositories + "/" + repository + "/_uploads/" + id
+	switch {
+	case is && strings.HasPrefix(path, upload+"/hashstates/"):
+		return s.putHashState(ctx, upload, put)
+	case !is || !strings.HasSuffix(path, "/startedat"): // which comes first
+		return put()
+	case r != nil && r.OverQuota != nil: // a mount that was refused becomes no upload
+		return r.OverQuota
+	}
+	return s.quota.openUpload(ctx, repository, id, put)
+}
+
+// putHashState leaves out what a request that ends says of an upload that was removed meanwhile: it would make a directory
+// that nobody removes.
+func (s *Store) putHashState(ctx context.Context, upload string, put func() error) error {
+	_, err := s.StorageDriver.Stat(context.WithoutCancel(ctx), upload+"/startedat")
+	switch {
+	case notFound(err):
+		return nil
+	case err != nil:
+		return s.recordNoSpace(err)
+	}
+	return put()
+}
+
+// Delete implements storagedriver.StorageDriver.
+func (s *Store) Delete(ctx context.Context, path string) error {
+	remove := func() error { return s.StorageDriver.Delete(ctx, path) }
+	if repository, blob, is := gc.LinkOf(path); is {
+		return s.quota.unlink(ctx, path, repository, blob, remove)
+	}
+	err := remove()
+	if repository, id, is := gc.UploadOf(path); is && (err == nil || notFound(err)) {
+		s.quota.closeUpload(repository, id)
+	}
+	return err
+}
+
+// Move implements storagedriver.StorageDriver.
+func (s *Store) Move(ctx context.Context, from, to string) error {
+	return s.recordNoSpace(s.StorageDriver.Move(ctx, from, to))
+}
+
+// Writer implements storagedriver.StorageDriver. A file is one request's from here to the request's end: that may make a
+// blob of it, which another one that has the file open would still change. Requests without a body write nothing.
+func (s *Store) Writer(ctx context.Context, path string, more bool) (storagedriver.FileWriter, error) {
+	if r := requestOf(ctx); r != nil && !s.hold(path, r) {
+		r.Busy = errBusy
+		return nil, errBusy
+	}
+	w, err := s.StorageDriver.Writer(ctx, path, more)
+	if err != nil {
+		return nil, s.recordNoSpace(err)
+	}
+	return &trackedWriter{FileWriter: w, store: s}, nil
+}
+
+// trackedWriter is a writer that tells the store what went wrong.
+type trackedWriter struct {
+	storagedriver.FileWriter
+	store *Store
+}
+
+// Write implements io.Writer. Where there is no room, what was written goes at once: distribution does not close a file
+// then, so that it would take its room even when it is removed.
+func (n *trackedWriter) Write(p []byte) (int, error) {
+	written, err := n.FileWriter.Write(p)
+	if n.store.recordNoSpace(err); outOfSpace(err) {
+		err = errors.Join(err, n.FileWriter.Cancel(context.Background()))
+	}
+	return written, err
+}
+
+// Close implements io.Closer.
+func (n *trackedWriter) Close() error { return n.store.recordNoSpace(n.FileWriter.Close()) }
+
+// Commit implements storagedriver.FileWriter.
+func (n *trackedWriter) Commit(ctx context.Context) error {
+	return n.store.recordNoSpace(n.FileWriter.Commit(ctx))
+}
+
+func notFound(err error) bool {
+	var gone storagedriver.PathNotFoundError
+	return errors.As(err, &gone)
+}
+
+func unlessNotFound(err error) error {
+	if notFound(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,104 @@
+package trust
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"ndock/registry/pki"
+)
+
+// Trusted is a registry of ndock's that Docker on this host trusts, on whichever host it is.
+type Trusted struct {
+	Names   []string  // HOST:PORT, all by which it is trusted
+	Expires time.Time // of the certificate that it shows; zero when it does not answer
+	CA      time.Time // when the CA that is trusted ends
+	Err     error     // why it does not answer, or why clients refuse what it shows
+}
+
+// Find asks the registries that Docker on this host trusts by a CA of ndock's. It looks at what they show, and
+// sends them nothing.
+func Find(ctx context.Context, certsDir string, timeout time.Duration) ([]Trusted, error) {
+	present, err := os.ReadDir(certsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("look at what Docker trusts: %w", err)
+	}
+	names, authorities := map[string][]string{}, map[string]*x509.Certificate{}
+	var order []string
+	for _, one := range present {
+		_, port, err := net.SplitHostPort(one.Name())
+		ca := ourAuthority(Certs{certsDir}.file(one.Name()))
+		if err != nil || ca == nil {
+			continue
+		}
+		key := port + " " + pki.Fingerprint(ca)
+		if !slices.Contains(order, key) {
+			order = append(order, key)
+		}
+		names[key], authorities[key] = append(names[key], one.Name()), ca
+	}
+	var all []Trusted
+	for _, key := range order {
+		all = append(all, look(ctx, names[key], authorities[key], timeout))
+	}
+	return all, nil
+}
+
+// ourAuthority is the CA of ndock's in a file; nil where there is none.
+func ourAuthority(file string) *x509.Certificate {
+	text, _ := os.ReadFile(file)
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if one, err := x509.ParseCertificate(block.Bytes); err == nil && one.Subject.CommonName == pki.AuthorityName {
+			return one
+		}
+	}
+	return nil
+}
+
+// look asks the registry by one name after the other, until it answers.
+func look(ctx context.Context, names []string, ca *x509.Certificate, timeout time.Duration) Trusted {
+	found := Trusted{Names: names, CA: ca.NotAfter}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, name := range names {
+		chain, err := pki.ChainOf(ctx, name)
+		if err != nil {
+			found.Err = err
+			continue
+		}
+		found.Expires, found.Err = chain[0].NotAfter, pki.VerifyChain(chain, ca, name)
+		return found
+	}
+	return found
+}
+
+// Warning is what will keep clients away if nobody does something, and what to do; empty when all is well.
+func (t Trusted) Warning(now time.Time) (what, mend string) {
+	switch name := t.Names[0]; {
+	case t.CA.Before(now.Add(pki.AuthorityRenewal)):
+		return fmt.Sprintf("the CA of registry %s ends on %s", name, t.CA.Format(time.DateOnly)), "ndock registry deploy, on its host; then ndock registry trust " + name
+	case t.Expires.IsZero():
+		return "", ""
+	case t.Expires.Before(now.Add(pki.Renewal)):
+		return fmt.Sprintf("the certificate of registry %s ends on %s", name, t.Expires.Format(time.DateOnly)), "ndock registry deploy, on its host"
+	case t.Err != nil:
+		return fmt.Sprintf("registry %s: %v", name, t.Err), "ndock registry trust " + name
+	}
+	return "", ""
+}
+
+// String names it, and how many more names it has.
+func (t Trusted) String() string {
+	if len(t.Names) == 1 {
+		return t.Names[0]
+	}
+	return fmt.Sprintf("%s (and %s)", t.Names[0], strings.Join(t.Names[1:], ", "))
+}
