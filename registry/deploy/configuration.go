@@ -19,7 +19,7 @@ func (d *deployment) readConfiguration() error {
 	if err != nil {
 		return err
 	}
-	for _, check := range []func(*configuration.Configuration) error{config.CheckSupported, d.contained, d.forStock} {
+	for _, check := range []func(*configuration.Configuration) error{config.CheckSupported, d.contained} {
 		if err := check(c); err != nil {
 			return fmt.Errorf("use the configuration%s: %w", config.Options{Config: d.Config}.FromFile(), err)
 		}
@@ -83,9 +83,6 @@ func (d *deployment) decideConfiguration() error {
 	}
 	if o.Metrics != "" {
 		c.HTTP.Debug.Addr = o.Metrics
-	}
-	if d.Image != "" {
-		d.tellStock(c)
 	}
 	d.S3Keys.put(c.Storage)
 	if data := d.paths().data; c.Storage["filesystem"] != nil && data != config.DataDir {

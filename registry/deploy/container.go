@@ -17,13 +17,12 @@ type inContainer struct {
 	host   Host
 	engine Engine
 
-	image   string                     // to run
-	stockID string                     // its id, if the operator named it
-	old     *container.InspectResponse // what is there, if anything
-	spec    spec                       // of the container that shall be there
-	id      string                     // of the new container
-	noted   bool                       // whether the volume may have a copy of the files that were there
-	wrote   bool                       // whether they may be others now
+	image string                     // to run
+	old   *container.InspectResponse // what is there, if anything
+	spec  spec                       // of the container that shall be there
+	id    string                     // of the new container
+	noted bool                       // whether the volume may have a copy of the files that were there
+	wrote bool                       // whether they may be others now
 }
 
 var _ place = (*inContainer)(nil)
@@ -48,9 +47,6 @@ func (d *inContainer) plan() error {
 		d.files[fileSystemCAs] = all
 	}
 	d.spec = d.newSpec()
-	if d.Image != "" {
-		d.spec = d.spec.stock(d.stockID)
-	}
 	return nil
 }
 
@@ -82,9 +78,6 @@ func (d *inContainer) look(ctx context.Context) (err error) {
 }
 
 func (d *inContainer) prepare(ctx context.Context) (err error) {
-	if d.Image != "" {
-		return d.ensureStock(ctx)
-	}
 	d.image, err = ensureImage(ctx, d.engine, d.program, d.Version, d.Report)
 	return err
 }

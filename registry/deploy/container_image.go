@@ -51,14 +51,13 @@ func importImage(ctx context.Context, engine Engine, program *executable, ref st
 		return err
 	}
 	defer answer.Close()
-	return followed(answer, func(string, string) {})
+	return followed(answer)
 }
 
-// followed reads the engine's answer, in which alone a failure stands once an import or a pull has begun. It tells what
-// is being done, to which layer if to one.
-func followed(answer io.Reader, tell func(id, status string)) error {
+// followed reads the engine's answer to the end, in which alone a failure stands once an import has begun.
+func followed(answer io.Reader) error {
 	for messages := json.NewDecoder(answer); ; {
-		var message struct{ ID, Status, Error string }
+		var message struct{ Error string }
 		err := messages.Decode(&message)
 		switch {
 		case err == io.EOF:
@@ -68,7 +67,6 @@ func followed(answer io.Reader, tell func(id, status string)) error {
 		case message.Error != "":
 			return errors.New(strings.TrimSpace(message.Error))
 		}
-		tell(message.ID, message.Status)
 	}
 }
 

@@ -70,9 +70,7 @@ func (d *deployment) decideCertificate(now time.Time) error {
 // keeps tells whether the registry goes on with its certificates: until the CA's end, and as long as they have the names
 // that were asked for. An address that the host has got or lost since is no reason to make others.
 func (d *deployment) keeps(server pki.Series, ca pki.Pair, now time.Time) bool {
-	if d.Image != "" { // which knows only the first
-		server = server[:min(1, len(server))]
-	} else if last := server.End(); len(server) == 0 || last.Before(ca.End()) || last.Before(now.Add(pki.AuthorityRenewal)) {
+	if last := server.End(); len(server) == 0 || last.Before(ca.End()) || last.Before(now.Add(pki.AuthorityRenewal)) {
 		return false
 	}
 	names := config.Unique(append(d.at.RequiredNames(), d.Names...))

@@ -50,7 +50,6 @@ func TestDeployKeepsTheCertificate(t *testing.T) {
 		kept         files
 		now          time.Time
 		names        []string
-		image        string
 		same, sameCA bool
 	}{
 		"the same again, with other interfaces": {kept: kept, now: now, same: true, sameCA: true},
@@ -61,13 +60,11 @@ func TestDeployKeepsTheCertificate(t *testing.T) {
 		"another name is asked for":             {kept: kept, now: now, names: []string{"registry.example.com"}, sameCA: true},
 		"a name that it has":                    {kept: kept, now: now, names: []string{"198.51.100.77"}, same: true, sameCA: true},
 		"an older ndock's":                      {kept: single, now: now, sameCA: true},
-		"distribution's own":                    {kept: single, now: now, image: "registry:3", same: true, sameCA: true},
-		"distribution's own, about to end":      {kept: kept, now: now.Add(pki.ServerLifetime - 20*day), image: "registry:3", sameCA: true},
 		"nothing was there":                     {kept: files{}, now: now},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := at
-			o.Names, o.Image = test.names, test.image
+			o.Names = test.names
 			got := decided(t, o, test.kept, test.now)
 			if same := bytes.Equal(got[fileCert], test.kept[fileCert]); same != test.same {
 				t.Errorf("the certificate is the same: %t", same)

@@ -71,10 +71,6 @@ func newDeployment(host Host, o Options) (*deployment, error) {
 			return nil, err
 		}
 	}
-	if d.Image != "" {
-		d.program = &executable{} // none
-		return d, nil
-	}
 	d.program, err = openExecutable(o.Binary, d.place.runs)
 	return d, err
 }

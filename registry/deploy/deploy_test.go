@@ -15,7 +15,10 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
 
+	"ndock/registry"
 	"ndock/registry/internal/pkitest"
 	"ndock/registry/internal/registrytest"
 )
@@ -258,4 +261,34 @@ func program(part elf.ProgType) []byte {
 	binary.Write(&out, binary.LittleEndian, head)
 	binary.Write(&out, binary.LittleEndian, elf.Prog64{Type: uint32(part)})
 	return out.Bytes()
+}
+
+// Where somebody has removed the container and the image, another image serves to read the CA that Docker is to trust no
+// more.
+func TestRemoveWhatIsLeft(t *testing.T) {
+	s := newSite(t)
+	status := s.deploy()
+	id := s.engine.containers[0].ID
+	s.engine.ContainerStop(t.Context(), id, container.StopOptions{})
+	s.engine.ContainerRemove(t.Context(), id, container.RemoveOptions{})
+	s.engine.images = []image.Summary{{ID: "sha256:other", RepoTags: []string{"other:1"}}}
+	if err := Remove(t.Context(), s.host(), RemoveOptions{CertsDir: s.options.CertsDir, Report: s}); err != nil {
+		t.Fatal(err)
+	}
+	if s.trusts(status) || len(s.engine.containers) != 0 || len(s.engine.images) != 1 {
+		t.Error("the CA is still trusted, a container is left, or another's image is gone")
+	}
+}
+
+func TestDeployWithoutEngine(t *testing.T) {
+	s := newSite(t)
+	engine, err := client.NewClientWithOpts(client.WithHost("unix://" + filepath.Join(t.TempDir(), "no.sock")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Run(t.Context(), Host{Engine: engine, Systemd: s.host().Systemd}, s.options)
+	registrytest.WantError(t, err, "look for the registry: Cannot connect to the Docker daemon at ")
+	if hint := registry.HintOf(err); !strings.HasPrefix(hint, "start Docker, or let DOCKER_HOST name an engine") {
+		t.Errorf("the hint is %q", hint)
+	}
 }

@@ -21,9 +21,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
-	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
-	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/registry/config"
@@ -39,8 +37,6 @@ type fakeEngine struct {
 	images     []image.Summary
 	made       int
 	breaks     string // what the program says instead of serving
-	pulled     []image.PullOptions
-	refuses    string // what the engine says of a pull
 }
 
 type fakeContainer struct {
@@ -90,25 +86,6 @@ func (e *fakeEngine) ImageImport(_ context.Context, source image.ImportSource, r
 		ID: "sha256:" + digest, RepoTags: []string{ref}, Labels: map[string]string{labelBinary: strings.Trim(digest, `"`)},
 	})
 	return io.NopCloser(strings.NewReader(`{"status":"sha256:0"}`)), nil
-}
-
-func (e *fakeEngine) ImageInspect(_ context.Context, ref string, _ ...client.ImageInspectOption) (image.InspectResponse, error) {
-	for _, one := range e.images {
-		if one.ID == ref || slices.Contains(one.RepoTags, ref) {
-			config := dockerspec.DockerOCIImageConfig{ImageConfig: ocispec.ImageConfig{Entrypoint: strings.Fields(one.Labels["entrypoint"])}}
-			return image.InspectResponse{ID: one.ID, RepoTags: one.RepoTags, Config: &config}, nil
-		}
-	}
-	return image.InspectResponse{}, fmt.Errorf("image %s: %w", ref, errdefs.ErrNotFound)
-}
-
-func (e *fakeEngine) ImagePull(_ context.Context, ref string, o image.PullOptions) (io.ReadCloser, error) {
-	e.pulled = append(e.pulled, o)
-	if e.refuses != "" {
-		return io.NopCloser(strings.NewReader(fmt.Sprintf(`{"status":"Pulling from a"}{"error":%q}`, e.refuses))), nil
-	}
-	e.images = append(e.images, image.Summary{ID: "sha256:pulled", RepoTags: []string{ref}, Labels: map[string]string{"entrypoint": "registry"}})
-	return io.NopCloser(strings.NewReader(`{"status":"Pulling from a","id":"3"}{"id":"0a","status":"Pull complete"}{"status":"Digest: sha256:0"}`)), nil
 }
 
 func (e *fakeEngine) ImageRemove(_ context.Context, id string, _ image.RemoveOptions) ([]image.DeleteResponse, error) {
@@ -222,7 +199,7 @@ func (e *fakeEngine) options(command []string) config.Options {
 			return strings.NewReplacer(configDir, filepath.Join(e.dir, configVolume), config.DataDir, filepath.Join(e.dir, dataVolume)).Replace(command[i+1])
 		}
 		switch word {
-		case "--config", "serve":
+		case "--config":
 			text, err := os.ReadFile(value())
 			if err != nil {
 				e.t.Error(err)

@@ -19,7 +19,6 @@ const (
 	labelTLS      = "ndock.registry.tls"    // whose certificate it shows
 	labelSpec     = "ndock.registry.spec"   // digest of all that the container was made with
 	labelBinary   = "ndock.registry.binary" // digest of the ndock inside the image
-	labelImage    = "ndock.registry.image"  // id of a stock registry's image
 )
 
 // How a registry shows who it is.

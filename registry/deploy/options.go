@@ -15,7 +15,6 @@ import (
 // Options are what a deployed registry can be told.
 type Options struct {
 	Service  bool   // of this host's systemd, instead of a container
-	Image    string // of distribution's own registry, to run instead of ndock's; pulled if the engine has it not
 	Config   string // file in distribution's format; what the others say goes first
 	Listen   string // HOST:PORT; where the file says, or the default, when empty
 	CertFile string // TLS with these, with KeyFile; self-signed without
@@ -48,7 +47,7 @@ type Options struct {
 
 // Check tells what is wrong with the options as such; nothing is looked up.
 func (o Options) Check() error {
-	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.Check(), o.Proxy.Check(), config.CheckQuota(o.Quota, o.Proxy.URL), config.CheckMetrics(o.Metrics), config.CheckKeystone(o.Keystone), o.checkStock(), config.CheckConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
+	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.Check(), o.Proxy.Check(), config.CheckQuota(o.Quota, o.Proxy.URL), config.CheckMetrics(o.Metrics), config.CheckKeystone(o.Keystone), config.CheckConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
 		if err != nil {
 			return err
 		}

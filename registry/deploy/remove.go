@@ -111,7 +111,7 @@ func (r *removal) trust(ctx context.Context) error {
 	return err
 }
 
-// salvage takes any image of ours, or, where a stock registry was, of anybody's: it is not run.
+// salvage reads the volume with any image of ours, or of anybody's where ours is gone: it is not run.
 func (r *removal) salvage(ctx context.Context) (files, error) {
 	found, err := images(ctx, r.engine, labelBinary)
 	if err == nil && len(found) == 0 {

@@ -33,8 +33,6 @@ type Status struct {
 	Users   []string  // who may log in; none of its own when Keystone is asked, or anybody let in
 	Since   time.Time // when it came into its state
 
-	stock bool // whether it is distribution's own, which reads its certificate at the start only
-
 	Unfinished bool // a deployment was broken off; the next one puts back what was there, first
 }
 
@@ -106,7 +104,7 @@ func (s *Status) configured(config files, now time.Time) {
 		return
 	}
 	own := config.series()
-	if s.TLS == tlsGiven || s.stock {
+	if s.TLS == tlsGiven {
 		own = own[:min(1, len(own))]
 	}
 	s.Expires = own.At(now).End()
@@ -151,7 +149,6 @@ func (s *Status) describe(found *container.InspectResponse) {
 	labels := found.Config.Labels
 	s.Kind = KindContainer
 	s.URL, s.TLS, s.Image = labels[labelURL], labels[labelTLS], found.Config.Image
-	s.stock = labels[labelImage] != ""
 	s.State = found.State.Status
 	since := found.State.FinishedAt
 	if found.State.Running {

@@ -67,9 +67,6 @@ func (d *inContainer) lastWords(ctx context.Context) string {
 	defer log.Close()
 	var text bytes.Buffer
 	stdcopy.StdCopy(&text, &text, io.LimitReader(log, 1<<16)) // part of it is better than nothing
-	if said := stockWords(text.String()); said != "" {
-		return ": " + said
-	}
 	return lastSaid(text.String())
 }
 
