@@ -14,29 +14,29 @@ import (
 
 // readConfiguration works out what the registry is told: what the operator's file and REGISTRY_… say, and above that the
 // options, in distribution's format. It goes where the registry alone can read it, for it may have passwords in it.
-func (d *deployment) readConfiguration() error {
-	c, err := config.Options{Config: d.Config}.Parse()
+func (in *inputs) readConfiguration() error {
+	c, err := config.Options{Config: in.Config}.Parse()
 	if err != nil {
 		return err
 	}
-	for _, check := range []func(*configuration.Configuration) error{config.CheckSupported, d.contained} {
+	for _, check := range []func(*configuration.Configuration) error{config.CheckSupported, in.contained} {
 		if err := check(c); err != nil {
-			return fmt.Errorf("use the configuration%s: %w", config.Options{Config: d.Config}.FromFile(), err)
+			return fmt.Errorf("use the configuration%s: %w", config.Options{Config: in.Config}.FromFile(), err)
 		}
 	}
-	if d.Listen == "" {
-		d.Listen = c.HTTP.Addr
+	if in.Listen == "" {
+		in.Listen = c.HTTP.Addr
 	}
-	if d.Listen == "" {
-		d.Listen = config.DefaultListen
+	if in.Listen == "" {
+		in.Listen = config.DefaultListen
 	}
-	d.said = c
-	return d.readFiles()
+	in.configuration = c
+	return in.readFiles()
 }
 
 // contained refuses what names files that the registry does not find where it runs, or that ndock keeps itself.
-func (d *deployment) contained(c *configuration.Configuration) error {
-	dir, data := c.Storage["filesystem"]["rootdirectory"], d.paths().data
+func (in *inputs) contained(c *configuration.Configuration) error {
+	dir, data := c.Storage["filesystem"]["rootdirectory"], in.paths().data
 	for _, one := range []struct {
 		said      bool
 		key, hint string
@@ -45,37 +45,37 @@ func (d *deployment) contained(c *configuration.Configuration) error {
 		{c.HTTP.Prefix != "" && c.HTTP.Prefix != "/", "http.prefix", "Docker knows none"},
 		{c.Auth["htpasswd"] != nil, "auth.htpasswd", "give --user, and others with 'ndock registry login-add'"},
 		{c.Auth["keystone"]["cacert"] != nil, "auth.keystone.cacert", "give --keystone and --keystone-cacert"},
-		{c.Auth != nil && d.User != "", "auth beside --user", "leave one of them out"},
-		{dir != nil && dir != data, "storage.filesystem.rootdirectory", "leave it out: it is " + d.store()},
+		{c.Auth != nil && in.User != "", "auth beside --user", "leave one of them out"},
+		{dir != nil && dir != data, "storage.filesystem.rootdirectory", "leave it out: it is " + in.dataName()},
 	} {
 		if one.said {
-			return &registry.Error{Err: fmt.Errorf("%s is not supported in a %s", one.key, d.kind()), Help: one.hint}
+			return &registry.Error{Err: fmt.Errorf("%s is not supported in a %s", one.key, in.kind()), Help: one.hint}
 		}
 	}
 	return nil
 }
 
 // readFiles reads what the options name that the registry will need.
-func (d *deployment) readFiles() (err error) {
-	if d.Keystone.CACert != "" {
-		if d.keystoneCA, err = os.ReadFile(d.Keystone.CACert); err != nil {
+func (in *inputs) readFiles() (err error) {
+	if in.Keystone.CACert != "" {
+		if in.keystoneCA, err = os.ReadFile(in.Keystone.CACert); err != nil {
 			return fmt.Errorf("read the CA of Keystone: %w", err)
 		}
 	}
-	return d.Proxy.Override(&d.said.Proxy)
+	return in.Proxy.Override(&in.configuration.Proxy)
 }
 
-// decideConfiguration puts the configuration beside the files that it names.
-func (d *deployment) decideConfiguration() error {
-	c, o := d.said, config.Options{Listen: d.Listen, S3: d.S3, Metrics: d.Metrics, Keystone: d.Keystone}
-	dir := d.paths().config
-	if d.mode() != tlsNone {
+// configure adds the configuration to the files, which may name them, and the files that it needs itself.
+func (in inputs) configure(all, kept files) error {
+	c, o := in.configuration, config.Options{Listen: in.Listen, S3: in.S3, Metrics: in.Metrics, Keystone: in.Keystone}
+	dir := in.paths().config
+	if in.mode() != tlsNone {
 		o.CertFile, o.KeyFile = dir+"/"+fileCert, dir+"/"+fileKey
 	}
-	if d.keystoneCA != nil {
-		d.files[fileKeystoneCA], o.Keystone.CACert = d.keystoneCA, dir+"/"+fileKeystoneCA
+	if in.keystoneCA != nil {
+		all[fileKeystoneCA], o.Keystone.CACert = in.keystoneCA, dir+"/"+fileKeystoneCA
 	}
-	if d.files[fileHtpasswd] != nil && c.Auth == nil && d.Keystone.URL == "" {
+	if all[fileHtpasswd] != nil && c.Auth == nil && in.Keystone.URL == "" {
 		o.Htpasswd = dir + "/" + fileHtpasswd
 	}
 	if err := o.Override(c); err != nil {
@@ -84,19 +84,22 @@ func (d *deployment) decideConfiguration() error {
 	if o.Metrics != "" {
 		c.HTTP.Debug.Addr = o.Metrics
 	}
-	d.S3Keys.put(c.Storage)
-	if data := d.paths().data; c.Storage["filesystem"] != nil && data != config.DataDir {
+	in.S3Keys.put(c.Storage)
+	if data := in.paths().data; c.Storage["filesystem"] != nil && data != config.DataDir {
 		c.Storage["filesystem"]["rootdirectory"] = data
 	}
+	if cas := systemCAs(); cas != nil && !in.Service && reachesOut(c) {
+		all[fileSystemCAs] = cas
+	}
 	text, err := yaml.Marshal(c)
-	d.files[fileConfig] = text
-	return errors.Join(err, d.checkOpen(), d.Proxy.CheckReaders(c))
+	all[fileConfig] = text
+	return errors.Join(err, checkOpen(all, kept), in.Proxy.CheckReaders(c))
 }
 
 // checkOpen keeps a registry from becoming open to all because a command did not say again who knows its users.
-func (d *deployment) checkOpen() error {
-	before := d.kept.auth()
-	if before == "" || d.files.auth() != "" {
+func checkOpen(all, kept files) error {
+	before := kept.auth()
+	if before == "" || all.auth() != "" {
 		return nil
 	}
 	return &registry.Error{

@@ -120,14 +120,15 @@ func TestS3KeysGoIntoTheConfiguration(t *testing.T) {
 			t.Errorf("%s has %v", storage.Type(), p)
 		}
 	}
-	d := &deployment{Options: Options{Listen: "127.0.0.1:5050", S3: config.S3Options{Bucket: "images"}, S3Keys: S3Keys{"id", "key"}}, files: files{}}
-	if err := d.readConfiguration(); err != nil {
+	in := inputs{Options: Options{Listen: "127.0.0.1:5050", S3: config.S3Options{Bucket: "images"}, S3Keys: S3Keys{"id", "key"}}}
+	if err := in.readConfiguration(); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.decideConfiguration(); err != nil {
+	made := files{}
+	if err := in.configure(made, files{}); err != nil {
 		t.Fatal(err)
 	}
-	if text := string(d.files[fileConfig]); !strings.Contains(text, "secretkey: key") || d.files.bucket() != "images" {
+	if text := string(made[fileConfig]); !strings.Contains(text, "secretkey: key") || made.bucket() != "images" {
 		t.Errorf("the configuration is\n%s", text)
 	}
 }

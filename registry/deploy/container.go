@@ -1,166 +1,302 @@
 package deploy
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/pkg/stdcopy"
 
+	"ndock/registry"
 	"ndock/registry/internal/rollback"
 )
 
-// inContainer is a registry in a container of an engine.
-type inContainer struct {
-	*deployment
-	host   Host
-	engine Engine
-
-	image string                     // to run
-	old   *container.InspectResponse // what is there, if anything
-	spec  spec                       // of the container that shall be there
-	id    string                     // of the new container
-	noted bool                       // whether the volume may have a copy of the files that were there
-	wrote bool                       // whether they may be others now
+// containerTarget is a registry in a container of an engine.
+type containerTarget struct {
+	engine  Engine
+	systemd Systemd // which may have the registry already
+	program *executable
+	version string
+	report  registry.Reporter
 }
 
-var _ place = (*inContainer)(nil)
+var _ target = containerTarget{}
 
-// runs refuses a program that would look for a dynamic loader, which the image has not.
-func (*inContainer) runs(program io.ReaderAt, name string) error {
-	if err := static(program); err != nil {
-		return fmt.Errorf("make an image of %q: %w", name, err)
-	}
-	return nil
-}
-
-func (d *inContainer) listens() string {
-	if d.old == nil || !d.old.State.Running {
-		return ""
-	}
-	return d.old.Config.Labels[labelListen]
-}
-
-func (d *inContainer) plan() error {
-	if all := systemCAs(); all != nil && reachesOut(d.said) {
-		d.files[fileSystemCAs] = all
-	}
-	d.spec = d.newSpec()
-	return nil
-}
-
-// environment tells Go where the CAs are, if there are any.
-func (d *inContainer) environment() []string {
-	if d.files[fileSystemCAs] == nil {
-		return nil
-	}
-	return []string{"SSL_CERT_FILE=" + configDir + "/" + fileSystemCAs}
-}
-
-// tidy removes what the new container and its image have replaced.
-func (d *inContainer) tidy(ctx context.Context) error {
-	if err := removeOthers(ctx, d.engine, d.id); err != nil {
-		return err
-	}
-	return removeOtherImages(ctx, d.engine, d.program.digest)
-}
-
-func (d *inContainer) look(ctx context.Context) (err error) {
-	switch unit, err := d.host.Systemd.unit(); {
+// inspect implements target. A container that was put aside, or a record of files beside the files, is of a deployment that
+// was killed.
+func (c containerTarget) inspect(ctx context.Context) (state, *interrupted, error) {
+	switch unit, err := c.systemd.unit(); {
 	case err != nil:
-		return err
+		return state{}, nil, err
 	case unit != nil:
-		return otherKind("as a container", "a service of this host", onHost.data)
+		return state{}, nil, otherKind("as a container", "a service of this host", onHost.data)
 	}
-	d.old, err = inspect(ctx, d.engine)
-	return err
-}
-
-func (d *inContainer) prepare(ctx context.Context) (err error) {
-	d.image, err = ensureImage(ctx, d.engine, d.program, d.Version, d.Report)
-	return err
-}
-
-func (d *inContainer) readConfig(ctx context.Context) (err error) {
-	if d.old != nil {
-		d.kept, err = readConfig(ctx, d.engine, d.old.ID)
-	} else {
-		d.kept, err = recoverConfig(ctx, d.engine, d.image)
+	there, err := inspectContainer(ctx, c.engine)
+	if err != nil {
+		return state{}, nil, err
 	}
-	d.kept = d.kept.settled()
-	return err
+	backup, err := inspectNamed(ctx, c.engine, backupName)
+	if err != nil {
+		return state{}, nil, err
+	}
+	at := cmp.Or(backup, there)
+	if at == nil {
+		return state{}, nil, nil
+	}
+	kept, err := readConfig(ctx, c.engine, at.ID)
+	if err != nil {
+		return state{}, nil, err
+	}
+	before, broken := kept.before()
+	if !broken && (backup == nil || there != nil) { // a container that is left over is removed later
+		return containerState(there, kept), nil, nil
+	}
+	left := &interrupted{before: containerState(at, before), files: kept.withoutRecord(), done: progress{recorded: broken, wrote: broken}}
+	left.before.running = true
+	if !broken {
+		left.before.files = left.files
+	}
+	return containerState(there, kept), left, nil
 }
 
-// upToDate tells whether the registry that is there was made by the same options from the same program.
-func (d *inContainer) upToDate() bool {
-	return d.old != nil && d.old.State.Running &&
-		d.old.Config.Labels[labelSpec] == d.spec.Config.Labels[labelSpec] && d.kept.hold(d.files)
+// containerState returns the registry of a container that has these files; none without a container.
+func containerState(found *container.InspectResponse, kept files) state {
+	if found == nil {
+		return state{}
+	}
+	labels := found.Config.Labels
+	return state{
+		id: found.ID, running: found.State.Running, enabled: true,
+		listen: labels[labelListen], tls: labels[labelTLS], made: labels[labelSpec], files: kept,
+	}
+}
+
+// prepare implements target. It makes the image, by which it also reads a volume whose container somebody has removed.
+func (c containerTarget) prepare(ctx context.Context, current state) (image string, kept files, err error) {
+	image, err = ensureImage(ctx, c.engine, c.program, c.version, c.report)
+	if err != nil {
+		return "", nil, err
+	}
+	kept = current.files
+	if !current.exists() {
+		kept, err = recoverConfig(ctx, c.engine, image)
+	}
+	return image, kept.settled(), err
+}
+
+// made implements target.
+func (c containerTarget) made(wanted plan) (string, error) {
+	return newSpec(wanted).Config.Labels[labelSpec], nil
+}
+
+// apply implements target. The container that is there stays, under another name, until its successor answers.
+func (c containerTarget) apply(ctx context.Context, current state, wanted plan) (done progress, err error) {
+	err = inOrder(ctx,
+		wanted.whole(func(ctx context.Context) (err error) { done, err = c.create(ctx, current, wanted); return err }),
+		wanted.whole(func(ctx context.Context) (err error) { done, err = c.configure(ctx, current, wanted, done); return err }),
+		wanted.whole(func(ctx context.Context) error { return c.start(ctx, done.id) }),
+	)
+	return done, err
 }
 
 // backupName is what the registry that was there is called until its successor answers.
 const backupName = containerName + "-before"
 
 // create puts the registry that is there aside and makes the new one, which does not run yet.
-func (d *inContainer) create(ctx context.Context) error {
-	if d.old != nil {
-		if err := d.remember(ctx, d.old.ID); err != nil {
-			return err
+func (c containerTarget) create(ctx context.Context, current state, wanted plan) (done progress, err error) {
+	if current.exists() {
+		done.recorded = true
+		if err := c.record(ctx, current.id, current.files); err != nil {
+			return done, err
 		}
 	}
-	if err := d.putAside(ctx); err != nil {
-		return err
+	if err := c.backUp(ctx, current); err != nil {
+		return done, err
 	}
-	made, err := d.engine.ContainerCreate(ctx, d.spec.Config, d.spec.Host, nil, nil, containerName)
-	d.id = made.ID
-	return explain("make container "+containerName, err)
+	spec := newSpec(wanted)
+	made, err := c.engine.ContainerCreate(ctx, spec.Config, spec.Host, nil, nil, containerName)
+	done.id = made.ID
+	return done, explain("make container "+containerName, err)
 }
 
-func (d *inContainer) putAside(ctx context.Context) error {
-	if d.old == nil {
-		return removeOthers(ctx, d.engine, "")
+func (c containerTarget) backUp(ctx context.Context, current state) error {
+	if !current.exists() {
+		return removeOthers(ctx, c.engine, "")
 	}
-	d.Report.Step("replacing container %s", containerName)
-	if err := removeOthers(ctx, d.engine, d.old.ID); err != nil {
+	c.report.Step("replacing container %s", containerName)
+	if err := removeOthers(ctx, c.engine, current.id); err != nil {
 		return err
 	}
-	if err := d.engine.ContainerStop(ctx, d.old.ID, container.StopOptions{}); err != nil {
+	if err := c.engine.ContainerStop(ctx, current.id, container.StopOptions{}); err != nil {
 		return explain("stop container "+containerName, err)
 	}
-	return explain("put container "+containerName+" aside", d.engine.ContainerRename(ctx, d.old.ID, backupName))
+	return explain("put container "+containerName+" aside", c.engine.ContainerRename(ctx, current.id, backupName))
 }
 
-// remember keeps the files that are there in the volume, until commit.
-func (d *inContainer) remember(ctx context.Context, id string) error {
-	before, err := d.kept.remembered()
+// record keeps the files that are there in the volume, until commit.
+func (c containerTarget) record(ctx context.Context, id string, kept files) error {
+	record, err := kept.recorded()
 	if err != nil {
 		return err
 	}
-	d.noted = true
-	return writeConfig(ctx, d.engine, id, before)
+	return writeConfig(ctx, c.engine, id, record)
 }
 
-func (d *inContainer) commit(ctx context.Context) error {
-	if !d.noted {
+// configure writes the files of the new registry.
+func (c containerTarget) configure(ctx context.Context, current state, wanted plan, done progress) (progress, error) {
+	if !done.recorded && len(current.files) > 0 {
+		done.recorded = true
+		if err := c.record(ctx, done.id, current.files); err != nil {
+			return done, err
+		}
+	}
+	done.wrote = true
+	return done, writeConfig(ctx, c.engine, done.id, wanted.files)
+}
+
+func (c containerTarget) start(ctx context.Context, id string) error {
+	return explain("start container "+containerName, c.engine.ContainerStart(ctx, id, container.StartOptions{}))
+}
+
+// alive implements target. The engine starts a container again and again, so that it may run by now.
+func (c containerTarget) alive(ctx context.Context, done progress) error {
+	now, err := c.engine.ContainerInspect(ctx, done.id)
+	switch {
+	case err != nil:
+		return explain("look at the registry", err)
+	case now.State.Running && !now.State.Restarting && now.RestartCount == 0:
 		return nil
 	}
-	return writeConfig(ctx, d.engine, d.id, files{fileBefore: nil})
+	return fmt.Errorf("start the registry: it ended with status %d%s", now.State.ExitCode, c.logTail(ctx, done))
 }
 
-func (d *inContainer) configure(ctx context.Context) error {
-	if !d.noted && len(d.kept) > 0 {
-		if err := d.remember(ctx, d.id); err != nil {
+// logTail implements target.
+func (c containerTarget) logTail(ctx context.Context, done progress) string {
+	log, err := c.engine.ContainerLogs(ctx, done.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "100"})
+	if err != nil {
+		return ""
+	}
+	defer log.Close()
+	var text bytes.Buffer
+	stdcopy.StdCopy(&text, &text, io.LimitReader(log, 1<<16)) // part of it is better than nothing
+	return lastSaid(text.String())
+}
+
+// commit implements target.
+func (c containerTarget) commit(ctx context.Context, done progress) error {
+	if !done.recorded {
+		return nil
+	}
+	return writeConfig(ctx, c.engine, done.id, files{fileBefore: nil})
+}
+
+// cleanUp implements target.
+func (c containerTarget) cleanUp(ctx context.Context, done progress) error {
+	if err := removeOthers(ctx, c.engine, done.id); err != nil {
+		return err
+	}
+	return removeOtherImages(ctx, c.engine, c.program.digest)
+}
+
+// restore implements target. The configuration comes first, because the container that was there starts with it.
+func (c containerTarget) restore(current state, written files, done progress) []rollback.Step {
+	forget := rollback.Step{Title: "remove " + fileBefore, ByHand: removedLater, Do: func(ctx context.Context) error {
+		if !current.exists() || !done.recorded {
+			return nil
+		}
+		return writeConfig(ctx, c.engine, current.id, files{fileBefore: nil})
+	}}
+	steps := []rollback.Step{
+		{
+			Title: "configuration", ByHand: "see to why volume " + configVolume + " takes no files; the next 'ndock registry deploy' restores them",
+			Do: func(ctx context.Context) error { return c.restoreConfig(ctx, current, written, done) },
+		},
+		{
+			Title: "container", ByHand: "docker rm -f " + containerName,
+			Do: func(ctx context.Context) error { return removeOthers(ctx, c.engine, current.id) },
+		},
+	}
+	if !current.exists() {
+		return append(steps, rollback.Step{
+			Title: "volume", ByHand: "docker volume rm " + configVolume,
+			Do: func(ctx context.Context) error { return c.dropConfig(ctx, current) },
+		}, forget)
+	}
+	c.report.Step("putting back the container that was there")
+	return append(steps, rollback.Step{
+		Title: "name", ByHand: "docker rename " + current.id + " " + containerName,
+		Do: func(ctx context.Context) error { return c.restoreName(ctx, current.id) },
+	}, rollback.Step{
+		Title: "start", ByHand: "docker start " + current.id,
+		Do: func(ctx context.Context) error {
+			if !current.running {
+				return nil
+			}
+			return c.start(ctx, current.id)
+		},
+	}, forget)
+}
+
+// restoreConfig writes the files that were there. Without a container from before, the record of them goes with the
+// new one, through which alone it can be removed.
+func (c containerTarget) restoreConfig(ctx context.Context, current state, written files, done progress) error {
+	if done.wrote {
+		if err := writeConfig(ctx, c.engine, cmp.Or(current.id, done.id), current.files.revertTo(written)); err != nil {
 			return err
 		}
 	}
-	d.wrote = true
-	return writeConfig(ctx, d.engine, d.id, d.files)
+	if current.exists() || !done.recorded {
+		return nil
+	}
+	return writeConfig(ctx, c.engine, done.id, files{fileBefore: nil})
 }
 
-func (d *inContainer) start(ctx context.Context) error { return d.startContainer(ctx, d.id) }
+// dropConfig leaves no secrets behind where there was no registry before.
+func (c containerTarget) dropConfig(ctx context.Context, current state) error {
+	if len(current.files) > 0 {
+		return nil
+	}
+	err := c.engine.VolumeRemove(ctx, configVolume, false)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return explain("remove volume "+configVolume, err)
+}
 
-func (d *inContainer) startContainer(ctx context.Context, id string) error {
-	return explain("start container "+containerName, d.engine.ContainerStart(ctx, id, container.StartOptions{}))
+func (c containerTarget) restoreName(ctx context.Context, id string) error {
+	now, err := c.engine.ContainerInspect(ctx, id)
+	if err == nil && now.Name != "/"+containerName {
+		err = c.engine.ContainerRename(ctx, id, containerName)
+	}
+	return explain("rename container "+backupName+" to "+containerName, err)
+}
+
+// inspectContainer returns the registry's container, or nil when there is none.
+func inspectContainer(ctx context.Context, engine Engine) (*container.InspectResponse, error) {
+	return inspectNamed(ctx, engine, containerName)
+}
+
+func inspectNamed(ctx context.Context, engine Engine, name string) (*container.InspectResponse, error) {
+	found, err := engine.ContainerInspect(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, explain("look for the registry", err)
+	case found.Config.Labels[labelRegistry] == "":
+		return nil, &registry.Error{
+			Op:   fmt.Sprintf("look at container %q", name),
+			Err:  errors.New("it is not a registry of ndock"),
+			Help: "give it another name with 'docker rename'",
+		}
+	}
+	return &found, nil
 }
 
 // removeOthers removes all containers of ours but one: what was put aside, and what an ndock that was killed left behind.
@@ -179,4 +315,15 @@ func removeOthers(ctx context.Context, engine Engine, keep string) error {
 		}
 	}
 	return rollback.Join(failed)
+}
+
+// discard ends and removes a container; its volumes stay. One that is gone already is no fault, and one that does not
+// end in time is killed.
+func discard(ctx context.Context, engine Engine, id string) error {
+	engine.ContainerStop(ctx, id, container.StopOptions{}) // and if that fails, removing says why
+	err := engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return explain("remove container "+id, err)
 }

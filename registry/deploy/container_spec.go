@@ -1,19 +1,14 @@
 package deploy
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"strconv"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
-	"ndock/registry"
 	"ndock/registry/config"
 )
 
@@ -60,22 +55,30 @@ func (o Options) command() []string {
 	return command
 }
 
-func (d *inContainer) newSpec() spec {
-	patience := d.patience()
+// newSpec returns what the container of a planned registry is made with.
+func newSpec(p plan) spec {
 	s := spec{
 		Config: &container.Config{
-			Image: d.image, Cmd: d.command(), Env: d.environment(), StopTimeout: &patience,
+			Image: p.image, Cmd: p.command, Env: environment(p.files), StopTimeout: &p.patience,
 			Labels: map[string]string{
-				labelRegistry: "server", labelListen: d.Listen, labelURL: d.url(), labelTLS: d.mode(), labelBinary: d.program.digest,
+				labelRegistry: "server", labelListen: p.listen, labelURL: p.url, labelTLS: p.tls, labelBinary: p.program.digest,
 			},
 		},
 		Host: hostConfig(),
 	}
-	if at, err := config.ParseAddress(d.Listen); err == nil && at.Privileged() {
+	if at, err := config.ParseAddress(p.listen); err == nil && at.Privileged() {
 		s.Host.CapAdd = []string{"NET_BIND_SERVICE"}
 	}
 	s.Config.Labels[labelSpec] = s.digest()
 	return s
+}
+
+// environment tells Go where the CAs are, if there are any.
+func environment(these files) []string {
+	if these[fileSystemCAs] == nil {
+		return nil
+	}
+	return []string{"SSL_CERT_FILE=" + configDir + "/" + fileSystemCAs}
 }
 
 // hostConfig takes all from the container that a registry can do without. The network is the host's, so that it
@@ -103,26 +106,4 @@ func (s spec) digest() string {
 	text, _ := json.Marshal(s) // of plain data, which cannot fail
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
-}
-
-// inspect returns the registry's container, or nil when there is none.
-func inspect(ctx context.Context, engine Engine) (*container.InspectResponse, error) {
-	return inspectNamed(ctx, engine, containerName)
-}
-
-func inspectNamed(ctx context.Context, engine Engine, name string) (*container.InspectResponse, error) {
-	found, err := engine.ContainerInspect(ctx, name)
-	switch {
-	case errdefs.IsNotFound(err):
-		return nil, nil
-	case err != nil:
-		return nil, explain("look for the registry", err)
-	case found.Config.Labels[labelRegistry] == "":
-		return nil, &registry.Error{
-			Op:   fmt.Sprintf("look at container %q", name),
-			Err:  errors.New("it is not a registry of ndock"),
-			Help: "give it another name with 'docker rename'",
-		}
-	}
-	return &found, nil
 }

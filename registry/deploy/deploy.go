@@ -1,3 +1,12 @@
+// Package deploy runs a registry on this host, as a container of Docker Engine or as a service of systemd (Run), tells how it
+// is (Find), and takes it away again (Remove).
+//
+//	Run ─► image of /ndock ─► container "ndock-registry": ndock registry serve
+//	                            ├─ volume "ndock-registry"         what was pushed
+//	                            └─ volume "ndock-registry-config"  configuration, certificates and logins
+//
+// All that is to be remembered stands on the container, as labels, and in the config volume; or in the service's unit and in
+// /etc/ndock-registry. There is one such registry on a host, of one kind or the other: see target.
 package deploy
 
 import (
@@ -5,89 +14,93 @@ import (
 	"errors"
 	"time"
 
-	"github.com/distribution/distribution/v3/configuration"
-
 	"ndock/registry"
 	"ndock/registry/config"
-	"ndock/registry/pki"
+	"ndock/registry/internal/rollback"
 	"ndock/registry/trust"
 )
 
-// Run makes the host run the registry that the options describe, in the place of one that is there already;
-// what was pushed stays, and so do the login and the CA where the options name no other. When all is as it shall
-// be, nothing is touched. When it fails, the registry that was there is put back.
+// Run makes the host run the registry that the options describe, in the place of one that is there already. What was pushed
+// stays, and so do the logins and the CA where the options name no others. It changes nothing when the registry is as it
+// shall be. When it fails, it puts back the registry that was there.
 func Run(ctx context.Context, host Host, o Options) (Status, error) {
-	d, err := newDeployment(host, o)
+	in, err := readInputs(host, o)
 	if err != nil {
 		return Status{}, err
 	}
-	defer d.program.file.Close()
-	if err := d.run(ctx); err != nil {
+	defer in.program.file.Close()
+	if err := deploy(ctx, host.target(in), in); err != nil {
 		return Status{}, err
 	}
 	return Find(ctx, host)
 }
 
-// deployment is what is known, step by step, while deploying.
-type deployment struct {
-	Options
-	place   place
-	at      config.Address
-	given   pki.Pair
-	program *executable
-
-	said       *configuration.Configuration // by the operator's file, and then by the options
-	keystoneCA []byte
-
-	kept  files // what is configured
-	files files // what shall be
-
-	recovered bool // whether what is there was put back just now
-
-	trusted []trust.Edit // what this host was made to trust, or to trust no more
-}
-
-// patience is how many seconds the registry's end may take.
-func (d *deployment) patience() int {
-	return int((max(config.DefaultDrain, d.said.HTTP.DrainTimeout) + 5*time.Second).Seconds())
-}
-
-// newDeployment looks at all that can be wrong before the engine, or systemd, is asked for anything.
-func newDeployment(host Host, o Options) (*deployment, error) {
-	if err := o.Check(); err != nil {
-		return nil, err
-	}
-	d := &deployment{Options: o.withDefaults()}
-	d.place = host.place(d)
-	var err error
-	if err := d.readConfiguration(); err != nil {
-		return nil, err
-	}
-	if d.at, err = config.ParseClientAddress(d.Listen); err != nil {
-		return nil, err
-	}
-	if o.CertFile != "" {
-		if d.given, err = pki.ReadPair(o.CertFile, o.KeyFile, time.Now()); err != nil {
-			return nil, err
-		}
-	}
-	d.program, err = openExecutable(o.Binary, d.place.runs)
-	return d, err
-}
-
-func (d *deployment) run(ctx context.Context) error {
-	if err := inOrder(ctx, d.place.look, d.whole(d.place.recover), d.checkPort, d.place.prepare, d.place.readConfig, d.decide); err != nil {
+func deploy(ctx context.Context, t target, in inputs) error {
+	current, recovered, err := inspect(ctx, t, in)
+	if err != nil {
 		return err
 	}
-	if d.place.upToDate() {
-		return d.confirm(ctx)
+	if err := checkPort(ctx, in, current); err != nil {
+		return err
 	}
-	err := inOrder(ctx, d.whole(d.place.create), d.whole(d.place.configure), d.whole(d.place.start), d.wait, d.trust, d.whole(d.place.commit))
+	image, kept, err := t.prepare(ctx, current)
 	if err != nil {
-		return d.undo(ctx, err)
+		return err
 	}
-	d.Report.Step("registry %s is up", d.url())
-	return d.place.tidy(ctx)
+	current.files = kept
+	wanted, err := newPlan(in, t, kept, image, time.Now())
+	switch {
+	case err != nil:
+		return err
+	case wanted.describes(current):
+		return confirm(ctx, t, in, current, wanted, recovered)
+	}
+	return replace(ctx, t, in, current, wanted)
+}
+
+// inspect returns the registry that is there, once it is what it was before a deployment that was killed.
+func inspect(ctx context.Context, t target, in inputs) (current state, recovered bool, err error) {
+	current, left, err := t.inspect(ctx)
+	if err != nil || left == nil {
+		return current, false, err
+	}
+	if err := ctx.Err(); err != nil {
+		return state{}, false, err
+	}
+	if err := recoverInterrupted(context.WithoutCancel(ctx), t, in, *left); err != nil {
+		return state{}, false, err
+	}
+	current, _, err = t.inspect(ctx)
+	return current, true, err
+}
+
+// replace puts the planned registry in the place of the current one.
+func replace(ctx context.Context, t target, in inputs, current state, wanted plan) error {
+	var done progress
+	var edits []trust.Edit
+	err := inOrder(ctx,
+		func(ctx context.Context) (err error) { done, err = t.apply(ctx, current, wanted); return err },
+		func(ctx context.Context) error { return waitUntilUp(ctx, t, done, wanted, in.Timeout) },
+		func(context.Context) (err error) { edits, err = trustRegistry(in, current, wanted); return err },
+		wanted.whole(func(ctx context.Context) error { return t.commit(ctx, done) }),
+	)
+	if err != nil {
+		return restore(ctx, t, in, current, wanted.files, done, edits, err)
+	}
+	in.Report.Step("registry %s is up", wanted.url)
+	return t.cleanUp(ctx, done)
+}
+
+// confirm sees to what does not take a new registry: the trust of this host.
+func confirm(ctx context.Context, t target, in inputs, current state, wanted plan, recovered bool) error {
+	edits, err := trustRegistry(in, current, wanted)
+	if err == nil && recovered { // and may be starting still
+		err = waitUntilAnswers(ctx, t, progress{}, wanted, in.Timeout, func(context.Context) error { return nil })
+	}
+	if err == nil && len(edits) == 0 {
+		in.Report.Step("registry %s is as it shall be; nothing to do", wanted.url)
+	}
+	return err
 }
 
 // inOrder runs the steps until one fails or the context ends.
@@ -103,24 +116,24 @@ func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
 	return nil
 }
 
-// confirm mends what does not take a new registry: the trust of this host.
-func (d *deployment) confirm(ctx context.Context) error {
-	err := d.trust(ctx)
-	if err == nil && d.recovered { // and may be starting still
-		err = d.waitFor(ctx, func(context.Context) error { return nil })
+// whole has a step that was begun come to its end although the context ends: what is half done could not be undone.
+func (p plan) whole(step func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return rollback.Within(context.WithoutCancel(ctx), stepLimit(p.patience), step)
 	}
-	if err == nil && len(d.trusted) == 0 {
-		d.Report.Step("registry %s is as it shall be; nothing to do", d.url())
-	}
-	return err
+}
+
+// stepLimit is how long one step may take that may have to wait for the registry's end.
+func stepLimit(patience int) time.Duration {
+	return rollback.StepLimit + time.Duration(patience)*time.Second
 }
 
 // checkPort asks before anything is made or stopped. The port of the registry that is there is free for its successor.
-func (d *deployment) checkPort(ctx context.Context) error {
-	if at, err := config.ParseAddress(d.place.listens()); err == nil && at.Port == d.at.Port {
+func checkPort(ctx context.Context, in inputs, current state) error {
+	if at, err := config.ParseAddress(current.listen); err == nil && current.running && at.Port == in.at.Port {
 		return nil
 	}
-	listener, err := config.Listen(ctx, d.Listen)
+	listener, err := config.Listen(ctx, in.Listen)
 	var taken *registry.Error
 	switch {
 	case err == nil:

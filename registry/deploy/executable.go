@@ -54,7 +54,14 @@ func (b *executable) sum() error {
 	return nil
 }
 
-// static refuses a program that would look for a dynamic loader, which the image has not.
+// checkStatic refuses a program that would look for a dynamic loader, which the image has not.
+func checkStatic(program io.ReaderAt, name string) error {
+	if err := static(program); err != nil {
+		return fmt.Errorf("make an image of %q: %w", name, err)
+	}
+	return nil
+}
+
 func static(file io.ReaderAt) error {
 	program, err := elf.NewFile(file)
 	if err != nil {

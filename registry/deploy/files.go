@@ -3,6 +3,8 @@ package deploy
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"ndock/registry"
 	"ndock/registry/pki"
 )
 
@@ -137,4 +140,58 @@ func largestOf(name string) int64 {
 		return largestBefore
 	}
 	return largestFile
+}
+
+// fileBefore is an archive of the files that were there, as long as a deployment is under way. Where one is found,
+// ndock was killed while deploying.
+const fileBefore = "before.tar.gz"
+
+// largestBefore bounds what is read back of it.
+const largestBefore = 8 << 20
+
+// errBrokenOff is why logins are not changed after a deployment that was killed: the next one takes the files back.
+var errBrokenOff = &registry.Error{Err: errors.New("a deployment of the registry was broken off"), Help: "deploy it again first, with the options that it shall have"}
+
+// recorded returns the file that has these in it. It is compressed for the checksum.
+func (f files) recorded() (files, error) {
+	archive, err := f.pack()
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	w := gzip.NewWriter(&text)
+	_, err = io.Copy(w, archive)
+	err = errors.Join(err, w.Close())
+	return files{fileBefore: text.Bytes()}, err
+}
+
+// before returns the files that a deployment which was broken off found. There are none where none was, or where it
+// did not get to write all of them: it touches nothing else before it has.
+func (f files) before() (found files, ok bool) {
+	r, err := gzip.NewReader(bytes.NewReader(f[fileBefore]))
+	if err != nil {
+		return nil, false
+	}
+	found, err = unpack(io.LimitReader(r, largestBefore))
+	if err != nil {
+		return nil, false
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(r, largestBefore)) // to the checksum
+	return found, err == nil
+}
+
+// settled are the files as they are when no deployment is under way.
+func (f files) settled() files {
+	if found, ok := f.before(); ok {
+		delete(found, unitName)
+		return found
+	}
+	return f.withoutRecord()
+}
+
+// withoutRecord returns the files but for the record of those before.
+func (f files) withoutRecord() files {
+	all := maps.Clone(f)
+	delete(all, fileBefore)
+	return all
 }

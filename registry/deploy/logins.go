@@ -57,7 +57,7 @@ func (d logins) Write(ctx context.Context, text []byte) error {
 }
 
 func (d logins) container(ctx context.Context) (string, error) {
-	found, err := inspect(ctx, d.host.Engine)
+	found, err := inspectContainer(ctx, d.host.Engine)
 	if err == nil && found == nil {
 		err = &registry.Error{Err: errors.New("there is no registry on this host"), Help: "'ndock registry deploy' makes one; --htpasswd names the file of another one"}
 	}

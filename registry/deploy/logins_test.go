@@ -62,7 +62,7 @@ func (s *site) login(url, user, password string) int {
 		s.t.Fatal(err)
 	}
 	request.SetBasicAuth(user, password)
-	client := (&deployment{Options: s.options, at: mustParse(s.t, s.options.Listen), files: s.configured()}).client()
+	client := newClient(plan{at: mustParse(s.t, s.options.Listen), tls: s.options.mode(), files: s.configured()})
 	defer client.CloseIdleConnections()
 	answer, err := client.Do(request)
 	if err != nil {

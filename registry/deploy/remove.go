@@ -34,7 +34,7 @@ func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 	case unit != nil:
 		return service.run(ctx)
 	}
-	found, err := inspect(ctx, host.Engine)
+	found, err := inspectContainer(ctx, host.Engine)
 	if left := service.left(); found == nil && left && (err == nil || noEngine(err)) {
 		if failed := service.run(ctx); failed != nil || err != nil {
 			return failed
@@ -93,7 +93,7 @@ func (r *removal) run(ctx context.Context) error {
 
 // trust comes first, because the config volume alone knows which CA is to go.
 func (r *removal) trust(ctx context.Context) error {
-	found, err := inspect(ctx, r.engine)
+	found, err := inspectContainer(ctx, r.engine)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (r *removal) salvage(ctx context.Context) (files, error) {
 }
 
 func (r *removal) containers(ctx context.Context) error {
-	found, err := inspect(ctx, r.engine)
+	found, err := inspectContainer(ctx, r.engine)
 	if err != nil {
 		return err
 	}

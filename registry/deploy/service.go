@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,31 +12,27 @@ import (
 	"time"
 
 	"ndock/registry"
+	"ndock/registry/internal/rollback"
 )
 
-// asService is a registry as a service of this host.
-type asService struct {
-	*deployment
-	host    Host
+// serviceTarget is a registry as a service of this host.
+type serviceTarget struct {
 	systemd Systemd
-
-	old     []byte       // the unit that is there, if any
-	was     serviceState // before
-	unit    []byte       // that shall be there
-	started time.Time
+	engine  Engine // which may have the registry already
+	report  registry.Reporter
 }
 
-var _ place = (*asService)(nil)
+var _ target = serviceTarget{}
 
 // hidden are the directories that the service does not see.
 var hidden = []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"}
 
-// runs refuses a program that the service's user cannot run.
-func (d *asService) runs(_ io.ReaderAt, name string) error {
+// checkProgram refuses a program that the service's user cannot run.
+func (s Systemd) checkProgram(_ io.ReaderAt, name string) error {
 	op := fmt.Sprintf("run %q as a service", name)
 	hint := "install ndock into /usr/local/bin, and run that one"
 	for _, dir := range hidden {
-		if strings.HasPrefix(name, dir) && d.systemd.Root == "" {
+		if strings.HasPrefix(name, dir) && s.Root == "" {
 			return &registry.Error{Op: op, Err: fmt.Errorf("services do not see %s", strings.TrimSuffix(dir, "/")), Help: hint}
 		}
 	}
@@ -46,7 +41,7 @@ func (d *asService) runs(_ io.ReaderAt, name string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", op, err)
 		}
-		if info.Mode()&0o001 == 0 && d.systemd.Root == "" {
+		if info.Mode()&0o001 == 0 && s.Root == "" {
 			return &registry.Error{Op: op, Err: fmt.Errorf("%q is closed to other users", at), Help: hint}
 		}
 		if at == filepath.Dir(at) {
@@ -55,127 +50,141 @@ func (d *asService) runs(_ io.ReaderAt, name string) error {
 	}
 }
 
-// look refuses a machine that has no systemd, or has the registry as a container.
-func (d *asService) look(ctx context.Context) (err error) {
-	if !d.systemd.there(systemdsOwn) {
-		return &registry.Error{
+// inspect implements target. It refuses a machine that has no systemd.
+func (s serviceTarget) inspect(ctx context.Context) (state, *interrupted, error) {
+	if !s.systemd.there(systemdsOwn) {
+		return state{}, nil, &registry.Error{
 			Op: "deploy the registry as a service", Err: errors.New("systemd does not run on this host"),
 			Help: "leave --systemd out for a container; or have 'ndock registry serve' run by what starts services here",
 		}
 	}
-	found, err := inspect(ctx, d.host.Engine)
-	switch {
+	switch found, err := inspectContainer(ctx, s.engine); {
 	case noEngine(err): // and none is needed
 	case err != nil:
-		return err
+		return state{}, nil, err
 	case found != nil:
-		return otherKind("as a service", "a container of Docker's", "volume "+dataVolume)
+		return state{}, nil, otherKind("as a service", "a container of Docker's", "volume "+dataVolume)
 	}
-	if d.old, err = d.systemd.unit(); err != nil || d.old == nil {
-		return err
-	}
-	d.was, err = d.systemd.show(ctx)
-	return err
-}
-
-// otherKind is why no registry is deployed beside one of another kind.
-func otherKind(as, is, data string) error {
-	return &registry.Error{
-		Op:   "deploy the registry " + as,
-		Err:  fmt.Errorf("it is %s", is),
-		Help: "'ndock registry remove' takes that away first; what was pushed stays in " + data + ", and does not move",
-	}
-}
-
-func (d *asService) listens() string {
-	if !d.was.runs() {
-		return ""
-	}
-	said, _ := parseUnit(d.old)
-	return said.Listen
-}
-
-func (*asService) prepare(context.Context) error { return nil }
-
-func (d *asService) readConfig(context.Context) (err error) {
-	d.kept, err = d.systemd.readFiles()
-	d.kept = d.kept.settled()
-	return err
-}
-
-func (d *asService) plan() (err error) {
-	d.unit, err = d.unitFile().text()
-	return err
-}
-
-func (d *asService) upToDate() bool {
-	return d.was.runs() && d.was.enabled && bytes.Equal(d.old, d.unit) && d.kept.hold(d.files)
-}
-
-// remember keeps the files and the unit that are there beside them, until commit.
-func (d *asService) remember() error {
-	if d.foundNothing() {
-		return nil
-	}
-	all := maps.Clone(d.kept)
-	if d.old != nil {
-		all[unitName] = d.old
-	}
-	before, err := all.remembered()
+	current, err := s.state(ctx)
 	if err != nil {
-		return err
+		return state{}, nil, err
 	}
-	return d.systemd.writeFiles(before)
+	current.files, err = s.systemd.readFiles()
+	if err != nil {
+		return state{}, nil, err
+	}
+	kept, broken := current.files.before()
+	if !broken {
+		return current, nil, nil
+	}
+	before := serviceState{active: "active", enabled: true}.of(kept[unitName]) // as far as is known
+	delete(kept, unitName)
+	before.files = kept
+	return current, &interrupted{before: before, files: current.files.withoutRecord()}, nil
 }
 
-func (d *asService) commit(context.Context) error {
-	return d.systemd.writeFiles(files{fileBefore: nil})
+// state returns the service, without its files.
+func (s serviceTarget) state(ctx context.Context) (state, error) {
+	unit, err := s.systemd.unit()
+	if err != nil || unit == nil {
+		return state{}, err
+	}
+	now, err := s.systemd.show(ctx)
+	return now.of(unit), err
 }
 
-// create ends the service that is there; the new unit stands in its place.
-func (d *asService) create(ctx context.Context) error {
-	if err := d.ensureUser(ctx); err != nil {
+// of returns the registry that has this unit; with none, only what systemd says of it.
+func (s serviceState) of(unit []byte) state {
+	found := state{running: s.runs(), enabled: s.enabled}
+	if unit == nil {
+		return found
+	}
+	said, _ := parseUnit(unit)
+	found.id, found.made, found.listen, found.tls = unitName, string(unit), said.Listen, said.TLS
+	return found
+}
+
+// prepare implements target.
+func (serviceTarget) prepare(_ context.Context, current state) (image string, kept files, err error) {
+	return "", current.files.settled(), nil
+}
+
+// made implements target.
+func (serviceTarget) made(wanted plan) (string, error) {
+	text, err := wanted.unitFile().text()
+	return string(text), err
+}
+
+// apply implements target. The service that is there ends, and the new unit takes the place of its.
+func (s serviceTarget) apply(ctx context.Context, current state, wanted plan) (done progress, err error) {
+	err = inOrder(ctx,
+		wanted.whole(func(ctx context.Context) error { return s.create(ctx, current, wanted) }),
+		wanted.whole(func(context.Context) error { return s.systemd.writeFiles(wanted.files) }),
+		wanted.whole(func(ctx context.Context) (err error) { done, err = s.start(ctx); return err }),
+	)
+	return done, err
+}
+
+func (s serviceTarget) create(ctx context.Context, current state, wanted plan) error {
+	if err := s.ensureUser(ctx); err != nil {
 		return err
 	}
-	if err := d.remember(); err != nil {
+	if err := s.record(current); err != nil {
 		return err
 	}
-	if d.old != nil {
-		d.Report.Step("replacing service %s", serviceName)
-		if err := d.systemd.control(ctx, "stop"); err != nil {
+	if current.exists() {
+		s.report.Step("replacing service %s", serviceName)
+		if err := s.systemd.control(ctx, "stop"); err != nil {
 			return err
 		}
 	}
-	if err := d.systemd.writeUnit(d.unit); err != nil {
+	if err := s.systemd.writeUnit([]byte(wanted.made)); err != nil {
 		return err
 	}
-	return d.systemd.reload(ctx)
+	return s.systemd.reload(ctx)
 }
 
 // ensureUser makes the service's user and group, unless they are there.
-func (d *asService) ensureUser(ctx context.Context) error {
-	_, err := d.systemd.run(ctx, "systemd-sysusers", "--inline", fmt.Sprintf(`u %s - "ndock registry" /%s`, serviceName, statePath))
+func (s serviceTarget) ensureUser(ctx context.Context) error {
+	_, err := s.systemd.run(ctx, "systemd-sysusers", "--inline", fmt.Sprintf(`u %s - "ndock registry" /%s`, serviceName, statePath))
 	return denied("make user "+serviceName, err)
 }
 
-func (d *asService) configure(context.Context) error { return d.systemd.writeFiles(d.files) }
-
-func (d *asService) start(ctx context.Context) error {
-	d.started = time.Now()
-	if err := d.systemd.control(ctx, "enable"); err != nil {
-		return err
-	}
-	d.systemd.control(ctx, "reset-failed") // which is an error where nothing had failed
-	err := d.systemd.control(ctx, "start")
-	if err == nil {
+// record keeps the files and the unit that are there beside them, until commit.
+func (s serviceTarget) record(current state) error {
+	if current.nothing() {
 		return nil
 	}
-	return fmt.Errorf("%w%s", err, d.lastWords(ctx))
+	all := maps.Clone(current.files)
+	if current.exists() {
+		all[unitName] = []byte(current.made)
+	}
+	record, err := all.recorded()
+	if err != nil {
+		return err
+	}
+	return s.systemd.writeFiles(record)
 }
 
-// alive tells why the service ended, if it did. Systemd starts it again and again, so that it may run by now.
-func (d *asService) alive(ctx context.Context) error {
-	now, err := d.systemd.show(ctx)
+// nothing tells whether there is neither a service nor its configuration.
+func (s state) nothing() bool { return !s.exists() && len(s.files) == 0 }
+
+func (s serviceTarget) start(ctx context.Context) (progress, error) {
+	done := progress{started: time.Now()}
+	if err := s.systemd.control(ctx, "enable"); err != nil {
+		return done, err
+	}
+	s.systemd.control(ctx, "reset-failed") // which is an error where nothing had failed
+	err := s.systemd.control(ctx, "start")
+	if err == nil {
+		return done, nil
+	}
+	return done, fmt.Errorf("%w%s", err, s.logTail(ctx, done))
+}
+
+// alive implements target. Systemd starts a service again and again, so that it may run by now.
+func (s serviceTarget) alive(ctx context.Context, done progress) error {
+	now, err := s.systemd.show(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -184,13 +193,77 @@ func (d *asService) alive(ctx context.Context) error {
 	}
 	return &registry.Error{
 		Op:   "start the registry",
-		Err:  fmt.Errorf("it ended with status %s%s", now.status, d.lastWords(ctx)),
+		Err:  fmt.Errorf("it ended with status %s%s", now.status, s.logTail(ctx, done)),
 		Help: "'journalctl -u " + serviceName + "' says more",
 	}
 }
 
-func (d *asService) lastWords(ctx context.Context) string {
-	return lastSaid(d.systemd.said(ctx, d.started))
+// logTail implements target.
+func (s serviceTarget) logTail(ctx context.Context, done progress) string {
+	return lastSaid(s.systemd.said(ctx, done.started))
 }
 
-func (*asService) tidy(context.Context) error { return nil }
+// commit implements target.
+func (s serviceTarget) commit(context.Context, progress) error {
+	return s.systemd.writeFiles(files{fileBefore: nil})
+}
+
+// cleanUp implements target.
+func (serviceTarget) cleanUp(context.Context, progress) error { return nil }
+
+// restore implements target. The new service ends first, because the files and the unit of the old one are for that one.
+func (s serviceTarget) restore(current state, written files, done progress) []rollback.Step {
+	unitByHand, filesByHand := "rm /"+unitPath, "rm -r /"+configPath
+	if current.exists() {
+		s.report.Step("putting back the service that was there")
+		again := "see to why /" + configPath + " and /" + unitPath + " cannot be written; the next 'ndock registry deploy --systemd' restores them"
+		unitByHand, filesByHand = again, again
+	}
+	steps := []rollback.Step{
+		{Title: "stop", Do: s.stop, ByHand: "systemctl stop " + serviceName},
+		{Title: "start with the machine", Do: func(ctx context.Context) error { return s.disable(ctx, current) }, ByHand: "systemctl disable " + serviceName},
+		{Title: "unit", Do: func(context.Context) error { return s.systemd.writeUnit([]byte(current.made)) }, ByHand: unitByHand},
+		{Title: "systemd", Do: s.systemd.reload, ByHand: "systemctl daemon-reload"},
+		{Title: "configuration", Do: func(context.Context) error { return s.restoreFiles(current, written) }, ByHand: filesByHand},
+	}
+	if current.exists() {
+		steps = append(steps, rollback.Step{Title: "start", Do: func(ctx context.Context) error { return s.restart(ctx, current) }, ByHand: "systemctl start " + serviceName})
+	}
+	return append(steps, rollback.Step{Title: "remove " + fileBefore, ByHand: removedLater, Do: func(ctx context.Context) error {
+		if current.nothing() {
+			return nil
+		}
+		return s.commit(ctx, done)
+	}})
+}
+
+func (s serviceTarget) stop(ctx context.Context) error {
+	if !s.systemd.there(unitPath) {
+		return nil
+	}
+	err := s.systemd.control(ctx, "stop")
+	s.systemd.control(ctx, "reset-failed") // which is an error where nothing had failed
+	return err
+}
+
+func (s serviceTarget) disable(ctx context.Context, current state) error {
+	if current.enabled || !s.systemd.there(unitPath) {
+		return nil
+	}
+	return s.systemd.control(ctx, "disable")
+}
+
+// restoreFiles leaves no secrets behind where there was no registry before.
+func (s serviceTarget) restoreFiles(current state, written files) error {
+	if current.nothing() {
+		return denied("remove the registry's configuration", os.RemoveAll(s.systemd.path(configPath)))
+	}
+	return s.systemd.writeFiles(current.files.revertTo(written))
+}
+
+func (s serviceTarget) restart(ctx context.Context, current state) error {
+	if !current.running {
+		return nil
+	}
+	return s.systemd.control(ctx, "start")
+}

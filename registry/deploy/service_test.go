@@ -185,7 +185,7 @@ func TestDeployServiceRefuses(t *testing.T) {
 	}
 	_, err = Find(t.Context(), s.host())
 	registrytest.WantError(t, err, "it is not a registry of ndock")
-	_, err = openExecutable(fakeProgram(t, ""), (&asService{}).runs)
+	_, err = openExecutable(fakeProgram(t, ""), Systemd{}.checkProgram)
 	registrytest.WantError(t, err, "services do not see /tmp")
 }
 
@@ -276,12 +276,13 @@ func TestServiceWithoutDocker(t *testing.T) {
 
 func TestServiceOnPrivilegedPorts(t *testing.T) {
 	for listen, want := range map[string]string{"0.0.0.0:443": "CAP_NET_BIND_SERVICE", "0.0.0.0:5050": ""} {
-		d, err := newDeployment(Host{Systemd: Systemd{Root: "/nowhere"}}, Options{Service: true, Listen: listen, Binary: fakeProgram(t, "")})
+		in, err := readInputs(Host{Systemd: Systemd{Root: "/nowhere"}}, Options{Service: true, Listen: listen, Binary: fakeProgram(t, ""), Report: registrytest.Silent{}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer d.program.file.Close()
-		text, err := d.place.(*asService).unitFile().text()
+		defer in.program.file.Close()
+		wanted, err := newPlan(in, serviceTarget{}, files{}, "", time.Now())
+		text := []byte(wanted.made)
 		if err != nil || properties(string(text))["AmbientCapabilities"] != want {
 			t.Errorf("%v\n%s", err, text)
 		}

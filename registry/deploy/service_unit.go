@@ -29,13 +29,14 @@ type unitFile struct {
 	Binary       string // digest
 }
 
-func (d *asService) unitFile() unitFile {
+// unitFile returns what the unit of a planned registry says.
+func (p plan) unitFile() unitFile {
 	u := unitFile{
-		Command:  quoted(d.program.name) + " registry serve " + strings.Join(d.command(), " "),
-		Patience: d.patience(),
-		Listen:   d.Listen, URL: d.url(), TLS: d.mode(), Binary: d.program.digest,
+		Command:  quoted(p.program.name) + " registry serve " + strings.Join(p.command, " "),
+		Patience: p.patience,
+		Listen:   p.listen, URL: p.url, TLS: p.tls, Binary: p.program.digest,
 	}
-	for _, listen := range []string{d.Listen, d.said.HTTP.Debug.Addr} {
+	for _, listen := range []string{p.listen, p.metrics} {
 		if at, err := config.ParseAddress(listen); err == nil && at.Privileged() {
 			u.Capabilities = "CAP_NET_BIND_SERVICE"
 		}

@@ -75,7 +75,7 @@ func findContainer(ctx context.Context, engine Engine) (Status, error) {
 	case !errdefs.IsNotFound(err):
 		return Status{}, explain("look for the registry", err)
 	}
-	found, err := inspect(ctx, engine)
+	found, err := inspectContainer(ctx, engine)
 	if err == nil && found == nil { // a deployment that was killed may have put it aside
 		found, err = inspectNamed(ctx, engine, backupName)
 	}

@@ -7,32 +7,30 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/pkg/stdcopy"
 )
 
 // interval is how often the new registry is asked whether it is up.
 const interval = 100 * time.Millisecond
 
-// wait returns when the registry answers clients, or says why it will not.
-func (d *deployment) wait(ctx context.Context) error { return d.waitFor(ctx, d.place.alive) }
+// waitUntilUp returns when the registry answers clients, or says why it will not.
+func waitUntilUp(ctx context.Context, t target, done progress, wanted plan, limit time.Duration) error {
+	return waitUntilAnswers(ctx, t, done, wanted, limit, func(ctx context.Context) error { return t.alive(ctx, done) })
+}
 
-func (d *deployment) waitFor(ctx context.Context, alive func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, d.Timeout)
+func waitUntilAnswers(ctx context.Context, t target, done progress, wanted plan, limit time.Duration, alive func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	client := d.client()
+	client := newClient(wanted)
 	defer client.CloseIdleConnections()
 	for {
 		if err := alive(ctx); err != nil {
 			return err
 		}
-		err := ping(limited, client, d.url())
+		err := ping(limited, client, wanted.url)
 		if err == nil {
 			return nil
 		}
@@ -40,34 +38,10 @@ func (d *deployment) waitFor(ctx context.Context, alive func(context.Context) er
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the registry: %w", ctx.Err())
 		case <-limited.Done():
-			return fmt.Errorf("wait for the registry: no answer in %s: %w%s", d.Timeout, err, d.place.lastWords(ctx))
+			return fmt.Errorf("wait for the registry: no answer in %s: %w%s", limit, err, t.logTail(ctx, done))
 		case <-time.After(interval):
 		}
 	}
-}
-
-// alive tells why the container ended, if it did. The engine starts it again and again, so that it may run by now.
-func (d *inContainer) alive(ctx context.Context) error {
-	now, err := d.engine.ContainerInspect(ctx, d.id)
-	switch {
-	case err != nil:
-		return explain("look at the registry", err)
-	case now.State.Running && !now.State.Restarting && now.RestartCount == 0:
-		return nil
-	}
-	return fmt.Errorf("start the registry: it ended with status %d%s", now.State.ExitCode, d.lastWords(ctx))
-}
-
-// lastWords is what the container said last, to end an error with.
-func (d *inContainer) lastWords(ctx context.Context) string {
-	log, err := d.engine.ContainerLogs(ctx, d.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "100"})
-	if err != nil {
-		return ""
-	}
-	defer log.Close()
-	var text bytes.Buffer
-	stdcopy.StdCopy(&text, &text, io.LimitReader(log, 1<<16)) // part of it is better than nothing
-	return lastSaid(text.String())
 }
 
 // lastSaid is what ndock said last in a log, after a colon.
@@ -87,28 +61,28 @@ func lastSaid(log string) string {
 	return ": " + last
 }
 
-// client trusts what clients will: the CA, or the very certificate that was given.
-func (d *deployment) client() *http.Client {
+// newClient returns a client that trusts what clients will: the CA, or the very certificate that was given.
+func newClient(p plan) *http.Client {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	switch d.mode() {
+	switch p.tls {
 	case tlsSelfSigned:
 		config.RootCAs = x509.NewCertPool()
-		config.RootCAs.AppendCertsFromPEM(d.files[fileCA])
+		config.RootCAs.AppendCertsFromPEM(p.files[fileCA])
 	case tlsGiven:
 		config.InsecureSkipVerify = true // its CA may be known to the clients only: compared byte for byte instead
-		config.VerifyConnection = d.showsGiven
+		config.VerifyConnection = p.showsGiven
 	}
 	var dialer net.Dialer
 	return &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: config,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", d.at.Local()) // no resolver, no proxy
+			return dialer.DialContext(ctx, "tcp", p.at.Local()) // no resolver, no proxy
 		},
 	}}
 }
 
-func (d *deployment) showsGiven(state tls.ConnectionState) error {
-	leaf, _, err := d.given.Parse()
+func (p plan) showsGiven(state tls.ConnectionState) error {
+	leaf, _, err := p.files.pair(fileCert, fileKey).Parse()
 	if err == nil && !bytes.Equal(state.PeerCertificates[0].Raw, leaf.Raw) {
 		return errors.New("another certificate is shown there")
 	}

@@ -474,7 +474,7 @@ func TestDeployReplacesTheCA(t *testing.T) {
 
 // The config volume stands on the engine, and the registry may write to it.
 func FuzzUnpackBefore(f *testing.F) {
-	kept, err := files{fileCA: []byte("ca"), unitName: []byte("[Unit]")}.remembered()
+	kept, err := files{fileCA: []byte("ca"), unitName: []byte("[Unit]")}.recorded()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -497,7 +497,7 @@ func FuzzUnpackBefore(f *testing.F) {
 }
 
 func TestBeforeIsWholeOrNotThere(t *testing.T) {
-	kept, err := files{fileCA: []byte("ca"), fileHtpasswd: []byte("ci:x")}.remembered()
+	kept, err := files{fileCA: []byte("ca"), fileHtpasswd: []byte("ci:x")}.recorded()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,11 +18,11 @@ func decided(t *testing.T, o Options, kept files, now time.Time) files {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{Options: o, at: at, kept: kept, files: files{}}
-	if err := d.decideCertificate(now); err != nil {
+	made, err := inputs{Options: o, at: at}.certificates(kept, now)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return d.files
+	return made
 }
 
 func TestDeployKeepsTheCertificate(t *testing.T) {
