@@ -11,8 +11,8 @@ import (
 	"github.com/felixge/httpsnoop"
 )
 
-// refusal is what a client is told. It is a distauth.Challenge because distribution logs those as the client's fault; with
-// all other errors it would answer 400 and nothing.
+// refusal is what a client is told. It implements distauth.Challenge because distribution logs a challenge as the
+// client's fault; of any other error it makes a 400 without a body.
 type refusal struct {
 	code      errcode.ErrorCode
 	message   string
@@ -37,8 +37,7 @@ func (f *refusal) SetHeaders(r *http.Request, w http.ResponseWriter) {
 	}
 }
 
-// answer is where a request's refusal, or the token that it is for, is put on its way out of distribution, which has no
-// other way for them.
+// answer takes a refusal or a token of a request out of distribution, which hands neither up.
 type answer struct {
 	refusal *refusal
 	tokens  bool // it is one for a token
@@ -48,8 +47,8 @@ type answer struct {
 
 type answerKey struct{}
 
-// Answer has clients told why they are refused, in the registry's protocol, where distribution would say 401 to all; and
-// it serves tokens.
+// Answer tells clients why they are refused, in the registry's protocol, where distribution would answer 401 to all of
+// them. It also serves tokens.
 func Answer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{tokens: r.URL.Path == tokenPath && r.Method == http.MethodGet}
@@ -82,7 +81,7 @@ func (a *answer) hooks(w http.ResponseWriter) httpsnoop.Hooks {
 	}
 }
 
-// serve writes what there is instead of distribution's answer, once. A client that is gone needs none.
+// serve writes, once, what replaces distribution's answer.
 func (a *answer) serve(w http.ResponseWriter) bool {
 	instead := a.refusal != nil || a.token != nil
 	if !instead || a.begun {

@@ -16,10 +16,10 @@ import (
 // tokenPath is where. No repository has it: theirs have more behind their names.
 const tokenPath = "/v2/token"
 
-// leastToken is how long a token lives at least: Docker takes none to live shorter than a minute.
+// leastToken is the shortest life of a token: Docker refuses to use one for less than a minute.
 const leastToken = 90 * time.Second
 
-// token stands for what the memory has: it is the key there, which nobody can make who has not the memory's secret.
+// token is a key of the credential cache, which nobody can make who has not the cache's secret.
 type token struct {
 	key  string
 	left time.Duration
@@ -27,22 +27,22 @@ type token struct {
 
 func (a *answer) wantsToken() bool { return a != nil && a.tokens }
 
-// give gives a token to who has asked for one.
-func (a *answer) give(known remembered) {
+// give gives a token to a client that has asked for one.
+func (a *answer) give(known cacheEntry) {
 	if a.wantsToken() {
 		a.token = &token{known.key, known.left}
 	}
 }
 
-// stranger is somebody without a name and a password: he may have a token, or fetch one.
-func (c *Controller) stranger(r *http.Request, root bool, a *answer) (Identity, error) {
+// anonymous returns who asks without a name and a password: the bearer of a token, or anyone.
+func (c *Controller) anonymous(r *http.Request, root bool, a *answer) (Identity, error) {
 	anyone := c.source.Anyone()
 	if anyone == nil {
 		return nil, ErrNoLogin
 	}
-	key := c.memory.key("anyone")
+	key := c.cache.key("anyone")
 	if a.wantsToken() {
-		a.give(remembered{key: key, left: rightFor})
+		a.give(cacheEntry{key: key, left: validFor})
 		return anyone, nil
 	}
 	shown, given := bearer(r)
@@ -52,7 +52,7 @@ func (c *Controller) stranger(r *http.Request, root bool, a *answer) (Identity, 
 	case !given, subtle.ConstantTimeCompare([]byte(shown), []byte(key)) == 1:
 		return anyone, nil
 	}
-	if known, ok := c.memory.recall(shown); ok && known.who != nil {
+	if known, ok := c.cache.get(shown); ok && known.who != nil {
 		return known.who, nil
 	}
 	return nil, ErrNoLogin // the token is old: the client fetches another one
@@ -67,7 +67,7 @@ func bearer(r *http.Request) (key string, given bool) {
 	return string(raw), err == nil && len(raw) > 0
 }
 
-// challenge is how a client is to log in. The URL is that by which the client has come, for it may be one of many.
+// challenge returns how a client is to log in. The URL is the one that the client used, which may be one of several.
 func (c *Controller) challenge(r *http.Request) string {
 	if c.source.Anyone() == nil {
 		return fmt.Sprintf("Basic realm=%q", c.realm)

@@ -21,8 +21,8 @@ const DefaultListen = "127.0.0.1:5050"
 // DataDir is where a registry stores that is told nothing else.
 const DataDir = "/var/lib/registry"
 
-// noFile is distribution's configuration where no file is given.
-const noFile = `version: 0.1
+// defaultConfiguration is distribution's configuration where no file is given.
+const defaultConfiguration = `version: 0.1
 storage:
   filesystem: {}
   delete: {enabled: true}
@@ -55,7 +55,7 @@ func (o Options) FromFile() string {
 
 // Parse reads the file and REGISTRY_… in the environment.
 func (o Options) Parse() (*configuration.Configuration, error) {
-	text := []byte(noFile)
+	text := []byte(defaultConfiguration)
 	if o.Config != "" {
 		var err error
 		if text, err = os.ReadFile(o.Config); err != nil {
@@ -74,7 +74,7 @@ func parseConfiguration(text []byte) (c *configuration.Configuration, err error)
 	strict := yaml.NewDecoder(bytes.NewReader(text))
 	strict.KnownFields(true)
 	if err := strict.Decode(&configuration.Configuration{}); err != nil {
-		return nil, plain(err)
+		return nil, withoutGoTypes(err)
 	}
 	err = CatchPanic(func() error {
 		c, err = configuration.Parse(bytes.NewReader(text))
@@ -83,8 +83,8 @@ func parseConfiguration(text []byte) (c *configuration.Configuration, err error)
 	return c, err
 }
 
-// plain takes Go's types out of what the YAML library says of a key.
-func plain(err error) error {
+// withoutGoTypes takes Go's types out of what the YAML library says of a key.
+func withoutGoTypes(err error) error {
 	var many *yaml.TypeError
 	if !errors.As(err, &many) {
 		return err

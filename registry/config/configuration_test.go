@@ -24,7 +24,7 @@ func TestConfigurationIsBelowOptions(t *testing.T) {
 
 // Whatever a file has in it, it is refused with a sentence or taken.
 func FuzzConfiguration(f *testing.F) {
-	f.Add([]byte(noFile))
+	f.Add([]byte(defaultConfiguration))
 	f.Add([]byte("version: 0.1\nstorage: {filesystem: {}, inmemory: {}}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if c, err := parseConfiguration(text); err == nil {

@@ -48,7 +48,7 @@ func (o ProxyOptions) CheckReaders(c *configuration.Configuration) error {
 		}
 	}
 	hasLogin := c.Proxy.RemoteURL != "" && (c.Proxy.Username != "" || c.Proxy.Exec != nil)
-	if !hasLogin || o.Public || !open(c.Auth) {
+	if !hasLogin || o.Public || !anyoneReads(c.Auth) {
 		return nil
 	}
 	return &registry.Error{
@@ -57,8 +57,8 @@ func (o ProxyOptions) CheckReaders(c *configuration.Configuration) error {
 	}
 }
 
-// open tells whether anyone may read.
-func open(auth configuration.Auth) bool {
+// anyoneReads tells whether anyone may read.
+func anyoneReads(auth configuration.Auth) bool {
 	return len(auth) == 0 || auth["keystone"]["read"] == keystone.ReadAnyone
 }
 

@@ -53,7 +53,7 @@ func (c containerTarget) inspect(ctx context.Context) (state, *interrupted, erro
 	if err != nil {
 		return state{}, nil, err
 	}
-	before, broken := kept.before()
+	before, broken := kept.recordedFiles()
 	if !broken && (backup == nil || there != nil) { // a container that is left over is removed later
 		return containerState(there, kept), nil, nil
 	}
@@ -185,7 +185,7 @@ func (c containerTarget) logTail(ctx context.Context, done progress) string {
 	defer log.Close()
 	var text bytes.Buffer
 	stdcopy.StdCopy(&text, &text, io.LimitReader(log, 1<<16)) // part of it is better than nothing
-	return lastSaid(text.String())
+	return lastLine(text.String())
 }
 
 // commit implements target.
@@ -193,7 +193,7 @@ func (c containerTarget) commit(ctx context.Context, done progress) error {
 	if !done.recorded {
 		return nil
 	}
-	return writeConfig(ctx, c.engine, done.id, files{fileBefore: nil})
+	return writeConfig(ctx, c.engine, done.id, files{fileRecord: nil})
 }
 
 // cleanUp implements target.
@@ -206,11 +206,11 @@ func (c containerTarget) cleanUp(ctx context.Context, done progress) error {
 
 // restore implements target. The configuration comes first, because the container that was there starts with it.
 func (c containerTarget) restore(current state, written files, done progress) []rollback.Step {
-	forget := rollback.Step{Title: "remove " + fileBefore, ByHand: removedLater, Do: func(ctx context.Context) error {
+	forget := rollback.Step{Title: "remove " + fileRecord, ByHand: removedLater, Do: func(ctx context.Context) error {
 		if !current.exists() || !done.recorded {
 			return nil
 		}
-		return writeConfig(ctx, c.engine, current.id, files{fileBefore: nil})
+		return writeConfig(ctx, c.engine, current.id, files{fileRecord: nil})
 	}}
 	steps := []rollback.Step{
 		{
@@ -254,7 +254,7 @@ func (c containerTarget) restoreConfig(ctx context.Context, current state, writt
 	if current.exists() || !done.recorded {
 		return nil
 	}
-	return writeConfig(ctx, c.engine, done.id, files{fileBefore: nil})
+	return writeConfig(ctx, c.engine, done.id, files{fileRecord: nil})
 }
 
 // dropConfig leaves no secrets behind where there was no registry before.
@@ -310,16 +310,16 @@ func removeOthers(ctx context.Context, engine Engine, keep string) error {
 		if one.ID == keep {
 			continue
 		}
-		if err := discard(ctx, engine, one.ID); err != nil {
+		if err := removeContainer(ctx, engine, one.ID); err != nil {
 			failed = append(failed, err)
 		}
 	}
 	return rollback.Join(failed)
 }
 
-// discard ends and removes a container; its volumes stay. One that is gone already is no fault, and one that does not
+// removeContainer ends and removes a container; its volumes stay. One that is gone already is no fault, and one that does not
 // end in time is killed.
-func discard(ctx context.Context, engine Engine, id string) error {
+func removeContainer(ctx context.Context, engine Engine, id string) error {
 	engine.ContainerStop(ctx, id, container.StopOptions{}) // and if that fails, removing says why
 	err := engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
 	if errdefs.IsNotFound(err) {

@@ -51,11 +51,11 @@ func importImage(ctx context.Context, engine Engine, program *executable, ref st
 		return err
 	}
 	defer answer.Close()
-	return followed(answer)
+	return readProgress(answer)
 }
 
-// followed reads the engine's answer to the end, in which alone a failure stands once an import has begun.
-func followed(answer io.Reader) error {
+// readProgress reads the engine's answer to the end, in which alone a failure stands once an import has begun.
+func readProgress(answer io.Reader) error {
 	for messages := json.NewDecoder(answer); ; {
 		var message struct{ Error string }
 		err := messages.Decode(&message)

@@ -32,8 +32,8 @@ const (
 
 // What is read back from the config volume is bounded: we wrote it, but it stands on the engine.
 const (
-	largestFile = 1 << 20
-	mostFiles   = 32
+	maxFileSize = 1 << 20
+	maxFiles    = 32
 )
 
 // files are the contents of the config volume, by name.
@@ -52,8 +52,8 @@ func (f files) series() pki.Series {
 
 func (f files) put(cert, key string, p pki.Pair) { f[cert], f[key] = p.Cert, p.Key }
 
-// hold tells whether all of the others are here, as they are.
-func (f files) hold(others files) bool {
+// contains tells whether all of the others are here, as they are.
+func (f files) contains(others files) bool {
 	for name, content := range others {
 		if found, ok := f[name]; !ok || !bytes.Equal(found, content) {
 			return false
@@ -73,7 +73,7 @@ func (f files) pack() (io.Reader, error) {
 			ModTime: now, Format: tar.FormatPAX, // to less than a second: by it distribution knows that logins have changed
 		}
 		if hasAuthority(name) {
-			header.Uid, header.Gid = nobody, nobody
+			header.Uid, header.Gid = unusedUser, unusedUser
 		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
@@ -111,8 +111,8 @@ func unpack(archive io.Reader) (files, error) {
 	for r := tar.NewReader(archive); ; {
 		header, err := r.Next()
 		switch {
-		case len(found) > mostFiles:
-			return nil, fmt.Errorf("there are more than %d files", mostFiles)
+		case len(found) > maxFiles:
+			return nil, fmt.Errorf("there are more than %d files", maxFiles)
 		case err == io.EOF:
 			return found, nil
 		case err != nil:
@@ -129,28 +129,28 @@ func unpack(archive io.Reader) (files, error) {
 }
 
 // hasAuthority tells whether the CA's key is in the file, which no registry needs.
-func hasAuthority(name string) bool { return name == fileCAKey || name == fileBefore }
+func hasAuthority(name string) bool { return name == fileCAKey || name == fileRecord }
 
-// nobody owns the files that the registry in the container must not read: it is root there, but without the capability
+// unusedUser owns the files that the registry in the container must not read: it is root there, but without the capability
 // to read what is another's.
-const nobody = 65534
+const unusedUser = 65534
 
 func largestOf(name string) int64 {
-	if path.Base(name) == fileBefore {
-		return largestBefore
+	if path.Base(name) == fileRecord {
+		return maxRecordSize
 	}
-	return largestFile
+	return maxFileSize
 }
 
-// fileBefore is an archive of the files that were there, as long as a deployment is under way. Where one is found,
+// fileRecord is an archive of the files that were there, as long as a deployment is under way. Where one is found,
 // ndock was killed while deploying.
-const fileBefore = "before.tar.gz"
+const fileRecord = "before.tar.gz"
 
-// largestBefore bounds what is read back of it.
-const largestBefore = 8 << 20
+// maxRecordSize bounds what is read back of it.
+const maxRecordSize = 8 << 20
 
-// errBrokenOff is why logins are not changed after a deployment that was killed: the next one takes the files back.
-var errBrokenOff = &registry.Error{Err: errors.New("a deployment of the registry was broken off"), Help: "deploy it again first, with the options that it shall have"}
+// errInterrupted is why logins are not changed after a deployment that was killed: the next one takes the files back.
+var errInterrupted = &registry.Error{Err: errors.New("a deployment of the registry was broken off"), Help: "deploy it again first, with the options that it shall have"}
 
 // recorded returns the file that has these in it. It is compressed for the checksum.
 func (f files) recorded() (files, error) {
@@ -162,27 +162,27 @@ func (f files) recorded() (files, error) {
 	w := gzip.NewWriter(&text)
 	_, err = io.Copy(w, archive)
 	err = errors.Join(err, w.Close())
-	return files{fileBefore: text.Bytes()}, err
+	return files{fileRecord: text.Bytes()}, err
 }
 
-// before returns the files that a deployment which was broken off found. There are none where none was, or where it
+// recordedFiles returns the files that a deployment which was broken off found. There are none where none was, or where it
 // did not get to write all of them: it touches nothing else before it has.
-func (f files) before() (found files, ok bool) {
-	r, err := gzip.NewReader(bytes.NewReader(f[fileBefore]))
+func (f files) recordedFiles() (found files, ok bool) {
+	r, err := gzip.NewReader(bytes.NewReader(f[fileRecord]))
 	if err != nil {
 		return nil, false
 	}
-	found, err = unpack(io.LimitReader(r, largestBefore))
+	found, err = unpack(io.LimitReader(r, maxRecordSize))
 	if err != nil {
 		return nil, false
 	}
-	_, err = io.Copy(io.Discard, io.LimitReader(r, largestBefore)) // to the checksum
+	_, err = io.Copy(io.Discard, io.LimitReader(r, maxRecordSize)) // to the checksum
 	return found, err == nil
 }
 
 // settled are the files as they are when no deployment is under way.
 func (f files) settled() files {
-	if found, ok := f.before(); ok {
+	if found, ok := f.recordedFiles(); ok {
 		delete(found, unitName)
 		return found
 	}
@@ -192,6 +192,6 @@ func (f files) settled() files {
 // withoutRecord returns the files but for the record of those before.
 func (f files) withoutRecord() files {
 	all := maps.Clone(f)
-	delete(all, fileBefore)
+	delete(all, fileRecord)
 	return all
 }

@@ -183,7 +183,7 @@ func (s *site) is(before was, at string) {
 		s.t.Errorf("%s: afterwards it is %+v, %v", at, now, err)
 	}
 	config := s.configured()
-	delete(config, fileBefore)
+	delete(config, fileRecord)
 	if !maps.EqualFunc(config, before.config, bytes.Equal) {
 		s.t.Errorf("%s: the configuration is another", at)
 	}
@@ -393,10 +393,10 @@ func TestRemoveGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	registrytest.WantError(t, Remove(t.Context(), s.host(), o), "remove the registry: service: stop service ndock-registry: it will not; unit: it stays until the service has ended")
-	if systemd := s.systemd.systemd(); !systemd.there(statePath) || !systemd.there(configPath) || !systemd.there(unitPath) {
+	if systemd := s.systemd.systemd(); !systemd.exists(statePath) || !systemd.exists(configPath) || !systemd.exists(unitPath) {
 		t.Error("what a running service needs is gone")
 	}
-	if err := Remove(t.Context(), s.host(), o); err != nil || s.systemd.systemd().there(statePath) {
+	if err := Remove(t.Context(), s.host(), o); err != nil || s.systemd.systemd().exists(statePath) {
 		t.Errorf("the second time: %v", err)
 	}
 }
@@ -478,19 +478,19 @@ func FuzzUnpackBefore(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(kept[fileBefore])
-	f.Add(kept[fileBefore][:20])
+	f.Add(kept[fileRecord])
+	f.Add(kept[fileRecord][:20])
 	f.Add([]byte("what"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		found, ok := files{fileBefore: text}.before()
-		if !ok && found != nil && len(found) > mostFiles+1 {
+		found, ok := files{fileRecord: text}.recordedFiles()
+		if !ok && found != nil && len(found) > maxFiles+1 {
 			t.Errorf("%d files", len(found))
 		}
 		total := 0
 		for _, one := range found {
 			total += len(one)
 		}
-		if total > largestBefore || len(found) > mostFiles+1 {
+		if total > maxRecordSize || len(found) > maxFiles+1 {
 			t.Errorf("%d bytes in %d files", total, len(found))
 		}
 	})
@@ -501,12 +501,12 @@ func TestBeforeIsWholeOrNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, ok := kept.before(); !ok || len(found) != 2 {
+	if found, ok := kept.recordedFiles(); !ok || len(found) != 2 {
 		t.Errorf("found %v, %t", found, ok)
 	}
-	for n := range kept[fileBefore] {
-		if _, ok := (files{fileBefore: kept[fileBefore][:n]}).before(); ok {
-			t.Errorf("%d of %d bytes count as all", n, len(kept[fileBefore]))
+	for n := range kept[fileRecord] {
+		if _, ok := (files{fileRecord: kept[fileRecord][:n]}).recordedFiles(); ok {
+			t.Errorf("%d of %d bytes count as all", n, len(kept[fileRecord]))
 		}
 	}
 }

@@ -17,8 +17,8 @@ func (d logins) Read(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, broken := config.before(); broken {
-		return nil, errBrokenOff
+	if _, broken := config.recordedFiles(); broken {
+		return nil, errInterrupted
 	}
 	if by := config.auth(); by != "" && by != "htpasswd" {
 		return nil, fmt.Errorf("the registry asks %s who may log in", by)

@@ -91,7 +91,7 @@ func newPlan(in inputs, t target, kept files, image string, now time.Time) (plan
 
 // describes tells whether the registry that is there was made so, and runs.
 func (p plan) describes(current state) bool {
-	return current.running && current.enabled && current.made == p.made && current.files.hold(p.files)
+	return current.running && current.enabled && current.made == p.made && current.files.contains(p.files)
 }
 
 // logins keeps the logins that nobody speaks of: a registry must not become open to all by an upgrade.

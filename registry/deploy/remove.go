@@ -57,11 +57,11 @@ func (o RemoveOptions) all(ctx context.Context, steps []rollback.Step) error {
 	return nil
 }
 
-// errKept is why something is not removed yet that would be missed.
-func errKept(because string) error { return errors.New("it stays until " + because) }
+// errStays is why something is not removed yet that would be missed.
+func errStays(because string) error { return errors.New("it stays until " + because) }
 
-// distrust takes the CA from what Docker trusts, and that of a registry which a killed deployment has replaced.
-func (o RemoveOptions) distrust(config files) error {
+// removeTrust takes the CA from what Docker trusts, and that of a registry which a killed deployment has replaced.
+func (o RemoveOptions) removeTrust(config files) error {
 	for _, ca := range [][]byte{config[fileCA], config.settled()[fileCA]} {
 		changed, err := trust.Certs{Dir: o.CertsDir}.Sync(o.Report, nil, ca)
 		if err != nil {
@@ -78,7 +78,7 @@ type removal struct {
 	RemoveOptions
 	engine Engine
 
-	distrusted, ended bool // so that the configuration, and the data, are needed no more
+	untrusted, ended bool // so that the configuration, and the data, are needed no more
 }
 
 func (r *removal) run(ctx context.Context) error {
@@ -101,18 +101,18 @@ func (r *removal) trust(ctx context.Context) error {
 	if found != nil {
 		config, err = readConfig(ctx, r.engine, found.ID)
 	} else {
-		config, err = r.salvage(ctx)
+		config, err = r.recoverFiles(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	err = r.distrust(config)
-	r.distrusted = err == nil
+	err = r.removeTrust(config)
+	r.untrusted = err == nil
 	return err
 }
 
-// salvage reads the volume with any image of ours, or of anybody's where ours is gone: it is not run.
-func (r *removal) salvage(ctx context.Context) (files, error) {
+// recoverFiles reads the volume with any image of ours, or of anybody's where ours is gone: it is not run.
+func (r *removal) recoverFiles(ctx context.Context) (files, error) {
 	found, err := images(ctx, r.engine, labelBinary)
 	if err == nil && len(found) == 0 {
 		found, err = r.engine.ImageList(ctx, image.ListOptions{})
@@ -140,9 +140,9 @@ func (r *removal) containers(ctx context.Context) error {
 func (r *removal) config(ctx context.Context) error {
 	switch {
 	case !r.ended:
-		return errKept("the container is removed")
-	case !r.distrusted:
-		return errKept("this host trusts its CA no more, which stands there alone")
+		return errStays("the container is removed")
+	case !r.untrusted:
+		return errStays("this host trusts its CA no more, which stands there alone")
 	}
 	return r.volume(ctx, configVolume)
 }
@@ -150,7 +150,7 @@ func (r *removal) config(ctx context.Context) error {
 func (r *removal) data(ctx context.Context) error {
 	switch {
 	case r.Data && !r.ended:
-		return errKept("the container is removed")
+		return errStays("the container is removed")
 	case r.Data:
 		return r.volume(ctx, dataVolume)
 	}

@@ -14,11 +14,11 @@ type serviceRemoval struct {
 	RemoveOptions
 	systemd Systemd
 
-	distrusted, ended bool // so that the configuration, and the data, are needed no more
+	untrusted, ended bool // so that the configuration, and the data, are needed no more
 }
 
 func (r *serviceRemoval) left() bool {
-	return r.systemd.there(configPath) || r.systemd.there(statePath)
+	return r.systemd.exists(configPath) || r.systemd.exists(statePath)
 }
 
 func (r *serviceRemoval) run(ctx context.Context) error {
@@ -37,14 +37,14 @@ func (r *serviceRemoval) trust(context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.distrust(config)
-	r.distrusted = err == nil
+	err = r.removeTrust(config)
+	r.untrusted = err == nil
 	return err
 }
 
 func (r *serviceRemoval) end(ctx context.Context) error {
 	r.ended = true
-	if !r.systemd.there(unitPath) {
+	if !r.systemd.exists(unitPath) {
 		return nil
 	}
 	r.Report.Step("removing service %s", serviceName)
@@ -60,10 +60,10 @@ func (r *serviceRemoval) end(ctx context.Context) error {
 
 func (r *serviceRemoval) unit(ctx context.Context) error {
 	switch {
-	case !r.systemd.there(unitPath):
+	case !r.systemd.exists(unitPath):
 		return nil
 	case !r.ended:
-		return errKept("the service has ended")
+		return errStays("the service has ended")
 	}
 	if err := r.systemd.writeUnit(nil); err != nil {
 		return err
@@ -74,18 +74,18 @@ func (r *serviceRemoval) unit(ctx context.Context) error {
 func (r *serviceRemoval) config(context.Context) error {
 	switch {
 	case !r.ended:
-		return errKept("the service has ended")
-	case !r.distrusted:
-		return errKept("this host trusts its CA no more, which stands there alone")
+		return errStays("the service has ended")
+	case !r.untrusted:
+		return errStays("this host trusts its CA no more, which stands there alone")
 	}
 	return r.dir(configPath)
 }
 
 func (r *serviceRemoval) data(ctx context.Context) error {
 	switch {
-	case !r.systemd.there(statePath):
+	case !r.systemd.exists(statePath):
 	case r.Data && !r.ended:
-		return errKept("the service has ended")
+		return errStays("the service has ended")
 	case r.Data:
 		return inOrder(ctx, func(context.Context) error { return r.dir(statePath) }, r.user)
 	default:
@@ -104,7 +104,7 @@ func (r *serviceRemoval) user(ctx context.Context) error {
 }
 
 func (r *serviceRemoval) dir(name string) error {
-	if !r.systemd.there(name) {
+	if !r.systemd.exists(name) {
 		return nil
 	}
 	switch err := os.RemoveAll(r.systemd.path(name)); {

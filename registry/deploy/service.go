@@ -24,14 +24,14 @@ type serviceTarget struct {
 
 var _ target = serviceTarget{}
 
-// hidden are the directories that the service does not see.
-var hidden = []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"}
+// hiddenDirs are the directories that the service does not see.
+var hiddenDirs = []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"}
 
 // checkProgram refuses a program that the service's user cannot run.
 func (s Systemd) checkProgram(_ io.ReaderAt, name string) error {
 	op := fmt.Sprintf("run %q as a service", name)
 	hint := "install ndock into /usr/local/bin, and run that one"
-	for _, dir := range hidden {
+	for _, dir := range hiddenDirs {
 		if strings.HasPrefix(name, dir) && s.Root == "" {
 			return &registry.Error{Op: op, Err: fmt.Errorf("services do not see %s", strings.TrimSuffix(dir, "/")), Help: hint}
 		}
@@ -52,7 +52,7 @@ func (s Systemd) checkProgram(_ io.ReaderAt, name string) error {
 
 // inspect implements target. It refuses a machine that has no systemd.
 func (s serviceTarget) inspect(ctx context.Context) (state, *interrupted, error) {
-	if !s.systemd.there(systemdsOwn) {
+	if !s.systemd.exists(systemdRuntimeDir) {
 		return state{}, nil, &registry.Error{
 			Op: "deploy the registry as a service", Err: errors.New("systemd does not run on this host"),
 			Help: "leave --systemd out for a container; or have 'ndock registry serve' run by what starts services here",
@@ -73,7 +73,7 @@ func (s serviceTarget) inspect(ctx context.Context) (state, *interrupted, error)
 	if err != nil {
 		return state{}, nil, err
 	}
-	kept, broken := current.files.before()
+	kept, broken := current.files.recordedFiles()
 	if !broken {
 		return current, nil, nil
 	}
@@ -200,12 +200,12 @@ func (s serviceTarget) alive(ctx context.Context, done progress) error {
 
 // logTail implements target.
 func (s serviceTarget) logTail(ctx context.Context, done progress) string {
-	return lastSaid(s.systemd.said(ctx, done.started))
+	return lastLine(s.systemd.logTail(ctx, done.started))
 }
 
 // commit implements target.
 func (s serviceTarget) commit(context.Context, progress) error {
-	return s.systemd.writeFiles(files{fileBefore: nil})
+	return s.systemd.writeFiles(files{fileRecord: nil})
 }
 
 // cleanUp implements target.
@@ -229,7 +229,7 @@ func (s serviceTarget) restore(current state, written files, done progress) []ro
 	if current.exists() {
 		steps = append(steps, rollback.Step{Title: "start", Do: func(ctx context.Context) error { return s.restart(ctx, current) }, ByHand: "systemctl start " + serviceName})
 	}
-	return append(steps, rollback.Step{Title: "remove " + fileBefore, ByHand: removedLater, Do: func(ctx context.Context) error {
+	return append(steps, rollback.Step{Title: "remove " + fileRecord, ByHand: removedLater, Do: func(ctx context.Context) error {
 		if current.nothing() {
 			return nil
 		}
@@ -238,7 +238,7 @@ func (s serviceTarget) restore(current state, written files, done progress) []ro
 }
 
 func (s serviceTarget) stop(ctx context.Context) error {
-	if !s.systemd.there(unitPath) {
+	if !s.systemd.exists(unitPath) {
 		return nil
 	}
 	err := s.systemd.control(ctx, "stop")
@@ -247,7 +247,7 @@ func (s serviceTarget) stop(ctx context.Context) error {
 }
 
 func (s serviceTarget) disable(ctx context.Context, current state) error {
-	if current.enabled || !s.systemd.there(unitPath) {
+	if current.enabled || !s.systemd.exists(unitPath) {
 		return nil
 	}
 	return s.systemd.control(ctx, "disable")

@@ -103,7 +103,7 @@ func TestDeployServiceFailsAndLeavesNothing(t *testing.T) {
 		}
 		s.fails(want)
 		for _, name := range []string{unitPath, configPath} {
-			if s.systemd.systemd().there(name) {
+			if s.systemd.systemd().exists(name) {
 				t.Errorf("%s: %s is left behind", refused, name)
 			}
 		}
@@ -173,7 +173,7 @@ func TestDeployServiceRefuses(t *testing.T) {
 	s.options.Config = registrytest.Write(t, []byte("version: 0.1\nstorage: {filesystem: {rootdirectory: /srv}}\n"))
 	s.fails("storage.filesystem.rootdirectory is not supported in a service")
 	s.options.Config = ""
-	if err := os.Remove(filepath.Join(s.systemd.root, systemdsOwn)); err != nil {
+	if err := os.Remove(filepath.Join(s.systemd.root, systemdRuntimeDir)); err != nil {
 		t.Fatal(err)
 	}
 	s.fails("deploy the registry as a service: systemd does not run on this host")
@@ -226,7 +226,7 @@ func TestRemoveService(t *testing.T) {
 		t.Errorf("it said %v", s.steps)
 	}
 	systemd := s.systemd.systemd()
-	if s.trusts(first) || systemd.there(unitPath) || systemd.there(configPath) || !systemd.there(statePath) {
+	if s.trusts(first) || systemd.exists(unitPath) || systemd.exists(configPath) || !systemd.exists(statePath) {
 		t.Error("something is left, or the data is gone")
 	}
 	if status, err := Find(t.Context(), host); err != nil || status.State != Absent || status.Data != "/var/lib/ndock-registry" {
@@ -234,7 +234,7 @@ func TestRemoveService(t *testing.T) {
 	}
 	remove(true)
 	s.ranInOrder("/usr/sbin/userdel ndock-registry")
-	if systemd.there(statePath) {
+	if systemd.exists(statePath) {
 		t.Error("the data is left")
 	}
 }

@@ -46,7 +46,7 @@ func Find(ctx context.Context, host Host) (Status, error) {
 		return findService(ctx, host.Systemd, unit)
 	}
 	s, err := findContainer(ctx, host.Engine)
-	if kept := host.Systemd.there(statePath); kept && (s.Kind == "" && s.Data == "" && err == nil || noEngine(err)) {
+	if kept := host.Systemd.exists(statePath); kept && (s.Kind == "" && s.Data == "" && err == nil || noEngine(err)) {
 		return Status{State: Absent, Data: onHost.data}, nil
 	}
 	return s, err
@@ -93,7 +93,7 @@ func findContainer(ctx context.Context, engine Engine) (Status, error) {
 
 // configured adds what the files tell.
 func (s *Status) configured(config files, now time.Time) {
-	_, s.Unfinished = config.before()
+	_, s.Unfinished = config.recordedFiles()
 	if bucket := config.bucket(); bucket != "" {
 		s.Data = "bucket " + bucket
 	}

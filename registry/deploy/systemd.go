@@ -19,12 +19,12 @@ import (
 
 // What the registry is as a service. The paths are below the root.
 const (
-	serviceName = "ndock-registry" // and its user, and its group
-	unitName    = serviceName + ".service"
-	unitPath    = "etc/systemd/system/" + unitName
-	configPath  = "etc/ndock-registry"
-	statePath   = "var/lib/ndock-registry"
-	systemdsOwn = "run/systemd/system" // is there where systemd runs
+	serviceName       = "ndock-registry" // and its user, and its group
+	unitName          = serviceName + ".service"
+	unitPath          = "etc/systemd/system/" + unitName
+	configPath        = "etc/ndock-registry"
+	statePath         = "var/lib/ndock-registry"
+	systemdRuntimeDir = "run/systemd/system" // is there where systemd runs
 )
 
 // onHost are where the service finds things.
@@ -57,8 +57,8 @@ func (s Systemd) unit() ([]byte, error) {
 	return text, nil
 }
 
-// there tells whether there is such a file or directory.
-func (s Systemd) there(name string) bool {
+// exists tells whether there is such a file or directory.
+func (s Systemd) exists(name string) bool {
 	_, err := os.Lstat(s.path(name))
 	return err == nil
 }
@@ -115,8 +115,8 @@ func (s serviceState) name() string {
 	return s.active
 }
 
-// said is the end of what the service itself has logged since then.
-func (s Systemd) said(ctx context.Context, since time.Time) string {
+// logTail is the end of what the service itself has logged since then.
+func (s Systemd) logTail(ctx context.Context, since time.Time) string {
 	s.run(ctx, "journalctl", "--sync") // or the last lines may be missing, which are the ones that matter
 	out, _ := s.run(ctx, "journalctl", "--quiet", "--no-pager", "--output=cat", "--lines=10",
 		"--since=@"+strconv.FormatInt(since.Unix(), 10), "_SYSTEMD_UNIT="+unitName) // no log is no words

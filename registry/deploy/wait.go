@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// interval is how often the new registry is asked whether it is up.
-const interval = 100 * time.Millisecond
+// pollInterval is how often the new registry is asked whether it is up.
+const pollInterval = 100 * time.Millisecond
 
 // waitUntilUp returns when the registry answers clients, or says why it will not.
 func waitUntilUp(ctx context.Context, t target, done progress, wanted plan, limit time.Duration) error {
@@ -39,13 +39,13 @@ func waitUntilAnswers(ctx context.Context, t target, done progress, wanted plan,
 			return fmt.Errorf("wait for the registry: %w", ctx.Err())
 		case <-limited.Done():
 			return fmt.Errorf("wait for the registry: no answer in %s: %w%s", limit, err, t.logTail(ctx, done))
-		case <-time.After(interval):
+		case <-time.After(pollInterval):
 		}
 	}
 }
 
-// lastSaid is what ndock said last in a log, after a colon.
-func lastSaid(log string) string {
+// lastLine is what ndock said last in a log, after a colon.
+func lastLine(log string) string {
 	last := ""
 	for line := range strings.Lines(log) {
 		line = strings.TrimSpace(line)

@@ -71,18 +71,18 @@ func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, 
 }
 
 func run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
-	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}, young: map[string]bool{}}
-	if err := c.look(ctx); err != nil {
+	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}, recent: map[string]bool{}}
+	if err := c.list(ctx); err != nil {
 		return Result{}, fmt.Errorf("look at what is in the registry: %w", err)
 	}
 	if err := c.read(ctx); err != nil {
 		return Result{}, err
 	}
 	c.mark()
-	if err := errors.Join(c.lookAtBlobs(ctx), c.lookAtUnlinked(ctx)); err != nil {
+	if err := errors.Join(c.listBlobs(ctx), c.listUnlinked(ctx)); err != nil {
 		return Result{}, fmt.Errorf("look at the registry's blobs: %w", err)
 	}
-	return c.sweep(ctx)
+	return c.removeGarbage(ctx)
 }
 
 // collection is what is known, step by step.
@@ -95,6 +95,6 @@ type collection struct {
 	references   map[string][]string // of each manifest, by its digest
 	subjects     map[string]string   // of a manifest that is about another: the other's digest, by its own
 	keep         map[string]bool     // digests of blobs
-	garbage      []piece
-	young        map[string]bool // digests of blobs that nothing refers to, and that stay
+	garbage      []item
+	recent       map[string]bool // digests of blobs that nothing refers to, and that stay
 }

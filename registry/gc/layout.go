@@ -28,13 +28,13 @@ const (
 	tag                  // a link to the manifest that has the tag now
 	history              // a link to a manifest that has, or had, the tag
 	upload               // a file of an upload that has not ended
-	scrap                // half a file, from a write that was broken off
+	tempFile             // half a file, from a write that was broken off
 	unlinked             // a blob that counts for a namespace without a link to it
-	gutted               // the place for manifests of a repository that has none, and nothing else
+	emptied              // the place for manifests of a repository that has none, and nothing else
 )
 
-// place is what a path says of the file there.
-type place struct {
+// location is what a path says of the file there.
+type location struct {
 	kind       kind
 	repository string
 	digest     string
@@ -44,14 +44,14 @@ type place struct {
 var broken = regexp.MustCompile(`^(link|data)\.[0-9a-f-]{36}\.tmp$`) // how distribution's file system driver names them
 
 // locate reads a path. What it does not know is other.
-func locate(file string) place {
+func locate(file string) location {
 	within, ok := strings.CutPrefix(file, root+"/")
 	if !ok || path.Clean(file) != file {
-		return place{}
+		return location{}
 	}
 	parts := strings.Split(within, "/")
 	if broken.MatchString(path.Base(file)) && !strings.Contains(file, "/_uploads/") {
-		return place{kind: scrap, dir: file}
+		return location{kind: tempFile, dir: file}
 	}
 	if parts[0] == "blobs" {
 		return locateBlob(file, parts[1:])
@@ -66,7 +66,7 @@ func locate(file string) place {
 			return locateIn(path.Join(parts[1:i]...), file, parts[i:])
 		}
 	}
-	return place{}
+	return location{}
 }
 
 // LinkOf tells which repository has which blob by the link at that path, if it is one to a layer or a manifest.
@@ -111,36 +111,36 @@ func UnlinkedOf(file string) (namespace string, blob digest.Digest, is bool) {
 }
 
 // locateBlob knows ALGORITHM/XX/HEX/data.
-func locateBlob(file string, parts []string) place {
+func locateBlob(file string, parts []string) location {
 	if len(parts) != 4 || parts[3] != "data" || !strings.HasPrefix(parts[2], parts[1]) || len(parts[1]) != 2 {
-		return place{}
+		return location{}
 	}
 	return linked(blob, "", file, parts[0], parts[2])
 }
 
 // locateIn knows what is in the directories of a repository.
-func locateIn(repository, file string, parts []string) place {
+func locateIn(repository, file string, parts []string) location {
 	switch last := len(parts) - 1; {
 	case parts[0] == "_layers" && last == 3 && parts[3] == "link":
 		return linked(layer, repository, file, parts[1], parts[2])
 	case parts[0] == "_uploads" && last >= 2:
-		return place{kind: upload, repository: repository, dir: path.Join(RootRepositories, repository, "_uploads", parts[1])}
+		return location{kind: upload, repository: repository, dir: path.Join(RootRepositories, repository, "_uploads", parts[1])}
 	case parts[0] != "_manifests" || parts[last] != "link":
-		return place{}
+		return location{}
 	case last == 4 && parts[1] == "revisions":
 		return linked(manifest, repository, file, parts[2], parts[3])
 	case last == 4 && parts[1] == "tags" && parts[3] == "current":
-		return place{kind: tag, repository: repository, dir: path.Dir(path.Dir(file))}
+		return location{kind: tag, repository: repository, dir: path.Dir(path.Dir(file))}
 	case last == 6 && parts[1] == "tags" && parts[3] == "index":
 		return linked(history, repository, file, parts[4], parts[5])
 	}
-	return place{}
+	return location{}
 }
 
-func linked(k kind, repository, file, algorithm, hex string) place {
+func linked(k kind, repository, file, algorithm, hex string) location {
 	found := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
 	if found.Validate() != nil {
-		return place{}
+		return location{}
 	}
-	return place{kind: k, repository: repository, digest: string(found), dir: path.Dir(file)}
+	return location{kind: k, repository: repository, digest: string(found), dir: path.Dir(file)}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	atOnce          = 8       // requests to the storage
+	maxRequests     = 8       // requests to the storage
 	largestManifest = 8 << 20 // distribution takes none beyond 4 MiB
 )
 
@@ -24,7 +24,7 @@ const (
 // refers to would be lost.
 func (c *collection) read(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
+	group.SetLimit(maxRequests)
 	c.references, c.subjects = map[string][]string{}, map[string]string{}
 	var lock sync.Mutex // of both, once the reading has begun
 	for found, repository := range c.whereManifestsAre() {
@@ -78,13 +78,13 @@ func (c *collection) readManifest(ctx context.Context, repository, found string)
 	return content, nil
 }
 
-// errSpoilt is for a manifest that is not what its digest says: what it names may not be what the manifest did.
-var errSpoilt = errors.New("what is stored of it has another digest")
+// errWrongDigest is for a manifest that is not what its digest says: what it names may not be what the manifest did.
+var errWrongDigest = errors.New("what is stored of it has another digest")
 
 // named returns the digests that a manifest names, and that of its subject among them.
 func named(manifest digest.Digest, content []byte) (all []string, subject string, err error) {
 	if len(content) > largestManifest || manifest.Algorithm().FromBytes(content) != manifest {
-		return nil, "", errSpoilt
+		return nil, "", errWrongDigest
 	}
 	return digests(content)
 }
@@ -113,8 +113,8 @@ func (c *collection) readTags(ctx context.Context, name string, r *repository) e
 		dir := path.Dir(path.Dir(one.file))
 		switch damaged := errors.Is(err, errDamaged); {
 		case missing(err):
-		case c.Cache && (damaged || err == nil && !one.young):
-			if !r.manifests[found].young {
+		case c.Cache && (damaged || err == nil && !one.recent):
+			if !r.manifests[found].recent {
 				r.expired = append(r.expired, dir)
 			}
 		case damaged:
@@ -199,17 +199,17 @@ func (c *collection) mark() {
 	for name, r := range c.repositories {
 		reached := c.reach(r)
 		for _, dir := range r.expired {
-			c.garbage = append(c.garbage, piece{kind: tag, dir: dir})
+			c.garbage = append(c.garbage, item{kind: tag, dir: dir})
 		}
 		c.sort(name, r.manifests, manifest, reached, r.history)
 		c.sort(name, r.layers, layer, reached, nil)
 		for _, found := range r.uploads {
-			if !found.young {
+			if !found.recent {
 				c.garbage = append(c.garbage, *found)
 			}
 		}
 		if !c.Cache && r.empty(reached) {
-			c.garbage = append(c.garbage, piece{kind: gutted, dir: path.Join(RootRepositories, name, "_manifests")})
+			c.garbage = append(c.garbage, item{kind: emptied, dir: path.Join(RootRepositories, name, "_manifests")})
 		}
 	}
 }
@@ -218,13 +218,13 @@ func (c *collection) mark() {
 func (r *repository) empty(reached map[string]bool) bool {
 	for _, links := range []map[string]link{r.manifests, r.layers} {
 		for found, one := range links {
-			if reached[found] || one.young {
+			if reached[found] || one.recent {
 				return false
 			}
 		}
 	}
 	for _, found := range r.uploads {
-		if found.young {
+		if found.recent {
 			return false
 		}
 	}
@@ -242,7 +242,7 @@ func (c *collection) reach(r *repository) map[string]bool {
 	}
 	next := slices.Clone(r.tagged)
 	for found, link := range r.manifests {
-		if !c.Untagged && !c.Cache || link.young {
+		if !c.Untagged && !c.Cache || link.recent {
 			next = append(next, found)
 		}
 	}
@@ -265,7 +265,7 @@ func (c *collection) reach(r *repository) map[string]bool {
 // sort keeps the blobs of the links that are reached or young, and has the others go, with the tags' memory of them.
 func (c *collection) sort(name string, links map[string]link, k kind, reached map[string]bool, memory map[string][]string) {
 	for found, link := range links {
-		if reached[found] || link.young {
+		if reached[found] || link.recent {
 			c.keep[found] = true
 			if link.target != "" {
 				c.keep[link.target] = true
@@ -273,9 +273,9 @@ func (c *collection) sort(name string, links map[string]link, k kind, reached ma
 			continue
 		}
 		for _, dir := range memory[found] {
-			c.garbage = append(c.garbage, piece{kind: history, dir: dir})
+			c.garbage = append(c.garbage, item{kind: history, dir: dir})
 		}
-		c.garbage = append(c.garbage, piece{kind: k, dir: linkDir(name, k, digest.Digest(found))})
+		c.garbage = append(c.garbage, item{kind: k, dir: linkDir(name, k, digest.Digest(found))})
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 	AuthorityName     = "ndock registry CA"
 	AuthorityLifetime = 10 * 365 * 24 * time.Hour
 	ServerLifetime    = 825 * 24 * time.Hour // the longest that all clients put up with
-	skew              = time.Hour            // by which clients' clocks may be late
+	clockSkew         = time.Hour            // by which clients' clocks may be late
 )
 
 // NewAuthority makes a CA. It signs nothing but the certificates of this one registry.
@@ -33,15 +33,15 @@ func NewAuthority(now time.Time) (Pair, error) {
 	}, nil, now)
 }
 
-// IssueAll signs certificates for a server, one after the other until the CA's own end, so that nobody needs the CA's key
-// before. Each shows the CA after it, so that another host can trust that by its fingerprint.
+// IssueAll signs certificates for a server, one after the other until the CA's end, so that the CA's key is not needed
+// before. Each comes with the CA, so that another host can trust that by its fingerprint.
 func (ca Pair) IssueAll(names []string, now time.Time) (Series, error) {
 	parent, _, err := ca.Parse()
 	if err != nil {
 		return nil, err
 	}
 	var all Series
-	for start := now; len(all) < longestSeries; start = all.End().Add(-Overlap) {
+	for start := now; len(all) < maxSeries; start = all.End().Add(-Overlap) {
 		one, err := ca.Issue(names, start)
 		if err != nil {
 			return nil, err
@@ -55,7 +55,7 @@ func (ca Pair) IssueAll(names []string, now time.Time) (Series, error) {
 	return all, nil
 }
 
-// Issue signs a certificate for a server that has these names and addresses. It does not outlive the CA.
+// Issue signs a certificate with these names and addresses. It does not outlive the CA.
 func (ca Pair) Issue(names []string, now time.Time) (Pair, error) {
 	parent, _, err := ca.Parse()
 	if err != nil {
@@ -81,7 +81,7 @@ func (ca Pair) Issue(names []string, now time.Time) (Pair, error) {
 	return sign(template, &ca, now)
 }
 
-// sign completes the template with a new key; without a CA, it signs itself.
+// sign completes the template with a new key, and signs it; without a CA, by itself.
 func sign(template *x509.Certificate, ca *Pair, now time.Time) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -93,7 +93,7 @@ func sign(template *x509.Certificate, ca *Pair, now time.Time) (Pair, error) {
 			return Pair{}, err
 		}
 	}
-	template.NotBefore = now.Add(-skew)
+	template.NotBefore = now.Add(-clockSkew)
 	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
 		return Pair{}, fmt.Errorf("make a serial number: %w", err)
 	}
@@ -111,7 +111,7 @@ func sign(template *x509.Certificate, ca *Pair, now time.Time) (Pair, error) {
 	}, nil
 }
 
-// Renew makes certificates for the names, by this CA as long as it does.
+// Renew issues certificates for the names, by this CA, or by a new one if this one ends soon. It returns the CA.
 func (ca Pair) Renew(names []string, now time.Time) (Pair, Series, error) {
 	if ca.End().After(now.Add(AuthorityRenewal)) {
 		server, err := ca.IssueAll(names, now)

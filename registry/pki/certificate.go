@@ -16,14 +16,15 @@ import (
 )
 
 const (
-	// Renewal is what is left of a certificate when another takes its place.
+	// Renewal is how long before its end a certificate is replaced by the next one.
 	Renewal = 30 * 24 * time.Hour
 	// Overlap is how long a certificate and the next one of a series are both valid.
 	Overlap = 2 * Renewal
-	// AuthorityRenewal is what is left of a CA when a deployment makes another one, which other hosts have to be told.
+	// AuthorityRenewal is how long before its end a deployment replaces a CA. Other hosts have to be told of the new
+	// one.
 	AuthorityRenewal = 90 * 24 * time.Hour
-	// longestSeries bounds what is read of one.
-	longestSeries = 16
+	// maxSeries bounds how many certificates are read.
+	maxSeries = 16
 )
 
 // A Pair is a certificate, with its chain, and its key, both as PEM.
@@ -38,7 +39,7 @@ func (p Pair) Parse() (*x509.Certificate, crypto.PrivateKey, error) {
 	return parsed.Leaf, parsed.PrivateKey, nil
 }
 
-// Covers tells whether the certificate is the CA's, has all the names, and is far from its end.
+// Covers returns whether the certificate is signed by the CA, has all the names, and does not end soon.
 func (p Pair) Covers(names []string, ca Pair, now time.Time) bool {
 	return p.Verify(names, ca, now.Add(Renewal)) == nil
 }
@@ -59,7 +60,7 @@ func (p Pair) Verify(names []string, ca Pair, at time.Time) error {
 	return nil
 }
 
-// Names are those of the certificate; none where it cannot be read.
+// Names returns the names and addresses of the certificate; none if it cannot be read.
 func (p Pair) Names() []string {
 	leaf, _, err := p.Parse()
 	if err != nil {
@@ -73,10 +74,10 @@ func (p Pair) Names() []string {
 	return slices.Compact(all)
 }
 
-// A Series is a server's certificates, of which each is valid before the one before it ends.
+// A Series is the certificates of a server, each of which begins before the one before it ends.
 type Series []Pair
 
-// At returns the one to show: the first that is valid for a while, or the one that ends last.
+// At returns the certificate to show: the first one that does not end soon, or else the one that ends last.
 func (s Series) At(now time.Time) Pair {
 	var best Pair
 	var end time.Time
@@ -93,7 +94,7 @@ func (s Series) At(now time.Time) Pair {
 	return best
 }
 
-// End is when the last of them ends; zero where there is none.
+// End returns when the last one ends; zero for none.
 func (s Series) End() (last time.Time) {
 	for _, one := range s {
 		if leaf, _, err := one.Parse(); err == nil && leaf.NotAfter.After(last) {
@@ -103,7 +104,7 @@ func (s Series) End() (last time.Time) {
 	return last
 }
 
-// Encode is a file with all of them, each before its key.
+// Encode returns a file with all of them, each before its key.
 func (s Series) Encode() []byte {
 	var text []byte
 	for _, one := range s {
@@ -112,10 +113,10 @@ func (s Series) Encode() []byte {
 	return text
 }
 
-// ParseSeries reads what encode writes. What follows something else than that is left out.
+// ParseSeries reads what Encode writes. It ignores what follows anything else.
 func ParseSeries(text []byte) (all Series) {
 	var next Pair
-	for block, rest := pem.Decode(text); block != nil && len(all) < longestSeries; block, rest = pem.Decode(rest) {
+	for block, rest := pem.Decode(text); block != nil && len(all) < maxSeries; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
 			next.Cert = append(next.Cert, pem.EncodeToMemory(block)...)
 			continue
@@ -129,7 +130,8 @@ func ParseSeries(text []byte) (all Series) {
 	return all
 }
 
-// ReadPair reads a certificate and its key, and refuses what clients would refuse later; it returns it all the same.
+// ReadPair reads a certificate and its key. It returns them also with an error, which says why clients would refuse
+// them.
 func ReadPair(certFile, keyFile string, now time.Time) (Pair, error) {
 	cert, err := os.ReadFile(certFile)
 	if err != nil {
@@ -159,10 +161,10 @@ func inTime(leaf *x509.Certificate, file string, now time.Time) error {
 	return nil
 }
 
-// End is that of the certificate; zero where it cannot be read.
+// End returns when the certificate ends; zero if it cannot be read.
 func (p Pair) End() time.Time { return Series{p}.End() }
 
-// NameOr is what a given certificate calls its server, or the other name where it calls it nothing in particular.
+// NameOr returns other if the certificate has it, or a name that the certificate has.
 func (p Pair) NameOr(other string) string {
 	leaf, _, err := p.Parse()
 	if err != nil || leaf.VerifyHostname(other) == nil {

@@ -99,7 +99,7 @@ func TestSeriesLastsAsLongAsTheCA(t *testing.T) {
 	}
 	for i, one := range all {
 		leaf, _, err := one.Parse()
-		if err != nil || leaf.NotAfter.Sub(leaf.NotBefore) > ServerLifetime+skew || leaf.NotAfter.After(ca.End()) {
+		if err != nil || leaf.NotAfter.Sub(leaf.NotBefore) > ServerLifetime+clockSkew || leaf.NotAfter.After(ca.End()) {
 			t.Errorf("the %d. lasts from %s to %s, %v", i, leaf.NotBefore, leaf.NotAfter, err)
 		}
 		if i > 0 && bytes.Equal(one.Key, all[i-1].Key) {
@@ -119,7 +119,7 @@ func FuzzParseSeries(f *testing.F) {
 	f.Add(append(all[0].Key, all[1].Cert...))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		found := ParseSeries(text)
-		if len(found) > longestSeries {
+		if len(found) > maxSeries {
 			t.Errorf("%d are read", len(found))
 		}
 		for _, one := range found {

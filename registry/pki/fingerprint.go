@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// Fingerprint is by what people know a certificate.
+// Fingerprint returns the SHA-256 fingerprint of a certificate, as sha256:HEX.
 func Fingerprint(certificate *x509.Certificate) string {
 	sum := sha256.Sum256(certificate.Raw)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// ParseFingerprint reads it as status shows it, or as openssl does.
+// ParseFingerprint reads a fingerprint as status or openssl show it.
 func ParseFingerprint(text string) (string, error) {
 	digits := strings.ToLower(strings.ReplaceAll(text, ":", ""))
 	digits = strings.TrimPrefix(digits, "sha256")
@@ -34,7 +34,7 @@ func EncodeCertificate(certificate *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
 }
 
-// FirstFingerprint is that of the first certificate in a PEM text; empty where there is none.
+// FirstFingerprint returns that of the first certificate in a PEM text; empty for none.
 func FirstFingerprint(text []byte) string {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -47,7 +47,7 @@ func FirstFingerprint(text []byte) string {
 	return Fingerprint(certificate)
 }
 
-// ChainOf returns the certificates that a registry shows, whoever it is.
+// ChainOf returns the certificates that a registry (HOST:PORT) shows. It verifies nothing.
 func ChainOf(ctx context.Context, registry string) ([]*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -60,7 +60,7 @@ func ChainOf(ctx context.Context, registry string) ([]*x509.Certificate, error) 
 	return conn.(*tls.Conn).ConnectionState().PeerCertificates, nil
 }
 
-// VerifyChain tells what clients would not like about the certificates if they trusted that one.
+// VerifyChain returns why clients that trust that one certificate would refuse the chain of the registry.
 func VerifyChain(chain []*x509.Certificate, trusted *x509.Certificate, registry string) error {
 	host, _, err := net.SplitHostPort(registry)
 	if err != nil {

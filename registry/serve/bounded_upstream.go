@@ -42,7 +42,7 @@ var boundUpstreams = sync.OnceFunc(func() {
 	if !ok {
 		before = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	}
-	http.DefaultTransport = bounding(before, upstreamTimes{answer: time.Minute, stall: time.Minute, ping: upstreamPatience, rest: time.Second})
+	http.DefaultTransport = bounding(before, upstreamTimes{answer: time.Minute, stall: time.Minute, ping: upstreamTimeout, rest: time.Second})
 })
 
 // bounding returns a transport that has a boundedUpstream make all requests. It makes none itself, and must have seen that
@@ -81,7 +81,7 @@ func newBoundedUpstream(before *http.Transport, times upstreamTimes) *boundedUps
 
 // RoundTrip implements http.RoundTripper.
 func (b *boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
-	a, ours := r.Context().Value(upstreamKey{}).(*asking)
+	a, ours := r.Context().Value(upstreamRequestKey{}).(*upstreamRequest)
 	switch {
 	case ours:
 		return a.send(r, b.asks)
@@ -164,11 +164,11 @@ func copied(answer *http.Response) *http.Response {
 	return &other
 }
 
-// upstreamKey is by what a request of a cache is known: in its context is an asking.
-type upstreamKey struct{}
+// upstreamRequestKey is by what a request of a cache is known: in its context is an asking.
+type upstreamRequestKey struct{}
 
-// asking is what a client asks once: it may take several requests to the upstream.
-type asking struct {
+// upstreamRequest is what a client asks once: it may take several requests to the upstream.
+type upstreamRequest struct {
 	blob    digest.Digest // that it is for, or none
 	maxBlob int64         // bytes that a blob may have; any number when 0
 	left    atomic.Int64  // bytes that the upstream may answer
@@ -176,19 +176,19 @@ type asking struct {
 	sent    atomic.Bool   // the upstream was asked for something
 }
 
-// asks is the context of requests to an upstream, for a blob or for none.
-func (u *upstream) asks(ctx context.Context, blob digest.Digest) (context.Context, *asking) {
-	a := &asking{blob: blob, maxBlob: u.maxBlob}
+// startRequest is the context of requests to an upstream, for a blob or for none.
+func (u *upstream) startRequest(ctx context.Context, blob digest.Digest) (context.Context, *upstreamRequest) {
+	a := &upstreamRequest{blob: blob, maxBlob: u.maxBlob}
 	a.left.Store(maxUpstreamAnswer)
-	return context.WithValue(ctx, upstreamKey{}, a), a
+	return context.WithValue(ctx, upstreamRequestKey{}, a), a
 }
 
 // notFromUpstream is the context of requests to the storage, which goes over the network, too, where it is S3.
 func notFromUpstream(ctx context.Context) context.Context {
-	return context.WithValue(ctx, upstreamKey{}, nil)
+	return context.WithValue(ctx, upstreamRequestKey{}, nil)
 }
 
-func (a *asking) send(r *http.Request, by http.RoundTripper) (*http.Response, error) {
+func (a *upstreamRequest) send(r *http.Request, by http.RoundTripper) (*http.Response, error) {
 	blob := a.isFor(r)
 	r = withEncodings(r, blob)
 	a.sent.Store(true)
@@ -204,7 +204,7 @@ func (a *asking) send(r *http.Request, by http.RoundTripper) (*http.Response, er
 		return a.asStored(answer)
 	}
 	a.left.Add(-minUpstreamAnswer)
-	answer.Body = &boundedAnswer{ReadCloser: answer.Body, asking: a}
+	answer.Body = &boundedAnswer{ReadCloser: answer.Body, request: a}
 	return answer, nil
 }
 
@@ -224,7 +224,7 @@ func withEncodings(r *http.Request, blob bool) *http.Request {
 
 // asStored is an answer with a blob that is taken as it comes, unless it is too large. Some servers say of a layer, which is
 // packed, that it is an encoding of another, and distribution would unpack it: it would not be what its digest says.
-func (a *asking) asStored(answer *http.Response) (*http.Response, error) {
+func (a *upstreamRequest) asStored(answer *http.Response) (*http.Response, error) {
 	if a.maxBlob > 0 && answer.ContentLength > a.maxBlob {
 		return nil, errors.Join(tooLarge("layers", a.maxBlob), answer.Body.Close())
 	}
@@ -233,7 +233,7 @@ func (a *asking) asStored(answer *http.Response) (*http.Response, error) {
 }
 
 // isFor tells whether a request is for the blob, be it redirected, and not for the token that this takes.
-func (a *asking) isFor(r *http.Request) bool {
+func (a *upstreamRequest) isFor(r *http.Request) bool {
 	asked := reply.First(r).URL
 	return a.blob != "" && asked.RawQuery == "" && strings.HasSuffix(asked.Path, "/blobs/"+string(a.blob))
 }
@@ -241,16 +241,16 @@ func (a *asking) isFor(r *http.Request) bool {
 // boundedAnswer is a body of which no more is read than what a client asks may take.
 type boundedAnswer struct {
 	io.ReadCloser
-	asking *asking
+	request *upstreamRequest
 }
 
 // Read implements io.Reader.
 func (b *boundedAnswer) Read(p []byte) (int, error) {
-	left := b.asking.left.Load()
+	left := b.request.left.Load()
 	if left <= 0 {
 		return 0, fmt.Errorf("it answers with more than %s", units.BytesSize(maxUpstreamAnswer))
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), left)])
-	b.asking.left.Add(-int64(n))
+	b.request.left.Add(-int64(n))
 	return n, err
 }

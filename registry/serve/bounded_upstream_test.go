@@ -50,7 +50,7 @@ func TestUpstreamThatStalls(t *testing.T) {
 	} {
 		ctx := t.Context()
 		if path != "/v2/" {
-			ctx, _ = (&upstream{}).asks(ctx, "")
+			ctx, _ = (&upstream{}).startRequest(ctx, "")
 		}
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
 		if err != nil {
@@ -317,13 +317,13 @@ func TestHeldBack(t *testing.T) {
 		blob := bytes.Repeat([]byte("x"), size)
 		for _, right := range []bool{true, false} {
 			for _, read := range []bool{true, false} {
-				a := &asking{blob: digest.FromBytes(blob)}
+				a := &upstreamRequest{blob: digest.FromBytes(blob)}
 				if !right {
 					a.blob = digest.FromString("another")
 				}
 				a.sent.Store(true)
 				client := httptest.NewRecorder()
-				held := holdBack(client, a)
+				held := newHeldBack(client, a)
 				var err error
 				if read {
 					_, err = held.ReadFrom(bytes.NewReader(blob))
@@ -353,7 +353,7 @@ type failingCache struct {
 var errFullCache = storagedriver.Error{DriverName: "filesystem", Detail: errors.New("no space left on device")}
 
 func (f failingCache) ServeBlob(ctx context.Context, w http.ResponseWriter, _ *http.Request, _ digest.Digest) error {
-	ctx.Value(upstreamKey{}).(*asking).sent.Store(true)
+	ctx.Value(upstreamRequestKey{}).(*upstreamRequest).sent.Store(true)
 	w.Header().Set("Content-Length", strconv.Itoa(len(f.gets)))
 	if _, err := w.Write(f.gets); err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	upstreamPatience = 5 * time.Second  // for an answer at the start
+	upstreamTimeout  = 5 * time.Second  // for an answer at the start
 	upstreamInterval = 15 * time.Second // between looks for an upstream that was away
 
 	minExpiryInterval = 20 * time.Millisecond
@@ -55,7 +55,7 @@ func newCache(ctx context.Context, c *configuration.Configuration, s *storage.St
 
 func newCacheApp(ctx context.Context, c *configuration.Configuration, u upstream) (http.Handler, func(), error) {
 	log := u.log
-	err := answers(ctx, c.Proxy.RemoteURL)
+	err := checkUpstream(ctx, c.Proxy.RemoteURL)
 	if err == nil {
 		app, err := newApp(ctx, withUpstream(c, &u))
 		return app, func() { end(app, log) }, err
@@ -130,7 +130,7 @@ func (e *cacheExpiry) start(ctx context.Context) (end func()) {
 }
 
 func (e *cacheExpiry) run(ctx context.Context) {
-	status, challenges, err := ask(ctx, e.config.Proxy.RemoteURL)
+	status, challenges, err := askUpstream(ctx, e.config.Proxy.RemoteURL)
 	if welcome := status/100 == 2 || status == http.StatusUnauthorized && challenges; err != nil || !welcome {
 		return
 	}
@@ -154,18 +154,18 @@ type debugReporter struct{ log *slog.Logger }
 // Step implements gc.Reporter.
 func (d debugReporter) Step(format string, args ...any) { d.log.Debug(fmt.Sprintf(format, args...)) }
 
-// answers tells why an upstream cannot be used now.
-func answers(ctx context.Context, url string) error {
-	status, _, err := ask(ctx, url)
+// checkUpstream tells why an upstream cannot be used now.
+func checkUpstream(ctx context.Context, url string) error {
+	status, _, err := askUpstream(ctx, url)
 	if err == nil && status >= 500 {
 		err = fmt.Errorf("GET %s/v2/ answered %d %s", url, status, http.StatusText(status))
 	}
 	return err
 }
 
-// ask returns the status with which an upstream answers, and whether it says how to log in.
-func ask(ctx context.Context, url string) (status int, challenges bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, upstreamPatience)
+// askUpstream returns the status with which an upstream answers, and whether it says how to log in.
+func askUpstream(ctx context.Context, url string) (status int, challenges bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v2/", nil)
 	if err != nil {
@@ -200,7 +200,7 @@ func (s *standby) await(ctx context.Context, c *configuration.Configuration) {
 			return
 		case <-tick.C:
 		}
-		if answers(ctx, c.Proxy.RemoteURL) != nil {
+		if checkUpstream(ctx, c.Proxy.RemoteURL) != nil {
 			continue
 		}
 		app, err := newApp(context.WithoutCancel(ctx), withUpstream(c, &s.upstream))

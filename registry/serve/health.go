@@ -13,7 +13,7 @@ import (
 	"ndock/registry/storage"
 )
 
-const healthPatience = 5 * time.Second // for the storage
+const healthTimeout = 5 * time.Second // for the storage
 
 // health tells whether a registry can take and give images.
 type health struct {
@@ -47,8 +47,8 @@ func (h *health) check(ctx context.Context) error {
 			return fmt.Errorf("the storage: %w", result.Err)
 		}
 		return nil
-	case <-time.After(healthPatience):
-		return fmt.Errorf("the storage does not answer within %s", healthPatience)
+	case <-time.After(healthTimeout):
+		return fmt.Errorf("the storage does not answer within %s", healthTimeout)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

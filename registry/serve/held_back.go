@@ -16,18 +16,18 @@ const heldBackBytes = 32 << 10
 // that blob: what is not, is never whole. What the cache has got passes as it is.
 type heldBack struct {
 	http.ResponseWriter
-	asking   *asking
+	request  *upstreamRequest
 	verifier digest.Verifier
 	end      []byte
 }
 
-func holdBack(w http.ResponseWriter, a *asking) *heldBack {
-	return &heldBack{ResponseWriter: w, asking: a, verifier: a.blob.Verifier()}
+func newHeldBack(w http.ResponseWriter, a *upstreamRequest) *heldBack {
+	return &heldBack{ResponseWriter: w, request: a, verifier: a.blob.Verifier()}
 }
 
 // Write implements io.Writer.
 func (h *heldBack) Write(p []byte) (int, error) {
-	if !h.asking.sent.Load() {
+	if !h.request.sent.Load() {
 		return h.ResponseWriter.Write(p)
 	}
 	h.verifier.Write(p) // which cannot fail
@@ -43,7 +43,7 @@ func (h *heldBack) Write(p []byte) (int, error) {
 
 // ReadFrom implements io.ReaderFrom, by which the system may copy files.
 func (h *heldBack) ReadFrom(from io.Reader) (int64, error) {
-	if !h.asking.sent.Load() {
+	if !h.request.sent.Load() {
 		return io.Copy(h.ResponseWriter, from)
 	}
 	return io.Copy(struct{ io.Writer }{h}, from)
@@ -57,11 +57,11 @@ func (h *heldBack) whole() bool { return len(h.end) > 0 && h.verifier.Verified()
 
 // finish gives the end, if all before it and it are the blob.
 func (h *heldBack) finish() error {
-	if !h.asking.sent.Load() {
+	if !h.request.sent.Load() {
 		return nil
 	}
 	if !h.verifier.Verified() {
-		return fmt.Errorf("what it gave is not %s", h.asking.blob)
+		return fmt.Errorf("what it gave is not %s", h.request.blob)
 	}
 	_, err := h.ResponseWriter.Write(h.end)
 	return err

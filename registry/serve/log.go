@@ -41,8 +41,8 @@ func requestID(r *http.Request) string {
 	return rand.Text()
 }
 
-// bridge hands to our log what distribution writes to its own.
-type bridge struct{ log *slog.Logger }
+// logBridge hands to our log what distribution writes to its own.
+type logBridge struct{ log *slog.Logger }
 
 // redirectLog installs a bridge in logrus's one logger, which is the only one that distribution knows: there is one
 // log a process, that of the latest registry.
@@ -54,14 +54,14 @@ func redirectLog(log *slog.Logger) {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(level)
 	logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{})
-	logrus.AddHook(bridge{log})
+	logrus.AddHook(logBridge{log})
 }
 
 // Levels implements logrus.Hook.
-func (bridge) Levels() []logrus.Level { return logrus.AllLevels }
+func (logBridge) Levels() []logrus.Level { return logrus.AllLevels }
 
 // Fire implements logrus.Hook.
-func (b bridge) Fire(e *logrus.Entry) error {
+func (b logBridge) Fire(e *logrus.Entry) error {
 	var attrs []any
 	for _, key := range []string{"err.code", "err.message", "err.detail", "vars.name", "http.request.uri"} {
 		if value, ok := e.Data[key]; ok {
@@ -76,7 +76,7 @@ func (b bridge) Fire(e *logrus.Entry) error {
 }
 
 // level is the entry's, but what goes wrong by a client's fault is not the operator's: the access log has it.
-func (bridge) level(e *logrus.Entry) slog.Level {
+func (logBridge) level(e *logrus.Entry) slog.Level {
 	status, _ := e.Data["http.response.status"].(int)
 	_, request := e.Data["http.request.id"]
 	switch {

@@ -76,7 +76,7 @@ func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...
 	spoilt, large, cause := m.in.store.Damaged(ctx, d)
 	if cause == nil && !spoilt && !large { // it may be mended by now
 		found, err = readManifest(ctx, m.ManifestService, d, options...)
-		spoilt = wrong(found, d, err)
+		spoilt = isDamaged(found, d, err)
 	}
 	switch {
 	case cause != nil && err == nil:

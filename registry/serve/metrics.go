@@ -46,7 +46,7 @@ func (m *metrics) wrap(prefix string, next http.Handler) http.Handler {
 			m.uploads.Inc()
 			defer m.uploads.Dec()
 		}
-		r.Body = &counted{r.Body, m.received}
+		r.Body = &countedBody{r.Body, m.received}
 		done := httpsnoop.CaptureMetrics(next, w, r)
 		m.requests.WithLabelValues(knownMethod(r.Method), strconv.Itoa(done.Code)).Observe(done.Duration.Seconds())
 		m.sent.Add(float64(done.Written))
@@ -62,14 +62,14 @@ func knownMethod(method string) string {
 	return "other"
 }
 
-// counted is a body that is counted as it comes.
-type counted struct {
+// countedBody is a body that is counted as it comes.
+type countedBody struct {
 	io.ReadCloser
 	bytes prometheus.Counter
 }
 
 // Read implements io.Reader.
-func (c *counted) Read(p []byte) (int, error) {
+func (c *countedBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	c.bytes.Add(float64(n))
 	return n, err

@@ -158,7 +158,7 @@ var noManifest = digest.FromString("")
 // Get implements distribution.TagService. Distribution forgets why the upstream did not tell whose the tag is; when it
 // is asked for the manifest, it says that.
 func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, error) {
-	ctx, asked := t.asks(ctx, "")
+	ctx, asked := t.startRequest(ctx, "")
 	found, err := t.TagService.Get(ctx, tag)
 	if err == nil || asked.absent.Load() {
 		return found, err
@@ -184,7 +184,7 @@ func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, erro
 
 // List implements distribution.TagService.
 func (t *upstreamTags) List(ctx context.Context, limit int, last string) ([]string, error) {
-	ctx, _ = t.asks(ctx, "")
+	ctx, _ = t.startRequest(ctx, "")
 	found, err := t.TagService.List(ctx, limit, last)
 	if err == nil && len(found) == 0 {
 		err = io.EOF // or distribution looks for the last one of them
@@ -194,7 +194,7 @@ func (t *upstreamTags) List(ctx context.Context, limit int, last string) ([]stri
 
 // All implements distribution.TagService.
 func (t *upstreamTags) All(ctx context.Context) ([]string, error) {
-	ctx, _ = t.asks(ctx, "")
+	ctx, _ = t.startRequest(ctx, "")
 	return t.TagService.All(ctx)
 }
 
@@ -207,14 +207,14 @@ type upstreamManifests struct {
 // upstream; what can be read, distribution would not get again.
 func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
 	found, fresh, err := m.read(ctx, d, options...)
-	if !fresh && wrong(found, d, err) {
+	if !fresh && isDamaged(found, d, err) {
 		m.store.DropDamaged(ctx, d)
 		found, fresh, err = m.read(ctx, d, options...)
 	}
 	switch {
 	case err == nil && fresh:
 		m.store.Mend(ctx, found)
-	case err == nil && wrong(found, d, err):
+	case err == nil && isDamaged(found, d, err):
 		found, err = nil, fmt.Errorf("what is cached of manifest %s is damaged, and cannot be removed", d)
 	}
 	return found, m.explain(ctx, m.Named().Name()+"@"+string(d), err)
@@ -222,13 +222,13 @@ func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ..
 
 // read tells also whether the manifest comes from the upstream.
 func (m *upstreamManifests) read(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (found distribution.Manifest, fresh bool, err error) {
-	ctx, asked := m.asks(ctx, "")
+	ctx, asked := m.startRequest(ctx, "")
 	found, err = readManifest(ctx, m.ManifestService, d, options...)
 	return found, asked.sent.Load(), err
 }
 
-// wrong tells whether what is stored of a manifest can be read, and is not that.
-func wrong(found distribution.Manifest, d digest.Digest, err error) bool {
+// isDamaged tells whether what is stored of a manifest can be read, and is not that.
+func isDamaged(found distribution.Manifest, d digest.Digest, err error) bool {
 	return errors.Is(err, errNoManifest) || err == nil && !isOf(found, d)
 }
 
@@ -239,7 +239,7 @@ type upstreamBlobs struct {
 
 // Stat implements distribution.BlobStore.
 func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descriptor, error) {
-	asking, _ := b.asks(ctx, d)
+	asking, _ := b.startRequest(ctx, d)
 	found, err := b.BlobStore.Stat(asking, d)
 	return found, b.explain(ctx, b.Named().Name()+"@"+string(d), err)
 }
@@ -247,8 +247,8 @@ func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descripto
 // ServeBlob implements distribution.BlobStore. An error is answered without what distribution says of the blob before it
 // has got it. A blob of which all has come is given, also if the cache cannot keep it.
 func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
-	within, asked := b.asks(ctx, d)
-	held := holdBack(w, asked)
+	within, asked := b.startRequest(ctx, d)
+	held := newHeldBack(w, asked)
 	err := b.BlobStore.ServeBlob(within, held, r, d)
 	if err != nil && held.whole() {
 		b.log.Error("a blob came from the upstream, and cannot be cached", "repository", b.Named().Name(), "digest", d, "error", reply.WithoutQueries(err))

@@ -16,24 +16,23 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// fsyncName is what distribution knows the driver by.
+// fsyncName is the name of the driver in distribution's list.
 const fsyncName = "ndock-fsync"
 
-// fsyncMiddleware is what a configuration names that keeps its storage in a directory.
+// fsyncMiddleware returns the middleware for a storage in the directory.
 func fsyncMiddleware(dir string) configuration.Middleware {
 	return configuration.Middleware{Name: fsyncName, Options: configuration.Parameters{"rootdirectory": dir}}
 }
 
-// registerFsync is once for the process: distribution has one list of these.
+// registerFsync registers the driver once: distribution has one list for the whole process.
 var registerFsync = sync.OnceValue(func() error {
 	return storagemiddleware.Register(fsyncName, func(_ context.Context, inner driver.StorageDriver, options map[string]any) (driver.StorageDriver, error) {
 		return &fsyncDriver{StorageDriver: inner, root: fmt.Sprint(options["rootdirectory"])}, nil
 	})
 })
 
-// fsyncDriver has what is written outlast a loss of power. Distribution's file system driver itself brings each file's
-// bytes to the disk; but not the names of blobs, which it moves to their places, nor new directories on the way to a
-// file. An image that was acknowledged shall be there when the power is back.
+// fsyncDriver syncs what is written, so that it survives a loss of power. Distribution's file system driver syncs the
+// content of each file, but not the names of blobs, which it moves into place, nor new directories.
 type fsyncDriver struct {
 	driver.StorageDriver
 	root   string
@@ -69,7 +68,7 @@ func (d *fsyncDriver) Move(ctx context.Context, from, to string) error {
 
 func (d *fsyncDriver) file(path string) string { return filepath.Join(d.root, path) }
 
-// makeWay makes the directory that a file shall be in. An upload's own may be lost: the client begins again.
+// makeWay makes the directory of a file. That of an upload need not survive: the client begins again.
 func (d *fsyncDriver) makeWay(path string) error {
 	if !driver.PathRegexp.MatchString(path) {
 		return nil // which the driver will refuse
@@ -80,8 +79,7 @@ func (d *fsyncDriver) makeWay(path string) error {
 	return d.makeDir(filepath.Dir(d.file(path)))
 }
 
-// makeDir returns when the directory is there for good. One that others are making, and is not on the disk yet, is
-// waited for.
+// makeDir makes a directory and its parents, and syncs their names. It waits for others that are making the same.
 func (d *fsyncDriver) makeDir(dir string) error {
 	_, err, _ := d.making.Do(dir, func() (any, error) {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -99,7 +97,7 @@ func (d *fsyncDriver) makeDir(dir string) error {
 	return err
 }
 
-// syncDir brings the names in a directory to the disk.
+// syncDir syncs the names in a directory.
 func syncDir(dir string) error {
 	opened, err := os.Open(dir)
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// A quota is the most that a namespace may take of the storage: the blobs that its repositories have links to, each
-// counted once; the blobs that they had links to, until garbage collection removes them; and what came of uploads that
-// are not complete. A namespace is the first part of repositories' names: with Keystone a project, whose id and name are
-// one namespace. The storage says what is used; that is remembered for a while.
+// A quota limits what each namespace takes of the storage: the blobs that its repositories have links to, each counted
+// once; the blobs that they had links to, until garbage collection removes them; and what has come of incomplete
+// uploads. A namespace is the first part of a repository's name. With Keystone it is a project, whose id and name are
+// one namespace. Usage is counted in the storage, and kept for a while.
 type quota struct {
 	limit   int64 // bytes; any number when 0
 	uploads int   // that are open at a time
@@ -47,7 +47,7 @@ func namespace(repository string) string {
 	return first
 }
 
-// total is all that the namespace takes.
+// total returns all that the namespace takes, in bytes.
 func (u *usage) total() int64 {
 	sum := u.used + u.pending
 	for _, one := range u.open {
@@ -56,7 +56,7 @@ func (u *usage) total() int64 {
 	return sum
 }
 
-func (q *quota) exceeded(name string, used int64) *Refusal {
+func (q *quota) exceededError(name string, used int64) *Refusal {
 	return &Refusal{
 		Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied,
 		Message: fmt.Sprintf("%s takes %s of the %s that it may, and this would be more: delete images there and have garbage collected, or ask who runs the registry for a larger quota",
@@ -64,7 +64,7 @@ func (q *quota) exceeded(name string, used int64) *Refusal {
 	}
 }
 
-func (q *quota) of(name string) *usage {
+func (q *quota) usageOf(name string) *usage {
 	q.lock.Lock()
 	defer q.lock.Unlock()
 	if id, ok := q.ids[name]; ok {
@@ -78,7 +78,7 @@ func (q *quota) of(name string) *usage {
 	return u
 }
 
-// join has a project's id and its name be one namespace, which is counted anew.
+// join makes a project's id and its name one namespace, which is counted again.
 func (q *quota) join(id, name string) {
 	q.lock.Lock()
 	defer q.lock.Unlock()
@@ -92,7 +92,7 @@ func (q *quota) join(id, name string) {
 	}
 }
 
-// names are all that a namespace is called.
+// names returns all names of a namespace.
 func (q *quota) names(name string) []string {
 	q.lock.Lock()
 	defer q.lock.Unlock()
@@ -108,14 +108,14 @@ func (q *quota) names(name string) []string {
 	return all
 }
 
-// usages are those of all namespaces.
+// usages returns those of all namespaces.
 func (q *quota) usages() []*usage {
 	q.lock.Lock()
 	defer q.lock.Unlock()
 	return slices.Collect(maps.Values(q.all))
 }
 
-// forgetAll has all namespaces counted again, since something was removed.
+// forgetAll has all namespaces counted again, because something was removed.
 func (q *quota) forgetAll() {
 	for _, u := range q.usages() {
 		u.Lock()
@@ -124,7 +124,7 @@ func (q *quota) forgetAll() {
 	}
 }
 
-// forget has the namespaces counted again for which a blob counts that has another size now.
+// forget has the namespaces counted again that a blob counts for, because its size has changed.
 func (q *quota) forget(blob digest.Digest) {
 	for _, u := range q.usages() {
 		u.Lock()

@@ -22,7 +22,7 @@ const (
 	sizesAtOnce = 16               // blobs whose size is asked for at a time
 )
 
-func uncounted(name string, cause error) *Refusal {
+func countError(name string, cause error) *Refusal {
 	return &Refusal{
 		Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Cause: cause,
 		Message: fmt.Sprintf("the registry cannot find out how much %s takes: tell who runs it", name),
@@ -31,7 +31,7 @@ func uncounted(name string, cause error) *Refusal {
 
 // counted returns what a namespace takes, locked.
 func (q *quota) counted(ctx context.Context, name string) (*usage, error) {
-	u := q.of(name)
+	u := q.usageOf(name)
 	u.Lock()
 	if !q.due(u) {
 		return u, nil
@@ -43,8 +43,8 @@ func (q *quota) counted(ctx context.Context, name string) (*usage, error) {
 	return u, nil
 }
 
-// due tells whether a namespace is to be counted. Where bytes do not matter, that is when it has too many open uploads:
-// another registry may have removed some.
+// due returns whether a namespace is to be counted. Without a limit on bytes, that is when it has too many open
+// uploads: another registry may have removed some.
 func (q *quota) due(u *usage) bool {
 	if q.limit == 0 {
 		return len(u.open) >= q.uploads && time.Since(u.counted) >= recheck
@@ -67,8 +67,8 @@ func (q *quota) count(ctx context.Context, name string, u *usage) error {
 	return nil
 }
 
-// findOpen takes over which uploads there are in the storage. How large one is that a request is under way to, the
-// requests know; a bucket does not show it before an upload is complete.
+// findOpen takes over the uploads that are in the storage. The size of one in progress is known from its requests: a
+// bucket shows it only when the upload is complete.
 func (u *usage) findOpen(found map[string]int64) {
 	for id, upload := range u.open {
 		size, ok := found[id]
@@ -114,7 +114,7 @@ func (q *quota) measure(ctx context.Context, u *usage, found map[digest.Digest]b
 	return nil
 }
 
-// find adds the blobs that a namespace has, or had, links to, and its open uploads with what is stored of them.
+// find adds the blobs that a namespace has, or had, links to, and its open uploads with their stored size.
 func (q *quota) find(ctx context.Context, name string, found map[digest.Digest]bool, open map[string]int64) error {
 	sizes, there := map[string]int64{}, map[string]bool{}
 	err := gc.Walk(ctx, q.storage, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
@@ -153,7 +153,8 @@ func (q *quota) findLink(ctx context.Context, file storagedriver.FileInfo, found
 	return err
 }
 
-// target reads a link only where the blob is called by another digest than the storage calls it by.
+// target returns the digest by which the storage knows a blob. It reads the link only where the client has used another
+// algorithm.
 func (q *quota) target(ctx context.Context, file string, named digest.Digest) (digest.Digest, error) {
 	if named.Algorithm() == digest.Canonical {
 		return named, nil
@@ -162,7 +163,7 @@ func (q *quota) target(ctx context.Context, file string, named digest.Digest) (d
 	return digest.Digest(content), err
 }
 
-// size is nothing for a blob that is not there.
+// size returns the size of a blob; 0 for one that does not exist.
 func (q *quota) size(ctx context.Context, blob digest.Digest) (int64, error) {
 	if err := blob.Validate(); err != nil {
 		return 0, fmt.Errorf("a link has %q in it: %w", blob, err)

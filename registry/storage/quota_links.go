@@ -10,8 +10,8 @@ import (
 	"ndock/registry/gc"
 )
 
-// link has a link to a blob made, if the blob counts already, or has room. What the claim of the request has is the
-// blob's then.
+// link makes a link to a blob, if the blob counts already or there is room for it. From then on the blob counts, and
+// the claim of the request no more.
 func (q *quota) link(ctx context.Context, c *claim, repository string, blob digest.Digest, put func() error) error {
 	if q.limit == 0 {
 		return put()
@@ -29,22 +29,22 @@ func (q *quota) link(ctx context.Context, c *claim, repository string, blob dige
 	if err != nil {
 		return err
 	}
-	if others := u.total() - u.of(c); others+size > q.limit {
-		return errors.Join(q.exceeded(name, others), q.keepCounting(ctx, u, c, name, blob, size))
+	if others := u.total() - u.claimed(c); others+size > q.limit {
+		return errors.Join(q.exceededError(name, others), q.countRefused(ctx, u, c, name, blob, size))
 	}
 	if err := put(); err != nil {
 		u.counted = time.Time{} // whether it was made, the storage knows
 		return err
 	}
 	u.add(blob, size)
-	u.hand(c)
+	u.transfer(c)
 	return nil
 }
 
 func (u *usage) add(blob digest.Digest, size int64) { u.blobs[blob], u.used = size, u.used+size }
 
-// hand takes from a claim what counts elsewhere now.
-func (u *usage) hand(c *claim) {
+// transfer clears a claim whose bytes count elsewhere now.
+func (u *usage) transfer(c *claim) {
 	if c == nil || c.usage != u {
 		return
 	}
@@ -55,18 +55,18 @@ func (u *usage) hand(c *claim) {
 	}
 }
 
-// keepCounting counts a blob that came with this request, and was refused then: it is in the storage all the same. One
-// that was to be mounted came by another.
-func (q *quota) keepCounting(ctx context.Context, u *usage, c *claim, name string, blob digest.Digest, size int64) error {
-	if c == nil || c.usage != u || u.of(c) == 0 {
+// countRefused counts a blob that came with this request and was refused: it is in the storage all the same. A blob
+// that was to be mounted came with another request.
+func (q *quota) countRefused(ctx context.Context, u *usage, c *claim, name string, blob digest.Digest, size int64) error {
+	if c == nil || c.usage != u || u.claimed(c) == 0 {
 		return nil
 	}
 	u.add(blob, size)
-	u.hand(c)
+	u.transfer(c)
 	return q.record(ctx, name, blob)
 }
 
-// unlink has a link removed. The blob counts until it is gone from the storage.
+// unlink removes a link. The blob counts until it is gone from the storage.
 func (q *quota) unlink(ctx context.Context, file, repository string, named digest.Digest, remove func() error) error {
 	if q.limit == 0 {
 		return remove()
@@ -84,7 +84,7 @@ func (q *quota) unlink(ctx context.Context, file, repository string, named diges
 	return remove()
 }
 
-// record has a blob count for a namespace that has no link to it, until garbage collection finds the blob gone.
+// record has a blob count for a namespace without a link to it, until garbage collection finds it gone.
 func (q *quota) record(ctx context.Context, name string, blob digest.Digest) error {
 	return q.storage.PutContent(ctx, gc.UnlinkedFile(name, blob), []byte(blob))
 }

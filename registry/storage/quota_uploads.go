@@ -15,7 +15,7 @@ type openUpload struct {
 	closed bool  // it was removed, and counts until these have ended: they have its file open
 }
 
-// A claim is what the body of one request takes of a namespace, until it is part of a blob or of an open upload.
+// A claim is what the body of one request takes of a namespace, until that is part of a blob or of an open upload.
 type claim struct {
 	repository string
 	upload     string // id; empty for a manifest
@@ -24,8 +24,8 @@ type claim struct {
 	bytes      int64
 }
 
-// of is what a claim has of the total: its own bytes, and those that came for its upload before.
-func (u *usage) of(c *claim) int64 {
+// claimed returns the claim's part of the total: its own bytes, and those that came for its upload before.
+func (u *usage) claimed(c *claim) int64 {
 	if c == nil || c.usage != u {
 		return 0
 	}
@@ -35,11 +35,11 @@ func (u *usage) of(c *claim) int64 {
 	return c.bytes
 }
 
-// begin has a body of that size begin, -1 for one of any size, of which so much came with earlier requests.
+// begin starts a body of that many bytes, -1 if unknown, after so many that came with earlier requests.
 func (q *quota) begin(ctx context.Context, c *claim, before, size int64) *Refusal {
 	u, err := q.counted(ctx, namespace(c.repository))
 	if err != nil {
-		return uncounted(namespace(c.repository), err)
+		return countError(namespace(c.repository), err)
 	}
 	defer u.Unlock()
 	c.usage = u
@@ -67,7 +67,7 @@ func (q *quota) take(c *claim, n int64) *Refusal {
 	return nil
 }
 
-// end is when the request has ended. What came of an upload that is neither complete nor cancelled still counts.
+// end ends a request. What came of an upload that is neither complete nor cancelled still counts.
 func (q *quota) end(c *claim) {
 	if c.usage == nil {
 		return
@@ -84,15 +84,15 @@ func (q *quota) end(c *claim) {
 	}
 }
 
-// refused is why a namespace may not take so much more.
+// refused returns why a namespace may not take that many bytes more; nil if it may.
 func (q *quota) refused(u *usage, c *claim, more int64) *Refusal {
 	if q.limit == 0 || u.total()+more <= q.limit {
 		return nil
 	}
-	return q.exceeded(namespace(c.repository), u.total()-u.of(c))
+	return q.exceededError(namespace(c.repository), u.total()-u.claimed(c))
 }
 
-// openUpload has an upload made, if the namespace may have one more.
+// openUpload makes an upload, if the namespace may have one more.
 func (q *quota) openUpload(ctx context.Context, repository, id string, put func() error) error {
 	name := namespace(repository)
 	u, err := q.counted(ctx, name)
@@ -104,7 +104,7 @@ func (q *quota) openUpload(ctx context.Context, repository, id string, put func(
 	case u.open[id] != nil:
 		return put()
 	case len(u.open) >= q.uploads:
-		return tooManyOpen(name, len(u.open))
+		return tooManyUploads(name, len(u.open))
 	}
 	if err := put(); err != nil {
 		return err
@@ -113,9 +113,10 @@ func (q *quota) openUpload(ctx context.Context, repository, id string, put func(
 	return nil
 }
 
-// closeUpload is when an upload is removed, complete or not. Its file takes its room until the last request ends.
+// closeUpload records that an upload was removed, complete or not. Its file takes its space until the last request to
+// it ends.
 func (q *quota) closeUpload(repository, id string) {
-	u := q.of(namespace(repository))
+	u := q.usageOf(namespace(repository))
 	u.Lock()
 	defer u.Unlock()
 	if upload := u.open[id]; upload != nil && upload.active > 0 {
@@ -125,7 +126,7 @@ func (q *quota) closeUpload(repository, id string) {
 	delete(u.open, id)
 }
 
-func tooManyOpen(name string, open int) *Refusal {
+func tooManyUploads(name string, open int) *Refusal {
 	return &Refusal{
 		Status: http.StatusTooManyRequests, Code: errcode.ErrorCodeTooManyRequests, RetryAfter: UploadRetry,
 		Message: fmt.Sprintf("%s has %d uploads open, and may have no more: complete or cancel some; those that were broken off are removed after a day", name, open),

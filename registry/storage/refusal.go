@@ -8,7 +8,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 )
 
-// A Refusal is an answer that says why, in the form that clients of registries show to who runs them.
+// A Refusal is an answer with a reason, in the form that clients of registries show to their users.
 type Refusal struct {
 	Status     int
 	Code       errcode.ErrorCode
@@ -20,8 +20,8 @@ type Refusal struct {
 
 func (f *Refusal) Error() string { return f.Message }
 
-// WriteTo answers. Docker shows the message of a 4xx only, and gives up at once on two codes only: DENIED and
-// TOOMANYREQUESTS. So these are what is used where trying again would not help, or not yet.
+// WriteTo writes the answer. Docker shows the message only of a 4xx, and gives up at once only on DENIED and
+// TOOMANYREQUESTS. So these are used where it would not help to try again, or not yet.
 func (f *Refusal) WriteTo(w http.ResponseWriter) {
 	body, err := json.Marshal(errcode.Errors{f.Code.WithMessage(f.Message)})
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 )
 
-// UploadRetry is after how many seconds a client may ask again for an upload's turn.
+// UploadRetry is after how many seconds a client may ask again for its turn to upload.
 const UploadRetry = 10
 
 // errBusy refuses to write to a file that another request writes to.
@@ -16,9 +16,9 @@ var errBusy = &Refusal{
 	Message: "another request is sending to this upload: wait until it has ended",
 }
 
-// A Request is one that brings something to store, as the storage knows it. It is in the context of the request, which is
-// all that distribution hands down; and it keeps why the storage refuses what the request brought, because distribution
-// replaces errors that are handed up by its own.
+// A Request is what the storage knows of an HTTP request that stores something. It travels in the request's context,
+// because distribution hands nothing else down. It keeps why the storage refused, because distribution replaces the
+// errors that the storage returns.
 type Request struct {
 	claim     claim
 	file      string   // that only this request writes to
@@ -26,19 +26,19 @@ type Request struct {
 	OverQuota *Refusal // what came is more than the namespace may take
 }
 
-// NewRequest returns a request for the repository, and for the upload with this id, if any.
+// NewRequest returns a request to the repository, and to the upload with that id, if any.
 func NewRequest(repository, upload string) *Request {
 	return &Request{claim: claim{repository: repository, upload: upload}}
 }
 
 type requestKey struct{}
 
-// Context returns the context of the request.
+// Context returns ctx with the request in it.
 func (r *Request) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, requestKey{}, r)
 }
 
-// requestOf returns the request of a context; nil for one that brings nothing.
+// requestOf returns the request in a context; nil for one that stores nothing.
 func requestOf(ctx context.Context) *Request {
 	r, _ := ctx.Value(requestKey{}).(*Request)
 	return r
@@ -52,7 +52,7 @@ func (r *Request) claimed() *claim {
 	return &r.claim
 }
 
-// Begin has the request bring that many bytes, -1 for any number, after so many that came for its upload before.
+// Begin starts a body of that many bytes, -1 if unknown, after so many that came for its upload before.
 func (s *Store) Begin(ctx context.Context, r *Request, before, size int64) *Refusal {
 	return s.quota.begin(ctx, &r.claim, before, size)
 }
@@ -65,13 +65,13 @@ func (s *Store) Take(r *Request, n int64) *Refusal {
 	return s.quota.take(&r.claim, n)
 }
 
-// End gives back what was taken for the request.
+// End releases what the request has claimed.
 func (s *Store) End(r *Request) {
 	s.quota.end(&r.claim)
 	s.writing.CompareAndDelete(r.file, r)
 }
 
-// hold has the request be the only one that writes to a file.
+// hold makes the request the only one that writes to a file; it returns false if another one does.
 func (s *Store) hold(path string, r *Request) bool {
 	holder, _ := s.writing.LoadOrStore(path, r)
 	if holder != r {

@@ -18,7 +18,7 @@ import (
 // s3Patience is how long an S3 service may take to answer at the start.
 const s3Patience = 15 * time.Second
 
-// CheckBucket tries an S3 service, because distribution would only notice at the first push.
+// CheckBucket tries an S3 service, because distribution would notice only at the first push.
 func (s *Store) CheckBucket(ctx context.Context, storage configuration.Storage) error {
 	said := storage.Parameters()
 	ctx, cancel := context.WithTimeout(ctx, s3Patience)
@@ -37,7 +37,7 @@ func (s *Store) CheckBucket(ctx context.Context, storage configuration.Storage) 
 	return &registry.Error{Op: fmt.Sprintf("use bucket %q%s", said["bucket"], at), Err: err, Help: s3Hint(err)}
 }
 
-// s3Code is the word by which an S3 service says what is wrong.
+// s3Code returns the code of an S3 service's error; empty for other errors.
 func s3Code(err error) string {
 	var coded interface{ Code() string }
 	if errors.As(err, &coded) {
@@ -46,7 +46,7 @@ func s3Code(err error) string {
 	return ""
 }
 
-// A serviceError is what an S3 service said, without what only developers of the driver need.
+// A serviceError is the error of an S3 service, without what only developers of the driver need.
 type serviceError struct {
 	text  string
 	cause error

@@ -23,14 +23,14 @@ import (
 	"ndock/registry/gc"
 )
 
-// MaxManifest is how large a manifest may be: distribution's limit.
+// MaxManifest is the largest size of a manifest in bytes: distribution's limit.
 const MaxManifest = 4 << 20
 
-// storeName is what distribution knows a store by.
+// storeName is the name of a store in distribution's list of middleware.
 const storeName = "ndock"
 
-// A Store stands between distribution and its storage. It remembers when there was no room left, which distribution
-// answers like any other failure, and lets the storage be tried.
+// A Store stands between distribution and its storage. It remembers when there was no space left, which distribution
+// answers like any other failure.
 type Store struct {
 	storagedriver.StorageDriver
 	once    sync.Once // sets the driver
@@ -43,7 +43,7 @@ type Store struct {
 	renewAfter time.Duration // of a tag's link that a cache reads; zero for never
 }
 
-// registerStore is once for all, since distribution finds middleware by name alone.
+// registerStore registers the middleware once: distribution finds it by name alone.
 var registerStore = sync.OnceValue(func() error {
 	return storagemiddleware.Register(storeName, func(_ context.Context, driver storagedriver.StorageDriver, options map[string]any) (storagedriver.StorageDriver, error) {
 		s, ok := options["store"].(*Store)
@@ -55,9 +55,9 @@ var registerStore = sync.OnceValue(func() error {
 	})
 })
 
-// New has the configuration put a store before its storage and what is before that already, once a registry is
-// made of it. What is stored in a directory is synced. A namespace may take so many bytes, any number when 0, and have so
-// many uploads open.
+// New changes the configuration so that a registry made of it has a store around its storage, and around what is around
+// that already. A storage in a directory is synced, too. A namespace may take that many bytes (any number when 0) and
+// have that many uploads open.
 func New(c *configuration.Configuration, bytes int64, uploads int, log *slog.Logger) (*Store, error) {
 	if err := errors.Join(registerStore(), registerFsync()); err != nil {
 		return nil, err
@@ -74,13 +74,13 @@ func New(c *configuration.Configuration, bytes int64, uploads int, log *slog.Log
 	return s, nil
 }
 
-// JoinNamespaces has a project's id and its name be one namespace.
+// JoinNamespaces makes a project's id and its name one namespace.
 func (s *Store) JoinNamespaces(id, name string) { s.quota.join(id, name) }
 
-// Recount has what namespaces take counted again, since something was removed.
+// Recount has the usage of all namespaces counted again, because something was removed.
 func (s *Store) Recount() { s.quota.forgetAll() }
 
-// DropUpload removes what came of an upload.
+// DropUpload removes what has come of an upload.
 func (s *Store) DropUpload(ctx context.Context, repository, id string) error {
 	path := gc.RootRepositories + "/" + repository + "/_uploads/" + id
 	if err := unlessNotFound(s.Delete(ctx, path)); err != nil {
@@ -89,7 +89,7 @@ func (s *Store) DropUpload(ctx context.Context, repository, id string) error {
 	return nil
 }
 
-// recordNoSpace remembers that an error was for want of room, and returns it.
+// recordNoSpace remembers that an error was for lack of space, and returns it.
 func (s *Store) recordNoSpace(err error) error {
 	if outOfSpace(err) {
 		s.full.Store(time.Now().UnixNano())
@@ -97,10 +97,10 @@ func (s *Store) recordNoSpace(err error) error {
 	return err
 }
 
-// FullSince tells whether there was no room at some time since.
+// FullSince returns whether there was no space left at some time since t.
 func (s *Store) FullSince(t time.Time) bool { return s.full.Load() >= t.UnixNano() }
 
-// outOfSpace knows a full disk, a quota that is used up, and what S3 services say then.
+// outOfSpace recognises a full disk, an exhausted quota, and what S3 services say then.
 func outOfSpace(err error) bool {
 	var wrapped storagedriver.Error // which hides what is in it from errors.Is
 	if errors.As(err, &wrapped) {
@@ -116,7 +116,7 @@ func outOfSpace(err error) bool {
 	return false
 }
 
-// Probe writes a little, and removes it again.
+// Probe writes a small file, and removes it again.
 func (s *Store) Probe(ctx context.Context) error {
 	const path = "/ndock-health"
 	if err := s.PutContent(ctx, path, make([]byte, 4096)); err != nil {
@@ -128,8 +128,8 @@ func (s *Store) Probe(ctx context.Context) error {
 	return nil
 }
 
-// GetContent implements storagedriver.StorageDriver. A damaged link counts as missing: distribution would answer 500, so
-// that neither a push nor a delete could mend it.
+// GetContent implements storagedriver.StorageDriver. A damaged link counts as missing: distribution would answer 500,
+// so that neither a push nor a delete could mend it.
 func (s *Store) GetContent(ctx context.Context, path string) ([]byte, error) {
 	content, err := s.StorageDriver.GetContent(ctx, path)
 	if err != nil || !gc.IsLink(path) {
@@ -143,8 +143,8 @@ func (s *Store) GetContent(ctx context.Context, path string) ([]byte, error) {
 	return nil, storagedriver.PathNotFoundError{Path: path, DriverName: s.Name()}
 }
 
-// Damaged tells whether what is stored of a manifest is something else than its digest says. What is larger than any
-// manifest, of which that would be long to tell, is spoilt if the digest is a manifest's, and not if it is a layer's.
+// Damaged returns whether what is stored of a manifest has another digest. It does not read what is larger than any
+// manifest, and returns large instead: the blob is damaged if it is meant to be a manifest, and not if it is a layer.
 func (s *Store) Damaged(ctx context.Context, manifest digest.Digest) (spoilt, large bool, err error) {
 	if manifest.Validate() != nil {
 		return false, false, nil
@@ -157,7 +157,7 @@ func (s *Store) Damaged(ctx context.Context, manifest digest.Digest) (spoilt, la
 	return err == nil && manifest.Algorithm().FromBytes(content) != manifest, false, unlessNotFound(err)
 }
 
-// Repair writes a manifest anew where what is stored of it is damaged. Distribution would leave that as it is.
+// Repair writes a manifest again where what is stored of it is damaged. Distribution would leave it as it is.
 func (s *Store) Repair(ctx context.Context, manifest distribution.Manifest) error {
 	_, payload, err := manifest.Payload()
 	if err != nil {
@@ -177,15 +177,14 @@ func (s *Store) Repair(ctx context.Context, manifest distribution.Manifest) erro
 	return nil
 }
 
-// Mend repairs what a cache has of a manifest, which the client gets in any case.
+// Mend repairs a cached manifest. A failure is only logged, because the client gets the manifest in any case.
 func (s *Store) Mend(ctx context.Context, manifest distribution.Manifest) {
 	if err := s.Repair(ctx, manifest); err != nil && ctx.Err() == nil {
 		s.Log.Error("mend a damaged manifest", "error", err)
 	}
 }
 
-// DropDamaged removes what a cache has of a manifest if it is damaged, and the cache gets it again. Its clients say what is
-// a manifest.
+// DropDamaged removes a cached manifest if it is damaged, so that the cache fetches it again.
 func (s *Store) DropDamaged(ctx context.Context, manifest digest.Digest) {
 	s.mending.Lock() // or another client's request might mend it before it is removed
 	defer s.mending.Unlock()
@@ -199,7 +198,7 @@ func (s *Store) DropDamaged(ctx context.Context, manifest digest.Digest) {
 	}
 }
 
-// renewAfter is how old the link of a tag is that a cache renews when it reads it: a tenth of what it takes to expire.
+// renewAfter returns how old the link of a tag must be for a cache to renew it on reading: a tenth of its time to live.
 func renewAfter(c *configuration.Configuration) time.Duration {
 	if c.Proxy.RemoteURL == "" {
 		return 0
@@ -207,8 +206,8 @@ func renewAfter(c *configuration.Configuration) time.Duration {
 	return min(config.ProxyTTL(c)/10, time.Hour)
 }
 
-// renew has the link of a tag be young when a client gets the tag from a cache. Distribution writes the link only when
-// the upstream has told whose the tag is, and reads it only when that has not.
+// renew makes the link of a tag recent when a client pulls the tag from a cache. Distribution writes the link only when
+// the upstream has answered, and reads it only when the upstream has not.
 func (s *Store) renew(ctx context.Context, path string, content []byte) {
 	if s.renewAfter <= 0 || !gc.IsTag(path) {
 		return
@@ -234,8 +233,8 @@ func (s *Store) PutContent(ctx context.Context, path string, content []byte) err
 	return err
 }
 
-// put asks the quota before there is a new link or upload. A link is made even if the client is gone by now: its blob is
-// there already.
+// put asks the quota before it makes a link or an upload. It makes a link even if the client is gone by now, because
+// the blob is there already.
 func (s *Store) put(ctx context.Context, r *Request, path string, content []byte) error {
 	put := func() error {
 		return s.recordNoSpace(s.StorageDriver.PutContent(context.WithoutCancel(ctx), path, content))
@@ -256,8 +255,8 @@ func (s *Store) put(ctx context.Context, r *Request, path string, content []byte
 	return s.quota.openUpload(ctx, repository, id, put)
 }
 
-// putHashState leaves out what a request that ends says of an upload that was removed meanwhile: it would make a directory
-// that nobody removes.
+// putHashState leaves out the state of an upload that was removed meanwhile: it would make a directory that nobody
+// removes.
 func (s *Store) putHashState(ctx context.Context, upload string, put func() error) error {
 	_, err := s.StorageDriver.Stat(context.WithoutCancel(ctx), upload+"/startedat")
 	switch {
@@ -287,8 +286,8 @@ func (s *Store) Move(ctx context.Context, from, to string) error {
 	return s.recordNoSpace(s.StorageDriver.Move(ctx, from, to))
 }
 
-// Writer implements storagedriver.StorageDriver. A file is one request's from here to the request's end: that may make a
-// blob of it, which another one that has the file open would still change. Requests without a body write nothing.
+// Writer implements storagedriver.StorageDriver. The file belongs to one request until that ends: the request may make
+// a blob of it, which another request with the open file could still change.
 func (s *Store) Writer(ctx context.Context, path string, more bool) (storagedriver.FileWriter, error) {
 	if r := requestOf(ctx); r != nil && !s.hold(path, r) {
 		r.Busy = errBusy
@@ -301,14 +300,14 @@ func (s *Store) Writer(ctx context.Context, path string, more bool) (storagedriv
 	return &trackedWriter{FileWriter: w, store: s}, nil
 }
 
-// trackedWriter is a writer that tells the store what went wrong.
+// trackedWriter tells the store what went wrong.
 type trackedWriter struct {
 	storagedriver.FileWriter
 	store *Store
 }
 
-// Write implements io.Writer. Where there is no room, what was written goes at once: distribution does not close a file
-// then, so that it would take its room even when it is removed.
+// Write implements io.Writer. Where there is no space left, it removes what was written at once: distribution would not
+// close the file, so that it would take its space even after it is removed.
 func (n *trackedWriter) Write(p []byte) (int, error) {
 	written, err := n.FileWriter.Write(p)
 	if n.store.recordNoSpace(err); outOfSpace(err) {

@@ -23,17 +23,17 @@ import (
 // CertsDir is where Docker looks for the CAs of registries: HOST:PORT/*.crt.
 const CertsDir = "/etc/docker/certs.d"
 
-// Certs is such a directory. Its files are the operator's: a CA of ours is added to them and taken from them.
+// Certs is such a directory. Its files belong to the operator: ndock adds a CA to them and takes it out again.
 type Certs struct{ Dir string }
 
-// A Edit is what becomes of the CAs of one registry.
+// An Edit is the change of one registry's CA file.
 type Edit struct {
 	registry string
 	old, new []byte
 }
 
-// Sync makes Docker trust the CA for these registries (HOST:PORT) and no others. It returns what it has changed, which
-// is nothing when it fails, but for what the report tells.
+// Sync makes Docker trust the CA for these registries (HOST:PORT) and no others. It returns what it has changed;
+// nothing if it fails, because it undoes that then.
 func (t Certs) Sync(report registry.Reporter, registries []string, ca []byte) ([]Edit, error) {
 	edits, err := t.edits(registries, ca)
 	if err != nil {
@@ -69,7 +69,7 @@ func (t Certs) edits(registries []string, ca []byte) ([]Edit, error) {
 	for _, name := range slices.Compact(names) {
 		old, content, err := t.edited(name, func(old []byte) []byte {
 			if slices.Contains(registries, name) {
-				return with(old, ca)
+				return addCA(old, ca)
 			}
 			return bytes.ReplaceAll(old, ca, nil)
 		})
@@ -83,7 +83,7 @@ func (t Certs) edits(registries []string, ca []byte) ([]Edit, error) {
 	return all, nil
 }
 
-// UndoSteps puts back what Docker trusted, the last edit first.
+// UndoSteps returns steps that undo the edits, the last one first.
 func (t Certs) UndoSteps(edits []Edit) []rollback.Step {
 	var all []rollback.Step
 	for _, one := range slices.Backward(edits) {
@@ -118,20 +118,20 @@ func (t Certs) write(registry string, content []byte) error {
 	return nil
 }
 
-// with adds a CA, in the place of one that an earlier registry of ours had there.
-func with(old, ca []byte) []byte {
+// addCA adds a CA to the text, in the place of one of an earlier registry of ndock.
+func addCA(old, ca []byte) []byte {
 	if bytes.Contains(old, ca) {
 		return old
 	}
-	content := withoutOurs(old)
+	content := removeCAs(old)
 	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
 		content = append(content, '\n')
 	}
 	return append(content, ca...)
 }
 
-// withoutOurs takes the CAs of registries of ours out.
-func withoutOurs(old []byte) []byte {
+// removeCAs takes the CAs of ndock's registries out of the text.
+func removeCAs(old []byte) []byte {
 	content := slices.Clone(old)
 	for block, rest := pem.Decode(old); block != nil; block, rest = pem.Decode(rest) {
 		if one, err := x509.ParseCertificate(block.Bytes); err == nil && one.Subject.CommonName == pki.AuthorityName {

@@ -22,7 +22,7 @@ import (
 	"ndock/registry/internal/rollback"
 )
 
-// An Informer is Docker, of which is asked what it has read.
+// An Informer is Docker Engine, as far as its configuration can be asked for.
 type Informer interface {
 	Info(ctx context.Context) (system.Info, error)
 }
@@ -33,7 +33,7 @@ const reloadTimeout = 10 * time.Second
 // pollInterval is how often Docker is asked meanwhile.
 const pollInterval = 100 * time.Millisecond
 
-// mirror is a registry that Docker asks before Docker Hub, as a line in the operator's daemon.json.
+// mirror is a registry that Docker asks before Docker Hub: a line in the operator's daemon.json.
 type mirror struct {
 	docker  Informer
 	url     string
@@ -41,7 +41,7 @@ type mirror struct {
 	pidFile string
 }
 
-// plan returns the change that adds it or takes it away, or nil.
+// plan returns the change that adds or removes it; nil if there is nothing to change.
 func (m mirror) plan(remove bool) (*Change, error) {
 	old, err := os.ReadFile(m.file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -65,10 +65,10 @@ func (m mirror) plan(remove bool) (*Change, error) {
 	}, nil
 }
 
-// change puts the file back when Docker does not take it, or the context ends. Of a setting that is gone Docker takes no notice: what it reads
-// is that there are no mirrors.
+// change writes the file and has Docker read it. It puts the old content back when Docker does not take it, or the
+// context ends. Docker ignores that a setting is gone, so it reads an empty list first.
 func (m mirror) change(ctx context.Context, old, content []byte, there bool) error {
-	said, err := sayingMirrors(content)
+	said, err := withMirrorsSetting(content)
 	if err != nil {
 		return fmt.Errorf("edit %s: %w", m.file, err)
 	}
@@ -76,19 +76,19 @@ func (m mirror) change(ctx context.Context, old, content []byte, there bool) err
 		return registry.AsRoot("edit "+m.file, err)
 	}
 	if err = m.reload(ctx, there); err != nil {
-		return m.takeBack(fmt.Errorf("have Docker read %s: %w", m.file, err), old)
+		return m.revert(fmt.Errorf("have Docker read %s: %w", m.file, err), old)
 	}
 	if bytes.Equal(said, content) {
 		return nil
 	}
 	if err := m.write(content); err != nil { // Docker has read what means the same
-		return m.takeBack(registry.AsRoot("edit "+m.file, err), old)
+		return m.revert(registry.AsRoot("edit "+m.file, err), old)
 	}
 	return nil
 }
 
-// takeBack has Docker read the file as it was. What it fails in is said in the error.
-func (m mirror) takeBack(cause error, old []byte) error {
+// revert has Docker read the file as it was. What fails in that is added to the error.
+func (m mirror) revert(cause error, old []byte) error {
 	hint := registry.HintOf(cause)
 	for _, step := range []struct {
 		what   string
@@ -106,7 +106,7 @@ func (m mirror) takeBack(cause error, old []byte) error {
 	return &registry.Error{Err: cause, Help: hint}
 }
 
-// write replaces the file by another one of the same owner; without content there is none.
+// write replaces the file by one of the same owner; without content it removes the file.
 func (m mirror) write(content []byte) error {
 	if len(content) == 0 {
 		if err := os.Remove(m.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -119,7 +119,7 @@ func (m mirror) write(content []byte) error {
 	})
 }
 
-// reload has Docker read the file, and waits until it has. One that does not run reads it when it starts.
+// reload has Docker read the file, and waits until it has. If Docker does not run, it reads the file when it starts.
 func (m mirror) reload(ctx context.Context, there bool) error {
 	if pid, err := m.pid(); err != nil || pid == 0 {
 		return err
@@ -153,7 +153,7 @@ func (m mirror) signal() error {
 	return syscall.Kill(pid, syscall.SIGHUP)
 }
 
-// pid is Docker's; 0 when it does not run. A file that outlived it may name any other program.
+// pid returns Docker's process id; 0 if it does not run. The file may be left over and name another program.
 func (m mirror) pid() (int, error) {
 	text, err := os.ReadFile(m.pidFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -177,12 +177,12 @@ func (m mirror) in(mirrors []string) bool {
 	return slices.ContainsFunc(mirrors, func(one string) bool { return sameMirror(one, m.url) })
 }
 
-// sameMirror compares URLs of which Docker writes some with a slash at their end.
+// sameMirror compares URLs, to some of which Docker adds a slash.
 func sameMirror(one, other string) bool {
 	return strings.TrimRight(one, "/") == strings.TrimRight(other, "/")
 }
 
-// withMirror adds a mirror to the text of a daemon.json, in which all else stays as its author wrote it.
+// withMirror adds a mirror to the text of a daemon.json, and changes nothing else in it.
 func withMirror(text []byte, url string) ([]byte, error) {
 	there, err := mirrorsIn(text)
 	if err != nil || slices.ContainsFunc(there, func(one string) bool { return sameMirror(one, url) }) {
@@ -197,7 +197,7 @@ func withMirror(text []byte, url string) ([]byte, error) {
 	return patch(text, fmt.Sprintf(`[{"op": "add", "path": "/registry-mirrors/-", "value": %q}]`, url))
 }
 
-// withoutMirror takes it out again; of a file with nothing else in it, nothing is left.
+// withoutMirror removes it. It returns nothing if the file has nothing else in it.
 func withoutMirror(text []byte, url string) ([]byte, error) {
 	there, err := mirrorsIn(text)
 	at := slices.IndexFunc(there, func(one string) bool { return sameMirror(one, url) })
@@ -218,8 +218,8 @@ func withoutMirror(text []byte, url string) ([]byte, error) {
 	return withoutMirror(edited, url) // it may be there twice
 }
 
-// sayingMirrors is the text of a daemon.json with the setting, which is empty where it was not there.
-func sayingMirrors(text []byte) ([]byte, error) {
+// withMirrorsSetting returns the text with the setting, empty if it was not there.
+func withMirrorsSetting(text []byte) ([]byte, error) {
 	there, err := mirrorsIn(text)
 	switch {
 	case err != nil || there != nil:
@@ -230,7 +230,7 @@ func sayingMirrors(text []byte) ([]byte, error) {
 	return patch(text, `[{"op": "add", "path": "/registry-mirrors", "value": []}]`)
 }
 
-// mirrorsIn reads the mirrors of a daemon.json; nil where it has no such setting.
+// mirrorsIn returns the mirrors of a daemon.json; nil if it has no such setting.
 func mirrorsIn(text []byte) ([]string, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil

@@ -16,7 +16,7 @@ import (
 	"ndock/registry/pki"
 )
 
-// Options are what this host can be told of a registry, on this host or another.
+// Options say which registry Docker on this host shall trust, or no more. The registry may be on another host.
 type Options struct {
 	Registry    string // HOST:PORT, as docker pull has it
 	CAFile      string // PEM; what the registry shows without, if Fingerprint or Agree says so
@@ -32,7 +32,7 @@ type Options struct {
 	PIDFile    string // of Docker; /var/run/docker.pid when empty
 }
 
-// Check tells what is wrong with the options as such; nothing is looked up.
+// Check returns what is wrong with the options.
 func (o Options) Check() error {
 	at, err := config.ParseAddress(o.Registry)
 	if err == nil && !config.IsHostName(at.Host) {
@@ -64,7 +64,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Change is something that this host lacks.
+// A Change is one thing to do on this host.
 type Change struct {
 	What string                      // is done
 	Do   func(context.Context) error // leaves all as it was when it fails
@@ -72,7 +72,7 @@ type Change struct {
 	undo rollback.Step
 }
 
-// Apply makes the changes, each of which the report hears of. When one fails those before it are undone.
+// Apply makes the changes and reports each. When one fails, it undoes those before it.
 func Apply(ctx context.Context, changes []Change, report registry.Reporter) error {
 	var done []rollback.Step
 	err := ctx.Err()
@@ -93,7 +93,7 @@ func Apply(ctx context.Context, changes []Change, report registry.Reporter) erro
 	return rollback.Undo(ctx, report, rollback.StepLimit, err, done)
 }
 
-// Plan returns what there is to change for Docker on this host to trust a registry, or to trust it no more.
+// Plan returns the changes for Docker on this host to trust a registry, or to trust it no more.
 func Plan(ctx context.Context, docker Informer, o Options) ([]Change, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -105,21 +105,21 @@ func Plan(ctx context.Context, docker Informer, o Options) ([]Change, error) {
 		if err != nil {
 			return nil, fmt.Errorf("trust %s: %w", o.Registry, err)
 		}
-		return o.planned(m, o.Mirror, func(old []byte) []byte { return with(old, ca) })
+		return o.changes(m, o.Mirror, func(old []byte) []byte { return addCA(old, ca) })
 	}
 	given, err := o.givenCA()
 	if err != nil {
 		return nil, fmt.Errorf("trust %s no more: %w", o.Registry, err)
 	}
-	return o.planned(m, true, func(old []byte) []byte {
+	return o.changes(m, true, func(old []byte) []byte {
 		if len(given) > 0 {
 			return bytes.ReplaceAll(old, given, nil)
 		}
-		return withoutOurs(old)
+		return removeCAs(old)
 	})
 }
 
-func (o Options) planned(m mirror, withMirror bool, edit func(old []byte) []byte) ([]Change, error) {
+func (o Options) changes(m mirror, withMirror bool, edit func(old []byte) []byte) ([]Change, error) {
 	var all []Change
 	t := Certs{o.CertsDir}
 	old, content, err := t.edited(o.Registry, edit)
@@ -149,7 +149,7 @@ func (o Options) planned(m mirror, withMirror bool, edit func(old []byte) []byte
 	return append(all, *change), nil
 }
 
-// ca is what is to be trusted.
+// ca returns the CA to trust.
 func (o Options) ca(ctx context.Context) ([]byte, error) {
 	if o.CAFile != "" {
 		return o.givenCA()
@@ -158,14 +158,14 @@ func (o Options) ca(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	one, err := o.choose(chain)
+	one, err := o.chooseCA(chain)
 	if err != nil {
 		return nil, err
 	}
 	return pki.EncodeCertificate(one), pki.VerifyChain(chain, one, o.Registry)
 }
 
-// givenCA is what is in the file, which is all that Docker will trust.
+// givenCA returns the content of the file, all of which Docker will trust.
 func (o Options) givenCA() ([]byte, error) {
 	if o.CAFile == "" {
 		return nil, nil
@@ -186,8 +186,9 @@ func (o Options) givenCA() ([]byte, error) {
 	return text, nil
 }
 
-// choose returns the certificate that has the fingerprint; or the CA, if somebody agrees that it is the right one.
-func (o Options) choose(chain []*x509.Certificate) (*x509.Certificate, error) {
+// chooseCA returns the certificate with the fingerprint; without one, the CA, if it is trusted already or somebody
+// agrees.
+func (o Options) chooseCA(chain []*x509.Certificate) (*x509.Certificate, error) {
 	if o.Fingerprint != "" {
 		wanted, err := pki.ParseFingerprint(o.Fingerprint)
 		if err != nil {

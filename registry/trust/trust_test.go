@@ -261,7 +261,7 @@ func TestSayingMirrors(t *testing.T) {
 		`{"registry-mirrors": []}`:            `{"registry-mirrors": []}`,
 		`{"registry-mirrors": ["https://a"]}`: `{"registry-mirrors": ["https://a"]}`,
 	} {
-		if got, err := sayingMirrors([]byte(before)); err != nil || string(got) != want {
+		if got, err := withMirrorsSetting([]byte(before)); err != nil || string(got) != want {
 			t.Errorf("%s becomes %s, %v", before, got, err)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"ndock/registry/pki"
 )
 
-// Trusted is a registry of ndock's that Docker on this host trusts, on whichever host it is.
+// Trusted is a registry of ndock, on any host, that Docker on this host trusts.
 type Trusted struct {
 	Names   []string  // HOST:PORT, all by which it is trusted
 	Expires time.Time // of the certificate that it shows; zero when it does not answer
@@ -24,8 +24,7 @@ type Trusted struct {
 	Err     error     // why it does not answer, or why clients refuse what it shows
 }
 
-// Find asks the registries that Docker on this host trusts by a CA of ndock's. It looks at what they show, and
-// sends them nothing.
+// Find returns the registries that Docker on this host trusts by a CA of ndock. It connects to them, and sends nothing.
 func Find(ctx context.Context, certsDir string, timeout time.Duration) ([]Trusted, error) {
 	present, err := os.ReadDir(certsDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -35,7 +34,7 @@ func Find(ctx context.Context, certsDir string, timeout time.Duration) ([]Truste
 	var order []string
 	for _, one := range present {
 		_, port, err := net.SplitHostPort(one.Name())
-		ca := ourAuthority(Certs{certsDir}.file(one.Name()))
+		ca := ndockAuthority(Certs{certsDir}.file(one.Name()))
 		if err != nil || ca == nil {
 			continue
 		}
@@ -47,13 +46,13 @@ func Find(ctx context.Context, certsDir string, timeout time.Duration) ([]Truste
 	}
 	var all []Trusted
 	for _, key := range order {
-		all = append(all, look(ctx, names[key], authorities[key], timeout))
+		all = append(all, probe(ctx, names[key], authorities[key], timeout))
 	}
 	return all, nil
 }
 
-// ourAuthority is the CA of ndock's in a file; nil where there is none.
-func ourAuthority(file string) *x509.Certificate {
+// ndockAuthority returns the CA of ndock in a file; nil for none.
+func ndockAuthority(file string) *x509.Certificate {
 	text, _ := os.ReadFile(file)
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if one, err := x509.ParseCertificate(block.Bytes); err == nil && one.Subject.CommonName == pki.AuthorityName {
@@ -63,8 +62,8 @@ func ourAuthority(file string) *x509.Certificate {
 	return nil
 }
 
-// look asks the registry by one name after the other, until it answers.
-func look(ctx context.Context, names []string, ca *x509.Certificate, timeout time.Duration) Trusted {
+// probe asks the registry by one name after the other, until it answers.
+func probe(ctx context.Context, names []string, ca *x509.Certificate, timeout time.Duration) Trusted {
 	found := Trusted{Names: names, CA: ca.NotAfter}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -80,7 +79,7 @@ func look(ctx context.Context, names []string, ca *x509.Certificate, timeout tim
 	return found
 }
 
-// Warning is what will keep clients away if nobody does something, and what to do; empty when all is well.
+// Warning returns what will soon keep clients away, and how to mend it; empty when all is well.
 func (t Trusted) Warning(now time.Time) (what, mend string) {
 	switch name := t.Names[0]; {
 	case t.CA.Before(now.Add(pki.AuthorityRenewal)):
@@ -95,7 +94,7 @@ func (t Trusted) Warning(now time.Time) (what, mend string) {
 	return "", ""
 }
 
-// String names it, and how many more names it has.
+// String returns its first name, and how many more it has.
 func (t Trusted) String() string {
 	if len(t.Names) == 1 {
 		return t.Names[0]

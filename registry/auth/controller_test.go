@@ -76,8 +76,8 @@ type door struct {
 func newDoor() *door {
 	d := &door{fake: &fake{}, clock: time.Unix(1e9, 0), want: []distauth.Access{{Action: "pull"}}}
 	d.Controller = New(d.fake, "site", slog.New(slog.NewTextHandler(&d.log, nil)))
-	d.memory.now = func() time.Time { return d.clock }
-	d.brake.now = func() time.Time { return d.clock }
+	d.cache.now = func() time.Time { return d.clock }
+	d.throttle.now = func() time.Time { return d.clock }
 	return d
 }
 
@@ -125,9 +125,9 @@ func TestRemembers(t *testing.T) {
 	if got := d.asked.Load(); got != 2 {
 		t.Errorf("asked %d times, want 2", got)
 	}
-	d.clock = d.clock.Add(wrongFor)
+	d.clock = d.clock.Add(invalidFor)
 	d.knock("ci", "wrong", here)
-	d.clock = d.clock.Add(rightFor)
+	d.clock = d.clock.Add(validFor)
 	d.knock("ci", "right", here)
 	if got := d.asked.Load(); got != 4 {
 		t.Errorf("asked %d times, want 4", got)
@@ -252,14 +252,14 @@ func TestNetworksAreBounded(t *testing.T) {
 	d.answers(t, d.knock("ci", "right", "[2001:db8:0:1::2]:1"), 200, "")
 	d.clock = d.clock.Add(forgetAfter)
 	d.answers(t, d.knock("ci", "right", "[2001:db8::2]:1"), 200, "")
-	if got := d.brake.tallies.Len(); got > brakeSize {
+	if got := d.throttle.counters.Len(); got > throttleSize {
 		t.Errorf("%d tallies", got)
 	}
 }
 
 // Guesses from everywhere at one user make his checks slow, not impossible.
 func TestUserUnderAttack(t *testing.T) {
-	b := newBrake()
+	b := newThrottle()
 	for i := range userLimit + 3 {
 		if a, wait := b.begin("ci", string(rune('a'+i))); wait != 0 || (a.pause > 0) != (i > userLimit) {
 			t.Errorf("attempt %d: %v, %s", i, a, wait)
@@ -268,19 +268,19 @@ func TestUserUnderAttack(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
-	m := newMemory()
+	m := newCredentialCache()
 	now := time.Unix(1e9, 0)
 	m.now = func() time.Time { return now }
 	key := m.key("ci", "right")
-	m.keep(key, person{until: now.Add(time.Minute)})
-	if _, known := m.recall(key); !known {
+	m.put(key, person{until: now.Add(time.Minute)})
+	if _, known := m.get(key); !known {
 		t.Error("forgotten at once")
 	}
 	now = now.Add(time.Minute)
-	if _, known := m.recall(key); known {
+	if _, known := m.get(key); known {
 		t.Error("remembered longer than it counts")
 	}
-	if m.key("a", "bc") == m.key("ab", "c") || m.key("a") == newMemory().key("a") {
+	if m.key("a", "bc") == m.key("ab", "c") || m.key("a") == newCredentialCache().key("a") {
 		t.Error("keys are not of their own")
 	}
 }
@@ -337,11 +337,11 @@ func TestTokens(t *testing.T) {
 		t.Error("the registry's root is not for those with a token")
 	}
 	// It lives longer than Docker thinks, be the login known for a while; and then no more.
-	d.clock = d.clock.Add(rightFor - time.Second)
+	d.clock = d.clock.Add(validFor - time.Second)
 	if _, lasts := fetch("ci"); lasts < 60 || d.asked.Load() != 3 {
 		t.Errorf("it lasts %d s, %d were asked for", lasts, d.asked.Load())
 	}
-	d.clock = d.clock.Add(rightFor - time.Second)
+	d.clock = d.clock.Add(validFor - time.Second)
 	d.away.Store(true)
 	if token, lasts := fetch("ci"); token == "" || lasts != 1 {
 		t.Errorf("a known login gets %q for %d s", token, lasts)

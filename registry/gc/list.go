@@ -19,62 +19,62 @@ type repository struct {
 	tagged            []string // digests
 	expired           []string // directories of tags that a cache has no use for any more
 	history           map[string][]string
-	uploads           map[string]*piece // by directory
+	uploads           map[string]*item // by directory
 }
 
 // tagLink is the file that says whose a tag is.
 type tagLink struct {
-	file  string
-	young bool
+	file   string
+	recent bool
 }
 
 // link is a reference of a repository to a blob.
 type link struct {
-	young  bool
+	recent bool
 	target string // the blob's digest, where a client calls it by another
 }
 
-// piece is something that goes, or would.
-type piece struct {
-	kind  kind
-	dir   string
-	bytes int64
-	young bool
+// item is something that goes, or would.
+type item struct {
+	kind   kind
+	dir    string
+	bytes  int64
+	recent bool
 }
 
-// look finds all that repositories refer to.
-func (c *collection) look(ctx context.Context) error {
-	err := c.walk(ctx, RootRepositories, func(file driver.FileInfo, at place) error {
-		return c.note(ctx, file, at)
+// list finds all that repositories refer to.
+func (c *collection) list(ctx context.Context) error {
+	err := c.walk(ctx, RootRepositories, func(file driver.FileInfo, at location) error {
+		return c.add(ctx, file, at)
 	})
 	if err == nil {
-		c.Report.Step("%s", c.seen())
+		c.Report.Step("%s", c.summary())
 	}
 	return err
 }
 
-func (c *collection) note(ctx context.Context, file driver.FileInfo, at place) (err error) {
-	young := c.isYoung(file.ModTime())
+func (c *collection) add(ctx context.Context, file driver.FileInfo, at location) (err error) {
+	young := c.isRecent(file.ModTime())
 	switch r := c.repository(at.repository); at.kind {
 	case layer:
 		r.layers[at.digest], err = c.link(ctx, file, at)
 	case manifest:
 		r.manifests[at.digest], err = c.link(ctx, file, at)
 	case tag:
-		r.tags = append(r.tags, tagLink{file: file.Path(), young: young})
+		r.tags = append(r.tags, tagLink{file: file.Path(), recent: young})
 	case history:
 		r.history[at.digest] = append(r.history[at.digest], at.dir)
 	case upload:
-		r.noteUpload(file, at, young)
-	case scrap:
-		c.noteScrap(file, at, young)
+		r.addUpload(file, at, young)
+	case tempFile:
+		c.addTempFile(file, at, young)
 	}
 	return err
 }
 
 // link need not be read where the blob is called by the digest that the storage calls it by.
-func (c *collection) link(ctx context.Context, file driver.FileInfo, at place) (link, error) {
-	found := link{young: c.isYoung(file.ModTime())}
+func (c *collection) link(ctx context.Context, file driver.FileInfo, at location) (link, error) {
+	found := link{recent: c.isRecent(file.ModTime())}
 	if strings.HasPrefix(at.digest, string(digest.Canonical)+":") {
 		return found, nil
 	}
@@ -89,69 +89,69 @@ func (c *collection) link(ctx context.Context, file driver.FileInfo, at place) (
 	return found, err
 }
 
-// noteUpload sums an upload up: it is as young as its youngest file.
-func (r *repository) noteUpload(file driver.FileInfo, at place, young bool) {
+// addUpload sums an upload up: it is as young as its youngest file.
+func (r *repository) addUpload(file driver.FileInfo, at location, young bool) {
 	found := r.uploads[at.dir]
 	if found == nil {
-		found = &piece{kind: upload, dir: at.dir}
+		found = &item{kind: upload, dir: at.dir}
 		r.uploads[at.dir] = found
 	}
 	found.bytes += file.Size()
-	found.young = found.young || young
+	found.recent = found.recent || young
 }
 
-func (c *collection) noteScrap(file driver.FileInfo, at place, young bool) {
+func (c *collection) addTempFile(file driver.FileInfo, at location, young bool) {
 	if !young {
-		c.garbage = append(c.garbage, piece{kind: scrap, dir: at.dir, bytes: file.Size()})
+		c.garbage = append(c.garbage, item{kind: tempFile, dir: at.dir, bytes: file.Size()})
 	}
 }
 
-// lookAtBlobs finds those that nobody keeps.
-func (c *collection) lookAtBlobs(ctx context.Context) error {
-	return c.walk(ctx, RootBlobs, func(file driver.FileInfo, at place) error {
-		switch young := c.isYoung(file.ModTime()); {
-		case at.kind == scrap:
-			c.noteScrap(file, at, young)
+// listBlobs finds those that nobody keeps.
+func (c *collection) listBlobs(ctx context.Context) error {
+	return c.walk(ctx, RootBlobs, func(file driver.FileInfo, at location) error {
+		switch young := c.isRecent(file.ModTime()); {
+		case at.kind == tempFile:
+			c.addTempFile(file, at, young)
 		case at.kind != blob || c.keep[at.digest]:
 		case young:
-			c.young[at.digest] = true
+			c.recent[at.digest] = true
 		default:
-			c.garbage = append(c.garbage, piece{kind: blob, dir: at.dir, bytes: file.Size()})
+			c.garbage = append(c.garbage, item{kind: blob, dir: at.dir, bytes: file.Size()})
 		}
 		return nil
 	})
 }
 
-// lookAtUnlinked finds what counts no more for a namespace that has no link to it: what goes now, is gone already, or
+// listUnlinked finds what counts no more for a namespace that has no link to it: what goes now, is gone already, or
 // counts where there is a link to it.
-func (c *collection) lookAtUnlinked(ctx context.Context) error {
-	return c.walk(ctx, RootUnlinked, func(_ driver.FileInfo, at place) error {
-		if at.kind == unlinked && !c.young[at.digest] {
-			c.garbage = append(c.garbage, piece{kind: unlinked, dir: at.dir})
+func (c *collection) listUnlinked(ctx context.Context) error {
+	return c.walk(ctx, RootUnlinked, func(_ driver.FileInfo, at location) error {
+		if at.kind == unlinked && !c.recent[at.digest] {
+			c.garbage = append(c.garbage, item{kind: unlinked, dir: at.dir})
 		}
 		return nil
 	})
 }
 
-func (c *collection) walk(ctx context.Context, from string, visit func(driver.FileInfo, place) error) error {
+func (c *collection) walk(ctx context.Context, from string, visit func(driver.FileInfo, location) error) error {
 	return Walk(ctx, c.storage, from, func(file driver.FileInfo) error { return visit(file, locate(file.Path())) })
 }
 
-func (c *collection) isYoung(changed time.Time) bool { return changed.After(c.before) }
+func (c *collection) isRecent(changed time.Time) bool { return changed.After(c.before) }
 
 func (c *collection) repository(name string) *repository {
 	r := c.repositories[name]
 	if r == nil {
 		r = &repository{
 			layers: map[string]link{}, manifests: map[string]link{},
-			history: map[string][]string{}, uploads: map[string]*piece{},
+			history: map[string][]string{}, uploads: map[string]*item{},
 		}
 		c.repositories[strings.Clone(name)] = r
 	}
 	return r
 }
 
-func (c *collection) seen() string {
+func (c *collection) summary() string {
 	manifests, layers, repositories := 0, 0, 0
 	for _, r := range c.repositories {
 		manifests, layers = manifests+len(r.manifests), layers+len(r.layers)

@@ -1,7 +1,7 @@
-// Package access stands at the registry's door: it is distribution's access controller for whatever knows the users
-// (a Source: a file of logins, or Keystone), and has what all of them need. A check that succeeded is remembered for some
-// minutes, for a docker push asks dozens of times; one that failed for some seconds; and who guesses passwords is slowed
-// down without locking out the one who knows his.
+// Package auth lets clients in: it is distribution's access controller for any Source of users (a file of logins, or
+// Keystone). A check that succeeded is cached for some minutes, because a docker push asks dozens of times, and one
+// that failed for some seconds. Guesses of passwords are throttled, without locking out the user who knows the
+// password.
 package auth
 
 import (
@@ -39,10 +39,10 @@ type Identity interface {
 	Expires() time.Time
 }
 
-// ErrWrong is all that is said of a name and a password that do not belong together.
+// ErrWrong is returned for a name and a password that do not belong together.
 var ErrWrong = errors.New("wrong user name or password")
 
-// Denied is what somebody may not do, in a sentence for him.
+// Denied is the error for what a user may not do, with the reason in a sentence for the user.
 type Denied struct{ Reason string }
 
 func (d *Denied) Error() string { return d.Reason }
@@ -58,19 +58,19 @@ const checkTimeout = 20 * time.Second
 
 // Controller is a distauth.AccessController.
 type Controller struct {
-	source Source
-	realm  string
-	log    *slog.Logger
-	memory *memory
-	brake  *brake
-	flying singleflight.Group // the same check, asked for by several requests at once, is done once
+	source   Source
+	realm    string
+	log      *slog.Logger
+	cache    *credentialCache
+	throttle *throttle
+	inFlight singleflight.Group // the same check, asked for by several requests at once, is done once
 }
 
 var _ distauth.AccessController = (*Controller)(nil)
 
-// New makes a controller. The realm is what clients show when they ask for a password.
+// New returns a controller. Clients show the realm when they ask for a password.
 func New(source Source, realm string, log *slog.Logger) *Controller {
-	return &Controller{source: source, realm: realm, log: log, memory: newMemory(), brake: newBrake()}
+	return &Controller{source: source, realm: realm, log: log, cache: newCredentialCache(), throttle: newThrottle()}
 }
 
 // Authorized implements distauth.AccessController.
@@ -86,8 +86,8 @@ func (c *Controller) Authorized(r *http.Request, want ...distauth.Access) (*dist
 	return &distauth.Grant{User: distauth.UserInfo{Name: who.Name()}}, nil
 }
 
-// may tells whether somebody may do what a request asks for. A blob that he may not read, and so not mount either, is
-// not mounted: the request begins an upload, as the protocol has it, and he must send the blob.
+// may returns whether a user may do what a request asks for. A blob that the user may not read cannot be mounted
+// either: the request begins an upload instead, as the protocol has it, and the client must send the blob.
 func may(r *http.Request, who Identity, want []distauth.Access) error {
 	err := who.May(r.Context(), want...)
 	var denied *Denied
@@ -102,88 +102,90 @@ func may(r *http.Request, who Identity, want []distauth.Access) error {
 	return nil
 }
 
-// ErrNoLogin asks for one. An Identity that has none may return it from May.
+// ErrNoLogin asks the client to log in. An Identity without a login may return it from May.
 var ErrNoLogin = errors.New("log in first")
 
-// identify finds out who asks. Where no login is needed to read, one is asked for all the same at the registry's root:
-// that is where clients learn how they log in.
+// identify returns who asks. At the registry's root it asks for a login also where none is needed to read: that is
+// where clients learn how to log in.
 func (c *Controller) identify(r *http.Request, root bool, a *answer) (Identity, error) {
 	user, password, given := r.BasicAuth()
 	switch {
 	case !given || user == "" && password == "":
-		return c.stranger(r, root, a)
+		return c.anonymous(r, root, a)
 	case user == "" || password == "" || len(user) > maxUser || len(password) > maxPassword:
 		return nil, ErrWrong
 	}
-	known, err := c.check(r.Context(), guess{user: user, password: password, from: Network(r.RemoteAddr)}, a.wantsToken())
+	known, err := c.check(r.Context(), credentials{user: user, password: password, from: Network(r.RemoteAddr)}, a.wantsToken())
 	if err == nil {
 		a.give(known)
 	}
 	return known.who, err
 }
 
-// guess is a name and a password that somebody tries.
-type guess struct{ user, password, from string }
+// credentials are a name and a password that a client tries, and the client's network.
+type credentials struct{ user, password, from string }
 
-// check tells who it is. Who is to be known for some time is asked for anew when the memory is about to forget him.
-func (c *Controller) check(ctx context.Context, g guess, lasting bool) (remembered, error) {
+// check returns whose credentials these are. With lasting, it asks the source again when the cache would soon drop the
+// user.
+func (c *Controller) check(ctx context.Context, g credentials, lasting bool) (cacheEntry, error) {
 	// Also before the memory, or else it could be asked about passwords without end.
-	if wait := c.brake.wait(g.user, g.from); wait > 0 {
-		return remembered{}, &tooMany{wait}
+	if wait := c.throttle.wait(g.user, g.from); wait > 0 {
+		return cacheEntry{}, &tooMany{wait}
 	}
-	key := c.memory.key(g.user, g.password, c.source.Generation())
-	known, ok := c.memory.recall(key)
+	key := c.cache.key(g.user, g.password, c.source.Generation())
+	known, ok := c.cache.get(key)
 	switch {
 	case ok && known.who == nil:
-		return remembered{}, ErrWrong
+		return cacheEntry{}, ErrWrong
 	case ok && !(lasting && known.left < leastToken):
 		return known, nil
 	}
-	done := c.flying.DoChan(key, func() (any, error) {
+	done := c.inFlight.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 		defer cancel()
-		return c.try(ctx, g, key)
+		return c.askSource(ctx, g, key)
 	})
 	select {
 	case <-ctx.Done():
-		return remembered{}, ctx.Err()
+		return cacheEntry{}, ctx.Err()
 	case result := <-done:
 		if result.Err != nil && ok && !errors.Is(result.Err, ErrWrong) { // he is still known for a while
 			return known, nil
 		}
-		known, _ := result.Val.(remembered)
+		known, _ := result.Val.(cacheEntry)
 		return known, result.Err
 	}
 }
 
-// try asks the source. The attempt counts as failed until it has succeeded, so that many at once are slowed down, too.
-func (c *Controller) try(ctx context.Context, g guess, key string) (remembered, error) {
-	attempt, wait := c.brake.begin(g.user, g.from)
+// askSource asks the source. The attempt counts as failed until it has succeeded, so that many at once are throttled,
+// too.
+func (c *Controller) askSource(ctx context.Context, g credentials, key string) (cacheEntry, error) {
+	attempt, wait := c.throttle.begin(g.user, g.from)
 	if wait > 0 {
-		return remembered{}, &tooMany{wait}
+		return cacheEntry{}, &tooMany{wait}
 	}
 	if err := reply.Wait(ctx, attempt.pause); err != nil {
 		attempt.forget()
-		return remembered{}, err
+		return cacheEntry{}, err
 	}
 	who, err := c.source.Check(ctx, g.user, g.password)
 	switch {
 	case err == nil:
 		attempt.succeeded()
-		return c.memory.keep(key, who), nil
+		return c.cache.put(key, who), nil
 	case errors.Is(err, ErrWrong):
 		attempt.failed()
-		c.memory.keepWrong(key)
+		c.cache.putWrong(key)
 		if attempt.slowed {
 			c.log.Warn("too many wrong passwords: slowing them down", "user", g.user, "from", g.from)
 		}
 	default:
 		attempt.forget()
 	}
-	return remembered{}, err
+	return cacheEntry{}, err
 }
 
-// refusal makes of an error what the client is told, and tells the operator what is his to mend.
+// refusal turns an error into what the client is told, and logs what the operator has to mend.
 func (c *Controller) refusal(r *http.Request, err error) error {
 	var many *tooMany
 	var denied *Denied
@@ -201,7 +203,7 @@ func (c *Controller) refusal(r *http.Request, err error) error {
 	return &refusal{code: errcode.ErrorCodeUnavailable, message: "the login cannot be checked now; try again later, or ask the registry's operator", retry: 10 * time.Second}
 }
 
-// tooMany wrong passwords came from where this one comes from.
+// tooMany is the error of a client that has tried too many wrong passwords.
 type tooMany struct{ wait time.Duration }
 
 func (t *tooMany) Error() string {

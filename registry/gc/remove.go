@@ -9,26 +9,26 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// order is that of the sweep: what refers goes before that to which it refers, so that a sweep that was cut off leaves
+// removalOrder is that of the sweep: what refers goes before that to which it refers, so that a sweep that was cut off leaves
 // nothing that refers to nothing, and so that a blob counts until it is gone.
-var order = []kind{upload, scrap, tag, history, manifest, layer, gutted, blob, unlinked}
+var removalOrder = []kind{upload, tempFile, tag, history, manifest, layer, emptied, blob, unlinked}
 
-func (c *collection) sweep(ctx context.Context) (Result, error) {
+func (c *collection) removeGarbage(ctx context.Context) (Result, error) {
 	var freed Result
-	if len(c.young) > 0 {
-		c.Report.Step("%d blobs that nothing refers to are younger than %s, and stay", len(c.young), c.Grace)
+	if len(c.recent) > 0 {
+		c.Report.Step("%d blobs that nothing refers to are younger than %s, and stay", len(c.recent), c.Grace)
 	}
-	for _, k := range order {
-		if err := c.sweepAll(ctx, k, &freed); err != nil {
+	for _, k := range removalOrder {
+		if err := c.removeKind(ctx, k, &freed); err != nil {
 			return freed, err
 		}
 	}
 	return freed, nil
 }
 
-func (c *collection) sweepAll(ctx context.Context, k kind, freed *Result) error {
+func (c *collection) removeKind(ctx context.Context, k kind, freed *Result) error {
 	group, limited := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
+	group.SetLimit(maxRequests)
 	var lock sync.Mutex
 	for _, one := range c.garbage {
 		if one.kind != k {
@@ -38,7 +38,7 @@ func (c *collection) sweepAll(ctx context.Context, k kind, freed *Result) error 
 			break
 		}
 		group.Go(func() error {
-			if wanted, err := c.wanted(limited, one); err != nil || wanted {
+			if wanted, err := c.inUse(limited, one); err != nil || wanted {
 				return err
 			}
 			if err := c.remove(limited, one.dir); err != nil {
@@ -56,10 +56,10 @@ func (c *collection) sweepAll(ctx context.Context, k kind, freed *Result) error 
 	return ctx.Err()
 }
 
-// wanted tells whether a repository that had nothing has something again: another process on the same storage may have
+// inUse tells whether a repository that had nothing has something again: another process on the same storage may have
 // taken a push since.
-func (c *collection) wanted(ctx context.Context, one piece) (bool, error) {
-	if one.kind != gutted || c.DryRun {
+func (c *collection) inUse(ctx context.Context, one item) (bool, error) {
+	if one.kind != emptied || c.DryRun {
 		return false, nil
 	}
 	found := false
@@ -81,7 +81,7 @@ func (c *collection) remove(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (r *Result) count(one piece) {
+func (r *Result) count(one item) {
 	r.Bytes += one.bytes
 	switch one.kind {
 	case manifest:
