@@ -1,5 +1,5 @@
-// Package contents is what a client sees in a registry, by the API of OCI: repositories, tags, images. It looks at any
-// registry, ndock's or not.
+// Package client works with images in any registry, of ndock or not, by the API of OCI: it lists, shows and deletes
+// them.
 package client
 
 import (
@@ -12,17 +12,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// atOnce is how many requests a registry is asked to answer at the same time.
-const atOnce = 8
+// maxRequests is how many requests are sent to a registry at a time.
+const maxRequests = 8
 
-// Registry is one, and how to talk to it.
+// Registry is a registry, and how to talk to it.
 type Registry struct {
 	Address   string          // HOST:PORT
 	PlainHTTP bool            // where TLS is not answered
 	Options   []remote.Option // who asks, and what he trusts
 }
 
-// Image is what has a tag or a digest in a repository: for one platform, or an index of several.
+// Image is what has a tag or a digest in a repository: an image for one platform, or an index of several.
 type Image struct {
 	Repository string
 	Tag        string // empty where it was asked for by digest
@@ -42,7 +42,7 @@ type Image struct {
 	Command    []string
 }
 
-// Part is one of those that an image is put together of.
+// Part is a layer of an image, or an image of an index.
 type Part struct {
 	Digest   string
 	Size     int64
@@ -58,10 +58,10 @@ func (r Registry) Parse(text string) (name.Reference, error) {
 	return parsed, nil
 }
 
-// clean is false for ../web, which names something else on the way to a server.
+// clean returns false for a name such as ../web, which would lead to another path on the server.
 func clean(repository string) bool { return path.Clean("/"+repository) == "/"+repository }
 
-// ParseExact reads a reference in which a tag or a digest stands.
+// ParseExact reads a reference with a tag or a digest.
 func (r Registry) ParseExact(text string) (name.Reference, error) {
 	parsed, err := r.Parse(text)
 	if tag, ok := parsed.(name.Tag); ok && !strings.HasSuffix(text, ":"+tag.TagStr()) {

@@ -183,7 +183,7 @@ func blobFile(dir string, of v1.Hash) string {
 // A configuration that is none, and was pushed so, is no damage.
 func TestListOddConfiguration(t *testing.T) {
 	r := newRegistry(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	for tag, config := range map[string]string{"1": "[]", "2": `{"created":""}`, "3": "", "4": strings.Repeat(" ", largestConfig+1)} {
+	for tag, config := range map[string]string{"1": "[]", "2": `{"created":""}`, "3": "", "4": strings.Repeat(" ", maxConfigSize+1)} {
 		layer := static.NewLayer([]byte(config), types.DockerConfigJSON)
 		manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[]}`,
 			types.DockerManifestSchema2, types.DockerConfigJSON, hashOf(t, layer.Digest), len(config))

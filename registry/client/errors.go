@@ -13,7 +13,7 @@ import (
 	"ndock/stall/reply"
 )
 
-// Error is what a registry refused, or could not be asked.
+// Error is what a registry has refused, or could not be asked.
 type Error struct {
 	Op   string
 	Err  error
@@ -25,7 +25,7 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, reply.Withou
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint is what may help.
+// Hint returns what may help.
 func (e *Error) Hint() string { return e.hint }
 
 // damage is an error of what a registry has stored, as against one of the registry.
@@ -86,7 +86,7 @@ func status(err error) int {
 	return 0
 }
 
-// pageTooLarge tells whether a registry refuses to list so many names at once.
+// pageTooLarge returns whether a registry refuses to list so many names at once.
 func pageTooLarge(err error) bool {
 	var answer *transport.Error
 	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
@@ -94,7 +94,7 @@ func pageTooLarge(err error) bool {
 	})
 }
 
-// gone tells whether a registry says that something is not there. A web server that is none says 404, too.
+// gone returns whether a registry says that something is not there. A web server that is no registry answers 404, too.
 func gone(err error) bool {
 	var answer *transport.Error
 	return status(err) == http.StatusNotFound && errors.As(err, &answer) && len(answer.Errors) > 0

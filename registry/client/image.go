@@ -15,13 +15,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// largestConfig is more than any image's configuration has.
-const largestConfig = 8 << 20
+// maxConfigSize is more than any image's configuration has.
+const maxConfigSize = 8 << 20
 
 // created is an annotation of manifests.
 const created = "org.opencontainers.image.created"
 
-// Show looks at one image.
+// Show returns one image.
 func (r Registry) Show(ctx context.Context, ref name.Reference) (Image, error) {
 	reader, err := r.open()
 	if err != nil {
@@ -31,8 +31,8 @@ func (r Registry) Show(ctx context.Context, ref name.Reference) (Image, error) {
 	return image, r.explain("look at "+r.short(ref), err)
 }
 
-// Delete takes a tag from its image, or an image by its digest with all its tags out of a repository. The blobs stay
-// until they are collected.
+// Delete removes a tag from its image, or an image with all its tags from a repository by its digest. The blobs stay
+// until garbage is collected.
 func (r Registry) Delete(ctx context.Context, ref name.Reference) error {
 	err := remote.Delete(ref, append(r.Options, remote.WithContext(ctx))...)
 	op := "delete " + r.short(ref)
@@ -42,7 +42,7 @@ func (r Registry) Delete(ctx context.Context, ref name.Reference) error {
 	return r.explain(op, err)
 }
 
-// reader asks a registry, as one client.
+// reader sends the requests of one command to a registry.
 type reader struct {
 	Registry
 	puller *remote.Puller
@@ -161,7 +161,7 @@ func (r *reader) blob(ctx context.Context, digest name.Digest) ([]byte, error) {
 		return nil, err
 	}
 	defer body.Close()
-	content, err := io.ReadAll(io.LimitReader(body, largestConfig))
+	content, err := io.ReadAll(io.LimitReader(body, maxConfigSize))
 	if err != nil && strings.HasPrefix(err.Error(), "error verifying ") { // the library has no value for it
 		return nil, &damage{Err: fmt.Errorf("read configuration %s: it is damaged", digest.DigestStr()), mend: freeing}
 	}

@@ -19,8 +19,8 @@ import (
 // maxFailures is how often a registry may fail before a list ends: each failure takes seconds of trying again.
 const maxFailures = 10
 
-// List returns what has a tag, in one repository or, without a name, in all of them. With an error it is what could be
-// listed until then.
+// List returns the tagged images in one repository or, without a name, in all of them. With an error it returns what
+// could be listed until then.
 func (r Registry) List(ctx context.Context, repository string) ([]Image, error) {
 	reader, err := r.open()
 	if err != nil {
@@ -28,7 +28,7 @@ func (r Registry) List(ctx context.Context, repository string) ([]Image, error) 
 	}
 	l := &lister{reader: reader}
 	l.group, l.ctx = errgroup.WithContext(ctx)
-	l.group.SetLimit(atOnce)
+	l.group.SetLimit(maxRequests)
 	if repository != "" {
 		err = l.listNamed(repository)
 	} else {

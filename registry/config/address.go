@@ -25,7 +25,7 @@ func ParseAddress(listen string) (Address, error) {
 	return Address{Host: host, Port: port}, nil
 }
 
-// ParseClientAddress is for an address that clients are told: its port is not left to the system.
+// ParseClientAddress reads an address that clients are told: its port cannot be 0.
 func ParseClientAddress(listen string) (Address, error) {
 	at, err := ParseAddress(listen)
 	if err == nil && at.Port == "0" {
@@ -37,25 +37,25 @@ func ParseClientAddress(listen string) (Address, error) {
 // String returns HOST:PORT.
 func (a Address) String() string { return net.JoinHostPort(a.Host, a.Port) }
 
-// everywhere tells whether it listens on all addresses of the host.
+// everywhere returns whether the address is all addresses of the host.
 func (a Address) everywhere() bool {
 	ip := net.ParseIP(a.Host)
 	return a.Host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// Loopback tells whether other hosts cannot reach it. Names but "localhost" are not trusted to stay what they are.
+// Loopback returns whether other hosts cannot reach the address. Of names, only localhost is trusted.
 func (a Address) Loopback() bool {
 	ip := net.ParseIP(a.Host)
 	return a.Host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Privileged tells whether listening there takes a capability.
+// Privileged returns whether it takes a capability to listen there.
 func (a Address) Privileged() bool {
 	n, err := strconv.Atoi(a.Port)
 	return err == nil && n > 0 && n < 1024
 }
 
-// Name is what clients call its host, if they are told only one name.
+// Name returns one name of the host for clients.
 func (a Address) Name() string {
 	if !a.everywhere() {
 		return a.Host
@@ -66,7 +66,7 @@ func (a Address) Name() string {
 	return "localhost"
 }
 
-// RequiredNames are the names that its certificate must have.
+// RequiredNames returns the names that the certificate must have.
 func (a Address) RequiredNames() []string {
 	if a.everywhere() {
 		return Unique([]string{"localhost", "127.0.0.1", "::1", a.Name()})
@@ -74,7 +74,7 @@ func (a Address) RequiredNames() []string {
 	return a.Names()
 }
 
-// Names are what clients may call its host: the names of a new certificate.
+// Names returns all names and addresses of the host for clients, for a new certificate.
 func (a Address) Names() []string {
 	switch {
 	case a.everywhere():
@@ -87,7 +87,7 @@ func (a Address) Names() []string {
 	return []string{a.Host}
 }
 
-// Local is where this host reaches it.
+// Local returns the address for clients on this host.
 func (a Address) Local() string {
 	switch {
 	case a.Host == "::":
@@ -98,7 +98,7 @@ func (a Address) Local() string {
 	return a.String()
 }
 
-// interfaceAddresses are those that another host may use. That there are none is no fault.
+// interfaceAddresses returns the addresses of this host that others may use.
 func interfaceAddresses() []string {
 	var found []string
 	all, _ := net.InterfaceAddrs()
@@ -110,13 +110,13 @@ func interfaceAddresses() []string {
 	return found
 }
 
-// Unique sorts the names, and leaves each in once.
+// Unique sorts the names, and removes duplicates.
 func Unique(names []string) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// IsHostName tells whether a text can be the name or address of a host, and of a directory.
+// IsHostName returns whether a text can be the name or address of a host, and the name of a directory.
 func IsHostName(text string) bool { return hostName.MatchString(text) && !strings.Contains(text, "..") }
 
 var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$`)

@@ -15,21 +15,21 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// DefaultListen is where a registry listens that is told nothing else.
+// DefaultListen is where a registry listens by default.
 const DefaultListen = "127.0.0.1:5050"
 
-// DataDir is where a registry stores that is told nothing else.
+// DataDir is where a registry stores images by default.
 const DataDir = "/var/lib/registry"
 
-// defaultConfiguration is distribution's configuration where no file is given.
+// defaultConfiguration is used without a file.
 const defaultConfiguration = `version: 0.1
 storage:
   filesystem: {}
   delete: {enabled: true}
 `
 
-// Complete adds to the options what the configuration file and REGISTRY_… in the environment say, and returns with them
-// what distribution is to be told. What an option says, it says alone.
+// Complete reads the configuration file and REGISTRY_… in the environment. It returns the options with what they say
+// added, and distribution's configuration. Options win over both.
 func (o Options) Complete() (Options, *configuration.Configuration, error) {
 	c, err := o.Parse()
 	if err != nil {
@@ -69,7 +69,7 @@ func (o Options) Parse() (*configuration.Configuration, error) {
 	return c, nil
 }
 
-// parseConfiguration has distribution read the text, after a look for keys that it would pass over.
+// parseConfiguration has distribution read the text, after a check for unknown keys, which distribution ignores.
 func parseConfiguration(text []byte) (c *configuration.Configuration, err error) {
 	strict := yaml.NewDecoder(bytes.NewReader(text))
 	strict.KnownFields(true)
@@ -83,7 +83,7 @@ func parseConfiguration(text []byte) (c *configuration.Configuration, err error)
 	return c, err
 }
 
-// withoutGoTypes takes Go's types out of what the YAML library says of a key.
+// withoutGoTypes removes Go's types from an error of the YAML library.
 func withoutGoTypes(err error) error {
 	var many *yaml.TypeError
 	if !errors.As(err, &many) {
@@ -93,7 +93,7 @@ func withoutGoTypes(err error) error {
 	return errors.New(first)
 }
 
-// CatchPanic turns the panics, by which distribution refuses a configuration, into errors.
+// CatchPanic returns a panic as an error. Distribution refuses a configuration that way.
 func CatchPanic(f func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -103,7 +103,7 @@ func CatchPanic(f func() error) (err error) {
 	return f()
 }
 
-// Override puts what the options say over what the configuration does.
+// Override writes the options over the configuration.
 func (o Options) Override(c *configuration.Configuration) error {
 	if o.Listen != "" {
 		c.HTTP.Addr = o.Listen
@@ -126,7 +126,7 @@ func (o Options) Override(c *configuration.Configuration) error {
 	return o.Proxy.Override(&c.Proxy)
 }
 
-// adopt takes over what of the configuration it is not distribution's handlers that act on.
+// adopt takes over what distribution's handlers do not act on, and sets defaults.
 func (o *Options) adopt(c *configuration.Configuration) {
 	if c.HTTP.Addr == "" {
 		c.HTTP.Addr = DefaultListen
@@ -166,7 +166,7 @@ func (o *Options) adopt(c *configuration.Configuration) {
 	delete(c.Storage, "cache")
 }
 
-// setStorage puts one kind of storage in the place of another; what is said of any kind of storage stays.
+// setStorage replaces the kind of storage. The settings for all kinds stay.
 func setStorage(c *configuration.Configuration, kind string, parameters configuration.Parameters) {
 	for key := range c.Storage {
 		if _, ok := storageKinds[key]; ok {
@@ -176,7 +176,7 @@ func setStorage(c *configuration.Configuration, kind string, parameters configur
 	c.Storage[kind] = parameters
 }
 
-// setPurging has uploads removed that were broken off, sooner than after distribution's week.
+// setPurging has broken uploads removed after a day, not after distribution's week.
 func setPurging(c *configuration.Configuration) {
 	if c.Storage["maintenance"] == nil {
 		c.Storage["maintenance"] = configuration.Parameters{}

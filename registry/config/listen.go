@@ -28,7 +28,7 @@ func Listen(ctx context.Context, at string) (net.Listener, error) {
 	return nil, fmt.Errorf("listen on %s: %w", at, err)
 }
 
-// family keeps 0.0.0.0 from meaning IPv6 as well, as it does to Go.
+// family keeps 0.0.0.0 from including IPv6, as it does in Go.
 func family(at string) string {
 	if parsed, err := netip.ParseAddrPort(at); err == nil && parsed.Addr().Is4() {
 		return "tcp4"

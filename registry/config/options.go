@@ -13,7 +13,7 @@ import (
 	"ndock/registry/auth/keystone"
 )
 
-// DefaultDrain is how long requests under way may take when the registry is to end.
+// DefaultDrain is how long requests under way may take when the registry ends.
 const DefaultDrain = 25 * time.Second
 
 // defaultOpenUploads is how many uploads a namespace may have open at a time.
@@ -28,7 +28,7 @@ const (
 	defaultConnectionsPerClient = 512
 )
 
-// Options are what a registry in the foreground can be told.
+// Options are those of a registry in the foreground.
 type Options struct {
 	Config   string    // file in distribution's format; what the others say goes first
 	Listen   string    // HOST:PORT
@@ -59,7 +59,7 @@ type Options struct {
 	Reload    <-chan os.Signal       // when the certificate is to be read again
 }
 
-// Check tells what is wrong with the options as such; nothing is looked up.
+// Check returns what is wrong with the options. It looks nothing up.
 func (o Options) Check() error {
 	for _, err := range []error{o.S3.Check(), o.Proxy.Check(), CheckQuota(o.Quota, o.Proxy.URL), CheckMetrics(o.Metrics), CheckConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
 		if err != nil {
@@ -92,7 +92,7 @@ func CheckMetrics(listen string) error {
 	return err
 }
 
-// checkServed does so when all is said that will be.
+// checkServed checks the options when the file is read, too.
 func (o Options) checkServed() error {
 	at, err := ParseAddress(o.Listen)
 	switch {
@@ -120,8 +120,7 @@ func CheckKeystone(k keystone.Options) error {
 	return k.Check()
 }
 
-// Timeouts end the connections of clients that do nothing. Zero means the default. There is no limit on how long a
-// transfer takes while it goes on.
+// Timeouts end the connections of idle clients. Zero means the default. A transfer may take any time while bytes move.
 type Timeouts struct {
 	Header time.Duration // for a TLS handshake, and for the header of a request
 	Idle   time.Duration // between two requests
@@ -155,7 +154,7 @@ func CheckQuota(limit int64, upstream string) error {
 	return nil
 }
 
-// auth is the part of distribution's configuration that says who may come in; nothing lets anyone in.
+// auth returns the part of distribution's configuration for logins; nil if anyone may come in.
 func (o Options) auth() configuration.Auth {
 	switch {
 	case o.Htpasswd != "":

@@ -14,10 +14,10 @@ import (
 	"ndock/registry/auth/keystone"
 )
 
-// defaultTTL is how long what is cached stays: distribution's.
+// defaultTTL is distribution's time to live in a cache.
 const defaultTTL = 7 * 24 * time.Hour
 
-// ProxyOptions make the registry a pull-through cache of another, to which nothing can be pushed.
+// ProxyOptions make the registry a pull-through cache of another registry. Nothing can be pushed to it.
 type ProxyOptions struct {
 	URL          string // of the other, the upstream
 	User         string // there, with a password in a file
@@ -38,8 +38,8 @@ func (o ProxyOptions) Check() error {
 	return checkURL("--proxy", o.URL)
 }
 
-// CheckReaders refuses a cache that has a login at its upstream, and gives to anyone what that may read, or the login
-// itself.
+// CheckReaders refuses a cache that has a login at its upstream, and would give anyone what that login may read, or the
+// login itself.
 func (o ProxyOptions) CheckReaders(c *configuration.Configuration) error {
 	if at, err := url.Parse(c.Proxy.RemoteURL); err == nil && at.User != nil {
 		return &registry.Error{
@@ -57,7 +57,7 @@ func (o ProxyOptions) CheckReaders(c *configuration.Configuration) error {
 	}
 }
 
-// anyoneReads tells whether anyone may read.
+// anyoneReads returns whether anyone may read.
 func anyoneReads(auth configuration.Auth) bool {
 	return len(auth) == 0 || auth["keystone"]["read"] == keystone.ReadAnyone
 }
@@ -79,7 +79,7 @@ func (o ProxyOptions) Override(c *configuration.Proxy) error {
 	return nil
 }
 
-// ProxyTTL is after how long what is cached, and was not asked for, is to be removed; zero for never.
+// ProxyTTL returns after which time without a pull an image is removed from a cache; zero for never.
 func ProxyTTL(c *configuration.Configuration) time.Duration {
 	if c.Proxy.TTL == nil {
 		return defaultTTL

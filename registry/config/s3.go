@@ -8,7 +8,7 @@ import (
 	"github.com/distribution/distribution/v3/configuration"
 )
 
-// S3Options name a bucket. Its keys come from the environment or the configuration file, never from an option.
+// S3Options name a bucket. Its keys come from the environment or the configuration file only.
 type S3Options struct {
 	Bucket   string
 	Endpoint string // URL; Amazon's without
@@ -30,7 +30,7 @@ func (o S3Options) Check() error {
 	return checkURL("--s3-endpoint", o.Endpoint)
 }
 
-// checkURL refuses what is no address of a server, and passwords that all who list processes would see.
+// checkURL refuses what is not the URL of a server, and logins in it, because all users of the host can see options.
 func checkURL(flag, text string) error {
 	u, err := url.Parse(text)
 	switch {

@@ -12,7 +12,7 @@ import (
 	"ndock/registry"
 )
 
-// storageKinds are what can be stored in, each with its parameters.
+// storageKinds are the supported kinds of storage, with their parameters.
 var storageKinds = map[string][]string{
 	"filesystem": {"rootdirectory", "maxthreads"},
 	"s3":         s3Parameters,
@@ -26,7 +26,7 @@ var s3Parameters = []string{
 	"storageclass", "usedualstack", "usefipsendpoint", "useragent", "v4auth",
 }
 
-// storageSettings are said of any kind of storage.
+// storageSettings are for any kind of storage.
 var storageSettings = map[string][]string{
 	"maintenance": {"uploadpurging", "readonly"},
 	"cache":       {"blobdescriptor", "layerinfo", "blobdescriptorsize"},
@@ -35,8 +35,8 @@ var storageSettings = map[string][]string{
 	"tag":         {"concurrencylimit"},
 }
 
-// CheckSupported refuses what would have no effect here: what distribution's own program does, ndock does in its way, and
-// what is not built in, distribution would pass over.
+// CheckSupported refuses what would have no effect: what ndock does in another way than distribution's own program, and
+// what is not built in, which distribution ignores.
 func CheckSupported(c *configuration.Configuration) error {
 	if err := supportedStorage(c.Storage); err != nil {
 		return err
@@ -90,7 +90,7 @@ func supportedStorage(storage configuration.Storage) error {
 	return nil
 }
 
-// supportedMiddleware refuses them all: none is built in.
+// supportedMiddleware refuses all middleware: none is built in.
 func supportedMiddleware(all map[string][]configuration.Middleware) error {
 	for kind, list := range all {
 		for _, one := range list {

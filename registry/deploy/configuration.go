@@ -12,8 +12,8 @@ import (
 	"ndock/registry/config"
 )
 
-// readConfiguration works out what the registry is told: what the operator's file and REGISTRY_… say, and above that the
-// options, in distribution's format. It goes where the registry alone can read it, for it may have passwords in it.
+// readConfiguration reads the operator's file and REGISTRY_… in the environment, and the files that the options name.
+// The configuration goes where only the registry can read it, because it may have passwords in it.
 func (in *inputs) readConfiguration() error {
 	c, err := config.Options{Config: in.Config}.Parse()
 	if err != nil {
@@ -34,7 +34,7 @@ func (in *inputs) readConfiguration() error {
 	return in.readFiles()
 }
 
-// contained refuses what names files that the registry does not find where it runs, or that ndock keeps itself.
+// contained refuses what names files that the registry would not find where it runs, or that ndock makes itself.
 func (in *inputs) contained(c *configuration.Configuration) error {
 	dir, data := c.Storage["filesystem"]["rootdirectory"], in.paths().data
 	for _, one := range []struct {
@@ -55,7 +55,7 @@ func (in *inputs) contained(c *configuration.Configuration) error {
 	return nil
 }
 
-// readFiles reads what the options name that the registry will need.
+// readFiles reads the files that the options name and the registry will need.
 func (in *inputs) readFiles() (err error) {
 	if in.Keystone.CACert != "" {
 		if in.keystoneCA, err = os.ReadFile(in.Keystone.CACert); err != nil {
@@ -65,7 +65,7 @@ func (in *inputs) readFiles() (err error) {
 	return in.Proxy.Override(&in.configuration.Proxy)
 }
 
-// configure adds the configuration to the files, which may name them, and the files that it needs itself.
+// configure adds the configuration, which may name the files, and the files that it needs itself.
 func (in inputs) configure(all, kept files) error {
 	c, o := in.configuration, config.Options{Listen: in.Listen, S3: in.S3, Metrics: in.Metrics, Keystone: in.Keystone}
 	dir := in.paths().config
@@ -96,7 +96,7 @@ func (in inputs) configure(all, kept files) error {
 	return errors.Join(err, checkOpen(all, kept), in.Proxy.CheckReaders(c))
 }
 
-// checkOpen keeps a registry from becoming open to all because a command did not say again who knows its users.
+// checkOpen refuses to open a registry to all because a command did not say again who knows its users.
 func checkOpen(all, kept files) error {
 	before := kept.auth()
 	if before == "" || all.auth() != "" {
@@ -109,7 +109,7 @@ func checkOpen(all, kept files) error {
 	}
 }
 
-// auth is by what the registry knows its users, such as htpasswd or keystone; empty when anyone may come in.
+// auth returns how the registry knows its users, such as htpasswd or keystone; empty if anyone may come in.
 func (f files) auth() string {
 	var said struct{ Auth map[string]any }
 	text, ok := f[fileConfig]
@@ -125,7 +125,7 @@ func (f files) auth() string {
 	return ""
 }
 
-// bucket is where a registry stores that does not in its volume.
+// bucket returns the bucket that the registry stores in; empty for its volume.
 func (f files) bucket() string {
 	var said struct {
 		Storage map[string]struct{ Bucket string }
@@ -139,7 +139,7 @@ func (f files) bucket() string {
 // S3Keys let a registry into its bucket.
 type S3Keys struct{ Access, Secret string }
 
-// put adds the keys to the storage that needs some.
+// put adds the keys to a storage that needs them.
 func (k S3Keys) put(storage configuration.Storage) {
 	p, ok := storage[storage.Type()]
 	if ok && storage.Type() != "filesystem" && k.Access != "" && p["accesskey"] == nil && p["secretkey"] == nil {
@@ -147,13 +147,13 @@ func (k S3Keys) put(storage configuration.Storage) {
 	}
 }
 
-// reachesOut tells whether the registry is a client of others, whose certificates it has to check.
+// reachesOut returns whether the registry is a client of other servers, whose certificates it has to verify.
 func reachesOut(c *configuration.Configuration) bool {
 	return c.Storage.Type() != "filesystem" || c.Proxy.RemoteURL != "" || c.Auth != nil && c.Auth.Type() != "htpasswd" ||
 		len(c.Notifications.Endpoints) > 0
 }
 
-// systemCAs are the CAs that this host trusts: the image has none. Nil where they are in no place that is known.
+// systemCAs returns the CAs that this host trusts, because the image has none; nil if they are not found.
 func systemCAs() []byte {
 	for _, name := range []string{os.Getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"} {
 		if text, err := os.ReadFile(name); err == nil {

@@ -28,8 +28,8 @@ type containerTarget struct {
 
 var _ target = containerTarget{}
 
-// inspect implements target. A container that was put aside, or a record of files beside the files, is of a deployment that
-// was killed.
+// inspect implements target. A deployment that was killed has left a container that was put aside, or a record of the
+// old files beside the new ones.
 func (c containerTarget) inspect(ctx context.Context) (state, *interrupted, error) {
 	switch unit, err := c.systemd.unit(); {
 	case err != nil:
@@ -77,7 +77,7 @@ func containerState(found *container.InspectResponse, kept files) state {
 	}
 }
 
-// prepare implements target. It makes the image, by which it also reads a volume whose container somebody has removed.
+// prepare implements target. It makes the image, and reads with it the volume of a container that somebody has removed.
 func (c containerTarget) prepare(ctx context.Context, current state) (image string, kept files, err error) {
 	image, err = ensureImage(ctx, c.engine, c.program, c.version, c.report)
 	if err != nil {
@@ -95,7 +95,7 @@ func (c containerTarget) made(wanted plan) (string, error) {
 	return newSpec(wanted).Config.Labels[labelSpec], nil
 }
 
-// apply implements target. The container that is there stays, under another name, until its successor answers.
+// apply implements target. The old container stays, stopped and under another name, until commit and cleanUp.
 func (c containerTarget) apply(ctx context.Context, current state, wanted plan) (done progress, err error) {
 	err = inOrder(ctx,
 		wanted.whole(func(ctx context.Context) (err error) { done, err = c.create(ctx, current, wanted); return err }),
@@ -105,10 +105,10 @@ func (c containerTarget) apply(ctx context.Context, current state, wanted plan) 
 	return done, err
 }
 
-// backupName is what the registry that was there is called until its successor answers.
+// backupName is the name of the old container until the new one answers.
 const backupName = containerName + "-before"
 
-// create puts the registry that is there aside and makes the new one, which does not run yet.
+// create stops and renames the old container, and makes the new one, which does not run yet.
 func (c containerTarget) create(ctx context.Context, current state, wanted plan) (done progress, err error) {
 	if current.exists() {
 		done.recorded = true
@@ -139,7 +139,7 @@ func (c containerTarget) backUp(ctx context.Context, current state) error {
 	return explain("put container "+containerName+" aside", c.engine.ContainerRename(ctx, current.id, backupName))
 }
 
-// record keeps the files that are there in the volume, until commit.
+// record keeps the old files in the volume until commit.
 func (c containerTarget) record(ctx context.Context, id string, kept files) error {
 	record, err := kept.recorded()
 	if err != nil {
@@ -164,7 +164,7 @@ func (c containerTarget) start(ctx context.Context, id string) error {
 	return explain("start container "+containerName, c.engine.ContainerStart(ctx, id, container.StartOptions{}))
 }
 
-// alive implements target. The engine starts a container again and again, so that it may run by now.
+// alive implements target. The engine restarts a container that ends, so that it may run again by now.
 func (c containerTarget) alive(ctx context.Context, done progress) error {
 	now, err := c.engine.ContainerInspect(ctx, done.id)
 	switch {
@@ -204,7 +204,7 @@ func (c containerTarget) cleanUp(ctx context.Context, done progress) error {
 	return removeOtherImages(ctx, c.engine, c.program.digest)
 }
 
-// restore implements target. The configuration comes first, because the container that was there starts with it.
+// restore implements target. The configuration comes first, because the old container starts with it.
 func (c containerTarget) restore(current state, written files, done progress) []rollback.Step {
 	forget := rollback.Step{Title: "remove " + fileRecord, ByHand: removedLater, Do: func(ctx context.Context) error {
 		if !current.exists() || !done.recorded {
@@ -243,8 +243,8 @@ func (c containerTarget) restore(current state, written files, done progress) []
 	}, forget)
 }
 
-// restoreConfig writes the files that were there. Without a container from before, the record of them goes with the
-// new one, through which alone it can be removed.
+// restoreConfig writes the old files. Without an old container it also removes the record of them, through the new
+// container: there will be no other.
 func (c containerTarget) restoreConfig(ctx context.Context, current state, written files, done progress) error {
 	if done.wrote {
 		if err := writeConfig(ctx, c.engine, cmp.Or(current.id, done.id), current.files.revertTo(written)); err != nil {
@@ -257,7 +257,7 @@ func (c containerTarget) restoreConfig(ctx context.Context, current state, writt
 	return writeConfig(ctx, c.engine, done.id, files{fileRecord: nil})
 }
 
-// dropConfig leaves no secrets behind where there was no registry before.
+// dropConfig removes the volume where there was no registry before: it has secrets in it.
 func (c containerTarget) dropConfig(ctx context.Context, current state) error {
 	if len(current.files) > 0 {
 		return nil
@@ -299,7 +299,7 @@ func inspectNamed(ctx context.Context, engine Engine, name string) (*container.I
 	return &found, nil
 }
 
-// removeOthers removes all containers of ours but one: what was put aside, and what an ndock that was killed left behind.
+// removeOthers removes all containers of ndock's registry but one: the old one, and what a killed ndock has left.
 func removeOthers(ctx context.Context, engine Engine, keep string) error {
 	all, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelRegistry))})
 	if err != nil {
@@ -317,8 +317,7 @@ func removeOthers(ctx context.Context, engine Engine, keep string) error {
 	return rollback.Join(failed)
 }
 
-// removeContainer ends and removes a container; its volumes stay. One that is gone already is no fault, and one that does not
-// end in time is killed.
+// removeContainer stops and removes a container; its volumes stay. One that does not stop in time is killed.
 func removeContainer(ctx context.Context, engine Engine, id string) error {
 	engine.ContainerStop(ctx, id, container.StopOptions{}) // and if that fails, removing says why
 	err := engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})

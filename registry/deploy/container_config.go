@@ -8,7 +8,7 @@ import (
 	"github.com/docker/docker/api/types/mount"
 )
 
-// readConfig returns the files of the config volume, through a container that has it mounted, running or not.
+// readConfig returns the files of the config volume, through a container that mounts it, running or not.
 func readConfig(ctx context.Context, engine Engine, id string) (files, error) {
 	archive, _, err := engine.CopyFromContainer(ctx, id, configDir)
 	if err != nil {
@@ -19,8 +19,8 @@ func readConfig(ctx context.Context, engine Engine, id string) (files, error) {
 	return found, explain("read volume "+configVolume, err)
 }
 
-// writeConfig puts files into the config volume. They go by no other way: what is in an argument, a label or the
-// environment of a container is for all to see who may ask the engine.
+// writeConfig writes files into the config volume. Arguments, labels and the environment of a container are no place
+// for them: all who may ask the engine can see those.
 func writeConfig(ctx context.Context, engine Engine, id string, f files) error {
 	archive, err := f.pack()
 	if err != nil {
@@ -29,8 +29,8 @@ func writeConfig(ctx context.Context, engine Engine, id string, f files) error {
 	return explain("write volume "+configVolume, engine.CopyToContainer(ctx, id, configDir, archive, container.CopyToContainerOptions{}))
 }
 
-// recoverConfig returns the files of a config volume whose container somebody removed: by a container that never
-// starts, for the engine shows volumes only through one.
+// recoverConfig returns the files of a config volume whose container somebody has removed. It uses a container that
+// never starts, because the engine shows volumes only through containers.
 func recoverConfig(ctx context.Context, engine Engine, image string) (files, error) {
 	if _, err := engine.VolumeInspect(ctx, configVolume); errdefs.IsNotFound(err) {
 		return files{}, nil

@@ -17,7 +17,7 @@ import (
 	"ndock/registry"
 )
 
-// ensureImage returns the image of the program, which is made if the engine has none of these very bytes.
+// ensureImage returns the image of the program. It makes one unless the engine has an image of these very bytes.
 func ensureImage(ctx context.Context, engine Engine, program *executable, version string, report registry.Reporter) (string, error) {
 	found, err := images(ctx, engine, labelBinary+"="+program.digest)
 	if err != nil {
@@ -54,7 +54,7 @@ func importImage(ctx context.Context, engine Engine, program *executable, ref st
 	return readProgress(answer)
 }
 
-// readProgress reads the engine's answer to the end, in which alone a failure stands once an import has begun.
+// readProgress reads the engine's answer to the end. Once an import has begun, a failure is reported only there.
 func readProgress(answer io.Reader) error {
 	for messages := json.NewDecoder(answer); ; {
 		var message struct{ Error string }
@@ -70,13 +70,13 @@ func readProgress(answer io.Reader) error {
 	}
 }
 
-// images returns those that carry the label.
+// images returns the images with the label.
 func images(ctx context.Context, engine Engine, label string) ([]image.Summary, error) {
 	found, err := engine.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", label))})
 	return found, explain("look for the registry's image", err)
 }
 
-// removeOtherImages removes the images of ours but that of one binary. Those that somebody's container uses stay.
+// removeOtherImages removes all images of ndock's registry but that of one binary, and those that a container uses.
 func removeOtherImages(ctx context.Context, engine Engine, keep string) error {
 	found, err := images(ctx, engine, labelBinary)
 	if err != nil {
@@ -94,7 +94,7 @@ func removeOtherImages(ctx context.Context, engine Engine, keep string) error {
 	return nil
 }
 
-// tag makes an image tag of a version, which may have build metadata in it.
+// tag makes an image tag of a version, which may have build metadata.
 func tag(version string) string {
 	clean := strings.Trim(regexp.MustCompile(`[^A-Za-z0-9_.-]+`).ReplaceAllString(version, "-"), "-.")
 	if clean == "" {

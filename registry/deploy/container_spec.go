@@ -12,7 +12,7 @@ import (
 	"ndock/registry/config"
 )
 
-// spec is all that the registry's container is made with.
+// spec is what the registry's container is made with.
 type spec struct {
 	Config *container.Config
 	Host   *container.HostConfig
@@ -81,9 +81,9 @@ func environment(these files) []string {
 	return []string{"SSL_CERT_FILE=" + configDir + "/" + fileSystemCAs}
 }
 
-// hostConfig takes all from the container that a registry can do without. The network is the host's, so that it
-// listens on exactly the address it was told (a published port also opens the firewall), and so that it works on
-// engines that have no bridge, as compute nodes do.
+// hostConfig takes from the container what a registry does not need. It has the host's network, so that it listens on
+// exactly the address it was given (a published port also opens the firewall), and works on engines without a bridge,
+// as on compute nodes.
 func hostConfig() *container.HostConfig {
 	return &container.HostConfig{
 		NetworkMode:    "host",
@@ -101,7 +101,7 @@ func hostConfig() *container.HostConfig {
 	}
 }
 
-// digest tells two specs apart without a look at what the engine made of them.
+// digest tells two specs apart, without asking the engine what it has made of them.
 func (s spec) digest() string {
 	text, _ := json.Marshal(s) // of plain data, which cannot fail
 	sum := sha256.Sum256(text)

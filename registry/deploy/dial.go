@@ -24,7 +24,7 @@ const (
 	controlSocket = controlDir + "/control.sock"
 )
 
-// Execer is what reaching into a container takes of Docker Engine.
+// Execer is what it takes of Docker Engine to run a program in a container.
 type Execer interface {
 	ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error)
 	ContainerExecCreate(ctx context.Context, id string, options container.ExecOptions) (container.ExecCreateResponse, error)
@@ -33,7 +33,7 @@ type Execer interface {
 
 var _ Execer = (*client.Client)(nil)
 
-// Dial connects to the control socket of the registry of this host.
+// Dial connects to the control socket of this host's registry.
 func Dial(systemd Systemd, engine Execer) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		unit, err := systemd.unit()
@@ -51,8 +51,8 @@ func Dial(systemd Systemd, engine Execer) func(context.Context) (net.Conn, error
 	}
 }
 
-// DialContainer connects to the control socket of the registry in the container: by ndock in there, which copies
-// between the socket and its own stdin and stdout.
+// DialContainer connects to the control socket in the container: ndock runs there, and copies between the socket and
+// its stdin and stdout.
 func DialContainer(engine Execer) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		if err := running(ctx, engine); err != nil {
@@ -108,7 +108,7 @@ func newExecConn(attached types.HijackedResponse) net.Conn {
 // Read implements net.Conn.
 func (c *execConn) Read(p []byte) (int, error) { return c.out.Read(p) }
 
-// Write implements net.Conn. Where it fails because the program has ended, the error is what the program said.
+// Write implements net.Conn. If the program has ended, the error is what it has said.
 func (c *execConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *execConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements net.Conn. The program's stdin ends with it, and so the program.
+// Close implements net.Conn. It closes the program's stdin, which ends the program.
 func (c *execConn) Close() error {
 	c.out.Close()
 	return c.Conn.Close()

@@ -14,7 +14,7 @@ import (
 	"ndock/registry"
 )
 
-// Engine is what deploying takes of Docker Engine.
+// Engine is what deploying needs of Docker Engine.
 type Engine interface {
 	ImageList(ctx context.Context, options image.ListOptions) ([]image.Summary, error)
 	ImageImport(ctx context.Context, source image.ImportSource, ref string, options image.ImportOptions) (io.ReadCloser, error)
@@ -37,7 +37,7 @@ type Engine interface {
 
 var _ Engine = (*client.Client)(nil)
 
-// explain says what was tried when the engine refused, and what may help when there is no engine.
+// explain says what was tried when the engine refused it, and hints at what helps when there is no engine.
 func explain(op string, err error) error {
 	if err == nil {
 		return nil

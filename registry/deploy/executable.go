@@ -13,7 +13,7 @@ import (
 	"ndock/registry"
 )
 
-// executable is the program that serves.
+// executable is the program that serves the registry.
 type executable struct {
 	file   *os.File
 	name   string
@@ -21,7 +21,7 @@ type executable struct {
 	digest string
 }
 
-// openExecutable opens the program in the file, or the running one, if it can run where it shall.
+// openExecutable opens the named program, or the running one, and checks that it can run at the target.
 func openExecutable(name string, runs func(program io.ReaderAt, name string) error) (*executable, error) {
 	if name == "" {
 		var err error
@@ -54,7 +54,7 @@ func (b *executable) sum() error {
 	return nil
 }
 
-// checkStatic refuses a program that would look for a dynamic loader, which the image has not.
+// checkStatic refuses a program that needs a dynamic loader, which the image has not.
 func checkStatic(program io.ReaderAt, name string) error {
 	if err := static(program); err != nil {
 		return fmt.Errorf("make an image of %q: %w", name, err)

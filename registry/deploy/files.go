@@ -36,12 +36,12 @@ const (
 	maxFiles    = 32
 )
 
-// files are the contents of the config volume, by name.
+// files are the content of the config volume, or of the service's directory, by name.
 type files map[string][]byte
 
 func (f files) pair(cert, key string) pki.Pair { return pki.Pair{Cert: f[cert], Key: f[key]} }
 
-// series are the certificates that the registry has for itself.
+// series returns the registry's own certificates.
 func (f files) series() pki.Series {
 	var all pki.Series
 	if first := f.pair(fileCert, fileKey); len(first.Cert) > 0 {
@@ -52,7 +52,7 @@ func (f files) series() pki.Series {
 
 func (f files) put(cert, key string, p pki.Pair) { f[cert], f[key] = p.Cert, p.Key }
 
-// contains tells whether all of the others are here, as they are.
+// contains returns whether all of the others are here, with the same content.
 func (f files) contains(others files) bool {
 	for name, content := range others {
 		if found, ok := f[name]; !ok || !bytes.Equal(found, content) {
@@ -62,7 +62,7 @@ func (f files) contains(others files) bool {
 	return true
 }
 
-// pack makes the archive that the engine unpacks into the volume. Only root may read what is in it.
+// pack makes the archive that the engine unpacks into the volume. Only root can read the files.
 func (f files) pack() (io.Reader, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
@@ -94,8 +94,8 @@ func (f files) names() []string {
 	return names
 }
 
-// revertTo is what turns others back into these: the engine can overwrite files, but not remove them, so
-// that an empty one stands for one that is not there.
+// revertTo returns what turns others back into these. The engine can overwrite files, but not remove them, so an empty
+// file stands for none.
 func (f files) revertTo(others files) files {
 	all := files{}
 	for name := range others {
@@ -128,11 +128,11 @@ func unpack(archive io.Reader) (files, error) {
 	}
 }
 
-// hasAuthority tells whether the CA's key is in the file, which no registry needs.
+// hasAuthority returns whether the CA's key is in the file. No registry needs it.
 func hasAuthority(name string) bool { return name == fileCAKey || name == fileRecord }
 
-// unusedUser owns the files that the registry in the container must not read: it is root there, but without the capability
-// to read what is another's.
+// unusedUser owns the files that the registry in the container must not read. It is root there, but without the
+// capability to read another's files.
 const unusedUser = 65534
 
 func largestOf(name string) int64 {
@@ -142,17 +142,16 @@ func largestOf(name string) int64 {
 	return maxFileSize
 }
 
-// fileRecord is an archive of the files that were there, as long as a deployment is under way. Where one is found,
-// ndock was killed while deploying.
+// fileRecord is an archive of the old files while a deployment is under way. If there is one, a deployment was killed.
 const fileRecord = "before.tar.gz"
 
-// maxRecordSize bounds what is read back of it.
+// maxRecordSize bounds what is read of it, in bytes.
 const maxRecordSize = 8 << 20
 
-// errInterrupted is why logins are not changed after a deployment that was killed: the next one takes the files back.
+// errInterrupted refuses to change logins after a deployment that was killed: the next one puts the old files back.
 var errInterrupted = &registry.Error{Err: errors.New("a deployment of the registry was broken off"), Help: "deploy it again first, with the options that it shall have"}
 
-// recorded returns the file that has these in it. It is compressed for the checksum.
+// recorded returns a file that records these. It is compressed for the checksum.
 func (f files) recorded() (files, error) {
 	archive, err := f.pack()
 	if err != nil {
@@ -165,8 +164,8 @@ func (f files) recorded() (files, error) {
 	return files{fileRecord: text.Bytes()}, err
 }
 
-// recordedFiles returns the files that a deployment which was broken off found. There are none where none was, or where it
-// did not get to write all of them: it touches nothing else before it has.
+// recordedFiles returns the files that an interrupted deployment found. It returns none if there is no record, or if it
+// is incomplete: a deployment touches nothing before it is complete.
 func (f files) recordedFiles() (found files, ok bool) {
 	r, err := gzip.NewReader(bytes.NewReader(f[fileRecord]))
 	if err != nil {
@@ -180,7 +179,7 @@ func (f files) recordedFiles() (found files, ok bool) {
 	return found, err == nil
 }
 
-// settled are the files as they are when no deployment is under way.
+// settled returns the files as they are when no deployment is under way.
 func (f files) settled() files {
 	if found, ok := f.recordedFiles(); ok {
 		delete(found, unitName)

@@ -12,7 +12,7 @@ import (
 	"ndock/registry/trust"
 )
 
-// Options are what a deployed registry can be told.
+// Options are those of a deployed registry.
 type Options struct {
 	Service  bool   // of this host's systemd, instead of a container
 	Config   string // file in distribution's format; what the others say goes first
@@ -45,7 +45,7 @@ type Options struct {
 	Report   registry.Reporter
 }
 
-// Check tells what is wrong with the options as such; nothing is looked up.
+// Check returns what is wrong with the options. It looks nothing up.
 func (o Options) Check() error {
 	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.Check(), o.Proxy.Check(), config.CheckQuota(o.Quota, o.Proxy.URL), config.CheckMetrics(o.Metrics), config.CheckKeystone(o.Keystone), config.CheckConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
 		if err != nil {
@@ -72,7 +72,7 @@ func (o Options) Check() error {
 	return htpasswd.CheckUser(o.User)
 }
 
-// checkNames refuses what cannot be the name of a host, and of a directory below certs.d.
+// checkNames refuses what cannot be the name of a host, and of a directory in certs.d.
 func checkNames(names []string) error {
 	for _, name := range names {
 		if !config.IsHostName(name) {

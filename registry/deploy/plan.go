@@ -43,12 +43,12 @@ func readInputs(host Host, o Options) (in inputs, err error) {
 	return in, err
 }
 
-// patience is how many seconds the registry's end may take.
+// patience returns how many seconds the registry's end may take.
 func (in inputs) patience() int {
 	return int((max(config.DefaultDrain, in.configuration.HTTP.DrainTimeout) + 5*time.Second).Seconds())
 }
 
-// plan is a registry as it shall be.
+// plan is the registry that shall be there.
 type plan struct {
 	at       config.Address
 	listen   string // HOST:PORT
@@ -63,8 +63,8 @@ type plan struct {
 	made     string   // what it is made with, as in state
 }
 
-// newPlan works out how the registry shall be configured, and what it shall be made with. It keeps what the options do not
-// speak of as it is in the files that are configured now.
+// newPlan returns how the registry shall be configured, and what it shall be made with. What the options do not say
+// stays as it is in the kept files.
 func newPlan(in inputs, t target, kept files, image string, now time.Time) (plan, error) {
 	all, err := in.logins(kept)
 	if err != nil {
@@ -89,12 +89,12 @@ func newPlan(in inputs, t target, kept files, image string, now time.Time) (plan
 	return p, err
 }
 
-// describes tells whether the registry that is there was made so, and runs.
+// describes returns whether the current registry was made so, and runs.
 func (p plan) describes(current state) bool {
 	return current.running && current.enabled && current.made == p.made && current.files.contains(p.files)
 }
 
-// logins keeps the logins that nobody speaks of: a registry must not become open to all by an upgrade.
+// logins returns the file of logins. Without --user it stays: a registry must not become open to all by an upgrade.
 func (in inputs) logins(kept files) (files, error) {
 	before, there := kept[fileHtpasswd]
 	switch {
@@ -107,8 +107,8 @@ func (in inputs) logins(kept files) (files, error) {
 	return files{fileHtpasswd: text}, err
 }
 
-// certificates keeps a certificate of its own as long as it does, and its CA, which other hosts have copied, for as long as it
-// lives.
+// certificates returns those of the options; or else keeps the registry's own as long as they last, and the CA, which
+// other hosts have copied, as long as it lasts.
 func (in inputs) certificates(kept files, now time.Time) (files, error) {
 	all := files{}
 	switch in.mode() {
@@ -131,7 +131,7 @@ func (in inputs) certificates(kept files, now time.Time) (files, error) {
 	return all, nil
 }
 
-// keeps tells whether the registry goes on with its certificates: until the CA's end, and as long as they have the names
+// keeps returns whether the registry goes on with its certificates: until the CA ends, and while they have the names
 // that were asked for. An address that the host has got or lost since is no reason to make others.
 func (in inputs) keeps(server pki.Series, ca pki.Pair, now time.Time) bool {
 	if last := server.End(); len(server) == 0 || last.Before(ca.End()) || last.Before(now.Add(pki.AuthorityRenewal)) {
@@ -141,7 +141,7 @@ func (in inputs) keeps(server pki.Series, ca pki.Pair, now time.Time) bool {
 	return server.At(now).Covers(names, ca, now)
 }
 
-// url is where clients are to look for the registry: by a name that its certificate has.
+// url returns where clients find the registry: by a name that its certificate has.
 func (in inputs) url() string {
 	scheme, host := "https", in.at.Name()
 	switch in.mode() {
@@ -153,7 +153,7 @@ func (in inputs) url() string {
 	return scheme + "://" + net.JoinHostPort(host, in.at.Port)
 }
 
-// registries are HOST:PORT under all names by which Docker on this host may call the registry.
+// registries returns HOST:PORT under all names by which Docker on this host may call the registry.
 func (p plan) registries() []string {
 	if p.tls != tlsSelfSigned {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"ndock/registry/trust"
 )
 
-// RemoveOptions are what removing can be told.
+// RemoveOptions are those of a removal.
 type RemoveOptions struct {
 	Data bool // what was pushed, too
 
@@ -21,7 +21,7 @@ type RemoveOptions struct {
 	Report   registry.Reporter
 }
 
-// Remove takes away what Deploy made, and the data too if it is told to. What is not there is no fault.
+// Remove takes away what Run has made, and the data too if it is told to. It ignores what is not there.
 func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 	if o.CertsDir == "" {
 		o.CertsDir = trust.CertsDir
@@ -46,7 +46,7 @@ func Remove(ctx context.Context, host Host, o RemoveOptions) error {
 	return (&removal{RemoveOptions: o, engine: host.Engine}).run(ctx)
 }
 
-// removeLimit is the time that one step of a removal may take: the registry's end may take long.
+// removeLimit is how long one step of a removal may take. The registry's end may take long.
 const removeLimit = 15 * time.Minute
 
 // all takes the steps, and goes on past those that fail.
@@ -57,10 +57,10 @@ func (o RemoveOptions) all(ctx context.Context, steps []rollback.Step) error {
 	return nil
 }
 
-// errStays is why something is not removed yet that would be missed.
+// errStays is why something is not removed yet, because it would be missed.
 func errStays(because string) error { return errors.New("it stays until " + because) }
 
-// removeTrust takes the CA from what Docker trusts, and that of a registry which a killed deployment has replaced.
+// removeTrust removes the CA from what Docker trusts, and the CA of a registry that a killed deployment has replaced.
 func (o RemoveOptions) removeTrust(config files) error {
 	for _, ca := range [][]byte{config[fileCA], config.settled()[fileCA]} {
 		changed, err := trust.Certs{Dir: o.CertsDir}.Sync(o.Report, nil, ca)
@@ -91,7 +91,7 @@ func (r *removal) run(ctx context.Context) error {
 	})
 }
 
-// trust comes first, because the config volume alone knows which CA is to go.
+// trust comes first, because only the config volume tells which CA is to go.
 func (r *removal) trust(ctx context.Context) error {
 	found, err := inspectContainer(ctx, r.engine)
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *removal) trust(ctx context.Context) error {
 	return err
 }
 
-// recoverFiles reads the volume with any image of ours, or of anybody's where ours is gone: it is not run.
+// recoverFiles reads the volume of a container that somebody has removed. Any image does: it is not run.
 func (r *removal) recoverFiles(ctx context.Context) (files, error) {
 	found, err := images(ctx, r.engine, labelBinary)
 	if err == nil && len(found) == 0 {

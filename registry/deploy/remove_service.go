@@ -9,7 +9,7 @@ import (
 	"ndock/registry/internal/rollback"
 )
 
-// serviceRemoval takes the service away, or what is left of one.
+// serviceRemoval removes the service, or what is left of one.
 type serviceRemoval struct {
 	RemoveOptions
 	systemd Systemd
@@ -31,7 +31,7 @@ func (r *serviceRemoval) run(ctx context.Context) error {
 	})
 }
 
-// trust comes first, because the configuration alone knows which CA is to go.
+// trust comes first, because only the configuration tells which CA is to go.
 func (r *serviceRemoval) trust(context.Context) error {
 	config, err := r.systemd.readFiles()
 	if err != nil {
@@ -94,7 +94,7 @@ func (r *serviceRemoval) data(ctx context.Context) error {
 	return nil
 }
 
-// user goes when no file is left that is its.
+// user removes the user, once it owns no files any more.
 func (r *serviceRemoval) user(ctx context.Context) error {
 	if _, err := r.systemd.group(); err != nil { // there is none
 		return nil

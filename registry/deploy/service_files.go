@@ -13,7 +13,7 @@ import (
 	"ndock/registry/internal/atomicfile"
 )
 
-// readFiles returns what the service is configured with.
+// readFiles returns the files of the service's configuration.
 func (s Systemd) readFiles() (files, error) {
 	found := files{}
 	dir := s.path(configPath)
@@ -36,7 +36,7 @@ func (s Systemd) readFiles() (files, error) {
 	return found, nil
 }
 
-// writeFiles gives the service these files; an empty one goes. Those that are so already are not touched.
+// writeFiles writes these files; an empty one is removed. It does not touch those that have the content already.
 func (s Systemd) writeFiles(these files) error {
 	group, err := s.group()
 	if err != nil {
@@ -61,7 +61,7 @@ func makeDir(dir string, group int) error {
 	return errors.Join(os.Chown(dir, -1, group), os.Chmod(dir, 0o750))
 }
 
-// writeFor writes a file that the group can read, but for those with the key of the CA, which no registry needs.
+// writeFor writes a file that the group can read. Only root can read those with the CA's key, which no registry needs.
 func writeFor(file string, content []byte, group int) error {
 	mode := fs.FileMode(0o640)
 	if hasAuthority(filepath.Base(file)) {
@@ -79,7 +79,7 @@ func writeFor(file string, content []byte, group int) error {
 	return atomicfile.Write(file, content, atomicfile.Group(group, mode))
 }
 
-// writeUnit has systemd know the service by this text, or no more when it is empty.
+// writeUnit writes the unit; it removes the unit if the text is empty.
 func (s Systemd) writeUnit(text []byte) error {
 	file := s.path(unitPath)
 	if len(text) > 0 {
@@ -91,7 +91,7 @@ func (s Systemd) writeUnit(text []byte) error {
 	return nil
 }
 
-// group is the one that the service runs as. It is of this machine alone, so that no directory service is asked.
+// group returns the id of the service's group, from this machine alone: no directory service is asked.
 func (s Systemd) group() (int, error) {
 	text, err := os.ReadFile(s.path("etc/group"))
 	if err != nil {

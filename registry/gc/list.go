@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// repository is what one has. Paths are not kept: there may be very many.
+// repository is what is known of a repository. It keeps no paths, because there may be very many.
 type repository struct {
 	layers, manifests map[string]link // by digest
 	tags              []tagLink
@@ -22,7 +22,7 @@ type repository struct {
 	uploads           map[string]*item // by directory
 }
 
-// tagLink is the file that says whose a tag is.
+// tagLink is the file that names the manifest of a tag.
 type tagLink struct {
 	file   string
 	recent bool
@@ -34,7 +34,7 @@ type link struct {
 	target string // the blob's digest, where a client calls it by another
 }
 
-// item is something that goes, or would.
+// item is something to remove.
 type item struct {
 	kind   kind
 	dir    string
@@ -42,7 +42,7 @@ type item struct {
 	recent bool
 }
 
-// list finds all that repositories refer to.
+// list finds all references of the repositories.
 func (c *collection) list(ctx context.Context) error {
 	err := c.walk(ctx, RootRepositories, func(file driver.FileInfo, at location) error {
 		return c.add(ctx, file, at)
@@ -72,7 +72,7 @@ func (c *collection) add(ctx context.Context, file driver.FileInfo, at location)
 	return err
 }
 
-// link need not be read where the blob is called by the digest that the storage calls it by.
+// link returns a link. It reads the file only where the client has used another digest algorithm than the storage.
 func (c *collection) link(ctx context.Context, file driver.FileInfo, at location) (link, error) {
 	found := link{recent: c.isRecent(file.ModTime())}
 	if strings.HasPrefix(at.digest, string(digest.Canonical)+":") {
@@ -89,7 +89,7 @@ func (c *collection) link(ctx context.Context, file driver.FileInfo, at location
 	return found, err
 }
 
-// addUpload sums an upload up: it is as young as its youngest file.
+// addUpload sums up the files of an upload, which is recent if one of them is.
 func (r *repository) addUpload(file driver.FileInfo, at location, young bool) {
 	found := r.uploads[at.dir]
 	if found == nil {
@@ -106,7 +106,7 @@ func (c *collection) addTempFile(file driver.FileInfo, at location, young bool) 
 	}
 }
 
-// listBlobs finds those that nobody keeps.
+// listBlobs finds the blobs that nothing keeps.
 func (c *collection) listBlobs(ctx context.Context) error {
 	return c.walk(ctx, RootBlobs, func(file driver.FileInfo, at location) error {
 		switch young := c.isRecent(file.ModTime()); {
@@ -122,8 +122,8 @@ func (c *collection) listBlobs(ctx context.Context) error {
 	})
 }
 
-// listUnlinked finds what counts no more for a namespace that has no link to it: what goes now, is gone already, or
-// counts where there is a link to it.
+// listUnlinked finds the records of blobs without a link that need not count for a namespace any more: the blob goes
+// now, is gone already, or counts by a link.
 func (c *collection) listUnlinked(ctx context.Context) error {
 	return c.walk(ctx, RootUnlinked, func(_ driver.FileInfo, at location) error {
 		if at.kind == unlinked && !c.recent[at.digest] {
@@ -162,10 +162,10 @@ func (c *collection) summary() string {
 	return fmt.Sprintf("%d repositories, with %d manifests and %d layers", repositories, manifests, layers)
 }
 
-// errDamaged is for a link without a digest in it.
+// errDamaged is the error of a link without a digest in it.
 var errDamaged = errors.New("which is no digest")
 
-// readLink returns the digest that is in a link.
+// readLink returns the digest in a link.
 func (c *collection) readLink(ctx context.Context, file string) (string, error) {
 	content, err := c.readStart(ctx, file, 1024) // more than any digest has
 	if err != nil {
@@ -178,7 +178,7 @@ func (c *collection) readLink(ctx context.Context, file string) (string, error) 
 	return string(found), nil
 }
 
-// readStart reads a file up to that many bytes.
+// readStart reads at most that many bytes of a file.
 func (c *collection) readStart(ctx context.Context, file string, most int64) ([]byte, error) {
 	reader, err := c.storage.Reader(ctx, file, 0)
 	if err != nil {

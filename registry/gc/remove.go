@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// removalOrder is that of the sweep: what refers goes before that to which it refers, so that a sweep that was cut off leaves
-// nothing that refers to nothing, and so that a blob counts until it is gone.
+// removalOrder removes what refers before that to which it refers. So a removal that is cut off leaves no reference to
+// what is gone, and a blob counts until it is gone.
 var removalOrder = []kind{upload, tempFile, tag, history, manifest, layer, emptied, blob, unlinked}
 
 func (c *collection) removeGarbage(ctx context.Context) (Result, error) {
@@ -56,7 +56,7 @@ func (c *collection) removeKind(ctx context.Context, k kind, freed *Result) erro
 	return ctx.Err()
 }
 
-// inUse tells whether a repository that had nothing has something again: another process on the same storage may have
+// inUse returns whether a repository that had nothing has something again: another process on the same storage may have
 // taken a push since.
 func (c *collection) inUse(ctx context.Context, one item) (bool, error) {
 	if one.kind != emptied || c.DryRun {
@@ -70,7 +70,7 @@ func (c *collection) inUse(ctx context.Context, one item) (bool, error) {
 	return found, err
 }
 
-// remove removes a directory or a file. One that is gone already is no fault.
+// remove removes a directory or a file. It ignores that it is gone already.
 func (c *collection) remove(ctx context.Context, dir string) error {
 	if err := ctx.Err(); err != nil || c.DryRun {
 		return err

@@ -10,12 +10,12 @@ import (
 	"ndock/registry/auth/keystone"
 )
 
-// registerLogins gives distribution our ways to log in, by the names under which its configuration files know them.
+// registerLogins registers ndock's access controllers with distribution, by the names that its configuration files use.
 var registerLogins = sync.OnceValue(func() error {
 	return errors.Join(distauth.Register("htpasswd", htpasswd.Controller), distauth.Register("keystone", keystone.Controller))
 })
 
-// checkLogins finds out before distribution does, whose words for it are worse, what cannot be used.
+// checkLogins finds mistakes in the options before distribution does, whose errors are harder to understand.
 func checkLogins(o keystone.Options) error {
 	if o.URL == "" {
 		return nil

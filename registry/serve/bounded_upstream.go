@@ -25,7 +25,7 @@ const (
 	minUpstreamAnswer = 1 << 10 // what each answer counts for at least: a list may have pages without end
 )
 
-// upstreamTimes are how long an upstream may take.
+// upstreamTimes limit how long an upstream may take.
 type upstreamTimes struct {
 	answer time.Duration // until an answer begins
 	stall  time.Duration // in which nothing moves
@@ -33,10 +33,9 @@ type upstreamTimes struct {
 	rest   time.Duration // for which it is not asked again whether it is there, when it took long to say
 }
 
-// boundUpstreams puts a boundedUpstream into http.DefaultTransport, which is the only transport that distribution knows.
-// Nobody but its own packages can give it another: of a repository of its upstream it makes the transport with that
-// variable, and it looks for the login with http.Get. The transport stays of its type, since storage drivers make others
-// of it, and these speak HTTP/2 as the one before. Requests that are none of a cache pass as before.
+// boundUpstreams puts a boundedUpstream into http.DefaultTransport. There is no other way: distribution's proxy makes
+// its transport from that variable, and asks how to log in with http.Get. The new transport has the same type and
+// protocols, because storage drivers clone it. Requests that no cache makes pass as before.
 var boundUpstreams = sync.OnceFunc(func() {
 	before, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -45,8 +44,8 @@ var boundUpstreams = sync.OnceFunc(func() {
 	http.DefaultTransport = bounding(before, upstreamTimes{answer: time.Minute, stall: time.Minute, ping: upstreamTimeout, rest: time.Second})
 })
 
-// bounding returns a transport that has a boundedUpstream make all requests. It makes none itself, and must have seen that
-// it need not speak HTTP/2 before there is another for its protocols; its clones know of neither.
+// bounding returns a transport whose requests all go through a boundedUpstream. The transport must learn that it needs
+// no HTTP/2 of its own before another one is registered for its protocols; its clones know of neither.
 func bounding(before *http.Transport, times upstreamTimes) *http.Transport {
 	bounded := before.Clone()
 	bounded.Protocols = new(http.Protocols)
@@ -59,8 +58,8 @@ func bounding(before *http.Transport, times upstreamTimes) *http.Transport {
 	return bounded
 }
 
-// boundedUpstream ends the answers of an upstream that are too large or do not come. Distribution reads manifests, lists,
-// tokens and errors of an upstream into memory, however large they are, and waits for each for ever.
+// boundedUpstream ends answers of an upstream that are too large or do not come. Distribution reads manifests, lists,
+// tokens and errors into memory, however large they are, and waits for ever.
 type boundedUpstream struct {
 	others http.RoundTripper // for requests that are none of a cache
 	asks   http.RoundTripper // for those of a cache's clients
@@ -91,15 +90,15 @@ func (b *boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.others.RoundTrip(r)
 }
 
-// isPing knows a request for the root of a registry's API, which distribution makes without a context. No other request
-// of this process has such an address: no file of a storage ends so.
+// isPing recognises distribution's request for the root of an upstream's API, which has no context. No other request of
+// this process has such a URL.
 func isPing(r *http.Request) bool {
 	asked := reply.First(r).URL
 	return r.Method == http.MethodGet && strings.HasSuffix(asked.Path, "/v2/") && asked.RawQuery == ""
 }
 
-// pinger asks one after the other whether an upstream is there. Distribution makes each client of a cache wait for all
-// clients before it: when the upstream took long to answer the first, or did not, the others need not wait for the same.
+// pinger asks whether an upstream is there, for one client after the other. Distribution makes each client wait for all
+// clients before it, so after a slow answer the others get the same answer at once.
 type pinger struct {
 	next  http.RoundTripper
 	limit time.Duration // for an answer, with all that it is redirected to
@@ -112,10 +111,10 @@ type pinger struct {
 	why    error
 }
 
-// slowPing is which part of its time an upstream may take, and be asked again at once.
+// slowPing is the part of the limit (one fifth) up to which an answer is quick.
 const slowPing = 5
 
-// RoundTrip implements http.RoundTripper. The answer is without its body, which nobody reads.
+// RoundTrip implements http.RoundTripper. The answer has no body, because nobody reads it.
 func (p *pinger) RoundTrip(r *http.Request) (*http.Response, error) {
 	if answer, err := p.resting(r); answer != nil || err != nil {
 		return answer, err
@@ -136,7 +135,7 @@ func (p *pinger) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// ends is when a request has had its time, or the one that was redirected to it.
+// ends returns when a request, or the one that was redirected to it, has had its time.
 func (p *pinger) ends(r *http.Request) time.Time {
 	if at, ok := reply.First(r).Context().Deadline(); ok && r.Response != nil {
 		return at
@@ -144,7 +143,7 @@ func (p *pinger) ends(r *http.Request) time.Time {
 	return time.Now().Add(p.limit)
 }
 
-// resting is what a host has said last, if it is not asked again for now.
+// resting returns the last answer of a host, while that is not asked again.
 func (p *pinger) resting(r *http.Request) (*http.Response, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,7 +153,7 @@ func (p *pinger) resting(r *http.Request) (*http.Response, error) {
 	return copied(p.answer), p.why
 }
 
-// copied is an answer without a body for another client.
+// copied returns an answer, which has no body, for another client.
 func copied(answer *http.Response) *http.Response {
 	if answer == nil {
 		return nil
@@ -164,10 +163,10 @@ func copied(answer *http.Response) *http.Response {
 	return &other
 }
 
-// upstreamRequestKey is by what a request of a cache is known: in its context is an asking.
+// upstreamRequestKey is the key of an upstreamRequest in a context.
 type upstreamRequestKey struct{}
 
-// upstreamRequest is what a client asks once: it may take several requests to the upstream.
+// upstreamRequest is one request of a client to a cache. It may take several requests to the upstream.
 type upstreamRequest struct {
 	blob    digest.Digest // that it is for, or none
 	maxBlob int64         // bytes that a blob may have; any number when 0
@@ -176,14 +175,14 @@ type upstreamRequest struct {
 	sent    atomic.Bool   // the upstream was asked for something
 }
 
-// startRequest is the context of requests to an upstream, for a blob or for none.
+// startRequest returns the context for requests to the upstream, for a blob or for none.
 func (u *upstream) startRequest(ctx context.Context, blob digest.Digest) (context.Context, *upstreamRequest) {
 	a := &upstreamRequest{blob: blob, maxBlob: u.maxBlob}
 	a.left.Store(maxUpstreamAnswer)
 	return context.WithValue(ctx, upstreamRequestKey{}, a), a
 }
 
-// notFromUpstream is the context of requests to the storage, which goes over the network, too, where it is S3.
+// notFromUpstream returns the context for requests to the storage, which may go over the network, too (S3).
 func notFromUpstream(ctx context.Context) context.Context {
 	return context.WithValue(ctx, upstreamRequestKey{}, nil)
 }
@@ -208,8 +207,8 @@ func (a *upstreamRequest) send(r *http.Request, by http.RoundTripper) (*http.Res
 	return answer, nil
 }
 
-// withEncodings asks for none of a blob, and of all else for those that distribution unpacks, but for zstd, of which a reader
-// takes as much memory as the answer says.
+// withEncodings asks for a blob as it is, and for all else in an encoding that distribution decodes. zstd is left out,
+// because its reader takes as much memory as the answer says.
 func withEncodings(r *http.Request, blob bool) *http.Request {
 	wanted := "gzip, deflate"
 	if blob {
@@ -222,8 +221,8 @@ func withEncodings(r *http.Request, blob bool) *http.Request {
 	return r
 }
 
-// asStored is an answer with a blob that is taken as it comes, unless it is too large. Some servers say of a layer, which is
-// packed, that it is an encoding of another, and distribution would unpack it: it would not be what its digest says.
+// asStored returns the answer with a blob as it comes, unless it is too large. Some servers declare a compressed layer
+// as an encoding; distribution would decode it, and it would not match its digest.
 func (a *upstreamRequest) asStored(answer *http.Response) (*http.Response, error) {
 	if a.maxBlob > 0 && answer.ContentLength > a.maxBlob {
 		return nil, errors.Join(tooLarge("layers", a.maxBlob), answer.Body.Close())
@@ -232,13 +231,13 @@ func (a *upstreamRequest) asStored(answer *http.Response) (*http.Response, error
 	return answer, nil
 }
 
-// isFor tells whether a request is for the blob, be it redirected, and not for the token that this takes.
+// isFor returns whether a request, redirected or not, is for the blob, and not for a token.
 func (a *upstreamRequest) isFor(r *http.Request) bool {
 	asked := reply.First(r).URL
 	return a.blob != "" && asked.RawQuery == "" && strings.HasSuffix(asked.Path, "/blobs/"+string(a.blob))
 }
 
-// boundedAnswer is a body of which no more is read than what a client asks may take.
+// boundedAnswer is a body that ends when the client's request has used up what it may take.
 type boundedAnswer struct {
 	io.ReadCloser
 	request *upstreamRequest

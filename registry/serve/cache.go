@@ -28,8 +28,8 @@ const (
 	maxExpiryInterval = 6 * time.Hour
 )
 
-// newCache makes a registry, which is a pull-through cache where the configuration says so. Distribution makes none
-// while the upstream is away: what is cached is then served by a registry that knows of no upstream, until it is back.
+// newCache makes a registry; a pull-through cache if the configuration says so. Distribution cannot make a cache while
+// the upstream is away. A registry without an upstream serves what is cached then, until the upstream is back.
 func newCache(ctx context.Context, c *configuration.Configuration, s *storage.Store, maxBlob int64, log *slog.Logger) (http.Handler, func(), error) {
 	if c.Proxy.RemoteURL == "" {
 		checked, err := withChecks(c, s, log)
@@ -78,7 +78,7 @@ func end(app *handlers.App, log *slog.Logger) {
 	}
 }
 
-// withoutUpstream is a configuration of a registry that has what the cache has, and takes no more.
+// withoutUpstream returns the configuration of a read-only registry that has what the cache has.
 func withoutUpstream(c *configuration.Configuration, u upstream, away error) *configuration.Configuration {
 	u.away = away
 	alone := *withUpstream(c, &u)
@@ -93,24 +93,24 @@ func withoutUpstream(c *configuration.Configuration, u upstream, away error) *co
 	return &alone
 }
 
-// withoutTTL returns the configuration of a cache in which distribution removes nothing, and after how long what is
-// cached is to be removed; zero for never.
+// withoutTTL returns the configuration of a cache from which distribution removes nothing, and its time to live; zero
+// for ever.
 func withoutTTL(c *configuration.Configuration) (*configuration.Configuration, time.Duration) {
 	forever := *c
 	forever.Proxy.TTL = new(time.Duration)
 	return &forever, config.ProxyTTL(c)
 }
 
-// cacheExpiry removes from a cache the images that nobody has got for its time to live, and the blobs that no other image
-// needs. Distribution would remove each blob by its own age, also from repositories and images that got it later. Nothing
-// goes while the upstream is away, or refuses the cache.
+// cacheExpiry removes from a cache the images that nobody has pulled for its time to live, and the blobs that no other
+// image needs. Distribution would remove each blob by its own age, also from repositories and images that got it later.
+// It removes nothing while the upstream is away, or refuses the cache.
 type cacheExpiry struct {
 	ttl    time.Duration
 	config *configuration.Configuration
 	log    *slog.Logger
 }
 
-// start begins to look for what is too old. The function ends that.
+// start looks for expired images from time to time. The returned function ends that.
 func (e *cacheExpiry) start(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -148,13 +148,13 @@ func (e *cacheExpiry) run(ctx context.Context) {
 	}
 }
 
-// debugReporter has the log hear what a collection does, where it hears everything.
+// debugReporter logs what a collection does at the debug level.
 type debugReporter struct{ log *slog.Logger }
 
 // Step implements gc.Reporter.
 func (d debugReporter) Step(format string, args ...any) { d.log.Debug(fmt.Sprintf(format, args...)) }
 
-// checkUpstream tells why an upstream cannot be used now.
+// checkUpstream returns why an upstream cannot be used now.
 func checkUpstream(ctx context.Context, url string) error {
 	status, _, err := askUpstream(ctx, url)
 	if err == nil && status >= 500 {
@@ -179,7 +179,7 @@ func askUpstream(ctx context.Context, url string) (status int, challenges bool, 
 	return answer.StatusCode, answer.Header.Get("WWW-Authenticate") != "", nil
 }
 
-// standby serves by one registry until it can by another.
+// standby serves from one registry until it can from another.
 type standby struct {
 	app      atomic.Pointer[handlers.App]
 	upstream upstream
@@ -190,7 +190,7 @@ type standby struct {
 // ServeHTTP implements http.Handler.
 func (s *standby) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.app.Load().ServeHTTP(w, r) }
 
-// await looks for the upstream until it answers.
+// await asks the upstream until it answers, and then makes the cache.
 func (s *standby) await(ctx context.Context, c *configuration.Configuration) {
 	defer close(s.ended)
 	for tick := time.NewTicker(upstreamInterval); ; {

@@ -62,17 +62,17 @@ func (u cacheStorage) Walk(ctx context.Context, path string, visit storagedriver
 	return u.StorageDriver.Walk(notFromUpstream(ctx), path, visit, options...)
 }
 
-// cacheStorageName is what distribution knows such a storage by.
+// cacheStorageName is the name of a cacheStorage in distribution's list of middleware.
 const cacheStorageName = "ndock-cache-storage"
 
-// registerCacheStorage is once for all, since distribution finds middleware by name alone.
+// registerCacheStorage registers the middleware once: distribution finds it by name alone.
 var registerCacheStorage = sync.OnceValue(func() error {
 	return storagemiddleware.Register(cacheStorageName, func(_ context.Context, driver storagedriver.StorageDriver, _ map[string]any) (storagedriver.StorageDriver, error) {
 		return cacheStorage{driver}, nil
 	})
 })
 
-// openStorage has the configuration put before its storage what is ndock's: see newStore.
+// openStorage puts ndock's middleware around the storage of the configuration: see storage.New.
 func openStorage(o config.Options, c *configuration.Configuration) (*storage.Store, error) {
 	if c.Proxy.RemoteURL != "" {
 		c.Middleware = map[string][]configuration.Middleware{"storage": append(c.Middleware["storage"], configuration.Middleware{Name: cacheStorageName})}
@@ -83,7 +83,8 @@ func openStorage(o config.Options, c *configuration.Configuration) (*storage.Sto
 	return storage.New(c, o.Quota, o.MaxOpenUploads, o.Log)
 }
 
-// cacheStorage is a storage whose own requests are none of a cache, even where they serve one that is.
+// cacheStorage is the storage of a cache. Its own requests, as to S3, are not those to the upstream, though they have
+// the same context.
 type cacheStorage struct{ storagedriver.StorageDriver }
 
 type cacheStorageWriter struct{ storagedriver.FileWriter }

@@ -28,7 +28,7 @@ const (
 	refusalInterval = time.Minute // between two lines of the log about refused connections
 )
 
-// newServer makes a server that lets no client hold a connection without using it.
+// newServer returns a server on which no client can hold a connection without using it.
 func newServer(handler http.Handler, t config.Timeouts, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           bounded(handler, t.Stall),
@@ -45,11 +45,10 @@ func newServer(handler http.Handler, t config.Timeouts, log *slog.Logger) *http.
 	}
 }
 
-// bounded has requests read no form from their bodies, and ends the connections of clients that do not take their
-// answers, or do not send the rest of a body that nobody has read.
-//
-// Distribution calls Request.FormValue before it knows who asks. All that it looks for is in the URL, but FormValue
-// reads a body, too: a multipart form goes to memory and to files. It does not where there is a form already.
+// bounded keeps handlers from reading a form from a body, and ends connections of clients that do not take their
+// answer, or do not send the rest of a body that nobody reads. Distribution calls Request.FormValue before it knows who
+// asks. What it looks for is in the URL, but FormValue reads a multipart body, too, into memory and files, unless the
+// form is set already.
 func bounded(next http.Handler, stall time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(r.Context()) // net/http must find its own body in the request when it ends
@@ -67,7 +66,7 @@ func bounded(next http.Handler, stall time.Duration) http.Handler {
 	})
 }
 
-// boundedRequest is one request that has deadlines.
+// boundedRequest is a request with deadlines.
 type boundedRequest struct {
 	control *http.ResponseController
 	stall   time.Duration
@@ -75,7 +74,7 @@ type boundedRequest struct {
 	body    *trackedBody // nil for none, and in HTTP/2, where a body that nobody reads is no matter
 }
 
-// trackedBody knows whether all of it was read.
+// trackedBody records whether all of the body was read.
 type trackedBody struct {
 	io.ReadCloser
 	ended bool
@@ -88,7 +87,7 @@ func (b *trackedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// awaitWrite gives the client time to take some of the answer. A connection that has no deadlines is none of a client.
+// awaitWrite gives the client time to take some of the answer. It ignores connections that have no deadlines.
 func (b *boundedRequest) awaitWrite() { b.control.SetWriteDeadline(time.Now().Add(b.stall)) }
 
 func (b *boundedRequest) unread() bool { return b.body != nil && !b.body.ended }
@@ -100,7 +99,7 @@ func (b *boundedRequest) refuseRest() {
 	}
 }
 
-// end is when the handler has, and net/http still sends what it has buffered.
+// end sets the deadlines for what net/http does after the handler.
 func (b *boundedRequest) end() {
 	b.refuseRest()
 	if b.unread() {
@@ -132,7 +131,7 @@ func (b *boundedRequest) hooks() httpsnoop.Hooks {
 	}
 }
 
-// boundedListener closes connections beyond a number in all, and of one client, at once.
+// boundedListener closes connections beyond a limit in all, and beyond a limit of each client.
 type boundedListener struct {
 	net.Listener
 	all, each int
@@ -181,7 +180,7 @@ func (l *boundedListener) enter(client string) bool {
 	return true
 }
 
-// refuse tells the operator, but not as often as clients come.
+// refuse logs refused connections, at most once in refusalInterval.
 func (l *boundedListener) refuse(client string) {
 	l.refused++
 	if time.Since(l.said) < refusalInterval {

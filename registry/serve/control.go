@@ -25,10 +25,10 @@ import (
 	"ndock/registry/storage"
 )
 
-// controlTime is for what a client of the control socket asks for to come.
+// controlTime is how long a client of the control socket may take to send its request.
 const controlTime = 10 * time.Second
 
-// serveControl listens on the control socket, on which the file system lets in whom it belongs to, and root.
+// serveControl listens on the control socket. The file system lets in its owner and root.
 func serveControl(ctx context.Context, o config.Options, lock *readOnlyLock, c *configuration.Configuration, s *storage.Store) (stop func(), err error) {
 	if o.Control == "" {
 		return func() {}, nil
@@ -47,7 +47,7 @@ func serveControl(ctx context.Context, o config.Options, lock *readOnlyLock, c *
 	return func() { server.Close() }, nil
 }
 
-// listenControl replaces a socket that a registry which was killed left behind, and nothing else.
+// listenControl replaces a socket that a registry left when it was killed, and nothing else.
 func listenControl(path string) (net.Listener, error) {
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -68,7 +68,7 @@ func listenControl(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-// controlHandler answers what is asked for on the control socket.
+// controlHandler serves the requests of package control.
 func controlHandler(lock *readOnlyLock, c *configuration.Configuration, s *storage.Store, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+control.CollectPath, func(w http.ResponseWriter, r *http.Request) {
@@ -114,7 +114,7 @@ func (t *eventWriter) write(line control.Event) {
 	t.flush()
 }
 
-// collect is what the serving process does when it is asked to.
+// collect collects garbage, while nobody can write.
 func collect(ctx context.Context, config *configuration.Configuration, lock *readOnlyLock, c control.Options) (gc.Result, error) {
 	if config.Proxy.RemoteURL != "" {
 		return gc.Result{}, errors.New("a cache of another registry removes by itself what is old")

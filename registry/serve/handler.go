@@ -16,8 +16,8 @@ import (
 	"ndock/registry/storage"
 )
 
-// newHandler makes distribution's registry, and puts before it what is ndock's: this is where all of that stands, what
-// sees a request first last. The function ends what it has running.
+// newHandler wraps distribution's registry; a request passes what is wrapped last first: log, metrics, headers, names,
+// read-only lock, limits, login. The returned function ends what runs beside it.
 func newHandler(ctx context.Context, o config.Options, c *configuration.Configuration, s *storage.Store, m *metrics, g *readOnlyLock) (http.Handler, func(), error) {
 	if err := errors.Join(registerLogins(), checkAuth(c.Auth), checkLogins(o.Keystone)); err != nil {
 		return nil, nil, err
@@ -28,7 +28,7 @@ func newHandler(ctx context.Context, o config.Options, c *configuration.Configur
 		return nil, nil, err
 	}
 	limits := newLimits(o, c, s)
-	g.cut = limits.cut
+	g.interrupt = limits.interrupt
 	handler := limits.wrap(auth.Answer(app))
 	handler = withHeaders(c.HTTP.Prefix, headers, checkPaths(c.HTTP.Prefix, g.wrap(handler)))
 	handler = m.wrap(c.HTTP.Prefix, handler)
@@ -38,7 +38,7 @@ func newHandler(ctx context.Context, o config.Options, c *configuration.Configur
 	return handler, stop, nil
 }
 
-// newRegistry makes the registry, once its storage has shown that it works.
+// newRegistry makes distribution's registry, once it has tried the storage.
 func newRegistry(ctx context.Context, o config.Options, c *configuration.Configuration, s *storage.Store) (http.Handler, func(), error) {
 	if err := checkDirectory(c.Storage); err != nil {
 		return nil, nil, err
@@ -75,7 +75,7 @@ func newLimits(o config.Options, c *configuration.Configuration, s *storage.Stor
 	return l
 }
 
-// checkAuth refuses logins that would let nobody in.
+// checkAuth refuses a file of logins that lets nobody in.
 func checkAuth(auth configuration.Auth) error {
 	if path, ok := auth["htpasswd"]["path"].(string); ok {
 		_, err := htpasswd.Read(path)
@@ -95,7 +95,8 @@ func checkDirectory(storage configuration.Storage) error {
 	return nil
 }
 
-// writable makes the directory if need be, and tries it, because distribution would only notice at the first push.
+// writable makes the directory if need be, and tries to write, because distribution would notice only at the first
+// push.
 func writable(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -15,14 +15,14 @@ import (
 
 const healthTimeout = 5 * time.Second // for the storage
 
-// health tells whether a registry can take and give images.
+// health is whether a registry can take and give images.
 type health struct {
 	store    *storage.Store
 	draining atomic.Bool
 	asking   singleflight.Group // the storage, which may hang
 }
 
-// ServeHTTP answers 200, or 503 with the reason.
+// ServeHTTP implements http.Handler. It answers 200, or 503 with the reason.
 func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

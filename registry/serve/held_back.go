@@ -8,12 +8,12 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// heldBackBytes is how much of what comes from an upstream waits for the rest to be known: more than an error takes that
-// distribution writes after it.
+// heldBackBytes is how much of a blob from an upstream waits until the rest is verified. It is more than distribution
+// writes of an error after the blob.
 const heldBackBytes = 32 << 10
 
-// heldBack gives a blob to a client while it comes from an upstream, but for its end, until all of it has shown that it is
-// that blob: what is not, is never whole. What the cache has got passes as it is.
+// heldBack gives a client a blob while it comes from an upstream, but holds back its end until the digest is verified:
+// a wrong blob is never complete. What the cache has already passes as it is.
 type heldBack struct {
 	http.ResponseWriter
 	request  *upstreamRequest
@@ -49,13 +49,13 @@ func (h *heldBack) ReadFrom(from io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{h}, from)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the writer, for http.ResponseController.
 func (h *heldBack) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
-// whole tells whether all of the blob has come from an upstream, and not nothing, as of one that cannot be had.
-func (h *heldBack) whole() bool { return len(h.end) > 0 && h.verifier.Verified() }
+// complete returns whether the complete blob has come from an upstream.
+func (h *heldBack) complete() bool { return len(h.end) > 0 && h.verifier.Verified() }
 
-// finish gives the end, if all before it and it are the blob.
+// finish writes the end, if the blob has the right digest.
 func (h *heldBack) finish() error {
 	if !h.request.sent.Load() {
 		return nil

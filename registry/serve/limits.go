@@ -25,14 +25,14 @@ const (
 )
 
 var (
-	errFull    = &storage.Refusal{Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied, Message: "the registry's storage is full: tell who runs it"}
-	errMany    = &storage.Refusal{Status: http.StatusTooManyRequests, Code: errcode.ErrorCodeTooManyRequests, Message: "the registry takes no more uploads at a time: try again later", RetryAfter: storage.UploadRetry, Resumable: true}
-	errCut     = &storage.Refusal{Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Message: "the registry collects garbage: try again in a minute", RetryAfter: int(retryAfter.Seconds()), Resumable: true}
-	errStalled = &storage.Refusal{Status: http.StatusRequestTimeout, Code: errcode.ErrorCodeUnavailable, Message: "nothing came for too long", Resumable: true}
+	errNoSpace        = &storage.Refusal{Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied, Message: "the registry's storage is full: tell who runs it"}
+	errTooManyUploads = &storage.Refusal{Status: http.StatusTooManyRequests, Code: errcode.ErrorCodeTooManyRequests, Message: "the registry takes no more uploads at a time: try again later", RetryAfter: storage.UploadRetry, Resumable: true}
+	errReadOnly       = &storage.Refusal{Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Message: "the registry collects garbage: try again in a minute", RetryAfter: int(retryAfter.Seconds()), Resumable: true}
+	errStalled        = &storage.Refusal{Status: http.StatusRequestTimeout, Code: errcode.ErrorCodeUnavailable, Message: "nothing came for too long", Resumable: true}
 )
 
-// limits keep what one client sends from taking what all need, and say so where they do. What came of an upload that
-// is refused is removed at once.
+// limits keep a client from taking what all need, and tell it so. They remove at once what has come of a refused
+// upload.
 type limits struct {
 	prefix  string
 	maxBlob int64         // bytes; 0 for any size
@@ -53,8 +53,9 @@ func (l *limits) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// serve lets a request store something, and answers with the reason when that ends for one that is known. Nothing is
-// refused before distribution reads the body, which it only does for those who may push, to an upload that there is.
+// serve serves a request that stores something. If it fails for a known reason, the answer says so. Nothing is refused
+// before distribution reads the body, because it reads only for clients that may push, and only to an upload that
+// exists.
 func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request, at route) {
 	upload := ""
 	if at.upload() {
@@ -65,10 +66,10 @@ func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request
 	b.request, r.Body = r, b
 	l.bodies.Store(b, nil)
 	defer b.end()
-	a := &answer{reason: l.reason(b, time.Now())}
+	a := &replaceableAnswer{reason: l.reason(b, time.Now())}
 	next.ServeHTTP(a.wrap(w), r)
-	if a.refused != nil {
-		l.discard(r.Context(), at, a.refused)
+	if a.replaced != nil {
+		l.discard(r.Context(), at, a.replaced)
 	}
 }
 
@@ -79,7 +80,7 @@ func tooLarge(what string, limit int64) *storage.Refusal {
 	}
 }
 
-// uploaded is how much of the upload came with earlier requests. Distribution checks that it is true.
+// uploaded returns how much of the upload came with earlier requests, as the client says. Distribution verifies it.
 func uploaded(r *http.Request) int64 {
 	const mac = 32 // bytes before the state, by which distribution knows it as its own
 	token, err := base64.URLEncoding.DecodeString(r.URL.Query().Get("_state"))
@@ -90,15 +91,15 @@ func uploaded(r *http.Request) int64 {
 	return max(0, state.Offset)
 }
 
-// cut ends the requests whose bodies are still to come. Others complete what they do.
-func (l *limits) cut() {
+// interrupt ends the requests whose bodies are still to come. Others complete.
+func (l *limits) interrupt() {
 	l.bodies.Range(func(b, _ any) bool {
-		b.(*body).cut()
+		b.(*body).interrupt()
 		return true
 	})
 }
 
-// reason is why a request failed, if that is known, by the status of the answer that it got.
+// reason returns a function from the status of an answer to why the request failed; nil if that is not known.
 func (l *limits) reason(b *body, begun time.Time) func(status int) *storage.Refusal {
 	return func(status int) *storage.Refusal {
 		switch {
@@ -109,27 +110,28 @@ func (l *limits) reason(b *body, begun time.Time) func(status int) *storage.Refu
 		case b.cause != nil && status >= 400:
 			return b.cause
 		case status >= 500 && l.store.FullSince(begun):
-			return errFull
+			return errNoSpace
 		}
 		return nil
 	}
 }
 
-// An answer is replaced by the reason, where there is one.
-type answer struct {
-	reason  func(status int) *storage.Refusal
-	refused *storage.Refusal
+// An replaceableAnswer is replaced by the reason, where there is one. Distribution has no other way to say why the storage or a
+// body has failed.
+type replaceableAnswer struct {
+	reason   func(status int) *storage.Refusal
+	replaced *storage.Refusal
 }
 
-func (a *answer) wrap(w http.ResponseWriter) http.ResponseWriter {
+func (a *replaceableAnswer) wrap(w http.ResponseWriter) http.ResponseWriter {
 	return httpsnoop.Wrap(w, httpsnoop.Hooks{
 		WriteHeader: func(pass httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
 			return func(status int) {
-				if a.refused != nil {
+				if a.replaced != nil {
 					return
 				}
-				if a.refused = a.reason(status); a.refused != nil {
-					a.refused.WriteTo(w)
+				if a.replaced = a.reason(status); a.replaced != nil {
+					a.replaced.WriteTo(w)
 					return
 				}
 				pass(status)
@@ -137,7 +139,7 @@ func (a *answer) wrap(w http.ResponseWriter) http.ResponseWriter {
 		},
 		Write: func(pass httpsnoop.WriteFunc) httpsnoop.WriteFunc {
 			return func(p []byte) (int, error) {
-				if a.refused != nil {
+				if a.replaced != nil {
 					return len(p), nil
 				}
 				return pass(p)
@@ -146,9 +148,9 @@ func (a *answer) wrap(w http.ResponseWriter) http.ResponseWriter {
 	})
 }
 
-// discard frees what an upload took that cannot be completed.
+// discard removes what has come of an upload that cannot be completed.
 func (l *limits) discard(ctx context.Context, at route, why *storage.Refusal) {
-	if why == errFull {
+	if why == errNoSpace {
 		l.log.Error("the storage is full", "repository", at.repository)
 	}
 	if why.Resumable || !at.upload() {
@@ -159,7 +161,7 @@ func (l *limits) discard(ctx context.Context, at route, why *storage.Refusal) {
 	}
 }
 
-// body ends a request's body that is too large, or does not come.
+// body is the body of a request. It ends early if it is too large, does not come, or may not be stored.
 type body struct {
 	io.ReadCloser
 	limits   *limits
@@ -173,9 +175,9 @@ type body struct {
 	tooLarge *storage.Refusal // what one is told who sends more
 	cause    *storage.Refusal // why it was ended
 
-	lock    sync.Mutex
-	reading bool // from the client
-	isCut   bool // by a collection of garbage
+	lock        sync.Mutex
+	reading     bool // from the client
+	interrupted bool // by a collection of garbage
 }
 
 // Read implements io.Reader.
@@ -188,14 +190,14 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.cause
 	}
 	n, err := 0, os.ErrDeadlineExceeded
-	if b.await() {
+	if b.startRead() {
 		n, err = b.ReadCloser.Read(p)
 	}
-	isCut := b.came()
+	isCut := b.endRead()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		b.cause = errStalled
 		if isCut {
-			b.cause = errCut
+			b.cause = errReadOnly
 		}
 		return n, b.cause
 	}
@@ -205,11 +207,11 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// await is before some of the body is read, if it still may be.
-func (b *body) await() bool {
+// startRead sets the deadline for a read from the client. It returns false if no more may be read.
+func (b *body) startRead() bool {
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	if b.isCut {
+	if b.interrupted {
 		return false
 	}
 	b.reading = true
@@ -217,26 +219,26 @@ func (b *body) await() bool {
 	return true
 }
 
-// came is when it was: the storage may take its time.
-func (b *body) came() (isCut bool) {
+// endRead clears the deadline, because the storage may take its time.
+func (b *body) endRead() (isCut bool) {
 	b.lock.Lock()
 	defer b.lock.Unlock()
 	b.reading = false
 	b.control.SetReadDeadline(time.Time{})
-	return b.isCut
+	return b.interrupted
 }
 
-// cut ends what is read now, and lets no more be read.
-func (b *body) cut() {
+// interrupt ends a read that is under way, and refuses further ones.
+func (b *body) interrupt() {
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	b.isCut = true
+	b.interrupted = true
 	if b.reading {
 		b.control.SetReadDeadline(time.Now().Add(-time.Second))
 	}
 }
 
-// begin tells why none of the body is taken.
+// begin returns why nothing of the body is taken; nil if it is.
 func (b *body) begin() *storage.Refusal {
 	before := int64(0)
 	switch b.at.kind {
@@ -248,7 +250,7 @@ func (b *body) begin() *storage.Refusal {
 			b.left, b.tooLarge = max(0, most-before), tooLarge("layers", most)
 		}
 		if b.request.ContentLength != 0 && !b.takeTurn() {
-			return errMany
+			return errTooManyUploads
 		}
 	default:
 		return nil
@@ -263,7 +265,7 @@ func (b *body) begin() *storage.Refusal {
 	return why
 }
 
-// take tells why bytes that came are not taken.
+// take returns why bytes that came are not taken; nil if they are.
 func (b *body) take(n int64) *storage.Refusal {
 	if b.left >= 0 {
 		if b.left -= n; b.left < 0 {
@@ -285,7 +287,7 @@ func (b *body) takeTurn() bool {
 	return b.turn
 }
 
-// end gives back what was taken for the request.
+// end releases what was taken for the request.
 func (b *body) end() {
 	b.limits.bodies.Delete(b)
 	if b.turn {

@@ -218,8 +218,8 @@ func TestStorageIsFull(t *testing.T) {
 	small := r.pushBlob(t, "app", make([]byte, 1<<20))
 	before := free(t, dir)
 	for range 2 {
-		r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", errFull.Message, r.stream(t, r.start(t, "app"), make([]byte, 32<<20)))
-		r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", errFull.Message, r.do(t, http.MethodPut, r.start(t, "app")+"&digest=sha256:"+strings.Repeat("0", 64), make([]byte, 32<<20)))
+		r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", errNoSpace.Message, r.stream(t, r.start(t, "app"), make([]byte, 32<<20)))
+		r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", errNoSpace.Message, r.do(t, http.MethodPut, r.start(t, "app")+"&digest=sha256:"+strings.Repeat("0", 64), make([]byte, 32<<20)))
 	}
 	r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/app/blobs/"+small, nil))
 	for deadline := time.Now().Add(10 * time.Second); free(t, dir)+16 < before; time.Sleep(10 * time.Millisecond) {
@@ -231,7 +231,7 @@ func TestStorageIsFull(t *testing.T) {
 	if err := os.WriteFile(hog, make([]byte, 32<<20), 0o600); err == nil {
 		t.Fatal("the disk has no end")
 	}
-	r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", errFull.Message, r.do(t, http.MethodPost, "/v2/app/blobs/uploads/", nil))
+	r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", errNoSpace.Message, r.do(t, http.MethodPost, "/v2/app/blobs/uploads/", nil))
 	if got := r.want(t, http.StatusServiceUnavailable, r.do(t, http.MethodGet, r.aside+"/healthz", nil)); !strings.Contains(got, "no space left on device") {
 		t.Errorf("health is %q", got)
 	}

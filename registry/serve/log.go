@@ -14,8 +14,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// accessLog writes a line a request, and gives the request an id by which the client can name it, unless it has one.
-// Query strings stay out: there are upload tokens in them.
+// accessLog logs a line for each request, and gives the request an id in X-Request-Id, unless the client has set one.
+// It leaves out query strings, because they have upload tokens in them.
 func accessLog(prefix string, next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, user, id := r.URL.Path, "-", requestID(r)
@@ -41,11 +41,11 @@ func requestID(r *http.Request) string {
 	return rand.Text()
 }
 
-// logBridge hands to our log what distribution writes to its own.
+// logBridge hands what distribution logs to ndock's log.
 type logBridge struct{ log *slog.Logger }
 
-// redirectLog installs a bridge in logrus's one logger, which is the only one that distribution knows: there is one
-// log a process, that of the latest registry.
+// redirectLog installs a bridge in logrus' standard logger, the only one that distribution uses. So there is one log in
+// a process, that of the latest registry.
 func redirectLog(log *slog.Logger) {
 	level := logrus.WarnLevel
 	if log.Enabled(context.Background(), slog.LevelDebug) {
@@ -75,7 +75,7 @@ func (b logBridge) Fire(e *logrus.Entry) error {
 	return nil
 }
 
-// level is the entry's, but what goes wrong by a client's fault is not the operator's: the access log has it.
+// level returns the level of an entry; debug for failures that are the client's fault, which are in the access log.
 func (logBridge) level(e *logrus.Entry) slog.Level {
 	status, _ := e.Data["http.response.status"].(int)
 	_, request := e.Data["http.request.id"]

@@ -21,7 +21,7 @@ import (
 	"ndock/registry/storage"
 )
 
-// withChecks has the configuration of a registry refuse manifests that are none, and take damaged ones anew.
+// withChecks has the registry of the configuration refuse invalid manifests, and take damaged ones again.
 func withChecks(c *configuration.Configuration, s *storage.Store, log *slog.Logger) (*configuration.Configuration, error) {
 	checked := *c
 	checked.Middleware = map[string][]configuration.Middleware{
@@ -31,7 +31,7 @@ func withChecks(c *configuration.Configuration, s *storage.Store, log *slog.Logg
 	return &checked, registerChecked()
 }
 
-// registerChecked is once for all, since distribution finds middleware by name alone.
+// registerChecked registers the middleware once: distribution finds it by name alone.
 var registerChecked = sync.OnceValue(func() error {
 	return middleware.Register(checkedName, func(_ context.Context, of distribution.Repository, options map[string]any) (distribution.Repository, error) {
 		s, ok := options["store"].(*storage.Store)
@@ -43,10 +43,10 @@ var registerChecked = sync.OnceValue(func() error {
 	})
 })
 
-// checkedName is what distribution knows the check of manifests by.
+// checkedName is the name of the check in distribution's list of middleware.
 const checkedName = "ndock-manifests"
 
-// errNoManifest is for what is stored as a manifest and is none.
+// errNoManifest is the error of a stored manifest that cannot be read.
 var errNoManifest = errors.New("the manifest is none that can be read")
 
 type checkedRepository struct {
@@ -66,8 +66,8 @@ type checkedManifests struct {
 	in *checkedRepository
 }
 
-// Get implements distribution.ManifestService. A damaged manifest counts as missing, as a damaged link does: distribution
-// would give what is left of it, or answer 500, as where the storage fails.
+// Get implements distribution.ManifestService. A damaged manifest counts as missing, as a damaged link does:
+// distribution would give what is left of it, or answer 500 as for a failing storage.
 func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
 	found, err := readManifest(ctx, m.ManifestService, d, options...)
 	if err == nil && isOf(found, d) || absent(err) {
@@ -89,7 +89,7 @@ func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...
 	return nil, distribution.ErrManifestUnknownRevision{Name: name, Revision: d}
 }
 
-// readManifest reads a manifest. Distribution panics at one that does not say its kind, unless it might be an index.
+// readManifest reads a manifest. Distribution panics at some that do not say their kind.
 func readManifest(ctx context.Context, from distribution.ManifestService, d digest.Digest, options ...distribution.ManifestServiceOption) (found distribution.Manifest, err error) {
 	panicked := config.CatchPanic(func() error {
 		found, err = from.Get(ctx, d, options...)
@@ -101,14 +101,14 @@ func readManifest(ctx context.Context, from distribution.ManifestService, d dige
 	return found, err
 }
 
-// isOf tells whether a manifest has that digest.
+// isOf returns whether a manifest has that digest.
 func isOf(manifest distribution.Manifest, d digest.Digest) bool {
 	_, payload, err := manifest.Payload()
 	return err == nil && d == digest.FromBytes(payload)
 }
 
-// Put implements distribution.ManifestService. Of what is wrong with a manifest, distribution makes failures like any
-// other.
+// Put implements distribution.ManifestService. It says what is wrong with a manifest, of which distribution would make
+// a 500.
 func (m *checkedManifests) Put(ctx context.Context, manifest distribution.Manifest, options ...distribution.ManifestServiceOption) (digest.Digest, error) {
 	if err := checkManifest(manifest); err != nil {
 		return "", errcode.ErrorCodeManifestInvalid.WithMessage(err.Error())
@@ -122,8 +122,8 @@ func (m *checkedManifests) Put(ctx context.Context, manifest distribution.Manife
 	return m.ManifestService.Put(ctx, manifest, options...)
 }
 
-// withPlatforms gives each image of an index a platform, be it one without a name: where the configuration lists the
-// platforms that must be there, distribution panics without. What is stored is the index as it came.
+// withPlatforms gives each image of an index a platform, be it an empty one: distribution panics without, where the
+// configuration lists platforms that must exist. The index is stored as it came.
 func withPlatforms(index *ocischema.DeserializedImageIndex) {
 	for i := range index.Manifests {
 		if index.Manifests[i].Platform == nil {
@@ -144,8 +144,8 @@ func checkManifest(manifest distribution.Manifest) error {
 	return checkKind(manifest)
 }
 
-// checkKind refuses a manifest that does not say its kind, if distribution would read it as another kind than it came as:
-// it tries an index first.
+// checkKind refuses a manifest that does not say its kind, if distribution would take it for another kind than it came
+// as. Distribution tries an index first.
 func checkKind(manifest distribution.Manifest) error {
 	switch m := manifest.(type) {
 	case *ocischema.DeserializedManifest:

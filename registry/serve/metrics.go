@@ -16,7 +16,7 @@ import (
 	"ndock/registry/config"
 )
 
-// metrics count what a registry does. Each registry has its own; distribution's and Go's are the process'.
+// metrics count what one registry does. Distribution's and Go's are those of the process.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
@@ -53,7 +53,7 @@ func (m *metrics) wrap(prefix string, next http.Handler) http.Handler {
 	})
 }
 
-// knownMethod keeps clients from making up labels.
+// knownMethod keeps clients from inventing labels.
 func knownMethod(method string) string {
 	known := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	if slices.Contains(known, method) {
@@ -62,7 +62,7 @@ func knownMethod(method string) string {
 	return "other"
 }
 
-// countedBody is a body that is counted as it comes.
+// countedBody counts the bytes that are read of a body.
 type countedBody struct {
 	io.ReadCloser
 	bytes prometheus.Counter
@@ -75,7 +75,7 @@ func (c *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// serveMetrics serves metrics and health on an address of their own, and returns what ends that.
+// serveMetrics serves metrics and health on an address of their own. The returned function ends that.
 func serveMetrics(ctx context.Context, o config.Options, m *metrics, h *health) (func(), error) {
 	if o.Metrics == "" {
 		return func() {}, nil

@@ -16,7 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// takeHeaders takes out of the configuration the headers of all answers, which distribution would give to its own only.
+// takeHeaders takes the headers of all answers out of the configuration: distribution would set them only on its own.
 func takeHeaders(c *configuration.Configuration) http.Header {
 	taken := http.Header{}
 	for name, values := range c.HTTP.Headers {
@@ -26,8 +26,8 @@ func takeHeaders(c *configuration.Configuration) http.Header {
 	return taken
 }
 
-// withHeaders returns a handler that gives each answer these headers, and answers a browser that asks what it may do.
-// That comes without a login: it is told the headers and nothing else, whatever it names, and none of its body is read.
+// withHeaders sets these headers on each answer, and answers the OPTIONS request of a browser. Browsers send that
+// without a login, so it gets the headers and nothing else.
 func withHeaders(prefix string, headers http.Header, next http.Handler) http.Handler {
 	root := strings.TrimSuffix(prefix, "/") + "/v2/"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,8 +45,8 @@ var (
 	rangePattern = regexp.MustCompile(`^[0-9]{1,18}-[0-9]{1,18}$`) // which bytes of an upload a request sends
 )
 
-// checkPaths refuses a request that names what cannot be, where distribution answers 404 in its own form, or 500 with
-// the storage's path in it.
+// checkPaths refuses a request with an impossible name. Distribution would answer 404 without an error body, or 500
+// with a path of the storage.
 func checkPaths(prefix string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		at := parseRoute(prefix, path.Clean(r.URL.Path))
@@ -61,7 +61,7 @@ func checkPaths(prefix string, next http.Handler) http.Handler {
 	})
 }
 
-// impossible is what is wrong with the names in a request; nil for nothing.
+// impossible returns what is wrong with the names in a request; nil for nothing.
 func impossible(r *http.Request, at route) error {
 	if at.repository != "" {
 		if _, err := reference.WithName(at.repository); err != nil {
@@ -80,8 +80,8 @@ func impossible(r *http.Request, at route) error {
 	return nil
 }
 
-// acceptAll has a client that takes any kind of manifest, or says nothing of kinds, get what there is. Distribution
-// answers 404 unless it names the kind.
+// acceptAll adds all kinds of manifests to the request of a client that takes any kind, or names none. Distribution
+// would answer 404.
 func acceptAll(r *http.Request) {
 	said := strings.Join(r.Header.Values("Accept"), ",")
 	for one := range strings.SplitSeq(said, ",") {

@@ -19,11 +19,11 @@ const retryAfter = 10 * time.Second
 
 // readOnlyLock keeps requests that write out while it is held. Requests that only read always pass.
 type readOnlyLock struct {
-	mu      sync.Mutex
-	locked  bool
-	writers int           // requests under way that write
-	idle    chan struct{} // closed when the last of them has ended while the lock is held
-	cut     func()        // ends the bodies that are still to come
+	mu        sync.Mutex
+	locked    bool
+	writers   int           // requests under way that write
+	idle      chan struct{} // closed when the last of them has ended while the lock is held
+	interrupt func()        // ends the bodies that are still to come
 }
 
 // wrap answers 503 to requests that write, while the lock is held.
@@ -75,7 +75,7 @@ func (l *readOnlyLock) lockWriters(ctx context.Context, patience time.Duration) 
 	default: // a request writes, be the patience as short as it may
 	}
 	if patience > 0 {
-		defer time.AfterFunc(patience/2, l.cut).Stop()
+		defer time.AfterFunc(patience/2, l.interrupt).Stop()
 	}
 	select {
 	case <-idle:

@@ -14,11 +14,11 @@ import (
 	"ndock/registry/pki"
 )
 
-// reloadInterval is how often the files of a certificate are looked at.
+// reloadInterval is how often the files of a certificate are checked for changes.
 const reloadInterval = 2 * time.Second
 
-// A reloader shows the certificate that is in its files, or the last good one that was. When that is about to end, the
-// next one takes its place.
+// A reloader shows the certificate in its files, or the last good one that was in them. When that is about to end, it
+// shows the next one.
 type reloader struct {
 	certFile, keyFile string
 	nextFile          string // may be empty
@@ -34,7 +34,7 @@ func newReloader(certFile, keyFile, nextFile string, now time.Time, log *slog.Lo
 	return r, r.load(now)
 }
 
-// config is TLS with the certificate of the moment.
+// config returns a TLS configuration that shows the certificate of the moment.
 func (r *reloader) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -56,7 +56,7 @@ func (r *reloader) load(now time.Time) error {
 	return r.show(now)
 }
 
-// show has clients see the certificate that is the right one now.
+// show selects the certificate for that time.
 func (r *reloader) show(now time.Time) error {
 	best := r.all.At(now)
 	if len(best.Cert) == 0 {
@@ -78,7 +78,7 @@ func (r *reloader) next() []byte {
 	return text
 }
 
-// follow loads the files again when they change, or when told to, until the context ends.
+// follow loads the files again when they change, or on a signal, until the context ends.
 func (r *reloader) follow(ctx context.Context, told <-chan os.Signal) {
 	tick := time.NewTicker(reloadInterval)
 	defer tick.Stop()
@@ -94,7 +94,7 @@ func (r *reloader) follow(ctx context.Context, told <-chan os.Signal) {
 	}
 }
 
-// check shows another certificate when the files have changed, or when it is time for the next one.
+// check loads changed files, or shows the next certificate when its time has come.
 func (r *reloader) check(now time.Time) {
 	switch {
 	case r.changed():
@@ -117,8 +117,7 @@ func (r *reloader) reload(now time.Time) {
 
 func expiry(leaf *x509.Certificate) string { return leaf.NotAfter.UTC().Format(time.RFC3339) }
 
-// changed compares what is in the files, which also notices those that are links to others now. It is true once for
-// each change.
+// changed compares contents, so that it also notices a link to another file. It returns true once for each change.
 func (r *reloader) changed() bool {
 	cert, certErr := os.ReadFile(r.certFile)
 	key, keyErr := os.ReadFile(r.keyFile)

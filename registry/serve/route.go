@@ -18,7 +18,7 @@ type route struct {
 
 var routePattern = regexp.MustCompile(`^/v2/(.+)/(manifests|blobs/uploads|blobs|tags|referrers)/([^/]*)$`)
 
-// parseRoute reads the path of a registry whose own paths begin behind the prefix.
+// parseRoute reads a path of a registry whose own paths begin after the prefix.
 func parseRoute(prefix, path string) route {
 	found := routePattern.FindStringSubmatch("/" + strings.TrimPrefix(strings.TrimPrefix(path, strings.TrimSuffix(prefix, "/")), "/"))
 	if found == nil {
@@ -27,7 +27,7 @@ func parseRoute(prefix, path string) route {
 	return route{repository: found[1], kind: strings.TrimPrefix(found[2], "blobs/"), reference: found[3]}
 }
 
-// attrs are what the log says of it.
+// attrs returns the route's attributes for the log.
 func (r route) attrs() []any {
 	var attrs []any
 	if r.repository != "" {
@@ -42,14 +42,14 @@ func (r route) attrs() []any {
 	return append(attrs, "tag", r.reference)
 }
 
-// upload tells whether it names an upload, and nothing that only looks so: it becomes a path of the storage.
+// upload returns whether the route names a valid upload. It is checked because it becomes a path of the storage.
 func (r route) upload() bool {
 	_, badName := reference.WithName(r.repository)
 	_, badID := uuid.Parse(r.reference)
 	return r.kind == "uploads" && badName == nil && badID == nil
 }
 
-// stores tells whether the request puts something into the registry.
+// stores returns whether the request stores something in the registry.
 func stores(r *http.Request) bool {
 	return r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch
 }

@@ -17,7 +17,7 @@ import (
 	"ndock/registry/config"
 )
 
-// Serve runs a registry until the context ends, and then ends when the requests under way have.
+// Serve runs a registry until the context ends, and then lets the requests under way end.
 func Serve(ctx context.Context, o config.Options) error {
 	if err := o.Check(); err != nil {
 		return err
@@ -96,7 +96,7 @@ func drain(ctx context.Context, server *http.Server, limit time.Duration) error 
 	return nil
 }
 
-// newTLS returns nil without a certificate. The function ends what looks after that.
+// newTLS returns nil without a certificate. The returned function ends the watch over the certificate's files.
 func newTLS(ctx context.Context, o config.Options, said configuration.TLS) (*tls.Config, func(), error) {
 	if o.CertFile == "" {
 		return nil, func() {}, nil
@@ -115,7 +115,7 @@ func newTLS(ctx context.Context, o config.Options, said configuration.TLS) (*tls
 	return config, func() { cancel(); following.Wait() }, nil
 }
 
-// protocols are HTTP/1, and HTTP/2 where there is TLS, unless the configuration has it otherwise.
+// protocols returns HTTP/1, and HTTP/2 over TLS, unless the configuration says otherwise.
 func protocols(said configuration.HTTP) *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)

@@ -23,14 +23,14 @@ import (
 	"ndock/stall/reply"
 )
 
-// upstreamName is what distribution knows an upstream by.
+// upstreamName is the name of an upstream in distribution's list of middleware.
 const upstreamName = "ndock-upstream"
 
-// maxUpstreamText is how much of what the upstream says is handed on.
+// maxUpstreamText is how much of an upstream's error clients are told.
 const maxUpstreamText = 300
 
-// upstream tells clients of a pull-through cache why they do not get what the cache has not got. Distribution says that
-// it is not there, or 500, whatever the upstream answered.
+// upstream tells clients of a pull-through cache why they do not get what is not cached. Distribution would answer 404
+// or 500, whatever the upstream has answered.
 type upstream struct {
 	url   string
 	away  error // why it is not asked at all; nil if it is
@@ -40,7 +40,7 @@ type upstream struct {
 	maxBlob int64 // bytes that a blob may have; any number when 0
 }
 
-// registerUpstream is once for all, since distribution finds middleware by name alone.
+// registerUpstream registers the middleware once: distribution finds it by name alone.
 var registerUpstream = sync.OnceValue(func() error {
 	return middleware.Register(upstreamName, func(_ context.Context, of distribution.Repository, options map[string]any) (distribution.Repository, error) {
 		u, ok := options["upstream"].(*upstream)
@@ -61,7 +61,7 @@ func withUpstream(c *configuration.Configuration, u *upstream) *configuration.Co
 	return &told
 }
 
-// explain returns what a client is told, who asked for something in a repository that the cache has not got.
+// explain returns the error for a client that asked for something the cache has not got.
 func (u *upstream) explain(ctx context.Context, what string, err error) error {
 	if u.away != nil && err != nil {
 		err = u.away
@@ -94,7 +94,7 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 	return errcode.ErrorCodeUnavailable.WithMessage(u.url + " does not give this to the cache now, try again later: " + said)
 }
 
-// forClients returns what clients may know of an error: not which addresses the cache asked, with which account.
+// forClients returns what clients may know of an error: not which addresses the cache asked, and with which account.
 func forClients(err error, said string) string {
 	var request *url.Error
 	if errors.As(err, &request) {
@@ -103,7 +103,7 @@ func forClients(err error, said string) string {
 	return said
 }
 
-// firstCode is that of an answer of the upstream.
+// firstCode returns the code of an upstream's error.
 func firstCode(err error) errcode.ErrorCode {
 	var many errcode.Errors
 	if errors.As(err, &many) && len(many) > 0 {
@@ -116,7 +116,7 @@ func firstCode(err error) errcode.ErrorCode {
 	return errcode.ErrorCodeUnknown
 }
 
-// absent tells whether an upstream says that it has no such thing.
+// absent returns whether an upstream says that it has no such thing.
 func absent(err error) bool {
 	var tag distribution.ErrTagUnknown
 	var revision distribution.ErrManifestUnknownRevision
@@ -125,7 +125,7 @@ func absent(err error) bool {
 		firstCode(err).Descriptor().HTTPStatusCode == http.StatusNotFound
 }
 
-// upstreamRepository is one of a cache.
+// upstreamRepository is a repository of a cache.
 type upstreamRepository struct {
 	distribution.Repository
 	*upstream
@@ -152,11 +152,11 @@ type upstreamTags struct {
 	*upstreamRepository
 }
 
-// noManifest is the digest of no manifest: none is empty.
+// noManifest is a digest that no manifest has: no manifest is empty.
 var noManifest = digest.FromString("")
 
-// Get implements distribution.TagService. Distribution forgets why the upstream did not tell whose the tag is; when it
-// is asked for the manifest, it says that.
+// Get implements distribution.TagService. Distribution hides why the upstream did not answer; asked for the manifest,
+// it says that.
 func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, error) {
 	ctx, asked := t.startRequest(ctx, "")
 	found, err := t.TagService.Get(ctx, tag)
@@ -203,8 +203,8 @@ type upstreamManifests struct {
 	*upstreamRepository
 }
 
-// Get implements distribution.ManifestService. What the cache has of a damaged manifest is mended by what comes from the
-// upstream; what can be read, distribution would not get again.
+// Get implements distribution.ManifestService. It repairs a damaged manifest in the cache, which distribution would not
+// fetch again.
 func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
 	found, fresh, err := m.read(ctx, d, options...)
 	if !fresh && isDamaged(found, d, err) {
@@ -220,14 +220,14 @@ func (m *upstreamManifests) Get(ctx context.Context, d digest.Digest, options ..
 	return found, m.explain(ctx, m.Named().Name()+"@"+string(d), err)
 }
 
-// read tells also whether the manifest comes from the upstream.
+// read also returns whether the manifest comes from the upstream.
 func (m *upstreamManifests) read(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (found distribution.Manifest, fresh bool, err error) {
 	ctx, asked := m.startRequest(ctx, "")
 	found, err = readManifest(ctx, m.ManifestService, d, options...)
 	return found, asked.sent.Load(), err
 }
 
-// isDamaged tells whether what is stored of a manifest can be read, and is not that.
+// isDamaged returns whether a stored manifest was read and has another digest, or is no manifest.
 func isDamaged(found distribution.Manifest, d digest.Digest, err error) bool {
 	return errors.Is(err, errNoManifest) || err == nil && !isOf(found, d)
 }
@@ -244,13 +244,13 @@ func (b *upstreamBlobs) Stat(ctx context.Context, d digest.Digest) (v1.Descripto
 	return found, b.explain(ctx, b.Named().Name()+"@"+string(d), err)
 }
 
-// ServeBlob implements distribution.BlobStore. An error is answered without what distribution says of the blob before it
-// has got it. A blob of which all has come is given, also if the cache cannot keep it.
+// ServeBlob implements distribution.BlobStore. On an error it removes the headers of the blob, which distribution sets
+// before it has the blob. A blob that has come completely is given also if the cache cannot keep it.
 func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
 	within, asked := b.startRequest(ctx, d)
 	held := newHeldBack(w, asked)
 	err := b.BlobStore.ServeBlob(within, held, r, d)
-	if err != nil && held.whole() {
+	if err != nil && held.complete() {
 		b.log.Error("a blob came from the upstream, and cannot be cached", "repository", b.Named().Name(), "digest", d, "error", reply.WithoutQueries(err))
 		err = nil
 	}

@@ -41,7 +41,7 @@ type fsyncDriver struct {
 
 // PutContent implements driver.StorageDriver.
 func (d *fsyncDriver) PutContent(ctx context.Context, path string, content []byte) error {
-	if err := d.makeWay(path); err != nil {
+	if err := d.makeParent(path); err != nil {
 		return err
 	}
 	return d.StorageDriver.PutContent(ctx, path, content)
@@ -49,7 +49,7 @@ func (d *fsyncDriver) PutContent(ctx context.Context, path string, content []byt
 
 // Writer implements driver.StorageDriver.
 func (d *fsyncDriver) Writer(ctx context.Context, path string, appending bool) (driver.FileWriter, error) {
-	if err := d.makeWay(path); err != nil {
+	if err := d.makeParent(path); err != nil {
 		return nil, err
 	}
 	return d.StorageDriver.Writer(ctx, path, appending)
@@ -57,7 +57,7 @@ func (d *fsyncDriver) Writer(ctx context.Context, path string, appending bool) (
 
 // Move implements driver.StorageDriver.
 func (d *fsyncDriver) Move(ctx context.Context, from, to string) error {
-	if err := d.makeWay(to); err != nil {
+	if err := d.makeParent(to); err != nil {
 		return err
 	}
 	if err := d.StorageDriver.Move(ctx, from, to); err != nil {
@@ -68,8 +68,8 @@ func (d *fsyncDriver) Move(ctx context.Context, from, to string) error {
 
 func (d *fsyncDriver) file(path string) string { return filepath.Join(d.root, path) }
 
-// makeWay makes the directory of a file. That of an upload need not survive: the client begins again.
-func (d *fsyncDriver) makeWay(path string) error {
+// makeParent makes the directory of a file. That of an upload need not survive: the client begins again.
+func (d *fsyncDriver) makeParent(path string) error {
 	if !driver.PathRegexp.MatchString(path) {
 		return nil // which the driver will refuse
 	}

@@ -15,20 +15,20 @@ import (
 	"ndock/registry"
 )
 
-// s3Patience is how long an S3 service may take to answer at the start.
-const s3Patience = 15 * time.Second
+// s3Timeout is how long an S3 service may take to answer at the start.
+const s3Timeout = 15 * time.Second
 
 // CheckBucket tries an S3 service, because distribution would notice only at the first push.
 func (s *Store) CheckBucket(ctx context.Context, storage configuration.Storage) error {
 	said := storage.Parameters()
-	ctx, cancel := context.WithTimeout(ctx, s3Patience)
+	ctx, cancel := context.WithTimeout(ctx, s3Timeout)
 	defer cancel()
 	err := s.Probe(ctx)
 	if err == nil {
 		return nil
 	}
 	if ctx.Err() != nil {
-		err = fmt.Errorf("no answer in %s", s3Patience)
+		err = fmt.Errorf("no answer in %s", s3Timeout)
 	}
 	at := ""
 	if endpoint, ok := said["regionendpoint"]; ok {

@@ -98,7 +98,7 @@ func (s *Source) Anyone() auth.Identity {
 	if s.Read != ReadAnyone {
 		return nil
 	}
-	return visitor{}
+	return anonymousUser{}
 }
 
 // Check implements auth.Source.

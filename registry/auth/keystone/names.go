@@ -10,8 +10,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 )
 
-// anID is what Keystone makes for projects and application credentials.
-var anID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+// idPattern is what Keystone makes for projects and application credentials.
+var idPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // login is who somebody says he is.
 type login struct {
@@ -22,7 +22,7 @@ type login struct {
 // parseLogin reads what is typed as the user's name: NAME, DOMAIN/NAME, or the id of an application credential. A user
 // who is called like an id, or has a slash in his name, can write his domain, too.
 func parseLogin(typed, domain string) login {
-	if anID.MatchString(typed) {
+	if idPattern.MatchString(typed) {
 		return login{credential: typed}
 	}
 	if other, name, ok := strings.Cut(typed, "/"); ok {

@@ -86,7 +86,7 @@ func (s *session) may(ctx context.Context, want distauth.Access) error {
 func (s *session) scope(ctx context.Context, repository string) (*scope, error) {
 	project := projectOf(repository)
 	for _, one := range s.projects {
-		byID := anID.MatchString(project)
+		byID := idPattern.MatchString(project)
 		if byID && one.ID != project || !byID && !strings.EqualFold(one.Name, project) {
 			continue
 		}
@@ -105,7 +105,7 @@ func (s *session) scope(ctx context.Context, repository string) (*scope, error) 
 
 // tell tells by which name, besides its id, a project's repositories go.
 func (s *Source) tell(in *scope) {
-	if s.project != nil && in.domain == s.Domain && in.name == strings.ToLower(in.name) && !anID.MatchString(in.name) {
+	if s.project != nil && in.domain == s.Domain && in.name == strings.ToLower(in.name) && !idPattern.MatchString(in.name) {
 		s.project(in.id, in.name)
 	}
 }
@@ -190,14 +190,14 @@ func readScope(result tokens.CreateResult) (*scope, error) {
 	return in, nil
 }
 
-// visitor is who reads without a login.
-type visitor struct{}
+// anonymousUser is who reads without a login.
+type anonymousUser struct{}
 
-func (visitor) Name() string { return "" }
+func (anonymousUser) Name() string { return "" }
 
-func (visitor) Expires() time.Time { return time.Time{} }
+func (anonymousUser) Expires() time.Time { return time.Time{} }
 
-func (visitor) May(_ context.Context, want ...distauth.Access) error {
+func (anonymousUser) May(_ context.Context, want ...distauth.Access) error {
 	for _, one := range want {
 		if one.Type != "registry" && one.Action != "pull" {
 			return auth.ErrNoLogin
