@@ -128,7 +128,7 @@ type credentials struct{ user, password, from string }
 // check returns whose credentials these are. With lasting, it asks the source again when the cache would soon drop the
 // user.
 func (c *Controller) check(ctx context.Context, g credentials, lasting bool) (cacheEntry, error) {
-	// Also before the memory, or else it could be asked about passwords without end.
+	// Also before the cache, or else passwords could be tried on it without end.
 	if wait := c.throttle.wait(g.user, g.from); wait > 0 {
 		return cacheEntry{}, &tooMany{wait}
 	}

@@ -19,7 +19,7 @@ const (
 	longestWait  = time.Minute
 	longestPause = 2 * time.Second
 	forgetAfter  = 15 * time.Minute
-	throttleSize = 20_000 // tallies; the oldest is forgotten first
+	throttleSize = 20_000 // counters; the oldest is dropped first
 )
 
 // throttle counts wrong passwords. After too many of one user from one network, or of all users from there, that

@@ -22,10 +22,10 @@ import (
 
 // Options are those of a collection.
 type Options struct {
-	Untagged bool          `json:"untagged"` // manifests that no tag reaches go, too
-	DryRun   bool          `json:"dry_run"`  // nothing goes
-	Grace    time.Duration `json:"grace"`    // what is younger stays: the manifest that names it may be still to come
-	Cache    bool          `json:"-"`        // only those images stay that, or whose tags, are younger than Grace: what was removed can be got again
+	Untagged bool          `json:"untagged"` // remove manifests without a tag, too
+	DryRun   bool          `json:"dry_run"`  // remove nothing
+	Grace    time.Duration `json:"grace"`    // what is younger stays: its manifest may still be to come
+	Cache    bool          `json:"-"`        // keep only images that, or whose tags, are younger than Grace: a cache can fetch the others again
 
 	Report Reporter `json:"-"`
 }
@@ -90,7 +90,7 @@ func run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, 
 type collection struct {
 	Options
 	storage driver.StorageDriver
-	before  time.Time // what has changed since then is young
+	before  time.Time // what has changed since then is recent
 
 	repositories map[string]*repository
 	references   map[string][]string // of each manifest, by its digest

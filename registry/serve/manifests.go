@@ -73,15 +73,15 @@ func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...
 	if err == nil && isOf(found, d) || absent(err) {
 		return found, err
 	}
-	spoilt, large, cause := m.in.store.Damaged(ctx, d)
-	if cause == nil && !spoilt && !large { // it may be mended by now
+	damaged, large, cause := m.in.store.Damaged(ctx, d)
+	if cause == nil && !damaged && !large { // it may be mended by now
 		found, err = readManifest(ctx, m.ManifestService, d, options...)
-		spoilt = isDamaged(found, d, err)
+		damaged = isDamaged(found, d, err)
 	}
 	switch {
 	case cause != nil && err == nil:
 		return nil, cause
-	case cause != nil, !spoilt && !large:
+	case cause != nil, !damaged && !large:
 		return found, err
 	}
 	name := m.in.Named().Name()

@@ -145,7 +145,7 @@ func (s *Store) GetContent(ctx context.Context, path string) ([]byte, error) {
 
 // Damaged returns whether what is stored of a manifest has another digest. It does not read what is larger than any
 // manifest, and returns large instead: the blob is damaged if it is meant to be a manifest, and not if it is a layer.
-func (s *Store) Damaged(ctx context.Context, manifest digest.Digest) (spoilt, large bool, err error) {
+func (s *Store) Damaged(ctx context.Context, manifest digest.Digest) (damaged, large bool, err error) {
 	if manifest.Validate() != nil {
 		return false, false, nil
 	}
@@ -164,7 +164,7 @@ func (s *Store) Repair(ctx context.Context, manifest distribution.Manifest) erro
 		return err
 	}
 	d := digest.FromBytes(payload)
-	if spoilt, large, err := s.Damaged(ctx, d); err != nil || !spoilt && !large {
+	if damaged, large, err := s.Damaged(ctx, d); err != nil || !damaged && !large {
 		return err
 	}
 	s.Log.Info("a damaged manifest came again, and is mended", "digest", d)
@@ -188,8 +188,8 @@ func (s *Store) Mend(ctx context.Context, manifest distribution.Manifest) {
 func (s *Store) DropDamaged(ctx context.Context, manifest digest.Digest) {
 	s.mending.Lock() // or another client's request might mend it before it is removed
 	defer s.mending.Unlock()
-	spoilt, _, err := s.Damaged(ctx, manifest)
-	if err == nil && spoilt {
+	damaged, _, err := s.Damaged(ctx, manifest)
+	if err == nil && damaged {
 		s.Log.Error("a manifest is damaged and is got again", "digest", manifest)
 		err = unlessNotFound(s.Delete(ctx, gc.BlobFile(manifest)))
 	}
