@@ -55,7 +55,7 @@ func registryTrust(c *cli.Context, s Streams) error {
 func trustChanges(c *cli.Context, s Streams, changes []trust.Change) error {
 	report := newProgress(c, s)
 	if len(changes) == 0 {
-		report.Step("all is as it shall be; nothing to do")
+		report.Step("all is up to date; nothing to do")
 	}
 	if !c.Bool("dry-run") {
 		return trust.Apply(c.Context, changes, report)

@@ -28,19 +28,19 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint returns what may help.
 func (e *Error) Hint() string { return e.hint }
 
-// damage is an error of what a registry has stored, as against one of the registry.
+// damage is an error in what a registry has stored, and not of the registry.
 type damage struct {
 	Err  error
-	mend mending
+	mend remedy
 }
 
-// mending is what it takes besides a push.
-type mending int
+// remedy is what mends damage besides a push.
+type remedy int
 
 const (
-	nothing  mending = iota // clients hear that it is not there
-	deleting                // some clients send nothing as long as the tag is there
-	freeing                 // clients hear that the registry has it
+	nothing  remedy = iota // clients hear that it is not there
+	deleting               // some clients send nothing as long as the tag is there
+	freeing                // clients hear that the registry has it
 )
 
 func (d *damage) Error() string { return d.Err.Error() }
@@ -48,7 +48,7 @@ func (d *damage) Error() string { return d.Err.Error() }
 // Unwrap returns the cause.
 func (d *damage) Unwrap() error { return d.Err }
 
-// hint is what mends it, by the command that deletes the tag.
+// hint returns what mends it; remove is the command that deletes the tag.
 func (d *damage) hint(remove string) string {
 	switch d.mend {
 	case deleting:
@@ -77,7 +77,7 @@ func (r Registry) explain(op string, err error) error {
 	return &Error{Op: op, Err: err}
 }
 
-// status is that of a registry's answer, or 0.
+// status returns the status of a registry's answer; 0 for none.
 func status(err error) int {
 	var answer *transport.Error
 	if errors.As(err, &answer) {

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// maxConfigSize is more than any image's configuration has.
+// maxConfigSize is more than the configuration of any image has, in bytes.
 const maxConfigSize = 8 << 20
 
 // created is an annotation of manifests.
@@ -27,7 +27,7 @@ func (r Registry) Show(ctx context.Context, ref name.Reference) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	image, err := reader.look(ctx, ref)
+	image, err := reader.image(ctx, ref)
 	return image, r.explain("look at "+r.short(ref), err)
 }
 
@@ -48,7 +48,7 @@ type reader struct {
 	puller *remote.Puller
 }
 
-func (r *reader) look(ctx context.Context, ref name.Reference) (Image, error) {
+func (r *reader) image(ctx context.Context, ref name.Reference) (Image, error) {
 	found, err := r.puller.Get(ctx, ref)
 	if err != nil {
 		return Image{}, err
@@ -66,7 +66,8 @@ func (r *reader) look(ctx context.Context, ref name.Reference) (Image, error) {
 	return image, err
 }
 
-// fill reads a manifest and its configuration. What is no image, but a signature or a chart, has none that is known.
+// fill reads a manifest and its configuration. What is no image, such as a signature or a chart, has no known
+// configuration.
 func (r *reader) fill(ctx context.Context, repository name.Repository, found *remote.Descriptor, image *Image, blobs map[v1.Hash]int64) error {
 	manifest, err := v1.ParseManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
@@ -99,7 +100,7 @@ func (r *reader) fill(ctx context.Context, repository name.Repository, found *re
 	return nil
 }
 
-// fillIndex reads an index and what it names. A registry need not have it all.
+// fillIndex reads an index and its images, some of which the registry may not have.
 func (r *reader) fillIndex(ctx context.Context, repository name.Repository, found *remote.Descriptor, image *Image) error {
 	index, err := v1.ParseIndexManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
@@ -111,7 +112,7 @@ func (r *reader) fillIndex(ctx context.Context, repository name.Repository, foun
 		if one.Platform != nil {
 			part.Platform = one.Platform.String()
 		}
-		of, err := r.lookWithin(ctx, repository, one, blobs)
+		of, err := r.imageOf(ctx, repository, one, blobs)
 		if err != nil && !gone(err) {
 			return err
 		}
@@ -126,7 +127,7 @@ func (r *reader) fillIndex(ctx context.Context, repository name.Repository, foun
 	return nil
 }
 
-func (r *reader) lookWithin(ctx context.Context, repository name.Repository, one v1.Descriptor, all map[v1.Hash]int64) (Image, error) {
+func (r *reader) imageOf(ctx context.Context, repository name.Repository, one v1.Descriptor, all map[v1.Hash]int64) (Image, error) {
 	var image Image
 	if !one.MediaType.IsImage() {
 		return image, nil
@@ -147,7 +148,7 @@ func (r *reader) lookWithin(ctx context.Context, repository name.Repository, one
 	return image, err
 }
 
-// blob reads a small one. Its digest is checked on the way. One that is larger than any configuration is cut off there.
+// blob reads a blob, at most maxConfigSize of it, and verifies its digest.
 func (r *reader) blob(ctx context.Context, digest name.Digest) ([]byte, error) {
 	found, err := r.puller.Layer(ctx, digest)
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxFailures is how often a registry may fail before a list ends: each failure takes seconds of trying again.
+// maxFailures is how often a registry may fail before a list ends. Each failure takes seconds, because requests are
+// tried again.
 const maxFailures = 10
 
 // List returns the tagged images in one repository or, without a name, in all of them. With an error it returns what
@@ -47,7 +48,7 @@ func (r Registry) List(ctx context.Context, repository string) ([]Image, error) 
 	return l.found, err
 }
 
-// lister walks through pages of names, while images are looked at.
+// lister reads pages of names, while the images of earlier ones are looked at.
 type lister struct {
 	*reader
 	ctx     context.Context // ends when looking at one of them has failed
@@ -82,7 +83,7 @@ func (l *lister) listAll() error {
 	return err
 }
 
-// listPages lists repositories, so many a page; 0 is for what the options say.
+// listPages lists repositories, so many to a page; 0 for the default.
 func (l *lister) listPages(at name.Registry, size int) error {
 	options := slices.Clone(l.Options)
 	if size > 0 {
@@ -103,7 +104,7 @@ func (l *lister) listPages(at name.Registry, size int) error {
 		}
 		for _, one := range page.Repos {
 			if err := l.listRepository(at.Repo(one)); err != nil && !gone(err) { // it has no tag any more
-				if err := l.failedAt("list repository "+one, err); err != nil {
+				if err := l.recordFailure("list repository "+one, err); err != nil {
 					return err
 				}
 			}
@@ -129,8 +130,8 @@ func (l *lister) listRepository(repository name.Repository) error {
 	return nil
 }
 
-// failedAt takes note of a repository that cannot be listed, and returns the error if nothing else can be, either.
-func (l *lister) failedAt(op string, err error) error {
+// recordFailure records that a repository cannot be listed. It returns the error if it ends the list.
+func (l *lister) recordFailure(op string, err error) error {
 	if endsList(l.ctx, err) {
 		return l.explain(op, err)
 	}
@@ -141,7 +142,7 @@ func (l *lister) failedAt(op string, err error) error {
 }
 
 func (l *lister) add(ref name.Tag) error {
-	image, err := l.look(l.ctx, ref)
+	image, err := l.image(l.ctx, ref)
 	if err != nil && endsList(l.ctx, err) {
 		return l.explain("look at "+l.short(ref), err)
 	}
@@ -164,7 +165,7 @@ func (l *lister) add(ref name.Tag) error {
 	return nil
 }
 
-// countFailure returns an error when the registry has failed too often. What one may not read, it has answered at once.
+// countFailure returns an error when the registry has failed too often. It does not count refusals of access.
 func (l *lister) countFailure(cause error) error {
 	if status(cause) == http.StatusForbidden {
 		return nil
@@ -175,8 +176,8 @@ func (l *lister) countFailure(cause error) error {
 	return &Error{Op: "list what is in " + l.Address, Err: fmt.Errorf("the registry has not answered %d times what it was asked, and is not asked for more", l.failed)}
 }
 
-// endsList tells whether an error concerns more than one image: a registry that is not there, or wants to be left alone.
-// One that breaks off without an answer may fail at that image alone, as distribution does at some manifests.
+// endsList returns whether an error is not about one image alone: the registry is away, or wants to be left alone. A
+// connection that breaks off may be about one image, as distribution does at some manifests.
 func endsList(ctx context.Context, err error) bool {
 	var unreachable *url.Error
 	switch status(err) {
@@ -186,13 +187,13 @@ func endsList(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.As(err, &unreachable) && !brokenOff(err)
 }
 
-// brokenOff tells whether a registry was there, and gave no answer.
+// brokenOff returns whether a registry was there and did not answer.
 func brokenOff(err error) bool {
 	var stream streamError
 	return errors.Is(err, io.EOF) || errors.As(err, &stream)
 }
 
-// streamError is net/http's for a request over HTTP/2, of which it has no name: it knows structures that are the same.
+// streamError matches an unexported error of net/http for HTTP/2.
 type streamError struct {
 	StreamID, Code uint32
 	Cause          error
@@ -200,7 +201,7 @@ type streamError struct {
 
 func (e streamError) Error() string { return "the registry broke off" }
 
-// failure is an error of the registry, or a refusal: of what it has stored, that says nothing.
+// failure returns the error of a registry that fails or refuses.
 func (l *lister) failure(op string, cause error) error {
 	said := ""
 	switch code := status(cause); code {
@@ -216,7 +217,7 @@ func (l *lister) failure(op string, cause error) error {
 	}
 }
 
-// damaged is an image of which the registry does not have all that it was pushed with.
+// damaged returns an image of which the registry has not all that was pushed.
 func (l *lister) damaged(ref name.Tag, wrong *damage) Image {
 	short := l.short(ref)
 	said := &Error{Op: "look at " + short, Err: wrong}

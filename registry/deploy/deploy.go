@@ -98,7 +98,7 @@ func confirm(ctx context.Context, t target, in inputs, current state, wanted pla
 		err = waitUntilAnswers(ctx, t, progress{}, wanted, in.Timeout, func(context.Context) error { return nil })
 	}
 	if err == nil && len(edits) == 0 {
-		in.Report.Step("registry %s is as it shall be; nothing to do", wanted.url)
+		in.Report.Step("registry %s is up to date; nothing to do", wanted.url)
 	}
 	return err
 }

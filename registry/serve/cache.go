@@ -80,7 +80,7 @@ func end(app *handlers.App, log *slog.Logger) {
 
 // withoutUpstream returns the configuration of a read-only registry that has what the cache has.
 func withoutUpstream(c *configuration.Configuration, u upstream, away error) *configuration.Configuration {
-	u.away = away
+	u.down = away
 	alone := *withUpstream(c, &u)
 	alone.Proxy = configuration.Proxy{}
 	alone.Storage = maps.Clone(c.Storage)

@@ -33,7 +33,7 @@ const maxUpstreamText = 300
 // or 500, whatever the upstream has answered.
 type upstream struct {
 	url   string
-	away  error // why it is not asked at all; nil if it is
+	down  error // why it is not asked at all; nil if it is
 	store *storage.Store
 	log   *slog.Logger
 
@@ -63,8 +63,8 @@ func withUpstream(c *configuration.Configuration, u *upstream) *configuration.Co
 
 // explain returns the error for a client that asked for something the cache has not got.
 func (u *upstream) explain(ctx context.Context, what string, err error) error {
-	if u.away != nil && err != nil {
-		err = u.away
+	if u.down != nil && err != nil {
+		err = u.down
 	}
 	var file *fs.PathError
 	var stored storagedriver.Error
@@ -164,7 +164,7 @@ func (t *upstreamTags) Get(ctx context.Context, tag string) (v1.Descriptor, erro
 		return found, err
 	}
 	what := t.Named().Name() + ":" + tag
-	if t.away != nil {
+	if t.down != nil {
 		return v1.Descriptor{}, t.explain(ctx, what, err)
 	}
 	manifests, cause := t.Repository.Manifests(ctx)

@@ -14,13 +14,13 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// MaxPassword is as much as bcrypt looks at.
+// MaxPassword is how many bytes of a password bcrypt uses.
 const MaxPassword = 72
 
-// MaxUser is the longest name, in bytes.
+// MaxUser is the longest user name, in bytes.
 const MaxUser = 255
 
-// A Login is one line of a file.
+// A Login is a line of a file.
 type Login struct{ User, hash string }
 
 // New hashes a password.
@@ -38,15 +38,15 @@ func New(user, password string) (Login, error) {
 	return Login{User: user, hash: string(hash)}, nil
 }
 
-// Line is how the file has it.
+// Line returns the line in the file.
 func (l Login) Line() []byte { return []byte(l.User + ":" + l.hash + "\n") }
 
-// Is tells whether it lets this user in with this password.
+// Is returns whether the login lets in this user with this password.
 func (l Login) Is(user, password string) bool {
 	return l.User == user && bcrypt.CompareHashAndPassword([]byte(l.hash), []byte(password)) == nil
 }
 
-// CheckUser refuses names that such a file cannot hold.
+// CheckUser refuses names that the file format cannot hold.
 func CheckUser(user string) error {
 	switch {
 	case user == "":
@@ -59,7 +59,7 @@ func CheckUser(user string) error {
 	return nil
 }
 
-// CheckPassword refuses passwords that bcrypt would take only a part of.
+// CheckPassword refuses passwords of which bcrypt would use only a part.
 func CheckPassword(password string) error {
 	switch {
 	case password == "":
@@ -70,7 +70,7 @@ func CheckPassword(password string) error {
 	return nil
 }
 
-// NotBcrypt is a line whose hash is another kind's.
+// NotBcrypt is the error of a line with another kind of hash.
 type NotBcrypt struct {
 	Line int
 	User string
@@ -83,7 +83,7 @@ func (e *NotBcrypt) Error() string {
 // Hint is what may help.
 func (*NotBcrypt) Hint() string { return "make the file with htpasswd -B" }
 
-// Parse reads a file. No error quotes a line of it, for there are secrets in it.
+// Parse reads a file. Its errors quote no line, because lines have secrets in them.
 func Parse(text []byte) ([]Login, error) {
 	var logins []Login
 	number := 0
@@ -110,13 +110,13 @@ func isComment(line []byte) bool {
 	return len(line) == 0 || line[0] == '#'
 }
 
-// userOf is whose login the line is, if it is one.
+// userOf returns the user of a line, if it is a login.
 func userOf(line []byte) (string, bool) {
 	user, _, ok := bytes.Cut(bytes.TrimSpace(line), []byte(":"))
 	return string(user), ok && !isComment(line)
 }
 
-// Read reads a file that lets at least one user in.
+// Read reads a file that lets in at least one user.
 func Read(file string) ([]Login, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -132,7 +132,7 @@ func Read(file string) ([]Login, error) {
 	return logins, nil
 }
 
-// Users are the names of those whom a file lets in.
+// Users returns the names of the users in a file.
 func Users(text []byte) []string {
 	logins, _ := Parse(text)
 	names := make([]string, 0, len(logins))
@@ -143,7 +143,7 @@ func Users(text []byte) []string {
 	return slices.Compact(names)
 }
 
-// Set returns the file with a login, in the place of one that this user had; all else stays as it is.
+// Set returns the file with a login, which replaces that of the same user. All else stays as it is.
 func Set(text []byte, l Login) []byte {
 	var edited []byte
 	done := false

@@ -13,13 +13,13 @@ import (
 	"ndock/registry/internal/atomicfile"
 )
 
-// Logins are where a registry's logins are kept. A registry that serves reads them again when they change.
+// Logins are where the logins of a registry are kept. A running registry reads them again when they change.
 type Logins interface {
 	Read(ctx context.Context) ([]byte, error)
 	Write(ctx context.Context, text []byte) error
 }
 
-// AddLogin lets a user in with this password, and no longer with another one.
+// AddLogin lets a user in with this password, and with no other one.
 func AddLogin(ctx context.Context, at Logins, user, password string, report registry.Reporter) error {
 	op := fmt.Sprintf("add login %q", user)
 	text, err := at.Read(ctx)
@@ -41,7 +41,7 @@ func AddLogin(ctx context.Context, at Logins, user, password string, report regi
 	return nil
 }
 
-// RemoveLogin lets a user in no more. The last one stays: a registry must not be left that nobody, or anybody, gets into.
+// RemoveLogin locks a user out. It refuses to remove the last login, after which nobody, or anybody, could log in.
 func RemoveLogin(ctx context.Context, at Logins, user string, report registry.Reporter) error {
 	op := fmt.Sprintf("remove login %q", user)
 	text, err := at.Read(ctx)
@@ -63,7 +63,7 @@ func RemoveLogin(ctx context.Context, at Logins, user string, report registry.Re
 	return nil
 }
 
-// WithLogin sets a login, unless it is there.
+// WithLogin returns the text with a login; unchanged if it is there already.
 func WithLogin(text []byte, user, password string) ([]byte, error) {
 	logins, err := Parse(text)
 	if err != nil {
@@ -81,7 +81,7 @@ func WithLogin(text []byte, user, password string) ([]byte, error) {
 	return Set(text, made), nil
 }
 
-// File is a file of logins; it is made if it is missing.
+// File returns the logins in a file, which is made when the first one is added.
 func File(name string) Logins { return file(name) }
 
 type file string

@@ -17,15 +17,15 @@ import (
 	"ndock/registry/auth"
 )
 
-// Source lets in whom a file names, to all that there is. The file is read again when it changes; one that cannot be
-// read, or names nobody, changes nothing.
+// Source lets in the users in a file, to everything. It reads the file again when that changes, and ignores a file that
+// cannot be read or has no users.
 type Source struct {
 	file  string
 	log   *slog.Logger
-	turns chan struct{} // bcrypt takes a processor for a while; requests shall have one, too
+	slots chan struct{} // bcrypt takes a processor for a while; requests shall have one, too
 
 	mu     sync.Mutex
-	seen   stamp
+	seen   fileState
 	number int // of the generation
 	logins map[string]Login
 	nobody Login // is compared where there is no such user, so that it takes as long
@@ -33,24 +33,24 @@ type Source struct {
 
 var _ auth.Source = (*Source)(nil)
 
-// stamp tells one state of a file from the next, also where times are set by who writes it, as Docker does.
-type stamp struct {
+// fileState tells one state of a file from another, also where the writer sets the time, as Docker does.
+type fileState struct {
 	inode, size    uint64
 	changed, write syscall.Timespec
 }
 
 // NewSource reads the file for the first time.
 func NewSource(file string, log *slog.Logger) (*Source, error) {
-	s := &Source{file: file, log: log, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	s := &Source{file: file, log: log, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	var err error
-	if s.seen, err = look(file); err != nil {
+	if s.seen, err = statFile(file); err != nil {
 		return nil, err
 	}
 	logins, err := Read(file)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.use(logins)
+	return s, s.setLogins(logins)
 }
 
 // Controller is the constructor that distribution calls with the parameters of auth.htpasswd: path, realm, and log, a
@@ -72,20 +72,20 @@ func Controller(parameters map[string]any) (distauth.AccessController, error) {
 	return auth.New(source, realm, log), nil
 }
 
-func look(file string) (stamp, error) {
+func statFile(file string) (fileState, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return stamp{}, fmt.Errorf("read the logins: %w", err)
+		return fileState{}, fmt.Errorf("read the logins: %w", err)
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return stamp{}, fmt.Errorf("read the logins: %q has no inode", file)
+		return fileState{}, fmt.Errorf("read the logins: %q has no inode", file)
 	}
-	return stamp{stat.Ino, uint64(stat.Size), stat.Ctim, stat.Mtim}, nil
+	return fileState{stat.Ino, uint64(stat.Size), stat.Ctim, stat.Mtim}, nil
 }
 
-// use makes these the logins.
-func (s *Source) use(logins []Login) error {
+// setLogins replaces the logins.
+func (s *Source) setLogins(logins []Login) error {
 	cost := bcrypt.MinCost
 	byUser := make(map[string]Login, len(logins))
 	for _, one := range logins {
@@ -110,11 +110,11 @@ func (s *Source) use(logins []Login) error {
 	return nil
 }
 
-// Generation implements auth.Source: it looks whether the file has changed.
+// Generation implements auth.Source. It checks whether the file has changed.
 func (s *Source) Generation() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, err := look(s.file)
+	now, err := statFile(s.file)
 	if now != s.seen {
 		s.seen = now
 		var logins []Login
@@ -122,7 +122,7 @@ func (s *Source) Generation() string {
 			logins, err = Read(s.file)
 		}
 		if err == nil {
-			err = s.use(logins)
+			err = s.setLogins(logins)
 		}
 		if err != nil {
 			s.log.Error("the logins of before go on", "error", err)
@@ -138,9 +138,9 @@ func (s *Source) Check(ctx context.Context, user, password string) (auth.Identit
 	select {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("check the password of %q: too many are being checked: %w", user, ctx.Err())
-	case s.turns <- struct{}{}:
+	case s.slots <- struct{}{}:
 	}
-	defer func() { <-s.turns }()
+	defer func() { <-s.slots }()
 	s.mu.Lock()
 	login, there := s.logins[user]
 	if !there {
@@ -153,10 +153,10 @@ func (s *Source) Check(ctx context.Context, user, password string) (auth.Identit
 	return identity(user), nil
 }
 
-// Anyone implements auth.Source: nobody comes in without a login.
+// Anyone implements auth.Source. Nobody comes in without a login.
 func (*Source) Anyone() auth.Identity { return nil }
 
-// identity is a user who may do all.
+// identity is a user who may do everything.
 type identity string
 
 func (i identity) Name() string { return string(i) }

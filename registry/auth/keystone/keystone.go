@@ -104,12 +104,12 @@ func (s *Source) Anyone() auth.Identity {
 // Check implements auth.Source.
 func (s *Source) Check(ctx context.Context, user, password string) (auth.Identity, error) {
 	who := parseLogin(user, s.Domain)
-	if who.nobody() {
+	if who.empty() {
 		return nil, auth.ErrWrong
 	}
-	result := tokens.Create(ctx, s.client(""), who.with(password))
+	result := tokens.Create(ctx, s.client(""), who.tokenRequest(password))
 	token, err := result.ExtractToken()
-	if who.unknown(err) {
+	if who.isUnknown(err) {
 		return nil, auth.ErrWrong
 	}
 	if err != nil {

@@ -430,7 +430,7 @@ func FuzzLogin(f *testing.F) {
 	f.Fuzz(func(t *testing.T, typed string) {
 		l := parseLogin(typed, "Default")
 		switch {
-		case l.nobody():
+		case l.empty():
 		case l.credential != "" && (l.credential != typed || l.user != ""):
 			t.Errorf("%q is %+v", typed, l)
 		case l.credential == "" && typed != l.user && typed != l.domain+"/"+l.user:
@@ -438,12 +438,12 @@ func FuzzLogin(f *testing.F) {
 		case strings.Contains(l.domain, "/"):
 			t.Errorf("%q is %+v", typed, l)
 		}
-		request := l.with("secret")
+		request := l.tokenRequest("secret")
 		scope, err := request.ToTokenV3ScopeMap()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := request.ToTokenV3CreateMap(scope); err != nil && !l.nobody() {
+		if _, err := request.ToTokenV3CreateMap(scope); err != nil && !l.empty() {
 			t.Errorf("%q cannot be asked for: %v", typed, err)
 		}
 	})

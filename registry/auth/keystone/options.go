@@ -16,13 +16,13 @@ const (
 	ReadAnyone        = "anyone"
 )
 
-// DefaultDomain is the domain that each Keystone has.
+// DefaultDomain is the domain that every Keystone has.
 const DefaultDomain = "Default"
 
-// DefaultPushRoles may push where nothing else is configured.
+// DefaultPushRoles returns the roles that may push by default.
 func DefaultPushRoles() []string { return []string{"member", "admin"} }
 
-// Options are where Keystone is, and what its users may do.
+// Options say where Keystone is, and what its users may do.
 type Options struct {
 	URL       string
 	CACert    string   // file; the system's CAs without
@@ -32,7 +32,7 @@ type Options struct {
 	Insecure  bool     // plain HTTP to another host
 }
 
-// Check tells what is wrong with the options as such; nothing is looked up.
+// Check returns what is wrong with the options. It looks nothing up.
 func (o Options) Check() error {
 	at, err := url.Parse(o.URL)
 	switch {
@@ -66,14 +66,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Parameters are the options as distribution's configuration has them.
+// Parameters returns the options as in distribution's configuration.
 func (o Options) Parameters() map[string]any {
 	return map[string]any{
 		"url": o.URL, "cacert": o.CACert, "domain": o.Domain, "read": o.Read, "push-roles": o.PushRoles, "insecure": o.Insecure,
 	}
 }
 
-// parse reads the parameters. What it does not know may be a restriction misspelt.
+// parse reads the parameters. It refuses unknown ones, each of which may be a misspelt restriction.
 func parse(parameters map[string]any) (o Options, err error) {
 	for name, value := range parameters {
 		ok := true
@@ -89,7 +89,7 @@ func parse(parameters map[string]any) (o Options, err error) {
 		case "insecure":
 			o.Insecure, ok = value.(bool)
 		case "push-roles":
-			o.PushRoles, ok = words(value)
+			o.PushRoles, ok = parseList(value)
 		case "log", "realm", "project":
 		default:
 			return o, fmt.Errorf("there is no %q; there are url, cacert, domain, read, push-roles, insecure, realm", name)
@@ -101,8 +101,8 @@ func parse(parameters map[string]any) (o Options, err error) {
 	return o, nil
 }
 
-// words reads a list, or a text with commas, as environment variables have it.
-func words(value any) ([]string, bool) {
+// parseList reads a list, or a text with commas, as environment variables have it.
+func parseList(value any) ([]string, bool) {
 	switch all := value.(type) {
 	case []string:
 		return all, true

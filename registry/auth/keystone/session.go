@@ -17,7 +17,7 @@ import (
 	"ndock/registry/auth"
 )
 
-// session is somebody whom Keystone has given a token.
+// session is a user with a token of Keystone.
 type session struct {
 	source   *Source
 	name     string
@@ -30,7 +30,7 @@ type session struct {
 	scopes map[string]*scope // by project's id; nil for one that Keystone let him into no more
 }
 
-// scope is what a token of a project says.
+// scope is what the token of a project says.
 type scope struct {
 	id, name, domain string
 	roles            []string
@@ -82,7 +82,7 @@ func (s *session) may(ctx context.Context, want distauth.Access) error {
 	return nil
 }
 
-// scope is the project in which a repository is, if he has a role there.
+// scope returns the project of a repository, if the user has a role there.
 func (s *session) scope(ctx context.Context, repository string) (*scope, error) {
 	project := projectOf(repository)
 	for _, one := range s.projects {
@@ -90,28 +90,28 @@ func (s *session) scope(ctx context.Context, repository string) (*scope, error) 
 		if byID && one.ID != project || !byID && !strings.EqualFold(one.Name, project) {
 			continue
 		}
-		in, err := s.exchange(ctx, one.ID)
+		in, err := s.projectToken(ctx, one.ID)
 		switch {
 		case err != nil:
 			return nil, err
 		case in == nil:
 		case byID || in.domain == s.source.Domain && in.name == project:
-			s.source.tell(in)
+			s.source.recordName(in)
 			return in, nil
 		}
 	}
-	return nil, s.notHis(repository, project)
+	return nil, s.explainForeign(repository, project)
 }
 
-// tell tells by which name, besides its id, a project's repositories go.
-func (s *Source) tell(in *scope) {
+// recordName reports the name of a project, by which its repositories may be called besides its id.
+func (s *Source) recordName(in *scope) {
 	if s.project != nil && in.domain == s.Domain && in.name == strings.ToLower(in.name) && !idPattern.MatchString(in.name) {
 		s.project(in.id, in.name)
 	}
 }
 
-// notHis tells who means a project of his how to write it; of others it tells nothing.
-func (s *session) notHis(repository, project string) error {
+// explainForeign tells a user who means a project of theirs how to write it. Of other projects it tells nothing.
+func (s *session) explainForeign(repository, project string) error {
 	for _, one := range s.projects {
 		if strings.EqualFold(one.Name, project) {
 			return &auth.Denied{Reason: fmt.Sprintf("%q is not the name of one project for sure; write its id: %s/%s",
@@ -121,8 +121,8 @@ func (s *session) notHis(repository, project string) error {
 	return &auth.Denied{Reason: fmt.Sprintf("repository %q is in no project of %s: PROJECT/NAME begins with a project's id or name", repository, s.name)}
 }
 
-// exchange asks for the roles in a project, once.
-func (s *session) exchange(ctx context.Context, project string) (*scope, error) {
+// projectToken asks for the roles in a project, once.
+func (s *session) projectToken(ctx context.Context, project string) (*scope, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known, ok := s.scopes[project]; ok {
@@ -141,16 +141,16 @@ func (s *session) exchange(ctx context.Context, project string) (*scope, error) 
 	return in, nil
 }
 
-// ServiceType is what the access rules of application credentials call the registry.
+// ServiceType is the name of the registry in the access rules of application credentials.
 const ServiceType = "container-registry"
 
 // rule is an access rule of an application credential.
 type rule struct{ Service, Method, Path string }
 
-// methods are what rules call the actions of the registry.
+// methods are the names of the registry's actions in access rules.
 var methods = map[string]string{"pull": http.MethodGet, "push": http.MethodPut, "delete": http.MethodDelete, "*": http.MethodGet}
 
-// allows tells whether the rule is for the registry, and lets in to all that is below what it is asked for.
+// allows returns whether the rule is for the registry, and for all that is below the requested repository.
 func (r rule) allows(want distauth.Access) bool {
 	within := "/v2/" + want.Name + "/"
 	if want.Type == "registry" {
@@ -161,8 +161,8 @@ func (r rule) allows(want distauth.Access) bool {
 		(r.Path == within || deep && strings.HasSuffix(below, "/") && strings.HasPrefix(within, below))
 }
 
-// readRules reads the access rules of the application credential that a token was made with. None are nil; a list that
-// has none in it allows nothing.
+// readRules returns the access rules of the application credential of a token: nil for no rules; an empty list allows
+// nothing.
 func readRules(result tokens.CreateResult) ([]rule, error) {
 	var token struct {
 		Credential struct {
@@ -173,7 +173,7 @@ func readRules(result tokens.CreateResult) ([]rule, error) {
 	return token.Credential.Rules, err
 }
 
-// readScope reads of which project a token is, if it is of any.
+// readScope returns the project of a token; nil for none.
 func readScope(result tokens.CreateResult) (*scope, error) {
 	project, err := result.ExtractProject()
 	if err != nil || project == nil {
@@ -190,7 +190,7 @@ func readScope(result tokens.CreateResult) (*scope, error) {
 	return in, nil
 }
 
-// anonymousUser is who reads without a login.
+// anonymousUser reads without a login.
 type anonymousUser struct{}
 
 func (anonymousUser) Name() string { return "" }
