@@ -13,7 +13,7 @@ import (
 // Docker sends nothing at all where it has no login and is asked for a name and a password. Where anyone may read, it is
 // told to fetch a token instead, which it also does without a login. Names and passwords are taken there all the same.
 
-// tokenPath is where. No repository has it: theirs have more behind their names.
+// tokenPath is where a token is fetched. No repository has this path: those have more after their names.
 const tokenPath = "/v2/token"
 
 // leastToken is the shortest life of a token: Docker refuses to use one for less than a minute.

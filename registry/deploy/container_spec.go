@@ -18,7 +18,7 @@ type spec struct {
 	Host   *container.HostConfig
 }
 
-// command is what distribution's configuration cannot say.
+// command returns the arguments for what distribution's configuration cannot say.
 func (o Options) command() []string {
 	at := o.paths()
 	command := []string{"--config", at.config + "/" + fileConfig, "--control", at.control}
@@ -73,7 +73,7 @@ func newSpec(p plan) spec {
 	return s
 }
 
-// environment tells Go where the CAs are, if there are any.
+// environment returns the variable by which Go finds the CAs, if there are any.
 func environment(these files) []string {
 	if these[fileSystemCAs] == nil {
 		return nil

@@ -58,7 +58,8 @@ func deploy(ctx context.Context, t target, in inputs) error {
 	return replace(ctx, t, in, current, wanted)
 }
 
-// inspect returns the registry that is there, once it is what it was before a deployment that was killed.
+// inspect returns the registry that is there. After a deployment that was killed, it first restores what was there
+// before that.
 func inspect(ctx context.Context, t target, in inputs) (current state, recovered bool, err error) {
 	current, left, err := t.inspect(ctx)
 	if err != nil || left == nil {
@@ -91,7 +92,7 @@ func replace(ctx context.Context, t target, in inputs, current state, wanted pla
 	return t.cleanUp(ctx, done)
 }
 
-// confirm sees to what does not take a new registry: the trust of this host.
+// confirm mends what does not take a new registry: the trust of this host.
 func confirm(ctx context.Context, t target, in inputs, current state, wanted plan, recovered bool) error {
 	edits, err := trustRegistry(in, current, wanted)
 	if err == nil && recovered { // and may be starting still
@@ -116,19 +117,20 @@ func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
 	return nil
 }
 
-// whole has a step that was begun come to its end although the context ends: what is half done could not be undone.
+// whole makes a step complete although the context ends: what is half done could not be undone.
 func (p plan) whole(step func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		return rollback.Within(context.WithoutCancel(ctx), stepLimit(p.patience), step)
 	}
 }
 
-// stepLimit is how long one step may take that may have to wait for the registry's end.
+// stepLimit returns how long one step may take, if it may have to wait for the registry's end.
 func stepLimit(patience int) time.Duration {
 	return rollback.StepLimit + time.Duration(patience)*time.Second
 }
 
-// checkPort asks before anything is made or stopped. The port of the registry that is there is free for its successor.
+// checkPort tries the port before anything is made or stopped. The port of the registry that is there is free for its
+// successor.
 func checkPort(ctx context.Context, in inputs, current state) error {
 	if at, err := config.ParseAddress(current.listen); err == nil && current.running && at.Port == in.at.Port {
 		return nil

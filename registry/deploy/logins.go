@@ -67,5 +67,5 @@ func (d logins) container(ctx context.Context) (string, error) {
 	return found.ID, nil
 }
 
-// Logins are those of the registry of this host.
+// Logins returns the logins of this host's registry.
 func Logins(host Host) htpasswd.Logins { return logins{host} }

@@ -20,8 +20,8 @@ func restore(ctx context.Context, t target, in inputs, current state, written fi
 	return rollback.WithFailed(cause, takeBack(context.WithoutCancel(ctx), in, steps))
 }
 
-// takeBack takes the steps, of which the last one removes the record of what was there: only when all of the others are
-// done. Until then, the next deployment finds the record and takes them again.
+// takeBack runs the steps. The last one removes the record of what was there, and runs only when all of the others have
+// succeeded: until then, the next deployment finds the record and runs them again.
 func takeBack(ctx context.Context, in inputs, steps []rollback.Step) (failed []error) {
 	last := len(steps) - 1
 	limit := stepLimit(in.patience())

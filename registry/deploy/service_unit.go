@@ -18,7 +18,7 @@ var unitTemplate = template.Must(template.New("unit").Parse(unitText))
 // unitSection is of the part of the unit that systemd leaves to others.
 const unitSection = "[X-ndock]"
 
-// unitFile is what differs from one unit to the next.
+// unitFile is what differs from one unit to another.
 type unitFile struct {
 	Command      string
 	Patience     int    // seconds that its end may take

@@ -19,7 +19,7 @@ const (
 	Absent  = "absent"
 )
 
-// Status is how the registry is.
+// Status is the state of this host's registry.
 type Status struct {
 	URL     string
 	State   string
@@ -119,7 +119,7 @@ func (s *Status) configured(config files, now time.Time) {
 	}
 }
 
-// Warnings are what will keep clients away if nobody does something, each with what to do.
+// Warnings returns what will soon keep clients away, each with what to do.
 func (s Status) Warnings(now time.Time) []string {
 	var all []string
 	if s.Unfinished {

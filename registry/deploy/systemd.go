@@ -27,7 +27,7 @@ const (
 	systemdRuntimeDir = "run/systemd/system" // is there where systemd runs
 )
 
-// onHost are where the service finds things.
+// onHost is where the service finds its files.
 var onHost = paths{config: "/" + configPath, data: "/" + statePath, control: "/run/ndock-registry/control.sock"}
 
 // Systemd is the service manager of this machine.
@@ -75,7 +75,7 @@ func (s Systemd) reload(ctx context.Context) error {
 	return denied("have systemd read its units", err)
 }
 
-// show is how the service is.
+// show returns the state of the service.
 func (s Systemd) show(ctx context.Context) (serviceState, error) {
 	out, err := s.run(ctx, "systemctl", "show", "--property=ActiveState,SubState,UnitFileState,ExecMainStatus,NRestarts,StateChangeTimestamp", unitName)
 	if err != nil {

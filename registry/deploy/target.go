@@ -13,7 +13,7 @@ import (
 	"ndock/registry/internal/rollback"
 )
 
-// Host is where the registry of this host is looked for.
+// Host is where a registry is looked for and deployed.
 type Host struct {
 	Engine  Engine  // runs it as a container
 	Systemd Systemd // runs it as a service; that of this machine when zero
@@ -82,7 +82,7 @@ type interrupted struct {
 // paths are where the registry finds things.
 type paths struct{ config, data, control string }
 
-// inVolumes are where a container finds things.
+// inVolumes is where a container finds its files.
 var inVolumes = paths{config: configDir, data: config.DataDir, control: controlSocket}
 
 func (o Options) paths() paths {
@@ -99,7 +99,7 @@ func (o Options) kind() string {
 	return KindContainer
 }
 
-// dataName is what an operator knows the data by.
+// dataName returns what an operator knows the data by.
 func (o Options) dataName() string {
 	if o.Service {
 		return onHost.data + ", which may be a mount"
@@ -107,7 +107,7 @@ func (o Options) dataName() string {
 	return "the volume " + dataVolume
 }
 
-// target returns the one that the options name.
+// target returns the target that the options name.
 func (h Host) target(in inputs) target {
 	if in.Service {
 		return serviceTarget{systemd: h.Systemd, engine: h.Engine, report: in.Report}
@@ -115,7 +115,7 @@ func (h Host) target(in inputs) target {
 	return containerTarget{engine: h.Engine, systemd: h.Systemd, program: in.program, version: in.Version, report: in.Report}
 }
 
-// checkProgram returns why the program cannot run as what the options name.
+// checkProgram returns a check whether a program can run at the target.
 func (h Host) checkProgram(service bool) func(program io.ReaderAt, name string) error {
 	if service {
 		return h.Systemd.checkProgram
@@ -123,7 +123,7 @@ func (h Host) checkProgram(service bool) func(program io.ReaderAt, name string) 
 	return checkStatic
 }
 
-// otherKind is why no registry is deployed beside one of another kind.
+// otherKind returns the error that there is a registry of the other kind already.
 func otherKind(as, is, data string) error {
 	return &registry.Error{
 		Op:   "deploy the registry " + as,
@@ -132,7 +132,7 @@ func otherKind(as, is, data string) error {
 	}
 }
 
-// noEngine tells whether there is no Docker that could be asked.
+// noEngine returns whether there is no Docker Engine to ask.
 func noEngine(err error) bool {
 	var failed *registry.Error
 	return errors.As(err, &failed) && client.IsErrConnectionFailed(failed.Err)

@@ -44,7 +44,7 @@ func waitUntilAnswers(ctx context.Context, t target, done progress, wanted plan,
 	}
 }
 
-// lastLine is what ndock said last in a log, after a colon.
+// lastLine returns the last error of ndock in a log, or else its last line, after a colon; empty for none.
 func lastLine(log string) string {
 	last := ""
 	for line := range strings.Lines(log) {

@@ -17,25 +17,25 @@ import (
 )
 
 // newHandler wraps distribution's registry; a request passes what is wrapped last first: log, metrics, headers, names,
-// read-only lock, limits, login. The returned function ends what runs beside it.
-func newHandler(ctx context.Context, o config.Options, c *configuration.Configuration, s *storage.Store, m *metrics, g *readOnlyLock) (http.Handler, func(), error) {
+// read-only lock, limits, login. It returns the lock, too, and a function that ends what runs beside the handler.
+func newHandler(ctx context.Context, o config.Options, c *configuration.Configuration, s *storage.Store, m *metrics) (http.Handler, *readOnlyLock, func(), error) {
 	if err := errors.Join(registerLogins(), checkAuth(c.Auth), checkLogins(o.Keystone)); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	headers := takeHeaders(c)
 	app, stop, err := newRegistry(ctx, o, c, s)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	limits := newLimits(o, c, s)
-	g.interrupt = limits.interrupt
+	lock := &readOnlyLock{interrupt: limits.interrupt}
 	handler := limits.wrap(auth.Answer(app))
-	handler = withHeaders(c.HTTP.Prefix, headers, checkPaths(c.HTTP.Prefix, g.wrap(handler)))
+	handler = withHeaders(c.HTTP.Prefix, headers, checkPaths(c.HTTP.Prefix, lock.wrap(handler)))
 	handler = m.wrap(c.HTTP.Prefix, handler)
 	if !c.Log.AccessLog.Disabled {
 		handler = accessLog(c.HTTP.Prefix, handler, o.Log)
 	}
-	return handler, stop, nil
+	return handler, lock, stop, nil
 }
 
 // newRegistry makes distribution's registry, once it has tried the storage.

@@ -39,8 +39,8 @@ func Serve(ctx context.Context, o config.Options) error {
 	if parameters := c.Auth["keystone"]; parameters != nil {
 		parameters["project"] = storage.JoinNamespaces
 	}
-	counts, alive, lock := newMetrics(), &health{store: storage}, &readOnlyLock{}
-	handler, stop, err := newHandler(context.WithoutCancel(ctx), o, c, storage, counts, lock)
+	counts, alive := newMetrics(), &health{store: storage}
+	handler, lock, stop, err := newHandler(context.WithoutCancel(ctx), o, c, storage, counts)
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (e *NotBcrypt) Error() string {
 	return fmt.Sprintf("line %d, user %q: the hash is not bcrypt's", e.Line, e.User)
 }
 
-// Hint is what may help.
+// Hint returns what may help.
 func (*NotBcrypt) Hint() string { return "make the file with htpasswd -B" }
 
 // Parse reads a file. Its errors quote no line, because lines have secrets in them.
