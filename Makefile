@@ -30,7 +30,6 @@ E2E := $(CLOUD)/enter env NDOCK_E2E_CLOUD=ndock bin/e2e.test -test.v
 
 # What registries are tried with, pinned, too.
 CRANE := github.com/google/go-containerregistry/cmd/crane@v0.22.1
-REGISTRY = github.com/distribution/distribution/v3/cmd/registry@$(shell go list -m -f '{{.Version}}' github.com/distribution/distribution/v3)
 # Docker Engine 29, which no Debian has.
 DOCKERD := github.com/moby/moby/v2/cmd/dockerd@v2.0.0-beta.24
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
@@ -73,9 +72,9 @@ nova-roots:
 nova-releases: nova-roots ## the shim's tests with the Novas of newer Debians, which are unpacked side by side
 	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run TestReleases ./openstack/novadriver/
 
-clients: packages bin/crane bin/registry bin/versitygw ## clients of registries, distribution's own registry, and an S3 service, for the end-to-end tests
+clients: packages bin/crane bin/versitygw ## clients of registries and an S3 service, for the end-to-end tests
 
-bin/crane bin/registry bin/versitygw bin/conformance: Makefile
+bin/crane bin/versitygw bin/conformance: Makefile
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
 
 conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's

@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,11 +23,69 @@ var forbidden = map[string][]string{
 	"stall":     {"ndock", commandLine},
 }
 
+// directions is which other packages of its own tree a package may import, outside its tests. Packages that are missing
+// here may import none.
+var directions = map[string][]string{
+	"registry/auth/htpasswd":     {"registry", "registry/auth", "registry/internal/atomicfile"},
+	"registry/auth/keystone":     {"registry/auth"},
+	"registry/config":            {"registry", "registry/auth/keystone"},
+	"registry/control":           {"registry", "registry/gc"},
+	"registry/storage":           {"registry", "registry/config", "registry/gc"},
+	"registry/internal/rollback": {"registry"},
+	"registry/trust":             {"registry", "registry/config", "registry/internal/atomicfile", "registry/internal/rollback", "registry/pki"},
+	"registry/serve": {
+		"registry", "registry/auth", "registry/auth/htpasswd", "registry/auth/keystone", "registry/config", "registry/control",
+		"registry/gc", "registry/pki", "registry/storage",
+	},
+	"registry/deploy": {
+		"registry", "registry/auth/htpasswd", "registry/auth/keystone", "registry/config", "registry/control",
+		"registry/internal/atomicfile", "registry/internal/rollback", "registry/pki", "registry/trust",
+	},
+}
+
+// directed are the trees whose packages import each other in directions only.
+var directed = []string{"registry"}
+
+// helpers are packages for tests, which nothing that is shipped imports.
+var helpers = []string{"ndock/registry/gc/gctest", "ndock/registry/internal/pkitest", "ndock/registry/internal/registrytest"}
+
+// TestDirections keeps the packages of a tree in one direction.
+func TestDirections(t *testing.T) {
+	t.Parallel()
+	byPackage := imported(t, filepath.Dir)
+	for dir, imports := range byPackage {
+		tree, _, _ := strings.Cut(filepath.ToSlash(dir), "/")
+		for path, file := range imports {
+			if slices.Contains(helpers, path) {
+				t.Errorf("%s imports %s, which is for tests", file, path)
+			}
+			other, ours := strings.CutPrefix(path, "ndock/")
+			if !ours || !slices.Contains(directed, tree) || strings.Split(other, "/")[0] != tree || slices.Contains(helpers, "ndock/"+filepath.ToSlash(dir)) {
+				continue
+			}
+			if !slices.Contains(directions[filepath.ToSlash(dir)], other) {
+				t.Errorf("%s imports %s, which is not one of its directions", file, path)
+			}
+		}
+	}
+	for dir := range directions {
+		if len(byPackage[filepath.FromSlash(dir)]) == 0 {
+			t.Errorf("there is no package %s", dir)
+		}
+	}
+}
+
 // TestImports keeps the packages apart: commands join openstack, docker and registry, which know nothing of each
 // other; only commands know that there is a command line; and nothing that is shipped has a fake in it.
 func TestImports(t *testing.T) {
 	t.Parallel()
-	for tree, imports := range imported(t) {
+	all := imported(t, treeOf)
+	for tree := range forbidden { // or the walk has missed what it is for
+		if len(all[tree]) == 0 {
+			t.Fatalf("no imports of %s were found", tree)
+		}
+	}
+	for tree, imports := range all {
 		for path, file := range imports {
 			for _, prefix := range forbidden[tree] {
 				if path == prefix || strings.HasPrefix(path, prefix+"/") {
@@ -37,8 +96,13 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// imported is what each tree imports, and a file that does.
-func imported(t *testing.T) map[string]map[string]string {
+// treeOf is the directory at the root that a file is in.
+func treeOf(file string) string {
+	return strings.Split(filepath.Dir(file), string(filepath.Separator))[0]
+}
+
+// imported is what the files of each group import, and a file that does.
+func imported(t *testing.T, group func(file string) string) map[string]map[string]string {
 	t.Helper()
 	all := map[string]map[string]string{}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
@@ -49,26 +113,21 @@ func imported(t *testing.T) map[string]map[string]string {
 		if err != nil {
 			return err
 		}
-		tree := strings.Split(filepath.Dir(path), string(filepath.Separator))[0]
-		if all[tree] == nil {
-			all[tree] = map[string]string{}
+		in := group(path)
+		if all[in] == nil {
+			all[in] = map[string]string{}
 		}
 		for _, spec := range file.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
 				return err
 			}
-			all[tree][imported] = path
+			all[in][imported] = path
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for tree := range forbidden { // or the walk has missed what it is for
-		if len(all[tree]) == 0 {
-			t.Fatalf("no imports of %s were found", tree)
-		}
 	}
 	return all
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"golang.org/x/sync/errgroup"
 
-	"ndock/registry/contents"
+	"ndock/registry/client"
 )
 
 const pushers = 50
@@ -271,7 +271,7 @@ func (k *killed) checkSome(r *serving) {
 	all := slices.Sorted(maps.Keys(k.acknowledged))
 	k.source.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	k.check(r, all[:min(len(all), 50)])
-	listed, err := contents.Registry{Address: r.host, PlainHTTP: true}.List(k.Context(), "")
+	listed, err := client.Registry{Address: r.host, PlainHTTP: true}.List(k.Context(), "")
 	if err != nil || len(listed) < len(k.acknowledged) {
 		k.Fatalf("%d of %d images are listed (%v)", len(listed), len(k.acknowledged), err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"ndock/openstack"
 	"ndock/openstack/doctor"
-	"ndock/registry"
+	"ndock/registry/trust"
 )
 
 func doctorCommand(s Streams) *cli.Command {
@@ -42,7 +42,7 @@ func examine(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	findings = append(findings, examineRegistries(c.Context, registry.CertsDir, c.Duration("timeout"), time.Now())...)
+	findings = append(findings, examineRegistries(c.Context, trust.CertsDir, c.Duration("timeout"), time.Now())...)
 	var rows [][]any
 	var wrong []string
 	for _, finding := range findings {

@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"ndock/openstack/doctor"
-	"ndock/registry"
+	"ndock/registry/trust"
 )
 
 // examineRegistries is a check beside the cloud's: the registries of ndock's that Docker on this host trusts. There is
 // no finding where it trusts none.
 func examineRegistries(ctx context.Context, certsDir string, timeout time.Duration, now time.Time) []doctor.Finding {
 	finding := doctor.Finding{Check: "registries", State: doctor.OK}
-	all, err := registry.FindTrusted(ctx, certsDir, timeout)
+	all, err := trust.Find(ctx, certsDir, timeout)
 	if err != nil {
 		finding.State, finding.Detail = doctor.Unknown, err.Error()
 		return []doctor.Finding{finding}

@@ -5,18 +5,18 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/docker"
-	"ndock/registry"
+	"ndock/registry/deploy"
 )
 
 // engineClient opens Docker Engine as the environment names it.
 func engineClient(*cli.Context) (*client.Client, error) { return docker.Open() }
 
 // withRegistryHost does something with the registry of this host, which is a container of the engine or a service.
-func withRegistryHost(c *cli.Context, do func(registry.Host) error) error {
+func withRegistryHost(c *cli.Context, do func(deploy.Host) error) error {
 	engine, err := engineClient(c)
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	return do(registry.Host{Engine: engine})
+	return do(deploy.Host{Engine: engine})
 }

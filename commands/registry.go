@@ -6,7 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/commands/internal/output"
-	"ndock/registry"
+	"ndock/registry/deploy"
 )
 
 func registryCommand(s Streams) *cli.Command {
@@ -59,7 +59,7 @@ func registryServiceFlags() []cli.Flag {
 	}
 }
 
-func registryFields(status registry.Status) []output.Field {
+func registryFields(status deploy.Status) []output.Field {
 	return []output.Field{
 		{Name: "URL", Value: status.URL},
 		{Name: "State", Value: status.State},
@@ -76,7 +76,7 @@ func registryFields(status registry.Status) []output.Field {
 }
 
 // registryColumns are known before there is a registry.
-func registryColumns() []string { return output.Names(registryFields(registry.Status{})) }
+func registryColumns() []string { return output.Names(registryFields(deploy.Status{})) }
 
 // moment is empty for what did not happen.
 func moment(t time.Time) string {

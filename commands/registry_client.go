@@ -8,8 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/docker/image"
-	"ndock/registry"
-	"ndock/registry/contents"
+	"ndock/registry/client"
+	"ndock/registry/deploy"
 )
 
 // registryClientFlags are those of commands that ask a registry as docker does.
@@ -21,12 +21,12 @@ func registryClientFlags() []cli.Flag {
 }
 
 // openRegistry is the registry that the flags name, spoken to as registries are whose images are copied.
-func openRegistry(c *cli.Context) (contents.Registry, error) {
+func openRegistry(c *cli.Context) (client.Registry, error) {
 	address, insecure, err := registryAddress(c)
 	if err != nil {
-		return contents.Registry{}, err
+		return client.Registry{}, err
 	}
-	return contents.Registry{
+	return client.Registry{
 		Address: address, PlainHTTP: insecure || image.IsLoopback(address),
 		Options: image.Remote("ndock/"+version(), image.CertsDir, insecure, defaultRetries, warnings(c)),
 	}, nil
@@ -45,13 +45,13 @@ func registryAddress(c *cli.Context) (address string, insecure bool, err error) 
 		return "", false, err
 	}
 	defer engine.Close()
-	status, err := registry.Find(c.Context, registry.Host{Engine: engine})
+	status, err := deploy.Find(c.Context, deploy.Host{Engine: engine})
 	if err != nil {
 		return "", false, err
 	}
 	at, err := url.Parse(status.URL)
 	switch {
-	case status.State != registry.Running:
+	case status.State != deploy.Running:
 		return "", false, &notServing{state: status.State, kind: status.Kind}
 	case err != nil:
 		return "", false, fmt.Errorf("ask the registry: %w", err)

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry/contents"
+	"ndock/registry/client"
 )
 
 func registryDeleteCommand(s Streams) *cli.Command {
@@ -49,7 +49,7 @@ func registryDelete(c *cli.Context, s Streams) error {
 
 // checkReferences looks at all of them before one is deleted.
 func checkReferences(c *cli.Context, names []string) error {
-	anywhere := contents.Registry{Address: name.DefaultRegistry}
+	anywhere := client.Registry{Address: name.DefaultRegistry}
 	if address := c.String("registry"); address != "" {
 		anywhere.Address = address
 	}

@@ -8,7 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
+	"ndock/registry/auth/htpasswd"
+	"ndock/registry/deploy"
 )
 
 func registryDeployCommand(s Streams) *cli.Command {
@@ -19,14 +20,12 @@ func registryDeployCommand(s Streams) *cli.Command {
 			"ndock-registry. The certificate is self-signed unless one is given; its CA is trusted by Docker on this host,\n" +
 			"and other hosts need a copy of it. Deployed again with the same options, nothing changes; with others, the\n" +
 			"container is replaced and data and CA are kept, and so are the logins: --user adds one. All else is what this\n" +
-			"command says. --image runs the registry of that image instead, and without it ndock's own comes back: data, logins\n" +
-			"and CA are kept either way. Keys and passwords go into the volume ndock-registry-config, which root alone can read.\n" +
+			"command says. Keys and passwords go into the volume ndock-registry-config, which root alone can read.\n" +
 			"With --systemd it is the service ndock-registry of this host instead, and no Docker is needed: this very ndock,\n" +
 			"as a user of its own, with its data in /var/lib/ndock-registry and its configuration in /etc/ndock-registry.\n\n" +
 			"Example: ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
 		Flags: append(append(append(registryFlags(), registryServiceFlags()...),
 			&cli.BoolFlag{Name: "systemd", Usage: "run it as a service of this host instead, without Docker"},
-			&cli.StringFlag{Name: "image", Usage: "run distribution's own registry of this image, `REFERENCE` such as docker.io/library/registry:3; pulled if it is not there"},
 			&cli.StringSliceFlag{Name: "tls-name", Usage: "another `NAME` or address by which clients call it, for the certificate that is made; again for more"},
 			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP, in which all can be read on the way"},
 			&cli.StringFlag{Name: "user", Usage: "`NAME` of one who may push and pull; where there is none, anyone may"},
@@ -54,12 +53,12 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	options := registry.DeployOptions{
-		Service: c.Bool("systemd"), Image: c.String("image"),
-		Config: c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
+	options := deploy.Options{
+		Service: c.Bool("systemd"),
+		Config:  c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
 		User: c.String("user"), Password: password, Version: version(), Report: newProgress(c, s),
 		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
-		S3Keys:      registry.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
+		S3Keys:      deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
 		MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, LogFormat: c.String("log-format"),
 		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
 	}
@@ -69,8 +68,8 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if err := outputStyle(c).Check(registryColumns()); err != nil {
 		return err
 	}
-	return withRegistryHost(c, func(host registry.Host) error {
-		status, err := registry.Deploy(c.Context, host, options)
+	return withRegistryHost(c, func(host deploy.Host) error {
+		status, err := deploy.Run(c.Context, host, options)
 		if err != nil {
 			return err
 		}
@@ -101,8 +100,8 @@ func readPassword(c *cli.Context, s Streams) (string, error) {
 	switch {
 	case password == "":
 		return "", misused(c, "the password on stdin is empty")
-	case len(password) > registry.MaxPassword:
-		return "", misused(c, "the password is longer than %d bytes", registry.MaxPassword)
+	case len(password) > htpasswd.MaxPassword:
+		return "", misused(c, "the password is longer than %d bytes", htpasswd.MaxPassword)
 	}
 	return password, nil
 }

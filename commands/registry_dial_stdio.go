@@ -3,7 +3,7 @@ package commands
 import (
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
+	"ndock/registry/control"
 )
 
 // registryDialStdioCommand is run in the registry's container, to reach its control socket from outside.
@@ -18,7 +18,7 @@ func registryDialStdioCommand(s Streams) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return registry.Relay(c.Context, args[0], s.In, s.Out)
+			return control.Relay(c.Context, args[0], s.In, s.Out)
 		},
 	}
 }

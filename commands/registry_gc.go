@@ -8,7 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/commands/internal/output"
-	"ndock/registry"
+	"ndock/registry/control"
+	"ndock/registry/deploy"
 	"ndock/registry/gc"
 )
 
@@ -35,7 +36,7 @@ func registryGC(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	options := registry.CollectOptions{
+	options := control.Options{
 		Options: gc.Options{
 			DryRun: c.Bool("dry-run"), Untagged: c.Bool("untagged"), Grace: c.Duration("grace"), Report: newProgress(c, s),
 		},
@@ -53,7 +54,7 @@ func registryGC(c *cli.Context, s Streams) error {
 		return err
 	}
 	defer done()
-	freed, err := registry.Collect(c.Context, dial, options)
+	freed, err := control.Collect(c.Context, dial, options)
 	if err != nil {
 		return err
 	}
@@ -63,13 +64,13 @@ func registryGC(c *cli.Context, s Streams) error {
 // registryControl is how the registry is reached that --control names, or that of this host.
 func registryControl(c *cli.Context) (dial func(context.Context) (net.Conn, error), done func(), err error) {
 	if socket := c.Path("control"); socket != "" {
-		return registry.DialSocket(socket), func() {}, nil
+		return control.Dial(socket), func() {}, nil
 	}
 	engine, err := engineClient(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	return registry.DialDeployed(registry.Systemd{}, engine), func() { engine.Close() }, nil
+	return deploy.Dial(deploy.Systemd{}, engine), func() { engine.Close() }, nil
 }
 
 func registryFreed(c *cli.Context, freed gc.Result) []output.Field {

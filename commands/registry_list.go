@@ -9,7 +9,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry/contents"
+	"ndock/registry/client"
 )
 
 func registryListCommand(s Streams) *cli.Command {
@@ -59,7 +59,7 @@ func registryList(c *cli.Context, s Streams) error {
 	return errors.Join(style.List(s.Out, registryListHeaders, rows), errors.Join(wrong...), err)
 }
 
-func registryListRow(c *cli.Context, image contents.Image) []any {
+func registryListRow(c *cli.Context, image client.Image) []any {
 	switch {
 	case image.Damage != nil:
 		return []any{image.Repository, image.Tag, nil, list(nil), "", nil, "damaged"}

@@ -3,7 +3,8 @@ package commands
 import (
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
+	"ndock/registry/auth/htpasswd"
+	"ndock/registry/deploy"
 )
 
 func registryLoginAddCommand(s Streams) *cli.Command {
@@ -45,15 +46,15 @@ func registryLoginAdd(c *cli.Context, s Streams) error {
 	if !c.Bool("password-stdin") {
 		return misused(c, "--password-stdin is missing: the password is read from stdin")
 	}
-	if err := registry.CheckUser(args[0]); err != nil {
+	if err := htpasswd.CheckUser(args[0]); err != nil {
 		return misused(c, "%s", err)
 	}
 	password, err := readPassword(c, s)
 	if err != nil {
 		return err
 	}
-	return withLogins(c, func(at registry.Logins) error {
-		return registry.AddLogin(c.Context, at, args[0], password, newProgress(c, s))
+	return withLogins(c, func(at htpasswd.Logins) error {
+		return htpasswd.AddLogin(c.Context, at, args[0], password, newProgress(c, s))
 	})
 }
 
@@ -62,14 +63,14 @@ func registryLoginRemove(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	return withLogins(c, func(at registry.Logins) error {
-		return registry.RemoveLogin(c.Context, at, args[0], newProgress(c, s))
+	return withLogins(c, func(at htpasswd.Logins) error {
+		return htpasswd.RemoveLogin(c.Context, at, args[0], newProgress(c, s))
 	})
 }
 
-func withLogins(c *cli.Context, do func(registry.Logins) error) error {
+func withLogins(c *cli.Context, do func(htpasswd.Logins) error) error {
 	if file := c.Path("htpasswd"); file != "" {
-		return do(registry.LoginFile(file))
+		return do(htpasswd.File(file))
 	}
-	return withRegistryHost(c, func(host registry.Host) error { return do(registry.DeployedLogins(host)) })
+	return withRegistryHost(c, func(host deploy.Host) error { return do(deploy.Logins(host)) })
 }

@@ -3,7 +3,7 @@ package commands
 import (
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
+	"ndock/registry/deploy"
 )
 
 func registryRemoveCommand(s Streams) *cli.Command {
@@ -33,7 +33,7 @@ func registryRemove(c *cli.Context, s Streams) error {
 	if err := agreed(c, s, question); err != nil {
 		return err
 	}
-	return withRegistryHost(c, func(host registry.Host) error {
-		return registry.Remove(c.Context, host, registry.RemoveOptions{Data: c.Bool("data"), Report: newProgress(c, s)})
+	return withRegistryHost(c, func(host deploy.Host) error {
+		return deploy.Remove(c.Context, host, deploy.RemoveOptions{Data: c.Bool("data"), Report: newProgress(c, s)})
 	})
 }

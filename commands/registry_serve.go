@@ -9,8 +9,9 @@ import (
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
-	"ndock/registry/keystone"
+	"ndock/registry/auth/keystone"
+	"ndock/registry/config"
+	"ndock/registry/serve"
 )
 
 func registryServeCommand(s Streams) *cli.Command {
@@ -49,7 +50,7 @@ func registryServe(c *cli.Context, s Streams) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	options := registry.ServeOptions{
+	options := config.Options{
 		Config: c.Path("config"), Listen: registryListen(c), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), NextFile: c.Path("tls-next"),
 		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
 		Keystone: keystoneOptions(c),
@@ -61,7 +62,7 @@ func registryServe(c *cli.Context, s Streams) error {
 	if err := options.Check(); err != nil {
 		return misused(c, "%s", err)
 	}
-	return registry.Serve(c.Context, options)
+	return serve.Serve(c.Context, options)
 }
 
 // registryListen is empty where the file says where, or it is the default.
@@ -79,12 +80,12 @@ func checkLogFormat(c *cli.Context) error {
 	return nil
 }
 
-func proxyOptions(c *cli.Context) registry.ProxyOptions {
-	return registry.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file"), Public: c.Bool("proxy-public")}
+func proxyOptions(c *cli.Context) config.ProxyOptions {
+	return config.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file"), Public: c.Bool("proxy-public")}
 }
 
-func s3Options(c *cli.Context) registry.S3Options {
-	o := registry.S3Options{Bucket: c.String("s3-bucket"), Endpoint: c.String("s3-endpoint"), Prefix: c.String("s3-prefix")}
+func s3Options(c *cli.Context) config.S3Options {
+	o := config.S3Options{Bucket: c.String("s3-bucket"), Endpoint: c.String("s3-endpoint"), Prefix: c.String("s3-prefix")}
 	if o.Bucket != "" || c.IsSet("s3-region") {
 		o.Region = c.String("s3-region")
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/commands/internal/output"
-	"ndock/registry/contents"
+	"ndock/registry/client"
 )
 
 func registryShowCommand(s Streams) *cli.Command {
@@ -30,7 +30,7 @@ func registryShow(c *cli.Context, s Streams) error {
 		return err
 	}
 	style := outputStyle(c)
-	if err := style.Check(output.Names(registryImageFields(c, contents.Image{}))); err != nil {
+	if err := style.Check(output.Names(registryImageFields(c, client.Image{}))); err != nil {
 		return err
 	}
 	at, err := openRegistry(c)
@@ -48,7 +48,7 @@ func registryShow(c *cli.Context, s Streams) error {
 	return style.Show(s.Out, registryImageFields(c, image))
 }
 
-func registryImageFields(c *cli.Context, image contents.Image) []output.Field {
+func registryImageFields(c *cli.Context, image client.Image) []output.Field {
 	return []output.Field{
 		{Name: "Repository", Value: image.Repository},
 		{Name: "Tag", Value: image.Tag},
@@ -65,7 +65,7 @@ func registryImageFields(c *cli.Context, image contents.Image) []output.Field {
 }
 
 // registryParts has a digest, what it takes, and what it is for, in each.
-func registryParts(parts []contents.Part) []string {
+func registryParts(parts []client.Part) []string {
 	all := []string{}
 	for _, part := range parts {
 		all = append(all, strings.TrimSpace(fmt.Sprintf("%s %d %s", part.Digest, part.Size, part.Platform)))

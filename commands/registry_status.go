@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
+	"ndock/registry/deploy"
 )
 
 func registryStatusCommand(s Streams) *cli.Command {
@@ -26,8 +26,8 @@ func registryStatus(c *cli.Context, s Streams) error {
 	if err := outputStyle(c).Check(registryColumns()); err != nil {
 		return err
 	}
-	return withRegistryHost(c, func(host registry.Host) error {
-		status, err := registry.Find(c.Context, host)
+	return withRegistryHost(c, func(host deploy.Host) error {
+		status, err := deploy.Find(c.Context, host)
 		if err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func registryStatus(c *cli.Context, s Streams) error {
 		for _, warning := range status.Warnings(time.Now()) {
 			fmt.Fprintln(s.Err, "warning: "+warning)
 		}
-		if status.State != registry.Running {
+		if status.State != deploy.Running {
 			return &notServing{state: status.State, kind: status.Kind}
 		}
 		return nil
@@ -53,9 +53,9 @@ func (e *notServing) Error() string {
 
 func (e *notServing) Hint() string {
 	switch {
-	case e.state == registry.Absent:
+	case e.state == deploy.Absent:
 		return "'ndock registry deploy' makes one"
-	case e.kind == registry.KindService:
+	case e.kind == deploy.KindService:
 		return "'journalctl -u ndock-registry' says why"
 	}
 	return "'docker logs ndock-registry' says why"

@@ -5,7 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry"
+	"ndock/registry/trust"
 )
 
 func registryTrustCommand(s Streams) *cli.Command {
@@ -33,7 +33,7 @@ func registryTrust(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	options := registry.TrustOptions{
+	options := trust.Options{
 		Registry: args[0], CAFile: c.Path("ca"), Fingerprint: c.String("fingerprint"), Mirror: c.Bool("mirror"), Remove: c.Bool("remove"),
 		Agree: func(question string) error { return confirmed(c, s, question, "give --ca or --fingerprint") },
 	}
@@ -45,20 +45,20 @@ func registryTrust(c *cli.Context, s Streams) error {
 		return err
 	}
 	defer engine.Close()
-	changes, err := registry.PlanTrust(c.Context, engine, options)
+	changes, err := trust.Plan(c.Context, engine, options)
 	if err != nil {
 		return err
 	}
 	return trustChanges(c, s, changes)
 }
 
-func trustChanges(c *cli.Context, s Streams, changes []registry.Change) error {
+func trustChanges(c *cli.Context, s Streams, changes []trust.Change) error {
 	report := newProgress(c, s)
 	if len(changes) == 0 {
-		report.Step("all is as it shall be; nothing to do")
+		report.Step("all is up to date; nothing to do")
 	}
 	if !c.Bool("dry-run") {
-		return registry.Apply(c.Context, changes, report)
+		return trust.Apply(c.Context, changes, report)
 	}
 	for _, change := range changes {
 		fmt.Fprintln(s.Out, change.What)

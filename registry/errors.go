@@ -1,16 +1,16 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
-
-	"github.com/docker/docker/client"
+	"io/fs"
 )
 
-// Error is something that could not be done.
+// Error is a failed operation with a hint for the user.
 type Error struct {
-	Op   string // empty where the caller says it
-	Err  error
-	hint string
+	Op   string // what was tried, on what; empty where the caller says it
+	Err  error  // why it failed
+	Help string // the hint; may be empty
 }
 
 func (e *Error) Error() string {
@@ -23,16 +23,25 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint is what may help.
-func (e *Error) Hint() string { return e.hint }
+// Hint returns what may help.
+func (e *Error) Hint() string { return e.Help }
 
-// explain says what was tried when the engine refused, and what may help when there is no engine.
-func explain(op string, err error) error {
-	if err == nil {
+// HintOf returns the hint of an error; empty for none.
+func HintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}
+
+// AsRoot says what was tried. Where permission was denied, the error hints to run the command as root.
+func AsRoot(op string, err error) error {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return &Error{Op: op, Err: err, Help: "run it as root"}
 	}
-	if client.IsErrConnectionFailed(err) {
-		return &Error{Op: op, Err: err, hint: "start Docker, or let DOCKER_HOST name an engine ('docker context' is not read)"}
-	}
-	return &Error{Op: op, Err: err}
+	return fmt.Errorf("%s: %w", op, err)
 }

@@ -1,51 +1,20 @@
-// Package registry is the private image registry of an ndock site: distribution's registry, served by this very
-// binary (Serve), and the means to run it as a container on Docker Engine without pulling an image, or as a service of
-// systemd (Deploy), to see how it is (Find) and to take it away again (Remove).
+// Package registry is about private image registries: how ndock serves one, deploys one on a host, and works with others.
+// The package itself has only what its parts share, errors and reports. The parts:
 //
-//	ndock registry deploy ─► image of /ndock ─► container "ndock-registry": ndock registry serve
-//	                                              ├─ volume "ndock-registry"         what was pushed
-//	                                              └─ volume "ndock-registry-config"  configuration, certificates and logins
-//
-// An operator may name an image of distribution's own program instead (stock.go), which then runs on the same volumes.
-//
-// All that is to be remembered stands on the container, as labels, and in the config volume; or in the service's unit
-// and in /etc/ndock-registry. There is one such registry on a host, of one kind or the other. What differs between the
-// two is in inContainer and asService.
+//	config   what a registry can be told: a configuration file and options
+//	serve    the HTTP server around distribution's registry
+//	storage  what stands between distribution and the storage: fsync, quotas, no space left
+//	gc       garbage collection of the storage
+//	auth     logins, by a file (htpasswd) or by Keystone
+//	control  how a running registry is asked to collect its garbage
+//	deploy   a registry as a container or a service of this host
+//	pki      the CA and the certificates of a deployed registry
+//	trust    the registries that Docker on this host trusts
+//	client   list, show and delete images in any registry
 package registry
 
-// What the registry is called on the engine.
-const (
-	containerName = "ndock-registry"
-	imageName     = "ndock-registry"
-	dataVolume    = "ndock-registry"
-	configVolume  = "ndock-registry-config"
-)
-
-// Where the container finds things.
-const (
-	dataDir   = "/var/lib/registry"
-	configDir = "/etc/ndock-registry"
-)
-
-// The labels on what ndock makes.
-const (
-	labelRegistry = "ndock.registry"        // on each container
-	labelListen   = "ndock.registry.listen" // where it listens
-	labelURL      = "ndock.registry.url"    // where clients find it
-	labelTLS      = "ndock.registry.tls"    // whose certificate it shows
-	labelSpec     = "ndock.registry.spec"   // digest of all that the container was made with
-	labelBinary   = "ndock.registry.binary" // digest of the ndock inside the image
-	labelImage    = "ndock.registry.image"  // id of a stock registry's image
-)
-
-// How a registry shows who it is.
-const (
-	tlsNone       = "none"
-	tlsSelfSigned = "self-signed"
-	tlsGiven      = "given"
-)
-
-// A Reporter hears what a long operation does.
+// A Reporter is told what a long operation does.
 type Reporter interface {
+	// Step is told in a sentence what is done now.
 	Step(format string, args ...any)
 }

@@ -1,13 +1,14 @@
-// Package gc frees what nothing in a registry's storage refers to any more, on any of distribution's storage drivers:
+// Package gc frees what nothing in a registry's storage refers to any more, on any of distribution's storage drivers. It
 //
-//	look  what is there, from the paths and the times of all files
-//	read  the manifests, and with Untagged the tags
-//	mark  what they reach, repository by repository, and what is too young to tell
-//	sweep the rest: references before that to which they refer
+//	lists   what is there, from the paths and the times of all files,
+//	reads   the manifests, and with Untagged the tags,
+//	marks   what they reach, repository by repository, and what is too recent to tell,
+//	removes the rest: references before that to which they refer.
 //
-// Nobody may write meanwhile, but to a cache, which gets again what it misses; reading goes on. Whatever the sweep is cut off at, all that is reached is still there.
-// distribution's own collector is not used: it spares nothing young, takes layers from a repository when only another
-// one still has them to hand, and does not know blobs that a client calls by another digest than sha256.
+// Nobody may write meanwhile, except to a cache, which fetches again what it misses; reading goes on. Wherever it is cut
+// off, all that is reached is still there. Distribution's own collector is not used: it spares nothing recent, takes
+// layers from a repository when only another one still refers to them, and does not know blobs that a client calls by
+// another digest than sha256.
 package gc
 
 import (
@@ -19,17 +20,17 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver"
 )
 
-// Options are what a collection can be told.
+// Options are those of a collection.
 type Options struct {
-	Untagged bool          `json:"untagged"` // manifests that no tag reaches go, too
-	DryRun   bool          `json:"dry_run"`  // nothing goes
-	Grace    time.Duration `json:"grace"`    // what is younger stays: the manifest that names it may be still to come
-	Cache    bool          `json:"-"`        // only those images stay that, or whose tags, are younger than Grace: what was removed can be got again
+	Untagged bool          `json:"untagged"` // remove manifests without a tag, too
+	DryRun   bool          `json:"dry_run"`  // remove nothing
+	Grace    time.Duration `json:"grace"`    // what is younger stays: its manifest may still be to come
+	Cache    bool          `json:"-"`        // keep only images that, or whose tags, are younger than Grace: a cache can fetch the others again
 
 	Report Reporter `json:"-"`
 }
 
-// A Reporter hears what a collection does.
+// A Reporter is told what a collection does.
 type Reporter interface {
 	Step(format string, args ...any)
 }
@@ -43,7 +44,7 @@ type Result struct {
 	Bytes     int64 `json:"bytes"`
 }
 
-// Error is something damaged that ends a collection, because what it referred to could be lost, or a storage that fails.
+// Error is damage that ends a collection, because what it referred to could be lost, or a failing storage.
 type Error struct {
 	Err  error
 	hint string
@@ -54,10 +55,10 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint is what mends it.
+// Hint returns what mends it.
 func (e *Error) Hint() string { return e.hint }
 
-// Run collects. When it fails, what was freed until then is told as well.
+// Run collects garbage. With an error it returns what was freed until then.
 func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
 	freed, err := run(ctx, storage, o)
 	var known *Error
@@ -71,30 +72,30 @@ func Run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, 
 }
 
 func run(ctx context.Context, storage driver.StorageDriver, o Options) (Result, error) {
-	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}, young: map[string]bool{}}
-	if err := c.look(ctx); err != nil {
+	c := &collection{Options: o, storage: storage, before: time.Now().Add(-o.Grace), repositories: map[string]*repository{}, recent: map[string]bool{}}
+	if err := c.list(ctx); err != nil {
 		return Result{}, fmt.Errorf("look at what is in the registry: %w", err)
 	}
 	if err := c.read(ctx); err != nil {
 		return Result{}, err
 	}
 	c.mark()
-	if err := errors.Join(c.lookAtBlobs(ctx), c.lookAtUnlinked(ctx)); err != nil {
+	if err := errors.Join(c.listBlobs(ctx), c.listUnlinked(ctx)); err != nil {
 		return Result{}, fmt.Errorf("look at the registry's blobs: %w", err)
 	}
-	return c.sweep(ctx)
+	return c.removeGarbage(ctx)
 }
 
 // collection is what is known, step by step.
 type collection struct {
 	Options
 	storage driver.StorageDriver
-	before  time.Time // what has changed since then is young
+	before  time.Time // what has changed since then is recent
 
 	repositories map[string]*repository
 	references   map[string][]string // of each manifest, by its digest
 	subjects     map[string]string   // of a manifest that is about another: the other's digest, by its own
 	keep         map[string]bool     // digests of blobs
-	garbage      []piece
-	young        map[string]bool // digests of blobs that nothing refers to, and that stay
+	garbage      []item
+	recent       map[string]bool // digests of blobs that nothing refers to, and that stay
 }

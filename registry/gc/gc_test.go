@@ -678,7 +678,7 @@ func hash(t *testing.T, img v1.Image) string {
 func TestLocate(t *testing.T) {
 	hex := strings.Repeat("ab", 32)
 	repositories := RootRepositories + "/"
-	for file, want := range map[string]place{
+	for file, want := range map[string]location{
 		RootBlobs + "/sha256/ab/" + hex + "/data":                          {kind: blob, digest: "sha256:" + hex, dir: RootBlobs + "/sha256/ab/" + hex},
 		repositories + "a/b/_layers/sha256/" + hex + "/link":               {kind: layer, repository: "a/b", digest: "sha256:" + hex, dir: repositories + "a/b/_layers/sha256/" + hex},
 		repositories + "a/_manifests/revisions/sha256/" + hex + "/link":    {kind: manifest, repository: "a", digest: "sha256:" + hex, dir: repositories + "a/_manifests/revisions/sha256/" + hex},
@@ -739,7 +739,7 @@ func FuzzLocate(f *testing.F) {
 		if at.kind == unlinked && (at.dir != file || at.dir != UnlinkedFile(at.repository, digest.Digest(at.digest))) {
 			t.Errorf("%q takes %q of %q with it", file, at.dir, at.repository)
 		}
-		if at.kind != scrap && at.kind != blob && at.kind != unlinked && (at.repository == "" || !strings.HasPrefix(at.dir, RootRepositories+"/"+at.repository+"/_")) {
+		if at.kind != tempFile && at.kind != blob && at.kind != unlinked && (at.repository == "" || !strings.HasPrefix(at.dir, RootRepositories+"/"+at.repository+"/_")) {
 			t.Errorf("%q takes %q of %q with it", file, at.dir, at.repository)
 		}
 		if at.digest != "" && digest.Digest(at.digest).Validate() != nil {

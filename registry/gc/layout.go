@@ -15,7 +15,7 @@ const (
 	RootRepositories = root + "/repositories"
 )
 
-// RootUnlinked is where ndock keeps which blobs count for a namespace that has no link to them any more.
+// RootUnlinked is where ndock records which blobs count for a namespace that has no link to them any more.
 const RootUnlinked = root + "/ndock/unlinked"
 
 type kind int
@@ -28,13 +28,13 @@ const (
 	tag                  // a link to the manifest that has the tag now
 	history              // a link to a manifest that has, or had, the tag
 	upload               // a file of an upload that has not ended
-	scrap                // half a file, from a write that was broken off
+	tempFile             // half a file, from a write that was broken off
 	unlinked             // a blob that counts for a namespace without a link to it
-	gutted               // the place for manifests of a repository that has none, and nothing else
+	emptied              // the place for manifests of a repository that has none, and nothing else
 )
 
-// place is what a path says of the file there.
-type place struct {
+// location is what a path tells of a file.
+type location struct {
 	kind       kind
 	repository string
 	digest     string
@@ -43,15 +43,15 @@ type place struct {
 
 var broken = regexp.MustCompile(`^(link|data)\.[0-9a-f-]{36}\.tmp$`) // how distribution's file system driver names them
 
-// locate reads a path. What it does not know is other.
-func locate(file string) place {
+// locate reads a path. An unknown one has the kind other.
+func locate(file string) location {
 	within, ok := strings.CutPrefix(file, root+"/")
 	if !ok || path.Clean(file) != file {
-		return place{}
+		return location{}
 	}
 	parts := strings.Split(within, "/")
 	if broken.MatchString(path.Base(file)) && !strings.Contains(file, "/_uploads/") {
-		return place{kind: scrap, dir: file}
+		return location{kind: tempFile, dir: file}
 	}
 	if parts[0] == "blobs" {
 		return locateBlob(file, parts[1:])
@@ -66,10 +66,10 @@ func locate(file string) place {
 			return locateIn(path.Join(parts[1:i]...), file, parts[i:])
 		}
 	}
-	return place{}
+	return location{}
 }
 
-// LinkOf tells which repository has which blob by the link at that path, if it is one to a layer or a manifest.
+// LinkOf returns the repository and the blob of a link to a layer or a manifest; is tells whether the path is one.
 func LinkOf(file string) (repository string, blob digest.Digest, is bool) {
 	at := locate(file)
 	if at.kind != layer && at.kind != manifest {
@@ -78,16 +78,16 @@ func LinkOf(file string) (repository string, blob digest.Digest, is bool) {
 	return at.repository, digest.Digest(at.digest), true
 }
 
-// IsLink tells whether the file at that path holds the digest of a blob, and nothing else.
+// IsLink returns whether the file at that path holds the digest of a blob, and nothing else.
 func IsLink(file string) bool {
 	kind := locate(file).kind
 	return kind == layer || kind == manifest || kind == tag || kind == history
 }
 
-// IsTag tells whether the file at that path says whose a tag is now.
+// IsTag returns whether the file at that path names the manifest that has a tag now.
 func IsTag(file string) bool { return locate(file).kind == tag }
 
-// UploadOf tells which upload the file or the directory at that path is of, if it is of any.
+// UploadOf returns the upload that a file or a directory belongs to; is tells whether there is one.
 func UploadOf(path string) (repository, id string, is bool) {
 	at := locate(path)
 	if at.kind == other {
@@ -99,48 +99,48 @@ func UploadOf(path string) (repository, id string, is bool) {
 	return at.repository, at.dir[strings.LastIndex(at.dir, "/")+1:], true
 }
 
-// UnlinkedFile is where it is kept that a blob counts for a namespace which has no link to it any more.
+// UnlinkedFile returns the path of the record that a blob counts for a namespace without a link to it.
 func UnlinkedFile(namespace string, blob digest.Digest) string {
 	return path.Join(RootUnlinked, namespace, blob.Algorithm().String(), blob.Encoded())
 }
 
-// UnlinkedOf is what UnlinkedFile was made of.
+// UnlinkedOf is the inverse of UnlinkedFile.
 func UnlinkedOf(file string) (namespace string, blob digest.Digest, is bool) {
 	at := locate(file)
 	return at.repository, digest.Digest(at.digest), at.kind == unlinked
 }
 
-// locateBlob knows ALGORITHM/XX/HEX/data.
-func locateBlob(file string, parts []string) place {
+// locateBlob reads ALGORITHM/XX/HEX/data.
+func locateBlob(file string, parts []string) location {
 	if len(parts) != 4 || parts[3] != "data" || !strings.HasPrefix(parts[2], parts[1]) || len(parts[1]) != 2 {
-		return place{}
+		return location{}
 	}
 	return linked(blob, "", file, parts[0], parts[2])
 }
 
-// locateIn knows what is in the directories of a repository.
-func locateIn(repository, file string, parts []string) place {
+// locateIn reads a path in a repository.
+func locateIn(repository, file string, parts []string) location {
 	switch last := len(parts) - 1; {
 	case parts[0] == "_layers" && last == 3 && parts[3] == "link":
 		return linked(layer, repository, file, parts[1], parts[2])
 	case parts[0] == "_uploads" && last >= 2:
-		return place{kind: upload, repository: repository, dir: path.Join(RootRepositories, repository, "_uploads", parts[1])}
+		return location{kind: upload, repository: repository, dir: path.Join(RootRepositories, repository, "_uploads", parts[1])}
 	case parts[0] != "_manifests" || parts[last] != "link":
-		return place{}
+		return location{}
 	case last == 4 && parts[1] == "revisions":
 		return linked(manifest, repository, file, parts[2], parts[3])
 	case last == 4 && parts[1] == "tags" && parts[3] == "current":
-		return place{kind: tag, repository: repository, dir: path.Dir(path.Dir(file))}
+		return location{kind: tag, repository: repository, dir: path.Dir(path.Dir(file))}
 	case last == 6 && parts[1] == "tags" && parts[3] == "index":
 		return linked(history, repository, file, parts[4], parts[5])
 	}
-	return place{}
+	return location{}
 }
 
-func linked(k kind, repository, file, algorithm, hex string) place {
+func linked(k kind, repository, file, algorithm, hex string) location {
 	found := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
 	if found.Validate() != nil {
-		return place{}
+		return location{}
 	}
-	return place{kind: k, repository: repository, digest: string(found), dir: path.Dir(file)}
+	return location{kind: k, repository: repository, digest: string(found), dir: path.Dir(file)}
 }

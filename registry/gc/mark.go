@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	atOnce          = 8       // requests to the storage
+	maxRequests     = 8       // requests to the storage
 	largestManifest = 8 << 20 // distribution takes none beyond 4 MiB
 )
 
-// read reads all manifests, and the tags where they decide. One that cannot be understood ends the collection: what it
-// refers to would be lost.
+// read reads all manifests, and the tags where they matter. A manifest that cannot be read ends the collection, because
+// what it refers to would be lost.
 func (c *collection) read(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
+	group.SetLimit(maxRequests)
 	c.references, c.subjects = map[string][]string{}, map[string]string{}
 	var lock sync.Mutex // of both, once the reading has begun
 	for found, repository := range c.whereManifestsAre() {
@@ -54,7 +54,7 @@ func (c *collection) read(ctx context.Context) error {
 	return group.Wait()
 }
 
-// whereManifestsAre is a repository for the digest of each manifest, for errors to name.
+// whereManifestsAre returns a repository of each manifest, for errors to name.
 func (c *collection) whereManifestsAre() map[string]string {
 	all := map[string]string{}
 	for name, r := range c.repositories {
@@ -65,7 +65,7 @@ func (c *collection) whereManifestsAre() map[string]string {
 	return all
 }
 
-// readManifest returns a manifest. One whose blob is gone is nil: it names nothing any more.
+// readManifest returns a manifest; nil if its blob is gone, so that it refers to nothing any more.
 func (c *collection) readManifest(ctx context.Context, repository, found string) ([]byte, error) {
 	content, err := c.readStart(ctx, BlobFile(digest.Digest(found)), largestManifest+1)
 	if missing(err) {
@@ -78,18 +78,18 @@ func (c *collection) readManifest(ctx context.Context, repository, found string)
 	return content, nil
 }
 
-// errSpoilt is for a manifest that is not what its digest says: what it names may not be what the manifest did.
-var errSpoilt = errors.New("what is stored of it has another digest")
+// errWrongDigest is the error of a manifest with another digest: it may refer to other blobs than the original.
+var errWrongDigest = errors.New("what is stored of it has another digest")
 
-// named returns the digests that a manifest names, and that of its subject among them.
+// named returns the digests that a manifest refers to, and that of its subject among them.
 func named(manifest digest.Digest, content []byte) (all []string, subject string, err error) {
 	if len(content) > largestManifest || manifest.Algorithm().FromBytes(content) != manifest {
-		return nil, "", errSpoilt
+		return nil, "", errWrongDigest
 	}
 	return digests(content)
 }
 
-// damaged is an error that ends a collection, but for a cache, which gets the manifest again.
+// damaged returns the error that ends a collection; nil for a cache, which gets the manifest again.
 func (c *collection) damaged(repository, found string, cause error) error {
 	if c.Cache {
 		c.Report.Step("manifest %s@%s is damaged", repository, found)
@@ -101,20 +101,20 @@ func (c *collection) damaged(repository, found string, cause error) error {
 	}
 }
 
-// BlobFile is where a blob is, by its digest.
+// BlobFile returns the path of a blob.
 func BlobFile(d digest.Digest) string {
 	return path.Join(RootBlobs, string(d.Algorithm()), d.Encoded()[:2], d.Encoded(), "data")
 }
 
-// readTags finds the manifests that have a tag: for a damaged tag, all that ever had it.
+// readTags finds the manifests that have a tag. For a damaged tag, it takes all that ever had it.
 func (c *collection) readTags(ctx context.Context, name string, r *repository) error {
 	for _, one := range r.tags {
 		found, err := c.readLink(ctx, one.file)
 		dir := path.Dir(path.Dir(one.file))
 		switch damaged := errors.Is(err, errDamaged); {
 		case missing(err):
-		case c.Cache && (damaged || err == nil && !one.young):
-			if !r.manifests[found].young {
+		case c.Cache && (damaged || err == nil && !one.recent):
+			if !r.manifests[found].recent {
 				r.expired = append(r.expired, dir)
 			}
 		case damaged:
@@ -140,16 +140,16 @@ func (r *repository) everTagged(dir string) (all []string) {
 	return all
 }
 
-// references are the descriptors of a manifest, of each kind that registries take, or took: of an image, an index, an
-// artifact, and Docker's first schema. What else stands in a manifest refers to nothing.
+// references are the descriptors in a manifest of any kind that registries take, or took: an image, an index, an
+// artifact, and Docker's first schema. Nothing else in a manifest refers to a blob.
 type references struct {
 	Config, Subject          json.RawMessage
 	Layers, Manifests, Blobs json.RawMessage
 	FSLayers                 json.RawMessage
 }
 
-// digests returns the digests of all descriptors of a manifest, and that of its subject among them. A part that is no
-// descriptor has none: what may stand there, distribution has checked as far as it knows it.
+// digests returns the digests of all descriptors in a manifest, and that of its subject among them. It ignores what is
+// no descriptor.
 func digests(document []byte) (all []string, subject string, err error) {
 	if !json.Valid(document) {
 		return nil, "", errors.New("it is not JSON")
@@ -178,7 +178,7 @@ func digests(document []byte) (all []string, subject string, err error) {
 	return slices.Collect(maps.Keys(found)), subject, nil
 }
 
-// digestsOf returns the digests in a descriptor. What is wrong with it has none.
+// digestsOf returns the digests in a descriptor; none if it is invalid.
 func digestsOf(part json.RawMessage) (all []string) {
 	var descriptor struct {
 		Digest  string
@@ -193,46 +193,46 @@ func digestsOf(part json.RawMessage) (all []string) {
 	return all
 }
 
-// mark decides what stays, and puts what does not on the list.
+// mark decides what stays, and lists the rest as garbage.
 func (c *collection) mark() {
 	c.keep = map[string]bool{}
 	for name, r := range c.repositories {
 		reached := c.reach(r)
 		for _, dir := range r.expired {
-			c.garbage = append(c.garbage, piece{kind: tag, dir: dir})
+			c.garbage = append(c.garbage, item{kind: tag, dir: dir})
 		}
 		c.sort(name, r.manifests, manifest, reached, r.history)
 		c.sort(name, r.layers, layer, reached, nil)
 		for _, found := range r.uploads {
-			if !found.young {
+			if !found.recent {
 				c.garbage = append(c.garbage, *found)
 			}
 		}
 		if !c.Cache && r.empty(reached) {
-			c.garbage = append(c.garbage, piece{kind: gutted, dir: path.Join(RootRepositories, name, "_manifests")})
+			c.garbage = append(c.garbage, item{kind: emptied, dir: path.Join(RootRepositories, name, "_manifests")})
 		}
 	}
 }
 
-// empty tells whether nothing stays in a repository. The catalog lists it as long as it has a place for manifests.
+// empty returns whether nothing stays in a repository. The catalog lists it while it has a directory for manifests.
 func (r *repository) empty(reached map[string]bool) bool {
 	for _, links := range []map[string]link{r.manifests, r.layers} {
 		for found, one := range links {
-			if reached[found] || one.young {
+			if reached[found] || one.recent {
 				return false
 			}
 		}
 	}
 	for _, found := range r.uploads {
-		if found.young {
+		if found.recent {
 			return false
 		}
 	}
 	return len(r.tags) == 0
 }
 
-// reach follows the manifests of a repository that nothing else needs to name: with Untagged, those that have a tag or
-// are young. What is about one that is reached, as its signature is, is reached with it.
+// reach returns what the repository needs: what its manifests refer to, with Untagged only those that have a tag or are
+// recent. A manifest about another one, such as a signature, is needed with that.
 func (c *collection) reach(r *repository) map[string]bool {
 	about := map[string][]string{}
 	for found := range r.manifests {
@@ -242,7 +242,7 @@ func (c *collection) reach(r *repository) map[string]bool {
 	}
 	next := slices.Clone(r.tagged)
 	for found, link := range r.manifests {
-		if !c.Untagged && !c.Cache || link.young {
+		if !c.Untagged && !c.Cache || link.recent {
 			next = append(next, found)
 		}
 	}
@@ -262,10 +262,11 @@ func (c *collection) reach(r *repository) map[string]bool {
 	return reached
 }
 
-// sort keeps the blobs of the links that are reached or young, and has the others go, with the tags' memory of them.
+// sort keeps the blobs of the links that are reached or recent, and lists the other links as garbage, with the history
+// of their tags.
 func (c *collection) sort(name string, links map[string]link, k kind, reached map[string]bool, memory map[string][]string) {
 	for found, link := range links {
-		if reached[found] || link.young {
+		if reached[found] || link.recent {
 			c.keep[found] = true
 			if link.target != "" {
 				c.keep[link.target] = true
@@ -273,9 +274,9 @@ func (c *collection) sort(name string, links map[string]link, k kind, reached ma
 			continue
 		}
 		for _, dir := range memory[found] {
-			c.garbage = append(c.garbage, piece{kind: history, dir: dir})
+			c.garbage = append(c.garbage, item{kind: history, dir: dir})
 		}
-		c.garbage = append(c.garbage, piece{kind: k, dir: linkDir(name, k, digest.Digest(found))})
+		c.garbage = append(c.garbage, item{kind: k, dir: linkDir(name, k, digest.Digest(found))})
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver"
 )
 
-// Walk visits the files below a directory. That there is none is no fault: nothing was ever pushed. A file or a directory
-// that is removed meanwhile is left out; distribution's own walk would leave out all that comes after such a directory.
+// Walk visits the files in a directory, which need not exist. It ignores what is removed meanwhile; distribution's own
+// walk would leave out all that comes after a removed directory.
 func Walk(ctx context.Context, storage driver.StorageDriver, from string, visit func(driver.FileInfo) error) error {
 	each := func(file driver.FileInfo) error {
 		if err := ctx.Err(); err != nil || file.IsDir() {
@@ -25,7 +25,7 @@ func Walk(ctx context.Context, storage driver.StorageDriver, from string, visit 
 	return driver.WalkFallback(ctx, &lenient{storage, from}, from, each)
 }
 
-// lenient is a storage in which a directory that is gone is empty, but for the one where a walk begins.
+// lenient is a storage in which a directory that is gone is empty, except the one where a walk begins.
 type lenient struct {
 	driver.StorageDriver
 	from string

@@ -1,0 +1,168 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
+
+	"ndock/registry/auth/keystone"
+)
+
+// DefaultDrain is how long requests under way may take when the registry ends.
+const DefaultDrain = 25 * time.Second
+
+// defaultOpenUploads is how many uploads a namespace may have open at a time.
+const defaultOpenUploads = 1000
+
+// realm is what clients show when they ask for a password.
+const realm = "ndock registry"
+
+// How many connections are open at a time, and how many of one client, unless the options say otherwise.
+const (
+	defaultConnections          = 4096
+	defaultConnectionsPerClient = 512
+)
+
+// Options are those of a registry in the foreground.
+type Options struct {
+	Config   string    // file in distribution's format; what the others say goes first
+	Listen   string    // HOST:PORT
+	Data     string    // directory; made if missing
+	S3       S3Options // instead of a directory
+	CertFile string    // TLS, with KeyFile; plain HTTP without
+	KeyFile  string
+	NextFile string           // certificates that take the place of the first in time, each before its key; none without
+	Htpasswd string           // file; anyone may push and pull without
+	Insecure bool             // plain HTTP even where other hosts see it
+	Control  string           // unix socket on which the registry is asked to collect its garbage; none without
+	Keystone keystone.Options // whose users may push and pull, in the place of Htpasswd; nobody's when without URL
+
+	Proxy       ProxyOptions
+	Metrics     string // HOST:PORT for metrics and health; none without
+	MaxBlobSize int64  // bytes; any size when 0
+	MaxUploads  int    // at a time; any number when 0
+	Quota       int64  // bytes that a namespace may take; any number when 0
+
+	MaxOpenUploads          int // of a namespace at a time; 1000 when 0
+	MaxConnections          int // open at a time; 4096 when 0
+	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
+
+	Timeouts  Timeouts
+	Drain     time.Duration          // for requests under way when it is to end; 25 seconds when 0
+	Log       *slog.Logger           // a line a request
+	Listening func(what, url string) // called when clients may come
+	Reload    <-chan os.Signal       // when the certificate is to be read again
+}
+
+// Check returns what is wrong with the options. It looks nothing up.
+func (o Options) Check() error {
+	for _, err := range []error{o.S3.Check(), o.Proxy.Check(), CheckQuota(o.Quota, o.Proxy.URL), CheckMetrics(o.Metrics), CheckConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case (o.CertFile == "") != (o.KeyFile == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case o.NextFile != "" && o.CertFile == "" && o.Config == "":
+		return errors.New("--tls-next is for --tls-cert and --tls-key")
+	case o.MaxBlobSize < 0 || o.MaxUploads < 0 || o.MaxOpenUploads < 0:
+		return errors.New("--max-blob-size, --max-uploads and --max-open-uploads are not negative")
+	case o.Data != "" && o.S3.Bucket != "":
+		return errors.New("--data and --s3-bucket exclude each other")
+	case o.Config != "":
+		return nil // the file may say the rest
+	case o.Data == "" && o.S3.Bucket == "":
+		return errors.New("--data is missing: the directory for what is pushed")
+	}
+	return o.checkServed()
+}
+
+// CheckMetrics checks the address for metrics and health.
+func CheckMetrics(listen string) error {
+	if listen == "" {
+		return nil
+	}
+	_, err := ParseAddress(listen)
+	return err
+}
+
+// checkServed checks the options when the file is read, too.
+func (o Options) checkServed() error {
+	at, err := ParseAddress(o.Listen)
+	switch {
+	case err != nil:
+		return err
+	case (o.CertFile == "") != (o.KeyFile == ""):
+		return errors.New("the certificate (http.tls.certificate) and the key (http.tls.key) go together")
+	case o.CertFile == "" && !at.Loopback() && !o.Insecure:
+		return fmt.Errorf("plain HTTP on %s shows images and passwords to the network: give --tls-cert and --tls-key, or --insecure to have it so", at)
+	}
+	if o.Keystone.URL != "" && o.Htpasswd != "" {
+		return errors.New("--keystone and --htpasswd exclude each other")
+	}
+	return CheckKeystone(o.Keystone)
+}
+
+// CheckKeystone checks the options of logins by Keystone.
+func CheckKeystone(k keystone.Options) error {
+	switch {
+	case k.URL == "" && (k.CACert != "" || k.Domain != "" || k.Read != "" || len(k.PushRoles) > 0):
+		return errors.New("--keystone is missing: where is it?")
+	case k.URL == "":
+		return nil
+	}
+	return k.Check()
+}
+
+// Timeouts end the connections of idle clients. Zero means the default. A transfer may take any time while bytes move.
+type Timeouts struct {
+	Header time.Duration // for a TLS handshake, and for the header of a request
+	Idle   time.Duration // between two requests
+	Stall  time.Duration // in which some bytes of a body must move
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	return Timeouts{
+		Header: cmp.Or(t.Header, 10*time.Second),
+		Idle:   cmp.Or(t.Idle, 2*time.Minute),
+		Stall:  cmp.Or(t.Stall, 2*time.Minute),
+	}
+}
+
+// CheckConnections checks the limits on connections, in all and of each client.
+func CheckConnections(all, each int) error {
+	if all < 0 || each < 0 {
+		return errors.New("--max-connections and --max-connections-per-client are not negative")
+	}
+	return nil
+}
+
+// CheckQuota checks a quota, in bytes; a cache of an upstream has none.
+func CheckQuota(limit int64, upstream string) error {
+	switch {
+	case limit < 0:
+		return errors.New("--quota is not negative")
+	case limit > 0 && upstream != "":
+		return errors.New("--quota is for what is pushed, and nothing can be pushed to a cache of another registry")
+	}
+	return nil
+}
+
+// auth returns the part of distribution's configuration for logins; nil if anyone may come in.
+func (o Options) auth() configuration.Auth {
+	switch {
+	case o.Htpasswd != "":
+		return configuration.Auth{"htpasswd": {"realm": realm, "path": o.Htpasswd}}
+	case o.Keystone.URL != "":
+		parameters := o.Keystone.Parameters()
+		parameters["realm"] = realm
+		return configuration.Auth{"keystone": parameters}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package deploy
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"ndock/registry"
+	"ndock/registry/auth/htpasswd"
+	"ndock/registry/auth/keystone"
+	"ndock/registry/config"
+	"ndock/registry/trust"
+)
+
+// Options are those of a deployed registry.
+type Options struct {
+	Service  bool   // of this host's systemd, instead of a container
+	Config   string // file in distribution's format; what the others say goes first
+	Listen   string // HOST:PORT; where the file says, or the default, when empty
+	CertFile string // TLS with these, with KeyFile; self-signed without
+	KeyFile  string
+	Names    []string // besides those of Listen, of the certificate that is made
+	Insecure bool     // plain HTTP
+	User     string   // who may push and pull besides those who may already; without, whoever could before
+	Password string
+
+	Keystone    keystone.Options // whose users may push and pull instead; nobody's when without URL
+	S3          config.S3Options // instead of the volume
+	S3Keys      S3Keys
+	Proxy       config.ProxyOptions
+	Metrics     string // HOST:PORT for metrics and health; none without
+	MaxBlobSize int64  // bytes; any size when 0
+	MaxUploads  int    // at a time; any number when 0
+	Quota       int64  // bytes that a namespace may take; any number when 0
+	LogFormat   string // text when empty
+
+	MaxOpenUploads          int // of a namespace at a time; 1000 when 0
+	MaxConnections          int // open at a time; 4096 when 0
+	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
+
+	Version  string        // of this ndock: the tag of the image
+	Binary   string        // file to make the image of; the running program when empty
+	CertsDir string        // where Docker on this host shall trust the registry; CertsDir when empty
+	Timeout  time.Duration // until it must answer; 30 seconds when 0
+	Report   registry.Reporter
+}
+
+// Check returns what is wrong with the options. It looks nothing up.
+func (o Options) Check() error {
+	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.Check(), o.Proxy.Check(), config.CheckQuota(o.Quota, o.Proxy.URL), config.CheckMetrics(o.Metrics), config.CheckKeystone(o.Keystone), config.CheckConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.MaxBlobSize < 0 || o.MaxUploads < 0 || o.MaxOpenUploads < 0:
+		return errors.New("--max-blob-size, --max-uploads and --max-open-uploads are not negative")
+	case o.Keystone.URL != "" && o.User != "":
+		return errors.New("--keystone and --user exclude each other")
+	case (o.CertFile == "") != (o.KeyFile == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case len(o.Names) > 0 && o.mode() != tlsSelfSigned:
+		return errors.New("--tls-name is for the certificate that ndock makes: leave out --tls-cert and --insecure")
+	case o.CertFile != "" && o.Insecure:
+		return errors.New("--insecure and --tls-cert exclude each other")
+	case o.User == "" && o.Password == "":
+		return nil
+	}
+	if err := htpasswd.CheckPassword(o.Password); err != nil {
+		return err
+	}
+	return htpasswd.CheckUser(o.User)
+}
+
+// checkNames refuses what cannot be the name of a host, and of a directory in certs.d.
+func checkNames(names []string) error {
+	for _, name := range names {
+		if !config.IsHostName(name) {
+			return fmt.Errorf("--tls-name %q is not the name or address of a host", name)
+		}
+	}
+	return nil
+}
+
+func (o Options) checkListen() error {
+	if o.Listen == "" {
+		return nil
+	}
+	_, err := config.ParseClientAddress(o.Listen)
+	return err
+}
+
+func (o Options) withDefaults() Options {
+	if o.CertsDir == "" {
+		o.CertsDir = trust.CertsDir
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	return o
+}
+
+func (o Options) mode() string {
+	switch {
+	case o.Insecure:
+		return tlsNone
+	case o.CertFile != "":
+		return tlsGiven
+	}
+	return tlsSelfSigned
+}

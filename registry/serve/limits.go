@@ -1,0 +1,297 @@
+package serve
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+	"github.com/docker/go-units"
+	"github.com/felixge/httpsnoop"
+
+	"ndock/registry/storage"
+)
+
+const (
+	maxHeader = 64 << 10
+)
+
+var (
+	errNoSpace        = &storage.Refusal{Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied, Message: "the registry's storage is full: tell who runs it"}
+	errTooManyUploads = &storage.Refusal{Status: http.StatusTooManyRequests, Code: errcode.ErrorCodeTooManyRequests, Message: "the registry takes no more uploads at a time: try again later", RetryAfter: storage.UploadRetry, Resumable: true}
+	errReadOnly       = &storage.Refusal{Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Message: "the registry collects garbage: try again in a minute", RetryAfter: int(retryAfter.Seconds()), Resumable: true}
+	errStalled        = &storage.Refusal{Status: http.StatusRequestTimeout, Code: errcode.ErrorCodeUnavailable, Message: "nothing came for too long", Resumable: true}
+)
+
+// limits keep a client from taking what all need, and tell it so. They remove at once what has come of a refused
+// upload.
+type limits struct {
+	prefix  string
+	maxBlob int64         // bytes; 0 for any size
+	uploads chan struct{} // as many at a time as have room in it; nil for any number
+	stall   time.Duration
+	store   *storage.Store
+	log     *slog.Logger
+	bodies  sync.Map // those of requests under way
+}
+
+func (l *limits) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !stores(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		l.serve(next, w, r, parseRoute(l.prefix, r.URL.Path))
+	})
+}
+
+// serve serves a request that stores something. If it fails for a known reason, the answer says so. Nothing is refused
+// before distribution reads the body, because it reads only for clients that may push, and only to an upload that
+// exists.
+func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request, at route) {
+	upload := ""
+	if at.upload() {
+		upload = at.reference
+	}
+	b := &body{ReadCloser: r.Body, limits: l, at: at, left: -1, stored: storage.NewRequest(at.repository, upload), control: http.NewResponseController(w)}
+	r = r.WithContext(b.stored.Context(r.Context()))
+	b.request, r.Body = r, b
+	l.bodies.Store(b, nil)
+	defer b.end()
+	a := &replaceableAnswer{reason: l.reason(b, time.Now())}
+	next.ServeHTTP(a.wrap(w), r)
+	if a.replaced != nil {
+		l.discard(r.Context(), at, a.replaced)
+	}
+}
+
+func tooLarge(what string, limit int64) *storage.Refusal {
+	return &storage.Refusal{
+		Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied,
+		Message: fmt.Sprintf("the registry takes no %s of more than %s", what, units.BytesSize(float64(limit))),
+	}
+}
+
+// uploaded returns how much of the upload came with earlier requests, as the client says. Distribution verifies it.
+func uploaded(r *http.Request) int64 {
+	const mac = 32 // bytes before the state, by which distribution knows it as its own
+	token, err := base64.URLEncoding.DecodeString(r.URL.Query().Get("_state"))
+	var state struct{ Offset int64 }
+	if err != nil || len(token) < mac || json.Unmarshal(token[mac:], &state) != nil {
+		return 0 // distribution refuses it
+	}
+	return max(0, state.Offset)
+}
+
+// interrupt ends the requests whose bodies are still to come. Others complete.
+func (l *limits) interrupt() {
+	l.bodies.Range(func(b, _ any) bool {
+		b.(*body).interrupt()
+		return true
+	})
+}
+
+// reason returns a function from the status of an answer to why the request failed; nil if that is not known.
+func (l *limits) reason(b *body, begun time.Time) func(status int) *storage.Refusal {
+	return func(status int) *storage.Refusal {
+		switch {
+		case b.stored.OverQuota != nil:
+			return b.stored.OverQuota
+		case b.stored.Busy != nil && status >= 400:
+			return b.stored.Busy
+		case b.cause != nil && status >= 400:
+			return b.cause
+		case status >= 500 && l.store.FullSince(begun):
+			return errNoSpace
+		}
+		return nil
+	}
+}
+
+// An replaceableAnswer is replaced by the reason, where there is one. Distribution has no other way to say why the storage or a
+// body has failed.
+type replaceableAnswer struct {
+	reason   func(status int) *storage.Refusal
+	replaced *storage.Refusal
+}
+
+func (a *replaceableAnswer) wrap(w http.ResponseWriter) http.ResponseWriter {
+	return httpsnoop.Wrap(w, httpsnoop.Hooks{
+		WriteHeader: func(pass httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
+			return func(status int) {
+				if a.replaced != nil {
+					return
+				}
+				if a.replaced = a.reason(status); a.replaced != nil {
+					a.replaced.WriteTo(w)
+					return
+				}
+				pass(status)
+			}
+		},
+		Write: func(pass httpsnoop.WriteFunc) httpsnoop.WriteFunc {
+			return func(p []byte) (int, error) {
+				if a.replaced != nil {
+					return len(p), nil
+				}
+				return pass(p)
+			}
+		},
+	})
+}
+
+// discard removes what has come of an upload that cannot be completed.
+func (l *limits) discard(ctx context.Context, at route, why *storage.Refusal) {
+	if why == errNoSpace {
+		l.log.Error("the storage is full", "repository", at.repository)
+	}
+	if why.Resumable || !at.upload() {
+		return
+	}
+	if err := l.store.DropUpload(context.WithoutCancel(ctx), at.repository, at.reference); err != nil {
+		l.log.Error("remove what an upload left", "error", err)
+	}
+}
+
+// body is the body of a request. It ends early if it is too large, does not come, or may not be stored.
+type body struct {
+	io.ReadCloser
+	limits   *limits
+	at       route
+	request  *http.Request
+	control  *http.ResponseController
+	stored   *storage.Request // what the storage knows of it
+	begun    bool             // distribution has read: it has let the client in
+	turn     bool             // it is one of the uploads that are taken at a time
+	left     int64            // -1 for no limit
+	tooLarge *storage.Refusal // what one is told who sends more
+	cause    *storage.Refusal // why it was ended
+
+	lock        sync.Mutex
+	reading     bool // from the client
+	interrupted bool // by a collection of garbage
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if !b.begun {
+		b.begun = true
+		b.cause = b.begin()
+	}
+	if b.cause != nil {
+		return 0, b.cause
+	}
+	n, err := 0, os.ErrDeadlineExceeded
+	if b.startRead() {
+		n, err = b.ReadCloser.Read(p)
+	}
+	isCut := b.endRead()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		b.cause = errStalled
+		if isCut {
+			b.cause = errReadOnly
+		}
+		return n, b.cause
+	}
+	if b.cause = b.take(int64(n)); b.cause != nil {
+		return 0, b.cause
+	}
+	return n, err
+}
+
+// startRead sets the deadline for a read from the client. It returns false if no more may be read.
+func (b *body) startRead() bool {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	if b.interrupted {
+		return false
+	}
+	b.reading = true
+	b.control.SetReadDeadline(time.Now().Add(b.limits.stall))
+	return true
+}
+
+// endRead clears the deadline, because the storage may take its time.
+func (b *body) endRead() (isCut bool) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.reading = false
+	b.control.SetReadDeadline(time.Time{})
+	return b.interrupted
+}
+
+// interrupt ends a read that is under way, and refuses further ones.
+func (b *body) interrupt() {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.interrupted = true
+	if b.reading {
+		b.control.SetReadDeadline(time.Now().Add(-time.Second))
+	}
+}
+
+// begin returns why nothing of the body is taken; nil if it is.
+func (b *body) begin() *storage.Refusal {
+	before := int64(0)
+	switch b.at.kind {
+	case "manifests":
+		b.left, b.tooLarge = storage.MaxManifest, tooLarge("manifests", storage.MaxManifest)
+	case "uploads":
+		before = uploaded(b.request)
+		if most := b.limits.maxBlob; most > 0 {
+			b.left, b.tooLarge = max(0, most-before), tooLarge("layers", most)
+		}
+		if b.request.ContentLength != 0 && !b.takeTurn() {
+			return errTooManyUploads
+		}
+	default:
+		return nil
+	}
+	if b.left >= 0 && b.request.ContentLength > b.left {
+		return b.tooLarge // it need not come
+	}
+	why := b.limits.store.Begin(b.request.Context(), b.stored, before, b.request.ContentLength)
+	if why != nil && why.Cause != nil {
+		b.limits.log.Error("find out how much room there is", "repository", b.at.repository, "error", why.Cause)
+	}
+	return why
+}
+
+// take returns why bytes that came are not taken; nil if they are.
+func (b *body) take(n int64) *storage.Refusal {
+	if b.left >= 0 {
+		if b.left -= n; b.left < 0 {
+			return b.tooLarge
+		}
+	}
+	return b.limits.store.Take(b.stored, n)
+}
+
+func (b *body) takeTurn() bool {
+	if b.limits.uploads == nil {
+		return true
+	}
+	select {
+	case b.limits.uploads <- struct{}{}:
+		b.turn = true
+	default:
+	}
+	return b.turn
+}
+
+// end releases what was taken for the request.
+func (b *body) end() {
+	b.limits.bodies.Delete(b)
+	if b.turn {
+		<-b.limits.uploads
+	}
+	b.limits.store.End(b.stored)
+}
