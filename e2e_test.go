@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,11 +61,12 @@ func useGuest(t *testing.T) {
 	t.Helper()
 	hostShell = []string{"ssh", "guest", "sh", "-s"}
 	socket := filepath.Join(t.TempDir(), "docker.sock")
-	forward := exec.Command("ssh", "-o", "ControlPath=none", "-N", "-L", socket+":/run/docker.sock", "guest")
+	forward := exec.Command("sh", "-c", `while ! ssh -o ControlPath=none -o StreamLocalBindUnlink=yes -o ServerAliveInterval=5 -N -L "$0:/run/docker.sock" guest; do sleep 1; done`, socket) // it is rebooted
+	forward.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := forward.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { forward.Process.Kill(); forward.Wait() })
+	t.Cleanup(func() { syscall.Kill(-forward.Process.Pid, syscall.SIGKILL); forward.Wait() })
 	run(t, "timeout", "60", "sh", "-c", "until test -S "+socket+"; do sleep 0.2; done")
 	t.Setenv("DOCKER_HOST", "unix://"+socket)
 	bin, err := filepath.Abs("testdata/e2e-guest/bin")
