@@ -19,7 +19,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -35,7 +35,7 @@ DOCKERD := github.com/moby/moby/v2/cmd/dockerd@v2.0.0-beta.24
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 
-.PHONY: help build man lint unit conformance clients nova-releases e2e networks engines two-hosts test cloud cloud-down tempest demo bench install uninstall
+.PHONY: help build man lint unit conformance clients nova-releases e2e networks engines two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -102,6 +102,16 @@ bin/dockerd: Makefile
 two-hosts: build bin/e2e.test cloud ## end-to-end tests with a second compute node, which is made on this machine, on linuxbridge (of zed) or OVN
 	$(CLOUD)/second-host root
 	$(CLOUD)/enter env NDOCK_TWO_HOSTS_CLOUD=ndock bin/e2e.test -test.v -test.timeout 40m -test.run TestTwoHosts
+
+vm: build ## add a second compute node to the cloud of 2025.1: a guest in QEMU with a kernel of its own; LSM and DATA: see testdata/cloud/vm
+	$(MAKE) cloud RELEASE=2025.1
+	$(SUDO) $(if $(LSM),LSM=$(LSM)) $(if $(DATA),DATA=$(DATA)) testdata/cloud/vm up
+
+vm-down: ## take it out of the cloud and shut it down
+	$(SUDO) $(if $(LSM),LSM=$(LSM)) testdata/cloud/vm down
+
+vm-test: bin/e2e.test vm ## end-to-end tests in it: cgroups v2, AppArmor, Open vSwitch of the kernel, quotas of xfs (an hour); ONLY names some, e.g. ONLY=host
+	$(SUDO) env RELEASE=2025.1 testdata/cloud/enter env NDOCK_GUEST_CLOUD=ndock bin/e2e.test -test.v -test.timeout 120m -test.run 'TestGuest$(if $(ONLY),/^($(ONLY))\.txtar$$)'
 
 test: packages ## everything: lint, unit and script tests; on Zed what each command is for, and on 2025.1 all end-to-end tests and a few of Tempest
 	$(MAKE) -j3 --output-sync=target cloud-zed cloud-2025.1 lint build conformance clients nova-roots # the clouds wait, mostly

@@ -349,29 +349,35 @@ const novasPolicy = `(type nova_t)
 (neverallow nova_t var_run_t (sock_file (write)))
 `
 
+// debiansPolicy has no nova_t, and other domains for services.
+var debiansPolicy = strings.ReplaceAll(theirPolicy, "unconfined_service_t", "initrc_t") + "(type initrc_runtime_t)\n"
+
 // TestSELinuxModule has the module compiled: nova-compute may write to the agent's socket, and to no other of /run.
 func TestSELinuxModule(t *testing.T) {
 	compiler, err := exec.LookPath("secilc")
 	if err != nil {
 		t.Skip("secilc is not there")
 	}
-	compile := func(policy string) (contexts, said string, err error) {
+	compile := func(policy string) (contexts, compiled, said string, err error) {
 		dir := t.TempDir()
 		check(t, os.WriteFile(filepath.Join(dir, "base.cil"), []byte(policy), 0o600), os.WriteFile(filepath.Join(dir, "ndock.cil"), selinuxPolicy, 0o600))
 		command := exec.Command(compiler, "-o", "policy", "-f", "contexts", "base.cil", "ndock.cil")
 		command.Dir = dir
 		out, err := command.CombinedOutput()
 		text, _ := os.ReadFile(filepath.Join(dir, "contexts")) // none where it failed
-		return string(text), string(out), err
+		binary, _ := os.ReadFile(filepath.Join(dir, "policy"))
+		return string(text), string(binary), string(out), err
 	}
-	contexts, said, err := compile(theirPolicy + novasPolicy)
-	if want := "/run/ndock/agent\\.sock\t-s\tsystem_u:object_r:ndock_var_run_t:s0\n"; err != nil || !strings.Contains(contexts, want) {
-		t.Errorf("got %v, %s\n%s", err, said, contexts)
+	for name, policy := range map[string]string{"Fedora's": theirPolicy + novasPolicy, "Fedora's without nova_t": theirPolicy, "Debian's": debiansPolicy} {
+		contexts, compiled, said, err := compile(policy)
+		if want := "/run/ndock/agent\\.sock\t-s\tsystem_u:object_r:ndock_var_run_t:s0\n"; err != nil || !strings.Contains(contexts, want) {
+			t.Errorf("%s: got %v, %s\n%s", name, err, said, contexts)
+		}
+		if !strings.Contains(compiled, "agent.sock") {
+			t.Errorf("%s: a socket that the agent makes has no type of its own", name)
+		}
 	}
-	if contexts, said, err = compile(theirPolicy); err != nil || contexts != "" {
-		t.Errorf("without nova_t: got %v, %s\n%s", err, said, contexts)
-	}
-	if _, _, err = compile(theirPolicy + novasPolicy + "(neverallow nova_t ndock_var_run_t (sock_file (write)))\n"); err == nil {
+	if _, _, _, err := compile(theirPolicy + novasPolicy + "(neverallow nova_t ndock_var_run_t (sock_file (write)))\n"); err == nil {
 		t.Error("nova-compute may not write to the agent's socket")
 	}
 }
