@@ -20,7 +20,7 @@ AUTO = 'AUTO: ndock: '
 DRIVERS = 'AUTO: '  # libvirt's mark, too, which it left when it lost its daemon before this driver took over
 SILENCE = 20  # seconds without a sign of life after which the agent counts as away
 PATIENCE = 5  # seconds that a restart of the agent may take unnoticed
-RETRY = 60  # seconds after which what the agent could not do is tried again
+RETRY = 20  # seconds after which what the agent could not do is tried again
 AGAIN = (5, 15, 35, 75, 155, 315)  # seconds after which Nova is told again that a server has ended
 
 TRANSITIONS = {
