@@ -3,12 +3,14 @@
 from unittest import mock
 
 import harness
+import fakes
 
 from nova import exception
 from nova import objects
 from nova.virt import event as virt_event
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import availability
+from nova.virt.docker import DockerDriver
 
 UUID = harness.SERVER
 
@@ -77,6 +79,26 @@ class SetAvailable(TestCase):
                 self.assertEqual([], self.saved)
                 availability.set_available(None)
                 self.assertEqual((False, fenced, None), self.saved.pop())
+
+    def test_when_nova_compute_ends_it_is_forced_down_no_more(self):
+        host = DockerDriver(fakes.VirtAPI([]), fakes.Agent())
+        availability.set_available('the agent ended')
+        host.cleanup_host(host=harness.HOST)
+        self.assertEqual((True, False, 'AUTO: ndock: the agent ended'), self.saved[-1])
+        availability.set_available('the agent ended')  # before the process has
+        self.assertEqual(2, len(self.saved))
+        availability.set_available(None)  # the next one, when the agent is back
+        self.assertEqual((False, False, None), self.saved[-1])
+
+    def test_what_an_operator_fenced_stays_so_when_nova_compute_ends(self):
+        self.service.forced_down = True
+        availability.let_go()
+        self.assertEqual([], self.saved)
+
+    def test_nova_compute_ends_without_a_database(self):
+        self.found.side_effect = exception.NovaException('away')
+        with self.assertLogs('nova.virt.docker', 'ERROR'):
+            availability.let_go()
 
     def test_before_the_service_is_registered(self):
         self.found.side_effect = exception.ComputeHostNotFound(host=harness.HOST)

@@ -117,6 +117,18 @@ def set_available(away):
     LOG.warning('This host is down for Nova: %s' % away if away else 'This host is up for Nova again')
 
 
+def let_go():
+    """Leave a host that is down disabled alone when nova-compute ends: Nova sees that it has ended, and the next may have
+    another driver, which forces nothing up. libvirt's enables what is disabled by such a mark."""
+    try:
+        service = find_service()
+        if service is not None and service.forced_down and _marked(service, AUTO):
+            service.forced_down = False
+            service.save()
+    except Exception:  # it ends all the same
+        LOG.exception('Nova could not be told that this host is not forced down any more')
+
+
 def find_service():
     try:
         return objects.Service.get_by_compute_host(nova_context.get_admin_context(), CONF.host)

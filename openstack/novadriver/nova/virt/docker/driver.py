@@ -70,6 +70,9 @@ class DockerDriver(driver.ComputeDriver):
     def init_host(self, host):
         self._wait_for_agent()
 
+    def cleanup_host(self, host):
+        availability.let_go()
+
     def _wait_for_agent(self):
         # Nova sees a service that has not begun to report as down, which is the truth.
         while True:
