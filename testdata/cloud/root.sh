@@ -39,7 +39,7 @@ project() {
   rm -rf "$ROOT"/src/{testdata,docs}
   cp -a "$here/../../testdata" "$here/../../docs" "$here/../../README.md" "$ROOT/src/"
   local file
-  for file in "$here"/../../bin/*; do [[ ! -f $file ]] || cp -u --preserve=timestamps,mode "$file" "$ROOT/src/bin/"; done
+  for file in "$here"/../../bin/*; do [[ ! -f $file ]] || cp -u --remove-destination --preserve=timestamps,mode "$file" "$ROOT/src/bin/"; done
 }
 
 # within COMMAND…: in the running namespaces, in /src
