@@ -190,7 +190,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 		},
 		Condition: condition,
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{"PATH", "OPENSTACK_SERVE", "OS_CLOUD", "UP", "CRASH", "PORTS", "SECOND_HOST", "HOST", "DOCKER_HOST"} {
+			for _, name := range []string{"PATH", "OPENSTACK_SERVE", "OS_CLOUD", "UP", "CRASH", "PORTS", "SECOND_HOST", "HOST", "DOCKER_HOST", "RELEASE", "NETWORK"} {
 				env.Setenv(name, os.Getenv(name))
 			}
 			env.Setenv("ADMIN", cloud)
