@@ -147,6 +147,7 @@ func (o *Options) adopt(c *configuration.Configuration) {
 		o.Metrics = c.HTTP.Debug.Addr
 	}
 	c.HTTP.Debug.Prometheus.Enabled = false // ndock counts requests itself
+	c.Middleware = nil                      // what CheckSupported lets pass is disabled, which distribution does not look at
 	if c.Storage["maintenance"]["uploadpurging"] == nil {
 		setPurging(c)
 	}

@@ -77,14 +77,16 @@ func containerState(found *container.InspectResponse, kept files) state {
 	}
 }
 
-// prepare implements target. It makes the image, and reads with it the volume of a container that somebody has removed.
+// prepare implements target. It makes the image, and reads with it the volume of a container that somebody has removed. The
+// volume of a container that is there it reads again: logins may have changed while the image was made.
 func (c containerTarget) prepare(ctx context.Context, current state) (image string, kept files, err error) {
 	image, err = ensureImage(ctx, c.engine, c.program, c.version, c.report)
 	if err != nil {
 		return "", nil, err
 	}
-	kept = current.files
-	if !current.exists() {
+	if current.exists() {
+		kept, err = readConfig(ctx, c.engine, current.id)
+	} else {
 		kept, err = recoverConfig(ctx, c.engine, image)
 	}
 	return image, kept.settled(), err

@@ -66,7 +66,7 @@ func newSpec(p plan) spec {
 		},
 		Host: hostConfig(),
 	}
-	if at, err := config.ParseAddress(p.listen); err == nil && at.Privileged() {
+	if p.privileged() {
 		s.Host.CapAdd = []string{"NET_BIND_SERVICE"}
 	}
 	s.Config.Labels[labelSpec] = s.digest()

@@ -1,10 +1,14 @@
 package deploy
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/docker/docker/api/types/image"
 
 	"ndock/registry/auth/htpasswd"
 	"ndock/registry/config"
@@ -53,6 +57,36 @@ func TestDeployedLogins(t *testing.T) {
 	}
 	registrytest.WantError(t, htpasswd.RemoveLogin(t.Context(), at, "ops", s), `remove login "ops": it is the last one`)
 	letsIn("ops", "newer", http.StatusOK)
+}
+
+// slowImport is an engine with which something is done while it takes an image.
+type slowImport struct {
+	*fakeEngine
+	meanwhile func()
+}
+
+// ImageImport implements Engine.
+func (e slowImport) ImageImport(ctx context.Context, source image.ImportSource, ref string, o image.ImportOptions) (io.ReadCloser, error) {
+	e.meanwhile()
+	return e.fakeEngine.ImageImport(ctx, source, ref, o)
+}
+
+// To make the image takes a while, in which logins may change.
+func TestLoginsThatChangeWhileTheImageIsMade(t *testing.T) {
+	s := newSite(t)
+	s.options.User, s.options.Password = "ci", "secret"
+	s.deploy()
+	s.options.User, s.options.Password, s.options.Binary = "", "", fakeProgram(t, "newer")
+	host := s.host()
+	host.Engine = slowImport{s.engine, func() {
+		if err := htpasswd.AddLogin(t.Context(), Logins(s.host()), "ops", "other", s); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	after, err := Run(t.Context(), host, s.options)
+	if err != nil || !slices.Equal(after.Users, []string{"ci", "ops"}) {
+		t.Errorf("users are %v, %v", after.Users, err)
+	}
 }
 
 func (s *site) login(url, user, password string) int {

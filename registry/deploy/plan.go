@@ -3,6 +3,7 @@ package deploy
 import (
 	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
@@ -87,6 +88,14 @@ func newPlan(in inputs, t target, kept files, image string, now time.Time) (plan
 	}
 	p.made, err = t.made(p)
 	return p, err
+}
+
+// privileged returns whether it takes a capability to listen on one of the addresses.
+func (p plan) privileged() bool {
+	return slices.ContainsFunc([]string{p.listen, p.metrics}, func(listen string) bool {
+		at, err := config.ParseAddress(listen)
+		return err == nil && at.Privileged()
+	})
 }
 
 // describes returns whether the current registry was made so, and runs.

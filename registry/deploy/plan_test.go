@@ -3,11 +3,13 @@ package deploy
 import (
 	"bytes"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"ndock/registry/config"
+	"ndock/registry/internal/registrytest"
 	"ndock/registry/pki"
 )
 
@@ -99,5 +101,31 @@ func TestStatusWarns(t *testing.T) {
 	}
 	if got := (Status{TLS: tlsGiven, Expires: now.Add(31 * day)}).Warnings(now); len(got) > 0 {
 		t.Error(got)
+	}
+}
+
+func TestContainerOnPrivilegedPorts(t *testing.T) {
+	for _, test := range []struct {
+		listen, metrics string
+		capabilities    []string
+	}{
+		{"0.0.0.0:443", "", []string{"NET_BIND_SERVICE"}},
+		{"0.0.0.0:5050", "127.0.0.1:90", []string{"NET_BIND_SERVICE"}},
+		{"0.0.0.0:443", "127.0.0.1:90", []string{"NET_BIND_SERVICE"}},
+		{"0.0.0.0:5050", "127.0.0.1:9050", nil},
+		{"0.0.0.0:5050", "", nil},
+	} {
+		in, err := readInputs(Host{}, Options{Listen: test.listen, Metrics: test.metrics, Binary: fakeProgram(t, ""), Report: registrytest.Silent{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.program.file.Close()
+		wanted, err := newPlan(in, containerTarget{}, files{}, "", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newSpec(wanted).Host.CapAdd; !slices.Equal(got, test.capabilities) {
+			t.Errorf("with --listen %s --metrics %q it has %q", test.listen, test.metrics, got)
+		}
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
-
-	"ndock/registry/config"
 )
 
 //go:embed ndock-registry.service
@@ -36,10 +34,8 @@ func (p plan) unitFile() unitFile {
 		Patience: p.patience,
 		Listen:   p.listen, URL: p.url, TLS: p.tls, Binary: p.program.digest,
 	}
-	for _, listen := range []string{p.listen, p.metrics} {
-		if at, err := config.ParseAddress(listen); err == nil && at.Privileged() {
-			u.Capabilities = "CAP_NET_BIND_SERVICE"
-		}
+	if p.privileged() {
+		u.Capabilities = "CAP_NET_BIND_SERVICE"
 	}
 	return u
 }

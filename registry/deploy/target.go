@@ -31,7 +31,7 @@ type target interface {
 	// inspect returns the registry that is there, and what a deployment that was killed has left; nil for nothing.
 	inspect(ctx context.Context) (state, *interrupted, error)
 	// prepare makes what the registry that is there takes no notice of. It returns the image of the new one, if it has
-	// any, and the files that are configured.
+	// any, and the files that are configured when that is done.
 	prepare(ctx context.Context, current state) (image string, kept files, err error)
 	// made returns what tells a planned registry from others.
 	made(wanted plan) (string, error)

@@ -83,3 +83,17 @@ func TestConfigurationIsRefused(t *testing.T) {
 	}
 	registrytest.WantError(t, Serve(t.Context(), config.Options{Config: "nowhere", Log: slog.New(slog.DiscardHandler)}), "read the configuration: open nowhere")
 }
+
+// Distribution looks for middleware that is disabled, too, and has none of that name here.
+func TestDisabledMiddleware(t *testing.T) {
+	r := serve(t, config.Options{Data: t.TempDir(), Config: registrytest.Write(t, []byte(`
+version: 0.1
+storage: {filesystem: {}}
+middleware:
+  registry: [{name: nowhere, disabled: true}]
+  repository: [{name: nowhere, disabled: true}]
+  storage: [{name: cloudfront, disabled: true}]
+`))})
+	r.want(t, http.StatusOK, r.do(t, http.MethodGet, "/v2/", nil))
+	r.pushBlob(t, "app", []byte("x"))
+}

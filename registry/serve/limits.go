@@ -116,7 +116,7 @@ func (l *limits) reason(b *body, begun time.Time) func(status int) *storage.Refu
 	}
 }
 
-// An replaceableAnswer is replaced by the reason, where there is one. Distribution has no other way to say why the storage or a
+// A replaceableAnswer is replaced by the reason, where there is one. Distribution has no other way to say why the storage or a
 // body has failed.
 type replaceableAnswer struct {
 	reason   func(status int) *storage.Refusal
