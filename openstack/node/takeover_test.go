@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ndock/openstack"
 	"ndock/openstack/novadriver"
@@ -86,6 +88,32 @@ func (f *fakeMachine) wantNovaBeforeTheAgent() {
 	if nova < 0 || agent < nova {
 		f.t.Errorf("nova-compute had its old driver too late: ran %q", f.commands)
 	}
+}
+
+// TestTheDriverOfBeforeOutlivesTheAgentNever: nova-compute finishes what it is doing before it ends.
+func TestTheDriverOfBeforeOutlivesTheAgentNever(t *testing.T) {
+	f := newFake(t, true)
+	_, err := f.setup()
+	f.must(err)
+	former, ending, looks := f.pid("nova-compute"), false, 0
+	f.Patience.Start = time.Minute
+	f.after["systemctl restart --no-block nova-compute.service"] = func() {
+		ending = true
+		f.put(pidFile("nova-compute"), strconv.Itoa(former), 0o644)
+	}
+	f.Services = &restarting{Services: f.Services, look: func() {
+		if looks++; ending && looks > 100 {
+			ending = false
+			f.start("nova-compute")
+		}
+	}}
+	f.before["systemctl stop "+agentName+".service"] = func() {
+		if ending {
+			t.Error("the agent was stopped before nova-compute had ended")
+		}
+	}
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
 }
 
 // TestAnOldDriverThatDoesNotStart, as libvirt's where its daemon is stopped, keeps nothing from being undone.
