@@ -152,6 +152,19 @@ func TestAFailedSetupTakesTheDriversTraits(t *testing.T) {
 	}
 }
 
+// TestAFailedUpgradeKeepsTheDriversTraits: the driver of before that is put back is ours, too.
+func TestAFailedUpgradeKeepsTheDriversTraits(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.traits = slices.Clone(novadriver.Traits)
+	f.put("/usr/lib/python3/dist-packages/nova/virt/docker/driver.py", "# of an earlier release\n", 0o644)
+	f.deaf["nova-compute"] = true
+	if _, err := f.setup(); err == nil || !slices.Equal(f.traits, novadriver.Traits) {
+		t.Errorf("got %v, left %q", err, f.traits)
+	}
+}
+
 // TestResourcesThatAreHeld by who is no server here any more: a migration that is not confirmed, with files on this host.
 func TestResourcesThatAreHeld(t *testing.T) {
 	f := newFake(t, false)
