@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -197,6 +199,7 @@ func TestFilesOfServers(t *testing.T) {
 		"state_path = /srv/nova\n":               "/srv/nova/instances",
 		"instances_path = $state_path/servers\n": "/var/lib/nova/servers",
 		"instances_path = /mnt/instances\n":      "/mnt/instances",
+		"instances_path = /mnt/[a-c]*?\n":        "/mnt/[a-c]*?",
 	} {
 		t.Run(conf, func(t *testing.T) {
 			f := newFake(t, false)
@@ -230,4 +233,19 @@ func TestKollasFilesOfServers(t *testing.T) {
 	if got, err := l.instances(); err != nil || got != "/var/lib/docker/volumes/nova_compute/_data/instances" {
 		t.Errorf("got %s, %v", got, err)
 	}
+}
+
+// TestFilesOfServersThatCannotBeSeen, as on a share that is stale, are not none. A FIFO of nova's is not waited for.
+func TestFilesOfServersThatCannotBeSeen(t *testing.T) {
+	f := newFake(t, false)
+	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+	f.must(os.MkdirAll(f.path("/var/lib/nova"), 0o755))
+	f.must(syscall.Mkfifo(f.path("/var/lib/nova/instances"), 0o600))
+	_, err := f.setup()
+	if want := "servers: whether there are files of servers, which Nova may lose, cannot be told: read " + f.path("/var/lib/nova/instances") + ": not a directory"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	f.Force = true
+	_, err = f.setup()
+	f.must(err)
 }
