@@ -56,7 +56,10 @@ func (c *Cloud) RemoveTraits(ctx context.Context, hypervisor string, traits []st
 
 func removeTraits(ctx context.Context, client *gophercloud.ServiceClient, hypervisor string, traits []string) ([]string, error) {
 	found, err := resourceproviders.GetTraits(ctx, client, hypervisor).Extract()
-	if err != nil {
+	switch {
+	case gophercloud.ResponseCodeIs(err, http.StatusNotFound): // Nova has not told Placement of it: it has none
+		return nil, nil
+	case err != nil:
 		return nil, explain("list the traits of "+hypervisor, err)
 	}
 	var removed []string
