@@ -154,6 +154,34 @@ func TestAFailedSetupTakesTheDriversTraits(t *testing.T) {
 	}
 }
 
+// TestTeardownWithAPlacementThatDoesNotAnswer goes on without it.
+func TestTeardownWithAPlacementThatDoesNotAnswer(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	_, err := f.setup()
+	f.must(err)
+	f.Nova = func(context.Context) (Hypervisors, error) { return mute{f}, nil }
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var said lines
+	_, err = Teardown(ctx, f.Steps(), said.report)
+	f.must(err)
+	if !strings.Contains(said.String(), "hypervisor: left the traits ") {
+		t.Errorf("said\n%s", said.String())
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// mute is a Placement that never answers.
+type mute struct{ *fakeMachine }
+
+func (mute) RemoveTraits(ctx context.Context, _ string, _ []string) ([]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 // TestAFailedUpgradeKeepsTheDriversTraits: the driver of before that is put back is ours, too.
 func TestAFailedUpgradeKeepsTheDriversTraits(t *testing.T) {
 	f := newFake(t, false)
