@@ -31,19 +31,25 @@ func (s *servers) Plan(ctx context.Context) ([]string, error) {
 	if plan, err := s.conf.Plan(ctx); s.Force || err != nil || len(plan) == 0 {
 		return nil, nil // they are ours by now; an error is told by that step
 	}
-	lost, known, err := s.lost(ctx)
+	err := s.taken(ctx)
 	var unchecked *Unchecked
 	if errors.As(err, &unchecked) {
-		return nil, cmp.Or(s.files(), err)
+		err = cmp.Or(s.files(), err)
 	}
+	return nil, err
+}
+
+// taken refuses to take a host that Nova, or Placement, says is another's.
+func (s *servers) taken(ctx context.Context) error {
+	lost, known, err := s.lost(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(lost) > 0 {
-		return nil, advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, some(lost)),
+		return advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, some(lost)),
 			"migrate or delete them first; or give --force, which leaves them behind")
 	}
-	return nil, s.held(ctx, known)
+	return s.held(ctx, known)
 }
 
 // lost are the servers that Nova has here and Docker has not, and known the ids of those of both.

@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -254,6 +256,23 @@ func TestFilesOfServers(t *testing.T) {
 			f.must(err)
 		})
 	}
+}
+
+// TestFilesOfServersWherePlacementRefuses: Nova has none on the host, and a migration may have left its files there.
+func TestFilesOfServersWherePlacementRefuses(t *testing.T) {
+	f := newFake(t, false)
+	f.Nova = func(context.Context) (Hypervisors, error) { return closed{f}, nil }
+	f.put("/var/lib/nova/instances/6f1e4a9c-7f0b-4b52-9a53-0c3a5d5f3c11_resize/disk", "", 0o600)
+	if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "servers: there are files of 1 servers in ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// closed is a Placement that tells an administrator of Nova's nothing.
+type closed struct{ *fakeMachine }
+
+func (closed) Holders(context.Context, string) ([]string, error) {
+	return nil, &openstack.Error{Op: "list the allocations", Status: http.StatusForbidden, Err: errors.New("refused")}
 }
 
 func TestKollasFilesOfServers(t *testing.T) {
