@@ -29,12 +29,22 @@ func (c *Cloud) Holders(ctx context.Context, hypervisor string) ([]string, error
 	}
 	found, err := resourceproviders.GetAllocations(ctx, client, hypervisor).Extract()
 	switch {
-	case gophercloud.ResponseCodeIs(err, http.StatusNotFound): // Nova has not told Placement of it yet
-		return nil, nil
+	case gophercloud.ResponseCodeIs(err, http.StatusNotFound):
+		return nil, unknown(ctx, client, hypervisor)
 	case err != nil:
 		return nil, explain("list the allocations of "+hypervisor, err)
 	}
 	return slices.Sorted(maps.Keys(found.Allocations)), nil
+}
+
+// unknown makes sure that it is Placement that does not know a hypervisor, because Nova has not told it yet. What else is at
+// its address does not know any either, and no list of them.
+func unknown(ctx context.Context, client *gophercloud.ServiceClient, hypervisor string) error {
+	_, err := resourceproviders.List(client, resourceproviders.ListOpts{UUID: hypervisor}).AllPages(ctx)
+	if err != nil {
+		return explain("look for "+hypervisor+" in Placement", err)
+	}
+	return nil
 }
 
 // RemoveTraits takes traits from a hypervisor, and returns those that it had.
@@ -56,7 +66,10 @@ func (c *Cloud) RemoveTraits(ctx context.Context, hypervisor string, traits []st
 
 func removeTraits(ctx context.Context, client *gophercloud.ServiceClient, hypervisor string, traits []string) ([]string, error) {
 	found, err := resourceproviders.GetTraits(ctx, client, hypervisor).Extract()
-	if err != nil {
+	switch {
+	case gophercloud.ResponseCodeIs(err, http.StatusNotFound): // Nova has not told Placement of it: it has none
+		return nil, nil
+	case err != nil:
 		return nil, explain("list the traits of "+hypervisor, err)
 	}
 	var removed []string

@@ -9,6 +9,15 @@ import (
 // placement has the hypervisors as resource providers, with what their properties "traits" and "allocations" say. One that
 // is "busy" has its traits changed by someone else the next time that they are to be changed.
 func (c *Cloud) placement(mux *http.ServeMux) {
+	mux.HandleFunc("GET /placement/resource_providers", c.authenticated(func(w http.ResponseWriter, r *http.Request, _ string) {
+		found := []Object{}
+		for _, hypervisor := range c.objects[Hypervisor] {
+			if id := hypervisor.id(); id == r.URL.Query().Get("uuid") {
+				found = append(found, Object{"uuid": id, "name": hypervisor["name"], "generation": c.generation(hypervisor)})
+			}
+		}
+		answer(w, http.StatusOK, Object{"resource_providers": found})
+	}))
 	const one = "/placement/resource_providers/{id}"
 	there := func(handle func(http.ResponseWriter, *http.Request, Object)) http.HandlerFunc {
 		return c.authenticated(administrators(c.there(Hypervisor, "No resource provider with uuid %s found", refusePlacement, handle), func(w http.ResponseWriter, _ *http.Request, _ string) {

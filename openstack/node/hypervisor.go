@@ -139,6 +139,11 @@ func (h *hypervisor) After() []Step { return h.service.files }
 // Settle takes the driver's traits from the host, when nova-compute has its old driver back: that replaces all else that
 // Nova and Placement have of it.
 func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
+	if plan, err := h.service.conf.Plan(ctx); err == nil && len(plan) == 0 {
+		return nil, nil // the driver of before is ours, too
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.Patience.Hypervisor) // what is left to undo does not wait for Nova or Placement
+	defer cancel()
 	mine, err := h.mine(ctx)
 	if err == nil && (mine == nil || !h.service.given() && strings.EqualFold(mine.Type, "docker")) {
 		return nil, nil // it has none, or is still ours

@@ -116,7 +116,8 @@ func (n *compute) Settle(ctx context.Context) ([]string, error) {
 }
 
 // bringBack is content with a nova-compute that does not say yet that it is ready: whatever it waits for, as its broker, is
-// not what setup has changed.
+// not what setup has changed. But it waits for the end of the process of before: that has our driver, and would tell Nova that
+// the host is down when the agent goes.
 func (n *compute) bringBack(ctx context.Context) ([]string, error) {
 	text := "restarted service " + n.Layout.Compute.Name
 	pid, err := n.pid(ctx)
@@ -124,7 +125,13 @@ func (n *compute) bringBack(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	n.former = pid
-	err = n.begin(ctx, n.Patience.Compute)
+	if err = n.Services.Begin(ctx, n.Layout.Compute); err == nil {
+		err = n.gone(ctx)
+	}
+	if err != nil {
+		return []string{text}, err
+	}
+	err = n.ready(ctx, n.Patience.Compute)
 	var waits *unready
 	if errors.As(err, &waits) && ctx.Err() == nil {
 		return []string{text + ", which is not ready yet"}, nil

@@ -18,6 +18,25 @@ func (n *compute) begin(ctx context.Context, limit time.Duration) error {
 	if err := n.Services.Begin(ctx, n.Layout.Compute); err != nil {
 		return err
 	}
+	return n.ready(ctx, limit)
+}
+
+// gone waits until the process of before has ended, which finishes first what it is doing.
+func (n *compute) gone(ctx context.Context) error {
+	return await(ctx, n.Patience.Poll, n.Patience.Start, func(ctx context.Context) error {
+		pid, err := n.pid(ctx)
+		if err == nil && pid != 0 && pid == n.former {
+			return n.lingers(pid)
+		}
+		return nil // ready tells what is wrong
+	})
+}
+
+func (n *compute) lingers(pid int) error {
+	return &unready{fmt.Sprintf("%s does not end (process %d)", n.Layout.Compute.Name, pid)}
+}
+
+func (n *compute) ready(ctx context.Context, limit time.Duration) error {
 	first := 0
 	return await(ctx, n.Patience.Poll, limit, func(ctx context.Context) error {
 		pid, phase, err := n.look(ctx)
@@ -31,7 +50,7 @@ func (n *compute) begin(ctx context.Context, limit time.Duration) error {
 		case phase == Ready:
 			return nil
 		case pid != 0 && pid == n.former:
-			return &unready{fmt.Sprintf("%s does not end (process %d)", n.Layout.Compute.Name, pid)}
+			return n.lingers(pid)
 		}
 		first = pid
 		return &unready{fmt.Sprintf("%s does not say that it is ready (process %d)", n.Layout.Compute.Name, pid)}

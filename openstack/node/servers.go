@@ -5,9 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"ndock/openstack"
 )
@@ -26,19 +31,25 @@ func (s *servers) Plan(ctx context.Context) ([]string, error) {
 	if plan, err := s.conf.Plan(ctx); s.Force || err != nil || len(plan) == 0 {
 		return nil, nil // they are ours by now; an error is told by that step
 	}
-	lost, known, err := s.lost(ctx)
+	err := s.taken(ctx)
 	var unchecked *Unchecked
 	if errors.As(err, &unchecked) {
-		return nil, cmp.Or(s.files(), err)
+		err = cmp.Or(s.files(), err)
 	}
+	return nil, err
+}
+
+// taken refuses to take a host that Nova, or Placement, says is another's.
+func (s *servers) taken(ctx context.Context) error {
+	lost, known, err := s.lost(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(lost) > 0 {
-		return nil, advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, some(lost)),
+		return advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, some(lost)),
 			"migrate or delete them first; or give --force, which leaves them behind")
 	}
-	return nil, s.held(ctx, known)
+	return s.held(ctx, known)
 }
 
 // lost are the servers that Nova has here and Docker has not, and known the ids of those of both.
@@ -85,24 +96,44 @@ func (s *servers) held(ctx context.Context, known []string) error {
 		"they may be migrations: confirm or revert them; or servers that are deleted softly; 'nova-manage placement audit --resource_provider %s' names what is neither; --force leaves them as they are", mine.ID)
 }
 
-// aServer is how Nova's other drivers call the directory of a server's files.
-const aServer = "[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f]-*"
+// aServer is how the directory of a server's files begins that Nova's other drivers make.
+var aServer = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-`)
 
-// files refuses to take a host where Nova cannot be asked for servers, and there are files of some.
+// files refuses to take a host where Nova cannot be asked for servers, and there are files of some, or may be.
 func (s *servers) files() error {
 	dir, err := s.Layout.instances()
 	if err != nil {
 		return err
 	}
-	found, err := filepath.Glob(filepath.Join(s.Layout.Path(dir), aServer))
-	if err != nil || len(found) == 0 {
-		return err
+	path := s.Layout.Path(dir)
+	names, err := namesIn(path)
+	if err != nil {
+		return advise(fmt.Errorf("whether there are files of servers, which Nova may lose, cannot be told: %w", fileError("read", path, err)), "mend that; or %s", orForce)
 	}
-	for i, path := range found {
-		found[i] = printable(filepath.Base(path))
+	found := slices.DeleteFunc(names, func(name string) bool { return !aServer.MatchString(name) })
+	if len(found) == 0 {
+		return nil
 	}
-	return advise(fmt.Errorf("there are files of %d servers in %s, which Nova may lose: %s", len(found), s.Layout.Path(dir), some(found)),
-		"name a cloud of an administrator's, so that Nova can be asked (OS_CLOUD, --os-cloud, or an openrc); or give --force, which leaves them behind")
+	for i, name := range found {
+		found[i] = printable(name)
+	}
+	slices.Sort(found)
+	return advise(fmt.Errorf("there are files of %d servers in %s, which Nova may lose: %s", len(found), path, some(found)), orForce)
+}
+
+const orForce = "name a cloud of an administrator's, so that Nova can be asked (OS_CLOUD, --os-cloud, or an openrc); or give --force, which leaves them behind"
+
+// namesIn lists a directory; one that is not there has nothing in it. What nova puts in its place is not waited for.
+func namesIn(path string) ([]string, error) {
+	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Readdirnames(-1)
 }
 
 // instances is where Nova's other drivers have the files of servers.

@@ -2,10 +2,16 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"ndock/openstack"
 	"ndock/openstack/novadriver"
@@ -88,6 +94,32 @@ func (f *fakeMachine) wantNovaBeforeTheAgent() {
 	}
 }
 
+// TestTheDriverOfBeforeOutlivesTheAgentNever: nova-compute finishes what it is doing before it ends.
+func TestTheDriverOfBeforeOutlivesTheAgentNever(t *testing.T) {
+	f := newFake(t, true)
+	_, err := f.setup()
+	f.must(err)
+	former, ending, looks := f.pid("nova-compute"), false, 0
+	f.Patience.Start = time.Minute
+	f.after["systemctl restart --no-block nova-compute.service"] = func() {
+		ending = true
+		f.put(pidFile("nova-compute"), strconv.Itoa(former), 0o644)
+	}
+	f.Services = &restarting{Services: f.Services, look: func() {
+		if looks++; ending && looks > 100 {
+			ending = false
+			f.start("nova-compute")
+		}
+	}}
+	f.before["systemctl stop "+agentName+".service"] = func() {
+		if ending {
+			t.Error("the agent was stopped before nova-compute had ended")
+		}
+	}
+	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+}
+
 // TestAnOldDriverThatDoesNotStart, as libvirt's where its daemon is stopped, keeps nothing from being undone.
 func TestAnOldDriverThatDoesNotStart(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
@@ -124,6 +156,47 @@ func TestAFailedSetupTakesTheDriversTraits(t *testing.T) {
 	}
 }
 
+// TestTeardownWithAPlacementThatDoesNotAnswer goes on without it.
+func TestTeardownWithAPlacementThatDoesNotAnswer(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	_, err := f.setup()
+	f.must(err)
+	f.Nova = func(context.Context) (Hypervisors, error) { return mute{f}, nil }
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var said lines
+	_, err = Teardown(ctx, f.Steps(), said.report)
+	f.must(err)
+	if !strings.Contains(said.String(), "hypervisor: left the traits ") {
+		t.Errorf("said\n%s", said.String())
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// mute is a Placement that never answers.
+type mute struct{ *fakeMachine }
+
+func (mute) RemoveTraits(ctx context.Context, _ string, _ []string) ([]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestAFailedUpgradeKeepsTheDriversTraits: the driver of before that is put back is ours, too.
+func TestAFailedUpgradeKeepsTheDriversTraits(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.traits = slices.Clone(novadriver.Traits)
+	f.put("/usr/lib/python3/dist-packages/nova/virt/docker/driver.py", "# of an earlier release\n", 0o644)
+	f.deaf["nova-compute"] = true
+	if _, err := f.setup(); err == nil || !slices.Equal(f.traits, novadriver.Traits) {
+		t.Errorf("got %v, left %q", err, f.traits)
+	}
+}
+
 // TestResourcesThatAreHeld by who is no server here any more: a migration that is not confirmed, with files on this host.
 func TestResourcesThatAreHeld(t *testing.T) {
 	f := newFake(t, false)
@@ -156,6 +229,7 @@ func TestFilesOfServers(t *testing.T) {
 		"state_path = /srv/nova\n":               "/srv/nova/instances",
 		"instances_path = $state_path/servers\n": "/var/lib/nova/servers",
 		"instances_path = /mnt/instances\n":      "/mnt/instances",
+		"instances_path = /mnt/[a-c]*?\n":        "/mnt/[a-c]*?",
 	} {
 		t.Run(conf, func(t *testing.T) {
 			f := newFake(t, false)
@@ -184,9 +258,41 @@ func TestFilesOfServers(t *testing.T) {
 	}
 }
 
+// TestFilesOfServersWherePlacementRefuses: Nova has none on the host, and a migration may have left its files there.
+func TestFilesOfServersWherePlacementRefuses(t *testing.T) {
+	f := newFake(t, false)
+	f.Nova = func(context.Context) (Hypervisors, error) { return closed{f}, nil }
+	f.put("/var/lib/nova/instances/6f1e4a9c-7f0b-4b52-9a53-0c3a5d5f3c11_resize/disk", "", 0o600)
+	if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "servers: there are files of 1 servers in ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// closed is a Placement that tells an administrator of Nova's nothing.
+type closed struct{ *fakeMachine }
+
+func (closed) Holders(context.Context, string) ([]string, error) {
+	return nil, &openstack.Error{Op: "list the allocations", Status: http.StatusForbidden, Err: errors.New("refused")}
+}
+
 func TestKollasFilesOfServers(t *testing.T) {
 	l := Layout{Root: t.TempDir(), Kolla: true}
 	if got, err := l.instances(); err != nil || got != "/var/lib/docker/volumes/nova_compute/_data/instances" {
 		t.Errorf("got %s, %v", got, err)
 	}
+}
+
+// TestFilesOfServersThatCannotBeSeen, as on a share that is stale, are not none. A FIFO of nova's is not waited for.
+func TestFilesOfServersThatCannotBeSeen(t *testing.T) {
+	f := newFake(t, false)
+	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+	f.must(os.MkdirAll(f.path("/var/lib/nova"), 0o755))
+	f.must(syscall.Mkfifo(f.path("/var/lib/nova/instances"), 0o600))
+	_, err := f.setup()
+	if want := "servers: whether there are files of servers, which Nova may lose, cannot be told: read " + f.path("/var/lib/nova/instances") + ": not a directory"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	f.Force = true
+	_, err = f.setup()
+	f.must(err)
 }

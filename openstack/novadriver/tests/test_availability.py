@@ -90,6 +90,23 @@ class SetAvailable(TestCase):
         availability.set_available(None)  # the next one, when the agent is back
         self.assertEqual((False, False, None), self.saved[-1])
 
+    def test_an_agent_that_ends_while_nova_compute_does(self):
+        host = DockerDriver(fakes.VirtAPI([]), fakes.Agent())
+        host.cleanup_host(host=harness.HOST)
+        host._watch._report('the agent ended')
+        self.assertEqual([], self.saved)
+
+    def test_what_a_nova_compute_left_that_was_killed(self):
+        availability.set_available('the agent ended')
+        agent = fakes.Agent()
+
+        def version():
+            self.assertEqual((True, False, 'AUTO: ndock: the agent ended'), self.saved[-1])
+            return {'agent': '1', 'engine': '20.10.24'}
+        self.patch(agent, 'version', side_effect=version)
+        DockerDriver(fakes.VirtAPI([]), agent).init_host(harness.HOST)
+        self.assertEqual(2, len(self.saved))
+
     def test_what_an_operator_fenced_stays_so_when_nova_compute_ends(self):
         self.service.forced_down = True
         availability.let_go()

@@ -22,6 +22,7 @@ class TestCase(harness.TestCase):
         super().setUp()
         self.agent = fakes.Agent()
         self.watching = self.patch(availability.Watch, 'start')
+        self.let_go = self.patch(availability, 'let_go')
         self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
         self.instance = harness.instance()
         self.network_info = harness.network_info(harness.vif())
@@ -45,6 +46,7 @@ class Host(TestCase):
         sleep = self.patch(driver.time, 'sleep')
         self.driver.init_host(harness.HOST)
         self.assertEqual([mock.call(5)] * 2, sleep.call_args_list)
+        self.let_go.assert_called_once_with()
 
     def test_events_are_followed_from_the_first_audit_on(self):
         self.driver.init_host(harness.HOST)

@@ -99,6 +99,11 @@ class OfLibvirt(harness.TestCase):
         self.tree.add_traits(NODE + '_amd_sev', 'OWNER_NOVA', 'HW_CPU_X86_AMD_SEV')
         self.assertEqual(set(), self.left())
 
+    def test_a_provider_below_one_that_goes(self):
+        self.tree.new_child('%s_pci_0000_84_00_0' % NODE, NODE)
+        self.tree.new_child('%s_pci_0000_84_00_1' % NODE, '%s_pci_0000_84_00_0' % NODE)
+        self.assertEqual(set(), self.left())
+
     def test_providers_of_others(self):
         others = {'%s_0000:81:00.0' % NODE, 'compute1:Open vSwitch agent', '%s_pci_0000_85_00_0' % NODE, 'another_pci_0000_84_00_0'}
         for name in others:

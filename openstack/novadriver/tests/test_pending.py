@@ -292,6 +292,16 @@ class AtTheSameTime(TestCase):
         retry()
         self.assertEqual(2, started.call_count)
 
+    def test_a_thread_that_cannot_be_started_is_started_later(self):
+        self.ask()
+        retry = self.driver._watch._retry
+        with mock.patch.object(threading, 'Thread', side_effect=RuntimeError("can't start new thread")):
+            self.assertRaises(RuntimeError, retry)
+        retry()
+        self.assertTrue(self.driver._pending._finishing.acquire(timeout=10))
+        self.driver._pending._finishing.release()
+        self.assertEqual({}, self.driver._pending._pending)
+
     def test_a_verb_waits_for_a_delete_that_is_under_way(self):
         self.ask()
         destroy, deleting, go_on = self.agent.destroy, threading.Event(), threading.Event()

@@ -39,12 +39,20 @@ class Watch:
         self._emit = emit    # takes Nova's lifecycle events
         self._retry = retry  # called when the agent is back, and every RETRY seconds while it is there
         self._started = False
+        self._reporting = threading.Lock()
+        self._over = False  # nova-compute ends
         self._ended = {}  # when Nova is told again, by server
 
     def start(self):
         if not self._started:
             self._started = True
             threading.Thread(target=self._run, name='ndock-events', daemon=True).start()
+
+    def end(self):
+        """Let go of the host when nova-compute ends. It may take minutes to, and says nothing of the agent from here on."""
+        with self._reporting:
+            self._over = True
+            let_go()
 
     def _run(self):
         lost = None  # since when the agent is away
@@ -94,7 +102,9 @@ class Watch:
 
     def _report(self, away):
         try:
-            set_available(away)
+            with self._reporting:
+                if not self._over:
+                    set_available(away)
         except Exception:  # the database or the broker is away too: said again with the next try
             LOG.exception('Nova could not be told whether this host is available')
 
@@ -118,8 +128,8 @@ def set_available(away):
 
 
 def let_go():
-    """Leave a host that is down disabled alone when nova-compute ends: Nova sees that it has ended, and the next may have
-    another driver, which forces nothing up. libvirt's enables what is disabled by such a mark."""
+    """Leave a host that is down disabled alone while nova-compute does not run: Nova sees that it does not, and the next may
+    have another driver, which forces nothing up. libvirt's enables what is disabled by such a mark."""
     try:
         service = find_service()
         if service is not None and service.forced_down and _marked(service, AUTO):

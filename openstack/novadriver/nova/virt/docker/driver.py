@@ -68,10 +68,11 @@ class DockerDriver(driver.ComputeDriver):
     # The host
 
     def init_host(self, host):
+        availability.let_go()  # what an earlier nova-compute left that was killed: this one may be before the agent comes
         self._wait_for_agent()
 
     def cleanup_host(self, host):
-        availability.let_go()
+        self._watch.end()
 
     def _wait_for_agent(self):
         # Nova sees a service that has not begun to report as down, which is the truth.

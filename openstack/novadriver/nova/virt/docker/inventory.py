@@ -47,6 +47,8 @@ def drop_children(tree, root):
     Those of PCI devices, which have addresses in their names, Nova removes itself. Others', as Cyborg's, say whose they are.
     """
     for uuid in tree.get_provider_uuids(root)[1:]:
+        if not tree.exists(uuid):  # it went with its parent
+            continue
         child = tree.data(uuid)
         owned = {name for name in child.traits if name.startswith('OWNER_')} - {'OWNER_NOVA'}
         if re.fullmatch(re.escape(root) + LIBVIRTS, child.name) and not owned:

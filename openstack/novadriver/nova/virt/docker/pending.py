@@ -70,8 +70,13 @@ class PendingDeletes:
                 self.finish()
             finally:
                 self._finishing.release()
-        if self._finishing.acquire(blocking=False):
+        if not self._finishing.acquire(blocking=False):
+            return
+        try:
             threading.Thread(target=finish, name='ndock-deletes', daemon=True).start()
+        except BaseException:  # too many threads
+            self._finishing.release()
+            raise
 
     def finish(self):
         """Do what is pending and still wanted. What fails stays pending."""
