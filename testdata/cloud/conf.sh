@@ -53,6 +53,7 @@ configure_identity_and_images() { # and the certificates that images are signed 
   put $BARBICAN DEFAULT host_href=http://$IP:9311 sql_connection="$(db barbican barbican)" db_auto_create=false
   put $BARBICAN database connection="$(db barbican barbican)" # as it is called from 2023.2 on
   put $BARBICAN keystone_notifications enable=false
+  put $BARBICAN simple_crypto_plugin kek=dGhpcnR5X3R3b19ieXRlX2tleWJsYWhibGFoYmxhaGg= # what was the default, up to 2025
   tokens $BARBICAN barbican
 }
 
