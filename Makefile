@@ -97,7 +97,7 @@ engines: build bin/dockerd cloud ## end-to-end tests of servers and ports on ano
 	result=$$?; $(CLOUD)/enter testdata/cloud/engine own; exit $$result
 
 bin/dockerd: Makefile
-	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install -ldflags '-s -w' $(DOCKERD) && touch $@
+	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install -ldflags '-s -w -X github.com/moby/moby/v2/dockerversion.Version=29.0.0' $(DOCKERD) && touch $@
 
 two-hosts: build bin/e2e.test cloud ## end-to-end tests with a second compute node, which is made on this machine, on linuxbridge (of zed) or OVN
 	$(CLOUD)/second-host root
