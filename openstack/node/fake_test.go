@@ -299,7 +299,7 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 	if said, ok := f.fail[line]; ok {
 		return "", errors.New(said)
 	}
-	if strings.HasSuffix(line, " cell_v2 discover_hosts") {
+	if strings.HasSuffix(line, " cell_v2 discover_hosts --by-service") {
 		f.unmapped = false
 	}
 	switch command[0] {

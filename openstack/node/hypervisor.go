@@ -46,7 +46,7 @@ func (h *hypervisor) Do(ctx context.Context) error {
 		return errors.Join(err, failed)
 	})
 	if err != nil {
-		return advise(fmt.Errorf("wait for the hypervisor: %w", complaints.explain(err)), "see what %s says: %s; a host that Nova sees for the first time needs 'nova-manage cell_v2 discover_hosts' on the controller",
+		return advise(fmt.Errorf("wait for the hypervisor: %w", complaints.explain(err)), "see what %s says: %s; a host that Nova sees for the first time needs 'nova-manage cell_v2 discover_hosts --by-service' on the controller",
 			h.Layout.Compute.Name, h.Services.ReadLog(h.Layout.Compute))
 	}
 	return nil
@@ -59,7 +59,8 @@ func (u *unlisted) Error() string {
 	return fmt.Sprintf("host %s is no hypervisor that Nova lists", u.host)
 }
 
-// discover maps new hosts to their cell, where this machine is a controller too: nobody else can.
+// discover maps new hosts to their cell, where this machine is a controller too: nobody else can. It looks for services,
+// since Nova 31 takes the node of a host whose service was deleted and made anew for one that is mapped.
 func (h *hypervisor) discover(ctx context.Context) error {
 	manage := filepath.Join(filepath.Dir(h.Layout.Program), "nova-manage")
 	if h.Layout.Program == "" || !exists(h.Layout.Root, manage) {
@@ -73,7 +74,7 @@ func (h *hypervisor) discover(ctx context.Context) error {
 	if err != nil || database == "" || strings.HasPrefix(database, "sqlite:") { // packages' own default
 		return err
 	}
-	_, err = control(ctx, h.Commands, append(asUser(h.Layout.User), manage, "--config-file", h.Layout.Path(novaConf), "cell_v2", "discover_hosts")...)
+	_, err = control(ctx, h.Commands, append(asUser(h.Layout.User), manage, "--config-file", h.Layout.Path(novaConf), "cell_v2", "discover_hosts", "--by-service")...)
 	return err
 }
 

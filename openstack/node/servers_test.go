@@ -67,7 +67,7 @@ func TestAHostThatNovaHasNeverSeen(t *testing.T) {
 			lay(t, f.root, map[string]string{"/usr/bin/nova-manage": "", "/etc/nova/nova.conf": test.conf})
 			f.unmapped = true
 			_, err := f.setup()
-			ran := strings.Contains(strings.Join(f.commands, "\n"), "cell_v2 discover_hosts")
+			ran := strings.Contains(strings.Join(f.commands, "\n"), "cell_v2 discover_hosts --by-service")
 			if (err == nil) != test.want || ran != test.want {
 				t.Errorf("got %v, ran %q", err, f.commands)
 			}
