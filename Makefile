@@ -91,7 +91,8 @@ networks: ## end-to-end tests of ports on a cloud whose network is NETWORK: linu
 	$(MAKE) e2e NETWORK=$(or $(NETWORK),ovn) ONLY='ports|ports-unwired|ports-many|orphans|security-groups|network-restarts|floating-ip'
 
 engines: ENGINE ?= $(if $(filter zed,$(RELEASE)),sid,built)
-engines: build bin/dockerd cloud ## end-to-end tests of servers and ports on another Docker Engine, ENGINE: built (of Docker's own source), own, or on zed that of another Debian suite, e.g. sid; FEATURES: e.g. containerd-snapshotter
+engines: build cloud ## end-to-end tests of servers and ports on another Docker Engine, ENGINE: built (of Docker's own source), own, or on zed that of another Debian suite, e.g. sid; FEATURES: e.g. containerd-snapshotter
+	[ $(ENGINE) != built ] || $(MAKE) bin/dockerd # which takes minutes
 	$(CLOUD)/enter testdata/cloud/engine $(ENGINE) $(FEATURES)
 	$(MAKE) e2e ONLY='server|console|lifecycle|snapshot|limits|ports|network-restarts'; \
 	result=$$?; $(CLOUD)/enter testdata/cloud/engine own; exit $$result

@@ -199,7 +199,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 	})
 }
 
-// condition knows [ovn]: the cloud's network is OVN.
+// condition knows [ovn], of a cloud whose network is OVN, and [host-kernel].
 func condition(name string) (bool, error) {
 	switch name {
 	case "ovn": // by its process id, since another root's may run beside it

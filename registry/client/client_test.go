@@ -24,11 +24,12 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/sirupsen/logrus"
+
+	"ndock/registry/internal/registrytest"
 )
 
 // There is more than fits a page, of repositories and of tags.
@@ -38,7 +39,7 @@ func TestListPages(t *testing.T) {
 	config.HTTP.Secret, config.Catalog.MaxEntries, config.Tags.MaxTags = "secret", 10, 10
 	r := newRegistry(t, handlers.NewApp(t.Context(), config))
 	r.Options = append(r.Options, remote.WithPageSize(2))
-	image := image(t)
+	image := registrytest.Image(t, 100, 2)
 	var want []string
 	for repository := range 5 {
 		for tag := range 5 {
@@ -74,7 +75,7 @@ func TestListSmallPages(t *testing.T) {
 	for _, most := range []int{999, 100, 10} {
 		config.Catalog.MaxEntries = most
 		r := newRegistry(t, handlers.NewApp(t.Context(), config))
-		image := image(t)
+		image := registrytest.Image(t, 100, 2)
 		for i := range 12 {
 			r.write(t, fmt.Sprintf("app%d:1", i), image)
 		}
@@ -93,7 +94,7 @@ func TestListDamaged(t *testing.T) {
 	config.HTTP.Secret, config.Catalog.MaxEntries = "secret", 1000
 	r := newRegistry(t, handlers.NewApp(t.Context(), config))
 	r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
-	image := image(t)
+	image := registrytest.Image(t, 100, 2)
 	for _, text := range []string{"web:empty", "web:half", "web:whole"} {
 		r.write(t, text, image)
 	}
@@ -232,7 +233,7 @@ func TestListHostileTag(t *testing.T) {
 // A registry that fails has not lost what it fails to give: nothing of it is called damaged, and nobody is told to delete
 // it. The rest is listed.
 func TestListOfAnAilingRegistry(t *testing.T) {
-	image := image(t)
+	image := registrytest.Image(t, 100, 2)
 	for what, fail := range map[string]http.HandlerFunc{
 		"500": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -296,7 +297,7 @@ func TestListOfAnImageWithoutAnAnswer(t *testing.T) {
 		for _, text := range []string{"app:1", "web:1"} {
 			ref, err := r.Parse(text)
 			if err == nil {
-				err = remote.Write(ref, image(t), r.Options...)
+				err = remote.Write(ref, registrytest.Image(t, 100, 2), r.Options...)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -325,7 +326,7 @@ func TestListForbidden(t *testing.T) {
 				whole.ServeHTTP(w, request)
 			}))
 			for _, text := range []string{"app:1", "web:1", "x:1"} {
-				r.write(t, text, image(t))
+				r.write(t, text, registrytest.Image(t, 100, 2))
 			}
 			closed = true
 			found, err := r.List(t.Context(), "")
@@ -356,9 +357,9 @@ func TestListManyForbidden(t *testing.T) {
 			whole.ServeHTTP(w, request)
 		}))
 		for i := range 2 * maxFailures {
-			r.write(t, fmt.Sprintf("their/%d:1", i), image(t))
+			r.write(t, fmt.Sprintf("their/%d:1", i), registrytest.Image(t, 100, 2))
 		}
-		r.write(t, "web:1", image(t))
+		r.write(t, "web:1", registrytest.Image(t, 100, 2))
 		closed = true
 		found, err := r.List(t.Context(), "")
 		if len(found) == 0 || found[len(found)-1].Repository != "web" || err != nil && strings.Contains(err.Error(), "is not asked for more") {
@@ -400,8 +401,8 @@ func TestListEnds(t *testing.T) {
 			whole.ServeHTTP(w, request)
 		}))
 		r.Options = append(r.Options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
-		r.write(t, "app:1", image(t))
-		r.write(t, "web:1", image(t))
+		r.write(t, "app:1", registrytest.Image(t, 100, 2))
+		r.write(t, "web:1", registrytest.Image(t, 100, 2))
 		ends.Store(true)
 		if found, err := r.List(t.Context(), ""); status(err) != code {
 			t.Errorf("%+v, %v", found, err)
@@ -459,7 +460,7 @@ func TestDeleteIsNotEnabled(t *testing.T) {
 	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": {}}}
 	config.HTTP.Secret = "secret"
 	r := newRegistry(t, handlers.NewApp(t.Context(), config))
-	r.write(t, "web:1", image(t))
+	r.write(t, "web:1", registrytest.Image(t, 100, 2))
 	ref, err := r.Parse("web:1")
 	if err != nil {
 		t.Fatal(err)
@@ -557,15 +558,6 @@ func (r Registry) write(t *testing.T, text string, image v1.Image) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func image(t *testing.T) v1.Image {
-	t.Helper()
-	img, err := random.Image(100, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return img
 }
 
 // A link to a storage is a secret, and no part of an error.

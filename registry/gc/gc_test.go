@@ -32,11 +32,12 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"ndock/registry/gc/gctest"
+	"ndock/registry/internal/registrytest"
 )
 
 func TestWhatIsReferredToStays(t *testing.T) {
 	r := newRegistry(t)
-	kept, index := image(t), multiArch(t)
+	kept, index := registrytest.Image(t, 1000, 3), multiArch(t)
 	r.push("site/web:1", kept)
 	r.push("site/web:2", kept)
 	r.push("site/web/nested:1", kept)
@@ -54,7 +55,7 @@ func TestWhatIsReferredToStays(t *testing.T) {
 
 func TestDeletedManifestsAreFreed(t *testing.T) {
 	r := newRegistry(t)
-	kept, gone := image(t), image(t)
+	kept, gone := registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3)
 	r.push("site/web:1", kept)
 	r.push("site/web:2", gone)
 	r.push("site/other:1", gone)
@@ -81,7 +82,7 @@ func TestDeletedManifestsAreFreed(t *testing.T) {
 // A tag that has moved on, or was deleted, leaves a manifest without one.
 func TestUntaggedManifests(t *testing.T) {
 	r := newRegistry(t)
-	old, now, index := image(t), image(t), multiArch(t)
+	old, now, index := registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3), multiArch(t)
 	r.push("web:1", old)
 	r.push("web:1", now)
 	r.pushIndex("web:all", index)
@@ -114,7 +115,7 @@ func TestImagesOfADeletedIndexGo(t *testing.T) {
 // A repository in which nothing is left is not in the catalog any more, but those below it are.
 func TestEmptyRepositoriesGo(t *testing.T) {
 	r := newRegistry(t)
-	kept, gone := image(t), image(t)
+	kept, gone := registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3)
 	r.push("site:1", gone)
 	r.push("site/web:1", kept)
 	r.push("other:1", kept)
@@ -147,7 +148,7 @@ func (r *registry) catalog(want ...string) {
 // What is about an image, as a signature is, stays as long as that, and goes with it.
 func TestSubjects(t *testing.T) {
 	r := newRegistry(t)
-	signed, other := image(t), image(t)
+	signed, other := registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3)
 	r.push("web:1", signed)
 	r.push("web:2", other)
 	signature := about(t, signed)
@@ -200,14 +201,14 @@ func about(t *testing.T, subject v1.Image) v1.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	oci := mutate.ConfigMediaType(mutate.MediaType(image(t), types.OCIManifestSchema1), types.OCIConfigJSON)
+	oci := mutate.ConfigMediaType(mutate.MediaType(registrytest.Image(t, 1000, 3), types.OCIManifestSchema1), types.OCIConfigJSON)
 	return mutate.Subject(oci, v1.Descriptor{MediaType: types.DockerManifestSchema2, Digest: d, Size: size}).(v1.Image)
 }
 
 // Blobs come before the manifest that names them, be it that the registry had them before.
 func TestWhatIsYoungStays(t *testing.T) {
 	r := newRegistry(t)
-	img := image(t)
+	img := registrytest.Image(t, 1000, 3)
 	r.push("web:1", img)
 	r.delete("web@" + hash(t, img))
 	if freed := r.collect(Options{Grace: time.Hour}); freed != (Result{}) {
@@ -222,7 +223,7 @@ func TestWhatIsYoungStays(t *testing.T) {
 	r.push("again:1", img)
 	r.holds("again:1")
 	r.age(2 * time.Hour)
-	r.push("untagged:1", image(t))
+	r.push("untagged:1", registrytest.Image(t, 1000, 3))
 	r.delete("untagged:1")
 	if freed := r.collect(Options{Grace: time.Hour, Untagged: true}); freed != (Result{}) {
 		t.Errorf("freed an image whose tag, or index, may be still to come: %+v", freed)
@@ -297,9 +298,9 @@ func TestWhatIsNotUnderstoodEndsIt(t *testing.T) {
 // A storage that fails has lost nothing: nobody is told to delete what it does not give, and nothing is removed.
 func TestStorageThatFails(t *testing.T) {
 	r := newRegistry(t)
-	img := image(t)
+	img := registrytest.Image(t, 1000, 3)
 	r.push("web:1", img)
-	r.push("web:2", image(t))
+	r.push("web:2", registrytest.Image(t, 1000, 3))
 	r.delete("web:2")
 	before := len(r.files())
 	for _, file := range []string{
@@ -351,7 +352,7 @@ func (a *ailing) List(ctx context.Context, dir string) ([]string, error) {
 func TestDamagedTag(t *testing.T) {
 	for _, content := range []string{"", "sha256:", "\x00\x00", strings.Repeat("a", 5000)} {
 		r := newRegistry(t)
-		old, now, other := image(t), image(t), image(t)
+		old, now, other := registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3)
 		r.push("web:1", old)
 		r.push("web:1", now)
 		r.push("web:10", other)
@@ -377,7 +378,7 @@ func TestDamagedTag(t *testing.T) {
 // A cache keeps the images that, or whose tags, are young, with all that they need; nothing that is damaged ends that.
 func TestCacheKeepsWhatIsYoung(t *testing.T) {
 	r := newRegistry(t)
-	shared, once, tagged, damaged := image(t), image(t), image(t), image(t)
+	shared, once, tagged, damaged := registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3)
 	r.push("a:1", shared)
 	r.push("a:2", once)
 	r.push("b:1", tagged)
@@ -435,11 +436,11 @@ func (r *registry) wantHint(want string) {
 // Wherever it ends, what is referred to is there, and the next one does the rest.
 func TestInterrupted(t *testing.T) {
 	r := newRegistry(t)
-	kept, index := image(t), multiArch(t)
+	kept, index := registrytest.Image(t, 1000, 3), multiArch(t)
 	r.push("web:1", kept)
 	r.pushIndex("web:all", index)
 	for i := range 5 {
-		r.push(fmt.Sprintf("old%d:1", i), image(t))
+		r.push(fmt.Sprintf("old%d:1", i), registrytest.Image(t, 1000, 3))
 		r.delete(fmt.Sprintf("old%d:1", i))
 	}
 	for after := 1; ; after += 3 {
@@ -477,7 +478,7 @@ func (f *fatigue) Delete(ctx context.Context, path string) error {
 // Other programs on the same storage remove directories meanwhile. What is in others is seen all the same.
 func TestDirectoryIsGoneMeanwhile(t *testing.T) {
 	r := newRegistry(t)
-	r.push("web:1", image(t))
+	r.push("web:1", registrytest.Image(t, 1000, 3))
 	dir := RootRepositories + "/app/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"
 	r.put(dir+"/startedat", "2026-01-01T00:00:00Z")
 	freed, err := Run(t.Context(), &gctest.Purged{StorageDriver: r.storage, Dir: dir}, Options{Report: r})
@@ -490,7 +491,7 @@ func TestDirectoryIsGoneMeanwhile(t *testing.T) {
 // Another process on the same storage takes a push while this one collects: the repository was empty, and is no more.
 func TestPushWhileARepositoryIsEmptied(t *testing.T) {
 	r := newRegistry(t)
-	gone, later := image(t), image(t)
+	gone, later := registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3)
 	r.push("site:1", gone)
 	r.delete("site:1")
 	storage := &pushedTo{StorageDriver: r.storage, push: func() { r.push("site:2", later) }}
@@ -648,15 +649,6 @@ func (r *registry) check(err error) {
 	}
 }
 
-func image(t *testing.T) v1.Image {
-	t.Helper()
-	img, err := random.Image(1000, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return img
-}
-
 func multiArch(t *testing.T) v1.ImageIndex {
 	t.Helper()
 	index, err := random.Index(1000, 2, 2)
@@ -772,7 +764,7 @@ func TestDigests(t *testing.T) {
 // What a manifest only mentions, or has no link to in its repository, it does not keep.
 func TestMentionedBlobsAreFreed(t *testing.T) {
 	r := newRegistry(t)
-	kept, gone := image(t), image(t)
+	kept, gone := registrytest.Image(t, 1000, 3), registrytest.Image(t, 1000, 3)
 	r.push("web:1", mutate.Annotations(kept, map[string]string{"keep": hash(t, gone)}).(v1.Image))
 	r.push("web:2", gone)
 	r.delete("web@" + hash(t, gone))

@@ -1,13 +1,13 @@
 package htpasswd
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"ndock/registry/internal/registrytest"
 )
 
 func TestLogin(t *testing.T) {
@@ -29,7 +29,7 @@ func TestLogin(t *testing.T) {
 		t.Error("the password can be read")
 	}
 	_, err = New("ci", strings.Repeat("x", MaxPassword+1))
-	wantError(t, err, "the password is longer than 72 bytes")
+	registrytest.WantError(t, err, "the password is longer than 72 bytes")
 }
 
 func TestParseLogins(t *testing.T) {
@@ -42,7 +42,7 @@ func TestParseLogins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse([]byte(test.text))
-			wantError(t, err, test.want)
+			registrytest.WantError(t, err, test.want)
 			if err != nil && strings.Contains(err.Error(), "secret") {
 				t.Errorf("the error tells a secret: %v", err)
 			}
@@ -51,17 +51,17 @@ func TestParseLogins(t *testing.T) {
 	if got := Users([]byte("bob:" + hash + "\nal:" + hash)); !slices.Equal(got, []string{"al", "bob"}) {
 		t.Errorf("users are %v", got)
 	}
-	_, err := Read(write(t, "# nobody\n"))
-	wantError(t, err, "there are none")
+	_, err := Read(registrytest.Write(t, []byte("# nobody\n")))
+	registrytest.WantError(t, err, "there are none")
 	_, err = Read("missing")
-	wantError(t, err, "read the logins: open missing: no such file")
+	registrytest.WantError(t, err, "read the logins: open missing: no such file")
 }
 
 func TestCheckUser(t *testing.T) {
 	for user, want := range map[string]string{
 		"ci": "", "ci@example.com": "", "": "is empty", "a:b": "colon", "a b": "space", "a\nb": "space", "#a": "#",
 	} {
-		wantError(t, CheckUser(user), want)
+		registrytest.WantError(t, CheckUser(user), want)
 	}
 }
 
@@ -116,24 +116,4 @@ func login(t *testing.T, user, password string) Login {
 		t.Fatal(err)
 	}
 	return Login{user, string(hash)}
-}
-
-func write(t *testing.T, text string) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "users")
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-// wantError checks an error by a part of its words; none shall be there when the words are none.
-func wantError(t *testing.T, err error, words string) {
-	t.Helper()
-	switch {
-	case words == "" && err != nil:
-		t.Errorf("unexpected error: %v", err)
-	case words != "" && (err == nil || !strings.Contains(err.Error(), words)):
-		t.Errorf("error %v, want one with %q", err, words)
-	}
 }

@@ -8,10 +8,11 @@ import (
 	"testing"
 
 	"ndock/registry/auth"
+	"ndock/registry/internal/registrytest"
 )
 
 func TestSourceReadsAgain(t *testing.T) {
-	file := write(t, string(login(t, "bob", "1").Line()))
+	file := registrytest.Write(t, login(t, "bob", "1").Line())
 	s, err := NewSource(file, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func TestControllerRefuses(t *testing.T) {
 	for want, parameters := range map[string]map[string]any{
 		"path is missing": {},
 		"no such file":    {"path": "missing"},
-		"there are none":  {"path": write(t, "")},
+		"there are none":  {"path": registrytest.Write(t, nil)},
 	} {
 		if _, err := Controller(parameters); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", parameters, err, want)

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 )
 
 // Write returns the name of a new file with the content.
@@ -27,6 +30,16 @@ func WantError(t *testing.T, err error, words string) {
 	case words != "" && (err == nil || !strings.Contains(err.Error(), words)):
 		t.Errorf("error %v, want one with %q", err, words)
 	}
+}
+
+// Image returns an image of as many layers, each of as many random bytes.
+func Image(t *testing.T, layerBytes, layers int64) v1.Image {
+	t.Helper()
+	image, err := random.Image(layerBytes, layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
 }
 
 // Silent is a Reporter that keeps nothing.
