@@ -135,7 +135,7 @@ class Over(BaseException):
 class Watch(TestCase):
     """Each connection is what agent.events() does when it is asked again: a list of events, and how it ends."""
 
-    def watch(self, *connections, retry=lambda: None):
+    def watch(self, *connections, retry=lambda: None, servers=(UUID,)):
         self.now = 0.0
         self.emitted = []
         rest = list(connections)
@@ -151,7 +151,7 @@ class Watch(TestCase):
 
         self.patch(availability, 'time', mock.Mock(monotonic=lambda: self.now, sleep=self.sleep))
         with self.assertRaises(Over):
-            availability.Watch(mock.Mock(events=events), self.emitted.append, retry)._run()
+            availability.Watch(mock.Mock(events=events, servers=lambda: list(servers)), self.emitted.append, retry)._run()
 
     def sleep(self, seconds):
         self.now += seconds
@@ -231,6 +231,11 @@ class Watch(TestCase):
         self.assertEqual(1 + len(availability.AGAIN), len(self.emitted))
         self.watch((self.every(5, [ended, {'event': 'started', 'uuid': UUID}] + [alive] * 1000), None))
         self.assertEqual(2, len(self.emitted))
+
+    def test_of_a_server_that_is_gone_nothing_is_told_again(self):
+        alive, ended = {'event': 'alive'}, {'event': 'stopped', 'uuid': UUID}
+        self.watch((self.every(5, [ended] + [alive] * 1000), None), servers=())
+        self.assertEqual(1, len(self.emitted))
 
     def test_others_are_none(self):
         self.watch(([{'event': 'hello'}, {'event': 'alive'}, {'event': 'invented later', 'uuid': UUID}], None))

@@ -92,13 +92,14 @@ class Watch:
         """Nova passes over an event while it has a task with the server, as when a process ends while it is being started,
         and looks at what an event says: one that is not so any more does no harm."""
         now = time.monotonic()
-        for uuid, times in list(self._ended.items()):
-            if times[0] > now:
-                continue
-            self._emit(virt_event.LifecycleEvent(uuid, virt_event.EVENT_LIFECYCLE_STOPPED))
-            self._ended[uuid] = [at for at in times if at > now]
-            if not self._ended[uuid]:
-                del self._ended[uuid]
+        due = [uuid for uuid, times in self._ended.items() if times[0] <= now]
+        here = self._agent.servers() if due else []
+        for uuid in due:
+            if uuid in here:
+                self._emit(virt_event.LifecycleEvent(uuid, virt_event.EVENT_LIFECYCLE_STOPPED))
+            left = [at for at in self._ended.pop(uuid) if at > now]
+            if left and uuid in here:
+                self._ended[uuid] = left
 
     def _report(self, away):
         try:
