@@ -5,6 +5,7 @@ LOG=/var/log/ndock-cloud    # of what has no log of its own
 STATE=/var/lib/ndock-cloud  # which one-time steps are done; lives as long as the database it speaks of
 IP=127.0.0.1
 PASS=${NDOCK_CLOUD_PASSWORD:-secret}
+CONTROLLER=5672,9292,9311,8774,8778,9696,5000,11211,6642 # the ports on IP that another compute node asks
 
 step() { printf '%(%T)T %s\n' -1 "$*"; }
 die() { echo "cloud: $*" >&2; exit 1; }
