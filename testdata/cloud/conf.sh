@@ -63,6 +63,7 @@ configure_compute() {
   tokens $PLACEMENT placement
   put $NOVA DEFAULT my_ip=$IP transport_url=$RABBIT enabled_apis=osapi_compute allow_resize_to_same_host=true
   put $NOVA conductor workers=1
+  put $NOVA DEFAULT running_deleted_instance_poll_interval=20 # not half an hour, for a server deleted while it is built
   put $NOVA scheduler workers=1 discover_hosts_in_cells_interval=5
   put $NOVA api_database connection="$(db nova nova_api)"
   put $NOVA database connection="$(db nova nova)"

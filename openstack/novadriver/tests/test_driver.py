@@ -133,6 +133,13 @@ class WhatIsThere(TestCase):
         with self.assertRaises(exception.InstanceNotFound):
             self.driver.get_info(self.instance, use_cache=False)
 
+    def test_the_engine_goes_right_after_a_spawn(self):
+        self.agent.failing['instance'] = ndock.AgentError(reason='Cannot connect to the Docker daemon')
+        for task in ('spawning', 'rebuild_spawning', 'resize_finish'):
+            self.assertEqual(power_state.NOSTATE, self.driver.get_info(harness.instance(task_state=task)).state, task)
+        with self.assertRaises(ndock.AgentError):
+            self.driver.get_info(harness.instance(task_state=None))
+
     def test_lists(self):
         self.assertEqual(([], []), (self.driver.list_instances(), self.driver.list_instance_uuids()))
         self.container('running')

@@ -40,6 +40,9 @@ POWER_STATES = {
     'crashed': power_state.CRASHED,
 }
 
+# What Nova is at when it asks for the state of a server that has just been brought up.
+BROUGHT_UP = (task_states.SPAWNING, task_states.REBUILD_SPAWNING, task_states.RESIZE_FINISH)
+
 # What stays of a server that Nova destroys only to put another container in its place, by what it is about.
 KEPT = {task_states.REBUILDING: 'ports', task_states.RESIZE_REVERTING: 'aside'}
 
@@ -142,7 +145,14 @@ class DockerDriver(driver.ComputeDriver):
         return any(found['uuid'] == instance.uuid for found in self._agent.instances())
 
     def get_info(self, instance, use_cache=True):
-        found = self._agent.instance(instance.uuid)
+        try:
+            found = self._agent.instance(instance.uuid)
+        except ndock.AgentError as error:
+            if instance.task_state not in BROUGHT_UP:
+                raise
+            # Nova would forget on which host the server is, and leave its container there. It asks again later.
+            LOG.warning('Nobody tells the state of server %s: %s', instance.uuid, error.format_message())
+            return hardware.InstanceInfo(state=power_state.NOSTATE)
         return hardware.InstanceInfo(state=POWER_STATES[found['state']], internal_id=found['container_id'])
 
     # A server's life
