@@ -175,7 +175,11 @@ func (c containerTarget) alive(ctx context.Context, done progress) error {
 	case now.State.Running && !now.State.Restarting && now.RestartCount == 0:
 		return nil
 	}
-	return fmt.Errorf("start the registry: it ended with status %d%s", now.State.ExitCode, c.logTail(ctx, done))
+	ended := fmt.Sprintf("it ended with status %d", now.State.ExitCode)
+	if now.State.Running && !now.State.Restarting { // it was started again, and no status is told any more
+		ended = "it ended"
+	}
+	return fmt.Errorf("start the registry: %s%s", ended, c.logTail(ctx, done))
 }
 
 // logTail implements target.

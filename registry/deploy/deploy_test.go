@@ -69,6 +69,12 @@ func TestReplacingKeepsLoginAndCA(t *testing.T) {
 	}
 }
 
+func TestDeployFailsOfARegistryThatIsStartedAgain(t *testing.T) {
+	s := newSite(t)
+	s.engine.breaks, s.engine.restarts = "ndock: it hurts\n", true
+	s.fails("start the registry: it ended: it hurts")
+}
+
 func TestDeployFailsAndPutsBack(t *testing.T) {
 	s := newSite(t)
 	s.engine.breaks = "starting\nndock: it hurts\nhint: stop\n"

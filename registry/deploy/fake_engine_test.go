@@ -37,6 +37,7 @@ type fakeEngine struct {
 	images     []image.Summary
 	made       int
 	breaks     string // what the program says instead of serving
+	restarts   bool   // it is started again before anybody looks
 }
 
 type fakeContainer struct {
@@ -172,6 +173,11 @@ func (e *fakeEngine) ContainerStart(_ context.Context, id string, _ container.St
 	if e.breaks != "" {
 		c.log, c.State.Status, c.State.ExitCode = e.breaks, "restarting", 1
 		c.State.Restarting = true
+		if e.restarts { // already
+			c.State.Status, c.State.ExitCode, c.State.Running, c.State.Restarting, c.RestartCount = "running", 0, true, false, 1
+			c.cancel, c.ended = func() {}, make(chan error)
+			close(c.ended)
+		}
 		e.breaks = ""
 		return nil
 	}
