@@ -115,7 +115,7 @@ func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
 	if err := c.refresh(ctx); err != nil {
 		return Pushed{}, err
 	}
-	created, err := images.Create(ctx, client, o.request()).Extract()
+	created, err := o.create(ctx, client)
 	if err != nil {
 		return Pushed{}, explain(fmt.Sprintf("create image %q", o.Name), err)
 	}
@@ -124,6 +124,16 @@ func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
 		err = errors.Join(err, abandon(client, created.ID))
 	}
 	return pushed, err
+}
+
+// create waits for Glance's answer also when it is interrupted: without the id, the image could not be removed.
+func (o PushOptions) create(ctx context.Context, client *gophercloud.ServiceClient) (*images.Image, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	answered, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return images.Create(answered, client, o.request()).Extract()
 }
 
 // fill sends the bytes, and completes what stands in Glance with what they turned out to be.

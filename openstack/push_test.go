@@ -198,6 +198,25 @@ func TestPushInterrupted(t *testing.T) {
 	wantNothingLeft(t, fake)
 }
 
+func TestPushInterruptedBeforeGlanceHasAnswered(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	before := cloud.provider.HTTPClient.Transport
+	cloud.provider.HTTPClient.Transport = transport(func(r *http.Request) (*http.Response, error) {
+		response, err := before.RoundTrip(r)
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/v2/images") {
+			interrupt()
+			err = errors.Join(err, r.Context().Err())
+		}
+		return response, err
+	})
+	if _, err := cloud.PushImage(ctx, pushOptions(strings.NewReader("x"))); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the interruption", err)
+	}
+	wantNothingLeft(t, fake)
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
