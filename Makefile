@@ -82,7 +82,7 @@ conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's
 
 .PHONY: bin/e2e.test
 bin/e2e.test: # the end-to-end tests as a program, which needs no Go where the cloud is
-	CGO_ENABLED=0 go test -c -o $@ .
+	CGO_ENABLED=0 go test -c -o $@ ./commands
 
 e2e: build bin/e2e.test clients cloud ## end-to-end tests on the test cloud of RELEASE; ONLY and SKIP name some, e.g. ONLY='server|ports'
 	$(E2E) -test.timeout 60m -test.run 'TestEndToEnd$(if $(ONLY),/^($(ONLY))(\.txtar)?$$)' $(if $(SKIP),-test.skip 'TestEndToEnd/^($(SKIP))(\.txtar)?$$')

@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"context"
-	"io"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -79,7 +77,9 @@ func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Referen
 	reach.Retrying = func(err error, pause time.Duration) {
 		report.Step("%s; trying again in %s", output.Line(err.Error()), pause)
 	}
-	stored, err := store(c.Context, report.Bar("copy "+from.String(), source.Size), reach, source, to)
+	transfer := report.Transfer("copy "+from.String(), source.Size)
+	stored, err := reach.Store(c.Context, source, to, transfer)
+	transfer.End(err)
 	if err != nil {
 		return err
 	}
@@ -90,11 +90,6 @@ func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Referen
 		return nil
 	}
 	return outputStyle(c).Show(s.Out, copyFields(stored))
-}
-
-func store(ctx context.Context, bar io.WriteCloser, reach image.Places, source *image.Source, to image.Reference) (image.Stored, error) {
-	defer bar.Close()
-	return reach.Store(ctx, source, to, bar)
 }
 
 func copyFields(stored image.Stored) []output.Field {

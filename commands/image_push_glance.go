@@ -116,6 +116,7 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, cloud fu
 		return nil, err
 	}
 	report := newProgress(c, s)
+	report.Expect(len(sources))
 	from = withGlance(from, cloud)
 	var all []glancePush
 	for _, at := range sources {
@@ -170,10 +171,9 @@ func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.
 	if err != nil {
 		return openstack.Image{}, err
 	}
-	bar := p.report.Bar("push "+p.options.Name, source.Size)
-	defer bar.Close()
+	transfer := p.report.Transfer("push "+p.options.Name, source.Size)
 	p.options.Docker = inGlance(source.Facts)
-	p.options.Progress = bar
+	p.options.Progress = transfer
 	p.options.Open = func(ctx context.Context) (openstack.Content, error) { return openContent(ctx, source) }
 	if source.Once {
 		p.options.Retries = 0
@@ -182,6 +182,7 @@ func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.
 		p.report.Step("push %q: %s; trying again in %s", p.options.Name, err, pause)
 	}
 	pushed, err := cloud.PushImage(ctx, p.options)
+	transfer.End(err)
 	if err == nil && pushed.Existed {
 		p.report.Step("image %q is in Glance already, as %q; --force sends it again", p.from, pushed.Name)
 	}

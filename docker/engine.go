@@ -8,7 +8,7 @@ import (
 	"github.com/docker/cli/cli/connhelper"
 	"github.com/docker/docker/client"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // Open returns the engine that DOCKER_HOST and its like name, or this host's. Nothing is sent yet.
@@ -35,7 +35,7 @@ type Error struct {
 	Tip string // what may help; empty where nothing is known
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, reply.WithoutQueries(e.Err)) }
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, transfer.WithoutQueries(e.Err)) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

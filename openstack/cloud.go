@@ -13,8 +13,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
 
-	"ndock/stall"
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // Selection says which cloud, and how to speak to it.
@@ -26,7 +25,7 @@ type Selection struct {
 	// Timeout is how long one answer may take, with all its bytes; 0 for as long as it does.
 	Timeout time.Duration
 
-	// Stall is for how long nothing may move in a transfer; 0 for stall.Limit.
+	// Stall is how long a transfer may stand still; 0 means transfer.IdleTimeout.
 	Stall time.Duration
 }
 
@@ -51,12 +50,12 @@ func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
 	transport.TLSClientConfig = found.tls
 	transport.ResponseHeaderTimeout = found.timeout
 	transport.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
-	moving := &stall.Transport{Next: transport, Limit: cmp.Or(s.Stall, stall.Limit)}
+	moving := &transfer.IdleTransport{Next: transport, Timeout: cmp.Or(s.Stall, transfer.IdleTimeout)}
 	provider, err := openstack.NewClient(found.auth.IdentityEndpoint)
 	if err != nil {
 		return nil, explain("log in to "+found.name, err)
 	}
-	provider.HTTPClient = http.Client{Transport: patient{&tracer{next: htmlRefuser{&pageGuard{next: moving}}, w: s.Trace}, reply.Wait}, Timeout: s.Timeout, CheckRedirect: redirected}
+	provider.HTTPClient = http.Client{Transport: patient{&tracer{next: htmlRefuser{&pageGuard{next: moving}}, w: s.Trace}, transfer.Wait}, Timeout: s.Timeout, CheckRedirect: redirected}
 	provider.UserAgent.Prepend(s.Agent)
 	if err := openstack.Authenticate(ctx, provider, found.auth); err != nil {
 		return nil, explain("log in to "+found.name, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // OpenImage returns an image's bytes, to be read to their end and closed. Bytes that are not those that Glance was
@@ -35,7 +35,7 @@ func (c *Cloud) OpenImage(ctx context.Context, id string, retries int) (io.ReadC
 	rest := func(ctx context.Context, from int64) (io.ReadCloser, error) {
 		return openRest(ctx, client, id, from, found.SizeBytes)
 	}
-	return newDownload(op, found, reply.NewBody(ctx, answer.Body, found.SizeBytes, retries, rest)), nil
+	return newDownload(op, found, transfer.NewBody(ctx, answer.Body, found.SizeBytes, retries, rest)), nil
 }
 
 // openRest asks for the bytes from one on, again after each failure but those that would be repeated.
@@ -43,9 +43,9 @@ func openRest(ctx context.Context, client *gophercloud.ServiceClient, id string,
 	answer, err := getData(ctx, client, id, from)
 	switch {
 	case err == nil:
-		return reply.Rest(answer, from, size)
+		return transfer.Rest(answer, from, size)
 	case !isAway(err):
-		return nil, fmt.Errorf("%w: %w", reply.ErrNoRest, err)
+		return nil, fmt.Errorf("%w: %w", transfer.ErrNoRest, err)
 	}
 	return nil, err
 }

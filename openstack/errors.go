@@ -16,7 +16,7 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // Error is something that the cloud would not or could not do.
@@ -29,7 +29,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s: %v", e.Op, reply.WithoutQueries(e.Err))
+	text := fmt.Sprintf("%s: %v", e.Op, transfer.WithoutQueries(e.Err))
 	if e.RequestID != "" {
 		text += " (" + e.RequestID + ")"
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 const (
@@ -36,7 +36,7 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err != nil || got.StatusCode != http.StatusTooManyRequests && got.StatusCode != statusRateLimited || tries > maxBackoffs {
 			return got, err
 		}
-		pause, said := reply.RetryAfter(got.Header)
+		pause, said := transfer.RetryAfter(got.Header)
 		if !said {
 			pause = time.Second << tries
 		}
@@ -75,6 +75,6 @@ func asksToWait(err error) time.Duration {
 	if !errors.As(err, &refused) {
 		return 0
 	}
-	pause, _ := reply.RetryAfter(refused.ResponseHeader)
+	pause, _ := transfer.RetryAfter(refused.ResponseHeader)
 	return pause
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // DockerImage is what is Docker's about an image. Where nothing is known yet, it is empty.
@@ -76,7 +76,7 @@ func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 		if o.Retrying != nil {
 			o.Retrying(err, pause)
 		}
-		if ended := reply.Wait(ctx, pause); ended != nil {
+		if ended := transfer.Wait(ctx, pause); ended != nil {
 			return Pushed{}, errors.Join(ended, err)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // tracer shows each request and what came of it, and nothing that is secret: no headers, no bodies.
@@ -24,7 +24,7 @@ func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	took := time.Since(started).Round(time.Millisecond)
 	if err != nil {
-		fmt.Fprintf(t.w, "%s %s: %v (%s)\n", r.Method, shown(r), reply.WithoutQueries(err), took)
+		fmt.Fprintf(t.w, "%s %s: %v (%s)\n", r.Method, shown(r), transfer.WithoutQueries(err), took)
 		return nil, err
 	}
 	fmt.Fprintf(t.w, "%s %s: %s %s (%s)\n", r.Method, shown(r), response.Status, requestID(response.Header), took)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // pageGuard asks for a further page of a list only where a first page was asked for, and with TLS where that was. A
@@ -84,7 +84,7 @@ func (t htmlRefuser) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || !hasContent(r, got) {
 		return got, err
 	}
-	if !reply.IsWebPage(got) {
+	if !transfer.IsWebPage(got) {
 		return got, nil
 	}
 	got.Body.Close()

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+
+	"github.com/google/renameio/v2"
 
 	"ndock/docker"
 	"ndock/docker/archive"
@@ -67,7 +68,7 @@ func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writ
 // destination is a file that becomes what is at a path when all of it is there, or a stream, which is written to as it is.
 type destination struct {
 	*os.File
-	path string // empty for a stream
+	pending *renameio.PendingFile // nil for a stream
 }
 
 // createFile begins a file beside the path. What cannot be replaced by a file, as a descriptor, a named pipe or a device, is
@@ -81,20 +82,26 @@ func createFile(path string) (destination, error) {
 		into, err := openStream(path)
 		return destination{File: into}, err
 	}
-	into, err := createTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
-	return destination{into, path}, err
+	into, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), asUmask)
+	if err != nil {
+		return destination{}, err
+	}
+	return destination{into.File, into}, nil
 }
+
+// asUmask leaves a file's mode to the umask, as for any file that a command makes.
+var asUmask = renameio.WithPermissions(0o666)
 
 // end puts the file in its place, unless it came to an error.
 func (d destination) end(err error) error {
-	if d.path == "" {
+	if d.pending == nil {
 		return errors.Join(err, d.Close())
 	}
-	defer os.Remove(d.Name()) // which is gone if all went well
-	if err := errors.Join(err, d.Sync(), d.Close()); err != nil {
+	defer d.pending.Cleanup() // does nothing after the replacement
+	if err != nil {
 		return err
 	}
-	return os.Rename(d.Name(), d.path)
+	return d.pending.CloseAtomicallyReplace()
 }
 
 // openStream opens what is no file, and has not become one since.
@@ -139,12 +146,6 @@ func duplicate(descriptor int, path string) (*os.File, error) {
 	}
 	syscall.CloseOnExec(n)
 	return os.NewFile(uintptr(n), path), nil
-}
-
-// createTemp creates a file with a name that begins so and that no other has. Unlike os.CreateTemp, it leaves the mode to
-// the umask, as for any file that a command makes.
-func createTemp(dir, begin string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(dir, begin+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
 // writeArchive gives the image the name that its reference has, or leaves it those that it had: in an engine, or in an

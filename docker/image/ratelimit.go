@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // maxRetryAfter is the longest that a registry can have ndock wait before one request.
@@ -23,7 +23,7 @@ type rateLimiter struct {
 }
 
 func newRateLimiter(next http.RoundTripper) *rateLimiter {
-	return &rateLimiter{next: next, wait: reply.Wait, until: map[string]time.Time{}}
+	return &rateLimiter{next: next, wait: transfer.Wait, until: map[string]time.Time{}}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -35,7 +35,7 @@ func (l *rateLimiter) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	got, err := l.next.RoundTrip(r)
 	if err == nil && (got.StatusCode == http.StatusTooManyRequests || got.StatusCode == http.StatusServiceUnavailable) {
-		pause, _ := reply.RetryAfter(got.Header)
+		pause, _ := transfer.RetryAfter(got.Header)
 		l.hold(r.URL.Host, min(pause, maxRetryAfter))
 	}
 	return got, err

@@ -17,8 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"ndock/stall"
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // CertsDir is where docker, skopeo and others look for what belongs to a registry: HOST:PORT/*.crt are its CAs,
@@ -30,7 +29,7 @@ const CertsDir = "/etc/docker/certs.d"
 // continued up to retries times. What is done without a certificate that may not be read is told to notice, which may be nil.
 func Remote(agent, certsDir string, insecure bool, retries int, notice func(text string)) []remote.Option {
 	hosts := &hosts{certsDir: certsDir, insecure: insecure, notice: notice, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
-	watched := &stall.Transport{Next: hosts, Limit: stall.Limit}
+	watched := &transfer.IdleTransport{Next: hosts, Timeout: transfer.IdleTimeout}
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
@@ -190,7 +189,7 @@ type refuseWebPages struct{ next http.RoundTripper }
 // RoundTrip implements http.RoundTripper.
 func (t refuseWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
 	got, err := t.next.RoundTrip(r)
-	if err != nil || got.StatusCode != http.StatusOK || !wantsJSON(r) || !reply.IsWebPage(got) {
+	if err != nil || got.StatusCode != http.StatusOK || !wantsJSON(r) || !transfer.IsWebPage(got) {
 		return got, err
 	}
 	got.Body.Close()
@@ -206,6 +205,6 @@ func wantsJSON(r *http.Request) bool {
 	if r.Method == http.MethodDelete {
 		return false
 	}
-	asked := reply.First(r).URL
+	asked := transfer.OriginalRequest(r).URL
 	return !strings.Contains(asked.Path, "/blobs/") && asked.Path != "/v2/"
 }

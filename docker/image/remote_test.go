@@ -2,10 +2,12 @@ package image
 
 import (
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -132,12 +134,39 @@ func TestDeletionAnsweredWithPage(t *testing.T) {
 	}
 }
 
-// TestCertificatesOfRoot: a directory of certificates that only root reads keeps nobody else from a registry. It is told, once, what that is done without; not of
-// a directory, in which there may be nothing.
+// readsAll reports whether no file is closed to this process, as none is to root.
+func readsAll(t *testing.T) bool {
+	t.Helper()
+	closed := filepath.Join(t.TempDir(), "closed")
+	write(t, closed, nil)
+	if err := os.Chmod(closed, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := os.ReadFile(closed)
+	return err == nil
+}
+
+// runAgainWithoutPrivilege runs the test in a process to which files can be closed, though it is root's.
+func runAgainWithoutPrivilege(t *testing.T) {
+	t.Helper()
+	again := exec.CommandContext(t.Context(), "setpriv", "--bounding-set=-dac_override,-dac_read_search",
+		os.Args[0], "-test.v", "-test.run=^"+t.Name()+"$")
+	out, err := again.CombinedOutput()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		t.Skip("root reads all, and setpriv is not installed")
+	case err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()):
+		t.Errorf("without privilege: %v\n%s", err, out)
+	}
+}
+
+// TestCertificatesOfRoot: certificates that only root reads keep nobody else from a registry. A notice, once, says that
+// they are not used; there is none for a directory, in which there may be nothing.
 func TestCertificatesOfRoot(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() == 0 {
-		t.Skip("root reads all")
+	if os.Geteuid() == 0 && readsAll(t) {
+		runAgainWithoutPrivilege(t)
+		return
 	}
 	host := newRegistry(t, nil)
 	for _, file := range []string{"", "ca.crt", "client.cert"} {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // resumer continues downloads that break. What is read in the end is verified by its digest, as any blob is.
@@ -29,7 +29,7 @@ func (t resumer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return answer, err
 	}
 	resumed := &resumed{next: t.next, request: r, size: answer.ContentLength}
-	answer.Body = reply.NewBody(r.Context(), answer.Body, resumed.size, t.retries, resumed.rest)
+	answer.Body = transfer.NewBody(r.Context(), answer.Body, resumed.size, t.retries, resumed.rest)
 	return answer, nil
 }
 
@@ -58,7 +58,7 @@ func (d *resumed) rest(ctx context.Context, from int64) (io.ReadCloser, error) {
 			answer = renewed
 		}
 	}
-	return reply.Rest(answer, from, d.size)
+	return transfer.Rest(answer, from, d.size)
 }
 
 func (d *resumed) ask(ctx context.Context, by http.RoundTripper, request *http.Request, from int64) (*http.Response, error) {
@@ -75,7 +75,7 @@ func refusesLink(status int) bool {
 // renew logs in once more, because the token may have expired too, and asks the registry again. It follows to the same storage only: what else is refused there has
 // been looked at when the download began.
 func (d *resumed) renew(ctx context.Context, from int64) (*http.Response, error) {
-	first := reply.First(d.request)
+	first := transfer.OriginalRequest(d.request)
 	registry, err := logInAgain(ctx, d.next, first.URL)
 	if err != nil {
 		return nil, err

@@ -14,8 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"ndock/docker/archive"
-	"ndock/stall"
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // retryable tells whether another attempt to send an image to a registry may end better. One that was reached may refuse
@@ -23,7 +22,7 @@ import (
 func retryable(err error, reached bool) bool {
 	var refused *archive.Error
 	var answer *transport.Error
-	var stalled *stall.Error
+	var stalled *transfer.IdleError
 	var request *url.Error
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &refused):
@@ -47,7 +46,7 @@ func (p Places) pause(ctx context.Context, attempt int, failed error) error {
 	if p.Retrying != nil {
 		p.Retrying(failed, pause)
 	}
-	if err := reply.Wait(ctx, pause); err != nil {
+	if err := transfer.Wait(ctx, pause); err != nil {
 		return errors.Join(err, failed)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -75,8 +76,8 @@ func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch 
 		return stored, refuse(to, err)
 	}
 	beside := "" // or where temporary files are, for a stream
-	if into.path != "" {
-		beside = filepath.Dir(into.path)
+	if into.pending != nil {
+		beside = filepath.Dir(to.Path)
 	}
 	dir, err := os.MkdirTemp(beside, "."+filepath.Base(to.Path)+".")
 	if err != nil {
@@ -201,6 +202,12 @@ func (s layoutShelf) blob(ctx context.Context, content io.Reader, digest func() 
 		return errors.New("a blob is damaged: it is " + seen.String() + ", and should be " + wanted.String())
 	}
 	return os.Rename(into.Name(), filepath.Join(dir, seen.Hex))
+}
+
+// createTemp creates a file whose name begins so and is nobody else's. Unlike os.CreateTemp, it leaves the mode to the umask,
+// as for any file that a command makes.
+func createTemp(dir, begin string) (*os.File, error) {
+	return os.OpenFile(filepath.Join(dir, begin+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
 // cancelled is a reader that ends with its context.

@@ -21,7 +21,7 @@ import (
 
 	"ndock/docker"
 	"ndock/docker/archive"
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // Stored is what came of a copy.
@@ -55,7 +55,7 @@ func (p Places) Store(ctx context.Context, source *Source, to Reference, watch i
 		err = fmt.Errorf("%s: images are not copied there", to)
 	}
 	if err != nil {
-		return stored, fmt.Errorf("copy image %q to %q: %w", source.Reference, to, reply.WithoutQueries(err))
+		return stored, fmt.Errorf("copy image %q to %q: %w", source.Reference, to, transfer.WithoutQueries(err))
 	}
 	return stored, nil
 }

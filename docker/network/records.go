@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/google/renameio/v2"
 )
 
 // What a container needs of its ports is in a directory of the server's: there the agent writes it, and there those read
@@ -41,7 +43,7 @@ func Ports(dir string) ([]Port, error) {
 	return ports, nil
 }
 
-// SetPorts writes them, all or none, whenever the power fails.
+// SetPorts writes the ports of a server's directory. After a power cut either the old or the new ones are there.
 func SetPorts(dir string, ports []Port) error {
 	text, err := json.MarshalIndent(ports, "", "  ")
 	if err != nil {
@@ -50,24 +52,10 @@ func SetPorts(dir string, ports []Port) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	name := filepath.Join(dir, portsFile)
-	if err := writeThrough(name+".new", append(text, '\n')); err != nil {
-		return err
-	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := renameio.WriteFile(filepath.Join(dir, portsFile), append(text, '\n'), 0o600, renameio.WithTempDir(dir)); err != nil {
 		return err
 	}
 	return syncDir(dir)
-}
-
-// writeThrough writes a file to the disk.
-func writeThrough(name string, text []byte) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	return errors.Join(err, file.Sync(), file.Close())
 }
 
 func syncDir(dir string) error {

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"ndock/docker/transfer"
 	"ndock/openstack"
-	"ndock/stall/reply"
 )
 
 func well(format string, args ...any) Finding {
@@ -41,7 +41,7 @@ func reason(err error) string {
 	text := explained.Error()
 	var unsaid *url.Error // nobody answered: it repeats what was asked
 	if errors.As(err, &unsaid) {
-		text = fmt.Sprintf("%s: %v", explained.Op, reply.WithoutQueries(unsaid.Err))
+		text = fmt.Sprintf("%s: %v", explained.Op, transfer.WithoutQueries(unsaid.Err))
 		if unsaid.Timeout() {
 			text = fmt.Sprintf("%s: no answer in time", explained.Op)
 		}

@@ -17,7 +17,7 @@ import (
 	distauth "github.com/distribution/distribution/v3/registry/auth"
 	"golang.org/x/sync/singleflight"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // A Source knows the users.
@@ -164,7 +164,7 @@ func (c *Controller) askSource(ctx context.Context, g credentials, key string) (
 	if wait > 0 {
 		return cacheEntry{}, &tooMany{wait}
 	}
-	if err := reply.Wait(ctx, attempt.pause); err != nil {
+	if err := transfer.Wait(ctx, attempt.pause); err != nil {
 		attempt.forget()
 		return cacheEntry{}, err
 	}

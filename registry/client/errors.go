@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 // Error is what a registry has refused, or could not be asked.
@@ -20,7 +20,7 @@ type Error struct {
 	hint string
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, reply.WithoutQueries(e.Err)) }
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, transfer.WithoutQueries(e.Err)) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

@@ -16,8 +16,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/opencontainers/go-digest"
 
-	"ndock/stall"
-	"ndock/stall/reply"
+	"ndock/docker/transfer"
 )
 
 const (
@@ -73,7 +72,7 @@ func newBoundedUpstream(before *http.Transport, times upstreamTimes) *boundedUps
 	pings.DialContext = (&net.Dialer{Timeout: times.ping}).DialContext
 	return &boundedUpstream{
 		others: before,
-		asks:   &stall.Transport{Next: asks, Limit: times.stall},
+		asks:   &transfer.IdleTransport{Next: asks, Timeout: times.stall},
 		pings:  &pinger{next: pings, limit: times.ping, rest: times.rest},
 	}
 }
@@ -93,7 +92,7 @@ func (b *boundedUpstream) RoundTrip(r *http.Request) (*http.Response, error) {
 // isPing recognises distribution's request for the root of an upstream's API, which has no context. No other request of
 // this process has such a URL.
 func isPing(r *http.Request) bool {
-	asked := reply.First(r).URL
+	asked := transfer.OriginalRequest(r).URL
 	return r.Method == http.MethodGet && strings.HasSuffix(asked.Path, "/v2/") && asked.RawQuery == ""
 }
 
@@ -130,14 +129,14 @@ func (p *pinger) RoundTrip(r *http.Request) (*http.Response, error) {
 	if time.Until(ends) <= p.limit-p.limit/slowPing {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.host, p.at, p.answer, p.why = reply.First(r).URL.Host, time.Now(), copied(answer), err
+		p.host, p.at, p.answer, p.why = transfer.OriginalRequest(r).URL.Host, time.Now(), copied(answer), err
 	}
 	return answer, err
 }
 
 // ends returns when a request, or the one that was redirected to it, has had its time.
 func (p *pinger) ends(r *http.Request) time.Time {
-	if at, ok := reply.First(r).Context().Deadline(); ok && r.Response != nil {
+	if at, ok := transfer.OriginalRequest(r).Context().Deadline(); ok && r.Response != nil {
 		return at
 	}
 	return time.Now().Add(p.limit)
@@ -195,7 +194,7 @@ func (a *upstreamRequest) send(r *http.Request, by http.RoundTripper) (*http.Res
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(reply.First(r).URL.Path, "/manifests/") {
+	if strings.Contains(transfer.OriginalRequest(r).URL.Path, "/manifests/") {
 		kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // a web server that is no registry says 404, too
 		a.absent.Store(answer.StatusCode == http.StatusNotFound && kind == "application/json")
 	}
@@ -233,7 +232,7 @@ func (a *upstreamRequest) asStored(answer *http.Response) (*http.Response, error
 
 // isFor returns whether a request, redirected or not, is for the blob, and not for a token.
 func (a *upstreamRequest) isFor(r *http.Request) bool {
-	asked := reply.First(r).URL
+	asked := transfer.OriginalRequest(r).URL
 	return a.blob != "" && asked.RawQuery == "" && strings.HasSuffix(asked.Path, "/blobs/"+string(a.blob))
 }
 

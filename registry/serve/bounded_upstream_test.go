@@ -27,8 +27,8 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"ndock/docker/transfer"
 	"ndock/registry/config"
-	"ndock/stall"
 )
 
 // An upstream that does not answer, or stops in the middle, does not hold what asks it.
@@ -64,7 +64,7 @@ func TestUpstreamThatStalls(t *testing.T) {
 			}
 			answer.Body.Close()
 		}
-		var stalled *stall.Error
+		var stalled *transfer.IdleError
 		var late interface{ Timeout() bool }
 		if !errors.As(err, &late) || !late.Timeout() || errors.As(err, &stalled) != (path == "/half") {
 			t.Errorf("%s: %v", path, err)

@@ -14,10 +14,10 @@ import (
 	"github.com/distribution/distribution/v3/registry/handlers"
 	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 
+	"ndock/docker/transfer"
 	"ndock/registry/config"
 	"ndock/registry/gc"
 	"ndock/registry/storage"
-	"ndock/stall/reply"
 )
 
 const (
@@ -173,7 +173,7 @@ func askUpstream(ctx context.Context, url string) (status int, challenges bool, 
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, false, reply.WithoutQueries(err)
+		return 0, false, transfer.WithoutQueries(err)
 	}
 	defer answer.Body.Close()
 	return answer.StatusCode, answer.Header.Get("WWW-Authenticate") != "", nil

@@ -19,8 +19,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"ndock/docker/transfer"
 	"ndock/registry/storage"
-	"ndock/stall/reply"
 )
 
 // upstreamName is the name of an upstream in distribution's list of middleware.
@@ -73,7 +73,7 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 	case err == nil, ctx.Err() != nil, errors.As(err, &file), errors.As(err, &stored):
 		return err
 	}
-	said, code := fmt.Sprintf("%.*s", maxUpstreamText, reply.WithoutQueries(err)), firstCode(err)
+	said, code := fmt.Sprintf("%.*s", maxUpstreamText, transfer.WithoutQueries(err)), firstCode(err)
 	switch {
 	case code.Descriptor().HTTPStatusCode == http.StatusNotFound:
 		return code.WithMessage(said)
@@ -251,7 +251,7 @@ func (b *upstreamBlobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r 
 	held := newHeldBack(w, asked)
 	err := b.BlobStore.ServeBlob(within, held, r, d)
 	if err != nil && held.complete() {
-		b.log.Error("a blob came from the upstream, and cannot be cached", "repository", b.Named().Name(), "digest", d, "error", reply.WithoutQueries(err))
+		b.log.Error("a blob came from the upstream, and cannot be cached", "repository", b.Named().Name(), "digest", d, "error", transfer.WithoutQueries(err))
 		err = nil
 	}
 	if err == nil {

@@ -1,10 +1,13 @@
 package progress
 
 import (
+	"errors"
 	"io"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestSteps(t *testing.T) {
@@ -21,7 +24,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// TestStepsOfOthersText: whatever a cloud answers, it is a line, and does nothing to a terminal.
+// TestStepsOfOthersText: whatever a cloud answers is one line, and does nothing to a terminal.
 func TestStepsOfOthersText(t *testing.T) {
 	t.Parallel()
 	var told strings.Builder
@@ -31,7 +34,7 @@ func TestStepsOfOthersText(t *testing.T) {
 	}
 }
 
-// TestNoTerminal: a log is no place for a bar.
+// TestNoTerminal: no bar is drawn into a log.
 func TestNoTerminal(t *testing.T) {
 	t.Parallel()
 	file, err := os.CreateTemp(t.TempDir(), "log")
@@ -40,10 +43,13 @@ func TestNoTerminal(t *testing.T) {
 	}
 	defer file.Close()
 	for _, size := range []int64{0, 3, 1 << 20} {
-		send(t, New(file, false), size)
+		transfer(New(file, false), "push web", size, 3)
 	}
 	var told strings.Builder
-	send(t, New(&told, false), 3)
+	several := New(&told, false)
+	several.Expect(2)
+	transfer(several, "push web", 3, 3)
+	transfer(several, "push db", 3, 3)
 	logged, err := os.ReadFile(file.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -53,71 +59,176 @@ func TestNoTerminal(t *testing.T) {
 	}
 }
 
-// TestTerminal: the bar shows on one, as far as it came, and not when it shall be quiet.
-func TestTerminal(t *testing.T) {
+// transfer transfers so many bytes of a size that was expected.
+func transfer(r *Reporter, title string, size int64, bytes int) {
+	t := r.Transfer(title, size)
+	send(t, bytes)
+	t.End(nil)
+}
+
+func send(t *Transfer, bytes int) {
+	_, _ = io.WriteString(t, strings.Repeat("x", bytes)) // it never fails
+}
+
+// TestOneTransfer: its bar comes with the first byte, and stays on the screen, as far as it came.
+func TestOneTransfer(t *testing.T) {
 	t.Parallel()
-	var told strings.Builder
-	send(t, &Reporter{w: &told, terminal: true}, 3)
-	if !strings.Contains(told.String(), "push web") || !strings.HasSuffix(told.String(), "\n") {
-		t.Errorf("drawn: %q, want a bar and the end of its line", told.String())
-	}
-	told.Reset()
-	send(t, &Reporter{w: &told, terminal: true, quiet: true}, 3)
-	if told.String() != "" {
-		t.Errorf("drawn: %q, though it shall be quiet", told.String())
-	}
-	told.Reset()
-	if err := (&Reporter{w: &told, terminal: true}).Bar("push web", 3).Close(); err != nil {
-		t.Fatal(err)
-	}
-	if told.String() != "" {
-		t.Errorf("drawn: %q, before the first byte", told.String())
+	for name, test := range map[string]struct {
+		size  int64
+		bytes int
+		err   error
+		want  string // how the line begins
+	}{
+		"whole":              {2048, 2048, nil, `push web 100% [==========] (2.0/2.0 KiB, `},
+		"less than expected": {4096, 2048, nil, `push web 100% [==========] (2.0/2.0 KiB, `},
+		"more than expected": {1024, 2048, nil, `push web 100% [==========] (2.0/2.0 KiB, `},
+		"broken off":         {4096, 2048, errors.New("gone"), `push web  50% [====>.....] (2.0/4.0 KiB, `},
+		"more, broken off":   {1024, 2048, errors.New("gone"), `push web  99% [========>.] (2.0/2.0 KiB, `},
+		"unknown size":       {0, 2048, nil, `- push web (2.0 KiB, `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			terminal := openTerminal(t, 80)
+			web := New(terminal.file, false).Transfer("push web", test.size)
+			send(web, test.bytes)
+			web.End(test.err)
+			terminal.close(t)
+			lines := terminal.lines()
+			if len(lines) != 2 || lines[1] != "" || !strings.HasPrefix(lines[0], test.want) || !strings.Contains(lines[0], "/s) [0s") {
+				t.Errorf("on the screen:\n%s\nwant a line that begins with %q, and the cursor below it", strings.Join(lines, "\n"), test.want)
+			}
+		})
 	}
 }
 
-// send sends three bytes, of however many were expected.
-func send(t *testing.T, reporter *Reporter, size int64) {
-	t.Helper()
-	bar := reporter.Bar("push web", size)
-	if n, err := io.WriteString(bar, "abc"); err != nil || n != 3 {
-		t.Fatalf("wrote %d bytes: %v", n, err)
-	}
-	if err := bar.Close(); err != nil {
-		t.Fatal(err)
+// TestNothingToDraw: what sends nothing has no bar, and --quiet draws none.
+func TestNothingToDraw(t *testing.T) {
+	t.Parallel()
+	terminal := openTerminal(t, 80)
+	transfer(New(terminal.file, true), "push web", 3, 3)
+	transfer(New(terminal.file, false), "push web", 3, 0)
+	several := New(terminal.file, false)
+	several.Expect(2)
+	transfer(several, "push web", 3, 0)
+	transfer(several, "push db", 3, 0)
+	terminal.close(t)
+	if got := strings.Join(terminal.lines(), "\n"); got != "" || len(terminal.frames) > 0 {
+		t.Errorf("on the screen:\n%s", got)
 	}
 }
 
-// TestMoreThanExpected: an engine's idea of a size is not what it sends.
-func TestMoreThanExpected(t *testing.T) {
+// TestStepAboveTheBar: a line that is printed while a bar is there stands above it, whole.
+func TestStepAboveTheBar(t *testing.T) {
 	t.Parallel()
-	var told strings.Builder
-	send(t, &Reporter{w: &told, terminal: true}, 1)
+	terminal := openTerminal(t, 80)
+	r := New(terminal.file, false)
+	web := r.Transfer("push web", 2048)
+	send(web, 1024)
+	r.Step("trying again")
+	send(web, 1024)
+	web.End(nil)
+	r.Step("done")
+	terminal.close(t)
+	lines := terminal.lines()
+	if len(lines) != 4 || lines[0] != "trying again" || !strings.HasPrefix(lines[1], "push web 100%") || lines[2] != "done" {
+		t.Errorf("on the screen:\n%s", strings.Join(lines, "\n"))
+	}
+	terminal.wantFrame(t, "push web  50% [====>.....] (1.0/2.0 KiB")
+	terminal.wantFrame(t, "trying again\npush web  50% [====>.....] (1.0/2.0 KiB")
 }
 
-// TestSideBySide: each has a bar, and a step stands above them.
-func TestSideBySide(t *testing.T) {
+// TestSeveralTransfers: several have one bar, which says how many are done. Each leaves a line above it.
+func TestSeveralTransfers(t *testing.T) {
 	t.Parallel()
-	var told strings.Builder
-	reporter := &Reporter{w: &told, terminal: true}
-	one, two := reporter.Bar("push one", 10), reporter.Bar("push two", 0)
-	for _, bar := range []io.Writer{one, two} {
-		if _, err := io.WriteString(bar, "abc"); err != nil {
-			t.Fatal(err)
+	terminal := openTerminal(t, 80)
+	r := New(terminal.file, false)
+	r.Expect(4)
+	one, two := r.Transfer("push one", 1024), r.Transfer("push two", 3072)
+	send(one, 1024)
+	send(two, 1024)
+	one.End(nil)
+	three, four := r.Transfer("push three", 0), r.Transfer("push four", 1024)
+	four.End(nil) // it was there
+	send(three, 512)
+	send(two, 1024)
+	two.End(errors.New("gone"))
+	three.End(nil)
+	r.Step("the end")
+	terminal.close(t)
+	want := "push one: 1KiB in 0s\npush two: broke off after 2KiB, in 0s\npush three: 512B in 0s\nthe end\n"
+	if got := strings.Join(terminal.lines(), "\n"); got != want {
+		t.Errorf("on the screen:\n%s\nwant:\n%s", got, want)
+	}
+	terminal.wantFrame(t, "0 of 4 done  24% [=>........] (1.0/4.0 KiB")
+	terminal.wantFrame(t, "push one: 1KiB in 0s\n1 of 4 done  50% [====>.....] (2.0/4.0 KiB")
+	terminal.wantFrame(t, "push one: 1KiB in 0s\npush two: broke off after 2KiB, in 0s\n2 of 4 done  77% [======>...] (3.5/4.5 KiB")
+}
+
+// TestUnannounced: transfers that run at the same time share a bar, though nobody has said that there would be several.
+func TestUnannounced(t *testing.T) {
+	t.Parallel()
+	terminal := openTerminal(t, 80)
+	r := New(terminal.file, false)
+	one := r.Transfer("push one", 1024)
+	send(one, 512)
+	two := r.Transfer("push two", 1024)
+	send(two, 1024)
+	two.End(nil)
+	one.End(nil)
+	terminal.close(t)
+	if got, want := strings.Join(terminal.lines(), "\n"), "push two: 1KiB in 0s\npush one: 512B in 0s\n"; got != want {
+		t.Errorf("on the screen:\n%s\nwant:\n%s", got, want)
+	}
+	terminal.wantFrame(t, "push two: 1KiB in 0s\n1 of 2 done  75%")
+}
+
+// TestNothingMoves: the bar goes on to tell the time while nothing is sent.
+func TestNothingMoves(t *testing.T) {
+	t.Parallel()
+	terminal := openTerminal(t, 80)
+	synctest.Test(t, func(*testing.T) {
+		web := New(terminal.file, false).Transfer("push web", 2048)
+		send(web, 1024)
+		time.Sleep(3*time.Second + time.Millisecond)
+		web.End(errors.New("gone"))
+	})
+	terminal.close(t)
+	if got := terminal.lines()[0]; !strings.HasPrefix(got, "push web  50%") || !strings.Contains(got, " [3s:") {
+		t.Errorf("on the screen: %q", got)
+	}
+	terminal.wantFrame(t, "push web  50% [====>.....] (1.0/2.0 KiB")
+	if len(terminal.frames) < 20 {
+		t.Errorf("drawn %d times in three seconds", len(terminal.frames))
+	}
+}
+
+// TestNarrowTerminal: a bar is one line on any terminal, or each time it is drawn it would leave one.
+func TestNarrowTerminal(t *testing.T) {
+	t.Parallel()
+	for _, columns := range []int{10, 20, 40, 60} {
+		terminal := openTerminal(t, columns)
+		r := New(terminal.file, false)
+		r.Step("go")
+		transfer(r, "push registry.example.com/site/日本語:with-a-long-name", 2048, 2048)
+		transfer(r, "push registry.example.com/site/日本語:with-a-long-name", 0, 2048)
+		terminal.close(t)
+		lines := terminal.lines()
+		if len(lines) != 4 || !strings.HasPrefix(lines[1], "p") {
+			t.Errorf("on %d columns:\n%s", columns, strings.Join(lines, "\n"))
+		}
+		if columns >= 30 && !strings.Contains(lines[1], "... 100%") {
+			t.Errorf("on %d columns the title leaves no room: %q", columns, lines[1])
 		}
 	}
-	reporter.Step("image %q is there", "three")
-	for _, bar := range []io.Closer{one, two} {
-		if err := bar.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	reporter.Step("done")
-	for _, want := range []string{"push one", "push two", "image \"three\" is there\n"} {
-		if !strings.Contains(told.String(), want) {
-			t.Errorf("drawn: %q, without %q", told.String(), want)
-		}
-	}
-	if !strings.HasSuffix(told.String(), "\ndone\n") {
-		t.Errorf("drawn: %q, want a line below the bars at the end", told.String())
+}
+
+// TestHostileTitle: what others have called an image does nothing to a terminal.
+func TestHostileTitle(t *testing.T) {
+	t.Parallel()
+	terminal := openTerminal(t, 80)
+	transfer(New(terminal.file, false), "push \x1b[2J\nweb", 3, 3)
+	terminal.close(t)
+	if lines := terminal.lines(); len(lines) != 2 || !strings.HasPrefix(lines[0], `push \x1b[2J web 100%`) {
+		t.Errorf("on the screen:\n%s", strings.Join(lines, "\n"))
 	}
 }

@@ -1,4 +1,4 @@
-"""What the driver speaks to, in memory: each writes down what it is asked, in one log that shows the order."""
+"""What the driver speaks to, in memory: an agent that has containers and ports, and Nova's wait for Neutron."""
 
 import contextlib
 import inspect
@@ -6,6 +6,7 @@ import io
 
 from nova import exception
 from nova.virt import virtapi
+from nova.virt.docker import agent as ndock
 
 FOUND = {'id': 'sha256:abc', 'architecture': 'x86_64', 'size': 4096}
 ARCHIVE = b'the archive of a snapshot'
@@ -19,15 +20,15 @@ MEASURED = {
 
 
 class Agent:
-    """An agent that does as it is told; failing maps a verb to what it raises instead."""
+    """An agent that does as it is told, and refuses what its host has nothing for; failing maps a verb to what it raises."""
 
-    def __init__(self, log=None):
-        self.log = [] if log is None else log
+    def __init__(self):
+        self.log = []  # what it was asked, with the details
         self.failing = {}
         self.images = set()
-        self.containers = {}
-        self.aside = set()  # the servers that have a container set aside
-        self.ports = set()  # that were plugged before
+        self.containers = {}  # by server, each with the ports that it was started with
+        self.aside = {}  # the containers that are set aside, by server
+        self.ports = set()  # that are plugged
         self.refusal = None  # raised at the end of an upload
         self.output = b''
         self.port = {'port': 10000}
@@ -47,8 +48,19 @@ class Agent:
         if verb in self.failing:
             raise self.failing[verb]
 
-    def verbs(self):
-        return [entry[0] for entry in self.log]
+    def asked(self, verb):
+        """The details of each time that it was asked this."""
+        return [entry[1:] for entry in self.log if entry[0] == verb]
+
+    def there(self):
+        """All that servers have on this host: containers with their states, those set aside, and plugged ports."""
+        return (['%s %s' % (uuid, found['state']) for uuid, found in sorted(self.containers.items())] +
+                ['%s aside' % uuid for uuid in sorted(self.aside)] + ['port %s' % port for port in sorted(self.ports)])
+
+    def _container(self, uuid):
+        if uuid not in self.containers:
+            raise exception.InstanceNotFound(instance_id=uuid)
+        return self.containers[uuid]
 
     def version(self):
         self._asked('version')
@@ -64,13 +76,11 @@ class Agent:
 
     def servers(self):
         self._asked('servers')
-        return sorted(set(self.containers) | self.aside)
+        return sorted(set(self.containers) | set(self.aside))
 
     def instance(self, uuid):
         self._asked('instance', uuid)
-        if uuid not in self.containers:
-            raise exception.InstanceNotFound(instance_id=uuid)
-        return self.containers[uuid]
+        return self._container(uuid)
 
     def plugged(self, uuid):
         if 'plugged' in self.failing:
@@ -78,10 +88,12 @@ class Agent:
         return sorted(self.ports)
 
     def plug(self, uuid, ports):
+        self.ports.update(port['id'] for port in ports)  # also when it fails: some of them may be plugged
         self._asked('plug', uuid, ports)
 
     def unplug(self, uuid, ports):
         self._asked('unplug', uuid, ports)
+        self.ports.difference_update(port['id'] for port in ports)
 
     def has_image(self, image_id):
         self._asked('has_image', image_id)
@@ -89,26 +101,55 @@ class Agent:
 
     def create(self, uuid, spec):
         self._asked('create', uuid, spec)
-        self.containers[uuid] = {'uuid': uuid, 'name': spec['name'], 'container_id': 'c' * 64, 'state': 'stopped'}
+        if uuid in self.containers:
+            raise ndock.AgentError(reason='server %s has a container' % uuid)
+        if spec['source'] and uuid not in self.aside:
+            raise ndock.AgentError(reason='server %s has no container set aside' % uuid)
+        if spec['source'] != 'aside' and spec['image_id'] not in self.images:
+            raise ndock.AgentError(reason='image %s is not there' % spec['image_id'])
+        self.container(uuid, 'stopped', spec=spec)
+
+    def container(self, uuid, state, **fields):
+        """A server's container, as if it had been made before."""
+        self.containers[uuid] = dict({
+            'uuid': uuid, 'name': 'web', 'container_id': 'c' * 64, 'state': state, 'ports': set(), 'spec': None}, **fields)
+        return self.containers[uuid]
 
     def destroy(self, uuid, ports, keep=''):
         self._asked('destroy', uuid, ports, keep)
         self.containers.pop(uuid, None)
+        if keep != 'aside':
+            self.aside.pop(uuid, None)
+        if not keep:
+            self.ports.difference_update(port['id'] for port in ports)
 
     def set_aside(self, uuid, grace=0, commit=False):
         self._asked('set_aside', uuid, grace, *(['commit'] if commit else []))
+        if uuid in self.aside:
+            raise ndock.AgentError(reason='server %s has a container set aside' % uuid)
+        self.aside[uuid] = dict(self._container(uuid), state='stopped')
+        del self.containers[uuid]
 
     def restore(self, uuid):
         self._asked('restore', uuid)
+        if uuid not in self.aside:
+            raise exception.InstanceNotFound(instance_id=uuid)
+        self.containers[uuid] = self.aside.pop(uuid)
 
     def discard_aside(self, uuid, ports):
         self._asked('discard_aside', uuid, ports)
+        self.aside.pop(uuid, None)
 
     def attach(self, uuid, port, join=True):
+        self.ports.add(port['id'])
         self._asked('attach' if join else 'prepare_port', uuid, port)
+        if join:
+            self._container(uuid)['ports'].add(port['id'])
 
     def detach(self, uuid, port):
         self._asked('detach', uuid, port)
+        self._container(uuid)['ports'].discard(port['id'])
+        self.ports.discard(port['id'])
 
     def set_password(self, uuid, password):
         self._asked('set_password', uuid, password)
@@ -122,9 +163,14 @@ class Agent:
 
     def forget_image(self, image_id):
         self._asked('forget_image', image_id)
+        self.images.discard(image_id)
 
     def act(self, uuid, verb, grace=0, commit=False):
         self._asked(verb, uuid, grace, *(['commit'] if commit else []))
+        container = self._container(uuid)
+        container['state'] = {'stop': 'stopped', 'pause': 'paused'}.get(verb, 'running')
+        if verb in ('start', 'restart'):
+            container['ports'] = set(self.ports)
 
     def console(self, uuid):
         self._asked('console', uuid)
@@ -162,20 +208,27 @@ class Stream(io.BytesIO):
 class OldVirtAPI(virtapi.VirtAPI):
     """nova-compute up to 32: the time limit is called deadline."""
 
-    def __init__(self, log):
+    def __init__(self, agent):
         super().__init__()
-        self.log = log
+        self.agent = agent
+        self.waits = []  # the events and the time limit of each
+        self.before = None  # what the agent had when the events were announced
+        self.waiting = None  # what it had when nothing was left to do but wait for them
         self.raises = None    # at the end of the wait, instead of the events
         self.answers = False  # the events come, but Neutron says that it failed
 
     @contextlib.contextmanager
     def wait_for_instance_event(self, instance, event_names, deadline=300, error_callback=None):
-        self.log.append(('prepare', tuple(event_names), deadline))
+        self._announced(event_names, deadline)
         yield
         self._wait(instance, event_names, error_callback)
 
+    def _announced(self, event_names, limit):
+        self.waits.append((tuple(event_names), limit))
+        self.before = self.agent.there()
+
     def _wait(self, instance, event_names, error_callback):
-        self.log.append(('wait',))
+        self.waiting = self.agent.there()
         if self.raises is not None:
             raise self.raises
         if self.answers:
@@ -188,7 +241,7 @@ class NewVirtAPI(OldVirtAPI):
 
     @contextlib.contextmanager
     def wait_for_instance_event(self, instance, event_names, timeout=300, error_callback=None):
-        self.log.append(('prepare', tuple(event_names), timeout))
+        self._announced(event_names, timeout)
         yield
         self._wait(instance, event_names, error_callback)
 

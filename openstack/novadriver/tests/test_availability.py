@@ -81,7 +81,7 @@ class SetAvailable(TestCase):
                 self.assertEqual((False, fenced, None), self.saved.pop())
 
     def test_when_nova_compute_ends_it_is_forced_down_no_more(self):
-        host = DockerDriver(fakes.VirtAPI([]), fakes.Agent())
+        host = DockerDriver(fakes.VirtAPI(None), fakes.Agent())
         availability.set_available('the agent ended')
         host.cleanup_host(host=harness.HOST)
         self.assertEqual((True, False, 'AUTO: ndock: the agent ended'), self.saved[-1])
@@ -91,7 +91,7 @@ class SetAvailable(TestCase):
         self.assertEqual((False, False, None), self.saved[-1])
 
     def test_an_agent_that_ends_while_nova_compute_does(self):
-        host = DockerDriver(fakes.VirtAPI([]), fakes.Agent())
+        host = DockerDriver(fakes.VirtAPI(None), fakes.Agent())
         host.cleanup_host(host=harness.HOST)
         host._watch._report('the agent ended')
         self.assertEqual([], self.saved)
@@ -104,7 +104,7 @@ class SetAvailable(TestCase):
             self.assertEqual((True, False, 'AUTO: ndock: the agent ended'), self.saved[-1])
             return {'agent': '1', 'engine': '20.10.24'}
         self.patch(agent, 'version', side_effect=version)
-        DockerDriver(fakes.VirtAPI([]), agent).init_host(harness.HOST)
+        DockerDriver(fakes.VirtAPI(None), agent).init_host(harness.HOST)
         self.assertEqual(2, len(self.saved))
 
     def test_what_an_operator_fenced_stays_so_when_nova_compute_ends(self):

@@ -23,12 +23,12 @@ class TestCase(harness.TestCase):
         self.agent = fakes.Agent()
         self.watching = self.patch(availability.Watch, 'start')
         self.let_go = self.patch(availability, 'let_go')
-        self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
         self.instance = harness.instance()
         self.network_info = harness.network_info(harness.vif())
 
-    def container(self, state, server=harness.SERVER):
-        self.agent.containers[server] = {'uuid': server, 'name': 'web', 'container_id': 'c' * 64, 'state': state}
+    def container(self, state, server=harness.SERVER, **fields):
+        self.agent.container(server, state, **fields)
 
 
 class Host(TestCase):
@@ -149,7 +149,8 @@ class WhatIsThere(TestCase):
 
     def test_a_server_with_only_a_container_set_aside(self):
         """Nova deletes what is left of deleted servers by this list; what runs here it counts by the other."""
-        self.agent.aside.add(harness.SERVER)
+        self.container('stopped')
+        self.agent.set_aside(harness.SERVER)
         self.assertEqual([harness.SERVER], self.driver.list_instance_uuids())
         self.assertEqual([], self.driver.list_instances())
         self.assertFalse(self.driver.instance_exists(self.instance))
@@ -163,40 +164,50 @@ class WhatIsThere(TestCase):
 
 class Life(TestCase):
     def test_destroy_and_cleanup_are_idempotent(self):
-        self.container('running')
         for remove in (self.driver.destroy, self.driver.cleanup):
+            self.container('running')
+            self.agent.ports.add(harness.PORT)
             for _ in range(2):
                 remove(harness.context(), self.instance, self.network_info)
-        self.assertEqual(['destroy'] * 4, self.agent.verbs())
-        self.assertEqual(harness.PORT, self.agent.log[0][2][0]['id'])
+                self.assertEqual([], self.agent.there())
 
     def test_destroy_without_network(self):
+        self.container('running')
         self.driver.destroy(harness.context(), self.instance, None)
-        self.assertEqual([('destroy', harness.SERVER, [], '')], self.agent.log)
+        self.assertEqual([], self.agent.there())
 
     def test_destroyed_only_to_be_replaced(self):
+        port, aside = 'port %s' % harness.PORT, '%s aside' % harness.SERVER
         for task, host, kept in [
-            ('rebuilding', harness.HOST, 'ports'), ('resize_reverting', harness.HOST, 'aside'),
-            ('deleting', harness.HOST, ''), ('rebuilding', 'another', ''),  # evacuated from here
+            ('rebuilding', harness.HOST, [port]), ('resize_reverting', harness.HOST, [aside, port]),
+            ('deleting', harness.HOST, []), ('rebuilding', 'another', []),  # evacuated from here
         ]:
             with self.subTest(task, host=host):
-                self.agent.log.clear()
+                self.container('stopped')
+                self.agent.ports.add(harness.PORT)
+                self.agent.aside.clear()
+                self.agent.set_aside(harness.SERVER)
+                self.container('running')
                 instance = harness.instance(task_state=task, host=host)
                 self.driver.destroy(harness.context(), instance, self.network_info)
-                self.assertEqual(kept, self.agent.log[0][3])
+                self.assertEqual(kept, self.agent.there())
 
     def test_plug_and_unplug(self):
         self.driver.plug_vifs(self.instance, self.network_info)
+        self.assertEqual({harness.PORT}, self.agent.ports)
         self.driver.unplug_vifs(self.instance, self.network_info)
-        self.assertEqual(['plug', 'unplug'], self.agent.verbs())
+        self.assertEqual(set(), self.agent.ports)
 
-    def test_power_on_plugs_first(self):
-        self.driver.power_on(harness.context(), self.instance, self.network_info)
-        self.assertEqual(['plug', 'start'], self.agent.verbs())
+    def test_power_on(self):
+        for more in ((), (None, None, [])):  # as Nova calls it from 31
+            self.container('stopped')
+            self.agent.ports.clear()
+            self.driver.power_on(harness.context(), self.instance, self.network_info, *more)
+            self.runs_with_its_port()
 
-    def test_power_on_as_nova_calls_it_from_31(self):
-        self.driver.power_on(harness.context(), self.instance, self.network_info, None, None, [])
-        self.assertEqual(['plug', 'start'], self.agent.verbs())
+    def runs_with_its_port(self):
+        found = self.agent.containers[harness.SERVER]
+        self.assertEqual(('running', {harness.PORT}), (found['state'], found['ports']))
 
     def test_power_off(self):
         for arguments, grace in [
@@ -205,43 +216,54 @@ class Life(TestCase):
             ((harness.context(), self.instance), 0),  # how releases from 27 clean up what is deleted
         ]:
             with self.subTest(arguments):
+                self.container('running')
                 self.agent.log.clear()
                 self.driver.power_off(*arguments)
-                self.assertEqual([('stop', harness.SERVER, grace)], self.agent.log)
+                self.assertEqual('stopped', self.agent.containers[harness.SERVER]['state'])
+                self.assertEqual([(harness.SERVER, grace)], self.agent.asked('stop'))
         self.agent.log.clear()
         self.driver.power_off(self.instance, timeout=7, retry_interval=1)
-        self.assertEqual([('stop', harness.SERVER, 7)], self.agent.log)
+        self.assertEqual([(harness.SERVER, 7)], self.agent.asked('stop'))
 
     def test_power_off_before_a_shelve(self):
+        self.container('running')
         self.driver.power_off(harness.instance(task_state='shelving'), timeout=7, retry_interval=1)
-        self.assertEqual([('stop', harness.SERVER, 7, 'commit')], self.agent.log)
+        self.assertEqual([(harness.SERVER, 7, 'commit')], self.agent.asked('stop'))
 
     def test_reboot(self):
         self.configure(shutdown_timeout=42)
         for kind, grace in {'SOFT': 42, 'HARD': 0}.items():
             with self.subTest(kind):
+                self.container('stopped')
+                self.agent.ports.clear()
                 self.agent.log.clear()
                 self.driver.reboot(harness.context(), self.instance, self.network_info, kind)
-                self.assertEqual('plug', self.agent.log[0][0])
-                self.assertEqual(('restart', harness.SERVER, grace), self.agent.log[1])
+                self.runs_with_its_port()
+                self.assertEqual([(harness.SERVER, grace)], self.agent.asked('restart'))
 
     def test_the_images_own_time_to_shut_down(self):
         self.configure(shutdown_timeout=42)
         self.instance.system_metadata = {'image_os_shutdown_timeout': '7'}
+        self.container('running')
         self.driver.reboot(harness.context(), self.instance, self.network_info, 'SOFT')
-        self.assertEqual(('restart', harness.SERVER, 7), self.agent.log[1])
+        self.assertEqual([(harness.SERVER, 7)], self.agent.asked('restart'))
 
     def test_pause_and_unpause(self):
+        self.container('running')
         self.driver.pause(self.instance)
+        self.assertEqual(power_state.PAUSED, self.driver.get_info(self.instance).state)
         self.driver.unpause(self.instance)
-        self.assertEqual(['pause', 'unpause'], self.agent.verbs())
+        self.assertEqual(power_state.RUNNING, self.driver.get_info(self.instance).state)
 
     def test_resume_on_host_boot(self):
         for more in ((None,), ([], None)):  # block devices; from 31 shares before them
-            for state, want in {'stopped': ['plug', 'instance', 'start'], 'running': ['plug', 'instance']}.items():
+            for state, starts in {'stopped': 1, 'running': 0}.items():
                 with self.subTest(more=more, state=state):
-                    self.container(state)
+                    self.container(state, ports={harness.PORT})
+                    self.agent.ports.clear()
                     self.agent.log.clear()
                     self.driver.resume_state_on_host_boot(
                         harness.context(), self.instance, self.network_info, *more)
-                    self.assertEqual(want, self.agent.verbs())
+                    self.runs_with_its_port()
+                    self.assertEqual({harness.PORT}, self.agent.ports)
+                    self.assertEqual(starts, len(self.agent.asked('start')))  # one that runs is not started again

@@ -47,7 +47,7 @@ class Traits(harness.TestCase):
     def setUp(self):
         super().setUp()
         self.agent = fakes.Agent()
-        self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
         self.tree = provider_tree.ProviderTree()
         self.tree.new_root(harness.HOST, str(uuid.uuid4()))
 
@@ -78,7 +78,7 @@ class OfLibvirt(harness.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.driver = DockerDriver(fakes.VirtAPI([]), fakes.Agent())
+        self.driver = DockerDriver(fakes.VirtAPI(None), fakes.Agent())
         self.tree = provider_tree.ProviderTree()
         self.tree.new_root(NODE, str(uuid.uuid4()))
 

@@ -14,6 +14,7 @@ from nova.virt.docker import DockerDriver
 
 HERE, THERE = '10.0.0.1', '10.0.0.2'
 PARCEL = 'aaaaaaaa-1111-4222-8333-444455556666'
+ASIDE = '%s aside' % harness.SERVER
 FAILED = ndock.AgentError(reason='no')
 
 
@@ -22,11 +23,14 @@ class TestCase(harness.TestCase):
         super().setUp()
         self.configure(my_ip=HERE)
         self.agent = fakes.Agent()
-        self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
         self.images = self.driver._images = mock.create_autospec(glance.API, instance=True)
         self.images.create.side_effect = self.stored
         self.instance = harness.instance(power_state=power_state.RUNNING, vm_state='active')
         self.network_info = harness.network_info(harness.vif(active=True))
+        self.agent.images.add(harness.IMAGE)
+        self.agent.ports.add(harness.PORT)
+        self.agent.container(harness.SERVER, 'running', container_id='its first', ports={harness.PORT})
 
     def stored(self, context, meta, data):
         return {'id': PARCEL, 'size': len(data.read())}
@@ -41,27 +45,35 @@ class TestCase(harness.TestCase):
             power_on=power_on)
 
     def spec(self):
-        (spec,) = [entry[2] for entry in self.agent.log if entry[0] == 'create']
-        return spec
+        return self.agent.containers[harness.SERVER]['spec']
+
+    def has_its_first_container(self, state='running'):
+        self.assertEqual(['%s %s' % (harness.SERVER, state), 'port %s' % harness.PORT], self.agent.there())
+        self.assertEqual('its first', self.agent.containers[harness.SERVER]['container_id'])
+
+    def has_another_container(self, *more, state='running'):
+        self.assertEqual(['%s %s' % (harness.SERVER, state), *more, 'port %s' % harness.PORT], self.agent.there())
+        self.assertNotEqual('its first', self.agent.containers[harness.SERVER]['container_id'])
 
 
 class SameHost(TestCase):
     def test_the_files_stay(self):
         self.arrive(self.leave(HERE))
-        self.assertEqual(['set_aside', 'plug', 'create', 'start'], self.agent.verbs())
-        self.assertEqual(('set_aside', harness.SERVER, 9, 'commit'), self.agent.log[0])
+        self.has_another_container(ASIDE)
+        self.assertEqual([(harness.SERVER, 9, 'commit')], self.agent.asked('set_aside'))
         self.assertEqual('aside', self.spec()['source'])
         self.images.create.assert_not_called()
 
     def test_a_stopped_one_stays_stopped(self):
         self.arrive(self.leave(HERE), power_on=False)
-        self.assertNotIn('start', self.agent.verbs())
+        self.has_another_container(ASIDE, state='stopped')
 
     def test_the_old_one_is_back_when_it_fails(self):
+        self.leave(HERE)
         self.agent.failing['create'] = FAILED
         with self.assertRaises(ndock.AgentError):
             self.arrive('')
-        self.assertEqual(['plug', 'create', 'restore'], self.agent.verbs())
+        self.has_its_first_container('stopped')
 
     def test_the_first_failure_is_the_one_to_tell(self):
         self.agent.failing.update(create=FAILED, restore=ndock.AgentError(reason='neither'))
@@ -72,12 +84,13 @@ class SameHost(TestCase):
 class OtherHost(TestCase):
     def test_the_files_go_through_glance(self):
         disk_info = self.leave(THERE)
-        self.assertEqual(['set_aside', 'snapshot', 'unplug'], self.agent.verbs())
-        self.agent.log.clear()
+        self.assertEqual([ASIDE], self.agent.there())
         self.arrive(disk_info)
-        self.assertEqual(['plug', 'has_image', 'load_image', 'create', 'start', 'forget_image'], self.agent.verbs())
+        self.has_another_container(ASIDE)
+        self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
+        self.assertEqual({harness.IMAGE}, self.agent.images)
         self.assertEqual(('', PARCEL), (self.spec()['source'], self.spec()['image_id']))
-        self.assertIn(('load_image', PARCEL, 0), self.agent.log)
+        self.assertEqual([(PARCEL, 0)], self.agent.asked('load_image'))
         self.assertFalse(self.spec()['new'])  # its files may have grown beyond the flavor's disk where nothing limits them
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
 
@@ -85,16 +98,16 @@ class OtherHost(TestCase):
         self.images.create.side_effect = exception.GlanceConnectionFailed(server='g', reason='r')
         with self.assertRaises(exception.InstanceFaultRollback):
             self.leave(THERE)
-        self.assertEqual(['set_aside', 'snapshot', 'plug', 'restore', 'start'], self.agent.verbs())
+        self.has_its_first_container()
 
     def test_no_image_can_be_made_of_them(self):
         self.agent.failing['set_aside'] = ndock.UnusableImage(reason='125 layers')
         for dest in (HERE, THERE):
-            self.agent.log.clear()
             with self.assertRaises(exception.InstanceFaultRollback) as raised:
                 self.leave(dest)
             self.assertIn('125 layers', str(raised.exception.inner_exception))
-            self.assertEqual(['set_aside'], self.agent.verbs())
+            self.has_its_first_container()
+            self.assertEqual([], self.agent.asked('restart') + self.agent.asked('stop') + self.agent.asked('start'))
 
     def test_half_of_them_is_nothing(self):
         self.images.create.side_effect = lambda *args: {'id': PARCEL, 'size': 3}
@@ -104,12 +117,15 @@ class OtherHost(TestCase):
 
     def test_nothing_is_left_when_they_do_not_arrive(self):
         self.agent.failing['create'] = FAILED
+        self.agent.containers.clear()
         with self.assertRaises(ndock.AgentError):
             self.arrive(json.dumps({'image': PARCEL}))
-        self.assertEqual(['destroy', 'forget_image'], self.agent.verbs()[-2:])
+        self.assertEqual([], self.agent.there())
+        self.assertEqual({harness.IMAGE}, self.agent.images)
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
 
     def test_the_image_goes_from_glance_also_where_it_stays_here(self):
+        self.agent.containers.clear()
         self.agent.failing['forget_image'] = FAILED
         with self.assertLogs('nova.virt.docker', 'ERROR'):
             self.arrive(json.dumps({'image': PARCEL}))
@@ -117,22 +133,25 @@ class OtherHost(TestCase):
 
     def test_a_parcel_that_stays_is_no_failure(self):
         self.images.delete.side_effect = exception.ImageNotAuthorized(image_id=PARCEL)
+        self.agent.containers.clear()
         with self.assertLogs('nova.virt.docker', 'ERROR'):
             self.arrive(json.dumps({'image': PARCEL}))
-        self.assertIn('start', self.agent.verbs())
+        self.has_another_container()
 
 
 class Afterwards(TestCase):
     def test_confirm(self):
+        self.arrive(self.leave(HERE))
         self.driver.confirm_migration(harness.context(), None, self.instance, self.network_info)
-        self.assertEqual(['discard_aside'], self.agent.verbs())
+        self.has_another_container()
 
     def test_revert(self):
-        for power_on, want in {True: ['plug', 'restore', 'start'], False: ['plug', 'restore']}.items():
-            self.agent.log.clear()
+        for power_on, want in {True: 'running', False: 'stopped'}.items():
+            self.leave(THERE)
             self.driver.finish_revert_migration(
                 harness.context(), self.instance, self.network_info, None, power_on=power_on)
-            self.assertEqual(want, self.agent.verbs())
+            self.has_its_first_container(want)
+            self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
 
 
 class Rescue(TestCase):
@@ -141,8 +160,10 @@ class Rescue(TestCase):
 
     def test_another_image_beside_its_own_files(self):
         self.instance.user_data = 'I25kb2NrCnt9'
+        self.agent.images.clear()
         self.rescue()
-        self.assertEqual(['set_aside', 'plug', 'has_image', 'load_image', 'create', 'start'], self.agent.verbs())
+        self.has_another_container(ASIDE)
+        self.assertEqual({harness.IMAGE}, self.agent.images)
         spec = self.spec()
         self.assertEqual(('rescue', 'secret', None), (spec['source'], spec['password'], spec['user_data']))
 
@@ -150,75 +171,90 @@ class Rescue(TestCase):
         self.agent.failing['start'] = FAILED
         with self.assertRaises(ndock.AgentError):
             self.rescue()
-        self.assertEqual('restore', self.agent.verbs()[-1])
+        self.has_its_first_container('stopped')
 
     def test_unrescue(self):
+        self.rescue()
         self.driver.unrescue(harness.context(), self.instance)
-        self.assertEqual(['restore', 'start'], self.agent.verbs())
+        self.has_its_first_container()
 
 
 class Freezer(TestCase):
     def test_suspend_and_resume(self):
+        self.agent.ports.clear()  # the host was off meanwhile
         self.driver.suspend(harness.context(), self.instance)
+        self.assertEqual(['%s paused' % harness.SERVER], self.agent.there())
         self.driver.resume(harness.context(), self.instance, self.network_info, None, [])
-        self.assertEqual(['pause', 'plug', 'start'], self.agent.verbs())
+        self.has_its_first_container()
 
 
 class Running(TestCase):
     def setUp(self):
         super().setUp()
         self.saved = self.patch(type(self.instance), 'save')
+        self.agent.ports.clear()
+        self.agent.container(harness.SERVER, 'running')
 
     def attach(self, **fields):
         self.driver.attach_interface(harness.context(), self.instance, harness.image_meta(), harness.vif(**fields))
 
+    def has_ports(self, *ports):
+        self.assertEqual(set(ports), self.agent.containers[harness.SERVER]['ports'])
+        self.assertEqual(set(ports), self.agent.ports)
+
     def test_interfaces(self):
         self.attach(active=True)
+        self.has_ports(harness.PORT)
         self.driver.detach_interface(harness.context(), self.instance, harness.vif())
-        self.assertEqual(['prepare_port', 'attach', 'detach'], self.agent.verbs())
-        self.assertEqual(harness.PORT, self.agent.log[0][2]['id'])
+        self.has_ports()
         self.assertEqual(2, self.saved.call_count)
 
     def test_no_container_gets_a_port_before_neutron_has_wired_it(self):
+        inside = []  # while the driver waits
+        wait = self.driver.virtapi._wait
+        self.patch(self.driver.virtapi, '_wait', side_effect=lambda *args: (
+            inside.append(set(self.agent.containers[harness.SERVER]['ports'])), wait(*args)))
         self.attach()
-        self.assertEqual(['prepare', 'prepare_port', 'wait', 'attach'], self.agent.verbs())
-        self.assertEqual((('network-vif-plugged', harness.PORT),), self.agent.log[0][1])
+        self.assertEqual([((('network-vif-plugged', harness.PORT),), mock.ANY)], self.driver.virtapi.waits)
+        self.assertEqual(['%s running' % harness.SERVER], self.driver.virtapi.before)
+        self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.driver.virtapi.waiting)
+        self.assertEqual([set()], inside)
+        self.has_ports(harness.PORT)
 
     def test_the_wait_ends_before_novas_api_gives_up(self):
         self.attach()
-        self.assertEqual(40, self.agent.log[0][2])  # of the 60 seconds of rpc_response_timeout
         self.configure(vif_plugging_timeout=7)
-        self.agent.log.clear()
         self.attach()
-        self.assertEqual(7, self.agent.log[0][2])
+        self.assertEqual([40, 7], [limit for _, limit in self.driver.virtapi.waits])  # 40 of rpc_response_timeout's 60 seconds
 
     def test_a_port_that_neutron_does_not_wire_is_unplugged(self):
         self.driver.virtapi.answers = True  # that it failed
         with self.assertRaises(exception.VirtualInterfaceCreateException):
             self.attach()
-        self.assertEqual(['prepare', 'prepare_port', 'wait', 'detach'], self.agent.verbs())
+        self.has_ports()
         self.configure(vif_plugging_is_fatal=False)
-        self.agent.log.clear()
         self.attach()
-        self.assertEqual('attach', self.agent.verbs()[-1])
+        self.has_ports(harness.PORT)
 
     def test_a_port_that_cannot_be_attached_is_unplugged(self):
         for verb in ('prepare_port', 'attach'):
             with self.subTest(verb):
-                self.agent.failing = {verb: FAILED, 'detach': ndock.AgentError(reason='neither')}
-                self.agent.log.clear()
+                self.agent.failing = {verb: FAILED}
+                with self.assertRaisesRegex(ndock.AgentError, '^no$'):
+                    self.attach(active=True)
+                self.has_ports()
+                self.agent.failing['detach'] = ndock.AgentError(reason='neither')
                 with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaisesRegex(ndock.AgentError, '^no$'):
                     self.attach(active=True)
-                self.assertEqual('detach', self.agent.verbs()[-1])
         self.agent.failing = {}
         self.saved.side_effect = exception.NovaException('no database')
         with self.assertRaisesRegex(exception.NovaException, 'no database'):
             self.attach(active=True)
-        self.assertEqual('detach', self.agent.verbs()[-1])
+        self.has_ports()
 
     def test_password(self):
         self.driver.set_admin_password(self.instance, 'secret')
-        self.assertEqual([('set_password', harness.SERVER, 'secret')], self.agent.log)
+        self.assertEqual([(harness.SERVER, 'secret')], self.agent.asked('set_password'))
 
 
 class Diagnostics(TestCase):
@@ -239,13 +275,14 @@ class Cache(TestCase):
     def test_ageing(self):
         self.configure(group='image_cache', remove_unused_original_minimum_age_seconds=77)
         self.driver.manage_image_cache(harness.context(), [])
-        self.assertEqual([('age_images', 77)], self.agent.log)
+        self.assertEqual([(77,)], self.agent.asked('age_images'))
 
     def test_the_operator_may_keep_them(self):
         self.configure(group='image_cache', remove_unused_base_images=False)
         self.driver.manage_image_cache(harness.context(), [])
-        self.assertEqual([], self.agent.log)
+        self.assertEqual([], self.agent.asked('age_images'))
 
     def test_before_it_is_wanted(self):
+        self.agent.images.clear()
         self.assertTrue(self.driver.cache_image(harness.context(), harness.IMAGE))
         self.assertFalse(self.driver.cache_image(harness.context(), harness.IMAGE))

@@ -49,7 +49,7 @@ class TestCase(harness.TestCase):
         self.patch(socket, 'getaddrinfo', answer)
 
     def name(self):
-        name, = DockerDriver(fakes.VirtAPI([]), fakes.Agent()).get_available_nodes()
+        name, = DockerDriver(fakes.VirtAPI(None), fakes.Agent()).get_available_nodes()
         return name
 
 
@@ -81,7 +81,7 @@ class Known(TestCase):
         self.assertEqual(FULL, self.name())
 
     def test_the_name_does_not_change_while_it_runs(self):
-        driver = DockerDriver(fakes.VirtAPI([]), fakes.Agent())
+        driver = DockerDriver(fakes.VirtAPI(None), fakes.Agent())
         self.assertEqual([FULL], driver.get_available_nodes())
         self.node('kvm1.example.com')
         self.assertEqual([FULL], driver.get_available_nodes(refresh=True))
@@ -115,7 +115,7 @@ class Nova(TestCase):
         self.patch(node, 'LOCAL_NODE_UUID', IDENTITY)
         self.identity = IDENTITY
         self.node('kvm1.example.com')
-        started = mock.Mock(driver=DockerDriver(fakes.VirtAPI([]), fakes.Agent()), host=harness.HOST)
+        started = mock.Mock(driver=DockerDriver(fakes.VirtAPI(None), fakes.Agent()), host=harness.HOST)
         self.assertEqual([IDENTITY], list(manager.ComputeManager._get_nodes(started, harness.context())))
 
 

@@ -24,7 +24,7 @@ class TestCase(harness.TestCase):
         super().setUp()
         self.agent = fakes.Agent()
         self.patch(availability.Watch, 'start')
-        self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
         self.nova = {}  # the servers in Nova's database
         self.patch(objects.Instance, 'get_by_uuid', side_effect=self.find)
         self.network_info = harness.network_info(harness.vif())
@@ -36,31 +36,38 @@ class TestCase(harness.TestCase):
         return harness.instance(uuid, **self.nova[uuid])
 
     def ask(self, verb=None, uuid=harness.SERVER, fails=AWAY, **fields):
-        """Have Nova delete a server, whose agent is away."""
+        """Have Nova delete a server that is here, whose agent is away."""
         verb = verb or self.driver.destroy
+        self.agent.container(uuid, 'running')
+        self.agent.ports.add(harness.PORT)
         self.agent.failing = {'destroy': fails, 'discard_aside': fails}
         with self.assertRaises(type(fails)):
             verb(harness.context(), harness.instance(uuid, **fields), self.network_info)
         self.agent.failing = {}
-        self.agent.log.clear()
 
     def deleted(self):
-        """What is deleted when the agent is back."""
-        self.agent.log.clear()
+        """The servers of which something is deleted when the agent is back."""
+        def containers():
+            return {(uuid, 'own') for uuid in self.agent.containers} | {(uuid, 'aside') for uuid in self.agent.aside}
+        before = containers()
         self.driver._pending.finish()
-        done = [entry[1] for entry in self.agent.log if entry[0] == 'destroy']
-        self.agent.log.clear()
-        return done
+        return sorted({uuid for uuid, _ in before - containers()})
+
+    def set_aside(self):
+        """The server's container is set aside, and another has its place."""
+        self.agent.container(harness.SERVER, 'stopped')
+        self.agent.aside.clear()
+        self.agent.set_aside(harness.SERVER)
+        self.agent.container(harness.SERVER, 'running', container_id='another')
 
 
 class Finished(TestCase):
     def test_once(self):
         self.ask()
         self.driver._pending.finish()
-        self.driver._pending.finish()
-        (verb, server, ports, keep), = self.agent.log
-        self.assertEqual(('destroy', harness.SERVER, ''), (verb, server, keep))
-        self.assertEqual(harness.PORT, ports[0]['id'])
+        self.assertEqual([], self.agent.there())
+        self.agent.container(harness.SERVER, 'running')  # whatever comes later
+        self.assertEqual([], self.deleted())
 
     def test_of_servers_that_nova_does_not_have_here(self):
         for name, fields in {
@@ -80,13 +87,12 @@ class Finished(TestCase):
                              'it moved': dict(HERE, host='another', vm_state='error')}.items():
             with self.subTest(name):
                 self.nova[harness.SERVER] = fields
+                self.set_aside()
                 self.ask(self.confirm)
                 self.driver._pending.finish()
-                (verb, server, ports), = self.agent.log
-                self.assertEqual(('discard_aside', harness.SERVER), (verb, server))
-                self.assertEqual(harness.PORT, ports[0]['id'])
+                self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
+                self.set_aside()  # for whatever comes later
                 self.assertEqual([], self.deleted())
-                self.assertEqual([], self.agent.verbs())
 
     def test_a_confirmed_resize_before_what_needs_its_place(self):
         """Neither of them is done while a container is set aside."""
@@ -98,24 +104,29 @@ class Finished(TestCase):
                 harness.context(), harness.instance(), self.driver.get_host_ip_addr(), None, self.network_info),
         }.items():
             with self.subTest(name):
+                self.set_aside()
                 self.ask(self.confirm)
+                self.agent.containers[harness.SERVER]['container_id'] = 'its own'
                 verb()
-                self.assertEqual(['discard_aside', 'set_aside'], self.agent.verbs()[:2])
+                self.assertEqual('its own', self.agent.aside[harness.SERVER]['container_id'])
                 self.assertEqual([], self.deleted())
 
     def test_a_confirmed_resize_before_a_rebuild(self):
         """In its midst, while the server has no container, the discard would take the ports too."""
+        self.set_aside()
         self.ask(self.confirm)
         self.driver.destroy(harness.context(), harness.instance(task_state='rebuilding'), self.network_info)
+        self.assertEqual(['port %s' % harness.PORT], self.agent.there())
         self.driver._pending.finish()
-        self.assertEqual(['discard_aside', 'destroy'], self.agent.verbs())
+        self.assertEqual(['port %s' % harness.PORT], self.agent.there())
 
     def test_a_confirmed_resize_is_not_given_up_by_what_the_server_does_here(self):
         self.nova[harness.SERVER] = HERE
+        self.set_aside()
         self.ask(self.confirm)
         self.driver.power_on(harness.context(), harness.instance(), self.network_info)
         self.driver._pending.finish()
-        self.assertEqual(1, self.agent.verbs().count('discard_aside'))
+        self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
 
     def test_what_is_set_aside_again_is_kept(self):
         """By who goes back to it, whatever is pending."""
@@ -126,10 +137,12 @@ class Finished(TestCase):
             'unrescue': lambda: self.driver.unrescue(context, harness.instance()),
         }.items():
             with self.subTest(name):
+                self.set_aside()
                 self.ask(self.confirm)
                 verb()
-                self.driver._pending.finish()
-                self.assertNotIn('discard_aside', self.agent.verbs())
+                self.assertEqual([], self.deleted())
+                kept = {**self.agent.containers, **self.agent.aside}[harness.SERVER]
+                self.assertNotEqual('another', kept['container_id'])
 
     def confirm(self, context, instance, network_info):
         self.driver.confirm_migration(context, None, instance, network_info)
@@ -140,11 +153,11 @@ class Finished(TestCase):
         destroy = self.agent.destroy
 
         def stubborn(server, ports, keep=''):
-            destroy(server, ports, keep)
             if server == FIRST:
                 raise ndock.AgentError(reason='device busy')
+            destroy(server, ports, keep)
         with mock.patch.object(self.agent, 'destroy', stubborn), self.assertLogs('nova.virt.docker', 'ERROR'):
-            self.assertEqual([FIRST, SECOND], self.deleted())
+            self.assertEqual([SECOND], self.deleted())
         self.assertEqual([FIRST], self.deleted())
 
     def test_a_database_that_is_away_is_asked_again(self):
@@ -216,8 +229,12 @@ class GivenUp(TestCase):
         for name, verb in verbs.items():
             for failing in (False, True):  # as it does while the agent is away
                 with self.subTest(name, failing=failing):
+                    self.set_aside()
                     self.ask()
-                    self.agent.containers[harness.SERVER] = {'state': 'running', 'container_id': 'c'}
+                    if name in ('finish_migration', 'finish_revert_migration'):  # the server is stopped, its container aside
+                        del self.agent.containers[harness.SERVER]
+                    elif name != 'unrescue':
+                        self.agent.aside.clear()
                     self.agent.failing = dict.fromkeys(
                         ('plug', 'start', 'stop', 'restart', 'pause', 'unpause', 'set_aside', 'restore', 'prepare_port',
                          'detach', 'set_password'), AWAY) if failing else {}
@@ -226,7 +243,7 @@ class GivenUp(TestCase):
                     except ndock.AgentError:
                         self.assertTrue(failing)
                     self.agent.failing = {}
-                    self.agent.log.clear()
+                    self.assertTrue(self.agent.servers())
                     self.assertEqual([], self.deleted())
 
     def test_a_new_container_finds_the_old_one_gone(self):
@@ -239,12 +256,10 @@ class GivenUp(TestCase):
         self.agent.failing = {'destroy': AWAY}
         with self.assertRaises(ndock.AgentError):
             spawn()
-        self.assertEqual(['destroy'], self.agent.verbs())
-        self.agent.log.clear()
+        self.assertEqual([], self.agent.asked('plug') + self.agent.asked('create'))
         self.agent.failing = {}
-        spawn()
-        self.assertEqual(['destroy', 'prepare', 'plug', 'has_image', 'create', 'wait', 'start'], self.agent.verbs())
-        self.agent.log.clear()
+        spawn()  # which the agent refuses while the old container is there
+        self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
         self.assertEqual([], self.deleted())
 
     def test_a_server_that_comes_from_another_host_finds_the_old_container_gone(self):
@@ -252,19 +267,19 @@ class GivenUp(TestCase):
         self.driver._images = mock.Mock()
         self.driver.finish_migration(harness.context(), None, harness.instance(), '{"image": "%s"}' % harness.IMAGE,
                                      self.network_info, harness.image_meta(), False, {})
-        self.assertEqual('destroy', self.agent.verbs()[0])
+        self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
         self.assertEqual([], self.deleted())
 
     def test_by_a_delete_that_only_makes_room(self):
         self.ask()
         self.driver.destroy(harness.context(), harness.instance(task_state='rebuilding'), self.network_info)
-        self.agent.log.clear()
+        self.agent.container(harness.SERVER, 'running')  # it is rebuilt
         self.assertEqual([], self.deleted())
 
     def test_by_a_delete_that_succeeds(self):
         self.ask()
         self.driver.destroy(harness.context(), harness.instance(), self.network_info)
-        self.agent.log.clear()
+        self.agent.container(harness.SERVER, 'running')  # whatever comes later
         self.assertEqual([], self.deleted())
 
 
@@ -316,11 +331,10 @@ class AtTheSameTime(TestCase):
         self.assertTrue(deleting.wait(30))
         plug, plugged = self.agent.plug, threading.Event()
         self.agent.plug = lambda *args: (plugged.set(), plug(*args))
-        verb = threading.Thread(target=self.driver.power_on,
-                                args=(harness.context(), harness.instance(), self.network_info))
+        verb = threading.Thread(target=self.driver.plug_vifs, args=(harness.instance(), self.network_info))
         verb.start()
         self.assertFalse(plugged.wait(0.1))
         go_on.set()
         verb.join(30)
         finishing.join(30)
-        self.assertEqual(['destroy', 'plug', 'start'], self.agent.verbs())
+        self.assertEqual(['port %s' % harness.PORT], self.agent.there())  # which the delete would have unplugged

@@ -24,7 +24,7 @@ class TestCase(harness.TestCase):
 
     def ask(self, context, paths):
         with mock.patch.object(compat, 'proxy_sends_paths', return_value=paths):
-            driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+            driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
         return driver.get_serial_console(context, harness.instance())
 
 
@@ -39,8 +39,8 @@ class Console(TestCase):
     def test_what_is_asked_for(self):
         self.configure('consoleauth', token_ttl=300)
         self.ask(self.user, paths=True)
-        self.assertEqual([('serial', harness.SERVER, {
-            'address': '192.0.2.7', 'ports': '10000:20000', 'lifetime': 300, 'admit': 'path'})], self.agent.log)
+        self.assertEqual([(harness.SERVER, {
+            'address': '192.0.2.7', 'ports': '10000:20000', 'lifetime': 300, 'admit': 'path'})], self.agent.asked('serial'))
 
     def test_who_is_let_in(self):
         for context, paths, want in [
@@ -50,14 +50,13 @@ class Console(TestCase):
             (self.proxy, False, 'next'),
         ]:
             with self.subTest(user=context.user_id, paths=paths):
-                self.agent.log.clear()
                 self.ask(context, paths)
-                self.assertEqual(want, self.agent.log[0][2]['admit'])
+                self.assertEqual(want, self.agent.asked('serial')[-1][1]['admit'])
 
     def test_a_time_that_is_none(self):
         self.configure('consoleauth', token_ttl=0)
         self.ask(self.user, paths=True)
-        self.assertEqual(1, self.agent.log[0][2]['lifetime'])
+        self.assertEqual(1, self.agent.asked('serial')[-1][1]['lifetime'])
 
     def test_faults_that_the_api_knows(self):
         for fault, want in [

@@ -66,7 +66,7 @@ class TestCase(harness.TestCase):
     def setUp(self):
         super().setUp()
         self.agent = fakes.Agent()
-        self.driver = DockerDriver(fakes.VirtAPI(self.agent.log), self.agent)
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
         self.images = GlanceImages()
         self.patch(nova.utils, 'tpool_execute', lambda call, *args, **kwargs: call(*args, **kwargs), create=True)
         self.patch(glance.time, 'sleep')

@@ -22,7 +22,7 @@ class TestCase(harness.TestCase):
     def setUp(self):
         super().setUp()
         self.agent = fakes.Agent()
-        self.use(fakes.VirtAPI(self.agent.log))
+        self.use(fakes.VirtAPI(self.agent))
         self.instance = harness.instance()
 
     def use(self, virtapi):
@@ -30,51 +30,57 @@ class TestCase(harness.TestCase):
         self.driver = DockerDriver(virtapi, self.agent)
         self.images = self.driver._images = mock.create_autospec(glance.API, instance=True)
         self.images.download.side_effect = self.download
+        self.downloads = []
 
     def download(self, context, image_id, data=None, dest_path=None, trusted_certs=None):
-        self.agent.log.append(('download', image_id, trusted_certs))
+        self.downloads.append((image_id, trusted_certs))
         data.write(b'an archive')
 
     def spawn(self, *vifs, instance=None, **kwargs):
         self.driver.spawn(harness.context(), instance or self.instance, harness.image_meta(), [], 'secret', {},
                           network_info=harness.network_info(*vifs), **kwargs)
 
+    def runs(self):
+        found = self.agent.containers[harness.SERVER]
+        self.assertEqual(('running', self.agent.ports), (found['state'], found['ports']))
+
 
 class Order(TestCase):
     def test_plug_first_wait_late(self):
         self.spawn(harness.vif())
-        self.assertEqual(
-            ['prepare', 'plug', 'has_image', 'load_image', 'download', 'create', 'wait', 'start'],
-            self.agent.verbs())
+        self.assertEqual([], self.virtapi.before)
+        self.assertEqual(['%s stopped' % harness.SERVER, 'port %s' % harness.PORT], self.virtapi.waiting)
+        self.assertEqual([(harness.IMAGE, None)], self.downloads)
+        self.runs()
 
     def test_the_image_has_to_fit_the_flavor(self):
         self.spawn(harness.vif())
-        self.assertIn(('load_image', harness.IMAGE, self.instance.flavor.root_gb), self.agent.log)
+        self.assertEqual([(harness.IMAGE, self.instance.flavor.root_gb)], self.agent.asked('load_image'))
         self.assertLess(0, self.instance.flavor.root_gb)
 
     def test_an_image_that_is_there_is_not_fetched(self):
         self.agent.images.add(harness.IMAGE)
         self.spawn(harness.vif())
-        self.assertEqual(['prepare', 'plug', 'has_image', 'create', 'wait', 'start'], self.agent.verbs())
+        self.assertEqual([], self.downloads)
+        self.runs()
 
     def test_what_the_agent_is_given(self):
         self.instance.metadata = {'COLOUR': 'blue'}
         self.instance.user_data = 'I25kb2Nr'
         self.driver.spawn(harness.context(), self.instance, harness.image_meta(os_command_line='sleep 60'), [], None,
                           {}, network_info=harness.network_info(harness.vif()))
-        (_, _, spec), = [entry for entry in self.agent.log if entry[0] == 'create']
         self.assertEqual({
             'name': 'web', 'hostname': 'web', 'project_id': 'a-project', 'user_id': 'a-user',
             'image_id': harness.IMAGE, 'vcpus': 2, 'memory_mb': 512, 'root_gb': 5,
             'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
             'source': '', 'new': True, 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
             'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [], 'dns_domain': '',
-        }, spec)
+        }, self.agent.containers[harness.SERVER]['spec'])
 
     def test_trusted_certificates_go_with_the_download(self):
         self.instance.trusted_certs = objects.TrustedCerts(ids=['a-certificate'])
         self.spawn(harness.vif())
-        self.assertIn(('download', harness.IMAGE, self.instance.trusted_certs), self.agent.log)
+        self.assertEqual([(harness.IMAGE, self.instance.trusted_certs)], self.downloads)
 
     def test_ports_that_are_still_being_made(self):
         def made():
@@ -82,8 +88,8 @@ class Order(TestCase):
             return harness.network_info(harness.vif())
         self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, {},
                           network_info=model.NetworkInfoAsyncWrapper(made))
-        self.assertEqual(('prepare', (('network-vif-plugged', harness.PORT),), 300), self.agent.log[0])
-        self.assertEqual(harness.PORT, self.agent.log[1][2][0]['id'])
+        self.assertEqual([((('network-vif-plugged', harness.PORT),), 300)], self.virtapi.waits)
+        self.assertEqual({harness.PORT}, self.agent.ports)
 
 
 class Wait(TestCase):
@@ -94,48 +100,51 @@ class Wait(TestCase):
         self.configure(vif_plugging_timeout=77)
         for virtapi in (fakes.OldVirtAPI, fakes.NewVirtAPI):
             with self.subTest(virtapi.__name__):
-                self.agent.log.clear()
-                self.use(virtapi(self.agent.log))
+                self.agent = fakes.Agent()
+                self.use(virtapi(self.agent))
                 self.spawn(harness.vif(active=True), harness.vif(port=other))
-                self.assertEqual(('prepare', (('network-vif-plugged', other),), 77), self.agent.log[0])
+                self.assertEqual([((('network-vif-plugged', other),), 77)], self.virtapi.waits)
 
     def test_none_when_all_are_active(self):
         self.spawn(harness.vif(active=True))
-        self.assertNotIn('prepare', self.agent.verbs())
-        self.assertIn('start', self.agent.verbs())
+        self.assertEqual([], self.virtapi.waits)
+        self.runs()
 
     def test_none_when_they_are_plugged(self):
         """As in a rebuild: Nova may not have heard yet that Neutron has wired the port."""
         self.agent.ports.add(harness.PORT)
         self.spawn(harness.vif(active=False))
-        self.assertNotIn('prepare', self.agent.verbs())
-        self.assertIn('start', self.agent.verbs())
+        self.assertEqual([], self.virtapi.waits)
+        self.runs()
 
     def test_none_without_ports(self):
         self.spawn()
-        self.assertNotIn('prepare', self.agent.verbs())
+        self.assertEqual([], self.virtapi.waits)
+        self.runs()
 
     def test_none_when_not_started(self):
         self.spawn(harness.vif(), power_on=False)
-        self.assertEqual(['plug', 'has_image', 'load_image', 'download', 'create'], self.agent.verbs())
+        self.assertEqual([], self.virtapi.waits)
+        self.assertEqual(['%s stopped' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
 
     def test_none_when_the_operator_says_so(self):
         self.configure(vif_plugging_timeout=0)
         self.spawn(harness.vif())
-        self.assertNotIn('prepare', self.agent.verbs())
+        self.assertEqual([], self.virtapi.waits)
+        self.runs()
 
     def test_neutron_says_that_it_failed(self):
         self.virtapi.answers = True
         with self.assertRaises(exception.VirtualInterfaceCreateException):
             self.spawn(harness.vif())
-        self.assertEqual('destroy', self.agent.verbs()[-1])
-        self.assertNotIn('start', self.agent.verbs())
+        self.assertEqual([], self.agent.there())
+        self.assertEqual([], self.agent.asked('start'))
 
     def test_neutron_says_that_it_failed_and_it_does_not_matter(self):
         self.configure(vif_plugging_is_fatal=False)
         self.virtapi.answers = True
         self.spawn(harness.vif())
-        self.assertEqual('start', self.agent.verbs()[-1])
+        self.runs()
 
 
 class Timeouts(TestCase):
@@ -160,28 +169,30 @@ class Timeouts(TestCase):
         self.configure(vif_plugging_is_fatal=True)
         for virtapi, timeout in self.timeouts():
             with self.subTest(repr(timeout)):
-                self.agent.log.clear()
-                self.use(virtapi(self.agent.log))
+                self.use(virtapi(self.agent))
                 self.virtapi.raises = timeout
                 with self.assertRaises(exception.VirtualInterfaceCreateException):
                     self.spawn(harness.vif())
-                self.assertEqual(['create', 'wait', 'destroy'], self.agent.verbs()[-3:])
+                self.assertEqual(['%s stopped' % harness.SERVER, 'port %s' % harness.PORT], self.virtapi.waiting)
+                self.assertEqual([], self.agent.there())
+                self.assertEqual([], self.agent.asked('start'))
 
     def test_not_fatal(self):
         self.configure(vif_plugging_is_fatal=False)
         for virtapi, timeout in self.timeouts():
             with self.subTest(repr(timeout)):
-                self.agent.log.clear()
-                self.use(virtapi(self.agent.log))
+                self.agent = fakes.Agent()
+                self.use(virtapi(self.agent))
                 self.virtapi.raises = timeout
                 self.spawn(harness.vif())
-                self.assertEqual(['create', 'wait', 'start'], self.agent.verbs()[-3:])
+                self.assertEqual(['%s stopped' % harness.SERVER, 'port %s' % harness.PORT], self.virtapi.waiting)
+                self.runs()
 
     def test_any_other_baseexception_cleans_up_too(self):
         self.virtapi.raises = KeyboardInterrupt()
         with self.assertRaises(KeyboardInterrupt):
             self.spawn(harness.vif())
-        self.assertEqual('destroy', self.agent.verbs()[-1])
+        self.assertEqual([], self.agent.there())
 
 
 class RealManager(harness.TestCase):
@@ -208,33 +219,31 @@ class RealManager(harness.TestCase):
             fakes.Agent.create(self.agent, uuid, spec)
         self.agent.create = create
         self.spawn()
-        self.assertEqual(['plug', 'has_image', 'create', 'start'], self.agent.verbs())
+        self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
 
     def test_the_event_does_not_come(self):
         self.configure(vif_plugging_timeout=1)
         with self.assertRaises(exception.VirtualInterfaceCreateException):
             self.spawn()
-        self.assertEqual(['plug', 'has_image', 'create', 'destroy'], self.agent.verbs())
+        self.assertEqual([], self.agent.there())
+        self.assertEqual([], self.agent.asked('start'))
 
 
 class Failures(TestCase):
     def test_each_step_cleans_up_and_raises(self):
         for step in STEPS:
             with self.subTest(step):
-                self.agent.log.clear()
                 self.agent.images.clear()
                 self.agent.failing = {step: ndock.AgentError(reason='not today')}
                 with self.assertRaisesRegex(ndock.AgentError, 'not today'):
                     self.spawn(harness.vif())
-                self.assertEqual([step, 'destroy'], self.agent.verbs()[-2:])
-                self.assertEqual((harness.SERVER, harness.PORT),
-                                 (self.agent.log[-1][1], self.agent.log[-1][2][0]['id']))
+                self.assertEqual([], self.agent.there())
 
     def test_glance_fails(self):
         self.images.download.side_effect = exception.ImageNotFound(image_id=harness.IMAGE)
         with self.assertRaises(exception.ImageNotFound):
             self.spawn(harness.vif())
-        self.assertEqual('destroy', self.agent.verbs()[-1])
+        self.assertEqual([], self.agent.there())
         self.assertEqual(set(), self.agent.images)
 
     def test_an_unusable_image_is_not_tried_elsewhere(self):
@@ -242,41 +251,39 @@ class Failures(TestCase):
         reason = ndock.UnusableImage(reason='it is a qcow2 disk image')
         for step in ('load_image', 'create', 'start'):
             with self.subTest(step):
-                self.agent.log.clear()
                 self.agent.images.clear()
                 self.agent.failing = {step: reason}
                 with self.assertRaisesRegex(exception.ImageUnacceptable, harness.IMAGE + '.*it is a qcow2 disk image'):
                     self.spawn(harness.vif())
-                self.assertEqual('destroy', self.agent.verbs()[-1])
+                self.assertEqual([], self.agent.there())
 
     def test_an_unusable_flavor_is_not_tried_elsewhere(self):
         """InvalidInput ends a build too, and does not blame the image."""
         for step in ('load_image', 'create'):
             with self.subTest(step):
-                self.agent.log.clear()
                 self.agent.images.clear()
                 self.agent.failing = {step: ndock.UnusableFlavor(reason="the flavor's quota:cpu_quota is \"much\"")}
                 with self.assertRaisesRegex(exception.InvalidInput, 'quota:cpu_quota is "much"'):
                     self.spawn(harness.vif())
-                self.assertEqual('destroy', self.agent.verbs()[-1])
+                self.assertEqual([], self.agent.there())
 
     def test_an_unusable_port_is_not_tried_elsewhere(self):
         self.agent.failing = {'plug': ndock.UnusablePort(reason='its MTU of 576 is below the 1280 that IPv6 needs')}
         with self.assertRaisesRegex(exception.InvalidInput, 'MTU of 576'):
             self.spawn(harness.vif())
-        self.assertEqual('destroy', self.agent.verbs()[-1])
+        self.assertEqual([], self.agent.there())
 
     def test_refused_at_the_end_of_the_upload(self):
         self.agent.refusal = ndock.UnusableImage(reason='it is cut off')
         with self.assertRaisesRegex(exception.ImageUnacceptable, 'it is cut off'):
             self.spawn(harness.vif())
-        self.assertEqual('destroy', self.agent.verbs()[-1])
+        self.assertEqual([], self.agent.there())
 
     def test_no_image_at_all(self):
         self.instance.image_ref = ''
         with self.assertRaisesRegex(exception.ImageUnacceptable, 'not from a volume'):
             self.spawn(harness.vif())
-        self.assertNotIn('create', self.agent.verbs())
+        self.assertEqual([], self.agent.there())
 
     def test_a_failed_cleanup_keeps_the_reason_and_is_made_up_for(self):
         self.agent.failing = {
@@ -285,11 +292,11 @@ class Failures(TestCase):
         }
         with self.assertRaisesRegex(ndock.AgentError, 'the true reason'), self.assertLogs('nova.virt.docker', 'ERROR'):
             self.spawn(harness.vif())
+        self.assertEqual(['port %s' % harness.PORT], self.agent.there())
         self.agent.failing = {}
-        self.agent.log.clear()
         self.patch(objects.Instance, 'get_by_uuid', side_effect=exception.InstanceNotFound(instance_id='i'))
         self.driver._pending.finish()
-        self.assertEqual([('destroy', harness.SERVER)], [entry[:2] for entry in self.agent.log])
+        self.assertEqual([], self.agent.there())
 
 
 class OneDownload(TestCase):
@@ -312,7 +319,7 @@ class OneDownload(TestCase):
         self.agent.plug = lambda *args: (plug(*args), everyone_wants_it.release())
         self.spawn_all()
         self.assertEqual(1, self.images.download.call_count)
-        self.assertEqual(self.SERVERS, self.agent.verbs().count('start'))
+        self.assertEqual(self.SERVERS, [found['state'] for found in self.agent.containers.values()].count('running'))
 
     def spawn_all(self):
         threads = [
@@ -330,4 +337,4 @@ class OneDownload(TestCase):
             self.spawn()
         self.images.download.side_effect = self.download
         self.spawn()
-        self.assertEqual('start', self.agent.verbs()[-1])
+        self.runs()

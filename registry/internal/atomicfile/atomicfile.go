@@ -7,20 +7,22 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/google/renameio/v2"
 )
 
 // Write replaces a file. Only the caller's user can read it, unless prepare gives the new file another owner or mode.
 func Write(name string, content []byte, prepare func(next *os.File) error) error {
-	next, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".")
+	next, err := renameio.TempFile(filepath.Dir(name), name)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(next.Name()) // which is gone if all went well
+	defer next.Cleanup() // does nothing after the replacement
 	_, err = next.Write(content)
-	if err := errors.Join(err, prepare(next), next.Sync(), next.Close()); err != nil {
+	if err := errors.Join(err, prepare(next.File)); err != nil {
 		return err
 	}
-	return os.Rename(next.Name(), name)
+	return next.CloseAtomicallyReplace()
 }
 
 // Group returns a prepare function for Write that sets group and mode; the group stays as it is with -1.

@@ -1,4 +1,4 @@
-package main
+package commands_test
 
 import (
 	"bufio"
@@ -83,10 +83,8 @@ func prepare(t *testing.T, variable string) string {
 	if cloud == "" {
 		t.Skip(variable + " names no cloud: 'make' does, see 'make help'")
 	}
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := projectRoot(t)
+	t.Chdir(root)
 	// The binary that users have, not this test's own; and what makes images and groups.
 	t.Setenv("PATH", strings.Join([]string{filepath.Join(root, "bin"), filepath.Join(root, "testdata", "images"), os.Getenv("PATH")}, string(os.PathListSeparator)))
 	t.Setenv("UP", filepath.Join(root, "testdata", "cloud", "start"))

@@ -1,12 +1,12 @@
-package reply
+package transfer
 
 import "regexp"
 
-// queries are those of addresses in a text, quoted or not.
+// queries matches the queries of addresses in a text, quoted or not.
 var queries = regexp.MustCompile(`\?(?:\\.|[^\s"\\])*[^\s"\\:;,.)]`)
 
-// WithoutQueries leaves out of the addresses in an error's text what follows a question mark: a link to a storage is signed
-// there, and an upload's state is there, by which others could read, or send. Whatever the error is, it still is.
+// WithoutQueries returns an error whose text has the addresses without their queries, and which wraps err. A query can hold
+// the signature of a link to a storage, or an upload's state, with which others could read or write.
 func WithoutQueries(err error) error {
 	if err == nil {
 		return nil

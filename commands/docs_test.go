@@ -1,4 +1,4 @@
-package main
+package commands_test
 
 import (
 	"io/fs"
@@ -17,25 +17,26 @@ var sourceNamed = regexp.MustCompile("`([A-Za-z0-9_./-]+\\.(?:go|py))`")
 func TestDocsNameSources(t *testing.T) {
 	t.Parallel()
 	var sources []string
-	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+	root := projectRoot(t)
+	err := fs.WalkDir(os.DirFS(root), ".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case entry.IsDir() && (path == ".git" || path == "bin"): // in which things come and go
 			return filepath.SkipDir
 		case !entry.IsDir():
-			sources = append(sources, "/"+filepath.ToSlash(path))
+			sources = append(sources, "/"+path)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := filepath.Glob("docs/*.md")
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("there are no pages (%v)", err)
 	}
-	for _, page := range append(pages, "README.md") {
+	for _, page := range append(pages, filepath.Join(root, "README.md")) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

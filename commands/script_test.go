@@ -1,4 +1,4 @@
-package main
+package commands_test
 
 import (
 	"encoding/json"
@@ -20,19 +20,38 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"ndock/commands"
 	"ndock/docker/fakeengine"
 	"ndock/openstack/fakecloud"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ndock": main})
+	testscript.Main(m, map[string]func(){"ndock": func() { os.Exit(commands.Main()) }})
+}
+
+// projectRoot returns the directory that has testdata and docs: the one above, where go test runs these tests, or the
+// present one, where bin/e2e.test runs them.
+func projectRoot(t *testing.T) string {
+	t.Helper()
+	for _, dir := range []string{".", ".."} {
+		if _, err := os.Stat(filepath.Join(dir, "testdata", "e2e")); err != nil {
+			continue
+		}
+		root, err := filepath.Abs(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return root
+	}
+	t.Fatal("neither this directory nor the one above has testdata/e2e: run the tests in the project's root or in commands")
+	return ""
 }
 
 // TestScripts runs each file of testdata/script: what a user types, and what he sees. Each has a cloud and an engine
 // of its own, both fakes.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 filepath.Join(projectRoot(t), "testdata", "script"),
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

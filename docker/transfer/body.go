@@ -1,4 +1,4 @@
-package reply
+package transfer
 
 import (
 	"context"
@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// ErrNoRest is of a question for the rest of a body that another attempt would not better.
+// ErrNoRest is the error of a request for the rest of a body that would fail again.
 var ErrNoRest = errors.New("it cannot be continued")
 
-// Body is what an answer brings, of known size, over as many requests as it takes. Whether the bytes are the right ones is
-// for who reads them to find out.
+// Body reads a download of known size, over as many requests as it takes. The reader checks whether the bytes are the right
+// ones.
 type Body struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -31,13 +31,14 @@ type Body struct {
 	closed bool
 }
 
-// NewBody is a body of which the rest can be asked for, from one of its bytes on.
+// NewBody returns a Body that begins with body. When that breaks off, rest is called for the bytes from one on, at most
+// retries times.
 func NewBody(ctx context.Context, body io.ReadCloser, size int64, retries int, rest func(ctx context.Context, from int64) (io.ReadCloser, error)) *Body {
 	ctx, cancel := context.WithCancel(ctx)
 	return &Body{ctx: ctx, cancel: cancel, body: body, size: size, retries: retries, rest: rest}
 }
 
-// Close ends the reading, also one that is under way, and one that waits to be continued.
+// Close ends a Read that is under way, also one that waits for the next attempt.
 func (b *Body) Close() error {
 	b.cancel()
 	b.mu.Lock()
@@ -52,7 +53,7 @@ func (b *Body) current() io.Reader {
 	return b.body
 }
 
-// replace has the rest read from another answer, unless nobody reads any more.
+// replace has the rest read from another answer, unless the body was closed.
 func (b *Body) replace(body io.ReadCloser) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,7 +65,7 @@ func (b *Body) replace(body io.ReadCloser) error {
 	return nil
 }
 
-// Read implements io.Reader. Its end is that of all the bytes: no other error is io.EOF, or wraps it.
+// Read implements io.Reader. It returns io.EOF only after all bytes: no other error is io.EOF or wraps it.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.broken != nil {
 		if err := b.resume(); err != nil {
@@ -84,7 +85,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// resume asks for the rest until an answer brings it.
+// resume asks for the rest until an answer brings it, or no attempts are left.
 func (b *Body) resume() error {
 	for b.attempts < b.retries && b.ctx.Err() == nil {
 		pause := PauseBefore(b.attempts)
@@ -103,7 +104,8 @@ func (b *Body) resume() error {
 	return b.broken
 }
 
-// PauseBefore is none before the first repetition: one broken connection is no sign of trouble.
+// PauseBefore returns how long to wait before an attempt is repeated: 0 before the first repetition, for one broken
+// connection is no sign of trouble, then longer each time.
 func PauseBefore(attempt int) time.Duration {
 	if attempt == 0 {
 		return 0
@@ -111,7 +113,8 @@ func PauseBefore(attempt int) time.Duration {
 	return time.Second << min(attempt, 5)
 }
 
-// unexpected has no reader take an early end, as of a connection that brought no answer, for that of what it reads.
+// unexpected turns an error that is or wraps io.EOF into io.ErrUnexpectedEOF, so that no reader takes an early end for the
+// end of what it reads.
 func unexpected(err error) error {
 	switch {
 	case err == io.EOF:
@@ -126,8 +129,8 @@ type earlyEnd struct{ error }
 
 func (earlyEnd) Unwrap() error { return io.ErrUnexpectedEOF }
 
-// Rest is the body of an answer to a request for the bytes from one on, of so many. A server that knows no ranges sends all
-// anew.
+// Rest returns the body of an answer to a request for the bytes from one on, of size bytes in all. A server without ranges
+// sends all of them again; those before from are skipped. The error is ErrNoRest where another attempt would fail too.
 func Rest(answer *http.Response, from, size int64) (io.ReadCloser, error) {
 	var err error
 	switch status := answer.StatusCode; {
@@ -150,7 +153,7 @@ func Rest(answer *http.Response, from, size int64) (io.ReadCloser, error) {
 	return answer.Body, nil
 }
 
-// isPart tells whether a part begins there, and is one of so many bytes. That it ends early does no harm.
+// isPart reports whether a Content-Range begins at from and is of size bytes in all. It may end early.
 func isPart(part string, from, size int64) bool {
 	part, of, _ := strings.Cut(part, "/")
 	return strings.HasPrefix(part, fmt.Sprintf("bytes %d-", from)) && (of == "*" || of == fmt.Sprint(size))

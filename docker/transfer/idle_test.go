@@ -1,4 +1,4 @@
-package stall
+package transfer
 
 import (
 	"errors"
@@ -12,11 +12,11 @@ import (
 
 const short = 300 * time.Millisecond
 
-func client(limit time.Duration) *http.Client {
-	return &http.Client{Transport: &Transport{Next: http.DefaultTransport, Limit: limit}}
+func client(timeout time.Duration) *http.Client {
+	return &http.Client{Transport: &IdleTransport{Next: http.DefaultTransport, Timeout: timeout}}
 }
 
-// serve answers with handle; stalled is closed when the test ends, so that handlers do.
+// serve starts a server that answers with handle. It closes the channel when the test ends, so that handlers return.
 func serve(t *testing.T, handle func(w http.ResponseWriter, r *http.Request, stalled <-chan struct{})) string {
 	t.Helper()
 	stalled := make(chan struct{})
@@ -26,11 +26,11 @@ func serve(t *testing.T, handle func(w http.ResponseWriter, r *http.Request, sta
 	return server.URL
 }
 
-func wantStall(t *testing.T, err error) {
+func wantIdleError(t *testing.T, err error) {
 	t.Helper()
-	var stalled *Error
-	if !errors.As(err, &stalled) || !strings.Contains(err.Error(), "nothing moved between here and 127.0.0.1:") {
-		t.Errorf("error %v, want a stall", err)
+	var idle *IdleError
+	if !errors.As(err, &idle) || !strings.Contains(err.Error(), "nothing moved between here and 127.0.0.1:") {
+		t.Errorf("error %v, want an IdleError", err)
 	}
 }
 
@@ -46,7 +46,7 @@ func TestUploadStalls(t *testing.T) {
 		<-stalled
 	})
 	_, err := client(short).Post(url, "", endless{})
-	wantStall(t, err)
+	wantIdleError(t, err)
 }
 
 func TestAnswerNeverComes(t *testing.T) {
@@ -56,7 +56,7 @@ func TestAnswerNeverComes(t *testing.T) {
 		<-stalled
 	})
 	_, err := client(short).Post(url, "", strings.NewReader("all"))
-	wantStall(t, err)
+	wantIdleError(t, err)
 }
 
 func TestDownloadStalls(t *testing.T) {
@@ -75,12 +75,12 @@ func TestDownloadStalls(t *testing.T) {
 	if string(got) != "half" {
 		t.Errorf("got %q", got)
 	}
-	wantStall(t, err)
+	wantIdleError(t, err)
 }
 
-// TestSlowIsNoStall: neither a source that takes longer than the limit, nor a transfer that moves and does, nor a
-// reader that rests.
-func TestSlowIsNoStall(t *testing.T) {
+// TestSlowIsNotIdle: a source that takes longer than the timeout, a transfer that moves slowly and a reader that pauses
+// are no reason to end a transfer.
+func TestSlowIsNotIdle(t *testing.T) {
 	t.Parallel()
 	url := serve(t, func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}) {
 		got, _ := io.ReadAll(r.Body)

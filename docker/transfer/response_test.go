@@ -1,4 +1,4 @@
-package reply
+package transfer
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for said, want := range map[string]time.Duration{
-		"7": 7 * time.Second, "0": 0, "3600": time.Hour, "99999999999": longest, "99999999999999999999999": longest,
-		time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat): 0, "Fri, 31 Dec 9999 23:59:59 GMT": longest, "4294967295": longest,
+		"7": 7 * time.Second, "0": 0, "3600": time.Hour, "99999999999": longestPause, "99999999999999999999999": longestPause,
+		time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat): 0, "Fri, 31 Dec 9999 23:59:59 GMT": longestPause, "4294967295": longestPause,
 		"1746136938": 0, // docker/hub-feedback 2459
 	} {
 		if got, ok := RetryAfter(http.Header{"Retry-After": {said}}); got != want || !ok {
