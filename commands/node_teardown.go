@@ -48,7 +48,6 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	machine.Tearing = true
 	report := newProgress(c, s)
 	changed, err := node.Teardown(c.Context, stepsOf(c, machine), report.Step)
 	if err == nil && !changed {

@@ -10,7 +10,6 @@ import (
 
 // Do writes what is missing, and has the agent that is installed run.
 func (a *agent) Do(ctx context.Context) error {
-	a.did = &changes{}
 	missing, err := a.missing()
 	if err != nil {
 		return err

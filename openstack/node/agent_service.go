@@ -19,8 +19,8 @@ type file struct {
 // agent is the step that has ndock's agent run as a service of this machine.
 type agent struct {
 	Machine
-	did    *changes // nil before Do
-	before *agentState
+	did    changes     // of this run
+	before *agentState // nil before Do has changed something
 }
 
 // agentState is how the service was found.

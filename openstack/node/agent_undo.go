@@ -11,11 +11,8 @@ import (
 	"strings"
 )
 
-// Undo stops the agent before its files go. After Do it has the earlier agent back, running if it ran.
-func (a *agent) Undo(ctx context.Context) ([]string, error) {
-	if a.did != nil {
-		return a.revert(ctx)
-	}
+// Teardown stops the agent before its files go.
+func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 	there := slices.DeleteFunc(a.installed(), func(path string) bool { return !a.exists(path) })
 	if len(there) == 0 {
 		return nil, nil
@@ -103,7 +100,8 @@ func (a *agent) withdraw(ctx context.Context, stop, disable bool) error {
 	return errors.Join(failed...)
 }
 
-func (a *agent) revert(ctx context.Context) ([]string, error) {
+// Rollback has the earlier agent back, running if it ran.
+func (a *agent) Rollback(ctx context.Context) ([]string, error) {
 	if a.before == nil { // nothing was done yet
 		return nil, nil
 	}

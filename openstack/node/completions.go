@@ -14,7 +14,7 @@ type File struct {
 // completions is the step that has ndock's man page, and what shells complete ndock by, where those are looked for.
 type completions struct {
 	Machine
-	did *changes // nil before Do
+	did changes // of this run
 }
 
 func (s *completions) Title() string { return "completions" }
@@ -45,7 +45,6 @@ func (s *completions) Plan(context.Context) ([]string, error) {
 
 // Do writes down what will be setup's before it is there, so that whatever breaks in between, teardown finds it.
 func (s *completions) Do(context.Context) error {
-	s.did = &changes{}
 	missing, err := s.missing()
 	if err != nil {
 		return err
@@ -61,11 +60,8 @@ func (s *completions) Do(context.Context) error {
 	return nil
 }
 
-// Undo removes what setup made and nobody has changed since, or has the files of before back.
-func (s *completions) Undo(context.Context) ([]string, error) {
-	if s.did == nil {
-		return s.withdraw()
-	}
+// Rollback has the files of before back.
+func (s *completions) Rollback(context.Context) ([]string, error) {
 	if !s.did.any() {
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -82,8 +83,8 @@ func (s *completions) there(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// withdraw removes what is claimed, and then the claims.
-func (s *completions) withdraw() ([]string, error) {
+// Teardown removes what is claimed and nobody has changed since, and then the claims.
+func (s *completions) Teardown(context.Context) ([]string, error) {
 	all, err := s.claims()
 	if err != nil || len(all) == 0 {
 		return nil, err

@@ -17,7 +17,7 @@ const (
 // config is the step that has Nova's configuration name the driver.
 type config struct {
 	Machine
-	did    *changes // nil before Do
+	did    changes // of this run
 	undone bool
 }
 
@@ -101,9 +101,8 @@ func (c *config) Edits(context.Context) ([]Edit, error) {
 	return changing(Edit{c.path(), before, conf.Bytes()}), nil
 }
 
-// Do keeps the file as it is now for Undo, and edits it.
+// Do records the file as it is now, and edits it.
 func (c *config) Do(ctx context.Context) error {
-	c.did = &changes{}
 	edits, err := c.Edits(ctx)
 	if err != nil || len(edits) == 0 {
 		return err

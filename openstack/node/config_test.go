@@ -33,7 +33,7 @@ func TestConfigKeepsWhatTheOperatorHasEdited(t *testing.T) {
 			f.put(configFile, test.before, 0o640)
 			f.must(f.config().Do(t.Context()))
 			f.put(configFile, strings.Replace(f.content(configFile), test.edit, test.with, 1), 0o640)
-			texts, err := f.config().Undo(t.Context())
+			texts, err := f.config().Teardown(t.Context())
 			f.must(err)
 			if got := f.content(configFile); got != test.after || len(texts) != 1 {
 				t.Errorf("got\n%s\nand %q", got, texts)
@@ -53,7 +53,7 @@ func TestConfigIsMadeWhereThereIsNone(t *testing.T) {
 	if plan, err := f.config().Plan(t.Context()); err != nil || len(plan) > 0 {
 		t.Errorf("planned %q, %v", plan, err)
 	}
-	_, err := f.config().Undo(t.Context())
+	_, err := f.config().Teardown(t.Context())
 	f.must(err)
 	if f.tree() != before {
 		t.Error("the file is still there")
@@ -63,7 +63,7 @@ func TestConfigIsMadeWhereThereIsNone(t *testing.T) {
 func TestConfigThatWasSetByHandIsUnsetByTeardown(t *testing.T) {
 	f := newFake(t, false)
 	f.put(configFile, "[DEFAULT]\nhost = a\ncompute_driver = docker.DockerDriver\n", 0o640)
-	_, err := f.config().Undo(t.Context())
+	_, err := f.config().Teardown(t.Context())
 	f.must(err)
 	if got := f.content(configFile); got != "[DEFAULT]\nhost = a\n" {
 		t.Errorf("got\n%s", got)
@@ -76,7 +76,7 @@ func TestConfigSavesAnewWhenItIsSetAnew(t *testing.T) {
 	again := strings.Replace(novaCompute, "fake.SmallFakeDriver", "libvirt.LibvirtDriver", 1)
 	f.put(configFile, again, 0o640)
 	f.must(f.config().Do(t.Context()))
-	_, err := f.config().Undo(t.Context())
+	_, err := f.config().Teardown(t.Context())
 	f.must(err)
 	if got := f.content(configFile); got != again {
 		t.Errorf("got\n%s", got)

@@ -9,11 +9,8 @@ import (
 	"ndock/openstack/novadriver"
 )
 
-// Undo has the configuration name the driver of before, and keeps what the operator has edited since.
-func (c *config) Undo(context.Context) ([]string, error) {
-	if c.did != nil {
-		return c.revert()
-	}
+// Teardown has the configuration name the driver of before, and keeps what the operator has edited since.
+func (c *config) Teardown(context.Context) ([]string, error) {
 	now, err := read(c.path())
 	if err != nil || now == nil {
 		return nil, err
@@ -44,7 +41,8 @@ func (c *config) saved() (*novadriver.Conf, error) {
 	return novadriver.ParseConf(c.path(), was.content)
 }
 
-func (c *config) revert() ([]string, error) {
+// Rollback has the file be as this run found it.
+func (c *config) Rollback(context.Context) ([]string, error) {
 	if !c.did.any() {
 		return nil, nil
 	}

@@ -65,7 +65,7 @@ func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 	return plan, err
 }
 
-// Do keeps the file as it is now for Undo, edits it, and has the engine read it, which stops no container.
+// Do records the file as it is now, edits it, and has the engine read it, which stops no container.
 func (d *daemonJSON) Do(ctx context.Context) error {
 	now, err := before(d.path())
 	if err != nil {

@@ -372,3 +372,27 @@ func FuzzWithSetting(f *testing.F) {
 		}
 	})
 }
+
+// TestAFailedSecondSetupKeepsWhatTheFirstDid: it goes back to how it found the machine, not to before the first.
+func TestAFailedSecondSetupKeepsWhatTheFirstDid(t *testing.T) {
+	for name, cause := range map[string]func(f *fakeMachine){
+		"the engine does not read its file":     func(f *fakeMachine) { f.runtimes, f.stubborn = nil, true },
+		"the engine that was installed is deaf": func(f *fakeMachine) { f.stop("docker"); f.deaf["docker"] = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.stop("docker")
+			f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+			_, err := f.setup()
+			f.must(err)
+			cause(f)
+			before := f.tree()
+			if _, err := f.setup(); err == nil {
+				t.Error("no error")
+			}
+			if after := f.tree(); after != before {
+				t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+			}
+		})
+	}
+}

@@ -7,15 +7,20 @@ import (
 	"strconv"
 )
 
-// Undo puts daemon.json back as it was: after Do, before this run; else before setup, unless it has been edited since.
-func (d *daemonJSON) Undo(ctx context.Context) ([]string, error) {
-	if d.did.any() {
-		var err error
-		if len(d.did.before) > 0 { // else the file was not written, and the engine has heard of nothing
-			err = d.back(ctx, d.was, d.wanted)
-		}
-		return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.takeBack())
+// Rollback puts daemon.json back as this run found it.
+func (d *daemonJSON) Rollback(ctx context.Context) ([]string, error) {
+	if !d.did.any() {
+		return nil, nil
 	}
+	var err error
+	if len(d.did.before) > 0 { // else the file was not written, and the engine has heard of nothing
+		err = d.back(ctx, d.was, d.wanted)
+	}
+	return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.takeBack())
+}
+
+// Teardown puts daemon.json back as it was before setup, unless it has been edited since.
+func (d *daemonJSON) Teardown(ctx context.Context) ([]string, error) {
 	now, err := before(d.path())
 	if err != nil || now.missing {
 		return nil, err

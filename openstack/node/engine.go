@@ -172,11 +172,16 @@ func isStale(err error) bool {
 	})
 }
 
-// Undo leaves the engine: what else runs on it by now is not for us to know.
-func (e *engine) Undo(context.Context) ([]string, error) {
-	if e.installed {
-		return []string{"left Docker Engine (package " + e.Layout.Engine.Name + ") installed"}, nil
+// Rollback leaves the engine installed, and recorded as setup's own.
+func (e *engine) Rollback(context.Context) ([]string, error) {
+	if !e.installed {
+		return nil, nil
 	}
+	return []string{"left Docker Engine (package " + e.Layout.Engine.Name + ") installed"}, nil
+}
+
+// Teardown leaves the engine: what else runs on it by now is not for us to know.
+func (e *engine) Teardown(context.Context) ([]string, error) {
 	if !e.brought() {
 		return nil, nil
 	}

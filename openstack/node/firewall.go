@@ -264,8 +264,8 @@ func (f *firewall) filter(ctx context.Context, left leftover, words ...string) e
 	return err
 }
 
-// Undo closes what this run has opened. Docker Engine makes its rules itself when it starts.
-func (f *firewall) Undo(ctx context.Context) ([]string, error) {
+// Rollback closes what this run has opened.
+func (f *firewall) Rollback(ctx context.Context) ([]string, error) {
 	var failed []error
 	for _, family := range f.opened {
 		_, policy := control(ctx, f.Commands, family.command, "-w", "-t", "filter", "-P", "FORWARD", "DROP")
@@ -276,6 +276,9 @@ func (f *firewall) Undo(ctx context.Context) ([]string, error) {
 	}
 	return []string{"FORWARD drops again, and the host forwards"}, errors.Join(failed...)
 }
+
+// Teardown has nothing to do: Docker Engine makes its rules itself when it starts.
+func (f *firewall) Teardown(context.Context) ([]string, error) { return nil, nil }
 
 func (f *firewall) Detail(ctx context.Context) string {
 	for _, family := range f.filters(ctx) {

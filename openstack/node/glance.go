@@ -104,11 +104,16 @@ func (g *glance) Do(ctx context.Context) error {
 	return g.Services.Restart(ctx, g.Layout.Glance)
 }
 
-// Undo puts the file back as it was, unless it has been edited since.
-func (g *glance) Undo(ctx context.Context) ([]string, error) {
-	if g.did.any() {
-		return []string{"put back " + g.path() + " as it was"}, errors.Join(g.did.takeBack(), g.Services.Restart(ctx, g.Layout.Glance))
+// Rollback puts the file back as this run found it.
+func (g *glance) Rollback(ctx context.Context) ([]string, error) {
+	if !g.did.any() {
+		return nil, nil
 	}
+	return []string{"put back " + g.path() + " as it was"}, errors.Join(g.did.takeBack(), g.Services.Restart(ctx, g.Layout.Glance))
+}
+
+// Teardown puts the file back as it was before setup, unless it has been edited since.
+func (g *glance) Teardown(ctx context.Context) ([]string, error) {
 	saved, err := g.Layout.former(g.Layout.Config)
 	if err != nil || saved.missing {
 		return g.Layout.left(g.Layout.Config), err

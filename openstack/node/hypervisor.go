@@ -131,8 +131,9 @@ func (h *hypervisor) api(ctx context.Context) (Hypervisors, error) {
 	return h.nova, nil
 }
 
-// Undo has nothing to do yet: see Settle.
-func (h *hypervisor) Undo(context.Context) ([]string, error) { return nil, nil }
+// Rollback and Teardown have nothing to do yet: see Settle.
+func (h *hypervisor) Rollback(context.Context) ([]string, error) { return nil, nil }
+func (h *hypervisor) Teardown(context.Context) ([]string, error) { return nil, nil }
 
 // After: see compute, which settles first.
 func (h *hypervisor) After() []Step { return h.service.files }

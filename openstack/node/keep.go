@@ -78,11 +78,16 @@ func (k *keep) Do(ctx context.Context) error {
 	return k.did.make(edits[0])
 }
 
-// Undo takes out what is ours, and leaves the rest as it is by now.
-func (k *keep) Undo(context.Context) ([]string, error) {
-	if k.did.any() {
-		return []string{"put back " + k.path() + " as it was"}, k.did.takeBack()
+// Rollback puts the file back as this run found it.
+func (k *keep) Rollback(context.Context) ([]string, error) {
+	if !k.did.any() {
+		return nil, nil
 	}
+	return []string{"put back " + k.path() + " as it was"}, k.did.takeBack()
+}
+
+// Teardown takes out what is ours, and leaves the rest as it is by now.
+func (k *keep) Teardown(context.Context) ([]string, error) {
 	now, err := before(k.path())
 	if err != nil || !bytes.Contains(now.content, k.ours()) {
 		return nil, err

@@ -85,12 +85,17 @@ func (k *kolla) Do(ctx context.Context) error {
 	return k.did.make(edits[0])
 }
 
-// Undo takes the copy out again. What the container has copied goes with it when kolla-ansible makes it anew; without
-// its name in nova.conf nothing loads it.
-func (k *kolla) Undo(context.Context) ([]string, error) {
-	if k.did.any() {
-		return []string{"put back " + k.path() + " as it was"}, k.did.takeBack()
+// Rollback puts the file back as this run found it.
+func (k *kolla) Rollback(context.Context) ([]string, error) {
+	if !k.did.any() {
+		return nil, nil
 	}
+	return []string{"put back " + k.path() + " as it was"}, k.did.takeBack()
+}
+
+// Teardown takes the copy out again. What the container has copied goes with it when kolla-ansible makes it anew; without
+// its name in nova.conf nothing loads it.
+func (k *kolla) Teardown(context.Context) ([]string, error) {
 	now, err := before(k.path())
 	if err != nil || now.missing || !bytes.Contains(now.content, []byte(kollaSource)) {
 		return nil, err

@@ -21,7 +21,6 @@ type Machine struct {
 	Patience Patience
 	Rules    []byte // the operator's file, as it is where he has none yet
 	Force    bool   // also where servers are lost
-	Tearing  bool   // what is undone is all, and not what a run has just done
 
 	Completions []File // the man page, and what shells complete ndock by
 

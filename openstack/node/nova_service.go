@@ -16,7 +16,7 @@ type compute struct {
 	files  []Step // that it reads
 
 	did       bool
-	running   bool      // before Do, or before Undo where Do did not run
+	running   bool      // before Do, or before Teardown
 	former    int       // the process before Do
 	logged    int64     // bytes of the log that are older than Do
 	restarted time.Time // when Do began
@@ -85,11 +85,11 @@ func (n *compute) Detail(ctx context.Context) string {
 	return detail
 }
 
-// Undo only looks: the old driver is not back yet.
-func (n *compute) Undo(ctx context.Context) ([]string, error) {
-	if n.did {
-		return nil, nil
-	}
+// Rollback has nothing to do yet: the old driver is not back. See Settle.
+func (n *compute) Rollback(context.Context) ([]string, error) { return nil, nil }
+
+// Teardown only looks whether nova-compute runs: the old driver is not back yet. See Settle.
+func (n *compute) Teardown(ctx context.Context) ([]string, error) {
 	pid, err := n.pid(ctx)
 	n.running = pid != 0
 	return nil, err

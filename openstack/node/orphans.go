@@ -29,8 +29,9 @@ func (o *orphans) Do(ctx context.Context) error {
 	return nil
 }
 
-// Undo has nothing to do: what is gone was nobody's.
-func (o *orphans) Undo(context.Context) ([]string, error) { return nil, nil }
+// Rollback and Teardown have nothing to do: what is gone was nobody's.
+func (o *orphans) Rollback(context.Context) ([]string, error) { return nil, nil }
+func (o *orphans) Teardown(context.Context) ([]string, error) { return nil, nil }
 
 func (o *orphans) Detail(ctx context.Context) string {
 	switch _, unsure, err := o.Orphans.Orphans(ctx); {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// undoLimit is what taking one step back may take, whether the run was interrupted or not.
+// undoLimit is how long the rollback of one step may take, whether the run was interrupted or not.
 const undoLimit = 5 * time.Minute
 
 // A Change is what a step would change.
@@ -61,14 +61,14 @@ func Setup(ctx context.Context, steps []Step, report Report) (changed bool, err 
 	var done []Step
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
-			return false, takeBack(ctx, done, fmt.Errorf("%s: %w", step.Title(), err), report)
+			return false, rollback(ctx, done, fmt.Errorf("%s: %w", step.Title(), err), report)
 		}
 		did, err := do(ctx, step, report)
 		if did {
 			done = append(done, step)
 		}
 		if err != nil {
-			return false, takeBack(ctx, done, fmt.Errorf("%s: %w", step.Title(), err), report)
+			return false, rollback(ctx, done, fmt.Errorf("%s: %w", step.Title(), err), report)
 		}
 	}
 	return len(done) > 0, nil
@@ -99,10 +99,10 @@ func do(ctx context.Context, step Step, report Report) (bool, error) {
 	return true, err
 }
 
-// takeBack undoes what one run did, as far as it can, and adds what it could not to the error that ended the run.
-func takeBack(ctx context.Context, done []Step, cause error, report Report) error {
+// rollback undoes what one run did, as far as it can, and adds what it could not undo to the error that ended the run.
+func rollback(ctx context.Context, done []Step, cause error, report Report) error {
 	hint, failed := hintOf(cause), false
-	for _, undo := range undoing(done) {
+	for _, undo := range undoing(done, Step.Rollback) {
 		texts, err := undo.within(context.WithoutCancel(ctx), undoLimit)
 		how := "undo: %s: %s"
 		if err != nil {
@@ -132,7 +132,7 @@ func hintOf(err error) string {
 // Teardown undoes all that setup ever made, and stops at what cannot be undone, because the rest stands on it. What cannot
 // be settled keeps nothing from being undone: a nova-compute whose old driver does not start is none of setup's.
 func Teardown(ctx context.Context, steps []Step, report Report) (changed bool, err error) {
-	undos := undoing(steps)
+	undos := undoing(steps, Step.Teardown)
 	var unsettled error
 	for i, undo := range undos {
 		err := ctx.Err()
@@ -177,12 +177,12 @@ func (u undo) within(ctx context.Context, limit time.Duration) ([]string, error)
 	return u.run(ctx)
 }
 
-// undoing is the way back: the steps in reverse order, and what is left to settle as soon as it can be.
-func undoing(steps []Step) []undo {
+// undoing returns the way back: the steps in reverse order, and what is left to settle as soon as it can be.
+func undoing(steps []Step, way func(Step, context.Context) ([]string, error)) []undo {
 	var undos []undo
 	settled := map[Step]bool{}
 	for i, step := range slices.Backward(steps) {
-		undos = append(undos, undo{step.Title(), step.Undo, false})
+		undos = append(undos, undo{step.Title(), func(ctx context.Context) ([]string, error) { return way(step, ctx) }, false})
 		for _, one := range steps[i:] {
 			settler, ok := one.(Settler)
 			if ok && !settled[one] && !slices.ContainsFunc(steps[:i], func(left Step) bool { return slices.Contains(settler.After(), left) }) {

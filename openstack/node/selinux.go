@@ -62,23 +62,39 @@ func (s *selinux) Do(ctx context.Context) error {
 	return err
 }
 
-func (s *selinux) Undo(ctx context.Context) ([]string, error) {
-	var failed error
-	if s.did.any() {
-		failed = s.did.takeBack()
-		if exists(s.Layout.Root, selinuxFile) { // an earlier release's
-			_, err := control(ctx, s.Commands, "semodule", "-i", s.Layout.Path(selinuxFile))
-			return []string{"loaded the SELinux module of before"}, errors.Join(failed, err)
-		}
+// Rollback loads the module of an earlier release where there was one, else unloads this one.
+func (s *selinux) Rollback(ctx context.Context) ([]string, error) {
+	if !s.did.any() {
+		return nil, nil
 	}
+	failed := s.did.takeBack()
+	if exists(s.Layout.Root, selinuxFile) {
+		_, err := control(ctx, s.Commands, "semodule", "-i", s.Layout.Path(selinuxFile))
+		return []string{"loaded the SELinux module of before"}, errors.Join(failed, err)
+	}
+	texts, err := s.unload(ctx)
+	return texts, errors.Join(failed, err)
+}
+
+// Teardown unloads the module and removes its file.
+func (s *selinux) Teardown(ctx context.Context) ([]string, error) {
+	texts, err := s.unload(ctx)
+	if err != nil || len(texts) == 0 {
+		return texts, err
+	}
+	return texts, s.did.remove(s.Layout.Path(selinuxFile))
+}
+
+// unload returns no text where the module is not loaded.
+func (s *selinux) unload(ctx context.Context) ([]string, error) {
 	loaded, err := s.isLoaded(ctx)
 	if err != nil || !loaded {
-		return nil, errors.Join(failed, err)
+		return nil, err
 	}
 	if _, err := control(ctx, s.Commands, "semodule", "-r", selinuxModule); err != nil {
-		return nil, errors.Join(failed, err)
+		return nil, err
 	}
-	return []string{"unloaded SELinux module " + selinuxModule}, errors.Join(failed, s.did.remove(s.Layout.Path(selinuxFile)))
+	return []string{"unloaded SELinux module " + selinuxModule}, nil
 }
 
 func (s *selinux) Detail(context.Context) string {

@@ -163,9 +163,12 @@ func some(names []string) string {
 // Do has nothing to do.
 func (s *servers) Do(context.Context) error { return nil }
 
-// Undo comes before that of all other steps.
-func (s *servers) Undo(ctx context.Context) ([]string, error) {
-	if s.Force || !s.Tearing || !s.Layout.hasEngine() {
+// Rollback has nothing to do.
+func (s *servers) Rollback(context.Context) ([]string, error) { return nil, nil }
+
+// Teardown refuses to leave containers of servers behind. It comes before that of all other steps.
+func (s *servers) Teardown(ctx context.Context) ([]string, error) {
+	if s.Force || !s.Layout.hasEngine() {
 		return nil, nil
 	}
 	facts, err := s.EngineFacts(ctx)

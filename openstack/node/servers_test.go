@@ -39,7 +39,6 @@ func TestServersOfOurs(t *testing.T) {
 	f.residents, f.facts.Servers = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}
 	_, err := f.setup()
 	f.must(err)
-	f.Tearing = true
 	tree := f.tree()
 	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
 	if want := "servers: there are containers of 1 servers here, which Nova would lose sight of: 1"; err == nil || err.Error() != want {

@@ -24,7 +24,7 @@ const initFile = "__init__.py"
 // shim is the step that has the driver in Nova's own Python.
 type shim struct {
 	Machine
-	did    *changes // nil before Do
+	did    changes // of this run
 	undone bool
 	found  string // nova.virt's directory
 }

@@ -12,7 +12,6 @@ import (
 
 // Do writes __init__.py first: by it, what a power cut leaves behind is known as ours.
 func (s *shim) Do(ctx context.Context) error {
-	s.did = &changes{}
 	dir, write, stale, err := s.look(ctx)
 	if err != nil {
 		return err
@@ -33,11 +32,8 @@ func (s *shim) Do(ctx context.Context) error {
 	return dropCache(dir)
 }
 
-// Undo removes the driver, or has the files of before back.
-func (s *shim) Undo(ctx context.Context) ([]string, error) {
-	if s.did != nil {
-		return s.revert(ctx)
-	}
+// Teardown removes the driver.
+func (s *shim) Teardown(ctx context.Context) ([]string, error) {
 	dir, err := s.dir(ctx)
 	if err != nil {
 		return nil, err
@@ -52,7 +48,8 @@ func (s *shim) Undo(ctx context.Context) ([]string, error) {
 	return []string{"removed " + dir}, nil
 }
 
-func (s *shim) revert(ctx context.Context) ([]string, error) {
+// Rollback has the files of before back.
+func (s *shim) Rollback(ctx context.Context) ([]string, error) {
 	if !s.did.any() {
 		return nil, nil
 	}

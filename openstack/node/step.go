@@ -11,9 +11,11 @@ type Step interface {
 	Plan(ctx context.Context) ([]string, error)
 	// Do makes the changes.
 	Do(ctx context.Context) error
-	// Undo takes back what Do changed, also where Do broke off; where Do did not run before, all that setup ever
-	// made. It says what it did.
-	Undo(ctx context.Context) ([]string, error)
+	// Rollback takes back what Do changed in this run, also where Do broke off, and nothing else. It returns what it
+	// did, a sentence each.
+	Rollback(ctx context.Context) ([]string, error)
+	// Teardown removes what earlier runs of setup made, and returns what it did, a sentence each.
+	Teardown(ctx context.Context) ([]string, error)
 	// Detail says what is there once nothing is to do.
 	Detail(ctx context.Context) string
 }

@@ -266,15 +266,17 @@ func (s *sysctl) write(all map[string]raised) error {
 	return s.did.write(s.Layout.Path(sysctlFile), s.text(all), 0o644)
 }
 
-// Undo has the limits be what they were: those that somebody else has changed since stay.
-func (s *sysctl) Undo(context.Context) ([]string, error) {
-	if s.changed != nil {
-		failed := s.lower(s.changed)
-		if failed != nil {
-			s.did.recorded = nil // for teardown to try again
-		}
-		return []string{"set the kernel's limits back"}, errors.Join(failed, s.did.takeBack())
+// Rollback has the limits be what they were before this run.
+func (s *sysctl) Rollback(context.Context) ([]string, error) {
+	failed := s.lower(s.changed)
+	if failed != nil {
+		s.did.recorded = nil // for teardown to try again
 	}
+	return []string{"set the kernel's limits back"}, errors.Join(failed, s.did.takeBack())
+}
+
+// Teardown has the limits be what they were before setup: those that somebody else has changed since stay.
+func (s *sysctl) Teardown(context.Context) ([]string, error) {
 	r, err := s.Layout.readRecord()
 	if err != nil || len(r.Sysctls) == 0 {
 		return nil, err
