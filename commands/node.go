@@ -40,7 +40,7 @@ func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
 		return node.Machine{}, err
 	}
 	return node.Machine{
-		Layout: layout, Host: host, Commands: node.Shell{}, Services: node.FindServices(layout, node.Shell{}),
+		Layout: layout, Host: host, Commands: node.Shell{}, Services: node.FindServices(root, node.Shell{}),
 		Program: "/proc/self/exe", Patience: node.Patient(), Rules: config.Commented(), Completions: completions, Force: c.Bool("force"),
 		EngineFacts: func(ctx context.Context) (node.EngineFacts, error) {
 			return engineFacts(ctx, layout.Path("/run/docker.sock"))

@@ -14,13 +14,13 @@ func completionFiles() ([]node.File, error) {
 	if err := writeManual(&page); err != nil {
 		return nil, fmt.Errorf("write the man page: %w", err)
 	}
-	files := []node.File{{Path: "/usr/local/share/man/man1/ndock.1", Content: page.Bytes()}}
+	files := []node.File{{Path: "/usr/local/share/man/man1/ndock.1", Content: page.Bytes(), Mode: 0o644}}
 	for _, shell := range completion.Shells {
 		script, err := completion.Script(shell)
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, node.File{Path: completion.Path(shell), Content: script})
+		files = append(files, node.File{Path: completion.Path(shell), Content: script, Mode: 0o644})
 	}
 	return files, nil
 }

@@ -45,7 +45,7 @@ func (m *systemd) environmentFiles(ctx context.Context, s Service) ([]string, er
 	var texts []string
 	for line := range strings.Lines(named) {
 		pattern, _, _ := strings.Cut(strings.TrimSpace(line), " (ignore_errors=")
-		paths, err := filepath.Glob(m.layout.Path(pattern))
+		paths, err := filepath.Glob(filepath.Join(m.root, pattern))
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func (m *systemd) environmentFiles(ctx context.Context, s Service) ([]string, er
 
 // Arguments are those in the file that Debian's init scripts have for them, as DOCKER_OPTS is for docker.
 func (m *sysvinit) Arguments(_ context.Context, s Service) ([]string, error) {
-	text, err := textOf(m.layout.Path("/etc/default/" + s.Name))
+	text, err := textOf(filepath.Join(m.root, "/etc/default", s.Name))
 	return split(inFile(text, strings.ToUpper(s.Name)+"_OPTS", "")), err
 }
 

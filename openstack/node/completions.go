@@ -5,12 +5,6 @@ import (
 	"fmt"
 )
 
-// A File is to be on the machine as it is here. Path is the machine's own.
-type File struct {
-	Path    string
-	Content []byte
-}
-
 // completions is the step that has ndock's man page, and what shells complete ndock by, where those are looked for.
 type completions struct {
 	Machine
@@ -23,7 +17,7 @@ func (s *completions) Title() string { return "completions" }
 func (s *completions) missing() ([]File, error) {
 	var missing []File
 	for _, f := range s.Completions {
-		ok, err := holds(s.Layout.Path(f.Path), f.Content, 0o644)
+		ok, err := holds(s.Layout.Path(f.Path), f.Content, f.Mode)
 		if err != nil {
 			return nil, err
 		}
@@ -49,11 +43,11 @@ func (s *completions) Do(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.claim(missing); err != nil {
+	if err := s.record().Claim(&s.did, missing); err != nil {
 		return err
 	}
 	for _, f := range missing {
-		if err := s.did.write(s.Layout.Path(f.Path), f.Content, 0o644); err != nil {
+		if err := s.did.write(s.Layout.Path(f.Path), f.Content, f.Mode); err != nil {
 			return err
 		}
 	}
@@ -67,6 +61,9 @@ func (s *completions) Rollback(context.Context) ([]string, error) {
 	}
 	return []string{"took back what was written"}, s.did.takeBack()
 }
+
+// Teardown removes what setup made and nobody has changed since.
+func (s *completions) Teardown(context.Context) ([]string, error) { return s.record().RemoveClaimed() }
 
 func (s *completions) Detail(context.Context) string {
 	return fmt.Sprintf("the man page and the shells' completions are those of this release (%d files)", len(s.Completions))

@@ -10,7 +10,7 @@ const manPage, bashFile = "/usr/local/share/man/man1/ndock.1", "/usr/local/share
 
 // helpFiles are those of a release.
 func helpFiles(release string) []File {
-	return []File{{manPage, []byte("man page of " + release)}, {bashFile, []byte("completion of " + release)}}
+	return []File{{manPage, []byte("man page of " + release), 0o644}, {bashFile, []byte("completion of " + release), 0o644}}
 }
 
 // holding says what a file of the machine holds.

@@ -110,7 +110,7 @@ func (c *config) Do(ctx context.Context) error {
 	if edits[0].Before == nil {
 		return c.did.write(c.path(), edits[0].After, 0o644)
 	}
-	if err := c.did.keep(c.Layout, c.Layout.Config); err != nil {
+	if err := c.record().Keep(&c.did, c.Layout.Config); err != nil {
 		return err
 	}
 	return c.did.edit(c.path(), edits[0].After)

@@ -15,7 +15,7 @@ func (c *config) Teardown(context.Context) ([]string, error) {
 	if err != nil || now == nil {
 		return nil, err
 	}
-	left := c.Layout.left(c.Layout.Config)
+	left := c.record().Untrusted(c.Layout.Config)
 	saved, err := c.saved()
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (c *config) Teardown(context.Context) ([]string, error) {
 
 // saved is the file as it was before setup, nil where nothing is kept of it.
 func (c *config) saved() (*novadriver.Conf, error) {
-	was, err := c.Layout.former(c.Layout.Config)
+	was, err := c.record().Original(c.Layout.Config)
 	if err != nil || was.missing {
 		return nil, err
 	}
@@ -98,5 +98,5 @@ func (c *config) replace(did *changes, content []byte, saved bool) error {
 	if err := did.edit(c.path(), content); err != nil || !saved {
 		return err
 	}
-	return c.Layout.forget(c.Layout.Config)
+	return c.record().Forget(c.Layout.Config)
 }

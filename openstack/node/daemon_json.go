@@ -98,7 +98,7 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 
 // edited begins with what the file was before the first setup, if nobody else has edited it since.
 func (d *daemonJSON) edited(now snapshot, wanted missing) (content []byte, ours bool, err error) {
-	saved, err := d.Layout.former(daemonFile)
+	saved, err := d.record().Original(daemonFile)
 	if err != nil {
 		return nil, false, err
 	}
@@ -136,7 +136,7 @@ func (d *daemonJSON) write(now snapshot, wanted missing) error {
 		return err
 	}
 	if !now.missing && !ours {
-		if err := d.did.keep(d.Layout, daemonFile); err != nil {
+		if err := d.record().Keep(&d.did, daemonFile); err != nil {
 			return err
 		}
 	}

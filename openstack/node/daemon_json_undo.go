@@ -13,7 +13,7 @@ func (d *daemonJSON) Rollback(ctx context.Context) ([]string, error) {
 		return nil, nil
 	}
 	var err error
-	if len(d.did.before) > 0 { // else the file was not written, and the engine has heard of nothing
+	if d.did.files() { // else the file was not written, and the engine has heard of nothing
 		err = d.back(ctx, d.was, d.wanted)
 	}
 	return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.takeBack())
@@ -25,7 +25,7 @@ func (d *daemonJSON) Teardown(ctx context.Context) ([]string, error) {
 	if err != nil || now.missing {
 		return nil, err
 	}
-	saved, err := d.Layout.former(daemonFile)
+	saved, err := d.record().Original(daemonFile)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (d *daemonJSON) restore(saved snapshot) ([]string, error) {
 	if saved.missing {
 		return []string{"removed " + d.path()}, nil
 	}
-	return []string{"put back " + d.path() + " as it was"}, d.Layout.forget(daemonFile)
+	return []string{"put back " + d.path() + " as it was"}, d.record().Forget(daemonFile)
 }
 
 // back has the engine be as it was before the settings were made, and containers run on meanwhile. It keeps to a setting

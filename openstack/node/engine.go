@@ -65,8 +65,8 @@ func (e *engine) peersOfRun(pid int) string {
 
 // brought tells whether it was setup that installed the engine, also to a run after one that broke off.
 func (e *engine) brought() bool {
-	r, err := e.Layout.readRecord()
-	return err == nil && r.Engine != "" || exists(e.Layout.Root, formerEngine)
+	r, err := e.record().Read()
+	return err == nil && r.Engine != "" || exists(e.Layout.Root, EarlierEngine)
 }
 
 func (e *engine) Title() string { return "engine" }
@@ -162,7 +162,7 @@ func (e *engine) install(ctx context.Context) error {
 		return advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself (not every distribution has it; Docker's own packages serve as well), then run this again")
 	}
 	e.installed = true
-	return e.Layout.amend(func(r *record) { r.Engine = e.Layout.Engine.Name })
+	return e.record().Amend(func(r *Record) { r.Engine = e.Layout.Engine.Name })
 }
 
 // isStale tells whether a package was not found, as on a machine that has never asked what there is, or long ago.
@@ -185,10 +185,10 @@ func (e *engine) Teardown(context.Context) ([]string, error) {
 	if !e.brought() {
 		return nil, nil
 	}
-	if err := new(changes).remove(e.Layout.Path(formerEngine)); err != nil {
+	if err := new(changes).remove(e.Layout.Path(EarlierEngine)); err != nil {
 		return nil, err
 	}
-	return nil, e.Layout.amend(func(r *record) { r.Engine = "" })
+	return nil, e.record().Amend(func(r *Record) { r.Engine = "" })
 }
 
 func (e *engine) Detail(ctx context.Context) string {

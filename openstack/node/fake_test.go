@@ -114,7 +114,7 @@ func (f *fakeMachine) machine() Machine {
 	program := filepath.Join(f.t.TempDir(), "ndock")
 	f.must(os.WriteFile(program, []byte("ndock of today"), 0o700))
 	return Machine{
-		Layout: layout, Host: host, Commands: f, Services: FindServices(layout, f), Program: program, Completions: helpFiles("today"),
+		Layout: layout, Host: host, Commands: f, Services: FindServices(f.root, f), Program: program, Completions: helpFiles("today"),
 		Patience:   Patience{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Start: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
 		Rules:      []byte("# the operator's rules\n"),
 		AgentState: func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },

@@ -10,14 +10,30 @@ import (
 	"slices"
 )
 
+// A File is to be on the machine as it is here. Path is the machine's own.
+type File struct {
+	Path    string
+	Content []byte
+	Mode    fs.FileMode
+}
+
 // changes are what a step did to files in this run: all of it can be taken back, to the byte.
 type changes struct {
-	before   []snapshot
-	recorded []func() error // has the record say what it said
+	before []snapshot
+	others []func() error // take back what else was done
 }
 
 // any says whether there is something to take back: a file, or what was written down of one before it was touched.
-func (c *changes) any() bool { return len(c.before)+len(c.recorded) > 0 }
+func (c *changes) any() bool { return len(c.before)+len(c.others) > 0 }
+
+// files says whether a file was changed.
+func (c *changes) files() bool { return len(c.before) > 0 }
+
+// onRollback adds what has to be done, once all files are as they were, to take back something else.
+func (c *changes) onRollback(undo func() error) { c.others = append(c.others, undo) }
+
+// keepOthers has takeBack restore files alone.
+func (c *changes) keepOthers() { c.others = nil }
 
 // write puts a file of ours in place, with the directories that it needs.
 func (c *changes) write(path string, content []byte, mode fs.FileMode) error {
@@ -101,11 +117,11 @@ func (c *changes) takeBack() error {
 		failed = append(failed, old.restore())
 	}
 	if errors.Join(failed...) == nil {
-		for _, restore := range slices.Backward(c.recorded) {
+		for _, restore := range slices.Backward(c.others) {
 			failed = append(failed, restore())
 		}
 	}
-	c.before, c.recorded = nil, nil
+	c.before, c.others = nil, nil
 	return errors.Join(failed...)
 }
 

@@ -95,7 +95,7 @@ func (g *glance) Do(ctx context.Context) error {
 	if err != nil || len(edits) == 0 {
 		return err
 	}
-	if err := g.did.keep(g.Layout, g.Layout.Config); err != nil {
+	if err := g.record().Keep(&g.did, g.Layout.Config); err != nil {
 		return err
 	}
 	if err := g.did.make(edits[0]); err != nil {
@@ -114,9 +114,9 @@ func (g *glance) Rollback(ctx context.Context) ([]string, error) {
 
 // Teardown puts the file back as it was before setup, unless it has been edited since.
 func (g *glance) Teardown(ctx context.Context) ([]string, error) {
-	saved, err := g.Layout.former(g.Layout.Config)
+	saved, err := g.record().Original(g.Layout.Config)
 	if err != nil || saved.missing {
-		return g.Layout.left(g.Layout.Config), err
+		return g.record().Untrusted(g.Layout.Config), err
 	}
 	edited, err := g.edited(saved)
 	if err != nil {
@@ -129,7 +129,7 @@ func (g *glance) Teardown(ctx context.Context) ([]string, error) {
 	if err := saved.put(); err != nil {
 		return nil, err
 	}
-	return []string{"put back " + g.path() + " as it was"}, errors.Join(g.Layout.forget(g.Layout.Config), g.Services.Restart(ctx, g.Layout.Glance))
+	return []string{"put back " + g.path() + " as it was"}, errors.Join(g.record().Forget(g.Layout.Config), g.Services.Restart(ctx, g.Layout.Glance))
 }
 
 // edited tells whether the file is another than setup made of what was saved.

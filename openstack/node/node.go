@@ -83,6 +83,9 @@ func Patient() Patience {
 	return Patience{Poll: 100 * time.Millisecond, Engine: time.Minute, Agent: 30 * time.Second, Start: serviceLimit, Compute: 5 * time.Second, Hypervisor: 2 * time.Minute}
 }
 
+// record returns the record of what setup did on this machine.
+func (m Machine) record() Store { return Store(m.Layout.Root) }
+
 // Steps returns what a compute node of Docker needs, in the order in which it has to come.
 func (m Machine) Steps() []Step {
 	driver := &shim{Machine: m}

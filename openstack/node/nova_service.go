@@ -51,7 +51,7 @@ func (n *compute) old(ctx context.Context, pid int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return outdated(n.Layout, pid, append(paths, n.Layout.Config, kollaConfig)) // the last is not there but with Kolla
+	return outdated(n.Layout.Root, pid, append(paths, n.Layout.Config, kollaConfig)) // the last is not there but with Kolla
 }
 
 func (n *compute) pid(ctx context.Context) (int, error) {

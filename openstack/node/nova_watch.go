@@ -108,7 +108,7 @@ func (n *compute) complaints() complaints {
 
 // complaintsOf are those of a process. One in a container of Kolla's has another number there, and writes that.
 func (n *compute) complaintsOf(pid int) complaints {
-	since, err := started(n.Layout, pid)
+	since, err := started(n.Layout.Root, pid)
 	if err != nil {
 		return complaints{}
 	}

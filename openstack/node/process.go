@@ -20,8 +20,8 @@ const ticks = 100
 const slack = 200 * time.Millisecond
 
 // outdated says whether a process was begun before the newest of the files was written, or has just ended.
-func outdated(l Layout, pid int, paths []string) (bool, error) {
-	since, err := started(l, pid)
+func outdated(root string, pid int, paths []string) (bool, error) {
+	since, err := started(root, pid)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
@@ -29,12 +29,13 @@ func outdated(l Layout, pid int, paths []string) (bool, error) {
 		return false, err
 	}
 	for _, path := range paths {
-		info, err := os.Stat(l.Path(path))
+		path = filepath.Join(root, path)
+		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return false, fileError("read", l.Path(path), err)
+			return false, fileError("read", path, err)
 		}
 		if info.ModTime().After(since.Add(slack)) {
 			return true, nil
@@ -44,12 +45,12 @@ func outdated(l Layout, pid int, paths []string) (bool, error) {
 }
 
 // started returns when a process was begun, by how long the machine had been up.
-func started(l Layout, pid int) (time.Time, error) {
-	uptime, err := os.ReadFile(l.Path("/proc/uptime"))
+func started(root string, pid int) (time.Time, error) {
+	uptime, err := os.ReadFile(filepath.Join(root, "/proc/uptime"))
 	if err != nil {
 		return time.Time{}, err
 	}
-	stat, err := os.ReadFile(l.Path(filepath.Join("/proc", strconv.Itoa(pid), "stat")))
+	stat, err := os.ReadFile(filepath.Join(root, "/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -56,7 +56,7 @@ func (f *fakeMachine) unharmed() {
 
 func TestWhatSetupKeepsIsRootsAlone(t *testing.T) {
 	f := hostile(t, "/etc/nova")
-	f.plant(configFile+savedEnding, os.Symlink)
+	f.plant(configFile+earlierCopy, os.Symlink)
 	_, err := f.setup()
 	f.must(err)
 	f.unharmed()
@@ -170,9 +170,9 @@ func TestTeardownHonoursWhatAnEarlierReleaseKept(t *testing.T) {
 			f.must(os.Chown(f.path(configFile), 0, 0))
 			_, err := f.setup()
 			f.must(err)
-			f.must(f.Layout.writeRecord(record{}))
-			f.put(configFile+savedEnding, novaCompute, 0o640)
-			f.must(os.Chown(f.path(configFile+savedEnding), test.owner, 0))
+			f.must(f.record().Write(Record{}))
+			f.put(configFile+earlierCopy, novaCompute, 0o640)
+			f.must(os.Chown(f.path(configFile+earlierCopy), test.owner, 0))
 			if test.mine {
 				f.must(os.Chown(f.path(configFile), novaUser, 0))
 			}
@@ -180,7 +180,7 @@ func TestTeardownHonoursWhatAnEarlierReleaseKept(t *testing.T) {
 			_, err = Teardown(t.Context(), f.Steps(), said.report)
 			f.must(err)
 			trusted := test.owner == 0 || test.mine
-			if got := f.content(configFile); got != test.want || exists(f.root, configFile+savedEnding) == trusted || strings.Contains(said.String(), "did not go by it") == trusted {
+			if got := f.content(configFile); got != test.want || exists(f.root, configFile+earlierCopy) == trusted || strings.Contains(said.String(), "did not go by it") == trusted {
 				t.Errorf("got\n%s\nand said\n%s", got, said.String())
 			}
 		})
@@ -189,10 +189,10 @@ func TestTeardownHonoursWhatAnEarlierReleaseKept(t *testing.T) {
 
 func TestARecordOfOthersIsNotBelieved(t *testing.T) {
 	f := hostile(t, "/var/lib/ndock")
-	content, err := json.Marshal(record{Files: map[string]original{daemonFile: {Content: []byte("{}")}}})
+	content, err := json.Marshal(Record{Files: map[string]Original{daemonFile: {Content: []byte("{}")}}})
 	f.must(err)
 	f.put(recordFile, string(content), 0o600)
-	if _, err := f.Layout.readRecord(); err == nil || !strings.Contains(err.Error(), "others than root may write to") {
+	if _, err := f.record().Read(); err == nil || !strings.Contains(err.Error(), "others than root may write to") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -240,17 +240,17 @@ func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
 	f.stop("docker")
 	_, err := f.setup()
 	f.must(err)
-	r, err := f.Layout.readRecord()
+	r, err := f.record().Read()
 	f.must(err)
 	var sums strings.Builder
 	for _, c := range r.Completions {
 		sums.WriteString(c.Sum + "  " + c.Path + "\n")
 	}
-	f.put(formerCompletions, sums.String(), 0o644)
-	f.put(formerProgram, r.Program+"\n", 0o644)
-	f.put(formerEngine, r.Engine+"\n", 0o644)
-	f.put(configFile+savedEnding, string(r.Files[f.Layout.Config].Content), 0o640)
-	f.must(f.Layout.writeRecord(record{}))
+	f.put(earlierCompletions, sums.String(), 0o644)
+	f.put(EarlierProgram, r.Program+"\n", 0o644)
+	f.put(EarlierEngine, r.Engine+"\n", 0o644)
+	f.put(configFile+earlierCopy, string(r.Files[f.Layout.Config].Content), 0o640)
+	f.must(f.record().Write(Record{}))
 	f.teardown()
 	f.put("/usr/sbin/dockerd", "", 0o755)
 	if after := f.tree(); after != before || r.Engine != "docker.io" {

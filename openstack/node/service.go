@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
+	"path/filepath"
 	"time"
 )
 
@@ -36,8 +36,16 @@ type Services interface {
 	Arguments(ctx context.Context, s Service) ([]string, error)
 	// ReadLog is how a person reads the service's log.
 	ReadLog(s Service) string
-	// AgentFiles are what make ndock's agent a service, for a nova-compute that is laid out so.
-	AgentFiles(l Layout) []file
+	// Files returns what makes a program a service. The first file is the one that names the program.
+	Files(d Daemon) []File
+}
+
+// A Daemon is a program that is to be a service, as each service manager has it described.
+type Daemon struct {
+	Name     string
+	Unit     []byte // of systemd
+	Script   []byte // of System V's init
+	Rotation []byte // of the script's log, by logrotate
 }
 
 // A Phase is how far a service is that was begun.
@@ -54,11 +62,11 @@ const (
 const serviceLimit = 3 * time.Minute
 
 // FindServices returns systemd where that is what runs the machine, else System V's init scripts.
-func FindServices(l Layout, runner Runner) Services {
-	if info, err := os.Stat(l.Path("/run/systemd/system")); err == nil && info.IsDir() {
-		return &systemd{l, runner}
+func FindServices(root string, runner Runner) Services {
+	if info, err := os.Stat(filepath.Join(root, "/run/systemd/system")); err == nil && info.IsDir() {
+		return &systemd{root, runner}
 	}
-	return &sysvinit{layout: l, runner: runner}
+	return &sysvinit{root, runner}
 }
 
 // control runs one command of a service manager.
@@ -70,12 +78,4 @@ func control(ctx context.Context, runner Runner, command ...string) (string, err
 		err = fmt.Errorf("gave up after %s: %w", serviceLimit, err)
 	}
 	return out, err
-}
-
-// forUser has the agent serve whom nova-compute runs as.
-func forUser(text string, l Layout) string {
-	if l.User == "nova" {
-		return text
-	}
-	return strings.Replace(text, "node agent", "node agent --user "+l.User, 1)
 }

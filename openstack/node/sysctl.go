@@ -19,7 +19,7 @@ import (
 type sysctl struct {
 	Machine
 	did     changes           // of this run, to files
-	changed map[string]raised // in this run
+	changed map[string]Raised // in this run
 }
 
 // sysctlFile is what is read when the machine starts.
@@ -59,7 +59,7 @@ func (s *sysctl) Title() string { return "sysctl" }
 // tooLow is a limit that is lower than it is to be.
 type tooLow struct {
 	name string
-	raised
+	Raised
 	fixed error // why it cannot be raised
 }
 
@@ -79,7 +79,7 @@ func (s *sysctl) look() ([]tooLow, error) {
 			return nil, err
 		}
 		if want := l.value(memory); now < want {
-			low = append(low, tooLow{l.name, raised{Was: now, Is: want}, s.fixed(l.name)})
+			low = append(low, tooLow{l.name, Raised{Was: now, Is: want}, s.fixed(l.name)})
 		}
 	}
 	return low, nil
@@ -168,7 +168,7 @@ func (s *sysctl) Plan(context.Context) ([]string, error) {
 
 // file is what is to be in the file: what was raised before, and what is to be raised now. It is nil where that is nothing.
 func (s *sysctl) file(low []tooLow) ([]byte, error) {
-	r, err := s.Layout.readRecord()
+	r, err := s.record().Read()
 	if err != nil {
 		return nil, err
 	}
@@ -180,34 +180,34 @@ func (s *sysctl) file(low []tooLow) ([]byte, error) {
 }
 
 // with adds the limits that can be raised. What one was at first stays.
-func with(before map[string]raised, low []tooLow) map[string]raised {
+func with(before map[string]Raised, low []tooLow) map[string]Raised {
 	all := maps.Clone(before)
 	for _, l := range low {
 		if l.fixed != nil {
 			continue
 		}
 		if all == nil {
-			all = map[string]raised{}
+			all = map[string]Raised{}
 		}
 		if old, ok := before[l.name]; ok {
 			l.Was = old.Was
 		}
-		all[l.name] = l.raised
+		all[l.name] = l.Raised
 	}
 	return all
 }
 
 // text names no limit that this kernel does not have: what reads the file at boot would fail for it.
-func (s *sysctl) text(all map[string]raised) []byte {
+func (s *sysctl) text(all map[string]Raised) []byte {
 	there := maps.Clone(all)
-	maps.DeleteFunc(there, func(name string, _ raised) bool {
+	maps.DeleteFunc(there, func(name string, _ Raised) bool {
 		_, err := os.Stat(s.path(name))
 		return errors.Is(err, fs.ErrNotExist)
 	})
 	return sysctlText(there)
 }
 
-func sysctlText(all map[string]raised) []byte {
+func sysctlText(all map[string]Raised) []byte {
 	var text bytes.Buffer
 	text.WriteString("# Written by 'ndock node setup', removed by 'ndock node teardown': limits that all servers of this host share.\n# Other values belong into a file whose name comes later.\n")
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -218,20 +218,20 @@ func sysctlText(all map[string]raised) []byte {
 
 // Do raises each limit that it can, and writes it down before. What the kernel refuses all the same fails nothing.
 func (s *sysctl) Do(context.Context) error {
-	s.changed = map[string]raised{}
+	s.changed = map[string]Raised{}
 	low, err := s.look()
 	if err != nil {
 		return err
 	}
-	r, err := s.Layout.readRecord()
+	r, err := s.record().Read()
 	if err != nil {
 		return err
 	}
 	before, refused := r.Sysctls, []error(nil)
-	if err := s.record(with(before, low)); err != nil {
+	if err := s.recordLimits(with(before, low)); err != nil {
 		return err
 	}
-	s.did.recorded = append(s.did.recorded, func() error { return s.record(before) })
+	s.did.onRollback(func() error { return s.recordLimits(before) })
 	for i, l := range low {
 		if l.fixed != nil {
 			continue
@@ -241,9 +241,9 @@ func (s *sysctl) Do(context.Context) error {
 			refused = append(refused, fmt.Errorf("%s stays %d: %w", l.name, l.Was, err))
 			continue
 		}
-		s.changed[l.name] = l.raised
+		s.changed[l.name] = l.Raised
 	}
-	if err := s.record(with(before, low)); err != nil {
+	if err := s.recordLimits(with(before, low)); err != nil {
 		return err
 	}
 	if err := s.write(with(before, low)); err != nil {
@@ -255,11 +255,11 @@ func (s *sysctl) Do(context.Context) error {
 	return nil
 }
 
-func (s *sysctl) record(all map[string]raised) error {
-	return s.Layout.amend(func(r *record) { r.Sysctls = all })
+func (s *sysctl) recordLimits(all map[string]Raised) error {
+	return s.record().Amend(func(r *Record) { r.Sysctls = all })
 }
 
-func (s *sysctl) write(all map[string]raised) error {
+func (s *sysctl) write(all map[string]Raised) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -270,14 +270,14 @@ func (s *sysctl) write(all map[string]raised) error {
 func (s *sysctl) Rollback(context.Context) ([]string, error) {
 	failed := s.lower(s.changed)
 	if failed != nil {
-		s.did.recorded = nil // for teardown to try again
+		s.did.keepOthers() // for teardown to try again
 	}
 	return []string{"set the kernel's limits back"}, errors.Join(failed, s.did.takeBack())
 }
 
 // Teardown has the limits be what they were before setup: those that somebody else has changed since stay.
 func (s *sysctl) Teardown(context.Context) ([]string, error) {
-	r, err := s.Layout.readRecord()
+	r, err := s.record().Read()
 	if err != nil || len(r.Sysctls) == 0 {
 		return nil, err
 	}
@@ -297,7 +297,7 @@ func (s *sysctl) Teardown(context.Context) ([]string, error) {
 	if err := s.lower(r.Sysctls); err != nil {
 		return texts, err
 	}
-	return texts, s.record(nil)
+	return texts, s.recordLimits(nil)
 }
 
 // isPartOf tells whether all lines of a file are those of a whole.
@@ -312,7 +312,7 @@ func isPartOf(content, whole []byte) bool {
 }
 
 // lower sets back what still is as setup made it. What cannot be written any more is nobody's to write.
-func (s *sysctl) lower(all map[string]raised) error {
+func (s *sysctl) lower(all map[string]Raised) error {
 	var failed []error
 	for name, one := range all {
 		if now, err := s.get(name); err != nil || now != one.Is {

@@ -2,18 +2,14 @@ package node
 
 import (
 	"context"
-	_ "embed" // the unit
 	"fmt"
 	"strconv"
 	"strings"
 )
 
-//go:embed service/ndock-agent.service
-var agentUnit []byte
-
 // systemd is the service manager of most machines.
 type systemd struct {
-	layout Layout
+	root   string
 	runner Runner
 }
 
@@ -85,9 +81,8 @@ func (m *systemd) PID(ctx context.Context, s Service) (int, error) {
 
 func (m *systemd) ReadLog(s Service) string { return "journalctl -u " + s.Name }
 
-func (m *systemd) AgentFiles(l Layout) []file {
-	unit := strings.Replace(string(agentUnit), "Before=nova-compute.service", "Before="+l.Compute.Name+".service", 1)
-	return []file{{"/etc/systemd/system/" + agentName + ".service", []byte(forUser(unit, l)), 0o644}}
+func (m *systemd) Files(d Daemon) []File {
+	return []File{{Path: "/etc/systemd/system/" + d.Name + ".service", Content: d.Unit, Mode: 0o644}}
 }
 
 func (m *systemd) property(ctx context.Context, s Service, name string) (string, error) {

@@ -2,9 +2,7 @@ package node
 
 import (
 	"context"
-	_ "embed" // the script
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,15 +10,9 @@ import (
 	"strings"
 )
 
-//go:embed service/ndock-agent.init
-var agentScript []byte
-
-//go:embed service/ndock-agent.logrotate
-var agentLogrotate []byte
-
 // sysvinit runs init scripts, for machines without systemd.
 type sysvinit struct {
-	layout Layout
+	root   string
 	runner Runner
 }
 
@@ -56,24 +48,25 @@ func (m *sysvinit) Forget(context.Context, Service) error { return nil }
 
 // Enabled looks for the links by which the script is started at boot.
 func (m *sysvinit) Enabled(_ context.Context, s Service) (bool, error) {
-	links, err := filepath.Glob(m.layout.Path("/etc/rc[2-5].d/S??" + s.Name))
+	links, err := filepath.Glob(filepath.Join(m.root, "/etc/rc[2-5].d/S??"+s.Name))
 	return len(links) > 0, err
 }
 
 // PID believes the pid file as long as there is such a process.
 func (m *sysvinit) PID(_ context.Context, s Service) (int, error) {
-	content, err := readFile(m.layout.Path(s.PIDFile))
+	path := filepath.Join(m.root, s.PIDFile)
+	content, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fileError("read", m.layout.Path(s.PIDFile), err)
+		return 0, fileError("read", path, err)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
 	if err != nil {
 		return 0, nil // half written, by a service that is just starting
 	}
-	if _, err := os.Stat(m.layout.Path(fmt.Sprintf("/proc/%d", pid))); err != nil {
+	if _, err := os.Stat(filepath.Join(m.root, "/proc", strconv.Itoa(pid))); err != nil {
 		return 0, nil
 	}
 	return pid, nil
@@ -81,10 +74,10 @@ func (m *sysvinit) PID(_ context.Context, s Service) (int, error) {
 
 func (m *sysvinit) ReadLog(s Service) string { return "tail " + s.Log }
 
-func (m *sysvinit) AgentFiles(l Layout) []file {
-	return []file{
-		{"/etc/init.d/" + agentName, []byte(forUser(string(agentScript), l)), 0o755},
-		{"/etc/logrotate.d/" + agentName, agentLogrotate, 0o644},
+func (m *sysvinit) Files(d Daemon) []File {
+	return []File{
+		{Path: "/etc/init.d/" + d.Name, Content: d.Script, Mode: 0o755},
+		{Path: "/etc/logrotate.d/" + d.Name, Content: d.Rotation, Mode: 0o644},
 	}
 }
 
