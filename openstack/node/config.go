@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"ndock/openstack/novadriver"
+	"ndock/openstack/oslo"
 )
 
 const (
@@ -29,7 +30,7 @@ func (c *config) path() string { return c.Layout.Path(c.Layout.Config) }
 const created = "# made by 'ndock node setup'\n[DEFAULT]\ncompute_driver = " + novadriver.Driver + "\n"
 
 // read returns the file, nil when there is none.
-func read(path string) (*novadriver.Conf, error) {
+func read(path string) (*oslo.Conf, error) {
 	conf, err := readConf(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

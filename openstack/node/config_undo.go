@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"ndock/openstack/novadriver"
+	"ndock/openstack/oslo"
 )
 
 // Teardown has the configuration name the driver of before, and keeps what the operator has edited since.
@@ -33,12 +34,12 @@ func (c *config) Teardown(context.Context) ([]string, error) {
 }
 
 // saved is the file as it was before setup, nil where nothing is kept of it.
-func (c *config) saved() (*novadriver.Conf, error) {
+func (c *config) saved() (*oslo.Conf, error) {
 	was, err := c.record().Original(c.Layout.Config)
 	if err != nil || was.missing {
 		return nil, err
 	}
-	return novadriver.ParseConf(c.path(), was.content)
+	return oslo.Parse(c.path(), was.content)
 }
 
 // Rollback has the file be as this run found it.
@@ -52,7 +53,7 @@ func (c *config) Rollback(context.Context) ([]string, error) {
 
 // former returns the content to go back to, nil where there is to be no file, and says what that is; it says
 // nothing when there is nothing to do.
-func (c *config) former(now, saved *novadriver.Conf) (content []byte, text string, err error) {
+func (c *config) former(now, saved *oslo.Conf) (content []byte, text string, err error) {
 	driver, _, err := now.Get(section, key)
 	switch {
 	case err != nil:
@@ -71,7 +72,7 @@ func (c *config) former(now, saved *novadriver.Conf) (content []byte, text strin
 }
 
 // merge returns the saved content where the file is still what setup made of it, else the file with the old driver.
-func (c *config) merge(now, saved *novadriver.Conf) ([]byte, string, error) {
+func (c *config) merge(now, saved *oslo.Conf) ([]byte, string, error) {
 	before := saved.Bytes()
 	driver, found, err := saved.Get(section, key)
 	if err != nil {

@@ -3,9 +3,14 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+
+	"ndock/openstack/node/dockerd"
+	"ndock/openstack/node/jsonedit"
 )
 
 // daemonJSON is the step that has Docker Engine run servers by ndock's runtime, has them run on while the engine is
@@ -14,25 +19,17 @@ import (
 type daemonJSON struct {
 	Machine
 	engine *engine
-	did    changes  // of this run
-	was    snapshot // before it
-	ran    bool     // the engine, then
-	wanted missing  // in it
+	did    changes        // of this run
+	was    snapshot       // before it
+	ran    bool           // the engine, then
+	wanted dockerd.Wanted // in it
 }
-
-const runtimeName = "ndock"
 
 func (d *daemonJSON) Title() string { return "daemon.json" }
 
-// daemonFile is what Docker Engine reads when it starts.
-const daemonFile = "/etc/docker/daemon.json"
+func (d *daemonJSON) path() string { return d.Layout.Path(dockerd.File) }
 
-func (d *daemonJSON) path() string { return d.Layout.Path(daemonFile) }
-
-// runtime is how the engine is to call the program that is installed.
-func (d *daemonJSON) runtime() string {
-	return fmt.Sprintf(`{"path": %q, "runtimeArgs": ["node", "runtime"]}`, d.Layout.AgentFile)
-}
+func (d *daemonJSON) editor() dockerd.Editor { return dockerd.Editor{Program: d.Layout.AgentFile} }
 
 func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 	now, err := before(d.path())
@@ -44,22 +41,22 @@ func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 		err = d.feasible(ctx, now, wanted)
 	}
 	var plan []string
-	if wanted.liveRestore {
+	if wanted.LiveRestore {
 		plan = append(plan, "set live-restore = true in "+d.path())
 	}
-	if wanted.runtime {
-		plan = append(plan, "add runtime "+runtimeName+" to "+d.path())
+	if wanted.Runtime {
+		plan = append(plan, "add runtime "+dockerd.RuntimeName+" to "+d.path())
 	}
-	if wanted.noNetwork {
+	if wanted.NoNetwork {
 		plan = append(plan, "have Docker Engine make no bridge and no firewall rules, in "+d.path())
 	}
-	if wanted.logs {
+	if wanted.Logs {
 		plan = append(plan, "have what containers say kept to 30 MB each, in "+d.path())
 	}
-	if wanted.userns {
+	if wanted.Userns {
 		plan = append(plan, "have root in containers be nobody on this host (userns-remap), in "+d.path())
 	}
-	if wanted.restart {
+	if wanted.Restart {
 		plan = append(plan, "restart Docker Engine (service "+d.Layout.Engine.Service.Name+")")
 	}
 	return plan, err
@@ -78,39 +75,39 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	if pid, err := d.Services.PID(ctx, d.Layout.Engine.Service); err == nil {
 		d.ran = pid != 0
 	}
-	d.was, d.wanted = now, missing{liveRestore: wanted.liveRestore} // as far as the engine has heard of it
+	d.was, d.wanted = now, dockerd.Wanted{LiveRestore: wanted.LiveRestore} // as far as the engine has heard of it
 	if err := d.write(now, wanted); err != nil {
 		return err
 	}
-	if wanted.liveRestore || wanted.runtime {
+	if wanted.LiveRestore || wanted.Runtime {
 		err = d.reload(ctx, func(facts EngineFacts) bool {
-			return slices.Contains(facts.Runtimes, runtimeName) && (facts.LiveRestore || !wanted.liveRestore)
+			return slices.Contains(facts.Runtimes, dockerd.RuntimeName) && (facts.LiveRestore || !wanted.LiveRestore)
 		})
 	}
 	if err != nil {
 		return err
 	}
-	if d.wanted.noNetwork, d.wanted.userns = wanted.noNetwork, wanted.userns; wanted.restart {
+	if d.wanted.NoNetwork, d.wanted.Userns = wanted.NoNetwork, wanted.Userns; wanted.Restart {
 		return d.restart(ctx)
 	}
 	return nil
 }
 
 // edited begins with what the file was before the first setup, if nobody else has edited it since.
-func (d *daemonJSON) edited(now snapshot, wanted missing) (content []byte, ours bool, err error) {
-	saved, err := d.record().Original(daemonFile)
+func (d *daemonJSON) edited(now snapshot, wanted dockerd.Wanted) (content []byte, ours bool, err error) {
+	saved, err := d.record().Original(dockerd.File)
 	if err != nil {
 		return nil, false, err
 	}
-	made, ours, err := d.madeOf(saved.content, now.content)
+	made, ours, err := d.editor().Made(saved.content, now.content)
 	if err != nil {
 		return nil, false, err
 	}
 	base := now.content
 	if ours {
-		base, wanted = saved.content, made.and(wanted)
+		base, wanted = saved.content, made.And(wanted)
 	}
-	if content, err = d.with(base, wanted); err != nil {
+	if content, err = d.editor().Make(base, wanted); err != nil {
 		err = fmt.Errorf("edit %s: %w", d.path(), err)
 	}
 	return content, ours, err
@@ -130,13 +127,13 @@ func (d *daemonJSON) Edits(ctx context.Context) ([]Edit, error) {
 	return changing(Edit{d.path(), now.content, content}), err
 }
 
-func (d *daemonJSON) write(now snapshot, wanted missing) error {
+func (d *daemonJSON) write(now snapshot, wanted dockerd.Wanted) error {
 	content, ours, err := d.edited(now, wanted)
 	if err != nil || bytes.Equal(content, now.content) {
 		return err
 	}
 	if !now.missing && !ours {
-		if err := d.record().Keep(&d.did, daemonFile); err != nil {
+		if err := d.record().Keep(&d.did, dockerd.File); err != nil {
 			return err
 		}
 	}
@@ -168,14 +165,112 @@ func (d *daemonJSON) networkDetail(ctx context.Context, facts EngineFacts) strin
 		return "Docker Engine keeps its bridge and its firewall, which are used by " + strings.Join(facts.Networked, ", ")
 	case facts.Swarm:
 		return "Docker Engine keeps its bridge and its firewall, for the swarm"
-	case facts.Bridge && there.noNetwork():
+	case facts.Bridge && there.NoNetwork():
 		return "Docker Engine makes no firewall rules, and no bridge once it starts while no container runs"
 	case d.done(facts):
 		return "Docker Engine makes no bridge, as Kolla has it"
-	case there.undecided():
+	case there.NetworkUndecided():
 		return "Docker Engine keeps its bridge and its firewall: setup can change that once live-restore is on, or no container runs"
-	case !there.noNetwork():
+	case !there.NoNetwork():
 		return "Docker Engine makes a bridge or firewall rules (decided on by hand, in " + d.path() + " or by a flag)"
 	}
 	return "Docker Engine makes no bridge and no firewall rules"
+}
+
+// Rollback puts daemon.json back as this run found it.
+func (d *daemonJSON) Rollback(ctx context.Context) ([]string, error) {
+	if !d.did.any() {
+		return nil, nil
+	}
+	var err error
+	if d.did.files() { // else the file was not written, and the engine has heard of nothing
+		err = d.back(ctx, d.was, d.wanted)
+	}
+	return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.takeBack())
+}
+
+// Teardown puts daemon.json back as it was before setup, unless it has been edited since.
+func (d *daemonJSON) Teardown(ctx context.Context) ([]string, error) {
+	now, err := before(d.path())
+	if err != nil || now.missing {
+		return nil, err
+	}
+	saved, err := d.record().Original(dockerd.File)
+	if err != nil {
+		return nil, err
+	}
+	made, ours, err := d.editor().Made(saved.content, now.content)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ours && saved.missing && !d.editor().Names(now.content):
+		return nil, nil
+	case !ours:
+		return []string{"left " + d.path() + " as it is: it was edited since, and has settings of setup's"}, nil
+	}
+	if facts, err := d.EngineFacts(ctx); made.Userns && (err != nil || facts.Containers+facts.Images > 0) {
+		return []string{"left " + d.path() + " as it is: without userns-remap the engine would not find the containers and images that it has"}, nil
+	}
+	saved.path = now.path
+	if err := d.back(ctx, saved, made); err != nil {
+		return nil, err
+	}
+	return d.restore(saved)
+}
+
+func (d *daemonJSON) restore(saved snapshot) ([]string, error) {
+	if err := saved.restore(); err != nil {
+		return nil, err
+	}
+	if saved.missing {
+		return []string{"removed " + d.path()}, nil
+	}
+	return []string{"put back " + d.path() + " as it was"}, d.record().Forget(dockerd.File)
+}
+
+// back has the engine be as it was before the settings were made, and containers run on meanwhile. It keeps to a setting
+// that is merely gone from its file, so that live-restore is switched in words. A runtime that nobody names any more it
+// may keep until it is restarted.
+func (d *daemonJSON) back(ctx context.Context, was snapshot, made dockerd.Wanted) error {
+	there, err := dockerd.Parse(was.content)
+	if err != nil {
+		return err
+	}
+	switchable := made.LiveRestore || there.LiveRestore != nil // and not given as a flag
+	anew := made.NoNetwork || made.Userns
+	if anew {
+		if err := d.restartAs(ctx, was, switchable); err != nil {
+			return err
+		}
+	}
+	if made.LiveRestore || anew && switchable {
+		return d.switchLiveRestore(ctx, was, there.LiveRestore != nil && *there.LiveRestore)
+	}
+	return nil
+}
+
+func (d *daemonJSON) restartAs(ctx context.Context, was snapshot, switchable bool) error {
+	if switchable {
+		if err := d.switchLiveRestore(ctx, was, true); err != nil {
+			return err
+		}
+	} else if err := was.restore(); err != nil {
+		return err
+	}
+	return d.restart(ctx)
+}
+
+// switchLiveRestore has the file say so, and the engine do so.
+func (d *daemonJSON) switchLiveRestore(ctx context.Context, file snapshot, on bool) error {
+	var err error
+	if file.content, err = jsonedit.Set(file.content, strconv.FormatBool(on), "live-restore"); err != nil {
+		return err
+	}
+	if file.missing {
+		file.mode = 0o644
+	}
+	if err := file.put(); err != nil {
+		return err
+	}
+	return d.reload(ctx, func(facts EngineFacts) bool { return facts.LiveRestore == on })
 }

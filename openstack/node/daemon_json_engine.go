@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"ndock/openstack/node/dockerd"
 )
 
 // reload has the engine read its file, and waits until it is as the file says.
@@ -51,4 +55,105 @@ func (d *daemonJSON) restart(ctx context.Context) error {
 		return advise(fmt.Errorf("restart Docker Engine: %w", errors.Join(first, err)), "see what it says: %s", d.Services.ReadLog(service))
 	}
 	return nil
+}
+
+// missing returns the settings that are to be made for the engine as it is.
+func (d *daemonJSON) missing(ctx context.Context, content []byte) (dockerd.Wanted, error) {
+	there, err := d.decided(ctx, content)
+	if err != nil {
+		return dockerd.Wanted{}, err
+	}
+	facts, asked := d.EngineFacts(ctx)
+	if asked != nil {
+		return d.beforeItStarts(ctx, there, asked)
+	}
+	m := dockerd.Wanted{
+		LiveRestore: there.LiveRestore == nil && !facts.LiveRestore && !facts.Swarm,
+		Runtime:     !d.editor().HasRuntime(there) || !slices.Contains(facts.Runtimes, dockerd.RuntimeName),
+		Logs:        there.LogDriver == nil && there.LogOptions == nil && dockerd.Rotates(facts.LogDriver),
+		Userns:      there.Userns == nil && d.engine.fresh(facts),
+	}
+	unused, spared := !facts.Swarm && len(facts.Networked) == 0, facts.Running == 0 || facts.LiveRestore || m.LiveRestore
+	m.NoNetwork = there.NetworkUndecided() && unused && spared && !d.done(facts)
+	m.Restart = m.NoNetwork || m.Userns || there.NoNetwork() && unused && facts.Bridge && facts.Running == 0
+	return m, nil
+}
+
+// beforeItStarts is for an engine that does not run: it reads its file when it does.
+func (d *daemonJSON) beforeItStarts(ctx context.Context, there dockerd.Settings, asked error) (dockerd.Wanted, error) {
+	if pid, err := d.Services.PID(ctx, d.Layout.Engine.Service); err != nil || pid != 0 {
+		return dockerd.Wanted{}, errors.Join(asked, err)
+	}
+	return dockerd.Wanted{
+		LiveRestore: there.LiveRestore == nil, Runtime: !d.editor().HasRuntime(there), NoNetwork: there.NetworkUndecided(),
+		Logs: there.LogDriver == nil && there.LogOptions == nil, Userns: there.Userns == nil && d.engine.fresh(EngineFacts{}),
+	}, nil
+}
+
+// done tells of an engine that Kolla has set up: it makes no bridge, and to restart it would restart all of OpenStack.
+func (d *daemonJSON) done(facts EngineFacts) bool { return d.Layout.Kolla && !facts.Bridge }
+
+// feasible returns an error where the settings that are wanted cannot be made: the file cannot be edited, the engine reads
+// another, or it has a flag for one of them. Docker Engine does not start with a setting both as a flag and in its file.
+func (d *daemonJSON) feasible(ctx context.Context, now snapshot, wanted dockerd.Wanted) error {
+	if _, _, err := d.edited(now, wanted); err != nil {
+		return err
+	}
+	there, err := dockerd.Parse(now.content)
+	if err != nil {
+		return err
+	}
+	flags, err := d.engineFlags(ctx)
+	if err != nil {
+		return err
+	}
+	settings := d.editor().Settings(there, wanted)
+	if err := d.reachable(ctx); err != nil && len(settings) > 0 {
+		return err
+	}
+	for _, setting := range settings {
+		if err := d.settable(setting.Name(), flags); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reachable returns an error where an engine answers that is not this machine's service: it reads another file, and who
+// restarts it is not known.
+func (d *daemonJSON) reachable(ctx context.Context) error {
+	service := d.Layout.Engine.Service
+	pid, err := d.Services.PID(ctx, service)
+	if err != nil || pid != 0 {
+		return err
+	}
+	if _, err := d.EngineFacts(ctx); err != nil {
+		return nil // it does not run
+	}
+	return advise(fmt.Errorf("an engine answers, but service %s does not run: it was started in another way, as by a snap, and does not read %s", service.Name, d.path()),
+		"have it run as service %s, from a package of the distribution's or of Docker's", service.Name)
+}
+
+// settable returns an error where a setting of the file would not count, or keep the engine from starting.
+func (d *daemonJSON) settable(name string, flags dockerd.Flags) error {
+	if file, given := flags.Value("config-file"); given && filepath.Clean(file) != dockerd.File {
+		return advise(fmt.Errorf("set %s in %s: Docker Engine reads another file, %s, as --config-file in its command line says", name, d.path(), file),
+			"have the engine read %s, or make setup's settings in the other file yourself", d.path())
+	}
+	flag := dockerd.FlagOf(name)
+	if _, given := flags.Value(flag); given {
+		return advise(fmt.Errorf("set %s in %s: Docker Engine has --%s in its command line, and does not start with both", name, d.path(), flag),
+			"move --%s from the command line of service %s (its unit, or a file that it reads) to %s, and restart the service", flag, d.Layout.Engine.Service.Name, d.path())
+	}
+	return nil
+}
+
+// decided are the settings of a file, and those of the engine's flags.
+func (d *daemonJSON) decided(ctx context.Context, content []byte) (dockerd.Settings, error) {
+	there, err := dockerd.Parse(content)
+	if err != nil {
+		return there, fmt.Errorf("read %s: %w", d.path(), err)
+	}
+	flags, err := d.engineFlags(ctx)
+	return there.WithFlags(flags), err
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"ndock/openstack/node/dockerd"
 )
 
 const (
@@ -35,11 +37,11 @@ func TestSettingsAreAddedToTheOperatorsFile(t *testing.T) {
 		`{"runtimes": {}, "live-restore": false}`:                                    "{" + ourNetwork + ourLogs + ",\"runtimes\": {\n  " + ourRuntime + "\n}, \"live-restore\": false}",
 	} {
 		f := newFake(t, false)
-		f.put(daemonFile, before, 0o600)
+		f.put(dockerd.File, before, 0o600)
 		tree := f.tree()
 		_, err := f.setup()
 		f.must(err)
-		got, err := os.ReadFile(f.path(daemonFile))
+		got, err := os.ReadFile(f.path(dockerd.File))
 		f.must(err)
 		if string(got) != want || f.live == strings.Contains(before, "false") {
 			t.Errorf("%q became %q, live-restore %t", before, got, f.live)
@@ -58,8 +60,8 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 		cause func(f *fakeMachine)
 		says  string
 	}{
-		"switched off by hand": {func(f *fakeMachine) { f.put(daemonFile, `{"live-restore": false}`, 0o600) }, "live-restore is off: servers stop when Docker Engine is restarted ("},
-		"on by hand":           {func(f *fakeMachine) { f.put(daemonFile, `{"live-restore": true}`, 0o600); f.live = true }, "servers run on"},
+		"switched off by hand": {func(f *fakeMachine) { f.put(dockerd.File, `{"live-restore": false}`, 0o600) }, "live-restore is off: servers stop when Docker Engine is restarted ("},
+		"on by hand":           {func(f *fakeMachine) { f.put(dockerd.File, `{"live-restore": true}`, 0o600); f.live = true }, "servers run on"},
 		"on by a flag":         {func(f *fakeMachine) { f.live, f.flag = true, true }, "servers run on"},
 		"in a swarm":           {func(f *fakeMachine) { f.swarm = true }, "the engine is in a swarm"},
 	} {
@@ -74,7 +76,7 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 			}
 			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
 			f.must(err)
-			if got, _ := os.ReadFile(f.path(daemonFile)); strings.Contains(string(got), "ndock") || f.live != live {
+			if got, _ := os.ReadFile(f.path(dockerd.File)); strings.Contains(string(got), "ndock") || f.live != live {
 				t.Errorf("after teardown it is %s, live-restore %t", got, f.live)
 			}
 		})
@@ -85,11 +87,11 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 func TestASettingThatIsNew(t *testing.T) {
 	f := newFake(t, false)
 	tree := f.tree()
-	f.put(daemonFile, "{\n  \"live-restore\": true\n}\n", 0o644)
+	f.put(dockerd.File, "{\n  \"live-restore\": true\n}\n", 0o644)
 	f.live = true
 	_, err := f.setup()
 	f.must(err)
-	if got, _ := os.ReadFile(f.path(daemonFile)); string(got) != "{"+ourLines+"\n}\n" {
+	if got, _ := os.ReadFile(f.path(dockerd.File)); string(got) != "{"+ourLines+"\n}\n" {
 		t.Errorf("it became %s", got)
 	}
 	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
@@ -112,7 +114,7 @@ func TestAnEngineOfSetupsOwn(t *testing.T) {
 			f.facts.Images = test.images
 			_, err := f.setup()
 			f.must(err)
-			got, err := os.ReadFile(f.path(daemonFile))
+			got, err := os.ReadFile(f.path(dockerd.File))
 			if err != nil || strings.Contains(string(got), `"userns-remap": "default"`) != test.want {
 				t.Errorf("it is %s, %v", got, err)
 			}
@@ -121,7 +123,7 @@ func TestAnEngineOfSetupsOwn(t *testing.T) {
 			}
 			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
 			f.must(err)
-			for _, path := range []string{daemonFile, "/var/lib/ndock"} {
+			for _, path := range []string{dockerd.File, "/var/lib/ndock"} {
 				if exists(f.root, path) {
 					t.Errorf("%s is still there", path)
 				}
@@ -134,10 +136,10 @@ func TestAnEngineOfSetupsOwn(t *testing.T) {
 func TestSettingsThatDoNotGoTogether(t *testing.T) {
 	for _, text := range []string{`{"bip": "10.0.0.1/24"}`, `{"icc": false}`, `{"fixed-cidr": "10.0.0.0/25"}`} {
 		f := newFake(t, false)
-		f.put(daemonFile, text, 0o600)
+		f.put(dockerd.File, text, 0o600)
 		_, err := f.setup()
 		f.must(err)
-		got, err := os.ReadFile(f.path(daemonFile))
+		got, err := os.ReadFile(f.path(dockerd.File))
 		if err != nil || strings.Contains(string(got), "iptables") {
 			t.Errorf("it is %s, %v", got, err)
 		}
@@ -166,9 +168,9 @@ func TestDaemonJSONOfSetupsOwnThatWasEdited(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()
 	f.must(err)
-	content, err := os.ReadFile(f.path(daemonFile))
+	content, err := os.ReadFile(f.path(dockerd.File))
 	f.must(err)
-	f.put(daemonFile, strings.Replace(string(content), "{", "{\n  \"debug\": true,", 1), 0o600)
+	f.put(dockerd.File, strings.Replace(string(content), "{", "{\n  \"debug\": true,", 1), 0o600)
 	var said lines
 	_, err = Teardown(t.Context(), f.Steps(), said.report)
 	f.must(err)
@@ -192,14 +194,14 @@ func TestAnEngineThatForgot(t *testing.T) {
 
 func TestDaemonJSONThatWasEditedSinceStays(t *testing.T) {
 	f := newFake(t, false)
-	f.put(daemonFile, `{"debug": true}`, 0o600)
+	f.put(dockerd.File, `{"debug": true}`, 0o600)
 	_, err := f.setup()
 	f.must(err)
-	f.put(daemonFile, `{"live-restore": true}`, 0o600)
+	f.put(dockerd.File, `{"live-restore": true}`, 0o600)
 	var said lines
 	_, err = Teardown(t.Context(), f.Steps(), said.report)
 	f.must(err)
-	if got, _ := os.ReadFile(f.path(daemonFile)); string(got) != `{"live-restore": true}` || !strings.Contains(said.String(), "edited since") {
+	if got, _ := os.ReadFile(f.path(dockerd.File)); string(got) != `{"live-restore": true}` || !strings.Contains(said.String(), "edited since") {
 		t.Errorf("it is %s; said\n%s", got, &said)
 	}
 }
@@ -216,7 +218,7 @@ func TestSettingsThatCannotBeMade(t *testing.T) {
 	} {
 		f := newFake(t, false)
 		if test.file != "" {
-			f.put(daemonFile, test.file, 0o600)
+			f.put(dockerd.File, test.file, 0o600)
 		}
 		f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00--debug\x00"+test.flags+"\x00", 0o444)
 		tree := f.tree()
@@ -309,7 +311,7 @@ func TestFlagsOfABridge(t *testing.T) {
 			}
 			_, err := f.setup()
 			f.must(err)
-			if got := f.content(daemonFile); strings.Contains(got, "bridge") || !strings.Contains(got, "ndock") {
+			if got := f.content(dockerd.File); strings.Contains(got, "bridge") || !strings.Contains(got, "ndock") {
 				t.Errorf("%q: it is %s", flags, got)
 			}
 			if detail := f.status("daemon.json").Detail; !strings.Contains(detail, "decided on by hand") {
@@ -346,31 +348,6 @@ func TestFlagsThatDoNotMatter(t *testing.T) {
 	f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00--live-restore\x00-H\x00fd://\x00", 0o444)
 	_, err := f.setup()
 	f.must(err)
-}
-
-func TestWhatIsNoObject(t *testing.T) {
-	for _, text := range []string{"[]", "1", `{"runtimes": []}`, `{"runtimes": null}`, "{", "{}}"} {
-		if got, err := withSetting([]byte(text), "1", "runtimes", "ndock"); err == nil {
-			t.Errorf("%s became %s", text, got)
-		}
-	}
-}
-
-func FuzzWithSetting(f *testing.F) {
-	f.Add(`{"a": {"b": 2}, "c": "}"}`)
-	f.Add(" { } ")
-	f.Add("\xef\xbb\xbf{}")
-	f.Add(`"{"`)
-	f.Fuzz(func(t *testing.T, text string) {
-		once, err := withSetting([]byte(text), "1", "a", "b")
-		if err != nil {
-			return
-		}
-		again, err := withSetting(once, "1", "a", "b")
-		if err != nil || string(again) != string(once) {
-			t.Errorf("%q became %q, and that %q, %v", text, once, again, err)
-		}
-	})
 }
 
 // TestAFailedSecondSetupKeepsWhatTheFirstDid: it goes back to how it found the machine, not to before the first.

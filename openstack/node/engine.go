@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ndock/openstack/node/dockerd"
 )
 
 // installLimit is what the package manager may take, over a slow line.
@@ -95,7 +97,7 @@ func (e *engine) Plan(ctx context.Context) ([]string, error) {
 // listensElsewhere returns an error where to start the engine brings nothing: it is told to listen on other sockets alone, or
 // in two ways, with which it does not start.
 func (e *engine) listensElsewhere(ctx context.Context) error {
-	conf, err := before(e.Layout.Path(daemonFile))
+	conf, err := before(e.Layout.Path(dockerd.File))
 	if err != nil {
 		return err
 	}
@@ -103,23 +105,37 @@ func (e *engine) listensElsewhere(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there, _ := parseSettings(conf.content) // a fault in it is daemon.json's to tell
-	told := flags.values("host")
+	there, _ := dockerd.Parse(conf.content) // a fault in it is daemon.json's to tell
+	told := flags.Values("host")
 	if len(there.Hosts) > 0 && len(told) > 0 {
-		return advise(fmt.Errorf("start Docker Engine: it is told where to listen by hosts in %s and -H in its command line, and does not start with both", e.Layout.Path(daemonFile)),
+		return advise(fmt.Errorf("start Docker Engine: it is told where to listen by hosts in %s and -H in its command line, and does not start with both", e.Layout.Path(dockerd.File)),
 			"keep one of them, which has to name unix:///run/docker.sock or fd://")
 	}
 	hosts := append(there.Hosts, told...)
-	if len(hosts) == 0 || slices.ContainsFunc(hosts, isUsualSocket) {
+	if len(hosts) == 0 || slices.ContainsFunc(hosts, dockerd.IsUsualSocket) {
 		return nil
 	}
 	return advise(fmt.Errorf("nothing answers on /run/docker.sock: Docker Engine is told to listen on %s", strings.Join(hosts, ", ")),
-		"have it listen on unix:///run/docker.sock too: by hosts in %s, or -H in the command line of service %s", e.Layout.Path(daemonFile), e.Layout.Engine.Service.Name)
+		"have it listen on unix:///run/docker.sock too: by hosts in %s, or -H in the command line of service %s", e.Layout.Path(dockerd.File), e.Layout.Engine.Service.Name)
 }
 
-// isUsualSocket tells whether what dockerd is told to listen on is, or can be, /run/docker.sock.
-func isUsualSocket(host string) bool {
-	return strings.HasPrefix(host, "fd:") || slices.Contains([]string{"unix://", "unix:///run/docker.sock", "unix:///var/run/docker.sock", "/run/docker.sock", "/var/run/docker.sock"}, host)
+// engineFlags returns the flags that the engine runs with, and those that it would be started with: setup restarts it, and
+// the operator may have edited its unit.
+func (m Machine) engineFlags(ctx context.Context) (dockerd.Flags, error) {
+	service := m.Layout.Engine.Service
+	pid, err := m.Services.PID(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	next, err := m.Services.Arguments(ctx, service)
+	if err != nil || pid == 0 {
+		return next, err
+	}
+	line, err := os.ReadFile(m.Layout.Path(fmt.Sprintf("/proc/%d/cmdline", pid)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // else it has ended
+		return nil, fmt.Errorf("read the command line of Docker Engine: %w", err)
+	}
+	return append(strings.Split(string(line), "\x00"), next...), nil
 }
 
 // tooOld tells of a version that begins with two numbers.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ndock/openstack/node/dockerd"
 )
 
 // What makes an engine weak is said, and is no reason for a node not to be ready.
@@ -79,12 +81,12 @@ func TestAnEngineThatListensElsewhere(t *testing.T) {
 			`{"hosts": null}`:                                                  false,
 			`{}`:                                                               false,
 		} {
-			f.put(daemonFile, text, 0o600)
+			f.put(dockerd.File, text, 0o600)
 			if _, err := Plan(t.Context(), f.Steps(), new(lines).report); elsewhere != (err != nil && strings.Contains(err.Error(), "is told to listen on")) {
 				t.Errorf("%s: got %v", text, err)
 			}
 		}
-		f.put(daemonFile, "{}", 0o600)
+		f.put(dockerd.File, "{}", 0o600)
 		for flags, elsewhere := range map[string]bool{"-H\x00tcp://0.0.0.0:2375": true, "-H=tcp://:2375": true, "--host=tcp://:2375\x00-Hfd://": false, "--host\x00fd://": false} {
 			f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00"+flags+"\x00", 0o444)
 			if _, err := Plan(t.Context(), f.Steps(), new(lines).report); elsewhere != (err != nil && strings.Contains(err.Error(), "is told to listen on tcp://")) {
@@ -98,9 +100,9 @@ func TestAnEngineThatListensElsewhere(t *testing.T) {
 func TestAnEngineThatIsToldTwiceWhereToListen(t *testing.T) {
 	f := newFake(t, true)
 	f.stop("docker")
-	f.put(daemonFile, `{"hosts": ["fd://", "tcp://0.0.0.0:2376"]}`, 0o600)
+	f.put(dockerd.File, `{"hosts": ["fd://", "tcp://0.0.0.0:2376"]}`, 0o600)
 	f.shown = inUnit("-H fd:// --containerd=/run/containerd/containerd.sock", "")
-	if _, err := Plan(t.Context(), f.Steps(), new(lines).report); err == nil || !strings.Contains(err.Error(), "hosts in "+f.path(daemonFile)+" and -H in its command line") {
+	if _, err := Plan(t.Context(), f.Steps(), new(lines).report); err == nil || !strings.Contains(err.Error(), "hosts in "+f.path(dockerd.File)+" and -H in its command line") {
 		t.Errorf("planned with %v", err)
 	}
 }
@@ -114,7 +116,7 @@ func TestAHostWithoutUserNamespaces(t *testing.T) {
 		f.put("/proc/sys/user/max_user_namespaces", most, 0o644)
 		_, err := f.setup()
 		f.must(err)
-		if got := f.content(daemonFile); strings.Contains(got, "userns-remap") != want {
+		if got := f.content(dockerd.File); strings.Contains(got, "userns-remap") != want {
 			t.Errorf("with %q it is %s", most, got)
 		}
 		if got := f.plan(); got != "" {

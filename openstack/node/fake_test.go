@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"ndock/openstack"
+	"ndock/openstack/node/dockerd"
+	"ndock/openstack/node/jsonedit"
 )
 
 // fakeMachine is a tree like that of Debian's packages, with commands that are recorded and do to the tree what
@@ -219,7 +221,7 @@ func (f *fakeMachine) reload() {
 		LiveRestore *bool `json:"live-restore"`
 		Runtimes    map[string]struct{ Path string }
 	}
-	f.must(json.Unmarshal(bytes.TrimPrefix(content, byteOrderMark), &settings))
+	f.must(json.Unmarshal(bytes.TrimPrefix(content, jsonedit.ByteOrderMark), &settings))
 	if f.stubborn {
 		return
 	}
@@ -235,7 +237,7 @@ func (f *fakeMachine) start(service string) {
 	if service == "docker" {
 		f.live, f.runtimes = f.flag, nil
 		content, _ := os.ReadFile(f.path("/etc/docker/daemon.json"))
-		there, err := parseSettings(content)
+		there, err := dockerd.Parse(content)
 		f.must(err)
 		f.facts.Bridge = there.Bridge == nil || *there.Bridge != "none"
 		if f.strict && there.IPTables != nil {

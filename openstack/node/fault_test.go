@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"ndock/openstack/novadriver"
+	"ndock/openstack/node/dockerd"
+	"ndock/openstack/oslo"
 )
 
 // Whatever fails, the machine is as it was, and the error says which step it was and what to do.
@@ -72,7 +73,7 @@ func TestAFailureIsTakenBack(t *testing.T) {
 func TestAFullDiskIsTakenBack(t *testing.T) {
 	for step, files := range map[string]map[string]string{
 		"config":      {configFile: novaCompute, "/etc/nova/nova.conf": "[DEFAULT]\nhost = node-1\n"},
-		"daemon.json": {daemonFile: "{\"debug\": true}\n"},
+		"daemon.json": {dockerd.File: "{\"debug\": true}\n"},
 	} {
 		t.Run(step, func(t *testing.T) {
 			f := newFake(t, false)
@@ -171,7 +172,7 @@ func TestATeardownThatFailsStops(t *testing.T) {
 	f.put("/etc/nova/nova-compute.conf", "[DEFAULT]\ncompute_driver = a\ncompute_driver = b\n", 0o644)
 	before := f.tree()
 	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
-	var duplicate *novadriver.DuplicateError
+	var duplicate *oslo.DuplicateError
 	if !errors.As(err, &duplicate) {
 		t.Errorf("got %v", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"ndock/openstack/node/dockerd"
 )
 
 // firewall is the step that takes out of this host's packet filter what Docker Engine left there, once the engine makes no
@@ -98,13 +100,13 @@ func (f *firewall) Plan(ctx context.Context) ([]string, error) {
 
 // over tells whether Docker Engine is not to have rules, and no container lives by them.
 func (f *firewall) over(ctx context.Context) (bool, error) {
-	conf, err := before(f.Layout.Path(daemonFile))
+	conf, err := before(f.Layout.Path(dockerd.File))
 	if err != nil {
 		return false, err
 	}
 	facts, asked := f.EngineFacts(ctx)
-	there, err := parseSettings(conf.content)
-	return err == nil && asked == nil && len(facts.Networked) == 0 && !facts.Swarm && there.noNetwork(), nil // a fault of theirs has been told
+	there, err := dockerd.Parse(conf.content)
+	return err == nil && asked == nil && len(facts.Networked) == 0 && !facts.Swarm && there.NoNetwork(), nil // a fault of theirs has been told
 }
 
 func (f *firewall) leftovers(ctx context.Context) ([]leftover, error) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ndock/openstack/node/dockerd"
 )
 
 // dockersFilter is what Docker Engine 20.10 makes beside Neutron's rules.
@@ -112,9 +114,9 @@ func TestAnEngineWhoseNetworksAreUsed(t *testing.T) {
 	}{
 		"by a container": {func(f *fakeMachine) { f.facts.Networked = []string{"nginx"} }, "keeps its bridge and its firewall, which are used by nginx"},
 		"by a swarm":     {func(f *fakeMachine) { f.swarm = true }, "keeps its bridge and its firewall, for the swarm"},
-		"by decision":    {func(f *fakeMachine) { f.put(daemonFile, `{"iptables": true}`, 0o600) }, "decided on by hand"},
+		"by decision":    {func(f *fakeMachine) { f.put(dockerd.File, `{"iptables": true}`, 0o600) }, "decided on by hand"},
 		"by containers that would stop": {func(f *fakeMachine) {
-			f.put(daemonFile, `{"live-restore": false}`, 0o600)
+			f.put(dockerd.File, `{"live-restore": false}`, 0o600)
 			f.facts.Running = 1
 		}, "once live-restore is on, or no container runs"},
 	} {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"ndock/openstack/novadriver"
+	"ndock/openstack/oslo"
 )
 
 // glance is the step of a controller: it has Glance take Docker images. Glance does unless it is told which container
@@ -82,7 +82,7 @@ func (g *glance) Edits(context.Context) ([]Edit, error) {
 }
 
 // addDocker adds the format to those that a file names.
-func addDocker(conf *novadriver.Conf, named string) error {
+func addDocker(conf *oslo.Conf, named string) error {
 	return conf.Set(formatSection, formatKey, strings.Join(append(formats(named), dockerFormat), ","))
 }
 
@@ -134,7 +134,7 @@ func (g *glance) Teardown(ctx context.Context) ([]string, error) {
 
 // edited tells whether the file is another than setup made of what was saved.
 func (g *glance) edited(saved snapshot) (bool, error) {
-	was, err := novadriver.ParseConf(g.path(), saved.content)
+	was, err := oslo.Parse(g.path(), saved.content)
 	if err != nil {
 		return false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 
+	"ndock/openstack/node/jsonedit"
 	"ndock/openstack/novadriver"
 )
 
@@ -74,7 +75,7 @@ func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withElement(content, string(entry), "config_files")
+	return jsonedit.InsertElement(content, string(entry), "config_files")
 }
 
 func (k *kolla) Do(ctx context.Context) error {
@@ -100,7 +101,7 @@ func (k *kolla) Teardown(context.Context) ([]string, error) {
 	if err != nil || now.missing || !bytes.Contains(now.content, []byte(kollaSource)) {
 		return nil, err
 	}
-	without, err := withoutElement(now.content, func(element []byte) bool { return bytes.Contains(element, []byte(kollaSource)) }, "config_files")
+	without, err := jsonedit.DeleteElements(now.content, func(element []byte) bool { return bytes.Contains(element, []byte(kollaSource)) }, "config_files")
 	if err != nil {
 		return nil, err
 	}

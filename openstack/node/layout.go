@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"ndock/openstack/novadriver"
+	"ndock/openstack/oslo"
 )
 
 // Layout is where an installation of Nova has what the steps work on. Paths are the machine's own; Path puts the root
@@ -190,10 +190,10 @@ func (l Layout) configFiles() ([]string, error) {
 	return files, nil
 }
 
-func readConf(path string) (*novadriver.Conf, error) {
+func readConf(path string) (*oslo.Conf, error) {
 	content, err := readFile(path)
 	if err != nil {
 		return nil, fileError("read", path, err)
 	}
-	return novadriver.ParseConf(path, content)
+	return oslo.Parse(path, content)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ndock/openstack/node/dockerd"
 )
 
 // lay makes files on a tree, with their directories.
@@ -254,7 +256,7 @@ func TestAnUpgradeOnKolla(t *testing.T) {
 // TestKollasEngineIsNotRestarted: the units of all of Kolla's containers would start these again.
 func TestKollasEngineIsNotRestarted(t *testing.T) {
 	f := fakeOf(t, true, kollaTree)
-	f.put(daemonFile, `{"bridge": "none", "iptables": false, "ip-forward": false}`, 0o600)
+	f.put(dockerd.File, `{"bridge": "none", "iptables": false, "ip-forward": false}`, 0o600)
 	f.facts.Bridge, f.facts.Running = false, 20
 	_, err := f.setup()
 	f.must(err)
@@ -308,7 +310,7 @@ func TestTheEngineOfRDOsDistributions(t *testing.T) {
 	delete(f.fail, "dnf install -y -q moby-engine")
 	_, err = f.setup()
 	f.must(err)
-	if got, _ := os.ReadFile(f.path(daemonFile)); !strings.Contains(string(got), `"userns-remap": "default"`) {
+	if got, _ := os.ReadFile(f.path(dockerd.File)); !strings.Contains(string(got), `"userns-remap": "default"`) {
 		t.Errorf("daemon.json is %s", got)
 	}
 }

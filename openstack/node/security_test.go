@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ndock/openstack/node/dockerd"
 )
 
 // novaUser is who is hostile in these tests, and owns directories that setup works in.
@@ -189,7 +191,7 @@ func TestTeardownHonoursWhatAnEarlierReleaseKept(t *testing.T) {
 
 func TestARecordOfOthersIsNotBelieved(t *testing.T) {
 	f := hostile(t, "/var/lib/ndock")
-	content, err := json.Marshal(Record{Files: map[string]Original{daemonFile: {Content: []byte("{}")}}})
+	content, err := json.Marshal(Record{Files: map[string]Original{dockerd.File: {Content: []byte("{}")}}})
 	f.must(err)
 	f.put(recordFile, string(content), 0o600)
 	if _, err := f.record().Read(); err == nil || !strings.Contains(err.Error(), "others than root may write to") {

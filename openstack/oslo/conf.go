@@ -1,19 +1,19 @@
-package novadriver
+// Package oslo reads the configuration files of OpenStack as oslo.config does, and edits them in place, comments and all.
+package oslo
 
 import (
 	"fmt"
 	"strings"
 )
 
-// Conf is a configuration file of OpenStack, as oslo.config reads it, line by line: what is not edited stays as
-// it is to the byte.
+// Conf is a configuration file, line by line: what is not edited stays as it is to the byte.
 type Conf struct {
 	name  string
 	lines []line
 }
 
-// ParseConf reads a configuration file; name is for errors. What oslo.config refuses is refused here too.
-func ParseConf(name string, content []byte) (*Conf, error) {
+// Parse reads a configuration file; name is for errors. What oslo.config refuses is refused here too.
+func Parse(name string, content []byte) (*Conf, error) {
 	c := &Conf{name: name}
 	section, key := "", "" // key: the one that an indented line continues
 	for i, l := range split(string(content)) {

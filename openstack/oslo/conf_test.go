@@ -1,4 +1,4 @@
-package novadriver
+package oslo
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 )
+
+const driver = "docker.DockerDriver"
 
 func TestSet(t *testing.T) {
 	tests := []struct{ name, before, after string }{
@@ -30,7 +32,7 @@ func TestSet(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conf := parse(t, test.before)
-			if err := conf.Set("DEFAULT", "compute_driver", Driver); err != nil {
+			if err := conf.Set("DEFAULT", "compute_driver", driver); err != nil {
 				t.Fatal(err)
 			}
 			if got := string(conf.Bytes()); got != test.after {
@@ -45,7 +47,7 @@ func TestDuplicatesAreRefused(t *testing.T) {
 		"[DEFAULT]\ncompute_driver = a\n# b\ncompute_driver = b\n",
 		"[DEFAULT]\ncompute_driver = a\n[DEFAULT]\ncompute_driver = b\n",
 	} {
-		err := parse(t, text).Set("DEFAULT", "compute_driver", Driver)
+		err := parse(t, text).Set("DEFAULT", "compute_driver", driver)
 		var duplicate *DuplicateError
 		if !errors.As(err, &duplicate) {
 			t.Fatalf("got %v, want a DuplicateError", err)
@@ -67,7 +69,7 @@ func TestWhatOsloRefusesIsRefused(t *testing.T) {
 		"[DEFAULT]\nnonsense":  "nova.conf, line 2: neither a section nor a comment nor key = value",
 		"[DEFAULT]\n= nothing": "nova.conf, line 2: neither a section nor a comment nor key = value",
 	} {
-		if _, err := ParseConf("nova.conf", []byte(text)); err == nil || err.Error() != want {
+		if _, err := Parse("nova.conf", []byte(text)); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
 	}
@@ -115,12 +117,12 @@ func TestValuesAreReadBackAsTheyWereSet(t *testing.T) {
 }
 
 func FuzzSet(f *testing.F) {
-	f.Add("[DEFAULT]\r\n#compute_driver = x\r\n", "DEFAULT", "compute_driver", Driver)
+	f.Add("[DEFAULT]\r\n#compute_driver = x\r\n", "DEFAULT", "compute_driver", driver)
 	f.Add("[a]\nb: 'c'\n d\n\n[DEFAULT]\n", "a", "b", "' ")
 	f.Add("[A]\rb=\r\r[a]", "a", "c", "")
 	f.Add("[DEFAULT]\na = 1", "x", "#", "y\nz")
 	f.Fuzz(func(t *testing.T, text, section, key, value string) {
-		conf, err := ParseConf("conf", []byte(text))
+		conf, err := Parse("conf", []byte(text))
 		if err != nil {
 			return
 		}
@@ -163,7 +165,7 @@ func others(c *Conf, section, key string) []string {
 
 func parse(t *testing.T, text string) *Conf {
 	t.Helper()
-	conf, err := ParseConf("nova.conf", []byte(strings.Clone(text)))
+	conf, err := Parse("nova.conf", []byte(strings.Clone(text)))
 	if err != nil {
 		t.Fatal(err)
 	}

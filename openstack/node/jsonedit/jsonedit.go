@@ -1,4 +1,5 @@
-package node
+// Package jsonedit edits the text of a JSON object: each value that is not edited stays as its author wrote it.
+package jsonedit
 
 import (
 	"bytes"
@@ -7,15 +8,15 @@ import (
 	"fmt"
 )
 
-// byteOrderMark is what editors of Windows put before UTF-8. Docker Engine reads over it.
-var byteOrderMark = []byte("\xef\xbb\xbf")
+// ByteOrderMark is what editors of Windows put before UTF-8. Docker Engine reads over it.
+var ByteOrderMark = []byte("\xef\xbb\xbf")
 
-// withSetting puts a value into the text of a JSON object, each of whose other values stays as its author wrote it.
+// Set puts a value into the text of a JSON object. An empty text is an empty object.
 // The path leads to the value through objects; those that are missing are made.
-func withSetting(text []byte, value string, path ...string) ([]byte, error) {
-	if rest, marked := bytes.CutPrefix(text, byteOrderMark); marked {
-		edited, err := withSetting(rest, value, path...)
-		return append(bytes.Clone(byteOrderMark), edited...), err
+func Set(text []byte, value string, path ...string) ([]byte, error) {
+	if rest, marked := bytes.CutPrefix(text, ByteOrderMark); marked {
+		edited, err := Set(rest, value, path...)
+		return append(bytes.Clone(ByteOrderMark), edited...), err
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		text = []byte("{}\n")
@@ -89,8 +90,8 @@ func member(object []byte, key string) (span, bool, error) {
 	return span{}, false, nil
 }
 
-// withElement puts a value before the others of an array that is in the text of a JSON object.
-func withElement(text []byte, value string, path ...string) ([]byte, error) {
+// InsertElement puts a value before the others of an array that is in the text of a JSON object.
+func InsertElement(text []byte, value string, path ...string) ([]byte, error) {
 	at, elements, err := locateArray(text, path)
 	if err != nil {
 		return nil, err
@@ -101,8 +102,8 @@ func withElement(text []byte, value string, path ...string) ([]byte, error) {
 	return splice(text, at.start+1, at.start+1, "\n        "+value), nil
 }
 
-// withoutElement takes those values out of an array that are to go, each with the comma that it needs no more.
-func withoutElement(text []byte, goes func(element []byte) bool, path ...string) ([]byte, error) {
+// DeleteElements takes those values out of an array that are to go, each with its comma.
+func DeleteElements(text []byte, goes func(element []byte) bool, path ...string) ([]byte, error) {
 	at, elements, err := locateArray(text, path)
 	if err != nil {
 		return nil, err

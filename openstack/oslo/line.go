@@ -1,4 +1,4 @@
-package novadriver
+package oslo
 
 import (
 	"errors"
