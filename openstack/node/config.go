@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -119,4 +120,96 @@ func (c *config) Do(ctx context.Context) error {
 
 func (c *config) Detail(context.Context) string {
 	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.path())
+}
+
+// Teardown has the configuration name the driver of before, and keeps what the operator has edited since.
+func (c *config) Teardown(context.Context) ([]string, error) {
+	now, err := read(c.path())
+	if err != nil || now == nil {
+		return nil, err
+	}
+	left := c.record().Untrusted(c.Layout.Config)
+	saved, err := c.saved()
+	if err != nil {
+		return nil, err
+	}
+	content, text, err := c.former(now, saved)
+	if err != nil || text == "" {
+		return left, err
+	}
+	var did changes
+	if err := c.replace(&did, content, saved != nil); err != nil {
+		return nil, errors.Join(err, did.takeBack())
+	}
+	c.undone = true
+	return append(left, text), nil
+}
+
+// saved is the file as it was before setup, nil where nothing is kept of it.
+func (c *config) saved() (*oslo.Conf, error) {
+	was, err := c.record().Original(c.Layout.Config)
+	if err != nil || was.missing {
+		return nil, err
+	}
+	return oslo.Parse(c.path(), was.content)
+}
+
+// Rollback has the file be as this run found it.
+func (c *config) Rollback(context.Context) ([]string, error) {
+	if !c.did.any() {
+		return nil, nil
+	}
+	c.undone = true
+	return []string{"put back " + c.path() + " as it was"}, c.did.takeBack()
+}
+
+// former returns the content to go back to, nil where there is to be no file, and says what that is; it says
+// nothing when there is nothing to do.
+func (c *config) former(now, saved *oslo.Conf) (content []byte, text string, err error) {
+	driver, _, err := now.Get(section, key)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case driver != novadriver.Driver && saved == nil:
+		return nil, "", nil
+	case driver != novadriver.Driver:
+		return now.Bytes(), "left " + c.path() + " as it is: it names another driver by now", nil
+	case saved == nil && string(now.Bytes()) == created:
+		return nil, "removed " + c.path(), nil
+	case saved == nil:
+		err = now.Remove(section, key)
+		return now.Bytes(), fmt.Sprintf("removed %s from %s", key, c.path()), err
+	}
+	return c.merge(now, saved)
+}
+
+// merge returns the saved content where the file is still what setup made of it, else the file with the old driver.
+func (c *config) merge(now, saved *oslo.Conf) ([]byte, string, error) {
+	before := saved.Bytes()
+	driver, found, err := saved.Get(section, key)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := saved.Set(section, key, novadriver.Driver); err != nil {
+		return nil, "", err
+	}
+	if bytes.Equal(saved.Bytes(), now.Bytes()) {
+		return before, "put back " + c.path() + " as it was", nil
+	}
+	if !found {
+		err = now.Remove(section, key)
+		return now.Bytes(), fmt.Sprintf("removed %s from %s, which keeps what was edited since", key, c.path()), err
+	}
+	err = now.Set(section, key, driver)
+	return now.Bytes(), fmt.Sprintf("set %s = %s in %s, which keeps what was edited since", key, driver, c.path()), err
+}
+
+func (c *config) replace(did *changes, content []byte, saved bool) error {
+	if content == nil {
+		return did.remove(c.path())
+	}
+	if err := did.edit(c.path(), content); err != nil || !saved {
+		return err
+	}
+	return c.record().Forget(c.Layout.Config)
 }

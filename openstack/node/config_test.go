@@ -82,21 +82,3 @@ func TestConfigSavesAnewWhenItIsSetAnew(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 }
-
-func TestHost(t *testing.T) {
-	f := newFake(t, false)
-	if host, err := f.Layout.Host(); host != "node-1" || err != nil {
-		t.Errorf("got %q, %v", host, err)
-	}
-	f.put(configFile, "[DEFAULT]\nhost = node-2\n", 0o640)
-	if host, err := f.Layout.Host(); host != "node-2" || err != nil {
-		t.Errorf("got %q, %v", host, err)
-	}
-	f.put(configFile, "", 0o640)
-	f.put("/etc/nova/nova.conf", "", 0o640)
-	want, err := os.Hostname()
-	f.must(err)
-	if host, err := f.Layout.Host(); host != want || err != nil {
-		t.Errorf("got %q, %v", host, err)
-	}
-}

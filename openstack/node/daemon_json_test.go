@@ -124,7 +124,7 @@ func TestAnEngineOfSetupsOwn(t *testing.T) {
 			_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
 			f.must(err)
 			for _, path := range []string{dockerd.File, "/var/lib/ndock"} {
-				if exists(f.root, path) {
+				if f.exists(path) {
 					t.Errorf("%s is still there", path)
 				}
 			}

@@ -68,7 +68,7 @@ func (e *engine) peersOfRun(pid int) string {
 // brought tells whether it was setup that installed the engine, also to a run after one that broke off.
 func (e *engine) brought() bool {
 	r, err := e.record().Read()
-	return err == nil && r.Engine != "" || exists(e.Layout.Root, EarlierEngine)
+	return err == nil && r.Engine != "" || e.Layout.Exists(EarlierEngine)
 }
 
 func (e *engine) Title() string { return "engine" }
@@ -217,7 +217,7 @@ func (e *engine) Detail(ctx context.Context) string {
 
 // parserWarning tells of an engine that cannot load its profile: some installations leave out what Docker's package recommends.
 func (e *engine) parserWarning(facts EngineFacts) []string {
-	if !slices.Contains(facts.Security, "apparmor") || exists(e.Layout.Root, "/sbin/apparmor_parser", "/usr/sbin/apparmor_parser") {
+	if !slices.Contains(facts.Security, "apparmor") || e.Layout.Exists("/sbin/apparmor_parser", "/usr/sbin/apparmor_parser") {
 		return nil
 	}
 	return []string{"warning: AppArmor is on, and apparmor_parser is not installed: no server starts (package apparmor)"}

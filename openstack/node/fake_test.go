@@ -20,6 +20,7 @@ import (
 	"ndock/openstack"
 	"ndock/openstack/node/dockerd"
 	"ndock/openstack/node/jsonedit"
+	"ndock/openstack/node/layout/layouttest"
 )
 
 // fakeMachine is a tree like that of Debian's packages, with commands that are recorded and do to the tree what
@@ -28,6 +29,7 @@ type fakeMachine struct {
 	Machine
 	t              *testing.T
 	root           string
+	systemd        bool
 	commands       []string          // that change something
 	fail           map[string]string // the command, and what it says when it fails
 	before, after  map[string]func() // what happens when a command is run
@@ -79,8 +81,8 @@ func newFake(t *testing.T, systemd bool) *fakeMachine {
 // fakeOf is a machine with these files, on which nova-compute and Docker Engine run.
 func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	t.Helper()
-	f := &fakeMachine{t: t, root: t.TempDir(), fail: map[string]string{}, before: map[string]func(){}, after: map[string]func(){}, deaf: map[string]bool{}, brief: map[string]bool{}, unready: map[string]bool{}, ending: map[string]string{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
-	lay(t, f.root, files)
+	f := &fakeMachine{t: t, root: t.TempDir(), systemd: systemd, fail: map[string]string{}, before: map[string]func(){}, after: map[string]func(){}, deaf: map[string]bool{}, brief: map[string]bool{}, unready: map[string]bool{}, ending: map[string]string{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
+	layouttest.Lay(t, f.root, files)
 	for path := range files {
 		if strings.HasSuffix(path, ".conf") {
 			f.must(os.Chmod(f.path(path), 0o640))
@@ -210,7 +212,7 @@ func (f *fakeMachine) pid(service string) int {
 
 // process makes /proc/PID of a process that was begun at an uptime.
 func (f *fakeMachine) process(pid int, begun float64) {
-	f.put(fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%d (a ) name) S%s %.0f 0", pid, strings.Repeat(" 0", 18), begun*ticks), 0o444)
+	f.put(fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%d (a ) name) S%s %.0f 0", pid, strings.Repeat(" 0", 18), begun*100), 0o444)
 }
 
 // reload is what the engine makes of a SIGHUP: what its file does not say stays.
@@ -254,7 +256,8 @@ func (f *fakeMachine) start(service string) {
 	f.lastPID++
 	uptime, err := os.ReadFile("/proc/uptime")
 	f.must(err)
-	now, err := field(string(uptime), 0)
+	var now float64
+	_, err = fmt.Sscan(string(uptime), &now)
 	f.must(err)
 	f.process(f.lastPID, now)
 	f.put(pidFile(service), strconv.Itoa(f.lastPID), 0o644)
@@ -370,7 +373,7 @@ func (f *fakeMachine) control(service, verb string) {
 	case "remove":
 		f.must(os.RemoveAll(rc))
 	case "enable":
-		if _, ok := f.Services.(*systemd); ok {
+		if f.systemd {
 			_ = os.Symlink("../"+service, wants)
 		}
 	case "disable":
@@ -379,6 +382,8 @@ func (f *fakeMachine) control(service, verb string) {
 }
 
 func (f *fakeMachine) path(path string) string { return filepath.Join(f.root, path) }
+
+func (f *fakeMachine) exists(path string) bool { return exists(f.root, path) }
 
 func (f *fakeMachine) put(path, content string, mode fs.FileMode) {
 	f.t.Helper()

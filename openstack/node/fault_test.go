@@ -89,7 +89,7 @@ func TestAFullDiskIsTakenBack(t *testing.T) {
 			if !errors.Is(err, syscall.ENOSPC) || !strings.HasPrefix(err.Error(), step+": ") || strings.Contains(err.Error(), "undoing") {
 				t.Errorf("got %v", err)
 			}
-			if after := f.tree(); after != before || exists(f.root, recordFile) {
+			if after := f.tree(); after != before || f.exists(recordFile) {
 				t.Errorf("the tree was\n%s\nand is\n%s", before, after)
 			}
 		})
@@ -181,53 +181,6 @@ func TestATeardownThatFailsStops(t *testing.T) {
 	}
 }
 
-func TestOneAtATime(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "run", "setup.lock")
-	unlock, err := Lock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var hint interface{ Hint() string }
-	if _, err := Lock(path); !errors.As(err, &hint) {
-		t.Errorf("the second got %v", err)
-	}
-	if err := unlock(); err != nil {
-		t.Error(err)
-	}
-	if unlock, err = Lock(path); err != nil {
-		t.Errorf("afterwards: %v", err)
-	} else if err := unlock(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestNoComputeNode(t *testing.T) {
-	root := t.TempDir()
-	_, err := Find(root, Named{})
-	if want := "this is no compute node: " + root + "/usr/bin/nova-compute is not there, and neither is a nova-compute of RDO's packages"; err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
-	}
-}
-
-func TestNeedRoot(t *testing.T) {
-	if err := NeedRoot(0, "node setup"); err != nil {
-		t.Error(err)
-	}
-	if err := NeedRoot(1000, "node setup"); err == nil {
-		t.Error("anybody may change the machine")
-	}
-}
-
-func TestFileErrorsSayWhatToDo(t *testing.T) {
-	for _, cause := range []error{syscall.EROFS, syscall.ENOSPC, syscall.EACCES} {
-		err := fileError("write", "/etc/nova/nova-compute.conf", &os.PathError{Op: "open", Path: "/etc/nova/.ndock-1", Err: cause})
-		var hint interface{ Hint() string }
-		if want := "write /etc/nova/nova-compute.conf: " + cause.Error(); err.Error() != want || !errors.As(err, &hint) {
-			t.Errorf("got %v, hint %v", err, hint)
-		}
-	}
-}
-
 // An interrupt while nova-compute is watched is a failure too.
 func TestAnInterruptIsTakenBack(t *testing.T) {
 	f := newFake(t, false)
@@ -304,7 +257,7 @@ func TestWhatCouldNotBePutBackIsKept(t *testing.T) {
 	clear(f.fail)
 	_, err = Teardown(t.Context(), f.Steps(), new(lines).report)
 	f.must(err)
-	if got := f.content(configFile); got != novaCompute || exists(f.root, recordFile) {
+	if got := f.content(configFile); got != novaCompute || f.exists(recordFile) {
 		t.Errorf("got\n%s", got)
 	}
 }

@@ -161,7 +161,7 @@ func notThere(err error) bool {
 // forwards tells whether this kernel could forward what is of the family. That it has a packet filter for it says nothing:
 // iptables has IPv6's in nftables also where there is no IPv6.
 func (f *firewall) forwards(family family) bool {
-	return exists(f.Layout.Root, "/proc/sys/"+strings.ReplaceAll(family.forwarding, ".", "/"))
+	return f.Layout.Exists("/proc/sys/" + strings.ReplaceAll(family.forwarding, ".", "/"))
 }
 
 // setForwarding has this host forward what is of the family, or not.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,28 +15,6 @@ import (
 type glance struct {
 	Machine
 	did changes // of this run
-}
-
-// glances are where installations have Glance's configuration, and the service that reads it.
-var glances = []struct{ conf, unit, service string }{
-	{"/etc/kolla/glance-api/glance-api.conf", "", "kolla-glance_api-container"},
-	{"/etc/glance/glance-api.conf", "/etc/systemd/system/devstack@g-api.service", "devstack@g-api"},
-	{"/etc/glance/glance-api.conf", "/usr/lib/systemd/system/openstack-glance-api.service", "openstack-glance-api"},
-	{"/etc/glance/glance-api.conf", "", "glance-api"},
-}
-
-// FindController looks for Glance under root.
-func FindController(root string) (Layout, error) {
-	for _, one := range glances {
-		if exists(root, one.conf) && (one.unit == "" || exists(root, one.unit)) {
-			l := general(root)
-			l.Name, l.Config = "Glance", one.conf
-			l.Glance = Service{Name: one.service, PIDFile: "/run/glance/glance-api.pid", Log: "/var/log/glance/glance-api.log"}
-			return l, nil
-		}
-	}
-	return Layout{}, advise(fmt.Errorf("this is no controller: neither %s nor %s is there", filepath.Join(root, glances[3].conf), filepath.Join(root, glances[0].conf)),
-		"run this where Glance runs")
 }
 
 // ControllerSteps are what a cloud with Docker compute nodes needs of its controller.

@@ -44,21 +44,3 @@ func TestGlanceTakesDockerImages(t *testing.T) {
 		})
 	}
 }
-
-func TestControllersAreFoundByLooking(t *testing.T) {
-	for want, tree := range map[string]map[string]string{
-		"glance-api":                 {"/etc/glance/glance-api.conf": ""},
-		"openstack-glance-api":       {"/etc/glance/glance-api.conf": "", "/usr/lib/systemd/system/openstack-glance-api.service": ""},
-		"devstack@g-api":             {"/etc/glance/glance-api.conf": "", "/etc/systemd/system/devstack@g-api.service": ""},
-		"kolla-glance_api-container": {"/etc/kolla/glance-api/glance-api.conf": ""},
-	} {
-		root := t.TempDir()
-		lay(t, root, tree)
-		if l, err := FindController(root); err != nil || l.Glance.Name != want {
-			t.Errorf("got %+v, %v", l.Glance, err)
-		}
-	}
-	if _, err := FindController(t.TempDir()); err == nil || !strings.HasPrefix(err.Error(), "this is no controller: ") {
-		t.Errorf("got %v", err)
-	}
-}

@@ -63,7 +63,7 @@ func (u *unlisted) Error() string {
 // since Nova 31 takes the node of a host whose service was deleted and made anew for one that is mapped.
 func (h *hypervisor) discover(ctx context.Context) error {
 	manage := filepath.Join(filepath.Dir(h.Layout.Program), "nova-manage")
-	if h.Layout.Program == "" || !exists(h.Layout.Root, manage) {
+	if h.Layout.Program == "" || !h.Layout.Exists(manage) {
 		return nil
 	}
 	conf, err := read(h.Layout.Path(novaConf))

@@ -1,8 +1,8 @@
 package node
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,93 +46,11 @@ type Package struct {
 	Service Service
 }
 
-// Named is an installation that the operator describes himself; empty where it is to be found by looking.
-type Named struct {
-	Python  string // Nova's
-	Conf    string // what its nova-compute reads
-	Service string
-	User    string
-}
-
-// finders are the layouts that are known, each with what it is recognised by.
-var finders = []func(root string) (Layout, bool){findDebian, findRDO, findDevStack, findKolla}
-
-// Find looks at what is installed under root, and returns how it is laid out.
-func Find(root string, named Named) (Layout, error) {
-	if named.Service != "" {
-		return custom(root, named)
-	}
-	var found []Layout
-	for _, find := range finders {
-		if layout, ok := find(root); ok {
-			found = append(found, layout)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return Layout{}, advise(fmt.Errorf("this is no compute node: %s is not there, and neither is a nova-compute of RDO's packages, DevStack's or Kolla's (%s, %s, %s)",
-			filepath.Join(root, program), filepath.Join(root, rdoUnits[0]), filepath.Join(root, devstackUnit), filepath.Join(root, kollaConfig)),
-			"install Nova's compute service first (Debian's package nova-compute), or name another installation with --nova-python, --nova-conf and --service")
-	case 1:
-		return found[0], found[0].check()
-	}
-	names := make([]string, len(found))
-	for i, layout := range found {
-		names[i] = layout.Name
-	}
-	return Layout{}, advise(fmt.Errorf("there is more than one Nova on this machine: that of %s", strings.Join(names, ", and that of ")),
-		"say which one it shall be, with --nova-python, --nova-conf and --service")
-}
-
-// check refuses an installation whose configuration is missing: its packages are there, and nobody has set it up.
-func (l Layout) check() error {
-	main := l.Configs[0]
-	_, err := os.Stat(l.Path(main))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return advise(fmt.Errorf("this is no compute node: %s is not there", l.Path(main)), "configure nova-compute first, so that it runs")
-	case err != nil:
-		return fileError("read", l.Path(main), err)
-	}
-	return nil
-}
-
-// custom is what the operator says of an installation of his own.
-func custom(root string, named Named) (Layout, error) {
-	l := general(root)
-	l.Name = "the installation that was named"
-	name := strings.TrimSuffix(named.Service, ".service")
-	l.Compute = Service{Name: name, PIDFile: "/run/nova/" + name + ".pid", Log: "/var/log/nova/" + name + ".log"}
-	l.Python = []string{named.Python}
-	l.Configs, l.Config, l.User = []string{named.Conf}, named.Conf, named.User
-	if _, err := os.Stat(l.Path(named.Python)); err != nil {
-		return l, fileError("find Nova's Python,", l.Path(named.Python), err)
-	}
-	return l, l.check()
-}
-
-// general is what all have in common, on a machine with this package manager.
-func general(root string) Layout {
-	return Layout{Root: root, User: "nova", AgentFile: "/usr/local/bin/ndock", AgentConf: "/etc/ndock/agent.yaml", Engine: enginePackage(root)}
-}
-
-// enginePackage is the distribution's own.
-func enginePackage(root string) Package {
-	engine := Package{
-		Name: "docker.io",
-		// Others, as unattended upgrades after a boot, have the package manager for minutes; a file that is edited stays.
-		Install: []string{"apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold", "install", "-y", "-q", "docker.io"},
-		Refresh: []string{"apt-get", "-o", "DPkg::Lock::Timeout=300", "-q", "update"},
-		Service: Service{Name: "docker", PIDFile: "/run/docker.pid", Log: "/var/log/docker.log"},
-	}
-	if exists(root, "/usr/bin/dnf") {
-		engine.Name, engine.Install, engine.Refresh = "moby-engine", []string{"dnf", "install", "-y", "-q", "moby-engine"}, nil
-	}
-	return engine
-}
-
 // hasEngine tells of anyone's dockerd: Docker's own packages have it in another place than some distributions do.
-func (l Layout) hasEngine() bool { return exists(l.Root, "/usr/sbin/dockerd", "/usr/bin/dockerd") }
+func (l Layout) hasEngine() bool { return l.Exists("/usr/sbin/dockerd", "/usr/bin/dockerd") }
+
+// Exists tells whether one of the paths is there.
+func (l Layout) Exists(paths ...string) bool { return exists(l.Root, paths...) }
 
 func exists(root string, paths ...string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool { _, err := os.Stat(filepath.Join(root, path)); return err == nil })
@@ -196,4 +114,19 @@ func readConf(path string) (*oslo.Conf, error) {
 		return nil, fileError("read", path, err)
 	}
 	return oslo.Parse(path, content)
+}
+
+// instances is where Nova's other drivers have the files of servers.
+func (l Layout) instances() (string, error) {
+	dir, _, err := l.option("instances_path")
+	if err != nil {
+		return "", err
+	}
+	state, _, err := l.option("state_path")
+	state = cmp.Or(state, "/var/lib/nova")
+	dir = strings.NewReplacer("$state_path", state, "${state_path}", state).Replace(cmp.Or(dir, "$state_path/instances"))
+	if below, ok := strings.CutPrefix(dir, "/var/lib/nova/"); ok && l.Kolla {
+		dir = filepath.Join(kollaVolume, below)
+	}
+	return dir, err
 }

@@ -102,7 +102,7 @@ func (m Machine) Steps() []Step {
 	if m.Layout.Kept != nil {
 		files = append(files, &keep{Machine: m})
 	}
-	if exists(m.Layout.Root, "/sys/fs/selinux/enforce") {
+	if m.Layout.Exists("/sys/fs/selinux/enforce") {
 		files = append(files, &selinux{Machine: m, driver: driver})
 	}
 	service.files = files

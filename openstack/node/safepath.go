@@ -269,6 +269,34 @@ func readFile(path string) ([]byte, error) {
 	return p.readAll(file, textLimit)
 }
 
+// readPrivate reads a file that decides what root does, and refuses one that others than root can have written.
+func readPrivate(path string) ([]byte, error) {
+	p, err := openParent(path)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	file, status, err := p.file()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if p.shared() || int(status.Uid) != os.Geteuid() && status.Uid != 0 || status.Mode&0o022 != 0 {
+		return nil, advise(errors.New("others than root may write to it, or to its directory"), "see who changed that, and what is in it; make it root's again with mode 0600")
+	}
+	return io.ReadAll(file)
+}
+
+// readDir lists a directory as os.ReadDir does, but follows no link of others than root.
+func readDir(path string) ([]fs.DirEntry, error) {
+	p, err := openParent(path)
+	if err != nil {
+		return nil, err
+	}
+	p.close()
+	return os.ReadDir(p.path)
+}
+
 // readTail returns what a file has from an offset on, but not more than its last bytes up to a limit. A file that is
 // shorter than the offset was begun anew.
 func readTail(path string, from, limit int64) ([]byte, error) {

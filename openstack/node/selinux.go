@@ -68,7 +68,7 @@ func (s *selinux) Rollback(ctx context.Context) ([]string, error) {
 		return nil, nil
 	}
 	failed := s.did.takeBack()
-	if exists(s.Layout.Root, selinuxFile) {
+	if s.Layout.Exists(selinuxFile) {
 		_, err := control(ctx, s.Commands, "semodule", "-i", s.Layout.Path(selinuxFile))
 		return []string{"loaded the SELinux module of before"}, errors.Join(failed, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,21 +133,6 @@ func namesIn(path string) ([]string, error) {
 	}
 	defer dir.Close()
 	return dir.Readdirnames(-1)
-}
-
-// instances is where Nova's other drivers have the files of servers.
-func (l Layout) instances() (string, error) {
-	dir, _, err := l.option("instances_path")
-	if err != nil {
-		return "", err
-	}
-	state, _, err := l.option("state_path")
-	state = cmp.Or(state, "/var/lib/nova")
-	dir = strings.NewReplacer("$state_path", state, "${state_path}", state).Replace(cmp.Or(dir, "$state_path/instances"))
-	if below, ok := strings.CutPrefix(dir, "/var/lib/nova/"); ok && l.Kolla {
-		dir = filepath.Join(kollaVolume, below)
-	}
-	return dir, err
 }
 
 // some names a few of many.

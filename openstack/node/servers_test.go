@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ndock/openstack"
+	"ndock/openstack/node/layout/layouttest"
 )
 
 func TestServersOfAnotherDriverAreNotTaken(t *testing.T) {
@@ -63,7 +64,7 @@ func TestAHostThatNovaHasNeverSeen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, false)
-			lay(t, f.root, map[string]string{"/usr/bin/nova-manage": "", "/etc/nova/nova.conf": test.conf})
+			layouttest.Lay(t, f.root, map[string]string{"/usr/bin/nova-manage": "", "/etc/nova/nova.conf": test.conf})
 			f.unmapped = true
 			_, err := f.setup()
 			ran := strings.Contains(strings.Join(f.commands, "\n"), "cell_v2 discover_hosts --by-service")

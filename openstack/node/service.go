@@ -2,10 +2,8 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // Service is a daemon of this machine.
@@ -58,24 +56,10 @@ const (
 	Ready // or it does not say when it is
 )
 
-// serviceLimit is what a service may take to start or to stop: nova-compute ends what it is doing first.
-const serviceLimit = 3 * time.Minute
-
 // FindServices returns systemd where that is what runs the machine, else System V's init scripts.
 func FindServices(root string, runner Runner) Services {
 	if info, err := os.Stat(filepath.Join(root, "/run/systemd/system")); err == nil && info.IsDir() {
 		return &systemd{root, runner}
 	}
 	return &sysvinit{root, runner}
-}
-
-// control runs one command of a service manager.
-func control(ctx context.Context, runner Runner, command ...string) (string, error) {
-	inTime, cancel := context.WithTimeout(ctx, serviceLimit)
-	defer cancel()
-	out, err := runner.Run(inTime, command...)
-	if err != nil && inTime.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("gave up after %s: %w", serviceLimit, err)
-	}
-	return out, err
 }

@@ -58,9 +58,8 @@ func TestSetupFromScratch(t *testing.T) {
 		f.filter = nil
 		said, err := f.setup()
 		f.must(err)
-		_, systemd := f.Services.(*systemd)
-		if got := strings.Join(f.commands, ", "); got != want[systemd] {
-			t.Errorf("ran %s; want %s", got, want[systemd])
+		if got := strings.Join(f.commands, ", "); got != want[f.systemd] {
+			t.Errorf("ran %s; want %s", got, want[f.systemd])
 		}
 		if !strings.HasPrefix(said, "engine: Docker Engine 20.10.24 answers\nagent: write ") {
 			t.Errorf("said\n%s", said)

@@ -26,12 +26,6 @@ type Editor interface {
 	Edits(ctx context.Context) ([]Edit, error)
 }
 
-// An Edit is a file's content, now and then. Before is nil for a file that is not there yet.
-type Edit struct {
-	Path          string
-	Before, After []byte
-}
-
 // A Settler has something left to do once others are undone: nova-compute cannot start with its old driver before that is
 // back.
 type Settler interface {

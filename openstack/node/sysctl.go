@@ -291,7 +291,7 @@ func (s *sysctl) Teardown(context.Context) ([]string, error) {
 			return nil, err
 		}
 		texts = append(texts, "removed "+path)
-	case exists(s.Layout.Root, sysctlFile):
+	case s.Layout.Exists(sysctlFile):
 		texts = append(texts, "left "+path+", which was edited")
 	}
 	if err := s.lower(r.Sysctls); err != nil {

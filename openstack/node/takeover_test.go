@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ndock/openstack"
+	"ndock/openstack/node/layout/layouttest"
 	"ndock/openstack/novadriver"
 )
 
@@ -233,7 +234,7 @@ func TestFilesOfServers(t *testing.T) {
 	} {
 		t.Run(conf, func(t *testing.T) {
 			f := newFake(t, false)
-			lay(t, f.root, map[string]string{
+			layouttest.Lay(t, f.root, map[string]string{
 				"/etc/nova/nova.conf": "[DEFAULT]\nhost = node-1\n" + conf,
 				dir + "/_base/0123":   "", dir + "/locks/a": "", dir + "/compute_nodes": "",
 			})
@@ -242,7 +243,7 @@ func TestFilesOfServers(t *testing.T) {
 			if plan := f.plan(); !strings.Contains(plan, "set compute_driver") { // nothing of a server's
 				t.Errorf("planned\n%s", plan)
 			}
-			lay(t, f.root, map[string]string{dir + "/" + server + "/disk": "", dir + "/" + server + "_resize/disk": ""})
+			layouttest.Lay(t, f.root, map[string]string{dir + "/" + server + "/disk": "", dir + "/" + server + "_resize/disk": ""})
 			before := f.tree()
 			_, err := f.setup()
 			if want := fmt.Sprintf("servers: there are files of 2 servers in %s, which Nova may lose: %s, %[2]s_resize", f.path(dir), server); err == nil || err.Error() != want {
@@ -273,13 +274,6 @@ type closed struct{ *fakeMachine }
 
 func (closed) Holders(context.Context, string) ([]string, error) {
 	return nil, &openstack.Error{Op: "list the allocations", Status: http.StatusForbidden, Err: errors.New("refused")}
-}
-
-func TestKollasFilesOfServers(t *testing.T) {
-	l := Layout{Root: t.TempDir(), Kolla: true}
-	if got, err := l.instances(); err != nil || got != "/var/lib/docker/volumes/nova_compute/_data/instances" {
-		t.Errorf("got %s, %v", got, err)
-	}
 }
 
 // TestFilesOfServersThatCannotBeSeen, as on a share that is stale, are not none. A FIFO of nova's is not waited for.

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"ndock/openstack"
+	"ndock/openstack/node/layout/layouttest"
 )
 
 // thoughtful takes longer to answer than anyone waits.
@@ -120,20 +120,6 @@ func (r *restarting) PID(ctx context.Context, s Service) (int, error) {
 	return r.Services.PID(ctx, s)
 }
 
-func TestPhases(t *testing.T) {
-	for state, want := range map[string]Phase{
-		"running": Ready, "running 0": Ready, "running 17": Starting, "start": Starting, "start-pre": Starting, "stop-sigterm": Starting, "dead 17": Starting, "failed 17": Starting,
-		"dead 0": Ended, "dead-resources-pinned 0": Ended, "dead ": Ended, "failed 0": Ended, "auto-restart 17": Ended, "auto-restart-queued 0": Ended, "failed-before-auto-restart 17": Ended,
-	} {
-		f := newFake(t, true)
-		sub, job, _ := strings.Cut(state, " ")
-		f.shown = map[string]string{"SubState": sub + "\n", "Job": job + "\n"}
-		if got, err := f.Services.Phase(t.Context(), f.Layout.Compute); got != want || err != nil {
-			t.Errorf("%s: got %v, %v", state, got, err)
-		}
-	}
-}
-
 // TestWhyTheHypervisorDoesNotCome is told from nova-compute's log, whether it has ended or runs on in vain.
 func TestWhyTheHypervisorDoesNotCome(t *testing.T) {
 	const restart = "service nova-compute restart"
@@ -189,26 +175,9 @@ func TestWhyAHypervisorIsGone(t *testing.T) {
 	}
 }
 
-// TestWhatTakesTooLong says how long it was given.
-func TestWhatTakesTooLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, err := control(t.Context(), slowRunner{}, "systemctl", "restart", "docker.service")
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "gave up after 3m0s: ") {
-			t.Errorf("got %v", err)
-		}
-	})
-}
-
-type slowRunner struct{}
-
-func (slowRunner) Run(ctx context.Context, _ ...string) (string, error) {
-	<-ctx.Done()
-	return "", ctx.Err()
-}
-
 // TestTheLastErrorOnKolla: in its container nova-compute has another number than what systemd runs, and writes that.
 func TestTheLastErrorOnKolla(t *testing.T) {
-	f := fakeOf(t, true, kollaTree)
+	f := fakeOf(t, true, layouttest.Kolla)
 	_, err := f.setup()
 	f.must(err)
 	line := time.Now().Add(time.Second).Format("2006-01-02 15:04:05.000") + " 7 ERROR nova lost"

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -72,4 +73,33 @@ func TestAwait(t *testing.T) {
 	if err := await(ctx, time.Hour, time.Hour, func(context.Context) error { return busy }); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// What runs as nova has neither root's terminal nor all of root's memory.
+func TestCommandsAreKeptApart(t *testing.T) {
+	out, err := Shell{}.Run(t.Context(), "sh", "-c", "head -c 40000000 /dev/zero; cut -d ' ' -f 1,6 /proc/$$/stat >&2")
+	if err != nil || len(out) != 16<<20 {
+		t.Errorf("got %d bytes, %v", len(out), err)
+	}
+	_, err = Shell{}.Run(t.Context(), "sh", "-c", `test $(cut -d ' ' -f 6 /proc/$$/stat) = $$ || exit 7; printf '\033[2Jgone' >&2; exit 1`)
+	if err == nil || !strings.HasSuffix(err.Error(), "exit status 1: ?[2Jgone") {
+		t.Errorf("got %q", err)
+	}
+}
+
+// TestWhatTakesTooLong says how long it was given.
+func TestWhatTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, err := control(t.Context(), slowRunner{}, "systemctl", "restart", "docker.service")
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "gave up after 3m0s: ") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+type slowRunner struct{}
+
+func (slowRunner) Run(ctx context.Context, _ ...string) (string, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
 }

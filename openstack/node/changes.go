@@ -66,6 +66,12 @@ func (c *changes) replace(path string, with snapshot) error {
 	return nil
 }
 
+// An Edit is a file's content, now and then. Before is nil for a file that is not there yet.
+type Edit struct {
+	Path          string
+	Before, After []byte
+}
+
 // changing leaves out an edit that would change nothing.
 func changing(edit Edit) []Edit {
 	if edit.Before != nil && bytes.Equal(edit.Before, edit.After) {

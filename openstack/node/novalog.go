@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // complaints are the errors in a log of Nova's, as far as they are wanted. A line begins with its time and its process,
@@ -124,14 +123,4 @@ func logged(line string) (when time.Time, pid int, known bool) {
 	when, err := time.ParseInLocation("2006-01-02 15:04:05.999", words[0]+" "+words[1], time.Local)
 	pid, wrong := strconv.Atoi(words[2])
 	return when, pid, err == nil && wrong == nil
-}
-
-// printable is a text of others than root, with nothing in it that a terminal would obey.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
 }

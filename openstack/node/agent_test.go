@@ -13,7 +13,7 @@ import (
 // The init script itself, on a program that only waits: started, seen, restarted though its file was replaced,
 // and stopped.
 func TestInitScript(t *testing.T) {
-	if _, err := lookUp("start-stop-daemon"); err != nil {
+	if _, err := (Shell{}).Run(t.Context(), "start-stop-daemon", "--version"); err != nil {
 		t.Skip(err)
 	}
 	if _, err := os.Stat("/lib/lsb/init-functions"); err != nil {
@@ -129,5 +129,63 @@ func TestTeardownLeavesTheProgramOfAnotherService(t *testing.T) {
 	f.teardown()
 	if _, err := os.Stat(f.path(f.Layout.AgentFile)); err == nil {
 		t.Error("it is left although nothing runs it")
+	}
+}
+
+const rulesFile = "/etc/ndock/agent.yaml"
+
+// TestTheOperatorsFileIsWrittenOnce, and from then on is his.
+func TestTheOperatorsFileIsWrittenOnce(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	if got, err := os.ReadFile(f.path(rulesFile)); err != nil || string(got) != string(f.Rules) {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	f.put(rulesFile, "no_new_privileges: false\n", 0o600)
+	f.Rules = []byte("# the rules of a newer release\n")
+	_, err = f.setup()
+	f.must(err)
+	if got, err := os.ReadFile(f.path(rulesFile)); err != nil || string(got) != "no_new_privileges: false\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestAChangeOfTheOperatorsRestartsTheAgent(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	later := time.Now().Add(time.Hour)
+	f.must(os.Chtimes(f.path(rulesFile), later, later))
+	if got := f.plan(); got != "agent: restart service ndock-agent" {
+		t.Errorf("planned\n%s", got)
+	}
+}
+
+func TestTeardownLeavesWhatTheOperatorWrote(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.put(rulesFile, "pids_limit: 100\n", 0o644)
+	var said lines
+	_, err = Teardown(t.Context(), f.Steps(), said.report)
+	f.must(err)
+	if want := "agent: left " + f.path(rulesFile) + ", which was edited"; !strings.Contains(said.String(), want) {
+		t.Errorf("said\n%s", said.String())
+	}
+	if got, err := os.ReadFile(f.path(rulesFile)); err != nil || string(got) != "pids_limit: 100\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if changed, err := Teardown(t.Context(), f.Steps(), said.report); changed || err != nil {
+		t.Errorf("again: got %v, %v", changed, err)
+	}
+}
+
+func TestStatusTellsOfRootDisks(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	if got := f.status("agent"); got.Detail != "ndock's agent 1.0 answers; root disks are limited by btrfs" {
+		t.Errorf("got %v", got)
 	}
 }

@@ -42,6 +42,20 @@ func (Shell) Run(ctx context.Context, command ...string) (string, error) {
 	return out.String(), nil
 }
 
+// serviceLimit is what a service may take to start or to stop: nova-compute ends what it is doing first.
+const serviceLimit = 3 * time.Minute
+
+// control runs one command of a service manager.
+func control(ctx context.Context, runner Runner, command ...string) (string, error) {
+	inTime, cancel := context.WithTimeout(ctx, serviceLimit)
+	defer cancel()
+	out, err := runner.Run(inTime, command...)
+	if err != nil && inTime.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("gave up after %s: %w", serviceLimit, err)
+	}
+	return out, err
+}
+
 // limited keeps the beginning of what a command prints: no answer that is waited for is longer.
 type limited struct{ strings.Builder }
 
