@@ -59,7 +59,7 @@ func (a *agent) files() ([]File, error) {
 	if err != nil {
 		return nil, fileError("read", a.Program, err)
 	}
-	return append([]File{{a.Layout.AgentFile, program, 0o755}}, a.daemon()...), nil
+	return append([]File{{Path: a.Layout.AgentFile, Content: program, Mode: 0o755}}, a.daemon()...), nil
 }
 
 // missing returns the files that are not as they should be.
@@ -81,7 +81,7 @@ func (a *agent) missing() ([]File, error) {
 	if a.exists(a.Layout.AgentConf) { // it is the operator's, whatever is in it
 		return missing, nil
 	}
-	return append(missing, File{a.Layout.AgentConf, a.Rules, 0o644}), nil
+	return append(missing, File{Path: a.Layout.AgentConf, Content: a.Rules, Mode: 0o644}), nil
 }
 
 func (a *agent) Plan(ctx context.Context) ([]string, error) {

@@ -7,10 +7,12 @@ import (
 	"time"
 )
 
-// hopeless is an error that waiting will not mend.
-type hopeless struct{ error }
+// permanent marks an error that waiting will not mend: await returns it at once.
+func permanent(err error) error { return &permanentError{err} }
 
-func (h *hopeless) Unwrap() error { return h.error }
+type permanentError struct{ error }
+
+func (p *permanentError) Unwrap() error { return p.error }
 
 // await asks until there is no error, and returns the last one when the time is up.
 func await(ctx context.Context, every, limit time.Duration, ready func(context.Context) error) error {
@@ -19,7 +21,7 @@ func await(ctx context.Context, every, limit time.Duration, ready func(context.C
 	var last error
 	for {
 		err := ready(inTime)
-		var end *hopeless
+		var end *permanentError
 		if err == nil || errors.As(err, &end) {
 			return err
 		}

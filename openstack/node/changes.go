@@ -72,12 +72,12 @@ type Edit struct {
 	Before, After []byte
 }
 
-// changing leaves out an edit that would change nothing.
-func changing(edit Edit) []Edit {
-	if edit.Before != nil && bytes.Equal(edit.Before, edit.After) {
+// editsOf returns the edit of a file, none where it would change nothing.
+func editsOf(path string, before, after []byte) []Edit {
+	if before != nil && bytes.Equal(before, after) {
 		return nil
 	}
-	return []Edit{edit}
+	return []Edit{{path, before, after}}
 }
 
 // make does an edit.

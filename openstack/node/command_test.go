@@ -65,7 +65,7 @@ func TestAwait(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	dead := errors.New("dead")
-	if err := await(t.Context(), time.Hour, time.Hour, func(context.Context) error { return &hopeless{dead} }); !errors.Is(err, dead) {
+	if err := await(t.Context(), time.Hour, time.Hour, func(context.Context) error { return permanent(dead) }); !errors.Is(err, dead) {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,7 +10,10 @@ const manPage, bashFile = "/usr/local/share/man/man1/ndock.1", "/usr/local/share
 
 // helpFiles are those of a release.
 func helpFiles(release string) []File {
-	return []File{{manPage, []byte("man page of " + release), 0o644}, {bashFile, []byte("completion of " + release), 0o644}}
+	return []File{
+		{Path: manPage, Content: []byte("man page of " + release), Mode: 0o644},
+		{Path: bashFile, Content: []byte("completion of " + release), Mode: 0o644},
+	}
 }
 
 // holding says what a file of the machine holds.

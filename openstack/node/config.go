@@ -94,13 +94,13 @@ func (c *config) Edits(context.Context) ([]Edit, error) {
 		return nil, err
 	}
 	if conf == nil {
-		return []Edit{{c.path(), nil, []byte(created)}}, nil
+		return editsOf(c.path(), nil, []byte(created)), nil
 	}
 	before := conf.Bytes()
 	if err := conf.Set(section, key, novadriver.Driver); err != nil {
 		return nil, err
 	}
-	return changing(Edit{c.path(), before, conf.Bytes()}), nil
+	return editsOf(c.path(), before, conf.Bytes()), nil
 }
 
 // Do records the file as it is now, and edits it.

@@ -124,7 +124,7 @@ func (d *daemonJSON) Edits(ctx context.Context) ([]Edit, error) {
 		return nil, err
 	}
 	content, _, err := d.edited(now, wanted)
-	return changing(Edit{d.path(), now.content, content}), err
+	return editsOf(d.path(), now.content, content), err
 }
 
 func (d *daemonJSON) write(now snapshot, wanted dockerd.Wanted) error {
@@ -137,7 +137,7 @@ func (d *daemonJSON) write(now snapshot, wanted dockerd.Wanted) error {
 			return err
 		}
 	}
-	return d.did.make(Edit{d.path(), now.content, content})
+	return d.did.make(Edit{Path: d.path(), Before: now.content, After: content})
 }
 
 func (d *daemonJSON) Detail(ctx context.Context) string {

@@ -383,7 +383,7 @@ func (f *fakeMachine) control(service, verb string) {
 
 func (f *fakeMachine) path(path string) string { return filepath.Join(f.root, path) }
 
-func (f *fakeMachine) exists(path string) bool { return exists(f.root, path) }
+func (f *fakeMachine) exists(path string) bool { _, err := os.Stat(f.path(path)); return err == nil }
 
 func (f *fakeMachine) put(path, content string, mode fs.FileMode) {
 	f.t.Helper()

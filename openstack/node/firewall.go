@@ -136,7 +136,7 @@ func (f *firewall) look(ctx context.Context, family family, table string) (lefto
 	case err != nil && (notThere(err) || family.other && strings.Contains(err.Error(), "is incompatible")): // nft made that table
 		return leftover{}, nil
 	case err != nil && strings.Contains(err.Error(), "ermission denied"):
-		return leftover{}, &Unchecked{"only root may read the packet filter"}
+		return leftover{}, &Unchecked{Why: "only root may read the packet filter"}
 	case err != nil:
 		return leftover{}, err
 	}

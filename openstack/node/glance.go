@@ -55,7 +55,7 @@ func (g *glance) Edits(context.Context) ([]Edit, error) {
 	if err := addDocker(conf, value); err != nil {
 		return nil, err
 	}
-	return changing(Edit{g.path(), before, conf.Bytes()}), nil
+	return editsOf(g.path(), before, conf.Bytes()), nil
 }
 
 // addDocker adds the format to those that a file names.

@@ -36,7 +36,7 @@ func (h *hypervisor) Do(ctx context.Context) error {
 	complaints := h.service.complaintsNow(ctx)
 	err := await(ctx, 10*h.Patience.Poll, h.Patience.Hypervisor, func(ctx context.Context) error {
 		if pid, err := h.Services.PID(ctx, h.Layout.Compute); err == nil && pid == 0 {
-			return &hopeless{fmt.Errorf("%s has ended", h.Layout.Compute.Name)}
+			return permanent(fmt.Errorf("%s has ended", h.Layout.Compute.Name))
 		}
 		err := h.check(ctx)
 		var unknown *unlisted
@@ -106,7 +106,7 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 	}
 	all, err := nova.Hypervisors(ctx)
 	if openstack.Refused(err) {
-		return nil, &Unchecked{"only an administrator may list hypervisors"}
+		return nil, &Unchecked{Why: "only an administrator may list hypervisors"}
 	}
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func (k *keep) Edits(context.Context) ([]Edit, error) {
 	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
 		content = append(content, '\n')
 	}
-	return []Edit{{k.path(), now.content, append(content, k.ours()...)}}, nil
+	return editsOf(k.path(), now.content, append(content, k.ours()...)), nil
 }
 
 func (k *keep) Do(ctx context.Context) error {

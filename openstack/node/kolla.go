@@ -51,7 +51,7 @@ func (k *kolla) Edits(ctx context.Context) ([]Edit, error) {
 		return nil, err
 	}
 	wanted, err := k.with(ctx, now.content)
-	return changing(Edit{k.path(), now.content, wanted}), err
+	return editsOf(k.path(), now.content, wanted), err
 }
 
 // with adds the copy to what the container does when it starts.

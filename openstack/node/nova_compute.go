@@ -176,9 +176,9 @@ func (n *compute) ready(ctx context.Context, limit time.Duration) error {
 		case err != nil:
 			return err
 		case phase == Ended && first == 0:
-			return &hopeless{n.ended("soon after it was started")}
+			return permanent(n.ended("soon after it was started"))
 		case phase == Ended || first != 0 && pid != first:
-			return &hopeless{n.ended("before it was ready")}
+			return permanent(n.ended("before it was ready"))
 		case phase == Ready:
 			return nil
 		case pid != 0 && pid == n.former:
@@ -200,7 +200,7 @@ func (n *compute) look(ctx context.Context) (pid int, phase Phase, err error) {
 		phase, err = n.Services.Phase(ctx, n.Layout.Compute)
 	}
 	if err != nil && ctx.Err() == nil {
-		err = &hopeless{err}
+		err = permanent(err)
 	}
 	return pid, phase, err
 }
@@ -214,9 +214,9 @@ func (n *compute) stays(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil: // the time was up while the service manager thought
 		case err != nil:
-			return &hopeless{err}
+			return permanent(err)
 		case pid == 0 || first != 0 && pid != first:
-			return &hopeless{n.ended("soon after it was started")}
+			return permanent(n.ended("soon after it was started"))
 		default:
 			first = pid
 		}

@@ -13,7 +13,7 @@ func (o *orphans) Title() string { return "orphans" }
 func (o *orphans) Plan(ctx context.Context) ([]string, error) {
 	sure, _, err := o.Orphans.Orphans(ctx)
 	if err != nil {
-		return nil, &Unchecked{err.Error()}
+		return nil, &Unchecked{Why: err.Error()}
 	}
 	for i, orphan := range sure {
 		sure[i] = "remove " + orphan
@@ -24,7 +24,7 @@ func (o *orphans) Plan(ctx context.Context) ([]string, error) {
 // Do does not fail: what the agent cannot remove now, it tries again, and a node is none the worse for it.
 func (o *orphans) Do(ctx context.Context) error {
 	if err := o.Orphans.Remove(ctx); err != nil {
-		return &Unchecked{err.Error()}
+		return &Unchecked{Why: err.Error()}
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (s *servers) lost(ctx context.Context) (lost, known []string, err error) {
 	}
 	there, err := nova.ServersOn(ctx, s.Host)
 	if openstack.Refused(err) {
-		return nil, nil, &Unchecked{"only an administrator may list the servers of all projects"}
+		return nil, nil, &Unchecked{Why: "only an administrator may list the servers of all projects"}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -82,7 +82,7 @@ func (s *servers) held(ctx context.Context, known []string) error {
 	}
 	holders, err := s.nova.nova.Holders(ctx, mine.ID)
 	if openstack.Refused(err) {
-		return &Unchecked{"only an administrator may ask Placement who holds resources"}
+		return &Unchecked{Why: "only an administrator may ask Placement who holds resources"}
 	}
 	if err != nil {
 		return err

@@ -208,7 +208,7 @@ func TestServicesOlderThanTheirFilesAreRestarted(t *testing.T) {
 
 func TestWithoutCredentialsTheHypervisorIsLeftUnchecked(t *testing.T) {
 	f := newFake(t, false)
-	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{Why: "no cloud is named"} }
 	said, err := f.setup()
 	f.must(err)
 	if want := "hypervisor: could not be checked: no cloud is named"; !strings.Contains(said, want) {

@@ -250,7 +250,7 @@ func (s *sysctl) Do(context.Context) error {
 		return err
 	}
 	if len(refused) > 0 {
-		return &Unchecked{errors.Join(refused...).Error()}
+		return &Unchecked{Why: errors.Join(refused...).Error()}
 	}
 	return nil
 }

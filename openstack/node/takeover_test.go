@@ -60,7 +60,7 @@ func TestTeardownWithoutCredentials(t *testing.T) {
 	f.must(err)
 	f.traits = []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA"}
 	nova := f.Nova
-	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{Why: "no cloud is named"} }
 	for i, want := range []bool{true, false} { // once is enough
 		var said lines
 		_, err = Teardown(t.Context(), f.Steps(), said.report)
@@ -239,7 +239,7 @@ func TestFilesOfServers(t *testing.T) {
 				dir + "/_base/0123":   "", dir + "/locks/a": "", dir + "/compute_nodes": "",
 			})
 			nova := f.Nova
-			f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+			f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{Why: "no cloud is named"} }
 			if plan := f.plan(); !strings.Contains(plan, "set compute_driver") { // nothing of a server's
 				t.Errorf("planned\n%s", plan)
 			}
@@ -279,7 +279,7 @@ func (closed) Holders(context.Context, string) ([]string, error) {
 // TestFilesOfServersThatCannotBeSeen, as on a share that is stale, are not none. A FIFO of nova's is not waited for.
 func TestFilesOfServersThatCannotBeSeen(t *testing.T) {
 	f := newFake(t, false)
-	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{"no cloud is named"} }
+	f.Nova = func(context.Context) (Hypervisors, error) { return nil, &Unchecked{Why: "no cloud is named"} }
 	f.must(os.MkdirAll(f.path("/var/lib/nova"), 0o755))
 	f.must(syscall.Mkfifo(f.path("/var/lib/nova/instances"), 0o600))
 	_, err := f.setup()
