@@ -33,7 +33,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 	}
 	var rows [][]any
 	var missing []string
-	for _, status := range node.Look(c.Context, stepsOf(c, machine)) {
+	for _, status := range node.Inspect(c.Context, stepsOf(c, machine)) {
 		rows = append(rows, []any{status.Step, string(status.State), status.Detail})
 		if status.State == node.ToDo || status.State == node.Failed {
 			missing = append(missing, status.Step)

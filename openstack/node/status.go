@@ -25,15 +25,15 @@ type Status struct {
 }
 
 // Look returns the state of every step and changes nothing.
-func Look(ctx context.Context, steps []Step) []Status {
+func Inspect(ctx context.Context, steps []Step) []Status {
 	all := make([]Status, len(steps))
 	for i, step := range steps {
-		all[i] = look(ctx, step)
+		all[i] = inspect(ctx, step)
 	}
 	return all
 }
 
-func look(ctx context.Context, step Step) Status {
+func inspect(ctx context.Context, step Step) Status {
 	plan, err := step.Plan(ctx)
 	var unchecked *Unchecked
 	switch {

@@ -1,6 +1,13 @@
+// Package node turns this machine into a compute node of Docker, and back, by a list of steps. Each can say what it would
+// change, change it, tell whether it is in place, and undo it. Files of the operator are edited, never owned; a second run
+// changes nothing; a run that fails leaves the machine as it found it.
 package node
 
-import "context"
+import (
+	"context"
+
+	"ndock/openstack/node/system"
+)
 
 // A Step is one thing that a Docker compute node needs.
 type Step interface {
@@ -23,7 +30,7 @@ type Step interface {
 // An Editor is a step that edits files which are not ndock's own.
 type Editor interface {
 	// Edits are what Do would make of them; nothing when all is in place.
-	Edits(ctx context.Context) ([]Edit, error)
+	Edits(ctx context.Context) ([]system.Edit, error)
 }
 
 // A Settler has something left to do once others are undone: nova-compute cannot start with its old driver before that is

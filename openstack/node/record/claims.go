@@ -1,0 +1,131 @@
+package record
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ndock/openstack/node/system"
+)
+
+// A Claim is a path that was not there before setup. What is there later, or is of another release, does not show whose it
+// is.
+type Claim struct {
+	Sum  string `json:"sum"` // SHA-256, or directory
+	Path string `json:"path"`
+}
+
+// directory is the sum of a claim on a directory.
+const directory = "directory"
+
+func sum(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
+
+// claims returns the claims in the record, and in the file of an earlier release, whose lines are those of sha256sum.
+func (s Store) claims() ([]Claim, error) {
+	r, err := s.Read()
+	if err != nil {
+		return nil, err
+	}
+	path := s.path(earlierCompletions)
+	content, err := system.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, system.FileError("read", path, err)
+	}
+	var all []Claim
+	for line := range strings.Lines(string(content)) {
+		sum, path, ok := strings.Cut(strings.TrimSpace(line), "  ")
+		if ok && !slices.ContainsFunc(r.Completions, func(c Claim) bool { return c.Path == path }) {
+			all = append(all, Claim{sum, path})
+		}
+	}
+	return append(all, r.Completions...), nil
+}
+
+// Claim records, as part of changes, what writing these files will make: those that are not there yet, and directories.
+func (s Store) Claim(c *system.Changes, files []system.File) error {
+	before, err := s.claims()
+	if err != nil {
+		return err
+	}
+	all := slices.Clone(before)
+	for _, f := range files {
+		all = s.withClaim(all, f)
+	}
+	if slices.Equal(all, before) {
+		return nil
+	}
+	return s.AmendIn(c, func(r *Record) { r.Completions = all }, func(r *Record) { r.Completions = before })
+}
+
+func (s Store) withClaim(all []Claim, f system.File) []Claim {
+	if at := slices.IndexFunc(all, func(c Claim) bool { return c.Path == f.Path }); at >= 0 {
+		all[at].Sum = sum(f.Content)
+		return all
+	}
+	if s.exists(f.Path) {
+		return all // someone else made it
+	}
+	return append(s.withDirectory(all, filepath.Dir(f.Path)), Claim{sum(f.Content), f.Path})
+}
+
+// withDirectory adds a directory that is not there yet, after its parents.
+func (s Store) withDirectory(all []Claim, path string) []Claim {
+	if s.exists(path) || slices.Contains(all, Claim{directory, path}) {
+		return all
+	}
+	return append(s.withDirectory(all, filepath.Dir(path)), Claim{directory, path})
+}
+
+func (s Store) exists(path string) bool {
+	_, err := os.Stat(s.path(path))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// RemoveClaimed removes what is claimed and nobody has changed since, and then the claims. It returns what became of each
+// file, a sentence each.
+func (s Store) RemoveClaimed() ([]string, error) {
+	all, err := s.claims()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	var texts []string
+	for _, c := range slices.Backward(all) {
+		text, err := s.removeClaimed(c)
+		if err != nil {
+			return texts, err
+		}
+		if text != "" {
+			texts = append(texts, text)
+		}
+	}
+	var gone system.Changes
+	if err := gone.Remove(s.path(earlierCompletions)); err != nil {
+		return texts, err
+	}
+	return texts, s.Amend(func(r *Record) { r.Completions = nil })
+}
+
+// removeClaimed removes one that is as setup left it, and returns what became of it.
+func (s Store) removeClaimed(c Claim) (string, error) {
+	path := s.path(c.Path)
+	if c.Sum == directory {
+		system.RemoveEmpty(path) // stays when it holds more
+		return "", nil
+	}
+	content, err := system.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", system.FileError("read", path, err)
+	case sum(content) != c.Sum:
+		return "left " + path + ", which was edited", nil
+	}
+	var gone system.Changes
+	return "removed " + path, gone.Remove(path)
+}

@@ -1,0 +1,188 @@
+// Package record keeps what setup did on this machine, by which teardown undoes it.
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"ndock/openstack/node/system"
+)
+
+// recordFile holds what setup did, by which teardown undoes it. Its content may be secret and decides what root writes: only
+// root may read and write the file and its directory.
+const File = "/var/lib/ndock/setup.json"
+
+// A Record is what setup did on a machine.
+type Record struct {
+	Program     string              `json:"program,omitempty"`     // the path of ndock, where it was not there before
+	Engine      string              `json:"engine,omitempty"`      // the package of Docker Engine that setup installed
+	Completions []Claim             `json:"completions,omitempty"` // files and directories of the step of that name
+	Files       map[string]Original `json:"files,omitempty"`       // what was replaced, by their paths
+	Sysctls     map[string]Raised   `json:"sysctls,omitempty"`     // limits of the kernel, by their names
+}
+
+func (r Record) empty() bool {
+	return r.Program == "" && r.Engine == "" && len(r.Completions)+len(r.Files)+len(r.Sysctls) == 0
+}
+
+// Earlier releases had a file for each of these, which teardown still reads.
+const (
+	EarlierProgram     = "/var/lib/ndock/setup"
+	EarlierEngine      = "/var/lib/ndock/engine"
+	earlierCompletions = "/var/lib/ndock/completions"
+)
+
+// An Original is a file as it was before setup changed it.
+type Original struct {
+	Content []byte      `json:"content"`
+	Mode    fs.FileMode `json:"mode"`
+	UID     int         `json:"uid"`
+	GID     int         `json:"gid"`
+	Label   []byte      `json:"label,omitempty"` // of SELinux
+}
+
+// Raised is a limit of the kernel that setup raised.
+type Raised struct{ Was, Is uint64 }
+
+// A Store is the record on disk, of the machine whose files are under this root.
+type Store string
+
+func (s Store) path(path string) string { return filepath.Join(string(s), path) }
+
+// Read returns the record, an empty one where there is none. Users other than root get an empty one, too.
+func (s Store) Read() (Record, error) {
+	path := s.path(File)
+	content, err := system.ReadPrivate(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return Record{}, nil
+	case err != nil:
+		return Record{}, system.FileError("read", path, err)
+	}
+	var r Record
+	if err := json.NewDecoder(bytes.NewReader(content)).Decode(&r); err != nil {
+		return Record{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// Write replaces the record, and removes the file of one that is empty.
+func (s Store) Write(r Record) error {
+	path := s.path(File)
+	if r.empty() {
+		err := system.RemoveFile(path)
+		system.RemoveEmpty(filepath.Dir(path)) // stays when it holds more
+		if errors.Is(err, fs.ErrNotExist) || err == nil {
+			return nil
+		}
+		return system.FileError("remove", path, err)
+	}
+	content, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := new(system.Changes).MakeDirectory(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return system.Snapshot{Path: path, Content: append(content, '\n'), Mode: 0o600, UID: os.Geteuid(), GID: os.Getegid()}.Write()
+}
+
+// Amend changes the record.
+func (s Store) Amend(change func(*Record)) error {
+	r, err := s.Read()
+	if err != nil {
+		return err
+	}
+	if r.Files = maps.Clone(r.Files); r.Files == nil {
+		r.Files = map[string]Original{}
+	}
+	change(&r)
+	return s.Write(r)
+}
+
+// AmendIn changes the record as part of changes: when these are rolled back, so is the record, by back.
+func (s Store) AmendIn(c *system.Changes, change, back func(*Record)) error {
+	if err := s.Amend(change); err != nil {
+		return err
+	}
+	c.OnRollback(func() error { return s.Amend(back) })
+	return nil
+}
+
+// Keep records the file at a path as it is, before it is changed.
+func (s Store) Keep(c *system.Changes, path string) error {
+	r, err := s.Read()
+	if err != nil {
+		return err
+	}
+	now, err := system.TakeSnapshot(s.path(path))
+	if err != nil {
+		return err
+	}
+	said, kept := r.Files[path]
+	return s.AmendIn(c,
+		func(r *Record) { r.Files[path] = Original{now.Content, now.Mode, now.UID, now.GID, now.Label} },
+		func(r *Record) {
+			delete(r.Files, path)
+			if kept {
+				r.Files[path] = said
+			}
+		})
+}
+
+// Original returns a file as it was before setup, missing where it was not kept. Earlier releases kept a copy beside the
+// file; that is believed only where nobody can have put it there but root, or the owner of the file itself.
+func (s Store) Original(path string) (system.Snapshot, error) {
+	r, err := s.Read()
+	if err != nil {
+		return system.Snapshot{}, err
+	}
+	if old, ok := r.Files[path]; ok {
+		return system.Snapshot{Path: s.path(path), Content: old.Content, Mode: old.Mode, UID: old.UID, GID: old.GID, Label: old.Label}, nil
+	}
+	if why := s.distrust(path); why != nil {
+		return system.Snapshot{Path: s.path(path), Missing: true}, nil
+	}
+	return system.Inspect(s.path(path) + earlierCopy)
+}
+
+// earlierCopy is what earlier releases put behind a file's name for the name of its copy.
+const earlierCopy = ".ndock-saved"
+
+// distrust returns why the copy of an earlier release beside a file is not believed; nil where it is, or there is none.
+func (s Store) distrust(path string) error {
+	saved, err := system.Inspect(s.path(path) + earlierCopy)
+	if err != nil || saved.Missing {
+		return err
+	}
+	now, err := system.Inspect(s.path(path))
+	if err != nil || saved.UID == os.Geteuid() || !now.Missing && now.UID == saved.UID {
+		return err
+	}
+	return fmt.Errorf("%s is not root's", s.path(path)+earlierCopy)
+}
+
+// Forget removes what is kept of a file, once the file is as it was.
+func (s Store) Forget(path string) error {
+	if err := s.Amend(func(r *Record) { delete(r.Files, path) }); err != nil {
+		return err
+	}
+	if s.distrust(path) != nil {
+		return nil
+	}
+	return new(system.Changes).Remove(s.path(path) + earlierCopy)
+}
+
+// Untrusted returns a sentence where the copy of an earlier release beside a file is not believed, and so stays there.
+func (s Store) Untrusted(path string) []string {
+	if why := s.distrust(path); why != nil {
+		return []string{fmt.Sprintf("left %s, and did not go by it: %v", s.path(path)+earlierCopy, why)}
+	}
+	return nil
+}

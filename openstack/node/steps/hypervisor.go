@@ -1,0 +1,181 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ndock/openstack"
+	"ndock/openstack/node"
+	"ndock/openstack/node/system"
+	"ndock/openstack/novadriver"
+)
+
+// hypervisor is the step that sees, through Nova's API, what all the others were for.
+type hypervisor struct {
+	Machine
+	nova    Cloud
+	service *novaCompute
+}
+
+func (h *hypervisor) Title() string { return "hypervisor" }
+
+func (h *hypervisor) Plan(ctx context.Context) ([]string, error) {
+	err := h.check(ctx)
+	var not *notReady
+	if errors.As(err, &not) {
+		return []string{fmt.Sprintf("wait until Nova lists %s as a hypervisor of type docker that is up", h.Host)}, nil
+	}
+	return nil, err
+}
+
+func (h *hypervisor) Do(ctx context.Context) error {
+	var tried time.Time
+	var failed error // of the last try to map the host
+	complaints := h.service.complaintsNow(ctx)
+	err := system.Await(ctx, 10*h.Timeouts.Poll, h.Timeouts.Hypervisor, func(ctx context.Context) error {
+		if pid, err := h.Services.PID(ctx, h.Layout.Compute); err == nil && pid == 0 {
+			return system.Permanent(fmt.Errorf("%s has ended", h.Layout.Compute.Name))
+		}
+		err := h.check(ctx)
+		var unknown *unlisted
+		if errors.As(err, &unknown) && time.Since(tried) > 100*h.Timeouts.Poll {
+			failed, tried = h.discover(ctx), time.Now()
+		}
+		return errors.Join(err, failed)
+	})
+	if err != nil {
+		return system.Advise(fmt.Errorf("wait for the hypervisor: %w", complaints.Explain(err)), "see what %s says: %s; a host that Nova sees for the first time needs 'nova-manage cell_v2 discover_hosts --by-service' on the controller",
+			h.Layout.Compute.Name, h.Services.ReadLog(h.Layout.Compute))
+	}
+	return nil
+}
+
+// unlisted is a host that Nova has never mapped to a cell, or not heard of yet.
+type unlisted struct{ host string }
+
+func (u *unlisted) Error() string {
+	return fmt.Sprintf("host %s is no hypervisor that Nova lists", u.host)
+}
+
+// discover maps new hosts to their cell, where this machine is a controller too: nobody else can. It looks for services,
+// since Nova 31 takes the node of a host whose service was deleted and made anew for one that is mapped.
+func (h *hypervisor) discover(ctx context.Context) error {
+	manage := filepath.Join(filepath.Dir(h.Layout.Program), "nova-manage")
+	if h.Layout.Program == "" || !h.Layout.Exists(manage) {
+		return nil
+	}
+	conf, err := read(h.Layout.Path(novaConf))
+	if err != nil || conf == nil {
+		return err
+	}
+	database, _, err := conf.Get("api_database", "connection")
+	if err != nil || database == "" || strings.HasPrefix(database, "sqlite:") { // packages' own default
+		return err
+	}
+	_, err = system.Control(ctx, h.Commands, append(system.AsUser(h.Layout.User), manage, "--config-file", h.Layout.Path(novaConf), "cell_v2", "discover_hosts", "--by-service")...)
+	return err
+}
+
+const novaConf = "/etc/nova/nova.conf"
+
+// notYet is what Nova says of this host while it is no hypervisor of Docker.
+type notReady struct{ error }
+
+func (n *notReady) Unwrap() error { return n.error }
+
+func (h *hypervisor) check(ctx context.Context) error {
+	mine, err := h.mine(ctx)
+	switch {
+	case err != nil:
+		return err
+	case mine == nil:
+		return &notReady{&unlisted{h.Host}}
+	case !strings.EqualFold(mine.Type, "docker") || mine.State != "up":
+		return &notReady{fmt.Errorf("host %s is listed by Nova as a hypervisor of type %s that is %s", h.Host, mine.Type, mine.State)}
+	}
+	return nil
+}
+
+// mine returns this host's hypervisor, nil when Nova lists none.
+func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
+	nova, err := h.api(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := nova.Hypervisors(ctx)
+	if openstack.Refused(err) {
+		return nil, &node.Unchecked{Why: "only an administrator may list hypervisors"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		if one.ServiceHost == h.Host { // its own name may be another
+			return &one, nil
+		}
+	}
+	return nil, nil
+}
+
+// api is Nova's, opened once.
+func (h *hypervisor) api(ctx context.Context) (Cloud, error) {
+	if h.nova == nil {
+		nova, err := h.Nova(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h.nova = nova
+	}
+	return h.nova, nil
+}
+
+// Rollback and Teardown have nothing to do yet: see Settle.
+func (h *hypervisor) Rollback(context.Context) ([]string, error) { return nil, nil }
+func (h *hypervisor) Teardown(context.Context) ([]string, error) { return nil, nil }
+
+// After: see compute, which settles first.
+func (h *hypervisor) After() []node.Step { return h.service.files }
+
+// Settle takes the driver's traits from the host, when nova-compute has its old driver back: that replaces all else that
+// Nova and Placement have of it.
+func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
+	if plan, err := h.service.conf.Plan(ctx); err == nil && len(plan) == 0 {
+		return nil, nil // the driver of before is ours, too
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.Timeouts.Hypervisor) // what is left to undo does not wait for Nova or Placement
+	defer cancel()
+	mine, err := h.mine(ctx)
+	if err == nil && (mine == nil || !h.service.hadDriver() && strings.EqualFold(mine.Type, "docker")) {
+		return nil, nil // it has none, or is still ours
+	}
+	var removed []string
+	if err == nil {
+		removed, err = h.nova.RemoveTraits(ctx, mine.ID, novadriver.Traits)
+	}
+	switch {
+	case err != nil && !h.service.hadDriver():
+		return nil, nil
+	case err != nil:
+		return []string{fmt.Sprintf("left the traits %s in Placement, where a flavor may ask for them: %v; run 'ndock node teardown' again when an administrator's credentials are there",
+			strings.Join(novadriver.Traits, " and "), err)}, nil
+	case len(removed) == 0:
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("took %s from %s in Placement", strings.Join(removed, " and "), mine.Hostname)}, nil
+}
+
+func (h *hypervisor) Detail(ctx context.Context) string {
+	mine, err := h.mine(ctx)
+	if err != nil || mine == nil {
+		return "gone since it was looked for"
+	}
+	name := h.Host
+	if mine.Hostname != h.Host {
+		name += ", called " + mine.Hostname + ","
+	}
+	return fmt.Sprintf("%s is up, type %s, id %s", name, mine.Type, mine.ID)
+}
