@@ -11,10 +11,10 @@ import (
 
 // A Step is one thing that a Docker compute node needs.
 type Step interface {
-	// Title is its name in output and in errors.
+	// Title returns its name in output and in errors.
 	Title() string
-	// Plan says what Do would change, a sentence a change; nothing when all is in place. An Unchecked error says
-	// that it cannot be told here, which stops nobody.
+	// Plan returns what Do would change, a sentence each; nothing when all is in place. An Unchecked error says that
+	// this cannot be told here: setup goes on without the step.
 	Plan(ctx context.Context) ([]string, error)
 	// Do makes the changes.
 	Do(ctx context.Context) error
@@ -23,28 +23,29 @@ type Step interface {
 	Rollback(ctx context.Context) ([]string, error)
 	// Teardown removes what earlier runs of setup made, and returns what it did, a sentence each.
 	Teardown(ctx context.Context) ([]string, error)
-	// Detail says what is there once nothing is to do.
+	// Detail returns a phrase on what is there, once nothing is to do.
 	Detail(ctx context.Context) string
 }
 
-// An Editor is a step that edits files which are not ndock's own.
+// An Editor is a step that edits files that are not ndock's own.
 type Editor interface {
-	// Edits are what Do would make of them; nothing when all is in place.
+	// Edits returns what Do would make of them; nothing when all is in place.
 	Edits(ctx context.Context) ([]system.Edit, error)
 }
 
-// A Settler has something left to do once others are undone: nova-compute cannot start with its old driver before that is
-// back.
+// A Settler is a step with something left to do once others are undone: nova-compute cannot start with its old driver
+// before that is back.
 type Settler interface {
+	// Settle does that, and returns what it did, a sentence each.
 	Settle(ctx context.Context) ([]string, error)
-	// After are those others. What was done before them is undone after it.
+	// After returns the steps that have to be undone first. Steps before these are undone after Settle.
 	After() []Step
 }
 
-// Report takes a line for the one who waits.
+// Report prints a line of progress.
 type Report func(format string, args ...any)
 
-// Unchecked says why a step's state cannot be told.
+// Unchecked is the error where a step's state cannot be told.
 type Unchecked struct{ Why string }
 
 func (u *Unchecked) Error() string { return "could not be checked: " + u.Why }

@@ -7,7 +7,8 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// glances are where installations have Glance's configuration, and the service that reads it.
+// glanceLayouts are where installations have Glance's configuration, and the service that reads it. A unit tells apart those
+// that share a path.
 var glanceLayouts = []struct{ conf, unit, service string }{
 	{"/etc/kolla/glance-api/glance-api.conf", "", "kolla-glance_api-container"},
 	{"/etc/glance/glance-api.conf", "/etc/systemd/system/devstack@g-api.service", "devstack@g-api"},
@@ -15,7 +16,7 @@ var glanceLayouts = []struct{ conf, unit, service string }{
 	{"/etc/glance/glance-api.conf", "", "glance-api"},
 }
 
-// FindController looks for Glance under root.
+// FindController returns the layout of the Glance under root.
 func FindController(root string) (Layout, error) {
 	for _, one := range glanceLayouts {
 		if exists(root, one.conf) && (one.unit == "" || exists(root, one.unit)) {

@@ -9,10 +9,11 @@ import (
 	"ndock/openstack/node/system"
 )
 
+// devstackUnit is nova-compute's.
 const devstackUnit = "/etc/systemd/system/devstack@n-cpu.service"
 
-// findDevStack finds DevStack's nova-compute, by the unit that stack.sh writes: it says which script that is, in the
-// virtual environment or without one, what it reads and as whom it runs.
+// findDevStack finds DevStack's nova-compute by the unit that stack.sh writes. The unit names its script, which may be in a
+// virtual environment, its configuration and its user.
 func findDevStack(root string) (Layout, bool) {
 	l := general(root)
 	unit, err := readUnit(l.Path(devstackUnit))
@@ -37,7 +38,7 @@ func findDevStack(root string) (Layout, bool) {
 	return l, true
 }
 
-// localConf finds what stack.sh reads, and merges into nova-cpu.conf.
+// localConf finds the file that stack.sh merges into nova-cpu.conf.
 func localConf(root, user string) *DeployToolFile {
 	for _, dir := range []string{"/opt/stack/devstack", filepath.Join("/home", user, "devstack"), "/root/devstack"} {
 		if path := filepath.Join(dir, "local.conf"); exists(root, path) {
@@ -47,7 +48,7 @@ func localConf(root, user string) *DeployToolFile {
 	return nil
 }
 
-// readUnit reads the settings of a systemd unit, as far as each is on one line and there once.
+// readUnit reads those settings of a systemd unit that are on one line each. Of a setting with several lines the last counts.
 func readUnit(path string) (map[string]string, error) {
 	content, err := system.ReadFile(path)
 	if err != nil {

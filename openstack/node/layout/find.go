@@ -11,21 +11,21 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// Named is an installation that the operator describes himself; empty where it is to be found by looking.
+// Custom is an installation that the operator describes. It is empty where the layout is to be found by looking.
 type Custom struct {
 	Python  string // Nova's
-	Conf    string // what its nova-compute reads
+	Conf    string // the file that its nova-compute reads
 	Service string
 	User    string
 }
 
-// finders are the layouts that are known, each with what it is recognised by.
+// finders look for the layouts that are known.
 var finders = []func(root string) (Layout, bool){findDebian, findRDO, findDevStack, findKolla}
 
-// Find looks at what is installed under root, and returns how it is laid out.
-func Find(root string, named Custom) (Layout, error) {
-	if named.Service != "" {
-		return findCustom(root, named)
+// Find returns the layout of the nova-compute under root, or the one that the operator describes.
+func Find(root string, custom Custom) (Layout, error) {
+	if custom.Service != "" {
+		return findCustom(root, custom)
 	}
 	var found []Layout
 	for _, find := range finders {
@@ -49,7 +49,7 @@ func Find(root string, named Custom) (Layout, error) {
 		"say which one it shall be, with --nova-python, --nova-conf and --service")
 }
 
-// check refuses an installation whose configuration is missing: its packages are there, and nobody has set it up.
+// check returns an error where the configuration is missing: the packages are installed, but not configured.
 func (l Layout) check() error {
 	main := l.Configs[0]
 	_, err := os.Stat(l.Path(main))
@@ -62,30 +62,30 @@ func (l Layout) check() error {
 	return nil
 }
 
-// custom is what the operator says of an installation of his own.
-func findCustom(root string, named Custom) (Layout, error) {
+// findCustom returns the layout that the operator describes.
+func findCustom(root string, custom Custom) (Layout, error) {
 	l := general(root)
 	l.Name = "the installation that was named"
-	name := strings.TrimSuffix(named.Service, ".service")
+	name := strings.TrimSuffix(custom.Service, ".service")
 	l.Compute = system.Service{Name: name, PIDFile: "/run/nova/" + name + ".pid", Log: "/var/log/nova/" + name + ".log"}
-	l.Python = []string{named.Python}
-	l.Configs, l.Config, l.User = []string{named.Conf}, named.Conf, named.User
-	if _, err := os.Stat(l.Path(named.Python)); err != nil {
-		return l, system.FileError("find Nova's Python,", l.Path(named.Python), err)
+	l.Python = []string{custom.Python}
+	l.Configs, l.Config, l.User = []string{custom.Conf}, custom.Conf, custom.User
+	if _, err := os.Stat(l.Path(custom.Python)); err != nil {
+		return l, system.FileError("find Nova's Python,", l.Path(custom.Python), err)
 	}
 	return l, l.check()
 }
 
-// general is what all have in common, on a machine with this package manager.
+// general returns what all layouts have in common.
 func general(root string) Layout {
 	return Layout{Root: root, User: "nova", AgentFile: "/usr/local/bin/ndock", AgentConf: "/etc/ndock/agent.yaml", Engine: enginePackage(root)}
 }
 
-// enginePackage is the distribution's own.
+// enginePackage returns the distribution's package of Docker Engine.
 func enginePackage(root string) Package {
 	engine := Package{
 		Name: "docker.io",
-		// Others, as unattended upgrades after a boot, have the package manager for minutes; a file that is edited stays.
+		// Unattended upgrades can hold the package manager for minutes after a boot. Files that the operator edited stay.
 		Install: []string{"apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confold", "install", "-y", "-q", "docker.io"},
 		Refresh: []string{"apt-get", "-o", "DPkg::Lock::Timeout=300", "-q", "update"},
 		Service: system.Service{Name: "docker", PIDFile: "/run/docker.pid", Log: "/var/log/docker.log"},

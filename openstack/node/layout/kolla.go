@@ -4,15 +4,21 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// Where Kolla-Ansible has nova-compute's files on a node, and what it reads on the host that it is run from.
+// Where Kolla-Ansible has nova-compute's files.
 const (
-	kollaDir      = "/etc/kolla/nova-compute"
-	KollaConfig   = kollaDir + "/config.json"
+	kollaDir    = "/etc/kolla/nova-compute"
+	KollaConfig = kollaDir + "/config.json"                    // says what the container copies when it starts
+	KollaShim   = kollaDir + "/ndock-driver"                   // the driver, for the container to copy
+	kollaVolume = "/var/lib/docker/volumes/nova_compute/_data" // the container's /var/lib/nova
+)
+
+// What Kolla-Ansible reads on the host that it is run from.
+const (
 	kollaGlobals  = "/etc/kolla/globals.yml"
 	kollaOverride = "/etc/kolla/config/nova/nova-compute.conf"
 )
 
-// kollaUser is nova in Kolla's images (kolla/common/users.py): a number, because this machine need not know the name.
+// kollaUser is the number of nova in Kolla's images (kolla/common/users.py). This machine need not know the name.
 const kollaUser = "42436"
 
 // findKolla finds a nova-compute in Kolla's container, which mounts /run and reads /etc/kolla/nova-compute when it starts.
@@ -25,14 +31,8 @@ func findKolla(root string) (Layout, bool) {
 	l.Configs = []string{kollaDir + "/nova.conf"}
 	l.Config = kollaDir + "/nova.conf"
 	l.Kolla = true
-	if exists(root, kollaGlobals) { // it is run from here
+	if exists(root, kollaGlobals) { // Kolla-Ansible is run from here
 		l.DeployTool = &DeployToolFile{Path: kollaOverride, Tool: "kolla-ansible"}
 	}
 	return l, exists(root, KollaConfig)
 }
-
-// kollaVolume is what the container has as /var/lib/nova.
-const kollaVolume = "/var/lib/docker/volumes/nova_compute/_data"
-
-// kollaShim is where the driver's files lie for the container to copy.
-const KollaShim = kollaDir + "/ndock-driver"

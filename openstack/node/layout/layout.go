@@ -15,41 +15,41 @@ import (
 	"ndock/openstack/oslo"
 )
 
-// Layout is where an installation of Nova has what the steps work on. Paths are the machine's own; Path puts the root
-// before them.
+// Layout is where an installation of Nova, or of Glance, has what setup works on. Its paths are the machine's own; Path puts
+// the root before them.
 type Layout struct {
-	Name       string          // for people
-	Root       string          // "/", but in tests
+	Name       string          // for messages
+	Root       string          // "/", except in tests
 	Compute    system.Service  // nova-compute
 	Program    string          // its script, whose first line names Nova's Python
 	Python     []string        // that Python, where Program does not tell it
-	User       string          // who nova-compute runs as: a name, or a number
-	Configs    []string        // what nova-compute reads, each file before those that override it
-	Config     string          // one of them, where compute_driver is set; may be missing, then it is made
-	DeployTool *DeployToolFile // where the tool that deployed Nova keeps what it would otherwise forget
+	User       string          // that nova-compute runs as: a name or a number
+	Configs    []string        // files and directories that nova-compute reads, each before those that override it
+	Config     string          // the file of these in which compute_driver is set; setup makes it where it is missing
+	DeployTool *DeployToolFile // nil where no tool would overwrite Config
 	Kolla      bool            // nova-compute runs in a container of Kolla's
 	Glance     system.Service  // on a controller
 	Engine     Package         // Docker Engine
-	AgentFile  string          // where ndock's agent is run from
+	AgentFile  string          // the program of ndock's agent
 	AgentConf  string          // the operator's file for it
 }
 
-// Kept is a file that a deployment tool reads, and puts into Nova's configuration each time.
+// DeployToolFile is the file of a deployment tool's from which it writes Nova's configuration at each run.
 type DeployToolFile struct {
 	Path    string
-	Section string // of it, under which Nova's sections are; empty where they are its own
-	Tool    string
+	Section string // under which it has Nova's sections; empty where it has nothing else
+	Tool    string // its name
 }
 
-// Package is software that the distribution brings.
+// Package is a package of the distribution's.
 type Package struct {
 	Name    string
-	Install []string // the command
-	Refresh []string // the one by which the package manager hears what there is; none where it does so itself
+	Install []string // the command that installs it
+	Refresh []string // the command that updates the lists of packages; none where Install does so
 	Service system.Service
 }
 
-// hasEngine tells of anyone's dockerd: Docker's own packages have it in another place than some distributions do.
+// HasEngine tells whether dockerd is installed, from whichever package.
 func (l Layout) HasEngine() bool { return l.Exists("/usr/sbin/dockerd", "/usr/bin/dockerd") }
 
 // Exists tells whether one of the paths is there.
@@ -59,10 +59,10 @@ func exists(root string, paths ...string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool { _, err := os.Stat(filepath.Join(root, path)); return err == nil })
 }
 
-// Path is where one of the machine's paths is seen from here.
+// Path returns one of the machine's paths under the root.
 func (l Layout) Path(path string) string { return filepath.Join(l.Root, path) }
 
-// Host is the name that Nova knows this machine by: `host` in its configuration, else the machine's own.
+// Host returns the name by which Nova knows this machine: `host` in its configuration, else the machine's own.
 func (l Layout) Host() (string, error) {
 	host, found, err := l.option("host")
 	if err != nil || found {
@@ -71,7 +71,7 @@ func (l Layout) Host() (string, error) {
 	return os.Hostname()
 }
 
-// option is one of Nova's in [DEFAULT]: what the file says that is read last.
+// option returns an option of [DEFAULT], from the file that is read last.
 func (l Layout) option(name string) (value string, found bool, err error) {
 	files, err := l.ConfigFiles()
 	if err != nil {
@@ -89,7 +89,7 @@ func (l Layout) option(name string) (value string, found bool, err error) {
 	return "", false, nil
 }
 
-// configFiles are the files that nova-compute reads, as far as they are there, each before those that override it.
+// ConfigFiles returns the files that nova-compute reads and that exist, each before those that override it.
 func (l Layout) ConfigFiles() ([]string, error) {
 	var files []string
 	for _, path := range l.Configs {
@@ -111,6 +111,7 @@ func (l Layout) ConfigFiles() ([]string, error) {
 	return files, nil
 }
 
+// ReadConf reads a configuration file. The error is fs.ErrNotExist where there is none.
 func ReadConf(path string) (*oslo.Conf, error) {
 	content, err := system.ReadFile(path)
 	if err != nil {
@@ -119,7 +120,7 @@ func ReadConf(path string) (*oslo.Conf, error) {
 	return oslo.Parse(path, content)
 }
 
-// instances is where Nova's other drivers have the files of servers.
+// InstancesDir returns the directory in which Nova's other drivers have the files of servers.
 func (l Layout) InstancesDir() (string, error) {
 	dir, _, err := l.option("instances_path")
 	if err != nil {

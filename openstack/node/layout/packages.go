@@ -10,7 +10,7 @@ const program = "/usr/bin/nova-compute"
 // dropIns are the directories that Nova reads after its files (oslo.config, find_config_dirs).
 var dropIns = []string{"/etc/nova/nova.conf.d", "/etc/nova/nova-compute.conf.d"}
 
-// findDebian finds how the packages of Debian and Ubuntu lay Nova out.
+// findDebian finds Nova from the packages of Debian and Ubuntu.
 func findDebian(root string) (Layout, bool) {
 	l := general(root)
 	l.Name = "Debian's and Ubuntu's packages"
@@ -21,9 +21,10 @@ func findDebian(root string) (Layout, bool) {
 	return l, exists(root, program) && !exists(root, rdoUnits...)
 }
 
+// rdoUnits are where RDO's unit of nova-compute can be.
 var rdoUnits = []string{"/usr/lib/systemd/system/openstack-nova-compute.service", "/etc/systemd/system/openstack-nova-compute.service"}
 
-// findRDO finds how RDO's packages lay it out, on RHEL and its rebuilds; so does Packstack, which installs them.
+// findRDO finds Nova from RDO's packages, for RHEL and its rebuilds, which Packstack installs, too.
 func findRDO(root string) (Layout, bool) {
 	l := general(root)
 	l.Name = "RDO's packages"

@@ -1,4 +1,4 @@
-// Package novalog finds the last error in a log of Nova's.
+// Package novalog finds the last error in a log of nova-compute's.
 package novalog
 
 import (
@@ -12,31 +12,32 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// complaints are the errors in a log of Nova's, as far as they are wanted. A line begins with its time and its process,
-// unless the operator has given it another form: then it is only known by where it stands.
+// Log is the part of a log in which errors are looked for. A line begins with its time and process, unless the operator has
+// given lines another format: of these only the position in the file is known.
 type Log struct {
 	Path       string
-	From       int64     // the offset in bytes where they begin
-	Since      time.Time // what is older is not wanted
-	Process    int       // the process, 0 for all
-	NotProcess int       // a process that is not wanted
+	From       int64     // an offset in bytes
+	Since      time.Time // lines before are left out
+	Process    int       // whose lines these are; 0 for all
+	NotProcess int       // whose lines are left out
 }
 
-// recent is how much of a log's end is looked at, in bytes.
+// tailSize is how much of a log's end is read, in bytes.
 const tailSize = 1 << 20
 
-// begun is what nova-compute says, on every release, when it has loaded its driver and begins its work. What it calls an
-// error before that, and outlives, is none: with a connection to Nova's databases in its configuration it does so at every
-// start ("No DB access allowed in nova-compute").
+// readyLine is what every release of nova-compute logs once its driver is loaded. Errors of the same process before that did
+// no harm: with a connection to Nova's databases in its configuration, nova-compute logs one at every start ("No DB access
+// allowed in nova-compute").
 const readyLine = "Starting compute node"
 
-// last returns the last one, empty where there is none. The log is nova's: nothing in it is believed, or printed as it is.
-func (c Log) LastError() string {
-	content, _ := system.ReadTail(c.Path, c.From, tailSize) // what was read counts
+// LastError returns the last error, an empty text where there is none. nova can write anything to its log: the text is made
+// printable, and cut.
+func (l Log) LastError() string {
+	content, _ := system.ReadTail(l.Path, l.From, tailSize) // a part is better than nothing
 	var found []entry
 	var trace traceback
 	for line := range strings.Lines(string(content)) {
-		pid, wanted := c.wants(line)
+		pid, wanted := l.wants(line)
 		switch {
 		case !wanted:
 		case strings.Contains(line, readyLine):
@@ -53,40 +54,40 @@ func (c Log) LastError() string {
 	return system.Printable(text[:min(len(text), enough)])
 }
 
-// explain adds the last one to an error.
-func (c Log) Explain(err error) error {
-	if last := c.LastError(); last != "" {
+// Explain adds the last error of the log to an error.
+func (l Log) Explain(err error) error {
+	if last := l.LastError(); last != "" {
 		return fmt.Errorf("%w: %s", err, last)
 	}
 	return err
 }
 
-// A complaint is a line of a process, 0 where that is not known.
+// An entry is a line, and the process that wrote it; 0 where that is not known.
 type entry struct {
 	pid  int
 	line string
 }
 
-// wants tells whose line it is, and whether that is wanted.
-func (c Log) wants(line string) (pid int, wanted bool) {
+// wants returns which process wrote a line, and whether the line is wanted.
+func (l Log) wants(line string) (pid int, wanted bool) {
 	when, pid, known := parsePrefix(line)
 	if !known {
-		return 0, c.Process == 0
+		return 0, l.Process == 0
 	}
-	return pid, !when.Before(c.Since) && pid != c.NotProcess && (c.Process == 0 || pid == c.Process)
+	return pid, !when.Before(l.Since) && pid != l.NotProcess && (l.Process == 0 || pid == l.Process)
 }
 
-// traceback follows Python's, which oslo.log writes as errors, one a line.
+// traceback follows a traceback of Python's, of which oslo.log writes each line as an error.
 type traceback struct {
 	within bool // one has begun
 	named  bool // its exception has been seen
 }
 
-// noReason are the lines by which tracebacks begin, and are joined.
+// noReason are how the lines begin that open tracebacks, or join two.
 var noReason = []string{"Traceback (most recent call last)", "During handling of the above exception", "The above exception was the direct cause"}
 
-// passes tells of a line that is no reason for anything: of a traceback only the line counts that has the exception's name and
-// what it says first, and of several that belong together the last.
+// passes tells whether a line is to be left out. Of a traceback only the line counts that names the exception; of tracebacks
+// that belong together only the last.
 func (t *traceback) passes(line string) bool {
 	text, isError := errorText(line)
 	switch {
@@ -105,10 +106,10 @@ func (t *traceback) passes(line string) bool {
 	return passes
 }
 
-// errorLine is an error in Nova's own form, behind its time and process: level, module, the server that it is about, what it says.
+// errorLine matches an error in Nova's own format behind time and process: level, module, server, text.
 var errorLine = regexp.MustCompile(` (?:ERROR|CRITICAL) \S+(?: (?:\[instance: [^\]]*\] ?)?(.*))?`)
 
-// said is what a line says, if it is an error.
+// errorText returns the text of a line that is an error.
 func errorText(line string) (text string, isError bool) {
 	match := errorLine.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
 	if match == nil {
@@ -117,7 +118,7 @@ func errorText(line string) (text string, isError bool) {
 	return match[1], true
 }
 
-// logged returns when a line was written, and by which process.
+// parsePrefix returns when a line was written, and by which process.
 func parsePrefix(line string) (when time.Time, pid int, known bool) {
 	words := strings.Fields(line[:min(len(line), 64)])
 	if len(words) < 4 {

@@ -13,14 +13,13 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// A Claim is a path that was not there before setup. What is there later, or is of another release, does not show whose it
-// is.
+// A Claim is a path that setup made where nothing was before. A file itself does not show who made it.
 type Claim struct {
-	Sum  string `json:"sum"` // SHA-256, or directory
+	Sum  string `json:"sum"` // of the file's content, SHA-256; or directory
 	Path string `json:"path"`
 }
 
-// directory is the sum of a claim on a directory.
+// directory stands for the sum of a directory.
 const directory = "directory"
 
 func sum(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
@@ -46,7 +45,8 @@ func (s Store) claims() ([]Claim, error) {
 	return append(all, r.Completions...), nil
 }
 
-// Claim records, as part of changes, what writing these files will make: those that are not there yet, and directories.
+// Claim records what writing these files will make, as part of the changes: the files that are not there yet, and their
+// directories. Recorded before they are written, they are found by teardown whatever breaks in between.
 func (s Store) Claim(c *system.Changes, files []system.File) error {
 	before, err := s.claims()
 	if err != nil {
@@ -86,8 +86,8 @@ func (s Store) exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// RemoveClaimed removes what is claimed and nobody has changed since, and then the claims. It returns what became of each
-// file, a sentence each.
+// RemoveClaimed removes what setup made and nobody has changed since, and then the claims. It returns a sentence on each
+// file.
 func (s Store) RemoveClaimed() ([]string, error) {
 	all, err := s.claims()
 	if err != nil || len(all) == 0 {
@@ -110,7 +110,7 @@ func (s Store) RemoveClaimed() ([]string, error) {
 	return texts, s.Amend(func(r *Record) { r.Completions = nil })
 }
 
-// removeClaimed removes one that is as setup left it, and returns what became of it.
+// removeClaimed removes a path that is as setup left it, and returns a sentence on a file.
 func (s Store) removeClaimed(c Claim) (string, error) {
 	path := s.path(c.Path)
 	if c.Sum == directory {

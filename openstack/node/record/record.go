@@ -14,8 +14,8 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// recordFile holds what setup did, by which teardown undoes it. Its content may be secret and decides what root writes: only
-// root may read and write the file and its directory.
+// File is the record. Its content may be secret and decides what root writes: only root may read the file, and write to its
+// directory.
 const File = "/var/lib/ndock/setup.json"
 
 // A Record is what setup did on a machine.
@@ -31,7 +31,7 @@ func (r Record) empty() bool {
 	return r.Program == "" && r.Engine == "" && len(r.Completions)+len(r.Files)+len(r.Sysctls) == 0
 }
 
-// Earlier releases had a file for each of these, which teardown still reads.
+// Earlier releases recorded each of these in a file of its own. Teardown still reads them.
 const (
 	EarlierProgram     = "/var/lib/ndock/setup"
 	EarlierEngine      = "/var/lib/ndock/engine"
@@ -47,15 +47,15 @@ type Original struct {
 	Label   []byte      `json:"label,omitempty"` // of SELinux
 }
 
-// Raised is a limit of the kernel that setup raised.
+// Raised is a limit of the kernel that setup raised, from Was to Is.
 type Raised struct{ Was, Is uint64 }
 
-// A Store is the record on disk, of the machine whose files are under this root.
+// A Store is the record of the machine whose files are under this root.
 type Store string
 
 func (s Store) path(path string) string { return filepath.Join(string(s), path) }
 
-// Read returns the record, an empty one where there is none. Users other than root get an empty one, too.
+// Read returns the record, an empty one where there is none, or where the user is not root and may not read it.
 func (s Store) Read() (Record, error) {
 	path := s.path(File)
 	content, err := system.ReadPrivate(path)
@@ -106,7 +106,7 @@ func (s Store) Amend(change func(*Record)) error {
 	return s.Write(r)
 }
 
-// AmendIn changes the record as part of changes: when these are rolled back, so is the record, by back.
+// AmendIn changes the record as part of other changes. When these are rolled back, back is applied to the record.
 func (s Store) AmendIn(c *system.Changes, change, back func(*Record)) error {
 	if err := s.Amend(change); err != nil {
 		return err
@@ -136,8 +136,8 @@ func (s Store) Keep(c *system.Changes, path string) error {
 		})
 }
 
-// Original returns a file as it was before setup, missing where it was not kept. Earlier releases kept a copy beside the
-// file; that is believed only where nobody can have put it there but root, or the owner of the file itself.
+// Original returns a file as it was before setup; missing where it was not kept. Earlier releases kept a copy beside the
+// file. Such a copy counts only if it belongs to root or to the owner of the file: others can have put it there.
 func (s Store) Original(path string) (system.Snapshot, error) {
 	r, err := s.Read()
 	if err != nil {
@@ -152,10 +152,10 @@ func (s Store) Original(path string) (system.Snapshot, error) {
 	return system.Inspect(s.path(path) + earlierCopy)
 }
 
-// earlierCopy is what earlier releases put behind a file's name for the name of its copy.
+// earlierCopy is the ending of such a copy's name.
 const earlierCopy = ".ndock-saved"
 
-// distrust returns why the copy of an earlier release beside a file is not believed; nil where it is, or there is none.
+// distrust returns why the copy of an earlier release does not count; nil where it does, or there is none.
 func (s Store) distrust(path string) error {
 	saved, err := system.Inspect(s.path(path) + earlierCopy)
 	if err != nil || saved.Missing {
@@ -168,7 +168,7 @@ func (s Store) distrust(path string) error {
 	return fmt.Errorf("%s is not root's", s.path(path)+earlierCopy)
 }
 
-// Forget removes what is kept of a file, once the file is as it was.
+// Forget removes what is kept of a file, once teardown has put it back.
 func (s Store) Forget(path string) error {
 	if err := s.Amend(func(r *Record) { delete(r.Files, path) }); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (s Store) Forget(path string) error {
 	return new(system.Changes).Remove(s.path(path) + earlierCopy)
 }
 
-// Untrusted returns a sentence where the copy of an earlier release beside a file is not believed, and so stays there.
+// Untrusted returns a sentence where the copy of an earlier release does not count, and so stays there.
 func (s Store) Untrusted(path string) []string {
 	if why := s.distrust(path); why != nil {
 		return []string{fmt.Sprintf("left %s, and did not go by it: %v", s.path(path)+earlierCopy, why)}

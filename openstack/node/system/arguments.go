@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Arguments are those that the unit, with its drop-ins, has the service started with. Values of variables that it names are
-// put in; the rest of them, where passwords of proxies may be, is not looked at.
+// Arguments returns those in the unit and its drop-ins, with the values of variables that they name. Other variables, where
+// passwords of proxies may be, are not read.
 func (m *systemd) Arguments(ctx context.Context, s Service) ([]string, error) {
 	started, err := m.property(ctx, s, "ExecStart")
 	if err != nil {
@@ -36,7 +36,7 @@ func (m *systemd) Arguments(ctx context.Context, s Service) ([]string, error) {
 	}), nil
 }
 
-// environmentFiles are the texts of those that the unit names, each before those that override it.
+// environmentFiles returns the texts of those that the unit names, each before those that override it.
 func (m *systemd) environmentFiles(ctx context.Context, s Service) ([]string, error) {
 	named, err := m.property(ctx, s, "EnvironmentFiles")
 	if err != nil {
@@ -60,13 +60,14 @@ func (m *systemd) environmentFiles(ctx context.Context, s Service) ([]string, er
 	return texts, nil
 }
 
-// Arguments are those in the file that Debian's init scripts have for them, as DOCKER_OPTS is for docker.
+// Arguments returns those in the file that Debian's init scripts read them from: for docker, DOCKER_OPTS in
+// /etc/default/docker.
 func (m *sysvinit) Arguments(_ context.Context, s Service) ([]string, error) {
 	text, err := textOf(filepath.Join(m.root, "/etc/default", s.Name))
 	return split(inFile(text, strings.ToUpper(s.Name)+"_OPTS", "")), err
 }
 
-// textOf is empty where there is no such file.
+// textOf returns the text of a file, an empty one where there is none.
 func textOf(path string) (string, error) {
 	text, err := ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -78,10 +79,10 @@ func textOf(path string) (string, error) {
 	return string(text), nil
 }
 
-// argv is what `systemctl show` prints of a command line, of which a unit can have several.
+// argv matches a command line in what `systemctl show` prints. A unit can have several.
 var argv = regexp.MustCompile(`argv\[\]=(.*?) ; (?:ignore_errors|flags)=`)
 
-// variable is how a unit names one.
+// variable matches how a unit names one.
 var variable = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?`)
 
 func argumentsIn(started string, value func(name string) string) []string {
@@ -104,7 +105,8 @@ func inEnvironment(environment, name string) string {
 	return found[1] + found[2]
 }
 
-// inFile is what a file of a shell's or of systemd's sets the variable to, which has a value before. The last line counts.
+// inFile returns what a file of a shell's or of systemd's sets a variable to, which has a value before. The last line
+// counts.
 func inFile(text, name, before string) string {
 	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
@@ -115,7 +117,7 @@ func inFile(text, name, before string) string {
 	return before
 }
 
-// withoutComment leaves out what stands behind a value on its line.
+// withoutComment cuts a comment behind a value.
 func withoutComment(value string) string {
 	for _, quote := range []string{`"`, "'"} {
 		if inside, ok := strings.CutPrefix(value, quote); ok {
@@ -127,7 +129,7 @@ func withoutComment(value string) string {
 	return value
 }
 
-// split makes words of a command line. What is in quotes may become several: it is flags that are looked for.
+// split returns the words of a command line. Text in quotes may become several, which does not matter for flags.
 func split(line string) []string {
 	return strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\n\"'", r) })
 }

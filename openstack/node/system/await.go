@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// permanent marks an error that waiting will not mend: await returns it at once.
+// Permanent marks an error that waiting will not mend: Await returns it at once.
 func Permanent(err error) error { return &permanentError{err} }
 
 type permanentError struct{ error }
 
 func (p *permanentError) Unwrap() error { return p.error }
 
-// await asks until there is no error, and returns the last one when the time is up.
+// Await calls ready, at intervals, until it returns nil or a permanent error. When the limit is over it returns the last
+// error.
 func Await(ctx context.Context, every, limit time.Duration, ready func(context.Context) error) error {
 	inTime, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -10,32 +10,32 @@ import (
 	"slices"
 )
 
-// A File is to be on the machine as it is here. Path is the machine's own.
+// A File is one that setup installs. Path is the machine's own.
 type File struct {
 	Path    string
 	Content []byte
 	Mode    fs.FileMode
 }
 
-// changes are what a step did to files in this run: all of it can be taken back, to the byte.
+// Changes are what a step did to files in this run. Rollback restores them to the byte.
 type Changes struct {
 	before []Snapshot
-	others []func() error // take back what else was done
+	others []func() error // undo what else was done
 }
 
-// any says whether there is something to take back: a file, or what was written down of one before it was touched.
+// Any tells whether there is something to roll back.
 func (c *Changes) Any() bool { return len(c.before)+len(c.others) > 0 }
 
-// files says whether a file was changed.
+// HasFiles tells whether a file was changed.
 func (c *Changes) HasFiles() bool { return len(c.before) > 0 }
 
-// onRollback adds what has to be done, once all files are as they were, to take back something else.
+// OnRollback adds what Rollback has to do once all files are restored.
 func (c *Changes) OnRollback(undo func() error) { c.others = append(c.others, undo) }
 
-// keepOthers has takeBack restore files alone.
+// KeepOthers has Rollback restore files only.
 func (c *Changes) KeepOthers() { c.others = nil }
 
-// write puts a file of ours in place, with the directories that it needs.
+// Write installs a file of ndock's own, with the directories that it needs.
 func (c *Changes) Write(path string, content []byte, mode fs.FileMode) error {
 	if err := c.MakeDirectory(filepath.Dir(path)); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (c *Changes) Write(path string, content []byte, mode fs.FileMode) error {
 	return c.replace(path, Snapshot{Content: content, Mode: mode, UID: os.Geteuid(), GID: os.Getegid()})
 }
 
-// edit replaces the content of a file that is the operator's, whose owner and mode stay. A link is followed.
+// Edit replaces the content of a file of the operator's, whose owner and mode stay. It follows a link.
 func (c *Changes) Edit(path string, content []byte) error {
 	old, err := TakeSnapshot(path)
 	if err != nil {
@@ -66,13 +66,13 @@ func (c *Changes) replace(path string, with Snapshot) error {
 	return nil
 }
 
-// An Edit is a file's content, now and then. Before is nil for a file that is not there yet.
+// An Edit is a file's content before and after setup. Before is nil for a file that is not there yet.
 type Edit struct {
 	Path          string
 	Before, After []byte
 }
 
-// editsOf returns the edit of a file, none where it would change nothing.
+// EditsOf returns the edit of a file, none where it would change nothing.
 func EditsOf(path string, before, after []byte) []Edit {
 	if before != nil && bytes.Equal(before, after) {
 		return nil
@@ -80,7 +80,7 @@ func EditsOf(path string, before, after []byte) []Edit {
 	return []Edit{{path, before, after}}
 }
 
-// make does an edit.
+// Apply makes an edit.
 func (c *Changes) Apply(edit Edit) error {
 	if edit.Before == nil {
 		return c.Write(edit.Path, edit.After, 0o644)
@@ -88,7 +88,7 @@ func (c *Changes) Apply(edit Edit) error {
 	return c.Edit(edit.Path, edit.After)
 }
 
-// remove removes a file, if there is one.
+// Remove removes a file, if there is one.
 func (c *Changes) Remove(path string) error {
 	old, err := Inspect(path)
 	if err != nil || old.Missing {
@@ -101,6 +101,7 @@ func (c *Changes) Remove(path string) error {
 	return nil
 }
 
+// MakeDirectory makes a directory with its parents, where they are missing.
 func (c *Changes) MakeDirectory(path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -115,8 +116,8 @@ func (c *Changes) MakeDirectory(path string) error {
 	return nil
 }
 
-// takeBack makes all files as they were. What it cannot restore does not keep it from the rest; what is written down about
-// that stays so.
+// Rollback restores all files, and then does what OnRollback has added. Where it cannot restore a file it goes on with the
+// others, but keeps what is recorded, for teardown to try again.
 func (c *Changes) Rollback() error {
 	var failed []error
 	for _, old := range slices.Backward(c.before) {
@@ -131,7 +132,7 @@ func (c *Changes) Rollback() error {
 	return errors.Join(failed...)
 }
 
-// holds says whether a file has this content and mode.
+// Holds tells whether a file has this content and mode.
 func Holds(path string, content []byte, mode fs.FileMode) (bool, error) {
 	p, err := openParent(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -159,7 +160,7 @@ func Holds(path string, content []byte, mode fs.FileMode) (bool, error) {
 	return bytes.Equal(found, content), nil
 }
 
-// begins says whether a file, if there is one, begins so.
+// BeginsWith tells whether a file begins with a text.
 func BeginsWith(path string, with string) bool {
 	content, err := ReadFile(path)
 	return err == nil && bytes.HasPrefix(content, []byte(with))

@@ -19,33 +19,33 @@ type Runner interface {
 	Run(ctx context.Context, command ...string) (string, error)
 }
 
-// Shell runs commands as a person at this machine would, without the shell.
+// Shell runs commands on this machine, each without a shell and without OpenStack's credentials.
 type Shell struct{}
 
-// Run runs one command. Its error ends in the last lines that the command printed.
+// Run runs one command. Its error ends with the last lines that the command printed.
 func (Shell) Run(ctx context.Context, command ...string) (string, error) {
 	program, err := findProgram(command[0])
 	if err != nil {
 		return "", fmt.Errorf("run %s: %w", strings.Join(command, " "), err)
 	}
-	var out, complaints limitedBuffer
+	var out, errOut limitedBuffer
 	cmd := exec.CommandContext(ctx, program, command[1:]...)
 	cmd.Dir = "/" // Python would look for modules in the working directory
 	cmd.Env = environment()
-	cmd.Stdout, cmd.Stderr = &out, &complaints
+	cmd.Stdout, cmd.Stderr = &out, &errOut
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is ndock's to answer; and what runs as nova has no terminal of root's to type into
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 2 * time.Second // a service that it started may hold on to its output
 	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		return "", runError(ctx, command, err, out.String()+complaints.String())
+		return "", runError(ctx, command, err, out.String()+errOut.String())
 	}
 	return out.String(), nil
 }
 
-// serviceLimit is what a service may take to start or to stop: nova-compute ends what it is doing first.
+// ServiceLimit is how long a service may take to start or to stop: nova-compute ends what it is doing first.
 const ServiceLimit = 3 * time.Minute
 
-// control runs one command of a service manager.
+// Control runs a command of a service manager, or another that has to end within ServiceLimit.
 func Control(ctx context.Context, runner Runner, command ...string) (string, error) {
 	inTime, cancel := context.WithTimeout(ctx, ServiceLimit)
 	defer cancel()
@@ -56,7 +56,7 @@ func Control(ctx context.Context, runner Runner, command ...string) (string, err
 	return out, err
 }
 
-// limited keeps the beginning of what a command prints: no answer that is waited for is longer.
+// limitedBuffer keeps the first 16 MiB of what a command prints. No useful answer is longer.
 type limitedBuffer struct{ strings.Builder }
 
 func (l *limitedBuffer) Write(text []byte) (int, error) {
@@ -81,7 +81,7 @@ func lastLines(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "; ")
 }
 
-// lookUp knows where administrators' programs are: after a plain su, PATH does not.
+// findProgram looks where administrators' programs are: after a plain su, PATH lacks those directories.
 func findProgram(name string) (string, error) {
 	if strings.Contains(name, "/") {
 		return name, nil
@@ -96,7 +96,7 @@ func findProgram(name string) (string, error) {
 
 const programs = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// environment keeps OpenStack's credentials from commands, and from the services that they start.
+// environment returns this process' own, without OpenStack's credentials: services that are started have no need of them.
 func environment() []string {
 	env := []string{"PATH=" + programs, "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive"}
 	for _, variable := range os.Environ() {

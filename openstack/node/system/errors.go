@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// advised is an error that knows what its reader could do.
+// advised is an error with a hint.
 type advised struct {
 	error
 	hint string
@@ -15,14 +15,16 @@ type advised struct {
 
 func (a *advised) Unwrap() error { return a.error }
 
-// Hint says what to do.
+// Hint returns what to do about it.
 func (a *advised) Hint() string { return a.hint }
 
+// Advise adds a hint to an error: what its reader can do.
 func Advise(err error, hint string, args ...any) error {
 	return &advised{err, fmt.Sprintf(hint, args...)}
 }
 
-// fileError names the file that the operator knows, where the system names a temporary one or none at all.
+// FileError names the file that the operator knows, where the system names a temporary one or none at all, and adds a hint
+// where the cause is known.
 func FileError(verb, path string, err error) error {
 	var inner *fs.PathError
 	if errors.As(err, &inner) {
@@ -40,7 +42,7 @@ func FileError(verb, path string, err error) error {
 	return err
 }
 
-// NeedRoot refuses a user who could change nothing.
+// NeedRoot returns an error for a user who is not root.
 func NeedRoot(uid int, what string) error {
 	if uid == 0 {
 		return nil

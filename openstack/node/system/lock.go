@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// LockFile is what keeps two setups or teardowns of one machine apart.
+// LockFile keeps two setups or teardowns of one machine apart.
 const LockFile = "/run/ndock/setup.lock"
 
-// Lock takes the lock, which ends with the process at the latest.
+// Lock takes the lock, which ends with the process at the latest. It does not wait for another that holds it.
 func Lock(path string) (unlock func() error, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, FileError("make", filepath.Dir(path), err)

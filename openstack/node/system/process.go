@@ -15,11 +15,11 @@ import (
 // ticks is the unit of process times in /proc, a 100th of a second on every architecture that Linux still has.
 const ticks = 100
 
-// slack is how much older than a file a process may seem that has read it: the clocks are that coarse, and no
-// program reads its files sooner after it was begun.
+// ClockSlack is how much older than a file a process may seem that has read it: the clocks are that coarse, and no program
+// reads its files sooner after its start.
 const ClockSlack = 200 * time.Millisecond
 
-// outdated says whether a process was begun before the newest of the files was written, or has just ended.
+// Outdated tells whether a process was started before the newest of the files was written, or has just ended.
 func Outdated(root string, pid int, paths []string) (bool, error) {
 	since, err := Started(root, pid)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +44,7 @@ func Outdated(root string, pid int, paths []string) (bool, error) {
 	return false, nil
 }
 
-// started returns when a process was begun, by how long the machine had been up.
+// Started returns when a process was started.
 func Started(root string, pid int) (time.Time, error) {
 	uptime, err := os.ReadFile(filepath.Join(root, "/proc/uptime"))
 	if err != nil {

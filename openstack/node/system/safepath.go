@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dirEntry is what a path leads to: a name in a directory that is open. Setup runs as root and works in directories of nova's
-// too (on Debian /etc/nova is one): whatever nova renames or links there in the meantime, a dirEntry stays the same.
+// dirEntry is where a path leads: a name in a directory that is open. Setup runs as root and also works in directories of
+// nova's (on Debian /etc/nova is one). Whatever nova renames or links there meanwhile, a dirEntry stays the same.
 type dirEntry struct {
 	dir    *os.File
 	name   string
-	path   string // without links, for people
+	path   string // without links, for messages
 	open   bool   // others than root may write to the directory
 	sticky bool   // but not rename what is root's there, as in /tmp
 	below  bool   // it is in a directory of others than root
@@ -30,10 +30,10 @@ func (p *dirEntry) shared() bool { return p.open || p.below }
 
 func (p *dirEntry) close() { _ = p.dir.Close() }
 
-// openParent opens the directory of a path, one component after the other. It follows symbolic links only where they are in
-// directories to which nobody but root may write.
+// openParent opens the directory of a path, one component after the other. It follows symbolic links only in directories to
+// which nobody but root may write.
 func openParent(path string) (*dirEntry, error) {
-	const most = 40 // links, as the kernel has it
+	const most = 40 // links, as in the kernel
 	for range most {
 		p, link, err := walk(path)
 		if link == "" {
@@ -44,7 +44,7 @@ func openParent(path string) (*dirEntry, error) {
 	return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 }
 
-// walk returns another path instead where there is a link on the way, with what the link says in its place.
+// walk returns, where there is a link on the way, the path with the link replaced by its target.
 func walk(path string) (p *dirEntry, link string, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, "", err
@@ -108,7 +108,7 @@ func enter(fd int, name string, below bool) (*dirEntry, error) {
 	}, nil
 }
 
-// followed is the path that a link stands for, with the rest behind it.
+// followed returns the target of a link, joined with the rest of the path.
 func (p *dirEntry) followed(rest []string) (string, error) {
 	path := filepath.Join(p.path, p.name)
 	if p.shared() {
@@ -126,17 +126,17 @@ func (p *dirEntry) followed(rest []string) (string, error) {
 	return filepath.Join(append([]string{target}, rest...)...), nil
 }
 
-// linkError refuses a link that others than root can have put there.
+// linkError is for a link that others than root can have made.
 func linkError(path, dir string) error {
 	return Advise(fmt.Errorf("%s is a symbolic link, and others than root may write to %s", path, dir),
 		"see who made that link and where it leads; put the file itself in its place, then run this again")
 }
 
-// file opens a file for reading. Of those that others than root may have put there it refuses what may be another file.
+// file opens a file for reading. It refuses what is no regular file, and hard links that others than root can have made.
 func (p *dirEntry) file() (*os.File, unix.Stat_t, error) {
 	var status unix.Stat_t
 	fd, err := unix.Openat(p.fd(), p.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ELOOP) { // a link since it was looked at
+	if errors.Is(err, unix.ELOOP) { // it has become a link
 		return nil, status, linkError(p.path, filepath.Dir(p.path))
 	}
 	if err != nil {
@@ -163,7 +163,7 @@ func (p *dirEntry) check(status unix.Stat_t) error {
 	return nil
 }
 
-// readAll returns what is in a file, which others than root may make larger than any should be.
+// readAll reads a file, up to a limit where others than root can have made it larger.
 func (p *dirEntry) readAll(file io.Reader, limit int64) ([]byte, error) {
 	if !p.shared() {
 		return io.ReadAll(file)
@@ -188,7 +188,7 @@ func (p *dirEntry) replace(fill func(*os.File) error) error {
 		err = unix.Renameat(p.fd(), temp, p.fd(), p.name)
 	}
 	if err != nil {
-		_ = unix.Unlinkat(p.fd(), temp, 0) // the first error is the one to tell
+		_ = unix.Unlinkat(p.fd(), temp, 0) // the first error is the one that counts
 	}
 	return err
 }
@@ -210,7 +210,7 @@ func makeDirectory(path string, mode uint32) error {
 	return errors.Join(unix.Fchmod(fd, mode), unix.Close(fd))
 }
 
-// removeFile removes a file or an empty directory.
+// RemoveFile removes a file or an empty directory.
 func RemoveFile(path string) error {
 	p, err := openParent(path)
 	if err != nil {
@@ -224,7 +224,7 @@ func RemoveFile(path string) error {
 	return err
 }
 
-// removeAll removes a directory with all that is in it, and follows no link there.
+// RemoveAll removes a directory with its content, if there is one, and follows no link there.
 func RemoveAll(path string) error {
 	p, err := openParent(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -241,7 +241,7 @@ func RemoveAll(path string) error {
 	return errors.Join(root.RemoveAll(p.name), root.Close())
 }
 
-// removeEmpty removes a directory that is empty, and tells whether it did.
+// RemoveEmpty removes a directory that is empty, and tells whether it did.
 func RemoveEmpty(path string) bool {
 	p, err := openParent(path)
 	if err != nil {
@@ -251,10 +251,10 @@ func RemoveEmpty(path string) bool {
 	return unix.Unlinkat(p.fd(), p.name, unix.AT_REMOVEDIR) == nil
 }
 
-// textLimit is the most that is read of a configuration file in a directory of others than root.
+// textLimit is the largest text that is read in a directory of others than root.
 const textLimit = 16 << 20
 
-// readFile reads a file as os.ReadFile does, but follows no link of others than root, waits for no pipe and has a limit.
+// ReadFile reads a file as os.ReadFile does, but follows no link of others than root, waits for no pipe and has a limit.
 func ReadFile(path string) ([]byte, error) {
 	p, err := openParent(path)
 	if err != nil {
@@ -269,7 +269,7 @@ func ReadFile(path string) ([]byte, error) {
 	return p.readAll(file, textLimit)
 }
 
-// readPrivate reads a file that decides what root does, and refuses one that others than root can have written.
+// ReadPrivate reads a file that decides what root does, and refuses one that others than root can have written.
 func ReadPrivate(path string) ([]byte, error) {
 	p, err := openParent(path)
 	if err != nil {
@@ -287,7 +287,7 @@ func ReadPrivate(path string) ([]byte, error) {
 	return io.ReadAll(file)
 }
 
-// readDir lists a directory as os.ReadDir does, but follows no link of others than root.
+// ReadDir lists a directory as os.ReadDir does, but follows no link of others than root.
 func ReadDir(path string) ([]fs.DirEntry, error) {
 	p, err := openParent(path)
 	if err != nil {
@@ -297,8 +297,8 @@ func ReadDir(path string) ([]fs.DirEntry, error) {
 	return os.ReadDir(p.path)
 }
 
-// readTail returns what a file has from an offset on, but not more than its last bytes up to a limit. A file that is
-// shorter than the offset was begun anew.
+// ReadTail returns what a file has from an offset on, but at most its last limit bytes. A file that is shorter than the
+// offset was truncated since, and is read from its start.
 func ReadTail(path string, from, limit int64) ([]byte, error) {
 	p, err := openParent(path)
 	if err != nil {

@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// snapshot is a file as it was, or shall be.
+// Snapshot is a file as it was, or is to be.
 type Snapshot struct {
 	Path     string
 	Missing  bool // there was none
 	Content  []byte
 	Mode     fs.FileMode
 	UID, GID int
-	Label    []byte // of SELinux's, where it has one
+	Label    []byte // of SELinux, where it has one
 }
 
-// takeLimit is the most that is kept of a file in a directory of others than root: programs are the largest.
+// takeLimit is the largest file that is read in a directory of others than root: programs are the largest.
 const takeLimit = 512 << 20
 
-// take reads a file, at the end of its links.
+// TakeSnapshot reads a file and follows links. fs.ErrNotExist is the error where there is none.
 func TakeSnapshot(path string) (Snapshot, error) {
 	p, err := openParent(path)
 	if err != nil {
@@ -44,7 +44,7 @@ func TakeSnapshot(path string) (Snapshot, error) {
 	}, nil
 }
 
-// readError leaves a file that is not there to the caller.
+// readError leaves fs.ErrNotExist to the caller.
 func readError(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -57,7 +57,7 @@ const selinuxLabel = "security.selinux"
 
 // labelOf returns none where there is no SELinux, and where it cannot be read.
 func labelOf(file *os.File) []byte {
-	label := make([]byte, 256) // what the kernel's tools reckon with
+	label := make([]byte, 256) // as the kernel's tools assume
 	n, err := unix.Fgetxattr(int(file.Fd()), selinuxLabel, label)
 	if err != nil {
 		return nil
@@ -65,7 +65,7 @@ func labelOf(file *os.File) []byte {
 	return label[:n]
 }
 
-// before is a file as it is, also when there is none.
+// Inspect reads a file, and returns a missing one where there is none.
 func Inspect(path string) (Snapshot, error) {
 	s, err := TakeSnapshot(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -74,13 +74,14 @@ func Inspect(path string) (Snapshot, error) {
 	return s, err
 }
 
+// Restore writes the file, or removes it where it was missing. A directory that others have begun to use stays.
 func (s Snapshot) Restore() error {
 	if !s.Missing {
 		return s.Write()
 	}
 	err := RemoveFile(s.Path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTEMPTY) {
-		return nil // a directory that others have begun to use stays
+		return nil
 	}
 	if err != nil {
 		return FileError("remove", s.Path, err)
@@ -88,7 +89,7 @@ func (s Snapshot) Restore() error {
 	return nil
 }
 
-// put writes the file.
+// Write writes the file, by rename: no reader finds half of it.
 func (s Snapshot) Write() error {
 	p, err := openParent(s.Path)
 	if err != nil {

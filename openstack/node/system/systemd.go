@@ -22,8 +22,8 @@ func (m *systemd) Begin(ctx context.Context, s Service) error {
 	return err
 }
 
-// Phase goes by the words of systemd's service.c. As long as a restart is under way it is a job: the former process may run, or
-// none. Not so the start of one that has failed, though that is a job, too, and may come again for ever.
+// Phase goes by the states of systemd's service.c. While a restart is under way it is a job, and the former process may still
+// run. The repeated start of a service that fails is a job, too, but counts as ended: it may go on for ever.
 func (m *systemd) Phase(ctx context.Context, s Service) (Phase, error) {
 	job, err := m.property(ctx, s, "Job")
 	if err != nil {
@@ -43,7 +43,7 @@ func (m *systemd) Phase(ctx context.Context, s Service) (Phase, error) {
 	return Starting, nil
 }
 
-// Start starts also what systemd has given up, because it failed too often.
+// Start also starts what systemd has given up because it failed too often.
 func (m *systemd) Start(ctx context.Context, s Service) error {
 	_ = m.do(ctx, "reset-failed", s) // which is an error where nothing had failed
 	return m.do(ctx, "start", s)
@@ -61,7 +61,7 @@ func (m *systemd) Forget(ctx context.Context, _ Service) error {
 	return err
 }
 
-// Enabled does not go by the exit status, which is not 0 for a service that is merely disabled.
+// Enabled goes by the state: the exit status is not 0 for a service that is merely disabled.
 func (m *systemd) Enabled(ctx context.Context, s Service) (bool, error) {
 	state, err := m.property(ctx, s, "UnitFileState")
 	return state == "enabled", err

@@ -52,7 +52,7 @@ func (m *sysvinit) Enabled(_ context.Context, s Service) (bool, error) {
 	return len(links) > 0, err
 }
 
-// PID believes the pid file as long as there is such a process.
+// PID goes by the pid file, as long as there is such a process.
 func (m *sysvinit) PID(_ context.Context, s Service) (int, error) {
 	path := filepath.Join(m.root, s.PIDFile)
 	content, err := ReadFile(path)
@@ -64,7 +64,7 @@ func (m *sysvinit) PID(_ context.Context, s Service) (int, error) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
 	if err != nil {
-		return 0, nil // half written, by a service that is just starting
+		return 0, nil // half written by a service that is starting
 	}
 	if _, err := os.Stat(filepath.Join(m.root, "/proc", strconv.Itoa(pid))); err != nil {
 		return 0, nil

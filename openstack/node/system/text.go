@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// printable is a text of others than root, with nothing in it that a terminal would obey.
+// Printable replaces what a terminal would obey in a text that others than root wrote.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

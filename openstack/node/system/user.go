@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// asUser is what to put before a command for it to run as this user, and not as root: Nova's own Python, and what that
-// loads, may be files that nova can write. Where there is no such user, nobody does.
+// AsUser returns what to put before a command for it to run as this user, a name or a number, and not as root: Nova's own
+// Python, and what that loads, may be files that nova can write. Where there is no such user, the command runs as nobody.
 func AsUser(name string) []string {
 	if os.Geteuid() != 0 {
 		return nil
