@@ -2,7 +2,7 @@ package steps
 
 import (
 	"context"
-	_ "embed" // what makes the agent a service
+	_ "embed" // the files of the service
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,7 +43,7 @@ func (a *agent) service() system.Service {
 	return system.Service{Name: agentName, PIDFile: "/run/ndock/agent.pid", Log: "/var/log/ndock/agent.log"}
 }
 
-// daemon returns the files by which the agent is a service of this machine.
+// daemon returns the files that make the agent a service of this machine.
 func (a *agent) daemon() []system.File {
 	unit := strings.Replace(string(agentUnit), "Before=nova-compute.service", "Before="+a.Layout.Compute.Name+".service", 1)
 	return a.Services.Files(system.Daemon{Name: agentName, Unit: a.forUser(unit), Script: a.forUser(string(agentScript)), Rotation: agentRotation})
@@ -81,7 +81,7 @@ func (a *agent) missing() ([]system.File, error) {
 			missing = append(missing, f)
 		}
 	}
-	if a.exists(a.Layout.AgentConf) { // it is the operator's, whatever is in it
+	if a.exists(a.Layout.AgentConf) { // it is the operator's
 		return missing, nil
 	}
 	return append(missing, system.File{Path: a.Layout.AgentConf, Content: a.AgentConfig, Mode: 0o644}), nil
@@ -110,7 +110,7 @@ func (a *agent) Plan(ctx context.Context) ([]string, error) {
 	return plan, err
 }
 
-// verb is what has to be done to the running agent, nothing when it is the one that is installed.
+// restartVerb returns what has to be done to the service, an empty text where the agent that is installed runs already.
 func (a *agent) restartVerb(ctx context.Context, changing bool) (string, error) {
 	pid, err := a.Services.PID(ctx, a.service())
 	if err != nil {
@@ -144,7 +144,7 @@ func (a *agent) Detail(ctx context.Context) string {
 	return fmt.Sprintf("ndock's agent %s answers; %s", version, state)
 }
 
-// Do writes what is missing, and has the agent that is installed run.
+// Do writes what is missing, and restarts the agent.
 func (a *agent) Do(ctx context.Context) error {
 	missing, err := a.missing()
 	if err != nil {
@@ -188,7 +188,7 @@ func (a *agent) install(missing []system.File) error {
 	return nil
 }
 
-// claim notes that the program was not there before: only then it is ours to remove.
+// claimProgram records that the program was not there before: only then teardown removes it.
 func (a *agent) claimProgram() error {
 	_, err := os.Stat(a.Layout.Path(a.Layout.AgentFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -197,9 +197,10 @@ func (a *agent) claimProgram() error {
 	return err
 }
 
-// serversDir is where the agent keeps what servers have beside their containers, as long as there are any.
+// serversDir is where the agent keeps files of servers.
 const serversDir = "/var/lib/ndock/servers"
 
+// waitForAnswer waits until the agent answers on its socket.
 func (a *agent) waitForAnswer(ctx context.Context) error {
 	err := system.Await(ctx, a.Timeouts.Poll, a.Timeouts.Agent, func(ctx context.Context) error {
 		_, err := a.AgentVersion(ctx)
@@ -245,7 +246,7 @@ func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 	return texts, a.Services.Forget(ctx, a.service())
 }
 
-// installed are the files that setup may have made.
+// installed returns the files that setup may have made, and that are to be removed.
 func (a *agent) installed() []string {
 	var paths []string
 	for _, f := range a.daemon() {
@@ -260,16 +261,16 @@ func (a *agent) installed() []string {
 	return paths
 }
 
-// brought tells whether the program is setup's own. A record that cannot be read is told by the steps that need it.
+// isProgramOurs tells whether setup installed the program. A record that cannot be read is an error of other steps.
 func (a *agent) isProgramOurs() bool {
 	r, err := a.record().Read()
 	return err == nil && r.Program == a.Layout.AgentFile || system.BeginsWith(a.Layout.Path(record.EarlierProgram), a.Layout.AgentFile+"\n")
 }
 
-// othersOf are the units of services that run the agent's program, too, as a registry does.
+// otherServices returns the units of other services that run this program, as a registry does.
 func (a *agent) otherServices(program string) (others []string) {
 	runs := regexp.MustCompile(`(?m)^ExecStart="?` + regexp.QuoteMeta(program) + `"? `)
-	units, _ := filepath.Glob(a.Layout.Path("/etc/systemd/system/*.service")) // of a pattern that is one
+	units, _ := filepath.Glob(a.Layout.Path("/etc/systemd/system/*.service")) // the pattern is valid
 	for _, unit := range units {
 		text, err := os.ReadFile(unit)
 		name := filepath.Base(unit)
@@ -285,7 +286,7 @@ func (a *agent) exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// withdraw stops the service, and has it no longer started at boot, where there is one.
+// stop stops or disables the service, or both, where there is one.
 func (a *agent) stop(ctx context.Context, stop, disable bool) error {
 	if !a.exists(a.daemon()[0].Path) {
 		return nil
@@ -300,7 +301,7 @@ func (a *agent) stop(ctx context.Context, stop, disable bool) error {
 	return errors.Join(failed...)
 }
 
-// Rollback has the earlier agent back, running if it ran.
+// Rollback restores the earlier agent, and restarts it if it ran.
 func (a *agent) Rollback(ctx context.Context) ([]string, error) {
 	if a.before == nil { // nothing was done yet
 		return nil, nil

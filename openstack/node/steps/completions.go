@@ -7,7 +7,7 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// completions is the step that has ndock's man page, and what shells complete ndock by, where those are looked for.
+// completions is the step that installs ndock's man page and its completions for shells.
 type completions struct {
 	Machine
 	did system.Changes // of this run
@@ -39,7 +39,6 @@ func (s *completions) Plan(context.Context) ([]string, error) {
 	return plan, err
 }
 
-// Do writes down what will be setup's before it is there, so that whatever breaks in between, teardown finds it.
 func (s *completions) Do(context.Context) error {
 	missing, err := s.missing()
 	if err != nil {
@@ -56,7 +55,7 @@ func (s *completions) Do(context.Context) error {
 	return nil
 }
 
-// Rollback has the files of before back.
+// Rollback restores the files of before.
 func (s *completions) Rollback(context.Context) ([]string, error) {
 	if !s.did.Any() {
 		return nil, nil

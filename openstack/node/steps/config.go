@@ -18,22 +18,22 @@ const (
 	key     = "compute_driver"
 )
 
-// config is the step that has Nova's configuration name the driver.
+// config is the step that sets the driver in Nova's configuration.
 type config struct {
 	Machine
 	did    system.Changes // of this run
-	undone bool
+	undone bool           // the driver of before is set again
 }
 
 func (c *config) Title() string { return "config" }
 
 func (c *config) path() string { return c.Layout.Path(c.Layout.Config) }
 
-// created is the whole file where there was none.
+// created is the content of a file that was missing.
 const created = "# made by 'ndock node setup'\n[DEFAULT]\ncompute_driver = " + novadriver.Driver + "\n"
 
-// read returns the file, nil when there is none.
-func read(path string) (*oslo.Conf, error) {
+// readIfThere reads a configuration file, nil where there is none.
+func readIfThere(path string) (*oslo.Conf, error) {
 	conf, err := layout.ReadConf(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -42,10 +42,10 @@ func read(path string) (*oslo.Conf, error) {
 }
 
 func (c *config) Plan(context.Context) ([]string, error) {
-	if err := c.unambiguous(); err != nil {
+	if err := c.checkUnambiguous(); err != nil {
 		return nil, err
 	}
-	conf, err := read(c.path())
+	conf, err := readIfThere(c.path())
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +64,9 @@ func (c *config) Plan(context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// unambiguous refuses a configuration that says two things: one file that sets the driver twice, whoever wrote that may
-// believe in either; or a file that Nova reads later than ours, and that wins.
-func (c *config) unambiguous() error {
+// checkUnambiguous returns an error where the driver is set twice in one file, as its author may rely on either, or set in a
+// file that Nova reads later, and that overrides ours.
+func (c *config) checkUnambiguous() error {
 	files, err := c.Layout.ConfigFiles()
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (c *config) unambiguous() error {
 
 // Edits sets the driver.
 func (c *config) Edits(context.Context) ([]system.Edit, error) {
-	conf, err := read(c.path())
+	conf, err := readIfThere(c.path())
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (c *config) Edits(context.Context) ([]system.Edit, error) {
 	return system.EditsOf(c.path(), before, conf.Bytes()), nil
 }
 
-// Do records the file as it is now, and edits it.
+// Do records the file as it is, and edits it.
 func (c *config) Do(ctx context.Context) error {
 	edits, err := c.Edits(ctx)
 	if err != nil || len(edits) == 0 {
@@ -124,9 +124,9 @@ func (c *config) Detail(context.Context) string {
 	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.path())
 }
 
-// Teardown has the configuration name the driver of before, and keeps what the operator has edited since.
+// Teardown sets the driver of before, and keeps what the operator has edited since.
 func (c *config) Teardown(context.Context) ([]string, error) {
-	now, err := read(c.path())
+	now, err := readIfThere(c.path())
 	if err != nil || now == nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (c *config) Teardown(context.Context) ([]string, error) {
 	return append(left, text), nil
 }
 
-// saved is the file as it was before setup, nil where nothing is kept of it.
+// saved returns the file as it was before setup, nil where it was not kept.
 func (c *config) saved() (*oslo.Conf, error) {
 	was, err := c.record().Original(c.Layout.Config)
 	if err != nil || was.Missing {
@@ -156,17 +156,14 @@ func (c *config) saved() (*oslo.Conf, error) {
 	return oslo.Parse(c.path(), was.Content)
 }
 
-// Rollback has the file be as this run found it.
+// Rollback puts the file back as this run found it.
 func (c *config) Rollback(context.Context) ([]string, error) {
-	if !c.did.Any() {
-		return nil, nil
-	}
-	c.undone = true
-	return []string{"put back " + c.path() + " as it was"}, c.did.Rollback()
+	c.undone = c.did.Any()
+	return c.did.PutBack(c.path())
 }
 
-// former returns the content to go back to, nil where there is to be no file, and says what that is; it says
-// nothing when there is nothing to do.
+// former returns the content to go back to, nil where there is to be no file, and a sentence on it, an empty one where there
+// is nothing to do.
 func (c *config) former(now, saved *oslo.Conf) (content []byte, text string, err error) {
 	driver, _, err := now.Get(section, key)
 	switch {
@@ -185,7 +182,7 @@ func (c *config) former(now, saved *oslo.Conf) (content []byte, text string, err
 	return c.merge(now, saved)
 }
 
-// merge returns the saved content where the file is still what setup made of it, else the file with the old driver.
+// merge returns the saved content where the file was not edited since setup, else the file with the old driver.
 func (c *config) merge(now, saved *oslo.Conf) ([]byte, string, error) {
 	before := saved.Bytes()
 	driver, found, err := saved.Get(section, key)
@@ -206,6 +203,7 @@ func (c *config) merge(now, saved *oslo.Conf) ([]byte, string, error) {
 	return now.Bytes(), fmt.Sprintf("set %s = %s in %s, which keeps what was edited since", key, driver, c.path()), err
 }
 
+// replace writes the content, or removes the file where that is nil, and forgets what was saved of it.
 func (c *config) replace(did *system.Changes, content []byte, saved bool) error {
 	if content == nil {
 		return did.Remove(c.path())

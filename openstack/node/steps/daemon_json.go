@@ -14,16 +14,15 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// daemonJSON is the step that has Docker Engine run servers by ndock's runtime, has them run on while the engine is
-// restarted or upgraded, and has the engine leave the host's network to Neutron. It adds these settings to the operator's
-// daemon.json; what he has decided there stays.
+// daemonJSON is the step that configures Docker Engine: ndock's runtime is known, servers run on while the engine restarts,
+// the host's network is left to Neutron. It adds these settings to the operator's daemon.json; what is set there stays.
 type daemonJSON struct {
 	Machine
 	engine *engine
 	did    system.Changes  // of this run
-	was    system.Snapshot // before it
-	ran    bool            // the engine, then
-	wanted dockerd.Wanted  // in it
+	was    system.Snapshot // the file before this run
+	ran    bool            // the engine ran then
+	wanted dockerd.Wanted  // settings that the engine has got in this run
 }
 
 func (d *daemonJSON) Title() string { return "daemon.json" }
@@ -63,7 +62,7 @@ func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 	return plan, err
 }
 
-// Do records the file as it is now, edits it, and has the engine read it, which stops no container.
+// Do records the file as it is, edits it, and has the engine read it, which stops no container.
 func (d *daemonJSON) Do(ctx context.Context) error {
 	now, err := system.Inspect(d.path())
 	if err != nil {
@@ -76,13 +75,13 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	if pid, err := d.Services.PID(ctx, d.Layout.Engine.Service); err == nil {
 		d.ran = pid != 0
 	}
-	d.was, d.wanted = now, dockerd.Wanted{LiveRestore: wanted.LiveRestore} // as far as the engine has heard of it
+	d.was, d.wanted = now, dockerd.Wanted{LiveRestore: wanted.LiveRestore} // so much the engine reads without a restart
 	if err := d.write(now, wanted); err != nil {
 		return err
 	}
 	if wanted.LiveRestore || wanted.Runtime {
-		err = d.reload(ctx, func(facts EngineInfo) bool {
-			return slices.Contains(facts.Runtimes, dockerd.RuntimeName) && (facts.LiveRestore || !wanted.LiveRestore)
+		err = d.reload(ctx, func(info EngineInfo) bool {
+			return slices.Contains(info.Runtimes, dockerd.RuntimeName) && (info.LiveRestore || !wanted.LiveRestore)
 		})
 	}
 	if err != nil {
@@ -94,7 +93,8 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	return nil
 }
 
-// edited begins with what the file was before the first setup, if nobody else has edited it since.
+// edited returns the content with the settings that are wanted. Where nobody has edited the file since the first setup, they
+// are made in the file of before that setup, and ours is true.
 func (d *daemonJSON) edited(now system.Snapshot, wanted dockerd.Wanted) (content []byte, ours bool, err error) {
 	saved, err := d.record().Original(dockerd.File)
 	if err != nil {
@@ -128,6 +128,7 @@ func (d *daemonJSON) Edits(ctx context.Context) ([]system.Edit, error) {
 	return system.EditsOf(d.path(), now.Content, content), err
 }
 
+// write edits the file, and records the original where it is the operator's.
 func (d *daemonJSON) write(now system.Snapshot, wanted dockerd.Wanted) error {
 	content, ours, err := d.edited(now, wanted)
 	if err != nil || bytes.Equal(content, now.Content) {
@@ -142,33 +143,33 @@ func (d *daemonJSON) write(now system.Snapshot, wanted dockerd.Wanted) error {
 }
 
 func (d *daemonJSON) Detail(ctx context.Context) string {
-	facts, err := d.EngineInfo(ctx)
+	info, err := d.EngineInfo(ctx)
 	if err != nil {
 		return err.Error()
 	}
-	return d.restartDetail(facts) + "; " + d.networkDetail(ctx, facts)
+	return d.restartDetail(info) + "; " + d.networkDetail(ctx, info)
 }
 
-func (d *daemonJSON) restartDetail(facts EngineInfo) string {
+func (d *daemonJSON) restartDetail(info EngineInfo) string {
 	switch {
-	case facts.LiveRestore:
+	case info.LiveRestore:
 		return "servers run on while Docker Engine is restarted"
-	case facts.Swarm:
+	case info.Swarm:
 		return "the engine is in a swarm, which has no live-restore: servers stop when Docker Engine is restarted"
 	}
 	return "live-restore is off: servers stop when Docker Engine is restarted (" + d.path() + " has been decided on by hand)"
 }
 
-func (d *daemonJSON) networkDetail(ctx context.Context, facts EngineInfo) string {
-	now, _ := system.Inspect(d.path()) // what cannot be read has been told by Plan
+func (d *daemonJSON) networkDetail(ctx context.Context, info EngineInfo) string {
+	now, _ := system.Inspect(d.path()) // an error of it is Plan's
 	switch there, _ := d.decided(ctx, now.Content); {
-	case len(facts.Networked) > 0:
-		return "Docker Engine keeps its bridge and its firewall, which are used by " + strings.Join(facts.Networked, ", ")
-	case facts.Swarm:
+	case len(info.Networked) > 0:
+		return "Docker Engine keeps its bridge and its firewall, which are used by " + strings.Join(info.Networked, ", ")
+	case info.Swarm:
 		return "Docker Engine keeps its bridge and its firewall, for the swarm"
-	case facts.Bridge && there.NoNetwork():
+	case info.Bridge && there.NoNetwork():
 		return "Docker Engine makes no firewall rules, and no bridge once it starts while no container runs"
-	case d.isKollas(facts):
+	case d.isKollas(info):
 		return "Docker Engine makes no bridge, as Kolla has it"
 	case there.NetworkUndecided():
 		return "Docker Engine keeps its bridge and its firewall: setup can change that once live-restore is on, or no container runs"
@@ -184,7 +185,7 @@ func (d *daemonJSON) Rollback(ctx context.Context) ([]string, error) {
 		return nil, nil
 	}
 	var err error
-	if d.did.HasFiles() { // else the file was not written, and the engine has heard of nothing
+	if d.did.HasFiles() { // else the engine is as it was
 		err = d.revertEngine(ctx, d.was, d.wanted)
 	}
 	return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.Rollback())
@@ -209,7 +210,7 @@ func (d *daemonJSON) Teardown(ctx context.Context) ([]string, error) {
 	case !ours:
 		return []string{"left " + d.path() + " as it is: it was edited since, and has settings of setup's"}, nil
 	}
-	if facts, err := d.EngineInfo(ctx); made.Userns && (err != nil || facts.Containers+facts.Images > 0) {
+	if info, err := d.EngineInfo(ctx); made.Userns && (err != nil || info.Containers+info.Images > 0) {
 		return []string{"left " + d.path() + " as it is: without userns-remap the engine would not find the containers and images that it has"}, nil
 	}
 	saved.Path = now.Path
@@ -229,27 +230,28 @@ func (d *daemonJSON) restore(saved system.Snapshot) ([]string, error) {
 	return []string{"put back " + d.path() + " as it was"}, d.record().Forget(dockerd.File)
 }
 
-// back has the engine be as it was before the settings were made, and containers run on meanwhile. It keeps to a setting
-// that is merely gone from its file, so that live-restore is switched in words. A runtime that nobody names any more it
-// may keep until it is restarted.
+// revertEngine has the engine be as it was before the settings were made, while containers run on. The engine keeps a
+// setting that is only missing from its file, so live-restore is set to its value of before first. The runtime, which nothing
+// uses any more, the engine may keep until it is restarted.
 func (d *daemonJSON) revertEngine(ctx context.Context, was system.Snapshot, made dockerd.Wanted) error {
 	there, err := dockerd.Parse(was.Content)
 	if err != nil {
 		return err
 	}
 	switchable := made.LiveRestore || there.LiveRestore != nil // and not given as a flag
-	anew := made.NoNetwork || made.Userns
-	if anew {
+	restart := made.NoNetwork || made.Userns
+	if restart {
 		if err := d.restartAs(ctx, was, switchable); err != nil {
 			return err
 		}
 	}
-	if made.LiveRestore || anew && switchable {
+	if made.LiveRestore || restart && switchable {
 		return d.switchLiveRestore(ctx, was, there.LiveRestore != nil && *there.LiveRestore)
 	}
 	return nil
 }
 
+// restartAs restarts the engine with a file, and with live-restore where that can be switched on for it.
 func (d *daemonJSON) restartAs(ctx context.Context, was system.Snapshot, switchable bool) error {
 	if switchable {
 		if err := d.switchLiveRestore(ctx, was, true); err != nil {
@@ -261,7 +263,7 @@ func (d *daemonJSON) restartAs(ctx context.Context, was system.Snapshot, switcha
 	return d.restart(ctx)
 }
 
-// switchLiveRestore has the file say so, and the engine do so.
+// switchLiveRestore sets live-restore in a file and waits until the engine has it.
 func (d *daemonJSON) switchLiveRestore(ctx context.Context, file system.Snapshot, on bool) error {
 	var err error
 	if file.Content, err = jsonedit.Set(file.Content, strconv.FormatBool(on), "live-restore"); err != nil {
@@ -273,5 +275,5 @@ func (d *daemonJSON) switchLiveRestore(ctx context.Context, file system.Snapshot
 	if err := file.Write(); err != nil {
 		return err
 	}
-	return d.reload(ctx, func(facts EngineInfo) bool { return facts.LiveRestore == on })
+	return d.reload(ctx, func(info EngineInfo) bool { return info.LiveRestore == on })
 }

@@ -13,7 +13,7 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// reload has the engine read its file, and waits until it is as the file says.
+// reload has the engine read its file, and waits until done.
 func (d *daemonJSON) reload(ctx context.Context, done func(EngineInfo) bool) error {
 	pid, err := d.Services.PID(ctx, d.Layout.Engine.Service)
 	if err != nil || pid == 0 { // it reads the file when it starts
@@ -23,9 +23,9 @@ func (d *daemonJSON) reload(ctx context.Context, done func(EngineInfo) bool) err
 		return err
 	}
 	err = system.Await(ctx, d.Timeouts.Poll, d.Timeouts.Engine, func(ctx context.Context) error {
-		facts, err := d.EngineInfo(ctx)
-		if err == nil && !done(facts) {
-			err = fmt.Errorf("its live-restore is %t, its runtimes are %s", facts.LiveRestore, strings.Join(facts.Runtimes, ", "))
+		info, err := d.EngineInfo(ctx)
+		if err == nil && !done(info) {
+			err = fmt.Errorf("its live-restore is %t, its runtimes are %s", info.LiveRestore, strings.Join(info.Runtimes, ", "))
 		}
 		return err
 	})
@@ -36,8 +36,8 @@ func (d *daemonJSON) reload(ctx context.Context, done func(EngineInfo) bool) err
 	return nil
 }
 
-// restart has an engine that runs begin anew. One that fails to is started again while there is time: Docker gives up
-// when someone else, as Neutron's agent, edits the packet filter at the same moment.
+// restart restarts an engine that runs. One that fails to start is started again while there is time: Docker gives up when
+// someone else, as Neutron's agent, edits the packet filter at the same moment.
 func (d *daemonJSON) restart(ctx context.Context) error {
 	service := d.Layout.Engine.Service
 	pid, err := d.Services.PID(ctx, service)
@@ -64,23 +64,23 @@ func (d *daemonJSON) missing(ctx context.Context, content []byte) (dockerd.Wante
 	if err != nil {
 		return dockerd.Wanted{}, err
 	}
-	facts, asked := d.EngineInfo(ctx)
+	info, asked := d.EngineInfo(ctx)
 	if asked != nil {
 		return d.beforeItStarts(ctx, there, asked)
 	}
 	m := dockerd.Wanted{
-		LiveRestore: there.LiveRestore == nil && !facts.LiveRestore && !facts.Swarm,
-		Runtime:     !d.editor().HasRuntime(there) || !slices.Contains(facts.Runtimes, dockerd.RuntimeName),
-		Logs:        there.LogDriver == nil && there.LogOptions == nil && dockerd.Rotates(facts.LogDriver),
-		Userns:      there.Userns == nil && d.engine.isFresh(facts),
+		LiveRestore: there.LiveRestore == nil && !info.LiveRestore && !info.Swarm,
+		Runtime:     !d.editor().HasRuntime(there) || !slices.Contains(info.Runtimes, dockerd.RuntimeName),
+		Logs:        there.LogDriver == nil && there.LogOptions == nil && dockerd.Rotates(info.LogDriver),
+		Userns:      there.Userns == nil && d.engine.isFresh(info),
 	}
-	unused, spared := !facts.Swarm && len(facts.Networked) == 0, facts.Running == 0 || facts.LiveRestore || m.LiveRestore
-	m.NoNetwork = there.NetworkUndecided() && unused && spared && !d.isKollas(facts)
-	m.Restart = m.NoNetwork || m.Userns || there.NoNetwork() && unused && facts.Bridge && facts.Running == 0
+	unused, spared := !info.Swarm && len(info.Networked) == 0, info.Running == 0 || info.LiveRestore || m.LiveRestore
+	m.NoNetwork = there.NetworkUndecided() && unused && spared && !d.isKollas(info)
+	m.Restart = m.NoNetwork || m.Userns || there.NoNetwork() && unused && info.Bridge && info.Running == 0
 	return m, nil
 }
 
-// beforeItStarts is for an engine that does not run: it reads its file when it does.
+// beforeItStarts returns the settings that are to be made for an engine that does not run.
 func (d *daemonJSON) beforeItStarts(ctx context.Context, there dockerd.Settings, asked error) (dockerd.Wanted, error) {
 	if pid, err := d.Services.PID(ctx, d.Layout.Engine.Service); err != nil || pid != 0 {
 		return dockerd.Wanted{}, errors.Join(asked, err)
@@ -91,11 +91,11 @@ func (d *daemonJSON) beforeItStarts(ctx context.Context, there dockerd.Settings,
 	}, nil
 }
 
-// done tells of an engine that Kolla has set up: it makes no bridge, and to restart it would restart all of OpenStack.
-func (d *daemonJSON) isKollas(facts EngineInfo) bool { return d.Layout.Kolla && !facts.Bridge }
+// isKollas tells whether Kolla has set the engine up: it makes no bridge, and a restart would restart all of OpenStack.
+func (d *daemonJSON) isKollas(info EngineInfo) bool { return d.Layout.Kolla && !info.Bridge }
 
-// feasible returns an error where the settings that are wanted cannot be made: the file cannot be edited, the engine reads
-// another, or it has a flag for one of them. Docker Engine does not start with a setting both as a flag and in its file.
+// checkFeasible returns an error where the settings cannot be made: the file cannot be edited, the engine reads another file,
+// or it has a flag for one of them. Docker Engine does not start with a setting both as a flag and in its file.
 func (d *daemonJSON) checkFeasible(ctx context.Context, now system.Snapshot, wanted dockerd.Wanted) error {
 	if _, _, err := d.edited(now, wanted); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (d *daemonJSON) checkFeasible(ctx context.Context, now system.Snapshot, wan
 	return nil
 }
 
-// reachable returns an error where an engine answers that is not this machine's service: it reads another file, and who
+// checkReachable returns an error where an engine answers that is not this machine's service: it reads another file, and what
 // restarts it is not known.
 func (d *daemonJSON) checkReachable(ctx context.Context) error {
 	service := d.Layout.Engine.Service
@@ -135,7 +135,7 @@ func (d *daemonJSON) checkReachable(ctx context.Context) error {
 		"have it run as service %s, from a package of the distribution's or of Docker's", service.Name)
 }
 
-// settable returns an error where a setting of the file would not count, or keep the engine from starting.
+// checkSettable returns an error where a setting of the file would not count, or keep the engine from starting.
 func (d *daemonJSON) checkSettable(name string, flags dockerd.Flags) error {
 	if file, given := flags.Value("config-file"); given && filepath.Clean(file) != dockerd.File {
 		return system.Advise(fmt.Errorf("set %s in %s: Docker Engine reads another file, %s, as --config-file in its command line says", name, d.path(), file),
@@ -149,7 +149,7 @@ func (d *daemonJSON) checkSettable(name string, flags dockerd.Flags) error {
 	return nil
 }
 
-// decided are the settings of a file, and those of the engine's flags.
+// decided returns what is decided on by the content of the file, or by the engine's flags.
 func (d *daemonJSON) decided(ctx context.Context, content []byte) (dockerd.Settings, error) {
 	there, err := dockerd.Parse(content)
 	if err != nil {

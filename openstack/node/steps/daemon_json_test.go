@@ -112,7 +112,7 @@ func TestAnEngineOfSetupsOwn(t *testing.T) {
 			f := newFake(t, false)
 			f.stop("docker")
 			f.must(os.Remove(f.path("/usr/sbin/dockerd")))
-			f.facts.Images = test.images
+			f.info.Images = test.images
 			_, err := f.setup()
 			f.must(err)
 			got, err := os.ReadFile(f.path(dockerd.File))

@@ -15,41 +15,41 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// installLimit is what the package manager may take, over a slow line.
+// installLimit is how long the package manager may take.
 const installLimit = 15 * time.Minute
 
-// engine is the step that has Docker Engine there.
+// engine is the step that installs and starts Docker Engine.
 type engine struct {
 	Machine
 	installed bool // in this run
 }
 
-// fresh tells whether the engine is setup's own, and has no containers or images that would be lost to another root, which this
-// host's kernel can give it.
-func (e *engine) isFresh(facts EngineInfo) bool {
-	return !e.withoutUserNamespaces() && (!e.Layout.HasEngine() || e.isOurs()) && facts.Containers+facts.Images == 0
+// isFresh tells whether the engine can be given userns-remap: setup installed it, it has no containers or images that would
+// be lost by that, and this kernel gives out user namespaces.
+func (e *engine) isFresh(info EngineInfo) bool {
+	return !e.withoutUserNamespaces() && (!e.Layout.HasEngine() || e.isOurs()) && info.Containers+info.Images == 0
 }
 
-// withoutUserNamespaces tells of a kernel that gives out none, as RHEL 7 comes and some rules for hardening have it.
+// withoutUserNamespaces tells whether this kernel gives out none: RHEL 7's does not, nor do hardened hosts.
 func (e *engine) withoutUserNamespaces() bool {
 	most, err := os.ReadFile(e.Layout.Path("/proc/sys/user/max_user_namespaces"))
 	return err == nil && strings.TrimSpace(string(most)) == "0"
 }
 
-// sharesRun tells whether what a process mounts in /run comes to the host, though it has mounts of its own.
+// sharesRun tells whether mounts that a process makes in /run appear on the host, though it has mounts of its own.
 func (e *engine) sharesRun(pid int) bool {
 	own, hosts := e.peersOfRun(pid), e.peersOfRun(1)
 	return own != "" && own == hosts
 }
 
-// peersOfRun is the group of mounts that the one of /run is in, as a process sees it; empty where it is in none.
+// peersOfRun returns the peer group of the mount of /run, as a process sees it; empty where it is in none.
 func (e *engine) peersOfRun(pid int) string {
 	mounts, err := os.ReadFile(e.Layout.Path(fmt.Sprintf("/proc/%d/mountinfo", pid)))
 	if err != nil {
 		return ""
 	}
 	peers, covers := "", ""
-	for line := range strings.Lines(string(mounts)) { // see proc(5); later mounts cover those before
+	for line := range strings.Lines(string(mounts)) { // see proc(5); a later mount covers earlier ones
 		fields := strings.Fields(line)
 		if len(fields) < 7 || fields[4] != "/" && fields[4] != "/run" || len(fields[4]) < len(covers) {
 			continue
@@ -67,7 +67,7 @@ func (e *engine) peersOfRun(pid int) string {
 	return peers
 }
 
-// brought tells whether it was setup that installed the engine, also to a run after one that broke off.
+// isOurs tells whether setup installed the engine, in this run or an earlier one.
 func (e *engine) isOurs() bool {
 	r, err := e.record().Read()
 	return err == nil && r.Engine != "" || e.Layout.Exists(record.EarlierEngine)
@@ -76,16 +76,16 @@ func (e *engine) isOurs() bool {
 func (e *engine) Title() string { return "engine" }
 
 func (e *engine) Plan(ctx context.Context) ([]string, error) {
-	facts, err := e.EngineInfo(ctx)
+	info, err := e.EngineInfo(ctx)
 	switch {
-	case err == nil && tooOld(facts.Version):
-		return nil, system.Advise(fmt.Errorf("version %s of Docker Engine is too old: 20.10 is the oldest that servers are right on", facts.Version), "upgrade it, then run this again")
+	case err == nil && tooOld(info.Version):
+		return nil, system.Advise(fmt.Errorf("version %s of Docker Engine is too old: 20.10 is the oldest that servers are right on", info.Version), "upgrade it, then run this again")
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
 		return nil, system.Advise(err, "run this as root")
 	case e.Layout.HasEngine():
-		if err := e.listensElsewhere(ctx); err != nil {
+		if err := e.checkHosts(ctx); err != nil {
 			return nil, err
 		}
 		return []string{"start Docker Engine (service " + e.Layout.Engine.Service.Name + ")"}, nil
@@ -96,9 +96,9 @@ func (e *engine) Plan(ctx context.Context) ([]string, error) {
 	}, nil
 }
 
-// listensElsewhere returns an error where to start the engine brings nothing: it is told to listen on other sockets alone, or
-// in two ways, with which it does not start.
-func (e *engine) listensElsewhere(ctx context.Context) error {
+// checkHosts returns an error where it is no use to start the engine: it is configured to listen on other sockets only, or in
+// two ways, with which it does not start.
+func (e *engine) checkHosts(ctx context.Context) error {
 	conf, err := system.Inspect(e.Layout.Path(dockerd.File))
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (e *engine) listensElsewhere(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there, _ := dockerd.Parse(conf.Content) // a fault in it is daemon.json's to tell
+	there, _ := dockerd.Parse(conf.Content) // an error of it is one of step daemon.json
 	told := flags.Values("host")
 	if len(there.Hosts) > 0 && len(told) > 0 {
 		return system.Advise(fmt.Errorf("start Docker Engine: it is told where to listen by hosts in %s and -H in its command line, and does not start with both", e.Layout.Path(dockerd.File)),
@@ -121,8 +121,8 @@ func (e *engine) listensElsewhere(ctx context.Context) error {
 		"have it listen on unix:///run/docker.sock too: by hosts in %s, or -H in the command line of service %s", e.Layout.Path(dockerd.File), e.Layout.Engine.Service.Name)
 }
 
-// engineFlags returns the flags that the engine runs with, and those that it would be started with: setup restarts it, and
-// the operator may have edited its unit.
+// engineFlags returns the flags that the engine runs with, and those that a restart would give it: the operator may have
+// edited its unit.
 func (m Machine) engineFlags(ctx context.Context) (dockerd.Flags, error) {
 	service := m.Layout.Engine.Service
 	pid, err := m.Services.PID(ctx, service)
@@ -140,7 +140,7 @@ func (m Machine) engineFlags(ctx context.Context) (dockerd.Flags, error) {
 	return append(strings.Split(string(line), "\x00"), next...), nil
 }
 
-// tooOld tells of a version that begins with two numbers.
+// tooOld tells whether a version is older than 20.10.
 func tooOld(version string) bool {
 	var major, minor int
 	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
@@ -183,7 +183,7 @@ func (e *engine) install(ctx context.Context) error {
 	return e.record().Amend(func(r *record.Record) { r.Engine = e.Layout.Engine.Name })
 }
 
-// isStale tells whether a package was not found, as on a machine that has never asked what there is, or long ago.
+// isStale tells whether a package was not found because the lists of packages are missing or old.
 func isStale(err error) bool {
 	return slices.ContainsFunc([]string{"Unable to locate package", "no installation candidate", "Failed to fetch"}, func(text string) bool {
 		return strings.Contains(err.Error(), text)
@@ -198,7 +198,7 @@ func (e *engine) Rollback(context.Context) ([]string, error) {
 	return []string{"left Docker Engine (package " + e.Layout.Engine.Name + ") installed"}, nil
 }
 
-// Teardown leaves the engine: what else runs on it by now is not for us to know.
+// Teardown leaves the engine installed: other containers may run on it.
 func (e *engine) Teardown(context.Context) ([]string, error) {
 	if !e.isOurs() {
 		return nil, nil
@@ -210,23 +210,23 @@ func (e *engine) Teardown(context.Context) ([]string, error) {
 }
 
 func (e *engine) Detail(ctx context.Context) string {
-	facts, err := e.EngineInfo(ctx)
+	info, err := e.EngineInfo(ctx)
 	if err != nil {
 		return err.Error()
 	}
-	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", facts.Version)}, facts.warnings(), e.parserWarning(facts), e.ownMounts(ctx)), "; ")
+	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", info.Version)}, info.warnings(), e.parserWarning(info), e.ownMounts(ctx)), "; ")
 }
 
-// parserWarning tells of an engine that cannot load its profile: some installations leave out what Docker's package recommends.
-func (e *engine) parserWarning(facts EngineInfo) []string {
-	if !slices.Contains(facts.Security, "apparmor") || e.Layout.Exists("/sbin/apparmor_parser", "/usr/sbin/apparmor_parser") {
+// parserWarning warns of an engine that cannot load its AppArmor profile: Docker's package only recommends the parser.
+func (e *engine) parserWarning(info EngineInfo) []string {
+	if !slices.Contains(info.Security, "apparmor") || e.Layout.Exists("/sbin/apparmor_parser", "/usr/sbin/apparmor_parser") {
 		return nil
 	}
 	return []string{"warning: AppArmor is on, and apparmor_parser is not installed: no server starts (package apparmor)"}
 }
 
-// ownMounts warns of an engine, or of the containerd that runs runc for it, whose mounts are not the host's: there runc's
-// hooks keep servers' networks for the agent, which does not see them.
+// ownMounts warns of an engine, or of its containerd, with mounts of its own: there runc's hooks mount servers' network
+// namespaces for the agent, which does not see them.
 func (e *engine) ownMounts(ctx context.Context) []string {
 	hosts, err := os.Readlink(e.Layout.Path("/proc/1/ns/mnt"))
 	if err != nil { // only root may ask
@@ -246,22 +246,22 @@ func (e *engine) ownMounts(ctx context.Context) []string {
 	return all
 }
 
-// warnings are what of this engine lets containers come closer to the host than they need to.
-func (f EngineInfo) warnings() []string {
+// warnings returns what makes this engine confine containers less than it could.
+func (i EngineInfo) warnings() []string {
 	var all []string
-	if f.Runc != "" {
-		all = append(all, runcWarnings(f.Runc)...)
+	if i.Runc != "" {
+		all = append(all, runcWarnings(i.Runc)...)
 	}
-	if !slices.Contains(f.Security, "apparmor") && !slices.Contains(f.Security, "selinux") {
+	if !slices.Contains(i.Security, "apparmor") && !slices.Contains(i.Security, "selinux") {
 		all = append(all, "warning: neither AppArmor nor SELinux confines containers")
 	}
-	if !slices.Contains(f.Security, "userns") {
+	if !slices.Contains(i.Security, "userns") {
 		all = append(all, "warning: root in a container is root on the host (no userns-remap in daemon.json)")
 	}
 	return all
 }
 
-// runcWarnings go by the version alone: distributions mend a fault without a new one.
+// runcWarnings goes by the version only. Distributions correct faults without a new version.
 func runcWarnings(version string) []string {
 	var major, minor, patch int
 	if _, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d.%d", &major, &minor, &patch); err != nil {

@@ -15,7 +15,7 @@ import (
 // What makes an engine weak is said, and is no reason for a node not to be ready.
 func TestStatusWarnsOfAWeakEngine(t *testing.T) {
 	f := newFake(t, false)
-	f.facts.Runc, f.facts.Security = "1.1.5+ds1", []string{"seccomp"}
+	f.info.Runc, f.info.Security = "1.1.5+ds1", []string{"seccomp"}
 	_, err := f.setup()
 	f.must(err)
 	got := f.status("engine")
@@ -27,7 +27,7 @@ func TestStatusWarnsOfAWeakEngine(t *testing.T) {
 			t.Errorf("got %v, want %s", got, want)
 		}
 	}
-	f.facts.Runc, f.facts.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
+	f.info.Runc, f.info.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
 	if got := f.status("engine").Detail; got != "Docker Engine 20.10.24 answers" {
 		t.Errorf("got %s", got)
 	}

@@ -43,7 +43,7 @@ type fakeMachine struct {
 	flag           bool              // it is given as one
 	swarm          bool
 	runtimes       []string            // of the engine
-	facts          EngineInfo          // beside those
+	info           EngineInfo          // beside those
 	filter         map[string][]string // what the packet filter has, by command and table
 	unreadable     map[string]string   // a command of the packet filter's, and what it says instead
 	shown          map[string]string   // what systemd says of Docker Engine's unit, by property
@@ -101,8 +101,8 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	f.put("/proc/sys/net/ipv4/ip_forward", "1\n", 0o644)
 	f.put("/usr/sbin/apparmor_parser", "", 0o755)
 	f.must(os.Symlink("/proc/uptime", f.path("/proc/uptime")))
-	f.facts.Runc, f.facts.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
-	f.facts.Bridge, f.facts.LogDriver, f.filter = true, "json-file", dockersFilter()
+	f.info.Runc, f.info.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
+	f.info.Bridge, f.info.LogDriver, f.filter = true, "json-file", dockersFilter()
 	f.Machine = f.machine()
 	f.put(pidFile(f.Layout.Compute.Name), "7\n", 0o644)
 	f.put("/run/docker.pid", "8\n", 0o644)
@@ -126,9 +126,9 @@ func (f *fakeMachine) machine() Machine {
 		AgentState:  func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
 		EngineInfo: func(context.Context) (EngineInfo, error) {
 			version, err := f.answer("docker", cmp.Or(f.version, "20.10.24"))
-			facts := f.facts
-			facts.Version, facts.LiveRestore, facts.Swarm, facts.Runtimes = version, f.live, f.swarm, f.runtimes
-			return facts, err
+			info := f.info
+			info.Version, info.LiveRestore, info.Swarm, info.Runtimes = version, f.live, f.swarm, f.runtimes
+			return info, err
 		},
 		Orphans:      f,
 		AgentVersion: func(context.Context) (string, error) { return f.answer(agentName, "1.0") },
@@ -243,7 +243,7 @@ func (f *fakeMachine) start(service string) {
 		content, _ := os.ReadFile(f.path("/etc/docker/daemon.json"))
 		there, err := dockerd.Parse(content)
 		f.must(err)
-		f.facts.Bridge = there.Bridge == nil || *there.Bridge != "none"
+		f.info.Bridge = there.Bridge == nil || *there.Bridge != "none"
 		if f.strict && there.IPTables != nil {
 			return
 		}
@@ -266,7 +266,7 @@ func (f *fakeMachine) start(service string) {
 }
 
 func (f *fakeMachine) stop(service string) {
-	f.stoppedServers = f.stoppedServers || service == "docker" && !f.live && f.facts.Running > 0
+	f.stoppedServers = f.stoppedServers || service == "docker" && !f.live && f.info.Running > 0
 	if pid := f.pid(service); pid != 0 {
 		f.must(os.RemoveAll(f.path(fmt.Sprintf("/proc/%d", pid))))
 		f.must(os.Remove(f.path(pidFile(service))))

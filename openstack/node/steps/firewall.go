@@ -16,17 +16,17 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// firewall is the step that takes out of this host's packet filter what Docker Engine left there, once the engine makes no
-// rules any more: else they stay until the host is booted. What Neutron bridges passes FORWARD (br_netfilter), and Docker
-// has that drop all it does not know.
+// firewall is the step that removes what Docker Engine left in this host's packet filter, once the engine makes no rules any
+// more: else they stay until the host is booted. What Neutron bridges passes FORWARD (br_netfilter), where Docker sets a
+// policy that drops it.
 type firewall struct {
 	Machine
-	opened []family // in this run: their policy was DROP
+	opened []family // whose policy was DROP before this run
 }
 
 func (f *firewall) Title() string { return "firewall" }
 
-// families are the packet filters, with the switch by which the host forwards at all, which Docker turns on.
+// families are the packet filters, each with the switch by which the host forwards, which Docker turns on.
 var families = []family{
 	{command: "iptables", forwarding: "net.ipv4.ip_forward", tables: []string{"nat", "filter"}},
 	{command: "ip6tables", forwarding: "net.ipv6.conf.all.forwarding", tables: []string{"nat", "filter"}},
@@ -34,12 +34,12 @@ var families = []family{
 
 type family struct {
 	command, forwarding string
-	tables              []string // that are looked at
-	other               bool     // it is of the make that iptables is not
+	tables              []string // that are inspected
+	other               bool     // of the implementation, legacy or nft, that iptables is not
 }
 
-// filters are this host's packet filters. iptables comes in two makes, which do not see each other's rules, and the kernel
-// asks both: Docker Engine may have made its own by the one that iptables is no longer.
+// filters returns this host's packet filters. iptables has two implementations, legacy and nft, which do not see each other's
+// rules, and the kernel applies both. Docker Engine may have made its rules with the one that iptables is no longer.
 func (f *firewall) filters(ctx context.Context) []family {
 	all := slices.Clone(families)
 	for _, one := range families {
@@ -59,7 +59,7 @@ func (f *firewall) filters(ctx context.Context) []family {
 	return all
 }
 
-// loaded are the tables of the older make that the kernel has: to ask for another would load it.
+// loaded returns the tables of iptables-legacy that the kernel has. A question for another one would load it.
 func (f *firewall) loaded(of family) []string {
 	names, err := os.ReadFile(f.Layout.Path("/proc/net/" + strings.Replace(of.command, "tables", "_tables_names", 1)))
 	if err != nil { // there are none, or only root may ask
@@ -68,7 +68,7 @@ func (f *firewall) loaded(of family) []string {
 	return slices.DeleteFunc(strings.Fields(string(names)), func(table string) bool { return !slices.Contains(of.tables, table) })
 }
 
-// leftover is what one table has of Docker's.
+// leftover is what Docker left in one table.
 type leftover struct {
 	family family
 	table  string
@@ -100,19 +100,19 @@ func (f *firewall) Plan(ctx context.Context) ([]string, error) {
 	return plan, err
 }
 
-// over tells whether Docker Engine is not to have rules, and no container lives by them.
-func (f *firewall) isOver(ctx context.Context) (bool, error) {
+// rulesUnwanted tells whether Docker Engine is configured to make no rules, and no container needs them.
+func (f *firewall) rulesUnwanted(ctx context.Context) (bool, error) {
 	conf, err := system.Inspect(f.Layout.Path(dockerd.File))
 	if err != nil {
 		return false, err
 	}
-	facts, asked := f.EngineInfo(ctx)
+	info, asked := f.EngineInfo(ctx)
 	there, err := dockerd.Parse(conf.Content)
-	return err == nil && asked == nil && len(facts.Networked) == 0 && !facts.Swarm && there.NoNetwork(), nil // a fault of theirs has been told
+	return err == nil && asked == nil && len(info.Networked) == 0 && !info.Swarm && there.NoNetwork(), nil // errors are those of other steps
 }
 
 func (f *firewall) leftovers(ctx context.Context) ([]leftover, error) {
-	if over, err := f.isOver(ctx); err != nil || !over {
+	if over, err := f.rulesUnwanted(ctx); err != nil || !over {
 		return nil, err
 	}
 	var all []leftover
@@ -148,25 +148,25 @@ func (f *firewall) inspect(ctx context.Context, family family, table string) (le
 	return left, nil
 }
 
-// isDockers tells whether a table's policy can be Docker's. In the make that iptables is not, it is somebody else's where
-// Docker has nothing beside it, or had nothing before this run.
+// isDockers tells whether a table's policy can be Docker's. In the implementation that iptables is not, it is someone else's
+// unless Docker has chains or rules beside it, or had some before this run.
 func (f *firewall) isDockers(left leftover) bool {
 	return !left.family.other || len(left.chains)+len(left.rules) > 0 ||
 		slices.ContainsFunc(f.opened, func(one family) bool { return one.command == left.family.command })
 }
 
-// notThere tells of a kernel without that packet filter: it was booted with ipv6.disable=1, say, or has no such modules.
+// notThere tells whether the kernel lacks that packet filter: it was booted with ipv6.disable=1, or has no such modules.
 func notThere(err error) bool {
 	return strings.Contains(err.Error(), "not supported") || strings.Contains(err.Error(), "Table does not exist")
 }
 
-// forwards tells whether this kernel could forward what is of the family. That it has a packet filter for it says nothing:
-// iptables has IPv6's in nftables also where there is no IPv6.
+// forwards tells whether this kernel can forward this family at all. That there is a packet filter proves nothing: nftables
+// has one for IPv6 also where there is no IPv6.
 func (f *firewall) forwards(family family) bool {
 	return f.Layout.Exists("/proc/sys/" + strings.ReplaceAll(family.forwarding, ".", "/"))
 }
 
-// setForwarding has this host forward what is of the family, or not.
+// setForwarding turns the forwarding of a family on ("1") or off ("0").
 func (f *firewall) setForwarding(ctx context.Context, family family, value string) error {
 	if !f.forwards(family) {
 		return nil
@@ -175,10 +175,10 @@ func (f *firewall) setForwarding(ctx context.Context, family family, value strin
 	return err
 }
 
-// dockersBridge is how Docker calls bridges that nobody has named.
+// dockersBridge matches the names that Docker gives to bridges.
 var dockersBridge = regexp.MustCompile(`^(docker0|br-[0-9a-f]{12})$`)
 
-// dockers finds what is Docker's in a table as `iptables -S` prints it.
+// parseTable finds what is Docker's in a table as `iptables -S` prints it.
 func parseTable(listed string) leftover {
 	var left leftover
 	dropping, others := false, false
@@ -204,14 +204,14 @@ func parseTable(listed string) leftover {
 	return left
 }
 
-// isAboutBridge tells of a rule like those that Docker has for its bridges in the chains of others.
+// isAboutBridge tells whether a rule is one of those that Docker adds to FORWARD and POSTROUTING for its bridges.
 func isAboutBridge(words []string) bool {
 	return (words[1] == "FORWARD" || words[1] == "POSTROUTING") && slices.ContainsFunc(words[2:], dockersBridge.MatchString)
 }
 
 func isDockersChain(word string) bool { return strings.HasPrefix(word, "DOCKER") }
 
-// operatorsChain tells whether a word is the chain that Docker keeps for the operator's rules, and he has some there.
+// operatorsChain returns a function that tells whether a word is DOCKER-USER, if the operator has rules in that chain.
 func operatorsChain(lines []string) func(word string) bool {
 	used := slices.ContainsFunc(lines, func(line string) bool {
 		return strings.HasPrefix(line, "-A DOCKER-USER ") && line != "-A DOCKER-USER -j RETURN"
@@ -219,7 +219,7 @@ func operatorsChain(lines []string) func(word string) bool {
 	return func(word string) bool { return used && word == "DOCKER-USER" }
 }
 
-// Do looks again until nothing is left: Neutron's agents write back what they have just read.
+// Do repeats until nothing is left: Neutron's agents write back what they read before.
 func (f *firewall) Do(ctx context.Context) error {
 	return system.Await(ctx, f.Timeouts.Poll, f.Timeouts.Engine, func(ctx context.Context) error {
 		all, err := f.leftovers(ctx)
@@ -239,7 +239,7 @@ func (f *firewall) Do(ctx context.Context) error {
 }
 
 func (f *firewall) remove(ctx context.Context, left leftover) error {
-	if left.policy { // first the host stops to forward: nothing is let through that was not
+	if left.policy { // first forwarding is turned off, so that nothing passes that did not before
 		if err := f.setForwarding(ctx, left.family, "0"); err != nil {
 			return err
 		}
@@ -268,7 +268,7 @@ func (f *firewall) filter(ctx context.Context, left leftover, words ...string) e
 	return err
 }
 
-// Rollback closes what this run has opened.
+// Rollback restores the policy that this run has changed.
 func (f *firewall) Rollback(ctx context.Context) ([]string, error) {
 	var failed []error
 	for _, family := range f.opened {
@@ -293,7 +293,7 @@ func (f *firewall) Detail(ctx context.Context) string {
 			return fmt.Sprintf("FORWARD drops what no rule lets through (%s): what Neutron bridges between hosts, yours must let through", family.command)
 		}
 	}
-	if over, err := f.isOver(ctx); err != nil || !over {
+	if over, err := f.rulesUnwanted(ctx); err != nil || !over {
 		return "Docker Engine has its rules, which drop nothing of Neutron's"
 	}
 	return "nothing of Docker's is in Neutron's way"

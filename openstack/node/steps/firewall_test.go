@@ -113,12 +113,12 @@ func TestAnEngineWhoseNetworksAreUsed(t *testing.T) {
 		cause func(f *fakeMachine)
 		says  string
 	}{
-		"by a container": {func(f *fakeMachine) { f.facts.Networked = []string{"nginx"} }, "keeps its bridge and its firewall, which are used by nginx"},
+		"by a container": {func(f *fakeMachine) { f.info.Networked = []string{"nginx"} }, "keeps its bridge and its firewall, which are used by nginx"},
 		"by a swarm":     {func(f *fakeMachine) { f.swarm = true }, "keeps its bridge and its firewall, for the swarm"},
 		"by decision":    {func(f *fakeMachine) { f.put(dockerd.File, `{"iptables": true}`, 0o600) }, "decided on by hand"},
 		"by containers that would stop": {func(f *fakeMachine) {
 			f.put(dockerd.File, `{"live-restore": false}`, 0o600)
-			f.facts.Running = 1
+			f.info.Running = 1
 		}, "once live-restore is on, or no container runs"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,14 +142,14 @@ func TestAnEngineWhoseNetworksAreUsed(t *testing.T) {
 // TestServersRunOn while the engine begins anew without its networks, and with them again.
 func TestServersRunOn(t *testing.T) {
 	f := newFake(t, false)
-	f.facts.Running = 3
+	f.info.Running = 3
 	tree := f.tree()
 	_, err := f.setup()
 	f.must(err)
 	_, err = node.Teardown(t.Context(), f.Steps(), new(lines).report)
 	f.must(err)
-	if after := f.tree(); after != tree || f.live || !f.facts.Bridge {
-		t.Errorf("live-restore %t, bridge %t, and the tree is\n%s", f.live, f.facts.Bridge, after)
+	if after := f.tree(); after != tree || f.live || !f.info.Bridge {
+		t.Errorf("live-restore %t, bridge %t, and the tree is\n%s", f.live, f.info.Bridge, after)
 	}
 	if f.stoppedServers {
 		t.Error("the engine was restarted without live-restore")

@@ -13,14 +13,14 @@ import (
 	"ndock/openstack/oslo"
 )
 
-// glance is the step of a controller: it has Glance take Docker images. Glance does unless it is told which container
-// formats to take, and docker is not among them.
+// glance is the step of a controller: it has Glance accept Docker images. Glance does so unless its configuration lists
+// container formats without docker.
 type glance struct {
 	Machine
 	did system.Changes // of this run
 }
 
-// ControllerSteps are what a cloud with Docker compute nodes needs of its controller.
+// ControllerSteps returns what a cloud with Docker compute nodes needs on its controller.
 func (m Machine) ControllerSteps() []node.Step { return []node.Step{&glance{Machine: m}} }
 
 const (
@@ -44,7 +44,7 @@ func (g *glance) Plan(ctx context.Context) ([]string, error) {
 	}, nil
 }
 
-// Edits adds the format to those that are named; where none are, Glance takes it.
+// Edits adds the format to those that are listed; where none are, Glance accepts it.
 func (g *glance) Edits(context.Context) ([]system.Edit, error) {
 	conf, err := layout.ReadConf(g.path())
 	if err != nil {
@@ -61,7 +61,7 @@ func (g *glance) Edits(context.Context) ([]system.Edit, error) {
 	return system.EditsOf(g.path(), before, conf.Bytes()), nil
 }
 
-// addDocker adds the format to those that a file names.
+// addDocker adds the format to those that a file lists.
 func addDocker(conf *oslo.Conf, named string) error {
 	return conf.Set(formatSection, formatKey, strings.Join(append(formats(named), dockerFormat), ","))
 }
@@ -112,7 +112,7 @@ func (g *glance) Teardown(ctx context.Context) ([]string, error) {
 	return []string{"put back " + g.path() + " as it was"}, errors.Join(g.record().Forget(g.Layout.Config), g.Services.Restart(ctx, g.Layout.Glance))
 }
 
-// edited tells whether the file is another than setup made of what was saved.
+// edited tells whether the file was edited since setup.
 func (g *glance) edited(saved system.Snapshot) (bool, error) {
 	was, err := oslo.Parse(g.path(), saved.Content)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"ndock/openstack/novadriver"
 )
 
-// hypervisor is the step that sees, through Nova's API, what all the others were for.
+// hypervisor is the step that waits until Nova's API lists this host as a hypervisor of Docker.
 type hypervisor struct {
 	Machine
 	nova    Cloud
@@ -34,8 +34,8 @@ func (h *hypervisor) Plan(ctx context.Context) ([]string, error) {
 
 func (h *hypervisor) Do(ctx context.Context) error {
 	var tried time.Time
-	var failed error // of the last try to map the host
-	complaints := h.service.complaintsNow(ctx)
+	var failed error // of the last attempt to map the host
+	complaints := h.service.currentLog(ctx)
 	err := system.Await(ctx, 10*h.Timeouts.Poll, h.Timeouts.Hypervisor, func(ctx context.Context) error {
 		if pid, err := h.Services.PID(ctx, h.Layout.Compute); err == nil && pid == 0 {
 			return system.Permanent(fmt.Errorf("%s has ended", h.Layout.Compute.Name))
@@ -54,54 +54,56 @@ func (h *hypervisor) Do(ctx context.Context) error {
 	return nil
 }
 
-// unlisted is a host that Nova has never mapped to a cell, or not heard of yet.
+// unlisted is the error of a host that Nova has not mapped to a cell, or does not know yet.
 type unlisted struct{ host string }
 
 func (u *unlisted) Error() string {
 	return fmt.Sprintf("host %s is no hypervisor that Nova lists", u.host)
 }
 
-// discover maps new hosts to their cell, where this machine is a controller too: nobody else can. It looks for services,
-// since Nova 31 takes the node of a host whose service was deleted and made anew for one that is mapped.
+// discover maps new hosts to their cell, if this machine is a controller, too. It goes by services: since Nova 31 the node of a
+// host whose service was deleted and made anew counts as mapped.
 func (h *hypervisor) discover(ctx context.Context) error {
 	manage := filepath.Join(filepath.Dir(h.Layout.Program), "nova-manage")
 	if h.Layout.Program == "" || !h.Layout.Exists(manage) {
 		return nil
 	}
-	conf, err := read(h.Layout.Path(novaConf))
+	conf, err := readIfThere(h.Layout.Path(novaConf))
 	if err != nil || conf == nil {
 		return err
 	}
 	database, _, err := conf.Get("api_database", "connection")
-	if err != nil || database == "" || strings.HasPrefix(database, "sqlite:") { // packages' own default
+	if err != nil || database == "" || strings.HasPrefix(database, "sqlite:") { // the packages' default
 		return err
 	}
 	_, err = system.Control(ctx, h.Commands, append(system.AsUser(h.Layout.User), manage, "--config-file", h.Layout.Path(novaConf), "cell_v2", "discover_hosts", "--by-service")...)
 	return err
 }
 
+// novaConf has the database of Nova's API, on a controller.
 const novaConf = "/etc/nova/nova.conf"
 
-// notYet is what Nova says of this host while it is no hypervisor of Docker.
+// notReady is the error of a host that is not yet a hypervisor of Docker for Nova.
 type notReady struct{ error }
 
 func (n *notReady) Unwrap() error { return n.error }
 
+// check returns nil once the host is a hypervisor of Docker that is up.
 func (h *hypervisor) check(ctx context.Context) error {
-	mine, err := h.mine(ctx)
+	own, err := h.find(ctx)
 	switch {
 	case err != nil:
 		return err
-	case mine == nil:
+	case own == nil:
 		return &notReady{&unlisted{h.Host}}
-	case !strings.EqualFold(mine.Type, "docker") || mine.State != "up":
-		return &notReady{fmt.Errorf("host %s is listed by Nova as a hypervisor of type %s that is %s", h.Host, mine.Type, mine.State)}
+	case !strings.EqualFold(own.Type, "docker") || own.State != "up":
+		return &notReady{fmt.Errorf("host %s is listed by Nova as a hypervisor of type %s that is %s", h.Host, own.Type, own.State)}
 	}
 	return nil
 }
 
-// mine returns this host's hypervisor, nil when Nova lists none.
-func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
+// find returns this host's hypervisor, nil where Nova lists none.
+func (h *hypervisor) find(ctx context.Context) (*openstack.Hypervisor, error) {
 	nova, err := h.api(ctx)
 	if err != nil {
 		return nil, err
@@ -114,14 +116,14 @@ func (h *hypervisor) mine(ctx context.Context) (*openstack.Hypervisor, error) {
 		return nil, err
 	}
 	for _, one := range all {
-		if one.ServiceHost == h.Host { // its own name may be another
+		if one.ServiceHost == h.Host { // its own name can be another
 			return &one, nil
 		}
 	}
 	return nil, nil
 }
 
-// api is Nova's, opened once.
+// api returns Nova's API, and opens it once.
 func (h *hypervisor) api(ctx context.Context) (Cloud, error) {
 	if h.nova == nil {
 		nova, err := h.Nova(ctx)
@@ -137,24 +139,24 @@ func (h *hypervisor) api(ctx context.Context) (Cloud, error) {
 func (h *hypervisor) Rollback(context.Context) ([]string, error) { return nil, nil }
 func (h *hypervisor) Teardown(context.Context) ([]string, error) { return nil, nil }
 
-// After: see compute, which settles first.
+// After returns what novaCompute waits for, too, which settles first.
 func (h *hypervisor) After() []node.Step { return h.service.files }
 
-// Settle takes the driver's traits from the host, when nova-compute has its old driver back: that replaces all else that
-// Nova and Placement have of it.
+// Settle removes the driver's traits in Placement, once nova-compute has its old driver back, which replaces everything else
+// there.
 func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
 	if plan, err := h.service.conf.Plan(ctx); err == nil && len(plan) == 0 {
-		return nil, nil // the driver of before is ours, too
+		return nil, nil // the driver of before is ndock's, too
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.Timeouts.Hypervisor) // what is left to undo does not wait for Nova or Placement
+	ctx, cancel := context.WithTimeout(ctx, h.Timeouts.Hypervisor) // the rest of the undoing does not wait for ever
 	defer cancel()
-	mine, err := h.mine(ctx)
-	if err == nil && (mine == nil || !h.service.hadDriver() && strings.EqualFold(mine.Type, "docker")) {
-		return nil, nil // it has none, or is still ours
+	own, err := h.find(ctx)
+	if err == nil && (own == nil || !h.service.hadDriver() && strings.EqualFold(own.Type, "docker")) {
+		return nil, nil // it has no traits of ours, or is still ours
 	}
 	var removed []string
 	if err == nil {
-		removed, err = h.nova.RemoveTraits(ctx, mine.ID, novadriver.Traits)
+		removed, err = h.nova.RemoveTraits(ctx, own.ID, novadriver.Traits)
 	}
 	switch {
 	case err != nil && !h.service.hadDriver():
@@ -165,17 +167,17 @@ func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
 	case len(removed) == 0:
 		return nil, nil
 	}
-	return []string{fmt.Sprintf("took %s from %s in Placement", strings.Join(removed, " and "), mine.Hostname)}, nil
+	return []string{fmt.Sprintf("took %s from %s in Placement", strings.Join(removed, " and "), own.Hostname)}, nil
 }
 
 func (h *hypervisor) Detail(ctx context.Context) string {
-	mine, err := h.mine(ctx)
-	if err != nil || mine == nil {
+	own, err := h.find(ctx)
+	if err != nil || own == nil {
 		return "gone since it was looked for"
 	}
 	name := h.Host
-	if mine.Hostname != h.Host {
-		name += ", called " + mine.Hostname + ","
+	if own.Hostname != h.Host {
+		name += ", called " + own.Hostname + ","
 	}
-	return fmt.Sprintf("%s is up, type %s, id %s", name, mine.Type, mine.ID)
+	return fmt.Sprintf("%s is up, type %s, id %s", name, own.Type, own.ID)
 }

@@ -11,8 +11,8 @@ import (
 	"ndock/openstack/novadriver"
 )
 
-// keep is the step that has the tool that deployed Nova (DevStack's stack.sh, kolla-ansible) know of the driver: else it
-// writes the configuration of before when it is run again.
+// deployTool is the step keep: it tells the tool that deployed Nova (DevStack's stack.sh, kolla-ansible) of the driver. Else
+// the tool writes the configuration of before at its next run.
 type deployTool struct {
 	Machine
 	did system.Changes // of this run
@@ -22,7 +22,7 @@ func (k *deployTool) Title() string { return "keep" }
 
 func (k *deployTool) path() string { return k.Layout.Path(k.Layout.DeployTool.Path) }
 
-// ours is what setup adds to the file, between lines by which teardown finds it.
+// block returns what setup adds to the file, between two comments by which teardown finds it.
 func (k *deployTool) block() []byte {
 	text := ownBegin
 	if k.Layout.DeployTool.Section != "" {
@@ -47,7 +47,7 @@ func (k *deployTool) Plan(context.Context) ([]string, error) {
 	return []string{fmt.Sprintf("add %s = %s to %s, for %s", key, novadriver.Driver, k.path(), k.Layout.DeployTool.Tool)}, nil
 }
 
-// free refuses a file that names a driver already: a second word on it would not be heard, or be a surprise.
+// checkUnset returns an error where the file sets a driver already.
 func (k *deployTool) checkUnset(content []byte) error {
 	for number, line := range strings.Split(string(content), "\n") {
 		name, value, found := strings.Cut(line, "=")
@@ -58,7 +58,7 @@ func (k *deployTool) checkUnset(content []byte) error {
 	return nil
 }
 
-// Edits adds what is ours behind the rest.
+// Edits adds the block at the end.
 func (k *deployTool) Edits(context.Context) ([]system.Edit, error) {
 	now, err := system.Inspect(k.path())
 	if err != nil || bytes.Contains(now.Content, k.block()) {
@@ -80,14 +80,9 @@ func (k *deployTool) Do(ctx context.Context) error {
 }
 
 // Rollback puts the file back as this run found it.
-func (k *deployTool) Rollback(context.Context) ([]string, error) {
-	if !k.did.Any() {
-		return nil, nil
-	}
-	return []string{"put back " + k.path() + " as it was"}, k.did.Rollback()
-}
+func (k *deployTool) Rollback(context.Context) ([]string, error) { return k.did.PutBack(k.path()) }
 
-// Teardown takes out what is ours, and leaves the rest as it is by now.
+// Teardown removes the block, and a file that has nothing else.
 func (k *deployTool) Teardown(context.Context) ([]string, error) {
 	now, err := system.Inspect(k.path())
 	if err != nil || !bytes.Contains(now.Content, k.block()) {
@@ -104,7 +99,7 @@ func (k *deployTool) Teardown(context.Context) ([]string, error) {
 		return nil, err
 	}
 	for dir := filepath.Dir(k.path()); system.RemoveEmpty(dir); dir = filepath.Dir(dir) {
-		continue // up to the first that holds more
+		continue // up to the first that is not empty
 	}
 	return []string{"removed " + k.path()}, nil
 }

@@ -13,8 +13,8 @@ import (
 	"ndock/openstack/novadriver"
 )
 
-// kolla is the step that has Kolla's container copy the driver's files into Nova's Python when it starts, as it copies
-// Nova's configuration.
+// kolla is the step that has Kolla's container copy the driver into Nova's Python when it starts, as it copies Nova's
+// configuration.
 type kolla struct {
 	Machine
 	did system.Changes // of this run
@@ -24,16 +24,16 @@ func (k *kolla) Title() string { return "kolla" }
 
 func (k *kolla) path() string { return k.Layout.Path(layout.KollaConfig) }
 
-// A copied file or directory, see kolla_set_configs.
+// copied is a file or directory that the container copies, see kolla_set_configs.
 type copied struct {
 	Source   string `json:"source"`
 	Dest     string `json:"dest"`
 	Owner    string `json:"owner"`
 	Perm     string `json:"perm"`
-	Optional bool   `json:"optional"` // without our files the container starts all the same
+	Optional bool   `json:"optional"` // the container starts without it, too
 }
 
-// kollaMount is where the container has /etc/kolla/nova-compute.
+// kollaMount is /etc/kolla/nova-compute in the container.
 const kollaMount = "/var/lib/kolla/config_files"
 
 var kollaSource = kollaMount + "/" + path.Base(layout.KollaShim)
@@ -46,7 +46,7 @@ func (k *kolla) Plan(ctx context.Context) ([]string, error) {
 	return []string{fmt.Sprintf("have the container copy %s, in %s", k.Layout.Path(layout.KollaShim), k.path())}, nil
 }
 
-// Edits adds the copy to what the container does.
+// Edits adds the driver to what the container copies.
 func (k *kolla) Edits(ctx context.Context) ([]system.Edit, error) {
 	now, err := system.TakeSnapshot(k.path())
 	if err != nil {
@@ -56,7 +56,7 @@ func (k *kolla) Edits(ctx context.Context) ([]system.Edit, error) {
 	return system.EditsOf(k.path(), now.Content, wanted), err
 }
 
-// with adds the copy to what the container does when it starts.
+// with returns the content with the driver added.
 func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 	var there struct {
 		Files []copied `json:"config_files"`
@@ -89,15 +89,10 @@ func (k *kolla) Do(ctx context.Context) error {
 }
 
 // Rollback puts the file back as this run found it.
-func (k *kolla) Rollback(context.Context) ([]string, error) {
-	if !k.did.Any() {
-		return nil, nil
-	}
-	return []string{"put back " + k.path() + " as it was"}, k.did.Rollback()
-}
+func (k *kolla) Rollback(context.Context) ([]string, error) { return k.did.PutBack(k.path()) }
 
-// Teardown takes the copy out again. What the container has copied goes with it when kolla-ansible makes it anew; without
-// its name in nova.conf nothing loads it.
+// Teardown removes the driver from what the container copies. The copy in the container stays until kolla-ansible recreates
+// that; nothing loads it.
 func (k *kolla) Teardown(context.Context) ([]string, error) {
 	now, err := system.Inspect(k.path())
 	if err != nil || now.Missing || !bytes.Contains(now.Content, []byte(kollaSource)) {

@@ -131,7 +131,7 @@ func TestAnUpgradeOnKolla(t *testing.T) {
 func TestKollasEngineIsNotRestarted(t *testing.T) {
 	f := fakeOf(t, true, layouttest.Kolla)
 	f.put(dockerd.File, `{"bridge": "none", "iptables": false, "ip-forward": false}`, 0o600)
-	f.facts.Bridge, f.facts.Running = false, 20
+	f.info.Bridge, f.info.Running = false, 20
 	_, err := f.setup()
 	f.must(err)
 	if ran := strings.Join(f.commands, "\n"); strings.Contains(ran, "docker.service") {

@@ -22,16 +22,16 @@ type Machine struct {
 	Services    system.Services
 	Program     string // ndock itself
 	Timeouts    Timeouts
-	AgentConfig []byte // the operator's file, as it is where he has none yet
-	Force       bool   // also where servers are lost
+	AgentConfig []byte // the first content of the operator's file
+	Force       bool   // also where servers would be lost
 
-	Completions []system.File // the man page, and what shells complete ndock by
+	Completions []system.File // the man page, and the shells' completions
 
 	EngineInfo   func(context.Context) (EngineInfo, error) // asks Docker Engine
 	AgentVersion func(context.Context) (string, error)     // asks ndock's agent
-	AgentState   func(context.Context) (string, error)     // asks it how it does, in a phrase
+	AgentState   func(context.Context) (string, error)     // asks it for a phrase on its state
 	Orphans      Orphans                                   // what the agent finds
-	// Nova opens Nova's API. Unchecked is the error where there are no credentials for it.
+	// Nova opens the APIs. node.Unchecked is the error where there are no credentials for them.
 	Nova func(context.Context) (Cloud, error)
 }
 
@@ -41,22 +41,22 @@ type EngineInfo struct {
 	LiveRestore bool // containers run on without it
 	Swarm       bool // it is part of one
 	Runtimes    []string
-	Running     int // containers, those included that are paused
+	Running     int // containers, paused ones included
 	Containers  int // all of them
 	Images      int
 	LogDriver   string   // of containers that name none
 	Bridge      bool     // it has its default one
 	Networked   []string // containers that use a network of Docker's, which servers do not
-	Servers     []string // that have a container here, by their ids
-	Runc        string   // its version, empty where the engine does not tell
-	Security    []string // what confines containers, as `docker info` names it: apparmor, seccomp, selinux, userns
+	Servers     []string // ids of those that have a container here
+	Runc        string   // its version; empty where the engine does not tell
+	Security    []string // what confines containers, as in `docker info`: apparmor, seccomp, selinux, userns
 }
 
-// Orphans is what no server has any more on this machine.
+// Orphans finds what no server on this machine uses any more.
 type Orphans interface {
-	// Orphans says what there is, a phrase each: what is sure to be one, and what may be a server that is being made.
+	// Orphans returns a phrase on each: those that are sure, and those that may be of a server that is being made.
 	Orphans(ctx context.Context) (sure, unsure []string, err error)
-	// Remove removes what is sure.
+	// Remove removes those that are sure.
 	Remove(ctx context.Context) error
 }
 
@@ -65,9 +65,9 @@ type Cloud interface {
 	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
 	// ServersOn lists the servers of all projects on a host.
 	ServersOn(ctx context.Context, host string) ([]openstack.Server, error)
-	// Holders are the ids of those who hold resources of a hypervisor's.
+	// Holders returns the ids of the consumers that hold resources of a hypervisor's.
 	Holders(ctx context.Context, hypervisor string) ([]string, error)
-	// RemoveTraits takes traits from a hypervisor, and returns those that it had.
+	// RemoveTraits removes traits of a hypervisor's, and returns those that it had.
 	RemoveTraits(ctx context.Context, hypervisor string, traits []string) ([]string, error)
 }
 
@@ -76,8 +76,8 @@ type Timeouts struct {
 	Poll       time.Duration // between two tries
 	Engine     time.Duration
 	Agent      time.Duration
-	Start      time.Duration // that nova-compute may take until it says that it is ready
-	Compute    time.Duration // that nova-compute has to stay up before it is believed
+	Start      time.Duration // until nova-compute says that it is ready
+	Compute    time.Duration // that nova-compute has to stay up to count as started
 	Hypervisor time.Duration
 }
 
@@ -89,7 +89,7 @@ func DefaultTimeouts() Timeouts {
 // record returns the record of what setup did on this machine.
 func (m Machine) record() record.Store { return record.Store(m.Layout.Root) }
 
-// Steps returns what a compute node of Docker needs, in the order in which it has to come.
+// Steps returns what a compute node of Docker needs, in the order in which setup makes it.
 func (m Machine) Steps() []node.Step {
 	driver := &shim{Machine: m}
 	conf := &config{Machine: m}

@@ -13,17 +13,17 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// compute is the step that has nova-compute run with what the steps before it have put in place.
+// novaCompute is the step that restarts nova-compute with what the steps before have put in place.
 type novaCompute struct {
 	Machine
 	driver *shim
 	conf   *config
-	files  []node.Step // that it reads
+	files  []node.Step // whose files it reads
 
-	did       bool
+	did       bool      // Do has begun
 	running   bool      // before Do, or before Teardown
-	former    int       // the process before Do
-	logged    int64     // bytes of the log that are older than Do
+	former    int       // the process before Do, or before Settle
+	logSize   int64     // before Do
 	restarted time.Time // when Do began
 }
 
@@ -44,19 +44,19 @@ func (n *novaCompute) Plan(ctx context.Context) ([]string, error) {
 	return []string{"restart service " + n.Layout.Compute.Name}, nil
 }
 
-// old says whether the process runs, or is about to run, with other files than those in place.
+// isOutdated tells whether the process was started before one of its files was written, or one is to be written.
 func (n *novaCompute) isOutdated(ctx context.Context, pid int) (bool, error) {
 	for _, step := range []node.Step{n.driver, n.conf} {
 		plan, err := step.Plan(ctx)
 		if err != nil || len(plan) > 0 {
-			return true, nil // that step tells its error itself
+			return true, nil // an error is that step's
 		}
 	}
 	paths, err := n.driver.paths()
 	if err != nil {
 		return false, err
 	}
-	return system.Outdated(n.Layout.Root, pid, append(paths, n.Layout.Config, layout.KollaConfig)) // the last is not there but with Kolla
+	return system.Outdated(n.Layout.Root, pid, append(paths, n.Layout.Config, layout.KollaConfig)) // the last one exists with Kolla only
 }
 
 func (n *novaCompute) pid(ctx context.Context) (int, error) {
@@ -70,7 +70,7 @@ func (n *novaCompute) Do(ctx context.Context) error {
 	}
 	n.did, n.running, n.former, n.restarted = true, pid != 0, pid, time.Now()
 	if info, err := os.Stat(n.log()); err == nil {
-		n.logged = info.Size()
+		n.logSize = info.Size()
 	}
 	if err := n.restart(ctx, n.Timeouts.Start); err != nil {
 		return n.explain(err)
@@ -84,7 +84,7 @@ func (n *novaCompute) Detail(ctx context.Context) string {
 		return err.Error()
 	}
 	detail := fmt.Sprintf("runs with this driver (process %d)", pid)
-	if complaint := n.complaintsOf(pid).LastError(); complaint != "" {
+	if complaint := n.logOf(pid).LastError(); complaint != "" {
 		detail += "; what it complained about last: " + complaint
 	}
 	return detail
@@ -93,20 +93,21 @@ func (n *novaCompute) Detail(ctx context.Context) string {
 // Rollback has nothing to do yet: the old driver is not back. See Settle.
 func (n *novaCompute) Rollback(context.Context) ([]string, error) { return nil, nil }
 
-// Teardown only looks whether nova-compute runs: the old driver is not back yet. See Settle.
+// Teardown finds out whether nova-compute runs. The old driver is not back yet. See Settle.
 func (n *novaCompute) Teardown(ctx context.Context) ([]string, error) {
 	pid, err := n.pid(ctx)
 	n.running = pid != 0
 	return nil, err
 }
 
-// given says whether nova-compute has had, or may have had, the driver from this run, or is to lose it by it.
+// hadDriver tells whether nova-compute may have got the driver by this run, or loses it.
 func (n *novaCompute) hadDriver() bool { return n.did || n.driver.undone || n.conf.undone }
 
-// After: nova-compute has its old driver back before the agent goes. The driver would tell Nova that the host is down.
+// After returns the steps of the files. The agent's comes after Settle: without the agent our driver would tell Nova that the
+// host is down.
 func (n *novaCompute) After() []node.Step { return n.files }
 
-// Settle restarts nova-compute with what is back in place, unless it did not run before either.
+// Settle restarts nova-compute with its old driver, if it ran before.
 func (n *novaCompute) Settle(ctx context.Context) ([]string, error) {
 	name := n.Layout.Compute.Name
 	switch {
@@ -120,9 +121,9 @@ func (n *novaCompute) Settle(ctx context.Context) ([]string, error) {
 	return []string{"left service " + name + " stopped"}, nil
 }
 
-// bringBack is content with a nova-compute that does not say yet that it is ready: whatever it waits for, as its broker, is
-// not what setup has changed. But it waits for the end of the process of before: that has our driver, and would tell Nova that
-// the host is down when the agent goes.
+// restoreDriver restarts nova-compute and waits for the end of its former process: our driver in it would tell Nova that the
+// host is down when the agent goes. That the new process is not ready in time is no error: it may wait for its broker, which
+// setup has not changed.
 func (n *novaCompute) restoreDriver(ctx context.Context) ([]string, error) {
 	text := "restarted service " + n.Layout.Compute.Name
 	pid, err := n.pid(ctx)
@@ -144,13 +145,13 @@ func (n *novaCompute) restoreDriver(ctx context.Context) ([]string, error) {
 	return []string{text}, err
 }
 
-// unready is a service of which a process runs, or is about to.
+// unready is the error of a service that may still become ready.
 type unready struct{ what string }
 
 func (u *unready) Error() string { return u.what }
 
-// begin restarts nova-compute and waits until it says that it is ready, where it does that: it waits for Nova's conductor,
-// and so for the broker, as long as it takes, and systemd with it.
+// restart restarts nova-compute and waits until it says that it is ready, if it does. Without a limit that can be for ever:
+// nova-compute waits for Nova's conductor and the broker.
 func (n *novaCompute) restart(ctx context.Context, limit time.Duration) error {
 	if err := n.Services.Begin(ctx, n.Layout.Compute); err != nil {
 		return err
@@ -158,14 +159,14 @@ func (n *novaCompute) restart(ctx context.Context, limit time.Duration) error {
 	return n.waitUntilReady(ctx, limit)
 }
 
-// gone waits until the process of before has ended, which finishes first what it is doing.
+// waitForEnd waits until the former process has ended, which first finishes what it is doing.
 func (n *novaCompute) waitForEnd(ctx context.Context) error {
 	return system.Await(ctx, n.Timeouts.Poll, n.Timeouts.Start, func(ctx context.Context) error {
 		pid, err := n.pid(ctx)
 		if err == nil && pid != 0 && pid == n.former {
 			return n.stillRuns(pid)
 		}
-		return nil // ready tells what is wrong
+		return nil // errors are those of waitUntilReady
 	})
 }
 
@@ -173,6 +174,7 @@ func (n *novaCompute) stillRuns(pid int) error {
 	return &unready{fmt.Sprintf("%s does not end (process %d)", n.Layout.Compute.Name, pid)}
 }
 
+// waitUntilReady waits until a new process is ready. One that ended, or was replaced, is a permanent error.
 func (n *novaCompute) waitUntilReady(ctx context.Context, limit time.Duration) error {
 	first := 0
 	return system.Await(ctx, n.Timeouts.Poll, limit, func(ctx context.Context) error {
@@ -198,7 +200,7 @@ func (n *novaCompute) ended(when string) error {
 	return fmt.Errorf("%s ended %s", n.Layout.Compute.Name, when)
 }
 
-// look asks the service manager. That the time was up while it thought is not hopeless.
+// state asks the service manager. Its errors are permanent, unless the time was up.
 func (n *novaCompute) state(ctx context.Context) (pid int, phase system.Phase, err error) {
 	pid, err = n.pid(ctx)
 	if err == nil {
@@ -210,14 +212,14 @@ func (n *novaCompute) state(ctx context.Context) (pid int, phase system.Phase, e
 	return pid, phase, err
 }
 
-// stays waits until nova-compute has been up long enough to have loaded its driver: an init script calls it started
-// before that.
+// waitWhileItLoads waits until nova-compute has been up for long enough to have loaded its driver. An init script reports it
+// started before that.
 func (n *novaCompute) waitWhileItLoads(ctx context.Context) error {
 	up, first := errors.New("still up"), 0
 	err := system.Await(ctx, n.Timeouts.Poll, n.Timeouts.Compute, func(ctx context.Context) error {
 		pid, err := n.pid(ctx)
 		switch {
-		case ctx.Err() != nil: // the time was up while the service manager thought
+		case ctx.Err() != nil: // the time was up before the service manager answered
 		case err != nil:
 			return system.Permanent(err)
 		case pid == 0 || first != 0 && pid != first:
@@ -233,18 +235,18 @@ func (n *novaCompute) waitWhileItLoads(ctx context.Context) error {
 	return n.explain(err)
 }
 
-// explain adds the last thing that nova-compute complained about since it was started.
+// explain adds the last error that nova-compute has logged since Do, and where its log is.
 func (n *novaCompute) explain(err error) error {
-	return system.Advise(n.complaints().Explain(err), "see what it says: %s", n.Services.ReadLog(n.Layout.Compute))
+	return system.Advise(n.logSinceDo().Explain(err), "see what it says: %s", n.Services.ReadLog(n.Layout.Compute))
 }
 
-// complaints are those since Do has begun. What the process of before says while it ends is none of them.
-func (n *novaCompute) complaints() novalog.Log {
-	return novalog.Log{Path: n.log(), From: n.logged, Since: n.restarted, NotProcess: n.former}
+// logSinceDo is the log since Do began, without the lines of the former process, which logs errors as it ends.
+func (n *novaCompute) logSinceDo() novalog.Log {
+	return novalog.Log{Path: n.log(), From: n.logSize, Since: n.restarted, NotProcess: n.former}
 }
 
-// complaintsOf are those of a process. One in a container of Kolla's has another number there, and writes that.
-func (n *novaCompute) complaintsOf(pid int) novalog.Log {
+// logOf is the log of a process. In Kolla's container it has another number, and logs that.
+func (n *novaCompute) logOf(pid int) novalog.Log {
 	since, err := system.Started(n.Layout.Root, pid)
 	if err != nil {
 		return novalog.Log{}
@@ -256,16 +258,16 @@ func (n *novaCompute) complaintsOf(pid int) novalog.Log {
 	return all
 }
 
-// complaintsNow are those of the process that was started last, be it by Do or before.
-func (n *novaCompute) complaintsNow(ctx context.Context) novalog.Log {
+// currentLog is the log of the process that was started last, by Do or before.
+func (n *novaCompute) currentLog(ctx context.Context) novalog.Log {
 	if n.did {
-		return n.complaints()
+		return n.logSinceDo()
 	}
 	pid, err := n.pid(ctx)
 	if err != nil || pid == 0 {
 		return novalog.Log{}
 	}
-	return n.complaintsOf(pid)
+	return n.logOf(pid)
 }
 
 func (n *novaCompute) log() string { return n.Layout.Path(n.Layout.Compute.Log) }

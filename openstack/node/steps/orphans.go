@@ -7,7 +7,7 @@ import (
 	"ndock/openstack/node"
 )
 
-// orphans is the step that removes what no server has any more. The agent does so itself from time to time.
+// orphans is the step that removes what no server uses any more, as the agent does from time to time.
 type orphans struct{ Machine }
 
 func (o *orphans) Title() string { return "orphans" }
@@ -23,7 +23,7 @@ func (o *orphans) Plan(ctx context.Context) ([]string, error) {
 	return sure, nil
 }
 
-// Do does not fail: what the agent cannot remove now, it tries again, and a node is none the worse for it.
+// Do does not fail: the agent tries again later, and the node works all the same.
 func (o *orphans) Do(ctx context.Context) error {
 	if err := o.Orphans.Remove(ctx); err != nil {
 		return &node.Unchecked{Why: err.Error()}
@@ -31,7 +31,7 @@ func (o *orphans) Do(ctx context.Context) error {
 	return nil
 }
 
-// Rollback and Teardown have nothing to do: what is gone was nobody's.
+// Rollback and Teardown have nothing to do.
 func (o *orphans) Rollback(context.Context) ([]string, error) { return nil, nil }
 func (o *orphans) Teardown(context.Context) ([]string, error) { return nil, nil }
 

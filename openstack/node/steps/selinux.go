@@ -12,8 +12,8 @@ import (
 //go:embed service/ndock.cil
 var selinuxPolicy []byte
 
-// selinux is the step that lets nova-compute reach the agent where SELinux keeps services apart, and gives what setup has
-// written the labels of its place.
+// selinux is the step that loads an SELinux module by which nova-compute may reach the agent, and labels what setup has
+// written.
 type selinux struct {
 	Machine
 	driver *shim

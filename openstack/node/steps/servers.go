@@ -18,8 +18,8 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// servers is the step that changes nothing: it keeps setup from taking servers away from another driver, and teardown from
-// taking them away from ours.
+// servers is a step that changes nothing. It stops setup where another driver would lose servers, and teardown where ours
+// would.
 type servers struct {
 	Machine
 	conf *config
@@ -30,7 +30,7 @@ func (s *servers) Title() string { return "servers" }
 
 func (s *servers) Plan(ctx context.Context) ([]string, error) {
 	if plan, err := s.conf.Plan(ctx); s.Force || err != nil || len(plan) == 0 {
-		return nil, nil // they are ours by now; an error is told by that step
+		return nil, nil // the servers are ours already; an error is that step's
 	}
 	err := s.checkHost(ctx)
 	var unchecked *node.Unchecked
@@ -40,7 +40,7 @@ func (s *servers) Plan(ctx context.Context) ([]string, error) {
 	return nil, err
 }
 
-// taken refuses to take a host that Nova, or Placement, says is another's.
+// checkHost returns an error where Nova or Placement knows of servers of another driver here.
 func (s *servers) checkHost(ctx context.Context) error {
 	lost, known, err := s.lost(ctx)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *servers) checkHost(ctx context.Context) error {
 	return s.checkHolders(ctx, known)
 }
 
-// lost are the servers that Nova has here and Docker has not, and known the ids of those of both.
+// lost returns the servers that Nova has here and Docker has not, and the ids of those that Docker has.
 func (s *servers) lost(ctx context.Context) (lost, known []string, err error) {
 	nova, err := s.nova.api(ctx)
 	if err != nil {
@@ -66,8 +66,8 @@ func (s *servers) lost(ctx context.Context) (lost, known []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	facts, _ := s.EngineInfo(ctx) // no engine has no containers
-	known = facts.Servers
+	info, _ := s.EngineInfo(ctx) // without an engine there are no containers
+	known = info.Servers
 	for _, server := range there {
 		if !slices.Contains(known, server.ID) {
 			lost = append(lost, server.Name+" ("+server.ID+")")
@@ -76,13 +76,13 @@ func (s *servers) lost(ctx context.Context) (lost, known []string, err error) {
 	return lost, known, nil
 }
 
-// held refuses to take a host whose resources someone holds who is none of its servers: its files may be here.
+// checkHolders returns an error where a consumer that is no server of ours holds resources: its files may be here.
 func (s *servers) checkHolders(ctx context.Context, known []string) error {
-	mine, err := s.nova.mine(ctx)
-	if err != nil || mine == nil {
+	own, err := s.nova.find(ctx)
+	if err != nil || own == nil {
 		return err
 	}
-	holders, err := s.nova.nova.Holders(ctx, mine.ID)
+	holders, err := s.nova.nova.Holders(ctx, own.ID)
 	if openstack.Refused(err) {
 		return &node.Unchecked{Why: "only an administrator may ask Placement who holds resources"}
 	}
@@ -93,14 +93,14 @@ func (s *servers) checkHolders(ctx context.Context, known []string) error {
 	if len(holders) == 0 {
 		return nil
 	}
-	return system.Advise(fmt.Errorf("resources of %s are held in Placement by what is no server on it: %s", mine.Hostname, abbreviate(holders)),
-		"they may be migrations: confirm or revert them; or servers that are deleted softly; 'nova-manage placement audit --resource_provider %s' names what is neither; --force leaves them as they are", mine.ID)
+	return system.Advise(fmt.Errorf("resources of %s are held in Placement by what is no server on it: %s", own.Hostname, abbreviate(holders)),
+		"they may be migrations: confirm or revert them; or servers that are deleted softly; 'nova-manage placement audit --resource_provider %s' names what is neither; --force leaves them as they are", own.ID)
 }
 
-// aServer is how the directory of a server's files begins that Nova's other drivers make.
+// serverDirectory matches the names of directories that Nova's other drivers make for a server.
 var serverDirectory = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-`)
 
-// files refuses to take a host where Nova cannot be asked for servers, and there are files of some, or may be.
+// checkFiles returns an error where there are, or may be, files of servers. It is for where Nova cannot be asked.
 func (s *servers) checkFiles() error {
 	dir, err := s.Layout.InstancesDir()
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *servers) checkFiles() error {
 
 const orForce = "name a cloud of an administrator's, so that Nova can be asked (OS_CLOUD, --os-cloud, or an openrc); or give --force, which leaves them behind"
 
-// namesIn lists a directory; one that is not there has nothing in it. What nova puts in its place is not waited for.
+// readNames lists a directory, which may be missing. It waits for no pipe that nova can have put there.
 func readNames(path string) ([]string, error) {
 	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -137,7 +137,7 @@ func readNames(path string) ([]string, error) {
 	return dir.Readdirnames(-1)
 }
 
-// some names a few of many.
+// abbreviate joins names, up to five of them.
 func abbreviate(names []string) string {
 	const few = 5
 	if len(names) <= few {
@@ -152,26 +152,26 @@ func (s *servers) Do(context.Context) error { return nil }
 // Rollback has nothing to do.
 func (s *servers) Rollback(context.Context) ([]string, error) { return nil, nil }
 
-// Teardown refuses to leave containers of servers behind. It comes before that of all other steps.
+// Teardown returns an error where there are containers of servers. It is the first in a teardown.
 func (s *servers) Teardown(ctx context.Context) ([]string, error) {
 	if s.Force || !s.Layout.HasEngine() {
 		return nil, nil
 	}
-	facts, err := s.EngineInfo(ctx)
+	info, err := s.EngineInfo(ctx)
 	if err != nil {
 		return nil, system.Advise(fmt.Errorf("whether there are containers of servers here, Docker Engine does not tell: %w", err), "start it, or give --force")
 	}
-	if len(facts.Servers) == 0 {
+	if len(info.Servers) == 0 {
 		return nil, nil
 	}
-	return nil, system.Advise(fmt.Errorf("there are containers of %d servers here, which Nova would lose sight of: %s", len(facts.Servers), abbreviate(facts.Servers)),
+	return nil, system.Advise(fmt.Errorf("there are containers of %d servers here, which Nova would lose sight of: %s", len(info.Servers), abbreviate(info.Servers)),
 		"migrate or delete them first; or give --force, which leaves the containers behind: they cannot be started without setup")
 }
 
 func (s *servers) Detail(ctx context.Context) string {
-	facts, err := s.EngineInfo(ctx)
+	info, err := s.EngineInfo(ctx)
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%d have containers here", len(facts.Servers))
+	return fmt.Sprintf("%d have containers here", len(info.Servers))
 }

@@ -38,7 +38,7 @@ func TestServersOfAnotherDriverAreNotTaken(t *testing.T) {
 // TestServersOfOurs: teardown with --force left them behind, and setup takes them up again.
 func TestServersOfOurs(t *testing.T) {
 	f := newFake(t, false)
-	f.residents, f.facts.Servers = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}
+	f.residents, f.info.Servers = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}
 	_, err := f.setup()
 	f.must(err)
 	tree := f.tree()

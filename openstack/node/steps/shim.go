@@ -15,22 +15,22 @@ import (
 	"ndock/openstack/novadriver"
 )
 
-// marker is how the first line of the driver's __init__.py begins, whichever release wrote it.
+// marker is how the driver's __init__.py begins in all releases.
 const marker = "# ndock"
 
 const initFile = "__init__.py"
 
-// shim is the step that has the driver in Nova's own Python.
+// shim is the step that installs the driver in Nova's own Python.
 type shim struct {
 	Machine
 	did    system.Changes // of this run
-	undone bool
-	found  string // nova.virt's directory
+	undone bool           // the driver of before, or none, is back
+	found  string         // the directory of nova.virt
 }
 
 func (s *shim) Title() string { return "shim" }
 
-// dir is where the driver's files are written: where Nova's Python finds them, or where Kolla takes them from.
+// dir returns where the driver's files are written: where Nova's Python finds them, or where Kolla copies them from.
 func (s *shim) dir(ctx context.Context) (string, error) {
 	if s.Layout.Kolla {
 		return s.Layout.Path(layout.KollaShim), nil
@@ -44,7 +44,7 @@ func (s *shim) dir(ctx context.Context) (string, error) {
 	return s.Layout.Path(filepath.Join(s.found, novadriver.Name)), nil
 }
 
-// virtDirectory is where Nova's Python looks for drivers.
+// virtDirectory returns where Nova's Python looks for drivers.
 func (m Machine) virtDirectory(ctx context.Context) (string, error) {
 	python := m.Layout.Python
 	if python == nil {
@@ -53,7 +53,7 @@ func (m Machine) virtDirectory(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	if !m.Layout.Kolla { // there the container's user is nova already
+	if !m.Layout.Kolla { // in its container it runs as nova
 		python = append(system.AsUser(m.Layout.User), python...)
 	}
 	ctx, cancel := context.WithTimeout(ctx, pythonLimit)
@@ -61,10 +61,10 @@ func (m Machine) virtDirectory(ctx context.Context) (string, error) {
 	return novadriver.VirtDirectory(ctx, python, m.Commands.Run)
 }
 
-// pythonLimit is what Nova's Python may take to load Nova.
+// pythonLimit is how long Nova's Python may take to load Nova.
 const pythonLimit = time.Minute
 
-// look compares the directory with the files of this release.
+// compare returns which files of this release are to be written, and which of an earlier one are to be removed.
 func (s *shim) compare(ctx context.Context) (dir string, write []novadriver.File, stale []string, err error) {
 	if dir, err = s.dir(ctx); err != nil {
 		return dir, nil, nil, err
@@ -89,7 +89,7 @@ func (s *shim) compare(ctx context.Context) (dir string, write []novadriver.File
 	return dir, write, stale, err
 }
 
-// ours refuses a directory that somebody else has put there.
+// checkOwner returns an error where the directory is not ndock's.
 func checkOwner(dir string) error {
 	entries, err := system.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,7 +104,7 @@ func checkOwner(dir string) error {
 	return nil
 }
 
-// strangers are modules that an earlier release had; Python would still find them.
+// staleFiles returns modules of an earlier release, which Python would still find.
 func staleFiles(dir string, files []novadriver.File) ([]string, error) {
 	found, err := filepath.Glob(filepath.Join(dir, "*.py"))
 	return slices.DeleteFunc(found, func(path string) bool {
@@ -131,7 +131,7 @@ func (s *shim) Plan(ctx context.Context) ([]string, error) {
 	return plan, nil
 }
 
-// Do writes __init__.py first: by it, what a power cut leaves behind is known as ours.
+// Do writes __init__.py first: what a power cut leaves is known by it as ndock's.
 func (s *shim) Do(ctx context.Context) error {
 	dir, write, stale, err := s.compare(ctx)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *shim) Teardown(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if !system.BeginsWith(filepath.Join(dir, initFile), marker) {
-		return nil, nil // none, or another's
+		return nil, nil // there is none, or it is another's
 	}
 	s.undone = true
 	if err := system.RemoveAll(dir); err != nil {
@@ -169,7 +169,7 @@ func (s *shim) Teardown(ctx context.Context) ([]string, error) {
 	return []string{"removed " + dir}, nil
 }
 
-// Rollback has the files of before back.
+// Rollback restores the files of before.
 func (s *shim) Rollback(ctx context.Context) ([]string, error) {
 	if !s.did.Any() {
 		return nil, nil
@@ -182,7 +182,7 @@ func (s *shim) Rollback(ctx context.Context) ([]string, error) {
 	return []string{"took back what was written to " + dir}, errors.Join(dropCache(dir), s.did.Rollback())
 }
 
-// dropCache removes what Python has compiled: nova-compute may not replace it, and a directory has to be empty to go.
+// dropCache removes what Python has compiled: nova-compute may not write there, and only an empty directory can be removed.
 func dropCache(dir string) error {
 	cache := filepath.Join(dir, "__pycache__")
 	if err := system.RemoveAll(cache); err != nil {
@@ -199,7 +199,7 @@ func (s *shim) Detail(ctx context.Context) string {
 	return fmt.Sprintf("the driver of this release is in %s", dir)
 }
 
-// paths are the files that nova-compute has read when it runs the driver, as the machine sees them.
+// paths returns the files of the driver that nova-compute reads, or, with Kolla, that are copied for it.
 func (s *shim) paths() ([]string, error) {
 	files, err := novadriver.Files()
 	if err != nil {

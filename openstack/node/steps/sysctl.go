@@ -18,18 +18,18 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// sysctl is the step that raises limits of the kernel that all servers of this host share: else a few servers use up what
-// is meant for one machine, and the others, and the host itself, go without. It raises what is lower, and lowers nothing.
+// sysctl is the step that raises limits of the kernel that all servers of this host share: their defaults are for one machine,
+// and a few servers would use them up. It lowers nothing.
 type sysctl struct {
 	Machine
 	did     system.Changes           // of this run, to files
 	changed map[string]record.Raised // in this run
 }
 
-// sysctlFile is what is read when the machine starts.
+// sysctlFile is read when the machine boots.
 const sysctlFile = "/etc/sysctl.d/60-ndock.conf"
 
-// limits are the shared resources, with what they are to be: so many for each GiB of memory, within bounds.
+// limits are what the limits are to be: so much for each GiB of memory, within bounds.
 var limits = []limit{
 	{"net.ipv4.neigh.default.gc_thresh1", 128, 1024, 8192}, // neighbours of all containers are in one table
 	{"net.ipv4.neigh.default.gc_thresh2", 512, 4096, 32768},
@@ -52,7 +52,7 @@ type limit struct {
 	perGiB, min, max uint64
 }
 
-// value is what the limit is to be on a machine of so many bytes of memory.
+// value returns what the limit is to be on a machine with so many bytes of memory.
 func (l limit) value(memory uint64) uint64 {
 	const gib = 1 << 30
 	return min(l.max, max(l.min, l.perGiB*((memory+gib-1)/gib)))
@@ -60,14 +60,14 @@ func (l limit) value(memory uint64) uint64 {
 
 func (s *sysctl) Title() string { return "sysctl" }
 
-// tooLow is a limit that is lower than it is to be.
+// lowLimit is a limit that is lower than it is to be.
 type lowLimit struct {
 	name string
 	record.Raised
 	fixed error // why it cannot be raised
 }
 
-// look returns the limits that are too low; those that this kernel does not have, or not for this container, are none.
+// tooLow returns the limits that are too low. Limits that this kernel, or this container, does not have are left out.
 func (s *sysctl) tooLow() ([]lowLimit, error) {
 	memory, err := s.memory()
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *sysctl) tooLow() ([]lowLimit, error) {
 	return low, nil
 }
 
-// memory is the machine's, in bytes.
+// memory returns the machine's memory in bytes, 0 where /proc does not tell.
 func (s *sysctl) memory() (uint64, error) {
 	path := s.Layout.Path("/proc/meminfo")
 	content, err := os.ReadFile(path)
@@ -136,7 +136,7 @@ func (s *sysctl) set(name string, value uint64) error {
 	return err
 }
 
-// fixed says why a limit cannot be written, as in a container: nil where it can. Who is not root could ask nothing.
+// whyFixed returns why a limit cannot be written, as in a container; nil where it can, or where the user is not root.
 func (s *sysctl) whyFixed(name string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -170,7 +170,7 @@ func (s *sysctl) Plan(context.Context) ([]string, error) {
 	return plan, err
 }
 
-// file is what is to be in the file: what was raised before, and what is to be raised now. It is nil where that is nothing.
+// file returns the content of sysctlFile: limits that were raised before and those to be raised now. It is nil without any.
 func (s *sysctl) file(low []lowLimit) ([]byte, error) {
 	r, err := s.record().Read()
 	if err != nil {
@@ -183,7 +183,7 @@ func (s *sysctl) file(low []lowLimit) ([]byte, error) {
 	return s.text(all), nil
 }
 
-// with adds the limits that can be raised. What one was at first stays.
+// with adds the limits that can be raised. Of one that was raised before, the first value of all stays recorded.
 func with(before map[string]record.Raised, low []lowLimit) map[string]record.Raised {
 	all := maps.Clone(before)
 	for _, l := range low {
@@ -201,7 +201,7 @@ func with(before map[string]record.Raised, low []lowLimit) map[string]record.Rai
 	return all
 }
 
-// text names no limit that this kernel does not have: what reads the file at boot would fail for it.
+// text returns the content of the file, without limits that this kernel lacks: at boot they would be errors.
 func (s *sysctl) text(all map[string]record.Raised) []byte {
 	there := maps.Clone(all)
 	maps.DeleteFunc(there, func(name string, _ record.Raised) bool {
@@ -220,7 +220,7 @@ func sysctlText(all map[string]record.Raised) []byte {
 	return text.Bytes()
 }
 
-// Do raises each limit that it can, and writes it down before. What the kernel refuses all the same fails nothing.
+// Do records each limit and then raises it. That the kernel refuses one is an Unchecked error.
 func (s *sysctl) Do(context.Context) error {
 	s.changed = map[string]record.Raised{}
 	low, err := s.tooLow()
@@ -270,7 +270,7 @@ func (s *sysctl) write(all map[string]record.Raised) error {
 	return s.did.Write(s.Layout.Path(sysctlFile), s.text(all), 0o644)
 }
 
-// Rollback has the limits be what they were before this run.
+// Rollback sets the limits back to what they were before this run.
 func (s *sysctl) Rollback(context.Context) ([]string, error) {
 	failed := s.lower(s.changed)
 	if failed != nil {
@@ -279,7 +279,7 @@ func (s *sysctl) Rollback(context.Context) ([]string, error) {
 	return []string{"set the kernel's limits back"}, errors.Join(failed, s.did.Rollback())
 }
 
-// Teardown has the limits be what they were before setup: those that somebody else has changed since stay.
+// Teardown sets the limits back to what they were before setup. Limits that someone else has changed since stay.
 func (s *sysctl) Teardown(context.Context) ([]string, error) {
 	r, err := s.record().Read()
 	if err != nil || len(r.Sysctls) == 0 {
@@ -304,7 +304,7 @@ func (s *sysctl) Teardown(context.Context) ([]string, error) {
 	return texts, s.recordLimits(nil)
 }
 
-// isPartOf tells whether all lines of a file are those of a whole.
+// isPartOf tells whether all lines of a text are lines of another.
 func isPartOf(content, whole []byte) bool {
 	lines := strings.Split(string(whole), "\n")
 	for line := range strings.SplitSeq(string(content), "\n") {
@@ -315,7 +315,7 @@ func isPartOf(content, whole []byte) bool {
 	return true
 }
 
-// lower sets back what still is as setup made it. What cannot be written any more is nobody's to write.
+// lower sets back the limits that are still as setup made them. Limits that have become read-only are left.
 func (s *sysctl) lower(all map[string]record.Raised) error {
 	var failed []error
 	for name, one := range all {
@@ -330,7 +330,7 @@ func (s *sysctl) lower(all map[string]record.Raised) error {
 	return errors.Join(failed...)
 }
 
-// Detail names the limits that are too low and stay so.
+// Detail names the limits that cannot be raised.
 func (s *sysctl) Detail(context.Context) string {
 	low, err := s.tooLow()
 	if err != nil {

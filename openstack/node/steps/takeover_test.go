@@ -202,7 +202,7 @@ func TestAFailedUpgradeKeepsTheDriversTraits(t *testing.T) {
 // TestResourcesThatAreHeld by who is no server here any more: a migration that is not confirmed, with files on this host.
 func TestResourcesThatAreHeld(t *testing.T) {
 	f := newFake(t, false)
-	f.residents, f.facts.Servers, f.holders = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}, []string{"a-migration"}
+	f.residents, f.info.Servers, f.holders = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}, []string{"a-migration"}
 	before := f.tree()
 	_, err := f.setup()
 	if want := "servers: resources of node-1 are held in Placement by what is no server on it: a-migration"; err == nil || err.Error() != want {

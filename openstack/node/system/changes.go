@@ -132,6 +132,14 @@ func (c *Changes) Rollback() error {
 	return errors.Join(failed...)
 }
 
+// PutBack rolls back the changes of one file, and returns a sentence on it; none where there were no changes.
+func (c *Changes) PutBack(path string) ([]string, error) {
+	if !c.Any() {
+		return nil, nil
+	}
+	return []string{"put back " + path + " as it was"}, c.Rollback()
+}
+
 // Holds tells whether a file has this content and mode.
 func Holds(path string, content []byte, mode fs.FileMode) (bool, error) {
 	p, err := openParent(path)
