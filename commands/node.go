@@ -23,8 +23,8 @@ func nodeCommand(s Streams) *cli.Command {
 	}
 }
 
-// thisMachine joins what the steps of a node need.
-func thisMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
+// newMachine returns what the steps of a node work with, on the machine whose files are under a root.
+func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 	named, err := namedNova(c)
 	if err != nil {
 		return steps.Machine{}, err
@@ -45,7 +45,7 @@ func thisMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) 
 		Layout: layout, Host: host, Commands: system.Shell{}, Services: system.FindServices(root, system.Shell{}),
 		Program: "/proc/self/exe", Timeouts: steps.DefaultTimeouts(), AgentConfig: config.Commented(), Completions: completions, Force: c.Bool("force"),
 		EngineInfo: func(ctx context.Context) (steps.EngineInfo, error) {
-			return engineFacts(ctx, layout.Path("/run/docker.sock"))
+			return engineInfo(ctx, layout.Path("/run/docker.sock"))
 		},
 		AgentVersion: func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
 		AgentState:   func(ctx context.Context) (string, error) { return agentState(ctx, layout.Path(agent.Socket)) },

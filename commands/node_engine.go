@@ -17,8 +17,8 @@ import (
 	"ndock/openstack/node/steps"
 )
 
-// engineFacts asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
-func engineFacts(ctx context.Context, socket string) (steps.EngineInfo, error) {
+// engineInfo asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
+func engineInfo(ctx context.Context, socket string) (steps.EngineInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	engine, err := client.NewClientWithOpts(client.WithHost("unix://"+socket), client.WithAPIVersionNegotiation())

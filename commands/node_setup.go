@@ -42,7 +42,7 @@ func nodeSetup(c *cli.Context, s Streams) (err error) {
 	if err := system.NeedRoot(os.Geteuid(), "node setup"); err != nil {
 		return err
 	}
-	machine, err := thisMachine(c, s, "/")
+	machine, err := newMachine(c, s, "/")
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func nodeSetup(c *cli.Context, s Streams) (err error) {
 
 // nodeSetupPlan prints the plan on stdout: here it is the result.
 func nodeSetupPlan(c *cli.Context, s Streams) error {
-	machine, err := thisMachine(c, s, c.String("root"))
+	machine, err := newMachine(c, s, c.String("root"))
 	if err != nil {
 		return err
 	}

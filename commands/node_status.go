@@ -27,7 +27,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 	if err := outputStyle(c).Check(headers); err != nil {
 		return err
 	}
-	machine, err := thisMachine(c, s, c.String("root"))
+	machine, err := newMachine(c, s, c.String("root"))
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	if err := system.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
 		return err
 	}
-	machine, err := thisMachine(c, s, "/")
+	machine, err := newMachine(c, s, "/")
 	if err != nil {
 		return err
 	}
