@@ -68,7 +68,7 @@ func TestTwoNovas(t *testing.T) {
 	}
 }
 
-func TestANovaThatNobodyHasConfigured(t *testing.T) {
+func TestANovaThatIsNotConfigured(t *testing.T) {
 	root := t.TempDir()
 	layouttest.Lay(t, root, layouttest.Debian)
 	if err := os.Remove(filepath.Join(root, "/etc/nova/nova.conf")); err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// lastOf is what is told of a log whose lines are of one process, in Nova's own form.
+// lastOf returns the last error of a log with these lines, of one process and in Nova's own format.
 func lastOf(t *testing.T, of int, lines ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "nova-compute.log")
@@ -23,7 +23,7 @@ func lastOf(t *testing.T, of int, lines ...string) string {
 	return strings.TrimPrefix(Log{Path: path, Process: of}.LastError(), "2026-11-27 11:44:39.458 1385 ")
 }
 
-// What releases 26, 31 and 34 log at every start with a connection to the databases in their configuration, and nothing is wrong.
+// ordinaryStart is what releases 26, 31 and 34 log at every start with a connection to the databases in their configuration.
 var ordinaryStart = []string{
 	"INFO nova.virt.driver [None req-ac39d0d6 - - - - - -] Loading compute driver 'docker.DockerDriver'",
 	`ERROR nova.db.main.api [None req-5554a79e - - - - - -] No DB access allowed in nova-compute:   File "/usr/lib/python3.14/threading.py", line 1044, in _bootstrap`,
@@ -33,7 +33,7 @@ var ordinaryStart = []string{
 	"INFO nova.virt.docker.driver [-] ndock's agent 1.0 answers, with Docker Engine 26.1.5",
 }
 
-func TestWhatNovaLogsAtEveryStartIsNoComplaint(t *testing.T) {
+func TestErrorsOfEveryStartAreLeftOut(t *testing.T) {
 	if got := lastOf(t, 1385, ordinaryStart...); got != "" {
 		t.Errorf("got %q", got)
 	}
@@ -46,8 +46,8 @@ func TestWhatNovaLogsAtEveryStartIsNoComplaint(t *testing.T) {
 	}
 }
 
-// That another process has begun is no news of the one that failed: systemd starts it again and again.
-func TestWhatAnotherProcessComplainedAboutStays(t *testing.T) {
+// That another process is ready does not outdate the error of one that failed: systemd starts it again and again.
+func TestErrorsOfAnotherProcessStay(t *testing.T) {
 	const failed = "2026-11-27 11:44:30.000 7 ERROR nova nova.exception.InvalidConfiguration: No local node identity found"
 	path := filepath.Join(t.TempDir(), "nova-compute.log")
 	check(t, os.WriteFile(path, []byte(failed+"\n2026-11-27 11:44:39.458 8 INFO nova.service [-] Starting compute node (version 31.0.0)\n"), 0o600))
@@ -56,7 +56,7 @@ func TestWhatAnotherProcessComplainedAboutStays(t *testing.T) {
 	}
 }
 
-// TestTracebacks: the line is told that has the exception, as Nova 34 writes one of another.
+// TestTracebacks: the last error is the line with the exception, of the last one where several belong together.
 func TestTracebacks(t *testing.T) {
 	chained := append(ordinaryStart[:len(ordinaryStart):len(ordinaryStart)],
 		"CRITICAL nova [None req-00f43ec1 - - - - - -] Unhandled error: nova.exception.HypervisorUnavailable: Connection to the hypervisor is broken on host",
@@ -98,7 +98,7 @@ func TestTracebacks(t *testing.T) {
 	}
 }
 
-// What a process complained about that is no more says nothing of this one.
+// Errors of other processes are left out.
 func TestTheLastErrorOfAProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nova-compute.log")
 	text := strings.Repeat("x\n", tailSize) + "2026-11-25 20:08:07.335 7 ERROR nova first\n2026-11-25 20:08:08.335 7 ERROR nova second\n2026-11-25 20:08:09.335 17 ERROR nova another's\n2026-11-25 20:08:09.335 7 INFO nova fine\n"
@@ -119,8 +119,8 @@ func TestTheLastErrorOfAProcess(t *testing.T) {
 	}
 }
 
-// FuzzComplaints: whatever nova writes to its log, nothing of it makes a terminal do something.
-func FuzzComplaints(f *testing.F) {
+// FuzzLastError: whatever nova writes to its log, no control character of it is shown.
+func FuzzLastError(f *testing.F) {
 	f.Add([]byte("2026-11-25 20:08:07.335 7 ERROR nova \x1b[2Jgone\n"))
 	f.Add([]byte("7 CRITICAL \xff\xfe ERROR \r\n ERROR "))
 	f.Fuzz(func(t *testing.T, log []byte) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestARecordOfOthersIsNotBelieved(t *testing.T) {
+func TestARecordThatOthersCanWriteIsRefused(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give directories away")
 	}

@@ -237,13 +237,19 @@ func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 	for _, dir := range []string{serversDir, filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
 		system.RemoveEmpty(a.Layout.Path(dir)) // stays when it holds more
 	}
+	return append(texts, a.left()...), a.Services.Forget(ctx, a.service())
+}
+
+// left returns a sentence on each file that teardown leaves.
+func (a *agent) left() []string {
+	var texts []string
 	if others := a.otherServices(a.Layout.AgentFile); len(others) > 0 {
 		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentFile)+", which "+strings.Join(others, ", ")+" runs")
 	}
 	if a.exists(a.Layout.AgentConf) {
 		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentConf)+", which was edited")
 	}
-	return texts, a.Services.Forget(ctx, a.service())
+	return texts
 }
 
 // installed returns the files that setup may have made, and that are to be removed.

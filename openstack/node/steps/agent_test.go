@@ -13,8 +13,7 @@ import (
 	"ndock/openstack/node/system"
 )
 
-// The init script itself, on a program that only waits: started, seen, restarted though its file was replaced,
-// and stopped.
+// TestInitScript runs the script with a program that only waits: start, status, restart after the program was replaced, stop.
 func TestInitScript(t *testing.T) {
 	if _, err := (system.Shell{}).Run(t.Context(), "start-stop-daemon", "--version"); err != nil {
 		t.Skip(err)
@@ -75,8 +74,8 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Error("waited in vain")
 }
 
-// The agent has the mounts of the host: with mounts of its own, what is mounted in /run/ndock would be there twice, once
-// out of its reach (seen with systemd 252).
+// The agent needs the mounts of the host. In mounts of its own, it could not unmount what is mounted in /run/ndock on the host
+// (seen with systemd 252).
 func TestTheUnitLeavesTheAgentTheHostsMounts(t *testing.T) {
 	of := regexp.MustCompile(`(?m)^(Protect(System|Home|Proc|KernelTunables|KernelModules|KernelLogs|ControlGroups)|Private(Tmp|Devices|Mounts|IPC)|` +
 		`RuntimeDirectory|TemporaryFileSystem|MountFlags|ProcSubset|Root\w+|\w+Paths)=.*`)
@@ -85,8 +84,7 @@ func TestTheUnitLeavesTheAgentTheHostsMounts(t *testing.T) {
 	}
 }
 
-// nova-compute reaches the agent's socket, also where a container's start, which is for root alone, was what made the
-// directory.
+// nova-compute can reach the agent's socket, also where the start of a container made the directory, for root only.
 func TestTheAgentsDirectory(t *testing.T) {
 	for name, text := range map[string]string{"unit": string(agentUnit), "script": string(agentScript)} {
 		if !strings.Contains(text, "install -d -m 0755 /run/ndock") {
@@ -95,7 +93,7 @@ func TestTheAgentsDirectory(t *testing.T) {
 	}
 }
 
-// The unit, as far as systemd's own check goes where there is one.
+// TestUnit checks the unit by systemd's own tool, where there is one.
 func TestUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
@@ -115,7 +113,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// What runs as a registry on a compute node goes on when the node is a Docker host no more.
+// A registry on a compute node keeps its program.
 func TestTeardownLeavesTheProgramOfAnotherService(t *testing.T) {
 	f := newFake(t, true)
 	_, err := f.setup()
@@ -137,7 +135,6 @@ func TestTeardownLeavesTheProgramOfAnotherService(t *testing.T) {
 
 const rulesFile = "/etc/ndock/agent.yaml"
 
-// TestTheOperatorsFileIsWrittenOnce, and from then on is his.
 func TestTheOperatorsFileIsWrittenOnce(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()

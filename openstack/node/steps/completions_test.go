@@ -11,7 +11,7 @@ import (
 
 const manPage, bashFile = "/usr/local/share/man/man1/ndock.1", "/usr/local/share/bash-completion/completions/ndock"
 
-// helpFiles are those of a release.
+// helpFiles returns the man page and a completion of a release.
 func helpFiles(release string) []system.File {
 	return []system.File{
 		{Path: manPage, Content: []byte("man page of " + release), Mode: 0o644},
@@ -19,15 +19,7 @@ func helpFiles(release string) []system.File {
 	}
 }
 
-// holding says what a file of the machine holds.
-func (f *fakeMachine) holding(path string) string {
-	f.t.Helper()
-	content, err := os.ReadFile(f.path(path))
-	f.must(err)
-	return string(content)
-}
-
-// teardown runs a whole teardown, as another process would.
+// teardown runs a teardown as a new process would, and returns what it said.
 func (f *fakeMachine) teardown() string {
 	f.t.Helper()
 	var said lines
@@ -42,8 +34,8 @@ func TestCompletionsAreInstalledAndRemoved(t *testing.T) {
 	before := f.tree()
 	_, err := f.setup()
 	f.must(err)
-	if got := f.status("completions"); got.State != node.Done || f.holding(manPage) != "man page of today" {
-		t.Errorf("%v; the page is %q", got, f.holding(manPage))
+	if got := f.status("completions"); got.State != node.Done || f.content(manPage) != "man page of today" {
+		t.Errorf("%v; the page is %q", got, f.content(manPage))
 	}
 	if said := f.teardown(); !strings.Contains(said, "completions: removed "+manPage+"\n") {
 		t.Errorf("said\n%s", said)
@@ -81,7 +73,7 @@ func TestTeardownLeavesCompletionsThatAreNotSetups(t *testing.T) {
 	if !strings.Contains(said, "completions: left "+bashFile+", which was edited") || strings.Contains(said, manPage) {
 		t.Errorf("said\n%s", said)
 	}
-	if got := f.holding(manPage) + ", " + f.holding(bashFile); got != "man page of today, of the operator" {
+	if got := f.content(manPage) + ", " + f.content(bashFile); got != "man page of today, of the operator" {
 		t.Errorf("left %s", got)
 	}
 	if said := f.teardown(); said != "" {
@@ -103,7 +95,7 @@ func TestCompletionsThatAreThereAlreadyStay(t *testing.T) {
 	}
 }
 
-func TestWhereNoCompletionsCanBeNothingIsBegun(t *testing.T) {
+func TestNothingIsBegunWhereCompletionsCannotBeWritten(t *testing.T) {
 	f := newFake(t, false)
 	f.put("/usr/local/share/bash-completion", "a file", 0o644)
 	before := f.tree()

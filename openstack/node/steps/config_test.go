@@ -14,6 +14,7 @@ const configFile = "/etc/nova/nova-compute.conf"
 
 func (f *fakeMachine) config() *config { return &config{Machine: f.Machine} }
 
+// content returns what a file of the machine has.
 func (f *fakeMachine) content(path string) string {
 	f.t.Helper()
 	content, err := os.ReadFile(f.path(path))

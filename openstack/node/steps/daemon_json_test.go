@@ -55,7 +55,7 @@ func TestSettingsAreAddedToTheOperatorsFile(t *testing.T) {
 	}
 }
 
-// What the operator has decided is his.
+// Setup does not change what the operator has decided.
 func TestLiveRestoreIsLeftAlone(t *testing.T) {
 	for name, test := range map[string]struct {
 		cause func(f *fakeMachine)
@@ -84,7 +84,7 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestASettingThatIsNew: an earlier ndock made the others, and teardown still knows what there was before it.
+// TestASettingThatIsNew: an earlier release made the others, and teardown still removes them all.
 func TestASettingThatIsNew(t *testing.T) {
 	f := newFake(t, false)
 	tree := f.tree()
@@ -102,8 +102,8 @@ func TestASettingThatIsNew(t *testing.T) {
 	}
 }
 
-// TestAnEngineOfSetupsOwn has no containers that would miss their files, and so can have root in them be nobody.
-func TestAnEngineOfSetupsOwn(t *testing.T) {
+// TestAnEngineThatSetupInstalled has no containers yet, and so can get userns-remap.
+func TestAnEngineThatSetupInstalled(t *testing.T) {
 	for name, test := range map[string]struct {
 		images int
 		want   bool
@@ -133,7 +133,7 @@ func TestAnEngineOfSetupsOwn(t *testing.T) {
 	}
 }
 
-// With these settings the engine would not start, or have a bridge all the same.
+// With these settings beside ours the engine would not start, or have a bridge all the same.
 func TestSettingsThatDoNotGoTogether(t *testing.T) {
 	for _, text := range []string{`{"bip": "10.0.0.1/24"}`, `{"icc": false}`, `{"fixed-cidr": "10.0.0.0/25"}`} {
 		f := newFake(t, false)
@@ -150,7 +150,7 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 	}
 }
 
-// TestAnEngineThatDoesNotStartAgain runs, at last, as it did before.
+// TestAnEngineThatDoesNotStartAgain with the new file gets the old one back, and runs.
 func TestAnEngineThatDoesNotStartAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		f.strict = true
@@ -164,8 +164,8 @@ func TestAnEngineThatDoesNotStartAgain(t *testing.T) {
 	})
 }
 
-// A file that was edited since setup made it is left, and that is said.
-func TestDaemonJSONOfSetupsOwnThatWasEdited(t *testing.T) {
+// A file that was edited since setup made it stays, and teardown says so.
+func TestDaemonJSONThatSetupMadeAndSomeoneEdited(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()
 	f.must(err)
@@ -180,8 +180,8 @@ func TestDaemonJSONOfSetupsOwnThatWasEdited(t *testing.T) {
 	}
 }
 
-// TestAnEngineThatForgot: it was started with another file, and reads ours when it is told to.
-func TestAnEngineThatForgot(t *testing.T) {
+// TestAnEngineThatDoesNotKnowTheRuntime was started with another file, and has to read the present one.
+func TestAnEngineThatDoesNotKnowTheRuntime(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()
 	f.must(err)
@@ -207,7 +207,7 @@ func TestDaemonJSONThatWasEditedSinceStays(t *testing.T) {
 	}
 }
 
-// TestSettingsThatCannotBeMade: the plan says so, before setup has changed anything.
+// TestSettingsThatCannotBeMade are an error of the plan, before setup has changed anything.
 func TestSettingsThatCannotBeMade(t *testing.T) {
 	for name, test := range map[string]struct{ file, flags, says string }{
 		"no object":        {"null", "", "is no object"},
@@ -233,7 +233,7 @@ func TestSettingsThatCannotBeMade(t *testing.T) {
 	}
 }
 
-// inUnit are what systemd says of a unit whose command line is this.
+// inUnit returns what systemd says of a unit with this command line.
 func inUnit(line, environment string, files ...string) map[string]string {
 	shown := map[string]string{
 		"ExecStart":   "{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd " + line + " ; ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }\n",
@@ -245,7 +245,7 @@ func inUnit(line, environment string, files ...string) map[string]string {
 	return shown
 }
 
-// TestFlagsOfAnEngineThatDoesNotRun are read where it would be started with them.
+// TestFlagsOfAnEngineThatDoesNotRun are read from where it would be started with them.
 func TestFlagsOfAnEngineThatDoesNotRun(t *testing.T) {
 	const file = "/etc/default/docker"
 	for name, test := range map[string]struct {
@@ -290,7 +290,7 @@ func TestFlagsOfAnEngineThatDoesNotRun(t *testing.T) {
 	}
 }
 
-// TestFlagsAreNotShown: beside them may be secrets.
+// Flags are not shown: there may be secrets beside them.
 func TestFlagsAreNotShown(t *testing.T) {
 	f := newFake(t, true)
 	f.stop("docker")
@@ -300,7 +300,7 @@ func TestFlagsAreNotShown(t *testing.T) {
 	}
 }
 
-// TestFlagsOfABridge are as good as settings: with bridge "none", Docker Engine does not start with them.
+// TestFlagsOfABridge count as settings: Docker Engine does not start with them and bridge "none".
 func TestFlagsOfABridge(t *testing.T) {
 	for _, flags := range []string{"--bip=10.1.0.1/24", "--bip\x0010.1.0.1/24", "--fixed-cidr=10.0.0.0/25", "--icc=false"} {
 		for _, runs := range []bool{true, false} {
@@ -322,7 +322,7 @@ func TestFlagsOfABridge(t *testing.T) {
 	}
 }
 
-// TestALogDriverThatIsAFlag has options of its own: with those of another Docker Engine makes no container.
+// TestALogDriverThatIsAFlag has other options: with those of another driver, Docker Engine makes no container.
 func TestALogDriverThatIsAFlag(t *testing.T) {
 	f := newFake(t, true)
 	f.stop("docker")
@@ -332,7 +332,7 @@ func TestALogDriverThatIsAFlag(t *testing.T) {
 	}
 }
 
-// TestAUnitThatWasEdited since the engine was started: it would not start again.
+// TestAUnitThatWasEdited since the engine was started keeps it from starting again.
 func TestAUnitThatWasEdited(t *testing.T) {
 	f := newFake(t, true)
 	f.put(fmt.Sprintf("/proc/%d/cmdline", f.pid("docker")), "/usr/bin/dockerd\x00", 0o444)
@@ -342,7 +342,7 @@ func TestAUnitThatWasEdited(t *testing.T) {
 	}
 }
 
-// TestFlagsThatDoNotMatter are of what is already decided, or none of setup's.
+// TestFlagsThatDoNotMatter are not those of settings that setup makes.
 func TestFlagsThatDoNotMatter(t *testing.T) {
 	f := newFake(t, false)
 	f.live, f.flag = true, true
@@ -351,7 +351,7 @@ func TestFlagsThatDoNotMatter(t *testing.T) {
 	f.must(err)
 }
 
-// TestAFailedSecondSetupKeepsWhatTheFirstDid: it goes back to how it found the machine, not to before the first.
+// A setup that fails goes back to how it found the machine, not to how an earlier setup found it.
 func TestAFailedSecondSetupKeepsWhatTheFirstDid(t *testing.T) {
 	for name, cause := range map[string]func(f *fakeMachine){
 		"the engine does not read its file":     func(f *fakeMachine) { f.runtimes, f.stubborn = nil, true },

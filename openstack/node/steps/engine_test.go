@@ -12,7 +12,7 @@ import (
 	"ndock/openstack/node/dockerd"
 )
 
-// What makes an engine weak is said, and is no reason for a node not to be ready.
+// Warnings do not make a node not ready.
 func TestStatusWarnsOfAWeakEngine(t *testing.T) {
 	f := newFake(t, false)
 	f.info.Runc, f.info.Security = "1.1.5+ds1", []string{"seccomp"}
@@ -48,7 +48,7 @@ func TestRuncWarnings(t *testing.T) {
 	}
 }
 
-// TestAnEngineOfAnothersService, as a snap's: it reads another file, and is not restarted as this machine's services are.
+// TestAnEngineOfAnothersService, as a snap's, reads another file, and the service manager does not restart it.
 func TestAnEngineOfAnothersService(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		f.stop("docker")
@@ -68,7 +68,7 @@ func TestAnEngineOfAnothersService(t *testing.T) {
 	})
 }
 
-// TestAnEngineThatListensElsewhere: it runs, and to start it would bring nothing.
+// TestAnEngineThatListensElsewhere runs already: to start it would not help.
 func TestAnEngineThatListensElsewhere(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		f.deaf["docker"] = true
@@ -145,7 +145,7 @@ func TestInstallWaitsForOthers(t *testing.T) {
 	}
 }
 
-// TestAnEngineWithMountsOfItsOwn: what runc's hooks keep for the agent is out of its reach.
+// TestAnEngineWithMountsOfItsOwn: the agent cannot reach the network namespaces that runc's hooks mount.
 func TestAnEngineWithMountsOfItsOwn(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		const want = "warning: docker has mounts of its own (PrivateTmp=, PrivateMounts=, LogNamespace= or MountFlags= of its unit)"

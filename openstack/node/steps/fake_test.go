@@ -80,7 +80,7 @@ func newFake(t *testing.T, systemd bool) *fakeMachine {
 	})
 }
 
-// fakeOf is a machine with these files, on which nova-compute and Docker Engine run.
+// fakeOf returns a machine with these files, on which nova-compute and Docker Engine run.
 func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 	t.Helper()
 	f := &fakeMachine{t: t, root: t.TempDir(), systemd: systemd, fail: map[string]string{}, before: map[string]func(){}, after: map[string]func(){}, deaf: map[string]bool{}, brief: map[string]bool{}, unready: map[string]bool{}, ending: map[string]string{}, lastPID: 1000, virt: "/usr/lib/python3/dist-packages/nova/virt"}
@@ -136,21 +136,21 @@ func (f *fakeMachine) machine() Machine {
 	}
 }
 
-// Orphans are those that a test says there are.
+// Orphans returns those that the test has set.
 func (f *fakeMachine) Orphans(context.Context) (sure, unsure []string, err error) {
 	_, err = f.answer(agentName, "")
 	return slices.Clone(f.sure), f.unsure, err
 }
 
-// Remove is what the agent does with them.
+// Remove removes the sure ones, as the agent does.
 func (f *fakeMachine) Remove(context.Context) error { f.sure = nil; return nil }
 
-// ServersOn are those that a test says there are.
+// ServersOn returns those that the test has set.
 func (f *fakeMachine) ServersOn(context.Context, string) ([]openstack.Server, error) {
 	return f.residents, nil
 }
 
-// Holders are the residents, and others.
+// Holders returns the servers, and others that the test has set.
 func (f *fakeMachine) Holders(context.Context, string) ([]string, error) {
 	holders := slices.Clone(f.holders)
 	for _, server := range f.residents {
@@ -159,7 +159,7 @@ func (f *fakeMachine) Holders(context.Context, string) ([]string, error) {
 	return holders, nil
 }
 
-// RemoveTraits is what Placement does, which only hears of our traits while nova-compute runs with our driver.
+// RemoveTraits removes traits, as Placement does.
 func (f *fakeMachine) RemoveTraits(_ context.Context, hypervisor string, traits []string) ([]string, error) {
 	var removed []string
 	f.traits = slices.DeleteFunc(f.traits, func(trait string) bool {
@@ -212,12 +212,12 @@ func (f *fakeMachine) pid(service string) int {
 	return pid
 }
 
-// process makes /proc/PID of a process that was begun at an uptime.
+// process makes /proc/PID of a process that was started at this uptime.
 func (f *fakeMachine) process(pid int, begun float64) {
 	f.put(fmt.Sprintf("/proc/%d/stat", pid), fmt.Sprintf("%d (a ) name) S%s %.0f 0", pid, strings.Repeat(" 0", 18), begun*100), 0o444)
 }
 
-// reload is what the engine makes of a SIGHUP: what its file does not say stays.
+// reload reads daemon.json, as the engine does on SIGHUP: what the file does not set stays.
 func (f *fakeMachine) reload() {
 	content, err := os.ReadFile(f.path("/etc/docker/daemon.json"))
 	f.must(err)
@@ -273,7 +273,7 @@ func (f *fakeMachine) stop(service string) {
 	}
 }
 
-// Run is the Runner.
+// Run does to the tree what a command would.
 func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) {
 	line := strings.Join(command, " ")
 	switch {
@@ -401,7 +401,7 @@ func (f *fakeMachine) must(err error) {
 	}
 }
 
-// tree is every file of the machine, with its mode and content; not what comes and goes with processes.
+// tree returns every file of the machine with its mode and content, except what comes and goes with processes.
 func (f *fakeMachine) tree() string {
 	f.t.Helper()
 	var b strings.Builder
@@ -445,7 +445,7 @@ func check(t *testing.T, errs ...error) {
 	}
 }
 
-// hintOf is what an error says to do.
+// hintOf returns an error's hint.
 func hintOf(err error) string {
 	var knows interface{ Hint() string }
 	if errors.As(err, &knows) {

@@ -17,8 +17,8 @@ import (
 	"ndock/openstack/oslo"
 )
 
-// Whatever fails, the machine is as it was, and the error says which step it was and what to do.
-func TestAFailureIsTakenBack(t *testing.T) {
+// Whatever fails, the machine is as before, and the error names the step and what to do.
+func TestAFailureIsRolledBack(t *testing.T) {
 	tests := []struct {
 		name  string
 		cause func(f *fakeMachine)
@@ -71,8 +71,8 @@ func TestAFailureIsTakenBack(t *testing.T) {
 	}
 }
 
-// The copy of a file that is kept goes too when the file itself could not be written: it has Nova's passwords.
-func TestAFullDiskIsTakenBack(t *testing.T) {
+// The record goes as well when the file itself could not be written: there are Nova's passwords in it.
+func TestAFullDiskIsRolledBack(t *testing.T) {
 	for step, files := range map[string]map[string]string{
 		"config":      {configFile: novaComputeConf, "/etc/nova/nova.conf": "[DEFAULT]\nhost = node-1\n"},
 		"daemon.json": {dockerd.File: "{\"debug\": true}\n"},
@@ -98,7 +98,7 @@ func TestAFullDiskIsTakenBack(t *testing.T) {
 	}
 }
 
-// fill has a directory be on a disk with room for so many small files.
+// fill mounts a file system with room for so many small files on a directory.
 func fill(t *testing.T, dir string, files int) {
 	t.Helper()
 	if err := syscall.Mount("full", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0755", files*os.Getpagesize())); err != nil {
@@ -184,7 +184,7 @@ func TestATeardownThatFailsStops(t *testing.T) {
 }
 
 // An interrupt while nova-compute is watched is a failure too.
-func TestAnInterruptIsTakenBack(t *testing.T) {
+func TestAnInterruptIsRolledBack(t *testing.T) {
 	f := newFake(t, false)
 	before := f.tree()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -199,8 +199,8 @@ func TestAnInterruptIsTakenBack(t *testing.T) {
 	}
 }
 
-// What cannot be taken back is said, and keeps nothing else from being taken back; nor does an interrupt.
-func TestTakingBackGoesOn(t *testing.T) {
+// What cannot be rolled back is reported, and the rest is rolled back, also after an interrupt.
+func TestARollbackGoesOn(t *testing.T) {
 	for name, interrupt := range map[string]bool{"a failure": false, "an interrupt": true} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, false)
@@ -241,7 +241,7 @@ func TestTakingBackGoesOn(t *testing.T) {
 	}
 }
 
-// What one step cannot put back stays written down, and teardown puts it back later.
+// What a rollback cannot put back stays recorded, and teardown puts it back later.
 func TestWhatCouldNotBePutBackIsKept(t *testing.T) {
 	f := newFake(t, false)
 	f.fail["service nova-compute restart"] = "exit status 1"
@@ -264,7 +264,7 @@ func TestWhatCouldNotBePutBackIsKept(t *testing.T) {
 	}
 }
 
-// An interrupted teardown says what it has not come to.
+// An interrupted teardown names the steps that are left.
 func TestAnInterruptedTeardownSaysWhatIsLeft(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()

@@ -10,7 +10,7 @@ import (
 	"ndock/openstack/node/dockerd"
 )
 
-// dockersFilter is what Docker Engine 20.10 makes beside Neutron's rules.
+// dockersFilter returns the rules of Docker Engine 20.10 beside Neutron's.
 func dockersFilter() map[string][]string {
 	return map[string][]string{
 		"iptables filter": strings.Split(`-P INPUT ACCEPT
@@ -83,7 +83,7 @@ func TestWhatDockerLeftIsRemoved(t *testing.T) {
 	}
 }
 
-// What others have in FORWARD may count on its policy; and the operator's own chain is his.
+// The policy stays where others have rules in FORWARD, which may rely on it. DOCKER-USER stays where the operator uses it.
 func TestTheOperatorsFirewallStays(t *testing.T) {
 	for name, rule := range map[string]string{
 		"a rule":         "-A FORWARD -i eth1 -j ACCEPT",
@@ -107,7 +107,7 @@ func TestTheOperatorsFirewallStays(t *testing.T) {
 	}
 }
 
-// Where the engine's networks are in use, or decided on, it keeps them, and its rules.
+// The engine keeps networks and rules that are in use, or decided on.
 func TestAnEngineWhoseNetworksAreUsed(t *testing.T) {
 	for name, test := range map[string]struct {
 		cause func(f *fakeMachine)
@@ -139,7 +139,7 @@ func TestAnEngineWhoseNetworksAreUsed(t *testing.T) {
 	}
 }
 
-// TestServersRunOn while the engine begins anew without its networks, and with them again.
+// TestServersRunOn while the engine restarts without its networks, and with them again.
 func TestServersRunOn(t *testing.T) {
 	f := newFake(t, false)
 	f.info.Running = 3
@@ -156,8 +156,8 @@ func TestServersRunOn(t *testing.T) {
 	}
 }
 
-// TestTheFirewallOfAHostWithoutIPv6: iptables speaks to nftables, which has tables for IPv6 all the same, and Docker Engine
-// has made a policy there; the kernel's switch for forwarding it is not there.
+// TestTheFirewallOfAHostWithoutIPv6: nftables has tables for IPv6 all the same, with a policy of Docker's, but the kernel has
+// no switch for forwarding it.
 func TestTheFirewallOfAHostWithoutIPv6(t *testing.T) {
 	f := newFake(t, false)
 	f.filter["ip6tables filter"] = []string{"-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER"}
@@ -195,9 +195,9 @@ func TestAPacketFilterThatIsNotThere(t *testing.T) {
 	}
 }
 
-// TestTheOtherMakeOfIptables: Docker Engine made its rules by one, and since then iptables is the other, by an upgrade or by
-// the operator. Each sees its own alone, and the kernel asks both.
-func TestTheOtherMakeOfIptables(t *testing.T) {
+// TestTheOtherIptables: Docker Engine made its rules with legacy or nft, and now iptables is the other one. Each sees only its
+// own rules, and the kernel applies both.
+func TestTheOtherIptables(t *testing.T) {
 	for name, test := range map[string]struct{ version, tables, other string }{
 		"legacy": {"iptables v1.8.9 (nf_tables)\n", "filter\nnat\n", "iptables-legacy"},
 		"nft":    {"iptables v1.8.9 (legacy)\n", "", "iptables-nft"},
@@ -218,9 +218,9 @@ func TestTheOtherMakeOfIptables(t *testing.T) {
 	}
 }
 
-// TestHardeningInTheOtherMake: a policy is not Docker's where Docker never had a rule, and a table that this make of
-// iptables cannot list has none of its rules.
-func TestHardeningInTheOtherMake(t *testing.T) {
+// TestHardeningInTheOtherIptables: a policy is not Docker's where Docker never had a rule, and a table that iptables cannot
+// list has no rules of Docker's.
+func TestHardeningInTheOtherIptables(t *testing.T) {
 	f := newFake(t, false)
 	f.versions = map[string]string{"iptables": "iptables v1.8.9 (legacy)\n", "ip6tables": "ip6tables v1.8.9 (legacy)\n"}
 	f.filter["iptables filter"] = []string{"-P FORWARD ACCEPT"}
@@ -240,7 +240,7 @@ func TestHardeningInTheOtherMake(t *testing.T) {
 	}
 }
 
-// TestThePolicyIsWrittenBack: an agent of Neutron's that read it before writes it once more, when Docker's chains are gone.
+// TestThePolicyIsWrittenBack by an agent of Neutron's that read it before, when Docker's chains are gone.
 func TestThePolicyIsWrittenBack(t *testing.T) {
 	opened := family{command: "iptables-nft", other: true}
 	for name, test := range map[string]struct {
@@ -258,7 +258,7 @@ func TestThePolicyIsWrittenBack(t *testing.T) {
 	}
 }
 
-// TestTablesThatAreNotLoaded: to ask for them would load them.
+// TestTablesThatAreNotLoaded are not asked for: that would load them.
 func TestTablesThatAreNotLoaded(t *testing.T) {
 	f := newFake(t, false)
 	f.versions = map[string]string{"iptables": "iptables v1.8.9 (nf_tables)\n"}

@@ -13,7 +13,7 @@ import (
 	"ndock/openstack/node/layout/layouttest"
 )
 
-// What is read later wins: here in a directory of drop-ins, and in the second file.
+// A file that is read later wins, in a drop-in directory or the second file.
 func TestWhatOverridesTheDriver(t *testing.T) {
 	for name, test := range map[string]struct {
 		files map[string]string
@@ -46,7 +46,7 @@ func TestWhatOverridesTheDriver(t *testing.T) {
 	}
 }
 
-// On each layout setup brings all about, and teardown leaves the tree as it was.
+// On each layout setup works, and teardown restores the tree.
 func TestSetupOnOtherLayouts(t *testing.T) {
 	for name, test := range map[string]struct {
 		tree     map[string]string
@@ -112,7 +112,7 @@ func TestSetupOnOtherLayouts(t *testing.T) {
 	}
 }
 
-// TestAnUpgradeOnKolla: the container has copied the driver of before, and must start again.
+// TestAnUpgradeOnKolla restarts the container, which has copied the driver of before.
 func TestAnUpgradeOnKolla(t *testing.T) {
 	f := fakeOf(t, true, layouttest.Kolla)
 	_, err := f.setup()
@@ -127,7 +127,7 @@ func TestAnUpgradeOnKolla(t *testing.T) {
 	}
 }
 
-// TestKollasEngineIsNotRestarted: the units of all of Kolla's containers would start these again.
+// Kolla's engine is not restarted: that would restart all of Kolla's containers.
 func TestKollasEngineIsNotRestarted(t *testing.T) {
 	f := fakeOf(t, true, layouttest.Kolla)
 	f.put(dockerd.File, `{"bridge": "none", "iptables": false, "ip-forward": false}`, 0o600)
@@ -142,7 +142,7 @@ func TestKollasEngineIsNotRestarted(t *testing.T) {
 	}
 }
 
-// What was written since stays: kolla-ansible may have made config.json anew, and somebody may have edited local.conf.
+// Edits since setup stay.
 func TestTeardownKeepsWhatOthersWrote(t *testing.T) {
 	f := fakeOf(t, true, layouttest.DevStack)
 	_, err := f.setup()
@@ -165,7 +165,7 @@ func TestADriverThatDevStackIsToldOfAlready(t *testing.T) {
 	}
 }
 
-// The engine comes from the distribution's own repository, where it has one.
+// The engine comes from the distribution's repository, if that has one.
 func TestTheEngineOfRDOsDistributions(t *testing.T) {
 	f := fakeOf(t, true, layouttest.RDO)
 	f.virt = "/usr/lib/python3.9/site-packages/nova/virt"
@@ -228,7 +228,7 @@ const novasPolicy = `(type nova_t)
 // debiansPolicy has no nova_t, and other domains for services.
 var debiansPolicy = strings.ReplaceAll(theirPolicy, "unconfined_service_t", "initrc_t") + "(type initrc_runtime_t)\n"
 
-// TestSELinuxModule has the module compiled: nova-compute may write to the agent's socket, and to no other of /run.
+// TestSELinuxModule compiles the module: nova-compute may write to the agent's socket, and to no other in /run.
 func TestSELinuxModule(t *testing.T) {
 	compiler, err := exec.LookPath("secilc")
 	if err != nil {

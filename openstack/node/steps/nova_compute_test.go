@@ -24,7 +24,7 @@ func (thoughtful) PID(ctx context.Context, _ system.Service) (int, error) {
 
 func (thoughtful) ReadLog(system.Service) string { return "the log" }
 
-// TestAServiceManagerThatIsSlow: that the time is up while it thinks is no sign that nova-compute has ended.
+// TestAServiceManagerThatIsSlow: a timeout of its answer does not mean that nova-compute has ended.
 func TestAServiceManagerThatIsSlow(t *testing.T) {
 	n := &novaCompute{Machine: Machine{Services: thoughtful{}, Timeouts: Timeouts{Poll: time.Millisecond, Compute: time.Millisecond}}}
 	if err := n.waitWhileItLoads(t.Context()); err != nil {
@@ -37,8 +37,8 @@ func TestAServiceManagerThatIsSlow(t *testing.T) {
 	}
 }
 
-// What the old process says while it ends is not why the new one did not start.
-func TestNoErrorOfTheFormerProcessIsTold(t *testing.T) {
+// What the former process logs as it ends is not why the new one did not start.
+func TestErrorsOfTheFormerProcessAreLeftOut(t *testing.T) {
 	f := newFake(t, false)
 	now := time.Now().Format("2006-01-02 15:04:05.000")
 	f.put("/var/log/nova/nova-compute.log", now+" 7 ERROR nova before\n", 0o644)
@@ -52,7 +52,7 @@ func TestNoErrorOfTheFormerProcessIsTold(t *testing.T) {
 
 const novaLog = "/var/log/nova/nova-compute.log"
 
-// logs has nova-compute write an error as it is restarted, by this command.
+// logs has nova-compute log an error when this command restarts it.
 func (f *fakeMachine) logs(command, text string) (line string) {
 	f.t.Helper()
 	line = "2999-01-01 00:00:00.000 9 ERROR nova " + text
@@ -60,8 +60,8 @@ func (f *fakeMachine) logs(command, text string) (line string) {
 	return line
 }
 
-// TestANovaComputeThatIsNeverReady: with Type=notify systemd waits as long as nova-compute does, for its broker: for ever. Setup
-// ends, with the reason and all undone.
+// TestANovaComputeThatIsNeverReady: with Type=notify systemd waits for ever, as nova-compute does for its broker. Setup fails
+// with the reason, and is rolled back.
 func TestANovaComputeThatIsNeverReady(t *testing.T) {
 	f := newFake(t, true)
 	f.unready["nova-compute"] = true
@@ -89,7 +89,7 @@ func TestANovaComputeThatSystemdStartsAgain(t *testing.T) {
 	}
 }
 
-// TestANovaComputeThatIsReplaced while it is waited for has ended: systemd has started another one already.
+// TestANovaComputeThatIsReplaced by systemd, while setup waits for it, has ended.
 func TestANovaComputeThatIsReplaced(t *testing.T) {
 	for name, unready := range map[string]bool{"before it was ready": true, "soon after it was started": false} {
 		f := newFake(t, true)
@@ -121,7 +121,7 @@ func (r *restarting) PID(ctx context.Context, s system.Service) (int, error) {
 	return r.Services.PID(ctx, s)
 }
 
-// TestWhyTheHypervisorDoesNotCome is told from nova-compute's log, whether it has ended or runs on in vain.
+// TestWhyTheHypervisorDoesNotCome is read from nova-compute's log, whether the process has ended or runs.
 func TestWhyTheHypervisorDoesNotCome(t *testing.T) {
 	const restart = "service nova-compute restart"
 	for name, c := range map[string]struct {
@@ -160,7 +160,7 @@ func (l *late) Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error) 
 	return l.fakeMachine.Hypervisors(ctx)
 }
 
-// TestWhyAHypervisorIsGone where nova-compute was not restarted in this run: what the process that runs has said counts.
+// TestWhyAHypervisorIsGone is read from the log of the present process, which this run did not start.
 func TestWhyAHypervisorIsGone(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()
@@ -176,7 +176,7 @@ func TestWhyAHypervisorIsGone(t *testing.T) {
 	}
 }
 
-// TestTheLastErrorOnKolla: in its container nova-compute has another number than what systemd runs, and writes that.
+// TestTheLastErrorOnKolla: in its container nova-compute has another process number, and logs that.
 func TestTheLastErrorOnKolla(t *testing.T) {
 	f := fakeOf(t, true, layouttest.Kolla)
 	_, err := f.setup()
@@ -188,7 +188,7 @@ func TestTheLastErrorOnKolla(t *testing.T) {
 	}
 }
 
-// TestAFormerProcessThatDoesNotEnd is no sign that the new one is ready.
+// TestAFormerProcessThatDoesNotEnd does not count as the new one.
 func TestAFormerProcessThatDoesNotEnd(t *testing.T) {
 	f := newFake(t, true)
 	f.shown = map[string]string{"SubState": "running\n", "Job": "17\n"}

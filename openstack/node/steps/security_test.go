@@ -23,7 +23,7 @@ const (
 	victimsText = "[DEFAULT]\nsecret = 2999-11-25 20:08:08.335 7 ERROR hunter2\n"
 )
 
-// hostile is a machine whose directory is nova's, as /etc/nova is on Debian.
+// hostile returns a machine on which a directory is nova's, as /etc/nova is on Debian.
 func hostile(t *testing.T, dir string) *fakeMachine {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -38,7 +38,7 @@ func hostile(t *testing.T, dir string) *fakeMachine {
 	return f
 }
 
-// plant has nova put a link to the victim where setup looks.
+// plant puts a link to the victim where setup reads or writes.
 func (f *fakeMachine) plant(path string, link func(from, to string) error) {
 	f.t.Helper()
 	if err := os.Remove(f.path(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -105,7 +105,7 @@ func TestSetupFollowsNoLinkOfNovas(t *testing.T) {
 	}
 }
 
-// A log of nova's is no way to have root read a file to whoever sees the status.
+// The status shows nothing of a file that nova's log links to.
 func TestALogThatIsALink(t *testing.T) {
 	for name, link := range map[string]func(from, to string) error{
 		"symbolic": os.Symlink, "hard": os.Link, "pipe": func(_, to string) error { return syscall.Mkfifo(to, 0o644) },
@@ -190,7 +190,7 @@ func TestNovasPythonDoesNotRunAsRoot(t *testing.T) {
 	}
 }
 
-// An answer of nova's own is not where root writes.
+// Root does not write to any directory that nova answers.
 func TestNovasPythonMayNotNameAnyDirectory(t *testing.T) {
 	f := newFake(t, false)
 	f.virt = "/etc/cron.d"
@@ -199,7 +199,7 @@ func TestNovasPythonMayNotNameAnyDirectory(t *testing.T) {
 	}
 }
 
-// Earlier releases had a file for each thing that they wrote down.
+// Earlier releases had several files for their record.
 func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
 	f := newFake(t, false)
 	before := f.tree()

@@ -35,8 +35,8 @@ func TestServersOfAnotherDriverAreNotTaken(t *testing.T) {
 	}
 }
 
-// TestServersOfOurs: teardown with --force left them behind, and setup takes them up again.
-func TestServersOfOurs(t *testing.T) {
+// TestServersOfOurDriver, which a teardown with --force left, are taken over by the next setup.
+func TestServersOfOurDriver(t *testing.T) {
 	f := newFake(t, false)
 	f.residents, f.info.Servers = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}
 	_, err := f.setup()
@@ -54,7 +54,7 @@ func TestServersOfOurs(t *testing.T) {
 	f.must(err)
 }
 
-// TestAHostThatNovaHasNeverSeen is mapped to a cell where this machine can do that.
+// TestAHostThatNovaHasNeverSeen is mapped to a cell if this machine can do that.
 func TestAHostThatNovaHasNeverSeen(t *testing.T) {
 	for name, test := range map[string]struct {
 		conf string
@@ -86,8 +86,7 @@ func TestAnEngineThatIsTooOld(t *testing.T) {
 	}
 }
 
-// What cannot go well is not begun.
-func TestNothingIsBegunThatCannotGoWell(t *testing.T) {
+func TestWhatCannotSucceedIsNotBegun(t *testing.T) {
 	for want, cause := range map[string]func(f *fakeMachine){
 		"engine: version 19.03.8 of Docker Engine is too old": func(f *fakeMachine) { f.version = "19.03.8" },
 		"hypervisor: list hypervisors: connection refused": func(f *fakeMachine) {

@@ -12,6 +12,7 @@ import (
 	"ndock/openstack/novadriver"
 )
 
+// onBoth runs a test with each service manager.
 func onBoth(t *testing.T, test func(t *testing.T, f *fakeMachine)) {
 	t.Helper()
 	for name, systemd := range map[string]bool{"systemd": true, "sysvinit": false} {
@@ -19,7 +20,7 @@ func onBoth(t *testing.T, test func(t *testing.T, f *fakeMachine)) {
 	}
 }
 
-// setup runs a whole new setup, as another process would.
+// setup runs a setup as a new process would, and returns what it said.
 func (f *fakeMachine) setup() (string, error) {
 	f.t.Helper()
 	var said lines
@@ -27,7 +28,7 @@ func (f *fakeMachine) setup() (string, error) {
 	return said.String(), err
 }
 
-// status is that of one step.
+// status returns that of one step.
 func (f *fakeMachine) status(step string) node.Status {
 	f.t.Helper()
 	for _, status := range node.Inspect(f.t.Context(), f.Steps()) {
@@ -147,7 +148,7 @@ func TestTeardownPutsBackWhatWasThere(t *testing.T) {
 		if f.pid(agentName) != 0 || f.pid("nova-compute") < 1000 {
 			t.Errorf("the agent runs as %d, nova-compute as %d; ran %q", f.pid(agentName), f.pid("nova-compute"), f.commands)
 		}
-		f.wantNovaBeforeTheAgent()
+		f.checkOrder()
 		f.commands = nil
 		if changed, err := node.Teardown(t.Context(), f.Steps(), said.report); changed || err != nil {
 			t.Errorf("again: got %v, %v, ran %q", changed, err, f.commands)

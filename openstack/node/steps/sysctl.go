@@ -231,11 +231,28 @@ func (s *sysctl) Do(context.Context) error {
 	if err != nil {
 		return err
 	}
-	before, refused := r.Sysctls, []error(nil)
+	before := r.Sysctls
 	if err := s.recordLimits(with(before, low)); err != nil {
 		return err
 	}
 	s.did.OnRollback(func() error { return s.recordLimits(before) })
+	refused := s.raise(low)
+	raised := with(before, low)
+	if err := s.recordLimits(raised); err != nil {
+		return err
+	}
+	if err := s.write(raised); err != nil {
+		return err
+	}
+	if refused != nil {
+		return &node.Unchecked{Why: refused.Error()}
+	}
+	return nil
+}
+
+// raise raises the limits that can be raised. It marks those that the kernel refuses as fixed, and returns why.
+func (s *sysctl) raise(low []lowLimit) error {
+	var refused []error
 	for i, l := range low {
 		if l.fixed != nil {
 			continue
@@ -247,16 +264,7 @@ func (s *sysctl) Do(context.Context) error {
 		}
 		s.changed[l.name] = l.Raised
 	}
-	if err := s.recordLimits(with(before, low)); err != nil {
-		return err
-	}
-	if err := s.write(with(before, low)); err != nil {
-		return err
-	}
-	if len(refused) > 0 {
-		return &node.Unchecked{Why: errors.Join(refused...).Error()}
-	}
-	return nil
+	return errors.Join(refused...)
 }
 
 func (s *sysctl) recordLimits(all map[string]record.Raised) error {

@@ -11,7 +11,7 @@ import (
 	"ndock/openstack/node"
 )
 
-// withLimits is a machine of 24 GiB whose kernel has these limits.
+// withLimits returns a machine of 24 GiB whose kernel has these limits.
 func withLimits(t *testing.T, values map[string]string) *fakeMachine {
 	t.Helper()
 	f := newFake(t, false)
@@ -61,7 +61,7 @@ func TestLimitsAreRaisedForTheHostsSize(t *testing.T) {
 	}
 }
 
-// A host that got more memory gets higher limits, and what they were before the first setup is not forgotten.
+// A host with more memory than before gets higher limits, and teardown restores those of before the first setup.
 func TestLimitsGrowWithTheHost(t *testing.T) {
 	f := withLimits(t, map[string]string{"kernel.pty.max": "4096", "fs.aio-max-nr": "65536"})
 	_, err := f.setup()
@@ -85,7 +85,7 @@ func TestALimitThatIsLoweredIsSeen(t *testing.T) {
 	}
 }
 
-func TestLimitsAreTakenBack(t *testing.T) {
+func TestLimitsAreRolledBack(t *testing.T) {
 	found := map[string]string{"kernel.pty.max": "4096"}
 	f := withLimits(t, found)
 	before := f.tree()
@@ -99,7 +99,7 @@ func TestLimitsAreTakenBack(t *testing.T) {
 	}
 }
 
-// In a container /proc/sys is read-only: that is said, and is no failure.
+// In a container /proc/sys is read-only: that is reported, and does not fail.
 func TestLimitsThatCannotBeRaised(t *testing.T) {
 	f := withLimits(t, map[string]string{"kernel.pty.max": "4096"})
 	dir := filepath.Dir(f.path(procSys("kernel.pty.max")))
@@ -122,8 +122,8 @@ func TestLimitsThatCannotBeRaised(t *testing.T) {
 	}
 }
 
-// TestAHostThatHasLostIPv6: it was booted with ipv6.disable=1 after setup. The file names no settings that are not there,
-// for which sysctl would fail at each boot, and what they were is still known when they are back.
+// TestAHostThatHasLostIPv6 was booted with ipv6.disable=1 after setup. The file leaves out settings that are missing, for which
+// sysctl would fail at each boot. Their values of before stay recorded.
 func TestAHostThatHasLostIPv6(t *testing.T) {
 	const v4, v6 = "net.ipv4.neigh.default.gc_thresh1", "net.ipv6.neigh.default.gc_thresh1"
 	f := withLimits(t, map[string]string{v4: "128", v6: "128"})
@@ -167,8 +167,7 @@ func TestTeardownOfAHostThatHasLostIPv6(t *testing.T) {
 	}
 }
 
-// TestMemoryMaps is a limit of each process, which no container can raise for itself: search engines and databases do not
-// start below it.
+// TestMemoryMaps: no container can raise this limit for itself, and search engines and databases do not start below it.
 func TestMemoryMaps(t *testing.T) {
 	for was, want := range map[string]string{"65530": "262144", "1048576": "1048576"} {
 		f := withLimits(t, map[string]string{"vm.max_map_count": was})

@@ -19,8 +19,8 @@ import (
 	"ndock/openstack/novadriver"
 )
 
-// TestANodeThatIsCalledOtherwiseThanItsHost, as libvirt calls its nodes by the machine's full name.
-func TestANodeThatIsCalledOtherwiseThanItsHost(t *testing.T) {
+// TestANodeWithAnotherNameThanItsHost, as libvirt calls its nodes by the machine's full name.
+func TestANodeWithAnotherNameThanItsHost(t *testing.T) {
 	f := newFake(t, false)
 	f.listed = []openstack.Hypervisor{ // this host's name is also another's node's
 		{ID: "1", Hostname: f.Host, ServiceHost: "other", Type: "QEMU", State: "up"},
@@ -54,7 +54,7 @@ func TestTeardownTakesTheDriversTraits(t *testing.T) {
 	}
 }
 
-// TestTeardownWithoutCredentials says what it leaves, and does it when they are there.
+// TestTeardownWithoutCredentials says what it leaves. A later one with credentials removes it.
 func TestTeardownWithoutCredentials(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()
@@ -78,9 +78,9 @@ func TestTeardownWithoutCredentials(t *testing.T) {
 	}
 }
 
-// wantNovaBeforeTheAgent: with its driver nova-compute would tell Nova that the host is down when the agent ends, and no other
-// driver takes that back.
-func (f *fakeMachine) wantNovaBeforeTheAgent() {
+// checkOrder checks that nova-compute had its old driver back before the agent was stopped. With our driver it would tell Nova
+// that the host is down, and no other driver takes that back.
+func (f *fakeMachine) checkOrder() {
 	f.t.Helper()
 	nova, agent := -1, -1
 	for i, command := range f.commands {
@@ -96,8 +96,8 @@ func (f *fakeMachine) wantNovaBeforeTheAgent() {
 	}
 }
 
-// TestTheDriverOfBeforeOutlivesTheAgentNever: nova-compute finishes what it is doing before it ends.
-func TestTheDriverOfBeforeOutlivesTheAgentNever(t *testing.T) {
+// TestTheAgentOutlivesOurDriver: nova-compute may take time to end.
+func TestTheAgentOutlivesOurDriver(t *testing.T) {
 	f := newFake(t, true)
 	_, err := f.setup()
 	f.must(err)
@@ -122,7 +122,7 @@ func TestTheDriverOfBeforeOutlivesTheAgentNever(t *testing.T) {
 	f.must(err)
 }
 
-// TestAnOldDriverThatDoesNotStart, as libvirt's where its daemon is stopped, keeps nothing from being undone.
+// TestAnOldDriverThatDoesNotStart, as libvirt's without its daemon, does not stop teardown.
 func TestAnOldDriverThatDoesNotStart(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fakeMachine) {
 		before := f.tree()
@@ -145,7 +145,7 @@ func TestAFailedSetupGivesNovaItsDriverBackFirst(t *testing.T) {
 		if _, err := f.setup(); err == nil {
 			t.Error("no error")
 		}
-		f.wantNovaBeforeTheAgent()
+		f.checkOrder()
 	})
 }
 
@@ -186,7 +186,7 @@ func (mute) RemoveTraits(ctx context.Context, _ string, _ []string) ([]string, e
 	return nil, ctx.Err()
 }
 
-// TestAFailedUpgradeKeepsTheDriversTraits: the driver of before that is put back is ours, too.
+// TestAFailedUpgradeKeepsTheDriversTraits: the driver of before is ndock's, too.
 func TestAFailedUpgradeKeepsTheDriversTraits(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()
@@ -199,7 +199,7 @@ func TestAFailedUpgradeKeepsTheDriversTraits(t *testing.T) {
 	}
 }
 
-// TestResourcesThatAreHeld by who is no server here any more: a migration that is not confirmed, with files on this host.
+// TestResourcesThatAreHeld by a migration that is not confirmed: its files are on this host.
 func TestResourcesThatAreHeld(t *testing.T) {
 	f := newFake(t, false)
 	f.residents, f.info.Servers, f.holders = []openstack.Server{{ID: "1", Name: "web"}}, []string{"1"}, []string{"a-migration"}
@@ -223,7 +223,7 @@ func TestResourcesThatAreHeld(t *testing.T) {
 	}
 }
 
-// TestFilesOfServers are the sign of them where Nova cannot be asked.
+// TestFilesOfServers show that there are servers, where Nova cannot be asked.
 func TestFilesOfServers(t *testing.T) {
 	const server = "6f1e4a9c-7f0b-4b52-9a53-0c3a5d5f3c11"
 	for conf, dir := range map[string]string{
@@ -260,7 +260,7 @@ func TestFilesOfServers(t *testing.T) {
 	}
 }
 
-// TestFilesOfServersWherePlacementRefuses: Nova has none on the host, and a migration may have left its files there.
+// TestFilesOfServersWherePlacementRefuses: Nova has no servers here, but there are files of a migration.
 func TestFilesOfServersWherePlacementRefuses(t *testing.T) {
 	f := newFake(t, false)
 	f.Nova = func(context.Context) (Cloud, error) { return closed{f}, nil }
@@ -277,7 +277,7 @@ func (closed) Holders(context.Context, string) ([]string, error) {
 	return nil, &openstack.Error{Op: "list the allocations", Status: http.StatusForbidden, Err: errors.New("refused")}
 }
 
-// TestFilesOfServersThatCannotBeSeen, as on a share that is stale, are not none. A FIFO of nova's is not waited for.
+// TestFilesOfServersThatCannotBeSeen, as on a stale share, are an error. Setup waits for no FIFO of nova's.
 func TestFilesOfServersThatCannotBeSeen(t *testing.T) {
 	f := newFake(t, false)
 	f.Nova = func(context.Context) (Cloud, error) { return nil, &node.Unchecked{Why: "no cloud is named"} }

@@ -28,7 +28,7 @@ func TestEditKeepsModeAndLink(t *testing.T) {
 	}
 }
 
-func TestTakeBackRemovesWhatWasMade(t *testing.T) {
+func TestRollbackRemovesWhatWasMade(t *testing.T) {
 	dir := t.TempDir()
 	kept := filepath.Join(dir, "kept")
 	check(t, os.WriteFile(kept, []byte("kept"), 0o644))

@@ -75,7 +75,7 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// What runs as nova has neither root's terminal nor all of root's memory.
+// What runs as nova has no terminal of root's, and its output has a limit.
 func TestCommandsAreKeptApart(t *testing.T) {
 	out, err := Shell{}.Run(t.Context(), "sh", "-c", "head -c 40000000 /dev/zero; cut -d ' ' -f 1,6 /proc/$$/stat >&2")
 	if err != nil || len(out) != 16<<20 {
@@ -87,7 +87,7 @@ func TestCommandsAreKeptApart(t *testing.T) {
 	}
 }
 
-// TestWhatTakesTooLong says how long it was given.
+// TestWhatTakesTooLong names the limit.
 func TestWhatTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, err := Control(t.Context(), slowRunner{}, "systemctl", "restart", "docker.service")

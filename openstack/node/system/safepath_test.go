@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Between two looks nova may put a link in place of a directory: what is open stays what it was.
+// nova may replace a directory by a link at any time: the directory that is open stays the same.
 func TestAnOpenDirectoryStaysWhatItWas(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give directories away")
