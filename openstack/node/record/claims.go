@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"ndock/openstack/node/system"
 )
@@ -24,34 +23,14 @@ const directory = "directory"
 
 func sum(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
 
-// claims returns the claims in the record, and in the file of an earlier release, whose lines are those of sha256sum.
-func (s Store) claims() ([]Claim, error) {
-	r, err := s.Read()
-	if err != nil {
-		return nil, err
-	}
-	path := s.path(earlierCompletions)
-	content, err := system.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, system.FileError("read", path, err)
-	}
-	var all []Claim
-	for line := range strings.Lines(string(content)) {
-		sum, path, ok := strings.Cut(strings.TrimSpace(line), "  ")
-		if ok && !slices.ContainsFunc(r.Completions, func(c Claim) bool { return c.Path == path }) {
-			all = append(all, Claim{sum, path})
-		}
-	}
-	return append(all, r.Completions...), nil
-}
-
 // Claim records what writing these files will make, as part of the changes: the files that are not there yet, and their
 // directories. Recorded before they are written, they are found by teardown whatever breaks in between.
 func (s Store) Claim(c *system.Changes, files []system.File) error {
-	before, err := s.claims()
+	r, err := s.Read()
 	if err != nil {
 		return err
 	}
+	before := r.Completions
 	all := slices.Clone(before)
 	for _, f := range files {
 		all = s.withClaim(all, f)
@@ -89,12 +68,12 @@ func (s Store) exists(path string) bool {
 // RemoveClaimed removes what setup made and nobody has changed since, and then the claims. It returns a sentence on each
 // file.
 func (s Store) RemoveClaimed() ([]string, error) {
-	all, err := s.claims()
-	if err != nil || len(all) == 0 {
+	r, err := s.Read()
+	if err != nil || len(r.Completions) == 0 {
 		return nil, err
 	}
 	var texts []string
-	for _, c := range slices.Backward(all) {
+	for _, c := range slices.Backward(r.Completions) {
 		text, err := s.removeClaimed(c)
 		if err != nil {
 			return texts, err
@@ -102,10 +81,6 @@ func (s Store) RemoveClaimed() ([]string, error) {
 		if text != "" {
 			texts = append(texts, text)
 		}
-	}
-	var gone system.Changes
-	if err := gone.Remove(s.path(earlierCompletions)); err != nil {
-		return texts, err
 	}
 	return texts, s.Amend(func(r *Record) { r.Completions = nil })
 }

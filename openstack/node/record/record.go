@@ -27,17 +27,6 @@ type Record struct {
 	Sysctls     map[string]Raised   `json:"sysctls,omitempty"`     // limits of the kernel, by their names
 }
 
-func (r Record) empty() bool {
-	return r.Program == "" && r.Engine == "" && len(r.Completions)+len(r.Files)+len(r.Sysctls) == 0
-}
-
-// Earlier releases recorded each of these in a file of its own. Teardown still reads them.
-const (
-	EarlierProgram     = "/var/lib/ndock/setup"
-	EarlierEngine      = "/var/lib/ndock/engine"
-	earlierCompletions = "/var/lib/ndock/completions"
-)
-
 // An Original is a file as it was before setup changed it.
 type Original struct {
 	Content []byte      `json:"content"`
@@ -55,13 +44,14 @@ type Store string
 
 func (s Store) path(path string) string { return filepath.Join(string(s), path) }
 
-// Read returns the record, an empty one where there is none, or where the user is not root and may not read it.
+// Read returns the record, also what earlier releases recorded. It is empty where there is none, or where the user is not
+// root and may not read it.
 func (s Store) Read() (Record, error) {
 	path := s.path(File)
 	content, err := system.ReadPrivate(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-		return Record{}, nil
+		return s.withEarlier(Record{})
 	case err != nil:
 		return Record{}, system.FileError("read", path, err)
 	}
@@ -69,13 +59,20 @@ func (s Store) Read() (Record, error) {
 	if err := json.NewDecoder(bytes.NewReader(content)).Decode(&r); err != nil {
 		return Record{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	return r, nil
+	return s.withEarlier(r)
 }
 
-// Write replaces the record, and removes the file of one that is empty.
+// Write replaces the record, and removes its file where that would say nothing.
 func (s Store) Write(r Record) error {
+	if err := s.removeEarlier(r); err != nil {
+		return err
+	}
+	earlier, err := s.withEarlier(Record{})
+	if err != nil {
+		return err
+	}
 	path := s.path(File)
-	if r.empty() {
+	if r.saysNoMoreThan(earlier) {
 		err := system.RemoveFile(path)
 		system.RemoveEmpty(filepath.Dir(path)) // stays when it holds more
 		if errors.Is(err, fs.ErrNotExist) || err == nil {
@@ -152,22 +149,6 @@ func (s Store) Original(path string) (system.Snapshot, error) {
 	return system.Inspect(s.path(path) + earlierCopy)
 }
 
-// earlierCopy is the ending of such a copy's name.
-const earlierCopy = ".ndock-saved"
-
-// distrust returns why the copy of an earlier release does not count; nil where it does, or there is none.
-func (s Store) distrust(path string) error {
-	saved, err := system.Inspect(s.path(path) + earlierCopy)
-	if err != nil || saved.Missing {
-		return err
-	}
-	now, err := system.Inspect(s.path(path))
-	if err != nil || saved.UID == os.Geteuid() || !now.Missing && now.UID == saved.UID {
-		return err
-	}
-	return fmt.Errorf("%s is not root's", s.path(path)+earlierCopy)
-}
-
 // Forget removes what is kept of a file, once teardown has put it back.
 func (s Store) Forget(path string) error {
 	if err := s.Amend(func(r *Record) { delete(r.Files, path) }); err != nil {
@@ -177,12 +158,4 @@ func (s Store) Forget(path string) error {
 		return nil
 	}
 	return new(system.Changes).Remove(s.path(path) + earlierCopy)
-}
-
-// Untrusted returns a sentence where the copy of an earlier release does not count, and so stays there.
-func (s Store) Untrusted(path string) []string {
-	if why := s.distrust(path); why != nil {
-		return []string{fmt.Sprintf("left %s, and did not go by it: %v", s.path(path)+earlierCopy, why)}
-	}
-	return nil
 }

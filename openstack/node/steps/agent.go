@@ -259,7 +259,7 @@ func (a *agent) installed() []string {
 		paths = append(paths, f.Path)
 	}
 	if a.isProgramOurs() && len(a.otherServices(a.Layout.AgentFile)) == 0 {
-		paths = append(paths, a.Layout.AgentFile, record.EarlierProgram)
+		paths = append(paths, a.Layout.AgentFile)
 	}
 	if unchanged, err := system.Holds(a.Layout.Path(a.Layout.AgentConf), a.AgentConfig, 0o644); err == nil && unchanged {
 		paths = append(paths, a.Layout.AgentConf)
@@ -270,7 +270,7 @@ func (a *agent) installed() []string {
 // isProgramOurs tells whether setup installed the program. A record that cannot be read is an error of other steps.
 func (a *agent) isProgramOurs() bool {
 	r, err := a.record().Read()
-	return err == nil && r.Program == a.Layout.AgentFile || system.BeginsWith(a.Layout.Path(record.EarlierProgram), a.Layout.AgentFile+"\n")
+	return err == nil && r.Program == a.Layout.AgentFile
 }
 
 // otherServices returns the units of other services that run this program, as a registry does.

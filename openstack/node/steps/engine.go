@@ -70,7 +70,7 @@ func (e *engine) peersOfRun(pid int) string {
 // isOurs tells whether setup installed the engine, in this run or an earlier one.
 func (e *engine) isOurs() bool {
 	r, err := e.record().Read()
-	return err == nil && r.Engine != "" || e.Layout.Exists(record.EarlierEngine)
+	return err == nil && r.Engine != ""
 }
 
 func (e *engine) Title() string { return "engine" }
@@ -202,9 +202,6 @@ func (e *engine) Rollback(context.Context) ([]string, error) {
 func (e *engine) Teardown(context.Context) ([]string, error) {
 	if !e.isOurs() {
 		return nil, nil
-	}
-	if err := new(system.Changes).Remove(e.Layout.Path(record.EarlierEngine)); err != nil {
-		return nil, err
 	}
 	return nil, e.record().Amend(func(r *record.Record) { r.Engine = "" })
 }

@@ -213,11 +213,11 @@ func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
 	for _, c := range r.Completions {
 		sums.WriteString(c.Sum + "  " + c.Path + "\n")
 	}
+	f.must(f.record().Write(record.Record{}))
 	f.put("/var/lib/ndock/completions", sums.String(), 0o644)
 	f.put("/var/lib/ndock/setup", r.Program+"\n", 0o644)
 	f.put("/var/lib/ndock/engine", r.Engine+"\n", 0o644)
 	f.put(configFile+earlierCopyEnding, string(r.Files[f.Layout.Config].Content), 0o640)
-	f.must(f.record().Write(record.Record{}))
 	f.teardown()
 	f.put("/usr/sbin/dockerd", "", 0o755)
 	if after := f.tree(); after != before || r.Engine != "docker.io" {
