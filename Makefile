@@ -160,8 +160,8 @@ install: build man ## install the binary, its services (not enabled), man page a
 	install -D -m 0644 commands/internal/completion/ndock.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ndock
 	install -D -m 0644 commands/internal/completion/ndock.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ndock
 	install -D -m 0644 commands/internal/completion/ndock.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ndock.fish
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' openstack/node/service/ndock-agent.service | install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/ndock-agent.service
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' openstack/node/service/ndock-agent.init | install -D -m 0755 /dev/stdin $(DESTDIR)/etc/init.d/ndock-agent
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' openstack/node/steps/service/ndock-agent.service | install -D -m 0644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/ndock-agent.service
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' openstack/node/steps/service/ndock-agent.init | install -D -m 0755 /dev/stdin $(DESTDIR)/etc/init.d/ndock-agent
 
 uninstall: ## remove what install has put there
 	cd $(DESTDIR)$(PREFIX) && rm -f bin/ndock share/man/man1/ndock.1 share/bash-completion/completions/ndock share/zsh/site-functions/_ndock share/fish/vendor_completions.d/ndock.fish lib/systemd/system/ndock-agent.service

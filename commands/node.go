@@ -11,6 +11,8 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
 	"ndock/openstack/node"
+	"ndock/openstack/node/steps"
+	"ndock/openstack/node/system"
 )
 
 func nodeCommand(s Streams) *cli.Command {
@@ -21,34 +23,34 @@ func nodeCommand(s Streams) *cli.Command {
 	}
 }
 
-// thisMachine joins what the steps of a node need.
-func thisMachine(c *cli.Context, s Streams, root string) (node.Machine, error) {
+// newMachine returns what the steps of a node work with, on the machine whose files are under a root.
+func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 	named, err := namedNova(c)
 	if err != nil {
-		return node.Machine{}, err
+		return steps.Machine{}, err
 	}
 	layout, err := findLayout(c, root, named)
 	if err != nil {
-		return node.Machine{}, err
+		return steps.Machine{}, err
 	}
 	host, err := layout.Host()
 	if err != nil {
-		return node.Machine{}, err
+		return steps.Machine{}, err
 	}
 	completions, err := completionFiles()
 	if err != nil {
-		return node.Machine{}, err
+		return steps.Machine{}, err
 	}
-	return node.Machine{
-		Layout: layout, Host: host, Commands: node.Shell{}, Services: node.FindServices(layout, node.Shell{}),
-		Program: "/proc/self/exe", Patience: node.Patient(), Rules: config.Commented(), Completions: completions, Force: c.Bool("force"),
-		EngineFacts: func(ctx context.Context) (node.EngineFacts, error) {
-			return engineFacts(ctx, layout.Path("/run/docker.sock"))
+	return steps.Machine{
+		Layout: layout, Host: host, Commands: system.Shell{}, Services: system.FindServices(root, system.Shell{}),
+		Program: "/proc/self/exe", Timeouts: steps.DefaultTimeouts(), AgentConfig: config.Commented(), Completions: completions, Force: c.Bool("force"),
+		EngineInfo: func(ctx context.Context) (steps.EngineInfo, error) {
+			return engineInfo(ctx, layout.Path("/run/docker.sock"))
 		},
 		AgentVersion: func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
 		AgentState:   func(ctx context.Context) (string, error) { return agentState(ctx, layout.Path(agent.Socket)) },
 		Orphans:      orphans{layout.Path(agent.Socket)},
-		Nova:         func(context.Context) (node.Hypervisors, error) { return hypervisors(c, s) },
+		Nova:         func(context.Context) (steps.Cloud, error) { return hypervisors(c, s) },
 	}, nil
 }
 
@@ -93,7 +95,7 @@ func inAPhrase(host agent.Host, failure *agent.Failure) string {
 }
 
 // hypervisors opens Nova's API, which setup can do without.
-func hypervisors(c *cli.Context, s Streams) (node.Hypervisors, error) {
+func hypervisors(c *cli.Context, s Streams) (steps.Cloud, error) {
 	if c.String("os-cloud") == "" && os.Getenv("OS_AUTH_URL") == "" {
 		return nil, &node.Unchecked{Why: "no cloud is named (OS_CLOUD, --os-cloud, or an openrc; sudo takes them out of the environment)"}
 	}

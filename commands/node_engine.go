@@ -14,32 +14,32 @@ import (
 	"github.com/docker/docker/client"
 
 	"ndock/docker/agent/server"
-	"ndock/openstack/node"
+	"ndock/openstack/node/steps"
 )
 
-// engineFacts asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
-func engineFacts(ctx context.Context, socket string) (node.EngineFacts, error) {
+// engineInfo asks this machine's engine, whatever DOCKER_HOST says: it is the one that the agent will use.
+func engineInfo(ctx context.Context, socket string) (steps.EngineInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	engine, err := client.NewClientWithOpts(client.WithHost("unix://"+socket), client.WithAPIVersionNegotiation())
 	if err != nil {
-		return node.EngineFacts{}, err
+		return steps.EngineInfo{}, err
 	}
 	defer engine.Close()
 	info, err := engine.Info(ctx)
 	if err != nil {
-		return node.EngineFacts{}, err
+		return steps.EngineInfo{}, err
 	}
 	bridge, err := hasBridge(ctx, engine)
 	if err != nil {
-		return node.EngineFacts{}, err
+		return steps.EngineInfo{}, err
 	}
 	all, err := engine.ContainerList(ctx, container.ListOptions{All: true})
 	if err != nil {
-		return node.EngineFacts{}, err
+		return steps.EngineInfo{}, err
 	}
 	version, err := engine.ServerVersion(ctx)
-	return node.EngineFacts{
+	return steps.EngineInfo{
 		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
 		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning + info.ContainersPaused,
 		Containers: info.Containers, Images: info.Images, LogDriver: info.LoggingDriver, Bridge: bridge,

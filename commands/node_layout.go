@@ -4,6 +4,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/openstack/node"
+	"ndock/openstack/node/layout"
+	"ndock/openstack/node/steps"
 )
 
 // layoutFlags name an installation of Nova that is not found by looking.
@@ -25,7 +27,7 @@ const (
 )
 
 // stepsOf are those of the machine's role.
-func stepsOf(c *cli.Context, machine node.Machine) []node.Step {
+func stepsOf(c *cli.Context, machine steps.Machine) []node.Step {
 	if c.String("role") == controller {
 		return machine.ControllerSteps()
 	}
@@ -41,8 +43,8 @@ func roleOf(c *cli.Context) string {
 }
 
 // namedNova is the installation that the flags name: with all three, or none.
-func namedNova(c *cli.Context) (node.Named, error) {
-	named := node.Named{Python: c.String("nova-python"), Conf: c.String("nova-conf"), Service: c.String("service"), User: c.String("nova-user")}
+func namedNova(c *cli.Context) (layout.Custom, error) {
+	named := layout.Custom{Python: c.String("nova-python"), Conf: c.String("nova-conf"), Service: c.String("service"), User: c.String("nova-user")}
 	given := 0
 	for _, value := range []string{named.Python, named.Conf, named.Service} {
 		if value != "" {
@@ -58,13 +60,13 @@ func namedNova(c *cli.Context) (node.Named, error) {
 // rootFlag is for tests: commands that change nothing may look at a tree that is not this machine's.
 func rootFlag() cli.Flag { return &cli.StringFlag{Name: "root", Value: "/", Hidden: true} }
 
-func findLayout(c *cli.Context, root string, named node.Named) (node.Layout, error) {
+func findLayout(c *cli.Context, root string, named layout.Custom) (layout.Layout, error) {
 	switch role := c.String("role"); role {
 	case compute:
-		return node.Find(root, named)
+		return layout.Find(root, named)
 	case controller:
-		return node.FindController(root)
+		return layout.FindController(root)
 	default:
-		return node.Layout{}, misused(c, "there is no role %q; there are %s and %s", role, compute, controller)
+		return layout.Layout{}, misused(c, "there is no role %q; there are %s and %s", role, compute, controller)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/openstack/node"
+	"ndock/openstack/node/steps"
+	"ndock/openstack/node/system"
 )
 
 func nodeSetupCommand(s Streams) *cli.Command {
@@ -37,14 +39,14 @@ func nodeSetup(c *cli.Context, s Streams) (err error) {
 	if c.String("root") != "/" {
 		return misused(c, "--root goes with --dry-run only")
 	}
-	if err := node.NeedRoot(os.Geteuid(), "node setup"); err != nil {
+	if err := system.NeedRoot(os.Geteuid(), "node setup"); err != nil {
 		return err
 	}
-	machine, err := thisMachine(c, s, "/")
+	machine, err := newMachine(c, s, "/")
 	if err != nil {
 		return err
 	}
-	unlock, err := node.Lock(node.LockFile)
+	unlock, err := system.Lock(system.LockFile)
 	if err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func nodeSetup(c *cli.Context, s Streams) (err error) {
 
 // nodeSetupPlan prints the plan on stdout: here it is the result.
 func nodeSetupPlan(c *cli.Context, s Streams) error {
-	machine, err := thisMachine(c, s, c.String("root"))
+	machine, err := newMachine(c, s, c.String("root"))
 	if err != nil {
 		return err
 	}
@@ -82,7 +84,7 @@ func nodeSetupPlan(c *cli.Context, s Streams) error {
 }
 
 // printEdits shows no lines around those that change: in Nova's configuration they may well be passwords.
-func printEdits(c *cli.Context, s Streams, machine node.Machine) error {
+func printEdits(c *cli.Context, s Streams, machine steps.Machine) error {
 	edits, err := node.Edits(c.Context, stepsOf(c, machine))
 	for _, edit := range edits {
 		name := edit.Path
@@ -98,6 +100,6 @@ func printEdits(c *cli.Context, s Streams, machine node.Machine) error {
 	return err
 }
 
-func nothingToDo(c *cli.Context, machine node.Machine) string {
+func nothingToDo(c *cli.Context, machine steps.Machine) string {
 	return fmt.Sprintf("nothing to do: %s is a %s", machine.Host, roleOf(c))
 }

@@ -27,13 +27,13 @@ func nodeStatus(c *cli.Context, s Streams) error {
 	if err := outputStyle(c).Check(headers); err != nil {
 		return err
 	}
-	machine, err := thisMachine(c, s, c.String("root"))
+	machine, err := newMachine(c, s, c.String("root"))
 	if err != nil {
 		return err
 	}
 	var rows [][]any
 	var missing []string
-	for _, status := range node.Look(c.Context, stepsOf(c, machine)) {
+	for _, status := range node.Inspect(c.Context, stepsOf(c, machine)) {
 		rows = append(rows, []any{status.Step, string(status.State), status.Detail})
 		if status.State == node.ToDo || status.State == node.Failed {
 			missing = append(missing, status.Step)

@@ -12,6 +12,7 @@ import (
 
 	"ndock/commands/internal/output"
 	"ndock/openstack/node"
+	"ndock/openstack/node/system"
 )
 
 func nodeTeardownCommand(s Streams) *cli.Command {
@@ -36,19 +37,18 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	if err := agreed(c, s, "Undo the setup of this machine as a "+roleOf(c)+"?"); err != nil {
 		return err
 	}
-	if err := node.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
+	if err := system.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
 		return err
 	}
-	machine, err := thisMachine(c, s, "/")
+	machine, err := newMachine(c, s, "/")
 	if err != nil {
 		return err
 	}
-	unlock, err := node.Lock(node.LockFile)
+	unlock, err := system.Lock(system.LockFile)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	machine.Tearing = true
 	report := newProgress(c, s)
 	changed, err := node.Teardown(c.Context, stepsOf(c, machine), report.Step)
 	if err == nil && !changed {

@@ -17,23 +17,23 @@ const (
 	Unknown State = "unknown" // cannot be told from here
 )
 
-// Status is a step's state and what there is to say about it.
+// Status is a step's state, with what is to do or what is there.
 type Status struct {
 	Step   string
 	State  State
 	Detail string
 }
 
-// Look returns the state of every step and changes nothing.
-func Look(ctx context.Context, steps []Step) []Status {
+// Inspect returns the state of every step and changes nothing.
+func Inspect(ctx context.Context, steps []Step) []Status {
 	all := make([]Status, len(steps))
 	for i, step := range steps {
-		all[i] = look(ctx, step)
+		all[i] = inspect(ctx, step)
 	}
 	return all
 }
 
-func look(ctx context.Context, step Step) Status {
+func inspect(ctx context.Context, step Step) Status {
 	plan, err := step.Plan(ctx)
 	var unchecked *Unchecked
 	switch {

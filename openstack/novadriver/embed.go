@@ -1,6 +1,5 @@
 // Package novadriver brings the Docker driver into Nova: it carries the driver's Python files (Nova can load
-// nothing else), finds the Python that nova-compute runs on and the place where that looks for drivers, and edits
-// Nova's configuration in place, comments and all.
+// nothing else), and finds the Python that nova-compute runs on and the directory where that looks for drivers.
 package novadriver
 
 import (

@@ -1,0 +1,117 @@
+package dockerd
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"ndock/openstack/node/jsonedit"
+)
+
+// RuntimeName is what servers' containers name as their runtime.
+const RuntimeName = "ndock"
+
+// Wanted says which settings are to be made, and whether the engine must be restarted to have them.
+type Wanted struct{ LiveRestore, Runtime, NoNetwork, Logs, Userns, Restart bool }
+
+// And returns what either wants.
+func (w Wanted) And(other Wanted) Wanted {
+	return Wanted{
+		w.LiveRestore || other.LiveRestore, w.Runtime || other.Runtime, w.NoNetwork || other.NoNetwork,
+		w.Logs || other.Logs, w.Userns || other.Userns, w.Restart || other.Restart,
+	}
+}
+
+// A Setting is one of daemon.json: its value as JSON, and the keys that lead to it.
+type Setting struct {
+	value string
+	path  []string
+}
+
+// Name is the setting's first key.
+func (s Setting) Name() string { return s.path[0] }
+
+// rotated limits logs. Without it Docker keeps whatever containers say until the disk is full.
+const rotated = `{"max-size": "10m", "max-file": "3"}`
+
+// Editor makes ndock's settings in the text of daemon.json. Everything else stays as its author wrote it.
+type Editor struct {
+	Program string // what the engine is to call as the runtime
+}
+
+func (e Editor) runtime() string {
+	return fmt.Sprintf(`{"path": %q, "runtimeArgs": ["node", "runtime"]}`, e.Program)
+}
+
+// HasRuntime tells whether the settings have ndock's runtime with this program.
+func (e Editor) HasRuntime(there Settings) bool {
+	return sameJSON(there.Runtimes[RuntimeName], e.runtime())
+}
+
+// Names tells whether a text has the runtime as ndock writes it.
+func (e Editor) Names(content []byte) bool { return bytes.Contains(content, []byte(e.runtime())) }
+
+// sameJSON compares, whatever the blanks.
+func sameJSON(one json.RawMessage, other string) bool {
+	var a, b bytes.Buffer
+	return json.Compact(&a, one) == nil && json.Compact(&b, []byte(other)) == nil && a.String() == b.String()
+}
+
+// Settings returns those that are wanted, in their order in the file.
+func (e Editor) Settings(there Settings, wanted Wanted) []Setting {
+	var all []Setting
+	if wanted.LiveRestore {
+		all = append(all, Setting{"true", []string{"live-restore"}})
+	}
+	if wanted.Runtime {
+		if there.Runtimes == nil { // null, too
+			all = append(all, Setting{fmt.Sprintf("{%q: %s}", RuntimeName, e.runtime()), []string{"runtimes"}})
+		} else {
+			all = append(all, Setting{e.runtime(), []string{"runtimes", RuntimeName}})
+		}
+	}
+	if wanted.NoNetwork {
+		all = append(all, there.withoutNetwork()...)
+	}
+	if wanted.Logs {
+		all = append(all, Setting{rotated, []string{"log-opts"}})
+	}
+	if wanted.Userns {
+		all = append(all, Setting{`"default"`, []string{"userns-remap"}})
+	}
+	return all
+}
+
+// Make returns the content with the settings that are wanted.
+func (e Editor) Make(content []byte, wanted Wanted) ([]byte, error) {
+	there, err := Parse(content)
+	if err != nil {
+		return nil, err
+	}
+	for _, setting := range slices.Backward(e.Settings(there, wanted)) { // each is put before the others
+		if content, err = jsonedit.Set(content, setting.value, setting.path...); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+}
+
+// Made tells whether ndock's settings, and nothing else, make one content of the other, and which they were: that depends
+// on what the engine was like at that time.
+func (e Editor) Made(before, after []byte) (Wanted, bool, error) {
+	for combination := range 32 {
+		settings := Wanted{
+			LiveRestore: combination&1 == 0, Runtime: combination&2 == 0, NoNetwork: combination&4 != 0,
+			Logs: combination&8 != 0, Userns: combination&16 != 0,
+		}
+		made, err := e.Make(before, settings)
+		if err != nil {
+			return Wanted{}, false, err
+		}
+		if settings != (Wanted{}) && bytes.Equal(made, after) {
+			return settings, true, nil
+		}
+	}
+	return Wanted{}, false, nil
+}

@@ -1,0 +1,325 @@
+package steps
+
+import (
+	"context"
+	_ "embed" // the files of the service
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ndock/openstack/node/record"
+	"ndock/openstack/node/system"
+)
+
+//go:embed service/ndock-agent.service
+var agentUnit []byte
+
+//go:embed service/ndock-agent.init
+var agentScript []byte
+
+//go:embed service/ndock-agent.logrotate
+var agentRotation []byte
+
+const agentName = "ndock-agent"
+
+// agent is the step that has ndock's agent run as a service of this machine.
+type agent struct {
+	Machine
+	did    system.Changes // of this run
+	before *agentState    // nil before Do has changed something
+}
+
+// agentState is how the service was found.
+type agentState struct{ running, enabled bool }
+
+func (a *agent) Title() string { return "agent" }
+
+func (a *agent) service() system.Service {
+	return system.Service{Name: agentName, PIDFile: "/run/ndock/agent.pid", Log: "/var/log/ndock/agent.log"}
+}
+
+// daemon returns the files that make the agent a service of this machine.
+func (a *agent) daemon() []system.File {
+	unit := strings.Replace(string(agentUnit), "Before=nova-compute.service", "Before="+a.Layout.Compute.Name+".service", 1)
+	return a.Services.Files(system.Daemon{Name: agentName, Unit: a.forUser(unit), Script: a.forUser(string(agentScript)), Rotation: agentRotation})
+}
+
+// forUser has the agent serve the user that nova-compute runs as.
+func (a *agent) forUser(text string) []byte {
+	if a.Layout.User == "nova" {
+		return []byte(text)
+	}
+	return []byte(strings.Replace(text, "node agent", "node agent --user "+a.Layout.User, 1))
+}
+
+func (a *agent) files() ([]system.File, error) {
+	program, err := os.ReadFile(a.Program)
+	if err != nil {
+		return nil, system.FileError("read", a.Program, err)
+	}
+	return append([]system.File{{Path: a.Layout.AgentFile, Content: program, Mode: 0o755}}, a.daemon()...), nil
+}
+
+// missing returns the files that are not as they should be.
+func (a *agent) missing() ([]system.File, error) {
+	files, err := a.files()
+	if err != nil {
+		return nil, err
+	}
+	var missing []system.File
+	for _, f := range files {
+		ok, err := system.Holds(a.Layout.Path(f.Path), f.Content, f.Mode)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			missing = append(missing, f)
+		}
+	}
+	if a.exists(a.Layout.AgentConf) { // it is the operator's
+		return missing, nil
+	}
+	return append(missing, system.File{Path: a.Layout.AgentConf, Content: a.AgentConfig, Mode: 0o644}), nil
+}
+
+func (a *agent) Plan(ctx context.Context) ([]string, error) {
+	missing, err := a.missing()
+	if err != nil {
+		return nil, err
+	}
+	var plan []string
+	for _, f := range missing {
+		plan = append(plan, "write "+a.Layout.Path(f.Path))
+	}
+	enabled, err := a.Services.Enabled(ctx, a.service())
+	if err != nil {
+		return nil, err
+	}
+	if !enabled {
+		plan = append(plan, "have service "+agentName+" started at boot")
+	}
+	verb, err := a.restartVerb(ctx, len(missing) > 0)
+	if verb != "" {
+		plan = append(plan, verb+" service "+agentName)
+	}
+	return plan, err
+}
+
+// restartVerb returns what has to be done to the service, an empty text where the agent that is installed runs already.
+func (a *agent) restartVerb(ctx context.Context, changing bool) (string, error) {
+	pid, err := a.Services.PID(ctx, a.service())
+	if err != nil {
+		return "", err
+	}
+	if pid == 0 {
+		return "start", nil
+	}
+	old := changing
+	if !old {
+		files := []string{a.Layout.AgentFile, a.daemon()[0].Path, a.Layout.AgentConf}
+		if old, err = system.Outdated(a.Layout.Root, pid, files); err != nil {
+			return "", err
+		}
+	}
+	if _, err := a.AgentVersion(ctx); err != nil || old {
+		return "restart", nil
+	}
+	return "", nil
+}
+
+func (a *agent) Detail(ctx context.Context) string {
+	version, err := a.AgentVersion(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	state, err := a.AgentState(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("ndock's agent %s answers; %s", version, state)
+}
+
+// Do writes what is missing, and restarts the agent.
+func (a *agent) Do(ctx context.Context) error {
+	missing, err := a.missing()
+	if err != nil {
+		return err
+	}
+	if a.before, err = a.state(ctx); err != nil {
+		return err
+	}
+	if err := a.install(missing); err != nil {
+		return err
+	}
+	if err := a.Services.Enable(ctx, a.service()); err != nil {
+		return err
+	}
+	if err := a.Services.Restart(ctx, a.service()); err != nil {
+		return err
+	}
+	return a.waitForAnswer(ctx)
+}
+
+func (a *agent) state(ctx context.Context) (*agentState, error) {
+	pid, err := a.Services.PID(ctx, a.service())
+	if err != nil {
+		return nil, err
+	}
+	enabled, err := a.Services.Enabled(ctx, a.service())
+	return &agentState{running: pid != 0, enabled: enabled}, err
+}
+
+func (a *agent) install(missing []system.File) error {
+	for _, f := range missing {
+		if f.Path == a.Layout.AgentFile {
+			if err := a.claimProgram(); err != nil {
+				return err
+			}
+		}
+		if err := a.did.Write(a.Layout.Path(f.Path), f.Content, f.Mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claimProgram records that the program was not there before: only then teardown removes it.
+func (a *agent) claimProgram() error {
+	_, err := os.Stat(a.Layout.Path(a.Layout.AgentFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return a.record().AmendIn(&a.did, func(r *record.Record) { r.Program = a.Layout.AgentFile }, func(r *record.Record) { r.Program = "" })
+	}
+	return err
+}
+
+// serversDir is where the agent keeps files of servers.
+const serversDir = "/var/lib/ndock/servers"
+
+// waitForAnswer waits until the agent answers on its socket.
+func (a *agent) waitForAnswer(ctx context.Context) error {
+	err := system.Await(ctx, a.Timeouts.Poll, a.Timeouts.Agent, func(ctx context.Context) error {
+		_, err := a.AgentVersion(ctx)
+		return err
+	})
+	if err != nil {
+		return system.Advise(fmt.Errorf("wait for ndock's agent: %w", err), "see what it says: %s", a.Services.ReadLog(a.service()))
+	}
+	return nil
+}
+
+// Teardown stops the agent before its files go.
+func (a *agent) Teardown(ctx context.Context) ([]string, error) {
+	there := slices.DeleteFunc(a.installed(), func(path string) bool { return !a.exists(path) })
+	if len(there) == 0 {
+		return nil, nil
+	}
+	if err := a.stop(ctx, true, true); err != nil {
+		return nil, err
+	}
+	texts := []string{"stopped service " + agentName}
+	var gone system.Changes
+	for _, path := range there {
+		if err := gone.Remove(a.Layout.Path(path)); err != nil {
+			return texts, err
+		}
+		texts = append(texts, "removed "+a.Layout.Path(path))
+	}
+	if !a.exists(a.Layout.AgentFile) {
+		if err := a.record().Amend(func(r *record.Record) { r.Program = "" }); err != nil {
+			return texts, err
+		}
+	}
+	for _, dir := range []string{serversDir, filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
+		system.RemoveEmpty(a.Layout.Path(dir)) // stays when it holds more
+	}
+	return append(texts, a.left()...), a.Services.Forget(ctx, a.service())
+}
+
+// left returns a sentence on each file that teardown leaves.
+func (a *agent) left() []string {
+	var texts []string
+	if others := a.otherServices(a.Layout.AgentFile); len(others) > 0 {
+		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentFile)+", which "+strings.Join(others, ", ")+" runs")
+	}
+	if a.exists(a.Layout.AgentConf) {
+		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentConf)+", which was edited")
+	}
+	return texts
+}
+
+// installed returns the files that setup may have made, and that are to be removed.
+func (a *agent) installed() []string {
+	var paths []string
+	for _, f := range a.daemon() {
+		paths = append(paths, f.Path)
+	}
+	if a.isProgramOurs() && len(a.otherServices(a.Layout.AgentFile)) == 0 {
+		paths = append(paths, a.Layout.AgentFile)
+	}
+	if unchanged, err := system.Holds(a.Layout.Path(a.Layout.AgentConf), a.AgentConfig, 0o644); err == nil && unchanged {
+		paths = append(paths, a.Layout.AgentConf)
+	}
+	return paths
+}
+
+// isProgramOurs tells whether setup installed the program. A record that cannot be read is an error of other steps.
+func (a *agent) isProgramOurs() bool {
+	r, err := a.record().Read()
+	return err == nil && r.Program == a.Layout.AgentFile
+}
+
+// otherServices returns the units of other services that run this program, as a registry does.
+func (a *agent) otherServices(program string) (others []string) {
+	runs := regexp.MustCompile(`(?m)^ExecStart="?` + regexp.QuoteMeta(program) + `"? `)
+	units, _ := filepath.Glob(a.Layout.Path("/etc/systemd/system/*.service")) // the pattern is valid
+	for _, unit := range units {
+		text, err := os.ReadFile(unit)
+		name := filepath.Base(unit)
+		if err == nil && name != agentName+".service" && runs.Match(text) {
+			others = append(others, name)
+		}
+	}
+	return others
+}
+
+func (a *agent) exists(path string) bool {
+	_, err := os.Stat(a.Layout.Path(path))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// stop stops or disables the service, or both, where there is one.
+func (a *agent) stop(ctx context.Context, stop, disable bool) error {
+	if !a.exists(a.daemon()[0].Path) {
+		return nil
+	}
+	var failed []error
+	if stop {
+		failed = append(failed, a.Services.Stop(ctx, a.service()))
+	}
+	if disable {
+		failed = append(failed, a.Services.Disable(ctx, a.service()))
+	}
+	return errors.Join(failed...)
+}
+
+// Rollback restores the earlier agent, and restarts it if it ran.
+func (a *agent) Rollback(ctx context.Context) ([]string, error) {
+	if a.before == nil { // nothing was done yet
+		return nil, nil
+	}
+	failed := []error{
+		a.stop(ctx, !a.before.running, !a.before.enabled),
+		a.did.Rollback(),
+		a.Services.Forget(ctx, a.service()),
+	}
+	if a.before.running {
+		failed = append(failed, a.Services.Restart(ctx, a.service()))
+		return []string{"the agent of before runs again"}, errors.Join(failed...)
+	}
+	return []string{"stopped service " + agentName + " and removed what was written"}, errors.Join(failed...)
+}

@@ -1,0 +1,259 @@
+package steps
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ndock/openstack/node"
+	"ndock/openstack/node/dockerd"
+	"ndock/openstack/node/layout/layouttest"
+)
+
+// A file that is read later wins, in a drop-in directory or the second file.
+func TestWhatOverridesTheDriver(t *testing.T) {
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"a drop-in":          {map[string]string{"/etc/nova/nova.conf.d/10-local.conf": "[DEFAULT]\ncompute_driver = fake.FakeDriver\n"}, "/etc/nova/nova.conf.d/10-local.conf sets compute_driver = fake.FakeDriver, and Nova reads it after "},
+		"a drop-in, twice":   {map[string]string{"/etc/nova/nova.conf.d/10-local.conf": "[DEFAULT]\ncompute_driver = a\ncompute_driver = b\n"}, "/etc/nova/nova.conf.d/10-local.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 3"},
+		"one that is ours":   {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf": "[DEFAULT]\ncompute_driver = docker.DockerDriver\n"}, ""},
+		"one commented out":  {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf": "[DEFAULT]\n# compute_driver = a\n"}, ""},
+		"no .conf":           {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf~": "[DEFAULT]\ncompute_driver = a\n"}, ""},
+		"in nova.conf":       {map[string]string{"/etc/nova/nova.conf": "[DEFAULT]\ncompute_driver = a\nhost = node-1\n"}, ""},
+		"thrice in the file": {map[string]string{"/etc/nova/nova-compute.conf": "[DEFAULT]\ncompute_driver = a\n[DEFAULT]\ncompute_driver = b\ncompute_driver = c\n"}, "/etc/nova/nova-compute.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 4, 5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			layouttest.Lay(t, f.root, test.files)
+			before := f.tree()
+			_, err := f.setup()
+			if test.want == "" {
+				f.must(err)
+				return
+			}
+			if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), f.root, ""), "config: "+test.want) {
+				t.Errorf("got %v", err)
+			}
+			if after := f.tree(); after != before {
+				t.Errorf("the tree is\n%s", after)
+			}
+		})
+	}
+}
+
+// On each layout setup works, and teardown restores the tree.
+func TestSetupOnOtherLayouts(t *testing.T) {
+	for name, test := range map[string]struct {
+		tree     map[string]string
+		virt     string
+		python   string
+		commands []string
+		files    map[string]string // what is in them after setup
+	}{
+		"RDO": {layouttest.RDO, "/usr/lib/python3.9/site-packages/nova/virt", "/usr/bin/python3", []string{
+			"systemctl restart --no-block openstack-nova-compute.service", "semodule -i ROOT/var/lib/ndock/ndock.cil",
+		}, map[string]string{
+			"/etc/nova/nova.conf": "compute_driver=docker.DockerDriver\n",
+			"/usr/lib/python3.9/site-packages/nova/virt/docker/__init__.py": marker,
+			"/etc/systemd/system/ndock-agent.service":                       "Before=openstack-nova-compute.service\n",
+			"/var/lib/ndock/ndock.cil":                                      "allow nova_t unconfined_service_t",
+		}},
+		"DevStack": {layouttest.DevStack, "/opt/stack/nova/nova/virt", "/opt/stack/data/venv/bin/python3.12", []string{"systemctl restart --no-block devstack@n-cpu.service"}, map[string]string{
+			"/etc/nova/nova-cpu.conf":                      "compute_driver = docker.DockerDriver\n",
+			"/opt/stack/nova/nova/virt/docker/__init__.py": marker,
+			"/etc/systemd/system/ndock-agent.service":      "ExecStart=/usr/local/bin/ndock node agent --user stack\n",
+			"/opt/stack/devstack/local.conf":               "ADMIN_PASSWORD=secret\n" + ownBegin + "[[post-config|$NOVA_CPU_CONF]]\n[DEFAULT]\ncompute_driver = docker.DockerDriver\n",
+		}},
+		"Kolla": {layouttest.Kolla, "/var/lib/kolla/venv/lib/python3.12/site-packages/nova/virt", "docker", []string{"systemctl restart --no-block kolla-nova_compute-container.service"}, map[string]string{
+			"/etc/kolla/nova-compute/nova.conf":                "compute_driver = docker.DockerDriver\n",
+			"/etc/kolla/nova-compute/ndock-driver/__init__.py": marker,
+			"/etc/kolla/nova-compute/config.json":              `{"source":"/var/lib/kolla/config_files/ndock-driver","dest":"/var/lib/kolla/venv/lib/python3.12/site-packages/nova/virt/docker","owner":"nova","perm":"0644","optional":true},`,
+			"/etc/kolla/config/nova/nova-compute.conf":         "[DEFAULT]\ncompute_driver = docker.DockerDriver\n",
+			"/etc/systemd/system/ndock-agent.service":          "node agent --user 42436\n",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := fakeOf(t, true, test.tree)
+			f.virt = test.virt
+			before := f.tree()
+			said, err := f.setup()
+			f.must(err)
+			ran := strings.ReplaceAll(strings.Join(f.commands, "\n"), f.root, "ROOT")
+			for _, command := range test.commands {
+				if !strings.Contains(ran, command) {
+					t.Errorf("did not run %s, but\n%s", command, ran)
+				}
+			}
+			for path, want := range test.files {
+				if content, err := os.ReadFile(f.path(path)); err != nil || !strings.Contains(string(content), want) {
+					t.Errorf("%s is %s, %v; said\n%s", path, content, err, said)
+				}
+			}
+			if f.asked != test.python {
+				t.Errorf("asked %s", f.asked)
+			}
+			if got := f.plan(); got != "" {
+				t.Errorf("a second run would\n%s", got)
+			}
+			_, err = node.Teardown(t.Context(), f.Steps(), new(lines).report)
+			f.must(err)
+			if after := f.tree(); after != before {
+				t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+			}
+			if len(f.modules) > 0 {
+				t.Errorf("SELinux has %v", f.modules)
+			}
+		})
+	}
+}
+
+// TestAnUpgradeOnKolla restarts the container, which has copied the driver of before.
+func TestAnUpgradeOnKolla(t *testing.T) {
+	f := fakeOf(t, true, layouttest.Kolla)
+	_, err := f.setup()
+	f.must(err)
+	f.put("/etc/kolla/nova-compute/ndock-driver/driver.py", "old", 0o644)
+	f.process(f.pid("kolla-nova_compute-container"), 0) // it has run for long
+	f.commands = nil
+	_, err = f.setup()
+	f.must(err)
+	if ran := strings.Join(f.commands, "\n"); ran != "systemctl restart --no-block kolla-nova_compute-container.service" {
+		t.Errorf("ran %s", ran)
+	}
+}
+
+// Kolla's engine is not restarted: that would restart all of Kolla's containers.
+func TestKollasEngineIsNotRestarted(t *testing.T) {
+	f := fakeOf(t, true, layouttest.Kolla)
+	f.put(dockerd.File, `{"bridge": "none", "iptables": false, "ip-forward": false}`, 0o600)
+	f.info.Bridge, f.info.Running = false, 20
+	_, err := f.setup()
+	f.must(err)
+	if ran := strings.Join(f.commands, "\n"); strings.Contains(ran, "docker.service") {
+		t.Errorf("ran %s", ran)
+	}
+	if got := f.plan(); got != "" {
+		t.Errorf("planned\n%s", got)
+	}
+}
+
+// Edits since setup stay.
+func TestTeardownKeepsWhatOthersWrote(t *testing.T) {
+	f := fakeOf(t, true, layouttest.DevStack)
+	_, err := f.setup()
+	f.must(err)
+	content, err := os.ReadFile(f.path("/opt/stack/devstack/local.conf"))
+	f.must(err)
+	f.put("/opt/stack/devstack/local.conf", "# more\n"+string(content)+"[[post-config|$NOVA_CONF]]\n", 0o640)
+	_, err = node.Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+	if got, _ := os.ReadFile(f.path("/opt/stack/devstack/local.conf")); string(got) != "# more\n[[local|localrc]]\nADMIN_PASSWORD=secret\n[[post-config|$NOVA_CONF]]\n" {
+		t.Errorf("it is %s", got)
+	}
+}
+
+func TestADriverThatDevStackIsToldOfAlready(t *testing.T) {
+	f := fakeOf(t, true, layouttest.DevStack)
+	f.put("/opt/stack/devstack/local.conf", "[[post-config|$NOVA_CPU_CONF]]\n[DEFAULT]\ncompute_driver = fake.FakeDriver\n", 0o640)
+	if _, err := f.setup(); err == nil || !strings.Contains(err.Error(), "local.conf, line 3: it sets compute_driver = fake.FakeDriver") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The engine comes from the distribution's repository, if that has one.
+func TestTheEngineOfRDOsDistributions(t *testing.T) {
+	f := fakeOf(t, true, layouttest.RDO)
+	f.virt = "/usr/lib/python3.9/site-packages/nova/virt"
+	f.stop("docker")
+	f.must(os.Remove(f.path("/usr/bin/dockerd")))
+	f.fail["dnf install -y -q moby-engine"] = "No match for argument: moby-engine"
+	before := f.tree()
+	_, err := f.setup()
+	var hint interface{ Hint() string }
+	if !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "install Docker Engine yourself") {
+		t.Errorf("got %v", err)
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree is\n%s", after)
+	}
+	delete(f.fail, "dnf install -y -q moby-engine")
+	_, err = f.setup()
+	f.must(err)
+	if got, _ := os.ReadFile(f.path(dockerd.File)); !strings.Contains(string(got), `"userns-remap": "default"`) {
+		t.Errorf("daemon.json is %s", got)
+	}
+}
+
+// theirPolicy is as much of a policy as the module builds on, with what the module must not allow.
+const theirPolicy = `(mls true)
+(handleunknown allow)
+(class process (transition))
+(class sock_file (create getattr write))
+(class unix_stream_socket (connectto))
+(classorder (process sock_file unix_stream_socket))
+(sid kernel)
+(sidorder (kernel))
+(sidcontext kernel (system_u system_r kernel_t ((s0) (s0))))
+(sensitivity s0)
+(sensitivityorder (s0))
+(category c0)
+(categoryorder (c0))
+(sensitivitycategory s0 (c0))
+(user system_u)
+(userlevel system_u (s0))
+(userrange system_u ((s0) (s0)))
+(role system_r)
+(role object_r)
+(userrole system_u system_r)
+(userrole system_u object_r)
+(roletype system_r kernel_t)
+(typeattribute file_type)
+(typeattributeset file_type (var_run_t))
+(type kernel_t)
+(type var_run_t)
+(type unconfined_service_t)
+(allow unconfined_service_t var_run_t (sock_file (create)))
+`
+
+const novasPolicy = `(type nova_t)
+(roletype system_r nova_t)
+(neverallow nova_t var_run_t (sock_file (write)))
+`
+
+// debiansPolicy has no nova_t, and other domains for services.
+var debiansPolicy = strings.ReplaceAll(theirPolicy, "unconfined_service_t", "initrc_t") + "(type initrc_runtime_t)\n"
+
+// TestSELinuxModule compiles the module: nova-compute may write to the agent's socket, and to no other in /run.
+func TestSELinuxModule(t *testing.T) {
+	compiler, err := exec.LookPath("secilc")
+	if err != nil {
+		t.Skip("secilc is not there")
+	}
+	compile := func(policy string) (contexts, compiled, said string, err error) {
+		dir := t.TempDir()
+		check(t, os.WriteFile(filepath.Join(dir, "base.cil"), []byte(policy), 0o600), os.WriteFile(filepath.Join(dir, "ndock.cil"), selinuxPolicy, 0o600))
+		command := exec.Command(compiler, "-o", "policy", "-f", "contexts", "base.cil", "ndock.cil")
+		command.Dir = dir
+		out, err := command.CombinedOutput()
+		text, _ := os.ReadFile(filepath.Join(dir, "contexts")) // none where it failed
+		binary, _ := os.ReadFile(filepath.Join(dir, "policy"))
+		return string(text), string(binary), string(out), err
+	}
+	for name, policy := range map[string]string{"Fedora's": theirPolicy + novasPolicy, "Fedora's without nova_t": theirPolicy, "Debian's": debiansPolicy} {
+		contexts, compiled, said, err := compile(policy)
+		if want := "/run/ndock/agent\\.sock\t-s\tsystem_u:object_r:ndock_var_run_t:s0\n"; err != nil || !strings.Contains(contexts, want) {
+			t.Errorf("%s: got %v, %s\n%s", name, err, said, contexts)
+		}
+		if !strings.Contains(compiled, "agent.sock") {
+			t.Errorf("%s: a socket that the agent makes has no type of its own", name)
+		}
+	}
+	if _, _, _, err := compile(theirPolicy + novasPolicy + "(neverallow nova_t ndock_var_run_t (sock_file (write)))\n"); err == nil {
+		t.Error("nova-compute may not write to the agent's socket")
+	}
+}
