@@ -13,7 +13,7 @@ import (
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/server"
 	"ndock/docker/network"
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 func nodeAgentCommand(s Streams) *cli.Command {
@@ -40,7 +40,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 			err = server.Run(c.Context, engine, server.Options{
 				Socket: c.String("socket"),
 				State:  c.String("state"), User: c.String("user"), Version: version(),
-				Config: c.String("config"), Holders: network.Holders, Names: runtime.Names,
+				Config: c.String("config"), Holders: network.Holders, Names: ociruntime.Names,
 				Kernel: network.KernelAt("/proc"),
 			}, newLog(c, s))
 			if errors.Is(err, server.ErrOtherEngine) {

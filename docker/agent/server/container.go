@@ -10,7 +10,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 // leastMemoryMB is the memory limit below which Docker makes no container.
@@ -51,7 +51,7 @@ func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Conf
 func confinement(spec agent.Spec) *container.HostConfig {
 	memory := spec.MemoryMB << 20
 	return &container.HostConfig{
-		Runtime:       runtime.Name, // which plugs it in
+		Runtime:       ociruntime.Name, // which plugs it in
 		NetworkMode:   "none",
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}, // Nova decides what runs
 		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},

@@ -111,7 +111,7 @@ func (s *Server) mounts(ctx context.Context, uuid string, spec agent.Spec, of *c
 }
 
 // nameFiles writes what Docker would otherwise write itself, see network.NameFiles. The container gets copies of them
-// when it starts, see runtime.Names.
+// when it starts, see ociruntime.Names.
 func (s *Server) nameFiles(uuid, hostname, domain string) ([]mount.Mount, error) {
 	if err := s.plug(uuid, nil, false); err != nil { // that a server has no ports is written down too
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 // deleteInstance removes all that the server has on this host, however far it came. The body may name ports,
@@ -60,7 +60,7 @@ func (s *Server) remove(ctx context.Context, found container.InspectResponse) er
 		return fmt.Errorf("remove container %s: %w", found.ID[:12], err)
 	}
 	// If runc's hook did not come to it:
-	if err := errors.Join(network.Leave(nil, network.Holder(found.ID)), runtime.ReleaseNames(filepath.Join(runtime.Names, found.ID))); err != nil {
+	if err := errors.Join(network.Leave(nil, network.Holder(found.ID)), ociruntime.ReleaseNames(filepath.Join(ociruntime.Names, found.ID))); err != nil {
 		return err
 	}
 	uuid := found.Config.Labels[labelServer]

@@ -12,7 +12,7 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 // oldest is the oldest engine that servers are right on, by its API: 20.10.
@@ -63,8 +63,8 @@ func lacks(version types.Version, info system.Info) []string {
 	if versions.LessThan(version.APIVersion, oldest) {
 		all = append(all, fmt.Sprintf("version %s is older than 20.10, with which servers were never tried", version.Version))
 	}
-	if _, ok := info.Runtimes[runtime.Name]; !ok {
-		all = append(all, fmt.Sprintf("it has no runtime %q, without which no server starts: 'ndock node setup' adds it", runtime.Name))
+	if _, ok := info.Runtimes[ociruntime.Name]; !ok {
+		all = append(all, fmt.Sprintf("it has no runtime %q, without which no server starts: 'ndock node setup' adds it", ociruntime.Name))
 	}
 	if !slices.ContainsFunc(info.SecurityOptions, func(option string) bool { return strings.HasPrefix(option, "name=seccomp") }) {
 		all = append(all, "no seccomp: a server may ask the kernel for anything that its capabilities allow")

@@ -9,7 +9,7 @@ import (
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/system"
 
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 func TestWhatAnEngineLacks(t *testing.T) {
@@ -17,7 +17,7 @@ func TestWhatAnEngineLacks(t *testing.T) {
 		return types.Version{Version: "20.10.0", APIVersion: "1.41"}, system.Info{
 			MemoryLimit: true, SwapLimit: true, PidsLimit: true, CPUShares: true, CPUCfsQuota: true, CPUSet: true,
 			SecurityOptions: []string{"name=apparmor", "name=seccomp,profile=default"},
-			Runtimes:        map[string]system.RuntimeWithStatus{runtime.Name: {}},
+			Runtimes:        map[string]system.RuntimeWithStatus{ociruntime.Name: {}},
 		}
 	}
 	if got := lacks(whole()); len(got) > 0 {

@@ -15,7 +15,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/network"
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 // Each verb writes down what it makes before it makes it, and takes back what it could not finish. What is left all the
@@ -259,7 +259,7 @@ func (s *Server) removeOrphan(ctx context.Context, orphan agent.Orphan) error {
 	case "image":
 		return s.removeOrphanImage(ctx, orphan)
 	case "network":
-		return errors.Join(network.Leave(nil, filepath.Join(s.holders, orphan.Name)), runtime.ReleaseNames(filepath.Join(s.names, orphan.Name)))
+		return errors.Join(network.Leave(nil, filepath.Join(s.holders, orphan.Name)), ociruntime.ReleaseNames(filepath.Join(s.names, orphan.Name)))
 	}
 	release, err := s.servers.acquire(ctx, orphan.Server)
 	if err != nil {

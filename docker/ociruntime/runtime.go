@@ -1,7 +1,7 @@
-// Package runtime stands between Docker Engine and runc, as the OCI runtime of Nova's servers. It has runc call ndock at
-// two moments of a container's life that Docker tells no one of: when its network namespace is there and its process is
-// not, and when the process has ended and the namespace is still there.
-package runtime
+// Package ociruntime stands in for runc as the OCI runtime of Nova's servers. It has runc call ndock at two moments of a
+// container's life that Docker tells no one of: when its network namespace is there and its process is not, and when the
+// process has ended and the namespace is still there.
+package ociruntime
 
 import (
 	"encoding/json"

@@ -1,11 +1,11 @@
-package runtime
+package ociruntime
 
 import (
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +21,7 @@ func ownMounts(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount")
 	}
-	goruntime.LockOSThread()
+	runtime.LockOSThread()
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
 		t.Fatalf("make a mount namespace: %v", err)
 	}
