@@ -2,11 +2,7 @@
 // is one caller (novadriver/nova/virt/docker/agent.py); this package's Client is for ndock's own commands.
 package agent
 
-import (
-	"time"
-
-	"ndock/docker/network"
-)
+import "time"
 
 // Socket is where the agent listens.
 const Socket = "/run/ndock/agent.sock"
@@ -172,7 +168,7 @@ type CachedImages struct {
 }
 
 // Ports are a server's ports in the order of its interfaces (PUT and DELETE /v1/instances/UUID/ports).
-type Ports []network.VIF
+type Ports []VIF
 
 // Serial asks for a server's serial console (POST /v1/instances/UUID/serial), which is a TCP port that it has to itself.
 type Serial struct {

@@ -77,7 +77,7 @@ func (s *Server) tryNames(found container.InspectResponse) {
 
 // readPort reads the one port that a request is about.
 func (s *Server) readPort(r *http.Request) (network.Port, error) {
-	var vif network.VIF
+	var vif agent.VIF
 	if err := read(r, &vif); err != nil {
 		return network.Port{}, err
 	}

@@ -46,7 +46,7 @@ func (s *Server) portsFrom(vifs agent.Ports) ([]network.Port, error) {
 	ports := make([]network.Port, len(vifs))
 	for i, vif := range vifs {
 		var err error
-		if ports[i], err = vif.Port(s.rules.Bridges); err != nil {
+		if ports[i], err = network.PortOf(vif, s.rules.Bridges); err != nil {
 			return nil, badRequest("%v", err)
 		}
 		ports[i].Unwired = !vif.Wired()
@@ -150,7 +150,7 @@ func (s *Server) unplug(uuid string, also agent.Ports) error {
 	for _, port := range plugged {
 		failed = append(failed, s.forget(uuid, port.ID))
 	}
-	also = slices.DeleteFunc(slices.Clone(also), func(vif network.VIF) bool { return isPlugged(plugged, vif.ID) })
+	also = slices.DeleteFunc(slices.Clone(also), func(vif agent.VIF) bool { return isPlugged(plugged, vif.ID) })
 	return errors.Join(append(failed, s.unplugMarked(uuid, also))...)
 }
 
@@ -166,7 +166,7 @@ func (s *Server) unplugMarked(uuid string, vifs agent.Ports) error {
 	}
 	var failed []error
 	for _, port := range marked {
-		if port.Server == uuid && slices.ContainsFunc(vifs, func(vif network.VIF) bool { return strings.HasPrefix(vif.ID, port.ID) }) {
+		if port.Server == uuid && slices.ContainsFunc(vifs, func(vif agent.VIF) bool { return strings.HasPrefix(vif.ID, port.ID) }) {
 			failed = append(failed, network.Unplug(port))
 		}
 	}
