@@ -10,6 +10,9 @@ const Socket = "/run/ndock/agent.sock"
 // ImageHeader carries the Image of a snapshot, as JSON, before its bytes.
 const ImageHeader = "Ndock-Image"
 
+// ShortTimeout is how long a request may take that moves no files: less than the shim waits, so that it hears the reason.
+const ShortTimeout = 50 * time.Second
+
 // Version answers GET /v1/version.
 type Version struct {
 	Agent  string `json:"agent"`
@@ -217,24 +220,3 @@ type Event struct {
 	Event string `json:"event"`          // hello, alive, started, stopped, paused, resumed
 	UUID  string `json:"uuid,omitempty"` // of the server
 }
-
-// Fault is the body of a response that is no success.
-type Fault struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-func (f *Fault) Error() string { return f.Message }
-
-// The codes that callers act on.
-const (
-	NoSuchInstance = "no_such_instance"
-	UnusableImage  = "unusable_image" // here and on every other host: nothing is gained by trying elsewhere
-	UnusableFlavor = "unusable_flavor"
-	UnusablePort   = "unusable_port"
-	NotRunning     = "not_running"
-	NoTerminal     = "no_terminal" // its process was not given one
-	NoFreePort     = "no_free_port"
-	BadRequest     = "bad_request"
-	Failed         = "failed"
-)
