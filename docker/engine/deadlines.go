@@ -32,7 +32,7 @@ const (
 	sizeLimit    = time.Hour        // the size of every file
 )
 
-// within makes a call that answers with a value.
+// within makes a call that returns a value.
 func within[T any](ctx context.Context, limit time.Duration, what string, call func(ctx context.Context) (T, error)) (T, error) {
 	inTime, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -40,14 +40,13 @@ func within[T any](ctx context.Context, limit time.Duration, what string, call f
 	return answer, late(inTime, what, err)
 }
 
-// doWithin makes a call that answers with nothing.
+// doWithin makes a call that returns only an error.
 func doWithin(ctx context.Context, limit time.Duration, what string, call func(ctx context.Context) error) error {
 	_, err := within(ctx, limit, what, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	return err
 }
 
-// beginWithin makes a call that answers with a stream: the limit is for its beginning, and the caller's context for the
-// rest.
+// beginWithin makes a call that returns a stream. The limit is for its beginning, the caller's context for the rest.
 func beginWithin[T any](ctx context.Context, limit time.Duration, what string, call func(ctx context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
@@ -60,7 +59,7 @@ func beginWithin[T any](ctx context.Context, limit time.Duration, what string, c
 	return answer, err
 }
 
-// late says which call Docker Engine did not answer.
+// late returns an error that names the call, if Docker Engine did not answer it in time.
 func late(ctx context.Context, what string, err error) error {
 	if err == nil || !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return err
@@ -96,8 +95,8 @@ func (d deadlines) ContainerStart(ctx context.Context, id string, options contai
 	})
 }
 
-// ContainerStop, as ContainerRemove, takes as long as the kernel needs to unmount the container's file system: until all
-// that any server has written is on the disk, at the rate that its flavor lets it write.
+// ContainerStop, like ContainerRemove, takes as long as the kernel needs to unmount the container's file system: until all
+// that any server has written is on the disk, at the rate that its flavor allows.
 func (d deadlines) ContainerStop(ctx context.Context, id string, options container.StopOptions) error {
 	limit := endLimit
 	if options.Timeout != nil {
@@ -169,8 +168,7 @@ func (d deadlines) CopyFromContainer(ctx context.Context, id, path string) (io.R
 	return answer.content, answer.stat, err
 }
 
-// ContainerAttach gives up also where Docker's client would not: while it waits for the connection, it does not look at
-// its context.
+// ContainerAttach has a goroutine of its own, because Docker's client ignores its context while it waits for the connection.
 func (d deadlines) ContainerAttach(ctx context.Context, id string, options container.AttachOptions) (types.HijackedResponse, error) {
 	return beginWithin(ctx, inspectLimit, "attach to container "+id, func(ctx context.Context) (types.HijackedResponse, error) {
 		type answer struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 )
 
-// UsedImages are the images that containers are made of, by id. Docker guards only the last name of such an image, and two
+// UsedImages returns the ids of the images that containers are made of. Docker guards only the last name of such an image, and two
 // images of Glance with the same content are one of Docker's.
 func UsedImages(ctx context.Context, engine Containers) (map[string]bool, error) {
 	all, err := engine.ContainerList(ctx, container.ListOptions{All: true})

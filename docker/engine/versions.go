@@ -13,7 +13,7 @@ import (
 	"ndock/docker/ociruntime"
 )
 
-// oldest is the oldest engine that servers are right on, by its API: 20.10.
+// oldest is the API of the oldest engine that servers were tried with, 20.10.
 const oldest = "1.41"
 
 // ErrAPIChange ends an agent whose engine was replaced by one that its client does not suit, as in a downgrade: what they
@@ -30,7 +30,7 @@ func IsAPIChange(err error) bool {
 	return err != nil && strings.HasPrefix(strings.TrimPrefix(err.Error(), "Error response from daemon: "), "client version ")
 }
 
-// Lacks is what servers go without on an engine, a sentence each.
+// Lacks returns what servers go without on an engine, a sentence each.
 func Lacks(version types.Version, info system.Info) []string {
 	var all []string
 	if versions.LessThan(version.APIVersion, oldest) {

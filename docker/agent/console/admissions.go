@@ -28,8 +28,8 @@ type admission struct {
 type admissions struct {
 	mu       sync.Mutex
 	valid    []admission
-	waiting  int           // connections without a path, which are decided on together
-	window   time.Duration // for how long
+	waiting  int // connections without a path that wait for the end of the window
+	window   time.Duration
 	conflict chan struct{} // closed when more came than were announced
 }
 

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	maxRequest     = 4 << 10 // bytes that a request for a console may have
+	maxRequest     = 4 << 10 // bytes of a request for a console
 	requestTimeout = 10 * time.Second
-	writeTimeout   = 30 * time.Second // in which something that is written must be taken
+	writeTimeout   = 30 * time.Second
 )
 
 // conn is a connection to a console's port: of Nova's proxy, if all is well.
@@ -25,12 +25,12 @@ type conn struct {
 	limited *io.LimitedReader
 	in      *bufio.Reader
 	asked   bool          // by CONNECT, so that an answer is waited for
-	speaks  time.Duration // how long it may take to ask
+	timeout time.Duration // for the request
 }
 
 func newConn(raw net.Conn) *conn {
 	limited := &io.LimitedReader{R: raw, N: maxRequest}
-	return &conn{Conn: raw, limited: limited, in: bufio.NewReader(limited), speaks: requestTimeout}
+	return &conn{Conn: raw, limited: limited, in: bufio.NewReader(limited), timeout: requestTimeout}
 }
 
 func (c *conn) Read(p []byte) (int, error) { return c.in.Read(p) }
@@ -58,7 +58,7 @@ func (c *conn) admit(ctx context.Context, known *admissions) (container string, 
 
 // readPath reads what Nova's proxy sends first. The proxy waits for an answer, whatever that is: without one it never ends.
 func (c *conn) readPath() (string, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.speaks)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
 		return "", err
 	}
 	request, err := http.ReadRequest(c.in)

@@ -15,7 +15,7 @@ import (
 	"ndock/docker/engine"
 )
 
-// maxLifetime is the most that a console's port stays open for one request; a token of Nova's has 10 minutes.
+// maxLifetime is how long a console's port stays open for one request at most; Nova's tokens are valid for 10 minutes.
 const maxLifetime = 24 * time.Hour
 
 // Finder returns the container of a server, or a *agent.Fault.
@@ -39,8 +39,8 @@ func New(closing context.Context, engine engine.Containers, find Finder, log *sl
 // Wait returns when all consoles have ended, after closing is done.
 func (s *Consoles) Wait() { s.ports.sessions.Wait() }
 
-// Open gives a server's console a port, and says who may come in there. Nova asks when a user wants the URL, and again when
-// its proxy is about to connect.
+// Open opens a port for a server's console and admits one connection, as asked. Nova asks when a user wants the URL, and
+// again when its proxy is about to connect.
 func (s *Consoles) Open(ctx context.Context, uuid string, asked agent.Serial) (agent.SerialPort, error) {
 	lifetime, err := lifetimeOf(asked)
 	if err != nil {
@@ -73,7 +73,7 @@ func lifetimeOf(asked agent.Serial) (time.Duration, error) {
 	return time.Duration(min(asked.Lifetime, int(maxLifetime.Seconds()))) * time.Second, nil
 }
 
-// reachable refuses a container whose process nobody can speak to.
+// reachable returns a fault for a container without a terminal, or one that does not run.
 func reachable(found container.InspectResponse) error {
 	switch {
 	case !found.Config.Tty || !found.Config.OpenStdin:
@@ -88,7 +88,7 @@ func reachable(found container.InspectResponse) error {
 
 var portRange = regexp.MustCompile(`^(\d{1,5}):(\d{1,5})$`)
 
-// portsOfRange reads Nova's FIRST:END. Ports of the system's own services are no one's console.
+// portsOfRange reads Nova's FIRST:END. Ports below 1024 are for the system's services.
 func portsOfRange(text string) (first, end int, err error) {
 	match := portRange.FindStringSubmatch(text)
 	if match != nil {

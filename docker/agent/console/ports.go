@@ -53,7 +53,7 @@ func newPorts(closing context.Context, session session, log *slog.Logger) *portS
 	return s
 }
 
-// open returns the server's port, which stays for a lifetime from now on.
+// open returns the server's port, which stays open for the lifetime from now on.
 func (s *portSet) open(uuid, address, ports string, lifetime time.Duration) (*serverPort, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,12 +78,12 @@ func (s *portSet) open(uuid, address, ports string, lifetime time.Duration) (*se
 	return port, nil
 }
 
-// expire closes a port that nobody uses or has asked for lately.
+// expire closes a port whose lifetime is over and which nobody uses.
 func (s *portSet) expire(uuid string, port *serverPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.ports[uuid] != port || time.Now().Before(port.expires): // it is closed, or a later call is on its way
+	case s.ports[uuid] != port || time.Now().Before(port.expires): // it is closed, or was asked for again
 	case port.inside.Load() > 0:
 		time.AfterFunc(recheckInUse, func() { s.expire(uuid, port) })
 	default:

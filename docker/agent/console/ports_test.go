@@ -140,7 +140,7 @@ func TestPortAlwaysAnswers(t *testing.T) {
 func TestCallerThatSaysNothing(t *testing.T) {
 	agents, theirs := net.Pipe()
 	caller := newConn(agents)
-	caller.speaks = time.Millisecond
+	caller.timeout = time.Millisecond
 	failed := make(chan error, 1)
 	go func() {
 		_, err := caller.admit(t.Context(), newAdmissions())

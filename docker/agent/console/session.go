@@ -16,7 +16,7 @@ import (
 	"ndock/docker/agent"
 )
 
-// noDetachKeys are keys that nobody types: Docker would take ctrl-p for the first of its own, and keep it.
+// noDetachKeys are keys that nobody types. With Docker's own, ctrl-p would not reach the process.
 var noDetachKeys = strings.Repeat("\xff,", 15) + "\xff"
 
 // serve joins a connection to the terminal of a container, until one of them ends.

@@ -22,7 +22,7 @@ func DiskOf(dir string) (string, error) {
 	return disk(sysfs, device.major, device.minor, fmt.Sprintf("%s is on %s", dir, mount.FSType))
 }
 
-// mountOf finds the file system that a directory is on: of those mounted above it the nearest, and the latest there.
+// mountOf returns the mount that a directory is on: the nearest above it, and of several there the latest.
 func mountOf(dir string) (*mountinfo.Info, error) {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -50,7 +50,7 @@ func nearest(dir string, mounts []*mountinfo.Info) (*mountinfo.Info, error) {
 
 type deviceNumber struct{ major, minor uint32 }
 
-// mountedDevice is the block device of a file system. Btrfs has a number of its own in its place, but names the device.
+// mountedDevice returns the block device of a file system. Btrfs has a number of its own, but names the device.
 func mountedDevice(mount *mountinfo.Info) deviceNumber {
 	var stat unix.Stat_t
 	if mount.Major == 0 && strings.HasPrefix(mount.Source, "/dev/") && unix.Stat(mount.Source, &stat) == nil {
@@ -59,7 +59,7 @@ func mountedDevice(mount *mountinfo.Info) deviceNumber {
 	return deviceNumber{uint32(mount.Major), uint32(mount.Minor)}
 }
 
-// disk names the whole disk of a block device: the kernel throttles no partitions.
+// disk returns the whole disk of a block device: the kernel does not throttle partitions.
 func disk(sys string, major, minor uint32, subject string) (string, error) {
 	dir, err := filepath.EvalSymlinks(filepath.Join(sys, "dev/block", fmt.Sprintf("%d:%d", major, minor)))
 	if errors.Is(err, fs.ErrNotExist) {

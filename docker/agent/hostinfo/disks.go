@@ -13,7 +13,7 @@ import (
 	"ndock/docker/engine"
 )
 
-// diskInterval is how long a measurement of disks is believed. Docker looks at every file to make one.
+// diskInterval is how long a measurement of disks is used. Docker reads the size of every file for one.
 const diskInterval = 10 * time.Minute
 
 // serverDisks measures what the servers' containers have written.
@@ -27,8 +27,8 @@ type serverDisks struct {
 	measured time.Time // or begun to be
 }
 
-// written returns the last measurement, and begins another when that is old. Until the first is there, nothing is the
-// servers', and so Placement is told too little rather than too much.
+// written returns the last measurement in bytes, and begins another when that is old. It is 0 until the first is there, so
+// that Placement is told of too little free space rather than too much.
 func (d *serverDisks) written() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()

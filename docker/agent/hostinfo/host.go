@@ -1,5 +1,5 @@
-// Package hostinfo tells what this host can give to servers, and uses already. Servers are in Nova's books by their flavors,
-// so that what others hold is counted apart from them.
+// Package hostinfo reports what this host can give to servers and uses already. Nova accounts for servers by their flavors,
+// so what others use is counted apart from them.
 package hostinfo
 
 import (
@@ -91,13 +91,13 @@ func (h *Host) Report(ctx context.Context) (agent.Host, error) {
 
 func gigabytes(blocks uint64, size int64) int { return int(blocks * uint64(size) >> 30) }
 
-// usedByOthers is what is not free and was not written by servers: images, other containers, whatever else is there.
+// usedByOthers returns the GiB that are used, but not by servers: images, other containers, other files.
 func usedByOthers(disk unix.Statfs_t, written int64) int {
 	used := int64(disk.Blocks-disk.Bavail) * disk.Bsize
 	return int((max(0, used-written) + 1<<30 - 1) >> 30)
 }
 
-// versionNumber writes 20.10.24+dfsg1 as 20010024, the way that Nova counts versions.
+// versionNumber returns 20010024 for 20.10.24+dfsg1, as Nova counts versions.
 func versionNumber(version string) int {
 	number := 0
 	parts := strings.SplitN(version, ".", 3)

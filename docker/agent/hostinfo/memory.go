@@ -16,7 +16,7 @@ import (
 	"ndock/docker/engine"
 )
 
-// nonServerMemory measures what containers hold that are no servers.
+// nonServerMemory measures the memory of containers that are no servers.
 type nonServerMemory struct {
 	engine engine.Containers
 	log    *slog.Logger
@@ -38,16 +38,15 @@ func (m *nonServerMemory) get(id string) int64 {
 	return m.bytes[id]
 }
 
-// memoryLimit is how long all of them together may take to be looked at, and memoryAtOnce how many are looked at at
-// once. Nova's audit waits for it.
+// memoryLimit is how long it may take to inspect all of them, and memoryAtOnce how many are inspected at once. Nova's audit
+// waits for it.
 const (
 	memoryLimit  = 10 * time.Second
 	memoryAtOnce = 8
 )
 
-// held is what containers hold that are no servers, in bytes: the most that each may have, or, where it may
-// have all, what it has now. The host's own processes are not in it: they are what the operator reserves for. One that
-// hangs holds what it held before.
+// held returns the sum in bytes: of each container its limit, or, without one, what it uses now. For a container that hangs
+// it is what was known before. The host's own processes are not in it: the operator reserves memory for them.
 func (m *nonServerMemory) held(ctx context.Context, total int64) (int64, error) {
 	running, err := m.engine.ContainerList(ctx, container.ListOptions{})
 	if err != nil {
@@ -117,7 +116,7 @@ func workingSet(memory container.MemoryStats) int64 {
 	return int64(memory.Usage)
 }
 
-// memoryStep keeps Placement from being told something new each minute.
+// memoryStep rounds figures up, so that Placement is not told something new each minute.
 const memoryStep = 256 << 20
 
 func inSteps(bytes int64) int64 { return (bytes + memoryStep - 1) / memoryStep * memoryStep }

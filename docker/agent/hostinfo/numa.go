@@ -78,7 +78,7 @@ func numaNode(sys string, id int, cpus []int, meminfoPath string) (agent.NUMANod
 	return node, nil
 }
 
-// cpuList reads the kernel's way to list CPUs, such as 0-3,8.
+// cpuList reads a list of CPUs as the kernel writes it: 0-3,8.
 func cpuList(path string) ([]int, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -38,7 +38,7 @@ func cpuModel() string {
 	return strings.TrimLeft(line, "\t: ")
 }
 
-// uptime is what uptime(1) prints, which Nova passes on as it is.
+// uptime returns what uptime(1) prints, which Nova passes on as it is.
 func uptime(now time.Time) (string, error) {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {

@@ -10,7 +10,7 @@ import (
 	"ndock/docker/agent"
 )
 
-// RootDisks tells whether Docker can hold a container to a size here, and says by what or why not.
+// RootDisks tells whether Docker can limit the size of a container's files here, and by what or why not.
 func RootDisks(info system.Info) agent.RootDisks {
 	switch info.Driver {
 	case "btrfs", "zfs":
@@ -45,7 +45,7 @@ func backing(info system.Info) string {
 	return "an unknown file system"
 }
 
-// projectQuotas reads the kernel's word for a quota on projects that is enforced, whichever the mount was given.
+// projectQuotas tells whether a mount's options say that quotas on projects are enforced.
 func projectQuotas(options string) bool {
 	return slices.ContainsFunc(strings.Split(options, ","), func(option string) bool {
 		return option == "prjquota" || option == "pquota"

@@ -1,5 +1,5 @@
-// Package imagecache keeps Glance's images in Docker Engine: it loads them, checked and by a name that only the agent gives,
-// and removes them when no server has used them for some time.
+// Package imagecache keeps Glance's images in Docker Engine. It checks and loads them, tags them with a name that only the
+// agent gives, and removes them when no server has used them for some time.
 package imagecache
 
 import (
@@ -56,14 +56,15 @@ func (c *Cache) Has(ctx context.Context, glanceID string) (bool, error) {
 	return err == nil, err
 }
 
-// An Archive is a Docker archive that is still coming.
+// An Archive is a Docker archive that is being received.
 type Archive struct {
 	Body io.Reader
-	Stop func() // has Body return an error: no context ends the reading of a body that does not come
+	Stop func() // makes Body return an error: no context ends the reading of a body that does not arrive
 }
 
-// Load loads an archive, as it comes, and gives it the Glance image's name. Unless the body comes to its proper end, there
-// is no image. Nor is there if it does not fit rootGB, the disk of the flavor that it is for; 0 is for any.
+// Load loads an archive while it is received, and tags it as the Glance image. There is no image unless the body ends
+// properly and fits rootGB, the disk of the flavor that it is for in GiB; 0 is for any. What is wrong with the image is a
+// fault with the code UnusableImage.
 func (c *Cache) Load(ctx context.Context, glanceID string, from Archive, rootGB int64) error {
 	release, err := c.locks.Acquire(ctx, glanceID)
 	if err != nil {
@@ -86,7 +87,7 @@ func (c *Cache) Load(ctx context.Context, glanceID string, from Archive, rootGB 
 	return nil
 }
 
-// load streams into Docker what it needs of the archive, and returns the id that Docker computes from it.
+// load streams into Docker what it needs of the archive, and returns the image's id.
 func (c *Cache) load(ctx context.Context, from Archive, rootGB int64) (string, error) {
 	defer context.AfterFunc(ctx, from.Stop)()
 	info, err := c.engine.Info(ctx)
@@ -103,8 +104,8 @@ func (c *Cache) load(ctx context.Context, from Archive, rootGB int64) (string, e
 	}()
 	id, err := c.loadChecked(ctx, checked)
 	if err == nil {
-		// Docker may have seen enough at the archive's last block. The body has to come to its end all the same: a
-		// caller who finds the signature of the whole to be wrong leaves it without one.
+		// Docker may stop at the archive's last block. The body has to end properly all the same: a caller that finds
+		// the image's signature to be wrong breaks it off.
 		_, err = io.Copy(io.Discard, checked)
 	}
 	if err != nil {
@@ -121,8 +122,8 @@ func (c *Cache) load(ctx context.Context, from Archive, rootGB int64) (string, e
 	return id, err
 }
 
-// check passes an archive on to Docker, while there is space for it. Docker unpacks it when it has come to its end: the
-// space for that is reserved before, until release is called.
+// check copies a checked archive to dst, while there is space for it. Docker unpacks it when it is complete: the space for
+// that is reserved before, until release is called.
 func (c *Cache) check(dst io.Writer, body io.Reader, directory string, rootGB int64, release *func()) error {
 	spare := c.config.ImageReserveGB << 30
 	watched := &checkedWriter{Writer: dst, check: func() error {
@@ -149,7 +150,7 @@ func (c *Cache) check(dst io.Writer, body io.Reader, directory string, rootGB in
 	return err
 }
 
-// saysMore tells whether an error of the check's is the reason: Docker only saw its input end.
+// saysMore tells whether the check failed by itself. Otherwise Docker's error is the reason.
 func saysMore(err error) bool {
 	var refused *archive.Error
 	var fault *agent.Fault
@@ -165,20 +166,20 @@ func (c *Cache) loadChecked(ctx context.Context, checked io.Reader) (string, err
 	return id, err
 }
 
-// classify returns what Docker said of an image, so that its owner knows what to do. An image names its files as it likes: what is
-// the kernel's stands at the end.
+// classify makes a fault of what Docker says of an image, so that its owner knows what to do. Only the end of the text
+// counts: before it may be names of the image's files.
 func classify(reason string) error {
 	said := ": " + strings.TrimSpace(reason)
 	switch {
 	case strings.HasSuffix(said, ": no space left on device"):
-		return errors.New(reason) // another host may have it
+		return errors.New(reason) // another host may have room
 	case strings.HasSuffix(said, ": max depth exceeded"): // 125, as of Docker 28
 		return agent.Faultf(agent.UnusableImage, "it has more layers than Docker can store: build it with fewer")
 	}
 	return agent.Faultf(agent.UnusableImage, "%s", reason)
 }
 
-// checkPlatform refuses what this host cannot run, before anyone wonders about an "exec format error".
+// checkPlatform refuses an image that this host cannot run, which would fail with "exec format error" later.
 func (c *Cache) checkPlatform(ctx context.Context, id string) error {
 	found, err := c.engine.ImageInspect(ctx, id)
 	if err != nil {

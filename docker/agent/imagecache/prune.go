@@ -14,8 +14,8 @@ import (
 	"ndock/docker/engine"
 )
 
-// Prune removes the images of Glance that no container uses and none has begun to use for so long. When one was used last
-// is when it got its name last: creating a container gives it that anew.
+// Prune removes the images of Glance that no container uses, if none was created from them for this long. What counts is the
+// time of the last tag: creating a container tags the image again.
 func (c *Cache) Prune(ctx context.Context, unused time.Duration) error {
 	oldest := time.Now().Add(-unused)
 	named := filters.NewArgs(filters.Arg("reference", naming.ImageTag("*")))
@@ -60,7 +60,7 @@ func (c *Cache) prune(ctx context.Context, glanceID string, oldest time.Time) er
 	return c.remove(ctx, glanceID, false)
 }
 
-// Delete takes away the name of an image that was loaded for one server only: the container keeps the rest.
+// Delete untags an image that was loaded for one server only: the container keeps the layers.
 func (c *Cache) Delete(ctx context.Context, glanceID string) error {
 	if present, err := c.Has(ctx, glanceID); err != nil || !present {
 		return err
@@ -68,7 +68,7 @@ func (c *Cache) Delete(ctx context.Context, glanceID string) error {
 	return c.remove(ctx, glanceID, true)
 }
 
-// remove leaves an image alone that a container uses, or, forced, takes its name from it.
+// remove removes an image unless a container uses it. With force such an image is untagged.
 func (c *Cache) remove(ctx context.Context, glanceID string, force bool) error {
 	_, err := c.engine.ImageRemove(ctx, naming.ImageTag(glanceID), image.RemoveOptions{Force: force})
 	switch {

@@ -11,7 +11,7 @@ import (
 	"ndock/docker/agent"
 )
 
-// space is what images take on a disk.
+// space is what images use on a disk.
 type space struct {
 	bytes int64
 	files int64 // inodes
@@ -51,7 +51,7 @@ func noSpace(format string, args ...any) error {
 	return agent.Faultf(agent.Failed, "there is no room for the image on this host: "+format, args...)
 }
 
-// freeOn is what a file system has left. Some, like btrfs, have inodes without number.
+// freeOn returns what a file system has left. Some, like btrfs, do not count inodes.
 func freeOn(directory string) (space, error) {
 	var disk unix.Statfs_t
 	if err := unix.Statfs(directory, &disk); err != nil {
@@ -64,7 +64,7 @@ func freeOn(directory string) (space, error) {
 	return free, nil
 }
 
-// checkedWriter checks now and then whether more may be written. Docker writes an archive to its disk as it comes.
+// checkedWriter calls check every 16 MiB. Docker writes an archive to its disk while it receives it.
 type checkedWriter struct {
 	io.Writer
 	check func() error

@@ -13,7 +13,7 @@ import (
 	"ndock/docker/engine"
 )
 
-// Backups has the verbs that put a server's container aside while another takes its place, as in a resize and a rescue.
+// Backups has the verbs for a resize and a rescue: the server's container becomes a backup while another takes its place.
 type Backups struct {
 	engine     engine.Containers
 	containers *Containers

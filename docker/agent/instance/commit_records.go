@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labelCommit marks an image that the agent made of a container's files, with a key that is used once. The image has no
-// name, and Docker's answer, which has its id, may never come: so the key is recorded before, as a file of that name. The
-// label alone means nothing: an image that is loaded from elsewhere may bring any.
+// labelCommit labels an image that the agent made of a container's files with a key that is used once. The image has no
+// name, and Docker's answer with its id may get lost: so the key is recorded before, as a file of that name. The label alone
+// means nothing: an image from elsewhere may bring any.
 const labelCommit = "ndock.commit"
 
 // commitRecords are files about the images that the agent has made.
@@ -68,7 +68,7 @@ func (c *commitRecords) isBusy(key string) bool {
 	return c.busy[key]
 }
 
-// forget is for an image that is gone. The directory goes with the last one.
+// forget removes the record of an image that is gone, and the directory with the last one.
 func (c *commitRecords) forget(key string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"ndock/docker/engine"
 )
 
-// commits makes images of containers' files, and finds those that are left over.
+// commits makes images of containers' files, and finds those that were left behind.
 type commits struct {
 	engine  engine.Docker
 	records *commitRecords
@@ -127,7 +127,7 @@ func (c *commits) removeFor(uuid, image, key string) error {
 type idleCommit struct {
 	commit
 	image string // its id, or "" where it is gone
-	held  bool   // it has a name, or a container or another image is made of it, or it is not sure which image it is
+	held  bool   // it has a name, a container or another image is made of it, or it is not clear which image it is
 }
 
 // eachIdle calls do for each commit of this engine that no verb works with.
@@ -174,7 +174,7 @@ func inspectCommit(of commit, labelled []image.Summary, held map[string]bool) id
 	return left
 }
 
-// isNamed knows how Docker's API before 1.43 shows that an image has no name.
+// isNamed tells whether an image has a name. Docker's API before 1.43 lists "<none>:<none>" for one without.
 func isNamed(found image.Summary) bool {
 	return slices.ContainsFunc(found.RepoTags, func(tag string) bool { return tag != "<none>:<none>" })
 }

@@ -10,7 +10,7 @@ import (
 	"ndock/docker/ociruntime"
 )
 
-// leastMemoryMB is the memory limit below which Docker makes no container.
+// leastMemoryMB is the lowest memory limit that Docker accepts.
 const leastMemoryMB = 6
 
 // containerFor turns a server into a container. The tenant's part of the spec decides what runs in it and never what it may

@@ -32,7 +32,7 @@ type Creator struct {
 	log        *slog.Logger
 }
 
-// Create makes the server's container, and does not start it.
+// Create creates the server's container, without starting it.
 func (c *Creator) Create(ctx context.Context, uuid string, spec agent.Spec) error {
 	return c.verbs.withLock(ctx, uuid, func() error {
 		if _, err := c.containers.Find(ctx, uuid); err == nil {
@@ -56,7 +56,7 @@ func (c *Creator) create(ctx context.Context, uuid string, spec agent.Spec) erro
 	return nil
 }
 
-// image is what the container is made of. The caller calls done when the image is no longer needed.
+// image returns the image for the container. The caller calls done when the container is created, or was not.
 func (c *Creator) image(ctx context.Context, uuid string, spec agent.Spec) (from image.InspectResponse, done func(), err error) {
 	if spec.Source == agent.FromAside {
 		return c.commitBackup(ctx, uuid)
@@ -119,13 +119,13 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err == nil {
 		err = c.inject(ctx, uuid, made.ID, spec)
 	}
-	if err != nil { // half a server would be worse than none
+	if err != nil { // an incomplete server is not kept
 		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
 	}
 	return nil
 }
 
-// mounts are what a container sees of its server's directory, and of the backup.
+// mounts returns the container's mounts: of its server's directory, and in a rescue of the backup.
 func (c *Creator) mounts(ctx context.Context, uuid string, spec agent.Spec, of *container.Config) ([]mount.Mount, error) {
 	drive, err := c.dirs.writeConfigDrive(uuid, spec.ConfigDrive)
 	if err != nil {
@@ -139,7 +139,7 @@ func (c *Creator) mounts(ctx context.Context, uuid string, spec agent.Spec, of *
 	return slices.Concat(drive, names, own), err
 }
 
-// limit gives a container its limits, as this host can hold them.
+// limit sets the container's limits, as this host can hold them.
 func (c *Creator) limit(ctx context.Context, host *container.HostConfig, spec agent.Spec, from image.InspectResponse) error {
 	info, err := c.engine.Info(ctx)
 	if err != nil {
@@ -153,9 +153,8 @@ func (c *Creator) limit(ctx context.Context, host *container.HostConfig, spec ag
 	})
 }
 
-// inject writes what a server brings along into its container, before that starts for the first time. Files are a
-// must. A key or a password that has no place in the image is left out, as Nova's other drivers do: Nova sends a
-// password with every server.
+// inject writes files, key and password into a new container. A file that cannot be written is an error. A key or a password
+// for which the image has no place is left out, as Nova's other drivers do: Nova sends a password with every server.
 func (c *Creator) inject(ctx context.Context, uuid, containerID string, spec agent.Spec) error {
 	in := files{c.engine, containerID}
 	for _, file := range spec.Files {
@@ -173,7 +172,8 @@ func (c *Creator) inject(ctx context.Context, uuid, containerID string, spec age
 	return c.leaveOut(uuid, failed)
 }
 
-// leaveOut passes over what an image has no place for, and tells its owner of what is odd about that.
+// leaveOut ignores these errors where the image has no place for something, and writes what its owner should know to the
+// server's notice.
 func (c *Creator) leaveOut(uuid string, reasons []error) error {
 	notice := ""
 	for _, err := range reasons {

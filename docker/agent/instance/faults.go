@@ -11,9 +11,8 @@ import (
 	"ndock/docker/agent"
 )
 
-// classify tells what Docker refuses because of the image or the command from what this host cannot do. Both say so in
-// texts that have names of the tenant's in them, whatever he calls his files: what decides is how a text begins, and the
-// kernel's words at its end.
+// classify makes an error of Docker's a fault of the image or the flavor, where it is one, and not of this host. The texts
+// contain names that the tenant chose: only how a text begins counts, and the kernel's words at its end.
 func classify(err error) error {
 	text := strings.TrimPrefix(err.Error(), "Error response from daemon: ")
 	if cause, found := runtimesCause(text); found {
@@ -36,35 +35,35 @@ func ends(text string, endings []string) bool {
 	return slices.ContainsFunc(endings, func(end string) bool { return strings.HasSuffix(text, end) })
 }
 
-// beforeCause is what Docker, containerd and runc say before the cause of a process that does not start. Up to runc 1.0
-// that has places of its source in it.
+// beforeCause matches what Docker, containerd and runc say before the cause of a failed start. Up to runc 1.0 it has names of
+// source files in it.
 var beforeCause = regexp.MustCompile(`^(failed to create task for container: |failed to create shim( task)?: |OCI runtime [a-z]+ failed: |runc [a-z]+ failed: |[a-z_]+\.go:[0-9]+: )*` +
 	`(unable to start container process: |starting container process caused: )(error during container init: |container init caused: |[a-z_]+\.go:[0-9]+: )*`)
 
-// runtimesCause is what runc says of a process that does not start. Nova keeps 255 characters of a fault: what stands before
-// it is not worth them.
+// runtimesCause returns the cause that runc gives for a failed start. Nova keeps 255 characters of a fault, so what precedes
+// the cause is cut off.
 func runtimesCause(text string) (cause string, found bool) {
 	before := beforeCause.FindString(text)
 	return strings.TrimSuffix(text[len(before):], ": unknown"), before != ""
 }
 
-// hostsTexts are how Docker begins to say what is invalid on this host alone, though it calls it so everywhere.
+// hostsTexts are the beginnings of Docker's errors about this host that it classifies as invalid arguments.
 var hostsTexts = []string{
 	"unknown or invalid runtime name", "Unknown runtime specified", "NanoCPUs can not be set", "Range of CPUs", "Requested CPUs",
 	"Requested memory nodes", "Your kernel does not support", `invalid mount config for type "bind": bind source path does not exist`,
 	"AppArmor enabled on system but", "--storage-opt is supported only for overlay over xfs",
 }
 
-// imagesTexts are how Docker begins to say what is wrong with an image, though it calls it a fault of its own.
+// imagesTexts are the beginnings of Docker's errors about an image that it classifies as internal ones.
 var imagesTexts = []string{
 	"unable to find user", "unable to find group", "uids and gids must be in range", "Cannot mkdir: ",
 	"cannot mount volume over existing file", "cannot overwrite ", "EvalSymlinksInScope: too many links in ",
 }
 
-// imagesPath is of a path that an image has no place for.
+// imagesPath matches errors about a path that an image has no place for.
 var imagesPath = regexp.MustCompile(`(?s)^(mkdir|stat|lstat|open) .*: (not a directory|file name too long|too many levels of symbolic links)$`)
 
-// hostsCauses are how runc begins to say a cause that lies in the host.
+// hostsCauses are the beginnings of runc's causes that lie in the host.
 var hostsCauses = []string{
 	"error running ", "running hook", "Running hook", "running exec setns process", "error executing setns process", "executing setns process",
 	"can't get final child's PID", "getting the final child's pid", "nsexec",
@@ -75,16 +74,16 @@ var hostsCauses = []string{
 	"open /proc/", "write /proc/", "open sysctl ", "write sysctl ",
 }
 
-// hostsMount is of what Docker has mounted in each container: the tenant chooses neither what it is nor where it goes, and
-// that the kernel refuses to mount it is for the host.
+// hostsMount matches failed mounts of what Docker mounts in each container. The tenant chooses none of them, so the host is
+// at fault.
 var hostsMount = regexp.MustCompile(`^(error )?mounting "(cgroup|proc|sysfs|tmpfs|devpts|mqueue)" to rootfs at "[^"]*"(:| caused:) mount `)
 
-// hostsErrors are the kernel's words for what a host has no more of.
+// hostsErrors are the kernel's errors for what a host has run out of.
 var hostsErrors = []string{
 	": no space left on device", ": disk quota exceeded", ": too many open files", ": cannot allocate memory", ": resource temporarily unavailable",
 }
 
-// startFault tells whose fault a cause is: runc says the same before what is wrong with an image, a flavor and a host.
+// startFault makes a fault of runc's cause, of the image or the flavor, or an error of the host's.
 func startFault(cause string) error {
 	switch {
 	case strings.HasPrefix(cause, "exec"), strings.HasPrefix(cause, "chdir to cwd"):

@@ -17,13 +17,13 @@ import (
 	"ndock/docker/engine"
 )
 
-// files are those of a container, read and written by Docker's own copy.
+// files reads and writes files of a container, by Docker's own copy.
 type files struct {
 	engine engine.Containers
 	id     string // the container's
 }
 
-// tarFile is a file as it goes into a container, or comes out of it.
+// tarFile is a file that is copied into a container or out of it.
 type tarFile struct {
 	path      string
 	content   []byte
@@ -32,8 +32,7 @@ type tarFile struct {
 	directory bool
 }
 
-// write writes files into a container. Docker makes the directories that are missing, and does not follow links
-// out of the container.
+// write writes files. Docker creates missing directories, and does not follow links out of the container.
 func (f files) write(ctx context.Context, all ...tarFile) error {
 	var b bytes.Buffer
 	out := tar.NewWriter(&b)
@@ -58,20 +57,20 @@ func (f files) write(ctx context.Context, all ...tarFile) error {
 	return nil
 }
 
-// clean is a path below the container's root.
+// clean makes a path relative to the container's root.
 func clean(name string) string { return strings.TrimPrefix(path.Join("/", name), "/") }
 
-// fileLimit is the most that is read of a file of the tenant's, in bytes.
+// fileLimit is the largest file of a tenant's that is read, in bytes.
 const fileLimit = 1 << 20
 
-// oddFile is a path of a container at which there is something else than a file that the agent would read.
+// oddFile is an error for a path at which there is no regular file, or one that is too large to be read.
 type oddFile struct{ path, is string }
 
 func (e *oddFile) Error() string {
 	return fmt.Sprintf("%s is %s, and no file to write to", e.path, e.is)
 }
 
-// kindOf names what is no regular file.
+// kindOf describes a file that is not a regular one.
 func kindOf(mode os.FileMode) string {
 	switch {
 	case mode&os.ModeSymlink != 0:
@@ -90,11 +89,11 @@ func kindOf(mode os.FileMode) string {
 	return "of an unknown kind"
 }
 
-// accountsLimit is how large a list of accounts may be, in bytes: the engine reads it into memory.
+// accountsLimit is the largest /etc/passwd or /etc/group, in bytes: the engine reads them into memory.
 const accountsLimit = 16 << 20
 
-// checkAccounts refuses a container at whose lists of accounts the engine would wait or read for ever, when it starts it,
-// with the container's lock held: it opens whatever is there. Links are followed, within the container.
+// checkAccounts refuses a container whose /etc/passwd or /etc/group the engine could read for ever: it opens them when it
+// starts the container, with the container's lock held, whatever they are. Links are followed within the container.
 func (f files) checkAccounts(ctx context.Context) error {
 	for _, name := range []string{"/etc/passwd", "/etc/group"} {
 		stat, err := f.engine.ContainerStatPath(ctx, f.id, name)
@@ -114,9 +113,9 @@ func (f files) checkAccounts(ctx context.Context) error {
 	return nil
 }
 
-// read reads a file of a container, with its owner and mode. No process of the container may run meanwhile: it
-// could put a FIFO in the place of the file after this has looked, and Docker would wait for a writer, with the lock of
-// the container held. It looks first, because Docker reads all that is at a path, of any size.
+// read returns a file, with its owner and mode. No process of the container may run meanwhile: it could replace the file by
+// a FIFO after the check, and Docker would wait for a writer, with the container's lock held. It checks first, because Docker
+// reads whatever is at a path, of any size.
 func (f files) read(ctx context.Context, name string) (tarFile, error) {
 	stat, err := f.engine.ContainerStatPath(ctx, f.id, name)
 	if err != nil {

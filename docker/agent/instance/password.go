@@ -14,7 +14,7 @@ import (
 	"ndock/docker/engine"
 )
 
-// errNoAccounts is an image without users, as those of one program often are.
+// errNoAccounts is for an image without users; those of a single program often have none.
 var errNoAccounts = errors.New("the image has no /etc/passwd, so there is nobody to have a password")
 
 // Passwords has the verb that changes a server's password.
@@ -36,8 +36,8 @@ func (p *Passwords) Set(ctx context.Context, uuid string, wanted agent.Password)
 	})
 }
 
-// setPassword writes root's password into the files of the accounts: that works whatever programs an image has. The
-// container's processes must not run, see read.
+// setPassword writes root's password to /etc/shadow, which works whatever programs an image has. The container's processes
+// must not run, see read.
 func (f files) setPassword(ctx context.Context, password string) error {
 	shadow, err := f.read(ctx, "/etc/shadow")
 	if errdefs.IsNotFound(err) {
@@ -58,10 +58,10 @@ func (f files) setPassword(ctx context.Context, password string) error {
 	return f.write(ctx, shadow)
 }
 
-// hashRounds are those of crypt(3) where nobody asks for others.
+// hashRounds is crypt(3)'s default.
 const hashRounds = 5000
 
-// hashed returns a password as crypt(3) writes it with SHA-512, which every C library reads.
+// hashed returns a password as a SHA-512 hash of crypt(3), which every C library reads.
 func hashed(password string) (string, error) {
 	hasher, err := shacrypt.New(shacrypt.WithVariant(shacrypt.VariantSHA512), shacrypt.WithIterations(hashRounds))
 	if err != nil {
@@ -74,7 +74,7 @@ func hashed(password string) (string, error) {
 	return digest.Encode(), nil
 }
 
-// withRootPassword puts a hash into the text of an /etc/shadow, see shadow(5).
+// withRootPassword returns the text of an /etc/shadow with this hash for root, see shadow(5).
 func withRootPassword(shadow, hash string) string {
 	lines := strings.SplitAfter(shadow, "\n")
 	for i, line := range lines {

@@ -16,8 +16,8 @@ type Power struct {
 
 // A Stop says how a server is stopped.
 type Stop struct {
-	Grace  time.Duration // that its process has to end by itself; 0 does not ask it
-	Commit bool          // an image is made of its files next: where none can be made, it is not stopped
+	Grace  time.Duration // for its process to end by itself; 0 kills it at once
+	Commit bool          // an image will be made of its files: where that is not possible, it is not stopped
 }
 
 // Start has a server run, from whatever state. One whose container is only there as a backup gets it back.

@@ -18,14 +18,14 @@ import (
 	"ndock/docker/network"
 )
 
-// Reports tells how servers are.
+// Reports has the verbs that only read: diagnostics and the console log.
 type Reports struct {
 	engine     engine.Containers
 	containers *Containers
 	dirs       directories
 }
 
-// Diagnostics tells how the server's container is, and how its last run ended.
+// Diagnostics returns the container's state and use of resources, and how its last run ended.
 func (r *Reports) Diagnostics(ctx context.Context, uuid string) (agent.Diagnostics, error) {
 	found, err := r.containers.Find(ctx, uuid)
 	if err != nil {
@@ -79,7 +79,7 @@ func nics(found container.InspectResponse) ([]agent.NIC, error) {
 	return all, err
 }
 
-// parseTime reads Docker's time, the zero of which is for what has not happened.
+// parseTime reads a time of Docker's, which is zero for what has not happened.
 func parseTime(text string) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
@@ -88,12 +88,12 @@ func parseTime(text string) time.Time {
 	return at
 }
 
-// logBytes limits the log alone: it is Nova that counts lines, which may be of any length. It passes it on in one
-// message. Docker keeps 2 MiB at most (see confinement), so that reading all of it is cheap.
+// logBytes is the most that is returned of the output. Nova counts lines itself, which may have any length, and passes all on
+// in one message. Docker keeps 2 MiB at most (see confinement), so reading all of it is cheap.
 const logBytes = 256 << 10
 
-// Log returns the end of what the container wrote; where its process has ended, how; and what the server did not get of
-// what it was to: there is no other place where the server's owner could see that.
+// Log returns the end of the container's output, how its process ended, and the server's notice: there is no other place
+// where the server's owner could see these.
 func (r *Reports) Log(ctx context.Context, uuid string) (string, error) {
 	found, err := r.containers.Find(ctx, uuid)
 	if err != nil {
@@ -120,7 +120,7 @@ func (r *Reports) Log(ctx context.Context, uuid string) (string, error) {
 	return last.kept.String() + ending(found.State) + string(notice), nil
 }
 
-// ending says how the last run of a process ended; nothing while it runs, or before it did.
+// ending says how the last run of a process ended. It is empty while the process runs, and before it first did.
 func ending(state *container.State) string {
 	if state.Running || parseTime(state.FinishedAt).IsZero() {
 		return ""
@@ -135,18 +135,18 @@ func ending(state *container.State) string {
 	return fmt.Sprintf("\r\n[ndock] the process ended with status %d at %s%s\r\n", state.ExitCode, parseTime(state.FinishedAt).UTC().Format(time.RFC3339), reason)
 }
 
-// killed is the exit status of a process that SIGKILL has ended.
+// killed is the exit status of a process that SIGKILL ended.
 const killed = 137
 
-// outOfMemory tells whether a server's process was ended for want of memory. Docker says so of every container in which any
-// process ever was, since its last start: one whose first process then ends by itself has not. That a stop has killed it, after
-// that, cannot be told from it.
+// outOfMemory tells whether a server's process was killed because memory was short. Docker says so of a container in which
+// any process was, since its last start; where the first process then ended by itself, it was not. A kill by a later stop
+// looks the same.
 func outOfMemory(state *container.State) bool {
 	return state.OOMKilled && !state.Running && state.ExitCode == killed
 }
 
-// tail keeps the last bytes written to it. The buffer is not embedded: io.Copy would find its ReadFrom, and write
-// past the limit.
+// tail keeps the last bytes written to it. The buffer is not embedded: io.Copy would use its ReadFrom, and write past the
+// limit.
 type tail struct {
 	kept  bytes.Buffer
 	limit int

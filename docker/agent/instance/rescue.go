@@ -15,7 +15,7 @@ import (
 	"ndock/docker/agent/naming"
 )
 
-// rescuePath is where a rescued server finds its own files.
+// rescuePath is where a rescued server has its own files.
 const rescuePath = "/mnt/rescue"
 
 // mountBackup makes a volume of the files of the server's backup. Docker mounts it whenever the container
@@ -39,7 +39,7 @@ func (c *Creator) mountBackup(ctx context.Context, uuid string) ([]mount.Mount, 
 	return []mount.Mount{{Type: mount.TypeVolume, Source: naming.RescueVolume(uuid), Target: rescuePath}}, nil
 }
 
-// overlayOptions are those by which Docker itself mounts the files of a container.
+// overlayOptions returns the mount options by which Docker itself mounts the container's files.
 func overlayOptions(of container.InspectResponse) (string, error) {
 	layers := of.GraphDriver.Data
 	if of.GraphDriver.Name != "overlay2" || layers["UpperDir"] == "" {

@@ -16,7 +16,7 @@ import (
 	"ndock/docker/network"
 )
 
-// runner starts, stops, pauses and unpauses containers. Its callers hold the server's lock.
+// runner starts, stops, pauses and unpauses containers. Callers hold the server's lock.
 type runner struct {
 	engine  engine.Containers
 	plugger *plugger
@@ -53,7 +53,7 @@ func (r *runner) startContainer(ctx context.Context, id string) error {
 	return err
 }
 
-// stopFor stops a container for what the caller will do next.
+// stopFor stops a container, unless an image is to be made of it and cannot.
 func (r *runner) stopFor(ctx context.Context, found container.InspectResponse, how Stop) error {
 	if how.Commit {
 		if err := r.commits.check(ctx, found.ID); err != nil {

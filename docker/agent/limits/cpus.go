@@ -11,7 +11,7 @@ import (
 	"ndock/docker/agent"
 )
 
-// defaultPeriod is the kernel's, in microseconds, and libvirt's with it.
+// defaultPeriod is the kernel's and libvirt's, in microseconds.
 const defaultPeriod = 100_000
 
 // limitCPUs turns what Nova's libvirt driver makes of a flavor's quota:cpu_* into the same for a container.
@@ -32,7 +32,7 @@ func limitCPUs(r *container.Resources, spec agent.Spec, nodes func() ([]agent.NU
 	return placeCPUs(r, spec, pinned, nodes)
 }
 
-// limitCPUTime reads quota and period, which libvirt means for each vCPU of a server, and Docker for all of them.
+// limitCPUTime reads quota and period. In libvirt they are for each vCPU of a server, in Docker for all together.
 func limitCPUTime(r *container.Resources, specs extraSpecs, vcpus int64) error {
 	period, err := specs.microseconds("quota:cpu_period", 0, 1_000_000)
 	if err != nil {
@@ -53,7 +53,7 @@ func limitCPUTime(r *container.Resources, specs extraSpecs, vcpus int64) error {
 	return nil
 }
 
-// microseconds reads a time that the kernel takes, which is 1 ms at least. 0 and, for a quota, less mean none.
+// microseconds reads a time; the kernel takes 1 ms at least. 0 means none, and for a quota a negative number too.
 func (e extraSpecs) microseconds(key string, least, most int64) (int64, error) {
 	value, err := e.number(key, least, most)
 	if err == nil && value > 0 && value < 1000 {
@@ -62,8 +62,8 @@ func (e extraSpecs) microseconds(key string, least, most int64) (int64, error) {
 	return value, err
 }
 
-// placeCPUs keeps a server on the CPUs that are its own, or on those that are for all. A server of hw:cpu_policy=mixed
-// has both: a container's threads are not told apart as vCPUs are.
+// placeCPUs keeps a server on its pinned CPUs, or on the shared ones. A server of hw:cpu_policy=mixed gets both: a
+// container's threads cannot be told apart as vCPUs can.
 func placeCPUs(r *container.Resources, spec agent.Spec, pinned bool, nodes func() ([]agent.NUMANode, error)) error {
 	cpus := slices.Clone(spec.PinnedCPUs)
 	if !pinned {
@@ -77,7 +77,7 @@ func placeCPUs(r *container.Resources, spec agent.Spec, pinned bool, nodes func(
 	return nil
 }
 
-// sharedCPUs are those of the host, or of the server's NUMA nodes where it has some, that are not pinned.
+// sharedCPUs returns the CPUs that are not pinned: of the server's NUMA nodes, or of the host where it has none.
 func sharedCPUs(spec agent.Spec, nodes func() ([]agent.NUMANode, error)) ([]int, error) {
 	if len(spec.NUMANodes) == 0 {
 		return spec.SharedCPUs, nil

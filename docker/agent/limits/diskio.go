@@ -8,8 +8,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
-// limitDiskIO throttles what a server reads and writes on the disk of Docker's data, as quota:disk_* says. Docker has
-// no limit on both together: what Nova calls a total holds for reads and for writes, each.
+// limitDiskIO throttles what a server reads and writes on the disk of Docker's data, as quota:disk_* says. Docker has no
+// limit on both together: Nova's totals hold for reads and for writes, each.
 func limitDiskIO(r *container.Resources, specs extraSpecs, disk func() (string, error)) error {
 	for key, rates := range map[string]*[]*blkiodev.ThrottleDevice{
 		"quota:disk_read_bytes_sec": &r.BlkioDeviceReadBps, "quota:disk_write_bytes_sec": &r.BlkioDeviceWriteBps,
@@ -31,13 +31,13 @@ func limitDiskIO(r *container.Resources, specs extraSpecs, disk func() (string, 
 	return nil
 }
 
-// totals are the limits that hold for reads and for writes.
+// totals has the total that holds beside each limit.
 var totals = map[string]string{
 	"quota:disk_read_bytes_sec": "quota:disk_total_bytes_sec", "quota:disk_write_bytes_sec": "quota:disk_total_bytes_sec",
 	"quota:disk_read_iops_sec": "quota:disk_total_iops_sec", "quota:disk_write_iops_sec": "quota:disk_total_iops_sec",
 }
 
-// rate is the tighter of a limit and the total that it is a part of; 0 is none.
+// rate returns the lower of a limit and its total; 0 is none.
 func (e extraSpecs) rate(key string) (int64, error) {
 	own, err := e.number(key, 0, math.MaxInt64)
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"ndock/docker/agent"
 )
 
-// extraSpecs are a flavor's. Only administrators write them, so that they may say what a tenant may not.
+// extraSpecs are a flavor's. Only administrators write them, so they may set what a tenant may not.
 type extraSpecs map[string]string
 
-// number reads a figure between two others, 0 when there is none. A flavor that is wrong is so on every host.
+// number reads a whole number from least to most; 0 where there is none. A flavor that is wrong is so on every host.
 func (e extraSpecs) number(key string, least, most int64) (int64, error) {
 	text, found := e[key]
 	if !found {
@@ -28,7 +28,7 @@ func (e extraSpecs) number(key string, least, most int64) (int64, error) {
 	return value, nil
 }
 
-// The names that ndock has given to what Nova has no name for.
+// The extra specs that only ndock has.
 const (
 	ownSpecs     = "ndock:"
 	shmSizeSpec  = ownSpecs + "shm_size_mb"
@@ -36,7 +36,7 @@ const (
 	ulimitPrefix = ownSpecs + "ulimit_"
 )
 
-// ownLimits are those of the flavor that go before what the operator's file says for the whole node.
+// ownLimits sets the limits of the flavor that override the operator's file.
 func (e extraSpecs) ownLimits(host *container.HostConfig) error {
 	shm, err := e.number(shmSizeSpec, 1, 1<<30)
 	if err != nil {

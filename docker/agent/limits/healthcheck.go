@@ -12,8 +12,8 @@ import (
 	"ndock/docker/agent/config"
 )
 
-// What an image's HEALTHCHECK may ask for beside its interval. Docker starts each check, and stops it, in processes of
-// its own, which no server's limits hold.
+// What an image's HEALTHCHECK may ask for beside its interval. Docker starts and stops each check in processes of its own,
+// which no server's limits hold.
 const (
 	healthcheckTimeoutMin = time.Second
 	healthcheckTimeoutMax = 10 * time.Minute
@@ -27,8 +27,8 @@ const (
 	healthcheckStartInterval = 5 * time.Second
 )
 
-// Healthcheck returns the image's, as the operator allows it, or nil for none. Docker fills in from the image what is zero. An API
-// before 1.44 knows no interval of its own for the start period, and takes none.
+// Healthcheck returns the image's health check, as the operator allows it, or nil for none. Docker fills in from the image
+// what is zero. An API before 1.44 has no interval for the start period.
 func Healthcheck(from image.InspectResponse, operators config.Config, api string) *container.HealthConfig {
 	if from.Config == nil || from.Config.Healthcheck == nil {
 		return nil
@@ -53,7 +53,7 @@ func Healthcheck(from image.InspectResponse, operators config.Config, api string
 	return &wanted
 }
 
-// between leaves 0 alone, which is for Docker's own default.
+// between brings a duration into a range; 0 stays, which is Docker's default.
 func between(wanted, least, most time.Duration) time.Duration {
 	if wanted == 0 {
 		return 0

@@ -6,7 +6,7 @@ import (
 	"ndock/docker/agent/config"
 )
 
-// applyConfig gives a container what the operator's file says of all.
+// applyConfig gives a container what the operator's file says for all.
 func applyConfig(host *container.HostConfig, operators config.Config) {
 	host.SecurityOpt = securityOptions(operators)
 	host.CapDrop, host.CapAdd = operators.CapDrop, operators.CapAdd
@@ -15,7 +15,7 @@ func applyConfig(host *container.HostConfig, operators config.Config) {
 	host.Ulimits = operators.Ulimits
 }
 
-// securityOptions names what is not Docker's default: that needs no word.
+// securityOptions returns the options that are not Docker's default.
 func securityOptions(operators config.Config) []string {
 	var options []string
 	if operators.NoNewPrivileges {

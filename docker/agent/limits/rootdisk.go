@@ -12,8 +12,8 @@ import (
 	"ndock/docker/agent"
 )
 
-// limitRootDisk holds a server to the disk of its flavor where the host can. The VOLUMEs of its image have quotas of
-// their own: each gets the same share of that disk, or an image could have any number of disks.
+// limitRootDisk holds a server to the disk of its flavor where the host can. The VOLUMEs of its image have quotas of their
+// own: each gets the same share of the disk, or an image could multiply it.
 func limitRootDisk(to *container.HostConfig, spec agent.Spec, from image.InspectResponse, host Host) {
 	if !host.RootDisks.Limited || spec.RootGB == 0 {
 		return
@@ -29,7 +29,7 @@ func limitRootDisk(to *container.HostConfig, spec agent.Spec, from image.Inspect
 	to.StorageOpt = map[string]string{"size": strconv.FormatInt(size, 10)}
 }
 
-// limitedVolume takes the place of the volume that Docker would make, and is removed with the container like that.
+// limitedVolume replaces the volume that Docker would make, and like that one is removed with the container.
 func limitedVolume(path string, size int64) mount.Mount {
 	options := map[string]string{"size": strconv.FormatInt(size, 10)}
 	return mount.Mount{

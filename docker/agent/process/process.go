@@ -16,7 +16,7 @@ import (
 	"ndock/docker/agent"
 )
 
-// Process is what a tenant may say about the first process, as JSON after a first line of #ndock in the user data.
+// Process is what a tenant may say about the first process, as JSON in user data whose first line is #ndock.
 type Process struct {
 	Command    []string          `json:"command"`
 	Entrypoint []string          `json:"entrypoint"`
@@ -48,7 +48,7 @@ func Of(spec agent.Spec) (Process, error) {
 		}
 	}
 	if wanted.Command == nil && spec.OSCommandLine != "" {
-		// No shell runs it: what is special to one is a character like others, as it was in nova-docker.
+		// No shell runs it: its special characters have no meaning here, as in nova-docker.
 		words := shellwords.NewParser()
 		words.SetExcludeSeparators([]rune(";&|<>()`")...)
 		if wanted.Command, err = words.Parse(spec.OSCommandLine); err != nil {
@@ -58,8 +58,8 @@ func Of(spec agent.Spec) (Process, error) {
 	return wanted, nil
 }
 
-// Environment makes the variables of a process, in a stable order. Of two of one name only what was wanted for the
-// process counts: which one a process takes that is given both, its C library decides.
+// Environment returns the variables of a process, sorted. Where both metadata and the process name a variable, only the
+// process's counts: which of two a process takes depends on its C library.
 func Environment(metadata, wanted map[string]string) []string {
 	variables := map[string]string{}
 	maps.Copy(variables, metadata)

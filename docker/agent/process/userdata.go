@@ -16,14 +16,14 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// userDataMark is the first line of user data that is meant for ndock; all other is the guest's own business.
+// userDataMark is the first line of user data that is meant for ndock. Other user data is not read.
 const userDataMark = "#ndock"
 
 // userDataLimit bounds what gzip makes of user data. Nova takes 64 KiB in base64.
 const userDataLimit = 1 << 20
 
-// forNdock returns what stands after the mark, where there is one: of the user data itself, or of a part of it. Heat and
-// Terraform make parts of it, and some tools have it in base64 already when Nova's client does that.
+// forNdock returns what follows the mark, if there is one, in the user data or in a part of it. Heat and Terraform make
+// parts of it, and some tools encode it as base64 before Nova's client does so again.
 func forNdock(raw []byte) (rest string, found bool, err error) {
 	text, damage := userDataText(raw)
 	if plain, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), "")); err == nil {
@@ -45,13 +45,13 @@ func forNdock(raw []byte) (rest string, found bool, err error) {
 	return rest, found, nil
 }
 
-// maxParts is how many parts of user data are looked at.
+// maxParts is how many parts of user data are read.
 const maxParts = 100
 
-// part is one of user data in MIME.
+// part is a part of user data in MIME.
 type part struct{ kind, text string }
 
-// partsOf returns the parts of user data in MIME, and theirs, as far as they can be read; none of other user data.
+// partsOf returns the parts of user data in MIME, and their parts, as far as they can be read. Other user data has none.
 func partsOf(text string) (texts []string) {
 	message, err := mail.ReadMessage(strings.NewReader(text))
 	if err != nil {
@@ -67,7 +67,7 @@ func partsOf(text string) (texts []string) {
 	return texts
 }
 
-// split returns the first parts of what is of a kind; none of what has no parts.
+// split returns at most this many parts of a multipart body; other bodies have none.
 func split(kind string, body io.Reader, most int) (parts []part) {
 	kind, settings, err := mime.ParseMediaType(kind)
 	if err != nil || !strings.HasPrefix(kind, "multipart/") {
@@ -90,9 +90,9 @@ func split(kind string, body io.Reader, most int) (parts []part) {
 	return parts
 }
 
-// userDataText returns user data as text in UTF-8 that begins with its first line that is not blank. Editors and tools of
-// Windows write a byte order mark or UTF-16, and tools made for cloud-init pack with gzip. The error says why gzip gave less
-// than all: whether it matters depends on what the text begins with.
+// userDataText returns user data as text in UTF-8, from its first line that is not blank. Editors and tools of Windows write
+// a byte order mark or UTF-16, and tools made for cloud-init compress with gzip. The error says why the text is not
+// complete: whether it matters depends on how the text begins.
 func userDataText(raw []byte) (string, error) {
 	raw, damage := unpackUserData(raw)
 	decoder := unicode.BOMOverride(transform.Nop)
@@ -106,7 +106,7 @@ func userDataText(raw []byte) (string, error) {
 	return strings.TrimSpace(string(text)), errors.Join(damage, err)
 }
 
-// unpackUserData returns what is not gzip as it is, and of gzip as much as can be read, up to the limit.
+// unpackUserData decompresses gzip, as far as it can be read and up to the limit, and returns other data as it is.
 func unpackUserData(raw []byte) ([]byte, error) {
 	packed, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {

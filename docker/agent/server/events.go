@@ -13,15 +13,15 @@ import (
 	"ndock/docker/agent/naming"
 )
 
-// heartbeat is how often the agent says that it is alive; the shim gives it up after four times that.
+// heartbeat is how often the agent sends an event; the shim takes it for dead after four times that.
 const heartbeat = 5 * time.Second
 
 var lifecycle = map[events.Action]string{
 	events.ActionStart: "started", events.ActionDie: "stopped", events.ActionPause: "paused", events.ActionUnPause: "resumed",
 }
 
-// getEvents sends what happens to servers, a JSON object a line, until the caller leaves or Docker does. It begins
-// with those that are stopped: that may have happened while nobody listened, as when the host was off.
+// getEvents sends what happens to servers, a JSON object a line, until the caller leaves or Docker's events end. It begins
+// with the servers that are stopped: that may have happened while nobody listened, as when the host was off.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) {
 	args := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", naming.LabelServer))
 	happened, failed := s.engine.Events(r.Context(), events.ListOptions{Filters: args})

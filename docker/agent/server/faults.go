@@ -9,7 +9,7 @@ import (
 	"ndock/docker/archive"
 )
 
-// fault finds out what to tell the caller.
+// fault returns what to tell the caller.
 func fault(err error) *agent.Fault {
 	var known *agent.Fault
 	var refused *archive.Error

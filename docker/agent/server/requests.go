@@ -44,7 +44,7 @@ func verbWith[T any](do func(ctx context.Context, uuid string, body T) error) ha
 	}
 }
 
-// stopVerb is verb for one that stops the server.
+// stopVerb is verb for those that stop the server.
 func stopVerb(do func(ctx context.Context, uuid string, how instance.Stop) error) handler {
 	return func(_ http.ResponseWriter, r *http.Request) (any, error) {
 		grace, err := graceOf(r)

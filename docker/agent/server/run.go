@@ -21,7 +21,7 @@ import (
 // Options are what the operator can choose.
 type Options struct {
 	Socket     string // of the agent's API
-	User       string // who is heard on it, beside root: a name or a number
+	User       string // whose connections are accepted, beside root's: a name or a number
 	State      string // directory of what Docker cannot keep for servers
 	Namespaces string // directory of the networks of running containers
 	Names      string // directory of their copies of /etc/hosts and its like
@@ -30,13 +30,15 @@ type Options struct {
 	Kernel     network.Kernel
 }
 
-// StateDir is where the agent keeps what Docker cannot keep for servers: their ports, the names they know, their config drives.
+// StateDir is where the agent keeps what Docker cannot: servers' ports, the names they know, their config drives.
 const StateDir = "/var/lib/ndock/servers"
 
-// drainTimeout is how long requests under way may take after the agent was told to end; an image's load is given up then.
+// drainTimeout is how long requests under way may take after the agent was told to end. Longer ones, as an image's load, are
+// aborted.
 const drainTimeout = 20 * time.Second
 
-// Run serves until ctx is done, and then ends what it is doing. engine.ErrAPIChange says that the process must be started again.
+// Run serves until ctx is done, and then finishes what is under way. After engine.ErrAPIChange the process must be started
+// again.
 func Run(ctx context.Context, docker engine.Docker, options Options, log *slog.Logger) error {
 	uid, gid, err := account(options.User)
 	if err != nil {

@@ -36,7 +36,7 @@ type Server struct {
 	onAPIChange func()                        // is called when the engine was replaced by one of another API
 }
 
-// New returns an agent. When closing is done, long answers such as the events end, and consoles.
+// New returns an agent. When closing is done, consoles end, and long answers such as the events.
 func New(closing context.Context, docker engine.Docker, options Options, operators config.Config, log *slog.Logger) *Server {
 	docker = engine.WithDeadlines(docker)
 	instances := instance.New(docker, instance.Options{
@@ -133,7 +133,7 @@ func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 	})
 }
 
-// levelOf tells what went wrong here from what the caller must hear: that there is no such server any more, say.
+// levelOf is Error for what failed on this host, and Info for an answer like "no such server".
 func levelOf(err error) slog.Level {
 	if fault(err).Code == agent.Failed {
 		return slog.LevelError
@@ -141,7 +141,7 @@ func levelOf(err error) slog.Level {
 	return slog.LevelInfo
 }
 
-// recordFailure keeps what an operator should know of, for `ndock node status`.
+// recordFailure keeps the last failure for 'ndock node status'.
 func (s *Server) recordFailure(r *http.Request, err error) {
 	if levelOf(err) == slog.LevelError {
 		s.failure.Store(&agent.Failure{At: time.Now().UTC(), Request: r.Method + " " + r.URL.Path, Reason: err.Error()})
