@@ -41,7 +41,7 @@ func nodeAgentCommand(s Streams) *cli.Command {
 			err = server.Run(c.Context, client, server.Options{
 				Socket: c.String("socket"),
 				State:  c.String("state"), User: c.String("user"), Version: version(),
-				ConfigFile: c.String("config"), Namespaces: network.Holders, Names: ociruntime.Names,
+				ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names,
 				Kernel: network.KernelAt("/proc"),
 			}, newLog(c, s))
 			if errors.Is(err, engine.ErrAPIChange) {

@@ -37,8 +37,8 @@ func PortOf(v agent.VIF, bridges []string) (Port, error) {
 	return port, nil
 }
 
-// tagged tells whether Neutron's own agent for Open vSwitch wires the port. Where Neutron does not name its drivers, that is
-// not known.
+// tagged tells whether Neutron's own agent for Open vSwitch wires the port. It is false where Neutron does not name its
+// drivers.
 func tagged(v agent.VIF) bool {
 	return v.Type == "ovs" && slices.Contains(slices.Collect(maps.Values(v.Details.Drivers)), "openvswitch")
 }
@@ -96,7 +96,7 @@ func subnets(v agent.VIF) ([]Subnet, error) {
 	return made, nil
 }
 
-// kindOf is how the port is plugged, or an error where that is not known here.
+// kindOf returns how the port is plugged, or an error where that is not supported.
 func kindOf(v agent.VIF) (Kind, error) {
 	switch {
 	case v.Type == "bridge":
@@ -133,8 +133,8 @@ func subnetOf(s agent.VIFSubnet) (Subnet, error) {
 	return made, nil
 }
 
-// resolvers are the subnet's own, or, where it names none, the one that its DHCP server is to those who ask that. 0.0.0.0 and
-// :: are Neutron's words for none at all; to a C library they would be this machine.
+// resolvers returns the subnet's own, or, where it names none, its DHCP server, as that would tell its clients. 0.0.0.0 and ::
+// are Neutron's way to say none at all; to a C library they would be this machine.
 func resolvers(s agent.VIFSubnet) []netip.Addr {
 	var all []netip.Addr
 	none := false

@@ -181,7 +181,7 @@ func Join(dir string, state State, kernel network.Kernel) error {
 			return loss
 		}
 	}
-	return network.Join(fitting, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.Holder(state.ID))
+	return network.Join(fitting, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.NetnsPath(state.ID))
 }
 
 // Leave takes its ports out of it again.
@@ -193,5 +193,5 @@ func Leave(dir string, state State) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(network.Leave(ports, network.Holder(state.ID)), ReleaseNames(filepath.Join(Names, state.ID)))
+	return errors.Join(network.Leave(ports, network.NetnsPath(state.ID)), ReleaseNames(filepath.Join(Names, state.ID)))
 }

@@ -124,11 +124,11 @@ func (o *Orphans) ports(context.Context) ([]agent.Orphan, error) {
 // networks returns those of containers that Docker does not know, and their copies of /etc/hosts and its like. Docker is
 // asked for all containers at once: for that it needs the lock of none, and one that hangs does not hold up the others.
 func (o *Orphans) networks(ctx context.Context) ([]agent.Orphan, error) {
-	ids, err := network.Held(o.namespaces)
+	ids, err := network.Pinned(o.namespaces)
 	if err != nil {
 		return nil, err
 	}
-	copies, err := network.Held(o.copies)
+	copies, err := network.Pinned(o.copies)
 	if err != nil {
 		return nil, err
 	}

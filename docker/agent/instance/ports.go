@@ -99,12 +99,12 @@ func (p *Ports) join(uuid, portID string, found container.InspectResponse) error
 		return err
 	}
 	i := slices.IndexFunc(ports, func(port network.Port) bool { return port.ID == portID })
-	if err := network.Attach(ports[i], ports[:i], network.Holder(found.ID)); err != nil {
+	if err := network.Attach(ports[i], ports[:i], network.NetnsPath(found.ID)); err != nil {
 		return fmt.Errorf("attach port %s: %w", portID, err)
 	}
 	p.names.tryRefresh(found)
 	if found.State.Paused {
-		return network.Silence(ports[i:i+1], network.Holder(found.ID))
+		return network.LinksDown(ports[i:i+1], network.NetnsPath(found.ID))
 	}
 	return nil
 }
@@ -136,5 +136,5 @@ func (p *Ports) reconnect(uuid string, found container.InspectResponse) error {
 	if err != nil || found.State.Paused {
 		return err
 	}
-	return network.Connect(ports, network.Holder(found.ID))
+	return network.LinksUp(ports, network.NetnsPath(found.ID))
 }

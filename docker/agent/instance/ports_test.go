@@ -46,7 +46,7 @@ func vifs(ids ...string) string {
 	return "[" + strings.Join(all, ",") + "]"
 }
 
-// taps are the host's ends of cables in this thread's network.
+// taps are the host's ends of veth pairs in this thread's network.
 func taps(t *testing.T) []string {
 	t.Helper()
 	links, err := netlink.LinkList()
@@ -63,7 +63,7 @@ func taps(t *testing.T) []string {
 	return names
 }
 
-// wantPorts checks the cables, and what is written down: one of each for a port, in this order.
+// wantPorts checks the veth pairs, and what is recorded: one of each for a port, in this order.
 func wantPorts(t *testing.T, engine *enginetest.Engine, ids ...string) {
 	t.Helper()
 	var wantTaps, recorded []string

@@ -68,7 +68,7 @@ func (r *Reports) measure(ctx context.Context, report *agent.Diagnostics, id str
 
 func nics(found container.InspectResponse) ([]agent.NIC, error) {
 	all := []agent.NIC{}
-	traffic, err := network.Statistics(network.Holder(found.ID))
+	traffic, err := network.Statistics(network.NetnsPath(found.ID))
 	for _, n := range traffic {
 		all = append(all, agent.NIC{
 			Name: n.Name, MAC: n.MAC,

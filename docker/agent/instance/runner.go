@@ -101,7 +101,7 @@ func (r *runner) pause(ctx context.Context, found container.InspectResponse) err
 			return err
 		}
 	}
-	err = network.Silence(ports, network.Holder(found.ID))
+	err = network.LinksDown(ports, network.NetnsPath(found.ID))
 	if !errors.Is(err, os.ErrNotExist) || paused {
 		return err
 	}
@@ -116,7 +116,7 @@ func (r *runner) unpause(ctx context.Context, found container.InspectResponse) e
 	if err != nil {
 		return err
 	}
-	if err := network.Connect(ports, network.Holder(found.ID)); err != nil {
+	if err := network.LinksUp(ports, network.NetnsPath(found.ID)); err != nil {
 		return err
 	}
 	if err := r.engine.ContainerUnpause(ctx, found.ID); err != nil {
