@@ -26,7 +26,13 @@ var forbidden = map[string][]string{
 // directions is which other packages of its own tree a package may import, outside its tests. Packages that are missing
 // here may import none.
 var directions = map[string][]string{
-	"docker/agent/console": {"docker/agent", "docker/engine"},
+	"registry/auth/htpasswd":     {"registry", "registry/auth", "registry/internal/atomicfile"},
+	"registry/auth/keystone":     {"registry/auth"},
+	"registry/config":            {"registry", "registry/auth/keystone"},
+	"registry/control":           {"registry", "registry/gc"},
+	"registry/storage":           {"registry", "registry/config", "registry/gc"},
+	"registry/internal/rollback": {"registry"},
+	"docker/agent/console":       {"docker/agent", "docker/engine"},
 	"docker/agent/hostinfo": {
 		"docker", "docker/agent", "docker/agent/naming", "docker/engine", "docker/network",
 	},
@@ -44,17 +50,11 @@ var directions = map[string][]string{
 		"docker/agent", "docker/agent/config", "docker/agent/console", "docker/agent/hostinfo", "docker/agent/imagecache",
 		"docker/agent/instance", "docker/agent/naming", "docker/archive", "docker/engine", "docker/network",
 	},
-	"docker/engine":              {"docker/ociruntime"},
-	"docker/image":               {"docker", "docker/archive"},
-	"docker/network":             {"docker/agent"},
-	"docker/ociruntime":          {"docker/network"},
-	"registry/auth/htpasswd":     {"registry", "registry/auth", "registry/internal/atomicfile"},
-	"registry/auth/keystone":     {"registry/auth"},
-	"registry/config":            {"registry", "registry/auth/keystone"},
-	"registry/control":           {"registry", "registry/gc"},
-	"registry/storage":           {"registry", "registry/config", "registry/gc"},
-	"registry/internal/rollback": {"registry"},
-	"registry/trust":             {"registry", "registry/config", "registry/internal/atomicfile", "registry/internal/rollback", "registry/pki"},
+	"docker/engine":     {"docker/ociruntime"},
+	"docker/image":      {"docker", "docker/archive"},
+	"docker/network":    {"docker/agent"},
+	"docker/ociruntime": {"docker/network"},
+	"registry/trust":    {"registry", "registry/config", "registry/internal/atomicfile", "registry/internal/rollback", "registry/pki"},
 	"registry/serve": {
 		"registry", "registry/auth", "registry/auth/htpasswd", "registry/auth/keystone", "registry/config", "registry/control",
 		"registry/gc", "registry/pki", "registry/storage",

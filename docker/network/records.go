@@ -41,7 +41,7 @@ func Ports(dir string) ([]Port, error) {
 	return ports, nil
 }
 
-// SetPorts records a server's ports: all or none, also when the power fails.
+// SetPorts writes them, all or none, whenever the power fails.
 func SetPorts(dir string, ports []Port) error {
 	text, err := json.MarshalIndent(ports, "", "  ")
 	if err != nil {
@@ -51,7 +51,7 @@ func SetPorts(dir string, ports []Port) error {
 		return err
 	}
 	name := filepath.Join(dir, portsFile)
-	if err := writeSynced(name+".new", append(text, '\n')); err != nil {
+	if err := writeThrough(name+".new", append(text, '\n')); err != nil {
 		return err
 	}
 	if err := os.Rename(name+".new", name); err != nil {
@@ -60,8 +60,8 @@ func SetPorts(dir string, ports []Port) error {
 	return syncDir(dir)
 }
 
-// writeSynced writes a file and waits until it is on the disk.
-func writeSynced(name string, text []byte) error {
+// writeThrough writes a file to the disk.
+func writeThrough(name string, text []byte) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
