@@ -118,9 +118,9 @@ type Source string
 
 // The sources. Those other than FromImage need a backup of the server.
 const (
-	FromImage Source = ""       // the image's
-	FromAside Source = "aside"  // the backup's, as in a resize
-	Rescue    Source = "rescue" // the image's, and the backup's below /mnt/rescue
+	FromImage  Source = ""       // the image's
+	FromBackup Source = "aside"  // the backup's, as in a resize
+	Rescue     Source = "rescue" // the image's, and the backup's below /mnt/rescue
 )
 
 // A File is written into a container, as root's own.
