@@ -1,18 +1,17 @@
-// Package agent is what ndock's agent and its callers agree on: HTTP and JSON on a unix socket. The shim in Nova
-// is one caller (novadriver/nova/virt/docker/agent.py); this package's Client is for ndock's own commands.
+// Package agent has the types of the agent's API, HTTP and JSON on a unix socket, and a client for ndock's own commands. The
+// other caller is the shim in Nova (novadriver/nova/virt/docker/agent.py).
 package agent
 
-import (
-	"time"
-
-	"ndock/docker/network"
-)
+import "time"
 
 // Socket is where the agent listens.
 const Socket = "/run/ndock/agent.sock"
 
 // ImageHeader carries the Image of a snapshot, as JSON, before its bytes.
 const ImageHeader = "Ndock-Image"
+
+// ShortTimeout is how long a request may take that moves no files: less than the shim waits, so that it hears the reason.
+const ShortTimeout = 50 * time.Second
 
 // Version answers GET /v1/version.
 type Version struct {
@@ -23,7 +22,7 @@ type Version struct {
 	LastFailure *Failure `json:"last_failure,omitempty"` // none since it was started, if it is not there
 }
 
-// Failure is a request that failed here, and not for what was asked.
+// Failure is a request that failed because of this host, and not because of the request.
 type Failure struct {
 	At      time.Time `json:"at"`
 	Request string    `json:"request"`
@@ -64,10 +63,10 @@ type NUMANode struct {
 	MemoryMB int     `json:"memory_mb"`
 }
 
-// State is what Nova is told of a container.
+// State is the state of a container, as Nova knows it.
 type State string
 
-// The states, as the shim knows them.
+// The states.
 const (
 	Running State = "running"
 	Paused  State = "paused"
@@ -114,14 +113,14 @@ type Spec struct {
 	ConfigDrive map[string][]byte `json:"config_drive"` // by path below its root; base64 in JSON; none: no drive
 }
 
-// Source says which files a container has.
+// Source says which files a container gets.
 type Source string
 
-// The sources. For the other two than FromImage, a container of the server has been set aside.
+// The sources. Those other than FromImage need a backup of the server.
 const (
-	FromImage Source = ""       // the image's
-	FromAside Source = "aside"  // those of the container set aside, as in a resize
-	Rescue    Source = "rescue" // the image's, and those of the container set aside below /mnt/rescue
+	FromImage  Source = ""       // the image's
+	FromBackup Source = "aside"  // the backup's, as in a resize
+	Rescue     Source = "rescue" // the image's, and the backup's below /mnt/rescue
 )
 
 // A File is written into a container, as root's own.
@@ -172,23 +171,23 @@ type CachedImages struct {
 }
 
 // Ports are a server's ports in the order of its interfaces (PUT and DELETE /v1/instances/UUID/ports).
-type Ports []network.VIF
+type Ports []VIF
 
 // Serial asks for a server's serial console (POST /v1/instances/UUID/serial), which is a TCP port that it has to itself.
 type Serial struct {
 	Address  string `json:"address"`  // to listen on
 	Ports    string `json:"ports"`    // FIRST:END, as Nova writes a range; END is not in it
 	Lifetime int    `json:"lifetime"` // in seconds: how long the port, and a path, is good for
-	Admit    string `json:"admit"`    // who may come in: AdmitPath, AdmitNext, or none by this request
+	Admit    string `json:"admit"`    // AdmitPath, AdmitNext, or empty for none
 }
 
-// A console's port lets in whom Nova announced, once for each time that it did, and no one else.
+// A console's port admits one connection for each time that Nova announced one.
 const (
-	AdmitPath = "path" // who sends CONNECT with the path that is answered
-	AdmitNext = "next" // who comes in the next moment: the proxies of Nova before 34 cannot send a path
+	AdmitPath = "path" // the one that sends CONNECT with the path of the answer
+	AdmitNext = "next" // the next one, within seconds: the proxies of Nova before 34 cannot send a path
 )
 
-// SerialPort answers it.
+// SerialPort answers Serial.
 type SerialPort struct {
 	Port int    `json:"port"`
 	Path string `json:"path,omitempty"`
@@ -199,7 +198,7 @@ type Presence struct {
 	Present bool `json:"present"`
 }
 
-// Image is what is Docker's about an image.
+// Image is what Docker knows of an image.
 type Image struct {
 	ID           string `json:"id"`           // sha256:…, computed by Docker from its bytes
 	Architecture string `json:"architecture"` // as Glance names it
@@ -221,24 +220,3 @@ type Event struct {
 	Event string `json:"event"`          // hello, alive, started, stopped, paused, resumed
 	UUID  string `json:"uuid,omitempty"` // of the server
 }
-
-// Fault is the body of a response that is no success.
-type Fault struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-func (f *Fault) Error() string { return f.Message }
-
-// The codes that callers act on.
-const (
-	NoSuchInstance = "no_such_instance"
-	UnusableImage  = "unusable_image" // here and on every other host: nothing is gained by trying elsewhere
-	UnusableFlavor = "unusable_flavor"
-	UnusablePort   = "unusable_port"
-	NotRunning     = "not_running"
-	NoTerminal     = "no_terminal" // its process was not given one
-	NoFreePort     = "no_free_port"
-	BadRequest     = "bad_request"
-	Failed         = "failed"
-)
