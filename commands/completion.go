@@ -22,7 +22,10 @@ func completionCommand(s Streams) *cli.Command {
 			"packages, with /usr in place of /usr/local:\n\n" +
 			"   " + completion.Path("bash") + "\n" +
 			"   " + completion.Path("zsh") + "\n" +
-			"   " + completion.Path("fish"),
+			"   " + completion.Path("fish") + "\n\n" +
+			examples(
+				"ndock completion bash > /etc/bash_completion.d/ndock",
+				"ndock completion fish | source"),
 		Action: func(c *cli.Context) error { return printCompletion(c, s) },
 	}
 }

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,11 +18,14 @@ func doctorCommand(s Streams) *cli.Command {
 		Name:  "doctor",
 		Usage: "Say what keeps a cloud from booting Docker images, and what mends it",
 		Description: "Asks the cloud, from credentials to a bootable image, and the registries of ndock's that Docker on this host\n" +
-			"trusts; changes nothing. What only administrators see is\n" +
-			"unknown to others. Ends with status 1 when something is in error.\n\n" +
-			"Example: ndock doctor -f value -c Check -c State",
-		Flags: append(outputFlags(),
-			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "of each answer", Action: positive}),
+			"trusts; changes nothing. What only administrators see is unknown to others. Ends with status 1 when something is\n" +
+			"in error.\n\n" +
+			examples(
+				"ndock doctor",
+				"ndock doctor -f value -c Check -c State"),
+		Flags: slices.Concat(outputFlags(), []cli.Flag{
+			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "longest `DURATION` to wait for each answer", Action: positive},
+		}),
 		Action: func(c *cli.Context) error { return examine(c, s) },
 	}
 }

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v2"
 
 	"ndock/commands/internal/output"
@@ -10,11 +12,13 @@ import (
 func imageCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "image",
-		Usage: "Docker images: into Glance and out of it, and between engines, registries and archives",
-		Subcommands: []*cli.Command{
-			imagePushGlanceCommand(s), imagePullGlanceCommand(s), imagePushCommand(s), imageCopyCommand(s),
-			imageListCommand(s), imageShowCommand(s), imageDeleteCommand(s), imagePruneCommand(s),
-		},
+		Usage: "Copy Docker images into Glance and out of it, and between engines, registries and archives",
+		Description: examples(
+			"ndock image push-glance nginx:1",
+			"ndock image list"),
+		Subcommands: slices.Concat(
+			categorized("Transfers", imagePushGlanceCommand(s), imagePullGlanceCommand(s), imagePushCommand(s), imageCopyCommand(s)),
+			categorized("Images in Glance", imageListCommand(s), imageShowCommand(s), imageDeleteCommand(s), imagePruneCommand(s))),
 	}
 }
 

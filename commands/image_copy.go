@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -17,9 +18,10 @@ func imageCopyCommand(s Streams) *cli.Command {
 		ArgsUsage: "SOURCE DEST",
 		Description: "Streams the image, and checks it while it flows. What the destination has already is not sent again.\n\n" +
 			placesText + "\n\n" +
-			"   ndock image copy docker://registry.example.com/web:1 oci:web:1\n" +
-			"   ndock image copy glance:web docker://127.0.0.1:5050/site/web:1",
-		Flags:  append(append(append(outputFlags(), pushFlags()...), sendFlags()...), placesFlags()...),
+			examples(
+				"ndock image copy docker://registry.example.com/web:1 oci:web:1",
+				"ndock image copy glance:web docker://127.0.0.1:5050/site/web:1"),
+		Flags:  slices.Concat(outputFlags(), pushFlags(), sendFlags(), placesFlags()),
 		Action: func(c *cli.Context) error { return imageCopy(c, s) },
 	}
 }

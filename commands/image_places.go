@@ -29,10 +29,10 @@ const placesText = "An image is named as skopeo names it:\n\n" +
 // placesFlags are those of all commands that read images from elsewhere.
 func placesFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image; default: this host's, linux/" + runtime.GOARCH},
-		&cli.BoolFlag{Name: "insecure", Usage: "speak to registries in plain HTTP or without a look at their certificates"},
-		&cli.StringFlag{Name: "max-unpacked", Value: "100GiB", Usage: "refuse an image that unpacks to more than `SIZE`; 0 for any"},
-		&cli.Int64Flag{Name: "max-ratio", Value: 200, Usage: "refuse a layer that unpacks to more than `N` times its size; 0 for any"},
+		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image", DefaultText: "this host's, linux/" + runtime.GOARCH},
+		&cli.BoolFlag{Name: "insecure", Usage: "speak to registries in plain HTTP, or without verifying their certificates"},
+		&cli.StringFlag{Name: "max-unpacked", Value: "100GiB", Usage: "largest `SIZE` to which an image may unpack; 0 for any"},
+		&cli.Int64Flag{Name: "max-ratio", Value: 200, Usage: "largest `RATIO` of a layer's unpacked size to its packed size; 0 for any"},
 	}
 }
 

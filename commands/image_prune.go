@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,17 +17,18 @@ func imagePruneCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
 		Usage: "Delete Docker images from Glance that nobody needs any more",
-		Description: "Those of this project that all of the given flags mean. An image that is protected or that a server uses stays.\n" +
-			"One that was never sent to its end, because its sender was killed, goes when it is a day old. What is deleted is\n" +
-			"listed.\n\n" +
-			"   ndock image prune --name 'ci/*' --older-than 7d --dry-run\n" +
-			"   ndock image prune --name 'ci/*' --keep 5 --yes",
-		Flags: append(outputFlags(),
-			&cli.StringFlag{Name: "older-than", Usage: "`AGE` at least, as 36h or 7d"},
-			&cli.StringSliceFlag{Name: "name", Usage: "`PATTERN` of the name, with * and ?; may be repeated"},
-			&cli.IntFlag{Name: "keep", Usage: "keep the newest `N` of each repository, which is a name without its tag"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "list what would be deleted"},
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"}),
+		Description: "Deletes images of this project that match all given flags, and lists them. An image that is protected or that a\n" +
+			"server uses stays. An incomplete image, whose sender was killed, is deleted when it is a day old.\n\n" +
+			examples(
+				"ndock image prune --name 'ci/*' --older-than 7d --dry-run",
+				"ndock image prune --name 'ci/*' --keep 5 --yes"),
+		Flags: slices.Concat(outputFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "older-than", Usage: "minimum `AGE` of an image, such as 36h or 7d"},
+			&cli.StringSliceFlag{Name: "name", Usage: "`PATTERN` of the image's name, with * and ?"},
+			&cli.IntFlag{Name: "keep", Usage: "`NUMBER` of newest images to keep of each repository, which is a name without its tag"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "list the images that would be deleted, and delete none"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
+		}),
 		Action: func(c *cli.Context) error { return imagePrune(c, s) },
 	}
 }

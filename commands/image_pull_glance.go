@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"slices"
+
 	docker "github.com/distribution/reference"
 	"github.com/urfave/cli/v2"
 
@@ -17,12 +19,14 @@ func imagePullGlanceCommand(s Streams) *cli.Command {
 		Description: "Streams the image to Docker Engine, or to where --to says, and compares its checksum with Glance's. In the engine\n" +
 			"it is called what it is called in Glance, nginx:1 for nginx@1: names inside the image are its maker's, and could\n" +
 			"take another's place.\n\n" +
-			"   ndock image pull-glance web:1\n" +
-			"   ndock image pull-glance web:1 --to docker-daemon:web:old\n" +
-			"   ndock image pull-glance web:1 --to docker-archive:web.tar\n" +
-			"   ndock image pull-glance web:1 --to docker://127.0.0.1:5050/site/web:1",
-		Flags: append(append(append(outputFlags(), sendFlags()...), placesFlags()...),
-			&cli.StringFlag{Name: "to", Value: "engine", Usage: "`DEST`: engine, or a place as 'ndock image copy' has it; - for stdout"}),
+			examples(
+				"ndock image pull-glance web:1",
+				"ndock image pull-glance web:1 --to docker-daemon:web:old",
+				"ndock image pull-glance web:1 --to docker-archive:web.tar",
+				"ndock image pull-glance web:1 --to docker://127.0.0.1:5050/site/web:1"),
+		Flags: slices.Concat(outputFlags(), sendFlags(), placesFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "to", Value: "engine", Usage: "`DEST` of the image: engine, or a name as for 'ndock image copy'; - for stdout"},
+		}),
 		Action: func(c *cli.Context) error { return imagePullGlance(c, s) },
 	}
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -15,10 +16,12 @@ func imagePushCommand(s Streams) *cli.Command {
 		ArgsUsage: "REGISTRY/REPOSITORY:TAG",
 		Description: "What 'docker push' does, from this side: the engine need not reach the registry, nor trust it. The image is the\n" +
 			"engine's of that name, or the one that --from names.\n\n" +
-			"   ndock image push registry.example.com/site/web:1\n" +
-			"   ndock image push --from web:1 registry.example.com/site/web:1",
-		Flags: append(append(append(outputFlags(), sendFlags()...), placesFlags()...),
-			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`, as 'ndock image copy' has it; default: the engine's image of that name"}),
+			examples(
+				"ndock image push registry.example.com/site/web:1",
+				"ndock image push --from web:1 registry.example.com/site/web:1"),
+		Flags: slices.Concat(outputFlags(), sendFlags(), placesFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "`SOURCE` of the image, as for 'ndock image copy'", DefaultText: "the engine's image of that name"},
+		}),
 		Action: func(c *cli.Context) error { return imagePush(c, s) },
 	}
 }

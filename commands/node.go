@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -17,9 +18,14 @@ import (
 
 func nodeCommand(s Streams) *cli.Command {
 	return &cli.Command{
-		Name:        "node",
-		Usage:       "Make this machine a compute node of Docker, and look after it",
-		Subcommands: []*cli.Command{nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s), nodeAgentCommand(s), nodeRuntimeCommand(), nodeHookCommand(s)},
+		Name:  "node",
+		Usage: "Make this machine a compute node of Docker, and look after it",
+		Description: examples(
+			"ndock node setup --dry-run",
+			"ndock node status"),
+		Subcommands: slices.Concat(
+			categorized("Setup", nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s)),
+			categorized("Service", nodeAgentCommand(s), nodeRuntimeCommand(), nodeHookCommand(s))),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -21,11 +22,13 @@ func nodeTeardownCommand(s Streams) *cli.Command {
 		Usage: "Undo what 'ndock node setup' did on this machine",
 		Description: "Puts back Nova's configuration, removes the driver and the agent and restarts nova-compute. What was edited in\n" +
 			"the configuration since stays. Docker Engine and its containers stay.\n\n" +
-			"Example: ndock node teardown --yes",
-		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
-			&cli.BoolFlag{Name: "force", Usage: "also where there are containers of servers here, which stay behind"},
-		}, layoutFlags()...),
+			examples(
+				"ndock node teardown",
+				"ndock node teardown --yes"),
+		Flags: slices.Concat([]cli.Flag{
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
+			&cli.BoolFlag{Name: "force", Usage: "go on even where servers have containers here, which stay behind"},
+		}, layoutFlags()),
 		Action: func(c *cli.Context) error { return nodeTeardown(c, s) },
 	}
 }

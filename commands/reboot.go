@@ -8,7 +8,10 @@ import (
 
 func rebootCommand(s Streams) *cli.Command {
 	command := verbCommand(s, openstack.Reboot, "Stop and start servers",
-		&cli.BoolFlag{Name: "hard", Usage: "do not ask the process to end"})
+		&cli.BoolFlag{Name: "hard", Usage: "kill the process instead of asking it to end"})
+	command.Description = examples(
+		"ndock reboot --wait web",
+		"ndock reboot --hard web")
 	command.Action = func(c *cli.Context) error {
 		if c.Bool("hard") {
 			return actOnServers(c, s, openstack.HardReboot)

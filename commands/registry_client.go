@@ -15,8 +15,8 @@ import (
 // registryClientFlags are those of commands that ask a registry as docker does.
 func registryClientFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "registry", Usage: "`HOST:PORT` of the registry; that of 'ndock registry deploy' without"},
-		&cli.BoolFlag{Name: "insecure", Usage: "speak to it in plain HTTP or without a look at its certificate"},
+		&cli.StringFlag{Name: "registry", Usage: "`HOST:PORT` of the registry", DefaultText: "the registry of this host"},
+		&cli.BoolFlag{Name: "insecure", Usage: "speak to the registry in plain HTTP, or without verifying its certificate"},
 	}
 }
 

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -17,8 +18,12 @@ func registryDeleteCommand(s Streams) *cli.Command {
 		Description: "A tag goes alone: its image stays, under its other tags and its digest. With a digest, the image goes out of that\n" +
 			"repository, and all tags that it has there. What nothing refers to any more keeps its place on the disk until\n" +
 			"'ndock registry gc'.\n\n" +
-			"Example: ndock registry delete site/web:1 site/web:2",
-		Flags:  append(registryClientFlags(), &cli.BoolFlag{Name: "yes", Usage: "do not ask"}),
+			examples(
+				"ndock registry delete site/web:1 site/web:2",
+				"ndock registry delete --registry registry.example.com --yes site/web:1"),
+		Flags: slices.Concat(registryClientFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
+		}),
 		Action: func(c *cli.Context) error { return registryDelete(c, s) },
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,13 +24,16 @@ func registryDeployCommand(s Streams) *cli.Command {
 			"command says. Keys and passwords go into the volume ndock-registry-config, which root alone can read.\n" +
 			"With --systemd it is the service ndock-registry of this host instead, and no Docker is needed: this very ndock,\n" +
 			"as a user of its own, with its data in /var/lib/ndock-registry and its configuration in /etc/ndock-registry.\n\n" +
-			"Example: ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
-		Flags: append(append(append(registryFlags(), registryServiceFlags()...),
-			&cli.BoolFlag{Name: "systemd", Usage: "run it as a service of this host instead, without Docker"},
-			&cli.StringSliceFlag{Name: "tls-name", Usage: "another `NAME` or address by which clients call it, for the certificate that is made; again for more"},
-			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP, in which all can be read on the way"},
-			&cli.StringFlag{Name: "user", Usage: "`NAME` of one who may push and pull; where there is none, anyone may"},
-			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"}), outputFlags()...),
+			examples(
+				"ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
+				"ndock registry deploy --systemd --listen 127.0.0.1:5050 --quota 50g"),
+		Flags: slices.Concat(registryFlags(), registryServiceFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "systemd", Usage: "run the registry as a service of this host, without Docker"},
+			&cli.StringSliceFlag{Name: "tls-name", Usage: "further `NAME` or address in the certificate that is made"},
+			&cli.BoolFlag{Name: "insecure", Usage: "serve plain HTTP, which can be read on the way"},
+			&cli.StringFlag{Name: "user", Usage: "`NAME` of a user who may push and pull", DefaultText: "none: anyone may"},
+			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"},
+		}, outputFlags()),
 		Action: func(c *cli.Context) error { return registryDeploy(c, s) },
 	}
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -20,14 +21,16 @@ func registryGCCommand(s Streams) *cli.Command {
 		Description: "Meanwhile the registry can be read only: pushes are refused, and clients try again. Those under way are waited\n" +
 			"for. Blobs, manifests and uploads that are younger than --grace are spared: what refers to them may be still to\n" +
 			"come. It can be interrupted at any time: nothing that is referred to is lost.\n\n" +
-			"Example: ndock registry gc --untagged --dry-run",
-		Flags: append([]cli.Flag{
+			examples(
+				"ndock registry gc",
+				"ndock registry gc --untagged --dry-run"),
+		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be freed, and free nothing"},
-			&cli.BoolFlag{Name: "untagged", Usage: "free images that have no tag, too, are in no index that has one, and are not about an image that has one"},
-			&cli.DurationFlag{Name: "grace", Value: time.Hour, Usage: "spare what is younger than this `DURATION`"},
-			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "for pushes under way, at most this `DURATION`"},
-			&cli.PathFlag{Name: "control", Usage: "`SOCKET` of a 'registry serve'; the registry of 'registry deploy' without"},
-		}, outputFlags()...),
+			&cli.BoolFlag{Name: "untagged", Usage: "free images without a tag, too, unless an index with a tag has them or they are about an image with a tag"},
+			&cli.DurationFlag{Name: "grace", Value: time.Hour, Usage: "minimum age of what is freed, as a `DURATION`"},
+			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "longest `DURATION` to wait for pushes under way"},
+			&cli.PathFlag{Name: "control", Usage: "`PATH` of the control socket of 'ndock registry serve'", DefaultText: "that of the registry of this host"},
+		}, outputFlags()),
 		Action: func(c *cli.Context) error { return registryGC(c, s) },
 	}
 }

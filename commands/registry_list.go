@@ -3,6 +3,7 @@ package commands
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,10 @@ func registryListCommand(s Streams) *cli.Command {
 			"platforms. The login is that of 'docker login'. An image that the registry does not have whole is listed as damaged,\n" +
 			"one of which the registry cannot say how it is as unknown; the command ends with an error that says what to do then.\n" +
 			"The column Status is in a table where not all is ok, and elsewhere where -c names it.\n\n" +
-			"Example: ndock registry list site/web",
-		Flags:  append(registryClientFlags(), outputFlags()...),
+			examples(
+				"ndock registry list",
+				"ndock registry list site/web"),
+		Flags:  slices.Concat(registryClientFlags(), outputFlags()),
 		Action: func(c *cli.Context) error { return registryList(c, s) },
 	}
 }

@@ -13,7 +13,9 @@ func registryLoginAddCommand(s Streams) *cli.Command {
 		Usage:     "Let a user log in to the registry, or give him another password",
 		ArgsUsage: "NAME",
 		Description: "The registry knows it at once. Only a hash of the password is kept.\n\n" +
-			"Example: ndock registry login-add --password-stdin ci < password",
+			examples(
+				"ndock registry login-add --password-stdin ci < password",
+				"ndock registry login-add --password-stdin --htpasswd users ci < password"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the password from stdin"},
 			htpasswdFlag(),
@@ -28,14 +30,16 @@ func registryLoginRemoveCommand(s Streams) *cli.Command {
 		Usage:     "Let a user no longer log in to the registry",
 		ArgsUsage: "NAME",
 		Description: "The registry knows it at once. The last login cannot be removed. Removing what is not there succeeds.\n\n" +
-			"Example: ndock registry login-remove ci",
+			examples(
+				"ndock registry login-remove ci",
+				"ndock registry login-remove --htpasswd users ci"),
 		Flags:  []cli.Flag{htpasswdFlag()},
 		Action: func(c *cli.Context) error { return registryLoginRemove(c, s) },
 	}
 }
 
 func htpasswdFlag() cli.Flag {
-	return &cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the logins; without, those of the registry of this host"}
+	return &cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users", DefaultText: "that of the registry of this host"}
 }
 
 func registryLoginAdd(c *cli.Context, s Streams) error {

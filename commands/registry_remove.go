@@ -13,9 +13,11 @@ func registryRemoveCommand(s Streams) *cli.Command {
 		Description: "Removes the container and its image, or the service, the login, the certificates, and this host's trust in them.\n" +
 			"What was pushed stays in the volume ndock-registry, or in /var/lib/ndock-registry, unless --data is given.\n" +
 			"Removing what is not there succeeds.\n\n" +
-			"Example: ndock registry remove --yes",
+			examples(
+				"ndock registry remove --yes",
+				"ndock registry remove --data"),
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
 			&cli.BoolFlag{Name: "data", Usage: "remove what was pushed, too"},
 		},
 		Action: func(c *cli.Context) error { return registryRemove(c, s) },

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/docker/go-units"
@@ -21,13 +22,16 @@ func registryServeCommand(s Streams) *cli.Command {
 		Description: "What 'ndock registry deploy' runs in a container or as a service; it needs no Docker. It logs a line a request to stderr. On\n" +
 			"SIGTERM it ends when the requests under way have, 25 seconds later at most. A certificate that changes, or\n" +
 			"SIGHUP, has it read the certificate again.\n\n" +
-			"Example: ndock registry serve --data /srv/registry --tls-cert host.crt --tls-key host.key --htpasswd users",
-		Flags: append(append(registryFlags(), registryServiceFlags()...),
-			&cli.PathFlag{Name: "data", Usage: "`DIR` for what is pushed; made if missing"},
-			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with certificates that take the place of --tls-cert in time, each before its key"},
-			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of those who may push and pull, from 'htpasswd -B'; anyone may without"},
-			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET`, for its owner and root, on which 'registry gc' asks; none without"},
-			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it; also to Keystone"}),
+			examples(
+				"ndock registry serve --data /srv/registry --tls-cert host.crt --tls-key host.key --htpasswd users",
+				"ndock registry serve --data /srv/mirror --proxy https://registry-1.docker.io"),
+		Flags: slices.Concat(registryFlags(), registryServiceFlags(), []cli.Flag{
+			&cli.PathFlag{Name: "data", Usage: "`DIRECTORY` for the images; made if missing"},
+			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with later certificates, each before its key, which replace that of --tls-cert in time"},
+			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users who may push and pull, as 'htpasswd -B' writes it", DefaultText: "none: anyone may"},
+			&cli.PathFlag{Name: "control", Usage: "`PATH` of the unix socket for 'ndock registry gc', which its owner and root may use", DefaultText: "none"},
+			&cli.BoolFlag{Name: "insecure", Usage: "serve plain HTTP even to other hosts, and allow it for Keystone"},
+		}),
 		Action: func(c *cli.Context) error { return registryServe(c, s) },
 	}
 }

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -18,8 +19,10 @@ func registryShowCommand(s Streams) *cli.Command {
 		Usage:     "Show an image in a registry",
 		ArgsUsage: "REPOSITORY[:TAG|@DIGEST]",
 		Description: "Of an index, which has an image for each platform, show names the manifests; each can be shown by its digest.\n\n" +
-			"Example: ndock registry show site/web:1",
-		Flags:  append(registryClientFlags(), outputFlags()...),
+			examples(
+				"ndock registry show site/web:1",
+				"ndock registry show site/web:1 -f value -c Digest"),
+		Flags:  slices.Concat(registryClientFlags(), outputFlags()),
 		Action: func(c *cli.Context) error { return registryShow(c, s) },
 	}
 }

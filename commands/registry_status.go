@@ -11,11 +11,14 @@ import (
 
 func registryStatusCommand(s Streams) *cli.Command {
 	return &cli.Command{
-		Name:        "status",
-		Usage:       "Show where the registry is, and whether it runs",
-		Description: "Ends with status 1 when it does not run. Warns on stderr of a certificate that is about to end.\n\nExample: ndock registry status -f value -c URL",
-		Flags:       outputFlags(),
-		Action:      func(c *cli.Context) error { return registryStatus(c, s) },
+		Name:  "status",
+		Usage: "Show where the registry is, and whether it runs",
+		Description: "Ends with status 1 when it does not run. Warns on stderr of a certificate that is about to end.\n\n" +
+			examples(
+				"ndock registry status",
+				"ndock registry status -f value -c URL"),
+		Flags:  outputFlags(),
+		Action: func(c *cli.Context) error { return registryStatus(c, s) },
 	}
 }
 

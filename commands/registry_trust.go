@@ -16,12 +16,14 @@ func registryTrustCommand(s Streams) *cli.Command {
 		Description: "Puts the registry's CA where Docker looks for it, and nothing has to be restarted. Without --ca, the CA that the\n" +
 			"registry shows is taken, if it has the fingerprint that 'ndock registry status' shows on the registry's host, or\n" +
 			"if you say that it is the right one.\n\n" +
-			"Example: ndock registry trust 192.0.2.10:5050 --ca ca.crt",
+			examples(
+				"ndock registry trust 192.0.2.10:5050 --ca ca.crt",
+				"ndock registry trust 192.0.2.10:5050 --remove"),
 		Flags: []cli.Flag{
 			&cli.PathFlag{Name: "ca", Usage: "PEM `FILE` with the CA"},
-			&cli.StringFlag{Name: "fingerprint", Usage: "sha256:`HEX` of the CA that the registry must show"},
-			&cli.BoolFlag{Name: "mirror", Usage: "have Docker ask it before Docker Hub, by a line in /etc/docker/daemon.json"},
-			&cli.BoolFlag{Name: "remove", Usage: "trust it no more, and have it no mirror"},
+			&cli.StringFlag{Name: "fingerprint", Usage: "fingerprint `sha256:HEX` of the CA that the registry must show"},
+			&cli.BoolFlag{Name: "mirror", Usage: "have Docker ask the registry before Docker Hub, by a line in /etc/docker/daemon.json"},
+			&cli.BoolFlag{Name: "remove", Usage: "remove the trust, and the mirror"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be changed, and change nothing"},
 		},
 		Action: func(c *cli.Context) error { return registryTrust(c, s) },
