@@ -49,36 +49,24 @@ func imagePrune(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	if !c.Bool("dry-run") && len(images) > 0 {
+	if c.Bool("dry-run") {
+		return listPruned(c, s, images)
+	}
+	if len(images) > 0 {
 		if err := agreed(c, s, fmt.Sprintf("Delete %d images from Glance, %s and others?", len(images), images[0].Name)); err != nil {
 			return err
 		}
 	}
-	return pruneImages(c, s, cloud, images)
+	deleted, failed := cloud.DeleteImages(c.Context, images)
+	return errors.Join(listPruned(c, s, deleted), failed)
 }
 
-// pruneImages deletes what it can, and lists what is gone.
-func pruneImages(c *cli.Context, s Streams, cloud *openstack.Cloud, images []openstack.Image) error {
-	gone := images
-	var failed []error
-	if !c.Bool("dry-run") {
-		gone = nil
-		for _, image := range images {
-			if err := cloud.DeleteImage(c.Context, image.ID); err != nil {
-				failed = append(failed, err)
-				if c.Context.Err() != nil {
-					break
-				}
-				continue
-			}
-			gone = append(gone, image)
-		}
-	}
+func listPruned(c *cli.Context, s Streams, images []openstack.Image) error {
 	var rows [][]any
-	for _, image := range gone {
+	for _, image := range images {
 		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Size, moment(image.Created)})
 	}
-	return errors.Join(outputStyle(c).List(s.Out, pruneHeaders, rows), errors.Join(failed...))
+	return outputStyle(c).List(s.Out, pruneHeaders, rows)
 }
 
 var pruneHeaders = []string{"ID", "Name", "Status", "Size", "Created"}
