@@ -81,7 +81,7 @@ func putImage(c *cli.Context, s Streams, cloud *openstack.Cloud) (func(context.C
 		return nil, err
 	}
 	reach.Strict = true
-	name, err := nameOf(c, from)
+	name, err := nameInGlance(c, "", from)
 	if err != nil {
 		return nil, err
 	}

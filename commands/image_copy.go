@@ -62,10 +62,7 @@ func copyImage(c *cli.Context, s Streams, from, to string) error {
 
 // copyToGlance is a push of a name that is given as a place.
 func copyToGlance(c *cli.Context, s Streams, source, dest image.Reference) error {
-	if err := c.Set("name", openstack.ImageName(dest.Name)); err != nil {
-		return err
-	}
-	return pushGlance(c, s, []image.Reference{source}, 1)
+	return pushGlance(c, s, []image.Reference{source}, openstack.ImageName(dest.Name), 1)
 }
 
 // carry copies an image to any place but Glance.

@@ -68,13 +68,9 @@ func platformOf(c *cli.Context) (archive.Platform, error) {
 	if text == "" {
 		return archive.Platform{OS: "linux", Architecture: runtime.GOARCH}, nil
 	}
-	parts := strings.Split(text, "/")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
-		return archive.Platform{}, misused(c, "--platform %q is not OS/ARCH or OS/ARCH/VARIANT", text)
-	}
-	platform := archive.Platform{OS: parts[0], Architecture: parts[1]}
-	if len(parts) == 3 {
-		platform.Variant = parts[2]
+	platform, err := archive.ParsePlatform(text)
+	if err != nil {
+		return platform, misused(c, "--platform %s", err)
 	}
 	return platform, nil
 }
@@ -127,17 +123,16 @@ func inGlance(facts image.Facts) openstack.DockerImage {
 	}
 }
 
-// nameOf is what an image is called in Glance: what --name says, and else what its source calls it, without colons.
-func nameOf(c *cli.Context, from image.Reference) (string, error) {
+// nameInGlance returns what an image is to be called in Glance: the name that is given, and else its source's, without
+// colons.
+func nameInGlance(c *cli.Context, given string, source image.Reference) (string, error) {
 	switch {
-	case c.String("name") != "":
-		return c.String("name"), nil
-	case from.Transport == image.Stream:
+	case given != "":
+		return given, nil
+	case source.OwnName() == "":
 		return "", misused(c, "an image from stdin has no name: give it one with --name")
-	case from.Transport == image.Engine, from.Transport == image.Registry, from.Transport == image.Glance:
-		return openstack.ImageName(from.Name), nil
 	}
-	return openstack.ImageName(strings.TrimSuffix(fmt.Sprintf("%s:%s", from.Path, from.Name), ":")), nil
+	return openstack.ImageName(source.OwnName()), nil
 }
 
 // warnOfColon tells that OpenStack's clients cannot find an image by such a name.

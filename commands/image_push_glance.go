@@ -80,15 +80,16 @@ func imagePushGlance(c *cli.Context, s Streams) error {
 		}
 		sources = append(sources, source)
 	}
-	return pushGlance(c, s, sources, c.Int("jobs"))
+	return pushGlance(c, s, sources, c.String("name"), c.Int("jobs"))
 }
 
-func pushGlance(c *cli.Context, s Streams, sources []image.Reference, jobs int) error {
+// pushGlance pushes images. The name is for one; it is empty for those that keep their source's.
+func pushGlance(c *cli.Context, s Streams, sources []image.Reference, name string, jobs int) error {
 	if err := outputStyle(c).Check(pushColumns(len(sources))); err != nil {
 		return err
 	}
 	open := once(c, s)
-	pushes, err := glancePushes(c, s, sources, open)
+	pushes, err := glancePushes(c, s, sources, name, open)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ type glancePush struct {
 	report  *progress.Reporter
 }
 
-func glancePushes(c *cli.Context, s Streams, sources []image.Reference, cloud func() (*openstack.Cloud, error)) ([]glancePush, error) {
+func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name string, cloud func() (*openstack.Cloud, error)) ([]glancePush, error) {
 	from, err := places(c, s)
 	if err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, cloud fu
 	var all []glancePush
 	for _, at := range sources {
 		one := glancePush{from: at, places: from, options: options, report: report}
-		if one.options.Name, err = nameOf(c, at); err != nil {
+		if one.options.Name, err = nameInGlance(c, name, at); err != nil {
 			return nil, err
 		}
 		warnOfColon(s, one.options.Name)
