@@ -42,32 +42,9 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	largest, err := bytesOf(c, "max-blob-size")
+	options, err := deployOptions(c, s)
 	if err != nil {
 		return err
-	}
-	quota, err := bytesOf(c, "quota")
-	if err != nil {
-		return err
-	}
-	if err := checkLogFormat(c); err != nil {
-		return err
-	}
-	password, err := registryPassword(c, s)
-	if err != nil {
-		return err
-	}
-	options := deploy.Options{
-		Service: c.Bool("systemd"),
-		Config:  c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
-		User: c.String("user"), Password: password, Version: version(), Report: newProgress(c, s),
-		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
-		S3Keys:      deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
-		MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, LogFormat: c.String("log-format"),
-		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
-	}
-	if err := options.Check(); err != nil {
-		return misused(c, "%s", err)
 	}
 	if err := outputStyle(c).Check(registryColumns()); err != nil {
 		return err
@@ -79,6 +56,35 @@ func registryDeploy(c *cli.Context, s Streams) error {
 		}
 		return outputStyle(c).Show(s.Out, registryFields(status))
 	})
+}
+
+func deployOptions(c *cli.Context, s Streams) (deploy.Options, error) {
+	options := deploy.Options{
+		Service: c.Bool("systemd"),
+		Config:  c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
+		User: c.String("user"), Version: version(), Report: newProgress(c, s),
+		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
+		S3Keys:     deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
+		MaxUploads: c.Int("max-uploads"), LogFormat: c.String("log-format"),
+		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
+	}
+	var err error
+	if options.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
+		return options, err
+	}
+	if options.Quota, err = bytesOf(c, "quota"); err != nil {
+		return options, err
+	}
+	if err := checkLogFormat(c); err != nil {
+		return options, err
+	}
+	if options.Password, err = registryPassword(c, s); err != nil {
+		return options, err
+	}
+	if err := options.Check(); err != nil {
+		return options, misused(c, "%s", err)
+	}
+	return options, nil
 }
 
 // registryPassword is the one of --user.

@@ -40,33 +40,40 @@ func registryServe(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	largest, err := bytesOf(c, "max-blob-size")
+	options, err := serveOptions(c, s)
 	if err != nil {
-		return err
-	}
-	quota, err := bytesOf(c, "quota")
-	if err != nil {
-		return err
-	}
-	if err := checkLogFormat(c); err != nil {
 		return err
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	options.Reload = hangup
+	return serve.Serve(c.Context, options)
+}
+
+func serveOptions(c *cli.Context, s Streams) (config.Options, error) {
 	options := config.Options{
 		Config: c.Path("config"), Listen: registryListen(c), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), NextFile: c.Path("tls-next"),
 		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
-		Keystone: keystoneOptions(c),
-		Proxy:    proxyOptions(c),
-		Metrics:  c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, Log: newLog(c, s), Reload: hangup,
+		Keystone: keystoneOptions(c), Proxy: proxyOptions(c),
+		Metrics: c.String("metrics"), MaxUploads: c.Int("max-uploads"), Log: newLog(c, s),
 		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
 		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
 	}
-	if err := options.Check(); err != nil {
-		return misused(c, "%s", err)
+	var err error
+	if options.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
+		return options, err
 	}
-	return serve.Serve(c.Context, options)
+	if options.Quota, err = bytesOf(c, "quota"); err != nil {
+		return options, err
+	}
+	if err := checkLogFormat(c); err != nil {
+		return options, err
+	}
+	if err := options.Check(); err != nil {
+		return options, misused(c, "%s", err)
+	}
+	return options, nil
 }
 
 // registryListen is empty where the file says where, or it is the default.
