@@ -18,8 +18,8 @@ func bootCommand(s Streams) *cli.Command {
 		Name:      "boot",
 		Usage:     "Boot servers from an image in Glance",
 		ArgsUsage: "NAME [-- COMMAND…]",
-		Description: "COMMAND replaces the image's own, -e adds to its environment. An image that is elsewhere, as docker://… of a\n" +
-			"registry, is put into Glance first, unless the project has it there; 'ndock image push-glance' tells of places.\n\n" +
+		Description: "COMMAND replaces the command of the image; -e adds to its environment. An image that is not in Glance, such as\n" +
+			"docker://HOST/REPOSITORY:TAG, is pushed to Glance first. 'ndock image push-glance --help' lists the names of images.\n\n" +
 			examples(
 				"ndock boot --image nginx:1 --flavor m1.small --wait web",
 				"ndock boot --image docker://registry.example.com/site/web:1 --flavor m1.small web",

@@ -12,7 +12,7 @@ import (
 func completionCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "completion",
-		Usage:     "Print the script by which a shell completes what is typed after ndock",
+		Usage:     "Print the completion script for a shell",
 		ArgsUsage: strings.Join(completion.Shells, "|"),
 		Description: "For the shell that runs, and in its startup file for those to come (in zsh below compinit):\n\n" +
 			"   source <(ndock completion bash)\n" +

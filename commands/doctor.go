@@ -16,10 +16,10 @@ import (
 func doctorCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
-		Usage: "Say what keeps a cloud from booting Docker images, and what mends it",
-		Description: "Asks the cloud, from credentials to a bootable image, and the registries of ndock's that Docker on this host\n" +
-			"trusts; changes nothing. What only administrators see is unknown to others. Ends with status 1 when something is\n" +
-			"in error.\n\n" +
+		Usage: "Check a cloud for what keeps it from booting Docker images",
+		Description: "Checks the cloud, from credentials to a bootable image, and the registries of ndock that Docker on this host trusts.\n" +
+			"It changes nothing. Some checks are unknown to users who are not administrators. The exit status is 1 if a check\n" +
+			"fails.\n\n" +
 			examples(
 				"ndock doctor",
 				"ndock doctor -f value -c Check -c State"),

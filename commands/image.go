@@ -12,7 +12,7 @@ import (
 func imageCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "image",
-		Usage: "Copy Docker images into Glance and out of it, and between engines, registries and archives",
+		Usage: "Manage Docker images in Glance, and copy them between engines, registries and archives",
 		Description: examples(
 			"ndock image push-glance nginx:1",
 			"ndock image list"),

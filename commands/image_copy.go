@@ -16,7 +16,7 @@ func imageCopyCommand(s Streams) *cli.Command {
 		Name:      "copy",
 		Usage:     "Copy a Docker image between an engine, registries, archives and Glance",
 		ArgsUsage: "SOURCE DEST",
-		Description: "Streams the image, and checks it while it flows. What the destination has already is not sent again.\n\n" +
+		Description: "Streams the image, and verifies it on the way. What the destination already has is not sent again.\n\n" +
 			placesText + "\n\n" +
 			examples(
 				"ndock image copy docker://registry.example.com/web:1 oci:web:1",

@@ -16,7 +16,7 @@ import (
 func imagePruneCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
-		Usage: "Delete Docker images from Glance that nobody needs any more",
+		Usage: "Delete unused Docker images from Glance",
 		Description: "Deletes images of this project that match all given flags, and lists them. An image that is protected or that a\n" +
 			"server uses stays. An incomplete image, whose sender was killed, is deleted when it is a day old.\n\n" +
 			examples(

@@ -14,11 +14,11 @@ import (
 func imagePullGlanceCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "pull-glance",
-		Usage:     "Get a Docker image out of Glance",
+		Usage:     "Pull a Docker image from Glance",
 		ArgsUsage: "IMAGE",
-		Description: "Streams the image to Docker Engine, or to where --to says, and compares its checksum with Glance's. In the engine\n" +
-			"it is called what it is called in Glance, nginx:1 for nginx@1: names inside the image are its maker's, and could\n" +
-			"take another's place.\n\n" +
+		Description: "Streams the image to Docker Engine, or to --to, and compares its checksum with Glance's. In the engine it has the name\n" +
+			"that it has in Glance, with : for @. Names inside the image are not used: they are its maker's, and could replace\n" +
+			"another image's.\n\n" +
 			examples(
 				"ndock image pull-glance web:1",
 				"ndock image pull-glance web:1 --to docker-daemon:web:old",

@@ -14,8 +14,8 @@ func imagePushCommand(s Streams) *cli.Command {
 		Name:      "push",
 		Usage:     "Push an image of Docker Engine to a registry",
 		ArgsUsage: "REGISTRY/REPOSITORY:TAG",
-		Description: "What 'docker push' does, from this side: the engine need not reach the registry, nor trust it. The image is the\n" +
-			"engine's of that name, or the one that --from names.\n\n" +
+		Description: "Pushes as 'docker push' does, but from this side: the engine need not reach the registry, nor trust it. The image is\n" +
+			"the engine's of that name, or that of --from.\n\n" +
 			examples(
 				"ndock image push registry.example.com/site/web:1",
 				"ndock image push --from web:1 registry.example.com/site/web:1"),

@@ -19,11 +19,11 @@ import (
 func imagePushGlanceCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "push-glance",
-		Usage:     "Put Docker images into Glance, for Nova to boot",
+		Usage:     "Push Docker images to Glance, for Nova to boot",
 		ArgsUsage: "SOURCE…",
-		Description: "Streams images into Glance: nothing is written to disk on the way. They are checked while they flow, and their\n" +
-			"checksums compared. An image that the project has in Glance already, by its Docker id, is not sent again.\n\n" +
-			"In Glance nginx:1 is called nginx@1, and nginx:latest nginx, because Glance cannot look for names with a colon.\n" +
+		Description: "Streams images into Glance, without temporary files, verifies them on the way, and compares checksums. An image that\n" +
+			"the project already has in Glance, by its Docker id, is not sent again.\n\n" +
+			"In Glance nginx:1 is called nginx@1, and nginx:latest nginx, because Glance cannot search for a name with a colon.\n" +
 			"ndock takes either name.\n\n" +
 			placesText + "\n\n" +
 			examples(

@@ -9,7 +9,7 @@ import (
 func logsCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "logs",
-		Usage:     "Print what a server wrote to its console",
+		Usage:     "Print the console output of a server",
 		ArgsUsage: "SERVER",
 		Description: "The output is exact, but for a terminal: there, control characters are shown (\\x1b), because what a server\n" +
 			"writes could act on the terminal. A pager such as 'less -R' shows its colours.\n\n" +

@@ -19,7 +19,7 @@ import (
 func nodeCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "node",
-		Usage: "Make this machine a compute node of Docker, and look after it",
+		Usage: "Manage this machine as a compute node of Docker",
 		Description: examples(
 			"ndock node setup --dry-run",
 			"ndock node status"),

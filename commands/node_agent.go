@@ -20,9 +20,9 @@ import (
 func nodeAgentCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "agent",
-		Usage: "Serve Nova on this compute node, as root, until told to end",
-		Description: "The daemon that 'ndock node setup' makes a service of. It stays in the foreground, logs to stderr and ends\n" +
-			"on SIGTERM when what it is doing is done.\n\n" +
+		Usage: "Run the agent of this compute node in the foreground",
+		Description: "This is the daemon that 'ndock node setup' makes a service of. It needs root and logs to stderr. On SIGTERM it\n" +
+			"finishes what it is doing and ends.\n\n" +
 			examples(
 				"ndock node agent",
 				"ndock node agent --user nova --debug"),

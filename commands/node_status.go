@@ -13,8 +13,8 @@ import (
 func nodeStatusCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "status",
-		Usage: "Show what of a compute node of Docker is in place on this machine",
-		Description: "Ends with status 1 when something is not in place.\n\n" +
+		Usage: "Show the state of each step of the setup of this machine",
+		Description: "The exit status is 1 if a step is not done.\n\n" +
 			examples(
 				"ndock node status",
 				"ndock node status -f value -c Step -c State"),

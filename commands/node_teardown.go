@@ -20,8 +20,8 @@ func nodeTeardownCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "teardown",
 		Usage: "Undo what 'ndock node setup' did on this machine",
-		Description: "Puts back Nova's configuration, removes the driver and the agent and restarts nova-compute. What was edited in\n" +
-			"the configuration since stays. Docker Engine and its containers stay.\n\n" +
+		Description: "Restores Nova's configuration, removes the driver and the agent, and restarts nova-compute. Later edits of the\n" +
+			"configuration are kept, and so are Docker Engine and its containers.\n\n" +
 			examples(
 				"ndock node teardown",
 				"ndock node teardown --yes"),

@@ -15,9 +15,8 @@ func registryDeleteCommand(s Streams) *cli.Command {
 		Name:      "delete",
 		Usage:     "Delete tags and images from a registry",
 		ArgsUsage: "REPOSITORY:TAG|REPOSITORY@DIGEST…",
-		Description: "A tag goes alone: its image stays, under its other tags and its digest. With a digest, the image goes out of that\n" +
-			"repository, and all tags that it has there. What nothing refers to any more keeps its place on the disk until\n" +
-			"'ndock registry gc'.\n\n" +
+		Description: "Deleting a tag keeps the image, under its other tags and its digest. Deleting a digest deletes the image and all its\n" +
+			"tags in that repository. 'ndock registry gc' then frees the disk space.\n\n" +
 			examples(
 				"ndock registry delete site/web:1 site/web:2",
 				"ndock registry delete --registry registry.example.com --yes site/web:1"),

@@ -16,14 +16,14 @@ import (
 func registryDeployCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "deploy",
-		Usage: "Run the registry as a container on this host's Docker, or as a service of this host",
-		Description: "The container's image is made of this ndock: nothing is pulled. What is pushed is kept in the volume\n" +
-			"ndock-registry. The certificate is self-signed unless one is given; its CA is trusted by Docker on this host,\n" +
-			"and other hosts need a copy of it. Deployed again with the same options, nothing changes; with others, the\n" +
-			"container is replaced and data and CA are kept, and so are the logins: --user adds one. All else is what this\n" +
-			"command says. Keys and passwords go into the volume ndock-registry-config, which root alone can read.\n" +
-			"With --systemd it is the service ndock-registry of this host instead, and no Docker is needed: this very ndock,\n" +
-			"as a user of its own, with its data in /var/lib/ndock-registry and its configuration in /etc/ndock-registry.\n\n" +
+		Usage: "Run the registry as a container or a service of this host",
+		Description: "The container's image is made from this ndock program, so nothing is pulled. Images are kept in the volume\n" +
+			"ndock-registry; keys and passwords are in the volume ndock-registry-config, which only root can read. Without\n" +
+			"--tls-cert, ndock makes certificates and a CA. Docker on this host then trusts the CA; other hosts need a copy of it.\n\n" +
+			"Deploying again with the same options changes nothing. With other options the container is replaced, and images, CA\n" +
+			"and logins are kept: --user adds a login. An option that is not given again has its default.\n\n" +
+			"With --systemd the registry is the service ndock-registry of this host, and needs no Docker. It runs this ndock\n" +
+			"program as a user of its own, with images in /var/lib/ndock-registry and settings in /etc/ndock-registry.\n\n" +
 			examples(
 				"ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
 				"ndock registry deploy --systemd --listen 127.0.0.1:5050 --quota 50g"),

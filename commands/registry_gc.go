@@ -17,10 +17,10 @@ import (
 func registryGCCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "gc",
-		Usage: "Free what nothing in the registry refers to any more",
-		Description: "Meanwhile the registry can be read only: pushes are refused, and clients try again. Those under way are waited\n" +
-			"for. Blobs, manifests and uploads that are younger than --grace are spared: what refers to them may be still to\n" +
-			"come. It can be interrupted at any time: nothing that is referred to is lost.\n\n" +
+		Usage: "Free the disk space of data that nothing in the registry refers to",
+		Description: "The registry is read-only meanwhile: gc waits for pushes under way, and the registry refuses others, which clients try\n" +
+			"again. Blobs, manifests and uploads that are younger than --grace are kept, because what refers to them may still\n" +
+			"come. gc can be interrupted at any time: nothing that is referred to is lost.\n\n" +
 			examples(
 				"ndock registry gc",
 				"ndock registry gc --untagged --dry-run"),

@@ -18,10 +18,11 @@ func registryListCommand(s Streams) *cli.Command {
 		Name:      "list",
 		Usage:     "List the images in a registry",
 		ArgsUsage: "[REPOSITORY]",
-		Description: "Lists what has a tag. The size is what a client that has nothing of it would fetch; of an index, for all its\n" +
-			"platforms. The login is that of 'docker login'. An image that the registry does not have whole is listed as damaged,\n" +
-			"one of which the registry cannot say how it is as unknown; the command ends with an error that says what to do then.\n" +
-			"The column Status is in a table where not all is ok, and elsewhere where -c names it.\n\n" +
+		Description: "Lists tagged images. The size is what a client would fetch that has no part of the image; for an index, it is that of\n" +
+			"all platforms. The login is that of 'docker login'.\n\n" +
+			"An image that is not complete in the registry is listed as damaged, and one about which the registry does not answer\n" +
+			"as unknown. The command then fails, and says what to do. A table has the column Status only if not all images are ok,\n" +
+			"other formats only if -c names it.\n\n" +
 			examples(
 				"ndock registry list",
 				"ndock registry list site/web"),

@@ -10,9 +10,9 @@ import (
 func registryLoginAddCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "login-add",
-		Usage:     "Let a user log in to the registry, or give him another password",
+		Usage:     "Add a login to the registry, or change its password",
 		ArgsUsage: "NAME",
-		Description: "The registry knows it at once. Only a hash of the password is kept.\n\n" +
+		Description: "The registry knows the login at once. Only a hash of the password is kept.\n\n" +
 			examples(
 				"ndock registry login-add --password-stdin ci < password",
 				"ndock registry login-add --password-stdin --htpasswd users ci < password"),
@@ -27,9 +27,9 @@ func registryLoginAddCommand(s Streams) *cli.Command {
 func registryLoginRemoveCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "login-remove",
-		Usage:     "Let a user no longer log in to the registry",
+		Usage:     "Remove a login from the registry",
 		ArgsUsage: "NAME",
-		Description: "The registry knows it at once. The last login cannot be removed. Removing what is not there succeeds.\n\n" +
+		Description: "The registry refuses the login at once. The last login cannot be removed. It succeeds if there is no such login.\n\n" +
 			examples(
 				"ndock registry login-remove ci",
 				"ndock registry login-remove --htpasswd users ci"),

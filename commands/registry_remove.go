@@ -10,9 +10,9 @@ func registryRemoveCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "remove",
 		Usage: "Remove the registry from this host",
-		Description: "Removes the container and its image, or the service, the login, the certificates, and this host's trust in them.\n" +
-			"What was pushed stays in the volume ndock-registry, or in /var/lib/ndock-registry, unless --data is given.\n" +
-			"Removing what is not there succeeds.\n\n" +
+		Description: "Removes the container and its image, or the service, and the logins, the certificates and this host's trust in them.\n" +
+			"Images are kept in the volume ndock-registry, or in /var/lib/ndock-registry, unless --data is given. It succeeds if\n" +
+			"there is no registry.\n\n" +
 			examples(
 				"ndock registry remove --yes",
 				"ndock registry remove --data"),

@@ -18,10 +18,10 @@ import (
 func registryServeCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
-		Usage: "Serve a registry in the foreground, until told to end",
-		Description: "What 'ndock registry deploy' runs in a container or as a service; it needs no Docker. It logs a line a request to stderr. On\n" +
-			"SIGTERM it ends when the requests under way have, 25 seconds later at most. A certificate that changes, or\n" +
-			"SIGHUP, has it read the certificate again.\n\n" +
+		Usage: "Run a registry in the foreground",
+		Description: "This is what 'ndock registry deploy' runs in a container or as a service; it needs no Docker. It logs a line for each\n" +
+			"request on stderr. On SIGTERM it finishes the requests under way, in at most 25 seconds. It reads the certificate again\n" +
+			"when the file changes, and on SIGHUP.\n\n" +
 			examples(
 				"ndock registry serve --data /srv/registry --tls-cert host.crt --tls-key host.key --htpasswd users",
 				"ndock registry serve --data /srv/mirror --proxy https://registry-1.docker.io"),

@@ -18,7 +18,7 @@ func registryShowCommand(s Streams) *cli.Command {
 		Name:      "show",
 		Usage:     "Show an image in a registry",
 		ArgsUsage: "REPOSITORY[:TAG|@DIGEST]",
-		Description: "Of an index, which has an image for each platform, show names the manifests; each can be shown by its digest.\n\n" +
+		Description: "For an index, which has an image for each platform, it lists the manifests; each can be shown by its digest.\n\n" +
 			examples(
 				"ndock registry show site/web:1",
 				"ndock registry show site/web:1 -f value -c Digest"),

@@ -13,7 +13,7 @@ func registryStatusCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "status",
 		Usage: "Show where the registry is, and whether it runs",
-		Description: "Ends with status 1 when it does not run. Warns on stderr of a certificate that is about to end.\n\n" +
+		Description: "The exit status is 1 if the registry does not run. It warns on stderr of a certificate that is about to expire.\n\n" +
 			examples(
 				"ndock registry status",
 				"ndock registry status -f value -c URL"),

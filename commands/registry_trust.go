@@ -13,9 +13,9 @@ func registryTrustCommand(s Streams) *cli.Command {
 		Name:      "trust",
 		Usage:     "Have Docker on this host trust a registry",
 		ArgsUsage: "HOST:PORT",
-		Description: "Puts the registry's CA where Docker looks for it, and nothing has to be restarted. Without --ca, the CA that the\n" +
-			"registry shows is taken, if it has the fingerprint that 'ndock registry status' shows on the registry's host, or\n" +
-			"if you say that it is the right one.\n\n" +
+		Description: "Puts the registry's CA where Docker looks for it; nothing has to be restarted. Without --ca, ndock takes the CA that\n" +
+			"the registry shows, if it has the fingerprint of --fingerprint, or if you confirm it. 'ndock registry status' shows the\n" +
+			"fingerprint on the registry's host.\n\n" +
 			examples(
 				"ndock registry trust 192.0.2.10:5050 --ca ca.crt",
 				"ndock registry trust 192.0.2.10:5050 --remove"),

@@ -36,7 +36,7 @@ func waitOptions(c *cli.Context, s Streams) openstack.Wait {
 }
 
 // verbCommand is a command that does one thing to any number of servers.
-func verbCommand(s Streams, verb openstack.Verb, usage string, more ...cli.Flag) *cli.Command {
+func verbCommand(s Streams, verb openstack.Verb, usage string) *cli.Command {
 	return &cli.Command{
 		Name:      string(verb),
 		Usage:     usage,
@@ -44,7 +44,7 @@ func verbCommand(s Streams, verb openstack.Verb, usage string, more ...cli.Flag)
 		Description: examples(
 			"ndock "+string(verb)+" web",
 			"ndock "+string(verb)+" --wait web-1 web-2"),
-		Flags:  slices.Concat(waitFlags(), more),
+		Flags:  waitFlags(),
 		Action: func(c *cli.Context) error { return actOnServers(c, s, verb) },
 	}
 }

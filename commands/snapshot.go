@@ -12,10 +12,10 @@ import (
 func snapshotCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "snapshot",
-		Usage:     "Make an image of a server, which one can boot",
+		Usage:     "Make a bootable image of a server",
 		ArgsUsage: "SERVER",
-		Description: "The server stays up; it is frozen for the moment in which Docker commits it. The image has the server's\n" +
-			"files, and its command and environment.\n\n" +
+		Description: "The server stays up; it is paused while Docker commits it. The image has the server's files, its command and its\n" +
+			"environment.\n\n" +
 			examples(
 				"ndock snapshot web --name web-2 --wait",
 				"ndock snapshot web --wait -f value -c ID"),
