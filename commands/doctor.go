@@ -31,7 +31,7 @@ func doctorCommand(s Streams) *cli.Command {
 }
 
 func examine(c *cli.Context, s Streams) error {
-	headers := []string{"Check", "State", "Detail", "Mend"}
+	headers := []string{"Check", "State", "Detail", "Fix"}
 	if _, err := exactly(c); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func examine(c *cli.Context, s Streams) error {
 	var rows [][]any
 	var wrong []string
 	for _, finding := range findings {
-		rows = append(rows, []any{finding.Check, string(finding.State), finding.Detail, finding.Mend})
+		rows = append(rows, []any{finding.Check, string(finding.State), finding.Detail, finding.Fix})
 		if finding.State == doctor.Failed {
 			wrong = append(wrong, finding.Check)
 		}
@@ -71,4 +71,4 @@ func (e *unwell) Error() string {
 	return "this cloud does not boot Docker images as it should: see " + strings.Join(e.wrong, ", ")
 }
 
-func (e *unwell) Hint() string { return "the columns Detail and Mend say what to do" }
+func (e *unwell) Hint() string { return "the columns Detail and Fix say what to do" }
