@@ -76,16 +76,16 @@ func putImage(c *cli.Context, s Streams, cloud *openstack.Cloud) (func(context.C
 	case from.Transport == image.Glance, from.Transport == image.Engine && from.String() == c.String("image"), from.Transport == image.Stream:
 		return nil, nil
 	}
-	reach, err := places(c, s)
+	transports, err := places(c, s)
 	if err != nil {
 		return nil, err
 	}
-	reach.Strict = true
+	transports.Strict = true
 	name, err := nameInGlance(c, "", from)
 	if err != nil {
 		return nil, err
 	}
-	push := glancePush{from: from, places: reach, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: defaultRetries}}
+	push := glancePush{from: from, places: transports, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: defaultRetries}}
 	return func(ctx context.Context) (string, error) {
 		pushed, err := push.run(ctx, cloud)
 		return pushed.ID, err

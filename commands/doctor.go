@@ -59,16 +59,16 @@ func examine(c *cli.Context, s Streams) error {
 		return err
 	}
 	if len(wrong) > 0 {
-		return &unwell{wrong}
+		return &unhealthy{wrong}
 	}
 	return nil
 }
 
-// unwell is a cloud in which something is in error.
-type unwell struct{ wrong []string }
+// unhealthy is a cloud in which something is in error.
+type unhealthy struct{ wrong []string }
 
-func (e *unwell) Error() string {
+func (e *unhealthy) Error() string {
 	return "this cloud does not boot Docker images as it should: see " + strings.Join(e.wrong, ", ")
 }
 
-func (e *unwell) Hint() string { return "the columns Detail and Fix say what to do" }
+func (e *unhealthy) Hint() string { return "the columns Detail and Fix say what to do" }

@@ -101,8 +101,8 @@ func sourceInGlance(ctx context.Context, cloud *openstack.Cloud, name string, re
 	}), nil
 }
 
-// once opens the cloud for all who ask.
-func once(c *cli.Context, s Streams) func() (*openstack.Cloud, error) {
+// openCloudOnce returns a function that opens the cloud at its first call, and returns the same one from then on.
+func openCloudOnce(c *cli.Context, s Streams) func() (*openstack.Cloud, error) {
 	return sync.OnceValues(func() (*openstack.Cloud, error) { return openCloud(c, s) })
 }
 

@@ -53,7 +53,7 @@ func imagePrune(c *cli.Context, s Streams) error {
 		return listPruned(c, s, images)
 	}
 	if len(images) > 0 {
-		if err := agreed(c, s, fmt.Sprintf("Delete %d images from Glance, %s and others?", len(images), images[0].Name)); err != nil {
+		if err := confirmed(c, s, fmt.Sprintf("Delete %d images from Glance, %s and others?", len(images), images[0].Name)); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func imagePrune(c *cli.Context, s Streams) error {
 func listPruned(c *cli.Context, s Streams, images []openstack.Image) error {
 	var rows [][]any
 	for _, image := range images {
-		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Size, moment(image.Created)})
+		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Size, formatTime(image.Created)})
 	}
 	return outputStyle(c).List(s.Out, pruneHeaders, rows)
 }

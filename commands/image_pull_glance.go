@@ -48,7 +48,7 @@ func imagePullGlance(c *cli.Context, s Streams) error {
 	if err := outputStyle(c).Check(output.Names(copyFields(image.Stored{}))); err != nil {
 		return err
 	}
-	reach, err := places(c, s)
+	transports, err := places(c, s)
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,8 @@ func imagePullGlance(c *cli.Context, s Streams) error {
 			return err
 		}
 	}
-	reach = withGlance(reach, func() (*openstack.Cloud, error) { return cloud, nil })
-	return carry(c, s, reach, image.Reference{Transport: image.Glance, Name: found.ID}, to)
+	transports = withGlance(transports, func() (*openstack.Cloud, error) { return cloud, nil })
+	return copyImage(c, s, transports, image.Reference{Transport: image.Glance, Name: found.ID}, to)
 }
 
 // nameInEngine is a name of Glance's, if Docker can have such names.

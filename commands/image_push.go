@@ -36,5 +36,5 @@ func imagePush(c *cli.Context, s Streams) error {
 	if from == "" {
 		from = string(image.Engine) + ":" + name
 	}
-	return copyImage(c, s, from, string(image.Registry)+"://"+name)
+	return copyNamed(c, s, from, string(image.Registry)+"://"+name)
 }

@@ -88,7 +88,7 @@ func pushGlance(c *cli.Context, s Streams, sources []image.Reference, name strin
 	if err := outputStyle(c).Check(pushColumns(len(sources))); err != nil {
 		return err
 	}
-	open := once(c, s)
+	open := openCloudOnce(c, s)
 	pushes, err := glancePushes(c, s, sources, name, open)
 	if err != nil {
 		return err

@@ -83,10 +83,10 @@ func agentState(ctx context.Context, socket string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return inAPhrase(host, version.LastFailure), nil
+	return describeHost(host, version.LastFailure), nil
 }
 
-func inAPhrase(host agent.Host, failure *agent.Failure) string {
+func describeHost(host agent.Host, failure *agent.Failure) string {
 	state := fmt.Sprintf("%d of %d GB of disk are used; root disks are not limited: %s", host.DiskUsedGB, host.DiskGB, host.RootDisks.Reason)
 	if host.RootDisks.Limited {
 		state = fmt.Sprintf("%d of %d GB of disk are used; root disks are limited by %s", host.DiskUsedGB, host.DiskGB, host.RootDisks.Reason)

@@ -71,19 +71,19 @@ func registryFields(status deploy.Status) []output.Field {
 		{Name: "Image", Value: status.Image},
 		{Name: "Data", Value: status.Data},
 		{Name: "TLS", Value: status.TLS},
-		{Name: "Expires", Value: moment(status.Expires)},
-		{Name: "Renewed Until", Value: moment(status.Renewed)},
+		{Name: "Expires", Value: formatTime(status.Expires)},
+		{Name: "Renewed Until", Value: formatTime(status.Renewed)},
 		{Name: "CA", Value: status.CA},
 		{Name: "Users", Value: list(status.Users)},
-		{Name: "Since", Value: moment(status.Since)},
+		{Name: "Since", Value: formatTime(status.Since)},
 	}
 }
 
 // registryColumns are known before there is a registry.
 func registryColumns() []string { return output.Names(registryFields(deploy.Status{})) }
 
-// moment is empty for what did not happen.
-func moment(t time.Time) string {
+// formatTime returns the time as RFC 3339 has it, and nothing for the zero time.
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -35,7 +35,7 @@ func registryDelete(c *cli.Context, s Streams) error {
 	if err := checkReferences(c, names); err != nil {
 		return err
 	}
-	if err := agreed(c, s, "Delete "+strings.Join(names, ", ")+"?"); err != nil {
+	if err := confirmed(c, s, "Delete "+strings.Join(names, ", ")+"?"); err != nil {
 		return err
 	}
 	at, err := openRegistry(c)

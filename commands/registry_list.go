@@ -76,7 +76,7 @@ func registryListRow(c *cli.Context, image client.Image) []any {
 // age is for people in a table, as docker has it, and for programs elsewhere.
 func age(c *cli.Context, t time.Time) string {
 	if c.String("format") != "table" || t.IsZero() {
-		return moment(t)
+		return formatTime(t)
 	}
 	return strings.ToLower(units.HumanDuration(time.Since(t))) + " ago"
 }

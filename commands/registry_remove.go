@@ -32,7 +32,7 @@ func registryRemove(c *cli.Context, s Streams) error {
 	if c.Bool("data") {
 		question = "Remove the registry of this host, with all that was ever pushed to it?"
 	}
-	if err := agreed(c, s, question); err != nil {
+	if err := confirmed(c, s, question); err != nil {
 		return err
 	}
 	return withRegistryHost(c, func(host deploy.Host) error {

@@ -37,7 +37,7 @@ func registryTrust(c *cli.Context, s Streams) error {
 	}
 	options := trust.Options{
 		Registry: args[0], CAFile: c.Path("ca"), Fingerprint: c.String("fingerprint"), Mirror: c.Bool("mirror"), Remove: c.Bool("remove"),
-		Agree: func(question string) error { return confirmed(c, s, question, "give --ca or --fingerprint") },
+		Agree: func(question string) error { return askOnTerminal(c, s, question, "give --ca or --fingerprint") },
 	}
 	if err := options.Check(); err != nil {
 		return misused(c, "%s", err)
