@@ -29,7 +29,7 @@ func registryGCCommand(s Streams) *cli.Command {
 			&cli.BoolFlag{Name: "untagged", Usage: "free images without a tag, too, unless an index with a tag has them or they are about an image with a tag"},
 			&cli.DurationFlag{Name: "grace", Value: time.Hour, Usage: "minimum age of what is freed, as a `DURATION`"},
 			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "longest `DURATION` to wait for pushes under way"},
-			&cli.PathFlag{Name: "control", Usage: "`PATH` of the control socket of 'ndock registry serve'", DefaultText: "that of the registry of this host"},
+			&cli.PathFlag{Name: "control", Usage: "control `SOCKET` of 'ndock registry serve'", DefaultText: "that of the registry of this host"},
 		}, outputFlags()),
 		Action: func(c *cli.Context) error { return registryGC(c, s) },
 	}
@@ -49,7 +49,7 @@ func registryGC(c *cli.Context, s Streams) error {
 		return misused(c, "%s", err)
 	}
 	style := outputStyle(c)
-	if err := style.Check(output.Names(registryFreed(c, gc.Result{}))); err != nil {
+	if err := style.Check(output.Names(registryFreed(style, gc.Result{}))); err != nil {
 		return err
 	}
 	dial, done, err := registryControl(c)
@@ -61,7 +61,7 @@ func registryGC(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	return style.Show(s.Out, registryFreed(c, freed))
+	return style.Show(s.Out, registryFreed(style, freed))
 }
 
 // registryControl is how the registry is reached that --control names, or that of this host.
@@ -76,12 +76,12 @@ func registryControl(c *cli.Context) (dial func(context.Context) (net.Conn, erro
 	return deploy.Dial(deploy.Systemd{}, engine), func() { engine.Close() }, nil
 }
 
-func registryFreed(c *cli.Context, freed gc.Result) []output.Field {
+func registryFreed(style output.Style, freed gc.Result) []output.Field {
 	return []output.Field{
 		{Name: "Manifests", Value: freed.Manifests},
 		{Name: "Layers", Value: freed.Layers},
 		{Name: "Blobs", Value: freed.Blobs},
 		{Name: "Uploads", Value: freed.Uploads},
-		{Name: "Size", Value: size(c, freed.Bytes)},
+		{Name: "Size", Value: size(style, freed.Bytes)},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
+	"ndock/commands/internal/output"
 	"ndock/registry/client"
 )
 
@@ -52,7 +53,7 @@ func registryList(c *cli.Context, s Streams) error {
 	var rows [][]any
 	var wrong []error
 	for _, image := range images {
-		rows = append(rows, registryListRow(c, image))
+		rows = append(rows, registryListRow(style, image))
 		if cause := cmp.Or(image.Damage, image.Failure); cause != nil {
 			wrong = append(wrong, cause)
 		}
@@ -63,26 +64,26 @@ func registryList(c *cli.Context, s Streams) error {
 	return errors.Join(style.List(s.Out, registryListHeaders, rows), errors.Join(wrong...), err)
 }
 
-func registryListRow(c *cli.Context, image client.Image) []any {
+func registryListRow(style output.Style, image client.Image) []any {
 	switch {
 	case image.Damage != nil:
 		return []any{image.Repository, image.Tag, nil, list(nil), "", nil, "damaged"}
 	case image.Failure != nil:
 		return []any{image.Repository, image.Tag, nil, list(nil), "", nil, "unknown"}
 	}
-	return []any{image.Repository, image.Tag, image.Digest, list(image.Platforms), age(c, image.Created), size(c, image.Size), "ok"}
+	return []any{image.Repository, image.Tag, image.Digest, list(image.Platforms), age(style, image.Created), size(style, image.Size), "ok"}
 }
 
 // age is for people in a table, as docker has it, and for programs elsewhere.
-func age(c *cli.Context, t time.Time) string {
-	if c.String("format") != "table" || t.IsZero() {
+func age(style output.Style, t time.Time) string {
+	if style.Format != "table" || t.IsZero() {
 		return formatTime(t)
 	}
 	return strings.ToLower(units.HumanDuration(time.Since(t))) + " ago"
 }
 
-func size(c *cli.Context, bytes int64) any {
-	if c.String("format") != "table" {
+func size(style output.Style, bytes int64) any {
+	if style.Format != "table" {
 		return bytes
 	}
 	return units.HumanSizeWithPrecision(float64(bytes), 3)

@@ -29,7 +29,7 @@ func registryServeCommand(s Streams) *cli.Command {
 			&cli.PathFlag{Name: "data", Usage: "`DIRECTORY` for the images; made if missing"},
 			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with later certificates, each before its key, which replace that of --tls-cert in time"},
 			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users who may push and pull, as 'htpasswd -B' writes it", DefaultText: "none: anyone may"},
-			&cli.PathFlag{Name: "control", Usage: "`PATH` of the unix socket for 'ndock registry gc', which its owner and root may use", DefaultText: "none"},
+			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET` for 'ndock registry gc', which its owner and root may use", DefaultText: "none"},
 			&cli.BoolFlag{Name: "insecure", Usage: "serve plain HTTP even to other hosts, and allow it for Keystone"},
 		}),
 		Action: func(c *cli.Context) error { return registryServe(c, s) },
