@@ -40,26 +40,6 @@ func registryStatus(c *cli.Context, s Streams) error {
 		for _, warning := range status.Warnings(time.Now()) {
 			fmt.Fprintln(s.Err, "warning: "+warning)
 		}
-		if status.State != deploy.Running {
-			return &notServing{state: status.State, kind: status.Kind}
-		}
-		return nil
+		return status.CheckRunning()
 	})
-}
-
-// notServing is a registry that does not run.
-type notServing struct{ state, kind string }
-
-func (e *notServing) Error() string {
-	return fmt.Sprintf("the registry is not running: it is %s", e.state)
-}
-
-func (e *notServing) Hint() string {
-	switch {
-	case e.state == deploy.Absent:
-		return "'ndock registry deploy' makes one"
-	case e.kind == deploy.KindService:
-		return "'journalctl -u ndock-registry' says why"
-	}
-	return "'docker logs ndock-registry' says why"
 }
