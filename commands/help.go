@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -42,14 +43,17 @@ func withoutCategory(template string) string {
 
 func init() { cli.FlagStringer = flagHelp(cli.FlagStringer) }
 
-// flagHelp changes what urfave/cli says about a flag: without a default that only means that the flag is not given, and
-// in words where it repeats the names of a flag that may be repeated.
+var quotedDefault = regexp.MustCompile(`\(default: "([^"]*)"\)`)
+
+// flagHelp changes what urfave/cli says about a flag: without a default that only means that the flag is not given, with
+// the others unquoted, and in words where it repeats the names of a flag that may be repeated.
 func flagHelp(describe cli.FlagStringFunc) cli.FlagStringFunc {
 	return func(flag cli.Flag) string {
 		names, usage, _ := strings.Cut(describe(flag), "\t")
 		for _, unset := range []string{"false", "0"} {
 			usage = strings.Replace(usage, " (default: "+unset+")", "", 1)
 		}
+		usage = quotedDefault.ReplaceAllString(usage, "(default: $1)")
 		names, _, repeated := strings.Cut(names, " [ ")
 		if repeated {
 			usage += " (may be repeated)"

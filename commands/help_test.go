@@ -33,7 +33,7 @@ func TestFlagsAreDescribed(t *testing.T) {
 }
 
 var (
-	unsetDefault = regexp.MustCompile(`default: (false|0|0s|""|\[\])?\)`)
+	unsetDefault = regexp.MustCompile(`default: (false|0|0s|\[\])?\)|default: "`)
 	otherDefault = regexp.MustCompile(`; default|without$`)
 	placeholder  = regexp.MustCompile(`^-\S+ (sha256:)?[A-Z][A-Z0-9/:=\[\]]*(, -\S+ (sha256:)?[A-Z][A-Z0-9/:=\[\]]*)*$`)
 	noNoun       = regexp.MustCompile(`^(also|as|by|for|how|if|in|of|on|only|that|those|to|what|when|where|which|who|whose|with)\b|^[A-Z][a-z]|\.$`)
@@ -48,7 +48,7 @@ func areDescribed(t *testing.T, command string, flags []cli.Flag) {
 		names, usage, _ := strings.Cut(flag.String(), "\t")
 		switch {
 		case unsetDefault.MatchString(usage):
-			t.Errorf("%s %s: the default says nothing: %q", command, names, usage)
+			t.Errorf("%s %s: the default says nothing, or is quoted: %q", command, names, usage)
 		case otherDefault.MatchString(usage):
 			t.Errorf("%s %s: the default belongs into Value or DefaultText: %q", command, names, usage)
 		case usage == "" || noNoun.MatchString(usage):

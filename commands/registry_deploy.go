@@ -31,7 +31,7 @@ func registryDeployCommand(s Streams) *cli.Command {
 			&cli.BoolFlag{Name: "systemd", Usage: "run the registry as a service of this host, without Docker"},
 			&cli.StringSliceFlag{Name: "tls-name", Usage: "further `NAME` or address in the certificate that is made"},
 			&cli.BoolFlag{Name: "insecure", Usage: "serve plain HTTP, which can be read on the way"},
-			&cli.StringFlag{Name: "user", Usage: "`NAME` of a user who may push and pull", DefaultText: "none: anyone may"},
+			&cli.StringFlag{Name: "user", Usage: "`NAME` of a user who may push and pull", DefaultText: "anyone may"},
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"},
 		}, outputFlags()),
 		Action: func(c *cli.Context) error { return registryDeploy(c, s) },

@@ -28,7 +28,7 @@ func registryServeCommand(s Streams) *cli.Command {
 		Flags: slices.Concat(registryFlags(), registryServiceFlags(), []cli.Flag{
 			&cli.PathFlag{Name: "data", Usage: "`DIRECTORY` for the images; made if missing"},
 			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with later certificates, each before its key, which replace that of --tls-cert in time"},
-			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users who may push and pull, as 'htpasswd -B' writes it", DefaultText: "none: anyone may"},
+			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users who may push and pull, as 'htpasswd -B' writes it", DefaultText: "anyone may"},
 			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET` for 'ndock registry gc', which its owner and root may use", DefaultText: "none"},
 			&cli.BoolFlag{Name: "insecure", Usage: "serve plain HTTP even to other hosts, and allow it for Keystone"},
 		}),
