@@ -105,6 +105,13 @@ class OtherHost(TestCase):
             self.leave(THERE)
         self.has_its_first_container()
 
+    def test_a_stopped_one_stays_stopped_when_they_do_not_go(self):
+        self.instance.power_state = power_state.SHUTDOWN
+        self.images.create.side_effect = exception.GlanceConnectionFailed(server='g', reason='r')
+        with self.assertRaises(exception.InstanceFaultRollback):
+            self.leave(THERE)
+        self.has_its_first_container('stopped')
+
     def test_no_image_can_be_made_of_them(self):
         self.agent.failing['set_aside'] = ndock.UnusableImage(reason='125 layers')
         for dest in (HERE, THERE):
