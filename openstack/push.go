@@ -126,13 +126,18 @@ func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
 	return pushed, err
 }
 
-// create waits for Glance's answer also when it is interrupted: without the id, the image could not be removed.
+// create waits for Glance's answer also when it is interrupted, then for no longer than patience: without the id, the image
+// could not be removed.
 func (o PushOptions) create(ctx context.Context, client *gophercloud.ServiceClient) (*images.Image, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	answered, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	answered, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		_ = transfer.Wait(answered, patience) // or until it has answered
+		cancel()
+	})()
 	return images.Create(answered, client, o.request()).Extract()
 }
 

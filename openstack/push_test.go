@@ -217,6 +217,27 @@ func TestPushInterruptedBeforeGlanceHasAnswered(t *testing.T) {
 	wantNothingLeft(t, fake)
 }
 
+// TestPushWhereGlanceAsksToWait: a push that nobody interrupts has the time that any request has.
+func TestPushWhereGlanceAsksToWait(t *testing.T) {
+	t.Parallel()
+	_, cloud := newFake(t)
+	before, asked, waited := cloud.provider.HTTPClient.Transport, false, time.Duration(0)
+	busy := transport(func(r *http.Request) (*http.Response, error) {
+		if asked || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/v2/images") {
+			return before.RoundTrip(r)
+		}
+		asked = true
+		return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"45"}}, Body: http.NoBody, Request: r}, nil
+	})
+	cloud.provider.HTTPClient.Transport = patient{busy, func(_ context.Context, pause time.Duration) error {
+		waited += pause
+		return nil
+	}}
+	if _, err := cloud.PushImage(t.Context(), pushOptions(strings.NewReader("x"))); err != nil || waited != 45*time.Second {
+		t.Errorf("error %v after %s", err, waited)
+	}
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -14,7 +14,7 @@ import (
 // eraseLine erases from the cursor to the end of its line.
 const eraseLine = "\x1b[K"
 
-// bar is the line at the bottom of a terminal that shows the transfers that are under way. A nil bar draws nothing.
+// bar is the line at the bottom of a terminal that shows the transfers that are under way. A nil bar is not visible.
 type bar struct {
 	tty       *os.File
 	title     string // of a single transfer
@@ -34,7 +34,7 @@ func newBar(tty *os.File, title string, total int64) *bar {
 		total = -1
 	}
 	b.rendered = progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(io.Discard), // it renders, draw puts that on the screen
+		progressbar.OptionSetWriter(io.Discard), // it renders, Reporter.draw puts that on the screen
 		progressbar.OptionSetWidth(min(max((columns(tty)-50)/3, 1), 40)),
 		progressbar.OptionSetTheme(progressbar.ThemeASCII),
 		progressbar.OptionShowBytes(true), progressbar.OptionShowCount(), progressbar.OptionUseIECUnits(true),
@@ -52,10 +52,11 @@ func columns(tty *os.File) int {
 	return 80
 }
 
-// draw shows the sum of all transfers, in a line that is never longer than the terminal is wide.
-func (b *bar) draw(done, expected int) {
+// text returns the sum of all transfers, in a line that is never longer than the terminal is wide; empty where the bar is not
+// visible.
+func (b *bar) text(done, expected int) string {
 	if b == nil || !b.visible {
-		return
+		return ""
 	}
 	var sent, total int64
 	for _, t := range b.transfers {
@@ -69,7 +70,7 @@ func (b *bar) draw(done, expected int) {
 	}
 	b.rendered.Set64(sent)
 	line := strings.TrimPrefix(b.rendered.String(), "\r")
-	fmt.Fprintf(b.tty, "\r%s%s", runewidth.Truncate(line, columns(b.tty)-1, ""), eraseLine)
+	return runewidth.Truncate(line, columns(b.tty)-1, "")
 }
 
 func (b *bar) description(done, expected int) string {
@@ -77,29 +78,6 @@ func (b *bar) description(done, expected int) string {
 		return b.title
 	}
 	return fmt.Sprintf("%d of %d done", done, expected)
-}
-
-// erase takes the bar off the screen, so that a line can be printed in its place.
-func (b *bar) erase() {
-	if b != nil && b.visible {
-		fmt.Fprint(b.tty, "\r"+eraseLine)
-	}
-}
-
-// leave draws the bar for the last time. The next line stands below it.
-func (b *bar) leave(done, expected int) {
-	if b.visible {
-		b.draw(done, expected)
-		fmt.Fprintln(b.tty)
-		b.visible = false
-	}
-}
-
-// remove erases the bar for good.
-func (b *bar) remove() {
-	b.erase()
-	b.visible = false
-	close(b.removed)
 }
 
 // finished reports whether all transfers have ended.

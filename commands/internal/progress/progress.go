@@ -21,7 +21,9 @@ type Reporter struct {
 	quiet bool
 	tty   *os.File // nil where w is no terminal
 
-	mu       sync.Mutex // guards all below, and the transfers
+	screen sync.Mutex // held while w is written to, which blocks while Ctrl-S has stopped the terminal; taken before mu
+
+	mu       sync.Mutex // guards all below, bars and transfers, and is never held while w is written to
 	expected int        // transfers in all
 	done     int        // of these, those that succeeded
 	bar      *bar       // nil while no transfer is under way
@@ -41,15 +43,49 @@ func (r *Reporter) Step(format string, args ...any) {
 	if r.quiet {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.printLine(fmt.Sprintf(format, args...))
+	r.screen.Lock()
+	defer r.screen.Unlock()
+	r.printLine(r.current(), fmt.Sprintf(format, args...))
 }
 
-func (r *Reporter) printLine(text string) {
-	r.bar.erase()
+// current returns the bar, nil while no transfer is under way.
+func (r *Reporter) current() *bar {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bar
+}
+
+// printLine prints a line above the bar.
+func (r *Reporter) printLine(b *bar, text string) {
+	r.erase(b)
 	fmt.Fprintln(r.w, output.Line(text))
-	r.bar.draw(r.done, r.expected)
+	r.draw(b)
+}
+
+// erase takes the bar off the screen.
+func (r *Reporter) erase(b *bar) {
+	if r.isVisible(b) {
+		fmt.Fprint(r.tty, "\r"+eraseLine)
+	}
+}
+
+// draw draws the bar anew.
+func (r *Reporter) draw(b *bar) {
+	if text := r.text(b); text != "" {
+		fmt.Fprintf(r.tty, "\r%s%s", text, eraseLine)
+	}
+}
+
+func (r *Reporter) isVisible(b *bar) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return b != nil && b.visible
+}
+
+func (r *Reporter) text(b *bar) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return b.text(r.done, r.expected)
 }
 
 // Expect announces that there will be n transfers. Several share one bar, which says how many are done.
@@ -85,33 +121,32 @@ func (r *Reporter) Transfer(title string, total int64) *Transfer {
 	return t
 }
 
-// Write counts. More bytes than expected move the end: an archive is somewhat larger than what it unpacks to, and what is
-// sent again counts again.
+// Write counts, and does not wait for the terminal. More bytes than expected move the end: an archive is somewhat larger
+// than what it unpacks to, and what is sent again counts again.
 func (t *Transfer) Write(p []byte) (int, error) {
 	t.r.mu.Lock()
 	defer t.r.mu.Unlock()
 	t.sent += int64(len(p))
 	t.total = max(t.total, t.sent+1)
-	if bar := t.r.bar; bar != nil && !bar.visible && t.sent > 0 {
+	if bar := t.r.bar; bar != nil && !bar.visible && t.sent > 0 && !t.ended {
 		bar.visible = true
-		bar.draw(t.r.done, t.r.expected)
 		go t.r.redraw(bar)
 	}
 	return len(p), nil
 }
 
-// redraw draws the bar anew until it is removed, also while nothing is written.
+// redraw draws the bar, and draws it anew until it is removed, also while nothing is written.
 func (r *Reporter) redraw(b *bar) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		r.screen.Lock()
+		r.draw(b)
+		r.screen.Unlock()
 		select {
 		case <-b.removed:
 			return
 		case <-tick.C:
-			r.mu.Lock()
-			b.draw(r.done, r.expected)
-			r.mu.Unlock()
 		}
 	}
 }
@@ -120,6 +155,26 @@ func (r *Reporter) redraw(b *bar) {
 // of several, each leaves a line above the bar.
 func (t *Transfer) End(err error) {
 	r := t.r
+	r.screen.Lock()
+	defer r.screen.Unlock()
+	b, single, line, last := t.end(err)
+	switch {
+	case b == nil:
+		return
+	case single:
+		r.leave(b)
+	case line != "":
+		r.printLine(b, line)
+	}
+	if last {
+		r.remove(b)
+	}
+}
+
+// end counts the transfer as ended. It returns its bar, whether that is of a single transfer, a line on what came of it where
+// something was sent, and whether the bar has no other transfer any more. In that case the next transfer gets another bar.
+func (t *Transfer) end(err error) (b *bar, single bool, line string, last bool) {
+	r := t.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t.ended = true
@@ -127,19 +182,35 @@ func (t *Transfer) End(err error) {
 		r.done++
 		t.total = t.sent
 	}
-	if r.bar == nil {
-		return
+	if t.sent > 0 {
+		line = t.outcome(err)
 	}
-	last := r.bar.finished()
-	if r.expected == 1 {
-		r.bar.leave(r.done, r.expected)
-	} else if t.sent > 0 {
-		r.printLine(t.outcome(err))
+	if b = r.bar; b != nil && b.finished() {
+		r.bar, last = nil, true
 	}
-	if last {
-		r.bar.remove()
-		r.bar = nil
+	return b, r.expected == 1, line, last
+}
+
+// leave draws the bar for the last time, and lets the next line stand below it.
+func (r *Reporter) leave(b *bar) {
+	if r.isVisible(b) {
+		r.draw(b)
+		fmt.Fprintln(r.tty)
+		r.hide(b)
 	}
+}
+
+// remove erases the bar for good.
+func (r *Reporter) remove(b *bar) {
+	r.erase(b)
+	r.hide(b)
+	close(b.removed)
+}
+
+func (r *Reporter) hide(b *bar) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b.visible = false
 }
 
 func (t *Transfer) outcome(err error) string {

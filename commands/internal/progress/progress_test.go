@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -77,14 +78,14 @@ func TestOneTransfer(t *testing.T) {
 		size  int64
 		bytes int
 		err   error
-		want  string // how the line begins
+		want  string // how the line begins, behind what turns where the size is unknown
 	}{
 		"whole":              {2048, 2048, nil, `push web 100% [==========] (2.0/2.0 KiB, `},
 		"less than expected": {4096, 2048, nil, `push web 100% [==========] (2.0/2.0 KiB, `},
 		"more than expected": {1024, 2048, nil, `push web 100% [==========] (2.0/2.0 KiB, `},
 		"broken off":         {4096, 2048, errors.New("gone"), `push web  50% [====>.....] (2.0/4.0 KiB, `},
 		"more, broken off":   {1024, 2048, errors.New("gone"), `push web  99% [========>.] (2.0/2.0 KiB, `},
-		"unknown size":       {0, 2048, nil, `- push web (2.0 KiB, `},
+		"unknown size":       {0, 2048, nil, `push web (2.0 KiB, `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,7 +95,7 @@ func TestOneTransfer(t *testing.T) {
 			web.End(test.err)
 			terminal.close(t)
 			lines := terminal.lines()
-			if len(lines) != 2 || lines[1] != "" || !strings.HasPrefix(lines[0], test.want) || !strings.Contains(lines[0], "/s) [0s") {
+			if len(lines) != 2 || lines[1] != "" || !strings.HasPrefix(strings.TrimLeft(lines[0], `-/|\ `), test.want) || !strings.Contains(lines[0], "/s) [0s") {
 				t.Errorf("on the screen:\n%s\nwant a line that begins with %q, and the cursor below it", strings.Join(lines, "\n"), test.want)
 			}
 		})
@@ -121,13 +122,16 @@ func TestNothingToDraw(t *testing.T) {
 func TestStepAboveTheBar(t *testing.T) {
 	t.Parallel()
 	terminal := openTerminal(t, 80)
-	r := New(terminal.file, false)
-	web := r.Transfer("push web", 2048)
-	send(web, 1024)
-	r.Step("trying again")
-	send(web, 1024)
-	web.End(nil)
-	r.Step("done")
+	synctest.Test(t, func(*testing.T) {
+		r := New(terminal.file, false)
+		web := r.Transfer("push web", 2048)
+		send(web, 1024)
+		synctest.Wait() // until it is drawn
+		r.Step("trying again")
+		send(web, 1024)
+		web.End(nil)
+		r.Step("done")
+	})
 	terminal.close(t)
 	lines := terminal.lines()
 	if len(lines) != 4 || lines[0] != "trying again" || !strings.HasPrefix(lines[1], "push web 100%") || lines[2] != "done" {
@@ -141,19 +145,22 @@ func TestStepAboveTheBar(t *testing.T) {
 func TestSeveralTransfers(t *testing.T) {
 	t.Parallel()
 	terminal := openTerminal(t, 80)
-	r := New(terminal.file, false)
-	r.Expect(4)
-	one, two := r.Transfer("push one", 1024), r.Transfer("push two", 3072)
-	send(one, 1024)
-	send(two, 1024)
-	one.End(nil)
-	three, four := r.Transfer("push three", 0), r.Transfer("push four", 1024)
-	four.End(nil) // it was there
-	send(three, 512)
-	send(two, 1024)
-	two.End(errors.New("gone"))
-	three.End(nil)
-	r.Step("the end")
+	synctest.Test(t, func(*testing.T) {
+		r := New(terminal.file, false)
+		r.Expect(4)
+		one, two := r.Transfer("push one", 1024), r.Transfer("push two", 3072)
+		send(one, 1024)
+		synctest.Wait() // until it is drawn
+		send(two, 1024)
+		one.End(nil)
+		three, four := r.Transfer("push three", 0), r.Transfer("push four", 1024)
+		four.End(nil) // it was there
+		send(three, 512)
+		send(two, 1024)
+		two.End(errors.New("gone"))
+		three.End(nil)
+		r.Step("the end")
+	})
 	terminal.close(t)
 	want := "push one: 1KiB in 0s\npush two: broke off after 2KiB, in 0s\npush three: 512B in 0s\nthe end\n"
 	if got := strings.Join(terminal.lines(), "\n"); got != want {
@@ -199,6 +206,37 @@ func TestNothingMoves(t *testing.T) {
 	terminal.wantFrame(t, "push web  50% [====>.....] (1.0/2.0 KiB")
 	if len(terminal.frames) < 20 {
 		t.Errorf("drawn %d times in three seconds", len(terminal.frames))
+	}
+}
+
+// TestStoppedTerminal: a transfer goes on while its bar cannot be drawn, because Ctrl-S has stopped the terminal.
+func TestStoppedTerminal(t *testing.T) {
+	t.Parallel()
+	terminal := openTerminal(t, 80)
+	r := New(terminal.file, false)
+	web := r.Transfer("push web", 3072)
+	terminal.flow(t, stop)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		send(web, 1024)
+		for r.screen.TryLock() { // until it is being drawn
+			r.screen.Unlock()
+			runtime.Gosched()
+		}
+		send(web, 2048)
+	}()
+	select {
+	case <-sent:
+	case <-time.After(time.Minute):
+		t.Error("the transfer waits for the terminal")
+	}
+	terminal.flow(t, goOn)
+	<-sent
+	web.End(nil)
+	terminal.close(t)
+	if got := terminal.lines()[0]; !strings.HasPrefix(got, "push web 100% [==========] (3.0/3.0 KiB, ") {
+		t.Errorf("on the screen: %q", got)
 	}
 }
 

@@ -52,6 +52,20 @@ func openTerminal(t *testing.T, columns int) *terminal {
 	return term
 }
 
+// What flow does, of the kernel's asm-generic/termbits.h.
+const (
+	stop = iota
+	goOn
+)
+
+// flow stops the terminal, as Ctrl-S does, or has it go on.
+func (t *terminal) flow(test *testing.T, action int) {
+	test.Helper()
+	if err := unix.IoctlSetInt(int(t.file.Fd()), unix.TCXONC, action); err != nil {
+		test.Fatal(err)
+	}
+}
+
 // close waits until all that was written is on the screen.
 func (t *terminal) close(test *testing.T) {
 	test.Helper()

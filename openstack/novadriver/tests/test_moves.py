@@ -58,7 +58,9 @@ class TestCase(harness.TestCase):
 
 class SameHost(TestCase):
     def test_the_files_stay(self):
+        self.agent.images.clear()  # Glance may have it no more
         self.arrive(self.leave(HERE))
+        self.assertEqual(set(), self.agent.images)
         self.has_another_container(ASIDE)
         self.assertEqual([(harness.SERVER, 9, 'commit')], self.agent.asked('set_aside'))
         self.assertEqual('aside', self.spec()['source'])
@@ -83,7 +85,10 @@ class SameHost(TestCase):
 
 class OtherHost(TestCase):
     def test_the_files_go_through_glance(self):
+        meanwhile = []
+        self.images.create.side_effect = lambda *args: (meanwhile.extend(self.agent.there()), self.stored(*args))[1]
         disk_info = self.leave(THERE)
+        self.assertEqual([ASIDE, 'port %s' % harness.PORT], meanwhile)
         self.assertEqual([ASIDE], self.agent.there())
         self.arrive(disk_info)
         self.has_another_container(ASIDE)
@@ -99,6 +104,13 @@ class OtherHost(TestCase):
         with self.assertRaises(exception.InstanceFaultRollback):
             self.leave(THERE)
         self.has_its_first_container()
+
+    def test_a_stopped_one_stays_stopped_when_they_do_not_go(self):
+        self.instance.power_state = power_state.SHUTDOWN
+        self.images.create.side_effect = exception.GlanceConnectionFailed(server='g', reason='r')
+        with self.assertRaises(exception.InstanceFaultRollback):
+            self.leave(THERE)
+        self.has_its_first_container('stopped')
 
     def test_no_image_can_be_made_of_them(self):
         self.agent.failing['set_aside'] = ndock.UnusableImage(reason='125 layers')
