@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -85,4 +87,19 @@ func TestTheLastFailureIsKept(t *testing.T) {
 	if got := get("/v1/version"); !strings.Contains(got, `"request":"GET /v1/instances","reason":"docker is away"`) {
 		t.Errorf("got %s", got)
 	}
+}
+
+// TestCallsToTheEngineHaveDeadlines of their own: an engine that does not answer is named before the request's time is over.
+func TestCallsToTheEngineHaveDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		docker := enginetest.New()
+		docker.PutServer(container.StateRunning)
+		docker.Hang["ContainerInspect"] = true
+		began := time.Now()
+		status, body := ask(t, docker, "GET", agenttest.ServerPath, "")
+		agenttest.WantFault(t, status, body, 500, agent.Failed)
+		if took := time.Since(began); took >= agent.ShortTimeout || !strings.Contains(body, "Docker Engine did not answer in time when asked to inspect container") {
+			t.Errorf("got %s after %s", body, took)
+		}
+	})
 }
