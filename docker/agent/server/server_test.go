@@ -103,3 +103,31 @@ func TestCallsToTheEngineHaveDeadlines(t *testing.T) {
 		}
 	})
 }
+
+// TestARequestThatIsOver is not worked at any longer: its context goes with each verb.
+func TestARequestThatIsOver(t *testing.T) {
+	for _, route := range []string{
+		"GET /v1/host", "GET /v1/orphans", "DELETE /v1/orphans", "GET /v1/servers", "GET /v1/instances", "GET ", "GET /diagnostics", "GET /console",
+		"PUT ", "DELETE ", "POST /start", "POST /stop?grace=1", "POST /restart?grace=1", "POST /pause", "POST /unpause", "POST /aside?grace=1",
+		"DELETE /aside", "POST /restore", "PUT /password", "POST /snapshot", "DELETE /ports/c0ffee00-1111-4222-8333-444455556666",
+	} {
+		t.Run(route, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				docker := enginetest.New()
+				docker.PutServer(container.StateRunning)
+				docker.Hang["ContainerInspect"], docker.Hang["ContainerList"] = true, true
+				over, cancel := context.WithCancel(t.Context())
+				cancel()
+				method, path, _ := strings.Cut(route, " ")
+				if !strings.HasPrefix(path, "/v1/") {
+					path = agenttest.ServerPath + path
+				}
+				began := time.Now()
+				newServer(t, docker).Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(over, method, path, nil))
+				if took := time.Since(began); took > 0 {
+					t.Errorf("it went on for %s", took)
+				}
+			})
+		})
+	}
+}
