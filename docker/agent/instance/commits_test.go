@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	dockernetwork "github.com/docker/docker/api/types/network"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
@@ -273,4 +276,26 @@ func TestABackupOfNoServer(t *testing.T) {
 	wantContainers(t, engine, "ndock-ID-aside")
 	makeServerDir(t, engine, enginetest.ServerID, instance.AbandonedAfter+time.Minute) // a resize that is not confirmed
 	wantOrphans(t, engine, "GET")
+}
+
+// lookingOn is an engine that calls during while it makes a container.
+type lookingOn struct {
+	*enginetest.Engine
+	during func()
+}
+
+func (l *lookingOn) ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, networks *dockernetwork.NetworkingConfig, platform *ocispec.Platform, name string) (container.CreateResponse, error) {
+	l.during()
+	return l.Engine.ContainerCreate(ctx, config, host, networks, platform, name)
+}
+
+// TestTheImageOfAResizeUnderWay is no orphan, though no container is made of it yet.
+func TestTheImageOfAResizeUnderWay(t *testing.T) {
+	docker := &lookingOn{Engine: withBackup(t)}
+	s := newInstances(docker, instance.Options{State: docker.State})
+	looked := false
+	docker.during = func() { looked = true; wantBusy(t, s) }
+	if err := s.Creator.Create(t.Context(), enginetest.ServerID, agent.Spec{MemoryMB: 512, Source: agent.FromBackup}); err != nil || !looked {
+		t.Errorf("looked %t, got %v", looked, err)
+	}
 }

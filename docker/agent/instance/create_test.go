@@ -166,6 +166,9 @@ func TestCreateRefuses(t *testing.T) {
 	t.Run("more than a spec can be", func(t *testing.T) {
 		status, body := ask(t, withImage(t), "PUT", agenttest.ServerPath, `{"user_data":"`+strings.Repeat("A", 16<<20)+`"}`)
 		agenttest.WantFault(t, status, body, 400, agent.BadRequest)
+		if !strings.Contains(body, "the request's JSON: unexpected EOF") { // it is not read to its end
+			t.Errorf("got %s", body)
+		}
 	})
 	t.Run("what is no server's id", func(t *testing.T) {
 		status, body := ask(t, withImage(t), "PUT", "/v1/instances/web", spec(t))

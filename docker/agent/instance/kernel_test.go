@@ -107,3 +107,20 @@ func TestAServersPortOfIPv6AloneWithoutIPv6(t *testing.T) {
 		t.Errorf("said %s", said)
 	}
 }
+
+// TestTheOperatorsBridges are allowed beside Neutron's own. The kernel refuses the port later, so that none is plugged here.
+func TestTheOperatorsBridges(t *testing.T) {
+	port := strings.Replace(ipv6Alone(firstPort), "brq0b6ba3c1-5a", "br-provider", 1)
+	for _, allowed := range []bool{true, false} {
+		operators, want := config.Default(), agent.BadRequest
+		if allowed {
+			operators.Bridges, want = []string{"br-provider"}, agent.Failed
+		}
+		options := server.Options{State: t.TempDir(), Kernel: network.Kernel{NoIPv6: true}}
+		s := server.New(t.Context(), enginetest.New(), options, operators, agenttest.Quiet())
+		_, body := askServer(t, s, "PUT", portsPath, "["+port+"]")
+		if !strings.Contains(body, `"code":"`+want+`"`) {
+			t.Errorf("allowed %t: got %s", allowed, body)
+		}
+	}
+}

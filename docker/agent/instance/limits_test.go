@@ -16,8 +16,10 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
+	"ndock/docker/agent/config"
 	"ndock/docker/agent/hostinfo"
 	"ndock/docker/agent/naming"
+	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/network"
 )
@@ -195,5 +197,32 @@ func TestTheEngineDecidesWhetherDisksAreLimited(t *testing.T) {
 	engine.SystemInfo.Driver = "btrfs"
 	if got := created(t, engine, small()).StorageOpt["size"]; got != "5368709120" {
 		t.Errorf("got a disk of %q", got)
+	}
+}
+
+// TestTheOperatorsFileHoldsForServers that the agent makes.
+func TestTheOperatorsFileHoldsForServers(t *testing.T) {
+	docker, operators := withImage(t), config.Default()
+	operators.PidsLimit, operators.CapDrop, operators.Seccomp = 7, []string{"NET_RAW"}, "unconfined"
+	s := server.New(t.Context(), docker, server.Options{State: t.TempDir()}, operators, agenttest.Quiet())
+	status, body := askServer(t, s, "PUT", agenttest.ServerPath, marshal(t, small()))
+	agenttest.WantOK(t, status, body)
+	host := docker.Containers[naming.Container(enginetest.ServerID)].HostConfig
+	if *host.PidsLimit != 7 || !slices.Equal(host.CapDrop, []string{"NET_RAW"}) || !slices.Contains(host.SecurityOpt, "seccomp=unconfined") {
+		t.Errorf("got %d, %q, %q", *host.PidsLimit, host.CapDrop, host.SecurityOpt)
+	}
+}
+
+// TestAServerOnANUMANode of this host has its CPUs.
+func TestAServerOnANUMANode(t *testing.T) {
+	nodes, err := hostinfo.NUMANodes()
+	if err != nil {
+		t.Skip(err)
+	}
+	spec := small()
+	spec.NUMANodes = []int{nodes[0].ID}
+	got := created(t, withImage(t), spec)
+	if first, _, _ := strings.Cut(got.CpusetCpus, ","); first != strconv.Itoa(nodes[0].CPUs[0]) || got.CpusetMems != strconv.Itoa(nodes[0].ID) {
+		t.Errorf("got CPUs %q of node %q, want those of %+v", got.CpusetCpus, got.CpusetMems, nodes[0])
 	}
 }

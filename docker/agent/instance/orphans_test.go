@@ -1,17 +1,21 @@
 package instance_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 
+	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/instance"
 	"ndock/docker/agent/naming"
+	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
 )
 
@@ -112,7 +116,7 @@ func TestTheNetworkOfAContainerThatIsGone(t *testing.T) {
 	e.PutServer(container.StateRunning)
 	_, found, _ := e.Find(naming.Container(enginetest.ServerID))
 	namespaces, names := t.TempDir(), t.TempDir()
-	s := newInstances(e, instance.Options{State: t.TempDir(), Namespaces: namespaces, Names: names})
+	s := newServer(t, e, server.Options{State: t.TempDir(), Namespaces: namespaces, Names: names})
 	for _, id := range []string{found.ID, "0123456789abcdef"} {
 		for _, err := range []error{
 			os.WriteFile(filepath.Join(namespaces, id), nil, 0o600),
@@ -126,9 +130,11 @@ func TestTheNetworkOfAContainerThatIsGone(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(names, "fedcba9876543210"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	removed, err := s.Orphans.Remove(t.Context())
-	if err != nil || len(removed) != 2 || removed[0].Name != "0123456789abcdef" || removed[1].Name != "fedcba9876543210" {
-		t.Errorf("removed %v, %v", removed, err)
+	status, body := askServer(t, s, "DELETE", "/v1/orphans", "")
+	agenttest.WantOK(t, status, body)
+	var removed []agent.Orphan
+	if err := json.Unmarshal([]byte(body), &removed); err != nil || len(removed) != 2 || removed[0].Name != "0123456789abcdef" || removed[1].Name != "fedcba9876543210" {
+		t.Errorf("removed %s, %v", body, err)
 	}
 	for _, dir := range []string{namespaces, names} {
 		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != found.ID {
@@ -202,4 +208,21 @@ func TestARecordThatIsDamaged(t *testing.T) {
 	if got := taps(t); len(got) != 1 {
 		t.Errorf("there is %q", got)
 	}
+}
+
+// TestAnOrphanOfAServerThatIsBusy stays: a verb may be about to make the server's container.
+func TestAnOrphanOfAServerThatIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := enginetest.New()
+		dir := makeServerDir(t, e, enginetest.ServerID, instance.AbandonedAfter+time.Minute)
+		s := newInstances(e, instance.Options{State: e.State, Namespaces: t.TempDir(), Names: t.TempDir()})
+		defer s.Power.Lock(t.Context(), enginetest.ServerID)()
+		removed, err := s.Orphans.Remove(t.Context())
+		if err == nil || len(removed) > 0 {
+			t.Errorf("removed %v, %v", removed, err)
+		}
+		if _, err := os.Stat(dir); err != nil {
+			t.Error(err)
+		}
+	})
 }

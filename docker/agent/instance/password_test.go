@@ -248,3 +248,25 @@ func TestAnImageThatHidesItsFiles(t *testing.T) {
 		})
 	}
 }
+
+// TestAPauseOfAVerbUnderWay is not ended by those who look for servers that were left paused.
+func TestAPauseOfAVerbUnderWay(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutServer(container.StatePaused)
+	mark := filepath.Join(makeServerDir(t, engine, enginetest.ServerID, 0), instance.PauseFile)
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newInstances(engine, instance.Options{State: engine.State})
+	release := s.Power.Lock(t.Context(), enginetest.ServerID)
+	s.Pauses.ResumeAll(t.Context())
+	engine.WantCalls(t)
+	if _, err := os.Stat(mark); err != nil {
+		t.Error(err)
+	}
+	release()
+	s.Pauses.ResumeAll(t.Context())
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("it stays paused")
+	}
+}

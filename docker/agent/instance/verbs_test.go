@@ -2,9 +2,12 @@ package instance_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -14,13 +17,13 @@ import (
 )
 
 // TestAVerbWaitsForAnother, of the same server, and no longer than its own context.
-func TestAVerbWaitsForAnother(t *testing.T) {
+func TestAVerbWaitsForAnother(t *testing.T) { synctest.Test(t, waitsForAnother) }
+
+func waitsForAnother(t *testing.T) {
 	engine := enginetest.New()
 	engine.PutServer(container.StateRunning)
 	s := newInstances(engine, instance.Options{State: t.TempDir()})
 	release := s.Power.Lock(t.Context(), enginetest.ServerID)
-	waiting, cancel := context.WithCancel(t.Context())
-	cancel()
 	for name, verb := range map[string]func(ctx context.Context, uuid string) error{
 		"pause":  s.Power.Pause,
 		"create": func(ctx context.Context, uuid string) error { return s.Creator.Create(ctx, uuid, agent.Spec{}) },
@@ -30,11 +33,30 @@ func TestAVerbWaitsForAnother(t *testing.T) {
 		"snapshot": func(ctx context.Context, uuid string) error {
 			return s.Snapshots.Take(ctx, uuid, func(agent.Image, io.Reader) error { return nil })
 		},
+		"plug":   func(ctx context.Context, uuid string) error { return s.Ports.Plug(ctx, uuid, nil) },
 		"unplug": func(ctx context.Context, uuid string) error { return s.Ports.Unplug(ctx, uuid, nil) },
+		"detach": func(ctx context.Context, uuid string) error { return s.Ports.Detach(ctx, uuid, firstPort) },
+		"attach": func(ctx context.Context, uuid string) error {
+			var port agent.VIF
+			if err := json.Unmarshal([]byte(vif(firstPort, "bridge")), &port); err != nil {
+				return err
+			}
+			return s.Ports.Attach(ctx, uuid, port, false)
+		},
+		"start":    s.Power.Start,
+		"stop":     func(ctx context.Context, uuid string) error { return s.Power.Stop(ctx, uuid, instance.Stop{}) },
+		"restart":  func(ctx context.Context, uuid string) error { return s.Power.Restart(ctx, uuid, 0) },
+		"unpause":  s.Power.Unpause,
+		"password": func(ctx context.Context, uuid string) error { return s.Passwords.Set(ctx, uuid, agent.Password{}) },
+		"backup":   func(ctx context.Context, uuid string) error { return s.Backups.Create(ctx, uuid, instance.Stop{}) },
+		"restore":  s.Backups.Restore,
+		"discard":  func(ctx context.Context, uuid string) error { return s.Backups.Discard(ctx, uuid, nil) },
 	} {
-		if err := verb(waiting, enginetest.ServerID); !errors.Is(err, context.Canceled) {
+		waiting, cancel := context.WithTimeout(t.Context(), time.Second)
+		if err := verb(waiting, enginetest.ServerID); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: got %v", name, err)
 		}
+		cancel()
 	}
 	engine.WantCalls(t)
 	release()

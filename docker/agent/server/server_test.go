@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -84,5 +86,48 @@ func TestTheLastFailureIsKept(t *testing.T) {
 	get("/v1/instances")
 	if got := get("/v1/version"); !strings.Contains(got, `"request":"GET /v1/instances","reason":"docker is away"`) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestCallsToTheEngineHaveDeadlines of their own: an engine that does not answer is named before the request's time is over.
+func TestCallsToTheEngineHaveDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		docker := enginetest.New()
+		docker.PutServer(container.StateRunning)
+		docker.Hang["ContainerInspect"] = true
+		began := time.Now()
+		status, body := ask(t, docker, "GET", agenttest.ServerPath, "")
+		agenttest.WantFault(t, status, body, 500, agent.Failed)
+		if took := time.Since(began); took >= agent.ShortTimeout || !strings.Contains(body, "Docker Engine did not answer in time when asked to inspect container") {
+			t.Errorf("got %s after %s", body, took)
+		}
+	})
+}
+
+// TestARequestThatIsOver is not worked at any longer: its context goes with each verb.
+func TestARequestThatIsOver(t *testing.T) {
+	for _, route := range []string{
+		"GET /v1/host", "GET /v1/orphans", "DELETE /v1/orphans", "GET /v1/servers", "GET /v1/instances", "GET ", "GET /diagnostics", "GET /console",
+		"PUT ", "DELETE ", "POST /start", "POST /stop?grace=1", "POST /restart?grace=1", "POST /pause", "POST /unpause", "POST /aside?grace=1",
+		"DELETE /aside", "POST /restore", "PUT /password", "POST /snapshot", "DELETE /ports/c0ffee00-1111-4222-8333-444455556666",
+	} {
+		t.Run(route, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				docker := enginetest.New()
+				docker.PutServer(container.StateRunning)
+				docker.Hang["ContainerInspect"], docker.Hang["ContainerList"] = true, true
+				over, cancel := context.WithCancel(t.Context())
+				cancel()
+				method, path, _ := strings.Cut(route, " ")
+				if !strings.HasPrefix(path, "/v1/") {
+					path = agenttest.ServerPath + path
+				}
+				began := time.Now()
+				newServer(t, docker).Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(over, method, path, nil))
+				if took := time.Since(began); took > 0 {
+					t.Errorf("it went on for %s", took)
+				}
+			})
+		})
 	}
 }
