@@ -12,8 +12,9 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/server"
+	"ndock/docker/engine"
 	"ndock/docker/network"
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 func nodeAgentCommand(s Streams) *cli.Command {
@@ -32,27 +33,27 @@ func nodeAgentCommand(s Streams) *cli.Command {
 			if _, err := exactly(c); err != nil {
 				return err
 			}
-			engine, err := docker.Open()
+			client, err := docker.Open()
 			if err != nil {
 				return err
 			}
-			defer engine.Close()
-			err = server.Run(c.Context, engine, server.Options{
+			defer client.Close()
+			err = server.Run(c.Context, client, server.Options{
 				Socket: c.String("socket"),
 				State:  c.String("state"), User: c.String("user"), Version: version(),
-				Config: c.String("config"), Holders: network.Holders, Names: runtime.Names,
+				ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names,
 				Kernel: network.KernelAt("/proc"),
 			}, newLog(c, s))
-			if errors.Is(err, server.ErrOtherEngine) {
-				return anew()
+			if errors.Is(err, engine.ErrAPIChange) {
+				return reexec()
 			}
 			return err
 		},
 	}
 }
 
-// anew has this process begin again: there may be no one to start another.
-func anew() error {
+// reexec starts this process again: there may be nothing that would start another.
+func reexec() error {
 	program, err := os.Executable()
 	if err != nil {
 		return err

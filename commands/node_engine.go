@@ -13,7 +13,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/client"
 
-	"ndock/docker/agent/server"
+	"ndock/docker/agent/naming"
 	"ndock/openstack/node/steps"
 )
 
@@ -43,7 +43,7 @@ func engineInfo(ctx context.Context, socket string) (steps.EngineInfo, error) {
 		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
 		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning + info.ContainersPaused,
 		Containers: info.Containers, Images: info.Images, LogDriver: info.LoggingDriver, Bridge: bridge,
-		Networked: networked(all, bridge), Servers: server.Of(all),
+		Networked: networked(all, bridge), Servers: naming.ServerIDs(all),
 		Runc: runcVersion(version.Components), Security: securityNames(info.SecurityOptions),
 	}, err
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"ndock/docker/network"
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 // nodeHookCommand is what runc calls when a server's container starts, and when it has ended.
@@ -22,14 +22,14 @@ func nodeHookCommand(s Streams) *cli.Command {
 			if err != nil {
 				return err
 			}
-			var state runtime.State
+			var state ociruntime.State
 			if err := json.NewDecoder(s.In).Decode(&state); err != nil {
 				return fmt.Errorf("read the container's state from runc: %w", err)
 			}
 			if args[0] == "leave" {
-				return runtime.Leave(args[1], state)
+				return ociruntime.Leave(args[1], state)
 			}
-			return runtime.Join(args[1], state, network.KernelAt("/proc"))
+			return ociruntime.Join(args[1], state, network.KernelAt("/proc"))
 		},
 	}
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"ndock/docker/runtime"
+	"ndock/docker/ociruntime"
 )
 
 // nodeRuntimeCommand is what Docker Engine calls, with runc's own arguments, for each container of a server.
@@ -21,7 +21,7 @@ func nodeRuntimeCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("find ndock itself: %w", err)
 			}
-			return runtime.Run(program, c.Args().Slice())
+			return ociruntime.Run(program, c.Args().Slice())
 		},
 	}
 }

@@ -2,17 +2,16 @@
 // is one caller (novadriver/nova/virt/docker/agent.py); this package's Client is for ndock's own commands.
 package agent
 
-import (
-	"time"
-
-	"ndock/docker/network"
-)
+import "time"
 
 // Socket is where the agent listens.
 const Socket = "/run/ndock/agent.sock"
 
 // ImageHeader carries the Image of a snapshot, as JSON, before its bytes.
 const ImageHeader = "Ndock-Image"
+
+// ShortTimeout is how long a request may take that moves no files: less than the shim waits, so that it hears the reason.
+const ShortTimeout = 50 * time.Second
 
 // Version answers GET /v1/version.
 type Version struct {
@@ -172,7 +171,7 @@ type CachedImages struct {
 }
 
 // Ports are a server's ports in the order of its interfaces (PUT and DELETE /v1/instances/UUID/ports).
-type Ports []network.VIF
+type Ports []VIF
 
 // Serial asks for a server's serial console (POST /v1/instances/UUID/serial), which is a TCP port that it has to itself.
 type Serial struct {
@@ -221,24 +220,3 @@ type Event struct {
 	Event string `json:"event"`          // hello, alive, started, stopped, paused, resumed
 	UUID  string `json:"uuid,omitempty"` // of the server
 }
-
-// Fault is the body of a response that is no success.
-type Fault struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-func (f *Fault) Error() string { return f.Message }
-
-// The codes that callers act on.
-const (
-	NoSuchInstance = "no_such_instance"
-	UnusableImage  = "unusable_image" // here and on every other host: nothing is gained by trying elsewhere
-	UnusableFlavor = "unusable_flavor"
-	UnusablePort   = "unusable_port"
-	NotRunning     = "not_running"
-	NoTerminal     = "no_terminal" // its process was not given one
-	NoFreePort     = "no_free_port"
-	BadRequest     = "bad_request"
-	Failed         = "failed"
-)

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// configure makes the port's end of the cable, in the container's namespace, what Neutron says that it is. It completes what
-// an earlier try left half-done.
+// configure configures the port's peer, in the container's namespace, as Neutron says. It completes what an earlier try left
+// half-done.
 func configure(link netlink.Link, port Port, routing routing) error {
-	if err := dress(link, port); err != nil {
+	if err := setLink(link, port); err != nil {
 		return err
 	}
 	if err := onlyNeutronsIPv6(port.Interface(), routing); err != nil {
 		return err
 	}
-	if err := modestNeighbours(port.Interface()); err != nil {
+	if err := limitNeighbours(port.Interface()); err != nil {
 		return err
 	}
 	for _, own := range routing.Own {
@@ -29,11 +29,11 @@ func configure(link netlink.Link, port Port, routing routing) error {
 			return err
 		}
 	}
-	return connect(link, port, routing)
+	return setLinkUp(link, port, routing)
 }
 
-// connect sets the interface up, with its addresses and routes, most of which go when it is set down.
-func connect(link netlink.Link, port Port, routing routing) error {
+// setLinkUp sets the interface up, with its addresses and routes, most of which go when it is set down.
+func setLinkUp(link netlink.Link, port Port, routing routing) error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return fmt.Errorf("set it up: %w", err)
 	}
@@ -55,8 +55,8 @@ func connect(link netlink.Link, port Port, routing routing) error {
 	return announce(port)
 }
 
-// dress gives the interface its name, MAC and MTU.
-func dress(link netlink.Link, port Port) error {
+// setLink gives the interface its name, MAC and MTU.
+func setLink(link netlink.Link, port Port) error {
 	if err := rename(link, port.Interface()); err != nil {
 		return err
 	}
@@ -76,8 +76,8 @@ func dress(link netlink.Link, port Port) error {
 	return nil
 }
 
-// onlyNeutronsIPv6 leaves an interface without IPv6 where Neutron has none for it, and else without what routers
-// advertise: addresses and default route are Neutron's, whatever the subnet's modes.
+// onlyNeutronsIPv6 disables IPv6 on an interface without addresses of Neutron's, and otherwise what routers advertise:
+// addresses and default route are Neutron's, whatever the subnet's modes.
 func onlyNeutronsIPv6(name string, routing routing) error {
 	conf := "ipv6/conf/" + name + "/"
 	settings := map[string]string{conf + "disable_ipv6": "1", conf + "accept_ra": "0", conf + "autoconf": "0"}
@@ -89,10 +89,10 @@ func onlyNeutronsIPv6(name string, routing routing) error {
 	return sysctls(settings)
 }
 
-// modestNeighbours bounds what the interface takes of the kernel's tables of neighbours, which all servers of this host
-// share. An address that does not answer can be thrown out of the table after a second instead of three, and few packets
-// wait for it. The size of the tables themselves can only be set for the whole host.
-func modestNeighbours(name string) error {
+// limitNeighbours bounds what the interface uses of the kernel's neighbour tables, which all servers of this host share. An
+// address that does not answer can be removed after a second instead of three, and few packets wait for it. The size of the
+// tables themselves can only be set for the whole host.
+func limitNeighbours(name string) error {
 	settings := map[string]string{}
 	for _, family := range []string{"ipv4", "ipv6"} {
 		neighbours := family + "/neigh/" + name + "/"
@@ -103,7 +103,7 @@ func modestNeighbours(name string) error {
 	return sysctls(settings)
 }
 
-// sysctls sets several. Those of a family that this kernel does not have are passed over.
+// sysctls sets several. Those of a family that this kernel does not have are ignored.
 func sysctls(settings map[string]string) error {
 	for name, value := range settings {
 		if err := sysctl(name, value); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -141,7 +141,7 @@ func addAddress(link netlink.Link, prefix netip.Prefix) error {
 	return nil
 }
 
-// rule sends what comes from the address by routes of its own, in a table of the interface's.
+// rule routes what is sent from the address by the interface's own table.
 func (o ownRoutes) rule(link netlink.Link) error {
 	rule := netlink.NewRule()
 	rule.Family = family(o.Address.Addr())
@@ -150,7 +150,7 @@ func (o ownRoutes) rule(link netlink.Link) error {
 	if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("add a rule for what %s sends: %w", o.Address.Addr(), err)
 	}
-	// Each interface speaks ARP for its own addresses. Linux would for the others' as well.
+	// Each interface answers ARP for its own addresses. By default Linux answers for the others' too.
 	return errors.Join(sysctl("ipv4/conf/all/arp_ignore", "1"), sysctl("ipv4/conf/all/arp_announce", "2"))
 }
 
@@ -161,12 +161,12 @@ func (o ownRoutes) routes(link netlink.Link) error {
 	return addRoute(link, Route{To: everything(o.Gateway), Via: o.Gateway}, ownTable(link))
 }
 
-// ownTables is the number that an interface's is added to, for its table of routes; up to 255 some have a meaning.
+// ownTables is added to an interface's index for the number of its table; some up to 255 have a meaning.
 const ownTables = 1000
 
 func ownTable(link netlink.Link) int { return ownTables + link.Attrs().Index }
 
-// addRoute adds one, to a neighbour if it goes via none. Of several addresses in one subnet each brings the same.
+// addRoute adds a route, on the link if it goes via nothing. Several addresses of one subnet bring the same route.
 func addRoute(link netlink.Link, route Route, table int) error {
 	added := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(route.To), Table: table}
 	if route.Via.IsValid() {
@@ -181,8 +181,8 @@ func addRoute(link netlink.Link, route Route, table int) error {
 	return nil
 }
 
-// announce lets the kernel send what a machine sends that was moved: switches and neighbours believe for minutes that it
-// is where it was. It does so when an interface's MAC changes, also to the same one.
+// announce has the kernel announce the port's addresses, as a machine does that was moved: switches and neighbours remember
+// for minutes where it was. The kernel does so when an interface's MAC is set, also to the same one.
 func announce(port Port) error {
 	name := port.Interface()
 	if err := sysctls(map[string]string{"ipv4/conf/" + name + "/arp_notify": "1", "ipv6/conf/" + name + "/ndisc_notify": "1"}); err != nil {

@@ -9,19 +9,19 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Join plugs a container in that is about to start: all of its ports that are wired are in its network namespace when this
-// returns, with their addresses and routes, or none is. The namespace is kept at holder, for Leave.
-func Join(ports []Port, ns, holder string) error {
-	if err := Leave(ports, holder); err != nil { // of the last run, if nobody did
+// Join moves ports into a container that is about to start: all that are wired are in its network namespace when this
+// returns, with their addresses and routes, or none is. The namespace is pinned at netnsPath, for Leave.
+func Join(ports []Port, ns, netnsPath string) error {
+	if err := Leave(ports, netnsPath); err != nil { // of the last run, if its hook failed
 		return err
 	}
-	if err := hold(ns, holder); err != nil {
+	if err := pin(ns, netnsPath); err != nil {
 		return err
 	}
 	joining := wired(ports)
 	for i, port := range joining {
-		if err := Attach(port, joining[:i], holder); err != nil {
-			return errors.Join(err, Leave(ports, holder))
+		if err := Attach(port, joining[:i], netnsPath); err != nil {
+			return errors.Join(err, Leave(ports, netnsPath))
 		}
 	}
 	return nil
@@ -29,8 +29,8 @@ func Join(ports []Port, ns, holder string) error {
 
 // Attach plugs one more port into a container that runs; earlier are those that it has. A port that is in the container
 // already, because an earlier try failed half-way, is set up again.
-func Attach(port Port, earlier []Port, holder string) error {
-	sandbox, err := openNamespace(holder)
+func Attach(port Port, earlier []Port, netnsPath string) error {
+	sandbox, err := openNamespace(netnsPath)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func Attach(port Port, earlier []Port, holder string) error {
 		return err
 	}
 	if !there {
-		if err := moveIn(port, sandbox); err != nil {
+		if err := moveToNetns(port, sandbox); err != nil {
 			return err
 		}
 	}
@@ -54,18 +54,18 @@ func Attach(port Port, earlier []Port, holder string) error {
 	return nil
 }
 
-// inside tells whether the port's cable leads into the container.
+// inside tells whether the port's peer is in the container.
 func inside(port Port, sandbox namespace) (there bool, err error) {
 	err = sandbox.withEnd(port, func(netlink.Link, namespace) error { there = true; return nil })
 	return there, err
 }
 
-// moveIn puts an end of the port's cable into the container.
-func moveIn(port Port, sandbox namespace) error {
+// moveToNetns moves the port's peer into the container.
+func moveToNetns(port Port, sandbox namespace) error {
 	if err := Plug(port); err != nil {
 		return err
 	}
-	inside, err := loose(port)
+	inside, err := unattachedPeer(port)
 	if err != nil {
 		return err
 	}
@@ -75,9 +75,9 @@ func moveIn(port Port, sandbox namespace) error {
 	return nil
 }
 
-// loose is the cable's end that goes into containers. One that is in a container which nobody left is lost: the cable is
-// made anew.
-func loose(port Port) (netlink.Link, error) {
+// unattachedPeer returns the peer, which is in no container. Where it is in one that is gone without Leave, the veth pair is
+// made again.
+func unattachedPeer(port Port) (netlink.Link, error) {
 	inside, err := find(port.peer())
 	if err != nil || inside != nil {
 		return inside, err
@@ -91,12 +91,12 @@ func loose(port Port) (netlink.Link, error) {
 	return netlink.LinkByName(port.peer())
 }
 
-// Leave takes the ports out of the container that ended, so that each keeps its cable: Neutron need not wire it again
-// for the next start.
-func Leave(ports []Port, holder string) error {
-	sandbox, err := openNamespace(holder)
+// Leave moves the ports out of a container that ended, so that each keeps its veth pair: Neutron need not wire it again for
+// the next start.
+func Leave(ports []Port, netnsPath string) error {
+	sandbox, err := openNamespace(netnsPath)
 	if errors.Is(err, os.ErrNotExist) {
-		return release(holder) // a place for one may be left
+		return unpin(netnsPath) // its file may be left
 	}
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func Leave(ports []Port, holder string) error {
 	for _, port := range ports {
 		failed = append(failed, takeBack(port, sandbox))
 	}
-	return errors.Join(errors.Join(failed...), release(holder))
+	return errors.Join(errors.Join(failed...), unpin(netnsPath))
 }
 
 func takeBack(port Port, sandbox namespace) error {
@@ -121,8 +121,8 @@ func takeBack(port Port, sandbox namespace) error {
 	})
 }
 
-// withEnd does something in the container to the port's end of the cable, which it finds by the host's: name and MAC may
-// have been changed there. It does nothing if the end is in no container, or in another one.
+// withEnd calls do in the container with the port's peer, which it finds by the host's end: name and MAC may have been changed
+// there. It does nothing if the peer is in no container, or in another one.
 func (n namespace) withEnd(port Port, do func(end netlink.Link, host namespace) error) error {
 	tap, err := find(port.Tap())
 	if err != nil || tap == nil {
@@ -140,7 +140,7 @@ func (n namespace) withEnd(port Port, do func(end netlink.Link, host namespace) 
 	})
 }
 
-// rename needs the interface to be down, and leaves it so. One that has the name stays as it is.
+// rename sets the interface down and renames it, unless it has the name already.
 func rename(link netlink.Link, name string) error {
 	if link.Attrs().Name == name {
 		return nil

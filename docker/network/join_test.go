@@ -50,11 +50,11 @@ func two() []Port {
 
 func TestJoinAndLeave(t *testing.T) {
 	ownNetwork(t)
-	holder := filepath.Join(t.TempDir(), "netns", "held")
+	netnsPath := filepath.Join(t.TempDir(), "netns", "held")
 	ports := two()
 	for range 2 { // a start, and the next one
 		ns := sandbox(t)
-		if err := Join(ports, ns, holder); err != nil {
+		if err := Join(ports, ns, netnsPath); err != nil {
 			t.Fatal(err)
 		}
 		wantNoLink(t, ports[0].peer(), ports[1].peer())
@@ -69,18 +69,18 @@ func TestJoinAndLeave(t *testing.T) {
 			wantOwnRoutes(t, link(t, "eth2"), "10.0.0.6/32", "10.0.0.0/24", "10.0.0.1")
 		})
 		first := link(t, ports[0].Tap()).Attrs().Index
-		if err := Leave(ports, holder); err != nil {
+		if err := Leave(ports, netnsPath); err != nil {
 			t.Fatal(err)
 		}
 		wantPlugged(t, ports[0])
 		if link(t, ports[0].Tap()).Attrs().Index != first {
-			t.Error("the cable was made anew")
+			t.Error("the veth pair was made again")
 		}
-		if _, err := os.Stat(holder); !os.IsNotExist(err) {
+		if _, err := os.Stat(netnsPath); !os.IsNotExist(err) {
 			t.Errorf("the namespace is still held: %v", err)
 		}
 	}
-	if err := Leave(ports, holder); err != nil { // nothing to leave
+	if err := Leave(ports, netnsPath); err != nil { // nothing to leave
 		t.Error(err)
 	}
 }
@@ -88,20 +88,20 @@ func TestJoinAndLeave(t *testing.T) {
 // TestJoinAfterNobodyLeft: the host's power failed, or the hook was killed.
 func TestJoinAfterNobodyLeft(t *testing.T) {
 	ownNetwork(t)
-	holder := filepath.Join(t.TempDir(), "held")
+	netnsPath := filepath.Join(t.TempDir(), "held")
 	ports := two()
 	for range 2 {
-		if err := Join(ports, sandbox(t), holder); err != nil {
+		if err := Join(ports, sandbox(t), netnsPath); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := release(holder); err != nil { // the holder is lost as well, the ends are in a container that nobody knows
+	if err := unpin(netnsPath); err != nil { // the netnsPath is lost as well, the ends are in a container that nobody knows
 		t.Fatal(err)
 	}
-	if err := Join(ports, sandbox(t), holder); err != nil {
+	if err := Join(ports, sandbox(t), netnsPath); err != nil {
 		t.Fatal(err)
 	}
-	if err := Leave(ports, holder); err != nil {
+	if err := Leave(ports, netnsPath); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -140,7 +140,7 @@ func TestAttachAfterTheMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer opened.close()
-	if err := moveIn(port, opened); err != nil {
+	if err := moveToNetns(port, opened); err != nil {
 		t.Fatal(err)
 	}
 	if err := Attach(port, nil, ns); err != nil {
@@ -155,9 +155,9 @@ func TestAttachAfterTheMove(t *testing.T) {
 // TestAPortThatIsNotWired is in no container, whatever starts in the meantime, until it is attached.
 func TestAPortThatIsNotWired(t *testing.T) {
 	ownNetwork(t)
-	holder, ns, ports := filepath.Join(t.TempDir(), "held"), sandbox(t), two()
+	netnsPath, ns, ports := filepath.Join(t.TempDir(), "held"), sandbox(t), two()
 	ports[0].Unwired = true
-	if err := Join(ports, ns, holder); err != nil {
+	if err := Join(ports, ns, netnsPath); err != nil {
 		t.Fatal(err)
 	}
 	in(t, ns, func() {
@@ -165,11 +165,11 @@ func TestAPortThatIsNotWired(t *testing.T) {
 		wantRoute(t, unix.RT_TABLE_MAIN, "0.0.0.0/0", "10.0.0.1") // the other port's, as if this one was not there
 	})
 	ports[0].Unwired = false
-	if err := Attach(ports[0], nil, holder); err != nil {
+	if err := Attach(ports[0], nil, netnsPath); err != nil {
 		t.Fatal(err)
 	}
 	in(t, ns, func() { wantAddresses(t, link(t, "eth0"), "10.0.0.5/24", "fd00:1::5/64") })
-	if err := Leave(ports, holder); err != nil {
+	if err := Leave(ports, netnsPath); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -231,18 +231,18 @@ func TestAPortWithoutIPv6(t *testing.T) {
 
 func TestSilence(t *testing.T) {
 	ownNetwork(t)
-	holder, ns, ports := filepath.Join(t.TempDir(), "held"), sandbox(t), two()
-	if err := Join(ports, ns, holder); err != nil {
+	netnsPath, ns, ports := filepath.Join(t.TempDir(), "held"), sandbox(t), two()
+	if err := Join(ports, ns, netnsPath); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := Silence(ports, ns); err != nil {
+		if err := LinksDown(ports, ns); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wait(t, func() bool { return link(t, ports[0].Tap()).Attrs().OperState != netlink.OperUp })
 	for range 2 {
-		if err := Connect(ports, ns); err != nil {
+		if err := LinksUp(ports, ns); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -253,7 +253,7 @@ func TestSilence(t *testing.T) {
 		wantRoute(t, unix.RT_TABLE_MAIN, "::/0", "fd00:1::1")
 		wantOwnRoutes(t, link(t, "eth2"), "10.0.0.6/32", "10.0.0.0/24", "10.0.0.1")
 	})
-	if err := Leave(ports, holder); err != nil {
+	if err := Leave(ports, netnsPath); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -271,17 +271,17 @@ func TestJoinAnnounces(t *testing.T) {
 	}
 }
 
-// TestJoinThatFails leaves no port in the container, and each with its cable.
+// TestJoinThatFails leaves no port in the container, and each with its veth pair.
 func TestJoinThatFails(t *testing.T) {
 	ownNetwork(t)
-	holder, ports := filepath.Join(t.TempDir(), "held"), two()
+	netnsPath, ports := filepath.Join(t.TempDir(), "held"), two()
 	ports[1].Subnets[0].Routes = []Route{{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParseAddr("224.0.0.1")}}
-	err := Join(ports, sandbox(t), holder)
+	err := Join(ports, sandbox(t), netnsPath)
 	if err == nil || !strings.Contains(err.Error(), "192.168.0.0/16") || !strings.Contains(err.Error(), otherID) {
 		t.Errorf("a route via no neighbour: %v", err)
 	}
 	wantPlugged(t, ports[0])
-	if _, err := os.Stat(holder); !os.IsNotExist(err) {
+	if _, err := os.Stat(netnsPath); !os.IsNotExist(err) {
 		t.Errorf("the namespace is held: %v", err)
 	}
 	if err := Attach(ports[0], nil, "/run/no-such-namespace"); err == nil {
@@ -292,14 +292,14 @@ func TestJoinThatFails(t *testing.T) {
 // TestAHolderThatHoldsNothing: whoever made it was killed before he mounted the namespace.
 func TestAHolderThatHoldsNothing(t *testing.T) {
 	ownNetwork(t)
-	holder := filepath.Join(t.TempDir(), "held")
-	if err := os.WriteFile(holder, nil, 0o600); err != nil {
+	netnsPath := filepath.Join(t.TempDir(), "held")
+	if err := os.WriteFile(netnsPath, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Join(two(), sandbox(t), holder); err != nil {
+	if err := Join(two(), sandbox(t), netnsPath); err != nil {
 		t.Fatal(err)
 	}
-	if err := Leave(two(), holder); err != nil {
+	if err := Leave(two(), netnsPath); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -481,7 +481,7 @@ func defaults(t *testing.T, name string) map[string]string {
 	return values
 }
 
-// arpOn listens at the host's end of a cable. What it returns tells whether an address is announced there.
+// arpOn listens at the host's end of a veth pair. What it returns tells whether an address is announced there.
 func arpOn(t *testing.T, tap netlink.Link) func(address string) bool {
 	t.Helper()
 	protocol := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // of ARP alone the bridge would take what comes

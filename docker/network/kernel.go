@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// A Kernel is what that of a host lacks for Neutron's ports. The zero value lacks nothing.
+// Kernel says what a host's kernel lacks for Neutron's ports. The zero value lacks nothing.
 type Kernel struct{ NoIPv6 bool }
 
-// KernelAt looks for that in a tree like /proc. A kernel that was booted with ipv6.disable=1 knows none of IPv6's settings,
-// and takes no address of it. One that has IPv6 switched off by sysctl is another thing: it is switched on for each
-// interface that Neutron has an address for.
+// KernelAt inspects a tree like /proc. A kernel that was booted with ipv6.disable=1 has no settings of IPv6 and accepts no
+// address of it. IPv6 that is switched off by sysctl does not count: it is switched on for each interface that Neutron has an
+// address for.
 func KernelAt(proc string) Kernel {
 	_, err := os.Stat(filepath.Join(proc, "sys/net/ipv6/conf"))
 	return Kernel{NoIPv6: errors.Is(err, fs.ErrNotExist)}
 }
 
-// Lacks says what servers go without on this kernel, a sentence each.
+// Lacks returns what servers go without on this kernel, a sentence each.
 func (k Kernel) Lacks() []string {
 	if !k.NoIPv6 {
 		return nil
@@ -34,7 +34,7 @@ const noIPv6 = "this host's kernel has no IPv6 (as with ipv6.disable=1 in its co
 // leastIPv6 is the MTU below which Linux has no IPv6 on an interface.
 const leastIPv6 = 1280
 
-// A Loss is what a port goes without on this host, as an error.
+// A Loss is an error: the addresses that a port goes without on this host.
 type Loss struct {
 	Port      string
 	Addresses []netip.Prefix
@@ -54,7 +54,7 @@ func (l *Loss) Error() string {
 	return fmt.Sprintf("port %s goes without %s: %s", l.Port, strings.Join(names, ", "), l.reason)
 }
 
-// Fit returns the ports as containers can have them on this kernel, and what they go without.
+// Fit returns the ports without the addresses that this kernel cannot have, and what was left out.
 func (k Kernel) Fit(ports []Port) (fitting []Port, losses []*Loss) {
 	for _, port := range ports {
 		fits, loss := k.fit(port)
@@ -66,7 +66,7 @@ func (k Kernel) Fit(ports []Port) (fitting []Port, losses []*Loss) {
 	return fitting, losses
 }
 
-// fit leaves a port without a loss as it is.
+// fit is Fit for one port.
 func (k Kernel) fit(port Port) (Port, *Loss) {
 	loss := &Loss{Port: port.ID, Whole: true}
 	switch {

@@ -82,18 +82,18 @@ func TestFit(t *testing.T) {
 // TestJoinWithASmallMTU: Linux has no IPv6 on such an interface, and refuses the address as a kernel without IPv6 does.
 func TestJoinWithASmallMTU(t *testing.T) {
 	ownNetwork(t)
-	holder, ns := filepath.Join(t.TempDir(), "held"), sandbox(t)
+	netnsPath, ns := filepath.Join(t.TempDir(), "held"), sandbox(t)
 	small := dualStack()
 	small.MTU = 1200
 	ports, losses := Kernel{}.Fit([]Port{small})
-	if err := Join(ports, ns, holder); err != nil || len(losses) != 1 {
+	if err := Join(ports, ns, netnsPath); err != nil || len(losses) != 1 {
 		t.Fatalf("got %v, and without %v", err, losses)
 	}
 	in(t, ns, func() {
 		wantAddresses(t, link(t, "eth0"), "10.0.0.5/24")
 		wantRoute(t, unix.RT_TABLE_MAIN, "0.0.0.0/0", "10.0.0.1")
 	})
-	if err := Leave(ports, holder); err != nil {
+	if err := Leave(ports, netnsPath); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -120,19 +120,19 @@ func TestJoinWhereIPv6IsSwitchedOff(t *testing.T) {
 // TestJoinOnThisKernel, whatever it lacks.
 func TestJoinOnThisKernel(t *testing.T) {
 	ownNetwork(t)
-	kernel, holder, ns := KernelAt("/proc"), filepath.Join(t.TempDir(), "held"), sandbox(t)
+	kernel, netnsPath, ns := KernelAt("/proc"), filepath.Join(t.TempDir(), "held"), sandbox(t)
 	ports, losses := kernel.Fit(two())
 	want := []string{"10.0.0.5/24", "fd00:1::5/64"}
 	if kernel.NoIPv6 {
 		want = want[:1]
 	}
-	if err := Join(ports, ns, holder); err != nil || kernel.NoIPv6 != (len(losses) == 1) {
+	if err := Join(ports, ns, netnsPath); err != nil || kernel.NoIPv6 != (len(losses) == 1) {
 		t.Fatalf("got %v, and without %v", err, losses)
 	}
-	if err := Silence(ports, holder); err != nil {
+	if err := LinksDown(ports, netnsPath); err != nil {
 		t.Error(err)
 	}
-	if err := Connect(ports, holder); err != nil {
+	if err := LinksUp(ports, netnsPath); err != nil {
 		t.Error(err)
 	}
 	in(t, ns, func() {
@@ -140,7 +140,7 @@ func TestJoinOnThisKernel(t *testing.T) {
 		wantRoute(t, unix.RT_TABLE_MAIN, "0.0.0.0/0", "10.0.0.1")
 		wantOwnRoutes(t, link(t, "eth2"), "10.0.0.6/32", "10.0.0.0/24", "10.0.0.1")
 	})
-	if err := Leave(ports, holder); err != nil {
+	if err := Leave(ports, netnsPath); err != nil {
 		t.Error(err)
 	}
 }

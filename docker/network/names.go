@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NameFiles are those by which a container finds names, in its server's directory, and where it has them. Docker's own
-// would tell of the host's resolvers, or of one that Docker puts in between.
+// NameFiles returns the files of a server's directory that its container resolves names by, with their paths in the
+// container. Docker's own would name the host's resolvers, or one of Docker's.
 func NameFiles(dir string) map[string]string {
 	return map[string]string{
 		filepath.Join(dir, "hosts"):       "/etc/hosts",
@@ -23,7 +23,7 @@ func NameFiles(dir string) map[string]string {
 // ResolvConf is where programs look for their resolvers.
 const ResolvConf = "/etc/resolv.conf"
 
-// hostnameLimit is how many bytes of a hostname Linux holds.
+// hostnameLimit is the longest hostname of Linux, in bytes.
 const hostnameLimit = 64
 
 // SplitHostname returns the hostname of a container, and its domain. Nova lets a hostname be a name with its domain, up to
@@ -39,7 +39,7 @@ func SplitHostname(hostname, neutrons string) (host, domain string) {
 	return host, domain
 }
 
-// WriteNames fills the files: the resolvers of Neutron's subnets, and the server's own name, whose domain may be empty.
+// WriteNames writes the files, with the resolvers of Neutron's subnets and the server's own name, whose domain may be empty.
 func WriteNames(dir, hostname, domain string, ports []Port) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -50,8 +50,8 @@ func WriteNames(dir, hostname, domain string, ports []Port) error {
 	return overwrite(filepath.Join(dir, "resolv.conf"), resolvConf(domain, ports))
 }
 
-// overwrite keeps the file that is there: a container that runs has it mounted. Its owner may have taken a lease on it, for
-// which opening would wait.
+// overwrite writes to the file that is there: a running container has it mounted. It does not wait for a lease that its owner
+// may have taken on it.
 func overwrite(name, text string) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
 	if err != nil {
@@ -80,8 +80,8 @@ func hosts(hostname, domain string, ports []Port) string {
 	return b.String()
 }
 
-// haveIPv6 tells whether one of the ports has an address of it. Else a server has not even ::1, and what binds to the first
-// address of localhost would fail.
+// haveIPv6 tells whether one of the ports has an IPv6 address. Without one a server does not have ::1 either, and what binds
+// to the first address of localhost would fail.
 func haveIPv6(ports []Port) bool {
 	return slices.ContainsFunc(ports, func(port Port) bool {
 		return slices.ContainsFunc(port.Subnets, func(subnet Subnet) bool {
@@ -90,8 +90,8 @@ func haveIPv6(ports []Port) bool {
 	})
 }
 
-// ownAddress is the one by which others know the server: of those with a gateway, or else of all, the first of IPv4, or else
-// of IPv6.
+// ownAddress returns the address by which others know the server: of those with a gateway, or else of all, the first of IPv4,
+// or else of IPv6.
 func ownAddress(ports []Port) netip.Addr {
 	var best netip.Addr
 	most := -1

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A namespace is a container's network, as long as it is open.
+// A namespace is a network namespace that is open.
 type namespace struct{ file *os.File }
 
 func openNamespace(path string) (namespace, error) {
@@ -20,7 +20,7 @@ func openNamespace(path string) (namespace, error) {
 	}
 	var info unix.Statfs_t
 	if err := unix.Fstatfs(int(file.Fd()), &info); err != nil || info.Type != unix.NSFS_MAGIC {
-		file.Close() // a place for one, on which none was mounted
+		file.Close() // a file on which none was mounted
 		return namespace{}, fmt.Errorf("open the network namespace %s: %w", path, errors.Join(err, os.ErrNotExist))
 	}
 	return namespace{file}, nil
@@ -30,7 +30,7 @@ func (n namespace) fd() int { return int(n.file.Fd()) }
 
 func (n namespace) close() { n.file.Close() }
 
-// do runs a function in the namespace. It is given the namespace that it comes from, which only lives as long.
+// do runs a function in the namespace. The function gets the namespace of the caller, which is closed when do returns.
 func (n namespace) do(function func(host namespace) error) error {
 	host, err := openNamespace(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 	if err != nil {
@@ -39,7 +39,7 @@ func (n namespace) do(function func(host namespace) error) error {
 	defer host.close()
 	finished := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlock it: the thread is of that namespace, and ends here
+		runtime.LockOSThread() // and never unlock it: the thread stays in that namespace, and ends with the goroutine
 		if err := unix.Setns(n.fd(), unix.CLONE_NEWNET); err != nil {
 			finished <- fmt.Errorf("enter the network namespace: %w", err)
 			return
@@ -49,8 +49,8 @@ func (n namespace) do(function func(host namespace) error) error {
 	return <-finished
 }
 
-// hold keeps a namespace at path, also when the last process in it has ended.
-func hold(ns, path string) error {
+// pin mounts a namespace at path, which keeps it when the last process in it has ended.
+func pin(ns, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func hold(ns, path string) error {
 	return nil
 }
 
-// release undoes hold. What is not held is fine.
-func release(path string) error {
+// unpin undoes pin. What is not pinned is fine.
+func unpin(path string) error {
 	err := unix.Unmount(path, unix.MNT_DETACH)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("let the network namespace at %s go: %w", path, err)

@@ -15,15 +15,15 @@ import (
 // ovsdbSocket is where Open vSwitch keeps its configuration, on every distribution.
 const ovsdbSocket = "/run/openvswitch/db.sock"
 
-// ovsPatience is how long Open vSwitch may take to answer, and to take an interface in.
-const ovsPatience = 10 * time.Second
+// ovsTimeout is how long Open vSwitch may take to answer, and to add an interface.
+const ovsTimeout = 10 * time.Second
 
 // vswitch is the configuration of this host's Open vSwitch (RFC 7047; its tables are in ovs-vswitchd.conf.db(5)).
 type vswitch struct{ client client.Client }
 
 // withVSwitch opens the one that listens at a socket, for a function.
 func withVSwitch(socket string, do func(ctx context.Context, ovs vswitch) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), ovsPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), ovsTimeout)
 	defer cancel()
 	tables, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{})
 	if err != nil {
@@ -79,7 +79,7 @@ func (v vswitch) add(ctx context.Context, link string, port Port) error {
 	return v.insert(ctx, link, port, ids)
 }
 
-// isRowOf tells whether an interface is the port's, or was that of a server that is no more.
+// isRowOf tells whether an interface is the port's, or an orphan.
 func isRowOf(row ovsdb.Row, link string, port Port) (bool, error) {
 	ids, _ := row["external_ids"].(ovsdb.OvsMap)
 	id, _ := ids.GoMap["iface-id"].(string)
@@ -102,7 +102,7 @@ func (v vswitch) insert(ctx context.Context, link string, port Port, ids ovsdb.O
 	return err
 }
 
-// deadVLAN is Neutron's for ports that are not wired. That the port takes only what bears its tag keeps all else out too
+// deadVLAN is Neutron's for ports that are not wired. As a trunk of this VLAN alone, the port drops everything else too
 // (https://bugs.launchpad.net/neutron/+bug/1930414); Neutron's agent undoes that when it sets the tag.
 const deadVLAN = 4095
 
@@ -123,7 +123,7 @@ func insertion(link string, port Port, ids ovsdb.OvsMap) []ovsdb.Operation {
 	}
 }
 
-// settled waits until the switch has taken the link in, and says why it does not.
+// settled waits until the switch has added the link, and returns the reason if it does not.
 func (v vswitch) settled(ctx context.Context, link string) error {
 	for {
 		rows, err := v.rows(ctx, "Interface", link, "ofport", "error")
@@ -144,7 +144,7 @@ func (v vswitch) settled(ctx context.Context, link string) error {
 	}
 }
 
-// inUserspace tells whether a bridge's packets are a program's business, and not the kernel's.
+// inUserspace tells whether a bridge's packets are switched in user space, and not by the kernel.
 func (v vswitch) inUserspace(ctx context.Context, bridge string) (bool, error) {
 	rows, err := v.rows(ctx, "Bridge", bridge, "datapath_type")
 	return len(rows) > 0 && rows[0]["datapath_type"] == "netdev", err

@@ -12,7 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// What is plugged is marked with the directory in which it is written down: the host's end of a cable in its alias, an
+// What is plugged is marked with the directory in which it is recorded: the host's end of a veth pair in its alias, an
 // interface of Open vSwitch in external_ids.
 const (
 	aliasMark = "ndock "
@@ -21,8 +21,8 @@ const (
 
 func (p Port) alias() string { return aliasMark + p.Dir }
 
-// Plugged are the ports of all servers whose directories are in state, by what this host has of them: of such a port only
-// Dir, Server, Kind and the beginning of its ID are known.
+// Plugged returns the ports that are plugged on this host for servers whose directories are in state. Only Dir, Server, Kind
+// and the beginning of ID are set.
 func Plugged(state string) ([]Port, error) {
 	found := map[string]Port{}
 	links, err := netlink.LinkList()
@@ -44,7 +44,7 @@ func Plugged(state string) ([]Port, error) {
 	return ports, nil
 }
 
-// pluggedInVSwitch adds the ports in the Open vSwitch that listens at a socket. Where none runs there are none to find.
+// pluggedInVSwitch adds the ports in the Open vSwitch that listens at a socket. Where none runs there are none.
 func pluggedInVSwitch(socket string, found map[string]Port, state string) error {
 	err := withVSwitch(socket, func(ctx context.Context, ovs vswitch) error {
 		results, err := ovs.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationSelect, Table: "Interface", Columns: []string{"name", "external_ids"}})
@@ -70,7 +70,7 @@ func isNotRunning(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// add takes a link for a port's, if it is named and marked as one.
+// add adds a link, if it is named and marked as a port's.
 func add(found map[string]Port, state, dir, name string, kind Kind) {
 	if len(name) < len("tap")+idInName || filepath.Dir(dir) != state {
 		return
@@ -79,7 +79,7 @@ func add(found map[string]Port, state, dir, name string, kind Kind) {
 	found[dir+id] = Port{ID: id, Dir: dir, Server: filepath.Base(dir), Kind: kind}
 }
 
-// Orphan tells whether no server has what is plugged.
+// Orphan tells whether no server has a plugged port.
 func Orphan(plugged Port) (bool, error) {
 	ports, err := Ports(plugged.Dir)
 	if err != nil {
@@ -93,8 +93,8 @@ func Orphan(plugged Port) (bool, error) {
 	return true, nil
 }
 
-// Held are the ids of the containers whose networks are kept in a directory, which is that of Holder.
-func Held(dir string) ([]string, error) {
+// Pinned returns the ids of the containers that have an entry in a directory like NetnsDir.
+func Pinned(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err

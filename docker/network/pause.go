@@ -6,27 +6,26 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Silence keeps a container that is frozen from answering: its kernel would, for it, where a machine that is paused is
-// not heard of.
-func Silence(ports []Port, holder string) error {
-	return eachInside(ports, holder, func(_ int, link netlink.Link) error { return netlink.LinkSetDown(link) })
+// LinksDown sets a paused container's interfaces down. The kernel would answer for it, which for a paused virtual machine it
+// does not.
+func LinksDown(ports []Port, netnsPath string) error {
+	return eachInside(ports, netnsPath, func(_ int, link netlink.Link) error { return netlink.LinkSetDown(link) })
 }
 
-// Connect undoes it. It also gives the ports their routes that are those of a container which has lost another.
-func Connect(ports []Port, holder string) error {
+// LinksUp undoes it. It also sets the routes anew, as for a container that lost a port.
+func LinksUp(ports []Port, netnsPath string) error {
 	ports = wired(ports)
-	return eachInside(ports, holder, func(i int, link netlink.Link) error {
-		return connect(link, ports[i], routingOf(ports[i], ports[:i]))
+	return eachInside(ports, netnsPath, func(i int, link netlink.Link) error {
+		return setLinkUp(link, ports[i], routingOf(ports[i], ports[:i]))
 	})
 }
 
-// eachInside does something to the interfaces that the ports have in a container. One that the container does not have is
-// passed over.
-func eachInside(ports []Port, holder string, do func(i int, link netlink.Link) error) error {
+// eachInside calls do with the interface of each port in a container. A port that is not there is left out.
+func eachInside(ports []Port, netnsPath string, do func(i int, link netlink.Link) error) error {
 	if len(ports) == 0 {
 		return nil
 	}
-	sandbox, err := openNamespace(holder)
+	sandbox, err := openNamespace(netnsPath)
 	if err != nil {
 		return err
 	}

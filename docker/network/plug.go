@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Plug makes the port's cable and puts the host's end where Neutron wants it. Done already, it does nothing: it runs
-// whenever Nova starts, and whenever a container does.
+// Plug makes the port's veth pair and plugs the host's end where Neutron wants it. Done already, it does nothing: it runs
+// whenever nova-compute or a container starts.
 func Plug(port Port) error {
-	tap, err := ensureCable(port.Tap(), port.peer(), port)
+	tap, err := ensureVeth(port.Tap(), port.peer(), port)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func plugInBridge(link netlink.Link, name string, physical bool) error {
 	if err != nil {
 		return err
 	}
-	if err := keepApart(bridge, physical); err != nil {
+	if err := isolateHost(bridge, physical); err != nil {
 		return err
 	}
 	if link.Attrs().MasterIndex != bridge.Attrs().Index {
@@ -49,8 +49,8 @@ func plugInBridge(link netlink.Link, name string, physical bool) error {
 	return setUp(link)
 }
 
-// plugInVSwitch puts the end of a cable into Open vSwitch. The other end must leave no checksum to the hardware where the
-// switch is a program, which has none (a switch in the kernel knows what is still to be done).
+// plugInVSwitch puts an end of a veth pair into Open vSwitch. A switch in user space cannot complete checksums, so the other
+// end must compute them; a switch in the kernel does it.
 func plugInVSwitch(end netlink.Link, other string, port Port) error {
 	name, userspace := end.Attrs().Name, false
 	if err := keepFromHost(name); err != nil {
@@ -74,14 +74,14 @@ func plugInVSwitch(end netlink.Link, other string, port Port) error {
 	if !userspace {
 		return nil
 	}
-	if peer, err := find(other); err != nil || peer == nil { // it is in a container, and was seen to before
+	if peer, err := find(other); err != nil || peer == nil { // it is in a container, and was configured before
 		return err
 	}
 	return computeChecksums(other)
 }
 
-// keepFromHost has this host's own network take nothing from a link, past all that Neutron filters. It would where the
-// switch is a program, which reads a copy of what comes there, and where someone takes the link out of its bridge.
+// keepFromHost keeps this host's own network from receiving what comes from a link, past all that Neutron filters. It would
+// where the switch is in user space and reads a copy, and where the link is taken out of its bridge.
 func keepFromHost(link string) error {
 	return sysctls(map[string]string{
 		"ipv4/conf/" + link + "/rp_filter":    "1", // strictly: no address is reached by this link
@@ -102,10 +102,10 @@ func computeChecksums(link string) error {
 	return nil
 }
 
-// plugHybrid puts a bridge of the port's own in between, in which Neutron's agent filters by iptables. That is the port's if
-// the cable that leads from it to the switch is.
+// plugHybrid puts a bridge of the port's own in between, in which Neutron's agent filters by iptables. The bridge is the
+// port's if the veth pair from it to the switch is.
 func plugHybrid(tap netlink.Link, port Port) error {
-	inBridge, err := ensureCable(port.bridgeEnd(), port.vswitchEnd(), port)
+	inBridge, err := ensureVeth(port.bridgeEnd(), port.vswitchEnd(), port)
 	if err != nil {
 		return err
 	}
@@ -128,8 +128,8 @@ func setUp(link netlink.Link) error {
 	return nil
 }
 
-// Unplug removes the port's cable, with both ends, wherever the other end is, and what is between it and Open vSwitch. A
-// port that is not plugged is fine. What bears the port's name and is another's is left alone.
+// Unplug removes the port's veth pair, wherever the other end is, and what is between it and Open vSwitch. A port that is
+// not plugged is fine. A link that has the port's name and is another's is left alone.
 func Unplug(port Port) error {
 	if len(port.ID) < idInName {
 		return fmt.Errorf("%q is no port's id", port.ID)
@@ -151,7 +151,7 @@ func Unplug(port Port) error {
 	return remove(port.ownBridge())
 }
 
-// removeEnd removes an end of the port's cable, unless it is another's, and tells whether that name is the port's.
+// removeEnd removes an end of the port's veth pair. own is false where a link of this name is another's.
 func removeEnd(name, peer string, port Port) (own bool, err error) {
 	there, err := find(name)
 	if err != nil || there == nil {
@@ -175,15 +175,15 @@ func remove(name string) error {
 	return nil
 }
 
-// ensureCable returns the first end. When that end is there, so is the other: here, or in a container. But a cable whose
-// other end stayed in a container that is no more has lost it, and the first end with it.
-func ensureCable(name, peer string, port Port) (netlink.Link, error) {
+// ensureVeth makes the veth pair, if it is not there, and returns its first end. When that is there, so is the other, here or
+// in a container: where a container is gone with one end, the kernel removes both.
+func ensureVeth(name, peer string, port Port) (netlink.Link, error) {
 	there, err := find(name)
 	if err != nil {
 		return nil, err
 	}
 	if there == nil {
-		if there, err = makeCable(name, peer, port); err != nil {
+		if there, err = makeVeth(name, peer, port); err != nil {
 			return nil, err
 		}
 	}
@@ -202,9 +202,9 @@ func ensureCable(name, peer string, port Port) (netlink.Link, error) {
 	return there, nil
 }
 
-// isEndOf tells whether a link is an end of the port's cable: Nova, or who has become it, can name the port that a virtual
-// machine, a router or another server has here. A cable that no server has any more becomes the port's, and so does one that
-// was made and not marked, because the agent was killed: both of its ends are here, in no bridge yet.
+// isEndOf tells whether a link is an end of the port's veth pair: Nova, or an attacker in its place, can name the port of a
+// virtual machine, a router or another server of this host. A veth pair that no server has any more becomes the port's, and
+// so does one that was made and not marked, because the agent was killed: both of its ends are here, in no bridge yet.
 func isEndOf(end netlink.Link, peer string, port Port) (bool, error) {
 	attrs := end.Attrs()
 	if attrs.Alias == port.alias() {
@@ -229,24 +229,23 @@ func isOrphan(dir, link string, marked bool) (bool, error) {
 	return Orphan(Port{ID: link[len("tap"):], Dir: dir})
 }
 
-// makeCable has the ends of the port's own cable have their MACs from the first: udev changes those that are at random, some
-// time later.
-func makeCable(name, peer string, port Port) (netlink.Link, error) {
+// makeVeth sets the MACs of the port's own veth pair at once: udev would change random ones, some time later.
+func makeVeth(name, peer string, port Port) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = name, port.MTU
-	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerMTU: uint32(port.MTU)}
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerMTU: uint32(port.MTU)}
 	if mac, err := net.ParseMAC(port.MAC); err == nil && name == port.Tap() {
-		cable.HardwareAddr, cable.PeerHardwareAddr = hostsMAC(mac), mac
+		veth.HardwareAddr, veth.PeerHardwareAddr = hostsMAC(mac), mac
 	}
-	if err := netlink.LinkAdd(cable); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := netlink.LinkAdd(veth); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("make %s: %w", name, err)
 	}
 	return netlink.LinkByName(name)
 }
 
-// hostsMAC is that of the host's end: the port's but for its beginning, as Nova's other drivers have it. A bridge of which
-// nobody has set the MAC takes the lowest of its links', and the host cannot be reached for a while by one that changes. It
-// also keeps what is for its links' MACs to the host: so it is not the port's own, nor begins as Neutron makes those of ports.
+// hostsMAC returns the MAC of the host's end: the port's with another first byte, as with Nova's other drivers. It has to be
+// high, because a bridge takes the lowest MAC of its links, and the host is not reachable for a while when that changes. It
+// has to be none that a port can have, because a bridge delivers what is for its links' MACs to the host.
 func hostsMAC(mac net.HardwareAddr) net.HardwareAddr {
 	hosts := slices.Clone(mac)
 	if hosts[0] = 0xfe; mac[0] == 0xfe {
@@ -255,7 +254,7 @@ func hostsMAC(mac net.HardwareAddr) net.HardwareAddr {
 	return hosts
 }
 
-// ensureBridge makes the bridge when Neutron's agent has not done so yet, the way that agent would.
+// ensureBridge makes the bridge as Neutron's agent would, if that has not done so yet.
 func ensureBridge(name string, physical bool) (netlink.Link, error) {
 	bridge, err := find(name)
 	if err != nil || bridge != nil {
@@ -270,31 +269,31 @@ func ensureBridge(name string, physical bool) (netlink.Link, error) {
 	if bridge, err = netlink.LinkByName(name); err != nil {
 		return nil, fmt.Errorf("find bridge %s: %w", name, err)
 	}
-	if err := keepApart(bridge, physical); err != nil {
+	if err := isolateHost(bridge, physical); err != nil {
 		return nil, err
 	}
 	return bridge, setUp(bridge)
 }
 
-// keepApart has the host's own network neither be nor answer in a tenant's bridge. One that the host has an address in, of
-// either family, is the host's: Neutron's agent makes such a bridge of an interface of a physical network, or moves the
-// interface's addresses into one that was made here. A link-local address does not count, because the kernel gives one to
-// each bridge.
-func keepApart(bridge netlink.Link, physical bool) error {
+// isolateHost keeps the host's own network out of a tenant's bridge: it has no address there and answers for none. A bridge
+// in which the host has an address, of either family, is the host's, and gets the settings of a new link: Neutron's agent
+// moves the addresses of a physical network's interface into such a bridge. A link-local address does not count, because the
+// kernel gives one to each bridge.
+func isolateHost(bridge netlink.Link, physical bool) error {
 	addresses, err := netlink.AddrList(bridge, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return err
 	}
 	for _, address := range addresses {
 		if address.IP.To4() != nil || !address.IP.IsLinkLocalUnicast() {
-			return giveToHost(bridge.Attrs().Name)
+			return restoreHost(bridge.Attrs().Name)
 		}
 	}
-	if err := sysctls(apart(bridge.Attrs().Name, physical)); err != nil {
+	if err := sysctls(isolation(bridge.Attrs().Name, physical)); err != nil {
 		return err
 	}
 	if physical { // an earlier release had switched it off
-		if err := likeOthers(bridge.Attrs().Name, "ipv6/conf/%s/disable_ipv6"); err != nil {
+		if err := resetSysctls(bridge.Attrs().Name, "ipv6/conf/%s/disable_ipv6"); err != nil {
 			return err
 		}
 	}
@@ -306,9 +305,9 @@ func keepApart(bridge netlink.Link, physical bool) error {
 	return nil
 }
 
-// apart are the settings of a bridge that the host has no address in. It answers for none then. Where Neutron's agent may
-// yet move the host's addresses in, IPv6 stays on, which these would be refused without; but the kernel makes none itself.
-func apart(bridge string, physical bool) map[string]string {
+// isolation returns the settings of a bridge that the host has no address in. Where Neutron's agent may yet move the host's
+// addresses in, IPv6 stays on, or they would be refused; but the kernel makes none itself.
+func isolation(bridge string, physical bool) map[string]string {
 	settings := map[string]string{
 		"ipv4/conf/" + bridge + "/rp_filter":  "1", // strictly: no address is reached by this link
 		"ipv4/conf/" + bridge + "/arp_ignore": "1", // for other links' addresses
@@ -323,19 +322,19 @@ func apart(bridge string, physical bool) map[string]string {
 	return settings
 }
 
-// giveToHost has a bridge be as this host's links are, if it was kept apart, here or by an earlier release.
-func giveToHost(bridge string) error {
+// restoreHost undoes isolateHost, of this or an earlier release.
+func restoreHost(bridge string) error {
 	if ignored, err := readSysctl("ipv4/conf/" + bridge + "/arp_ignore"); err != nil || ignored != "1" && ignored != "8" {
 		return err
 	}
-	return likeOthers(
+	return resetSysctls(
 		bridge, "ipv4/conf/%s/rp_filter", "ipv4/conf/%s/arp_ignore", "ipv6/conf/%s/accept_ra", "ipv6/conf/%s/autoconf",
 		"ipv6/conf/%s/addr_gen_mode", "ipv6/conf/%s/disable_ipv6",
 	)
 }
 
-// likeOthers has settings of a link be as those of a new one.
-func likeOthers(link string, settings ...string) error {
+// resetSysctls sets settings of a link to those of a new link.
+func resetSysctls(link string, settings ...string) error {
 	for _, setting := range settings {
 		value, err := readSysctl(fmt.Sprintf(setting, "default"))
 		if err == nil {

@@ -65,7 +65,7 @@ func wantPlugged(t *testing.T, port Port) {
 		t.Error("the tap or the bridge is not up")
 	}
 	if tap.ParentIndex != peer.Index {
-		t.Error("the two are no cable")
+		t.Error("the two are no veth pair")
 	}
 }
 
@@ -78,7 +78,7 @@ func TestPlugAndUnplug(t *testing.T) {
 	plug(t, port)
 	wantPlugged(t, port)
 	if again := link(t, port.Tap()).Attrs().Index; again != first {
-		t.Errorf("the cable was made anew: %d, then %d", first, again)
+		t.Errorf("the veth pair was made again: %d, then %d", first, again)
 	}
 	for range 2 {
 		if err := Unplug(port); err != nil {
@@ -137,7 +137,7 @@ func TestPlugOfARunningContainer(t *testing.T) {
 	before := link(t, port.Tap()).Attrs().Index
 	plug(t, port)
 	if after := link(t, port.Tap()).Attrs().Index; after != before {
-		t.Error("the cable was made anew")
+		t.Error("the veth pair was made again")
 	}
 	wantNoLink(t, port.peer())
 
@@ -192,9 +192,9 @@ func TestLinksThatAreNotThePorts(t *testing.T) {
 		kind Kind
 		make func() netlink.Link
 	}{
-		"a bridge":             {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Bridge{}, tap, "") }},
-		"another program's":    {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Bridge{}, tap, "of Alice") }},
-		"a cable of another's": {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Veth{PeerName: "eth9"}, tap, "") }},
+		"a bridge":                 {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Bridge{}, tap, "") }},
+		"another program's":        {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Bridge{}, tap, "of Alice") }},
+		"a veth pair of another's": {LinuxBridge, func() netlink.Link { return foreign(t, &netlink.Veth{PeerName: "eth9"}, tap, "") }},
 		"another server's": {LinuxBridge, func() netlink.Link {
 			return foreign(t, &netlink.Veth{PeerName: "ndk3f6a0b1c-d2"}, tap, aliasMark+other)
 		}},

@@ -1,6 +1,6 @@
-// Package network gives containers Neutron's ports. A port is a cable, a veth pair: the host's end is plugged where
-// Neutron wants it, and stays there as long as the server has the port; the other end is moved into the container at
-// each start, with all that Neutron says of the port, before the first process runs, and back when that has ended.
+// Package network gives containers Neutron's ports. A port is a veth pair. The host's end is plugged where Neutron wants it,
+// and stays there as long as the server has the port. The other end, the peer, is moved into the container at each start,
+// configured as Neutron says, before the first process runs, and back when that has ended.
 package network
 
 import (
@@ -9,20 +9,20 @@ import (
 	"slices"
 )
 
-// A Port is what plugging a container in needs to know of one of Neutron's.
+// A Port is one of Neutron's, as far as plugging it needs to know.
 type Port struct {
 	ID       string   `json:"id"`
 	MAC      string   `json:"mac"`
 	MTU      int      `json:"mtu,omitempty"`
 	Kind     Kind     `json:"kind,omitempty"`
 	Bridge   string   `json:"bridge"`           // that the host's end is to be in, at last
-	Server   string   `json:"server,omitempty"` // whose it is: a Nova server's id
+	Server   string   `json:"server,omitempty"` // the id of the Nova server that has it
 	Subnets  []Subnet `json:"subnets,omitempty"`
 	Index    int      `json:"index"`              // of its interface in the container: 0 is eth0
 	Tagged   bool     `json:"tagged,omitempty"`   // Neutron's agent gives it the VLAN tag of its network
-	Physical bool     `json:"physical,omitempty"` // it is of a network of the host's own wires
+	Physical bool     `json:"physical,omitempty"` // its network is a physical one of the host's
 	Unwired  bool     `json:"unwired,omitempty"`  // Neutron has not filtered it yet: no container gets it
-	Dir      string   `json:"-"`                  // where it is written down
+	Dir      string   `json:"-"`                  // where it is recorded
 }
 
 // wired returns the ports that containers may have.
@@ -30,7 +30,7 @@ func wired(ports []Port) []Port {
 	return slices.DeleteFunc(slices.Clone(ports), func(port Port) bool { return port.Unwired })
 }
 
-// Kind is where the host's end of the cable is plugged.
+// Kind is what the host's end is plugged into.
 type Kind string
 
 // The kinds.
@@ -60,10 +60,10 @@ const (
 	idInName = 11
 )
 
-// Tap is the host's end of the port's cable: the name that Neutron's agents look for.
+// Tap is the name of the host's end, by which Neutron's agents find it.
 func (p Port) Tap() string { return "tap" + p.ID[:idInName] }
 
-// peer is the other end, while it is in no container.
+// peer is the name of the other end while it is in no container.
 func (p Port) peer() string { return "ndk" + p.ID[:idInName] }
 
 // The links between the port's own bridge and Open vSwitch, named as Nova always did: Neutron's agent looks for them.

@@ -10,18 +10,18 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// What a container needs of its ports is in a directory of the server's: there the agent writes it, and there those read
-// it who plug the container in when it starts, whether the agent runs or not.
+// The agent records a server's ports in the server's directory. The hooks of its container read them when it starts, whether
+// the agent runs or not.
 const (
 	portsFile = "ports.json"
-	// Holders is where the networks of running containers are kept.
-	Holders = "/run/ndock/netns"
+	// NetnsDir is where the network namespaces of running containers are pinned.
+	NetnsDir = "/run/ndock/netns"
 )
 
-// Holder is where that of a container is kept.
-func Holder(containerID string) string { return filepath.Join(Holders, containerID) }
+// NetnsPath is where the network namespace of a container is pinned.
+func NetnsPath(containerID string) string { return filepath.Join(NetnsDir, containerID) }
 
-// Ports reads a server's ports, in the order of its interfaces. One without a directory has none.
+// Ports returns the ports that are recorded in a server's directory, in the order of its interfaces.
 func Ports(dir string) ([]Port, error) {
 	text, err := os.ReadFile(filepath.Join(dir, portsFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -43,7 +43,7 @@ func Ports(dir string) ([]Port, error) {
 	return ports, nil
 }
 
-// SetPorts writes the ports of a server's directory. After a power cut either the old or the new ones are there.
+// SetPorts records a server's ports: all or none, also when the power fails.
 func SetPorts(dir string, ports []Port) error {
 	text, err := json.MarshalIndent(ports, "", "  ")
 	if err != nil {
@@ -66,7 +66,7 @@ func syncDir(dir string) error {
 	return errors.Join(opened.Sync(), opened.Close())
 }
 
-// Recorded tells whether a directory is a server's.
+// Recorded tells whether ports are recorded in a directory, be it none.
 func Recorded(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, portsFile))
 	return err == nil

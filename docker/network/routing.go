@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// routing is how a container sends and is reached by one of its ports, given those before it.
+// routing is the addresses and routes of one of a container's ports, given those before it.
 type routing struct {
 	Addresses []netip.Prefix
 	Routes    []Route
-	// Own are addresses that answer by the port's own routes: what is sent from one of them has to leave through its own
-	// port, because Neutron lets no port send what is another's.
+	// Own are addresses with routes of their own: what is sent from one of them has to leave through its own port, because
+	// Neutron drops what a port sends from another's address.
 	Own []ownRoutes
 }
 
@@ -19,8 +19,7 @@ type ownRoutes struct {
 	Gateway netip.Addr // invalid where there is none
 }
 
-// routingOf leaves to the first port that has a way to somewhere what is sent there. So there is one default route of a
-// family.
+// routingOf gives a route to the first port that has one to the same destination. So there is one default route of a family.
 func routingOf(port Port, earlier []Port) routing {
 	var before []routing
 	for i, other := range earlier {
@@ -48,7 +47,7 @@ func routingBeside(port Port, earlier []Port, before []routing) routing {
 	return made
 }
 
-// ownRoutesOf are those of the subnet's addresses for which the main routes do not answer by this port.
+// ownRoutesOf returns routes for those of the subnet's addresses that the main routes do not send from this port.
 func ownRoutesOf(subnet Subnet, main []Route, own []Port) []ownRoutes {
 	gateway, earlier := subnet.Gateway, own[:len(own)-1]
 	if holds(own, gateway) { // the server is the router there

@@ -10,16 +10,16 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Traffic is what went through an interface of a container since it came there.
+// Traffic is what went through an interface of a container since it was moved there.
 type Traffic struct {
 	Name string
 	MAC  string
 	netlink.LinkStatistics
 }
 
-// Statistics counts what went through a container's interfaces, by name, without its loopback.
-func Statistics(holder string) ([]Traffic, error) {
-	sandbox, err := openNamespace(holder)
+// Statistics returns the traffic of a container's interfaces, sorted by name, without its loopback.
+func Statistics(netnsPath string) ([]Traffic, error) {
+	sandbox, err := openNamespace(netnsPath)
 	if errors.Is(err, os.ErrNotExist) { // it has just ended
 		return nil, nil
 	}

@@ -1,7 +1,6 @@
 package network
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,89 +8,27 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+
+	"ndock/docker/agent"
 )
 
-// VIF is a port as Nova has it from Neutron, as far as it matters here: nova.network.model.VIF as JSON.
-type VIF struct {
-	ID      string `json:"id"`
-	Address string `json:"address"` // MAC
-	Type    string `json:"type"`    // how Neutron wants it plugged: "bridge", "ovs", …
-	Details struct {
-		Hybrid  bool              `json:"ovs_hybrid_plug"`
-		Drivers map[string]string `json:"bound_drivers"` // ML2's mechanism drivers, by level; newer Neutrons name them
-	} `json:"details"`
-	Active  *bool `json:"active"` // whether Neutron has wired it, as far as Nova knows
-	Network struct {
-		Bridge  string      `json:"bridge"`
-		Meta    vifMeta     `json:"meta"`
-		Subnets []vifSubnet `json:"subnets"`
-	} `json:"network"`
-}
+// portIDPattern is what Neutron calls a port.
+var portIDPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-type vifMeta struct {
-	MTU      int    `json:"mtu"`
-	Physical string `json:"physical_network"` // where it has one
-}
-
-type vifSubnet struct {
-	CIDR    netip.Prefix `json:"cidr"`
-	Gateway address      `json:"gateway"`
-	DNS     []address    `json:"dns"`
-	IPs     []address    `json:"ips"`
-	Meta    struct {
-		DHCPServer optionalAddr `json:"dhcp_server"`
-	} `json:"meta"`
-	Routes []struct {
-		CIDR    netip.Prefix `json:"cidr"`
-		Gateway address      `json:"gateway"`
-	} `json:"routes"`
-}
-
-// address is an IP in Nova's wrapping; it is invalid where Nova has null.
-type address struct{ netip.Addr }
-
-func (a *address) UnmarshalJSON(raw []byte) error {
-	var wrapped struct {
-		Address optionalAddr `json:"address"`
-	}
-	err := json.Unmarshal(raw, &wrapped)
-	a.Addr = wrapped.Address.Addr
-	return err
-}
-
-// optionalAddr is an IP, or null or "" for none.
-type optionalAddr struct{ netip.Addr }
-
-func (a *optionalAddr) UnmarshalJSON(raw []byte) error {
-	var text *string
-	if err := json.Unmarshal(raw, &text); err != nil || text == nil || *text == "" {
-		return err
-	}
-	var err error
-	a.Addr, err = netip.ParseAddr(*text)
-	if err == nil && a.Zone() != "" { // which could be any text, and would end up in resolv.conf
-		err = fmt.Errorf("the address %q names an interface", *text)
-	}
-	return err
-}
-
-// PortID is what Neutron calls a port.
-var PortID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-
-// Port checks what Nova says and keeps what is needed. A way of plugging that is not known is an error here, before anything
-// is created. bridges are those that the operator allows beside Neutron's own: whoever has become nova must not reach
+// PortOf checks what Nova says of a port and keeps what is needed. It returns an error for a way of plugging that is not
+// known, before anything is created. bridges are those that the operator allows beside Neutron's own: whoever has become nova must not reach
 // other bridges of this host.
-func (v VIF) Port(bridges []string) (Port, error) {
-	kind, err := v.Kind()
+func PortOf(v agent.VIF, bridges []string) (Port, error) {
+	kind, err := kindOf(v)
 	if err != nil {
 		return Port{}, err
 	}
-	if !PortID.MatchString(v.ID) {
+	if !portIDPattern.MatchString(v.ID) {
 		return Port{}, fmt.Errorf("%q is no port's id", v.ID)
 	}
-	port := Port{ID: v.ID, MAC: v.Address, MTU: v.Network.Meta.MTU, Kind: kind, Bridge: v.Network.Bridge, Tagged: v.tagged()}
+	port := Port{ID: v.ID, MAC: v.Address, MTU: v.Network.Meta.MTU, Kind: kind, Bridge: v.Network.Bridge, Tagged: tagged(v)}
 	port.Physical = kind == LinuxBridge && v.Network.Meta.Physical != ""
-	if port.Subnets, err = v.subnets(); err == nil {
+	if port.Subnets, err = subnets(v); err == nil {
 		err = errors.Join(checkBridge(kind, v.Network.Bridge, bridges), checkMAC(v.Address), checkMTU(port.MTU))
 	}
 	if err != nil {
@@ -100,12 +37,9 @@ func (v VIF) Port(bridges []string) (Port, error) {
 	return port, nil
 }
 
-// Wired tells whether Neutron has said so, or Nova does not know.
-func (v VIF) Wired() bool { return v.Active == nil || *v.Active }
-
-// tagged tells whether Neutron's own agent for Open vSwitch wires the port. Where Neutron does not name its drivers, that is
-// not known.
-func (v VIF) tagged() bool {
+// tagged tells whether Neutron's own agent for Open vSwitch wires the port. It is false where Neutron does not name its
+// drivers.
+func tagged(v agent.VIF) bool {
 	return v.Type == "ovs" && slices.Contains(slices.Collect(maps.Values(v.Details.Drivers)), "openvswitch")
 }
 
@@ -144,7 +78,7 @@ const (
 	maxOfASubnet = 1024 // addresses, resolvers and routes, each
 )
 
-func (v VIF) subnets() ([]Subnet, error) {
+func subnets(v agent.VIF) ([]Subnet, error) {
 	if len(v.Network.Subnets) > maxSubnets {
 		return nil, fmt.Errorf("it has %d subnets, and %d are the most", len(v.Network.Subnets), maxSubnets)
 	}
@@ -153,7 +87,7 @@ func (v VIF) subnets() ([]Subnet, error) {
 		if most := max(len(nova.IPs), len(nova.DNS), len(nova.Routes)); most > maxOfASubnet {
 			return nil, fmt.Errorf("subnet %s has %d addresses, resolvers or routes, and %d are the most", nova.CIDR, most, maxOfASubnet)
 		}
-		subnet, err := nova.subnet()
+		subnet, err := subnetOf(nova)
 		if err != nil {
 			return nil, err
 		}
@@ -162,8 +96,8 @@ func (v VIF) subnets() ([]Subnet, error) {
 	return made, nil
 }
 
-// Kind is how the port is plugged, or an error where that is not known here.
-func (v VIF) Kind() (Kind, error) {
+// kindOf returns how the port is plugged, or an error where that is not supported.
+func kindOf(v agent.VIF) (Kind, error) {
 	switch {
 	case v.Type == "bridge":
 		return LinuxBridge, nil
@@ -175,8 +109,8 @@ func (v VIF) Kind() (Kind, error) {
 	return "", fmt.Errorf("port %s is bound as %q, and only \"bridge\" (linuxbridge) and \"ovs\" (Open vSwitch, OVN) can be plugged", v.ID, v.Type)
 }
 
-func (s vifSubnet) subnet() (Subnet, error) {
-	made := Subnet{Gateway: s.Gateway.Addr, DNS: s.resolvers()}
+func subnetOf(s agent.VIFSubnet) (Subnet, error) {
+	made := Subnet{Gateway: s.Gateway.Addr, DNS: resolvers(s)}
 	for _, ip := range s.IPs {
 		prefix := netip.PrefixFrom(ip.Addr, s.CIDR.Bits())
 		switch {
@@ -199,9 +133,9 @@ func (s vifSubnet) subnet() (Subnet, error) {
 	return made, nil
 }
 
-// resolvers are the subnet's own, or, where it names none, the one that its DHCP server is to those who ask that. 0.0.0.0 and
-// :: are Neutron's words for none at all; to a C library they would be this machine.
-func (s vifSubnet) resolvers() []netip.Addr {
+// resolvers returns the subnet's own, or, where it names none, its DHCP server, as that would tell its clients. 0.0.0.0 and ::
+// are Neutron's way to say none at all; to a C library they would be this machine.
+func resolvers(s agent.VIFSubnet) []netip.Addr {
 	var all []netip.Addr
 	none := false
 	for _, dns := range s.DNS {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"ndock/docker/agent"
+
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	"golang.org/x/sys/unix"
 )
@@ -33,9 +35,9 @@ func novas(t testing.TB) map[string]json.RawMessage {
 	return vifs
 }
 
-func parse(t testing.TB, text []byte) VIF {
+func parse(t testing.TB, text []byte) agent.VIF {
 	t.Helper()
-	var vif VIF
+	var vif agent.VIF
 	if err := json.Unmarshal(text, &vif); err != nil {
 		t.Fatalf("%v in %s", err, text)
 	}
@@ -87,7 +89,7 @@ func TestPorts(t *testing.T) {
 	}
 	refused := map[string]string{"unbound": `"binding_failed"`, "no bridge": `into ""`}
 	for name, text := range novas(t) {
-		got, err := parse(t, text).Port(nil)
+		got, err := PortOf(parse(t, text), nil)
 		if says, refuse := refused[name]; refuse {
 			if err == nil || !strings.Contains(err.Error(), says) || !reflect.DeepEqual(got, Port{}) {
 				t.Errorf("%s: got %+v, %v", name, got, err)
@@ -107,34 +109,34 @@ func TestPorts(t *testing.T) {
 
 func TestPortRefuses(t *testing.T) {
 	good := novas(t)["v4"]
-	for name, change := range map[string]func(v *VIF){
-		"no id":                  func(v *VIF) { v.ID = "" },
-		"an id too short":        func(v *VIF) { v.ID = "3f6a0b1c-d" },
-		"an id with a path":      func(v *VIF) { v.ID = "/../../../3f6a0b1c-d2e4-4f56-8a78-9b0c1d" },
-		"a port of Docker's":     func(v *VIF) { v.Network.Bridge = "docker0" },
-		"the host's bridge":      func(v *VIF) { v.Network.Bridge = "br-ex" },
-		"nearly Neutron's":       func(v *VIF) { v.Network.Bridge = "brq-management" },
-		"a switch's as a bridge": func(v *VIF) { v.Network.Bridge = "br-int" },
-		"a bridge as a switch's": func(v *VIF) { v.Type = "ovs" },
-		"a group's MAC":          func(v *VIF) { v.Address = "01:00:5e:00:00:01" },
-		"a MAC of InfiniBand":    func(v *VIF) { v.Address = "00:00:00:00:fe:80:00:00:00:00:00:00:02:00:5e:10:00:00:00:01" },
-		"a negative MTU":         func(v *VIF) { v.Network.Meta.MTU = -1 },
-		"too large an MTU":       func(v *VIF) { v.Network.Meta.MTU = 65536 },
-		"too many subnets":       func(v *VIF) { v.Network.Subnets = slices.Repeat(v.Network.Subnets, maxSubnets+1) },
-		"too many addresses": func(v *VIF) {
+	for name, change := range map[string]func(v *agent.VIF){
+		"no id":                  func(v *agent.VIF) { v.ID = "" },
+		"an id too short":        func(v *agent.VIF) { v.ID = "3f6a0b1c-d" },
+		"an id with a path":      func(v *agent.VIF) { v.ID = "/../../../3f6a0b1c-d2e4-4f56-8a78-9b0c1d" },
+		"a port of Docker's":     func(v *agent.VIF) { v.Network.Bridge = "docker0" },
+		"the host's bridge":      func(v *agent.VIF) { v.Network.Bridge = "br-ex" },
+		"nearly Neutron's":       func(v *agent.VIF) { v.Network.Bridge = "brq-management" },
+		"a switch's as a bridge": func(v *agent.VIF) { v.Network.Bridge = "br-int" },
+		"a bridge as a switch's": func(v *agent.VIF) { v.Type = "ovs" },
+		"a group's MAC":          func(v *agent.VIF) { v.Address = "01:00:5e:00:00:01" },
+		"a MAC of InfiniBand":    func(v *agent.VIF) { v.Address = "00:00:00:00:fe:80:00:00:00:00:00:00:02:00:5e:10:00:00:00:01" },
+		"a negative MTU":         func(v *agent.VIF) { v.Network.Meta.MTU = -1 },
+		"too large an MTU":       func(v *agent.VIF) { v.Network.Meta.MTU = 65536 },
+		"too many subnets":       func(v *agent.VIF) { v.Network.Subnets = slices.Repeat(v.Network.Subnets, maxSubnets+1) },
+		"too many addresses": func(v *agent.VIF) {
 			v.Network.Subnets[0].IPs = slices.Repeat(v.Network.Subnets[0].IPs, maxOfASubnet+1)
 		},
-		"a bridge too long":  func(v *VIF) { v.Network.Bridge = "brq0b6ba3c1-5a4e" },
-		"no MAC":             func(v *VIF) { v.Address = "" },
-		"no MAC but words":   func(v *VIF) { v.Address = "nonsense" },
-		"no type":            func(v *VIF) { v.Type = "" },
-		"another family's":   func(v *VIF) { v.Network.Subnets[0].CIDR = netip.MustParsePrefix("fd00::/64") },
-		"no prefix":          func(v *VIF) { v.Network.Subnets[0].CIDR = netip.Prefix{} },
-		"a type not plugged": func(v *VIF) { v.Type = "hw_veb" },
+		"a bridge too long":  func(v *agent.VIF) { v.Network.Bridge = "brq0b6ba3c1-5a4e" },
+		"no MAC":             func(v *agent.VIF) { v.Address = "" },
+		"no MAC but words":   func(v *agent.VIF) { v.Address = "nonsense" },
+		"no type":            func(v *agent.VIF) { v.Type = "" },
+		"another family's":   func(v *agent.VIF) { v.Network.Subnets[0].CIDR = netip.MustParsePrefix("fd00::/64") },
+		"no prefix":          func(v *agent.VIF) { v.Network.Subnets[0].CIDR = netip.Prefix{} },
+		"a type not plugged": func(v *agent.VIF) { v.Type = "hw_veb" },
 	} {
 		vif := parse(t, good)
 		change(&vif)
-		if port, err := vif.Port([]string{"br"}); err == nil {
+		if port, err := PortOf(vif, []string{"br"}); err == nil {
 			t.Errorf("%s: got %+v", name, port)
 		}
 	}
@@ -147,7 +149,7 @@ func TestBadAddressesAreNoJSON(t *testing.T) {
 		`{"network":{"subnets":[{"gateway":"10.0.0.1"}]}}`,
 		`{"network":{"subnets":[{"dns":[{"address":"fe80::1%eth0\nsearch example.org"}]}]}}`,
 	} {
-		var vif VIF
+		var vif agent.VIF
 		if err := json.Unmarshal([]byte(text), &vif); err == nil {
 			t.Errorf("%s: got %+v", text, vif)
 		}
@@ -159,7 +161,7 @@ func TestWhatIsIncompleteIsLeftOut(t *testing.T) {
 	vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"br","subnets":[
 		{"cidr":"10.0.0.0/24","gateway":null,"dns":[{"address":null}],"ips":[{"address":null}],"meta":{"dhcp_server":null},
 		 "routes":[{"cidr":"192.168.0.0/16","gateway":{"address":null}},{"cidr":null,"gateway":{"address":"10.0.0.1"}}]}]}}`))
-	port, err := vif.Port([]string{"br"})
+	port, err := PortOf(vif, []string{"br"})
 	if want := (Port{ID: portID, MAC: mac, Bridge: "br", Subnets: []Subnet{{}}}); err != nil || !reflect.DeepEqual(port, want) {
 		t.Errorf("got %+v, %v", port, err)
 	}
@@ -171,7 +173,7 @@ func TestRoutesToNeighbours(t *testing.T) {
 	vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"`+bridge+`","subnets":[
 		{"cidr":"10.0.0.0/24","ips":[{"address":"10.0.0.5"}],"routes":[{"cidr":"192.168.0.0/16","gateway":{"address":"0.0.0.0"}}]},
 		{"cidr":"fd00:1::/64","ips":[{"address":"fd00:1::5"}],"routes":[{"cidr":"fd00:2::/64","gateway":{"address":"::"}}]}]}}`))
-	port, err := vif.Port(nil)
+	port, err := PortOf(vif, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,10 +192,10 @@ func TestBridgesThatTheOperatorAllows(t *testing.T) {
 	for _, kind := range []string{"bridge", "ovs"} {
 		vif := parse(t, novas(t)["v4"])
 		vif.Type, vif.Network.Bridge = kind, "br-provider"
-		if _, err := vif.Port([]string{"br-other"}); err == nil || !strings.Contains(err.Error(), "agent.yaml") {
+		if _, err := PortOf(vif, []string{"br-other"}); err == nil || !strings.Contains(err.Error(), "agent.yaml") {
 			t.Errorf("%s: got %v", kind, err)
 		}
-		if port, err := vif.Port([]string{"br-other", "br-provider"}); err != nil || port.Bridge != "br-provider" {
+		if port, err := PortOf(vif, []string{"br-other", "br-provider"}); err != nil || port.Bridge != "br-provider" {
 			t.Errorf("%s: got %+v, %v", kind, port, err)
 		}
 	}
@@ -204,7 +206,7 @@ func TestTheDeadVLAN(t *testing.T) {
 	for drivers, want := range map[string]any{"openvswitch": deadVLAN, "ovn": nil, "": nil} {
 		vif := parse(t, novas(t)["ovs"])
 		vif.Details.Drivers = map[string]string{"0": drivers}
-		port, err := vif.Port(nil)
+		port, err := PortOf(vif, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +219,7 @@ func TestTheDeadVLAN(t *testing.T) {
 	}
 	vif := parse(t, novas(t)["v4"])
 	vif.Details.Drivers = map[string]string{"0": "openvswitch"}
-	if port, err := vif.Port(nil); err != nil || port.Tagged {
+	if port, err := PortOf(vif, nil); err != nil || port.Tagged {
 		t.Errorf("a port of a Linux bridge: got %+v, %v", port, err)
 	}
 }
@@ -227,7 +229,7 @@ func TestAPortOfAPhysicalNetwork(t *testing.T) {
 	for kind, want := range map[string]bool{"bridge": true, "ovs": false} {
 		vif := parse(t, novas(t)["v4"])
 		vif.Type, vif.Network.Meta.Physical = kind, "provider"
-		if port, err := vif.Port([]string{bridge}); err != nil || port.Physical != want {
+		if port, err := PortOf(vif, []string{bridge}); err != nil || port.Physical != want {
 			t.Errorf("%s: got %+v, %v", kind, port, err)
 		}
 	}
@@ -236,7 +238,7 @@ func TestAPortOfAPhysicalNetwork(t *testing.T) {
 func TestHybrid(t *testing.T) {
 	vif := parse(t, novas(t)["ovs"])
 	vif.Details.Hybrid = true
-	if port, err := vif.Port([]string{"br"}); err != nil || port.Kind != Hybrid || port.Bridge != "br-int" {
+	if port, err := PortOf(vif, []string{"br"}); err != nil || port.Kind != Hybrid || port.Bridge != "br-int" {
 		t.Errorf("got %+v, %v", port, err)
 	}
 }
@@ -250,7 +252,7 @@ func TestTheDHCPServerResolves(t *testing.T) {
 	} {
 		vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"br","subnets":[
 			{"cidr":"10.0.0.0/24","dns":`+dns+`,"meta":{"dhcp_server":"10.0.0.2"}}]}}`))
-		port, err := vif.Port([]string{"br"})
+		port, err := PortOf(vif, []string{"br"})
 		if err != nil || !reflect.DeepEqual(port.Subnets[0].DNS, want) {
 			t.Errorf("got %+v, %v, want %s", port, err, want)
 		}
@@ -270,11 +272,11 @@ func FuzzVIF(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var vif VIF
+		var vif agent.VIF
 		if json.Unmarshal(text, &vif) != nil {
 			return
 		}
-		port, err := vif.Port([]string{"br"})
+		port, err := PortOf(vif, []string{"br"})
 		if err != nil {
 			return
 		}

@@ -10,27 +10,28 @@ import (
 	"github.com/docker/docker/api/types/filters"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/naming"
 )
 
-// pulse is how often the agent says that it is alive; the shim gives it up after four times that.
-const pulse = 5 * time.Second
+// heartbeat is how often the agent sends an event; the shim takes it for dead after four times that.
+const heartbeat = 5 * time.Second
 
 var lifecycle = map[events.Action]string{
 	events.ActionStart: "started", events.ActionDie: "stopped", events.ActionPause: "paused", events.ActionUnPause: "resumed",
 }
 
-// getEvents sends what happens to servers, a JSON object a line, until the caller leaves or Docker does. It begins
-// with those that are stopped: that may have happened while nobody listened, as when the host was off.
+// getEvents sends what happens to servers, a JSON object a line, until the caller leaves or Docker's events end. It begins
+// with the servers that are stopped: that may have happened while nobody listened, as when the host was off.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) {
-	args := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", labelServer))
-	happened, failed := s.docker.Events(r.Context(), events.ListOptions{Filters: args})
-	instances, err := s.instances(r.Context())
+	args := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", naming.LabelServer))
+	happened, failed := s.engine.Events(r.Context(), events.ListOptions{Filters: args})
+	instances, err := s.instances.Containers.List(r.Context())
 	if err != nil {
 		return nil, err // Docker is away: hello would be untrue
 	}
-	send := sender(w)
+	send := eventWriter(w)
 	err = greet(send, instances)
-	beat := time.NewTicker(pulse)
+	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for err == nil {
 		select {
@@ -61,12 +62,12 @@ func greet(send func(agent.Event) error, instances []agent.Instance) error {
 }
 
 func translate(message events.Message) (agent.Event, bool) {
-	uuid := message.Actor.Attributes[labelServer]
+	uuid := message.Actor.Attributes[naming.LabelServer]
 	event, known := lifecycle[message.Action]
-	return agent.Event{Event: event, UUID: uuid}, known && message.Actor.Attributes["name"] == namePrefix+uuid
+	return agent.Event{Event: event, UUID: uuid}, known && message.Actor.Attributes["name"] == naming.Container(uuid)
 }
 
-func sender(w http.ResponseWriter) func(agent.Event) error {
+func eventWriter(w http.ResponseWriter) func(agent.Event) error {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flusher := json.NewEncoder(w), http.NewResponseController(w)
 	return func(event agent.Event) error {

@@ -11,41 +11,45 @@ import (
 	"github.com/docker/docker/api/types/events"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/agenttest"
+	"ndock/docker/agent/config"
+	"ndock/docker/agent/naming"
+	"ndock/docker/engine/enginetest"
 )
 
 func message(action events.Action, name, label string) events.Message {
-	return events.Message{Action: action, Actor: events.Actor{Attributes: map[string]string{"name": name, labelServer: label}}}
+	return events.Message{Action: action, Actor: events.Actor{Attributes: map[string]string{"name": name, naming.LabelServer: label}}}
 }
 
 func TestTranslate(t *testing.T) {
-	ours := namePrefix + serverID
+	ours := naming.Container(enginetest.ServerID)
 	for name, c := range map[string]struct {
 		message events.Message
 		want    string // nothing: Nova is not told
 	}{
-		"start":                  {message(events.ActionStart, ours, serverID), "started"},
-		"die":                    {message(events.ActionDie, ours, serverID), "stopped"},
-		"pause":                  {message(events.ActionPause, ours, serverID), "paused"},
-		"unpause":                {message(events.ActionUnPause, ours, serverID), "resumed"},
-		"kill":                   {message(events.ActionKill, ours, serverID), ""},
-		"create":                 {message(events.ActionCreate, ours, serverID), ""},
-		"label of an image":      {message(events.ActionDie, "eager_euler", serverID), ""},
+		"start":                  {message(events.ActionStart, ours, enginetest.ServerID), "started"},
+		"die":                    {message(events.ActionDie, ours, enginetest.ServerID), "stopped"},
+		"pause":                  {message(events.ActionPause, ours, enginetest.ServerID), "paused"},
+		"unpause":                {message(events.ActionUnPause, ours, enginetest.ServerID), "resumed"},
+		"kill":                   {message(events.ActionKill, ours, enginetest.ServerID), ""},
+		"create":                 {message(events.ActionCreate, ours, enginetest.ServerID), ""},
+		"label of an image":      {message(events.ActionDie, "eager_euler", enginetest.ServerID), ""},
 		"label of another":       {message(events.ActionDie, ours, "another"), ""},
-		"name without ndock-":    {message(events.ActionDie, serverID, serverID), ""},
+		"name without ndock-":    {message(events.ActionDie, enginetest.ServerID, enginetest.ServerID), ""},
 		"no label, no name":      {message(events.ActionDie, "", ""), ""},
 		"nothing is known of it": {events.Message{Action: events.ActionDie}, ""},
 	} {
 		got, tell := translate(c.message)
-		if tell != (c.want != "") || tell && (got != agent.Event{Event: c.want, UUID: serverID}) {
+		if tell != (c.want != "") || tell && (got != agent.Event{Event: c.want, UUID: enginetest.ServerID}) {
 			t.Errorf("%s: got %+v, %t", name, got, tell)
 		}
 	}
 }
 
 // follow opens the events of an agent over this engine. next gives the next line, or "" when they have ended.
-func follow(t *testing.T, closing context.Context, engine *engine) (response *http.Response, next func() string) {
+func follow(t *testing.T, closing context.Context, docker *enginetest.Engine) (response *http.Response, next func() string) {
 	t.Helper()
-	server := httptest.NewServer(New(closing, engine, Options{Version: "1.0", State: t.TempDir()}, quiet()).Handler())
+	server := httptest.NewServer(New(closing, docker, Options{Version: "1.0", State: t.TempDir()}, config.Default(), agenttest.Quiet()).Handler())
 	t.Cleanup(server.Close)
 	response, err := http.Get(server.URL + "/v1/events")
 	if err != nil {
@@ -62,24 +66,24 @@ func follow(t *testing.T, closing context.Context, engine *engine) (response *ht
 }
 
 func TestEvents(t *testing.T) {
-	engine := newEngine()
+	engine := enginetest.New()
 	_, next := follow(t, t.Context(), engine)
 	if got := next(); got != `{"event":"hello"}` {
 		t.Fatalf("got %q first", got)
 	}
-	engine.happened <- message(events.ActionKill, namePrefix+serverID, serverID)
-	engine.happened <- message(events.ActionDie, namePrefix+serverID, serverID)
-	if got := next(); got != `{"event":"stopped","uuid":"`+serverID+`"}` {
+	engine.Happened <- message(events.ActionKill, naming.Container(enginetest.ServerID), enginetest.ServerID)
+	engine.Happened <- message(events.ActionDie, naming.Container(enginetest.ServerID), enginetest.ServerID)
+	if got := next(); got != `{"event":"stopped","uuid":"`+enginetest.ServerID+`"}` {
 		t.Errorf("got %q", got)
 	}
-	wantCalls(t, engine, "Events "+labelServer, "ContainerList")
+	engine.WantCalls(t, "Events "+naming.LabelServer, "ContainerList")
 }
 
 func TestEventsEndWithDockers(t *testing.T) {
-	engine := newEngine()
+	engine := enginetest.New()
 	_, next := follow(t, t.Context(), engine)
 	next()
-	engine.failed <- errors.New("the engine ends")
+	engine.Failed <- errors.New("the engine ends")
 	if got := next(); got != "" {
 		t.Errorf("got %q", got)
 	}
@@ -87,7 +91,7 @@ func TestEventsEndWithDockers(t *testing.T) {
 
 func TestEventsEndWithTheAgent(t *testing.T) {
 	closing, end := context.WithCancel(t.Context())
-	_, next := follow(t, closing, newEngine())
+	_, next := follow(t, closing, enginetest.New())
 	next()
 	end()
 	if got := next(); got != "" {
@@ -97,8 +101,8 @@ func TestEventsEndWithTheAgent(t *testing.T) {
 
 // TestNoHelloWithoutDocker: a hello makes Nova show the hypervisor up.
 func TestNoHelloWithoutDocker(t *testing.T) {
-	engine := newEngine()
-	engine.fail["ContainerList"] = errAway
+	engine := enginetest.New()
+	engine.Fail["ContainerList"] = enginetest.ErrAway
 	response, next := follow(t, t.Context(), engine)
 	if response.StatusCode != http.StatusInternalServerError {
 		t.Errorf("got %d %s", response.StatusCode, next())

@@ -14,16 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a unix socket at path for a user and his group (0660), on which only his processes are heard, and root's. A
-// socket that an earlier agent left behind is replaced; anything else at that path is not touched.
+// Listen opens a unix socket at path for a user and group (0660), on which it accepts only that user's processes and root's.
+// A stale socket of an earlier agent is replaced; anything else at that path is an error.
 func Listen(path string, uid, gid int, log *slog.Logger) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	if err := makeWay(path); err != nil {
+	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	before := unix.Umask(0o177) // nobody gets in between the socket's birth and its chmod
+	before := unix.Umask(0o177) // nobody can connect before the chmod below
 	listener, err := net.Listen("unix", path)
 	unix.Umask(before)
 	if err != nil {
@@ -35,7 +35,8 @@ func Listen(path string, uid, gid int, log *slog.Logger) (net.Listener, error) {
 	return &checkedListener{Listener: listener, uids: []uint32{0, uint32(uid)}, log: log}, nil
 }
 
-func makeWay(path string) error {
+// removeStale removes a socket that nobody listens on.
+func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -51,7 +52,7 @@ func makeWay(path string) error {
 	return os.Remove(path)
 }
 
-// checkedListener hears only the users that it knows, whatever the socket's mode has become.
+// checkedListener accepts only connections of these users, whatever the socket's mode has become.
 type checkedListener struct {
 	net.Listener
 	uids []uint32
@@ -68,7 +69,7 @@ func (l *checkedListener) Accept() (net.Conn, error) {
 		if err == nil && slices.Contains(l.uids, uid) {
 			return conn, nil
 		}
-		l.log.Warn("a stranger was turned away", "uid", uid, "error", err)
+		l.log.Warn("a connection was refused: it is of another user", "uid", uid, "error", err)
 		conn.Close()
 	}
 }

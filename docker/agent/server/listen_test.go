@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ndock/docker/agent/agenttest"
 )
 
 // listen opens an agent's socket, on which root is heard.
@@ -18,7 +20,7 @@ func listen(t *testing.T, path string) *checkedListener {
 	if os.Getuid() != 0 {
 		t.Skip("an agent runs as root")
 	}
-	listener, err := Listen(path, 0, 0, quiet())
+	listener, err := Listen(path, 0, 0, agenttest.Quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +56,7 @@ func TestListenGivesTheSocketToItsUser(t *testing.T) {
 		t.Skip("an agent runs as root")
 	}
 	path := socketPath(t)
-	listener, err := Listen(path, 12345, 12346, quiet())
+	listener, err := Listen(path, 12345, 12346, agenttest.Quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,7 @@ func TestListenRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if listener, err := Listen(path, os.Getuid(), os.Getgid(), quiet()); err == nil || !strings.Contains(err.Error(), "no socket") {
+		if listener, err := Listen(path, os.Getuid(), os.Getgid(), agenttest.Quiet()); err == nil || !strings.Contains(err.Error(), "no socket") {
 			t.Errorf("%s: got %v, %v", name, listener, err)
 		}
 		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
@@ -116,7 +118,7 @@ func linkToSocket(t *testing.T) func(path string) error {
 func TestListenRefusesASecondAgent(t *testing.T) {
 	path := socketPath(t)
 	first := listen(t, path)
-	if second, err := Listen(path, 0, 0, quiet()); err == nil || !strings.Contains(err.Error(), "another agent") {
+	if second, err := Listen(path, 0, 0, agenttest.Quiet()); err == nil || !strings.Contains(err.Error(), "another agent") {
 		t.Errorf("got %v, %v", second, err)
 	}
 	// Its question to the first is a connection of its own, which has ended.

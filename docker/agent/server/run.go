@@ -11,37 +11,42 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/docker/docker/api/types/system"
+
 	"ndock/docker/agent/config"
+	"ndock/docker/engine"
 	"ndock/docker/network"
 )
 
 // Options are what the operator can choose.
 type Options struct {
-	Socket  string // of the agent's API
-	User    string // who is heard on it, beside root: a name or a number
-	State   string // directory of what Docker cannot keep for servers
-	Holders string // where the networks of running containers are kept
-	Names   string // where their copies of /etc/hosts and its like are
-	Version string
-	Config  string // the operator's file; none is none of his words
-	Kernel  network.Kernel
+	Socket     string // of the agent's API
+	User       string // whose connections are accepted, beside root's: a name or a number
+	State      string // directory of what Docker cannot keep for servers
+	Namespaces string // directory of the networks of running containers
+	Names      string // directory of their copies of /etc/hosts and its like
+	Version    string // the agent's
+	ConfigFile string // the operator's; empty for none
+	Kernel     network.Kernel
 }
 
-// StateDir is where the agent keeps what Docker cannot keep for servers: their ports, the names they know, their config drives.
+// StateDir is where the agent keeps what Docker cannot: servers' ports, the names they know, their config drives.
 const StateDir = "/var/lib/ndock/servers"
 
-// drain is how long requests under way may take after the agent was told to end; an image's load is given up then.
-const drain = 20 * time.Second
+// drainTimeout is how long requests under way may take after the agent was told to end. Longer ones, as an image's load, are
+// aborted.
+const drainTimeout = 20 * time.Second
 
-// Run serves until ctx is done, and then ends what it is doing. ErrOtherEngine says that it must be begun anew.
-func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) error {
+// Run serves until ctx is done, and then finishes what is under way. After engine.ErrAPIChange the process must be started
+// again.
+func Run(ctx context.Context, docker engine.Docker, options Options, log *slog.Logger) error {
 	uid, gid, err := account(options.User)
 	if err != nil {
 		return err
 	}
-	rules := config.Default()
-	if options.Config != "" {
-		if rules, err = config.Load(options.Config); err != nil {
+	operators := config.Default()
+	if options.ConfigFile != "" {
+		if operators, err = config.Load(options.ConfigFile); err != nil {
 			return fmt.Errorf("read the operator's file: %w", err)
 		}
 	}
@@ -52,18 +57,44 @@ func Run(ctx context.Context, docker Docker, options Options, log *slog.Logger) 
 	log.Info("agent is ready", "version", options.Version, "socket", options.Socket)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	server := New(ctx, docker, options, log)
-	server.rules, server.unfit = rules, func() { end(ErrOtherEngine) }
-	go server.introduce(ctx)
-	go server.keepThawed(ctx)
-	go server.tidy(ctx)
+	server := New(ctx, docker, options, operators, log)
+	server.onAPIChange = func() { end(engine.ErrAPIChange) }
+	go server.logEngine(ctx)
+	go server.instances.Pauses.Run(ctx)
+	go server.instances.Orphans.Run(ctx)
 	err = serve(ctx, api, server.Handler())
-	server.Wait()
+	server.consoles.Wait()
 	log.Info("agent ends", "reason", context.Cause(ctx))
-	if errors.Is(context.Cause(ctx), ErrOtherEngine) {
-		return errors.Join(ErrOtherEngine, err)
+	if errors.Is(context.Cause(ctx), engine.ErrAPIChange) {
+		return errors.Join(engine.ErrAPIChange, err)
 	}
 	return err
+}
+
+// logEngine logs which engine this is, once it answers, and what servers go without on it.
+func (s *Server) logEngine(ctx context.Context) {
+	for _, lack := range s.kernel.Lacks() {
+		s.log.Warn("this host lacks something", "what", lack)
+	}
+	for {
+		version, err := s.engine.ServerVersion(ctx)
+		if err == nil {
+			var info system.Info
+			if info, err = s.engine.Info(ctx); err == nil {
+				s.log.Info("Docker Engine answers", "version", version.Version, "api", version.APIVersion, "storage", info.Driver)
+				for _, lack := range engine.Lacks(version, info) {
+					s.log.Warn("Docker Engine lacks something", "what", lack)
+				}
+				return
+			}
+		}
+		s.log.Warn("Docker Engine does not answer", "reason", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(heartbeat):
+		}
+	}
 }
 
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
@@ -75,15 +106,15 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), drain)
+	grace, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
-		return errors.Join(fmt.Errorf("requests were still under way after %s", drain), server.Close())
+		return errors.Join(fmt.Errorf("requests were still under way after %s", drainTimeout), server.Close())
 	}
 	return nil
 }
 
-// account finds the ids of the user that the agent serves. One that is known in a container only has but its number.
+// account returns the ids of the user that the agent serves. A user that is known in a container only has a number alone.
 func account(name string) (uid, gid int, err error) {
 	found, err := user.Lookup(name)
 	if err != nil {

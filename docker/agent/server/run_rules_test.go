@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ndock/docker/agent/agenttest"
+	"ndock/docker/engine/enginetest"
 )
 
 // TestRunRefusesAFileThatItCannotObey, rather than to give servers what the operator took from them.
@@ -16,8 +19,8 @@ func TestRunRefusesAFileThatItCannotObey(t *testing.T) {
 	if err := os.WriteFile(path, []byte("no_new_privilege: true\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	options := Options{Socket: socketPath(t), User: "root", Config: path}
-	err := Run(t.Context(), newEngine(), options, quiet())
+	options := Options{Socket: socketPath(t), User: "root", ConfigFile: path}
+	err := Run(t.Context(), enginetest.New(), options, agenttest.Quiet())
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "line 1: field no_new_privilege not found") {
 		t.Errorf("got %v", err)
 	}

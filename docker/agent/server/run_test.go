@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+
+	"ndock/docker/agent/agenttest"
+	"ndock/docker/engine"
+	"ndock/docker/engine/enginetest"
 )
 
 // running is an agent, and how to end it: ended gives what Run returns.
@@ -23,7 +27,7 @@ type running struct {
 	ended   chan error
 }
 
-func run(t *testing.T, docker Docker) *running {
+func run(t *testing.T, docker engine.Docker) *running {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("an agent runs as root")
@@ -38,7 +42,7 @@ func run(t *testing.T, docker Docker) *running {
 	ctx, end := context.WithCancel(context.Background())
 	agent.end = end
 	t.Cleanup(end)
-	go func() { agent.ended <- Run(ctx, docker, agent.options, quiet()) }()
+	go func() { agent.ended <- Run(ctx, docker, agent.options, agenttest.Quiet()) }()
 	for { // until it listens
 		if conn, err := net.Dial("unix", path); err == nil {
 			conn.Close()
@@ -60,7 +64,7 @@ func (r *running) wantEnd(t *testing.T) {
 		if err != nil {
 			t.Errorf("the agent ended with %v", err)
 		}
-	case <-time.After(drain / 2):
+	case <-time.After(drainTimeout / 2):
 		t.Fatal("the agent does not end")
 	}
 	if _, err := os.Lstat(r.options.Socket); !errors.Is(err, fs.ErrNotExist) {
@@ -69,7 +73,7 @@ func (r *running) wantEnd(t *testing.T) {
 }
 
 func TestRunEndsWhileEventsAreFollowed(t *testing.T) {
-	agent := run(t, newEngine())
+	agent := run(t, enginetest.New())
 	response, err := agent.http.Get("http://agent/v1/events")
 	if err != nil {
 		t.Fatal(err)
@@ -88,18 +92,18 @@ func TestRunEndsWhileEventsAreFollowed(t *testing.T) {
 
 // held is an engine that answers one question only when it is let.
 type held struct {
-	*engine
+	*enginetest.Engine
 	asked, answer chan struct{}
 }
 
 func (h held) ContainerList(ctx context.Context, options container.ListOptions) ([]container.Summary, error) {
 	close(h.asked)
 	<-h.answer
-	return h.engine.ContainerList(ctx, options)
+	return h.Engine.ContainerList(ctx, options)
 }
 
 func TestRunFinishesWhatItIsAt(t *testing.T) {
-	engine := held{newEngine(), make(chan struct{}), make(chan struct{})}
+	engine := held{enginetest.New(), make(chan struct{}), make(chan struct{})}
 	agent := run(t, engine)
 	status := make(chan int, 1)
 	go func() {
@@ -125,7 +129,7 @@ func TestRunFinishesWhatItIsAt(t *testing.T) {
 // wantGone waits until nothing new is taken on a socket.
 func wantGone(t *testing.T, path string) {
 	t.Helper()
-	for deadline := time.Now().Add(drain / 2); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(drainTimeout / 2); ; time.Sleep(time.Millisecond) {
 		conn, err := net.Dial("unix", path)
 		if err != nil {
 			return
@@ -139,7 +143,7 @@ func wantGone(t *testing.T, path string) {
 
 func TestRunWithoutNova(t *testing.T) {
 	path := socketPath(t)
-	if err := Run(t.Context(), newEngine(), Options{Socket: path, User: "no-such-user"}, quiet()); err == nil || !strings.Contains(err.Error(), "Nova") {
+	if err := Run(t.Context(), enginetest.New(), Options{Socket: path, User: "no-such-user"}, agenttest.Quiet()); err == nil || !strings.Contains(err.Error(), "Nova") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -159,17 +163,17 @@ func TestAUserWithoutAName(t *testing.T) {
 
 // TestTheEngineIsReplaced: what the client and the engine speak was agreed on with another one.
 func TestTheEngineIsReplaced(t *testing.T) {
-	engine := newEngine()
-	agent := run(t, engine)
-	engine.mu.Lock()
-	engine.fail["ServerVersion"] = errors.New("Error response from daemon: client version 1.51 is too new. Maximum supported API version is 1.41")
-	engine.mu.Unlock()
+	fake := enginetest.New()
+	agent := run(t, fake)
+	fake.Mu.Lock()
+	fake.Fail["ServerVersion"] = errors.New("Error response from daemon: client version 1.51 is too new. Maximum supported API version is 1.41")
+	fake.Mu.Unlock()
 	response, err := agent.http.Get("http://agent/v1/version")
 	if err != nil {
 		t.Fatal(err)
 	}
 	response.Body.Close()
-	if err := <-agent.ended; !errors.Is(err, ErrOtherEngine) {
+	if err := <-agent.ended; !errors.Is(err, engine.ErrAPIChange) {
 		t.Errorf("the agent ended with %v", err)
 	}
 }

@@ -1,65 +1,60 @@
-// Package server is ndock's agent: the daemon on a compute node that turns Nova's servers into containers. It
-// alone speaks to Docker, and it offers the verbs of a hypervisor and no more. All that it must remember stands in
-// labels of containers and in a directory for each server: it can be restarted at any moment.
+// Package server is the HTTP side of ndock's agent, the daemon on a compute node that turns Nova's servers into containers:
+// it listens, reads requests, has the other packages of the agent do what they ask, and answers. It offers the verbs of a
+// hypervisor and no more.
 package server
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/console"
+	"ndock/docker/agent/hostinfo"
+	"ndock/docker/agent/imagecache"
+	"ndock/docker/agent/instance"
+	"ndock/docker/engine"
 	"ndock/docker/network"
 )
 
 // Server answers the agent's API.
 type Server struct {
-	docker  Docker
-	state   string // directory of what Docker cannot keep for servers
-	version string
-	log     *slog.Logger
-	servers *locks // by server: its verbs do not overlap
-	images  *locks // by Glance image: it is loaded once
-	room    room   // for images
-	serial  *serialPorts
-	commits *commits
-	closing context.Context
-	failure atomic.Pointer[agent.Failure] // the last one
-	unfit   func()                        // is called when the engine's API has changed under the agent
-	rules   config.Config                 // the operator's
-	disks   serverDisks
-	foreign foreignMemories
-	holders string // where the networks of running containers are kept
-	names   string // where their copies of /etc/hosts and its like are
-	kernel  network.Kernel
+	engine    engine.Docker
+	instances *instance.Instances
+	images    *imagecache.Cache
+	consoles  *console.Consoles
+	host      *hostinfo.Host
+
+	version     string
+	kernel      network.Kernel
+	log         *slog.Logger
+	closing     context.Context
+	failure     atomic.Pointer[agent.Failure] // the last one
+	onAPIChange func()                        // is called when the engine was replaced by one of another API
 }
 
-// New returns an agent of this version. When closing is done, long answers such as the events end, and consoles.
-func New(closing context.Context, docker Docker, options Options, log *slog.Logger) *Server {
-	s := &Server{
-		docker: deadlines{docker}, state: options.State, version: options.Version, log: log,
-		servers: newLocks(), images: newLocks(), closing: closing, unfit: func() {},
-		rules: config.Default(), holders: options.Holders, names: options.Names,
-		kernel:  options.Kernel,
-		commits: newCommits(filepath.Join(filepath.Dir(options.State), "commits")),
+// New returns an agent. When closing is done, consoles end, and long answers such as the events.
+func New(closing context.Context, docker engine.Docker, options Options, operators config.Config, log *slog.Logger) *Server {
+	docker = engine.WithDeadlines(docker)
+	instances := instance.New(docker, instance.Options{
+		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Config: operators, Kernel: options.Kernel,
+	}, log)
+	return &Server{
+		engine: docker, instances: instances,
+		images:   imagecache.New(docker, operators, log),
+		consoles: console.New(closing, docker, instances.Containers.Find, log),
+		host:     hostinfo.New(closing, docker, options.Kernel, log),
+		version:  options.Version, kernel: options.Kernel, log: log, closing: closing, onAPIChange: func() {},
 	}
-	s.serial = newSerialPorts(closing, s.serialSession, log)
-	return s
 }
 
-// Wait returns when the consoles have ended, after closing is done.
-func (s *Server) Wait() { s.serial.sessions.Wait() }
-
-// How long a verb may take; transfers of images have limits of their own.
+// How long a request may take that moves files, or removes a server's containers, two of them at most.
 const (
-	quick   = 50 * time.Second // less than the shim waits, so that it hears the reason
-	removal = 25 * time.Minute // of a server's containers, two of them at most
-	slow    = time.Hour
+	longTimeout   = time.Hour
+	removeTimeout = 25 * time.Minute
 )
 
 // Handler is the agent's API.
@@ -68,44 +63,46 @@ func (s *Server) Handler() http.Handler {
 	handle := func(pattern string, limit time.Duration, handler handler) {
 		mux.Handle(pattern, s.answering(limit, handler))
 	}
-	handle("GET /v1/version", quick, s.getVersion)
-	handle("GET /v1/host", quick, s.getHost)
+	const short, long, remove = agent.ShortTimeout, longTimeout, removeTimeout
+	handle("GET /v1/version", short, get(s.getVersion))
+	handle("GET /v1/host", short, get(s.host.Report))
 	handle("GET /v1/events", 0, s.getEvents)
-	handle("GET /v1/servers", quick, s.getServers)
-	handle("GET /v1/instances", quick, s.getInstances)
-	handle("GET /v1/instances/{uuid}", quick, s.getInstance)
-	handle("PUT /v1/instances/{uuid}", slow, s.putInstance)
-	handle("DELETE /v1/instances/{uuid}", removal, s.deleteInstance)
-	handle("POST /v1/instances/{uuid}/start", quick, s.start)
-	handle("POST /v1/instances/{uuid}/stop", slow, s.stop)
-	handle("POST /v1/instances/{uuid}/restart", slow, s.restart)
-	handle("POST /v1/instances/{uuid}/pause", quick, s.pause)
-	handle("POST /v1/instances/{uuid}/unpause", quick, s.unpause)
-	handle("POST /v1/instances/{uuid}/aside", slow, s.setAside)
-	handle("DELETE /v1/instances/{uuid}/aside", removal, s.discardAside)
-	handle("POST /v1/instances/{uuid}/restore", removal, s.restore)
-	handle("PUT /v1/instances/{uuid}/password", quick, s.putPassword)
-	handle("GET /v1/instances/{uuid}/diagnostics", quick, s.diagnostics)
-	handle("POST /v1/instances/{uuid}/snapshot", slow, s.snapshot)
-	handle("GET /v1/instances/{uuid}/console", quick, s.console)
-	handle("GET /v1/instances/{uuid}/ports", quick, s.getPorts)
-	handle("POST /v1/instances/{uuid}/serial", quick, s.postSerial)
-	handle("PUT /v1/instances/{uuid}/ports", quick, s.putPorts)
-	handle("DELETE /v1/instances/{uuid}/ports", quick, s.deletePorts)
-	handle("PUT /v1/instances/{uuid}/ports/{port}", quick, s.attachPort)
-	handle("DELETE /v1/instances/{uuid}/ports/{port}", quick, s.detachPort)
-	handle("GET /v1/orphans", quick, s.getOrphans)
-	handle("DELETE /v1/orphans", quick, s.deleteOrphans)
-	handle("DELETE /v1/images", slow, s.ageImages)
-	handle("DELETE /v1/images/{id}", quick, s.deleteImage)
-	handle("GET /v1/images/{id}", quick, s.getImage)
-	handle("PUT /v1/images/{id}", slow, s.putImage)
+	handle("GET /v1/orphans", short, get(s.instances.Orphans.List))
+	handle("DELETE /v1/orphans", short, get(s.instances.Orphans.Remove))
+	handle("DELETE /v1/images", long, s.pruneImages)
+	handle("DELETE /v1/images/{id}", short, s.deleteImage)
+	handle("GET /v1/images/{id}", short, s.getImage)
+	handle("PUT /v1/images/{id}", long, s.putImage)
+	handle("GET /v1/servers", short, get(s.instances.Containers.IDs))
+	handle("GET /v1/instances", short, get(s.instances.Containers.List))
+	handle("GET /v1/instances/{uuid}", short, getOf(s.instances.Containers.Get))
+	handle("PUT /v1/instances/{uuid}", long, verbWith(s.instances.Creator.Create))
+	handle("DELETE /v1/instances/{uuid}", remove, s.deleteInstance)
+	handle("POST /v1/instances/{uuid}/start", short, verb(s.instances.Power.Start))
+	handle("POST /v1/instances/{uuid}/stop", long, stopVerb(s.instances.Power.Stop))
+	handle("POST /v1/instances/{uuid}/restart", long, s.restart)
+	handle("POST /v1/instances/{uuid}/pause", short, verb(s.instances.Power.Pause))
+	handle("POST /v1/instances/{uuid}/unpause", short, verb(s.instances.Power.Unpause))
+	handle("POST /v1/instances/{uuid}/aside", long, stopVerb(s.instances.Backups.Create))
+	handle("DELETE /v1/instances/{uuid}/aside", remove, verbWith(s.instances.Backups.Discard))
+	handle("POST /v1/instances/{uuid}/restore", remove, verb(s.instances.Backups.Restore))
+	handle("PUT /v1/instances/{uuid}/password", short, verbWith(s.instances.Passwords.Set))
+	handle("GET /v1/instances/{uuid}/diagnostics", short, getOf(s.instances.Reports.Diagnostics))
+	handle("POST /v1/instances/{uuid}/snapshot", long, s.snapshot)
+	handle("GET /v1/instances/{uuid}/console", short, s.getConsole)
+	handle("POST /v1/instances/{uuid}/serial", short, s.postSerial)
+	handle("GET /v1/instances/{uuid}/ports", short, getOf(s.instances.Ports.IDs))
+	handle("PUT /v1/instances/{uuid}/ports", short, verbWith(s.instances.Ports.Plug))
+	handle("DELETE /v1/instances/{uuid}/ports", short, verbWith(s.instances.Ports.Unplug))
+	handle("PUT /v1/instances/{uuid}/ports/{port}", short, s.attachPort)
+	handle("DELETE /v1/instances/{uuid}/ports/{port}", short, s.detachPort)
 	return mux
 }
 
 // handler answers a request, or returns why it cannot. It may write the answer itself, and then returns nil, nil.
 type handler func(w http.ResponseWriter, r *http.Request) (answer any, err error)
 
+// answering is a handler with a time limit, whose answers are written and logged.
 func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
@@ -115,13 +112,13 @@ func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 			r = r.WithContext(ctx)
 		}
 		answer, err := handle(w, r)
-		if otherAPI(err) {
-			s.unfit()
+		if engine.IsAPIChange(err) {
+			s.onAPIChange()
 		}
 		log := s.log.With("request", r.Method+" "+r.URL.Path, "ms", time.Since(started).Milliseconds())
 		if err != nil {
 			log.Log(r.Context(), levelOf(err), "refused", "reason", err)
-			s.note(r, err)
+			s.recordFailure(r, err)
 			writeFault(w, err)
 			return
 		}
@@ -136,7 +133,7 @@ func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 	})
 }
 
-// levelOf tells what went wrong here from what the caller must hear: that there is no such server any more, say.
+// levelOf is Error for what failed on this host, and Info for an answer like "no such server".
 func levelOf(err error) slog.Level {
 	if fault(err).Code == agent.Failed {
 		return slog.LevelError
@@ -144,23 +141,14 @@ func levelOf(err error) slog.Level {
 	return slog.LevelInfo
 }
 
-// note keeps what an operator should know of, for `ndock node status`.
-func (s *Server) note(r *http.Request, err error) {
+// recordFailure keeps the last failure for 'ndock node status'.
+func (s *Server) recordFailure(r *http.Request, err error) {
 	if levelOf(err) == slog.LevelError {
 		s.failure.Store(&agent.Failure{At: time.Now().UTC(), Request: r.Method + " " + r.URL.Path, Reason: err.Error()})
 	}
 }
 
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value) // the caller is gone: nobody is left to tell
-}
-
-func (s *Server) getVersion(_ http.ResponseWriter, r *http.Request) (any, error) {
-	engine, err := s.docker.ServerVersion(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	return agent.Version{Agent: s.version, Engine: engine.Version, API: engine.APIVersion, LastFailure: s.failure.Load()}, nil
+func (s *Server) getVersion(ctx context.Context) (agent.Version, error) {
+	docker, err := s.engine.ServerVersion(ctx)
+	return agent.Version{Agent: s.version, Engine: docker.Version, API: docker.APIVersion, LastFailure: s.failure.Load()}, err
 }

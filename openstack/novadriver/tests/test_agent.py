@@ -221,7 +221,7 @@ class Timeouts(TestCase):
                     lambda: self.client.act(UUID, 'stop'), lambda: self.client.act(UUID, 'restart')):
             with self.assertRaises(OSError):
                 end()
-            self.assertGreater(connection.call_args.args[1], 25 * 60)  # removal, in docker/agent/server/server.go
+            self.assertGreater(connection.call_args.args[1], 25 * 60)  # removeTimeout, in docker/agent/server/server.go
         with self.assertRaises(OSError):
             self.client.act(UUID, 'start')
         self.assertEqual(ndock.QUICK, connection.call_args.args[1])

@@ -1,0 +1,113 @@
+// Package hostinfo reports what this host can give to servers and uses already. Nova accounts for servers by their flavors,
+// so what others use is counted apart from them.
+package hostinfo
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ndock/docker"
+	"ndock/docker/agent"
+	"ndock/docker/engine"
+	"ndock/docker/network"
+)
+
+// Engine is what it asks of Docker Engine.
+type Engine interface {
+	engine.Containers
+	engine.Daemon
+}
+
+// Host is this machine.
+type Host struct {
+	engine Engine
+	kernel network.Kernel
+	memory nonServerMemory
+	disks  serverDisks
+}
+
+// New returns this host. What runs in the background ends when closing is done.
+func New(closing context.Context, engine Engine, kernel network.Kernel, log *slog.Logger) *Host {
+	return &Host{
+		engine: engine, kernel: kernel,
+		memory: nonServerMemory{engine: engine, log: log},
+		disks:  serverDisks{engine: engine, log: log, closing: closing},
+	}
+}
+
+// Report returns what this host can give to servers and uses already.
+func (h *Host) Report(ctx context.Context) (agent.Host, error) {
+	var none agent.Host
+	info, err := h.engine.Info(ctx)
+	if err != nil {
+		return none, err
+	}
+	memory, err := meminfo("/proc/meminfo")
+	if err != nil {
+		return none, err
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(info.DockerRootDir, &disk); err != nil {
+		return none, fmt.Errorf("size of %s: %w", info.DockerRootDir, err)
+	}
+	up, err := uptime(time.Now())
+	if err != nil {
+		return none, err
+	}
+	others, err := h.memory.held(ctx, int64(memory["MemTotal"])<<10)
+	if err != nil {
+		return none, err
+	}
+	nodes, err := NUMANodes()
+	if err != nil {
+		return none, err
+	}
+	return agent.Host{
+		Architecture:  docker.GlanceArchitecture(info.Architecture),
+		CPUModel:      cpuModel(),
+		VCPUs:         info.NCPU,
+		MemoryMB:      memory["MemTotal"] >> 10,
+		MemoryUsedMB:  (memory["MemTotal"] - memory["MemAvailable"]) >> 10,
+		DiskGB:        gigabytes(disk.Blocks, disk.Bsize),
+		DiskUsedGB:    gigabytes(disk.Blocks-disk.Bavail, disk.Bsize),
+		EngineVersion: versionNumber(info.ServerVersion),
+		Uptime:        up,
+
+		MemoryForeignMB: int(others >> 20),
+		DiskForeignGB:   usedByOthers(disk, h.disks.written()),
+		RootDisks:       RootDisks(info),
+		NUMANodes:       nodes,
+		PageKB:          os.Getpagesize() >> 10,
+		Lacks:           h.kernel.Lacks(),
+	}, nil
+}
+
+func gigabytes(blocks uint64, size int64) int { return int(blocks * uint64(size) >> 30) }
+
+// usedByOthers returns the GiB that are used, but not by servers: images, other containers, other files.
+func usedByOthers(disk unix.Statfs_t, written int64) int {
+	used := int64(disk.Blocks-disk.Bavail) * disk.Bsize
+	return int((max(0, used-written) + 1<<30 - 1) >> 30)
+}
+
+// versionNumber returns 20010024 for 20.10.24+dfsg1, as Nova counts versions.
+func versionNumber(version string) int {
+	number := 0
+	parts := strings.SplitN(version, ".", 3)
+	for i := range 3 {
+		digits := ""
+		if i < len(parts) {
+			digits = parts[i][:len(parts[i])-len(strings.TrimLeft(parts[i], "0123456789"))]
+		}
+		part, _ := strconv.Atoi(digits) // 0 for what is no number
+		number = number*1000 + part
+	}
+	return number
+}

@@ -1,0 +1,108 @@
+package hostinfo
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"golang.org/x/sys/unix"
+
+	"ndock/docker/agent"
+	"ndock/docker/agent/agenttest"
+	"ndock/docker/agent/naming"
+	"ndock/docker/engine"
+	"ndock/docker/engine/enginetest"
+	"ndock/docker/network"
+)
+
+func TestMemoryOfOthers(t *testing.T) {
+	const gib = 1 << 30
+	for name, c := range map[string]struct {
+		limits map[string]int64 // of containers that are not servers
+		stats  string
+		want   int64
+	}{
+		"none":        {nil, "", 0},
+		"limited":     {map[string]int64{"db": gib, "mq": 2 * gib}, "", 3 * gib},
+		"unlimited":   {map[string]int64{"db": 0}, `{"memory_stats":{"usage":700000000,"stats":{"inactive_file":400000000}}}`, 2 * memoryStep},
+		"cgroups v1":  {map[string]int64{"db": 0}, `{"memory_stats":{"usage":700000000,"stats":{"total_inactive_file":600000000,"inactive_file":1}}}`, memoryStep},
+		"just ended":  {map[string]int64{"db": 0}, `{"memory_stats":{}}`, 0},
+		"all of it":   {map[string]int64{"db": 16 * gib}, "", 8 * gib},
+		"odd figures": {map[string]int64{"db": 0}, `{"memory_stats":{"usage":1,"stats":{"inactive_file":2}}}`, 0},
+	} {
+		engine := enginetest.New()
+		engine.PutServer(container.StateRunning) // is sold already
+		engine.Stats = c.stats
+		for name, limit := range c.limits {
+			engine.PutOther(name, nil, limit)
+		}
+		got, err := New(t.Context(), engine, network.Kernel{}, agenttest.Quiet()).memory.held(t.Context(), 8*gib)
+		if err != nil || got != c.want {
+			t.Errorf("%s: got %d, %v, want %d", name, got, err, c.want)
+		}
+	}
+}
+
+// TestWhoSaysItIsAServer and is none, holds memory like others: an image can bring the label, but not the name.
+func TestWhoSaysItIsAServer(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutOther("db", map[string]string{naming.LabelServer: enginetest.ServerID}, 1<<30)
+	got, err := New(t.Context(), engine, network.Kernel{}, agenttest.Quiet()).memory.held(t.Context(), 8<<30)
+	if err != nil || got != 1<<30 {
+		t.Errorf("got %d, %v", got, err)
+	}
+}
+
+func TestDiskOfOthers(t *testing.T) {
+	const block = 4096
+	blocks := func(gib float64) uint64 { return uint64(gib * (1 << 30) / block) }
+	disk := unix.Statfs_t{Blocks: blocks(100), Bavail: blocks(60), Bsize: block}
+	for written, want := range map[int64]int{0: 40, 10 << 30: 30, 10<<30 + 1: 30, 40 << 30: 0, 50 << 30: 0} {
+		if got := usedByOthers(disk, written); got != want {
+			t.Errorf("%d bytes of servers': got %d GB of others", written, got)
+		}
+	}
+}
+
+// TestDisksAreMeasuredNowAndThen, not at each of Nova's audits: Docker looks at every file for it.
+func TestDisksAreMeasuredNowAndThen(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutServer(container.StateRunning)
+	engine.PutOther("db", map[string]string{naming.LabelServer: "another"}, 0)
+	engine.Sizes = map[string]int64{naming.Container(enginetest.ServerID): 5 << 30, "db": 7 << 30}
+	disks := &New(t.Context(), engine, network.Kernel{}, agenttest.Quiet()).disks
+	for deadline := time.Now().Add(10 * time.Second); disks.written() != 5<<30; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d bytes of servers'", disks.written())
+		}
+	}
+	disks.written()
+	engine.WantCalls(t, "ContainerList")
+}
+
+// TestAContainerThatHangs counts as what it held before, and keeps nobody from the rest of the host.
+func TestAContainerThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := enginetest.New()
+		fake.PutServer(container.StateRunning)
+		fake.PutOther("db", nil, 1<<30)
+		fake.PutOther("mq", nil, 2<<30)
+		memory := &New(t.Context(), engine.WithDeadlines(fake), network.Kernel{}, agenttest.Quiet()).memory
+		if got, err := memory.held(t.Context(), 8<<30); err != nil || got != 3<<30 {
+			t.Fatalf("got %d, %v", got, err)
+		}
+		for _, name := range []string{naming.Container(enginetest.ServerID), "db"} {
+			for _, id := range []string{name, fake.Containers[name].ID} {
+				fake.Hang["ContainerInspect "+id], fake.Hang["ContainerStatsOneShot "+id] = true, true
+			}
+		}
+		began := time.Now()
+		if got, err := memory.held(t.Context(), 8<<30); err != nil || got != 3<<30 {
+			t.Errorf("got %d, %v", got, err)
+		}
+		if took := time.Since(began); took >= agent.ShortTimeout {
+			t.Errorf("it took %s", took)
+		}
+	})
+}

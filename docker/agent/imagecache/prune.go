@@ -1,0 +1,82 @@
+package imagecache
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+
+	"ndock/docker/agent/naming"
+	"ndock/docker/engine"
+)
+
+// Prune removes the images of Glance that no container uses, if none was created from them for this long. What counts is the
+// time of the last tag: creating a container tags the image again.
+func (c *Cache) Prune(ctx context.Context, unused time.Duration) error {
+	oldest := time.Now().Add(-unused)
+	named := filters.NewArgs(filters.Arg("reference", naming.ImageTag("*")))
+	found, err := c.engine.ImageList(ctx, image.ListOptions{Filters: named})
+	if err != nil {
+		return fmt.Errorf("list images: %w", err)
+	}
+	used, err := engine.UsedImages(ctx, c.engine)
+	if err != nil {
+		return err
+	}
+	for _, summary := range found {
+		if used[summary.ID] {
+			continue
+		}
+		for _, tag := range summary.RepoTags {
+			glanceID, ours := strings.CutPrefix(tag, naming.ImageTag(""))
+			if !ours {
+				continue
+			}
+			if err := c.prune(ctx, glanceID, oldest); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Cache) prune(ctx context.Context, glanceID string, oldest time.Time) error {
+	release, err := c.locks.Acquire(ctx, glanceID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	found, err := c.engine.ImageInspect(ctx, naming.ImageTag(glanceID))
+	if errdefs.IsNotFound(err) || err == nil && found.Metadata.LastTagTime.After(oldest) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up image %s: %w", glanceID, err)
+	}
+	return c.remove(ctx, glanceID, false)
+}
+
+// Delete untags an image that was loaded for one server only: the container keeps the layers.
+func (c *Cache) Delete(ctx context.Context, glanceID string) error {
+	if present, err := c.Has(ctx, glanceID); err != nil || !present {
+		return err
+	}
+	return c.remove(ctx, glanceID, true)
+}
+
+// remove removes an image unless a container uses it. With force such an image is untagged.
+func (c *Cache) remove(ctx context.Context, glanceID string, force bool) error {
+	_, err := c.engine.ImageRemove(ctx, naming.ImageTag(glanceID), image.RemoveOptions{Force: force})
+	switch {
+	case err == nil:
+		c.log.Info("image removed", "image", glanceID)
+	case errdefs.IsNotFound(err), errdefs.IsConflict(err):
+	default:
+		return fmt.Errorf("remove image %s: %w", glanceID, err)
+	}
+	return nil
+}

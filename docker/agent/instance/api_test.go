@@ -1,0 +1,34 @@
+package instance_test
+
+import (
+	"testing"
+
+	"ndock/docker/agent/agenttest"
+	"ndock/docker/agent/config"
+	"ndock/docker/agent/instance"
+	"ndock/docker/agent/server"
+	"ndock/docker/engine"
+)
+
+// newServer is an agent over this engine.
+func newServer(t *testing.T, docker engine.Docker, options server.Options) *server.Server {
+	t.Helper()
+	return server.New(t.Context(), docker, options, config.Default(), agenttest.Quiet())
+}
+
+// ask sends a request to an agent over this engine and returns its status and body.
+func ask(t *testing.T, docker engine.Docker, method, path, body string) (int, string) {
+	t.Helper()
+	return askServer(t, newServer(t, docker, server.Options{Version: "1.0", State: agenttest.StateOf(t, docker)}), method, path, body)
+}
+
+func askServer(t *testing.T, s *server.Server, method, path, body string) (int, string) {
+	t.Helper()
+	return agenttest.Ask(t, s.Handler(), method, path, body)
+}
+
+// newInstances are the servers of this engine, without an agent's API.
+func newInstances(docker engine.Docker, options instance.Options) *instance.Instances {
+	options.Config = config.Default()
+	return instance.New(engine.WithDeadlines(docker), options, agenttest.Quiet())
+}

@@ -1,0 +1,192 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/mount"
+
+	"ndock/docker/agent"
+	"ndock/docker/agent/config"
+	"ndock/docker/agent/hostinfo"
+	"ndock/docker/agent/limits"
+	"ndock/docker/agent/naming"
+	"ndock/docker/engine"
+)
+
+// Creator makes servers' containers.
+type Creator struct {
+	engine     engine.Docker
+	containers *Containers
+	verbs      *verbs
+	dirs       directories
+	names      *names
+	commits    *commits
+	config     config.Config
+	log        *slog.Logger
+}
+
+// Create creates the server's container, without starting it.
+func (c *Creator) Create(ctx context.Context, uuid string, spec agent.Spec) error {
+	return c.verbs.withLock(ctx, uuid, func() error {
+		if _, err := c.containers.Find(ctx, uuid); err == nil {
+			return agent.Faultf(agent.BadRequest, "server %s has a container already", uuid)
+		} else if !absent(err) {
+			return err
+		}
+		return c.create(ctx, uuid, spec)
+	})
+}
+
+func (c *Creator) create(ctx context.Context, uuid string, spec agent.Spec) error {
+	from, done, err := c.image(ctx, uuid, spec)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := c.createContainer(ctx, uuid, spec, from); err != nil {
+		return errors.Join(err, engine.Discard(c.engine, from.ID)) // which leaves one of Glance alone
+	}
+	return nil
+}
+
+// image returns the image for the container. The caller calls done when the container is created, or was not.
+func (c *Creator) image(ctx context.Context, uuid string, spec agent.Spec) (from image.InspectResponse, done func(), err error) {
+	if spec.Source == agent.FromAside {
+		return c.commitBackup(ctx, uuid)
+	}
+	if !naming.IsUUID(spec.ImageID) { // it could name an image that is not Glance's
+		return from, nil, agent.Faultf(agent.BadRequest, "%q is no image's id", spec.ImageID)
+	}
+	from, err = c.engine.ImageInspect(ctx, naming.ImageTag(spec.ImageID))
+	if err != nil {
+		return from, nil, fmt.Errorf("look up image %s: %w", spec.ImageID, err)
+	}
+	if spec.New {
+		if err := limits.CheckImageSize(from.Size, int64(spec.RootGB)); err != nil {
+			return from, nil, err
+		}
+	}
+	// Tagged again, it counts as used now.
+	return from, func() {}, c.engine.ImageTag(ctx, from.ID, naming.ImageTag(spec.ImageID))
+}
+
+// commitBackup makes an image of the files of the server's backup. It has no name, and goes with the container that is made
+// of it.
+func (c *Creator) commitBackup(ctx context.Context, uuid string) (made image.InspectResponse, done func(), err error) {
+	backup, err := c.containers.backup(ctx, uuid)
+	if err != nil {
+		return made, nil, err
+	}
+	id, end, err := c.commits.commit(ctx, uuid, backup.ID, false)
+	if err != nil {
+		return made, nil, err
+	}
+	made, err = c.engine.ImageInspect(ctx, id)
+	if err != nil {
+		gone, failed := engine.RemoveUnused(c.engine, id)
+		return made, nil, errors.Join(err, failed, end(gone))
+	}
+	return made, func() { _ = end(false) }, nil // it stays recorded: nothing is done that could fail
+}
+
+func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.Spec, from image.InspectResponse) error {
+	wanted, host, err := containerFor(uuid, spec, from.ID)
+	if err != nil {
+		return err
+	}
+	wanted.Healthcheck = limits.Healthcheck(from, c.config, c.engine.ClientVersion())
+	if host.Mounts, err = c.mounts(ctx, uuid, spec, wanted); err != nil {
+		return err
+	}
+	if err := c.limit(ctx, host, spec, from); err != nil {
+		return err
+	}
+	if err := c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
+		return err
+	}
+	made, err := c.engine.ContainerCreate(ctx, wanted, host, nil, nil, naming.Container(uuid))
+	if err != nil {
+		return fmt.Errorf("create: %w", classify(err))
+	}
+	err = limits.CheckWarnings(made.Warnings)
+	if err == nil {
+		err = c.inject(ctx, uuid, made.ID, spec)
+	}
+	if err != nil { // an incomplete server is not kept
+		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+	}
+	return nil
+}
+
+// mounts returns the container's mounts: of its server's directory, and in a rescue of the backup.
+func (c *Creator) mounts(ctx context.Context, uuid string, spec agent.Spec, of *container.Config) ([]mount.Mount, error) {
+	drive, err := c.dirs.writeConfigDrive(uuid, spec.ConfigDrive)
+	if err != nil {
+		return nil, err
+	}
+	names, err := c.names.create(uuid, of)
+	if err != nil || spec.Source != agent.Rescue {
+		return append(drive, names...), err
+	}
+	own, err := c.mountBackup(ctx, uuid)
+	return slices.Concat(drive, names, own), err
+}
+
+// limit sets the container's limits, as this host can hold them.
+func (c *Creator) limit(ctx context.Context, host *container.HostConfig, spec agent.Spec, from image.InspectResponse) error {
+	info, err := c.engine.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("ask Docker what it can limit: %w", err)
+	}
+	return limits.Apply(host, c.config, spec, from, limits.Host{
+		StorageDriver: info.Driver,
+		RootDisks:     hostinfo.RootDisks(info),
+		Disk:          func() (string, error) { return hostinfo.DiskOf(info.DockerRootDir) },
+		NUMANodes:     hostinfo.NUMANodes,
+	})
+}
+
+// inject writes files, key and password into a new container. A file that cannot be written is an error. A key or a password
+// for which the image has no place is left out, as Nova's other drivers do: Nova sends a password with every server.
+func (c *Creator) inject(ctx context.Context, uuid, containerID string, spec agent.Spec) error {
+	in := files{c.engine, containerID}
+	for _, file := range spec.Files {
+		if err := in.write(ctx, tarFile{path: file.Path, content: file.Content, mode: 0o644}); err != nil {
+			return err
+		}
+	}
+	var failed []error
+	if spec.PublicKey != "" {
+		failed = append(failed, in.authorize(ctx, spec.PublicKey))
+	}
+	if spec.Password != "" {
+		failed = append(failed, in.setPassword(ctx, spec.Password))
+	}
+	return c.leaveOut(uuid, failed)
+}
+
+// leaveOut ignores these errors where the image has no place for something, and writes what its owner should know to the
+// server's notice.
+func (c *Creator) leaveOut(uuid string, reasons []error) error {
+	notice := ""
+	for _, err := range reasons {
+		var odd *oddFile
+		switch {
+		case errors.As(err, &odd):
+			c.log.Warn("the server starts without a part of what it was to get", "server", uuid, "reason", err)
+			notice += fmt.Sprintf("[ndock] %s: left out\r\n", odd)
+		case errors.Is(err, errNoAccounts):
+			c.log.Info("the server starts without a password", "server", uuid, "reason", err)
+		case err != nil:
+			return err
+		}
+	}
+	return os.WriteFile(c.dirs.notice(uuid), []byte(notice), 0o600)
+}

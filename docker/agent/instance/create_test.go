@@ -1,0 +1,274 @@
+package instance_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+
+	"ndock/docker/agent"
+	"ndock/docker/agent/agenttest"
+	"ndock/docker/agent/instance"
+	"ndock/docker/agent/naming"
+	"ndock/docker/engine/enginetest"
+	"ndock/docker/network"
+)
+
+var errUnstartable = errors.New(`OCI runtime create failed: unable to start container process: exec: "x": not found: unknown`)
+
+const (
+	firstPort  = "3f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40"
+	secondPort = "4f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40"
+)
+
+func spec(t *testing.T) string {
+	t.Helper()
+	text, err := json.Marshal(small())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// withImage is an engine that has the server's image, and these of its ports are written down.
+func withImage(t *testing.T, ports ...string) *enginetest.Engine {
+	t.Helper()
+	engine := enginetest.New()
+	engine.Images[naming.ImageTag(enginetest.ImageID)] = image.InspectResponse{ID: enginetest.Loaded}
+	var all []network.Port
+	for index, id := range ports {
+		dns := []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")}
+		all = append(all, network.Port{ID: id, Index: index, Subnets: []network.Subnet{{DNS: dns}}})
+	}
+	if err := network.SetPorts(filepath.Join(agenttest.StateOf(t, engine), enginetest.ServerID), all); err != nil {
+		t.Fatal(err)
+	}
+	return engine
+}
+
+func TestCreate(t *testing.T) {
+	engine := withImage(t)
+	status, body := ask(t, engine, "PUT", agenttest.ServerPath, spec(t))
+	agenttest.WantOK(t, status, body)
+	made := engine.Containers[naming.Container(enginetest.ServerID)]
+	if made.Config.Image != enginetest.Loaded || made.HostConfig.NetworkMode != "none" || made.HostConfig.Runtime != "ndock" || made.State.Running {
+		t.Errorf("got %+v %+v", made.Config, made.HostConfig)
+	}
+}
+
+// TestImageBeyondFlavor: an image that a new server has no disk for is refused; a server that moves keeps its files.
+func TestImageBeyondFlavor(t *testing.T) {
+	for name, c := range map[string]struct {
+		size int64
+		disk int
+		new  bool
+		ok   bool
+	}{
+		"it fits":                {5 << 30, 5, true, true},
+		"it does not":            {5<<30 + 1, 5, true, false},
+		"a flavor without limit": {5<<30 + 1, 0, true, true},
+		"a server that moves":    {5<<30 + 1, 5, false, true},
+	} {
+		engine := withImage(t)
+		engine.Images[naming.ImageTag(enginetest.ImageID)] = image.InspectResponse{ID: enginetest.Loaded, Size: c.size}
+		wanted := small()
+		wanted.RootGB, wanted.New = c.disk, c.new
+		text, err := json.Marshal(wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, body := ask(t, engine, "PUT", agenttest.ServerPath, string(text))
+		if c.ok {
+			agenttest.WantOK(t, status, body)
+			continue
+		}
+		agenttest.WantFault(t, status, body, 422, agent.UnusableFlavor)
+		if !strings.Contains(body, "the image unpacks to 5120 MiB, more than the flavor's disk of 5 GiB") || engine.Containers[naming.Container(enginetest.ServerID)].ContainerJSONBase != nil {
+			t.Errorf("%s: got %s", name, body)
+		}
+	}
+}
+
+// TestNames: a container knows its own name and Neutron's resolvers, and none of the host's.
+func TestNames(t *testing.T) {
+	engine := withImage(t, firstPort, secondPort)
+	status, body := ask(t, engine, "PUT", agenttest.ServerPath, spec(t))
+	agenttest.WantOK(t, status, body)
+	dir := filepath.Join(engine.State, enginetest.ServerID)
+	mounted := map[string]string{}
+	for _, mount := range engine.Containers[naming.Container(enginetest.ServerID)].HostConfig.Mounts {
+		mounted[mount.Source] = mount.Target
+	}
+	if !maps.Equal(mounted, network.NameFiles(dir)) {
+		t.Errorf("got mounts %v", mounted)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "resolv.conf"))
+	if want := "nameserver 10.0.0.2\nnameserver fd00::2\n"; err != nil || string(text) != want {
+		t.Errorf("got %q, %v, want %q", text, err, want)
+	}
+}
+
+// TestNamesOfARunningServer are its own copies; a server that an earlier release started has none.
+func TestNamesOfARunningServer(t *testing.T) {
+	engine := withImage(t, firstPort)
+	engine.PutServer(container.StateRunning)
+	found := engine.Containers[naming.Container(enginetest.ServerID)]
+	names := t.TempDir()
+	s := newInstances(engine, instance.Options{State: engine.State, Names: names})
+	copies := filepath.Join(names, found.ID)
+	if err := s.Ports.RefreshNames(found); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(copies); err == nil {
+		t.Errorf("%s was made", copies)
+	}
+	if err := os.Mkdir(copies, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ports.RefreshNames(found); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{copies, filepath.Join(engine.State, enginetest.ServerID)} {
+		if text, err := os.ReadFile(filepath.Join(dir, "resolv.conf")); err != nil || !strings.Contains(string(text), "nameserver 10.0.0.2") {
+			t.Errorf("%s: got %q, %v", dir, text, err)
+		}
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	t.Run("a second container", func(t *testing.T) {
+		engine := withImage(t)
+		engine.PutServer(container.StateRunning)
+		status, body := ask(t, engine, "PUT", agenttest.ServerPath, spec(t))
+		agenttest.WantFault(t, status, body, 400, agent.BadRequest)
+	})
+	t.Run("without the image", func(t *testing.T) {
+		status, body := ask(t, enginetest.New(), "PUT", agenttest.ServerPath, spec(t))
+		agenttest.WantFault(t, status, body, 500, agent.Failed)
+		if !strings.Contains(body, enginetest.ImageID) {
+			t.Errorf("got %s", body)
+		}
+	})
+	t.Run("what is no JSON", func(t *testing.T) {
+		engine := withImage(t)
+		status, body := ask(t, engine, "PUT", agenttest.ServerPath, "{")
+		agenttest.WantFault(t, status, body, 400, agent.BadRequest)
+		engine.WantCalls(t)
+	})
+	t.Run("more than a spec can be", func(t *testing.T) {
+		status, body := ask(t, withImage(t), "PUT", agenttest.ServerPath, `{"user_data":"`+strings.Repeat("A", 16<<20)+`"}`)
+		agenttest.WantFault(t, status, body, 400, agent.BadRequest)
+	})
+	t.Run("what is no server's id", func(t *testing.T) {
+		status, body := ask(t, withImage(t), "PUT", "/v1/instances/web", spec(t))
+		agenttest.WantFault(t, status, body, 400, agent.BadRequest)
+	})
+	t.Run("what Docker finds wrong with the image", func(t *testing.T) {
+		engine := withImage(t)
+		engine.Fail["ContainerCreate"] = errUnstartable
+		status, body := ask(t, engine, "PUT", agenttest.ServerPath, spec(t))
+		agenttest.WantFault(t, status, body, 422, agent.UnusableImage)
+	})
+}
+
+func TestDeleteIsIdempotent(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutServer(container.StateRunning)
+	for range 3 { // there, and then no more
+		status, body := ask(t, engine, "DELETE", agenttest.ServerPath, "[]")
+		agenttest.WantOK(t, status, body)
+	}
+	if len(engine.Containers) != 0 {
+		t.Errorf("containers %v stay", engine.Containers)
+	}
+}
+
+func TestDeleteWithoutABody(t *testing.T) {
+	status, body := ask(t, enginetest.New(), "DELETE", agenttest.ServerPath, "")
+	agenttest.WantOK(t, status, body)
+}
+
+// TestDeleteLeavesOthersAlone: a container of that name that is no server's is not removed.
+func TestDeleteLeavesOthersAlone(t *testing.T) {
+	engine := enginetest.New()
+	engine.Put(naming.Container(enginetest.ServerID), map[string]string{}, container.StateRunning)
+	status, body := ask(t, engine, "DELETE", agenttest.ServerPath, "[]")
+	agenttest.WantOK(t, status, body)
+	if len(engine.Containers) != 1 {
+		t.Error("it was removed")
+	}
+}
+
+// TestDeleteThatFails: the ports stay as long as the container does, or nothing would say what is left.
+func TestDeleteThatFails(t *testing.T) {
+	engine := withImage(t, firstPort)
+	engine.PutServer(container.StateRunning)
+	engine.Fail["ContainerRemove"] = enginetest.ErrAway
+	status, body := ask(t, engine, "DELETE", agenttest.ServerPath, "[]")
+	agenttest.WantFault(t, status, body, 500, agent.Failed)
+	if ports := portsIn(t, engine); len(ports) != 1 {
+		t.Errorf("got ports %v", ports)
+	}
+}
+
+// TestNovasSpec: what Nova's side sends is what this side understands, to the last field.
+func TestNovasSpec(t *testing.T) {
+	const dir = "../../../openstack/novadriver/tests/testdata/" // that the driver's own tests compare with what it sends
+	for file, want := range map[string]agent.Spec{
+		"spec.json": {
+			Name: "web", Hostname: "web", ProjectID: "a-project", UserID: "a-user", ImageID: enginetest.ImageID, VCPUs: 2, MemoryMB: 512,
+			RootGB: 5, New: true, Metadata: map[string]string{"COLOUR": "blue"}, OSCommandLine: "sleep 60", UserData: agenttest.UserData(`{"command":["true"]}`),
+			ExtraSpecs: map[string]string{"hw:cpu_policy": "dedicated", "quota:cpu_shares": "512"},
+			PinnedCPUs: []int{2, 3}, SharedCPUs: []int{0, 1}, NUMANodes: []int{1},
+		},
+		"spec-of-little.json": {
+			Name: "web", Hostname: "web", ProjectID: "a-project", UserID: "a-user", ImageID: enginetest.ImageID, VCPUs: 2, MemoryMB: 512,
+			RootGB: 5, New: true, Metadata: map[string]string{}, ExtraSpecs: map[string]string{},
+			PinnedCPUs: []int{}, SharedCPUs: []int{}, NUMANodes: []int{},
+		},
+	} {
+		text, err := os.ReadFile(dir + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantDecoded(t, file, text, want)
+	}
+}
+
+func wantDecoded(t *testing.T, file string, text []byte, want agent.Spec) {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.DisallowUnknownFields()
+	var got agent.Spec
+	if err := decoder.Decode(&got); err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got %+v, want %+v", file, got, want)
+	}
+	if config, _, err := instance.ContainerFor(enginetest.ServerID, got, enginetest.Loaded); err != nil || config.Hostname != "web" {
+		t.Errorf("%s: got %+v, %v", file, config, err)
+	}
+}
+
+// TestAnImageThatIsNotGlances: whoever has become nova could have another's image by its digest.
+func TestAnImageThatIsNotGlances(t *testing.T) {
+	engine := withImage(t)
+	for _, id := range []string{"", "latest", enginetest.ImageID + "@sha256:" + strings.Repeat("0", 64)} {
+		wanted := small()
+		wanted.ImageID = id
+		status, body := ask(t, engine, "PUT", agenttest.ServerPath, marshal(t, wanted))
+		agenttest.WantFault(t, status, body, 400, agent.BadRequest)
+	}
+	if len(engine.Containers) > 0 {
+		t.Errorf("got containers %v", engine.Containers)
+	}
+}

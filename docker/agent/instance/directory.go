@@ -1,0 +1,104 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/docker/docker/api/types/mount"
+
+	"ndock/docker/engine"
+)
+
+// directories has a directory for each server, of what Docker cannot keep: its ports, its config drive, the names it knows,
+// what its console tells beside its output, and marks of the agent's.
+type directories struct{ root string }
+
+// of is a server's directory.
+func (d directories) of(uuid string) string { return filepath.Join(d.root, uuid) }
+
+func (d directories) remove(uuid string) error { return os.RemoveAll(d.of(uuid)) }
+
+// touch has a server count as one that is being made: its container goes, and another will come.
+func (d directories) touch(uuid string) error {
+	now := time.Now()
+	if err := os.Chtimes(d.of(uuid), now, now); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// engineFile says which engine has made a server's container. The id is in the engine's data directory: where that is
+// another one today, or not mounted, no container is there, and none is lost.
+const engineFile = "engine"
+
+// recordEngine writes it.
+func (d directories) recordEngine(ctx context.Context, uuid string, docker engine.Daemon) error {
+	id, err := engine.ID(ctx, docker)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(d.of(uuid), engineFile), []byte(id), 0o600)
+}
+
+// madeOn tells whether a server's container, if it ever had one, was made by this engine.
+func (d directories) madeOn(uuid, engine string) bool {
+	id, err := os.ReadFile(filepath.Join(d.of(uuid), engineFile))
+	return errors.Is(err, os.ErrNotExist) || err == nil && string(id) == engine
+}
+
+// noticeFile has what the console log tells of a server beside its output.
+const noticeFile = "notice"
+
+func (d directories) notice(uuid string) string { return filepath.Join(d.of(uuid), noticeFile) }
+
+// configDrivePaths are where a container finds its config drive: where Nova's guide for users mounts that of a
+// virtual machine, and where cloud-init looks for one that is a directory.
+var configDrivePaths = []string{"/mnt/config", "/var/lib/cloud/seed/config_drive"}
+
+func (d directories) configDrive(uuid string) string {
+	return filepath.Join(d.of(uuid), "config-drive")
+}
+
+// writeConfigDrive writes the files anew and returns the mounts by which the container sees them, read-only.
+func (d directories) writeConfigDrive(uuid string, files map[string][]byte) ([]mount.Mount, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	if err := d.fillConfigDrive(uuid, files); err != nil {
+		return nil, fmt.Errorf("write the config drive: %w", err)
+	}
+	var mounts []mount.Mount
+	for _, target := range configDrivePaths {
+		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: d.configDrive(uuid), Target: target, ReadOnly: true})
+	}
+	return mounts, nil
+}
+
+func (d directories) fillConfigDrive(uuid string, files map[string][]byte) error {
+	// Passwords may be in it: on the host it is for root alone, in the container for everyone.
+	if err := os.MkdirAll(d.of(uuid), 0o700); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.configDrive(uuid), 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(d.configDrive(uuid)) // nothing is written outside, whatever the paths are
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for name, content := range files {
+		if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := root.WriteFile(name, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

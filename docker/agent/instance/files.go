@@ -1,0 +1,148 @@
+package instance
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"ndock/docker/agent"
+	"ndock/docker/engine"
+)
+
+// files reads and writes files of a container, by Docker's own copy.
+type files struct {
+	engine engine.Containers
+	id     string // the container's
+}
+
+// tarFile is a file that is copied into a container or out of it.
+type tarFile struct {
+	path      string
+	content   []byte
+	mode      int64
+	uid, gid  int
+	directory bool
+}
+
+// write writes files. Docker creates missing directories, and does not follow links out of the container.
+func (f files) write(ctx context.Context, all ...tarFile) error {
+	var b bytes.Buffer
+	out := tar.NewWriter(&b)
+	for _, file := range all {
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: clean(file.path), Mode: file.mode, Uid: file.uid, Gid: file.gid, Size: int64(len(file.content))}
+		if file.directory {
+			header.Typeflag, header.Name = tar.TypeDir, header.Name+"/"
+		}
+		if err := out.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := out.Write(file.content); err != nil {
+			return err
+		}
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	if err := f.engine.CopyToContainer(ctx, f.id, "/", &b, container.CopyToContainerOptions{}); err != nil {
+		return fmt.Errorf("write %s: %w", all[len(all)-1].path, classify(err))
+	}
+	return nil
+}
+
+// clean makes a path relative to the container's root.
+func clean(name string) string { return strings.TrimPrefix(path.Join("/", name), "/") }
+
+// fileLimit is the largest file of a tenant's that is read, in bytes.
+const fileLimit = 1 << 20
+
+// oddFile is an error for a path at which there is no regular file, or one that is too large to be read.
+type oddFile struct{ path, is string }
+
+func (e *oddFile) Error() string {
+	return fmt.Sprintf("%s is %s, and no file to write to", e.path, e.is)
+}
+
+// kindOf describes a file that is not a regular one.
+func kindOf(mode os.FileMode) string {
+	switch {
+	case mode&os.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode&os.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&os.ModeCharDevice != 0:
+		return "a character device"
+	case mode&os.ModeDevice != 0:
+		return "a device"
+	case mode&os.ModeSocket != 0:
+		return "a socket"
+	case mode.IsDir():
+		return "a directory"
+	}
+	return "of an unknown kind"
+}
+
+// accountsLimit is the largest /etc/passwd or /etc/group, in bytes: the engine reads them into memory.
+const accountsLimit = 16 << 20
+
+// checkAccounts refuses a container whose /etc/passwd or /etc/group the engine could read for ever: it opens them when it
+// starts the container, with the container's lock held, whatever they are. Links are followed within the container.
+func (f files) checkAccounts(ctx context.Context) error {
+	for _, name := range []string{"/etc/passwd", "/etc/group"} {
+		stat, err := f.engine.ContainerStatPath(ctx, f.id, name)
+		if err == nil && stat.Mode&os.ModeSymlink != 0 {
+			stat, err = f.engine.ContainerStatPath(ctx, f.id, stat.LinkTarget) // which is no link any more
+		}
+		switch {
+		case errdefs.IsNotFound(err):
+		case err != nil:
+			return fmt.Errorf("look at %s: %w", name, classify(err))
+		case stat.Mode&(os.ModeNamedPipe|os.ModeDevice|os.ModeCharDevice) != 0:
+			return agent.Faultf(agent.UnusableImage, "its %s is %s: Docker Engine would read it for ever", name, kindOf(stat.Mode))
+		case stat.Mode.IsRegular() && stat.Size > accountsLimit:
+			return agent.Faultf(agent.UnusableImage, "its %s has %d bytes, and may have %d", name, stat.Size, accountsLimit)
+		}
+	}
+	return nil
+}
+
+// read returns a file, with its owner and mode. No process of the container may run meanwhile: it could replace the file by
+// a FIFO after the check, and Docker would wait for a writer, with the container's lock held. It checks first, because Docker
+// reads whatever is at a path, of any size.
+func (f files) read(ctx context.Context, name string) (tarFile, error) {
+	stat, err := f.engine.ContainerStatPath(ctx, f.id, name)
+	if err != nil {
+		return tarFile{}, fmt.Errorf("look at %s: %w", name, err)
+	}
+	if !stat.Mode.IsRegular() {
+		return tarFile{}, &oddFile{name, kindOf(stat.Mode)}
+	}
+	if stat.Size > fileLimit {
+		return tarFile{}, &oddFile{name, fmt.Sprintf("larger than %d bytes", fileLimit)}
+	}
+	archive, _, err := f.engine.CopyFromContainer(ctx, f.id, name)
+	if err != nil {
+		return tarFile{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	defer archive.Close()
+	in := tar.NewReader(archive)
+	header, err := in.Next()
+	if err != nil {
+		return tarFile{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	if header.Typeflag != tar.TypeReg || header.Size > fileLimit {
+		return tarFile{}, &oddFile{name, "not what it was"}
+	}
+	content, err := io.ReadAll(in)
+	if err != nil {
+		return tarFile{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	return tarFile{path: name, content: content, mode: header.Mode & 0o7777, uid: header.Uid, gid: header.Gid}, nil
+}

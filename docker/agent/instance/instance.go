@@ -1,0 +1,72 @@
+// Package instance has the verbs of a hypervisor, for Nova's servers as containers: create, start, stop, plug, back up,
+// rescue, snapshot, delete. All that it must remember stands in labels of containers and in a directory for each server, so
+// that the agent can be restarted at any moment. Verbs of one server do not overlap. Errors that a caller can act on are
+// *agent.Fault.
+package instance
+
+import (
+	"log/slog"
+	"path/filepath"
+
+	"ndock/docker/agent/config"
+	"ndock/docker/agent/keylock"
+	"ndock/docker/engine"
+	"ndock/docker/network"
+)
+
+// Options are what the verbs need to know of this host.
+type Options struct {
+	State      string // directory of what Docker cannot keep for servers
+	Namespaces string // directory in which the networks of running containers are kept
+	Names      string // directory of their copies of /etc/hosts and its like
+	Config     config.Config
+	Kernel     network.Kernel
+}
+
+// Instances are the servers of this host, with the verbs by subject.
+type Instances struct {
+	Containers *Containers
+	Creator    *Creator
+	Power      *Power
+	Ports      *Ports
+	Passwords  *Passwords
+	Backups    *Backups
+	Snapshots  *Snapshots
+	Reports    *Reports
+	Remover    *Remover
+	Orphans    *Orphans
+	Pauses     *Pauses
+}
+
+// New returns the servers of an engine.
+func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
+	var (
+		dirs       = directories{options.State}
+		containers = &Containers{docker}
+		verbs      = &verbs{locks: keylock.New(), containers: containers}
+		records    = newCommitRecords(filepath.Join(filepath.Dir(options.State), "commits"))
+		commits    = &commits{engine: docker, records: records}
+		pauses     = &Pauses{engine: docker, containers: containers, verbs: verbs, dirs: dirs, log: log}
+		plugger    = &plugger{dirs: dirs, kernel: options.Kernel, log: log}
+		names      = &names{plugger: plugger, dirs: dirs, copies: options.Names, log: log}
+		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits}
+		remover    = &Remover{engine: docker, containers: containers, verbs: verbs, dirs: dirs, plugger: plugger, commits: commits}
+		backups    = &Backups{engine: docker, containers: containers, verbs: verbs, runner: runner, remover: remover, log: log}
+	)
+	return &Instances{
+		Containers: containers,
+		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, config: options.Config, log: log},
+		Power:      &Power{verbs: verbs, runner: runner, backups: backups},
+		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, bridges: options.Config.Bridges},
+		Passwords:  &Passwords{engine: docker, verbs: verbs, pauses: pauses},
+		Backups:    backups,
+		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, log: log},
+		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs},
+		Remover:    remover,
+		Orphans: &Orphans{
+			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits,
+			namespaces: options.Namespaces, copies: options.Names, log: log,
+		},
+		Pauses: pauses,
+	}
+}

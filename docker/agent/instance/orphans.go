@@ -1,0 +1,241 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"ndock/docker/agent"
+	"ndock/docker/agent/naming"
+	"ndock/docker/engine"
+	"ndock/docker/network"
+	"ndock/docker/ociruntime"
+)
+
+// Orphans finds and removes what no server has any more. Each verb records what it makes before it makes it, and takes back
+// what it could not finish. What is left all the same, as after a power failure, is found by looking.
+type Orphans struct {
+	engine     engine.Docker
+	containers *Containers
+	verbs      *verbs
+	dirs       directories
+	remover    *Remover
+	commits    *commits
+	namespaces string // directory of the networks of running containers
+	copies     string // directory of their copies of /etc/hosts and its like
+	log        *slog.Logger
+}
+
+// abandonedAfter is how long a server's directory may be without a container: an image can take an hour to come.
+const abandonedAfter = 2 * time.Hour
+
+// cleanupInterval is the time between two searches.
+const cleanupInterval = 10 * time.Minute
+
+// Run removes orphans from time to time, until the context ends.
+func (o *Orphans) Run(ctx context.Context) {
+	tick := time.NewTicker(cleanupInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		o.cleanUp(ctx)
+	}
+}
+
+func (o *Orphans) cleanUp(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, agent.ShortTimeout)
+	defer cancel()
+	if _, err := o.Remove(limited); err != nil && limited.Err() == nil {
+		o.log.Error("what no server has any more cannot all be removed", "reason", err)
+	}
+}
+
+// List returns what is there of servers, and no server's.
+func (o *Orphans) List(ctx context.Context) ([]agent.Orphan, error) {
+	all := []agent.Orphan{}
+	var failed []error
+	for _, find := range []func(context.Context) ([]agent.Orphan, error){
+		o.servers, o.ports, o.networks, o.commits.orphans, o.backups,
+	} {
+		found, err := find(ctx)
+		failed = append(failed, err)
+		all = append(all, found...)
+	}
+	return all, errors.Join(failed...)
+}
+
+// servers returns the directories of servers that have no container.
+func (o *Orphans) servers(ctx context.Context) ([]agent.Orphan, error) {
+	entries, err := os.ReadDir(o.dirs.root)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	held, err := o.containers.held(ctx) // later than the directories: what has come since is no orphan
+	if err != nil {
+		return nil, err
+	}
+	on, err := engine.ID(ctx, o.engine)
+	if err != nil {
+		return nil, err
+	}
+	var orphans []agent.Orphan
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || held[entry.Name()] || !naming.IsUUID(entry.Name()) { // gone since, or none of ours
+			continue
+		}
+		orphans = append(orphans, agent.Orphan{
+			Kind: "server", Name: entry.Name(), Server: entry.Name(), Since: info.ModTime(),
+			Sure: time.Since(info.ModTime()) > abandonedAfter && o.dirs.madeOn(entry.Name(), on),
+		})
+	}
+	return orphans, nil
+}
+
+// ports returns the veths that are recorded for no server.
+func (o *Orphans) ports(context.Context) ([]agent.Orphan, error) {
+	plugged, err := network.Plugged(o.dirs.root)
+	if err != nil {
+		return nil, err
+	}
+	var orphans []agent.Orphan
+	var failed []error
+	for _, port := range plugged {
+		orphan, err := network.Orphan(port)
+		failed = append(failed, err)
+		if err == nil && orphan {
+			orphans = append(orphans, agent.Orphan{Kind: "port", Name: port.Tap(), Server: port.Server, Sure: true})
+		}
+	}
+	return orphans, errors.Join(failed...)
+}
+
+// networks returns those of containers that Docker does not know, and their copies of /etc/hosts and its like. Docker is
+// asked for all containers at once: for that it needs the lock of none, and one that hangs does not hold up the others.
+func (o *Orphans) networks(ctx context.Context) ([]agent.Orphan, error) {
+	ids, err := network.Pinned(o.namespaces)
+	if err != nil {
+		return nil, err
+	}
+	copies, err := network.Pinned(o.copies)
+	if err != nil {
+		return nil, err
+	}
+	ids = append(ids, copies...)
+	slices.Sort(ids)
+	found, err := o.engine.ContainerList(ctx, container.ListOptions{All: true}) // later than the networks
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, c := range found {
+		known[c.ID] = true
+	}
+	var orphans []agent.Orphan
+	for _, id := range slices.Compact(ids) {
+		if !known[id] {
+			orphans = append(orphans, agent.Orphan{Kind: "network", Name: id, Sure: true})
+		}
+	}
+	return orphans, nil
+}
+
+// backups returns those of servers of which nothing else is here, not even a directory. They are never sure to be no one's:
+// there are files in them, and Nova may know better.
+func (o *Orphans) backups(ctx context.Context) ([]agent.Orphan, error) {
+	found, err := o.containers.labelled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, c := range found {
+		for _, name := range c.Names {
+			names[name] = true
+		}
+	}
+	var orphans []agent.Orphan
+	for _, c := range found {
+		uuid := c.Labels[naming.LabelServer]
+		if !naming.IsUUID(uuid) || !slices.Contains(c.Names, "/"+naming.Backup(uuid)) || names["/"+naming.Container(uuid)] {
+			continue
+		}
+		if _, err := os.Stat(o.dirs.of(uuid)); errors.Is(err, os.ErrNotExist) {
+			orphans = append(orphans, agent.Orphan{Kind: "container", Name: naming.Backup(uuid), Server: uuid, Since: time.Unix(c.Created, 0)})
+		}
+	}
+	return orphans, nil
+}
+
+// orphanLimit is how long the removal of one may take: others wait behind it.
+const orphanLimit = 15 * time.Second
+
+// Remove removes those that are sure to be orphans, and returns them. It looks at each once more before, with its server's
+// lock, so that no verb is at it.
+func (o *Orphans) Remove(ctx context.Context) ([]agent.Orphan, error) {
+	all, err := o.List(ctx)
+	removed, failed := []agent.Orphan{}, []error{err, o.commits.forgetOld(ctx)}
+	for _, orphan := range all {
+		if !orphan.Sure {
+			continue
+		}
+		if err := o.remove(ctx, orphan); err != nil {
+			failed = append(failed, fmt.Errorf("%s %s: %w", orphan.Kind, orphan.Name, err))
+			continue
+		}
+		o.log.Warn("what no server has any more was removed", "kind", orphan.Kind, "name", orphan.Name, "server", orphan.Server)
+		removed = append(removed, orphan)
+	}
+	return removed, errors.Join(failed...)
+}
+
+func (o *Orphans) remove(ctx context.Context, orphan agent.Orphan) error {
+	ctx, cancel := context.WithTimeout(ctx, orphanLimit)
+	defer cancel()
+	switch orphan.Kind {
+	case "image":
+		return o.commits.removeOrphan(ctx, orphan)
+	case "network":
+		return errors.Join(network.Leave(nil, filepath.Join(o.namespaces, orphan.Name)), ociruntime.ReleaseNames(filepath.Join(o.copies, orphan.Name)))
+	}
+	release, err := o.verbs.locks.Acquire(ctx, orphan.Server)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if orphan.Kind == "port" {
+		return o.removePort(orphan)
+	}
+	now, err := o.servers(ctx)
+	if err != nil || !slices.ContainsFunc(now, func(one agent.Orphan) bool { return one.Name == orphan.Name && one.Sure }) {
+		return err
+	}
+	return o.remover.removeAll(ctx, orphan.Server, nil)
+}
+
+func (o *Orphans) removePort(orphan agent.Orphan) error {
+	plugged, err := network.Plugged(o.dirs.root)
+	if err != nil {
+		return err
+	}
+	for _, port := range plugged {
+		if port.Tap() != orphan.Name || port.Server != orphan.Server {
+			continue
+		}
+		if still, err := network.Orphan(port); err != nil || !still {
+			return err
+		}
+		return network.Unplug(port)
+	}
+	return nil
+}

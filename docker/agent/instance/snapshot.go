@@ -1,0 +1,62 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"ndock/docker"
+	"ndock/docker/agent"
+	"ndock/docker/engine"
+)
+
+// Snapshots makes images of servers.
+type Snapshots struct {
+	engine     engine.Docker
+	containers *Containers
+	verbs      *verbs
+	commits    *commits
+	log        *slog.Logger
+}
+
+// Take commits the server's container and sends the image, as a Docker archive. The container is paused for the commit
+// only, and nothing of the image stays on this host.
+func (s *Snapshots) Take(ctx context.Context, uuid string, send func(image agent.Image, archive io.Reader) error) error {
+	id, done, err := s.commit(ctx, uuid)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		gone, err := engine.RemoveUnused(s.engine, id)
+		if err := errors.Join(err, done(gone)); err != nil {
+			s.log.Error("a snapshot's image stays behind", "image", id, "reason", err)
+		}
+	}()
+	found, err := s.engine.ImageInspect(ctx, id)
+	if err != nil {
+		return err
+	}
+	saved, err := s.engine.ImageSave(ctx, []string{id})
+	if err != nil {
+		return fmt.Errorf("save image %s: %w", id, err)
+	}
+	defer saved.Close()
+	return send(agent.Image{ID: found.ID, Architecture: docker.GlanceArchitecture(found.Architecture), Size: found.Size}, saved)
+}
+
+func (s *Snapshots) commit(ctx context.Context, uuid string) (id string, done func(gone bool) error, err error) {
+	err = s.verbs.withLock(ctx, uuid, func() error {
+		found, err := s.containers.Find(ctx, uuid)
+		if absent(err) { // a server that leaves for another host has only a backup here
+			found, err = s.containers.backup(ctx, uuid)
+		}
+		if err != nil {
+			return err
+		}
+		id, done, err = s.commits.commit(ctx, uuid, found.ID, true)
+		return err
+	})
+	return id, done, err
+}

@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+)
+
+// VIF is a port as Nova has it from Neutron, as far as it matters here: nova.network.model.VIF as JSON.
+type VIF struct {
+	ID      string `json:"id"`
+	Address string `json:"address"` // MAC
+	Type    string `json:"type"`    // how Neutron wants it plugged: "bridge", "ovs", …
+	Details struct {
+		Hybrid  bool              `json:"ovs_hybrid_plug"`
+		Drivers map[string]string `json:"bound_drivers"` // ML2's mechanism drivers, by level; newer Neutrons name them
+	} `json:"details"`
+	Active  *bool `json:"active"` // whether Neutron has wired it, as far as Nova knows
+	Network struct {
+		Bridge  string      `json:"bridge"`
+		Meta    VIFMeta     `json:"meta"`
+		Subnets []VIFSubnet `json:"subnets"`
+	} `json:"network"`
+}
+
+// VIFMeta is what Neutron says of a port's network.
+type VIFMeta struct {
+	MTU      int    `json:"mtu"`
+	Physical string `json:"physical_network"` // where it has one
+}
+
+// VIFSubnet is a subnet that the port has addresses in.
+type VIFSubnet struct {
+	CIDR    netip.Prefix `json:"cidr"`
+	Gateway Address      `json:"gateway"`
+	DNS     []Address    `json:"dns"`
+	IPs     []Address    `json:"ips"`
+	Meta    struct {
+		DHCPServer OptionalAddr `json:"dhcp_server"`
+	} `json:"meta"`
+	Routes []struct {
+		CIDR    netip.Prefix `json:"cidr"`
+		Gateway Address      `json:"gateway"`
+	} `json:"routes"`
+}
+
+// Address is an IP as Nova wraps it; it is invalid where Nova has null.
+type Address struct{ netip.Addr }
+
+func (a *Address) UnmarshalJSON(raw []byte) error {
+	var wrapped struct {
+		Address OptionalAddr `json:"address"`
+	}
+	err := json.Unmarshal(raw, &wrapped)
+	a.Addr = wrapped.Address.Addr
+	return err
+}
+
+// OptionalAddr is an IP, or null or "" for none.
+type OptionalAddr struct{ netip.Addr }
+
+func (a *OptionalAddr) UnmarshalJSON(raw []byte) error {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil || text == nil || *text == "" {
+		return err
+	}
+	var err error
+	a.Addr, err = netip.ParseAddr(*text)
+	if err == nil && a.Zone() != "" { // which could be any text, and would end up in resolv.conf
+		err = fmt.Errorf("the address %q names an interface", *text)
+	}
+	return err
+}
+
+// Wired tells whether Neutron has said so, or Nova does not know.
+func (v VIF) Wired() bool { return v.Active == nil || *v.Active }

@@ -1,0 +1,197 @@
+// Package ociruntime stands in for runc as the OCI runtime of Nova's servers. It has runc call ndock at two moments of a
+// container's life that Docker tells no one of: when its network namespace is there and its process is not, and when the
+// process has ended and the namespace is still there.
+package ociruntime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"ndock/docker/network"
+)
+
+// Name is what the runtime is called in Docker's configuration, and in that of a server's container.
+const Name = "ndock"
+
+// runc does the work.
+const runc = "runc"
+
+// hookTimeout is how long runc waits for a hook, in seconds: less than the agent waits for a start.
+const hookTimeout = 45
+
+// Run becomes runc with these arguments. A container of a server's that is to be created gets the hooks first, and its
+// limits that Docker has no word for: program is the ndock that the hooks run. One that ends loses those that would hold
+// up its end; where they cannot be lifted, it ends all the same, later.
+func Run(program string, args []string) error {
+	if bundle := bundleToCreate(args); bundle != "" {
+		names := filepath.Join(Names, filepath.Base(args[len(args)-1])) // the last argument is the container's id
+		if err := prepare(filepath.Join(bundle, "config.json"), program, names); err != nil {
+			return err
+		}
+	}
+	if dir := endingContainer(args); dir != "" {
+		_ = unthrottle(dir)
+	}
+	path, err := exec.LookPath(runc)
+	if err != nil {
+		return fmt.Errorf("find %s, which runs containers: %w", runc, err)
+	}
+	if err := syscall.Exec(path, append([]string{runc}, args...), os.Environ()); err != nil {
+		return fmt.Errorf("become %s: %w", path, err)
+	}
+	return nil
+}
+
+// bundleToCreate is the directory of the container that runc is told to create; empty if it is told something else.
+func bundleToCreate(args []string) string {
+	if !slices.Contains(args, "create") {
+		return ""
+	}
+	for i, arg := range args[:len(args)-1] {
+		switch name, value, inOne := strings.Cut(arg, "="); {
+		case arg == "--bundle" || arg == "-b":
+			return args[i+1]
+		case inOne && name == "--bundle":
+			return value
+		}
+	}
+	return "."
+}
+
+// A hook is what runc runs, see the OCI runtime specification, config.md, "POSIX-platform Hooks".
+type hook struct {
+	Path    string   `json:"path"`
+	Args    []string `json:"args"`
+	Timeout int      `json:"timeout"`
+}
+
+// prepare edits a container's configuration as the engine wrote it, and makes the copies of files that it then names, in
+// the directory names. All else in it stays as it is.
+func prepare(file, program, names string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	container, err := edit(text, program, names)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	if err := holdNames(names, container); err != nil {
+		return fmt.Errorf("make the server's own copies of /etc/hosts and its like: %w", err)
+	}
+	return os.WriteFile(file, container.config, 0o600)
+}
+
+// edited is a container's configuration, and what has to be there before runc reads it.
+type edited struct {
+	config   []byte
+	names    map[string]string // files to copy, by the name of the copy; none for a container of someone else's
+	uid, gid int               // root's in the container
+	label    string            // SELinux's, of the container's files
+}
+
+func edit(text []byte, program, names string) (edited, error) {
+	same := edited{config: text}
+	var config map[string]json.RawMessage
+	if err := json.Unmarshal(text, &config); err != nil {
+		return same, err
+	}
+	dir, err := serverDir(config["mounts"])
+	if err != nil || dir == "" {
+		return same, err
+	}
+	if config["hooks"], err = addHooks(config["hooks"], program, dir); err != nil {
+		return same, err
+	}
+	var changed edited
+	if config["mounts"], changed.names, err = editMounts(config["mounts"], names); err != nil {
+		return same, err
+	}
+	if err := changed.editLinux(config); err != nil {
+		return same, err
+	}
+	changed.config, err = json.Marshal(config)
+	return changed, err
+}
+
+func addHooks(there json.RawMessage, program, dir string) (json.RawMessage, error) {
+	hooks := map[string][]json.RawMessage{}
+	if there != nil {
+		if err := json.Unmarshal(there, &hooks); err != nil {
+			return nil, err
+		}
+	}
+	for moment, verb := range map[string]string{"createRuntime": "join", "poststop": "leave"} {
+		added, err := json.Marshal(hook{Path: program, Args: []string{"ndock", "node", "hook", verb, dir}, Timeout: hookTimeout})
+		if err != nil {
+			return nil, err
+		}
+		hooks[moment] = append(hooks[moment], added)
+	}
+	return json.Marshal(hooks)
+}
+
+// serverDir is the directory of the server whose container this is, by what it has mounted: that is the agent's to
+// decide, and no tenant's. It is empty for a container of someone else's.
+func serverDir(mounts json.RawMessage) (string, error) {
+	var all []struct{ Source, Destination string }
+	if mounts == nil {
+		return "", nil
+	}
+	if err := json.Unmarshal(mounts, &all); err != nil {
+		return "", err
+	}
+	for _, mount := range all {
+		dir := filepath.Dir(mount.Source)
+		if mount.Destination == network.ResolvConf && network.NameFiles(dir)[mount.Source] == network.ResolvConf && network.Recorded(dir) {
+			return dir, nil
+		}
+	}
+	return "", nil
+}
+
+// State is what runc tells a hook on its standard input, as far as it matters.
+type State struct {
+	ID  string `json:"id"`  // of the container
+	PID int    `json:"pid"` // of its process, which does not run yet; 0 when it has ended
+}
+
+var errNotRunc = errors.New("runc names no container: this is a hook of runc's, and not for people")
+
+// Join plugs a server's container in, before its process is there. It goes without what this kernel cannot give it; a port
+// that would be without any of its addresses keeps it from starting.
+func Join(dir string, state State, kernel network.Kernel) error {
+	if state.ID == "" || state.PID <= 0 {
+		return errNotRunc
+	}
+	ports, err := network.Ports(dir)
+	if err != nil {
+		return err
+	}
+	fitting, losses := kernel.Fit(ports)
+	for _, loss := range losses {
+		if loss.Whole {
+			return loss
+		}
+	}
+	return network.Join(fitting, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.NetnsPath(state.ID))
+}
+
+// Leave takes its ports out of it again.
+func Leave(dir string, state State) error {
+	if state.ID == "" {
+		return errNotRunc
+	}
+	ports, err := network.Ports(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(network.Leave(ports, network.NetnsPath(state.ID)), ReleaseNames(filepath.Join(Names, state.ID)))
+}

@@ -1,0 +1,98 @@
+package ociruntime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// runcRoot is where runc keeps its containers when it is told no other place.
+const runcRoot = "/run/runc"
+
+// endingContainer is the directory in which runc keeps the container that it is told to kill or to delete; empty if it is
+// told something else. A signal that a process may answer is no end.
+func endingContainer(args []string) string {
+	verb := slices.IndexFunc(args, func(arg string) bool { return arg == "kill" || arg == "delete" })
+	if verb < 0 {
+		return ""
+	}
+	words := slices.DeleteFunc(slices.Clone(args[verb+1:]), func(arg string) bool { return strings.HasPrefix(arg, "-") })
+	switch {
+	case len(words) == 0:
+		return ""
+	case args[verb] == "kill" && (len(words) < 2 || !slices.Contains([]string{"9", "KILL", "SIGKILL"}, words[1])):
+		return ""
+	}
+	return filepath.Join(rootOf(args[:verb]), filepath.Base(words[0]))
+}
+
+// rootOf reads runc's global options.
+func rootOf(options []string) string {
+	for i, option := range options {
+		if value, inOne := strings.CutPrefix(option, "--root="); inOne {
+			return value
+		}
+		if option == "--root" && i+1 < len(options) {
+			return options[i+1]
+		}
+	}
+	return runcRoot
+}
+
+// unthrottle lifts the limits of what a container that ends reads and writes on disks. Else a process that waits for its
+// writes would not die before they are done, and the container's file system not be unmounted, at the rate that the flavor
+// says: minutes, for a server that is stopped, and for all others, because an unmount waits for the whole disk. The next
+// start makes a new cgroup, with the limits in it.
+func unthrottle(dir string) error {
+	var runcs struct {
+		Cgroups map[string]string `json:"cgroup_paths"` // by controller, with cgroups v2 one without a name
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "state.json"))
+	if errors.Is(err, fs.ErrNotExist) { // it is gone already
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &runcs)
+	}
+	if err != nil {
+		return fmt.Errorf("find the cgroups of container %s: %w", filepath.Base(dir), err)
+	}
+	var failed []error
+	if cgroup := runcs.Cgroups[""]; cgroup != "" {
+		failed = append(failed, resetDevices(filepath.Join(cgroup, "io.max"), "rbps=max wbps=max riops=max wiops=max"))
+	}
+	if cgroup := runcs.Cgroups["blkio"]; cgroup != "" {
+		for _, what := range []string{"read_bps", "write_bps", "read_iops", "write_iops"} {
+			failed = append(failed, resetDevices(filepath.Join(cgroup, "blkio.throttle."+what+"_device"), "0"))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// resetDevices gives each device that a file of a cgroup has a limit for this one instead. The kernel takes one device a write.
+func resetDevices(path, unlimited string) error {
+	limits, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) { // the cgroup is gone, or the kernel has no such limits
+		return nil
+	}
+	if err != nil || len(strings.TrimSpace(string(limits))) == 0 {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	failed := []error{}
+	for line := range strings.Lines(string(limits)) {
+		if device, _, found := strings.Cut(line, " "); found {
+			_, err := file.WriteString(device + " " + unlimited + "\n")
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(append(failed, file.Close())...)
+}
