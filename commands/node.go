@@ -10,6 +10,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/ociruntime/program"
 	"ndock/openstack/node"
 	"ndock/openstack/node/steps"
 	"ndock/openstack/node/system"
@@ -19,7 +20,7 @@ func nodeCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:        "node",
 		Usage:       "Make this machine a compute node of Docker, and look after it",
-		Subcommands: []*cli.Command{nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s), nodeAgentCommand(s), nodeRuntimeCommand(), nodeHookCommand(s)},
+		Subcommands: []*cli.Command{nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s), nodeAgentCommand(s), nodeRuntimeCommand(s), nodeHookCommand(s)},
 	}
 }
 
@@ -43,7 +44,7 @@ func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 	}
 	return steps.Machine{
 		Layout: layout, Host: host, Commands: system.Shell{}, Services: system.FindServices(root, system.Shell{}),
-		Program: "/proc/self/exe", Timeouts: steps.DefaultTimeouts(), AgentConfig: config.Commented(), Completions: completions, Force: c.Bool("force"),
+		Program: "/proc/self/exe", Timeouts: steps.DefaultTimeouts(), AgentConfig: config.Commented(), Runtime: program.Content(), Completions: completions, Force: c.Bool("force"),
 		EngineInfo: func(ctx context.Context) (steps.EngineInfo, error) {
 			return engineInfo(ctx, layout.Path("/run/docker.sock"))
 		},

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 
 	"ndock/docker/agent/naming"
@@ -41,11 +41,20 @@ func engineInfo(ctx context.Context, socket string) (steps.EngineInfo, error) {
 	version, err := engine.ServerVersion(ctx)
 	return steps.EngineInfo{
 		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
-		Runtimes: slices.Collect(maps.Keys(info.Runtimes)), Running: info.ContainersRunning + info.ContainersPaused,
+		Runtimes: runtimePaths(info.Runtimes), Running: info.ContainersRunning + info.ContainersPaused,
 		Containers: info.Containers, Images: info.Images, LogDriver: info.LoggingDriver, Bridge: bridge,
 		Networked: networked(all, bridge), Servers: naming.ServerIDs(all),
 		Runc: runcVersion(version.Components), Security: securityNames(info.SecurityOptions),
 	}, err
+}
+
+// runtimePaths returns the programs of runtimes, by their names.
+func runtimePaths(runtimes map[string]system.RuntimeWithStatus) map[string]string {
+	paths := map[string]string{}
+	for name, one := range runtimes {
+		paths[name] = one.Path
+	}
+	return paths
 }
 
 // runcVersion is empty where the engine tells of no runc.
