@@ -12,7 +12,7 @@ import (
 )
 
 // ovsdbClient asks a database server of Open vSwitch's, by JSON-RPC (RFC 7047). libovsdb's own client keeps a copy of the
-// database and metrics, which would triple what each start of a container takes in memory.
+// database and metrics, which would double the memory that each start of a container takes for this program.
 type ovsdbClient struct {
 	conn    net.Conn
 	answers *json.Decoder
