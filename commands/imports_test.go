@@ -29,8 +29,23 @@ var forbidden = map[string][]string{
 // directions is which other packages of its own tree a package may import, outside its tests. Packages that are missing
 // here may import none.
 var directions = map[string][]string{
-	"docker":               {"docker/transfer"},
-	"docker/agent/console": {"docker/agent", "docker/engine"},
+	"openstack/doctor":       {"openstack"},
+	"openstack/node":         {"openstack/node/system"},
+	"openstack/node/dockerd": {"openstack/node/jsonedit"},
+	"openstack/node/layout":  {"openstack/node/system", "openstack/oslo"},
+	"openstack/node/novalog": {"openstack/node/system"},
+	"openstack/node/record":  {"openstack/node/system"},
+	"openstack/node/steps": {
+		"openstack", "openstack/node", "openstack/node/dockerd", "openstack/node/jsonedit", "openstack/node/layout", "openstack/node/novalog",
+		"openstack/node/record", "openstack/node/system", "openstack/novadriver", "openstack/oslo",
+	},
+	"registry/auth/htpasswd":     {"registry", "registry/auth", "registry/internal/atomicfile"},
+	"registry/auth/keystone":     {"registry/auth"},
+	"registry/config":            {"registry", "registry/auth/keystone"},
+	"registry/control":           {"registry", "registry/gc"},
+	"registry/storage":           {"registry", "registry/config", "registry/gc"},
+	"registry/internal/rollback": {"registry"},
+	"docker/agent/console":       {"docker/agent", "docker/engine"},
 	"docker/agent/hostinfo": {
 		"docker", "docker/agent", "docker/agent/naming", "docker/engine", "docker/network",
 	},
@@ -49,27 +64,12 @@ var directions = map[string][]string{
 		"docker/agent/instance", "docker/agent/naming", "docker/archive", "docker/engine", "docker/network",
 	},
 	"docker/engine":                   {"docker/ociruntime"},
+	"docker":                          {"docker/transfer"},
 	"docker/image":                    {"docker", "docker/archive", "docker/transfer"},
 	"docker/network":                  {"docker/agent"},
 	"docker/ociruntime":               {"docker/network"},
 	"docker/ociruntime/ndock-runtime": {"docker/ociruntime"},
-	"openstack/doctor":                {"openstack"},
-	"openstack/node":                  {"openstack/node/system"},
-	"openstack/node/dockerd":          {"openstack/node/jsonedit"},
-	"openstack/node/layout":           {"openstack/node/system", "openstack/oslo"},
-	"openstack/node/novalog":          {"openstack/node/system"},
-	"openstack/node/record":           {"openstack/node/system"},
-	"openstack/node/steps": {
-		"openstack", "openstack/node", "openstack/node/dockerd", "openstack/node/jsonedit", "openstack/node/layout", "openstack/node/novalog",
-		"openstack/node/record", "openstack/node/system", "openstack/novadriver", "openstack/oslo",
-	},
-	"registry/auth/htpasswd":     {"registry", "registry/auth", "registry/internal/atomicfile"},
-	"registry/auth/keystone":     {"registry/auth"},
-	"registry/config":            {"registry", "registry/auth/keystone"},
-	"registry/control":           {"registry", "registry/gc"},
-	"registry/storage":           {"registry", "registry/config", "registry/gc"},
-	"registry/internal/rollback": {"registry"},
-	"registry/trust":             {"registry", "registry/config", "registry/internal/atomicfile", "registry/internal/rollback", "registry/pki"},
+	"registry/trust":                  {"registry", "registry/config", "registry/internal/atomicfile", "registry/internal/rollback", "registry/pki"},
 	"registry/serve": {
 		"registry", "registry/auth", "registry/auth/htpasswd", "registry/auth/keystone", "registry/config", "registry/control",
 		"registry/gc", "registry/pki", "registry/storage",
@@ -85,8 +85,7 @@ var directed = []string{"docker", "openstack", "registry"}
 
 // helpers are packages for tests, which nothing that is shipped imports.
 var helpers = []string{
-	"ndock/docker/agent/agenttest", "ndock/docker/engine/enginetest", "ndock/docker/fakeengine",
-	"ndock/openstack/node/layout/layouttest",
+	"ndock/docker/agent/agenttest", "ndock/docker/engine/enginetest", "ndock/docker/fakeengine", "ndock/openstack/node/layout/layouttest",
 	"ndock/registry/gc/gctest", "ndock/registry/internal/pkitest", "ndock/registry/internal/registrytest",
 }
 

@@ -8,10 +8,10 @@ import (
 	"net/http"
 )
 
-// Client speaks to the agent of this host.
+// Client calls the agent of this host. Its methods return a *Fault for what the agent refuses.
 type Client struct{ http http.Client }
 
-// NewClient is for the agent that listens on the socket at path.
+// NewClient returns a client of the agent that listens on the socket at path.
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
@@ -19,31 +19,31 @@ func NewClient(path string) *Client {
 	return &Client{http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-// Version asks the agent for its version and Docker's.
+// Version returns the agent's version and Docker's.
 func (c *Client) Version(ctx context.Context) (Version, error) {
 	var version Version
 	return version, c.get(ctx, "/v1/version", &version)
 }
 
-// Host asks what this machine can give to servers.
+// Host returns what this machine can give to servers.
 func (c *Client) Host(ctx context.Context) (Host, error) {
 	var host Host
 	return host, c.get(ctx, "/v1/host", &host)
 }
 
-// Instances asks for all servers' containers on this host.
+// Instances returns the servers that have a container on this host.
 func (c *Client) Instances(ctx context.Context) ([]Instance, error) {
 	var instances []Instance
 	return instances, c.get(ctx, "/v1/instances", &instances)
 }
 
-// Orphans asks for what no server has any more.
+// Orphans returns what no server has any more.
 func (c *Client) Orphans(ctx context.Context) ([]Orphan, error) {
 	var orphans []Orphan
 	return orphans, c.get(ctx, "/v1/orphans", &orphans)
 }
 
-// RemoveOrphans has those removed that are sure to be some, and returns them.
+// RemoveOrphans removes what is sure to be an orphan, and returns it.
 func (c *Client) RemoveOrphans(ctx context.Context) ([]Orphan, error) {
 	var removed []Orphan
 	return removed, c.do(ctx, http.MethodDelete, "/v1/orphans", &removed)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Fault is the body of a response that is no success.
+// Fault is the body of a response that is no success, and the error of a client.
 type Fault struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`

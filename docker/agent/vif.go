@@ -72,5 +72,5 @@ func (a *OptionalAddr) UnmarshalJSON(raw []byte) error {
 	return err
 }
 
-// Wired tells whether Neutron has said so, or Nova does not know.
+// Wired tells whether Neutron has wired the port. It is true where Nova does not know.
 func (v VIF) Wired() bool { return v.Active == nil || *v.Active }

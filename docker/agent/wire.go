@@ -1,5 +1,5 @@
-// Package agent is what ndock's agent and its callers agree on: HTTP and JSON on a unix socket. The shim in Nova
-// is one caller (novadriver/nova/virt/docker/agent.py); this package's Client is for ndock's own commands.
+// Package agent has the types of the agent's API, HTTP and JSON on a unix socket, and a client for ndock's own commands. The
+// other caller is the shim in Nova (novadriver/nova/virt/docker/agent.py).
 package agent
 
 import "time"
@@ -22,7 +22,7 @@ type Version struct {
 	LastFailure *Failure `json:"last_failure,omitempty"` // none since it was started, if it is not there
 }
 
-// Failure is a request that failed here, and not for what was asked.
+// Failure is a request that failed because of this host, and not because of the request.
 type Failure struct {
 	At      time.Time `json:"at"`
 	Request string    `json:"request"`
@@ -63,10 +63,10 @@ type NUMANode struct {
 	MemoryMB int     `json:"memory_mb"`
 }
 
-// State is what Nova is told of a container.
+// State is the state of a container, as Nova knows it.
 type State string
 
-// The states, as the shim knows them.
+// The states.
 const (
 	Running State = "running"
 	Paused  State = "paused"
@@ -113,14 +113,14 @@ type Spec struct {
 	ConfigDrive map[string][]byte `json:"config_drive"` // by path below its root; base64 in JSON; none: no drive
 }
 
-// Source says which files a container has.
+// Source says which files a container gets.
 type Source string
 
-// The sources. For the other two than FromImage, a container of the server has been set aside.
+// The sources. Those other than FromImage need a backup of the server.
 const (
-	FromImage Source = ""       // the image's
-	FromAside Source = "aside"  // those of the container set aside, as in a resize
-	Rescue    Source = "rescue" // the image's, and those of the container set aside below /mnt/rescue
+	FromImage  Source = ""       // the image's
+	FromBackup Source = "aside"  // the backup's, as in a resize
+	Rescue     Source = "rescue" // the image's, and the backup's below /mnt/rescue
 )
 
 // A File is written into a container, as root's own.
@@ -178,16 +178,16 @@ type Serial struct {
 	Address  string `json:"address"`  // to listen on
 	Ports    string `json:"ports"`    // FIRST:END, as Nova writes a range; END is not in it
 	Lifetime int    `json:"lifetime"` // in seconds: how long the port, and a path, is good for
-	Admit    string `json:"admit"`    // who may come in: AdmitPath, AdmitNext, or none by this request
+	Admit    string `json:"admit"`    // AdmitPath, AdmitNext, or empty for none
 }
 
-// A console's port lets in whom Nova announced, once for each time that it did, and no one else.
+// A console's port admits one connection for each time that Nova announced one.
 const (
-	AdmitPath = "path" // who sends CONNECT with the path that is answered
-	AdmitNext = "next" // who comes in the next moment: the proxies of Nova before 34 cannot send a path
+	AdmitPath = "path" // the one that sends CONNECT with the path of the answer
+	AdmitNext = "next" // the next one, within seconds: the proxies of Nova before 34 cannot send a path
 )
 
-// SerialPort answers it.
+// SerialPort answers Serial.
 type SerialPort struct {
 	Port int    `json:"port"`
 	Path string `json:"path,omitempty"`
@@ -198,7 +198,7 @@ type Presence struct {
 	Present bool `json:"present"`
 }
 
-// Image is what is Docker's about an image.
+// Image is what Docker knows of an image.
 type Image struct {
 	ID           string `json:"id"`           // sha256:…, computed by Docker from its bytes
 	Architecture string `json:"architecture"` // as Glance names it

@@ -314,8 +314,8 @@ func TestTheHostHasNoAddressInABridge(t *testing.T) {
 	}
 }
 
-// TestTheHostIsNotReachedByACable that someone takes out of its bridge.
-func TestTheHostIsNotReachedByACable(t *testing.T) {
+// TestTheHostIsNotReachedByAVethPair that someone takes out of its bridge.
+func TestTheHostIsNotReachedByAVethPair(t *testing.T) {
 	ownNetwork(t)
 	port := dualStack()
 	plug(t, port)

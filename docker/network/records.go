@@ -43,7 +43,7 @@ func Ports(dir string) ([]Port, error) {
 	return ports, nil
 }
 
-// SetPorts records a server's ports: all or none, also when the power fails.
+// SetPorts writes the ports of a server's directory. After a power cut either the old or the new ones are there.
 func SetPorts(dir string, ports []Port) error {
 	text, err := json.MarshalIndent(ports, "", "  ")
 	if err != nil {

@@ -8,16 +8,15 @@ import (
 	"strings"
 )
 
-// maxTerminals is how many pseudo terminals a server may have open: the kernel has 4096 for all, and Docker sets no
-// limit.
+// maxTerminals is how many pseudo terminals a server may open: the kernel has 4096 for all, and Docker sets no limit.
 const maxTerminals = 256
 
-// nameFiles are the files that Docker mounts from directories of the host, where no quota of the container's reaches,
-// and by what name the container's own copy of each goes.
+// nameFiles are the files that Docker mounts from directories of the host, where no quota of the container's counts, with the
+// names of the container's own copies.
 var nameFiles = map[string]string{"/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/etc/hostname": "hostname"}
 
-// editMounts limits what the kernel has for all containers, and puts copies in the place of files of the host. It returns
-// which files those are, by the name of the copy.
+// editMounts limits what all containers share in the kernel, and replaces files of the host by copies. It returns the files
+// to copy, by the name of the copy.
 func editMounts(mounts json.RawMessage, names string) (json.RawMessage, map[string]string, error) {
 	var all []map[string]json.RawMessage
 	if err := json.Unmarshal(mounts, &all); err != nil {
@@ -51,18 +50,18 @@ func editMounts(mounts json.RawMessage, names string) (json.RawMessage, map[stri
 	return edited, copies, err
 }
 
-// An idMapping says which ids of the host those of a container are.
+// An idMapping maps ids of a container to ids of the host.
 type idMapping struct {
 	ContainerID int `json:"containerID"`
 	HostID      int `json:"hostID"`
 	Size        int `json:"size"`
 }
 
-// pingRange is the kernel's list of groups that may send pings without a capability.
+// pingRange is the sysctl for the groups that may send pings without a capability.
 const pingRange = "net.ipv4.ping_group_range"
 
-// editLinux finds out who is root in the container, and lets all in it send pings where Docker does not: it does so but
-// for a container with a user namespace, in which its own range, of all groups, would not do.
+// editLinux finds out which user is root in the container, and lets all in it send pings. Docker does that too, but not in a
+// user namespace, where its range of all groups would be invalid.
 func (e *edited) editLinux(config map[string]json.RawMessage) error {
 	var linux map[string]json.RawMessage
 	if config["linux"] == nil {

@@ -10,24 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Names is where the running containers of servers have their own /etc/hosts, /etc/resolv.conf and /etc/hostname, in a
-// directory for each, by its id. It is a file system in memory of its own, so that a server may write to them as it likes
-// and fills nothing but that; what it writes counts as its memory. It is made at each start and goes when the container
-// has ended.
+// Names is where running containers of servers have their own /etc/hosts, /etc/resolv.conf and /etc/hostname, in a directory
+// for each, by the container's id. Each is a tmpfs, so that a server may write to them and can fill nothing else; what it
+// writes counts as its memory. It is made at each start and removed when the container has ended.
 const Names = "/run/ndock/names"
 
-// The most that a server's copies may have: bytes of all together, and of one as it is at the start.
+// The sizes of a server's copies, in bytes: of all together, and of one at the start.
 const (
 	namesSize = 1 << 20
 	namesRead = 64 << 10
 )
 
-// holdNames makes the copies. A container that is not a server's has none.
-func holdNames(dir string, container edited) error {
+// createNames makes the copies. A container that is not a server's has none.
+func createNames(dir string, container edited) error {
 	if len(container.names) == 0 {
 		return nil
 	}
-	if err := ReleaseNames(dir); err != nil { // of the last run, if nobody did
+	if err := ReleaseNames(dir); err != nil { // of the last run, if its hook failed
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -48,7 +47,7 @@ func holdNames(dir string, container edited) error {
 	return nil
 }
 
-// copyName copies what Docker or the agent wrote. A server that an earlier release started may have written to it too.
+// copyName copies a file that Docker or the agent wrote; with earlier releases the server could write to it too.
 func copyName(to, from string, uid, gid int) error {
 	in, err := os.OpenFile(from, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -63,7 +62,7 @@ func copyName(to, from string, uid, gid int) error {
 	return errors.Join(err, out.Chown(uid, gid), out.Chmod(0o644), out.Close())
 }
 
-// ReleaseNames removes a container's copies, which it has as long as it runs. What is not there is fine.
+// ReleaseNames removes a container's copies. It is no error if there are none.
 func ReleaseNames(dir string) error {
 	err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {

@@ -1,6 +1,6 @@
-// Package ociruntime stands in for runc as the OCI runtime of Nova's servers. It has runc call ndock at two moments of a
-// container's life that Docker tells no one of: when its network namespace is there and its process is not, and when the
-// process has ended and the namespace is still there.
+// Package ociruntime stands in for runc as the OCI runtime of Nova's servers. It adds two hooks of runc's, for moments of a
+// container's life that Docker has no event for: when its network namespace is there and its process is not yet, and when
+// the process has ended and the namespace is still there.
 package ociruntime
 
 import (
@@ -17,18 +17,18 @@ import (
 	"ndock/docker/network"
 )
 
-// Name is what the runtime is called in Docker's configuration, and in that of a server's container.
+// Name is the runtime's name in Docker's configuration, and in that of a server's container.
 const Name = "ndock"
 
-// runc does the work.
+// runc is the program that does the work.
 const runc = "runc"
 
 // hookTimeout is how long runc waits for a hook, in seconds: less than the agent waits for a start.
 const hookTimeout = 45
 
-// Run becomes runc with these arguments. A container of a server's that is to be created gets the hooks first, and its
-// limits that Docker has no word for: program is the ndock that the hooks run. One that ends loses those that would hold
-// up its end; where they cannot be lifted, it ends all the same, later.
+// Run becomes runc with these arguments. Before that, a server's container that is created gets the hooks, which run program,
+// and the limits that Docker has no option for; one that ends loses the limits that would delay its end. Where they cannot
+// be lifted, it ends all the same, later.
 func Run(program string, args []string) error {
 	if bundle := bundleToCreate(args); bundle != "" {
 		names := filepath.Join(Names, filepath.Base(args[len(args)-1])) // the last argument is the container's id
@@ -49,7 +49,7 @@ func Run(program string, args []string) error {
 	return nil
 }
 
-// bundleToCreate is the directory of the container that runc is told to create; empty if it is told something else.
+// bundleToCreate returns the directory of the container that runc is told to create; empty for another command.
 func bundleToCreate(args []string) string {
 	if !slices.Contains(args, "create") {
 		return ""
@@ -65,15 +65,15 @@ func bundleToCreate(args []string) string {
 	return "."
 }
 
-// A hook is what runc runs, see the OCI runtime specification, config.md, "POSIX-platform Hooks".
+// A hook is a hook of the OCI runtime specification, config.md, "POSIX-platform Hooks".
 type hook struct {
 	Path    string   `json:"path"`
 	Args    []string `json:"args"`
 	Timeout int      `json:"timeout"`
 }
 
-// prepare edits a container's configuration as the engine wrote it, and makes the copies of files that it then names, in
-// the directory names. All else in it stays as it is.
+// prepare edits the configuration that the engine wrote for a container, and copies the files that it then names into the
+// directory names.
 func prepare(file, program, names string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -83,16 +83,16 @@ func prepare(file, program, names string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
-	if err := holdNames(names, container); err != nil {
+	if err := createNames(names, container); err != nil {
 		return fmt.Errorf("make the server's own copies of /etc/hosts and its like: %w", err)
 	}
 	return os.WriteFile(file, container.config, 0o600)
 }
 
-// edited is a container's configuration, and what has to be there before runc reads it.
+// edited is a container's configuration, and what has to exist before runc reads it.
 type edited struct {
 	config   []byte
-	names    map[string]string // files to copy, by the name of the copy; none for a container of someone else's
+	names    map[string]string // files to copy, by the name of the copy; none for a container that is no server's
 	uid, gid int               // root's in the container
 	label    string            // SELinux's, of the container's files
 }
@@ -138,8 +138,8 @@ func addHooks(there json.RawMessage, program, dir string) (json.RawMessage, erro
 	return json.Marshal(hooks)
 }
 
-// serverDir is the directory of the server whose container this is, by what it has mounted: that is the agent's to
-// decide, and no tenant's. It is empty for a container of someone else's.
+// serverDir returns the directory of the server whose container this is, by its mounts: the agent decides on these, and no
+// tenant. It is empty for a container that is no server's.
 func serverDir(mounts json.RawMessage) (string, error) {
 	var all []struct{ Source, Destination string }
 	if mounts == nil {
@@ -157,7 +157,7 @@ func serverDir(mounts json.RawMessage) (string, error) {
 	return "", nil
 }
 
-// State is what runc tells a hook on its standard input, as far as it matters.
+// State is what runc writes to a hook's standard input, as far as it is used.
 type State struct {
 	ID  string `json:"id"`  // of the container
 	PID int    `json:"pid"` // of its process, which does not run yet; 0 when it has ended
@@ -165,8 +165,8 @@ type State struct {
 
 var errNotRunc = errors.New("runc names no container: this is a hook of runc's, and not for people")
 
-// Join plugs a server's container in, before its process is there. It goes without what this kernel cannot give it; a port
-// that would be without any of its addresses keeps it from starting.
+// Join moves a server's ports into its container, before its process is there. Addresses that this kernel cannot have are
+// left out; a port that would have no address at all keeps the container from starting.
 func Join(dir string, state State, kernel network.Kernel) error {
 	if state.ID == "" || state.PID <= 0 {
 		return errNotRunc
@@ -184,7 +184,7 @@ func Join(dir string, state State, kernel network.Kernel) error {
 	return network.Join(fitting, fmt.Sprintf("/proc/%d/ns/net", state.PID), network.NetnsPath(state.ID))
 }
 
-// Leave takes its ports out of it again.
+// Leave moves the ports out of the container again.
 func Leave(dir string, state State) error {
 	if state.ID == "" {
 		return errNotRunc

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// runcRoot is where runc keeps its containers when it is told no other place.
+// runcRoot is where runc keeps its containers without --root.
 const runcRoot = "/run/runc"
 
-// endingContainer is the directory in which runc keeps the container that it is told to kill or to delete; empty if it is
-// told something else. A signal that a process may answer is no end.
+// endingContainer returns the directory in which runc keeps the container that it is told to kill or to delete; empty for
+// another command, and for a signal that a process may handle.
 func endingContainer(args []string) string {
 	verb := slices.IndexFunc(args, func(arg string) bool { return arg == "kill" || arg == "delete" })
 	if verb < 0 {
@@ -31,7 +31,7 @@ func endingContainer(args []string) string {
 	return filepath.Join(rootOf(args[:verb]), filepath.Base(words[0]))
 }
 
-// rootOf reads runc's global options.
+// rootOf returns the root that runc's global options name.
 func rootOf(options []string) string {
 	for i, option := range options {
 		if value, inOne := strings.CutPrefix(option, "--root="); inOne {
@@ -44,10 +44,10 @@ func rootOf(options []string) string {
 	return runcRoot
 }
 
-// unthrottle lifts the limits of what a container that ends reads and writes on disks. Else a process that waits for its
-// writes would not die before they are done, and the container's file system not be unmounted, at the rate that the flavor
-// says: minutes, for a server that is stopped, and for all others, because an unmount waits for the whole disk. The next
-// start makes a new cgroup, with the limits in it.
+// unthrottle lifts the limits on the disk I/O of a container that ends. Otherwise a process that waits for its writes would
+// only die when they are done, at the rate of the flavor, and unmounting the container's file system would wait too: for
+// minutes, and with it the unmounts of all others, because each waits for the whole disk. The next start makes a new cgroup
+// with the limits.
 func unthrottle(dir string) error {
 	var runcs struct {
 		Cgroups map[string]string `json:"cgroup_paths"` // by controller, with cgroups v2 one without a name
@@ -74,7 +74,7 @@ func unthrottle(dir string) error {
 	return errors.Join(failed...)
 }
 
-// resetDevices gives each device that a file of a cgroup has a limit for this one instead. The kernel takes one device a write.
+// resetDevices replaces the limit of each device in a file of a cgroup. The kernel takes one device a write.
 func resetDevices(path, unlimited string) error {
 	limits, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) { // the cgroup is gone, or the kernel has no such limits

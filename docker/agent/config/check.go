@@ -17,14 +17,14 @@ import (
 	"github.com/moby/sys/capability"
 )
 
-// byDefault is the word for what Docker itself does; unconfined is Docker's.
+// byDefault stands for Docker's own default; unconfined is a word of Docker's.
 const (
 	byDefault  = "default"
 	unconfined = "unconfined"
 )
 
-// roots makes sure that a file is root's, and that nobody else can write to it.
-func roots(path string, info fs.FileInfo) error {
+// checkOwner makes sure that a file is root's, and that nobody else can write to it.
+func checkOwner(path string, info fs.FileInfo) error {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():
@@ -37,7 +37,7 @@ func roots(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// check refuses what Docker would refuse only when a server is made, and then as if it were the tenant's fault.
+// check refuses what Docker would only refuse when a server is created, and then as if the tenant were at fault.
 func (c *Config) check() error {
 	return errors.Join(c.checkSeccomp(), c.checkAppArmor(), c.checkCapabilities(), c.checkSizes(), c.checkUlimits(), c.checkBridges())
 }
@@ -65,7 +65,7 @@ func (c *Config) checkSeccomp() error {
 	return nil
 }
 
-// profileName is AppArmor's: what is more would be a second option.
+// profileName matches names of AppArmor's profiles. Other characters could add a second option.
 var profileName = regexp.MustCompile(`^[\w./-]+$`)
 
 func (c *Config) checkAppArmor() error {
@@ -106,10 +106,10 @@ func (c *Config) checkSizes() error {
 	return nil
 }
 
-// noCoreDumps keeps what processes had in memory from files, of any size, and from the host's handler of core dumps.
+// noCoreDumps disables core dumps, which could be of any size, and would be passed to the host's handler.
 func noCoreDumps() *units.Ulimit { return &units.Ulimit{Name: "core"} }
 
-// bridgeName is what the kernel and Open vSwitch take for one.
+// bridgeName matches names that the kernel and Open vSwitch accept.
 var bridgeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$`)
 
 func (c *Config) checkBridges() error {

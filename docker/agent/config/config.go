@@ -1,5 +1,5 @@
-// Package config is the operator's own file, /etc/ndock/agent.yaml: what servers get on this node beyond their
-// flavors. Nothing of a tenant's comes near it.
+// Package config reads the operator's file, /etc/ndock/agent.yaml: what servers get on this node beyond their flavors. No
+// tenant has any influence on it.
 package config
 
 import (
@@ -15,16 +15,16 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Path is where the operator's file is.
+// Path is the path of the operator's file.
 const Path = "/etc/ndock/agent.yaml"
 
 //go:embed agent.yaml
 var commented []byte
 
-// Commented is the file that setup writes: every key, explained, and none of them set.
+// Commented returns the file that setup writes: every key, explained and commented out.
 func Commented() []byte { return bytes.Clone(commented) }
 
-// Config is what the file says.
+// Config is the content of the file.
 type Config struct {
 	NoNewPrivileges    bool              `yaml:"no_new_privileges"`
 	Seccomp            string            `yaml:"seccomp"`  // default, unconfined or a path; then the profile is in SeccompProfile
@@ -44,9 +44,8 @@ type Config struct {
 	Ulimits        []*units.Ulimit `yaml:"-"` // by name, with one of core dumps
 }
 
-// Default is what holds where the operator says nothing. Of Docker's capabilities those are dropped that few images need
-// and that reach beyond a container or its own files: made-up packets, device nodes, capabilities of files, and lines in
-// the host's audit log.
+// Default returns the values of a file without keys. It drops those of Docker's capabilities that few images need and that
+// reach beyond a container or its own files: for forged packets, device nodes, file capabilities, and the host's audit log.
 func Default() Config {
 	return Config{
 		NoNewPrivileges: true, Seccomp: byDefault, AppArmor: byDefault, PidsLimit: 4096, ShmSizeMB: 64,
@@ -57,7 +56,7 @@ func Default() Config {
 	}
 }
 
-// Load reads the operator's file. Where there is none at the usual place, nothing was said.
+// Load reads the operator's file. Without one at Path it returns Default.
 func Load(path string) (Config, error) {
 	file, err := open(path)
 	if errors.Is(err, fs.ErrNotExist) && path == Path {
@@ -74,7 +73,7 @@ func Load(path string) (Config, error) {
 	return config, nil
 }
 
-// open refuses what others than root could have written: the file decides what tenants may do to this machine.
+// open refuses a file that others than root could have written: it decides what tenants may do to this machine.
 func open(path string) (*os.File, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -82,7 +81,7 @@ func open(path string) (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil {
-		err = roots(path, info)
+		err = checkOwner(path, info)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())

@@ -44,49 +44,58 @@ func New(closing context.Context, engine Engine, kernel network.Kernel, log *slo
 
 // Report returns what this host can give to servers and uses already.
 func (h *Host) Report(ctx context.Context) (agent.Host, error) {
-	var none agent.Host
 	info, err := h.engine.Info(ctx)
 	if err != nil {
-		return none, err
+		return agent.Host{}, err
 	}
-	memory, err := meminfo("/proc/meminfo")
+	found, err := h.measure(ctx, info.DockerRootDir)
 	if err != nil {
-		return none, err
-	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(info.DockerRootDir, &disk); err != nil {
-		return none, fmt.Errorf("size of %s: %w", info.DockerRootDir, err)
-	}
-	up, err := uptime(time.Now())
-	if err != nil {
-		return none, err
-	}
-	others, err := h.memory.held(ctx, int64(memory["MemTotal"])<<10)
-	if err != nil {
-		return none, err
-	}
-	nodes, err := NUMANodes()
-	if err != nil {
-		return none, err
+		return agent.Host{}, err
 	}
 	return agent.Host{
 		Architecture:  docker.GlanceArchitecture(info.Architecture),
 		CPUModel:      cpuModel(),
 		VCPUs:         info.NCPU,
-		MemoryMB:      memory["MemTotal"] >> 10,
-		MemoryUsedMB:  (memory["MemTotal"] - memory["MemAvailable"]) >> 10,
-		DiskGB:        gigabytes(disk.Blocks, disk.Bsize),
-		DiskUsedGB:    gigabytes(disk.Blocks-disk.Bavail, disk.Bsize),
+		MemoryMB:      found.memory["MemTotal"] >> 10,
+		MemoryUsedMB:  (found.memory["MemTotal"] - found.memory["MemAvailable"]) >> 10,
+		DiskGB:        gigabytes(found.disk.Blocks, found.disk.Bsize),
+		DiskUsedGB:    gigabytes(found.disk.Blocks-found.disk.Bavail, found.disk.Bsize),
 		EngineVersion: versionNumber(info.ServerVersion),
-		Uptime:        up,
+		Uptime:        found.uptime,
 
-		MemoryForeignMB: int(others >> 20),
-		DiskForeignGB:   usedByOthers(disk, h.disks.written()),
+		MemoryForeignMB: int(found.others >> 20),
+		DiskForeignGB:   usedByOthers(found.disk, h.disks.written()),
 		RootDisks:       RootDisks(info),
-		NUMANodes:       nodes,
+		NUMANodes:       found.nodes,
 		PageKB:          os.Getpagesize() >> 10,
 		Lacks:           h.kernel.Lacks(),
 	}, nil
+}
+
+// measured is what is read from the kernel, and from Docker about others' memory.
+type measured struct {
+	memory map[string]int // in KiB, as in /proc/meminfo
+	disk   unix.Statfs_t  // of Docker's data
+	uptime string
+	others int64 // bytes of memory that others than servers use
+	nodes  []agent.NUMANode
+}
+
+func (h *Host) measure(ctx context.Context, dockerRoot string) (m measured, err error) {
+	if m.memory, err = meminfo("/proc/meminfo"); err != nil {
+		return m, err
+	}
+	if err := unix.Statfs(dockerRoot, &m.disk); err != nil {
+		return m, fmt.Errorf("size of %s: %w", dockerRoot, err)
+	}
+	if m.uptime, err = uptime(time.Now()); err != nil {
+		return m, err
+	}
+	if m.others, err = h.memory.held(ctx, int64(m.memory["MemTotal"])<<10); err != nil {
+		return m, err
+	}
+	m.nodes, err = NUMANodes()
+	return m, err
 }
 
 func gigabytes(blocks uint64, size int64) int { return int(blocks * uint64(size) >> 30) }

@@ -35,7 +35,7 @@ func (b *Backups) Create(ctx context.Context, uuid string, how Stop) error {
 			return err
 		}
 		if _, err := b.containers.backup(ctx, uuid); !absent(err) {
-			return errors.Join(agent.Faultf(agent.BadRequest, "server %s has a container set aside already", uuid), err)
+			return errors.Join(agent.Faultf(agent.BadRequest, "server %s has a backup already, which a resize or a rescue made", uuid), err)
 		}
 		if err := b.runner.stopFor(ctx, found, how); err != nil {
 			return err
@@ -55,7 +55,7 @@ func (b *Backups) Restore(ctx context.Context, uuid string) error {
 			return err
 		}
 		if err := b.engine.ContainerRename(ctx, backup.ID, naming.Container(uuid)); err != nil {
-			return fmt.Errorf("bring back the container that was set aside: %w", err)
+			return fmt.Errorf("restore the backup: %w", err)
 		}
 		return nil
 	})
@@ -85,7 +85,7 @@ func (b *Backups) current(ctx context.Context, uuid string) (container.InspectRe
 	if missing != nil {
 		return found, err
 	}
-	b.log.Warn("a container that was set aside comes back: its successor is not there", "server", uuid)
+	b.log.Warn("a backup is restored: the container that should replace it is not there", "server", uuid)
 	if err := b.engine.ContainerRename(ctx, backup.ID, naming.Container(uuid)); err != nil {
 		return found, err
 	}

@@ -15,8 +15,8 @@ import (
 	"ndock/docker/engine/enginetest"
 )
 
-// withAside is an engine on which the server's container is set aside.
-func withAside(t *testing.T) *enginetest.Engine {
+// withBackup is an engine on which the server has only a backup.
+func withBackup(t *testing.T) *enginetest.Engine {
 	t.Helper()
 	engine := withImage(t)
 	engine.PutServer(container.StateRunning)
@@ -48,11 +48,11 @@ func create(t *testing.T, engine *enginetest.Engine, source agent.Source) (int, 
 	return ask(t, engine, "PUT", agenttest.ServerPath, marshal(t, wanted))
 }
 
-func TestSetAside(t *testing.T) {
-	engine := withAside(t)
+func TestBackup(t *testing.T) {
+	engine := withBackup(t)
 	wantContainers(t, engine, "ndock-ID-aside")
 	if status, body := ask(t, engine, "GET", agenttest.ServerPath, ""); status != 404 {
-		t.Errorf("what is set aside counts as the server: %d %s", status, body)
+		t.Errorf("a backup counts as the server: %d %s", status, body)
 	}
 	status, body := ask(t, engine, "GET", "/v1/instances", "")
 	if agenttest.WantOK(t, status, body); strings.TrimSpace(body) != "[]" {
@@ -68,9 +68,9 @@ func TestSetAside(t *testing.T) {
 	agenttest.WantFault(t, status, body, 404, agent.NoSuchInstance)
 }
 
-func TestASecondOneIsNotSetAside(t *testing.T) {
-	engine := withAside(t)
-	status, body := create(t, engine, agent.FromAside)
+func TestNoSecondBackup(t *testing.T) {
+	engine := withBackup(t)
+	status, body := create(t, engine, agent.FromBackup)
 	agenttest.WantOK(t, status, body)
 	status, body = ask(t, engine, "POST", agenttest.ServerPath+"/aside?grace=0", "")
 	agenttest.WantFault(t, status, body, 400, agent.BadRequest)
@@ -80,8 +80,8 @@ func TestASecondOneIsNotSetAside(t *testing.T) {
 func TestResize(t *testing.T) {
 	for verb, want := range map[string][]string{"confirm": {"ndock-ID"}, "revert": {"ndock-ID"}, "delete": {}} {
 		t.Run(verb, func(t *testing.T) {
-			engine := withAside(t)
-			status, body := create(t, engine, agent.FromAside)
+			engine := withBackup(t)
+			status, body := create(t, engine, agent.FromBackup)
 			agenttest.WantOK(t, status, body)
 			method, path := "DELETE", agenttest.ServerPath+"/aside"
 			switch verb {
@@ -102,8 +102,8 @@ func TestResize(t *testing.T) {
 
 // TestRevertOnTheSameHost: Nova destroys what was made of the server, and wants the old one back after that.
 func TestRevertOnTheSameHost(t *testing.T) {
-	engine := withAside(t)
-	status, body := create(t, engine, agent.FromAside)
+	engine := withBackup(t)
+	status, body := create(t, engine, agent.FromBackup)
 	agenttest.WantOK(t, status, body)
 	status, body = ask(t, engine, "DELETE", agenttest.ServerPath+"?keep=aside", "")
 	agenttest.WantOK(t, status, body)
@@ -113,7 +113,7 @@ func TestRevertOnTheSameHost(t *testing.T) {
 	wantContainers(t, engine, "ndock-ID")
 }
 
-// TestRevertOnAnotherHost: there nothing is set aside, and all of it goes.
+// TestRevertOnAnotherHost: there is no backup there, and all of it goes.
 func TestRevertOnAnotherHost(t *testing.T) {
 	engine := withImage(t, firstPort)
 	engine.PutServer(container.StateRunning)
@@ -136,10 +136,10 @@ func TestRebuildKeepsThePorts(t *testing.T) {
 	}
 }
 
-// TestWhatWasNeverReplacedComesBack: the agent was killed between setting a container aside and making the next.
+// TestWhatWasNeverReplacedComesBack: the agent was killed between making a backup and the next container.
 func TestWhatWasNeverReplacedComesBack(t *testing.T) {
 	for _, verb := range []string{"/start", "/restart?grace=0"} {
-		engine := withAside(t)
+		engine := withBackup(t)
 		status, body := ask(t, engine, "POST", agenttest.ServerPath+verb, "")
 		agenttest.WantOK(t, status, body)
 		wantContainers(t, engine, "ndock-ID")
@@ -147,10 +147,10 @@ func TestWhatWasNeverReplacedComesBack(t *testing.T) {
 }
 
 func TestAFailedSuccessorLeavesNothing(t *testing.T) {
-	engine := withAside(t)
+	engine := withBackup(t)
 	delete(engine.Images, naming.ImageTag(enginetest.ImageID))
 	engine.Fail["ContainerCreate"] = enginetest.ErrAway
-	status, body := create(t, engine, agent.FromAside)
+	status, body := create(t, engine, agent.FromBackup)
 	agenttest.WantFault(t, status, body, 500, agent.Failed)
 	wantContainers(t, engine, "ndock-ID-aside")
 	if len(engine.Images) > 0 {
@@ -159,7 +159,7 @@ func TestAFailedSuccessorLeavesNothing(t *testing.T) {
 }
 
 func TestRescue(t *testing.T) {
-	engine := withAside(t)
+	engine := withBackup(t)
 	aside := engine.Containers[naming.Backup(enginetest.ServerID)]
 	aside.GraphDriver.Name = "overlay2"
 	aside.GraphDriver.Data = map[string]string{"LowerDir": "/l2:/l1", "UpperDir": "/u", "WorkDir": "/w"}
@@ -186,7 +186,7 @@ func TestRescueNeedsOverlay(t *testing.T) {
 		"btrfs":    nil,
 		"overlay2": {"LowerDir": strings.Repeat("/layer:", 1000), "UpperDir": "/u", "WorkDir": "/w"},
 	} {
-		engine := withAside(t)
+		engine := withBackup(t)
 		aside := engine.Containers[naming.Backup(enginetest.ServerID)]
 		aside.GraphDriver.Name, aside.GraphDriver.Data = name, data
 		status, body := create(t, engine, agent.Rescue)
@@ -195,9 +195,9 @@ func TestRescueNeedsOverlay(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfWhatIsSetAside: by it a server's files leave for another host.
-func TestSnapshotOfWhatIsSetAside(t *testing.T) {
-	engine := withAside(t)
+// TestSnapshotOfABackup: by it a server's files leave for another host.
+func TestSnapshotOfABackup(t *testing.T) {
+	engine := withBackup(t)
 	engine.Archive = strings.NewReader("files")
 	status, body := ask(t, engine, "POST", agenttest.ServerPath+"/snapshot", "")
 	if agenttest.WantOK(t, status, body); body != "files" {

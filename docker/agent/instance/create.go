@@ -58,7 +58,7 @@ func (c *Creator) create(ctx context.Context, uuid string, spec agent.Spec) erro
 
 // image returns the image for the container. The caller calls done when the container is created, or was not.
 func (c *Creator) image(ctx context.Context, uuid string, spec agent.Spec) (from image.InspectResponse, done func(), err error) {
-	if spec.Source == agent.FromAside {
+	if spec.Source == agent.FromBackup {
 		return c.commitBackup(ctx, uuid)
 	}
 	if !naming.IsUUID(spec.ImageID) { // it could name an image that is not Glance's

@@ -38,7 +38,7 @@ func spec(t *testing.T) string {
 	return string(text)
 }
 
-// withImage is an engine that has the server's image, and these of its ports are written down.
+// withImage is an engine that has the server's image, and these of its ports are recorded.
 func withImage(t *testing.T, ports ...string) *enginetest.Engine {
 	t.Helper()
 	engine := enginetest.New()

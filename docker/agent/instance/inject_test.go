@@ -2,13 +2,9 @@ package instance_test
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
@@ -119,63 +115,4 @@ func TestHalfInjectedIsNoServer(t *testing.T) {
 	status, body := ask(t, engine, "PUT", agenttest.ServerPath, marshal(t, wanted))
 	agenttest.WantFault(t, status, body, 500, agent.Failed)
 	wantContainers(t, engine)
-}
-
-func TestConfigDrive(t *testing.T) {
-	state := t.TempDir()
-	dirs := instance.Directories(state)
-	mounts, err := dirs.WriteConfigDrive(enginetest.ServerID, map[string][]byte{"openstack/latest/meta_data.json": []byte("{}")})
-	if err != nil || len(mounts) != 2 {
-		t.Fatalf("got %v, %v", mounts, err)
-	}
-	for _, m := range mounts {
-		if !m.ReadOnly || m.Source != filepath.Join(state, enginetest.ServerID, "config-drive") {
-			t.Errorf("got %+v", m)
-		}
-	}
-	content, err := os.ReadFile(filepath.Join(mounts[0].Source, "openstack", "latest", "meta_data.json"))
-	if err != nil || string(content) != "{}" {
-		t.Errorf("got %q, %v", content, err)
-	}
-	if _, err := dirs.WriteConfigDrive(enginetest.ServerID, map[string][]byte{"../../out": nil}); err == nil {
-		t.Error("a file was written outside of the drive")
-	}
-	if err := dirs.Remove(enginetest.ServerID); err != nil {
-		t.Error(err)
-	}
-	if entries, _ := os.ReadDir(state); len(entries) > 0 {
-		t.Errorf("left behind: %v", entries)
-	}
-}
-
-func TestDiagnostics(t *testing.T) {
-	engine := enginetest.New()
-	engine.PutServer(container.StateRunning)
-	engine.Containers[naming.Container(enginetest.ServerID)].State.Health = &container.Health{Status: "unhealthy"}
-	engine.Stats = `{"cpu_stats":{"cpu_usage":{"total_usage":7}},"memory_stats":{"usage":5,"limit":64},"pids_stats":{"current":3}}`
-	status, body := ask(t, engine, "GET", agenttest.ServerPath+"/diagnostics", "")
-	agenttest.WantOK(t, status, body)
-	for _, want := range []string{`"state":"running"`, `"health":"unhealthy"`, `"cpu_time":7`, `"memory_used":5`, `"processes":3`, `"nics":[`} {
-		if !strings.Contains(body, want) {
-			t.Errorf("%s is not in %s", want, body)
-		}
-	}
-}
-
-func TestDiagnosticsOfOneThatEnded(t *testing.T) {
-	engine := enginetest.New()
-	engine.PutServer(container.StateExited)
-	engine.Containers[naming.Container(enginetest.ServerID)].State.ExitCode = 137
-	engine.Containers[naming.Container(enginetest.ServerID)].State.OOMKilled = true
-	status, body := ask(t, engine, "GET", agenttest.ServerPath+"/diagnostics", "")
-	agenttest.WantOK(t, status, body)
-	if !strings.Contains(body, `"exit_code":137,"oom_killed":true`) || !strings.Contains(body, `"uptime":null`) {
-		t.Errorf("got %s", body)
-	}
-	engine.Containers[naming.Container(enginetest.ServerID)].State.ExitCode = 0
-	for _, path := range []string{agenttest.ServerPath + "/diagnostics", agenttest.ServerPath} { // that a child of it was killed is not how it ended
-		if _, body := ask(t, engine, "GET", path, ""); !strings.Contains(body, `"exit_code":0,"oom_killed":false`) {
-			t.Errorf("%s: got %s", path, body)
-		}
-	}
 }

@@ -48,7 +48,7 @@ func TestPlugWithoutIPv6(t *testing.T) {
 		t.Errorf("said %s", said)
 	}
 	if ports := portsIn(t, engine); len(ports[0].Subnets) != 2 {
-		t.Errorf("written down are %v: it is lost when the host has IPv6 again", ports[0].Subnets)
+		t.Errorf("recorded are %v: it is lost when the host has IPv6 again", ports[0].Subnets)
 	}
 	dir := filepath.Join(engine.State, enginetest.ServerID)
 	instances := newInstances(engine, instance.Options{State: engine.State, Kernel: network.Kernel{NoIPv6: true}})

@@ -44,7 +44,7 @@ func wantOrphans(t *testing.T, e *enginetest.Engine, method string, want ...stri
 	}
 }
 
-func TestACableThatIsWrittenDownNowhere(t *testing.T) {
+func TestAVethPairThatIsNotRecorded(t *testing.T) {
 	ownNetwork(t)
 	e := enginetest.New()
 	e.PutServer(container.StateRunning)
@@ -69,8 +69,8 @@ func TestACableThatIsWrittenDownNowhere(t *testing.T) {
 	}
 }
 
-// Cables that another agent has plugged, or somebody else, are theirs.
-func TestTheCablesOfOthers(t *testing.T) {
+// Veth pairs that another agent has plugged, or somebody else, are theirs.
+func TestTheVethPairsOfOthers(t *testing.T) {
 	ownNetwork(t)
 	status, body := ask(t, enginetest.New(), "PUT", "/v1/instances/"+enginetest.ServerID+"/ports", vifs("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"))
 	agenttest.WantOK(t, status, body)

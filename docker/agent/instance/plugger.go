@@ -42,7 +42,7 @@ func (p *plugger) plug(uuid string, ports []network.Port, wait bool) error {
 		plugged = with(plugged, ports[i], wait)
 	}
 	if err := network.SetPorts(p.dirs.of(uuid), plugged); err != nil {
-		return fmt.Errorf("write down the ports of server %s: %w", uuid, err)
+		return fmt.Errorf("record the ports of server %s: %w", uuid, err)
 	}
 	for _, port := range ports {
 		if err := network.Plug(port); err != nil {
@@ -101,7 +101,7 @@ func with(plugged []network.Port, port network.Port, wait bool) []network.Port {
 func (p *plugger) unplug(uuid string, also agent.Ports) error {
 	plugged, err := p.ports(uuid)
 	if err != nil { // then those that Nova names are all that is known
-		p.log.Error("what is written down of a server's ports cannot be read", "server", uuid, "reason", err)
+		p.log.Error("the record of a server's ports cannot be read", "server", uuid, "reason", err)
 	}
 	var failed []error
 	for _, port := range plugged {

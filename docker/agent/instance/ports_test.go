@@ -77,7 +77,7 @@ func wantPorts(t *testing.T, engine *enginetest.Engine, ids ...string) {
 		recorded = append(recorded, port.ID)
 	}
 	if !slices.Equal(recorded, ids) {
-		t.Errorf("written down is %q, want %q", recorded, ids)
+		t.Errorf("recorded is %q, want %q", recorded, ids)
 	}
 }
 
@@ -124,8 +124,8 @@ func TestDeleteFindsItsPorts(t *testing.T) {
 	wantPorts(t, engine)
 }
 
-// TestDeleteOfACableThatIsNotWrittenDown: the disk that it was written to is another one now.
-func TestDeleteOfACableThatIsNotWrittenDown(t *testing.T) {
+// TestDeleteOfAVethPairThatIsNotRecorded: the disk with the record is another one now.
+func TestDeleteOfAVethPairThatIsNotRecorded(t *testing.T) {
 	ownNetwork(t)
 	engine := enginetest.New()
 	ask(t, engine, "PUT", portsPath, vifs(firstPort))
@@ -137,8 +137,8 @@ func TestDeleteOfACableThatIsNotWrittenDown(t *testing.T) {
 	wantPorts(t, engine)
 }
 
-// TestDeleteOfACableThatIsAnothers, or no server's: a server's own request cannot take it.
-func TestDeleteOfACableThatIsAnothers(t *testing.T) {
+// TestDeleteOfAVethPairThatIsAnothers, or no server's: a server's own request cannot take it.
+func TestDeleteOfAVethPairThatIsAnothers(t *testing.T) {
 	ownNetwork(t)
 	engine := enginetest.New()
 	ask(t, engine, "PUT", strings.Replace(portsPath, enginetest.ServerID, otherServer, 1), vifs(firstPort))
@@ -157,8 +157,8 @@ func TestDeleteOfACableThatIsAnothers(t *testing.T) {
 	}
 }
 
-// TestNoCableThatIsNotWrittenDown: nothing would say whose it is.
-func TestNoCableThatIsNotWrittenDown(t *testing.T) {
+// TestNoVethPairThatIsNotRecorded: nothing would say which server has it.
+func TestNoVethPairThatIsNotRecorded(t *testing.T) {
 	ownNetwork(t)
 	engine := enginetest.New()
 	if err := os.WriteFile(filepath.Join(agenttest.StateOf(t, engine), enginetest.ServerID), nil, 0o600); err != nil { // where its directory should be

@@ -64,3 +64,35 @@ func TestConsoleFaults(t *testing.T) {
 	status, body = ask(t, engine, "GET", consolePath, "")
 	agenttest.WantFault(t, status, body, 500, agent.Failed)
 }
+
+func TestDiagnostics(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutServer(container.StateRunning)
+	engine.Containers[naming.Container(enginetest.ServerID)].State.Health = &container.Health{Status: "unhealthy"}
+	engine.Stats = `{"cpu_stats":{"cpu_usage":{"total_usage":7}},"memory_stats":{"usage":5,"limit":64},"pids_stats":{"current":3}}`
+	status, body := ask(t, engine, "GET", agenttest.ServerPath+"/diagnostics", "")
+	agenttest.WantOK(t, status, body)
+	for _, want := range []string{`"state":"running"`, `"health":"unhealthy"`, `"cpu_time":7`, `"memory_used":5`, `"processes":3`, `"nics":[`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%s is not in %s", want, body)
+		}
+	}
+}
+
+func TestDiagnosticsOfOneThatEnded(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutServer(container.StateExited)
+	engine.Containers[naming.Container(enginetest.ServerID)].State.ExitCode = 137
+	engine.Containers[naming.Container(enginetest.ServerID)].State.OOMKilled = true
+	status, body := ask(t, engine, "GET", agenttest.ServerPath+"/diagnostics", "")
+	agenttest.WantOK(t, status, body)
+	if !strings.Contains(body, `"exit_code":137,"oom_killed":true`) || !strings.Contains(body, `"uptime":null`) {
+		t.Errorf("got %s", body)
+	}
+	engine.Containers[naming.Container(enginetest.ServerID)].State.ExitCode = 0
+	for _, path := range []string{agenttest.ServerPath + "/diagnostics", agenttest.ServerPath} { // that a child of it was killed is not how it ended
+		if _, body := ask(t, engine, "GET", path, ""); !strings.Contains(body, `"exit_code":0,"oom_killed":false`) {
+			t.Errorf("%s: got %s", path, body)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 
 // deleteInstance removes all that the server has on this host. The body may name ports, for some that are recorded nowhere.
 // Where the server's container is only replaced, keep says what is kept: its ports (keep=ports), or, if there is one, also
-// the container that is set aside (keep=aside).
+// the backup (keep=aside).
 func (s *Server) deleteInstance(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var ports agent.Ports
 	if err := read(r, &ports); err != nil {

@@ -1,0 +1,141 @@
+package commands
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pages returns the text of README.md and docs/*.md by their paths below the project's root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("there are no pages (%v)", err)
+	}
+	texts := map[string]string{}
+	for _, path := range append(paths, "../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[strings.TrimPrefix(path, "../")] = string(text)
+	}
+	return texts
+}
+
+var (
+	pageLink    = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	pageHeading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+)
+
+// anchors returns those that a renderer of Markdown makes of a page's headings.
+func anchors(page string) []string {
+	var all []string
+	for _, match := range pageHeading.FindAllStringSubmatch(page, -1) {
+		all = append(all, strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
+	}
+	return all
+}
+
+// TestDocsLinks: each link from page to page leads to a file, and to a heading in it.
+func TestDocsLinks(t *testing.T) {
+	t.Parallel()
+	all := pages(t)
+	checked := 0
+	for page, text := range all {
+		for _, match := range pageLink.FindAllStringSubmatch(text, -1) {
+			to, anchor := page, match[2]
+			if match[1] != "" {
+				to = filepath.Join(filepath.Dir(page), match[1])
+			}
+			checked++
+			if linked, ok := all[to]; !ok {
+				t.Errorf("%s links to %s, which is not there", page, to)
+			} else if anchor != "" && !slices.Contains(anchors(linked), anchor) {
+				t.Errorf("%s links to %s, which has no heading #%s", page, to, anchor)
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d links were found", checked)
+	}
+}
+
+// otherMessages are Nova's, the kernel's and the pages' own, which stand in the tables too.
+var otherMessages = []string{"My compute node", "in nova-compute's log", "read-only file system", "for an index"}
+
+var (
+	quotedRow   = regexp.MustCompile(`(?m)^\| ([^|]+) \|`)
+	betweenSays = regexp.MustCompile(`…|: |[(),;]`) // between parts of a message that are separate in the source
+	formatVerb  = regexp.MustCompile(`\S*%(?:\[\d\])?[sqdv]\S*`)
+)
+
+// TestDocsQuoteErrors: what the tables of error messages quote is in the source, part by part, with values for verbs.
+func TestDocsQuoteErrors(t *testing.T) {
+	t.Parallel()
+	source := sourceText(t)
+	checked := 0
+	for page, text := range pages(t) {
+		_, table, _ := strings.Cut(text, "\n## Error messages\n")
+		for _, row := range quotedRow.FindAllStringSubmatch(table, -1) {
+			for _, part := range betweenSays.Split(row[1], -1) {
+				part = strings.Trim(part, ` .:"`)
+				if len(strings.Fields(part)) < 3 || slices.Contains(otherMessages, part) {
+					continue
+				}
+				checked++
+				if !isSaid(source, strings.Fields(part)) {
+					t.Errorf("%s quotes %q (in %q), which no source has", page, part, row[1])
+				}
+			}
+		}
+	}
+	if checked < 40 {
+		t.Errorf("only %d parts of messages were found", checked)
+	}
+}
+
+// sourceText returns the program's source, with "…" for each word that has a verb of fmt.
+func sourceText(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && slices.Contains([]string{".git", "bin", "testdata"}, entry.Name()):
+			return filepath.SkipDir
+		case entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return formatVerb.ReplaceAllString(strings.ReplaceAll(all.String(), `\"`, `"`), "…")
+}
+
+// isSaid tells whether the source has the words, of which up to two may be values, or all but the first two.
+func isSaid(source string, words []string) bool {
+	for i := range words {
+		for j := range words[:i+1] {
+			values := slices.Clone(words)
+			values[i], values[j] = "…", "…"
+			if (len(words) > 3 || i == j) && strings.Contains(source, strings.Join(values, " ")) {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc([]int{0, 1, 2}, func(first int) bool {
+		return len(words)-first >= 3 && strings.Contains(source, strings.Join(words[first:], " "))
+	})
+}

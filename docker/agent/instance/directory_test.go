@@ -1,0 +1,37 @@
+package instance_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ndock/docker/agent/instance"
+	"ndock/docker/engine/enginetest"
+)
+
+func TestConfigDrive(t *testing.T) {
+	state := t.TempDir()
+	dirs := instance.Directories(state)
+	mounts, err := dirs.WriteConfigDrive(enginetest.ServerID, map[string][]byte{"openstack/latest/meta_data.json": []byte("{}")})
+	if err != nil || len(mounts) != 2 {
+		t.Fatalf("got %v, %v", mounts, err)
+	}
+	for _, m := range mounts {
+		if !m.ReadOnly || m.Source != filepath.Join(state, enginetest.ServerID, "config-drive") {
+			t.Errorf("got %+v", m)
+		}
+	}
+	content, err := os.ReadFile(filepath.Join(mounts[0].Source, "openstack", "latest", "meta_data.json"))
+	if err != nil || string(content) != "{}" {
+		t.Errorf("got %q, %v", content, err)
+	}
+	if _, err := dirs.WriteConfigDrive(enginetest.ServerID, map[string][]byte{"../../out": nil}); err == nil {
+		t.Error("a file was written outside of the drive")
+	}
+	if err := dirs.Remove(enginetest.ServerID); err != nil {
+		t.Error(err)
+	}
+	if entries, _ := os.ReadDir(state); len(entries) > 0 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
