@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"ndock/docker/network"
 )
@@ -13,6 +15,7 @@ import (
 // those that Run has written into a container's configuration.
 func Main(args []string, stdin io.Reader) error {
 	if len(args) == 4 && args[0] == "node" && args[1] == "hook" {
+		signal.Ignore(syscall.SIGINT, syscall.SIGTERM) // they end the engine, or the host, and a port should not be moved half-way
 		return Hook(args[2], args[3], stdin)
 	}
 	program, err := os.Executable()

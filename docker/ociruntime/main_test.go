@@ -17,7 +17,7 @@ func TestHook(t *testing.T) {
 		{"leave", `{"pid": 1}`, errNotRunc.Error()},
 		{"stay", `{"id": "x", "pid": 1}`, `there is no hook "stay"`},
 	} {
-		if err := Main([]string{"node", "hook", test.verb, none}, strings.NewReader(test.stdin)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if err := Hook(test.verb, none, strings.NewReader(test.stdin)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s of %s: %v", test.verb, test.stdin, err)
 		}
 	}

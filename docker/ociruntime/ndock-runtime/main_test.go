@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -60,6 +63,7 @@ func TestCommand(t *testing.T) {
 	if out, err := exec.Command(goCommand, "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	testSignals(t, program, dir)
 	runc := exec.Command("ln", "-s", "/bin/echo", filepath.Join(dir, "runc"))
 	if out, err := runc.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -79,5 +83,32 @@ func TestCommand(t *testing.T) {
 		if string(out) != test.want || (err != nil) != test.fails {
 			t.Errorf("%s: %v\n%s", test.args, err, out)
 		}
+	}
+}
+
+// testSignals tells a hook to end, as a host that is shut down does, while it has not read all that it needs.
+func testSignals(t *testing.T, program, dir string) {
+	t.Helper()
+	var said strings.Builder
+	hook := exec.Command(program, "node", "hook", "leave", dir)
+	hook.Stderr = &said
+	stdin, err := hook.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hook.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 100000 { // until it is past the start of the Go runtime, which SIGTERM still ends
+		if status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", hook.Process.Pid)); strings.Contains(string(status), "SigIgn:\t0000000000004002\n") {
+			break
+		}
+	}
+	if err := hook.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	stdin.Close()
+	if err := hook.Wait(); hook.ProcessState.ExitCode() != 1 || !strings.Contains(said.String(), "read the container's state") {
+		t.Errorf("a hook that was told to end: %v, and said %q", err, &said)
 	}
 }
