@@ -18,20 +18,21 @@ func bootCommand(s Streams) *cli.Command {
 		Name:      "boot",
 		Usage:     "Boot servers from an image in Glance",
 		ArgsUsage: "NAME [-- COMMAND…]",
-		Description: "COMMAND replaces the image's own, -e adds to its environment. An image that is elsewhere, as docker://… of a\n" +
-			"registry, is put into Glance first, unless the project has it there; 'ndock image push-glance' tells of places.\n\n" +
-			"   ndock boot --image nginx:1 --flavor m1.small --wait web\n" +
-			"   ndock boot --image docker://registry.example.com/site/web:1 --flavor m1.small web\n" +
-			"   ndock boot --image debian:12 --flavor m1.tiny -e LANG=C job -- sh -c 'date; sleep 60'",
-		Flags: append(append(append(outputFlags(), waitFlags()...), placesFlags()...),
-			&cli.StringFlag{Name: "image", Usage: "`IMAGE` in Glance, by name or id; or where else it is, as docker://HOST/REPOSITORY:TAG"},
-			&cli.StringFlag{Name: "flavor", Usage: "`FLAVOR`, by name or id"},
-			&cli.StringSliceFlag{Name: "network", Usage: "a port on this `NETWORK`, by name or id; may be repeated; default: the only network there is"},
-			&cli.StringSliceFlag{Name: "security-group", Usage: "of the ports, by name; may be repeated"},
-			&cli.StringFlag{Name: "key-name", Usage: "key pair"},
-			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "a variable of the process, as `KEY=VALUE`; may be repeated"},
-			&cli.IntFlag{Name: "count", Value: 1, Usage: "how many, named NAME-1 to NAME-N"},
-		),
+		Description: "COMMAND replaces the command of the image; -e adds to its environment. An image that is not in Glance, such as\n" +
+			"docker://HOST/REPOSITORY:TAG, is pushed to Glance first. 'ndock image push-glance --help' lists the names of images.\n\n" +
+			examples(
+				"ndock boot --image nginx:1 --flavor m1.small --wait web",
+				"ndock boot --image docker://registry.example.com/site/web:1 --flavor m1.small web",
+				"ndock boot --image debian:12 --flavor m1.tiny -e LANG=C job -- sh -c 'date; sleep 60'"),
+		Flags: slices.Concat(outputFlags(), waitFlags(), placesFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "image", Usage: "`IMAGE` in Glance, by name or id, or elsewhere, such as docker://HOST/REPOSITORY:TAG"},
+			&cli.StringFlag{Name: "flavor", Usage: "`FLAVOR` of the servers, by name or id"},
+			&cli.StringSliceFlag{Name: "network", Usage: "`NETWORK` for a port, by name or id", DefaultText: "the only network there is"},
+			&cli.StringSliceFlag{Name: "security-group", Usage: "security `GROUP` of the ports, by name"},
+			&cli.StringFlag{Name: "key-name", Usage: "`NAME` of the key pair"},
+			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "environment variable `KEY=VALUE` of the process"},
+			&cli.IntFlag{Name: "count", Value: 1, Usage: "`NUMBER` of servers, which are then called NAME-1 to NAME-N"},
+		}),
 		Action: func(c *cli.Context) error { return boot(c, s) },
 	}
 }
@@ -75,16 +76,16 @@ func putImage(c *cli.Context, s Streams, cloud *openstack.Cloud) (func(context.C
 	case from.Transport == image.Glance, from.Transport == image.Engine && from.String() == c.String("image"), from.Transport == image.Stream:
 		return nil, nil
 	}
-	reach, err := places(c, s)
+	transports, err := places(c, s)
 	if err != nil {
 		return nil, err
 	}
-	reach.Strict = true
-	name, err := nameOf(c, from)
+	transports.Strict = true
+	name, err := nameInGlance(c, "", from)
 	if err != nil {
 		return nil, err
 	}
-	push := glancePush{from: from, places: reach, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: defaultRetries}}
+	push := glancePush{from: from, places: transports, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: defaultRetries}}
 	return func(ctx context.Context) (string, error) {
 		pushed, err := push.run(ctx, cloud)
 		return pushed.ID, err

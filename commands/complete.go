@@ -19,13 +19,15 @@ func completeCommand(s Streams) *cli.Command {
 		ArgsUsage:       "WORD…",
 		Hidden:          true,
 		SkipFlagParsing: true,
-		Action: func(c *cli.Context) error {
-			for _, suggestion := range complete(c.App, c.Args().Slice()) {
-				fmt.Fprintln(s.Out, suggestion)
-			}
-			return nil
-		},
+		Action:          func(c *cli.Context) error { return printSuggestions(c, s) },
 	}
+}
+
+func printSuggestions(c *cli.Context, s Streams) error {
+	for _, suggestion := range complete(c.App, c.Args().Slice()) {
+		fmt.Fprintln(s.Out, suggestion)
+	}
+	return nil
 }
 
 // suggestion is a word, and what it is where that is known.

@@ -12,7 +12,7 @@ import (
 func completionCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "completion",
-		Usage:     "Print the script by which a shell completes what is typed after ndock",
+		Usage:     "Print the completion script for a shell",
 		ArgsUsage: strings.Join(completion.Shells, "|"),
 		Description: "For the shell that runs, and in its startup file for those to come (in zsh below compinit):\n\n" +
 			"   source <(ndock completion bash)\n" +
@@ -22,7 +22,10 @@ func completionCommand(s Streams) *cli.Command {
 			"packages, with /usr in place of /usr/local:\n\n" +
 			"   " + completion.Path("bash") + "\n" +
 			"   " + completion.Path("zsh") + "\n" +
-			"   " + completion.Path("fish"),
+			"   " + completion.Path("fish") + "\n\n" +
+			examples(
+				"ndock completion bash > /etc/bash_completion.d/ndock",
+				"ndock completion fish | source"),
 		Action: func(c *cli.Context) error { return printCompletion(c, s) },
 	}
 }

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,19 +16,22 @@ import (
 func doctorCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
-		Usage: "Say what keeps a cloud from booting Docker images, and what mends it",
-		Description: "Asks the cloud, from credentials to a bootable image, and the registries of ndock's that Docker on this host\n" +
-			"trusts; changes nothing. What only administrators see is\n" +
-			"unknown to others. Ends with status 1 when something is in error.\n\n" +
-			"Example: ndock doctor -f value -c Check -c State",
-		Flags: append(outputFlags(),
-			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "of each answer", Action: positive}),
+		Usage: "Check a cloud for what keeps it from booting Docker images",
+		Description: "Checks the cloud, from credentials to a bootable image, and the registries of ndock that Docker on this host trusts.\n" +
+			"It changes nothing. Some checks are unknown to users who are not administrators. The exit status is 1 if a check\n" +
+			"fails.\n\n" +
+			examples(
+				"ndock doctor",
+				"ndock doctor -f value -c Check -c State"),
+		Flags: slices.Concat(outputFlags(), []cli.Flag{
+			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "longest `DURATION` to wait for each answer", Action: positive},
+		}),
 		Action: func(c *cli.Context) error { return examine(c, s) },
 	}
 }
 
 func examine(c *cli.Context, s Streams) error {
-	headers := []string{"Check", "State", "Detail", "Mend"}
+	headers := []string{"Check", "State", "Detail", "Fix"}
 	if _, err := exactly(c); err != nil {
 		return err
 	}
@@ -46,7 +50,7 @@ func examine(c *cli.Context, s Streams) error {
 	var rows [][]any
 	var wrong []string
 	for _, finding := range findings {
-		rows = append(rows, []any{finding.Check, string(finding.State), finding.Detail, finding.Mend})
+		rows = append(rows, []any{finding.Check, string(finding.State), finding.Detail, finding.Fix})
 		if finding.State == doctor.Failed {
 			wrong = append(wrong, finding.Check)
 		}
@@ -55,16 +59,16 @@ func examine(c *cli.Context, s Streams) error {
 		return err
 	}
 	if len(wrong) > 0 {
-		return &unwell{wrong}
+		return &unhealthy{wrong}
 	}
 	return nil
 }
 
-// unwell is a cloud in which something is in error.
-type unwell struct{ wrong []string }
+// unhealthy is a cloud in which something is in error.
+type unhealthy struct{ wrong []string }
 
-func (e *unwell) Error() string {
+func (e *unhealthy) Error() string {
 	return "this cloud does not boot Docker images as it should: see " + strings.Join(e.wrong, ", ")
 }
 
-func (e *unwell) Hint() string { return "the columns Detail and Mend say what to do" }
+func (e *unhealthy) Hint() string { return "the columns Detail and Fix say what to do" }

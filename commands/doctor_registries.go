@@ -24,10 +24,10 @@ func examineRegistries(ctx context.Context, certsDir string, timeout time.Durati
 	}
 	var details []string
 	for _, one := range all {
-		what, mend := one.Warning(now)
+		what, fix := one.Warning(now)
 		switch {
 		case what != "":
-			finding.State, finding.Mend = doctor.Warning, mend
+			finding.State, finding.Fix = doctor.Warning, fix
 		case one.Expires.IsZero():
 			what = fmt.Sprintf("%s does not answer: %v", one, one.Err)
 			if finding.State == doctor.OK {

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v2"
 
 	"ndock/commands/internal/output"
@@ -10,11 +12,13 @@ import (
 func imageCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "image",
-		Usage: "Docker images: into Glance and out of it, and between engines, registries and archives",
-		Subcommands: []*cli.Command{
-			imagePushGlanceCommand(s), imagePullGlanceCommand(s), imagePushCommand(s), imageCopyCommand(s),
-			imageListCommand(s), imageShowCommand(s), imageDeleteCommand(s), imagePruneCommand(s),
-		},
+		Usage: "Manage Docker images in Glance, and copy them between engines, registries and archives",
+		Description: examples(
+			"ndock image push-glance nginx:1",
+			"ndock image list"),
+		Subcommands: slices.Concat(
+			categorized("Transfers", imagePushGlanceCommand(s), imagePullGlanceCommand(s), imagePushCommand(s), imageCopyCommand(s)),
+			categorized("Images in Glance", imageListCommand(s), imageShowCommand(s), imageDeleteCommand(s), imagePruneCommand(s))),
 	}
 }
 
@@ -31,7 +35,7 @@ func imageFields(image openstack.Image) []output.Field {
 		{Name: "Architecture", Value: image.Architecture},
 		{Name: "Layers", Value: image.Layers},
 		{Name: "Unpacked Size", Value: image.UnpackedSize},
-		{Name: "Created", Value: moment(image.Created)},
+		{Name: "Created", Value: formatTime(image.Created)},
 	}
 }
 

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -15,11 +16,12 @@ func imageCopyCommand(s Streams) *cli.Command {
 		Name:      "copy",
 		Usage:     "Copy a Docker image between an engine, registries, archives and Glance",
 		ArgsUsage: "SOURCE DEST",
-		Description: "Streams the image, and checks it while it flows. What the destination has already is not sent again.\n\n" +
+		Description: "Streams the image, and verifies it on the way. What the destination already has is not sent again.\n\n" +
 			placesText + "\n\n" +
-			"   ndock image copy docker://registry.example.com/web:1 oci:web:1\n" +
-			"   ndock image copy glance:web docker://127.0.0.1:5050/site/web:1",
-		Flags:  append(append(append(outputFlags(), pushFlags()...), sendFlags()...), placesFlags()...),
+			examples(
+				"ndock image copy docker://registry.example.com/web:1 oci:web:1",
+				"ndock image copy glance:web docker://127.0.0.1:5050/site/web:1"),
+		Flags:  slices.Concat(outputFlags(), pushFlags(), sendFlags(), placesFlags()),
 		Action: func(c *cli.Context) error { return imageCopy(c, s) },
 	}
 }
@@ -29,11 +31,11 @@ func imageCopy(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	return copyImage(c, s, args[0], args[1])
+	return copyNamed(c, s, args[0], args[1])
 }
 
-// copyImage copies from any place to any other.
-func copyImage(c *cli.Context, s Streams, from, to string) error {
+// copyNamed copies from any place to any other.
+func copyNamed(c *cli.Context, s Streams, from, to string) error {
 	source, err := reference(c, from)
 	if err != nil {
 		return err
@@ -51,34 +53,31 @@ func copyImage(c *cli.Context, s Streams, from, to string) error {
 	if err := outputStyle(c).Check(output.Names(copyFields(image.Stored{}))); err != nil {
 		return err
 	}
-	reach, err := places(c, s)
+	transports, err := places(c, s)
 	if err != nil {
 		return err
 	}
-	return carry(c, s, withGlance(reach, once(c, s)), source, dest)
+	return copyImage(c, s, withGlance(transports, openCloudOnce(c, s)), source, dest)
 }
 
 // copyToGlance is a push of a name that is given as a place.
 func copyToGlance(c *cli.Context, s Streams, source, dest image.Reference) error {
-	if err := c.Set("name", openstack.ImageName(dest.Name)); err != nil {
-		return err
-	}
-	return pushGlance(c, s, []image.Reference{source}, 1)
+	return pushGlance(c, s, []image.Reference{source}, openstack.ImageName(dest.Name), 1)
 }
 
-// carry copies an image to any place but Glance.
-func carry(c *cli.Context, s Streams, reach image.Places, from, to image.Reference) error {
+// copyImage copies an image to any place but Glance.
+func copyImage(c *cli.Context, s Streams, transports image.Places, from, to image.Reference) error {
 	report := newProgress(c, s)
-	reach.Notice = func(text string) { report.Step("%s", text) }
-	source, err := reach.Find(c.Context, from)
+	transports.Notice = func(text string) { report.Step("%s", text) }
+	source, err := transports.Find(c.Context, from)
 	if err != nil {
 		return err
 	}
-	reach.Retrying = func(err error, pause time.Duration) {
+	transports.Retrying = func(err error, pause time.Duration) {
 		report.Step("%s; trying again in %s", output.Line(err.Error()), pause)
 	}
 	transfer := report.Transfer("copy "+from.String(), source.Size)
-	stored, err := reach.Store(c.Context, source, to, transfer)
+	stored, err := transports.Store(c.Context, source, to, transfer)
 	transfer.End(err)
 	if err != nil {
 		return err

@@ -29,10 +29,10 @@ const placesText = "An image is named as skopeo names it:\n\n" +
 // placesFlags are those of all commands that read images from elsewhere.
 func placesFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image; default: this host's, linux/" + runtime.GOARCH},
-		&cli.BoolFlag{Name: "insecure", Usage: "speak to registries in plain HTTP or without a look at their certificates"},
-		&cli.StringFlag{Name: "max-unpacked", Value: "100GiB", Usage: "refuse an image that unpacks to more than `SIZE`; 0 for any"},
-		&cli.Int64Flag{Name: "max-ratio", Value: 200, Usage: "refuse a layer that unpacks to more than `N` times its size; 0 for any"},
+		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image", DefaultText: "this host's, linux/" + runtime.GOARCH},
+		&cli.BoolFlag{Name: "insecure", Usage: "speak to registries in plain HTTP, or without verifying their certificates"},
+		&cli.StringFlag{Name: "max-unpacked", Value: "100GiB", Usage: "largest `SIZE` to which an image may unpack; 0 for any"},
+		&cli.Int64Flag{Name: "max-ratio", Value: 200, Usage: "largest `RATIO` of a layer's unpacked size to its packed size; 0 for any"},
 	}
 }
 
@@ -68,13 +68,9 @@ func platformOf(c *cli.Context) (archive.Platform, error) {
 	if text == "" {
 		return archive.Platform{OS: "linux", Architecture: runtime.GOARCH}, nil
 	}
-	parts := strings.Split(text, "/")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
-		return archive.Platform{}, misused(c, "--platform %q is not OS/ARCH or OS/ARCH/VARIANT", text)
-	}
-	platform := archive.Platform{OS: parts[0], Architecture: parts[1]}
-	if len(parts) == 3 {
-		platform.Variant = parts[2]
+	platform, err := archive.ParsePlatform(text)
+	if err != nil {
+		return platform, misused(c, "--platform %s", err)
 	}
 	return platform, nil
 }
@@ -105,8 +101,8 @@ func sourceInGlance(ctx context.Context, cloud *openstack.Cloud, name string, re
 	}), nil
 }
 
-// once opens the cloud for all who ask.
-func once(c *cli.Context, s Streams) func() (*openstack.Cloud, error) {
+// openCloudOnce returns a function that opens the cloud at its first call, and returns the same one from then on.
+func openCloudOnce(c *cli.Context, s Streams) func() (*openstack.Cloud, error) {
 	return sync.OnceValues(func() (*openstack.Cloud, error) { return openCloud(c, s) })
 }
 
@@ -127,17 +123,16 @@ func inGlance(facts image.Facts) openstack.DockerImage {
 	}
 }
 
-// nameOf is what an image is called in Glance: what --name says, and else what its source calls it, without colons.
-func nameOf(c *cli.Context, from image.Reference) (string, error) {
+// nameInGlance returns what an image is to be called in Glance: the name that is given, and else its source's, without
+// colons.
+func nameInGlance(c *cli.Context, given string, source image.Reference) (string, error) {
 	switch {
-	case c.String("name") != "":
-		return c.String("name"), nil
-	case from.Transport == image.Stream:
+	case given != "":
+		return given, nil
+	case source.OwnName() == "":
 		return "", misused(c, "an image from stdin has no name: give it one with --name")
-	case from.Transport == image.Engine, from.Transport == image.Registry, from.Transport == image.Glance:
-		return openstack.ImageName(from.Name), nil
 	}
-	return openstack.ImageName(strings.TrimSuffix(fmt.Sprintf("%s:%s", from.Path, from.Name), ":")), nil
+	return openstack.ImageName(source.OwnName()), nil
 }
 
 // warnOfColon tells that OpenStack's clients cannot find an image by such a name.

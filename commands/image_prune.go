@@ -3,6 +3,7 @@ package commands
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,18 +16,19 @@ import (
 func imagePruneCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "prune",
-		Usage: "Delete Docker images from Glance that nobody needs any more",
-		Description: "Those of this project that all of the given flags mean. An image that is protected or that a server uses stays.\n" +
-			"One that was never sent to its end, because its sender was killed, goes when it is a day old. What is deleted is\n" +
-			"listed.\n\n" +
-			"   ndock image prune --name 'ci/*' --older-than 7d --dry-run\n" +
-			"   ndock image prune --name 'ci/*' --keep 5 --yes",
-		Flags: append(outputFlags(),
-			&cli.StringFlag{Name: "older-than", Usage: "`AGE` at least, as 36h or 7d"},
-			&cli.StringSliceFlag{Name: "name", Usage: "`PATTERN` of the name, with * and ?; may be repeated"},
-			&cli.IntFlag{Name: "keep", Usage: "keep the newest `N` of each repository, which is a name without its tag"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "list what would be deleted"},
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"}),
+		Usage: "Delete unused Docker images from Glance",
+		Description: "Deletes images of this project that match all given flags, and lists them. An image that is protected or that a\n" +
+			"server uses stays. An incomplete image, whose sender was killed, is deleted when it is a day old.\n\n" +
+			examples(
+				"ndock image prune --name 'ci/*' --older-than 7d --dry-run",
+				"ndock image prune --name 'ci/*' --keep 5 --yes"),
+		Flags: slices.Concat(outputFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "older-than", Usage: "minimum `AGE` of an image, such as 36h or 7d"},
+			&cli.StringSliceFlag{Name: "name", Usage: "`PATTERN` of the image's name, with * and ?"},
+			&cli.IntFlag{Name: "keep", Usage: "`NUMBER` of newest images to keep of each repository, which is a name without its tag"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "list the images that would be deleted, and delete none"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
+		}),
 		Action: func(c *cli.Context) error { return imagePrune(c, s) },
 	}
 }
@@ -47,36 +49,24 @@ func imagePrune(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	if !c.Bool("dry-run") && len(images) > 0 {
-		if err := agreed(c, s, fmt.Sprintf("Delete %d images from Glance, %s and others?", len(images), images[0].Name)); err != nil {
+	if c.Bool("dry-run") {
+		return listPruned(c, s, images)
+	}
+	if len(images) > 0 {
+		if err := confirmed(c, s, fmt.Sprintf("Delete %d images from Glance, %s and others?", len(images), images[0].Name)); err != nil {
 			return err
 		}
 	}
-	return pruneImages(c, s, cloud, images)
+	deleted, failed := cloud.DeleteImages(c.Context, images)
+	return errors.Join(listPruned(c, s, deleted), failed)
 }
 
-// pruneImages deletes what it can, and lists what is gone.
-func pruneImages(c *cli.Context, s Streams, cloud *openstack.Cloud, images []openstack.Image) error {
-	gone := images
-	var failed []error
-	if !c.Bool("dry-run") {
-		gone = nil
-		for _, image := range images {
-			if err := cloud.DeleteImage(c.Context, image.ID); err != nil {
-				failed = append(failed, err)
-				if c.Context.Err() != nil {
-					break
-				}
-				continue
-			}
-			gone = append(gone, image)
-		}
-	}
+func listPruned(c *cli.Context, s Streams, images []openstack.Image) error {
 	var rows [][]any
-	for _, image := range gone {
-		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Size, moment(image.Created)})
+	for _, image := range images {
+		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Size, formatTime(image.Created)})
 	}
-	return errors.Join(outputStyle(c).List(s.Out, pruneHeaders, rows), errors.Join(failed...))
+	return outputStyle(c).List(s.Out, pruneHeaders, rows)
 }
 
 var pruneHeaders = []string{"ID", "Name", "Status", "Size", "Created"}

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"slices"
+
 	docker "github.com/distribution/reference"
 	"github.com/urfave/cli/v2"
 
@@ -12,17 +14,19 @@ import (
 func imagePullGlanceCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "pull-glance",
-		Usage:     "Get a Docker image out of Glance",
+		Usage:     "Pull a Docker image from Glance",
 		ArgsUsage: "IMAGE",
-		Description: "Streams the image to Docker Engine, or to where --to says, and compares its checksum with Glance's. In the engine\n" +
-			"it is called what it is called in Glance, nginx:1 for nginx@1: names inside the image are its maker's, and could\n" +
-			"take another's place.\n\n" +
-			"   ndock image pull-glance web:1\n" +
-			"   ndock image pull-glance web:1 --to docker-daemon:web:old\n" +
-			"   ndock image pull-glance web:1 --to docker-archive:web.tar\n" +
-			"   ndock image pull-glance web:1 --to docker://127.0.0.1:5050/site/web:1",
-		Flags: append(append(append(outputFlags(), sendFlags()...), placesFlags()...),
-			&cli.StringFlag{Name: "to", Value: "engine", Usage: "`DEST`: engine, or a place as 'ndock image copy' has it; - for stdout"}),
+		Description: "Streams the image to Docker Engine, or to --to, and compares its checksum with Glance's. In the engine it has the name\n" +
+			"that it has in Glance, with : for @. Names inside the image are not used: they are its maker's, and could replace\n" +
+			"another image's.\n\n" +
+			examples(
+				"ndock image pull-glance web:1",
+				"ndock image pull-glance web:1 --to docker-daemon:web:old",
+				"ndock image pull-glance web:1 --to docker-archive:web.tar",
+				"ndock image pull-glance web:1 --to docker://127.0.0.1:5050/site/web:1"),
+		Flags: slices.Concat(outputFlags(), sendFlags(), placesFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "to", Value: "engine", Usage: "`DEST` of the image: engine, or a name as for 'ndock image copy'; - for stdout"},
+		}),
 		Action: func(c *cli.Context) error { return imagePullGlance(c, s) },
 	}
 }
@@ -44,7 +48,7 @@ func imagePullGlance(c *cli.Context, s Streams) error {
 	if err := outputStyle(c).Check(output.Names(copyFields(image.Stored{}))); err != nil {
 		return err
 	}
-	reach, err := places(c, s)
+	transports, err := places(c, s)
 	if err != nil {
 		return err
 	}
@@ -61,8 +65,8 @@ func imagePullGlance(c *cli.Context, s Streams) error {
 			return err
 		}
 	}
-	reach = withGlance(reach, func() (*openstack.Cloud, error) { return cloud, nil })
-	return carry(c, s, reach, image.Reference{Transport: image.Glance, Name: found.ID}, to)
+	transports = withGlance(transports, func() (*openstack.Cloud, error) { return cloud, nil })
+	return copyImage(c, s, transports, image.Reference{Transport: image.Glance, Name: found.ID}, to)
 }
 
 // nameInEngine is a name of Glance's, if Docker can have such names.

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,12 +14,14 @@ func imagePushCommand(s Streams) *cli.Command {
 		Name:      "push",
 		Usage:     "Push an image of Docker Engine to a registry",
 		ArgsUsage: "REGISTRY/REPOSITORY:TAG",
-		Description: "What 'docker push' does, from this side: the engine need not reach the registry, nor trust it. The image is the\n" +
-			"engine's of that name, or the one that --from names.\n\n" +
-			"   ndock image push registry.example.com/site/web:1\n" +
-			"   ndock image push --from web:1 registry.example.com/site/web:1",
-		Flags: append(append(append(outputFlags(), sendFlags()...), placesFlags()...),
-			&cli.StringFlag{Name: "from", Usage: "the `SOURCE`, as 'ndock image copy' has it; default: the engine's image of that name"}),
+		Description: "Pushes as 'docker push' does, but from this side: the engine need not reach the registry, nor trust it. The image is\n" +
+			"the engine's of that name, or that of --from.\n\n" +
+			examples(
+				"ndock image push registry.example.com/site/web:1",
+				"ndock image push --from web:1 registry.example.com/site/web:1"),
+		Flags: slices.Concat(outputFlags(), sendFlags(), placesFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "`SOURCE` of the image, as for 'ndock image copy'", DefaultText: "the engine's image of that name"},
+		}),
 		Action: func(c *cli.Context) error { return imagePush(c, s) },
 	}
 }
@@ -33,5 +36,5 @@ func imagePush(c *cli.Context, s Streams) error {
 	if from == "" {
 		from = string(image.Engine) + ":" + name
 	}
-	return copyImage(c, s, from, string(image.Registry)+"://"+name)
+	return copyNamed(c, s, from, string(image.Registry)+"://"+name)
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,19 +19,21 @@ import (
 func imagePushGlanceCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "push-glance",
-		Usage:     "Put Docker images into Glance, for Nova to boot",
+		Usage:     "Push Docker images to Glance, for Nova to boot",
 		ArgsUsage: "SOURCE…",
-		Description: "Streams images into Glance: nothing is written to disk on the way. They are checked while they flow, and their\n" +
-			"checksums compared. An image that the project has in Glance already, by its Docker id, is not sent again.\n\n" +
-			"In Glance nginx:1 is called nginx@1, and nginx:latest nginx, because Glance cannot look for names with a colon.\n" +
+		Description: "Streams images into Glance, without temporary files, verifies them on the way, and compares checksums. An image that\n" +
+			"the project already has in Glance, by its Docker id, is not sent again.\n\n" +
+			"In Glance nginx:1 is called nginx@1, and nginx:latest nginx, because Glance cannot search for a name with a colon.\n" +
 			"ndock takes either name.\n\n" +
 			placesText + "\n\n" +
-			"   ndock image push-glance nginx:1\n" +
-			"   ndock image push-glance docker://registry.example.com/site/web:1\n" +
-			"   docker save web | ndock image push-glance --name web -\n" +
-			"   id=$(ndock image push-glance -f value -c ID nginx:1)",
-		Flags: append(append(append(append(outputFlags(), pushFlags()...), sendFlags()...), placesFlags()...),
-			&cli.IntFlag{Name: "jobs", Value: 3, Usage: "send `N` images at once, where there are several"}),
+			examples(
+				"ndock image push-glance nginx:1",
+				"ndock image push-glance docker://registry.example.com/site/web:1",
+				"ndock image push-glance -f value -c ID nginx:1",
+				"docker save web | ndock image push-glance --name web -"),
+		Flags: slices.Concat(outputFlags(), pushFlags(), sendFlags(), placesFlags(), []cli.Flag{
+			&cli.IntFlag{Name: "jobs", Value: 3, Usage: "`NUMBER` of images that are sent at the same time"},
+		}),
 		Action: func(c *cli.Context) error { return imagePushGlance(c, s) },
 	}
 }
@@ -38,13 +41,13 @@ func imagePushGlanceCommand(s Streams) *cli.Command {
 // pushFlags say how an image shall stand in Glance.
 func pushFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "name", Usage: "`NAME` of the image in Glance; default: what SOURCE calls it, with @ for a colon"},
-		&cli.BoolFlag{Name: "public", Usage: "for everyone (administrators only, in most clouds)"},
-		&cli.BoolFlag{Name: "private", Usage: "for this project only"},
-		&cli.BoolFlag{Name: "shared", Usage: "for this project and those it is shared with"},
-		&cli.BoolFlag{Name: "community", Usage: "for everyone who knows its id"},
-		&cli.BoolFlag{Name: "protected", Usage: "cannot be deleted"},
-		&cli.StringSliceFlag{Name: "property", Usage: "set a property of the image, as `KEY=VALUE`; may be repeated"},
+		&cli.StringFlag{Name: "name", Usage: "`NAME` of the image in Glance", DefaultText: "the source's name, with @ for a colon"},
+		&cli.BoolFlag{Name: "public", Usage: "make the image visible to everyone (in most clouds, for administrators only)"},
+		&cli.BoolFlag{Name: "private", Usage: "make the image visible to this project only"},
+		&cli.BoolFlag{Name: "shared", Usage: "make the image visible to this project and those that it is shared with"},
+		&cli.BoolFlag{Name: "community", Usage: "make the image usable by everyone who knows its id"},
+		&cli.BoolFlag{Name: "protected", Usage: "prevent the image from being deleted"},
+		&cli.StringSliceFlag{Name: "property", Usage: "property `KEY=VALUE` of the image"},
 	}
 }
 
@@ -53,8 +56,8 @@ const defaultRetries = 3
 // sendFlags say how an image is sent to Glance or to a registry.
 func sendFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "force", Usage: "send it even if it is there"},
-		&cli.IntFlag{Name: "retries", Value: defaultRetries, Usage: "try `N` times more when Glance, a registry or the network fails"},
+		&cli.BoolFlag{Name: "force", Usage: "send the image even if it is there already"},
+		&cli.IntFlag{Name: "retries", Value: defaultRetries, Usage: "`NUMBER` of further attempts when Glance, a registry or the network fails"},
 	}
 }
 
@@ -77,15 +80,16 @@ func imagePushGlance(c *cli.Context, s Streams) error {
 		}
 		sources = append(sources, source)
 	}
-	return pushGlance(c, s, sources, c.Int("jobs"))
+	return pushGlance(c, s, sources, c.String("name"), c.Int("jobs"))
 }
 
-func pushGlance(c *cli.Context, s Streams, sources []image.Reference, jobs int) error {
+// pushGlance pushes images. The name is for one; it is empty for those that keep their source's.
+func pushGlance(c *cli.Context, s Streams, sources []image.Reference, name string, jobs int) error {
 	if err := outputStyle(c).Check(pushColumns(len(sources))); err != nil {
 		return err
 	}
-	open := once(c, s)
-	pushes, err := glancePushes(c, s, sources, open)
+	open := openCloudOnce(c, s)
+	pushes, err := glancePushes(c, s, sources, name, open)
 	if err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ type glancePush struct {
 	report  *progress.Reporter
 }
 
-func glancePushes(c *cli.Context, s Streams, sources []image.Reference, cloud func() (*openstack.Cloud, error)) ([]glancePush, error) {
+func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name string, cloud func() (*openstack.Cloud, error)) ([]glancePush, error) {
 	from, err := places(c, s)
 	if err != nil {
 		return nil, err
@@ -121,7 +125,7 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, cloud fu
 	var all []glancePush
 	for _, at := range sources {
 		one := glancePush{from: at, places: from, options: options, report: report}
-		if one.options.Name, err = nameOf(c, at); err != nil {
+		if one.options.Name, err = nameInGlance(c, name, at); err != nil {
 			return nil, err
 		}
 		warnOfColon(s, one.options.Name)

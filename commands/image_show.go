@@ -9,12 +9,15 @@ import (
 
 func imageShowCommand(s Streams) *cli.Command {
 	return &cli.Command{
-		Name:        "show",
-		Usage:       "Show a Docker image in Glance, and which servers use it",
-		ArgsUsage:   "IMAGE",
-		Description: "Servers of other projects are seen by administrators only.\n\nExample: ndock image show web:1 -f value -c Servers",
-		Flags:       outputFlags(),
-		Action:      func(c *cli.Context) error { return imageShow(c, s) },
+		Name:      "show",
+		Usage:     "Show a Docker image in Glance, and which servers use it",
+		ArgsUsage: "IMAGE",
+		Description: "Only administrators see servers of other projects.\n\n" +
+			examples(
+				"ndock image show web:1",
+				"ndock image show web:1 -f value -c Servers"),
+		Flags:  outputFlags(),
+		Action: func(c *cli.Context) error { return imageShow(c, s) },
 	}
 }
 

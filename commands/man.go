@@ -14,13 +14,15 @@ func manCommand(s Streams) *cli.Command {
 		Name:   "man",
 		Usage:  "Print the man page ndock(1)",
 		Hidden: true,
-		Action: func(c *cli.Context) error {
-			if _, err := exactly(c); err != nil {
-				return err
-			}
-			return writeManual(s.Out)
-		},
+		Action: func(c *cli.Context) error { return man(c, s) },
 	}
+}
+
+func man(c *cli.Context, s Streams) error {
+	if _, err := exactly(c); err != nil {
+		return err
+	}
+	return writeManual(s.Out)
 }
 
 // writeManual describes an ndock of which nothing runs: urfave/cli adds flags to the commands that do.

@@ -41,7 +41,6 @@ func lacksFlags(t *testing.T, section string, flags []cli.Flag) {
 	t.Helper()
 	for _, flag := range flags {
 		names, usage, _ := strings.Cut(flag.String(), "\t")
-		names, _, _ = strings.Cut(names, " [ ")
 		visible := flag.(cli.VisibleFlag).IsVisible()
 		if found := strings.Contains(section, ".TP\n"+names+"\n"+usage+"\n"); found != visible {
 			t.Errorf("%q, visible: %t, is there: %t, in\n%s", names, visible, found, section)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -18,9 +19,14 @@ import (
 
 func nodeCommand(s Streams) *cli.Command {
 	return &cli.Command{
-		Name:        "node",
-		Usage:       "Make this machine a compute node of Docker, and look after it",
-		Subcommands: []*cli.Command{nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s), nodeAgentCommand(s), nodeRuntimeCommand(s), nodeHookCommand(s)},
+		Name:  "node",
+		Usage: "Manage this machine as a compute node of Docker",
+		Description: examples(
+			"ndock node setup --dry-run",
+			"ndock node status"),
+		Subcommands: slices.Concat(
+			categorized("Setup", nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s)),
+			categorized("Service", nodeAgentCommand(s), nodeRuntimeCommand(s), nodeHookCommand(s))),
 	}
 }
 
@@ -78,10 +84,10 @@ func agentState(ctx context.Context, socket string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return inAPhrase(host, version.LastFailure), nil
+	return describeHost(host, version.LastFailure), nil
 }
 
-func inAPhrase(host agent.Host, failure *agent.Failure) string {
+func describeHost(host agent.Host, failure *agent.Failure) string {
 	state := fmt.Sprintf("%d of %d GB of disk are used; root disks are not limited: %s", host.DiskUsedGB, host.DiskGB, host.RootDisks.Reason)
 	if host.RootDisks.Limited {
 		state = fmt.Sprintf("%d of %d GB of disk are used; root disks are limited by %s", host.DiskUsedGB, host.DiskGB, host.RootDisks.Reason)

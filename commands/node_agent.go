@@ -20,35 +20,44 @@ import (
 func nodeAgentCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "agent",
-		Usage: "Serve Nova on this compute node, as root, until told to end",
-		Description: "The daemon that 'ndock node setup' makes a service of. It stays in the foreground, logs to stderr and ends\n" +
-			"on SIGTERM when what it is doing is done.",
+		Usage: "Run the agent of this compute node in the foreground",
+		Description: "This is the daemon that 'ndock node setup' makes a service of. It needs root and logs to stderr. On SIGTERM it\n" +
+			"finishes what it is doing and ends.\n\n" +
+			examples(
+				"ndock node agent",
+				"ndock node agent --user nova --debug"),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "socket", TakesFile: true, Value: agent.Socket, Usage: "where Nova's driver reaches the agent"},
-			&cli.StringFlag{Name: "state", TakesFile: true, Value: server.StateDir, Usage: "`DIRECTORY` of what servers have on this host beside their containers"},
-			&cli.StringFlag{Name: "user", Value: "nova", Usage: "who nova-compute runs as: whose socket it is, and who is heard there, beside root"},
-			&cli.StringFlag{Name: "config", TakesFile: true, Value: config.Path, Usage: "the operator's file: what servers get beyond their flavors"},
+			&cli.StringFlag{Name: "socket", TakesFile: true, Value: agent.Socket, Usage: "`PATH` of the socket on which Nova's driver reaches the agent"},
+			&cli.StringFlag{Name: "state", TakesFile: true, Value: server.StateDir, Usage: "`DIRECTORY` for what servers have on this host beside their containers"},
+			&cli.StringFlag{Name: "user", Value: "nova", Usage: "`USER` that nova-compute runs as, who may use the socket, beside root"},
+			&cli.StringFlag{Name: "config", TakesFile: true, Value: config.Path, Usage: "`PATH` of the operator's file, which says what servers get beyond their flavors"},
 		},
-		Action: func(c *cli.Context) error {
-			if _, err := exactly(c); err != nil {
-				return err
-			}
-			client, err := docker.Open()
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			err = server.Run(c.Context, client, server.Options{
-				Socket: c.String("socket"),
-				State:  c.String("state"), User: c.String("user"), Version: version(),
-				ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names,
-				Kernel: network.KernelAt("/proc"),
-			}, newLog(c, s))
-			if errors.Is(err, engine.ErrAPIChange) {
-				return reexec()
-			}
-			return err
-		},
+		Action: func(c *cli.Context) error { return nodeAgent(c, s) },
+	}
+}
+
+func nodeAgent(c *cli.Context, s Streams) error {
+	if _, err := exactly(c); err != nil {
+		return err
+	}
+	client, err := docker.Open()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = server.Run(c.Context, client, agentOptions(c), newLog(c, s))
+	if errors.Is(err, engine.ErrAPIChange) {
+		return reexec()
+	}
+	return err
+}
+
+func agentOptions(c *cli.Context) server.Options {
+	return server.Options{
+		Socket: c.String("socket"),
+		State:  c.String("state"), User: c.String("user"), Version: version(),
+		ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names,
+		Kernel: network.KernelAt("/proc"),
 	}
 }
 

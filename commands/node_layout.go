@@ -11,11 +11,11 @@ import (
 // layoutFlags name an installation of Nova that is not found by looking.
 func layoutFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "nova-python", TakesFile: true, Usage: "the Python that Nova runs on, where its installation is not one that is known: a `PATH`, as of a virtual environment"},
-		&cli.StringFlag{Name: "nova-conf", TakesFile: true, Usage: "what its nova-compute reads: a `PATH`"},
-		&cli.StringFlag{Name: "service", Usage: "the `NAME` of its nova-compute for the service manager"},
-		&cli.StringFlag{Name: "nova-user", Value: "nova", Usage: "who its nova-compute runs as: a name or a number"},
-		&cli.StringFlag{Name: "role", Value: compute, Usage: "what this machine is to the cloud: " + compute + ", or " + controller + ", where Glance runs"},
+		&cli.StringFlag{Name: "nova-python", TakesFile: true, Usage: "`PATH` of the Python that Nova runs on, for an installation of Nova that ndock does not know"},
+		&cli.StringFlag{Name: "nova-conf", TakesFile: true, Usage: "`PATH` of the configuration file that nova-compute reads"},
+		&cli.StringFlag{Name: "service", Usage: "`NAME` of nova-compute's service"},
+		&cli.StringFlag{Name: "nova-user", Value: "nova", Usage: "`USER` that nova-compute runs as, by name or number"},
+		&cli.StringFlag{Name: "role", Value: compute, Usage: "`ROLE` of this machine in the cloud: " + compute + ", or " + controller + ", where Glance runs"},
 		rootFlag(),
 	}
 }

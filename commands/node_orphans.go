@@ -17,9 +17,9 @@ func (o orphans) Orphans(ctx context.Context) (sure, unsure []string, err error)
 	all, err := agent.NewClient(o.socket).Orphans(ctx)
 	for _, orphan := range all {
 		if orphan.Sure {
-			sure = append(sure, phrase(orphan))
+			sure = append(sure, describeOrphan(orphan))
 		} else {
-			unsure = append(unsure, phrase(orphan))
+			unsure = append(unsure, describeOrphan(orphan))
 		}
 	}
 	return sure, unsure, err
@@ -31,7 +31,7 @@ func (o orphans) Remove(ctx context.Context) error {
 	return err
 }
 
-func phrase(orphan agent.Orphan) string {
+func describeOrphan(orphan agent.Orphan) string {
 	switch orphan.Kind {
 	case "port":
 		return fmt.Sprintf("the cable %s of server %s", orphan.Name, orphan.Server)

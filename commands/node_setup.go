@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/urfave/cli/v2"
@@ -17,14 +18,16 @@ func nodeSetupCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "setup",
 		Usage: "Make this machine a compute node of Docker",
-		Description: "Installs Docker Engine where it is missing, ndock's agent as a service, the driver in Nova's own Python, edits\n" +
-			"Nova's configuration in place, restarts nova-compute and waits until Nova lists this host as a hypervisor of\n" +
-			"type docker. What is in place is left alone. When a step fails, those before it are undone.\n\n" +
-			"Example: ndock node setup --dry-run",
-		Flags: append([]cli.Flag{
+		Description: "Installs Docker Engine if it is missing, ndock's agent as a service, and the driver in Nova's own Python; edits Nova's\n" +
+			"configuration, restarts nova-compute and waits until Nova lists this host as a hypervisor of type docker. What is in\n" +
+			"place is left alone. When a step fails, the steps before it are undone.\n\n" +
+			examples(
+				"ndock node setup --dry-run",
+				"ndock node setup"),
+		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be changed, and change nothing"},
-			&cli.BoolFlag{Name: "force", Usage: "also where Nova has servers of another driver here, which it would lose"},
-		}, layoutFlags()...),
+			&cli.BoolFlag{Name: "force", Usage: "go on even where Nova has servers of another driver here, which it would lose"},
+		}, layoutFlags()),
 		Action: func(c *cli.Context) error { return nodeSetup(c, s) },
 	}
 }

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -11,11 +12,14 @@ import (
 
 func nodeStatusCommand(s Streams) *cli.Command {
 	return &cli.Command{
-		Name:        "status",
-		Usage:       "Show what of a compute node of Docker is in place on this machine",
-		Description: "Ends with status 1 when something is not in place.\n\nExample: ndock node status -f value -c Step -c State",
-		Flags:       append(outputFlags(), layoutFlags()...),
-		Action:      func(c *cli.Context) error { return nodeStatus(c, s) },
+		Name:  "status",
+		Usage: "Show the state of each step of the setup of this machine",
+		Description: "The exit status is 1 if a step is not done.\n\n" +
+			examples(
+				"ndock node status",
+				"ndock node status -f value -c Step -c State"),
+		Flags:  slices.Concat(outputFlags(), layoutFlags()),
+		Action: func(c *cli.Context) error { return nodeStatus(c, s) },
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -19,13 +20,15 @@ func nodeTeardownCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "teardown",
 		Usage: "Undo what 'ndock node setup' did on this machine",
-		Description: "Puts back Nova's configuration, removes the driver and the agent and restarts nova-compute. What was edited in\n" +
-			"the configuration since stays. Docker Engine and its containers stay.\n\n" +
-			"Example: ndock node teardown --yes",
-		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
-			&cli.BoolFlag{Name: "force", Usage: "also where there are containers of servers here, which stay behind"},
-		}, layoutFlags()...),
+		Description: "Restores Nova's configuration, removes the driver and the agent, and restarts nova-compute. Later edits of the\n" +
+			"configuration are kept, and so are Docker Engine and its containers.\n\n" +
+			examples(
+				"ndock node teardown",
+				"ndock node teardown --yes"),
+		Flags: slices.Concat([]cli.Flag{
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
+			&cli.BoolFlag{Name: "force", Usage: "go on even where servers have containers here, which stay behind"},
+		}, layoutFlags()),
 		Action: func(c *cli.Context) error { return nodeTeardown(c, s) },
 	}
 }
@@ -34,7 +37,7 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	if err := agreed(c, s, "Undo the setup of this machine as a "+roleOf(c)+"?"); err != nil {
+	if err := confirmed(c, s, "Undo the setup of this machine as a "+roleOf(c)+"?"); err != nil {
 		return err
 	}
 	if err := system.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
@@ -57,16 +60,17 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	return err
 }
 
-// agreed asks before a change of this machine that is not easily taken back: on a terminal a person, else the flag.
-func agreed(c *cli.Context, s Streams, question string) error {
+// confirmed returns nil if --yes is given or a person agrees on the terminal.
+func confirmed(c *cli.Context, s Streams, question string) error {
 	if c.Bool("yes") {
 		return nil
 	}
-	return confirmed(c, s, question, "give --yes")
+	return askOnTerminal(c, s, question, "give --yes")
 }
 
-// confirmed asks on the terminal; where there is none, it says what to do instead.
-func confirmed(c *cli.Context, s Streams, question, instead string) error {
+// askOnTerminal returns nil if a person on the terminal agrees. Where there is no terminal, the error says what to do
+// instead.
+func askOnTerminal(c *cli.Context, s Streams, question, instead string) error {
 	file, ok := s.In.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return misused(c, "nobody can be asked here: %s", instead)

@@ -13,7 +13,7 @@ import (
 func outputFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
-			Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "`FORMAT` of the result: " + strings.Join(output.Formats, ", "),
+			Name: "format", Aliases: []string{"f"}, Value: "table", Usage: "output `FORMAT`: " + strings.Join(output.Formats, ", "),
 			Action: func(c *cli.Context, format string) error {
 				if !slices.Contains(output.Formats, format) {
 					return misused(c, "there is no format %q; there are %s", format, strings.Join(output.Formats, ", "))
@@ -21,7 +21,7 @@ func outputFlags() []cli.Flag {
 				return nil
 			},
 		},
-		&cli.StringSliceFlag{Name: "column", Aliases: []string{"c"}, Usage: "show this `COLUMN` only; may be repeated"},
+		&cli.StringSliceFlag{Name: "column", Aliases: []string{"c"}, Usage: "`COLUMN` to show"},
 	}
 }
 

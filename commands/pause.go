@@ -7,5 +7,5 @@ import (
 )
 
 func pauseCommand(s Streams) *cli.Command {
-	return verbCommand(s, openstack.Pause, "Freeze servers")
+	return verbCommand(s, openstack.Pause, "Pause servers")
 }

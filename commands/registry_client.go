@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -15,8 +13,8 @@ import (
 // registryClientFlags are those of commands that ask a registry as docker does.
 func registryClientFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "registry", Usage: "`HOST:PORT` of the registry; that of 'ndock registry deploy' without"},
-		&cli.BoolFlag{Name: "insecure", Usage: "speak to it in plain HTTP or without a look at its certificate"},
+		&cli.StringFlag{Name: "registry", Usage: "`HOST:PORT` of the registry", DefaultText: "the registry of this host"},
+		&cli.BoolFlag{Name: "insecure", Usage: "speak to the registry in plain HTTP, or without verifying its certificate"},
 	}
 }
 
@@ -40,21 +38,9 @@ func registryAddress(c *cli.Context) (address string, insecure bool, err error) 
 		}
 		return address, c.Bool("insecure"), nil
 	}
-	engine, err := engineClient(c)
-	if err != nil {
-		return "", false, err
-	}
-	defer engine.Close()
-	status, err := deploy.Find(c.Context, deploy.Host{Engine: engine})
-	if err != nil {
-		return "", false, err
-	}
-	at, err := url.Parse(status.URL)
-	switch {
-	case status.State != deploy.Running:
-		return "", false, &notServing{state: status.State, kind: status.Kind}
-	case err != nil:
-		return "", false, fmt.Errorf("ask the registry: %w", err)
-	}
-	return at.Host, at.Scheme == "http", nil // as it was deployed
+	err = withRegistryHost(c, func(host deploy.Host) error {
+		address, insecure, err = deploy.Address(c.Context, host)
+		return err
+	})
+	return address, insecure, err
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -14,11 +15,14 @@ func registryDeleteCommand(s Streams) *cli.Command {
 		Name:      "delete",
 		Usage:     "Delete tags and images from a registry",
 		ArgsUsage: "REPOSITORY:TAG|REPOSITORY@DIGEST…",
-		Description: "A tag goes alone: its image stays, under its other tags and its digest. With a digest, the image goes out of that\n" +
-			"repository, and all tags that it has there. What nothing refers to any more keeps its place on the disk until\n" +
-			"'ndock registry gc'.\n\n" +
-			"Example: ndock registry delete site/web:1 site/web:2",
-		Flags:  append(registryClientFlags(), &cli.BoolFlag{Name: "yes", Usage: "do not ask"}),
+		Description: "Deleting a tag keeps the image, under its other tags and its digest. Deleting a digest deletes the image and all its\n" +
+			"tags in that repository. 'ndock registry gc' then frees the disk space.\n\n" +
+			examples(
+				"ndock registry delete site/web:1 site/web:2",
+				"ndock registry delete --registry registry.example.com --yes site/web:1"),
+		Flags: slices.Concat(registryClientFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
+		}),
 		Action: func(c *cli.Context) error { return registryDelete(c, s) },
 	}
 }
@@ -31,7 +35,7 @@ func registryDelete(c *cli.Context, s Streams) error {
 	if err := checkReferences(c, names); err != nil {
 		return err
 	}
-	if err := agreed(c, s, "Delete "+strings.Join(names, ", ")+"?"); err != nil {
+	if err := confirmed(c, s, "Delete "+strings.Join(names, ", ")+"?"); err != nil {
 		return err
 	}
 	at, err := openRegistry(c)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -15,21 +16,24 @@ import (
 func registryDeployCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "deploy",
-		Usage: "Run the registry as a container on this host's Docker, or as a service of this host",
-		Description: "The container's image is made of this ndock: nothing is pulled. What is pushed is kept in the volume\n" +
-			"ndock-registry. The certificate is self-signed unless one is given; its CA is trusted by Docker on this host,\n" +
-			"and other hosts need a copy of it. Deployed again with the same options, nothing changes; with others, the\n" +
-			"container is replaced and data and CA are kept, and so are the logins: --user adds one. All else is what this\n" +
-			"command says. Keys and passwords go into the volume ndock-registry-config, which root alone can read.\n" +
-			"With --systemd it is the service ndock-registry of this host instead, and no Docker is needed: this very ndock,\n" +
-			"as a user of its own, with its data in /var/lib/ndock-registry and its configuration in /etc/ndock-registry.\n\n" +
-			"Example: ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
-		Flags: append(append(append(registryFlags(), registryServiceFlags()...),
-			&cli.BoolFlag{Name: "systemd", Usage: "run it as a service of this host instead, without Docker"},
-			&cli.StringSliceFlag{Name: "tls-name", Usage: "another `NAME` or address by which clients call it, for the certificate that is made; again for more"},
-			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP, in which all can be read on the way"},
-			&cli.StringFlag{Name: "user", Usage: "`NAME` of one who may push and pull; where there is none, anyone may"},
-			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"}), outputFlags()...),
+		Usage: "Run the registry as a container or a service of this host",
+		Description: "The container's image is made from this ndock program, so nothing is pulled. Images are kept in the volume\n" +
+			"ndock-registry; keys and passwords are in the volume ndock-registry-config, which only root can read. Without\n" +
+			"--tls-cert, ndock makes certificates and a CA. Docker on this host then trusts the CA; other hosts need a copy of it.\n\n" +
+			"Deploying again with the same options changes nothing. With other options the container is replaced, and images, CA\n" +
+			"and logins are kept: --user adds a login. An option that is not given again has its default.\n\n" +
+			"With --systemd the registry is the service ndock-registry of this host, and needs no Docker. It runs this ndock\n" +
+			"program as a user of its own, with images in /var/lib/ndock-registry and settings in /etc/ndock-registry.\n\n" +
+			examples(
+				"ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
+				"ndock registry deploy --systemd --listen 127.0.0.1:5050 --quota 50g"),
+		Flags: slices.Concat(registryFlags(), registryServiceFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "systemd", Usage: "run the registry as a service of this host, without Docker"},
+			&cli.StringSliceFlag{Name: "tls-name", Usage: "further `NAME` or address in the certificate that is made"},
+			&cli.BoolFlag{Name: "insecure", Usage: "serve plain HTTP, which can be read on the way"},
+			&cli.StringFlag{Name: "user", Usage: "`NAME` of a user who may push and pull", DefaultText: "anyone may"},
+			&cli.BoolFlag{Name: "password-stdin", Usage: "read the user's password from stdin"},
+		}, outputFlags()),
 		Action: func(c *cli.Context) error { return registryDeploy(c, s) },
 	}
 }
@@ -38,32 +42,9 @@ func registryDeploy(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	largest, err := bytesOf(c, "max-blob-size")
+	options, err := deployOptions(c, s)
 	if err != nil {
 		return err
-	}
-	quota, err := bytesOf(c, "quota")
-	if err != nil {
-		return err
-	}
-	if err := checkLogFormat(c); err != nil {
-		return err
-	}
-	password, err := registryPassword(c, s)
-	if err != nil {
-		return err
-	}
-	options := deploy.Options{
-		Service: c.Bool("systemd"),
-		Config:  c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
-		User: c.String("user"), Password: password, Version: version(), Report: newProgress(c, s),
-		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
-		S3Keys:      deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
-		MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, LogFormat: c.String("log-format"),
-		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
-	}
-	if err := options.Check(); err != nil {
-		return misused(c, "%s", err)
 	}
 	if err := outputStyle(c).Check(registryColumns()); err != nil {
 		return err
@@ -75,6 +56,35 @@ func registryDeploy(c *cli.Context, s Streams) error {
 		}
 		return outputStyle(c).Show(s.Out, registryFields(status))
 	})
+}
+
+func deployOptions(c *cli.Context, s Streams) (deploy.Options, error) {
+	options := deploy.Options{
+		Service: c.Bool("systemd"),
+		Config:  c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
+		User: c.String("user"), Version: version(), Report: newProgress(c, s),
+		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
+		S3Keys:     deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
+		MaxUploads: c.Int("max-uploads"), LogFormat: c.String("log-format"),
+		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
+	}
+	var err error
+	if options.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
+		return options, err
+	}
+	if options.Quota, err = bytesOf(c, "quota"); err != nil {
+		return options, err
+	}
+	if err := checkLogFormat(c); err != nil {
+		return options, err
+	}
+	if options.Password, err = registryPassword(c, s); err != nil {
+		return options, err
+	}
+	if err := options.Check(); err != nil {
+		return options, misused(c, "%s", err)
+	}
+	return options, nil
 }
 
 // registryPassword is the one of --user.

@@ -13,12 +13,14 @@ func registryDialStdioCommand(s Streams) *cli.Command {
 		Usage:     "Connect stdin and stdout to the control socket of a registry",
 		ArgsUsage: "SOCKET",
 		Hidden:    true,
-		Action: func(c *cli.Context) error {
-			args, err := exactly(c, "SOCKET")
-			if err != nil {
-				return err
-			}
-			return control.Relay(c.Context, args[0], s.In, s.Out)
-		},
+		Action:    func(c *cli.Context) error { return registryDialStdio(c, s) },
 	}
+}
+
+func registryDialStdio(c *cli.Context, s Streams) error {
+	args, err := exactly(c, "SOCKET")
+	if err != nil {
+		return err
+	}
+	return control.Relay(c.Context, args[0], s.In, s.Out)
 }

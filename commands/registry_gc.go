@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,18 +17,20 @@ import (
 func registryGCCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "gc",
-		Usage: "Free what nothing in the registry refers to any more",
-		Description: "Meanwhile the registry can be read only: pushes are refused, and clients try again. Those under way are waited\n" +
-			"for. Blobs, manifests and uploads that are younger than --grace are spared: what refers to them may be still to\n" +
-			"come. It can be interrupted at any time: nothing that is referred to is lost.\n\n" +
-			"Example: ndock registry gc --untagged --dry-run",
-		Flags: append([]cli.Flag{
+		Usage: "Free the disk space of data that nothing in the registry refers to",
+		Description: "The registry is read-only meanwhile: gc waits for pushes under way, and the registry refuses others, which clients try\n" +
+			"again. Blobs, manifests and uploads that are younger than --grace are kept, because what refers to them may still\n" +
+			"come. gc can be interrupted at any time: nothing that is referred to is lost.\n\n" +
+			examples(
+				"ndock registry gc",
+				"ndock registry gc --untagged --dry-run"),
+		Flags: slices.Concat([]cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be freed, and free nothing"},
-			&cli.BoolFlag{Name: "untagged", Usage: "free images that have no tag, too, are in no index that has one, and are not about an image that has one"},
-			&cli.DurationFlag{Name: "grace", Value: time.Hour, Usage: "spare what is younger than this `DURATION`"},
-			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "for pushes under way, at most this `DURATION`"},
-			&cli.PathFlag{Name: "control", Usage: "`SOCKET` of a 'registry serve'; the registry of 'registry deploy' without"},
-		}, outputFlags()...),
+			&cli.BoolFlag{Name: "untagged", Usage: "free images without a tag, too, unless an index with a tag has them or they are about an image with a tag"},
+			&cli.DurationFlag{Name: "grace", Value: time.Hour, Usage: "minimum age of what is freed, as a `DURATION`"},
+			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "longest `DURATION` to wait for pushes under way"},
+			&cli.PathFlag{Name: "control", Usage: "control `SOCKET` of 'ndock registry serve'", DefaultText: "that of the registry of this host"},
+		}, outputFlags()),
 		Action: func(c *cli.Context) error { return registryGC(c, s) },
 	}
 }
@@ -46,7 +49,7 @@ func registryGC(c *cli.Context, s Streams) error {
 		return misused(c, "%s", err)
 	}
 	style := outputStyle(c)
-	if err := style.Check(output.Names(registryFreed(c, gc.Result{}))); err != nil {
+	if err := style.Check(output.Names(registryFreed(style, gc.Result{}))); err != nil {
 		return err
 	}
 	dial, done, err := registryControl(c)
@@ -58,7 +61,7 @@ func registryGC(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	return style.Show(s.Out, registryFreed(c, freed))
+	return style.Show(s.Out, registryFreed(style, freed))
 }
 
 // registryControl is how the registry is reached that --control names, or that of this host.
@@ -73,12 +76,12 @@ func registryControl(c *cli.Context) (dial func(context.Context) (net.Conn, erro
 	return deploy.Dial(deploy.Systemd{}, engine), func() { engine.Close() }, nil
 }
 
-func registryFreed(c *cli.Context, freed gc.Result) []output.Field {
+func registryFreed(style output.Style, freed gc.Result) []output.Field {
 	return []output.Field{
 		{Name: "Manifests", Value: freed.Manifests},
 		{Name: "Layers", Value: freed.Layers},
 		{Name: "Blobs", Value: freed.Blobs},
 		{Name: "Uploads", Value: freed.Uploads},
-		{Name: "Size", Value: size(c, freed.Bytes)},
+		{Name: "Size", Value: size(style, freed.Bytes)},
 	}
 }

@@ -3,12 +3,14 @@ package commands
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
+	"ndock/commands/internal/output"
 	"ndock/registry/client"
 )
 
@@ -17,12 +19,15 @@ func registryListCommand(s Streams) *cli.Command {
 		Name:      "list",
 		Usage:     "List the images in a registry",
 		ArgsUsage: "[REPOSITORY]",
-		Description: "Lists what has a tag. The size is what a client that has nothing of it would fetch; of an index, for all its\n" +
-			"platforms. The login is that of 'docker login'. An image that the registry does not have whole is listed as damaged,\n" +
-			"one of which the registry cannot say how it is as unknown; the command ends with an error that says what to do then.\n" +
-			"The column Status is in a table where not all is ok, and elsewhere where -c names it.\n\n" +
-			"Example: ndock registry list site/web",
-		Flags:  append(registryClientFlags(), outputFlags()...),
+		Description: "Lists tagged images. The size is what a client would fetch that has no part of the image; for an index, it is that of\n" +
+			"all platforms. The login is that of 'docker login'.\n\n" +
+			"An image that is not complete in the registry is listed as damaged, and one about which the registry does not answer\n" +
+			"as unknown. The command then fails, and says what to do. A table has the column Status only if not all images are ok,\n" +
+			"other formats only if -c names it.\n\n" +
+			examples(
+				"ndock registry list",
+				"ndock registry list site/web"),
+		Flags:  slices.Concat(registryClientFlags(), outputFlags()),
 		Action: func(c *cli.Context) error { return registryList(c, s) },
 	}
 }
@@ -48,7 +53,7 @@ func registryList(c *cli.Context, s Streams) error {
 	var rows [][]any
 	var wrong []error
 	for _, image := range images {
-		rows = append(rows, registryListRow(c, image))
+		rows = append(rows, registryListRow(style, image))
 		if cause := cmp.Or(image.Damage, image.Failure); cause != nil {
 			wrong = append(wrong, cause)
 		}
@@ -59,26 +64,26 @@ func registryList(c *cli.Context, s Streams) error {
 	return errors.Join(style.List(s.Out, registryListHeaders, rows), errors.Join(wrong...), err)
 }
 
-func registryListRow(c *cli.Context, image client.Image) []any {
+func registryListRow(style output.Style, image client.Image) []any {
 	switch {
 	case image.Damage != nil:
 		return []any{image.Repository, image.Tag, nil, list(nil), "", nil, "damaged"}
 	case image.Failure != nil:
 		return []any{image.Repository, image.Tag, nil, list(nil), "", nil, "unknown"}
 	}
-	return []any{image.Repository, image.Tag, image.Digest, list(image.Platforms), age(c, image.Created), size(c, image.Size), "ok"}
+	return []any{image.Repository, image.Tag, image.Digest, list(image.Platforms), age(style, image.Created), size(style, image.Size), "ok"}
 }
 
 // age is for people in a table, as docker has it, and for programs elsewhere.
-func age(c *cli.Context, t time.Time) string {
-	if c.String("format") != "table" || t.IsZero() {
-		return moment(t)
+func age(style output.Style, t time.Time) string {
+	if style.Format != "table" || t.IsZero() {
+		return formatTime(t)
 	}
 	return strings.ToLower(units.HumanDuration(time.Since(t))) + " ago"
 }
 
-func size(c *cli.Context, bytes int64) any {
-	if c.String("format") != "table" {
+func size(style output.Style, bytes int64) any {
+	if style.Format != "table" {
 		return bytes
 	}
 	return units.HumanSizeWithPrecision(float64(bytes), 3)

@@ -10,10 +10,12 @@ import (
 func registryLoginAddCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "login-add",
-		Usage:     "Let a user log in to the registry, or give him another password",
+		Usage:     "Add a login to the registry, or change its password",
 		ArgsUsage: "NAME",
-		Description: "The registry knows it at once. Only a hash of the password is kept.\n\n" +
-			"Example: ndock registry login-add --password-stdin ci < password",
+		Description: "The registry knows the login at once. Only a hash of the password is kept.\n\n" +
+			examples(
+				"ndock registry login-add --password-stdin ci < password",
+				"ndock registry login-add --password-stdin --htpasswd users ci < password"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the password from stdin"},
 			htpasswdFlag(),
@@ -25,17 +27,19 @@ func registryLoginAddCommand(s Streams) *cli.Command {
 func registryLoginRemoveCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "login-remove",
-		Usage:     "Let a user no longer log in to the registry",
+		Usage:     "Remove a login from the registry",
 		ArgsUsage: "NAME",
-		Description: "The registry knows it at once. The last login cannot be removed. Removing what is not there succeeds.\n\n" +
-			"Example: ndock registry login-remove ci",
+		Description: "The registry refuses the login at once. The last login cannot be removed. It succeeds if there is no such login.\n\n" +
+			examples(
+				"ndock registry login-remove ci",
+				"ndock registry login-remove --htpasswd users ci"),
 		Flags:  []cli.Flag{htpasswdFlag()},
 		Action: func(c *cli.Context) error { return registryLoginRemove(c, s) },
 	}
 }
 
 func htpasswdFlag() cli.Flag {
-	return &cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the logins; without, those of the registry of this host"}
+	return &cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users", DefaultText: "that of the registry of this host"}
 }
 
 func registryLoginAdd(c *cli.Context, s Streams) error {

@@ -10,12 +10,14 @@ func registryRemoveCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "remove",
 		Usage: "Remove the registry from this host",
-		Description: "Removes the container and its image, or the service, the login, the certificates, and this host's trust in them.\n" +
-			"What was pushed stays in the volume ndock-registry, or in /var/lib/ndock-registry, unless --data is given.\n" +
-			"Removing what is not there succeeds.\n\n" +
-			"Example: ndock registry remove --yes",
+		Description: "Removes the container and its image, or the service, and the logins, the certificates and this host's trust in them.\n" +
+			"Images are kept in the volume ndock-registry, or in /var/lib/ndock-registry, unless --data is given. It succeeds if\n" +
+			"there is no registry.\n\n" +
+			examples(
+				"ndock registry remove --yes",
+				"ndock registry remove --data"),
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
 			&cli.BoolFlag{Name: "data", Usage: "remove what was pushed, too"},
 		},
 		Action: func(c *cli.Context) error { return registryRemove(c, s) },
@@ -30,7 +32,7 @@ func registryRemove(c *cli.Context, s Streams) error {
 	if c.Bool("data") {
 		question = "Remove the registry of this host, with all that was ever pushed to it?"
 	}
-	if err := agreed(c, s, question); err != nil {
+	if err := confirmed(c, s, question); err != nil {
 		return err
 	}
 	return withRegistryHost(c, func(host deploy.Host) error {

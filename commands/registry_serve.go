@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/docker/go-units"
@@ -17,17 +18,20 @@ import (
 func registryServeCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
-		Usage: "Serve a registry in the foreground, until told to end",
-		Description: "What 'ndock registry deploy' runs in a container or as a service; it needs no Docker. It logs a line a request to stderr. On\n" +
-			"SIGTERM it ends when the requests under way have, 25 seconds later at most. A certificate that changes, or\n" +
-			"SIGHUP, has it read the certificate again.\n\n" +
-			"Example: ndock registry serve --data /srv/registry --tls-cert host.crt --tls-key host.key --htpasswd users",
-		Flags: append(append(registryFlags(), registryServiceFlags()...),
-			&cli.PathFlag{Name: "data", Usage: "`DIR` for what is pushed; made if missing"},
-			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with certificates that take the place of --tls-cert in time, each before its key"},
-			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of those who may push and pull, from 'htpasswd -B'; anyone may without"},
-			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET`, for its owner and root, on which 'registry gc' asks; none without"},
-			&cli.BoolFlag{Name: "insecure", Usage: "plain HTTP even where other hosts see it; also to Keystone"}),
+		Usage: "Run a registry in the foreground",
+		Description: "This is what 'ndock registry deploy' runs in a container or as a service; it needs no Docker. It logs a line for each\n" +
+			"request on stderr. On SIGTERM it finishes the requests under way, in at most 25 seconds. It reads the certificate again\n" +
+			"when the file changes, and on SIGHUP.\n\n" +
+			examples(
+				"ndock registry serve --data /srv/registry --tls-cert host.crt --tls-key host.key --htpasswd users",
+				"ndock registry serve --data /srv/mirror --proxy https://registry-1.docker.io"),
+		Flags: slices.Concat(registryFlags(), registryServiceFlags(), []cli.Flag{
+			&cli.PathFlag{Name: "data", Usage: "`DIRECTORY` for the images; made if missing"},
+			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with later certificates, each before its key, which replace that of --tls-cert in time"},
+			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users who may push and pull, as 'htpasswd -B' writes it", DefaultText: "anyone may"},
+			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET` for 'ndock registry gc', which its owner and root may use", DefaultText: "none"},
+			&cli.BoolFlag{Name: "insecure", Usage: "serve plain HTTP even to other hosts, and allow it for Keystone"},
+		}),
 		Action: func(c *cli.Context) error { return registryServe(c, s) },
 	}
 }
@@ -36,33 +40,40 @@ func registryServe(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	largest, err := bytesOf(c, "max-blob-size")
+	options, err := serveOptions(c, s)
 	if err != nil {
-		return err
-	}
-	quota, err := bytesOf(c, "quota")
-	if err != nil {
-		return err
-	}
-	if err := checkLogFormat(c); err != nil {
 		return err
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	options.Reload = hangup
+	return serve.Serve(c.Context, options)
+}
+
+func serveOptions(c *cli.Context, s Streams) (config.Options, error) {
 	options := config.Options{
 		Config: c.Path("config"), Listen: registryListen(c), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), NextFile: c.Path("tls-next"),
 		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
-		Keystone: keystoneOptions(c),
-		Proxy:    proxyOptions(c),
-		Metrics:  c.String("metrics"), MaxBlobSize: largest, MaxUploads: c.Int("max-uploads"), Quota: quota, Log: newLog(c, s), Reload: hangup,
+		Keystone: keystoneOptions(c), Proxy: proxyOptions(c),
+		Metrics: c.String("metrics"), MaxUploads: c.Int("max-uploads"), Log: newLog(c, s),
 		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
 		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
 	}
-	if err := options.Check(); err != nil {
-		return misused(c, "%s", err)
+	var err error
+	if options.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
+		return options, err
 	}
-	return serve.Serve(c.Context, options)
+	if options.Quota, err = bytesOf(c, "quota"); err != nil {
+		return options, err
+	}
+	if err := checkLogFormat(c); err != nil {
+		return options, err
+	}
+	if err := options.Check(); err != nil {
+		return options, misused(c, "%s", err)
+	}
+	return options, nil
 }
 
 // registryListen is empty where the file says where, or it is the default.

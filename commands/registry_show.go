@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -17,9 +18,11 @@ func registryShowCommand(s Streams) *cli.Command {
 		Name:      "show",
 		Usage:     "Show an image in a registry",
 		ArgsUsage: "REPOSITORY[:TAG|@DIGEST]",
-		Description: "Of an index, which has an image for each platform, show names the manifests; each can be shown by its digest.\n\n" +
-			"Example: ndock registry show site/web:1",
-		Flags:  append(registryClientFlags(), outputFlags()...),
+		Description: "For an index, which has an image for each platform, it lists the manifests; each can be shown by its digest.\n\n" +
+			examples(
+				"ndock registry show site/web:1",
+				"ndock registry show site/web:1 -f value -c Digest"),
+		Flags:  slices.Concat(registryClientFlags(), outputFlags()),
 		Action: func(c *cli.Context) error { return registryShow(c, s) },
 	}
 }
@@ -30,7 +33,7 @@ func registryShow(c *cli.Context, s Streams) error {
 		return err
 	}
 	style := outputStyle(c)
-	if err := style.Check(output.Names(registryImageFields(c, client.Image{}))); err != nil {
+	if err := style.Check(output.Names(registryImageFields(style, client.Image{}))); err != nil {
 		return err
 	}
 	at, err := openRegistry(c)
@@ -45,18 +48,18 @@ func registryShow(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	return style.Show(s.Out, registryImageFields(c, image))
+	return style.Show(s.Out, registryImageFields(style, image))
 }
 
-func registryImageFields(c *cli.Context, image client.Image) []output.Field {
+func registryImageFields(style output.Style, image client.Image) []output.Field {
 	return []output.Field{
 		{Name: "Repository", Value: image.Repository},
 		{Name: "Tag", Value: image.Tag},
 		{Name: "Digest", Value: image.Digest},
 		{Name: "Media Type", Value: image.MediaType},
 		{Name: "Platforms", Value: list(image.Platforms)},
-		{Name: "Created", Value: age(c, image.Created)},
-		{Name: "Size", Value: size(c, image.Size)},
+		{Name: "Created", Value: age(style, image.Created)},
+		{Name: "Size", Value: size(style, image.Size)},
 		{Name: "Entrypoint", Value: words(image.Entrypoint)},
 		{Name: "Command", Value: words(image.Command)},
 		{Name: "Layers", Value: registryParts(image.Layers)},

@@ -11,11 +11,14 @@ import (
 
 func registryStatusCommand(s Streams) *cli.Command {
 	return &cli.Command{
-		Name:        "status",
-		Usage:       "Show where the registry is, and whether it runs",
-		Description: "Ends with status 1 when it does not run. Warns on stderr of a certificate that is about to end.\n\nExample: ndock registry status -f value -c URL",
-		Flags:       outputFlags(),
-		Action:      func(c *cli.Context) error { return registryStatus(c, s) },
+		Name:  "status",
+		Usage: "Show where the registry is, and whether it runs",
+		Description: "The exit status is 1 if the registry does not run. It warns on stderr of a certificate that is about to expire.\n\n" +
+			examples(
+				"ndock registry status",
+				"ndock registry status -f value -c URL"),
+		Flags:  outputFlags(),
+		Action: func(c *cli.Context) error { return registryStatus(c, s) },
 	}
 }
 
@@ -37,26 +40,6 @@ func registryStatus(c *cli.Context, s Streams) error {
 		for _, warning := range status.Warnings(time.Now()) {
 			fmt.Fprintln(s.Err, "warning: "+warning)
 		}
-		if status.State != deploy.Running {
-			return &notServing{state: status.State, kind: status.Kind}
-		}
-		return nil
+		return status.CheckRunning()
 	})
-}
-
-// notServing is a registry that does not run.
-type notServing struct{ state, kind string }
-
-func (e *notServing) Error() string {
-	return fmt.Sprintf("the registry is not running: it is %s", e.state)
-}
-
-func (e *notServing) Hint() string {
-	switch {
-	case e.state == deploy.Absent:
-		return "'ndock registry deploy' makes one"
-	case e.kind == deploy.KindService:
-		return "'journalctl -u ndock-registry' says why"
-	}
-	return "'docker logs ndock-registry' says why"
 }

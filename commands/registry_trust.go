@@ -13,15 +13,17 @@ func registryTrustCommand(s Streams) *cli.Command {
 		Name:      "trust",
 		Usage:     "Have Docker on this host trust a registry",
 		ArgsUsage: "HOST:PORT",
-		Description: "Puts the registry's CA where Docker looks for it, and nothing has to be restarted. Without --ca, the CA that the\n" +
-			"registry shows is taken, if it has the fingerprint that 'ndock registry status' shows on the registry's host, or\n" +
-			"if you say that it is the right one.\n\n" +
-			"Example: ndock registry trust 192.0.2.10:5050 --ca ca.crt",
+		Description: "Puts the registry's CA where Docker looks for it; nothing has to be restarted. Without --ca, ndock takes the CA that\n" +
+			"the registry shows, if it has the fingerprint of --fingerprint, or if you confirm it. 'ndock registry status' shows the\n" +
+			"fingerprint on the registry's host.\n\n" +
+			examples(
+				"ndock registry trust 192.0.2.10:5050 --ca ca.crt",
+				"ndock registry trust 192.0.2.10:5050 --remove"),
 		Flags: []cli.Flag{
 			&cli.PathFlag{Name: "ca", Usage: "PEM `FILE` with the CA"},
-			&cli.StringFlag{Name: "fingerprint", Usage: "sha256:`HEX` of the CA that the registry must show"},
-			&cli.BoolFlag{Name: "mirror", Usage: "have Docker ask it before Docker Hub, by a line in /etc/docker/daemon.json"},
-			&cli.BoolFlag{Name: "remove", Usage: "trust it no more, and have it no mirror"},
+			&cli.StringFlag{Name: "fingerprint", Usage: "fingerprint `sha256:HEX` of the CA that the registry must show"},
+			&cli.BoolFlag{Name: "mirror", Usage: "have Docker ask the registry before Docker Hub, by a line in /etc/docker/daemon.json"},
+			&cli.BoolFlag{Name: "remove", Usage: "remove the trust, and the mirror"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be changed, and change nothing"},
 		},
 		Action: func(c *cli.Context) error { return registryTrust(c, s) },
@@ -35,7 +37,7 @@ func registryTrust(c *cli.Context, s Streams) error {
 	}
 	options := trust.Options{
 		Registry: args[0], CAFile: c.Path("ca"), Fingerprint: c.String("fingerprint"), Mirror: c.Bool("mirror"), Remove: c.Bool("remove"),
-		Agree: func(question string) error { return confirmed(c, s, question, "give --ca or --fingerprint") },
+		Agree: func(question string) error { return askOnTerminal(c, s, question, "give --ca or --fingerprint") },
 	}
 	if err := options.Check(); err != nil {
 		return misused(c, "%s", err)

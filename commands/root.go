@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -52,6 +53,7 @@ func newApp(s Streams) *cli.App {
 		Name:                      "ndock",
 		Usage:                     "Docker as a hypervisor of OpenStack",
 		Version:                   version(),
+		CustomAppHelpTemplate:     appHelp,
 		Writer:                    s.Out,
 		ErrWriter:                 s.Err,
 		HideHelpCommand:           true,
@@ -60,31 +62,33 @@ func newApp(s Streams) *cli.App {
 		OnUsageError:              usage,
 		Action:                    group,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "os-cloud", EnvVars: []string{"OS_CLOUD"}, Usage: "the `CLOUD` of clouds.yaml; without it, the OS_* variables of an openrc, or the only cloud of clouds.yaml"},
-			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
-			&cli.BoolFlag{Name: "debug", Usage: "show each request to OpenStack, without its secrets"},
+			&cli.StringFlag{Name: "os-cloud", EnvVars: []string{"OS_CLOUD"}, Usage: "name of the `CLOUD` in clouds.yaml", DefaultText: "the OS_* variables of an openrc, or the only cloud of clouds.yaml"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress"},
+			&cli.BoolFlag{Name: "debug", Usage: "log each request to OpenStack on stderr, without secrets"},
 		},
-		Commands: []*cli.Command{
-			bootCommand(s), listCommand(s), showCommand(s), logsCommand(s),
-			stopCommand(s), startCommand(s), rebootCommand(s), pauseCommand(s), unpauseCommand(s), deleteCommand(s),
-			snapshotCommand(s),
-			imageCommand(s),
-			registryCommand(s),
-			nodeCommand(s),
-			doctorCommand(s),
-			completionCommand(s), completeCommand(s), manCommand(s),
-		},
+		Commands: slices.Concat(
+			categorized("Servers",
+				bootCommand(s), listCommand(s), showCommand(s), logsCommand(s),
+				stopCommand(s), startCommand(s), rebootCommand(s), pauseCommand(s), unpauseCommand(s), deleteCommand(s),
+				snapshotCommand(s)),
+			categorized("Images", imageCommand(s)),
+			categorized("Registry", registryCommand(s)),
+			categorized("Node", nodeCommand(s)),
+			categorized("Other", doctorCommand(s), completionCommand(s), completeCommand(s), manCommand(s))),
 	}
 	strict(app.Commands)
 	return app
 }
 
-// strict makes every command report misuse the way ndock does, and every group demand one of its commands.
+// strict makes every command report misuse and show help the way ndock does, and every group demand one of its
+// commands.
 func strict(commands []*cli.Command) {
 	for _, command := range commands {
 		command.OnUsageError = usage
 		command.HideHelpCommand = true
+		command.CustomHelpTemplate = commandHelp
 		if len(command.Subcommands) > 0 {
+			command.CustomHelpTemplate = groupHelp
 			command.Action = group
 			strict(command.Subcommands)
 		}

@@ -15,8 +15,8 @@ import (
 // waitFlags are those of a command that Nova carries out in the background.
 func waitFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "wait", Usage: "return when it is done, and fail when it fails"},
-		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Minute, Usage: "of --wait, for all of them together", Action: positive},
+		&cli.BoolFlag{Name: "wait", Usage: "wait until it is done, and fail if it fails"},
+		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Minute, Usage: "longest `DURATION` of --wait, for all servers together", Action: positive},
 	}
 }
 
@@ -36,13 +36,16 @@ func waitOptions(c *cli.Context, s Streams) openstack.Wait {
 }
 
 // verbCommand is a command that does one thing to any number of servers.
-func verbCommand(s Streams, verb openstack.Verb, usage string, more ...cli.Flag) *cli.Command {
+func verbCommand(s Streams, verb openstack.Verb, usage string) *cli.Command {
 	return &cli.Command{
 		Name:      string(verb),
 		Usage:     usage,
 		ArgsUsage: "SERVER…",
-		Flags:     append(waitFlags(), more...),
-		Action:    func(c *cli.Context) error { return actOnServers(c, s, verb) },
+		Description: examples(
+			"ndock "+string(verb)+" web",
+			"ndock "+string(verb)+" --wait web-1 web-2"),
+		Flags:  waitFlags(),
+		Action: func(c *cli.Context) error { return actOnServers(c, s, verb) },
 	}
 }
 

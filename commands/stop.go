@@ -7,5 +7,5 @@ import (
 )
 
 func stopCommand(s Streams) *cli.Command {
-	return verbCommand(s, openstack.Stop, "Stop servers: the process gets its stop signal, and the time that Nova gives it")
+	return verbCommand(s, openstack.Stop, "Stop running servers")
 }

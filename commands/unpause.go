@@ -7,5 +7,5 @@ import (
 )
 
 func unpauseCommand(s Streams) *cli.Command {
-	return verbCommand(s, openstack.Unpause, "Let frozen servers go on")
+	return verbCommand(s, openstack.Unpause, "Resume paused servers")
 }

@@ -3,6 +3,7 @@ package openstack
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path"
 	"regexp"
 	"slices"
@@ -39,6 +40,24 @@ func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
 		return nil, err
 	}
 	return slices.DeleteFunc(o.choose(all), func(image Image) bool { return len(used[image.ID]) > 0 }), nil
+}
+
+// DeleteImages deletes as many of the images as it can, and returns those that it has deleted. The error joins what failed;
+// an interruption ends the work.
+func (c *Cloud) DeleteImages(ctx context.Context, images []Image) (deleted []Image, err error) {
+	var failed []error
+	for _, image := range images {
+		err := c.DeleteImage(ctx, image.ID)
+		switch {
+		case err == nil:
+			deleted = append(deleted, image)
+		case ctx.Err() != nil:
+			return deleted, errors.Join(append(failed, err)...)
+		default:
+			failed = append(failed, err)
+		}
+	}
+	return deleted, errors.Join(failed...)
 }
 
 // choose takes images newest first. What is kept counts whether or not a server uses it.

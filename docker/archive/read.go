@@ -5,8 +5,11 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"path"
+	"slices"
+	"strings"
 )
 
 // Options say what to look for in an archive, and how closely.
@@ -22,6 +25,15 @@ type Options struct {
 
 // Platform is a system that an image is for, in Go's names, which Docker and OCI use.
 type Platform struct{ OS, Architecture, Variant string }
+
+// ParsePlatform reads OS/ARCH or OS/ARCH/VARIANT.
+func ParsePlatform(text string) (Platform, error) {
+	parts := strings.Split(text, "/")
+	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts[:2], "") {
+		return Platform{}, fmt.Errorf("%q is not OS/ARCH or OS/ARCH/VARIANT", text)
+	}
+	return Platform{OS: parts[0], Architecture: parts[1], Variant: strings.Join(parts[2:], "")}, nil
+}
 
 // Sink takes what is in an archive, as it flows by. The content is to be read to its end.
 type Sink interface {

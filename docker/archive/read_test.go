@@ -392,3 +392,14 @@ func FuzzCopy(f *testing.F) {
 		}
 	})
 }
+
+func TestParsePlatform(t *testing.T) {
+	for text, want := range map[string]Platform{
+		"linux/amd64": {OS: "linux", Architecture: "amd64"}, "linux/arm/v7": {OS: "linux", Architecture: "arm", Variant: "v7"},
+		"": {}, "linux": {}, "linux/": {}, "/amd64": {}, "linux/arm/v7/x": {},
+	} {
+		if got, err := ParsePlatform(text); got != want || (err == nil) != (want != Platform{}) {
+			t.Errorf("%q: %+v (%v), want %+v", text, got, err, want)
+		}
+	}
+}

@@ -107,3 +107,14 @@ func (r Reference) String() string {
 	}
 	return string(r.Transport) + ":" + r.Path + ":" + r.Name
 }
+
+// OwnName returns what the image is called where it is: a name, or for files FILE or FILE:NAME. A stream has none.
+func (r Reference) OwnName() string {
+	switch {
+	case r.Path == "":
+		return r.Name
+	case r.Name == "":
+		return r.Path
+	}
+	return r.Path + ":" + r.Name
+}

@@ -78,3 +78,15 @@ func TestSchemeInName(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnName(t *testing.T) {
+	for text, want := range map[string]string{
+		"nginx:1": "nginx:1", "docker-daemon:nginx": "nginx", "docker://a.example/b:1": "a.example/b:1", "glance:web@1": "web@1",
+		"docker-archive:a/b.tar": "a/b.tar", "oci:dir:v2": "dir:v2", "-": "",
+	} {
+		reference, err := ParseReference(text)
+		if got := reference.OwnName(); err != nil || got != want {
+			t.Errorf("%q: %q (%v), want %q", text, got, err, want)
+		}
+	}
+}

@@ -36,7 +36,7 @@ func agents(ctx context.Context, x *examination) Finding {
 // unwired looks for hosts of type docker on which nobody wires ports.
 func (x *examination) unwired(all []openstack.Agent) Finding {
 	var missing []string
-	mend := ""
+	fix := ""
 	for _, host := range x.dockerHosts() {
 		here := kept(all, func(agent openstack.Agent) bool { return agent.Host == host.ServiceHost && wires(agent) })
 		switch {
@@ -44,13 +44,13 @@ func (x *examination) unwired(all []openstack.Agent) Finding {
 		case len(here) == 0:
 			missing = append(missing, host.ServiceHost+" has none")
 		default:
-			missing, mend = append(missing, agentNames(here)+" is dead"), restart(here[0])
+			missing, fix = append(missing, agentNames(here)+" is dead"), restart(here[0])
 		}
 	}
 	if len(missing) == 0 {
 		return well("each host of type docker has one that wires ports")
 	}
-	return broken(mend, "hosts of type docker need an agent that wires ports: %s", strings.Join(missing, "; "))
+	return broken(fix, "hosts of type docker need an agent that wires ports: %s", strings.Join(missing, "; "))
 }
 
 // wires tells Neutron's agents of layer 2 from those for DHCP, routers and metadata.

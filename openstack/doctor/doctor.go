@@ -1,5 +1,5 @@
 // Package doctor looks at a cloud from outside, through its APIs alone, and says what stands between a clouds.yaml and
-// a Docker image that boots, and which command mends it. It changes nothing.
+// a Docker image that boots, and which command fixes it. It changes nothing.
 package doctor
 
 import (
@@ -25,7 +25,7 @@ type Finding struct {
 	Check  string
 	State  State
 	Detail string // a sentence
-	Mend   string // the command that does; empty where there is nothing to mend, or no command
+	Fix    string // the command that fixes it; empty where there is nothing to fix, or no command
 }
 
 // Cloud is what the checks ask.

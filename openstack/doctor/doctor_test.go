@@ -133,7 +133,7 @@ func TestSound(t *testing.T) {
 		t.Errorf("%d findings of %d checks", len(findings), len(checks()))
 	}
 	for _, finding := range findings {
-		if finding.State != OK || finding.Detail == "" || finding.Mend != "" {
+		if finding.State != OK || finding.Detail == "" || finding.Fix != "" {
 			t.Errorf("a sound cloud has %+v", finding)
 		}
 	}
@@ -147,7 +147,7 @@ func TestFindings(t *testing.T) {
 		change func(c *cloud)
 		state  State
 		detail string // a part of it
-		mend   string
+		fix    string
 	}{
 		"no cloud named":    {"credentials", func(c *cloud) { c.failing["login"] = errors.New("who?") }, Failed, "who?", ""},
 		"a way to log in":   {"credentials", func(c *cloud) { c.failing["login"] = &openstack.Error{Op: "use", Err: openstack.ErrLoginMethod} }, Failed, "cannot log in this way", "openstack application credential create NAME"},
@@ -239,8 +239,8 @@ func TestFindings(t *testing.T) {
 			c := sound()
 			test.change(c)
 			got := examined(t, c)[test.check]
-			if got.State != test.state || !strings.Contains(got.Detail, test.detail) || got.Mend != test.mend {
-				t.Errorf("got  %+v\nwant %s, %q, %q", got, test.state, test.detail, test.mend)
+			if got.State != test.state || !strings.Contains(got.Detail, test.detail) || got.Fix != test.fix {
+				t.Errorf("got  %+v\nwant %s, %q, %q", got, test.state, test.detail, test.fix)
 			}
 		})
 	}

@@ -20,13 +20,13 @@ func unknown(format string, args ...any) Finding {
 	return Finding{State: Unknown, Detail: fmt.Sprintf(format, args...)}
 }
 
-// broken is an error that a command mends; an empty one where there is none.
-func broken(mend, format string, args ...any) Finding {
-	return Finding{State: Failed, Detail: fmt.Sprintf(format, args...), Mend: mend}
+// broken is an error that a command fixes; an empty one where there is none.
+func broken(fix, format string, args ...any) Finding {
+	return Finding{State: Failed, Detail: fmt.Sprintf(format, args...), Fix: fix}
 }
 
-func doubtful(mend, format string, args ...any) Finding {
-	return Finding{State: Warning, Detail: fmt.Sprintf(format, args...), Mend: mend}
+func doubtful(fix, format string, args ...any) Finding {
+	return Finding{State: Warning, Detail: fmt.Sprintf(format, args...), Fix: fix}
 }
 
 // unanswered is a question that the cloud would not or could not answer.

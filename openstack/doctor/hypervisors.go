@@ -39,12 +39,12 @@ func hosts(up, down, disabled []openstack.Hypervisor, others string) Finding {
 	switch {
 	case len(down) > 0:
 		return Finding{
-			State: state, Mend: "ndock node status",
+			State: state, Fix: "ndock node status",
 			Detail: fmt.Sprintf("of type docker are up: %s; down: %s, where the command says why", hostNames(up), hostNames(down)),
 		}
 	case len(disabled) > 0:
 		return Finding{
-			State: state, Mend: fmt.Sprintf("openstack compute service set --enable %s nova-compute", disabled[0].ServiceHost),
+			State: state, Fix: fmt.Sprintf("openstack compute service set --enable %s nova-compute", disabled[0].ServiceHost),
 			Detail: fmt.Sprintf("of type docker are up: %s; disabled: %s", hostNames(up), hostNames(disabled)),
 		}
 	case len(up) == 0:

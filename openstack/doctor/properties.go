@@ -47,7 +47,7 @@ func guessed(loose []openstack.Image) Finding {
 		return well("every Docker image of the project has hypervisor_type=docker")
 	}
 	return Finding{
-		State: Unknown, Mend: setType("docker", loose),
+		State: Unknown, Fix: setType("docker", loose),
 		Detail: "whether there are hypervisors of other types is not known; if so, these images may be sent there: " + imageNames(loose),
 	}
 }

@@ -137,9 +137,9 @@ func (o *Options) adopt(c *configuration.Configuration) {
 	o.Listen, o.Drain = c.HTTP.Addr, c.HTTP.DrainTimeout
 	o.CertFile, o.KeyFile = c.HTTP.TLS.Certificate, c.HTTP.TLS.Key
 	o.Timeouts = o.Timeouts.withDefaults()
-	o.MaxOpenUploads = cmp.Or(o.MaxOpenUploads, defaultOpenUploads)
-	o.MaxConnections = cmp.Or(o.MaxConnections, defaultConnections)
-	o.MaxConnectionsPerClient = cmp.Or(o.MaxConnectionsPerClient, defaultConnectionsPerClient)
+	o.MaxOpenUploads = cmp.Or(o.MaxOpenUploads, DefaultOpenUploads)
+	o.MaxConnections = cmp.Or(o.MaxConnections, DefaultConnections)
+	o.MaxConnectionsPerClient = cmp.Or(o.MaxConnectionsPerClient, DefaultConnectionsPerClient)
 	if o.Drain == 0 {
 		o.Drain = DefaultDrain
 	}

@@ -16,16 +16,14 @@ import (
 // DefaultDrain is how long requests under way may take when the registry ends.
 const DefaultDrain = 25 * time.Second
 
-// defaultOpenUploads is how many uploads a namespace may have open at a time.
-const defaultOpenUploads = 1000
-
 // realm is what clients show when they ask for a password.
 const realm = "ndock registry"
 
-// How many connections are open at a time, and how many of one client, unless the options say otherwise.
+// The limits that hold unless the options say otherwise.
 const (
-	defaultConnections          = 4096
-	defaultConnectionsPerClient = 512
+	DefaultOpenUploads          = 1000 // of a namespace at a time
+	DefaultConnections          = 4096 // open at a time
+	DefaultConnectionsPerClient = 512
 )
 
 // Options are those of a registry in the foreground.
@@ -48,9 +46,9 @@ type Options struct {
 	MaxUploads  int    // at a time; any number when 0
 	Quota       int64  // bytes that a namespace may take; any number when 0
 
-	MaxOpenUploads          int // of a namespace at a time; 1000 when 0
-	MaxConnections          int // open at a time; 4096 when 0
-	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
+	MaxOpenUploads          int // of a namespace at a time; DefaultOpenUploads when 0
+	MaxConnections          int // open at a time; DefaultConnections when 0
+	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; DefaultConnectionsPerClient when 0
 
 	Timeouts  Timeouts
 	Drain     time.Duration          // for requests under way when it is to end; 25 seconds when 0

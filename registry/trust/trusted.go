@@ -79,8 +79,8 @@ func probe(ctx context.Context, names []string, ca *x509.Certificate, timeout ti
 	return found
 }
 
-// Warning returns what will soon keep clients away, and how to mend it; empty when all is well.
-func (t Trusted) Warning(now time.Time) (what, mend string) {
+// Warning returns what will soon keep clients away, and how to fix it; empty when all is well.
+func (t Trusted) Warning(now time.Time) (what, fix string) {
 	switch name := t.Names[0]; {
 	case t.CA.Before(now.Add(pki.AuthorityRenewal)):
 		return fmt.Sprintf("the CA of registry %s ends on %s", name, t.CA.Format(time.DateOnly)), "ndock registry deploy, on its host; then ndock registry trust " + name

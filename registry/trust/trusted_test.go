@@ -36,9 +36,9 @@ func TestFindTrusted(t *testing.T) {
 		0: "", pki.ServerLifetime - 31*24*time.Hour: "", pki.ServerLifetime - 29*24*time.Hour: "the certificate of registry " + host + " ends on ",
 		pki.AuthorityLifetime - 89*24*time.Hour: "the CA of registry " + host + " ends on ",
 	} {
-		got, mend := found[0].Warning(time.Now().Add(after))
-		if (got == "") != (want == "") || (mend == "") != (want == "") || !strings.HasPrefix(got, want) {
-			t.Errorf("after %s: %q, %q", after, got, mend)
+		got, fix := found[0].Warning(time.Now().Add(after))
+		if (got == "") != (want == "") || (fix == "") != (want == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("after %s: %q, %q", after, got, fix)
 		}
 	}
 	if found, err := Find(t.Context(), filepath.Join(dir, "none"), time.Second); err != nil || len(found) > 0 {
@@ -49,7 +49,7 @@ func TestFindTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if what, mend := found[0].Warning(time.Now()); !strings.Contains(what, "clients would refuse it all the same") || mend != "ndock registry trust "+host {
-		t.Errorf("warning %q, %q", what, mend)
+	if what, fix := found[0].Warning(time.Now()); !strings.Contains(what, "clients would refuse it all the same") || fix != "ndock registry trust "+host {
+		t.Errorf("warning %q, %q", what, fix)
 	}
 }

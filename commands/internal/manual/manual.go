@@ -48,7 +48,6 @@ func flags(all []cli.Flag) string {
 	var b strings.Builder
 	for _, flag := range all {
 		names, usage, _ := strings.Cut(flag.String(), "\t")
-		names, _, _ = strings.Cut(names, " [ ") // where help repeats those that may be repeated
 		fmt.Fprintf(&b, ".TP\n%s\n%s\n", emphasize(names), roff(usage))
 	}
 	return b.String()

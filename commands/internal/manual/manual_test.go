@@ -18,7 +18,7 @@ func testPage(t *testing.T) string {
 			{Name: "image", Usage: "Images", Subcommands: []*cli.Command{{
 				Name: "push", Usage: "Send one", ArgsUsage: "IMAGE…", Description: "Words,\n'quoted'.\n\n   ndock image push -f a\n   .b\\c",
 				Flags: []cli.Flag{
-					&cli.StringSliceFlag{Name: "column", Aliases: []string{"c"}, Usage: "show this `COLUMN`"},
+					&cli.StringFlag{Name: "column", Aliases: []string{"c"}, Usage: "show this `COLUMN`"},
 					&cli.BoolFlag{Name: "secret", Hidden: true},
 				},
 			}}},
