@@ -4,6 +4,8 @@ SHELL := /bin/bash
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './*/service/*' -o -path './commands/internal/completion/*' -o -path './commands/internal/manual/*') go.mod go.sum
+# The small program that Docker Engine calls; ndock has it in it.
+RUNTIME := docker/ociruntime/program/ndock-runtime
 # The day of the commit, for the man page.
 DATE := $(or $(if $(SOURCE_DATE_EPOCH),$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%F)),$(shell git log -1 --format=%cs 2>/dev/null))
 PREFIX ?= /usr/local
@@ -19,7 +21,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/bench/starts testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -42,8 +44,12 @@ help: ## list the targets
 
 build: bin/ndock ## make the static binary bin/ndock
 
-bin/ndock: $(SOURCES)
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X ndock/commands.built=$(VERSION) -X ndock/commands.dated=$(DATE)' -o $@ .
+bin/ndock: $(SOURCES) $(RUNTIME)
+	CGO_ENABLED=0 go build -trimpath -tags ndock_runtime -ldflags '-s -w -X ndock/commands.built=$(VERSION) -X ndock/commands.dated=$(DATE)' -o $@ .
+
+# Without the commit's id in it, so that it changes only where its source does.
+$(RUNTIME): $(SOURCES)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o $@ ./docker/ociruntime/ndock-runtime
 
 man: bin/ndock.1 ## make the man page bin/ndock.1
 
@@ -150,6 +156,7 @@ bin/web-image.tar: testdata/images/web-image
 	$(SUDO) testdata/images/web-image files $@
 
 bench: build cloud ## measure what docs/performance.md tells
+	$(SUDO) testdata/bench/starts
 	$(SUDO) testdata/bench/bench
 	$(SUDO) testdata/bench/images
 	$(SUDO) testdata/bench/ports

@@ -11,6 +11,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/ociruntime/program"
 	"ndock/openstack/node"
 	"ndock/openstack/node/steps"
 	"ndock/openstack/node/system"
@@ -25,7 +26,7 @@ func nodeCommand(s Streams) *cli.Command {
 			"ndock node status"),
 		Subcommands: slices.Concat(
 			categorized("Setup", nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s)),
-			categorized("Service", nodeAgentCommand(s), nodeRuntimeCommand(), nodeHookCommand(s))),
+			categorized("Service", nodeAgentCommand(s), nodeRuntimeCommand(s), nodeHookCommand(s))),
 	}
 }
 
@@ -49,7 +50,7 @@ func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 	}
 	return steps.Machine{
 		Layout: layout, Host: host, Commands: system.Shell{}, Services: system.FindServices(root, system.Shell{}),
-		Program: "/proc/self/exe", Timeouts: steps.DefaultTimeouts(), AgentConfig: config.Commented(), Completions: completions, Force: c.Bool("force"),
+		Program: "/proc/self/exe", Timeouts: steps.DefaultTimeouts(), AgentConfig: config.Commented(), Runtime: program.Content(), Completions: completions, Force: c.Bool("force"),
 		EngineInfo: func(ctx context.Context) (steps.EngineInfo, error) {
 			return engineInfo(ctx, layout.Path("/run/docker.sock"))
 		},

@@ -1,16 +1,13 @@
 package commands
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
-	"ndock/docker/network"
 	"ndock/docker/ociruntime"
 )
 
-// nodeHookCommand is what runc calls when a server's container starts, and when it has ended.
+// nodeHookCommand is what runc calls when a server's container starts, and when it has ended, where it was started by an ndock
+// without the program ndock-runtime, or before there was one.
 func nodeHookCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "hook",
@@ -22,14 +19,7 @@ func nodeHookCommand(s Streams) *cli.Command {
 			if err != nil {
 				return err
 			}
-			var state ociruntime.State
-			if err := json.NewDecoder(s.In).Decode(&state); err != nil {
-				return fmt.Errorf("read the container's state from runc: %w", err)
-			}
-			if args[0] == "leave" {
-				return ociruntime.Leave(args[1], state)
-			}
-			return ociruntime.Join(args[1], state, network.KernelAt("/proc"))
+			return ociruntime.Hook(args[0], args[1], s.In)
 		},
 	}
 }

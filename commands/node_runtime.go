@@ -1,27 +1,21 @@
 package commands
 
 import (
-	"fmt"
-	"os"
-
 	"github.com/urfave/cli/v2"
 
 	"ndock/docker/ociruntime"
 )
 
-// nodeRuntimeCommand is what Docker Engine calls, with runc's own arguments, for each container of a server.
-func nodeRuntimeCommand() *cli.Command {
+// nodeRuntimeCommand is what Docker Engine calls, with runc's own arguments, for each container of a server, where
+// this ndock has no program ndock-runtime in it, or setup has not changed over to it yet.
+func nodeRuntimeCommand(s Streams) *cli.Command {
 	return &cli.Command{
 		Name:            "runtime",
 		Usage:           "Stand in for runc where Docker Engine runs a server's container",
 		Hidden:          true,
 		SkipFlagParsing: true,
 		Action: func(c *cli.Context) error {
-			program, err := os.Executable()
-			if err != nil {
-				return fmt.Errorf("find ndock itself: %w", err)
-			}
-			return ociruntime.Run(program, c.Args().Slice())
+			return ociruntime.Main(c.Args().Slice(), s.In)
 		},
 	}
 }

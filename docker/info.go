@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
@@ -18,10 +17,10 @@ import (
 // Info describes an engine to whoever makes its host a compute node.
 type Info struct {
 	Version     string
-	LiveRestore bool // containers run on without the engine
-	Swarm       bool // it is part of one
-	Runtimes    []string
-	Running     int // containers, paused ones included
+	LiveRestore bool              // containers run on without the engine
+	Swarm       bool              // it is part of one
+	Runtimes    map[string]string // their programs, by their names
+	Running     int               // containers, paused ones included
 	Images      int
 	LogDriver   string              // of containers that name none
 	Bridge      bool                // it has its default one
@@ -57,7 +56,7 @@ func Inspect(ctx context.Context, engine InfoAPI) (Info, error) {
 	version, err := engine.ServerVersion(ctx)
 	return Info{
 		Version: info.ServerVersion, LiveRestore: info.LiveRestoreEnabled, Swarm: info.Swarm.LocalNodeState == swarm.LocalNodeStateActive,
-		Runtimes: slices.Sorted(maps.Keys(info.Runtimes)), Running: info.ContainersRunning + info.ContainersPaused, Images: info.Images,
+		Runtimes: runtimePrograms(info.Runtimes), Running: info.ContainersRunning + info.ContainersPaused, Images: info.Images,
 		LogDriver: info.LoggingDriver, Bridge: bridge, Containers: containers,
 		Runc: runcVersion(version.Components), Security: securityNames(info.SecurityOptions),
 	}, err
@@ -82,6 +81,14 @@ func hasBridge(ctx context.Context, engine InfoAPI) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+func runtimePrograms(runtimes map[string]system.RuntimeWithStatus) map[string]string {
+	programs := map[string]string{}
+	for name, one := range runtimes {
+		programs[name] = one.Path
+	}
+	return programs
 }
 
 // runcVersion is empty where the engine tells of no runc.

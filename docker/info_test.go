@@ -49,14 +49,14 @@ func TestInspect(t *testing.T) {
 	engine := describedEngine{
 		info: system.Info{
 			ServerVersion: "26.1.5", LiveRestoreEnabled: true, Swarm: swarm.Info{LocalNodeState: swarm.LocalNodeStateActive},
-			Runtimes: map[string]system.RuntimeWithStatus{"runc": {}, "ndock": {}}, ContainersRunning: 2, ContainersPaused: 1, Images: 4,
+			Runtimes: map[string]system.RuntimeWithStatus{"runc": {Runtime: system.Runtime{Path: "runc"}}, "ndock": {Runtime: system.Runtime{Path: "/program"}}}, ContainersRunning: 2, ContainersPaused: 1, Images: 4,
 			LoggingDriver: "json-file", SecurityOptions: []string{"name=apparmor", "name=seccomp,profile=builtin", "rootless"},
 		},
 		version: types.Version{Components: []types.ComponentVersion{{Name: "Engine", Version: "26.1.5"}, {Name: "runc", Version: "1.1.15"}}},
 	}
 	got, err := Inspect(t.Context(), engine)
 	want := Info{
-		Version: "26.1.5", LiveRestore: true, Swarm: true, Runtimes: []string{"ndock", "runc"}, Running: 3, Images: 4,
+		Version: "26.1.5", LiveRestore: true, Swarm: true, Runtimes: map[string]string{"ndock": "/program", "runc": "runc"}, Running: 3, Images: 4,
 		LogDriver: "json-file", Bridge: true, Runc: "1.1.15", Security: []string{"apparmor", "seccomp"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ovn-kubernetes/libovsdb/client"
-	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
@@ -19,34 +17,30 @@ const ovsdbSocket = "/run/openvswitch/db.sock"
 const ovsTimeout = 10 * time.Second
 
 // vswitch is the configuration of this host's Open vSwitch (RFC 7047; its tables are in ovs-vswitchd.conf.db(5)).
-type vswitch struct{ client client.Client }
+type vswitch struct{ client *ovsdbClient }
 
 // withVSwitch opens the one that listens at a socket, for a function.
 func withVSwitch(socket string, do func(ctx context.Context, ovs vswitch) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), ovsTimeout)
 	defer cancel()
-	tables, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{})
+	client, err := dialOVSDB(ctx, socket)
 	if err != nil {
-		return err
-	}
-	db, err := client.NewOVSDBClient(tables, client.WithEndpoint("unix:"+socket))
-	if err != nil {
-		return err
-	}
-	if err := db.Connect(ctx); err != nil {
 		return fmt.Errorf("reach Open vSwitch: %w", err)
 	}
-	defer db.Close()
-	return do(ctx, vswitch{db})
+	defer client.close()
+	return do(ctx, vswitch{client})
 }
 
 // transact does all of the operations, or none.
-func (v vswitch) transact(ctx context.Context, operations ...ovsdb.Operation) ([]ovsdb.OperationResult, error) {
-	results, err := v.client.Transact(ctx, operations...)
+func (v vswitch) transact(operations ...ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	results, err := v.client.transact("Open_vSwitch", operations)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := ovsdb.CheckOperationResults(results, operations); err != nil {
+	if failed, err := ovsdb.CheckOperationResults(results, operations); err != nil {
+		for _, one := range failed {
+			err = errors.Join(err, one)
+		}
 		return nil, err
 	}
 	return results, nil
@@ -58,14 +52,14 @@ func named(name string) []ovsdb.Condition {
 
 // add puts a link of this host into a bridge, as the port's: by the external_ids agents of Neutron's and OVN know it
 // (vif_plug_ovs in os-vif). One that is in the bridge is brought up to date.
-func (v vswitch) add(ctx context.Context, link string, port Port) error {
+func (v vswitch) add(link string, port Port) error {
 	ids, err := ovsdb.NewOvsMap(map[string]string{
 		"iface-id": port.ID, "iface-status": "active", "attached-mac": port.MAC, "vm-uuid": port.Server, ovsMark: port.Dir,
 	})
 	if err != nil {
 		return err
 	}
-	there, err := v.rows(ctx, "Interface", link, "external_ids")
+	there, err := v.rows("Interface", link, "external_ids")
 	if err != nil {
 		return err
 	}
@@ -73,10 +67,10 @@ func (v vswitch) add(ctx context.Context, link string, port Port) error {
 		if own, err := isRowOf(there[0], link, port); err != nil || !own {
 			return errors.Join(err, fmt.Errorf("it is there already, and is not of this server's port: it is left alone"))
 		}
-		_, err := v.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: "Interface", Where: named(link), Row: ovsdb.Row{"external_ids": ids}})
+		_, err := v.transact(ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: "Interface", Where: named(link), Row: ovsdb.Row{"external_ids": ids}})
 		return err
 	}
-	return v.insert(ctx, link, port, ids)
+	return v.insert(link, port, ids)
 }
 
 // isRowOf tells whether an interface is the port's, or an orphan.
@@ -90,15 +84,15 @@ func isRowOf(row ovsdb.Row, link string, port Port) (bool, error) {
 	return isOrphan(dir, link, marked)
 }
 
-func (v vswitch) insert(ctx context.Context, link string, port Port, ids ovsdb.OvsMap) error {
-	bridges, err := v.rows(ctx, "Bridge", port.Bridge, "_uuid")
+func (v vswitch) insert(link string, port Port, ids ovsdb.OvsMap) error {
+	bridges, err := v.rows("Bridge", port.Bridge, "_uuid")
 	if err != nil {
 		return err
 	}
 	if len(bridges) == 0 {
 		return fmt.Errorf("there is no bridge %s in Open vSwitch: Neutron's agent makes it when it starts", port.Bridge)
 	}
-	_, err = v.transact(ctx, insertion(link, port, ids)...)
+	_, err = v.transact(insertion(link, port, ids)...)
 	return err
 }
 
@@ -126,7 +120,7 @@ func insertion(link string, port Port, ids ovsdb.OvsMap) []ovsdb.Operation {
 // settled waits until the switch has added the link, and returns the reason if it does not.
 func (v vswitch) settled(ctx context.Context, link string) error {
 	for {
-		rows, err := v.rows(ctx, "Interface", link, "ofport", "error")
+		rows, err := v.rows("Interface", link, "ofport", "error")
 		if err != nil {
 			return err
 		}
@@ -145,13 +139,13 @@ func (v vswitch) settled(ctx context.Context, link string) error {
 }
 
 // inUserspace tells whether a bridge's packets are switched in user space, and not by the kernel.
-func (v vswitch) inUserspace(ctx context.Context, bridge string) (bool, error) {
-	rows, err := v.rows(ctx, "Bridge", bridge, "datapath_type")
+func (v vswitch) inUserspace(bridge string) (bool, error) {
+	rows, err := v.rows("Bridge", bridge, "datapath_type")
 	return len(rows) > 0 && rows[0]["datapath_type"] == "netdev", err
 }
 
-func (v vswitch) rows(ctx context.Context, table, name string, columns ...string) ([]ovsdb.Row, error) {
-	results, err := v.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationSelect, Table: table, Where: named(name), Columns: columns})
+func (v vswitch) rows(table, name string, columns ...string) ([]ovsdb.Row, error) {
+	results, err := v.transact(ovsdb.Operation{Op: ovsdb.OperationSelect, Table: table, Where: named(name), Columns: columns})
 	if err != nil {
 		return nil, err
 	}
@@ -159,15 +153,15 @@ func (v vswitch) rows(ctx context.Context, table, name string, columns ...string
 }
 
 // remove takes a link out of whatever bridge it is in, if it is the port's.
-func (v vswitch) remove(ctx context.Context, link string, port Port) error {
-	there, err := v.rows(ctx, "Interface", link, "external_ids")
+func (v vswitch) remove(link string, port Port) error {
+	there, err := v.rows("Interface", link, "external_ids")
 	if err != nil || len(there) == 0 {
 		return err
 	}
 	if own, err := isRowOf(there[0], link, port); err != nil || !own {
 		return err
 	}
-	rows, err := v.rows(ctx, "Port", link, "_uuid")
+	rows, err := v.rows("Port", link, "_uuid")
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -176,7 +170,7 @@ func (v vswitch) remove(ctx context.Context, link string, port Port) error {
 		return fmt.Errorf("the row of port %s in Open vSwitch is named by %v", link, rows[0]["_uuid"])
 	}
 	holding := []ovsdb.Condition{ovsdb.NewCondition("ports", ovsdb.ConditionIncludes, id)}
-	_, err = v.transact(ctx, ovsdb.Operation{
+	_, err = v.transact(ovsdb.Operation{
 		Op: ovsdb.OperationMutate, Table: "Bridge", Where: holding,
 		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("ports", ovsdb.MutateOperationDelete, id)},
 	})

@@ -46,8 +46,8 @@ func Plugged(state string) ([]Port, error) {
 
 // pluggedInVSwitch adds the ports in the Open vSwitch that listens at a socket. Where none runs there are none.
 func pluggedInVSwitch(socket string, found map[string]Port, state string) error {
-	err := withVSwitch(socket, func(ctx context.Context, ovs vswitch) error {
-		results, err := ovs.transact(ctx, ovsdb.Operation{Op: ovsdb.OperationSelect, Table: "Interface", Columns: []string{"name", "external_ids"}})
+	err := withVSwitch(socket, func(_ context.Context, ovs vswitch) error {
+		results, err := ovs.transact(ovsdb.Operation{Op: ovsdb.OperationSelect, Table: "Interface", Columns: []string{"name", "external_ids"}})
 		if err != nil {
 			return err
 		}

@@ -60,11 +60,11 @@ func plugInVSwitch(end netlink.Link, other string, port Port) error {
 		return err
 	}
 	err := withVSwitch(ovsdbSocket, func(ctx context.Context, ovs vswitch) (err error) {
-		if err = ovs.add(ctx, name, port); err == nil {
+		if err = ovs.add(name, port); err == nil {
 			err = ovs.settled(ctx, name)
 		}
 		if err == nil {
-			userspace, err = ovs.inUserspace(ctx, port.Bridge)
+			userspace, err = ovs.inUserspace(port.Bridge)
 		}
 		return err
 	})
@@ -135,8 +135,8 @@ func Unplug(port Port) error {
 		return fmt.Errorf("%q is no port's id", port.ID)
 	}
 	if port.Kind != LinuxBridge {
-		err := withVSwitch(ovsdbSocket, func(ctx context.Context, ovs vswitch) error {
-			return errors.Join(ovs.remove(ctx, port.Tap(), port), ovs.remove(ctx, port.vswitchEnd(), port))
+		err := withVSwitch(ovsdbSocket, func(_ context.Context, ovs vswitch) error {
+			return errors.Join(ovs.remove(port.Tap(), port), ovs.remove(port.vswitchEnd(), port))
 		})
 		if err != nil {
 			return fmt.Errorf("take port %s out of Open vSwitch: %w", port.ID, err)

@@ -24,9 +24,9 @@ func TestFlags(t *testing.T) {
 
 // Whatever settings were made, they are told from what somebody has edited since.
 func TestMade(t *testing.T) {
-	editor := Editor{Program: "/usr/local/bin/ndock"}
+	editor := Editor{Runtime: SmallRuntime("/usr/libexec/ndock/ndock-runtime"), Other: WholeRuntime("/usr/local/bin/ndock")}
 	for _, before := range []string{"", `{"debug": true}`, `{"runtimes": {"nvidia": {"path": "n"}}}`} {
-		for _, wanted := range []Wanted{{Runtime: true}, {LiveRestore: true, Runtime: true, NoNetwork: true, Logs: true, Userns: true}} {
+		for _, wanted := range []Wanted{{Runtime: true}, {OtherRuntime: true, Logs: true}, {LiveRestore: true, Runtime: true, NoNetwork: true, Logs: true, Userns: true}} {
 			after, err := editor.Make([]byte(before), wanted)
 			if err != nil {
 				t.Fatal(err)

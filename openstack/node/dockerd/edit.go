@@ -13,13 +13,18 @@ import (
 const RuntimeName = "ndock"
 
 // Wanted says which settings are to be made, and whether the engine must be restarted to have them.
-type Wanted struct{ LiveRestore, Runtime, NoNetwork, Logs, Userns, Restart bool }
+type Wanted struct {
+	LiveRestore, Runtime, NoNetwork, Logs, Userns, Restart bool
+
+	OtherRuntime bool // the runtime as Editor.Other has it; Runtime overrides it
+}
 
 // And returns what either wants.
 func (w Wanted) And(other Wanted) Wanted {
 	return Wanted{
 		w.LiveRestore || other.LiveRestore, w.Runtime || other.Runtime, w.NoNetwork || other.NoNetwork,
 		w.Logs || other.Logs, w.Userns || other.Userns, w.Restart || other.Restart,
+		w.OtherRuntime || other.OtherRuntime,
 	}
 }
 
@@ -37,20 +42,32 @@ const rotated = `{"max-size": "10m", "max-file": "3"}`
 
 // Editor makes ndock's settings in the text of daemon.json. Everything else stays as its author wrote it.
 type Editor struct {
-	Program string // what the engine is to call as the runtime
+	Runtime string // ndock's runtime, as an entry among runtimes
+	Other   string // the entry that another build of ndock makes: the one without ndock-runtime, or the one with it
 }
 
-func (e Editor) runtime() string {
-	return fmt.Sprintf(`{"path": %q, "runtimeArgs": ["node", "runtime"]}`, e.Program)
+// SmallRuntime is the entry of a runtime that is called as runc is.
+func SmallRuntime(program string) string { return fmt.Sprintf(`{"path": %q}`, program) }
+
+// WholeRuntime is the entry of a runtime that is ndock itself.
+func WholeRuntime(program string) string {
+	return fmt.Sprintf(`{"path": %q, "runtimeArgs": ["node", "runtime"]}`, program)
 }
 
-// HasRuntime tells whether the settings have ndock's runtime with this program.
+// HasRuntime tells whether the settings have ndock's runtime as it is to be.
 func (e Editor) HasRuntime(there Settings) bool {
-	return sameJSON(there.Runtimes[RuntimeName], e.runtime())
+	return sameJSON(there.Runtimes[RuntimeName], e.Runtime)
+}
+
+// HasOther tells whether the settings have ndock's runtime as another build makes it.
+func (e Editor) HasOther(there Settings) bool {
+	return sameJSON(there.Runtimes[RuntimeName], e.Other)
 }
 
 // Names tells whether a text has the runtime as ndock writes it.
-func (e Editor) Names(content []byte) bool { return bytes.Contains(content, []byte(e.runtime())) }
+func (e Editor) Names(content []byte) bool {
+	return bytes.Contains(content, []byte(e.Runtime)) || bytes.Contains(content, []byte(e.Other))
+}
 
 // sameJSON compares, whatever the blanks.
 func sameJSON(one json.RawMessage, other string) bool {
@@ -64,12 +81,11 @@ func (e Editor) Settings(there Settings, wanted Wanted) []Setting {
 	if wanted.LiveRestore {
 		all = append(all, Setting{"true", []string{"live-restore"}})
 	}
-	if wanted.Runtime {
-		if there.Runtimes == nil { // null, too
-			all = append(all, Setting{fmt.Sprintf("{%q: %s}", RuntimeName, e.runtime()), []string{"runtimes"}})
-		} else {
-			all = append(all, Setting{e.runtime(), []string{"runtimes", RuntimeName}})
-		}
+	switch {
+	case wanted.Runtime:
+		all = append(all, runtimeSetting(there, e.Runtime))
+	case wanted.OtherRuntime:
+		all = append(all, runtimeSetting(there, e.Other))
 	}
 	if wanted.NoNetwork {
 		all = append(all, there.withoutNetwork()...)
@@ -81,6 +97,13 @@ func (e Editor) Settings(there Settings, wanted Wanted) []Setting {
 		all = append(all, Setting{`"default"`, []string{"userns-remap"}})
 	}
 	return all
+}
+
+func runtimeSetting(there Settings, entry string) Setting {
+	if there.Runtimes == nil { // null, too
+		return Setting{fmt.Sprintf("{%q: %s}", RuntimeName, entry), []string{"runtimes"}}
+	}
+	return Setting{entry, []string{"runtimes", RuntimeName}}
 }
 
 // Make returns the content with the settings that are wanted.
@@ -100,10 +123,11 @@ func (e Editor) Make(content []byte, wanted Wanted) ([]byte, error) {
 // Made tells whether ndock's settings, and nothing else, make one content of the other, and which they were: that depends
 // on what the engine was like at that time.
 func (e Editor) Made(before, after []byte) (Wanted, bool, error) {
-	for combination := range 32 {
+	for combination := range 64 {
 		settings := Wanted{
 			LiveRestore: combination&1 == 0, Runtime: combination&2 == 0, NoNetwork: combination&4 != 0,
 			Logs: combination&8 != 0, Userns: combination&16 != 0,
+			OtherRuntime: combination&32 != 0,
 		}
 		made, err := e.Make(before, settings)
 		if err != nil {

@@ -78,7 +78,10 @@ func findCustom(root string, custom Custom) (Layout, error) {
 
 // general returns what all layouts have in common.
 func general(root string) Layout {
-	return Layout{Root: root, User: "nova", AgentFile: "/usr/local/bin/ndock", AgentConf: "/etc/ndock/agent.yaml", Engine: enginePackage(root)}
+	return Layout{
+		Root: root, User: "nova", AgentFile: "/usr/local/bin/ndock", Runtime: "/usr/libexec/ndock/ndock-runtime", AgentConf: "/etc/ndock/agent.yaml",
+		Engine: enginePackage(root),
+	}
 }
 
 // enginePackage returns the distribution's package of Docker Engine.

@@ -31,6 +31,7 @@ type Layout struct {
 	Glance     system.Service  // on a controller
 	Engine     Package         // Docker Engine
 	AgentFile  string          // the program of ndock's agent
+	Runtime    string          // the program that Docker Engine is to call for servers
 	AgentConf  string          // the operator's file for it
 }
 

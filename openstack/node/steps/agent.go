@@ -62,11 +62,18 @@ func (a *agent) files() ([]system.File, error) {
 	if err != nil {
 		return nil, system.FileError("read", a.Program, err)
 	}
-	return append([]system.File{{Path: a.Layout.AgentFile, Content: program, Mode: 0o755}}, a.daemon()...), nil
+	files := []system.File{{Path: a.Layout.AgentFile, Content: program, Mode: 0o755}}
+	if a.Runtime != nil {
+		files = append(files, system.File{Path: a.Layout.Runtime, Content: a.Runtime, Mode: 0o755})
+	}
+	return append(files, a.daemon()...), nil
 }
 
 // missing returns the files that are not as they should be.
 func (a *agent) missing() ([]system.File, error) {
+	if err := system.CheckRoots(a.Layout.Path(a.Layout.Runtime)); err != nil { // Docker Engine and runc run it as root
+		return nil, err
+	}
 	files, err := a.files()
 	if err != nil {
 		return nil, err
@@ -176,10 +183,8 @@ func (a *agent) state(ctx context.Context) (*agentState, error) {
 
 func (a *agent) install(missing []system.File) error {
 	for _, f := range missing {
-		if f.Path == a.Layout.AgentFile {
-			if err := a.claimProgram(); err != nil {
-				return err
-			}
+		if err := a.claimPrograms(f.Path); err != nil {
+			return err
 		}
 		if err := a.did.Write(a.Layout.Path(f.Path), f.Content, f.Mode); err != nil {
 			return err
@@ -188,13 +193,18 @@ func (a *agent) install(missing []system.File) error {
 	return nil
 }
 
-// claimProgram records that the program was not there before: only then teardown removes it.
-func (a *agent) claimProgram() error {
-	_, err := os.Stat(a.Layout.Path(a.Layout.AgentFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return a.record().AmendIn(&a.did, func(r *record.Record) { r.Program = a.Layout.AgentFile }, func(r *record.Record) { r.Program = "" })
+// claimPrograms records of a program that it was not there before: only then teardown removes it.
+func (a *agent) claimPrograms(path string) error {
+	if path != a.Layout.AgentFile && path != a.Layout.Runtime || a.exists(path) {
+		return nil
 	}
-	return err
+	set := func(to string) func(r *record.Record) {
+		if path == a.Layout.Runtime {
+			return func(r *record.Record) { r.Runtime = to }
+		}
+		return func(r *record.Record) { r.Program = to }
+	}
+	return a.record().AmendIn(&a.did, set(path), set(""))
 }
 
 // serversDir is where the agent keeps files of servers.
@@ -229,15 +239,28 @@ func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 		}
 		texts = append(texts, "removed "+a.Layout.Path(path))
 	}
-	if !a.exists(a.Layout.AgentFile) {
-		if err := a.record().Amend(func(r *record.Record) { r.Program = "" }); err != nil {
-			return texts, err
-		}
+	if err := a.disclaimPrograms(); err != nil {
+		return texts, err
 	}
-	for _, dir := range []string{serversDir, filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
+	for _, dir := range []string{serversDir, filepath.Dir(a.Layout.Runtime), filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
 		system.RemoveEmpty(a.Layout.Path(dir)) // stays when it holds more
 	}
 	return append(texts, a.left()...), a.Services.Forget(ctx, a.service())
+}
+
+// disclaimPrograms removes from the record the programs that are gone.
+func (a *agent) disclaimPrograms() error {
+	if a.exists(a.Layout.AgentFile) && a.exists(a.Layout.Runtime) {
+		return nil
+	}
+	return a.record().Amend(func(r *record.Record) {
+		if !a.exists(a.Layout.AgentFile) {
+			r.Program = ""
+		}
+		if !a.exists(a.Layout.Runtime) {
+			r.Runtime = ""
+		}
+	})
 }
 
 // left returns a sentence on each file that teardown leaves.
@@ -260,6 +283,9 @@ func (a *agent) installed() []string {
 	}
 	if a.isProgramOurs() && len(a.otherServices(a.Layout.AgentFile)) == 0 {
 		paths = append(paths, a.Layout.AgentFile)
+	}
+	if r, err := a.record().Read(); err == nil && r.Runtime == a.Layout.Runtime {
+		paths = append(paths, a.Layout.Runtime)
 	}
 	if unchanged, err := system.Holds(a.Layout.Path(a.Layout.AgentConf), a.AgentConfig, 0o644); err == nil && unchanged {
 		paths = append(paths, a.Layout.AgentConf)

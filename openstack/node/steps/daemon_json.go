@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +28,33 @@ func (d *daemonJSON) Title() string { return "daemon.json" }
 
 func (d *daemonJSON) path() string { return d.Layout.Path(dockerd.File) }
 
-func (d *daemonJSON) editor() dockerd.Editor { return dockerd.Editor{Program: d.Layout.AgentFile} }
+// editor returns how ndock's runtime is written: as the small program, where this ndock has it.
+func (d *daemonJSON) editor() dockerd.Editor {
+	small, whole := dockerd.SmallRuntime(d.Layout.Runtime), dockerd.WholeRuntime(d.Layout.AgentFile)
+	if d.Runtime == nil {
+		return dockerd.Editor{Runtime: whole, Other: small}
+	}
+	return dockerd.Editor{Runtime: small, Other: whole}
+}
+
+// runtimeProgram returns what the engine is to call.
+func (d *daemonJSON) runtimeProgram() string {
+	if d.Runtime == nil {
+		return d.Layout.AgentFile
+	}
+	return d.Layout.Runtime
+}
+
+// hasRuntime tells whether the engine has ndock's runtime. One that was set up by another build of ndock has it in another
+// way, and keeps it while containers run: what holds a container calls the runtime by the path of its start until it has
+// ended, and that may be a script that the engine makes of the path and the arguments, and removes with them.
+func (d *daemonJSON) hasRuntime(there dockerd.Settings, info EngineInfo) bool {
+	program, known := info.Runtimes[dockerd.RuntimeName]
+	if d.editor().HasOther(there) && known && info.Running > 0 {
+		return true
+	}
+	return d.editor().HasRuntime(there) && program == d.runtimeProgram()
+}
 
 func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 	now, err := system.Inspect(d.path())
@@ -45,7 +70,7 @@ func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 		plan = append(plan, "set live-restore = true in "+d.path())
 	}
 	if wanted.Runtime {
-		plan = append(plan, "add runtime "+dockerd.RuntimeName+" to "+d.path())
+		plan = append(plan, d.runtimePlan(now))
 	}
 	if wanted.NoNetwork {
 		plan = append(plan, "have Docker Engine make no bridge and no firewall rules, in "+d.path())
@@ -60,6 +85,13 @@ func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 		plan = append(plan, "restart Docker Engine (service "+d.Layout.Engine.Service.Name+")")
 	}
 	return plan, err
+}
+
+func (d *daemonJSON) runtimePlan(now system.Snapshot) string {
+	if there, err := dockerd.Parse(now.Content); err == nil && d.editor().HasOther(there) {
+		return "have runtime " + dockerd.RuntimeName + " be " + d.runtimeProgram() + ", in " + d.path()
+	}
+	return "add runtime " + dockerd.RuntimeName + " to " + d.path()
 }
 
 // Do records the file as it is, edits it, and has the engine read it, which stops no container.
@@ -81,7 +113,7 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	}
 	if wanted.LiveRestore || wanted.Runtime {
 		err = d.reload(ctx, func(info EngineInfo) bool {
-			return slices.Contains(info.Runtimes, dockerd.RuntimeName) && (info.LiveRestore || !wanted.LiveRestore)
+			return (!wanted.Runtime || info.Runtimes[dockerd.RuntimeName] == d.runtimeProgram()) && (info.LiveRestore || !wanted.LiveRestore)
 		})
 	}
 	if err != nil {
@@ -147,7 +179,17 @@ func (d *daemonJSON) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return d.restartDetail(info) + "; " + d.networkDetail(ctx, info)
+	return d.restartDetail(info) + "; " + d.networkDetail(ctx, info) + d.runtimeDetail()
+}
+
+// runtimeDetail says where servers start slower than they could.
+func (d *daemonJSON) runtimeDetail() string {
+	now, _ := system.Inspect(d.path()) // an error of it is Plan's
+	there, err := dockerd.Parse(now.Content)
+	if err != nil || d.Runtime == nil || !d.editor().HasOther(there) {
+		return ""
+	}
+	return "; servers are started by ndock itself, as by the release before: run setup once while no container runs, and they start quicker"
 }
 
 func (d *daemonJSON) restartDetail(info EngineInfo) string {
@@ -188,7 +230,16 @@ func (d *daemonJSON) Rollback(ctx context.Context) ([]string, error) {
 	if d.did.HasFiles() { // else the engine is as it was
 		err = d.revertEngine(ctx, d.was, d.wanted)
 	}
-	return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.Rollback())
+	return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.Rollback(), d.callOther(ctx))
+}
+
+// callOther has the engine call the program of before again, where that is another: this run's is about to be removed.
+func (d *daemonJSON) callOther(ctx context.Context) error {
+	there, err := dockerd.Parse(d.was.Content)
+	if err != nil || !d.editor().HasOther(there) {
+		return err
+	}
+	return d.reload(ctx, func(info EngineInfo) bool { return info.Runtimes[dockerd.RuntimeName] != d.runtimeProgram() })
 }
 
 // Teardown puts daemon.json back as it was before setup, unless it has been edited since.

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
 	"ndock/openstack/node/dockerd"
 	"ndock/openstack/node/system"
@@ -25,7 +23,7 @@ func (d *daemonJSON) reload(ctx context.Context, done func(EngineInfo) bool) err
 	err = system.Await(ctx, d.Timeouts.Poll, d.Timeouts.Engine, func(ctx context.Context) error {
 		info, err := d.EngineInfo(ctx)
 		if err == nil && !done(info) {
-			err = fmt.Errorf("its live-restore is %t, its runtimes are %s", info.LiveRestore, strings.Join(info.Runtimes, ", "))
+			err = fmt.Errorf("its live-restore is %t, its runtimes are %v", info.LiveRestore, info.Runtimes)
 		}
 		return err
 	})
@@ -70,7 +68,7 @@ func (d *daemonJSON) missing(ctx context.Context, content []byte) (dockerd.Wante
 	}
 	m := dockerd.Wanted{
 		LiveRestore: there.LiveRestore == nil && !info.LiveRestore && !info.Swarm,
-		Runtime:     !d.editor().HasRuntime(there) || !slices.Contains(info.Runtimes, dockerd.RuntimeName),
+		Runtime:     !d.hasRuntime(there, info),
 		Logs:        there.LogDriver == nil && there.LogOptions == nil && dockerd.Rotates(info.LogDriver),
 		Userns:      there.Userns == nil && d.engine.isFresh(info),
 	}
@@ -86,8 +84,9 @@ func (d *daemonJSON) beforeItStarts(ctx context.Context, there dockerd.Settings,
 		return dockerd.Wanted{}, errors.Join(asked, err)
 	}
 	return dockerd.Wanted{
-		LiveRestore: there.LiveRestore == nil, Runtime: !d.editor().HasRuntime(there), NoNetwork: there.NetworkUndecided(),
-		Logs: there.LogDriver == nil && there.LogOptions == nil, Userns: there.Userns == nil && d.engine.isFresh(EngineInfo{}),
+		LiveRestore: there.LiveRestore == nil, NoNetwork: there.NetworkUndecided(),
+		Runtime: !d.editor().HasRuntime(there) && !d.editor().HasOther(there), // containers may run on without the engine
+		Logs:    there.LogDriver == nil && there.LogOptions == nil, Userns: there.Userns == nil && d.engine.isFresh(EngineInfo{}),
 	}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ourRuntime = `"ndock": {"path": "/usr/local/bin/ndock", "runtimeArgs": ["node", "runtime"]}`
+	ourRuntime = `"ndock": {"path": "/usr/libexec/ndock/ndock-runtime"}`
 	ourLines   = `
   "live-restore": true,
   "runtimes": {` + ourRuntime + `},` + ourNetwork + ourLogs

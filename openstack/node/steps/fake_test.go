@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,7 +41,7 @@ type fakeMachine struct {
 	live           bool              // the engine's live-restore
 	flag           bool              // it is given as one
 	swarm          bool
-	runtimes       []string            // of the engine
+	runtimes       map[string]string   // of the engine: their programs, by their names
 	info           EngineInfo          // beside those
 	filter         map[string][]string // what the packet filter has, by command and table
 	unreadable     map[string]string   // a command of the packet filter's, and what it says instead
@@ -90,7 +89,7 @@ func fakeOf(t *testing.T, systemd bool, files map[string]string) *fakeMachine {
 			f.must(os.Chmod(f.path(path), 0o640))
 		}
 	}
-	for _, dir := range []string{"/etc/docker", "/etc/ndock", "/usr/local/bin", "/etc/rc2.d", "/etc/logrotate.d", "/etc/sysctl.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
+	for _, dir := range []string{"/etc/docker", "/etc/ndock", "/usr/local/bin", "/usr/libexec", "/etc/rc2.d", "/etc/logrotate.d", "/etc/sysctl.d", "/etc/systemd/system/multi-user.target.wants", "/var/lib", "/run"} {
 		f.must(os.MkdirAll(f.path(dir), 0o755))
 	}
 	f.must(os.Remove(f.path("/etc/ndock")))
@@ -120,7 +119,7 @@ func (f *fakeMachine) machine() Machine {
 	program := filepath.Join(f.t.TempDir(), "ndock")
 	f.must(os.WriteFile(program, []byte("ndock of today"), 0o700))
 	return Machine{
-		Layout: layout, Host: host, Commands: f, Services: system.FindServices(f.root, f), Program: program, Completions: helpFiles("today"),
+		Layout: layout, Host: host, Commands: f, Services: system.FindServices(f.root, f), Program: program, Runtime: []byte("ndock-runtime of today"), Completions: helpFiles("today"),
 		Timeouts:    Timeouts{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Start: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
 		AgentConfig: []byte("# the operator's rules\n"),
 		AgentState:  func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
@@ -233,7 +232,10 @@ func (f *fakeMachine) reload() {
 		f.live = *settings.LiveRestore
 	}
 	if settings.Runtimes != nil {
-		f.runtimes = slices.Collect(maps.Keys(settings.Runtimes))
+		f.runtimes = map[string]string{}
+		for name, runtime := range settings.Runtimes {
+			f.runtimes[name] = runtime.Path
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type Machine struct {
 	Commands    system.Runner
 	Services    system.Services
 	Program     string // ndock itself
+	Runtime     []byte // the program ndock-runtime; nil where this ndock has none, and is called itself
 	Timeouts    Timeouts
 	AgentConfig []byte // the first content of the operator's file
 	Force       bool   // also where servers would be lost
@@ -38,11 +39,11 @@ type Machine struct {
 // EngineInfo is what Docker Engine says of itself.
 type EngineInfo struct {
 	Version     string
-	LiveRestore bool // containers run on without it
-	Swarm       bool // it is part of one
-	Runtimes    []string
-	Running     int // containers, paused ones included
-	Containers  int // all of them
+	LiveRestore bool              // containers run on without it
+	Swarm       bool              // it is part of one
+	Runtimes    map[string]string // their programs, by their names
+	Running     int               // containers, paused ones included
+	Containers  int               // all of them
 	Images      int
 	LogDriver   string   // of containers that name none
 	Bridge      bool     // it has its default one

@@ -205,6 +205,7 @@ func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
 	before := f.tree()
 	f.must(os.Remove(f.path("/usr/sbin/dockerd")))
 	f.stop("docker")
+	f.Runtime = nil // which no earlier release had
 	_, err := f.setup()
 	f.must(err)
 	r, err := f.record().Read()

@@ -60,7 +60,11 @@ func (s *selinux) Do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = system.Control(ctx, s.Commands, "restorecon", "-R", s.Layout.Path(s.Layout.AgentFile), dir, s.Layout.Path("/run/ndock"))
+	label := []string{"restorecon", "-R", s.Layout.Path(s.Layout.AgentFile), dir, s.Layout.Path("/run/ndock")}
+	if s.Layout.Exists(s.Layout.Runtime) {
+		label = append(label, s.Layout.Path(s.Layout.Runtime))
+	}
+	_, err = system.Control(ctx, s.Commands, label...)
 	return err
 }
 

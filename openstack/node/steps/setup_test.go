@@ -85,6 +85,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	want := `orphans: could not be checked: ndock-agent does not answer
 engine: start Docker Engine (service docker)
 agent: write /usr/local/bin/ndock
+agent: write /usr/libexec/ndock/ndock-runtime
 agent: write /etc/init.d/ndock-agent
 agent: write /etc/logrotate.d/ndock-agent
 agent: write /etc/ndock/agent.yaml

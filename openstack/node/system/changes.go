@@ -140,7 +140,7 @@ func (c *Changes) PutBack(path string) ([]string, error) {
 	return []string{"put back " + path + " as it was"}, c.Rollback()
 }
 
-// Holds tells whether a file has this content and mode.
+// Holds tells whether a file has this content and mode, and belongs to root, or to whoever runs this.
 func Holds(path string, content []byte, mode fs.FileMode) (bool, error) {
 	p, err := openParent(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -158,6 +158,9 @@ func Holds(path string, content []byte, mode fs.FileMode) (bool, error) {
 		return false, FileError("read", path, err)
 	}
 	defer file.Close()
+	if status.Uid != 0 && int(status.Uid) != os.Geteuid() {
+		return false, nil // who could change it
+	}
 	if status.Size != int64(len(content)) || fs.FileMode(status.Mode).Perm() != mode {
 		return false, nil
 	}

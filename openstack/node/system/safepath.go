@@ -287,6 +287,29 @@ func ReadPrivate(path string) ([]byte, error) {
 	return io.ReadAll(file)
 }
 
+// CheckRoots returns an error where others than root can put another file at a path, or change the directories that it is in.
+// A path that is not there yet is judged by the directories that are. Only root is told: another's own files, as in a dry run
+// on a tree of his, may well be his group's too.
+func CheckRoots(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	p, err := openParent(path)
+	for errors.Is(err, fs.ErrNotExist) && path != "/" {
+		path = filepath.Dir(path)
+		p, err = openParent(path)
+	}
+	if err != nil {
+		return FileError("look at", path, err)
+	}
+	defer p.close()
+	if p.shared() {
+		return Advise(fmt.Errorf("others than root may write to the directory of %s, or to one above it, and what is there runs as root", path),
+			"see who changed that, and make these directories root's again with mode 0755")
+	}
+	return nil
+}
+
 // ReadDir lists a directory as os.ReadDir does, but follows no link of others than root.
 func ReadDir(path string) ([]fs.DirEntry, error) {
 	p, err := openParent(path)

@@ -1,0 +1,5 @@
+//go:build !ndock_runtime
+
+package program
+
+const content = ""
