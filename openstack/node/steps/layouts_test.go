@@ -51,8 +51,8 @@ func TestWhatOverridesTheDriver(t *testing.T) {
 			if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), f.root, ""), "config: "+test.want) {
 				t.Errorf("got %v", err)
 			}
-			if after := f.tree(); after != before {
-				t.Errorf("the tree is\n%s", after)
+			if after := f.tree(); after != before || len(f.commands) > 0 {
+				t.Errorf("ran %q; the tree is\n%s", f.commands, after)
 			}
 		})
 	}
