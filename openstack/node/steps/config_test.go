@@ -191,8 +191,14 @@ func TestAnUpgradeMovesTheDriver(t *testing.T) {
 			if plan, err := f.config().Plan(t.Context()); err != nil || len(plan) > 0 {
 				t.Errorf("planned %q, %v", plan, err)
 			}
-			_, err = f.config().Teardown(t.Context())
+			if r, err := f.record().Read(); err != nil || len(r.Files) > 0 {
+				t.Errorf("still kept: %v, %v", r.Files, err)
+			}
+			texts, err := f.config().Teardown(t.Context())
 			f.must(err)
+			if len(texts) != 1 || texts[0] != "removed "+f.path(layout.DropIn) {
+				t.Errorf("teardown said %q", texts)
+			}
 			f.put("/etc/nova/nova.conf", layouttest.RDO["/etc/nova/nova.conf"], 0o640)
 			if after := f.tree(); after != before {
 				t.Errorf("the tree was\n%s\nand is\n%s", before, after)
@@ -210,8 +216,14 @@ func TestAUnitThatNamesItsFiles(t *testing.T) {
 	if !strings.Contains(f.content("/etc/nova/nova.conf"), "compute_driver=docker.DockerDriver\n") || f.exists(layout.DropIn) {
 		t.Errorf("nova.conf is\n%s", f.content("/etc/nova/nova.conf"))
 	}
+	_, err := f.config().Teardown(t.Context())
+	f.must(err)
+	f.put("/etc/nova/other.conf", "[DEFAULT]\ncompute_driver = b\n", 0o644)
+	f.put(rdoUnit, "[Service]\nExecStart=/usr/bin/nova-compute --config-file /etc/nova/nova.conf --config-file=/etc/nova/other.conf\n", 0o644)
+	if _, err := f.config().Plan(t.Context()); err == nil || !strings.Contains(err.Error(), "/etc/nova/other.conf sets compute_driver = b, and Nova reads it after ") {
+		t.Errorf("got %v", err)
+	}
 	f.put(rdoUnit, "[Service]\nExecStart=/usr/bin/nova-compute --config-file /etc/nova/other.conf\n", 0o644)
-	f.put("/etc/nova/other.conf", "", 0o644)
 	if _, err := f.config().Plan(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "/etc/nova/nova.conf, but /etc/nova/nova.conf.d/a.conf, /etc/nova/other.conf") {
 		t.Errorf("got %v", err)
 	}
