@@ -66,7 +66,11 @@ func TestConfigKeepsWhatTheOperatorHasEdited(t *testing.T) {
 func TestConfigIsMadeWhereThereIsNone(t *testing.T) {
 	f := newFake(t, false)
 	f.must(os.Remove(f.path(configFile)))
+	f.put("/etc/nova/nova.conf", "[DEFAULT]\ncompute_driver = libvirt.LibvirtDriver\n", 0o640)
 	before := f.tree()
+	if plan, err := f.config().Plan(t.Context()); err != nil || len(plan) != 1 || !strings.HasPrefix(plan[0], "make "+f.path(configFile)) {
+		t.Errorf("planned %q, %v", plan, err)
+	}
 	f.must(f.do())
 	if plan, err := f.config().Plan(t.Context()); err != nil || len(plan) > 0 {
 		t.Errorf("planned %q, %v", plan, err)

@@ -73,10 +73,14 @@ func (m Machine) serviceWords(ctx context.Context) ([]string, error) {
 func (m Machine) checkTaken(now oslo.Setting, file string) error {
 	at, by := slices.Index(now.Files, file), slices.Index(now.Files, now.File)
 	switch {
-	case at < 0 && file != layout.DropIn && m.Layout.Exists(file):
+	case at < 0 && file == layout.DropIn: // it is not there yet, and is read in the order of names
+		if filepath.Dir(now.File) == filepath.Dir(file) && now.File > file {
+			return m.notTaken(now, file)
+		}
+	case at < 0 && m.Layout.Exists(file):
 		return system.Advise(fmt.Errorf("nova-compute does not read %s, but %s", m.Layout.Path(file), strings.Join(now.Files, ", ")),
 			"have its service name that file with --config-file, or name another one with --nova-python, --nova-conf and --service")
-	case at >= 0 && by > at, at < 0 && filepath.Dir(now.File) == filepath.Dir(file) && now.File > file: // it is not there yet, and is read by its name
+	case at >= 0 && by > at:
 		return m.notTaken(now, file)
 	}
 	return nil
