@@ -59,4 +59,4 @@ try:
 except cfg.ConfigFileParseError as error:
     sys.exit('oslo.config cannot parse %s' % error.config_file)  # the error itself quotes the line, which may be secret
 except cfg.Error as error:
-    sys.exit('oslo.config says: %s' % error)
+    sys.exit('oslo.config says: %s' % (error.__context__ or error))  # of a value that refers to nothing it says that there is none

@@ -134,7 +134,7 @@ func TestWhichFilesNovaReads(t *testing.T) {
 func TestWhatNovaCannotRead(t *testing.T) {
 	for text, want := range map[string]string{
 		"[DEFAULT]\nhunter2\n": "oslo.config cannot parse ",
-		sets("$hunter3"):       "oslo.config says: ",
+		sets("$hunter3"):       "hunter3",
 	} {
 		for of, library := range libraries(t) {
 			home := library.home(t, map[string]string{"nova.conf": text})

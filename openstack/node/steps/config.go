@@ -156,11 +156,15 @@ func (c *config) withoutDriver() ([]system.Edit, error) {
 
 // Do sets the driver, and asks whether Nova takes it now.
 func (c *config) Do(ctx context.Context) error {
+	_, file, err := c.setting(ctx)
+	if err != nil {
+		return err
+	}
 	edits, err := c.Edits(ctx)
 	if err != nil {
 		return err
 	}
-	_, c.file, _ = c.setting(ctx)
+	c.file = file
 	for _, edit := range edits {
 		if err := c.apply(edit); err != nil {
 			return err
