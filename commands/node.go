@@ -50,7 +50,8 @@ func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 	}
 	return steps.Machine{
 		Layout: layout, Host: host, Commands: system.Shell{}, Services: system.FindServices(root, system.Shell{}),
-		Program: "/proc/self/exe", Timeouts: steps.DefaultTimeouts(), AgentConfig: config.Commented(), Runtime: program.Content(), Completions: completions, Force: c.Bool("force"),
+		Program: "/proc/self/exe", Timeouts: steps.DefaultTimeouts(), AgentConfig: config.Commented(), Runtime: program.Content(),
+		Completions: completions, Force: c.Bool("force"), OtherMachines: root != "/",
 		EngineInfo: func(ctx context.Context) (steps.EngineInfo, error) {
 			return engineInfo(ctx, layout.Path("/run/docker.sock"))
 		},

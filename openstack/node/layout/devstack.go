@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ndock/openstack/node/system"
@@ -32,7 +33,7 @@ func findDevStack(root string) (Layout, bool) {
 			l.Config = command[i+1]
 		}
 	}
-	l.Configs = append([]string{l.Config}, dropIns...)
+	l.Configs = append(slices.Clone(dropIns), l.Config)
 	l.User = unit["User"]
 	l.DeployTool = localConf(root, l.User)
 	return l, true

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ndock/openstack/node/system"
@@ -51,7 +52,10 @@ func Find(root string, custom Custom) (Layout, error) {
 
 // check returns an error where the configuration is missing: the packages are installed, but not configured.
 func (l Layout) check() error {
-	main := l.Configs[0]
+	main := l.Config
+	if slices.Contains(l.Configs, novaConf) { // Config may be missing where Nova has another one, too
+		main = novaConf
+	}
 	_, err := os.Stat(l.Path(main))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -70,6 +74,7 @@ func findCustom(root string, custom Custom) (Layout, error) {
 	l.Compute = system.Service{Name: name, PIDFile: "/run/nova/" + name + ".pid", Log: "/var/log/nova/" + name + ".log"}
 	l.Python = []string{custom.Python}
 	l.Configs, l.Config, l.User = []string{custom.Conf}, custom.Conf, custom.User
+	l.Arguments = []string{"--config-file", custom.Conf}
 	if _, err := os.Stat(l.Path(custom.Python)); err != nil {
 		return l, system.FileError("find Nova's Python,", l.Path(custom.Python), err)
 	}

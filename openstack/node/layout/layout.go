@@ -25,6 +25,7 @@ type Layout struct {
 	Python     []string        // that Python, where Program does not tell it
 	User       string          // that nova-compute runs as: a name or a number
 	Configs    []string        // files and directories that nova-compute reads, each before those that override it
+	Arguments  []string        // of nova-compute, where its service does not tell them
 	Config     string          // the file of these in which compute_driver is set; setup makes it where it is missing
 	DeployTool *DeployToolFile // nil where no tool would overwrite Config
 	Kolla      bool            // nova-compute runs in a container of Kolla's
@@ -72,22 +73,36 @@ func (l Layout) Host() (string, error) {
 	return os.Hostname()
 }
 
-// option returns an option of [DEFAULT], from the file that is read last.
+// option returns an option of [DEFAULT].
 func (l Layout) option(name string) (value string, found bool, err error) {
+	now, err := l.Setting("DEFAULT", name)
+	return now.Value, now.File != "", err
+}
+
+// Setting returns an option, by the files of the layout alone.
+func (l Layout) Setting(section, name string) (oslo.Setting, error) {
 	files, err := l.ConfigFiles()
-	if err != nil {
-		return "", false, err
-	}
-	for _, path := range slices.Backward(files) {
+	now := oslo.Setting{DropInsWin: len(l.Configs) > 0 && slices.Contains(dropIns, l.Configs[len(l.Configs)-1])}
+	for _, path := range files {
 		conf, err := ReadConf(path)
 		if err != nil {
-			return "", false, err
+			return now, err
 		}
-		if value, found, err = conf.Get("DEFAULT", name); err != nil || found {
-			return value, found, err
+		value, found, err := conf.Get(section, name)
+		if err != nil {
+			return now, err
+		}
+		now.Files = append(now.Files, l.Cut(path))
+		if found {
+			now.Value, now.File = value, l.Cut(path)
 		}
 	}
-	return "", false, nil
+	return now, err
+}
+
+// Cut takes the root from the front of a path: it is what Path returned.
+func (l Layout) Cut(path string) string {
+	return filepath.Join("/", strings.TrimPrefix(path, filepath.Clean(l.Root)))
 }
 
 // ConfigFiles returns the files that nova-compute reads and that exist, each before those that override it.
@@ -110,6 +125,17 @@ func (l Layout) ConfigFiles() ([]string, error) {
 		}
 	}
 	return files, nil
+}
+
+// CheckFiles returns an error where one of them cannot be read as a configuration.
+func (l Layout) CheckFiles() error {
+	files, err := l.ConfigFiles()
+	for _, path := range files {
+		if _, err := ReadConf(path); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // ReadConf reads a configuration file. The error is fs.ErrNotExist where there is none.

@@ -160,3 +160,18 @@ func (s Store) Forget(path string) error {
 	}
 	return new(system.Changes).Remove(s.path(path) + earlierCopy)
 }
+
+// ForgetIn is Forget as part of other changes, which puts the file back at once.
+func (s Store) ForgetIn(c *system.Changes, path string) error {
+	r, err := s.Read()
+	if err != nil {
+		return err
+	}
+	if said, kept := r.Files[path]; kept {
+		err = s.AmendIn(c, func(r *Record) { delete(r.Files, path) }, func(r *Record) { r.Files[path] = said })
+	}
+	if err != nil || s.distrust(path) != nil {
+		return err
+	}
+	return c.Remove(s.path(path) + earlierCopy)
+}

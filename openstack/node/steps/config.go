@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"ndock/openstack/node/layout"
 	"ndock/openstack/node/system"
@@ -18,16 +19,31 @@ const (
 	key     = "compute_driver"
 )
 
-// config is the step that sets the driver in Nova's configuration.
+// config is the step that sets the driver in Nova's configuration: where drop-ins beat Nova's other files, in one of ndock's own,
+// and else in a file of Nova's, in place.
 type config struct {
 	Machine
 	did    system.Changes // of this run
+	file   string         // that this run has set it in
 	undone bool           // the driver of before is set again
+	taken  *oslo.Setting  // what Nova takes; nil before it is asked
 }
 
 func (c *config) Title() string { return "config" }
 
-func (c *config) path() string { return c.Layout.Path(c.Layout.Config) }
+// setting returns the driver that Nova takes, and the file to set ours in.
+func (c *config) setting(ctx context.Context) (now oslo.Setting, file string, err error) {
+	if c.taken == nil {
+		if now, err = c.driverInForce(ctx); err != nil {
+			return now, "", err
+		}
+		c.taken = &now
+	}
+	if c.taken.DropInsWin {
+		return *c.taken, layout.DropIn, nil
+	}
+	return *c.taken, c.Layout.Config, nil
+}
 
 // created is the content of a file that was missing.
 const created = "# made by 'ndock node setup'\n[DEFAULT]\ncompute_driver = " + novadriver.Driver + "\n"
@@ -41,130 +57,206 @@ func readIfThere(path string) (*oslo.Conf, error) {
 	return conf, err
 }
 
-func (c *config) Plan(context.Context) ([]string, error) {
-	if err := c.checkUnambiguous(); err != nil {
-		return nil, err
-	}
-	conf, err := readIfThere(c.path())
+func (c *config) Plan(ctx context.Context) ([]string, error) {
+	now, file, err := c.setting(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if conf == nil {
-		return []string{fmt.Sprintf("make %s, with %s = %s", c.path(), key, novadriver.Driver)}, nil
-	}
-	now, found, err := conf.Get(section, key)
-	switch {
-	case err != nil:
+	if err := c.checkOnce(now); err != nil {
 		return nil, err
-	case !found:
-		return []string{fmt.Sprintf("set %s = %s in %s", key, novadriver.Driver, c.path())}, nil
-	case now != novadriver.Driver:
-		return []string{fmt.Sprintf("set %s = %s in %s, in place of %s", key, novadriver.Driver, c.path(), system.Printable(now))}, nil
 	}
-	return nil, nil
+	var plan []string
+	if now.Value != novadriver.Driver || c.moves(now) {
+		if err := c.checkTaken(now, file); err != nil {
+			return nil, err
+		}
+		text, err := c.planFor(file)
+		if err != nil {
+			return nil, err
+		}
+		plan = append(plan, text)
+	}
+	if c.moves(now) {
+		plan = append(plan, "take it out of "+c.Layout.Path(c.Layout.Config)+", where an earlier release has set it")
+	}
+	return plan, nil
 }
 
-// checkUnambiguous returns an error where the driver is set twice in one file, as its author may rely on either, or set in a
-// file that Nova reads later, and that overrides ours.
-func (c *config) checkUnambiguous() error {
-	files, err := c.Layout.ConfigFiles()
+func (c *config) planFor(file string) (string, error) {
+	path := c.Layout.Path(file)
+	conf, err := readIfThere(path)
 	if err != nil {
-		return err
+		return "", err
 	}
-	later := false
-	for _, path := range files {
-		conf, err := layout.ReadConf(path)
-		if err != nil {
-			return err
-		}
-		driver, found, err := conf.Get(section, key)
-		if err != nil {
-			return err
-		}
-		if later && found && driver != novadriver.Driver {
-			return system.Advise(fmt.Errorf("%s sets %s = %s, and Nova reads it after %s", path, key, system.Printable(driver), c.path()), "remove that line, then run this again")
-		}
-		later = later || path == c.path()
+	if conf == nil {
+		return fmt.Sprintf("make %s, with %s = %s", path, key, novadriver.Driver), nil
 	}
-	return nil
+	now, found, err := conf.Get(section, key)
+	if err == nil && found {
+		return fmt.Sprintf("set %s = %s in %s, in place of %s", key, novadriver.Driver, path, system.Printable(now)), nil
+	}
+	return fmt.Sprintf("set %s = %s in %s", key, novadriver.Driver, path), err
+}
+
+// moves tells whether an earlier release of ndock has set the driver in place where a drop-in is to be.
+func (c *config) moves(now oslo.Setting) bool {
+	if !now.DropInsWin || now.File != c.Layout.Config || now.Value != novadriver.Driver {
+		return false
+	}
+	saved, err := c.saved(c.Layout.Config)
+	return err == nil && saved != nil
 }
 
 // Edits sets the driver.
-func (c *config) Edits(context.Context) ([]system.Edit, error) {
-	conf, err := readIfThere(c.path())
+func (c *config) Edits(ctx context.Context) ([]system.Edit, error) {
+	now, file, err := c.setting(ctx)
+	if err != nil || now.Value == novadriver.Driver && !c.moves(now) {
+		return nil, err
+	}
+	edits, err := c.editsOf(file)
+	if err != nil || !c.moves(now) {
+		return edits, err
+	}
+	former, err := c.withoutDriver()
+	return append(edits, former...), err
+}
+
+// editsOf sets the driver in a file.
+func (c *config) editsOf(file string) ([]system.Edit, error) {
+	path := c.Layout.Path(file)
+	conf, err := readIfThere(path)
 	if err != nil {
 		return nil, err
 	}
 	if conf == nil {
-		return system.EditsOf(c.path(), nil, []byte(created)), nil
+		return system.EditsOf(path, nil, []byte(created)), nil
 	}
 	before := conf.Bytes()
 	if err := conf.Set(section, key, novadriver.Driver); err != nil {
 		return nil, err
 	}
-	return system.EditsOf(c.path(), before, conf.Bytes()), nil
+	return system.EditsOf(path, before, conf.Bytes()), nil
 }
 
-// Do records the file as it is, and edits it.
-func (c *config) Do(ctx context.Context) error {
-	edits, err := c.Edits(ctx)
-	if err != nil || len(edits) == 0 {
-		return err
-	}
-	if edits[0].Before == nil {
-		return c.did.Write(c.path(), edits[0].After, 0o644)
-	}
-	if err := c.record().Keep(&c.did, c.Layout.Config); err != nil {
-		return err
-	}
-	return c.did.Edit(c.path(), edits[0].After)
-}
-
-func (c *config) Detail(context.Context) string {
-	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.path())
-}
-
-// Teardown sets the driver of before, and keeps what the operator has edited since.
-func (c *config) Teardown(context.Context) ([]string, error) {
-	now, err := readIfThere(c.path())
+// withoutDriver takes out of Nova's file what an earlier release has set there.
+func (c *config) withoutDriver() ([]system.Edit, error) {
+	path := c.Layout.Path(c.Layout.Config)
+	now, err := readIfThere(path)
 	if err != nil || now == nil {
 		return nil, err
 	}
-	left := c.record().Untrusted(c.Layout.Config)
-	saved, err := c.saved()
+	saved, err := c.saved(c.Layout.Config)
 	if err != nil {
 		return nil, err
 	}
-	content, text, err := c.former(now, saved)
+	before := now.Bytes()
+	content, _, err := former(path, now, saved)
+	return system.EditsOf(path, before, content), err
+}
+
+// Do sets the driver, and asks whether Nova takes it now.
+func (c *config) Do(ctx context.Context) error {
+	_, file, err := c.setting(ctx)
+	if err != nil {
+		return err
+	}
+	edits, err := c.Edits(ctx)
+	if err != nil {
+		return err
+	}
+	c.file = file
+	for _, edit := range edits {
+		if err := c.apply(edit); err != nil {
+			return err
+		}
+	}
+	c.taken = nil
+	now, _, err := c.setting(ctx)
+	if err == nil && now.Value != novadriver.Driver {
+		err = c.notTaken(now, c.file)
+	}
+	return err
+}
+
+// apply makes an edit. Files of others are recorded before the driver is set in them, and not any more once it is taken out.
+func (c *config) apply(edit system.Edit) error {
+	switch {
+	case edit.Before == nil:
+		return c.did.Write(edit.Path, edit.After, 0o644)
+	case edit.Path == c.Layout.Path(c.file):
+		if err := c.record().Keep(&c.did, c.Layout.Cut(edit.Path)); err != nil {
+			return err
+		}
+	default:
+		if err := c.record().ForgetIn(&c.did, c.Layout.Cut(edit.Path)); err != nil {
+			return err
+		}
+	}
+	return c.did.Edit(edit.Path, edit.After)
+}
+
+func (c *config) Detail(ctx context.Context) string {
+	now, _, err := c.setting(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.Layout.Path(now.File))
+}
+
+// Teardown sets the driver of before, and keeps what the operator has edited since. It asks nobody which file it is: either may
+// have been the one when it was set.
+func (c *config) Teardown(context.Context) ([]string, error) {
+	c.taken = nil
+	own, err := c.takeOut(layout.DropIn)
+	if err != nil {
+		return own, err
+	}
+	others, err := c.takeOut(c.Layout.Config)
+	return append(own, others...), err
+}
+
+// takeOut sets the driver of before in a file, or none.
+func (c *config) takeOut(file string) ([]string, error) {
+	path := c.Layout.Path(file)
+	now, err := readIfThere(path)
+	if err != nil || now == nil {
+		return nil, err
+	}
+	left := c.record().Untrusted(file)
+	saved, err := c.saved(file)
+	if err != nil {
+		return nil, err
+	}
+	content, text, err := former(path, now, saved)
 	if err != nil || text == "" {
 		return left, err
 	}
 	var did system.Changes
-	if err := c.replace(&did, content, saved != nil); err != nil {
+	if err := c.replace(&did, file, content, saved != nil); err != nil {
 		return nil, errors.Join(err, did.Rollback())
 	}
 	c.undone = true
 	return append(left, text), nil
 }
 
-// saved returns the file as it was before setup, nil where it was not kept.
-func (c *config) saved() (*oslo.Conf, error) {
-	was, err := c.record().Original(c.Layout.Config)
+// saved returns a file as it was before setup, nil where it was not kept.
+func (c *config) saved(file string) (*oslo.Conf, error) {
+	was, err := c.record().Original(file)
 	if err != nil || was.Missing {
 		return nil, err
 	}
-	return oslo.Parse(c.path(), was.Content)
+	return oslo.Parse(c.Layout.Path(file), was.Content)
 }
 
-// Rollback puts the file back as this run found it.
+// Rollback puts the files back as this run found them.
 func (c *config) Rollback(context.Context) ([]string, error) {
-	c.undone = c.did.Any()
-	return c.did.PutBack(c.path())
+	c.undone, c.taken = c.did.Any(), nil
+	return c.did.PutBack(c.Layout.Path(c.file))
 }
 
-// former returns the content to go back to, nil where there is to be no file, and a sentence on it, an empty one where there
-// is nothing to do.
-func (c *config) former(now, saved *oslo.Conf) (content []byte, text string, err error) {
+// former returns the content that a file is to have again, nil where it is to be gone, and a sentence on it, an empty one where
+// there is nothing to do.
+func former(path string, now, saved *oslo.Conf) (content []byte, text string, err error) {
 	driver, _, err := now.Get(section, key)
 	switch {
 	case err != nil:
@@ -172,18 +264,18 @@ func (c *config) former(now, saved *oslo.Conf) (content []byte, text string, err
 	case driver != novadriver.Driver && saved == nil:
 		return nil, "", nil
 	case driver != novadriver.Driver:
-		return now.Bytes(), "left " + c.path() + " as it is: it names another driver by now", nil
+		return now.Bytes(), "left " + path + " as it is: it names another driver by now", nil
 	case saved == nil && string(now.Bytes()) == created:
-		return nil, "removed " + c.path(), nil
+		return nil, "removed " + path, nil
 	case saved == nil:
 		err = now.Remove(section, key)
-		return now.Bytes(), fmt.Sprintf("removed %s from %s", key, c.path()), err
+		return now.Bytes(), fmt.Sprintf("removed %s from %s", key, path), err
 	}
-	return c.merge(now, saved)
+	return merge(path, now, saved)
 }
 
 // merge returns the saved content where the file was not edited since setup, else the file with the old driver.
-func (c *config) merge(now, saved *oslo.Conf) ([]byte, string, error) {
+func merge(path string, now, saved *oslo.Conf) ([]byte, string, error) {
 	before := saved.Bytes()
 	driver, found, err := saved.Get(section, key)
 	if err != nil {
@@ -193,23 +285,28 @@ func (c *config) merge(now, saved *oslo.Conf) ([]byte, string, error) {
 		return nil, "", err
 	}
 	if bytes.Equal(saved.Bytes(), now.Bytes()) {
-		return before, "put back " + c.path() + " as it was", nil
+		return before, "put back " + path + " as it was", nil
 	}
 	if !found {
 		err = now.Remove(section, key)
-		return now.Bytes(), fmt.Sprintf("removed %s from %s, which keeps what was edited since", key, c.path()), err
+		return now.Bytes(), fmt.Sprintf("removed %s from %s, which keeps what was edited since", key, path), err
 	}
 	err = now.Set(section, key, driver)
-	return now.Bytes(), fmt.Sprintf("set %s = %s in %s, which keeps what was edited since", key, driver, c.path()), err
+	return now.Bytes(), fmt.Sprintf("set %s = %s in %s, which keeps what was edited since", key, driver, path), err
 }
 
 // replace writes the content, or removes the file where that is nil, and forgets what was saved of it.
-func (c *config) replace(did *system.Changes, content []byte, saved bool) error {
+func (c *config) replace(did *system.Changes, file string, content []byte, saved bool) error {
+	path := c.Layout.Path(file)
 	if content == nil {
-		return did.Remove(c.path())
-	}
-	if err := did.Edit(c.path(), content); err != nil || !saved {
+		err := did.Remove(path)
+		if err == nil && file == layout.DropIn {
+			system.RemoveEmpty(filepath.Dir(path)) // stays when it holds more
+		}
 		return err
 	}
-	return c.record().Forget(c.Layout.Config)
+	if err := did.Edit(path, content); err != nil || !saved {
+		return err
+	}
+	return c.record().Forget(file)
 }

@@ -22,6 +22,7 @@ import (
 	"ndock/openstack/node/layout"
 	"ndock/openstack/node/layout/layouttest"
 	"ndock/openstack/node/system"
+	"ndock/openstack/novadriver"
 )
 
 // fakeMachine is a tree like that of Debian's packages, with commands that are recorded and do to the tree what
@@ -52,13 +53,14 @@ type fakeMachine struct {
 	stubborn       bool                // the engine keeps to what it was started with
 	sure, unsure   []string            // orphans
 	lastPID        int
-	virt           string   // nova.virt's directory
-	asked          string   // the Python that was
-	asker          []string // by whom
-	modules        []string // of SELinux's
-	version        string   // of the engine, where it is not a usual one
-	strict         bool     // the engine does not start with the setting iptables
-	unmapped       bool     // Nova does not list the host before it is mapped to a cell
+	virt           string                 // nova.virt's directory
+	asked          string                 // the Python that was
+	asker          []string               // by whom
+	novaSays       func() (string, error) // what Nova's Python answers in place of what oslo.config would
+	modules        []string               // of SELinux's
+	version        string                 // of the engine, where it is not a usual one
+	strict         bool                   // the engine does not start with the setting iptables
+	unmapped       bool                   // Nova does not list the host before it is mapped to a cell
 	listed         []openstack.Hypervisor
 	residents      []openstack.Server
 	holders        []string // of resources, beside those
@@ -179,8 +181,8 @@ func (f *fakeMachine) Hypervisors(context.Context) ([]openstack.Hypervisor, erro
 	if f.unmapped {
 		return all[:1], nil
 	}
-	config, _ := os.ReadFile(f.path(f.Layout.Config))
-	if strings.Contains(string(config), "docker.DockerDriver") && !f.deaf["nova-compute"] {
+	now, err := f.driverInForce(context.Background())
+	if err == nil && now.Value == novadriver.Driver && !f.deaf["nova-compute"] {
 		all[1].Type = "docker"
 	}
 	return all, nil
@@ -279,6 +281,11 @@ func (f *fakeMachine) stop(service string) {
 func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) {
 	line := strings.Join(command, " ")
 	switch {
+	case slices.Contains(command, key): // Nova's oslo.config
+		f.asker = command[:slices.Index(command, "--")+1]
+		return f.takes(command[slices.Index(command, key)+1:])
+	case command[len(command)-1] == "show-args":
+		return strings.Join(f.scriptStarts(), " ") + "\n", nil
 	case slices.Contains(command, "-E"): // Nova's Python
 		f.asker = command[:slices.Index(command, "--")+1]
 		f.asked = command[len(f.asker)]
@@ -341,6 +348,9 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 func (f *fakeMachine) show(property, service string) string {
 	if property == "MainPID" {
 		return fmt.Sprintln(f.pid(service))
+	}
+	if property == "ExecStart" && service == f.Layout.Compute.Name {
+		return f.unitStarts(service)
 	}
 	if property == "SubState" && f.shown[property] == "" {
 		switch {

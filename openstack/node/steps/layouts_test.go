@@ -13,22 +13,34 @@ import (
 	"ndock/openstack/node/layout/layouttest"
 )
 
-// A file that is read later wins, in a drop-in directory or the second file.
+// What another file sets stops setup where Nova would take that, and only there: on Debian, whose script names its files, they
+// beat the drop-ins; on RDO's distributions the drop-ins beat them.
 func TestWhatOverridesTheDriver(t *testing.T) {
+	const another, twice, ours = "[DEFAULT]\ncompute_driver = fake.FakeDriver\n", "[DEFAULT]\ncompute_driver = a\ncompute_driver = b\n", "[DEFAULT]\ncompute_driver = docker.DockerDriver\n"
 	for name, test := range map[string]struct {
+		rdo   bool
 		files map[string]string
 		want  string
 	}{
-		"a drop-in":          {map[string]string{"/etc/nova/nova.conf.d/10-local.conf": "[DEFAULT]\ncompute_driver = fake.FakeDriver\n"}, "/etc/nova/nova.conf.d/10-local.conf sets compute_driver = fake.FakeDriver, and Nova reads it after "},
-		"a drop-in, twice":   {map[string]string{"/etc/nova/nova.conf.d/10-local.conf": "[DEFAULT]\ncompute_driver = a\ncompute_driver = b\n"}, "/etc/nova/nova.conf.d/10-local.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 3"},
-		"one that is ours":   {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf": "[DEFAULT]\ncompute_driver = docker.DockerDriver\n"}, ""},
-		"one commented out":  {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf": "[DEFAULT]\n# compute_driver = a\n"}, ""},
-		"no .conf":           {map[string]string{"/etc/nova/nova-compute.conf.d/a.conf~": "[DEFAULT]\ncompute_driver = a\n"}, ""},
-		"in nova.conf":       {map[string]string{"/etc/nova/nova.conf": "[DEFAULT]\ncompute_driver = a\nhost = node-1\n"}, ""},
-		"thrice in the file": {map[string]string{"/etc/nova/nova-compute.conf": "[DEFAULT]\ncompute_driver = a\n[DEFAULT]\ncompute_driver = b\ncompute_driver = c\n"}, "/etc/nova/nova-compute.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 4, 5"},
+		"a drop-in":          {false, map[string]string{"/etc/nova/nova.conf.d/10-local.conf": another}, ""},
+		"a drop-in, twice":   {false, map[string]string{"/etc/nova/nova.conf.d/10-local.conf": twice}, ""},
+		"one that is ours":   {false, map[string]string{"/etc/nova/nova-compute.conf.d/a.conf": ours}, ""},
+		"one commented out":  {false, map[string]string{"/etc/nova/nova-compute.conf.d/a.conf": "[DEFAULT]\n# compute_driver = a\n"}, ""},
+		"no .conf":           {false, map[string]string{"/etc/nova/nova-compute.conf.d/a.conf~": "[DEFAULT]\ncompute_driver = a\n"}, ""},
+		"in nova.conf":       {false, map[string]string{"/etc/nova/nova.conf": "[DEFAULT]\ncompute_driver = a\nhost = node-1\n"}, ""},
+		"thrice in the file": {false, map[string]string{"/etc/nova/nova-compute.conf": "[DEFAULT]\ncompute_driver = a\n[DEFAULT]\ncompute_driver = b\ncompute_driver = c\n"}, "/etc/nova/nova-compute.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 4, 5"},
+
+		"RDO, a drop-in for all":       {true, map[string]string{"/etc/nova/nova.conf.d/zz.conf": another}, ""},
+		"RDO, a drop-in before ours":   {true, map[string]string{"/etc/nova/nova-compute.conf.d/local.conf": another}, ""},
+		"RDO, a drop-in after ours":    {true, map[string]string{"/etc/nova/nova-compute.conf.d/zz.conf": another}, "/etc/nova/nova-compute.conf.d/zz.conf sets compute_driver = fake.FakeDriver, and Nova reads it after /etc/nova/nova-compute.conf.d/ndock.conf"},
+		"RDO, one after that, as ours": {true, map[string]string{"/etc/nova/nova-compute.conf.d/zz.conf": ours}, ""},
+		"RDO, a drop-in, twice":        {true, map[string]string{"/etc/nova/nova.conf.d/10-local.conf": twice}, "/etc/nova/nova.conf.d/10-local.conf sets compute_driver in [DEFAULT] more than once, in lines 2, 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, false)
+			if test.rdo {
+				f = rdo(t)
+			}
 			layouttest.Lay(t, f.root, test.files)
 			before := f.tree()
 			_, err := f.setup()
@@ -39,8 +51,8 @@ func TestWhatOverridesTheDriver(t *testing.T) {
 			if err == nil || !strings.HasPrefix(strings.ReplaceAll(err.Error(), f.root, ""), "config: "+test.want) {
 				t.Errorf("got %v", err)
 			}
-			if after := f.tree(); after != before {
-				t.Errorf("the tree is\n%s", after)
+			if after := f.tree(); after != before || len(f.commands) > 0 {
+				t.Errorf("ran %q; the tree is\n%s", f.commands, after)
 			}
 		})
 	}
@@ -58,7 +70,8 @@ func TestSetupOnOtherLayouts(t *testing.T) {
 		"RDO": {layouttest.RDO, "/usr/lib/python3.9/site-packages/nova/virt", "/usr/bin/python3", []string{
 			"systemctl restart --no-block openstack-nova-compute.service", "semodule -i ROOT/var/lib/ndock/ndock.cil",
 		}, map[string]string{
-			"/etc/nova/nova.conf": "compute_driver=docker.DockerDriver\n",
+			"/etc/nova/nova.conf":                                           "compute_driver=libvirt.LibvirtDriver\n",
+			"/etc/nova/nova-compute.conf.d/ndock.conf":                      "[DEFAULT]\ncompute_driver = docker.DockerDriver\n",
 			"/usr/lib/python3.9/site-packages/nova/virt/docker/__init__.py": marker,
 			"/etc/systemd/system/ndock-agent.service":                       "Before=openstack-nova-compute.service\n",
 			"/var/lib/ndock/ndock.cil":                                      "allow nova_t unconfined_service_t",

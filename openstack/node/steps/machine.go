@@ -26,6 +26,8 @@ type Machine struct {
 	AgentConfig []byte // the first content of the operator's file
 	Force       bool   // also where servers would be lost
 
+	OtherMachines bool // the files under the layout's root are not this machine's, whose Nova cannot be asked about them
+
 	Completions []system.File // the man page, and the shells' completions
 
 	EngineInfo   func(context.Context) (EngineInfo, error) // asks Docker Engine

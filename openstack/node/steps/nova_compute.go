@@ -56,7 +56,7 @@ func (n *novaCompute) isOutdated(ctx context.Context, pid int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return system.Outdated(n.Layout.Root, pid, append(paths, n.Layout.Config, layout.KollaConfig)) // the last one exists with Kolla only
+	return system.Outdated(n.Layout.Root, pid, append(paths, n.Layout.Config, layout.DropIn, layout.KollaConfig)) // the last two exist on some machines only
 }
 
 func (n *novaCompute) pid(ctx context.Context) (int, error) {

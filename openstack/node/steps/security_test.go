@@ -1,10 +1,12 @@
 package steps
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -223,5 +225,99 @@ func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
 	f.put("/usr/sbin/dockerd", "", 0o755)
 	if after := f.tree(); after != before || r.Engine != "docker.io" {
 		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// Whatever nova's Python answers, root writes the driver to one of two files, and reads none that nova names.
+func TestNovasAnswerNamesNoFileOfRoots(t *testing.T) {
+	for name, answer := range map[string]string{
+		"a file of root's":      `{"value": "a", "file": "VICTIM", "files": ["VICTIM"], "drop_ins_win": %s}`,
+		"after all others":      `{"value": "a", "file": "VICTIM", "files": ["/etc/nova/nova.conf", "/etc/nova/nova-compute.conf", "VICTIM"], "drop_ins_win": %s}`,
+		"a drop-in of root's":   `{"value": "a", "file": "/etc/sysctl.d/a.conf", "files": ["/etc/sysctl.d/a.conf"], "drop_ins_win": %s}`,
+		"nothing":               `{"drop_ins_win": %s}`,
+		"another's words":       `{"drop_ins_win": %s} {"value": "docker.DockerDriver"}`,
+		"more than there is":    `{"path": "VICTIM", "drop_ins_win": %s}`,
+		"the driver, elsewhere": `{"value": "docker.DockerDriver", "file": "VICTIM", "files": ["VICTIM"], "drop_ins_win": %s}`,
+	} {
+		for _, wins := range []string{"true", "false"} {
+			f := hostile(t, "/etc/nova")
+			f.novaSays = func() (string, error) {
+				return strings.ReplaceAll(strings.Replace(answer, "%s", wins, 1), "VICTIM", victim), nil
+			}
+			_, err := f.setup()
+			if name != "the driver, elsewhere" && err == nil {
+				t.Errorf("%s, %s: no error", name, wins)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s, %s: got %v", name, wins, err)
+			}
+			f.unharmed()
+			if entries, err := os.ReadDir(f.path("/etc/sysctl.d")); err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "ndock.conf" }) {
+				t.Errorf("%s, %s: /etc/sysctl.d has %v, %v", name, wins, entries, err)
+			}
+		}
+	}
+}
+
+// Nova's Python is asked what it takes as nova, not as root, and so is the init script that names its files.
+func TestNovaIsAskedAsNova(t *testing.T) {
+	f := hostile(t, "/etc/nova")
+	var ran []string
+	f.Commands = recorder{f, &ran}
+	_, err := f.config().Plan(t.Context())
+	f.must(err)
+	if len(ran) != 2 {
+		t.Errorf("ran %q", ran)
+	}
+	for _, command := range ran {
+		if !strings.HasPrefix(command, "setpriv --reuid=") || strings.HasPrefix(command, "setpriv --reuid=0 ") || !strings.Contains(command, "--no-new-privs --reset-env -- ") {
+			t.Errorf("ran %s", command)
+		}
+	}
+}
+
+// recorder keeps each command that is run.
+type recorder struct {
+	system.Runner
+	ran *[]string
+}
+
+func (r recorder) Run(ctx context.Context, command ...string) (string, error) {
+	*r.ran = append(*r.ran, strings.Join(command, " "))
+	return r.Runner.Run(ctx, command...)
+}
+
+// The directory of the drop-in may be nova's, and what is there: root follows no link, and waits for no pipe.
+func TestTheDropInFollowsNoLinkOfNovas(t *testing.T) {
+	for name, plant := range map[string]func(f *fakeMachine, dir string) error{
+		"the directory": func(f *fakeMachine, dir string) error { return os.Symlink(f.path("/etc/sysctl.d"), dir) },
+		"the file": func(f *fakeMachine, dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o755), os.Symlink(f.path(victim), dir+"/ndock.conf"))
+		},
+		"a hard link": func(f *fakeMachine, dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o755), os.Link(f.path(victim), dir+"/ndock.conf"))
+		},
+		"a pipe": func(_ *fakeMachine, dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o755), syscall.Mkfifo(dir+"/ndock.conf", 0o644))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := hostile(t, "/etc/nova")
+			f.novaSays = func() (string, error) { return `{"files": [], "drop_ins_win": true}`, nil }
+			f.must(plant(f, f.path("/etc/nova/nova-compute.conf.d")))
+			before := f.tree()
+			_, err := f.setup()
+			if err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %v", err)
+			}
+			f.unharmed()
+			if after := f.tree(); after != before {
+				t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+			}
+			if _, err := f.config().Teardown(t.Context()); err == nil {
+				t.Error("teardown has no error")
+			}
+			f.unharmed()
+		})
 	}
 }

@@ -46,19 +46,28 @@ func (s *shim) dir(ctx context.Context) (string, error) {
 
 // virtDirectory returns where Nova's Python looks for drivers.
 func (m Machine) virtDirectory(ctx context.Context) (string, error) {
-	python := m.Layout.Python
-	if python == nil {
-		var err error
-		if python, err = novadriver.Interpreter(m.Layout.Path(m.Layout.Program)); err != nil {
-			return "", err
-		}
-	}
-	if !m.Layout.Kolla { // in its container it runs as nova
-		python = append(system.AsUser(m.Layout.User), python...)
+	python, err := m.python()
+	if err != nil {
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pythonLimit)
 	defer cancel()
 	return novadriver.VirtDirectory(ctx, python, m.Commands.Run)
+}
+
+// python returns the command that Nova's Python is asked by, as the user whom nova-compute runs as.
+func (m Machine) python() ([]string, error) {
+	python := m.Layout.Python
+	if python == nil {
+		var err error
+		if python, err = novadriver.Interpreter(m.Layout.Path(m.Layout.Program)); err != nil {
+			return nil, err
+		}
+	}
+	if m.Layout.Kolla { // in its container it runs as nova
+		return python, nil
+	}
+	return append(system.AsUser(m.Layout.User), python...), nil
 }
 
 // pythonLimit is how long Nova's Python may take to load Nova.
