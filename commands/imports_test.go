@@ -29,7 +29,8 @@ var forbidden = map[string][]string{
 // directions is which other packages of its own tree a package may import, outside its tests. Packages that are missing
 // here may import none.
 var directions = map[string][]string{
-	"openstack/doctor":       {"openstack"},
+	"openstack":              {"openstack/clouds"},
+	"openstack/doctor":       {"openstack", "openstack/clouds"},
 	"openstack/node":         {"openstack/node/system"},
 	"openstack/node/dockerd": {"openstack/node/jsonedit"},
 	"openstack/node/layout":  {"openstack/node/system", "openstack/oslo"},
@@ -85,7 +86,8 @@ var directed = []string{"docker", "openstack", "registry"}
 
 // helpers are packages for tests, which nothing that is shipped imports.
 var helpers = []string{
-	"ndock/docker/agent/agenttest", "ndock/docker/engine/enginetest", "ndock/docker/fakeengine", "ndock/openstack/node/layout/layouttest",
+	"ndock/docker/agent/agenttest", "ndock/docker/engine/enginetest", "ndock/docker/fakeengine", "ndock/openstack/clouds/cloudstest",
+	"ndock/openstack/node/layout/layouttest",
 	"ndock/registry/gc/gctest", "ndock/registry/internal/pkitest", "ndock/registry/internal/registrytest",
 }
 

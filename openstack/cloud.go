@@ -1,10 +1,11 @@
-// Package openstack is ndock's way to a cloud: credentials from clouds.yaml or OS_*, images in Glance, servers in
-// Nova, networks in Neutron. It prints nothing.
+// Package openstack is ndock's way to a cloud: images in Glance, servers in Nova, networks in Neutron. Package clouds
+// finds the cloud. It prints nothing.
 package openstack
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack"
 
 	"ndock/docker/transfer"
+	"ndock/openstack/clouds"
 )
 
 // Selection says which cloud, and how to speak to it.
@@ -37,31 +39,40 @@ type Cloud struct {
 
 // Open logs in.
 func Open(ctx context.Context, s Selection) (*Cloud, error) {
-	found, err := credentials(s.Cloud, os.Getenv)
+	found, err := clouds.Find(s.Cloud, os.Getenv)
 	if err != nil {
-		return nil, err
+		return nil, notFound(err)
 	}
-	return found.open(ctx, s)
+	return open(ctx, found, s)
 }
 
-func (found login) open(ctx context.Context, s Selection) (*Cloud, error) {
-	found.auth.AllowReauth = found.auth.TokenID == "" // a token cannot be had anew with a token
+// notFound turns an error of clouds into one of this package, so that callers meet one type.
+func notFound(err error) error {
+	var failure *clouds.Error
+	if !errors.As(err, &failure) {
+		return err
+	}
+	return &Error{Op: failure.Op, Err: failure.Err, hint: failure.Hint()}
+}
+
+func open(ctx context.Context, found clouds.Login, s Selection) (*Cloud, error) {
+	found.Auth.AllowReauth = found.Auth.TokenID == "" // a token cannot be had anew with a token
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = found.tls
-	transport.ResponseHeaderTimeout = found.timeout
+	transport.TLSClientConfig = found.TLS
+	transport.ResponseHeaderTimeout = found.Timeout
 	transport.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
 	moving := &transfer.IdleTransport{Next: transport, Timeout: cmp.Or(s.Stall, transfer.IdleTimeout)}
-	provider, err := openstack.NewClient(found.auth.IdentityEndpoint)
+	provider, err := openstack.NewClient(found.Auth.IdentityEndpoint)
 	if err != nil {
-		return nil, explain("log in to "+found.name, err)
+		return nil, explain("log in to "+found.Name, err)
 	}
 	provider.HTTPClient = http.Client{Transport: patient{&tracer{next: htmlRefuser{&pageGuard{next: moving}}, w: s.Trace}, transfer.Wait}, Timeout: s.Timeout, CheckRedirect: redirected}
 	provider.UserAgent.Prepend(s.Agent)
-	if err := openstack.Authenticate(ctx, provider, found.auth); err != nil {
-		return nil, explain("log in to "+found.name, err)
+	if err := openstack.Authenticate(ctx, provider, found.Auth); err != nil {
+		return nil, explain("log in to "+found.Name, err)
 	}
-	cloud := &Cloud{provider: provider, endpoint: found.endpoint}
-	provider.EndpointLocator = found.locator(provider.EndpointLocator, cloud.ids)
+	cloud := &Cloud{provider: provider, endpoint: found.Endpoint}
+	provider.EndpointLocator = found.Locator(provider.EndpointLocator, cloud.ids)
 	return cloud, nil
 }
 

@@ -5,9 +5,12 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"ndock/openstack/clouds"
 	"ndock/openstack/fakecloud"
 )
 
@@ -35,11 +38,28 @@ func newFake(t *testing.T) (*fakecloud.Cloud, *Cloud) {
 
 func logIn(t *testing.T, env func(string) string) (*Cloud, error) {
 	t.Helper()
-	found, err := fromEnvironment(env)
+	return openWith(t, env, Selection{Agent: "test"})
+}
+
+// openWith does what Open does, with variables of its own.
+func openWith(t *testing.T, env func(string) string, s Selection) (*Cloud, error) {
+	t.Helper()
+	found, err := clouds.Find(s.Cloud, env)
 	if err != nil {
-		return nil, err
+		return nil, notFound(err)
 	}
-	return found.open(t.Context(), Selection{Agent: "test"})
+	return open(t.Context(), found, s)
+}
+
+func variables(all map[string]string) func(string) string {
+	return func(name string) string { return all[name] }
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func breaks(t *testing.T, fake *fakecloud.Cloud, fault fakecloud.Fault) {
@@ -112,6 +132,25 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// TestOpenOfNoCloud is not parallel: Open reads the process's variables.
+func TestOpenOfNoCloud(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "clouds.yaml")
+	write(t, file, "clouds: {}\n")
+	t.Setenv("OS_CLIENT_CONFIG_FILE", file)
+	_, err := Open(t.Context(), Selection{Cloud: "none"})
+	wantError(t, err, `use cloud "none": cloud "none" not found in clouds.yaml`)
+	wantHint(t, err, "clouds.yaml is looked for in")
+
+	t.Setenv("OS_AUTH_URL", "http://127.0.0.1:1")
+	t.Setenv("OS_AUTH_TYPE", "v3kerberos")
+	_, err = Open(t.Context(), Selection{})
+	wantError(t, err, "use http://127.0.0.1:1: auth_type v3kerberos: ndock cannot log in this way")
+	wantHint(t, err, "openstack application credential create NAME")
+	if !errors.Is(err, clouds.ErrLoginMethod) {
+		t.Errorf("%v is not ErrLoginMethod", err)
+	}
+}
+
 func TestExpiredToken(t *testing.T) {
 	t.Parallel()
 	for name, env := range map[string]map[string]string{
@@ -138,12 +177,8 @@ func TestTraceTellsNoSecrets(t *testing.T) {
 	t.Parallel()
 	fake := fakecloud.New()
 	t.Cleanup(fake.Close)
-	found, err := fromEnvironment(openrc(fake, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var trace strings.Builder
-	cloud, err := found.open(t.Context(), Selection{Trace: &trace})
+	cloud, err := openWith(t, openrc(fake, nil), Selection{Trace: &trace})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +208,8 @@ func TestLinkIsASecret(t *testing.T) {
 			http.Redirect(w, r, target+"/there?temp_url_sig=private", http.StatusTemporaryRedirect)
 		}))
 		t.Cleanup(glance.Close)
-		found, err := fromEnvironment(openrc(fake, map[string]string{"OS_IMAGE_ENDPOINT_OVERRIDE": glance.URL + "/v2/"}))
-		if err != nil {
-			t.Fatal(err)
-		}
 		var trace strings.Builder
-		cloud, err := found.open(t.Context(), Selection{Trace: &trace})
+		cloud, err := openWith(t, openrc(fake, map[string]string{"OS_IMAGE_ENDPOINT_OVERRIDE": glance.URL + "/v2/"}), Selection{Trace: &trace})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"ndock/openstack/clouds/cloudstest"
 )
 
 // recorder is a cloud that lets everybody in and writes down what it is asked. Each case has a path of its own.
@@ -32,7 +34,10 @@ func newRecorder(t *testing.T) *recorder {
 	return r
 }
 
-var listPath = regexp.MustCompile(`/(images|servers|networks)(/detail)?$`)
+var (
+	listPath      = regexp.MustCompile(`/(images|servers|networks)(/detail)?$`)
+	versionInPath = regexp.MustCompile(`/v\d+(\.\d+)?/*$`)
+)
 
 // ServeHTTP answers for all services.
 func (r *recorder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
@@ -103,7 +108,7 @@ func (r *recorder) catalogue(name string) []any {
 // versions answers at the root of a service and at that of a version.
 func (r *recorder) versions(name, path string) any {
 	at := func(id, suffix string) map[string]any {
-		base := strings.TrimRight(anyVersion.ReplaceAllString("/"+path, ""), "/")
+		base := strings.TrimRight(versionInPath.ReplaceAllString("/"+path, ""), "/")
 		return map[string]any{"id": id, "status": "CURRENT", "version": "2.90", "min_version": "2.1", "links": []any{map[string]any{"rel": "self", "href": r.URL + "/" + name + base + suffix}}}
 	}
 	switch {
@@ -129,28 +134,20 @@ func (r *recorder) outcome(name string) string {
 	return strings.Join(append([]string{r.sent[name]}, r.asked[name]...), " ")
 }
 
-// cloudCase is a cloud as a user describes it. $URL is the recorder's.
-type cloudCase struct {
-	name  string
-	files map[string]string
-	env   string // NAME=VALUE …
-	error string // in ndock's refusal
-}
-
 // prepare writes the files of a case, and returns its directory and its variables.
-func (c cloudCase) prepare(t *testing.T, url string) (dir string, env map[string]string) {
+func prepare(t *testing.T, c cloudstest.Case, url string) (dir string, env map[string]string) {
 	t.Helper()
 	dir = t.TempDir()
 	env = map[string]string{"HOME": filepath.Join(dir, "home")}
 	fill := strings.NewReplacer("$URL", url, "$DIR", dir)
-	for path, content := range c.files {
+	for path, content := range c.Files {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		write(t, path, fill.Replace(content))
 	}
-	for _, variable := range strings.Fields(fill.Replace(c.env)) {
+	for _, variable := range strings.Fields(fill.Replace(c.Env)) {
 		name, value, _ := strings.Cut(variable, "=")
 		env[name] = value
 	}
@@ -185,19 +182,19 @@ func TestCloudCases(t *testing.T) {
 	}
 	expected := readGolden(t, golden)
 	recorder := newRecorder(t)
-	for i, test := range cloudCases {
-		t.Run(test.name, func(t *testing.T) {
+	for i, test := range cloudstest.Cases {
+		t.Run(test.Name, func(t *testing.T) {
 			id := fmt.Sprintf("ndock-%d", i)
-			dir, env := test.prepare(t, recorder.URL+"/"+id)
+			dir, env := prepare(t, test, recorder.URL+"/"+id)
 			t.Chdir(dir)
 			t.Setenv("HOME", env["HOME"])
 			err := listAll(t, func(name string) string { return env[name] })
-			if got, want := recorder.outcome(id), expected[test.name+" ndock"]; got != want {
+			if got, want := recorder.outcome(id), expected[test.Name+" ndock"]; got != want {
 				t.Errorf("ndock: %s (%v)\nwant:  %s", got, err, want)
 			}
 			switch {
-			case test.error != "":
-				wantError(t, err, test.error)
+			case test.Error != "":
+				wantError(t, err, test.Error)
 			case err != nil:
 				t.Error(err)
 			}
@@ -207,11 +204,7 @@ func TestCloudCases(t *testing.T) {
 
 func listAll(t *testing.T, env func(string) string) error {
 	t.Helper()
-	found, err := credentials(env("OS_CLOUD"), env)
-	if err != nil {
-		return err
-	}
-	cloud, err := found.open(t.Context(), Selection{Agent: "test"})
+	cloud, err := openWith(t, env, Selection{Cloud: env("OS_CLOUD"), Agent: "test"})
 	if err != nil {
 		return err
 	}
@@ -235,13 +228,13 @@ func TestCloudCasesWithOpenstacksdk(t *testing.T) {
 	expected := readGolden(t, goldenClouds)
 	recorder := newRecorder(t)
 	failures := runOpenstacksdk(t, python, recorder.URL)
-	for i, test := range cloudCases {
-		got, want := recorder.outcome(fmt.Sprintf("sdk-%d", i)), expected[test.name+" openstacksdk"]
+	for i, test := range cloudstest.Cases {
+		got, want := recorder.outcome(fmt.Sprintf("sdk-%d", i)), expected[test.Name+" openstacksdk"]
 		if want == "the same" {
-			want = expected[test.name+" ndock"]
+			want = expected[test.Name+" ndock"]
 		}
 		if got != want {
-			t.Errorf("%s: openstacksdk: %s (%s)\nwant: %s", test.name, got, failures[i], want)
+			t.Errorf("%s: openstacksdk: %s (%s)\nwant: %s", test.Name, got, failures[i], want)
 		}
 	}
 }
@@ -254,8 +247,8 @@ func runOpenstacksdk(t *testing.T, python, url string) []string {
 		Env map[string]string `json:"env"`
 	}
 	var runs []run
-	for i, test := range cloudCases {
-		dir, env := test.prepare(t, fmt.Sprintf("%s/sdk-%d", url, i))
+	for i, test := range cloudstest.Cases {
+		dir, env := prepare(t, test, fmt.Sprintf("%s/sdk-%d", url, i))
 		runs = append(runs, run{dir, env})
 	}
 	input, err := json.Marshal(runs)
@@ -287,8 +280,8 @@ func TestWriteCloudCases(t *testing.T) {
 	recorder := newRecorder(t)
 	runOpenstacksdk(t, "/usr/bin/python3", recorder.URL)
 	var written strings.Builder
-	for i, test := range cloudCases {
-		dir, env := test.prepare(t, fmt.Sprintf("%s/ndock-%d", recorder.URL, i))
+	for i, test := range cloudstest.Cases {
+		dir, env := prepare(t, test, fmt.Sprintf("%s/ndock-%d", recorder.URL, i))
 		t.Chdir(dir)
 		t.Setenv("HOME", env["HOME"])
 		_ = listAll(t, func(name string) string { return env[name] }) // that it fails is in TestCloudCases
@@ -296,7 +289,7 @@ func TestWriteCloudCases(t *testing.T) {
 		if ndock == sdk {
 			sdk = "the same"
 		}
-		fmt.Fprintf(&written, "# %s\nndock: %s\nopenstacksdk: %s\n\n", test.name, ndock, sdk)
+		fmt.Fprintf(&written, "# %s\nndock: %s\nopenstacksdk: %s\n\n", test.Name, ndock, sdk)
 	}
 	write(t, golden, strings.TrimRight(written.String(), "\n"))
 }

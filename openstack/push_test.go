@@ -356,11 +356,7 @@ func TestPushStalls(t *testing.T) {
 	t.Parallel()
 	fake := fakecloud.New()
 	t.Cleanup(fake.Close)
-	found, err := fromEnvironment(openrc(fake, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cloud, err := found.open(t.Context(), Selection{Agent: "test", Stall: time.Second})
+	cloud, err := openWith(t, openrc(fake, nil), Selection{Agent: "test", Stall: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

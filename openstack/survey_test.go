@@ -124,11 +124,7 @@ func TestTimeout(t *testing.T) {
 	t.Parallel()
 	fake := fakecloud.New()
 	t.Cleanup(fake.Close)
-	found, err := fromEnvironment(openrc(fake, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cloud, err := found.open(t.Context(), Selection{Timeout: 200 * time.Millisecond})
+	cloud, err := openWith(t, openrc(fake, nil), Selection{Timeout: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ndock/openstack"
+	"ndock/openstack/clouds"
 )
 
 // credentials logs in, as all other commands do.
@@ -30,7 +31,7 @@ func credentialsMend(err error) string {
 	}
 	hint := explained.Hint()
 	switch {
-	case errors.Is(err, openstack.ErrLoginMethod):
+	case errors.Is(err, clouds.ErrLoginMethod):
 		return "openstack application credential create NAME"
 	case explained.Status == http.StatusUnauthorized:
 		return "openstack token issue"

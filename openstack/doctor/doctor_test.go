@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ndock/openstack"
+	"ndock/openstack/clouds"
 )
 
 // cloud answers as a test wants it: where a question has an error, with that.
@@ -150,7 +151,7 @@ func TestFindings(t *testing.T) {
 		fix    string
 	}{
 		"no cloud named":    {"credentials", func(c *cloud) { c.failing["login"] = errors.New("who?") }, Failed, "who?", ""},
-		"a way to log in":   {"credentials", func(c *cloud) { c.failing["login"] = &openstack.Error{Op: "use", Err: openstack.ErrLoginMethod} }, Failed, "cannot log in this way", "openstack application credential create NAME"},
+		"a way to log in":   {"credentials", func(c *cloud) { c.failing["login"] = &openstack.Error{Op: "use", Err: clouds.ErrLoginMethod} }, Failed, "cannot log in this way", "openstack application credential create NAME"},
 		"wrong password":    {"credentials", func(c *cloud) { c.failing["login"] = answered(401, "log in", "no") }, Failed, "log in: no (req-1)", "openstack token issue"},
 		"no project":        {"credentials", func(c *cloud) { c.session.ProjectID = "" }, Failed, "user root is logged in, but to no project", "export OS_PROJECT_NAME=PROJECT"},
 		"no endpoint":       {"placement", func(c *cloud) { c.failing["placement"] = openstack.ErrNoEndpoint }, Failed, "no such endpoint", "openstack endpoint create --region REGION placement public URL"},

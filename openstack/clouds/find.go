@@ -1,4 +1,6 @@
-package openstack
+// Package clouds finds a cloud and how to log in to it, in clouds.yaml or in the variables of an openrc, as openstacksdk
+// does. It asks no service.
+package clouds
 
 import (
 	"cmp"
@@ -14,14 +16,14 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-// login is all that is needed to log in to a cloud.
-type login struct {
-	name     string // for messages
-	auth     gophercloud.AuthOptions
-	endpoint gophercloud.EndpointOpts
-	services settings // what is said of single services
-	tls      *tls.Config
-	timeout  time.Duration // for an answer to begin; 0 for as long as it takes
+// Login is all that is needed to log in to a cloud.
+type Login struct {
+	Name     string // for messages
+	Auth     gophercloud.AuthOptions
+	Endpoint gophercloud.EndpointOpts
+	TLS      *tls.Config
+	Timeout  time.Duration // for an answer to begin; 0 for as long as it takes
+	services settings      // what is said of single services, see Locator
 }
 
 // settings looks up a setting of a cloud by its name in clouds.yaml, in the part auth or beside it. Variables have the
@@ -52,27 +54,27 @@ func (s settings) region() string {
 // loginVariables are those of an openrc without which it says nothing.
 var loginVariables = []string{"OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_SECRET"}
 
-// credentials finds the cloud that is named. When none is, it takes the one of the variables of an openrc, or the only
-// one of clouds.yaml.
-func credentials(cloud string, env func(string) string) (login, error) {
+// Find finds the cloud that is named. When none is, it takes the one of the variables of an openrc, or the only one of
+// clouds.yaml. It sends nothing. Its errors are of the type *Error; one because of the auth_type is ErrLoginMethod.
+func Find(cloud string, env func(string) string) (Login, error) {
 	if cloud == "" && anySet(env, "OS_AUTH_URL") {
 		return fromEnvironment(env)
 	}
 	files, err := readConfigFiles(env)
 	if err != nil {
 		if cloud == "" {
-			return login{}, &Error{Op: "find a cloud", Err: err}
+			return Login{}, &Error{Op: "find a cloud", Err: err}
 		}
-		return login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
+		return Login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
 	}
-	found, err := files.credentials(cloud, env)
+	found, err := files.find(cloud, env)
 	if err != nil {
 		err = files.mention(err)
 	}
 	return found, err
 }
 
-func (f configFiles) credentials(cloud string, env func(string) string) (login, error) {
+func (f configFiles) find(cloud string, env func(string) string) (Login, error) {
 	names := f.names()
 	if cloud == "" && len(names) == 1 && !anySet(env, loginVariables...) {
 		cloud = names[0]
@@ -81,11 +83,11 @@ func (f configFiles) credentials(cloud string, env func(string) string) (login, 
 	case slices.Contains(names, cloud):
 		return f.login(cloud, env)
 	case cloud == "" && len(names) > 1:
-		return login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", f.path, listed(names)), hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
+		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", f.path, listed(names)), hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
 	case cloud == "", cloud == cmp.Or(env("OS_CLOUD_NAME"), "envvars"):
 		return fromEnvironment(env)
 	}
-	return login{}, f.unknown(cloud)
+	return Login{}, f.unknown(cloud)
 }
 
 func anySet(env func(string) string, names ...string) bool {
@@ -93,10 +95,10 @@ func anySet(env func(string) string, names ...string) bool {
 }
 
 // login reads a cloud of clouds.yaml.
-func (f configFiles) login(cloud string, env func(string) string) (login, error) {
+func (f configFiles) login(cloud string, env func(string) string) (Login, error) {
 	found, err := f.cloud(cloud, env)
 	if err != nil {
-		return login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
+		return Login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
 	}
 	return newLogin(fmt.Sprintf("cloud %q", cloud), found)
 }
@@ -112,10 +114,10 @@ func useCloud(name string, err error) error {
 }
 
 // fromEnvironment reads the variables of an openrc.
-func fromEnvironment(env func(string) string) (login, error) {
+func fromEnvironment(env func(string) string) (Login, error) {
 	address := env("OS_AUTH_URL")
 	if address == "" {
-		return login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("neither OS_CLOUD nor OS_AUTH_URL is set"), hint: "export OS_CLOUD=NAME (of clouds.yaml), or give --os-cloud NAME, or source an openrc"}
+		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("neither OS_CLOUD nor OS_AUTH_URL is set"), hint: "export OS_CLOUD=NAME (of clouds.yaml), or give --os-cloud NAME, or source an openrc"}
 	}
 	if parsed, err := url.Parse(address); err == nil {
 		address = parsed.Redacted()
@@ -124,25 +126,25 @@ func fromEnvironment(env func(string) string) (login, error) {
 }
 
 // newLogin reads the settings of a cloud. What ndock cannot do is an error, before anything is sent.
-func newLogin(name string, s settings) (login, error) {
+func newLogin(name string, s settings) (Login, error) {
 	auth, err := authOptions(s)
 	if err != nil {
-		return login{}, useCloud(name, err)
+		return Login{}, useCloud(name, err)
 	}
 	availability, err := availability(s.text("interface", "endpoint_type"))
 	if err != nil {
-		return login{}, useCloud(name, err)
+		return Login{}, useCloud(name, err)
 	}
 	config, err := tlsConfig(s)
 	if err != nil {
-		return login{}, useCloud(name, err)
+		return Login{}, useCloud(name, err)
 	}
 	timeout, err := apiTimeout(s.text("api_timeout"))
 	if err != nil {
-		return login{}, useCloud(name, err)
+		return Login{}, useCloud(name, err)
 	}
 	endpoint := gophercloud.EndpointOpts{Region: s.region(), Availability: availability}
-	return login{name: name, auth: auth, endpoint: endpoint, services: s, tls: config, timeout: timeout}, nil
+	return Login{Name: name, Auth: auth, Endpoint: endpoint, TLS: config, Timeout: timeout, services: s}, nil
 }
 
 func availability(wanted string) (gophercloud.Availability, error) {

@@ -1,6 +1,7 @@
-package openstack
+package clouds
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,30 @@ import (
 
 func variables(all map[string]string) func(string) string {
 	return func(name string) string { return all[name] }
+}
+
+// wantError checks what a user reads: that each part is in the message, and that the message is one line.
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error; want one with %q", parts)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q\nhas no %q", err, part)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %q has more than one line", err)
+	}
+}
+
+func wantHint(t *testing.T, err error, want string) {
+	t.Helper()
+	var explained *Error
+	if !errors.As(err, &explained) || !strings.Contains(explained.Hint(), want) {
+		t.Errorf("error %v has not the hint %q", err, want)
+	}
 }
 
 func TestOpenrcScope(t *testing.T) {
@@ -36,8 +61,8 @@ func TestOpenrcScope(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if found.auth.Scope == nil || *found.auth.Scope != test.want {
-				t.Errorf("scope %+v, want %+v", found.auth.Scope, test.want)
+			if found.Auth.Scope == nil || *found.Auth.Scope != test.want {
+				t.Errorf("scope %+v, want %+v", found.Auth.Scope, test.want)
 			}
 		})
 	}
@@ -62,7 +87,7 @@ func TestOpenrcUser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := (user{found.auth.Username, found.auth.UserID, found.auth.DomainID, found.auth.DomainName}); got != test.want {
+			if got := (user{found.Auth.Username, found.Auth.UserID, found.Auth.DomainID, found.Auth.DomainName}); got != test.want {
 				t.Errorf("user %+v, want %+v", got, test.want)
 			}
 		})
@@ -79,11 +104,11 @@ func TestOpenrcApplicationCredential(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found.auth.Scope != nil {
-		t.Errorf("scope %+v, want none", found.auth.Scope)
+	if found.Auth.Scope != nil {
+		t.Errorf("scope %+v, want none", found.Auth.Scope)
 	}
-	if found.auth.ApplicationCredentialName != "n" || found.auth.Username != "u" || found.auth.DomainName != "d" {
-		t.Errorf("credential %q of %q in %q", found.auth.ApplicationCredentialName, found.auth.Username, found.auth.DomainName)
+	if found.Auth.ApplicationCredentialName != "n" || found.Auth.Username != "u" || found.Auth.DomainName != "d" {
+		t.Errorf("credential %q of %q in %q", found.Auth.ApplicationCredentialName, found.Auth.Username, found.Auth.DomainName)
 	}
 }
 
@@ -96,8 +121,8 @@ func TestOpenrcEndpoint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(found.endpoint.Availability) != test.want || found.endpoint.Region != "r" {
-			t.Errorf("%s=%s: %s in %s, want %s in r", test.env, test.value, found.endpoint.Availability, found.endpoint.Region, test.want)
+		if string(found.Endpoint.Availability) != test.want || found.Endpoint.Region != "r" {
+			t.Errorf("%s=%s: %s in %s, want %s in r", test.env, test.value, found.Endpoint.Availability, found.Endpoint.Region, test.want)
 		}
 	}
 }
@@ -128,8 +153,8 @@ func TestInsecure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found.tls.InsecureSkipVerify != want {
-			t.Errorf("OS_INSECURE=%s: %v, want %v", value, found.tls.InsecureSkipVerify, want)
+		if found.TLS.InsecureSkipVerify != want {
+			t.Errorf("OS_INSECURE=%s: %v, want %v", value, found.TLS.InsecureSkipVerify, want)
 		}
 	}
 }
@@ -161,46 +186,46 @@ func TestCloudsYAML(t *testing.T) {
 	t.Setenv("OS_USERNAME", "in-openrc")
 	t.Setenv("OS_PASSWORD", "in-openrc")
 
-	one, err := credentials("one", os.Getenv)
+	one, err := Find("one", os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if one.auth.IdentityEndpoint != "http://one/v3" || one.auth.Password != "in-clouds" || one.auth.DomainName != "d" || one.endpoint.Region != "r" {
-		t.Errorf("cloud one is %+v in %q", one.auth, one.endpoint.Region)
+	if one.Auth.IdentityEndpoint != "http://one/v3" || one.Auth.Password != "in-clouds" || one.Auth.DomainName != "d" || one.Endpoint.Region != "r" {
+		t.Errorf("cloud one is %+v in %q", one.Auth, one.Endpoint.Region)
 	}
-	if scope := one.auth.Scope; scope == nil || scope.ProjectName != "p" || scope.DomainName != "e" {
+	if scope := one.Auth.Scope; scope == nil || scope.ProjectName != "p" || scope.DomainName != "e" {
 		t.Errorf("cloud one's scope is %+v", scope)
 	}
 
-	two, err := credentials("two", os.Getenv)
+	two, err := Find("two", os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if two.auth.ApplicationCredentialID != "i" || two.auth.Scope != nil {
-		t.Errorf("cloud two is %+v", two.auth)
+	if two.Auth.ApplicationCredentialID != "i" || two.Auth.Scope != nil {
+		t.Errorf("cloud two is %+v", two.Auth)
 	}
 
 	// openstackclient takes the default domain where a file names none.
-	plain, err := credentials("plain", os.Getenv)
+	plain, err := Find("plain", os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plain.auth.DomainID != "default" || plain.auth.Scope == nil || plain.auth.Scope.DomainID != "default" {
-		t.Errorf("cloud plain is %+v with scope %+v, want the default domain in both", plain.auth, plain.auth.Scope)
+	if plain.Auth.DomainID != "default" || plain.Auth.Scope == nil || plain.Auth.Scope.DomainID != "default" {
+		t.Errorf("cloud plain is %+v with scope %+v, want the default domain in both", plain.Auth, plain.Auth.Scope)
 	}
 
 	write(t, filepath.Join(dir, "secure.yaml"), "clouds: {one: {auth: {password: in-secure}}}\n")
-	if one, err = credentials("one", os.Getenv); err != nil || one.auth.Password != "in-secure" {
-		t.Errorf("with secure.yaml the password is %q (%v), want in-secure", one.auth.Password, err)
+	if one, err = Find("one", os.Getenv); err != nil || one.Auth.Password != "in-secure" {
+		t.Errorf("with secure.yaml the password is %q (%v), want in-secure", one.Auth.Password, err)
 	}
 
-	_, err = credentials("three", os.Getenv)
+	_, err = Find("three", os.Getenv)
 	wantError(t, err, `use cloud "three": `, "not found in clouds.yaml")
 	wantHint(t, err, "clouds.yaml is looked for in")
 
-	openrc, err := credentials("", os.Getenv)
-	if err != nil || openrc.auth.IdentityEndpoint != "http://openrc/v3" {
-		t.Errorf("without a name it is %q (%v), want the openrc's", openrc.auth.IdentityEndpoint, err)
+	openrc, err := Find("", os.Getenv)
+	if err != nil || openrc.Auth.IdentityEndpoint != "http://openrc/v3" {
+		t.Errorf("without a name it is %q (%v), want the openrc's", openrc.Auth.IdentityEndpoint, err)
 	}
 }
 
@@ -230,10 +255,10 @@ func TestUnreadableFiles(t *testing.T) {
 			if test.clouds != "" {
 				write(t, filepath.Join(dir, "clouds.yaml"), test.clouds)
 			}
-			found, err := credentials(test.cloud, variables(map[string]string{"HOME": home}))
+			found, err := Find(test.cloud, variables(map[string]string{"HOME": home}))
 			if test.want == "" {
-				if err != nil || found.auth.Password != "p" {
-					t.Errorf("password %q (%v)", found.auth.Password, err)
+				if err != nil || found.Auth.Password != "p" {
+					t.Errorf("password %q (%v)", found.Auth.Password, err)
 				}
 				return
 			}
@@ -250,10 +275,10 @@ func TestBrokenCloudsYAML(t *testing.T) {
 	wantError(t, configFiles{}.unknown("one"), `use cloud "one": clouds file not found`)
 
 	write(t, filepath.Join(dir, "clouds.yaml"), "clouds: [one\n")
-	_, err := credentials("one", os.Getenv)
+	_, err := Find("one", os.Getenv)
 	wantError(t, err, `use cloud "one": `)
 
 	write(t, filepath.Join(dir, "clouds.yaml"), strings.Replace(cloudsYAML, "region_name", "cacert: /no/such/ca.pem\n    region_name", 1))
-	_, err = credentials("one", os.Getenv)
+	_, err = Find("one", os.Getenv)
 	wantError(t, err, `use cloud "one": `, "/no/such/ca.pem")
 }

@@ -1,0 +1,18 @@
+package clouds
+
+import "fmt"
+
+// Error says why a cloud was not found, or cannot be logged in to as its settings say.
+type Error struct {
+	Op   string // what was tried, on which cloud or file
+	Err  error
+	hint string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint returns what may help; empty where nothing is known.
+func (e *Error) Hint() string { return e.hint }
