@@ -1,5 +1,5 @@
 // Package openstack is ndock's way to a cloud: images in Glance, servers in Nova, networks in Neutron. Package clouds
-// finds the cloud. It prints nothing.
+// finds the cloud, and requests go through package transport. It prints nothing.
 package openstack
 
 import (
@@ -16,6 +16,7 @@ import (
 
 	"ndock/docker/transfer"
 	"ndock/openstack/clouds"
+	"ndock/openstack/transport"
 )
 
 // Selection says which cloud, and how to speak to it.
@@ -57,16 +58,16 @@ func notFound(err error) error {
 
 func open(ctx context.Context, found clouds.Login, s Selection) (*Cloud, error) {
 	found.Auth.AllowReauth = found.Auth.TokenID == "" // a token cannot be had anew with a token
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = found.TLS
-	transport.ResponseHeaderTimeout = found.Timeout
-	transport.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
-	moving := &transfer.IdleTransport{Next: transport, Timeout: cmp.Or(s.Stall, transfer.IdleTimeout)}
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.TLSClientConfig = found.TLS
+	base.ResponseHeaderTimeout = found.Timeout
+	base.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
+	moving := &transfer.IdleTransport{Next: base, Timeout: cmp.Or(s.Stall, transfer.IdleTimeout)}
 	provider, err := openstack.NewClient(found.Auth.IdentityEndpoint)
 	if err != nil {
 		return nil, explain("log in to "+found.Name, err)
 	}
-	provider.HTTPClient = http.Client{Transport: patient{&tracer{next: htmlRefuser{&pageGuard{next: moving}}, w: s.Trace}, transfer.Wait}, Timeout: s.Timeout, CheckRedirect: redirected}
+	provider.HTTPClient = http.Client{Transport: transport.New(moving, s.Trace), Timeout: s.Timeout, CheckRedirect: transport.CheckRedirect}
 	provider.UserAgent.Prepend(s.Agent)
 	if err := openstack.Authenticate(ctx, provider, found.Auth); err != nil {
 		return nil, explain("log in to "+found.Name, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 
 	"ndock/docker/transfer"
+	"ndock/openstack/transport"
 )
 
 // Error is something that the cloud would not or could not do.
@@ -60,7 +61,7 @@ func explain(op string, err error) error {
 		message = strings.TrimSuffix(message, ".") + fmt.Sprintf("; it asks to wait for %s", pause.Round(time.Second))
 	}
 	return &Error{
-		Op: op, Status: response.Actual, RequestID: requestID(response.ResponseHeader),
+		Op: op, Status: response.Actual, RequestID: transport.RequestID(response.ResponseHeader),
 		Err: &serviceError{message, err}, hint: hintFor(response.Actual, message),
 	}
 }
@@ -100,11 +101,14 @@ type serviceError struct {
 func (e *serviceError) Error() string { return e.message }
 func (e *serviceError) Unwrap() error { return e.cause }
 
-func requestID(header http.Header) string {
-	if id := header.Get("X-Openstack-Request-Id"); id != "" {
-		return id
+// asksToWait returns for how long a service that refused asks to be left alone; zero where it does not say.
+func asksToWait(err error) time.Duration {
+	var refused gophercloud.ErrUnexpectedResponseCode
+	if !errors.As(err, &refused) {
+		return 0
 	}
-	return header.Get("X-Compute-Request-Id")
+	pause, _ := transfer.RetryAfter(refused.ResponseHeader)
+	return pause
 }
 
 var (

@@ -15,6 +15,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 
 	"ndock/docker/transfer"
+	"ndock/openstack/transport"
 )
 
 // DockerImage is what is Docker's about an image. Where nothing is known yet, it is empty.
@@ -70,7 +71,7 @@ func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 	for attempt := 0; ; attempt++ {
 		pushed, err := c.push(ctx, o)
 		pause := max(time.Second<<min(attempt, 5), asksToWait(err))
-		if err == nil || attempt >= o.Retries || ctx.Err() != nil || !passes(err) || pause > longestBackoff {
+		if err == nil || attempt >= o.Retries || ctx.Err() != nil || !passes(err) || pause > transport.LongestBackoff {
 			return pushed, err
 		}
 		if o.Retrying != nil {
@@ -239,7 +240,7 @@ func abandon(client *gophercloud.ServiceClient, id string) error {
 // isAway is true of a service that does not answer, or not now.
 func isAway(err error) bool {
 	var refused gophercloud.ErrUnexpectedResponseCode
-	if errors.Is(err, errRedirected) {
+	if errors.Is(err, transport.ErrRedirected) {
 		return false
 	}
 	return !errors.As(err, &refused) || refused.Actual >= http.StatusInternalServerError || refused.Actual == http.StatusTooManyRequests

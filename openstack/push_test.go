@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/transport"
 )
 
 const dockerID = "sha256:0123456789ab"
@@ -203,7 +204,7 @@ func TestPushInterruptedBeforeGlanceHasAnswered(t *testing.T) {
 	fake, cloud := newFake(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	before := cloud.provider.HTTPClient.Transport
-	cloud.provider.HTTPClient.Transport = transport(func(r *http.Request) (*http.Response, error) {
+	cloud.provider.HTTPClient.Transport = roundTripFunc(func(r *http.Request) (*http.Response, error) {
 		response, err := before.RoundTrip(r)
 		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/v2/images") {
 			interrupt()
@@ -222,14 +223,14 @@ func TestPushWhereGlanceAsksToWait(t *testing.T) {
 	t.Parallel()
 	_, cloud := newFake(t)
 	before, asked, waited := cloud.provider.HTTPClient.Transport, false, time.Duration(0)
-	busy := transport(func(r *http.Request) (*http.Response, error) {
+	busy := roundTripFunc(func(r *http.Request) (*http.Response, error) {
 		if asked || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/v2/images") {
 			return before.RoundTrip(r)
 		}
 		asked = true
 		return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"45"}}, Body: http.NoBody, Request: r}, nil
 	})
-	cloud.provider.HTTPClient.Transport = patient{busy, func(_ context.Context, pause time.Duration) error {
+	cloud.provider.HTTPClient.Transport = transport.Backoff{Next: busy, Wait: func(_ context.Context, pause time.Duration) error {
 		waited += pause
 		return nil
 	}}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+
+	"ndock/openstack/transport"
 )
 
 // Server is a server of Nova.
@@ -193,7 +195,7 @@ func (c *Cloud) send(ctx context.Context, verb Verb, id string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return requestID(result.Header), result.Err
+	return transport.RequestID(result.Header), result.Err
 }
 
 func result(ctx context.Context, client *gophercloud.ServiceClient, verb Verb, id string) (gophercloud.ErrResult, error) {

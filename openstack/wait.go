@@ -11,6 +11,8 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+
+	"ndock/openstack/transport"
 )
 
 // Wait says whether to wait for the end of what was asked for, and how long.
@@ -61,7 +63,7 @@ func (w Wait) pauseFor(err error) time.Duration {
 	if errors.As(err, &refused) && refused.Actual == http.StatusTooManyRequests {
 		return asksToWait(err)
 	}
-	return min(asksToWait(err), longestBackoff, w.Timeout/4)
+	return min(asksToWait(err), transport.LongestBackoff, w.Timeout/4)
 }
 
 func (w Wait) tell(op, status string) {

@@ -1,38 +1,35 @@
-package openstack
+package transport
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
-
-	"github.com/gophercloud/gophercloud/v2"
 
 	"ndock/docker/transfer"
 )
 
 const (
-	// longestBackoff is how long a service that has had too many requests is waited for in all, where nothing else says.
-	longestBackoff = time.Minute
+	// LongestBackoff is how long a service that has had too many requests is waited for in all, where nothing else says.
+	LongestBackoff = time.Minute
 	// maxBackoffs is how often a request is made again then.
 	maxBackoffs = 5
 	// statusRateLimited is what some services say for 429.
 	statusRateLimited = 498
 )
 
-// patient makes a request again that came when a service had had too many, after the time for which the service asks. Where
-// that ends after the request's deadline, or where there is none after longestBackoff in all, the answer stands. An upload is
-// not sent again: its body has flowed by.
-type patient struct {
-	next http.RoundTripper
-	wait func(context.Context, time.Duration) error
+// Backoff makes a request again that a service refused because it had too many, after the time for which the service asks.
+// Where that ends after the request's deadline, or where there is none after LongestBackoff in all, the answer stands. An
+// upload is not sent again: its body has flowed by.
+type Backoff struct {
+	Next http.RoundTripper
+	Wait func(context.Context, time.Duration) error
 }
 
 // RoundTrip implements http.RoundTripper.
-func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
-	left := longestBackoff
+func (b Backoff) RoundTrip(r *http.Request) (*http.Response, error) {
+	left := LongestBackoff
 	for tries := 1; ; tries++ {
-		got, err := p.next.RoundTrip(r)
+		got, err := b.Next.RoundTrip(r)
 		if err != nil || got.StatusCode != http.StatusTooManyRequests && got.StatusCode != statusRateLimited || tries > maxBackoffs {
 			return got, err
 		}
@@ -48,7 +45,7 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 			return got, nil
 		}
 		got.Body.Close()
-		if err := p.wait(r.Context(), pause); err != nil {
+		if err := b.Wait(r.Context(), pause); err != nil {
 			return nil, err
 		}
 		r = again
@@ -67,14 +64,4 @@ func replayed(r *http.Request) (*http.Request, bool) {
 	body, err := r.GetBody()
 	again.Body = body
 	return again, err == nil
-}
-
-// asksToWait returns for how long a service that refused asks to be left alone; zero where it does not say.
-func asksToWait(err error) time.Duration {
-	var refused gophercloud.ErrUnexpectedResponseCode
-	if !errors.As(err, &refused) {
-		return 0
-	}
-	pause, _ := transfer.RetryAfter(refused.ResponseHeader)
-	return pause
 }

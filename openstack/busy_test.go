@@ -7,79 +7,25 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/transport"
 )
 
-// transport is a function that answers.
-type transport func(*http.Request) (*http.Response, error)
+// roundTripFunc is a function that answers.
+type roundTripFunc func(*http.Request) (*http.Response, error)
 
-func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // tooMany answers that there were too many requests.
 func tooMany(r *http.Request, retryAfter string) *http.Response {
 	return &http.Response{
 		StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {retryAfter}}, Request: r,
 		Body: io.NopCloser(strings.NewReader(`{"overLimit": {"message": "This request was rate-limited."}}`)),
-	}
-}
-
-// TestPauses: a service is waited for as it asks, a minute in all, or until there is no time any more; then its answer
-// stands. What cannot be sent again is not.
-func TestPauses(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		said     string
-		deadline bool
-		body     io.Reader
-		want     []time.Duration
-	}{
-		"as it asks":                  {said: "25", want: []time.Duration{25 * time.Second, 25 * time.Second}},
-		"more than a minute":          {said: "61"},
-		"more than there is":          {said: "99999999999999999999"},
-		"it does not say":             {want: []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}},
-		"with a deadline":             {said: "3000", deadline: true, want: slices.Repeat([]time.Duration{3000 * time.Second}, 5)},
-		"more than until a deadline":  {said: "3601", deadline: true},
-		"a body":                      {said: "50", body: strings.NewReader("{}"), want: []time.Duration{50 * time.Second}},
-		"a body that can be had once": {said: "0", body: io.MultiReader(strings.NewReader("{}"))},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ctx := t.Context()
-			if test.deadline {
-				limited, cancel := context.WithTimeout(ctx, time.Hour)
-				defer cancel()
-				ctx = limited
-			}
-			request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://nova/servers", test.body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var waited []time.Duration
-			got, err := patient{
-				next: transport(func(r *http.Request) (*http.Response, error) {
-					if test.body == nil {
-						return tooMany(r, test.said), nil
-					}
-					if body, err := io.ReadAll(r.Body); string(body) != "{}" || err != nil {
-						t.Errorf("%q is sent, %v", body, err)
-					}
-					return tooMany(r, test.said), nil
-				}),
-				wait: func(_ context.Context, pause time.Duration) error { waited = append(waited, pause); return nil },
-			}.RoundTrip(request)
-			if err != nil || got.StatusCode != http.StatusTooManyRequests || !slices.Equal(waited, test.want) {
-				t.Errorf("waited %v, want %v (%v)", waited, test.want, err)
-			}
-			if body, err := io.ReadAll(got.Body); len(body) == 0 || err != nil {
-				t.Errorf("the answer has %q, %v", body, err)
-			}
-		})
 	}
 }
 
@@ -105,7 +51,7 @@ func TestWaitOfTooManyRequests(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	busyFor(cloud, "30")
 	before := cloud.provider.HTTPClient.Transport
-	cloud.provider.HTTPClient.Transport = transport(func(r *http.Request) (*http.Response, error) { cancel(); return before.RoundTrip(r) })
+	cloud.provider.HTTPClient.Transport = roundTripFunc(func(r *http.Request) (*http.Response, error) { cancel(); return before.RoundTrip(r) })
 	if _, err := cloud.Images(ctx); !errors.Is(err, context.Canceled) { // as by Ctrl-C
 		t.Errorf("error %v", err)
 	}
@@ -114,8 +60,8 @@ func TestWaitOfTooManyRequests(t *testing.T) {
 // busyFor has all services of the cloud say that they have had too many requests.
 func busyFor(cloud *Cloud, retryAfter string) *atomic.Int64 {
 	var asked atomic.Int64
-	waiter := cloud.provider.HTTPClient.Transport.(patient)
-	waiter.next = transport(func(r *http.Request) (*http.Response, error) {
+	waiter := cloud.provider.HTTPClient.Transport.(transport.Backoff)
+	waiter.Next = roundTripFunc(func(r *http.Request) (*http.Response, error) {
 		asked.Add(1)
 		return tooMany(r, retryAfter), nil
 	})
@@ -133,7 +79,7 @@ func TestPushToABusyGlance(t *testing.T) {
 				t.Parallel()
 				fake, cloud := newFake(t)
 				before := cloud.provider.HTTPClient.Transport
-				cloud.provider.HTTPClient.Transport = transport(func(r *http.Request) (*http.Response, error) {
+				cloud.provider.HTTPClient.Transport = roundTripFunc(func(r *http.Request) (*http.Response, error) {
 					if r.Method != http.MethodPut {
 						return before.RoundTrip(r)
 					}
@@ -172,4 +118,41 @@ func TestLoginToABusyKeystone(t *testing.T) {
 	t.Cleanup(server.Close)
 	_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": fakecloud.Password}))
 	wantError(t, err, "Too many requests; it asks to wait for 10m0s")
+}
+
+// TestTooManyRequests: a service that has had too many says when to come again, in seconds or by a date.
+func TestTooManyRequests(t *testing.T) {
+	t.Parallel()
+	fake := fakecloud.New()
+	t.Cleanup(fake.Close)
+	var refused atomic.Int32
+	limited := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refused.Add(1) <= 2 {
+			w.Header().Set("Retry-After", []string{"0", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}[refused.Load()-1])
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		http.Redirect(w, r, strings.TrimSuffix(fake.URL, "/v3")+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(limited.Close)
+	if _, err := logIn(t, openrc(fake, map[string]string{"OS_AUTH_URL": limited.URL + "/v3"})); err != nil {
+		t.Errorf("after %d requests: %v", refused.Load(), err)
+	}
+}
+
+func TestAlwaysTooManyRequests(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Retry-After", "0")
+		w.WriteHeader(http.StatusTooManyRequests)
+		fmt.Fprint(w, `{"error": {"message": "Too many requests"}}`)
+	}))
+	t.Cleanup(server.Close)
+	_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "x"}))
+	wantError(t, err, "Too many requests")
+	if asked.Load() != 6 {
+		t.Errorf("asked %d times, want 6", asked.Load())
+	}
 }

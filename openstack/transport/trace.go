@@ -1,4 +1,4 @@
-package openstack
+package transport
 
 import (
 	"fmt"
@@ -16,6 +16,7 @@ type tracer struct {
 	w    io.Writer
 }
 
+// RoundTrip implements http.RoundTripper.
 func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 	started := time.Now()
 	response, err := t.next.RoundTrip(r)
@@ -27,15 +28,23 @@ func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 		fmt.Fprintf(t.w, "%s %s: %v (%s)\n", r.Method, shown(r), transfer.WithoutQueries(err), took)
 		return nil, err
 	}
-	fmt.Fprintf(t.w, "%s %s: %s %s (%s)\n", r.Method, shown(r), response.Status, requestID(response.Header), took)
+	fmt.Fprintf(t.w, "%s %s: %s %s (%s)\n", r.Method, shown(r), response.Status, RequestID(response.Header), took)
 	return response, nil
 }
 
-// shown is a request's address. Of one that a service redirected to, what follows the question mark may sign it.
+// shown returns a request's address. Of one that a service redirected to, what follows the question mark may sign it.
 func shown(r *http.Request) string {
 	if r.Response == nil {
 		return r.URL.Redacted()
 	}
 	address, _, _ := strings.Cut(r.URL.Redacted(), "?")
 	return address
+}
+
+// RequestID returns the id that a service gave a request; empty where it gave none.
+func RequestID(header http.Header) string {
+	if id := header.Get("X-Openstack-Request-Id"); id != "" {
+		return id
+	}
+	return header.Get("X-Compute-Request-Id")
 }
