@@ -36,8 +36,8 @@ func refuse(format string, args ...any) error {
 }
 
 // open looks at the first bytes and unpacks gzip.
-func open(src io.Reader) (io.Reader, error) {
-	in, magic, err := peek(src)
+func openArchive(src io.Reader) (io.Reader, error) {
+	in, magic, err := sniff(src)
 	if err != nil || !strings.HasPrefix(magic, "\x1f\x8b") {
 		return in, err
 	}
@@ -48,7 +48,7 @@ func open(src io.Reader) (io.Reader, error) {
 	case err != nil:
 		return nil, err
 	}
-	in, magic, err = peek(unpacked)
+	in, magic, err = sniff(unpacked)
 	if err == nil && compressionOf(magic) == "gzip" {
 		return nil, refuse("it is compressed with gzip twice: unpack it once")
 	}
@@ -56,21 +56,21 @@ func open(src io.Reader) (io.Reader, error) {
 }
 
 // peek tells what a stream begins with, and refuses what is no archive at first sight.
-func peek(src io.Reader) (*bufio.Reader, string, error) {
+func sniff(src io.Reader) (*bufio.Reader, string, error) {
 	in := bufio.NewReaderSize(src, 64<<10)
 	magic, err := in.Peek(4)
 	head, _ := in.Peek(longestMagic)
-	if kind := otherKind(head); kind != "" {
+	if kind := nonArchiveKind(head); kind != "" {
 		return nil, "", refuse("it is %s, not a Docker archive", kind)
 	}
 	switch {
 	case len(magic) == 0 && err == io.EOF:
 		return nil, "", refuse("it is empty")
 	case err != nil && err != io.EOF:
-		return nil, "", damaged(err, 0)
+		return nil, "", readError(err, 0)
 	}
 	method := compressionOf(string(magic))
-	if head, err := in.Peek(tarBlock); method == "" && err == io.EOF {
+	if head, err := in.Peek(tarBlockSize); method == "" && err == io.EOF {
 		return nil, "", refuse("it is no tar archive, or cut off: it has but %d bytes", len(head))
 	}
 	if method != "" && method != "gzip" {
@@ -80,7 +80,7 @@ func peek(src io.Reader) (*bufio.Reader, string, error) {
 }
 
 // otherKinds are what is taken for an archive by mistake, by what it begins with.
-var otherKinds = []struct{ magic, kind string }{
+var nonArchiveKinds = []struct{ magic, kind string }{
 	{"QFI\xfb", "a qcow2 disk image"},
 	{"PK\x03\x04", "a zip file"},
 	{"<!doctype html", "a web page"},
@@ -92,8 +92,8 @@ var otherKinds = []struct{ magic, kind string }{
 const longestMagic = 32
 
 // otherKind tells what a stream is that is no archive, in words.
-func otherKind(head []byte) string {
-	for _, one := range otherKinds {
+func nonArchiveKind(head []byte) string {
+	for _, one := range nonArchiveKinds {
 		if len(head) >= len(one.magic) && strings.EqualFold(string(head[:len(one.magic)]), one.magic) {
 			return one.kind
 		}
@@ -104,7 +104,7 @@ func otherKind(head []byte) string {
 // damaged tells a stream that is no tar at all from one that is cut off or broken after some entries, and both from
 // a failing source. Its errors may wrap io.EOF, as that of a connection which brought no answer does: only io.EOF itself is an
 // end.
-func damaged(err error, entries int) error {
+func readError(err error, entries int) error {
 	var corrupt flate.CorruptInputError
 	switch {
 	case err == io.ErrUnexpectedEOF:
@@ -118,7 +118,7 @@ func damaged(err error, entries int) error {
 }
 
 // check refuses an entry that could land outside the directory in which the archive is unpacked, or on another entry.
-func check(header *tar.Header) error {
+func checkEntry(header *tar.Header) error {
 	if err := checkName(header.Name); err != nil {
 		return err
 	}
@@ -136,10 +136,10 @@ func check(header *tar.Header) error {
 			return refuse("its entry %q is a sparse file, which may be of any size without being sent", header.Name)
 		}
 	}
-	if path.IsAbs(header.Name) || climbs(header.Name) {
+	if path.IsAbs(header.Name) || escapes(header.Name) {
 		return refuse("its path %q leads out of it", header.Name)
 	}
-	if slices.Contains(strings.Split(path.Dir(path.Clean(header.Name)), "/"), linkName) {
+	if slices.Contains(strings.Split(path.Dir(path.Clean(header.Name)), "/"), legacyLayerName) {
 		return refuse("its path %q may lead through a link", header.Name)
 	}
 	return nil
@@ -152,10 +152,10 @@ func checkLink(header *tar.Header) error {
 	if err := checkName(header.Linkname); err != nil {
 		return err
 	}
-	if described[path.Clean(header.Name)] {
+	if descriptionNames[path.Clean(header.Name)] {
 		return refuse("its link %q is not one to a layer", header.Name)
 	}
-	if target := linkTarget(header); climbs(target) || path.IsAbs(header.Linkname) {
+	if target := linkTarget(header); escapes(target) || path.IsAbs(header.Linkname) {
 		return refuse("its link %q leads out of it, to %q", header.Name, header.Linkname)
 	}
 	return nil
@@ -171,7 +171,7 @@ func linkTarget(header *tar.Header) string {
 }
 
 // linkName is what engines call the links that they write. No directory may have this name.
-const linkName = "layer.tar"
+const legacyLayerName = "layer.tar"
 
 // Limits of the names in an archive. Those of docker save have about 75 bytes and three components.
 const (
@@ -195,10 +195,10 @@ func checkName(name string) error {
 }
 
 // paths are those of an archive that are taken, and whether by a directory.
-type paths map[string]bool
+type entryPaths map[string]bool
 
 // add refuses a path that would replace another one when the archive is unpacked. Only directories may be named again.
-func (p paths) add(header *tar.Header) error {
+func (p entryPaths) add(header *tar.Header) error {
 	name, directory := path.Clean(header.Name), header.Typeflag == tar.TypeDir
 	if isDirectory, taken := p[name]; taken && !(directory && isDirectory) {
 		return refuse("it has two entries %q", name)
@@ -214,7 +214,7 @@ func (p paths) add(header *tar.Header) error {
 }
 
 // system tells whether these are the paths of a system's files, and no image's.
-func (p paths) system() bool {
+func (p entryPaths) isRootfs() bool {
 	if _, exported := p[".dockerenv"]; exported {
 		return true
 	}
@@ -227,7 +227,7 @@ func (p paths) system() bool {
 	return n > 1
 }
 
-func climbs(name string) bool {
+func escapes(name string) bool {
 	clean := path.Clean(name)
 	return clean == ".." || strings.HasPrefix(clean, "../")
 }

@@ -34,21 +34,21 @@ const (
 // Config is an image's configuration as Docker Engine reads it: a command may be one string, which is a list of it.
 type Config struct {
 	dockerspec.DockerOCIImage
-	Config settings `json:"config"`
+	Config containerConfig `json:"config"`
 }
 
-type settings struct {
+type containerConfig struct {
 	dockerspec.DockerOCIImageConfig
-	Entrypoint, Cmd, Shell words
+	Entrypoint, Cmd, Shell stringOrList
 }
 
-type words []string
+type stringOrList []string
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (w *words) UnmarshalJSON(text []byte) error {
+func (w *stringOrList) UnmarshalJSON(text []byte) error {
 	var one string
 	if string(text) != "null" && json.Unmarshal(text, &one) == nil {
-		*w = words{one}
+		*w = stringOrList{one}
 		return nil
 	}
 	return json.Unmarshal(text, (*[]string)(w))
@@ -57,7 +57,7 @@ func (w *words) UnmarshalJSON(text []byte) error {
 // ParseConfig reads a configuration that has one meaning.
 func ParseConfig(text []byte) (Config, error) {
 	var image Config
-	if err := parse(text, &image); err != nil {
+	if err := parseJSON(text, &image); err != nil {
 		return image, refuse("its configuration: %v", err)
 	}
 	return image, nil
@@ -66,7 +66,7 @@ func ParseConfig(text []byte) (Config, error) {
 // ParseManifest reads an OCI manifest that has one meaning.
 func ParseManifest(text []byte) (ocispec.Manifest, error) {
 	var found ocispec.Manifest
-	if err := parse(text, &found); err != nil {
+	if err := parseJSON(text, &found); err != nil {
 		return found, refuse("its manifest: %v", err)
 	}
 	return found, nil
@@ -75,7 +75,7 @@ func ParseManifest(text []byte) (ocispec.Manifest, error) {
 // ParseIndex reads an OCI index that has one meaning.
 func ParseIndex(text []byte) (ocispec.Index, error) {
 	var found ocispec.Index
-	if err := parse(text, &found); err != nil {
+	if err := parseJSON(text, &found); err != nil {
 		return found, refuse("its index: %v", err)
 	}
 	return found, nil
@@ -84,10 +84,10 @@ func ParseIndex(text []byte) (ocispec.Index, error) {
 // checkConfig refuses a configuration that is too large, or that two readers may read differently.
 func checkConfig(text []byte) (Config, error) {
 	var image Config
-	if err := parse(text, &image); err != nil {
+	if err := parseJSON(text, &image); err != nil {
 		return image, err
 	}
-	if err := exactKeys(text); err != nil {
+	if err := checkKeys(text); err != nil {
 		return image, err
 	}
 	c := image.Config
@@ -100,18 +100,18 @@ func checkConfig(text []byte) (Config, error) {
 		labels += len(key) + len(value)
 	}
 	return image, cmp.Or(
-		atMost(len(image.RootFS.DiffIDs), layersLimit, "layers"),
-		atMost(len(image.History), historyLimit, "entries in its history"),
-		atMost(len(c.Volumes), volumesLimit, "volumes"),
-		atMost(len(c.ExposedPorts), portsLimit, "exposed ports"),
-		atMost(len(c.Labels), labelsLimit, "labels"),
-		atMost(labels, labelsBytes, "bytes of labels"),
-		atMost(len(c.Env), envLimit, "environment variables"),
-		atMost(size(settings), settingsBytes, "bytes of environment, command and other settings"),
+		checkMax(len(image.RootFS.DiffIDs), layersLimit, "layers"),
+		checkMax(len(image.History), historyLimit, "entries in its history"),
+		checkMax(len(c.Volumes), volumesLimit, "volumes"),
+		checkMax(len(c.ExposedPorts), portsLimit, "exposed ports"),
+		checkMax(len(c.Labels), labelsLimit, "labels"),
+		checkMax(labels, labelsBytes, "bytes of labels"),
+		checkMax(len(c.Env), envLimit, "environment variables"),
+		checkMax(totalLength(settings), settingsBytes, "bytes of environment, command and other settings"),
 	)
 }
 
-func size(all [][]string) int {
+func totalLength(all [][]string) int {
 	var sum int
 	for _, list := range all {
 		for _, text := range list {
@@ -121,7 +121,7 @@ func size(all [][]string) int {
 	return sum
 }
 
-func atMost(n, limit int, of string) error {
+func checkMax(n, limit int, of string) error {
 	if n > limit {
 		return fmt.Errorf("it has %d %s; at most %d are allowed", n, of, limit)
 	}
@@ -130,7 +130,7 @@ func atMost(n, limit int, of string) error {
 
 // exactKeys refuses a configuration whose decisive keys are in another case. Go's JSON, which Docker uses, takes them;
 // other readers, and perhaps later ones of Docker's, do not.
-func exactKeys(text []byte) error {
+func checkKeys(text []byte) error {
 	var image, rootfs map[string]json.RawMessage
 	if err := json.Unmarshal(text, &image); err != nil {
 		return err
@@ -140,13 +140,13 @@ func exactKeys(text []byte) error {
 			return err
 		}
 	}
-	return cmp.Or(exact(image, "architecture", "os", "variant", "config", "rootfs"), exact(rootfs, "diff_ids"))
+	return cmp.Or(checkKeyCase(image, "architecture", "os", "variant", "config", "rootfs"), checkKeyCase(rootfs, "diff_ids"))
 }
 
-func exact(object map[string]json.RawMessage, known ...string) error {
+func checkKeyCase(object map[string]json.RawMessage, known ...string) error {
 	for key := range object {
 		for _, name := range known {
-			if key != name && fold(key) == fold(name) {
+			if key != name && foldKey(key) == foldKey(name) {
 				return fmt.Errorf("it has the key %q, which should be %q", key, name)
 			}
 		}
@@ -161,7 +161,7 @@ const (
 )
 
 // parse reads JSON that has one meaning only: no key occurs twice in an object, in any case.
-func parse(text []byte, into any) error {
+func parseJSON(text []byte, into any) error {
 	if len(text) > DescriptionLimit {
 		return fmt.Errorf("it has %d bytes, more than any image needs", len(text))
 	}
@@ -186,10 +186,10 @@ func explainJSON(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("it is no JSON: %w", err)
 	case errors.As(err, &wrong) && wrong.Field == "":
-		return fmt.Errorf("it is %s where %s should be", kindOfValue(wrong.Value), kindOfType(wrong.Type))
+		return fmt.Errorf("it is %s where %s should be", jsonKind(wrong.Value), goKind(wrong.Type))
 	case errors.As(err, &wrong):
-		field := fieldOf(wrong.Field)
-		return fmt.Errorf("its field %s has %s where %s should be%s", field, kindOfValue(wrong.Value), kindOfType(wrong.Type), exampleOf(field, wrong.Type))
+		field := jsonField(wrong.Field)
+		return fmt.Errorf("its field %s has %s where %s should be%s", field, jsonKind(wrong.Value), goKind(wrong.Type), fieldExample(field, wrong.Type))
 	case errors.As(err, &date):
 		return fmt.Errorf("its field created has %.40q where a time should be, as \"2006-01-02T15:04:05Z\"; it may be left out", date.Value)
 	}
@@ -197,7 +197,7 @@ func explainJSON(err error) error {
 }
 
 // kindOfValue is what an image's owner may call what Go's JSON calls "array", or "number 1.5".
-func kindOfValue(value string) string {
+func jsonKind(value string) string {
 	switch kind, _, _ := strings.Cut(value, " "); kind {
 	case "array":
 		return "a list"
@@ -210,7 +210,7 @@ func kindOfValue(value string) string {
 	}
 }
 
-func kindOfType(of reflect.Type) string {
+func goKind(of reflect.Type) string {
 	switch of.Kind() {
 	case reflect.Slice:
 		return "a list"
@@ -226,23 +226,23 @@ func kindOfType(of reflect.Type) string {
 }
 
 // fieldOf leaves out of a path what only Go has: the structs of which others are made.
-func fieldOf(path string) string {
-	parts := slices.DeleteFunc(strings.Split(path, "."), func(part string) bool { return slices.Contains(embedded, part) })
+func jsonField(path string) string {
+	parts := slices.DeleteFunc(strings.Split(path, "."), func(part string) bool { return slices.Contains(embeddedStructs, part) })
 	return strings.Join(parts, ".")
 }
 
-var embedded = []string{"DockerOCIImage", "DockerOCIImageConfig", "DockerOCIImageConfigExt", "Image", "ImageConfig", "Platform", "Versioned"}
+var embeddedStructs = []string{"DockerOCIImage", "DockerOCIImageConfig", "DockerOCIImageConfigExt", "Image", "ImageConfig", "Platform", "Versioned"}
 
 // exampleOf shows how a field is written that is often written in another way.
-func exampleOf(field string, of reflect.Type) string {
-	example := examples[field[strings.LastIndex(field, ".")+1:]]
+func fieldExample(field string, of reflect.Type) string {
+	example := fieldExamples[field[strings.LastIndex(field, ".")+1:]]
 	if example == "" || of.Kind() == reflect.String && example[0] != '"' {
 		return ""
 	}
 	return ", as " + example
 }
 
-var examples = map[string]string{
+var fieldExamples = map[string]string{
 	"Cmd": `["sleep", "60"]`, "Entrypoint": `["/entrypoint.sh"]`, "Shell": `["/bin/sh", "-c"]`, "OnBuild": `["RUN true"]`, "Test": `["CMD", "true"]`,
 	"Env": `["NAME=value"]`, "Labels": `{"name": "value"}`, "Volumes": `{"/data": {}}`, "ExposedPorts": `{"80/tcp": {}}`, "User": `"1000"`,
 	"StopSignal": `"SIGTERM"`, "WorkingDir": `"/srv"`, "RepoTags": `["web:1"]`, "Layers": `["layer.tar"]`,
@@ -250,18 +250,18 @@ var examples = map[string]string{
 }
 
 // nesting is an object or a list of which a part has been read.
-type nesting struct {
+type jsonScope struct {
 	keys  map[string]bool // that an object had so far; nil for a list
-	free  bool            // the keys are data, so their case counts
+	caseSensitive  bool            // the keys are data, so their case counts
 	key   string          // the last one
-	value bool            // a value is next, and no key
+	valueNext bool            // a value is next, and no key
 }
 
 // checkJSON looks for keys that occur twice, and for more values or depth than any image has.
 func checkJSON(text []byte) error {
 	tokens := json.NewDecoder(bytes.NewReader(text))
 	tokens.UseNumber()
-	var open []*nesting
+	var open []*jsonScope
 	for values := 0; ; values++ {
 		token, err := tokens.Token()
 		if errors.Is(err, io.EOF) && len(open) == 0 {
@@ -273,24 +273,24 @@ func checkJSON(text []byte) error {
 		if values > valuesLimit {
 			return fmt.Errorf("it has more than %d values", valuesLimit)
 		}
-		if open, err = follow(open, token); err != nil {
+		if open, err = nextToken(open, token); err != nil {
 			return err
 		}
 	}
 }
 
 // follow enters and leaves what a token opens and closes, and notes keys.
-func follow(open []*nesting, token json.Token) ([]*nesting, error) {
+func nextToken(open []*jsonScope, token json.Token) ([]*jsonScope, error) {
 	if token == json.Delim('}') || token == json.Delim(']') {
 		return open[:len(open)-1], nil
 	}
-	next := &nesting{}
+	next := &jsonScope{}
 	if len(open) > 0 {
 		in := open[len(open)-1]
-		if key, ok := token.(string); ok && in.keys != nil && !in.value {
+		if key, ok := token.(string); ok && in.keys != nil && !in.valueNext {
 			return open, in.add(key)
 		}
-		in.value, next.free = false, in.keys != nil && freeKeys[fold(in.key)]
+		in.valueNext, next.caseSensitive = false, in.keys != nil && dataKeys[foldKey(in.key)]
 	}
 	switch token {
 	case json.Delim('{'):
@@ -306,12 +306,12 @@ func follow(open []*nesting, token json.Token) ([]*nesting, error) {
 }
 
 // freeKeys name the objects whose keys are data: images have labels that differ in their case only.
-var freeKeys = map[string]bool{fold("Labels"): true, fold("Volumes"): true, fold("ExposedPorts"): true, fold("annotations"): true}
+var dataKeys = map[string]bool{foldKey("Labels"): true, foldKey("Volumes"): true, foldKey("ExposedPorts"): true, foldKey("annotations"): true}
 
-func (n *nesting) add(key string) error {
-	n.key, n.value = key, true
-	if !n.free {
-		key = fold(key)
+func (n *jsonScope) add(key string) error {
+	n.key, n.valueNext = key, true
+	if !n.caseSensitive {
+		key = foldKey(key)
 	}
 	if n.keys[key] {
 		return fmt.Errorf("it has the key %.80q twice", n.key)
@@ -321,7 +321,7 @@ func (n *nesting) add(key string) error {
 }
 
 // fold makes all spellings of a key one that Go's JSON takes for the same.
-func fold(key string) string {
+func foldKey(key string) string {
 	return strings.Map(func(r rune) rune {
 		for {
 			next := unicode.SimpleFold(r)

@@ -133,7 +133,7 @@ func TestNamesAsDockerHasThem(t *testing.T) {
 		{`"docker.io/library/other:1"`, "other:1", `it holds 2 images that are called "other:1"`},
 	} {
 		o := checks()
-		o.Choose = c.choose
+		o.Name = c.choose
 		_, err := Load(io.Discard, bytes.NewReader(archiveOf(c.tags)), o)
 		if c.want != "" {
 			wantRefusal(t, err, c.want)
@@ -154,7 +154,7 @@ func TestNamesAsDockerHasThem(t *testing.T) {
 		{"v1", "docker.io/library/web:v1", "web", false},
 		{"", "", "web", false},
 	} {
-		if got := Called(map[string]string{"org.opencontainers.image.ref.name": c.ref, "io.containerd.image.name": c.whole}, c.choose); got != c.called {
+		if got := HasName(map[string]string{"org.opencontainers.image.ref.name": c.ref, "io.containerd.image.name": c.whole}, c.choose); got != c.called {
 			t.Errorf("%q of %q and %q: %v", c.choose, c.ref, c.whole, got)
 		}
 	}
@@ -330,7 +330,7 @@ func TestChooseByPlace(t *testing.T) {
 		"@x":  `none is at the place "@x"`,
 	} {
 		o := checks()
-		o.Choose = choose
+		o.Name = choose
 		found, err := Load(io.Discard, bytes.NewReader(packed), o)
 		if !strings.HasPrefix(want, "sha256:") {
 			wantRefusal(t, err, want)
@@ -372,7 +372,7 @@ func TestSeveralNamesOfOneImage(t *testing.T) {
 	}
 	for _, choose := range []string{"", "localhost/web:stable", "site/web:amd64"} {
 		o := checks()
-		o.Choose = choose
+		o.Name = choose
 		if found, err := Load(io.Discard, bytes.NewReader(pack(t, entries...)), o); err != nil || found.ID != sumOf([]byte(configOf(layer))) {
 			t.Errorf("%q: %s, %v", choose, found.ID, err)
 		}

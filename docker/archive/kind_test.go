@@ -39,8 +39,8 @@ func TestUnsaidPlatform(t *testing.T) {
 		"and no index": {unsaidLayout(t, layer, `null`), "linux/amd64", true},
 	} {
 		found, err := Load(io.Discard, bytes.NewReader(c.packed), checks())
-		if err != nil || found.Platform.String() != c.want || found.Guessed != c.guessed {
-			t.Errorf("%s: %s, guessed %v, %v; want %s", name, found.Platform, found.Guessed, err, c.want)
+		if err != nil || found.Platform.String() != c.want || found.PlatformAssumed != c.guessed {
+			t.Errorf("%s: %s, guessed %v, %v; want %s", name, found.Platform, found.PlatformAssumed, err, c.want)
 		}
 	}
 }
@@ -90,7 +90,7 @@ func TestNoImage(t *testing.T) {
 		{"", "application/vnd.example.config", "application/vnd.example", `it is no image but something else ("application/vnd.example.config")`},
 		{"", image, ocispec.MediaTypeImageLayerGzip + "+encrypted", "its layers are encrypted"},
 	} {
-		err := CheckKind(ocispec.Manifest{ArtifactType: c.artifact, Config: ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{{MediaType: c.layer}}})
+		err := CheckImageManifest(ocispec.Manifest{ArtifactType: c.artifact, Config: ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{{MediaType: c.layer}}})
 		if c.want != "" {
 			wantRefusal(t, err, c.want)
 		} else if err != nil {

@@ -239,7 +239,7 @@ func TestBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Load(io.Discard, c.packed, Options{Platform: platform, Layers: &Limits{Unpacked: 1 << 30, Setting: "image_max_unpacked_gb"}})
+			_, err := Load(io.Discard, c.packed, Options{Platform: platform, Limits: &Limits{Unpacked: 1 << 30, Setting: "image_max_unpacked_gb"}})
 			wantRefusal(t, err, c.want)
 		})
 	}
@@ -362,7 +362,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		var out bytes.Buffer
-		found, err := Load(&out, bytes.NewReader(packed), Options{Platform: platform, Layers: &Limits{Unpacked: 10 << 20}})
+		found, err := Load(&out, bytes.NewReader(packed), Options{Platform: platform, Limits: &Limits{Unpacked: 10 << 20}})
 		image, noImage := dockerReads(out.Bytes())
 		switch {
 		case err != nil && noImage == nil:

@@ -14,9 +14,9 @@ import (
 
 // Options say what to look for in an archive, and how closely.
 type Options struct {
-	Choose   string   // which image of several, by its name; empty where there is one
+	Name   string   // which image of several, by its name; empty where there is one
 	Platform Platform // which of an OCI index
-	Layers   *Limits  // look into each layer, and refuse what is beyond this; nil where its sender has done so
+	Limits   *Limits  // look into each layer, and refuse what is beyond this; nil where its sender has done so
 	KeepTags bool     // a copy that is given no names keeps those that the image has
 
 	// Accept, if not nil, is asked before an image is written to its end. Its error ends the writing.
@@ -47,7 +47,7 @@ type Sink interface {
 const DescriptionLimit = 4 << 20
 
 const (
-	keptLimit    = 16 << 20 // most bytes of JSON that are kept, of all the archive
+	descriptionsLimit    = 16 << 20 // most bytes of JSON that are kept, of all the archive
 	entriesLimit = 1 << 14  // most entries; an image of 127 layers has some 500
 )
 
@@ -55,26 +55,26 @@ const (
 // for what is none or is not whole, and other errors as they come from src and the sink. What the sink was given until
 // then is worthless.
 func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
-	in, err := open(src)
+	in, err := openArchive(src)
 	if err != nil {
 		return Contents{}, err
 	}
-	in = o.Layers.whole(in)
-	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Layers, paths: paths{}, found: newFindings()}
+	in = o.Limits.limitArchive(in)
+	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Limits, paths: entryPaths{}, index: newIndex()}
 	if err := r.read(); err != nil {
-		return Contents{}, r.explain(err)
+		return Contents{}, r.explainError(err)
 	}
 	if _, err = io.Copy(io.Discard, in); err != nil { // tar's padding
-		return Contents{}, damaged(err, r.entries)
+		return Contents{}, readError(err, r.entries)
 	}
-	found, err := r.found.resolve(o)
-	return found, r.explain(err)
+	found, err := r.index.resolve(o)
+	return found, r.explainError(err)
 }
 
 // explain says of what was refused for a detail that it is no image at all, but the files of one.
-func (r *reader) explain(err error) error {
+func (r *reader) explainError(err error) error {
 	var refused *Error
-	if !errors.As(err, &refused) || r.found.json["manifest.json"] != nil || r.found.json["index.json"] != nil || !r.paths.system() {
+	if !errors.As(err, &refused) || r.index.json["manifest.json"] != nil || r.index.json["index.json"] != nil || !r.paths.isRootfs() {
 		return err
 	}
 	return refuse("it holds the files of a system, as 'docker export' writes them, and no image: 'docker save' writes one, and 'docker import' makes one of these files")
@@ -82,28 +82,28 @@ func (r *reader) explain(err error) error {
 
 // Describe says which image is in an archive that is not compressed, without reading its layers, in which anything may be.
 func Describe(src io.ReadSeeker, o Options) (Contents, error) {
-	o.Layers = nil
-	r := reader{in: tar.NewReader(src), sink: passer{}, paths: paths{}, found: newFindings()}
+	o.Limits = nil
+	r := reader{in: tar.NewReader(src), sink: discardSink{}, paths: entryPaths{}, index: newIndex()}
 	if err := r.read(); err != nil {
 		return Contents{}, err
 	}
-	return r.found.resolve(o)
+	return r.index.resolve(o)
 }
 
 // passer is a sink that looks at nothing. Of a file, what is not read is passed over.
-type passer struct{}
+type discardSink struct{}
 
-func (passer) File(*tar.Header, io.Reader) error  { return nil }
-func (passer) Layer(*tar.Header, io.Reader) error { return nil }
+func (discardSink) File(*tar.Header, io.Reader) error  { return nil }
+func (discardSink) Layer(*tar.Header, io.Reader) error { return nil }
 
 type reader struct {
 	in      *tar.Reader
 	sink    Sink
 	limits  *Limits
 	entries int
-	paths   paths
-	kept    int64
-	found   findings
+	paths   entryPaths
+	descriptionBytes    int64
+	index   index
 }
 
 func (r *reader) read() error {
@@ -113,7 +113,7 @@ func (r *reader) read() error {
 			return nil
 		}
 		if err != nil {
-			return damaged(err, r.entries)
+			return readError(err, r.entries)
 		}
 		if r.entries++; r.entries > entriesLimit {
 			return refuse("it has more than %d entries, more than any image needs", entriesLimit)
@@ -121,54 +121,54 @@ func (r *reader) read() error {
 		if header.Typeflag == tar.TypeXGlobalHeader { // a comment, as of git archive; Go's tar, which Docker uses, ignores it too
 			continue
 		}
-		if err := check(header); err != nil {
+		if err := checkEntry(header); err != nil {
 			return err
 		}
 		if err := r.paths.add(header); err != nil {
 			return err
 		}
-		if err := r.entry(header); err != nil {
+		if err := r.readEntry(header); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *reader) entry(header *tar.Header) error {
+func (r *reader) readEntry(header *tar.Header) error {
 	name := path.Clean(header.Name)
 	if header.Typeflag == tar.TypeSymlink || header.Typeflag == tar.TypeLink {
-		r.found.links[name] = linkTarget(header)
+		r.index.links[name] = linkTarget(header)
 	}
 	if header.Typeflag != tar.TypeReg {
 		return r.sink.File(header, bytes.NewReader(nil))
 	}
 	content := bufio.NewReaderSize(r.in, 64<<10)
-	head, err := content.Peek(tarBlock)
+	head, err := content.Peek(tarBlockSize)
 	if err != nil && err != io.EOF {
-		return damaged(err, r.entries)
+		return readError(err, r.entries)
 	}
 	compression, err := Compression(content)
 	if err != nil {
-		return damaged(err, r.entries)
+		return readError(err, r.entries)
 	}
-	if described[name] || compression == "" && describes(head) {
-		return r.description(name, header, content)
+	if descriptionNames[name] || compression == "" && isDescription(head) {
+		return r.readDescription(name, header, content)
 	}
-	return r.layer(name, header, content)
+	return r.readLayer(name, header, content)
 }
 
 // described are the names of what describes an archive. Such an entry is never a layer, whatever it begins with. Of the
 // others, manifests and configurations have any name: what an entry looks like tells which of them it can be, and the
 // description, which of them it is.
-var described = map[string]bool{"manifest.json": true, "index.json": true, "oci-layout": true, "repositories": true}
+var descriptionNames = map[string]bool{"manifest.json": true, "index.json": true, "oci-layout": true, "repositories": true}
 
 // tarBlock is the least that a tar has, and so a layer, in bytes.
-const tarBlock = 512
+const tarBlockSize = 512
 
 // describes tells JSON, and what is too short for a layer, from what may be one. A file of no bytes may be an empty layer,
 // as Docker has it, and is no JSON.
-func describes(head []byte) bool {
+func isDescription(head []byte) bool {
 	const magic = 257 // where a tar says that it is one
-	if len(head) < tarBlock {
+	if len(head) < tarBlockSize {
 		return len(head) > 0
 	}
 	text := bytes.TrimLeft(head, " \t\r\n")
@@ -176,36 +176,36 @@ func describes(head []byte) bool {
 }
 
 // description keeps what may be JSON, until it is known what for.
-func (r *reader) description(name string, header *tar.Header, content io.Reader) error {
-	if r.kept += header.Size; header.Size > DescriptionLimit || r.kept > keptLimit {
+func (r *reader) readDescription(name string, header *tar.Header, content io.Reader) error {
+	if r.descriptionBytes += header.Size; header.Size > DescriptionLimit || r.descriptionBytes > descriptionsLimit {
 		return refuse("its %s has %d bytes, more than any image needs", header.Name, header.Size)
 	}
 	text, err := io.ReadAll(content)
 	if err != nil {
-		return damaged(err, r.entries)
+		return readError(err, r.entries)
 	}
-	r.found.json[name] = text
+	r.index.json[name] = text
 	return r.sink.File(header, bytes.NewReader(text))
 }
 
-func (r *reader) layer(name string, header *tar.Header, content io.Reader) error {
+func (r *reader) readLayer(name string, header *tar.Header, content io.Reader) error {
 	layer := Layer{Path: name, Size: header.Size}
 	if r.limits == nil {
-		r.found.layers[name] = layer
-		return r.broken(r.sink.Layer(header, content))
+		r.index.layers[name] = layer
+		return r.layerReadError(r.sink.Layer(header, content))
 	}
-	inspection := r.limits.inspect()
+	inspection := r.limits.startInspection()
 	err := r.sink.Layer(header, io.TeeReader(content, inspection))
-	layer.inspected, layer.refused = inspection.end()
-	layer.looked = true
-	r.found.layers[name] = layer
-	return r.broken(err)
+	layer.layerInfo, layer.refused = inspection.finish()
+	layer.wasInspected = true
+	r.index.layers[name] = layer
+	return r.layerReadError(err)
 }
 
 // broken tells a source that broke off from a sink that did not take what it was given.
-func (r *reader) broken(err error) error {
+func (r *reader) layerReadError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return damaged(err, r.entries)
+	return readError(err, r.entries)
 }

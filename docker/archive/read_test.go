@@ -21,7 +21,7 @@ import (
 var platform = Platform{OS: "linux", Architecture: "amd64"}
 
 func checks() Options {
-	return Options{Platform: platform, Layers: &Limits{Unpacked: 1 << 30, Ratio: 200}}
+	return Options{Platform: platform, Limits: &Limits{Unpacked: 1 << 30, Ratio: 200}}
 }
 
 func sumOf(content []byte) string {
@@ -161,7 +161,7 @@ func TestChoose(t *testing.T) {
 		"oci, no platform": {layout(t, zip(t, layer), "arm64", "riscv64"), "", "its index has 0 images for linux/amd64, and one is wanted"},
 	} {
 		o := checks()
-		o.Choose = c.choose
+		o.Name = c.choose
 		found, err := Read(bytes.NewReader(c.packed), nothing{}, o)
 		if got := fmt.Sprint(found.Tags); err == nil && got != c.want || err != nil && err.Error() != c.want {
 			t.Errorf("%s: got %s, %v, want %s", name, got, err, c.want)
@@ -179,7 +179,7 @@ func TestBadLayers(t *testing.T) {
 		layer := layerOf(t, files...)
 		return saved(t, layer, layer)
 	}
-	zeroes := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioFrom+1<<20))})
+	zeroes := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioThreshold+1<<20))})
 	for name, c := range map[string]struct {
 		packed []byte
 		want   string
@@ -210,7 +210,7 @@ func TestBadLayers(t *testing.T) {
 			t.Parallel()
 			o := checks()
 			if name == "too large" {
-				o.Layers.Unpacked = 1 << 20
+				o.Limits.Unpacked = 1 << 20
 			}
 			_, err := Copy(io.Discard, bytes.NewReader(c.packed), nil, o)
 			wantRefusal(t, err, c.want)
@@ -224,14 +224,14 @@ func TestSparseSums(t *testing.T) {
 	small, endless := layerOf(t, entry{name: "one", content: "1"}), sparseOf(math.MaxInt64)
 	twice := pack(t, entry{name: "1.tar", content: string(small)}, entry{name: "2.tar", content: string(endless)},
 		entry{name: "config.json", content: configOf(small, endless)}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["1.tar","2.tar"]}]`})
-	o := Options{Platform: platform, Layers: &Limits{Unpacked: 500 << 30, Setting: "image_max_unpacked_gb"}}
+	o := Options{Platform: platform, Limits: &Limits{Unpacked: 500 << 30, Setting: "image_max_unpacked_gb"}}
 	found, err := Load(io.Discard, bytes.NewReader(twice), o)
 	wantRefusal(t, err, "its layer 2 unpacks to more than 536870912000 bytes, the most that is allowed (image_max_unpacked_gb)")
-	o.Layers = &Limits{} // any size, which is still a size
+	o.Limits = &Limits{} // any size, which is still a size
 	if found, err = Load(io.Discard, bytes.NewReader(twice), o); err != nil || found.Unpacked != math.MaxInt64 {
 		t.Errorf("without a limit: got %d bytes, %v", found.Unpacked, err)
 	}
-	o.Layers = &Limits{Unpacked: math.MaxInt64, Ratio: math.MaxInt64}
+	o.Limits = &Limits{Unpacked: math.MaxInt64, Ratio: math.MaxInt64}
 	if found, err = Load(io.Discard, bytes.NewReader(saved(t, small, small)), o); err != nil || found.Unpacked != 1 {
 		t.Errorf("with the largest limit: got %d bytes, %v", found.Unpacked, err)
 	}
@@ -272,7 +272,7 @@ func TestLayerManyTimes(t *testing.T) {
 		"extended attributes": {large.Bytes(), 100 << 20, "it unpacks to more than 104857600 bytes"},
 	} {
 		packed := timesOf(t, layersLimit, c.layer)
-		_, err := Load(io.Discard, bytes.NewReader(packed), Options{Platform: platform, Layers: &Limits{Unpacked: c.limit}})
+		_, err := Load(io.Discard, bytes.NewReader(packed), Options{Platform: platform, Limits: &Limits{Unpacked: c.limit}})
 		if wantRefusal(t, err, c.want); t.Failed() {
 			t.Log(name)
 		}
@@ -323,7 +323,7 @@ func TestUnpackedOnTheWay(t *testing.T) {
 // TestLargeFile: a file that is larger than what has been read of its layer when it begins is no bomb.
 func TestLargeFile(t *testing.T) {
 	t.Parallel()
-	layer := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioFrom+1<<20))})
+	layer := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioThreshold+1<<20))})
 	var stored bytes.Buffer
 	w, err := gzip.NewWriterLevel(&stored, gzip.NoCompression)
 	if err != nil {
@@ -336,7 +336,7 @@ func TestLargeFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, packed := range [][]byte{layer, stored.Bytes()} {
-		if found, err := Read(bytes.NewReader(saved(t, layer, packed)), nothing{}, checks()); err != nil || found.Unpacked != ratioFrom+1<<20 {
+		if found, err := Read(bytes.NewReader(saved(t, layer, packed)), nothing{}, checks()); err != nil || found.Unpacked != ratioThreshold+1<<20 {
 			t.Errorf("%d bytes, %v", found.Unpacked, err)
 		}
 	}
@@ -380,7 +380,7 @@ func FuzzCopy(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		o := checks()
-		o.Layers.Unpacked = 10 << 20
+		o.Limits.Unpacked = 10 << 20
 		var out bytes.Buffer
 		found, err := Copy(&out, bytes.NewReader(packed), []string{"mine:1"}, o)
 		if err != nil {

@@ -22,37 +22,37 @@ type EngineAPI interface {
 
 // findInEngine trusts what an engine says and sends: it has unpacked and verified the image itself. In containerd's store
 // images are as they came, and need not have been unpacked.
-func (p Places) findInEngine(ctx context.Context, r Reference) (*Source, error) {
-	engine, err := p.Engine()
+func (t Transports) findInEngine(ctx context.Context, r Reference) (*Source, error) {
+	engine, err := t.Engine()
 	if err != nil {
 		return nil, err
 	}
 	found, err := docker.FindImage(ctx, engine, r.Name)
 	if err != nil {
-		return nil, orFile(err, r.Name)
+		return nil, suggestFile(err, r.Name)
 	}
 	said := archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant}
 	source := &Source{
 		Reference: r,
-		Facts: Facts{
+		Metadata: Metadata{
 			ID: found.ID, Digest: found.Digest, Tags: found.Tags, Unpacked: found.Size, Size: found.Size, Layers: found.Layers,
-			Platform: said.Or(p.Platform), Guessed: !said.Whole(),
+			Platform: said.Or(t.Platform), PlatformAssumed: !said.IsComplete(),
 		},
-		checks: archive.Options{Platform: p.Platform},
+		options: archive.Options{Platform: t.Platform},
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			return docker.SaveImage(ctx, engine, found)
 		},
 	}
 	if found.Digest != "" {
-		source.Unpacked, source.checks = 0, p.checks()
+		source.Unpacked, source.options = 0, t.archiveOptions()
 	}
 	return source, nil
 }
 
 // orFile says of what no engine has, and a file is called, how that is named.
-func orFile(err error, name string) error {
+func suggestFile(err error, name string) error {
 	var refused *docker.Error
-	place := placeOf(name)
+	place := fileTransport(name)
 	if place == "" || !errors.As(err, &refused) {
 		return err
 	}
@@ -60,7 +60,7 @@ func orFile(err error, name string) error {
 }
 
 // placeOf is what reads a file or a layout of that name, if there is one.
-func placeOf(name string) string {
+func fileTransport(name string) string {
 	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
 		return string(DockerArchive) + ":"
 	}
@@ -71,12 +71,12 @@ func placeOf(name string) string {
 }
 
 // storeInEngine loads an image, and gives it the one name that was asked for: those in it may be anybody's.
-func (p Places) storeInEngine(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
-	engine, err := p.Engine()
+func (t Transports) storeInEngine(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
+	engine, err := t.Engine()
 	if err != nil {
 		return err
 	}
-	from, err := source.anonymous().Archive(ctx)
+	from, err := source.stripTags().Archive(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (p Places) storeInEngine(ctx context.Context, source *Source, r Reference, 
 }
 
 // anonymous is the source without the names in it.
-func (s *Source) anonymous() *Source {
+func (s *Source) stripTags() *Source {
 	without := *s
 	without.tags = nil
 	return &without

@@ -53,8 +53,8 @@ func TestUnsaidPlatform(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told []string
-		places := Places{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true, Notice: func(text string) { told = append(told, text) }}
-		_, err = places.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+		transports := Transports{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true, Notice: func(text string) { told = append(told, text) }}
+		_, err = transports.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
 		if len(told) != 1 || !strings.Contains(told[0], c.told) {
 			t.Errorf("%s: told %q", name, told)
 		}
@@ -73,7 +73,7 @@ func TestNoImageInALayout(t *testing.T) {
 	if err := errors.Join(err, path.AppendImage(chart)); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Places{Stdout: io.Discard}.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+	_, err = Transports{Stdout: io.Discard}.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
 	if err == nil || !strings.Contains(err.Error(), "it is no image but a Helm chart") {
 		t.Errorf("error %v", err)
 	}
@@ -94,8 +94,8 @@ func TestManyLayers(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told []string
-		places := Places{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Notice: func(text string) { told = append(told, text) }}
-		if _, err := places.Find(t.Context(), Reference{Transport: OCILayout, Path: dir}); err != nil || len(told) != want {
+		transports := Transports{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Notice: func(text string) { told = append(told, text) }}
+		if _, err := transports.Find(t.Context(), Reference{Transport: OCILayout, Path: dir}); err != nil || len(told) != want {
 			t.Errorf("%d layers: told %q, %v", n, told, err)
 		}
 		if want == 1 && !strings.Contains(told[0], "has 126 layers, and Docker Engine stores at most 125") {
@@ -127,7 +127,7 @@ func TestConfigurationInARegistry(t *testing.T) {
 		config := `{"os":"linux","architecture":"amd64","config":` + c.settings + `,"rootfs":{"type":"layers","diff_ids":["` + id.String() + `"]}}`
 		putImage(t, at, config, c.size, layer)
 		to := filepath.Join(t.TempDir(), "layout")
-		_, err := copied(t, newPlaces(t), "docker://"+at, "docker-archive:"+to+".tar")
+		_, err := copied(t, newTransports(t), "docker://"+at, "docker-archive:"+to+".tar")
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.settings, err, c.want)
 		}
@@ -179,7 +179,7 @@ func TestSeveralNamesInALayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"", "web:stable"} {
-		if _, err := newPlaces(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir, Name: name}); err != nil {
+		if _, err := newTransports(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir, Name: name}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -201,11 +201,11 @@ func TestLinkedLayout(t *testing.T) {
 	}
 	linkBlobs(t, dir)
 	out := filepath.Join(t.TempDir(), "out.tar")
-	if found, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err != nil || found.ID != id.String() {
+	if found, err := copied(t, newTransports(t), "oci:"+dir, "docker-archive:"+out); err != nil || found.ID != id.String() {
 		t.Errorf("%s, %v", found.ID, err)
 	}
 	at := newRegistry(t, nil) + "/site/web:1"
-	if err := copyTo(t, newPlaces(t), "oci:"+dir, "docker://"+at); err != nil {
+	if err := copyTo(t, newTransports(t), "oci:"+dir, "docker://"+at); err != nil {
 		t.Error(err)
 	} else if err := pushed(t, at); err != nil {
 		t.Error(err)
@@ -215,7 +215,7 @@ func TestLinkedLayout(t *testing.T) {
 	if err := errors.Join(os.Remove(blob), os.Symlink("../../secret", blob)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err == nil || !strings.Contains(err.Error(), id.String()+" is damaged") {
+	if _, err := copied(t, newTransports(t), "oci:"+dir, "docker-archive:"+out); err == nil || !strings.Contains(err.Error(), id.String()+" is damaged") {
 		t.Errorf("a link to something else: %v", err)
 	}
 }
@@ -245,7 +245,7 @@ func TestNoLayers(t *testing.T) {
 			{"config.json", []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`)},
 			{"manifest.json", []byte(`[{"Config":"config.json","RepoTags":null,"Layers":` + layers + `}]`)},
 		}))
-		if err := copyTo(t, newPlaces(t), "docker-archive:"+file, "docker://"+at); err != nil {
+		if err := copyTo(t, newTransports(t), "docker-archive:"+file, "docker://"+at); err != nil {
 			t.Fatal(err)
 		}
 		ref, err := name.ParseReference(at)
@@ -281,14 +281,14 @@ func TestVariants(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, from := range []string{"docker://" + at, "oci:" + dir, "oci-archive:" + packedLayout(t, dir)} {
-			if found, err := read(t.Context(), newPlaces(t), from); err != nil || found.ID != want.String() {
+			if found, err := read(t.Context(), newTransports(t), from); err != nil || found.ID != want.String() {
 				t.Errorf("%s, %s: %s, %v", name, from, found.ID, err)
 			}
 		}
 	}
 	at := newRegistry(t, nil) + "/site/web:1"
 	putIndex(t, at, mutate.AppendManifests(empty.Index, addendum(plain, "s390x", ""), addendum(third, "arm", "v7")))
-	_, err = newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
+	_, err = newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
 	if err == nil || !strings.Contains(err.Error(), "it has no image for linux/amd64, but for: linux/s390x, linux/arm/v7") {
 		t.Errorf("error %v", err)
 	}
@@ -326,7 +326,7 @@ func TestOldManifests(t *testing.T) {
 		if err := remote.Put(ref, manifestBytes{[]byte(text), kind}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", kind, err, want)
 		}
 	}
@@ -347,7 +347,7 @@ func TestLayersElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := newRegistry(t, refusing("PUT", "/manifests/", 400, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`, 99)) + "/site/web:1"
-	err = copyTo(t, newPlaces(t), "oci:"+dir, "docker://"+at)
+	err = copyTo(t, newTransports(t), "oci:"+dir, "docker://"+at)
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "not to be passed on") {
 		t.Errorf("error %v", err)

@@ -61,7 +61,7 @@ func TestLinkOutOfALayout(t *testing.T) {
 		sent := &sentBodies{}
 		out := filepath.Join(t.TempDir(), "out")
 		for _, to := range []string{"docker-archive:" + out + ".tar", "oci-archive:" + out + ".oci.tar", "docker://" + newRegistry(t, sent.watch) + "/site/web:1"} {
-			err := copyTo(t, newPlaces(t), "oci:"+dir, to)
+			err := copyTo(t, newTransports(t), "oci:"+dir, to)
 			if (err != nil) != named || named && !strings.Contains(err.Error(), "is damaged, or a link to something else") {
 				t.Errorf("named by the manifest: %t, to %s: %v", named, to, err)
 			}
@@ -117,7 +117,7 @@ func TestNoFileInALayout(t *testing.T) {
 			if err := errors.Join(os.Remove(file), os.Symlink(target, file)); err != nil {
 				t.Fatal(err)
 			}
-			if err := copyTo(t, newPlaces(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar"); err == nil || !strings.Contains(err.Error(), file+`" is no file`) {
+			if err := copyTo(t, newTransports(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar"); err == nil || !strings.Contains(err.Error(), file+`" is no file`) {
 				t.Errorf("%s leads to %s: %v", part, target, err)
 			}
 		}
@@ -144,7 +144,7 @@ func TestDamagedLayout(t *testing.T) {
 			}
 			out := t.TempDir()
 			for _, to := range []string{"docker-archive:" + out + "/out.tar", "oci:" + out + "/layout", "docker://" + newRegistry(t, nil) + "/site/web:1"} {
-				if err := copyTo(t, newPlaces(t), "oci:"+dir, to); err == nil {
+				if err := copyTo(t, newTransports(t), "oci:"+dir, to); err == nil {
 					t.Errorf("a damaged %s of %d bytes went to %s", part, size, to)
 				}
 			}
@@ -169,7 +169,7 @@ func TestIndexesInIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, from := range []string{"docker://" + at, "oci:" + dir} {
-			if _, err := read(t.Context(), newPlaces(t), from); (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			if _, err := read(t.Context(), newTransports(t), from); (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s, %d deep: %v, want %q", from, c.depth, err, c.err)
 			}
 		}
@@ -184,7 +184,7 @@ func TestIndexOfItself(t *testing.T) {
 	index := []byte(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","size":5,"digest":"` + digest + `"}]}`)
 	write(t, blobs["layer"], index)
 	write(t, filepath.Join(dir, "index.json"), index)
-	_, err := newPlaces(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+	_, err := newTransports(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
 	if err == nil || !strings.Contains(err.Error(), digest+" is damaged") {
 		t.Errorf("error %v", err)
 	}
@@ -204,8 +204,8 @@ func TestPlatformSaidFirst(t *testing.T) {
 		"first": mutate.AppendManifests(empty.Index, said, mutate.IndexAddendum{Add: other}),
 		"last":  mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: other}, said),
 	} {
-		p := newPlaces(t)
-		p.Platform.Architecture = "arm64"
+		transports := newTransports(t)
+		transports.Platform.Architecture = "arm64"
 		at, dir, top := newRegistry(t, nil)+"/site/web:1", filepath.Join(t.TempDir(), "layout"), filepath.Join(t.TempDir(), "top")
 		putIndex(t, at, index)
 		_, err := layout.Write(dir, mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: index}))
@@ -214,12 +214,12 @@ func TestPlatformSaidFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, from := range []string{"docker://" + at, "oci:" + dir, "oci-archive:" + packedLayout(t, dir)} {
-			if found, err := read(t.Context(), p, from); err != nil || found.ID != want.String() {
+			if found, err := read(t.Context(), transports, from); err != nil || found.ID != want.String() {
 				t.Errorf("%s, %s: %s, %v; want %s", name, from, found.ID, err, want)
 			}
 		}
 		for _, from := range []string{"oci:" + top, "oci-archive:" + packedLayout(t, top)} {
-			if found, err := read(t.Context(), p, from); err == nil {
+			if found, err := read(t.Context(), transports, from); err == nil {
 				t.Errorf("%s, %s: %s was taken", name, from, found.ID)
 			}
 		}
@@ -242,7 +242,7 @@ func TestHugeIndex(t *testing.T) {
 	if err := remote.Put(ref, manifestBytes{[]byte(text), types.OCIImageIndex}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := read(t.Context(), newPlaces(t), "docker://"+at); err == nil || !strings.Contains(err.Error(), "its index: ") {
+	if _, err := read(t.Context(), newTransports(t), "docker://"+at); err == nil || !strings.Contains(err.Error(), "its index: ") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -256,14 +256,14 @@ func TestLinkToHugeFile(t *testing.T) {
 	if err := errors.Join(os.Truncate(huge, 1<<40), os.Remove(blobs["layer"]), os.Symlink(huge, blobs["layer"])); err != nil {
 		t.Fatal(err)
 	}
-	err := copyTo(t, newPlaces(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar")
+	err := copyTo(t, newTransports(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar")
 	if err == nil || !strings.Contains(err.Error(), "has 1099511627776 bytes, and should have at most") {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	digest := v1.Hash{Algorithm: "sha256", Hex: filepath.Base(blobs["layer"])}
-	if _, err := (layoutDir{ctx, dir}).open(digest, 1<<40); !errors.Is(err, context.Canceled) {
+	if _, err := (layoutDir{ctx, dir}).openBlob(digest, 1<<40); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -282,13 +282,13 @@ func TestLinkInALayoutAsDestination(t *testing.T) {
 			if err := errors.Join(os.Mkdir(into, 0o755), os.Symlink(settings, filepath.Join(into, name))); err != nil {
 				t.Fatal(err)
 			}
-			if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", "oci:"+into+":web"); err != nil {
+			if err := copyTo(t, newTransports(t), "docker-archive:"+dir+"/saved.tar", "oci:"+into+":web"); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			if content, err := os.ReadFile(settings); string(content) != "{}" && (there || !errors.Is(err, os.ErrNotExist)) {
 				t.Errorf("the file behind a link %s is %.20q, %v now", name, content, err)
 			}
-			if _, err := read(t.Context(), newPlaces(t), "oci:"+into+":web"); err != nil {
+			if _, err := read(t.Context(), newTransports(t), "oci:"+into+":web"); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

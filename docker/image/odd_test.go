@@ -171,12 +171,12 @@ func TestOddRegistries(t *testing.T) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				at := newRegistry(t, odd()) + "/site/web:1"
-				p := newPlaces(t)
-				p.Retries, p.Registry.Remote = 1, Remote("ndock/test", t.TempDir(), false, 1, nil)
-				if err := pushTo(t, p, from, at); err != nil {
+				transports := newTransports(t)
+				transports.Retries, transports.Registry.Remote = 1, Remote("ndock/test", t.TempDir(), false, 1, nil)
+				if err := pushTo(t, transports, from, at); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := read(t.Context(), p, "docker://"+at); err != nil {
+				if _, err := read(t.Context(), transports, "docker://"+at); err != nil {
 					t.Error(err)
 				}
 			})
@@ -207,8 +207,8 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, c.odd) + "/site/web:1"
-			p := newPlaces(t)
-			err := pushTo(t, p, sources(t)["packed on the way"], at)
+			transports := newTransports(t)
+			err := pushTo(t, transports, sources(t)["packed on the way"], at)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want %q", err, c.want)
 			}
@@ -243,9 +243,9 @@ func TestNameComesLate(t *testing.T) {
 				}
 			})
 		})
-		p := newPlaces(t)
-		p.Retries = retries
-		err := pushTo(t, p, smallImage(t), host+"/site/web:1")
+		transports := newTransports(t)
+		transports.Retries = retries
+		err := pushTo(t, transports, smallImage(t), host+"/site/web:1")
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%d retries: %v", retries, err)
 		}
@@ -263,7 +263,7 @@ func TestTagAndDigest(t *testing.T) {
 	}
 	push(t, host+"/site/web:1", image)
 	for name, want := range map[string]string{"other@" + digest.String(): "", "other:1": "", "other:1@" + digest.String(): "it has a tag and a digest"} {
-		err := pushTo(t, newPlaces(t), Reference{Transport: Registry, Name: host + "/site/web:1@" + digest.String()}, host+"/site/"+name)
+		err := pushTo(t, newTransports(t), Reference{Transport: Registry, Name: host + "/site/web:1@" + digest.String()}, host+"/site/"+name)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -278,9 +278,9 @@ func TestWithoutTLS(t *testing.T) {
 			answer.Header().Set("Location", "http://registry.example.com/v2/site/web/blobs/uploads/1?_state=secret")
 		}
 	}))
-	p := newPlaces(t)
-	p.Registry.Remote = Remote("ndock/test", certs, false, 0, nil)
-	err := pushTo(t, p, smallImage(t), host+"/site/web:1")
+	transports := newTransports(t)
+	transports.Registry.Remote = Remote("ndock/test", certs, false, 0, nil)
+	err := pushTo(t, transports, smallImage(t), host+"/site/web:1")
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "X-Forwarded-Proto") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error %v", err)
@@ -300,7 +300,7 @@ func TestPrivateStorage(t *testing.T) {
 		})
 	}) + "/site/web:1"
 	push(t, at, imageOf(t, "amd64", gzipped(t, "hello")))
-	_, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
+	_, err := newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "give the storage a host name") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error %v", err)
@@ -324,7 +324,7 @@ func TestMountRefused(t *testing.T) {
 			})
 		})
 		push(t, host+"/one/web:1", imageOf(t, "amd64", gzipped(t, "hello")))
-		if err := pushTo(t, newPlaces(t), Reference{Transport: Registry, Name: host + "/one/web:1"}, host+"/two/web:1"); err != nil {
+		if err := pushTo(t, newTransports(t), Reference{Transport: Registry, Name: host + "/one/web:1"}, host+"/two/web:1"); err != nil {
 			t.Errorf("%d: %v", code, err)
 		} else if err := pushed(t, host+"/two/web:1"); err != nil || mounts.Load() == 0 {
 			t.Errorf("%d: %v, %d mounts", code, err, mounts.Load())
@@ -343,10 +343,10 @@ func TestIPv6(t *testing.T) {
 	server.Start()
 	t.Cleanup(server.Close)
 	at := listener.Addr().String() + "/site/web:1"
-	if err := pushTo(t, newPlaces(t), smallImage(t), at); err != nil {
+	if err := pushTo(t, newTransports(t), smallImage(t), at); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := read(t.Context(), newPlaces(t), "docker://"+at); err != nil {
+	if _, err := read(t.Context(), newTransports(t), "docker://"+at); err != nil {
 		t.Error(err)
 	}
 }
@@ -368,11 +368,11 @@ func TestManifestRefused(t *testing.T) {
 					next.ServeHTTP(w, r)
 				})
 			}) + "/site/web:1"
-			p := newPlaces(t)
-			p.Retries = 1
+			transports := newTransports(t)
+			transports.Retries = 1
 			told := ""
-			p.Retrying = func(err error, _ time.Duration) { told += err.Error() }
-			err := pushTo(t, p, smallImage(t), at)
+			transports.Retrying = func(err error, _ time.Duration) { told += err.Error() }
+			err := pushTo(t, transports, smallImage(t), at)
 			if err == nil || !strings.Contains(err.Error(), `/site/web:1": not here`) || puts.Load() != want {
 				t.Errorf("sent %d times, want %d: %v", puts.Load(), want, err)
 			}
@@ -395,11 +395,11 @@ func TestLateIsTold(t *testing.T) {
 			gone(answer)
 		}
 	})) + "/site/web:1"
-	p := newPlaces(t)
-	p.Retries = 1
+	transports := newTransports(t)
+	transports.Retries = 1
 	var told []string
-	p.Retrying = func(err error, _ time.Duration) { told = append(told, err.Error()) }
-	if err := pushTo(t, p, smallImage(t), at); err != nil {
+	transports.Retrying = func(err error, _ time.Duration) { told = append(told, err.Error()) }
+	if err := pushTo(t, transports, smallImage(t), at); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 1 || !strings.Contains(told[0], "the registry does not have blob sha256:") {

@@ -160,22 +160,22 @@ func TestPushFailsHalfWay(t *testing.T) {
 			t.Run(kind+" "+failure, func(t *testing.T) {
 				t.Parallel()
 				at := newRegistry(t, failing(fail, 1)) + "/site/web:1"
-				p := newPlaces(t)
-				p.Retries = 2
+				transports := newTransports(t)
+				transports.Retries = 2
 				retried := 0
-				p.Retrying = func(error, time.Duration) { retried++ }
-				source, err := p.Find(t.Context(), from)
+				transports.Retrying = func(error, time.Duration) { retried++ }
+				source, err := transports.Find(t.Context(), from)
 				if err != nil {
 					t.Fatal(err)
 				}
-				stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+				stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if err := pushed(t, at); err != nil {
 					t.Errorf("%+v was pushed, but: %v", stored, err)
 				}
-				if retried == 0 && source.parts == nil {
+				if retried == 0 && source.layered == nil {
 					t.Error("nobody was told of the other attempt")
 				}
 			})
@@ -202,13 +202,13 @@ func TestPushGivesUp(t *testing.T) {
 		t.Run(failure, func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, failing(failures[failure], 99)) + "/site/web:1"
-			p := newPlaces(t)
-			p.Registry.Remote = append(p.Registry.Remote, remote.WithTransport(stateful{http.DefaultTransport}))
-			source, err := p.Find(t.Context(), archive)
+			transports := newTransports(t)
+			transports.Registry.Remote = append(transports.Registry.Remote, remote.WithTransport(stateful{http.DefaultTransport}))
+			source, err := transports.Find(t.Context(), archive)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+			_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("error %v, want %q and no secret", err, want)
 			}
@@ -223,13 +223,13 @@ func TestPushGivesUp(t *testing.T) {
 func TestPushFromStdin(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, failing(failures["503"], 1)) + "/site/web:1"
-	p := newPlaces(t)
-	p.Retries, p.Stdin = 3, bytes.NewReader(savedImage(t, layerTar(t, noise(4<<20))))
-	source, err := p.Find(t.Context(), Reference{Transport: Stream})
+	transports := newTransports(t)
+	transports.Retries, transports.Stdin = 3, bytes.NewReader(savedImage(t, layerTar(t, noise(4<<20))))
+	source, err := transports.Find(t.Context(), Reference{Transport: Stream})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(err.Error(), "503") || !strings.Contains(hinted.Hint(), "cannot be sent anew") {
 		t.Errorf("error %v", err)
@@ -267,14 +267,14 @@ func TestBodyReadTwice(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, nil) + "/site/web:1"
-			p := newPlaces(t)
-			p.Retries = 1
-			p.Registry.Remote = []remote.Option{remote.WithTransport(&rewinding{RoundTripper: http.DefaultTransport})}
-			source, err := p.Find(t.Context(), from)
+			transports := newTransports(t)
+			transports.Retries = 1
+			transports.Registry.Remote = []remote.Option{remote.WithTransport(&rewinding{RoundTripper: http.DefaultTransport})}
+			source, err := transports.Find(t.Context(), from)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard); err != nil {
+			if _, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard); err != nil {
 				t.Fatal(err)
 			}
 			if err := pushed(t, at); err != nil {
@@ -314,12 +314,12 @@ func TestUnconfirmedLayer(t *testing.T) {
 				var on atomic.Bool
 				on.Store(true)
 				at := newRegistry(t, lossy(lost.status, lost.size, &on)) + "/site/web:1"
-				p := newPlaces(t)
-				source, err := p.Find(t.Context(), from)
+				transports := newTransports(t)
+				source, err := transports.Find(t.Context(), from)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard); err == nil || !strings.Contains(err.Error(), lost.want) {
+				if _, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard); err == nil || !strings.Contains(err.Error(), lost.want) {
 					t.Errorf("error %v, want %q", err, lost.want)
 				}
 				on.Store(false)
@@ -353,12 +353,12 @@ func TestOtherManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	other = there.Manifest
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), sources(t)["as it is"])
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), sources(t)["as it is"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "the registry has "+there.Digest.String()+" under that name") {
 		t.Errorf("error %v", err)
 	}
@@ -380,15 +380,15 @@ func TestThereInPart(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}) + "/site/web:1"
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), sources(t)["packed on the way"])
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), sources(t)["packed on the way"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []struct{ lacking, force, existed bool }{{}, {existed: true}, {lacking: true}, {existed: true}, {force: true}} {
 		lacking.Store(step.lacking)
-		p.Force = step.force
-		stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+		transports.Force = step.force
+		stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 		if err != nil || stored.Existed != step.existed {
 			t.Errorf("%+v: got %+v, %v", step, stored, err)
 		}
@@ -403,12 +403,12 @@ func TestIndexIsReplaced(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			registry := newRegistry(t, nil)
-			p := newPlaces(t)
-			source, err := p.Find(t.Context(), from)
+			transports := newTransports(t)
+			source, err := transports.Find(t.Context(), from)
 			if err != nil {
 				t.Fatal(err)
 			}
-			alone, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:alone"}, io.Discard)
+			alone, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:alone"}, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -429,7 +429,7 @@ func TestIndexIsReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, existed := range []bool{false, true} {
-				stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: ref.String()}, io.Discard)
+				stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: ref.String()}, io.Discard)
 				existed = existed && (source.ID != "" || source.Digest != "") // which image it is, is known before it is read
 				if err != nil || stored.Existed != existed || stored.Digest != alone.Digest {
 					t.Errorf("got %+v, %v, want existed: %t", stored, err, existed)
@@ -448,14 +448,14 @@ func TestIndexIsReplaced(t *testing.T) {
 func TestTruncatedIsReplaced(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, nil) + "/site/web:1"
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), sources(t)["part by part"])
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), sources(t)["part by part"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	truncated := truncatedImage{source.parts, gzipped(t, "the rest")}
+	truncated := truncatedImage{source.layered, gzipped(t, "the rest")}
 	push(t, at, truncated)
-	stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 	if err != nil || stored.Existed {
 		t.Errorf("got %+v, %v", stored, err)
 	}
@@ -531,12 +531,12 @@ func TestNameOfLayerLies(t *testing.T) {
 	lies := []entry{{"config.json", config}, {"blobs/sha256/" + digest.Hex, packed}, {"manifest.json", []byte(`[{"Config":"config.json","Layers":["blobs/sha256/` + digest.Hex + `"]}]`)}}
 	file := filepath.Join(t.TempDir(), "lies.tar")
 	write(t, file, tarOf(t, lies))
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), Reference{Transport: DockerArchive, Path: file})
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), Reference{Transport: DockerArchive, Path: file})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:1"}, io.Discard)
+	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:1"}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("error %v", err)
 	}

@@ -36,7 +36,7 @@ func (l *rateLimiter) RoundTrip(r *http.Request) (*http.Response, error) {
 	got, err := l.next.RoundTrip(r)
 	if err == nil && (got.StatusCode == http.StatusTooManyRequests || got.StatusCode == http.StatusServiceUnavailable) {
 		pause, _ := transfer.RetryAfter(got.Header)
-		l.hold(r.URL.Host, min(pause, maxRetryAfter))
+		l.delay(r.URL.Host, min(pause, maxRetryAfter))
 	}
 	return got, err
 }
@@ -47,7 +47,7 @@ func (l *rateLimiter) pause(host string) time.Duration {
 	return time.Until(l.until[host])
 }
 
-func (l *rateLimiter) hold(host string, pause time.Duration) {
+func (l *rateLimiter) delay(host string, pause time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if until := time.Now().Add(pause); until.After(l.until[host]) {

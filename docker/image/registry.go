@@ -35,26 +35,26 @@ func (o RegistryOptions) parse(text string) (name.Reference, error) {
 	return parsed, nil
 }
 
-func (o RegistryOptions) with(ctx context.Context, more ...remote.Option) []remote.Option {
+func (o RegistryOptions) remoteOptions(ctx context.Context, more ...remote.Option) []remote.Option {
 	return append(append([]remote.Option{remote.WithContext(ctx)}, o.Remote...), more...)
 }
 
 // findInRegistry reads manifest and configuration, of an index those of the platform.
-func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error) {
-	parsed, err := p.Registry.parse(r.Name)
+func (t Transports) findInRegistry(ctx context.Context, r Reference) (*Source, error) {
+	parsed, err := t.Registry.parse(r.Name)
 	if err != nil {
 		return nil, err
 	}
 	op := fmt.Sprintf("image %q", r)
-	found, err := remote.Get(parsed, p.Registry.with(ctx)...)
+	found, err := remote.Get(parsed, t.Registry.remoteOptions(ctx)...)
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
-	image, err := p.imageOf(found)
+	image, err := t.registryImage(found)
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
-	source, err := p.fromParts(r, image, p.Platform) // an index is asked for that platform
+	source, err := t.layeredSource(r, image, t.Platform) // an index is asked for that platform
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
@@ -65,27 +65,27 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 }
 
 // imageOf is what a registry has under a name, of an index the image for the platform.
-func (p Places) imageOf(found *remote.Descriptor) (v1.Image, error) {
+func (t Transports) registryImage(found *remote.Descriptor) (v1.Image, error) {
 	switch {
 	case found.MediaType.IsIndex():
 		index, err := found.ImageIndex()
 		if err != nil {
 			return nil, err
 		}
-		image, _, err := p.imageIn(index, 0)
+		image, _, err := t.platformImage(index, 0)
 		return image, err
 	case found.MediaType.IsSchema1():
-		return nil, checkKind(found)
+		return nil, checkManifest(found)
 	}
 	return found.Image()
 }
 
 // platforms are those of an index, a few of them.
-func platforms(all []ocispec.Descriptor) string {
+func platformList(all []ocispec.Descriptor) string {
 	const shown = 10
 	var texts []string
 	for _, one := range all {
-		if text := archive.PlatformOf(one).String(); text != "unknown/unknown" && len(texts) < shown {
+		if text := archive.DescriptorPlatform(one).String(); text != "unknown/unknown" && len(texts) < shown {
 			texts = append(texts, text)
 		}
 	}
@@ -99,15 +99,15 @@ func platforms(all []ocispec.Descriptor) string {
 func explainRegistry(op string, err error) *docker.Error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
-		return &docker.Error{Op: op, Err: withMethod(err), Tip: tipFor(err)}
+		return &docker.Error{Op: op, Err: withHTTPMethod(err), Tip: tipFor(err)}
 	}
 	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was tried, if that is said
-	explained := &docker.Error{Op: op, Err: errors.New(before + answers(answer))}
+	explained := &docker.Error{Op: op, Err: errors.New(before + responseText(answer))}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		explained.Tip = "'docker login' logs in; logins are read from ~/.docker/config.json and its credential helpers"
 	case http.StatusNotFound:
-		if before == "" && isReading(answer.Request) {
+		if before == "" && isReadRequest(answer.Request) {
 			explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
 		}
 	case http.StatusMethodNotAllowed:
@@ -134,13 +134,13 @@ func tipFor(err error) string {
 	return ""
 }
 
-func isReading(r *http.Request) bool {
+func isReadRequest(r *http.Request) bool {
 	return r == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
 // withMethod returns an error of net/http with the request's method and address as HTTP spells them. What signs the address is
 // left out where the error is told, by docker.Error.
-func withMethod(err error) error {
+func withHTTPMethod(err error) error {
 	var request *url.Error
 	if !errors.As(err, &request) {
 		return err
@@ -149,7 +149,7 @@ func withMethod(err error) error {
 }
 
 // answers are the registry's own words, with the status where it has none or says that it is busy or failed.
-func answers(answer *transport.Error) string {
+func responseText(answer *transport.Error) string {
 	text := ""
 	for _, one := range answer.Errors {
 		if text != "" {
@@ -158,7 +158,7 @@ func answers(answer *transport.Error) string {
 		text += one.Message
 	}
 	if text == "" && answer.StatusCode < http.StatusBadRequest {
-		return fmt.Sprintf("%d %s is no registry's answer to that: it is none, or %s answers for it", answer.StatusCode, http.StatusText(answer.StatusCode), inBetween)
+		return fmt.Sprintf("%d %s is no registry's answer to that: it is none, or %s answers for it", answer.StatusCode, http.StatusText(answer.StatusCode), intermediaries)
 	}
 	if text == "" {
 		return fmt.Sprintf("the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))

@@ -49,8 +49,8 @@ func newRegistry(t *testing.T, handle func(next http.Handler) http.Handler) stri
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-func newPlaces(t *testing.T) Places {
-	return Places{
+func newTransports(t *testing.T) Transports {
+	return Transports{
 		Registry: RegistryOptions{Remote: Remote("ndock/test", t.TempDir(), false, 0, nil)},
 		Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true,
 		Limits: archive.Limits{Unpacked: 1 << 30, Ratio: 200},
@@ -112,24 +112,24 @@ func push(t *testing.T, at string, image v1.Image) {
 }
 
 // read finds an image and reads it to its end, as Docker would.
-func read(ctx context.Context, p Places, text string) (Facts, error) {
+func read(ctx context.Context, transports Transports, text string) (Metadata, error) {
 	r, err := ParseReference(text)
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
-	source, err := p.Find(ctx, r)
+	source, err := transports.Find(ctx, r)
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
 	opened, err := source.Archive(ctx)
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
 	defer opened.Close()
 	if _, err := io.Copy(io.Discard, opened); err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
-	return opened.Found(), nil
+	return opened.Metadata(), nil
 }
 
 // TestPlatforms: of an index, the image for the platform is taken, and another only if it is asked for.
@@ -160,20 +160,20 @@ func TestPlatforms(t *testing.T) {
 	}
 	for _, where := range []string{"/site/web:1", "/site/web@" + digest.String()} {
 		for architecture, id := range ids {
-			p := newPlaces(t)
-			p.Platform.Architecture = architecture
-			if found, err := read(t.Context(), p, "docker://"+at+where); err != nil || found.ID != id {
+			transports := newTransports(t)
+			transports.Platform.Architecture = architecture
+			if found, err := read(t.Context(), transports, "docker://"+at+where); err != nil || found.ID != id {
 				t.Errorf("%s for %s: got %+v, %v, want %s", where, architecture, found, err, id)
 			}
 		}
 	}
-	p := newPlaces(t)
-	p.Platform.Architecture = "riscv64"
-	if _, err := read(t.Context(), p, "docker://"+at+"/site/web:1"); err == nil || !strings.Contains(err.Error(), "riscv64") {
+	transports := newTransports(t)
+	transports.Platform.Architecture = "riscv64"
+	if _, err := read(t.Context(), transports, "docker://"+at+"/site/web:1"); err == nil || !strings.Contains(err.Error(), "riscv64") {
 		t.Errorf("error %v, want that there is none for riscv64", err)
 	}
 	push(t, at+"/site/arm:1", imageOf(t, "arm64", gzipped(t, "x")))
-	if _, err := read(t.Context(), newPlaces(t), "docker://"+at+"/site/arm:1"); err == nil || !strings.Contains(err.Error(), "it is for linux/arm64, not for linux/amd64") {
+	if _, err := read(t.Context(), newTransports(t), "docker://"+at+"/site/arm:1"); err == nil || !strings.Contains(err.Error(), "it is for linux/arm64, not for linux/amd64") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -198,15 +198,15 @@ func TestZstd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, err := read(t.Context(), newPlaces(t), "docker://"+at+"/site/web:1"); err != nil || found.ID != id.String() || found.Unpacked != 5000 {
+	if found, err := read(t.Context(), newTransports(t), "docker://"+at+"/site/web:1"); err != nil || found.ID != id.String() || found.Unpacked != 5000 {
 		t.Errorf("got %+v, %v, want %s", found, err, id)
 	}
 	dir := filepath.Join(t.TempDir(), "layout")
-	source, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	source, err := newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := newPlaces(t).Store(t.Context(), source, Reference{Transport: OCILayout, Path: dir}, io.Discard)
+	stored, err := newTransports(t).Store(t.Context(), source, Reference{Transport: OCILayout, Path: dir}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestZstd(t *testing.T) {
 // zstdInArchive: it is unpacked on the way there, too.
 func zstdInArchive(t *testing.T, layout string) {
 	t.Helper()
-	if found, err := read(t.Context(), newPlaces(t), "oci-archive:"+packedLayout(t, layout)); err != nil || found.Unpacked != 5000 {
+	if found, err := read(t.Context(), newTransports(t), "oci-archive:"+packedLayout(t, layout)); err != nil || found.Unpacked != 5000 {
 		t.Errorf("got %+v, %v", found, err)
 	}
 }
@@ -240,7 +240,7 @@ func packedLayout(t *testing.T, layout string) string {
 // TestOwnManifest: an image whose layers are packed keeps its manifest, and so its digest, on the way through an archive.
 func TestOwnManifest(t *testing.T) {
 	t.Parallel()
-	at, p := newRegistry(t, nil), newPlaces(t)
+	at, transports := newRegistry(t, nil), newTransports(t)
 	image := mutate.Annotations(imageOf(t, "amd64", gzipped(t, "hello")), map[string]string{"org.opencontainers.image.source": "here"}).(v1.Image)
 	want, err := image.Digest()
 	if err != nil {
@@ -255,11 +255,11 @@ func TestOwnManifest(t *testing.T) {
 		if way.from.Transport == OCIArchive {
 			way.from.Path = packedLayout(t, dir)
 		}
-		source, err := p.Find(t.Context(), way.from)
+		source, err := transports.Find(t.Context(), way.from)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stored, err := p.Store(t.Context(), source, way.to, io.Discard); err != nil || stored.Digest != want.String() {
+		if stored, err := transports.Store(t.Context(), source, way.to, io.Discard); err != nil || stored.Digest != want.String() {
 			t.Errorf("%s: stored as %s, %v, want %s", way.to, stored.Digest, err, want)
 		}
 	}
@@ -291,8 +291,8 @@ func TestDamagedInRegistry(t *testing.T) {
 		})
 	})
 	push(t, at+"/site/web:1", imageOf(t, "amd64", gzipped(t, strings.Repeat("hello", 1000))))
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,14 +322,14 @@ func TestLogin(t *testing.T) {
 		})
 	})
 	image := Reference{Transport: Registry, Name: at + "/site/web:1"}
-	_, err := newPlaces(t).Find(t.Context(), image)
+	_, err := newTransports(t).Find(t.Context(), image)
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "'docker login' logs in") {
 		t.Errorf("error %v, want a hint", err)
 	}
 	auth := base64.StdEncoding.EncodeToString([]byte("ci:secret"))
 	write(t, filepath.Join(config, "config.json"), []byte(`{"auths": {"`+at+`": {"auth": "`+auth+`"}}}`))
-	_, err = newPlaces(t).Find(t.Context(), image)
+	_, err = newTransports(t).Find(t.Context(), image)
 	if err == nil || !strings.Contains(err.Error(), "the registry has no such image") {
 		t.Errorf("error %v, want that there is no such image", err)
 	}
@@ -359,17 +359,17 @@ func TestNothingTwice(t *testing.T) {
 		})
 	})
 	push(t, at+"/site/web:1", imageOf(t, "amd64", gzipped(t, "hello")))
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	writes = nil
-	stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/site/web:1"}, io.Discard)
+	stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/site/web:1"}, io.Discard)
 	if err != nil || !stored.Existed || len(writes) > 0 {
 		t.Errorf("got %+v, %v, and wrote %v", stored, err, writes)
 	}
-	if stored, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/other/web:1"}, io.Discard); err != nil || stored.Existed {
+	if stored, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/other/web:1"}, io.Discard); err != nil || stored.Existed {
 		t.Errorf("got %+v, %v", stored, err)
 	}
 }

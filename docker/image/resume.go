@@ -17,19 +17,19 @@ import (
 )
 
 // resumer continues downloads that break. What is read in the end is verified by its digest, as any blob is.
-type resumer struct {
+type resumingTransport struct {
 	next    http.RoundTripper
 	retries int // most continuations of one answer
 }
 
 // RoundTrip implements http.RoundTripper.
-func (t resumer) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t resumingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	if err != nil || !resumable(r, answer) {
 		return answer, err
 	}
-	resumed := &resumed{next: t.next, request: r, size: answer.ContentLength}
-	answer.Body = transfer.NewBody(r.Context(), answer.Body, resumed.size, t.retries, resumed.rest)
+	resumed := &download{next: t.next, request: r, size: answer.ContentLength}
+	answer.Body = transfer.NewBody(r.Context(), answer.Body, resumed.size, t.retries, resumed.openRest)
 	return answer, nil
 }
 
@@ -40,19 +40,19 @@ func resumable(r *http.Request, answer *http.Response) bool {
 }
 
 // resumed is a download that was asked for.
-type resumed struct {
+type download struct {
 	next    http.RoundTripper
 	request *http.Request
 	size    int64
 }
 
 // rest opens what is left. A link to a storage, or a login, that is refused by now, is fetched anew.
-func (d *resumed) rest(ctx context.Context, from int64) (io.ReadCloser, error) {
-	answer, err := d.ask(ctx, d.next, d.request, from)
+func (d *download) openRest(ctx context.Context, from int64) (io.ReadCloser, error) {
+	answer, err := d.requestRange(ctx, d.next, d.request, from)
 	if err != nil {
 		return nil, err
 	}
-	if refusesLink(answer.StatusCode) {
+	if isExpiredLink(answer.StatusCode) {
 		if renewed, err := d.renew(ctx, from); err == nil { // or else the refusal says more
 			answer.Body.Close()
 			answer = renewed
@@ -61,26 +61,26 @@ func (d *resumed) rest(ctx context.Context, from int64) (io.ReadCloser, error) {
 	return transfer.Rest(answer, from, d.size)
 }
 
-func (d *resumed) ask(ctx context.Context, by http.RoundTripper, request *http.Request, from int64) (*http.Response, error) {
+func (d *download) requestRange(ctx context.Context, by http.RoundTripper, request *http.Request, from int64) (*http.Response, error) {
 	request = request.Clone(ctx)
 	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", from, d.size-1))
 	return by.RoundTrip(request)
 }
 
 // refusesLink tells how storages answer to a link that is too old, and registries to a token.
-func refusesLink(status int) bool {
+func isExpiredLink(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusGone
 }
 
 // renew logs in once more, because the token may have expired too, and asks the registry again. It follows to the same storage only: what else is refused there has
 // been looked at when the download began.
-func (d *resumed) renew(ctx context.Context, from int64) (*http.Response, error) {
+func (d *download) renew(ctx context.Context, from int64) (*http.Response, error) {
 	first := transfer.OriginalRequest(d.request)
-	registry, err := logInAgain(ctx, d.next, first.URL)
+	registry, err := reauthenticate(ctx, d.next, first.URL)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := d.ask(ctx, registry, first, from)
+	answer, err := d.requestRange(ctx, registry, first, from)
 	if err != nil || first == d.request {
 		return answer, err
 	}
@@ -95,11 +95,11 @@ func (d *resumed) renew(ctx context.Context, from int64) (*http.Response, error)
 	renewed := d.request.Clone(ctx)
 	renewed.URL = location
 	d.request = renewed
-	return d.ask(ctx, d.next, renewed, from)
+	return d.requestRange(ctx, d.next, renewed, from)
 }
 
 // logInAgain is a way to the registry of a blob's address with a token of now.
-func logInAgain(ctx context.Context, next http.RoundTripper, blob *url.URL) (http.RoundTripper, error) {
+func reauthenticate(ctx context.Context, next http.RoundTripper, blob *url.URL) (http.RoundTripper, error) {
 	path, _, isBlob := strings.Cut(strings.TrimPrefix(blob.Path, "/v2/"), "/blobs/")
 	if !isBlob {
 		return nil, errors.New("it is no blob")

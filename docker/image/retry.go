@@ -28,7 +28,7 @@ func retryable(err error, reached bool) bool {
 	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &refused):
 		return false
 	case errors.As(err, &answer):
-		return passes(answer)
+		return isTransient(answer)
 	case errors.As(err, &stalled), errors.Is(err, errReadTwice):
 		return true
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -41,10 +41,10 @@ func retryable(err error, reached bool) bool {
 }
 
 // pause is longer after each attempt.
-func (p Places) pause(ctx context.Context, attempt int, failed error) error {
+func (t Transports) backOff(ctx context.Context, attempt int, failed error) error {
 	pause := time.Second << min(attempt, 5)
-	if p.Retrying != nil {
-		p.Retrying(failed, pause)
+	if t.Retrying != nil {
+		t.Retrying(failed, pause)
 	}
 	if err := transfer.Wait(ctx, pause); err != nil {
 		return errors.Join(err, failed)
@@ -57,9 +57,9 @@ const readOnceTip = "what comes from stdin cannot be sent anew: try again, or co
 
 // passing are what a registry says of an upload that it has forgotten, as when it was started anew, and of one that was
 // damaged on the way.
-var passing = []transport.ErrorCode{transport.BlobUploadUnknownErrorCode, transport.BlobUploadInvalidErrorCode, transport.DigestInvalidErrorCode}
+var transientCodes = []transport.ErrorCode{transport.BlobUploadUnknownErrorCode, transport.BlobUploadInvalidErrorCode, transport.DigestInvalidErrorCode}
 
-func passes(answer *transport.Error) bool {
+func isTransient(answer *transport.Error) bool {
 	return answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests || answer.Temporary() ||
-		slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool { return slices.Contains(passing, one.Code) })
+		slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool { return slices.Contains(transientCodes, one.Code) })
 }

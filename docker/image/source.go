@@ -18,12 +18,12 @@ import (
 )
 
 // Facts are what is known of an image.
-type Facts struct {
+type Metadata struct {
 	ID       string // sha256:… of its configuration, which is Docker's id of it
 	Digest   string // sha256:… of its manifest, where only that is known before it is read
 	Tags     []string
 	Platform archive.Platform
-	Guessed  bool // Platform, in part, because the configuration does not say it
+	PlatformAssumed  bool // Platform, in part, because the configuration does not say it
 	Layers   int
 	Unpacked int64 // bytes; 0 where nobody knows before it is unpacked
 	Size     int64 // bytes that are sent; 0 where nobody knows
@@ -32,20 +32,20 @@ type Facts struct {
 // Source is an image that can be read.
 type Source struct {
 	Reference
-	Facts      // with an empty ID where nothing is known before it is read
-	Once  bool // whether it can be read once only
+	Metadata      // with an empty ID where nothing is known before it is read
+	ReadOnce  bool // whether it can be read once only
 
-	checks archive.Options
-	strict bool                                             // about the platform
-	own    bool                                             // an archive of the user's, whose names are his
+	options archive.Options
+	strictPlatform bool                                             // about the platform
+	trustTags    bool                                             // an archive of the user's, whose names are his
 	notice func(text string)                                // is told what should be known of the image
 	tags   []string                                         // that are kept in the archive
 	open   func(ctx context.Context) (io.ReadCloser, error) // a Docker archive, or an OCI layout in a tar
-	parts  v1.Image                                         // nil where there is but an archive
+	layered  v1.Image                                         // nil where there is but an archive
 }
 
 // Places is how places are reached.
-type Places struct {
+type Transports struct {
 	Engine   func() (EngineAPI, error) // opened when it is needed
 	Registry RegistryOptions
 	Stdin    io.Reader
@@ -63,96 +63,96 @@ type Places struct {
 }
 
 // Find looks an image up. What it costs is a description; the bytes are read later.
-func (p Places) Find(ctx context.Context, r Reference) (*Source, error) {
-	source, err := p.find(ctx, r)
+func (t Transports) Find(ctx context.Context, r Reference) (*Source, error) {
+	source, err := t.find(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	source.strict, source.notice = p.Strict, p.Notice
+	source.strictPlatform, source.notice = t.Strict, t.Notice
 	if source.ID == "" && source.Digest == "" {
 		return source, nil
 	}
-	return source, source.judge(source.Facts)
+	return source, source.checkMetadata(source.Metadata)
 }
 
 // judge refuses an image for another platform, where that is minded, and tells what should be known of it.
-func (s *Source) judge(found Facts) error {
-	if found.Guessed && s.notice != nil {
+func (s *Source) checkMetadata(found Metadata) error {
+	if found.PlatformAssumed && s.notice != nil {
 		s.notice(fmt.Sprintf("image %q does not say for which platform it is; it is taken for one for %s", s.Reference, found.Platform))
 	}
-	if found.Layers > archive.EngineLayers && s.notice != nil {
-		s.notice(fmt.Sprintf("image %q has %d layers, and Docker Engine stores at most %d: no server can boot from it", s.Reference, found.Layers, archive.EngineLayers))
+	if found.Layers > archive.MaxEngineLayers && s.notice != nil {
+		s.notice(fmt.Sprintf("image %q has %d layers, and Docker Engine stores at most %d: no server can boot from it", s.Reference, found.Layers, archive.MaxEngineLayers))
 	}
-	return s.fits(found.Platform)
+	return s.checkPlatform(found.Platform)
 }
 
 // judgeRead is judge for what was known only when the image had been read.
-func (s *Source) judgeRead(found Facts) error {
+func (s *Source) checkAfterRead(found Metadata) error {
 	if s.ID != "" || s.Digest != "" {
-		return s.fits(found.Platform)
+		return s.checkPlatform(found.Platform)
 	}
-	return s.judge(found)
+	return s.checkMetadata(found)
 }
 
 // fits refuses an image for another platform, where that is minded.
-func (s *Source) fits(found archive.Platform) error {
-	if !s.strict || s.checks.Platform.Matches(found) {
+func (s *Source) checkPlatform(found archive.Platform) error {
+	if !s.strictPlatform || s.options.Platform.Matches(found) {
 		return nil
 	}
 	return &docker.Error{
 		Op:  "image " + quoted(s.Reference),
-		Err: fmt.Errorf("it is for %s, not for %s", found, s.checks.Platform),
+		Err: fmt.Errorf("it is for %s, not for %s", found, s.options.Platform),
 		Tip: "--platform " + found.String() + " takes it all the same",
 	}
 }
 
-func (p Places) find(ctx context.Context, r Reference) (*Source, error) {
+func (t Transports) find(ctx context.Context, r Reference) (*Source, error) {
 	switch r.Transport {
 	case Engine:
-		return p.findInEngine(ctx, r)
+		return t.findInEngine(ctx, r)
 	case Registry:
-		return p.findInRegistry(ctx, r)
+		return t.findInRegistry(ctx, r)
 	case DockerArchive, OCIArchive:
-		return p.findFile(r)
+		return t.findFile(r)
 	case OCILayout:
-		return p.findLayout(ctx, r)
+		return t.findLayout(ctx, r)
 	case Glance:
-		found, err := p.Glance(ctx, r.Name)
-		found.Reference, found.checks = r, p.checks()
+		found, err := t.Glance(ctx, r.Name)
+		found.Reference, found.options = r, t.archiveOptions()
 		return &found, err
 	}
-	return p.findStream(r)
+	return t.findStream(r)
 }
 
 // checks are those of an archive that anybody may have made.
-func (p Places) checks() archive.Options {
-	limits := p.Limits
-	return archive.Options{Platform: p.Platform, Layers: &limits}
+func (t Transports) archiveOptions() archive.Options {
+	limits := t.Limits
+	return archive.Options{Platform: t.Platform, Limits: &limits}
 }
 
 // FromArchive is a source of an archive that is opened by open.
-func FromArchive(facts Facts, open func(ctx context.Context) (io.ReadCloser, error)) Source {
-	return Source{Facts: facts, open: open}
+func FromArchive(metadata Metadata, open func(ctx context.Context) (io.ReadCloser, error)) Source {
+	return Source{Metadata: metadata, open: open}
 }
 
-func (p Places) findStream(r Reference) (*Source, error) {
-	if file, ok := p.Stdin.(*os.File); ok {
+func (t Transports) findStream(r Reference) (*Source, error) {
+	if file, ok := t.Stdin.(*os.File); ok {
 		if term.IsTerminal(int(file.Fd())) {
 			return nil, &docker.Error{Op: "read an image from stdin", Err: errors.New("it is a terminal"), Tip: "docker save IMAGE | ndock image push-glance --name NAME -"}
 		}
 	}
 	read := false
-	return &Source{Reference: r, Once: true, own: true, checks: p.checks(), open: func(ctx context.Context) (io.ReadCloser, error) {
+	return &Source{Reference: r, ReadOnce: true, trustTags: true, options: t.archiveOptions(), open: func(ctx context.Context) (io.ReadCloser, error) {
 		if read {
 			return nil, errors.New("stdin can be read once only")
 		}
 		read = true
-		return interruptible(ctx, p.Stdin), nil
+		return cancellableReader(ctx, t.Stdin), nil
 	}}, nil
 }
 
 // interruptible can be given up while somebody waits for the reader, which may give nothing for ever.
-func interruptible(ctx context.Context, from io.Reader) io.ReadCloser {
+func cancellableReader(ctx context.Context, from io.Reader) io.ReadCloser {
 	out, into := io.Pipe()
 	context.AfterFunc(ctx, func() { into.CloseWithError(context.Cause(ctx)) })
 	go func() {
@@ -167,7 +167,7 @@ func interruptible(ctx context.Context, from io.Reader) io.ReadCloser {
 type Archive struct {
 	pipe   *io.PipeReader
 	done   chan struct{}
-	facts  Facts
+	metadata  Metadata
 	source io.Closer
 
 	mu    sync.Mutex    // guards ahead: a destination that answers early may be reading still when the archive is closed
@@ -176,27 +176,27 @@ type Archive struct {
 
 // aheadBlocks of aheadSize bytes are how far an archive is read ahead.
 const (
-	aheadBlocks = 16
-	aheadSize   = 256 << 10
+	readAheadBlocks = 16
+	readAheadSize   = 256 << 10
 )
 
 // Archive begins to read the image. The archive is to be closed.
 func (s *Source) Archive(ctx context.Context) (*Archive, error) {
-	from, err := s.read(ctx)
+	from, err := s.openStream(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out, into := io.Pipe()
-	ahead, err := readahead.NewReaderSize(out, aheadBlocks, aheadSize)
+	ahead, err := readahead.NewReaderSize(out, readAheadBlocks, readAheadSize)
 	if err != nil {
 		return nil, errors.Join(err, from.Close())
 	}
 	a := &Archive{pipe: out, done: make(chan struct{}), source: from, ahead: ahead}
 	go func() {
 		defer close(a.done)
-		found, err := archive.Copy(into, from, s.tags, s.ownChecks())
-		if a.facts = factsOf(found); err == nil {
-			err = s.judgeRead(a.facts)
+		found, err := archive.Copy(into, from, s.tags, s.copyOptions())
+		if a.metadata = metadataOf(found); err == nil {
+			err = s.checkAfterRead(a.metadata)
 		}
 		into.CloseWithError(explainArchive(s.Reference, err))
 	}()
@@ -204,11 +204,11 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 }
 
 // ownChecks are those of one reading: limits count.
-func (s *Source) ownChecks() archive.Options {
-	checks := s.checks
-	if checks.Layers != nil {
-		limits := *checks.Layers
-		checks.Layers = &limits
+func (s *Source) copyOptions() archive.Options {
+	checks := s.options
+	if checks.Limits != nil {
+		limits := *checks.Limits
+		checks.Limits = &limits
 	}
 	return checks
 }
@@ -230,13 +230,13 @@ func (a *Archive) Close() error {
 }
 
 // Found is what the image turned out to be, once it has been read to its end.
-func (a *Archive) Found() Facts {
+func (a *Archive) Metadata() Metadata {
 	<-a.done
-	return a.facts
+	return a.metadata
 }
 
-func factsOf(found archive.Contents) Facts {
-	return Facts{ID: found.ID, Tags: found.Tags, Platform: found.Platform, Guessed: found.Guessed, Unpacked: found.Unpacked, Layers: len(found.Layers)}
+func metadataOf(found archive.Contents) Metadata {
+	return Metadata{ID: found.ID, Tags: found.Tags, Platform: found.Platform, PlatformAssumed: found.PlatformAssumed, Unpacked: found.Unpacked, Layers: len(found.Layers)}
 }
 
 // explainArchive says of which image something was found out.

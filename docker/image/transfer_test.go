@@ -44,13 +44,13 @@ func smallImage(t *testing.T) Reference {
 	return Reference{Transport: DockerArchive, Path: file}
 }
 
-func pushTo(t *testing.T, p Places, from Reference, at string) error {
+func pushTo(t *testing.T, transports Transports, from Reference, at string) error {
 	t.Helper()
-	source, err := p.Find(t.Context(), from)
+	source, err := transports.Find(t.Context(), from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 	return err
 }
 
@@ -73,17 +73,17 @@ func TestRefusedUpload(t *testing.T) {
 		t.Run(fmt.Sprint(refused.method, refused.path, refused.status), func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, refusing(refused.method, refused.path, refused.status, refused.body, 1)) + "/site/web:1"
-			p := newPlaces(t)
-			p.Retries = 2
-			if err := pushTo(t, p, smallImage(t), at); err != nil {
+			transports := newTransports(t)
+			transports.Retries = 2
+			if err := pushTo(t, transports, smallImage(t), at); err != nil {
 				t.Errorf("refused once: %v", err)
 			} else if err := pushed(t, at); err != nil {
 				t.Errorf("pushed, but: %v", err)
 			}
 			at = newRegistry(t, refusing(refused.method, refused.path, refused.status, refused.body, 1<<30)) + "/site/web:1"
-			p.Retries = 0
+			transports.Retries = 0
 			want := fmt.Sprintf("%d %s", refused.status, http.StatusText(refused.status))
-			if err := pushTo(t, p, smallImage(t), at); err == nil || !strings.Contains(err.Error(), want) {
+			if err := pushTo(t, transports, smallImage(t), at); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("refused each time: error %v, want %q", err, want)
 			}
 		})
@@ -173,17 +173,17 @@ func TestDownloadBreaks(t *testing.T) {
 			at := newRegistry(t, one.breaking.handler) + "/site/web:1"
 			image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
 			push(t, at, image)
-			p := newPlaces(t)
-			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries, nil)
-			facts, err := read(t.Context(), p, "docker://"+at)
+			transports := newTransports(t)
+			transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries, nil)
+			metadata, err := read(t.Context(), transports, "docker://"+at)
 			switch {
 			case one.want == "" && err != nil:
 				t.Error(err)
 			case one.want != "" && (err == nil || !strings.Contains(err.Error(), one.want)):
 				t.Errorf("error %v, want %q", err, one.want)
 			}
-			if id, _ := image.ConfigName(); err == nil && facts.ID != id.String() {
-				t.Errorf("%s was read, not %s", facts.ID, id)
+			if id, _ := image.ConfigName(); err == nil && metadata.ID != id.String() {
+				t.Errorf("%s was read, not %s", metadata.ID, id)
 			}
 			if got := int(one.breaking.parts.Load()); got > one.retries || one.want == "" && got == 0 {
 				t.Errorf("%d requests for a part", got)
@@ -254,12 +254,12 @@ func TestExpiredLink(t *testing.T) {
 	at := newRegistry(t, func(next http.Handler) http.Handler { return login(s.redirects(next)) }) + "/site/web:1"
 	image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
 	push(t, at, image)
-	p := newPlaces(t)
-	p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
-	if facts, err := read(t.Context(), p, "docker://"+at); err != nil {
+	transports := newTransports(t)
+	transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
+	if metadata, err := read(t.Context(), transports, "docker://"+at); err != nil {
 		t.Error(err)
-	} else if id, _ := image.ConfigName(); facts.ID != id.String() {
-		t.Errorf("%s was read, not %s", facts.ID, id)
+	} else if id, _ := image.ConfigName(); metadata.ID != id.String() {
+		t.Errorf("%s was read, not %s", metadata.ID, id)
 	}
 	if len(s.used) == 0 || s.known != "" {
 		t.Errorf("%d downloads broke, and the storage knows %q", len(s.used), s.known)
@@ -374,12 +374,12 @@ func TestHTTP2(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			host, certs := newTLSRegistry(t, aborting)
-			p := newPlaces(t)
-			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2, nil)
-			if err := pushTo(t, p, from, host+"/site/web:1"); err != nil {
+			transports := newTransports(t)
+			transports.Retries, transports.Registry.Remote = 2, Remote("ndock/test", certs, false, 2, nil)
+			if err := pushTo(t, transports, from, host+"/site/web:1"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := read(t.Context(), p, "docker://"+host+"/site/web:1"); err != nil {
+			if _, err := read(t.Context(), transports, "docker://"+host+"/site/web:1"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -396,9 +396,9 @@ func TestBothEndsBreak(t *testing.T) {
 			from := newRegistry(t, source.handler) + "/site/web:1"
 			push(t, from, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
 			at := newRegistry(t, failing(fail, 1)) + "/site/web:1"
-			p := newPlaces(t)
-			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2, nil)
-			if err := pushTo(t, p, Reference{Transport: Registry, Name: from}, at); err != nil {
+			transports := newTransports(t)
+			transports.Retries, transports.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2, nil)
+			if err := pushTo(t, transports, Reference{Transport: Registry, Name: from}, at); err != nil {
 				t.Fatal(err)
 			}
 			if err := pushed(t, at); err != nil {
@@ -425,7 +425,7 @@ func TestLinkIsASecret(t *testing.T) {
 			at := newRegistry(t, s.redirects) + "/site/web:1"
 			push(t, at, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
 			broken(s)
-			err := copyTo(t, newPlaces(t), "docker://"+at, "docker-archive:"+filepath.Join(t.TempDir(), "out.tar"))
+			err := copyTo(t, newTransports(t), "docker://"+at, "docker-archive:"+filepath.Join(t.TempDir(), "out.tar"))
 			if err == nil || strings.Contains(err.Error(), "secret") {
 				t.Errorf("error %v", err)
 			}
@@ -449,9 +449,9 @@ func TestExpiredLogin(t *testing.T) {
 				return expiring(blobs, func() bool { return s.broke.Load() || download.seen.Load() > 0 })
 			}) + "/site/web:1"
 			push(t, at, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
-			p := newPlaces(t)
-			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
-			if _, err := read(t.Context(), p, "docker://"+at); err != nil {
+			transports := newTransports(t)
+			transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
+			if _, err := read(t.Context(), transports, "docker://"+at); err != nil {
 				t.Error(err)
 			}
 			if s.known != "" {

@@ -38,7 +38,7 @@ type onceReader struct {
 	from  io.Reader
 	sum   hash.Hash
 	size  int64
-	begun bool
+	started bool
 	ended bool
 }
 
@@ -48,17 +48,17 @@ func newOnceReader(from io.Reader) *onceReader { return &onceReader{from: from, 
 func (r *onceReader) open() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.begun {
+	if r.started {
 		return errReadTwice
 	}
-	r.begun = true
+	r.started = true
 	return nil
 }
 
 func (r *onceReader) opened() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.begun
+	return r.started
 }
 
 func (r *onceReader) Read(p []byte) (int, error) {
@@ -72,7 +72,7 @@ func (r *onceReader) Read(p []byte) (int, error) {
 }
 
 // read returns digest and size of what was read, once all of it was.
-func (r *onceReader) read() (v1.Hash, int64, bool) {
+func (r *onceReader) result() (v1.Hash, int64, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.ended {
@@ -82,26 +82,26 @@ func (r *onceReader) read() (v1.Hash, int64, bool) {
 }
 
 // asIs is a layer that flows by, of known digest.
-type asIs struct {
+type passthroughLayer struct {
 	*onceReader
 	digest      v1.Hash
 	size        int64
 	compression string
 }
 
-func (l *asIs) Digest() (v1.Hash, error)             { return l.digest, nil }
-func (l *asIs) Size() (int64, error)                 { return l.size, nil }
-func (l *asIs) DiffID() (v1.Hash, error)             { return v1.Hash{}, errNoDiffID }
-func (l *asIs) Uncompressed() (io.ReadCloser, error) { return nil, errNoDiffID }
+func (l *passthroughLayer) Digest() (v1.Hash, error)             { return l.digest, nil }
+func (l *passthroughLayer) Size() (int64, error)                 { return l.size, nil }
+func (l *passthroughLayer) DiffID() (v1.Hash, error)             { return v1.Hash{}, errNoDiffID }
+func (l *passthroughLayer) Uncompressed() (io.ReadCloser, error) { return nil, errNoDiffID }
 
-func (l *asIs) MediaType() (types.MediaType, error) {
+func (l *passthroughLayer) MediaType() (types.MediaType, error) {
 	if l.compression == "zstd" {
 		return types.OCILayerZStd, nil
 	}
 	return types.OCILayer, nil
 }
 
-func (l *asIs) Compressed() (io.ReadCloser, error) {
+func (l *passthroughLayer) Compressed() (io.ReadCloser, error) {
 	if err := l.open(); err != nil {
 		return nil, err
 	}
@@ -109,11 +109,11 @@ func (l *asIs) Compressed() (io.ReadCloser, error) {
 }
 
 // finish also verifies a layer that was not sent, because its name says that it is there already: the name may lie.
-func (l *asIs) finish() error {
+func (l *passthroughLayer) finish() error {
 	if _, err := io.Copy(io.Discard, l.onceReader); err != nil {
 		return err
 	}
-	if seen, _, _ := l.read(); seen != l.digest {
+	if seen, _, _ := l.result(); seen != l.digest {
 		return &archive.Error{Reason: "a layer of it is damaged: it is " + seen.String() + ", and should be " + l.digest.String()}
 	}
 	return nil
@@ -121,27 +121,27 @@ func (l *asIs) finish() error {
 
 // packed is a layer that is compressed while it flows by. Its digest and size are known when it has: until then it
 // answers as stream.Layer does, which the library's writers know. Packing and hashing each have a processor.
-type packed struct {
+type gzipLayer struct {
 	*onceReader
 	plain io.ReadCloser
 }
 
-func newPacked(plain io.ReadCloser) *packed { return &packed{newOnceReader(nil), plain} }
+func newGzipLayer(plain io.ReadCloser) *gzipLayer { return &gzipLayer{newOnceReader(nil), plain} }
 
-func (l *packed) DiffID() (v1.Hash, error)             { return v1.Hash{}, stream.ErrNotComputed }
-func (l *packed) Uncompressed() (io.ReadCloser, error) { return nil, errNoDiffID }
-func (l *packed) MediaType() (types.MediaType, error)  { return types.OCILayer, nil }
+func (l *gzipLayer) DiffID() (v1.Hash, error)             { return v1.Hash{}, stream.ErrNotComputed }
+func (l *gzipLayer) Uncompressed() (io.ReadCloser, error) { return nil, errNoDiffID }
+func (l *gzipLayer) MediaType() (types.MediaType, error)  { return types.OCILayer, nil }
 
-func (l *packed) Digest() (v1.Hash, error) {
-	digest, _, done := l.read()
+func (l *gzipLayer) Digest() (v1.Hash, error) {
+	digest, _, done := l.result()
 	if !done {
 		return v1.Hash{}, stream.ErrNotComputed
 	}
 	return digest, nil
 }
 
-func (l *packed) Size() (int64, error) {
-	_, size, done := l.read()
+func (l *gzipLayer) Size() (int64, error) {
+	_, size, done := l.result()
 	if !done {
 		return 0, stream.ErrNotComputed
 	}
@@ -149,7 +149,7 @@ func (l *packed) Size() (int64, error) {
 }
 
 // Compressed packs as fast as gzip does.
-func (l *packed) Compressed() (io.ReadCloser, error) {
+func (l *gzipLayer) Compressed() (io.ReadCloser, error) {
 	if err := l.open(); err != nil {
 		return nil, err
 	}
@@ -163,17 +163,17 @@ func (l *packed) Compressed() (io.ReadCloser, error) {
 		into.CloseWithError(err)
 	}()
 	l.from = out
-	return &packing{l.onceReader, out}, nil
+	return &gzipReader{l.onceReader, out}, nil
 }
 
 // finish has nothing to compare: the digest is that of what was read.
-func (l *packed) finish() error {
+func (l *gzipLayer) finish() error {
 	_, err := l.Digest()
 	return err
 }
 
 // packing ends the packing when it is closed.
-type packing struct {
+type gzipReader struct {
 	io.Reader
 	io.Closer
 }

@@ -17,23 +17,23 @@ import (
 
 // fromParts is a source whose parts can be had one by one. Where its configuration does not say for which platform it is,
 // it is for the one that its index says, or else for the one that is wanted.
-func (p Places) fromParts(r Reference, image v1.Image, indexed archive.Platform) (*Source, error) {
-	if err := checkKind(image); err != nil {
+func (t Transports) layeredSource(r Reference, image v1.Image, indexed archive.Platform) (*Source, error) {
+	if err := checkManifest(image); err != nil {
 		return nil, err
 	}
-	facts, err := partsFacts(image, indexed.Or(p.Platform))
+	metadata, err := layeredMetadata(image, indexed.Or(t.Platform))
 	if err != nil {
 		return nil, err
 	}
-	return &Source{Reference: r, Facts: facts, checks: p.checks(), parts: image, open: func(ctx context.Context) (io.ReadCloser, error) {
+	return &Source{Reference: r, Metadata: metadata, options: t.archiveOptions(), layered: image, open: func(ctx context.Context) (io.ReadCloser, error) {
 		out, into := io.Pipe()
-		go func() { into.CloseWithError(writeParts(ctx, into, image, p.Limits)) }()
+		go func() { into.CloseWithError(writeLayeredArchive(ctx, into, image, t.Limits)) }()
 		return out, nil
 	}}, nil
 }
 
 // checkKind refuses what is no image.
-func checkKind(image interface{ RawManifest() ([]byte, error) }) error {
+func checkManifest(image interface{ RawManifest() ([]byte, error) }) error {
 	text, err := image.RawManifest()
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func checkKind(image interface{ RawManifest() ([]byte, error) }) error {
 	if err != nil {
 		return err
 	}
-	if err := archive.CheckKind(found); err != nil {
+	if err := archive.CheckImageManifest(found); err != nil {
 		return err
 	}
 	if found.Config.Digest == "" {
@@ -51,41 +51,41 @@ func checkKind(image interface{ RawManifest() ([]byte, error) }) error {
 	return nil
 }
 
-func partsFacts(image v1.Image, otherwise archive.Platform) (Facts, error) {
+func layeredMetadata(image v1.Image, otherwise archive.Platform) (Metadata, error) {
 	manifest, err := image.Manifest()
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
 	if size := manifest.Config.Size; size < 0 || size > archive.DescriptionLimit { // it is read into memory
-		return Facts{}, fmt.Errorf("its configuration has %d bytes, where an image has at most %d", size, archive.DescriptionLimit)
+		return Metadata{}, fmt.Errorf("its configuration has %d bytes, where an image has at most %d", size, archive.DescriptionLimit)
 	}
 	id, err := image.ConfigName()
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
 	text, err := image.RawConfigFile()
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
 	config, err := archive.ParseConfig(text)
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
 	said := archive.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
-	facts := Facts{ID: id.String(), Layers: len(manifest.Layers), Platform: said.Or(otherwise), Guessed: !said.Whole()}
+	metadata := Metadata{ID: id.String(), Layers: len(manifest.Layers), Platform: said.Or(otherwise), PlatformAssumed: !said.IsComplete()}
 	for _, layer := range manifest.Layers {
-		facts.Size += layer.Size
+		metadata.Size += layer.Size
 	}
-	return facts, nil
+	return metadata, nil
 }
 
 // manifest is the image's own, of a source whose parts can be had one by one.
-func (s *Source) manifest() ([]byte, v1.Descriptor, error) {
-	content, err := s.parts.RawManifest()
+func (s *Source) layeredManifest() ([]byte, v1.Descriptor, error) {
+	content, err := s.layered.RawManifest()
 	if err != nil {
 		return nil, v1.Descriptor{}, err
 	}
-	kind, err := s.parts.MediaType()
+	kind, err := s.layered.MediaType()
 	if err != nil {
 		return nil, v1.Descriptor{}, err
 	}
@@ -98,8 +98,8 @@ func (s *Source) manifest() ([]byte, v1.Descriptor, error) {
 
 // writeParts writes an image as a Docker archive, its layers as they are: Docker unpacks them itself. A layer's size
 // stands before it in a tar, and so it is not unpacked on the way.
-func writeParts(ctx context.Context, dst io.Writer, image v1.Image, limits archive.Limits) error {
-	w := partsWriter{ctx: ctx, out: tar.NewWriter(dst), limits: limits, written: map[v1.Hash]string{}}
+func writeLayeredArchive(ctx context.Context, dst io.Writer, image v1.Image, limits archive.Limits) error {
+	w := layeredWriter{ctx: ctx, out: tar.NewWriter(dst), limits: limits, written: map[v1.Hash]string{}}
 	id, err := image.ConfigName()
 	if err != nil {
 		return err
@@ -116,11 +116,11 @@ func writeParts(ctx context.Context, dst io.Writer, image v1.Image, limits archi
 		Config           string
 		RepoTags, Layers []string
 	}{Config: id.Hex + ".json"}
-	if err := w.file(described.Config, int64(len(config)), bytes.NewReader(config)); err != nil {
+	if err := w.writeFile(described.Config, int64(len(config)), bytes.NewReader(config)); err != nil {
 		return err
 	}
 	for _, layer := range layers {
-		file, err := w.layer(layer)
+		file, err := w.writeLayer(layer)
 		if err != nil {
 			return err
 		}
@@ -130,13 +130,13 @@ func writeParts(ctx context.Context, dst io.Writer, image v1.Image, limits archi
 	if err != nil {
 		return err
 	}
-	if err := w.file("manifest.json", int64(len(manifest)), bytes.NewReader(manifest)); err != nil {
+	if err := w.writeFile("manifest.json", int64(len(manifest)), bytes.NewReader(manifest)); err != nil {
 		return err
 	}
 	return w.out.Close()
 }
 
-type partsWriter struct {
+type layeredWriter struct {
 	ctx     context.Context
 	out     *tar.Writer
 	limits  archive.Limits
@@ -144,7 +144,7 @@ type partsWriter struct {
 }
 
 // layer returns the name under which the layer is in the archive.
-func (w partsWriter) layer(layer v1.Layer) (string, error) {
+func (w layeredWriter) writeLayer(layer v1.Layer) (string, error) {
 	digest, err := layer.Digest()
 	if err != nil {
 		return "", err
@@ -164,26 +164,26 @@ func (w partsWriter) layer(layer v1.Layer) (string, error) {
 	file := digest.Hex + ".tar.gz"
 	w.written[digest] = file
 	if strings.HasSuffix(string(kind), "zstd") {
-		return file, w.unpacked(file, content)
+		return file, w.writeDecompressed(file, content)
 	}
 	size, err := layer.Size()
 	if err != nil {
 		return "", err
 	}
-	return file, w.file(file, size, content)
+	return file, w.writeFile(file, size, content)
 }
 
 // unpacked writes a layer that engines before 23 cannot read. How long it is then, only unpacking tells.
-func (w partsWriter) unpacked(file string, packed io.Reader) error {
+func (w layeredWriter) writeDecompressed(file string, packed io.Reader) error {
 	plain, size, err := w.limits.Spool(packed)
 	if err != nil {
 		return err
 	}
 	defer plain.Close()
-	return w.file(file, size, plain)
+	return w.writeFile(file, size, plain)
 }
 
-func (w partsWriter) file(name string, size int64, content io.Reader) error {
+func (w layeredWriter) writeFile(name string, size int64, content io.Reader) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}

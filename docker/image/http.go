@@ -28,17 +28,17 @@ const CertsDir = "/etc/docker/certs.d"
 // credential helpers) and the CAs in certsDir; plain HTTP to this host only, unless insecure. A download that breaks is
 // continued up to retries times. What is done without a certificate that may not be read is told to notice, which may be nil.
 func Remote(agent, certsDir string, insecure bool, retries int, notice func(text string)) []remote.Option {
-	hosts := &hosts{certsDir: certsDir, insecure: insecure, notice: notice, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
+	hosts := &hostTransports{certsDir: certsDir, insecure: insecure, notice: notice, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
 	watched := &transfer.IdleTransport{Next: hosts, Timeout: transfer.IdleTimeout}
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
-		remote.WithTransport(refuseWebPages{resumer{refuseMoved{newRateLimiter(watched)}, retries}}),
+		remote.WithTransport(rejectWebPages{resumingTransport{rejectRedirects{newRateLimiter(watched)}, retries}}),
 	}
 }
 
 // hosts has a transport for each registry, because each may have a CA of its own.
-type hosts struct {
+type hostTransports struct {
 	certsDir string
 	insecure bool
 	notice   func(text string)
@@ -49,7 +49,7 @@ type hosts struct {
 }
 
 // RoundTrip implements http.RoundTripper.
-func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
+func (h *hostTransports) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "http" && !h.insecure && !IsLoopback(r.URL.Host) {
 		return nil, fmt.Errorf("plain HTTP to %s, in which images and passwords can be read on the way, is not spoken without --insecure", r.URL.Host)
 	}
@@ -57,19 +57,19 @@ func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.distrust(r.URL.Host, nil); err != nil && r.URL.Scheme == "http" {
+	if err := h.recordUntrusted(r.URL.Host, nil); err != nil && r.URL.Scheme == "http" {
 		return nil, err // it is no reason to do without, and what plain HTTP says there is none of the user's
 	}
 	answer, err := transport.RoundTrip(r)
 	var wrong *tls.CertificateVerificationError
 	if errors.As(err, &wrong) {
-		h.distrust(r.URL.Host, err)
+		h.recordUntrusted(r.URL.Host, err)
 	}
 	return answer, err
 }
 
 // distrust remembers what was wrong with a host's certificate, and tells it.
-func (h *hosts) distrust(host string, wrong error) error {
+func (h *hostTransports) recordUntrusted(host string, wrong error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if wrong != nil {
@@ -88,7 +88,7 @@ func IsLoopback(address string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (h *hosts) transport(host string) (*http.Transport, error) {
+func (h *hostTransports) transport(host string) (*http.Transport, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if transport, there := h.known[host]; there {
@@ -106,7 +106,7 @@ func (h *hosts) transport(host string) (*http.Transport, error) {
 	return transport, nil
 }
 
-func (h *hosts) tls(host string) (*tls.Config, error) {
+func (h *hostTransports) tls(host string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.insecure}
 	dir := filepath.Join(h.certsDir, host)
 	entries, err := os.ReadDir(dir)
@@ -160,10 +160,10 @@ func addClient(config *tls.Config, file string) error {
 }
 
 // refuseMoved turns a redirect of what is sent, which HTTP's clients follow with a request to read, into an error that says so.
-type refuseMoved struct{ next http.RoundTripper }
+type rejectRedirects struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t refuseMoved) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t rejectRedirects) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	if err != nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return answer, err
@@ -179,25 +179,25 @@ func (t refuseMoved) RoundTrip(r *http.Request) (*http.Response, error) {
 		where = location.Scheme + "://" + location.Host + location.Path
 	}
 	return nil, fmt.Errorf("what is sent is redirected to %s with %d, and would be lost: it is no registry, or %s answers for it, which may redirect with 307 or 308 only",
-		where, answer.StatusCode, inBetween)
+		where, answer.StatusCode, intermediaries)
 }
 
 // refuseWebPages turns a web page that comes in place of a manifest, a list or a token, as from a guest network's login, into an
 // error that says so.
-type refuseWebPages struct{ next http.RoundTripper }
+type rejectWebPages struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t refuseWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t rejectWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
 	got, err := t.next.RoundTrip(r)
 	if err != nil || got.StatusCode != http.StatusOK || !wantsJSON(r) || !transfer.IsWebPage(got) {
 		return got, err
 	}
 	got.Body.Close()
-	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, inBetween)
+	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, intermediaries)
 }
 
 // inBetween is who else answers where a registry should.
-const inBetween = "a proxy or a network's login page"
+const intermediaries = "a proxy or a network's login page"
 
 // wantsJSON tells whether a request, or the one that was redirected to it, asks for a manifest, a list or a token: all but
 // blobs, which may be anything, the registry's root, which some answer with any page, and deletions.

@@ -13,24 +13,24 @@ import (
 )
 
 // File implements archive.Sink: descriptions are kept by the archive's reader.
-func (u *unpacker) File(_ *tar.Header, content io.Reader) error {
+func (s *layerSink) File(_ *tar.Header, content io.Reader) error {
 	_, err := io.Copy(io.Discard, content)
 	return err
 }
 
 // layersAtOnce are on their way to a shelf: while one is confirmed, the next one is sent.
-const layersAtOnce = 3
+const maxParallelLayers = 3
 
 // errNotTaken ends the reading of an archive; why a layer was not taken, sending tells.
-var errNotTaken = errors.New("a layer was not taken")
+var errLayerFailed = errors.New("a layer was not taken")
 
 // Layer implements archive.Sink. It returns when the layer has been read; sending tells whether it was taken.
-func (u *unpacker) Layer(header *tar.Header, content io.Reader) error {
+func (s *layerSink) Layer(header *tar.Header, content io.Reader) error {
 	out, into := io.Pipe()
-	u.sending.Go(func() error {
-		err := u.put(path.Clean(header.Name), header.Size, out)
+	s.uploads.Go(func() error {
+		err := s.writeLayer(path.Clean(header.Name), header.Size, out)
 		if err != nil {
-			out.CloseWithError(errNotTaken)
+			out.CloseWithError(errLayerFailed)
 		}
 		return err
 	})
@@ -39,46 +39,46 @@ func (u *unpacker) Layer(header *tar.Header, content io.Reader) error {
 	return err
 }
 
-func (u *unpacker) put(name string, size int64, content io.Reader) error {
-	layer, err := layerOf(content, digestOf(name), size)
+func (s *layerSink) writeLayer(name string, size int64, content io.Reader) error {
+	layer, err := newStreamLayer(content, digestFromPath(name), size)
 	if err != nil {
 		return err
 	}
-	if err := u.shelf.layer(u.ctx, layer); err != nil {
+	if err := s.writer.writeLayer(s.ctx, layer); err != nil {
 		return err
 	}
 	if err := layer.finish(); err != nil {
 		return err
 	}
-	described, err := describe(layer)
+	described, err := descriptorOf(layer)
 	if err != nil {
 		return err
 	}
-	u.mu.Lock()
-	u.layers[name] = described
-	u.mu.Unlock()
+	s.mu.Lock()
+	s.layers[name] = described
+	s.mu.Unlock()
 	_, err = io.Copy(io.Discard, content) // what may stand behind the end of what was compressed
 	return err
 }
 
 // layerOf leaves a layer as it is that is packed and has its digest for a name, and packs others.
-func layerOf(content io.Reader, digest v1.Hash, size int64) (streamLayer, error) {
+func newStreamLayer(content io.Reader, digest v1.Hash, size int64) (streamLayer, error) {
 	head := bufio.NewReaderSize(content, 64<<10)
 	compression, err := archive.Compression(head)
 	if err != nil {
 		return nil, err
 	}
 	if digest.Hex != "" && (compression == "gzip" || compression == "zstd") {
-		return &asIs{newOnceReader(head), digest, size, compression}, nil
+		return &passthroughLayer{newOnceReader(head), digest, size, compression}, nil
 	}
-	plain, err := archive.Decompressed(head)
+	plain, err := archive.LayerReader(head)
 	if err != nil {
 		return nil, err
 	}
-	return newPacked(plain), nil
+	return newGzipLayer(plain), nil
 }
 
-func describe(layer v1.Layer) (v1.Descriptor, error) {
+func descriptorOf(layer v1.Layer) (v1.Descriptor, error) {
 	digest, err := layer.Digest()
 	if err != nil {
 		return v1.Descriptor{}, err

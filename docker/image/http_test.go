@@ -17,7 +17,7 @@ import (
 )
 
 func newHosts(certsDir string, insecure bool) *http.Client {
-	return &http.Client{Transport: &hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}}
+	return &http.Client{Transport: &hostTransports{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}}
 }
 
 func get(client *http.Client, url string) error {
@@ -108,10 +108,10 @@ func TestWebPageForToken(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	at := strings.TrimPrefix(server.URL, "http://") + "/site/web:1"
-	p := newPlaces(t)
-	_, found := p.Find(t.Context(), Reference{Transport: Registry, Name: at})
-	for what, err := range map[string]error{"find": found, "push": pushTo(t, p, smallImage(t), at)} {
-		if err == nil || !strings.Contains(err.Error(), inBetween) || strings.Contains(err.Error(), "invalid character") {
+	transports := newTransports(t)
+	_, found := transports.Find(t.Context(), Reference{Transport: Registry, Name: at})
+	for what, err := range map[string]error{"find": found, "push": pushTo(t, transports, smallImage(t), at)} {
+		if err == nil || !strings.Contains(err.Error(), intermediaries) || strings.Contains(err.Error(), "invalid character") {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}
@@ -129,7 +129,7 @@ func TestDeletionAnsweredWithPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.Delete(ref, newPlaces(t).Registry.Remote...); err != nil {
+	if err := remote.Delete(ref, newTransports(t).Registry.Remote...); err != nil {
 		t.Error(err)
 	}
 }
@@ -181,10 +181,10 @@ func TestCertificatesOfRoot(t *testing.T) {
 		if err := os.Chmod(filepath.Join(dir, file), 0); err != nil {
 			t.Fatal(err)
 		}
-		p := newPlaces(t)
+		transports := newTransports(t)
 		var told []string
-		p.Registry.Remote = Remote("ndock/test", certs, false, 0, func(text string) { told = append(told, text) })
-		if err := pushTo(t, p, smallImage(t), host+"/site/web:1"); err != nil {
+		transports.Registry.Remote = Remote("ndock/test", certs, false, 0, func(text string) { told = append(told, text) })
+		if err := pushTo(t, transports, smallImage(t), host+"/site/web:1"); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 		if file == "" && len(told) != 0 || file != "" && (len(told) != 1 || !strings.Contains(told[0], file+": permission denied")) {
@@ -206,15 +206,15 @@ func TestCaptivePortal(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	at := strings.TrimPrefix(server.URL, "http://") + "/site/web:1"
-	p := newPlaces(t)
-	_, found := p.Find(t.Context(), Reference{Transport: Registry, Name: at})
+	transports := newTransports(t)
+	_, found := transports.Find(t.Context(), Reference{Transport: Registry, Name: at})
 	repository, err := name.NewRepository(strings.TrimSuffix(at, ":1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, listed := remote.List(repository, p.Registry.Remote...)
-	for what, err := range map[string]error{"find": found, "list": listed, "push": pushTo(t, p, smallImage(t), at)} {
-		if err == nil || !strings.Contains(err.Error(), inBetween) || strings.Contains(err.Error(), "invalid character") {
+	_, listed := remote.List(repository, transports.Registry.Remote...)
+	for what, err := range map[string]error{"find": found, "list": listed, "push": pushTo(t, transports, smallImage(t), at)} {
+		if err == nil || !strings.Contains(err.Error(), intermediaries) || strings.Contains(err.Error(), "invalid character") {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}

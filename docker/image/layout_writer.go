@@ -25,17 +25,17 @@ func storeInLayout(ctx context.Context, source *Source, to Reference, watch io.W
 	stored := Stored{Reference: to}
 	path, err := openLayout(to.Path)
 	if err != nil {
-		return stored, refuse(to, err)
+		return stored, writeError(to, err)
 	}
-	shelf := layoutShelf{path, to.Name}
+	writer := layoutWriter{path, to.Name}
 	var digest v1.Hash
-	if source.parts != nil {
-		digest, err = shelf.parts(ctx, source, watch)
+	if source.layered != nil {
+		digest, err = writer.writeLayered(ctx, source, watch)
 	} else {
-		digest, err = source.takeApart(ctx, shelf, watch)
+		digest, err = source.pushLayers(ctx, writer, watch)
 	}
 	if err != nil {
-		return stored, refuse(to, err)
+		return stored, writeError(to, err)
 	}
 	stored.Digest = digest.String()
 	return stored, nil
@@ -65,7 +65,7 @@ func writeFile(path string, content []byte) error {
 		return err
 	}
 	_, err = into.Write(content)
-	return into.end(err)
+	return into.commit(err)
 }
 
 // storeInOCIArchive makes a layout first: in it, a blob's digest stands before the blob.
@@ -73,7 +73,7 @@ func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch 
 	stored := Stored{Reference: to}
 	into, err := createFile(to.Path)
 	if err != nil {
-		return stored, refuse(to, err)
+		return stored, writeError(to, err)
 	}
 	beside := "" // or where temporary files are, for a stream
 	if into.pending != nil {
@@ -81,7 +81,7 @@ func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch 
 	}
 	dir, err := os.MkdirTemp(beside, "."+filepath.Base(to.Path)+".")
 	if err != nil {
-		return stored, refuse(to, into.end(err))
+		return stored, writeError(to, into.commit(err))
 	}
 	defer os.RemoveAll(dir)
 	stored, err = storeInLayout(ctx, source, Reference{Transport: OCILayout, Path: dir, Name: to.Name}, watch)
@@ -89,7 +89,7 @@ func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch 
 	if err == nil {
 		err = packDirectory(into, dir)
 	}
-	return stored, into.end(err)
+	return stored, into.commit(err)
 }
 
 // packDirectory makes a tar of a directory.
@@ -99,33 +99,33 @@ func packDirectory(into io.Writer, dir string) error {
 }
 
 // layoutShelf is a directory.
-type layoutShelf struct {
+type layoutWriter struct {
 	path layout.Path
 	tag  string
 }
 
-func (s layoutShelf) parts(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
-	layers, err := source.parts.Layers()
+func (w layoutWriter) writeLayered(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
+	layers, err := source.layered.Layers()
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	for _, layer := range layers {
-		if err := s.watched(ctx, layer, watch); err != nil {
+		if err := w.writeWatched(ctx, layer, watch); err != nil {
 			return v1.Hash{}, err
 		}
 	}
-	config, err := source.parts.RawConfigFile()
+	config, err := source.layered.RawConfigFile()
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	content, described, err := source.manifest()
+	content, described, err := source.layeredManifest()
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	return described.Digest, errors.Join(s.config(ctx, config), s.manifest(ctx, content, described))
+	return described.Digest, errors.Join(w.writeConfig(ctx, config), w.writeManifest(ctx, content, described))
 }
 
-func (s layoutShelf) watched(ctx context.Context, layer v1.Layer, watch io.Writer) error {
+func (w layoutWriter) writeWatched(ctx context.Context, layer v1.Layer, watch io.Writer) error {
 	content, err := layer.Compressed()
 	if err != nil {
 		return err
@@ -135,35 +135,35 @@ func (s layoutShelf) watched(ctx context.Context, layer v1.Layer, watch io.Write
 	if err != nil {
 		return err
 	}
-	return s.blob(ctx, io.TeeReader(content, watch), func() (v1.Hash, error) { return digest, nil })
+	return w.writeBlob(ctx, io.TeeReader(content, watch), func() (v1.Hash, error) { return digest, nil })
 }
 
-func (s layoutShelf) layer(ctx context.Context, layer v1.Layer) error {
+func (w layoutWriter) writeLayer(ctx context.Context, layer v1.Layer) error {
 	content, err := layer.Compressed()
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	return s.blob(ctx, content, layer.Digest)
+	return w.writeBlob(ctx, content, layer.Digest)
 }
 
-func (s layoutShelf) config(ctx context.Context, content []byte) error {
-	return s.blob(ctx, bytes.NewReader(content), func() (v1.Hash, error) {
+func (w layoutWriter) writeConfig(ctx context.Context, content []byte) error {
+	return w.writeBlob(ctx, bytes.NewReader(content), func() (v1.Hash, error) {
 		digest, _, err := v1.SHA256(bytes.NewReader(content))
 		return digest, err
 	})
 }
 
-func (s layoutShelf) manifest(ctx context.Context, content []byte, described v1.Descriptor) error {
-	if err := s.config(ctx, content); err != nil {
+func (w layoutWriter) writeManifest(ctx context.Context, content []byte, described v1.Descriptor) error {
+	if err := w.writeConfig(ctx, content); err != nil {
 		return err
 	}
 	same := match.Digests(described.Digest)
-	if s.tag != "" {
-		described.Annotations = map[string]string{ocispec.AnnotationRefName: s.tag}
-		same = match.Name(s.tag)
+	if w.tag != "" {
+		described.Annotations = map[string]string{ocispec.AnnotationRefName: w.tag}
+		same = match.Name(w.tag)
 	}
-	index, err := layoutDir{ctx, string(s.path)}.index()
+	index, err := layoutDir{ctx, string(w.path)}.readIndex()
 	if err != nil {
 		return err
 	}
@@ -176,12 +176,12 @@ func (s layoutShelf) manifest(ctx context.Context, content []byte, described v1.
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(string(s.path), ocispec.ImageIndexFile), text)
+	return writeFile(filepath.Join(string(w.path), ocispec.ImageIndexFile), text)
 }
 
 // blob writes what is named by its digest, which may be known only when all of it has been read.
-func (s layoutShelf) blob(ctx context.Context, content io.Reader, digest func() (v1.Hash, error)) error {
-	dir := filepath.Join(string(s.path), "blobs", "sha256")
+func (w layoutWriter) writeBlob(ctx context.Context, content io.Reader, digest func() (v1.Hash, error)) error {
+	dir := filepath.Join(string(w.path), "blobs", "sha256")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (s layoutShelf) blob(ctx context.Context, content io.Reader, digest func() 
 		return err
 	}
 	defer os.Remove(into.Name()) // which is gone if all went well
-	seen, _, err := v1.SHA256(io.TeeReader(cancelled{ctx, content}, into))
+	seen, _, err := v1.SHA256(io.TeeReader(contextReader{ctx, content}, into))
 	if err := errors.Join(err, into.Close()); err != nil {
 		return err
 	}
@@ -211,12 +211,12 @@ func createTemp(dir, begin string) (*os.File, error) {
 }
 
 // cancelled is a reader that ends with its context.
-type cancelled struct {
+type contextReader struct {
 	ctx  context.Context
 	from io.Reader
 }
 
-func (c cancelled) Read(p []byte) (int, error) {
+func (c contextReader) Read(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}
