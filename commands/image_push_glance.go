@@ -103,10 +103,10 @@ func pushGlance(c *cli.Context, s Streams, sources []image.Reference, name strin
 
 // glancePush is one image on its way.
 type glancePush struct {
-	from    image.Reference
-	transports  image.Transports
-	options openstack.PushOptions
-	report  *progress.Reporter
+	from       image.Reference
+	transports image.Transports
+	options    openstack.PushOptions
+	report     *progress.Reporter
 }
 
 func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name string, cloud func() (*openstack.Cloud, error)) ([]glancePush, error) {

@@ -1,9 +1,10 @@
-// Package archive reads a Docker archive (what `docker save` writes) or an OCI layout in a tar as it flows by, checks it,
-// and writes it anew with only what an engine needs: an image is known by its bytes, and what its maker calls it must
-// not move a name that the host uses. Only descriptions are kept in memory.
+// Package archive reads, checks and rewrites image archives: a Docker archive (what `docker save` writes) or an OCI
+// layout in a tar. It reads the stream once and keeps only manifests and configurations in memory. What it writes has
+// only what an engine needs, and none of the maker's names: a name in an archive must not move a name that the host
+// uses.
 //
-// Who made the archive may mean harm, to the engine and to those who share it. So what is checked and what is passed
-// on must be the same: names occur once, JSON has one meaning, and each layer is unpacked and hashed here.
+// An archive may be hostile, to the engine and to other users of the host. What is checked must therefore be what is
+// passed on: names occur once, JSON has one meaning, and each layer is unpacked and hashed here.
 package archive
 
 import (
@@ -19,12 +20,12 @@ import (
 	"strings"
 )
 
-// Error says why a stream is not a Docker archive that can be loaded, in words for the owner of the image.
+// Error says why a stream is not a loadable image archive. The text is for the owner of the image.
 type Error struct{ Reason string }
 
 func (e *Error) Error() string { return e.Reason }
 
-// reasonLimit is the most bytes of a reason: names in an archive may have a MiB each.
+// reasonLimit is the largest reason, in bytes. Names in an archive may have a MiB each.
 const reasonLimit = 2000
 
 func refuse(format string, args ...any) error {
@@ -35,7 +36,7 @@ func refuse(format string, args ...any) error {
 	return &Error{reason}
 }
 
-// open looks at the first bytes and unpacks gzip.
+// openArchive returns the tar in src. It decompresses gzip. It returns an *Error for what is not an archive.
 func openArchive(src io.Reader) (io.Reader, error) {
 	in, magic, err := sniff(src)
 	if err != nil || !strings.HasPrefix(magic, "\x1f\x8b") {
@@ -55,7 +56,8 @@ func openArchive(src io.Reader) (io.Reader, error) {
 	return in, err
 }
 
-// peek tells what a stream begins with, and refuses what is no archive at first sight.
+// sniff returns a buffered reader of src and the first four bytes. It returns an *Error for what cannot be an
+// archive.
 func sniff(src io.Reader) (*bufio.Reader, string, error) {
 	in := bufio.NewReaderSize(src, 64<<10)
 	magic, err := in.Peek(4)
@@ -79,7 +81,7 @@ func sniff(src io.Reader) (*bufio.Reader, string, error) {
 	return in, string(magic), nil
 }
 
-// otherKinds are what is taken for an archive by mistake, by what it begins with.
+// nonArchiveKinds lists what users pass as an archive by mistake, by its first bytes.
 var nonArchiveKinds = []struct{ magic, kind string }{
 	{"QFI\xfb", "a qcow2 disk image"},
 	{"PK\x03\x04", "a zip file"},
@@ -88,10 +90,10 @@ var nonArchiveKinds = []struct{ magic, kind string }{
 	{"version https://git-lfs", "a pointer of Git LFS to a file, which 'git lfs pull' fetches"},
 }
 
-// longestMagic is the most bytes of those, which are no more than the least archive has.
+// longestMagic is the length of the longest entry above, in bytes. Every archive is longer.
 const longestMagic = 32
 
-// otherKind tells what a stream is that is no archive, in words.
+// nonArchiveKind names the kind of a stream that is not an archive. It returns "" for all others.
 func nonArchiveKind(head []byte) string {
 	for _, one := range nonArchiveKinds {
 		if len(head) >= len(one.magic) && strings.EqualFold(string(head[:len(one.magic)]), one.magic) {
@@ -101,9 +103,9 @@ func nonArchiveKind(head []byte) string {
 	return ""
 }
 
-// damaged tells a stream that is no tar at all from one that is cut off or broken after some entries, and both from
-// a failing source. Its errors may wrap io.EOF, as that of a connection which brought no answer does: only io.EOF itself is an
-// end.
+// readError explains a read error. A stream that is not a tar, is cut off or is damaged gives an *Error; an error of
+// the source is returned as it is. An error of the source may wrap io.EOF, as that of a connection without an answer
+// does. Only io.EOF itself is an end of the stream.
 func readError(err error, entries int) error {
 	var corrupt flate.CorruptInputError
 	switch {
@@ -117,7 +119,7 @@ func readError(err error, entries int) error {
 	return err
 }
 
-// check refuses an entry that could land outside the directory in which the archive is unpacked, or on another entry.
+// checkEntry refuses an entry that could land outside the archive's directory, or on another entry.
 func checkEntry(header *tar.Header) error {
 	if err := checkName(header.Name); err != nil {
 		return err
@@ -145,9 +147,9 @@ func checkEntry(header *tar.Header) error {
 	return nil
 }
 
-// checkLink refuses a link that leads out of the archive, and one in the place of a description. Older engines and podman
-// write symbolic links for layers that occur twice, and tar writes hard links. No link is ever followed on a disk: it is
-// another name of a layer, and nothing else.
+// checkLink refuses a link that leads out of the archive, and a link in place of a manifest. Older engines and podman
+// write symbolic links for layers that occur twice; tar writes hard links. No link is followed on a disk: it is only
+// another name of a layer.
 func checkLink(header *tar.Header) error {
 	if err := checkName(header.Linkname); err != nil {
 		return err
@@ -161,8 +163,8 @@ func checkLink(header *tar.Header) error {
 	return nil
 }
 
-// linkTarget is the path in the archive that a link stands for. A symbolic link starts from its own directory, a hard
-// link from the archive's.
+// linkTarget returns the path in the archive that a link leads to. A symbolic link starts from its own directory, a
+// hard link from the root of the archive.
 func linkTarget(header *tar.Header) string {
 	if header.Typeflag == tar.TypeLink {
 		return path.Clean(header.Linkname)
@@ -170,21 +172,21 @@ func linkTarget(header *tar.Header) string {
 	return path.Join(path.Dir(path.Clean(header.Name)), header.Linkname)
 }
 
-// linkName is what engines call the links that they write. No directory may have this name.
+// legacyLayerName is the name of the links that engines write. No directory may have it.
 const legacyLayerName = "layer.tar"
 
-// Limits of the names in an archive. Those of docker save have about 75 bytes and three components.
+// Limits of names in an archive. Those of docker save have about 75 bytes and three components.
 const (
 	nameLimit      = 1024
 	componentLimit = 32
 )
 
-// checkName refuses names that no tool gives.
+// checkName refuses names that no tool writes.
 func checkName(name string) error {
 	switch {
 	case len(name) > nameLimit:
 		return refuse("its entry %.40q… has a name of %d bytes; at most %d are allowed", name, len(name), nameLimit)
-	case strings.HasPrefix(name, bzip2Magic): // a tar that begins with it would be taken for bzip2
+	case strings.HasPrefix(name, bzip2Magic): // Docker takes a tar that begins with this for bzip2
 		return refuse("its entry %.80q has the name of a bzip2 file", name)
 	case strings.Count(path.Clean(name), "/") >= componentLimit:
 		return refuse("its entry %.40q… lies more than %d directories deep", name, componentLimit)
@@ -194,10 +196,11 @@ func checkName(name string) error {
 	return nil
 }
 
-// paths are those of an archive that are taken, and whether by a directory.
+// entryPaths are the paths of an archive so far. The value is true for a directory.
 type entryPaths map[string]bool
 
-// add refuses a path that would replace another one when the archive is unpacked. Only directories may be named again.
+// add records a path. It refuses one that would replace another when the archive is unpacked. Only directories may
+// occur again.
 func (p entryPaths) add(header *tar.Header) error {
 	name, directory := path.Clean(header.Name), header.Typeflag == tar.TypeDir
 	if isDirectory, taken := p[name]; taken && !(directory && isDirectory) {
@@ -213,7 +216,7 @@ func (p entryPaths) add(header *tar.Header) error {
 	return nil
 }
 
-// system tells whether these are the paths of a system's files, and no image's.
+// isRootfs reports whether these paths are the files of a system, as docker export writes them, and not an image.
 func (p entryPaths) isRootfs() bool {
 	if _, exported := p[".dockerenv"]; exported {
 		return true

@@ -17,21 +17,22 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Limits of an image's configuration. They are far above what known images have, and far below what troubles an engine:
-// it reads every configuration as a whole, makes a volume for each VOLUME of each container, and sends all labels with
-// each list of containers.
+// Limits of an image's configuration. They are far above those of known images, and far below what harms an engine.
+// An engine reads every configuration into memory, makes a volume for each VOLUME of each container, and sends all
+// labels with each list of containers.
 const (
-	layersLimit   = 127       // EngineLayers is an engine's own
-	historyLimit  = 1024      // an instruction of a Dockerfile each
+	layersLimit   = 127       // an engine's own limit is MaxEngineLayers
+	historyLimit  = 1024      // one entry for each instruction of a Dockerfile
 	volumesLimit  = 64        // known images have fewer than ten
 	portsLimit    = 20_000    // coturn exposes 16,387
-	labelsLimit   = 1024      // buildpacks' builders have some 20
+	labelsLimit   = 1024      // buildpacks' builders have about 20
 	envLimit      = 1024      // variables
 	labelsBytes   = 512 << 10 // buildpacks' builders keep lists of up to 200 KiB in labels
-	settingsBytes = 1 << 20   // environment, command and the like; the kernel takes 128 KiB in one string, 2 MiB in all
+	settingsBytes = 1 << 20   // environment, commands and the like; the kernel allows 128 KiB in one string, 2 MiB in all
 )
 
-// Config is an image's configuration as Docker Engine reads it: a command may be one string, which is a list of it.
+// Config is an image's configuration as Docker Engine reads it. A command may be one string, which means a list of
+// that string.
 type Config struct {
 	dockerspec.DockerOCIImage
 	Config containerConfig `json:"config"`
@@ -54,7 +55,7 @@ func (w *stringOrList) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*[]string)(w))
 }
 
-// ParseConfig reads a configuration that has one meaning.
+// ParseConfig reads an image's configuration. It returns an *Error if it is not JSON or has more than one meaning.
 func ParseConfig(text []byte) (Config, error) {
 	var image Config
 	if err := parseJSON(text, &image); err != nil {
@@ -63,7 +64,7 @@ func ParseConfig(text []byte) (Config, error) {
 	return image, nil
 }
 
-// ParseManifest reads an OCI manifest that has one meaning.
+// ParseManifest reads an OCI manifest. It returns an *Error if it is not JSON or has more than one meaning.
 func ParseManifest(text []byte) (ocispec.Manifest, error) {
 	var found ocispec.Manifest
 	if err := parseJSON(text, &found); err != nil {
@@ -72,7 +73,7 @@ func ParseManifest(text []byte) (ocispec.Manifest, error) {
 	return found, nil
 }
 
-// ParseIndex reads an OCI index that has one meaning.
+// ParseIndex reads an OCI index. It returns an *Error if it is not JSON or has more than one meaning.
 func ParseIndex(text []byte) (ocispec.Index, error) {
 	var found ocispec.Index
 	if err := parseJSON(text, &found); err != nil {
@@ -81,7 +82,7 @@ func ParseIndex(text []byte) (ocispec.Index, error) {
 	return found, nil
 }
 
-// checkConfig refuses a configuration that is too large, or that two readers may read differently.
+// checkConfig reads a configuration. It refuses one that is too large, or that two readers may read differently.
 func checkConfig(text []byte) (Config, error) {
 	var image Config
 	if err := parseJSON(text, &image); err != nil {
@@ -115,7 +116,7 @@ func totalLength(all [][]string) int {
 	var sum int
 	for _, list := range all {
 		for _, text := range list {
-			sum += len(text) + 1 // an empty string costs something, too
+			sum += len(text) + 1 // an empty string takes space, too
 		}
 	}
 	return sum
@@ -128,8 +129,8 @@ func checkMax(n, limit int, of string) error {
 	return nil
 }
 
-// exactKeys refuses a configuration whose decisive keys are in another case. Go's JSON, which Docker uses, takes them;
-// other readers, and perhaps later ones of Docker's, do not.
+// checkKeys refuses a configuration with an important key in the wrong case. Go's JSON, which Docker uses, accepts
+// such a key; other readers do not.
 func checkKeys(text []byte) error {
 	var image, rootfs map[string]json.RawMessage
 	if err := json.Unmarshal(text, &image); err != nil {
@@ -154,13 +155,13 @@ func checkKeyCase(object map[string]json.RawMessage, known ...string) error {
 	return nil
 }
 
-// Limits of JSON. Each value takes some hundred bytes of memory in whoever reads it, and may have but three in the text.
+// Limits of JSON. A value may have three bytes in the text, and takes about a hundred in memory.
 const (
 	valuesLimit = 100_000
 	jsonDepth   = 32
 )
 
-// parse reads JSON that has one meaning only: no key occurs twice in an object, in any case.
+// parseJSON reads JSON that has one meaning: no object has a key twice, in whatever case.
 func parseJSON(text []byte, into any) error {
 	if len(text) > DescriptionLimit {
 		return fmt.Errorf("it has %d bytes, more than any image needs", len(text))
@@ -174,10 +175,10 @@ func parseJSON(text []byte, into any) error {
 	return explainJSON(json.Unmarshal(text, into))
 }
 
-// byteOrderMarks are those of UTF-8 and of UTF-16, as PowerShell writes them.
+// byteOrderMarks are those of UTF-8 and UTF-16. PowerShell writes them.
 var byteOrderMarks = []string{"\uFEFF", "\xff\xfe", "\xfe\xff"}
 
-// explainJSON names the field that has something of another kind than Docker reads there, and says what it should be.
+// explainJSON names the field that has the wrong type, and says what Docker expects there.
 func explainJSON(err error) error {
 	var wrong *json.UnmarshalTypeError
 	var date *time.ParseError
@@ -196,7 +197,7 @@ func explainJSON(err error) error {
 	return err
 }
 
-// kindOfValue is what an image's owner may call what Go's JSON calls "array", or "number 1.5".
+// jsonKind describes the type of a value in plain words. Go's JSON calls it "array", or "number 1.5".
 func jsonKind(value string) string {
 	switch kind, _, _ := strings.Cut(value, " "); kind {
 	case "array":
@@ -225,7 +226,7 @@ func goKind(of reflect.Type) string {
 	}
 }
 
-// fieldOf leaves out of a path what only Go has: the structs of which others are made.
+// jsonField removes the names of embedded Go structs from the path of a field.
 func jsonField(path string) string {
 	parts := slices.DeleteFunc(strings.Split(path, "."), func(part string) bool { return slices.Contains(embeddedStructs, part) })
 	return strings.Join(parts, ".")
@@ -233,7 +234,7 @@ func jsonField(path string) string {
 
 var embeddedStructs = []string{"DockerOCIImage", "DockerOCIImageConfig", "DockerOCIImageConfigExt", "Image", "ImageConfig", "Platform", "Versioned"}
 
-// exampleOf shows how a field is written that is often written in another way.
+// fieldExample returns an example of a field that is often written wrongly, or "".
 func fieldExample(field string, of reflect.Type) string {
 	example := fieldExamples[field[strings.LastIndex(field, ".")+1:]]
 	if example == "" || of.Kind() == reflect.String && example[0] != '"' {
@@ -249,15 +250,15 @@ var fieldExamples = map[string]string{
 	"Interval": "30000000000, which is 30 s", "Timeout": "30000000000, which is 30 s", "StartPeriod": "30000000000, which is 30 s", "StartInterval": "30000000000, which is 30 s",
 }
 
-// nesting is an object or a list of which a part has been read.
+// jsonScope is an object or a list that is being read.
 type jsonScope struct {
-	keys  map[string]bool // that an object had so far; nil for a list
-	caseSensitive  bool            // the keys are data, so their case counts
-	key   string          // the last one
-	valueNext bool            // a value is next, and no key
+	keys          map[string]bool // keys of the object so far; nil for a list
+	caseSensitive bool            // the keys are data, so their case matters
+	key           string          // the last key
+	valueNext     bool            // the next token is a value, not a key
 }
 
-// checkJSON looks for keys that occur twice, and for more values or depth than any image has.
+// checkJSON refuses keys that occur twice, and more values or deeper nesting than an image has.
 func checkJSON(text []byte) error {
 	tokens := json.NewDecoder(bytes.NewReader(text))
 	tokens.UseNumber()
@@ -279,7 +280,7 @@ func checkJSON(text []byte) error {
 	}
 }
 
-// follow enters and leaves what a token opens and closes, and notes keys.
+// nextToken opens or closes the scope that a token begins or ends, and records keys.
 func nextToken(open []*jsonScope, token json.Token) ([]*jsonScope, error) {
 	if token == json.Delim('}') || token == json.Delim(']') {
 		return open[:len(open)-1], nil
@@ -305,7 +306,7 @@ func nextToken(open []*jsonScope, token json.Token) ([]*jsonScope, error) {
 	return append(open, next), nil
 }
 
-// freeKeys name the objects whose keys are data: images have labels that differ in their case only.
+// dataKeys name the objects whose keys are data. Some images have labels that differ only in case.
 var dataKeys = map[string]bool{foldKey("Labels"): true, foldKey("Volumes"): true, foldKey("ExposedPorts"): true, foldKey("annotations"): true}
 
 func (n *jsonScope) add(key string) error {
@@ -320,7 +321,7 @@ func (n *jsonScope) add(key string) error {
 	return nil
 }
 
-// fold makes all spellings of a key one that Go's JSON takes for the same.
+// foldKey maps all spellings of a key that Go's JSON treats as the same to one.
 func foldKey(key string) string {
 	return strings.Map(func(r rune) rune {
 		for {

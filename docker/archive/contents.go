@@ -14,23 +14,23 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Contents is the image that an archive has in it.
+// Contents describes the image in an archive.
 type Contents struct {
-	ID       string   // sha256:… of its configuration, which is Docker's id of it
-	Tags     []string // that the archive gives it
-	Platform Platform
-	PlatformAssumed  bool // Platform, in part, because the configuration does not say it
-	Config   []byte
-	Manifest []byte  // its own OCI manifest, where the archive has one; what its layers are must be compared
-	Layers   []Layer // the lowest first
-	Unpacked int64   // bytes; 0 where layers were not looked into
-	Disk     int64   // bytes that an engine needs at most for that on its disk, with what is beside the content of files
-	Files    int     // that it makes there, directories among them
+	ID              string   // sha256:… of the configuration, which is Docker's image id
+	Tags            []string // from the archive
+	Platform        Platform
+	PlatformAssumed bool // part of Platform is not from the configuration, which does not say it
+	Config          []byte
+	Manifest        []byte  // the image's OCI manifest if the archive has one; compare its layers before using it
+	Layers          []Layer // lowest first
+	Unpacked        int64   // in bytes; 0 where layers were not inspected
+	Disk            int64   // most bytes that the files take on an engine's disk, metadata included
+	Files           int     // number of files there, directories included
 
-	configPath string // in the archive
+	configPath string // path in the archive
 }
 
-// findings is what has been seen of an archive.
+// index records the entries of an archive: JSON, layers and links.
 type index struct {
 	json   map[string][]byte // by path
 	layers map[string]Layer
@@ -41,16 +41,16 @@ func newIndex() index {
 	return index{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}
 }
 
-// manifest is one image's in a manifest.json.
+// manifestEntry is one image in a manifest.json.
 type manifestEntry struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
 
-	platform Platform // that an index says it is for
+	platform Platform // from an OCI index
 }
 
-// resolve finds the image that was asked for, and whether all of it was there.
+// resolve finds the requested image and checks that all of it was in the archive.
 func (i index) resolve(o Options) (Contents, error) {
 	chosen, err := i.choose(o)
 	if err != nil {
@@ -73,7 +73,7 @@ func (i index) resolve(o Options) (Contents, error) {
 	return i.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Limits)
 }
 
-// manifestOf finds the OCI manifest of a configuration, which engines from 25 on write beside their manifest.json.
+// findManifest returns the OCI manifest of a configuration, or nil. Engines from 25 on write it beside manifest.json.
 func (i index) findManifest(config string) []byte {
 	for _, name := range slices.Sorted(maps.Keys(i.json)) {
 		var found ocispec.Manifest
@@ -85,7 +85,8 @@ func (i index) findManifest(config string) []byte {
 	return nil
 }
 
-// resolveLayers finds each layer that the image has. Where layers were looked into, each is what the configuration says.
+// resolveLayers finds each layer of the image. A layer that was inspected must have the digest that the configuration
+// says.
 func (i index) resolveLayers(contents Contents, paths []string, diffIDs []digest.Digest, limits *Limits) (Contents, error) {
 	if len(diffIDs) != len(paths) {
 		return contents, refuse("it has %d layers, and its configuration names %d", len(paths), len(diffIDs))
@@ -104,7 +105,7 @@ func (i index) resolveLayers(contents Contents, paths []string, diffIDs []digest
 		contents.Unpacked = addSizes(contents.Unpacked, layer.Unpacked)
 		contents.Files += layer.files
 		stored = addSizes(stored, layer.stored)
-		if err := limits.checkImageSize(stored, contents.Files); err != nil { // one layer may occur many times
+		if err := limits.checkImageSize(stored, contents.Files); err != nil { // an image may list a layer many times
 			return contents, refuse("it %v", err)
 		}
 	}
@@ -112,15 +113,15 @@ func (i index) resolveLayers(contents Contents, paths []string, diffIDs []digest
 	return contents, nil
 }
 
-// inArchive is the name of an entry for which a manifest may have another, as /layer.tar for layer.tar.
+// entryName returns the name of the entry that a manifest refers to. A manifest may say /layer.tar for layer.tar.
 func entryName(name string) string {
 	return strings.TrimPrefix(path.Clean(name), "/")
 }
 
-// layer follows the link that stands for a layer which occurs twice.
+// findLayer returns a layer by its name. A layer that occurs twice may be a link to another.
 func (i index) findLayer(name string) (Layer, bool) {
 	name = entryName(name)
-	if to, linked := i.links[name]; linked { // but no chain of links, which nobody writes
+	if to, linked := i.links[name]; linked { // one link only: nobody writes chains
 		name = to
 	}
 	layer, there := i.layers[name]
@@ -147,7 +148,7 @@ func (i index) choose(o Options) (manifestEntry, error) {
 	return manifestEntry{}, refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
 }
 
-// topDirectory is the directory in which an image's files lie that was packed with its own name.
+// topDirectory returns the directory that holds the whole image, where somebody packed the directory itself.
 func (i index) topDirectory() string {
 	for _, name := range slices.Sorted(maps.Keys(i.json)) {
 		if dir, base := path.Split(name); dir != "" && (base == "manifest.json" || base == ocispec.ImageIndexFile) {
@@ -186,7 +187,7 @@ func chooseTagged(images []manifestEntry, name string) (manifestEntry, error) {
 	return manifestEntry{}, refuse("it holds %d images that are called %q", len(called), name)
 }
 
-// SameName tells whether two names mean the same image to Docker, as web does and docker.io/library/web:latest.
+// SameName reports whether Docker reads two names as the same image, such as web and docker.io/library/web:latest.
 func SameName(one, other string) bool {
 	return one == other || fullName(one) == fullName(other)
 }
@@ -199,14 +200,14 @@ func fullName(name string) string {
 	return reference.TagNameOnly(parsed).String()
 }
 
-// Called tells whether an entry of an index has that name. An entry may have just a tag, or a whole name, which
-// containerd and podman write.
+// HasName reports whether an entry of an index has this name. An entry has a tag, or the full name that containerd
+// and podman write.
 func HasName(annotations map[string]string, name string) bool {
 	own, full := annotations[ocispec.AnnotationRefName], annotations[containerdName]
 	return own == name || full != "" && SameName(full, name) || strings.ContainsAny(own, ":/") && SameName(own, name)
 }
 
-// containerdName is the annotation that has an image's whole name in what containerd and Docker Engine write.
+// containerdName is the annotation in which containerd and Docker Engine write an image's full name.
 const containerdName = "io.containerd.image.name"
 
 func imageNames(images []manifestEntry) string {
@@ -224,7 +225,7 @@ func imageNames(images []manifestEntry) string {
 	return strings.Join(all, ", ")
 }
 
-// chooseOCI goes from an index down to one manifest.
+// chooseOCI follows the indexes of a layout to one manifest.
 func (i index) chooseOCI(text []byte, o Options) (manifestEntry, error) {
 	var tags []string
 	var platform Platform
@@ -261,7 +262,7 @@ func isIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
-// whole compares what a blob is with what it is called by.
+// verifyDigest refuses a blob whose digest is not the one it is named by.
 func verifyDigest(what string, blob []byte, want digest.Digest) error {
 	if want.Validate() != nil || want.Algorithm().FromBytes(blob) != want {
 		return refuse("its %s is damaged: it should be %s", what, shortDigest(string(want)))
@@ -294,7 +295,7 @@ func blobPath(digest string) string {
 	return path.Join("blobs", algorithm, hash)
 }
 
-// chooseManifest takes the one of that name, and of several the one for the platform.
+// chooseManifest returns the one manifest of an index that has the name and fits the platform.
 func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Descriptor, error) {
 	fitting := MatchingManifests(all, o, top)
 	if len(fitting) != 1 {
@@ -303,12 +304,13 @@ func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Desc
 	return fitting[0], nil
 }
 
-// Meant are those in an index that are for the platform, each once, and at the top of a layout those of the name. If one of
-// several is for the very variant, it is that one. Below the top, one that says its platform counts before those that do
-// not; at the top, these may be other images.
+// MatchingManifests returns the entries of an index that fit the platform, each once; at the top of a layout only
+// those with the requested name. If exactly one has the requested variant, it returns only that. Below the top,
+// entries that state their platform come before those that do not. At the top they do not, because these may be
+// different images.
 func MatchingManifests(all []ocispec.Descriptor, o Options, top bool) []ocispec.Descriptor {
 	var fitting, said, exact []ocispec.Descriptor
-	seen := map[digest.Digest]bool{} // one may have several names
+	seen := map[digest.Digest]bool{} // an image may have several names
 	for _, one := range all {
 		called := !top || o.Name == "" || HasName(one.Annotations, o.Name)
 		fits := len(all) == 1 || one.Platform == nil || o.Platform.Matches(DescriptorPlatform(one))
@@ -334,7 +336,7 @@ func MatchingManifests(all []ocispec.Descriptor, o Options, top bool) []ocispec.
 	return fitting
 }
 
-// PlatformOf is what an index says of the platform of one that it has.
+// DescriptorPlatform returns the platform that an index states for an entry, or an empty one.
 func DescriptorPlatform(one ocispec.Descriptor) Platform {
 	if one.Platform == nil {
 		return Platform{}
@@ -342,10 +344,11 @@ func DescriptorPlatform(one ocispec.Descriptor) Platform {
 	return Platform{one.Platform.OS, one.Platform.Architecture, one.Platform.Variant}
 }
 
-// imageConfigs are the types of an image's configuration that Docker takes. Old registries gave the third.
+// configMediaTypes are the media types of configurations that Docker accepts. The third is from old registries.
 var configMediaTypes = []string{"", ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "application/octet-stream"}
 
-// CheckKind refuses the manifest of what registries and layouts keep beside images, and says what it is.
+// CheckImageManifest returns an *Error for a manifest that is not an image's, such as that of a chart or a signature.
+// The error says what it is.
 func CheckImageManifest(m ocispec.Manifest) error {
 	if m.SchemaVersion == 1 {
 		return refuse("it is in the format of registries before Docker 1.10 (schema 1), which is not read: 'skopeo copy --format v2s2' converts it")
@@ -364,7 +367,7 @@ func CheckImageManifest(m ocispec.Manifest) error {
 	return nil
 }
 
-// kinds tell by a part of a media type what it is of.
+// artifactKinds maps a part of a media type to a kind of artifact.
 var artifactKinds = []struct{ part, kind string }{
 	{"helm", "a Helm chart"},
 	{"cosign", "a signature"},
@@ -381,7 +384,7 @@ var artifactKinds = []struct{ part, kind string }{
 	{"compose", "a Compose project"},
 }
 
-// kindOf says what something is by its media types, of which the first that says something counts.
+// describeMediaType names the kind of an artifact. The first media type that is known decides.
 func describeMediaType(mediaTypes ...string) string {
 	for _, mediaType := range mediaTypes {
 		for _, one := range artifactKinds {
@@ -404,7 +407,7 @@ func (p Platform) String() string {
 	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 }
 
-// Or fills in what p lacks from the first of the others that has it.
+// Or fills empty fields of p from the first of the others that has them.
 func (p Platform) Or(others ...Platform) Platform {
 	for _, other := range others {
 		p.OS = cmp.Or(p.OS, other.OS)
@@ -415,16 +418,16 @@ func (p Platform) Or(others ...Platform) Platform {
 	return p
 }
 
-// Whole tells whether the system and the architecture are both known.
+// IsComplete reports whether system and architecture are both known.
 func (p Platform) IsComplete() bool { return p.OS != "" && p.Architecture != "" }
 
-// Matches tells whether an image for the other platform is one for this; a variant counts where both have one.
+// Matches reports whether an image for the other platform fits p. Variants are compared only where both have one.
 func (p Platform) Matches(other Platform) bool {
 	return p.OS == other.OS && goArchitecture(p.Architecture) == goArchitecture(other.Architecture) &&
 		(p.Variant == "" || other.Variant == "" || p.Variant == other.Variant)
 }
 
-// goArchitecture is what Go calls an architecture that an image may call as the kernel does; Docker takes both.
+// goArchitecture returns Go's name of an architecture. An image may use the kernel's name; Docker accepts both.
 func goArchitecture(name string) string {
 	switch name {
 	case "x86_64", "x86-64":

@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// Options say what to look for in an archive, and how closely.
+// Options select an image in an archive, and say how it is checked.
 type Options struct {
-	Name   string   // which image of several, by its name; empty where there is one
-	Platform Platform // which of an OCI index
-	Limits   *Limits  // look into each layer, and refuse what is beyond this; nil where its sender has done so
-	KeepTags bool     // a copy that is given no names keeps those that the image has
+	Name     string   // of the image, if there are several; empty if there is one
+	Platform Platform // selects an image of an OCI index
+	Limits   *Limits  // inspect each layer and enforce these; nil trusts the sender
+	KeepTags bool     // Copy without tags keeps the image's own
 
-	// Accept, if not nil, is asked before an image is written to its end. Its error ends the writing.
+	// Accept, if not nil, is called before the last part of an image is written. An error from it stops the writing.
 	Accept func(Contents) error
 }
 
-// Platform is a system that an image is for, in Go's names, which Docker and OCI use.
+// Platform is the system that an image is for, in Go's names. Docker and OCI use the same.
 type Platform struct{ OS, Architecture, Variant string }
 
 // ParsePlatform reads OS/ARCH or OS/ARCH/VARIANT.
@@ -35,25 +35,26 @@ func ParsePlatform(text string) (Platform, error) {
 	return Platform{OS: parts[0], Architecture: parts[1], Variant: strings.Join(parts[2:], "")}, nil
 }
 
-// Sink takes what is in an archive, as it flows by. The content is to be read to its end.
+// Sink receives the entries of an archive in order. It has to read each content to its end.
 type Sink interface {
-	// File takes what is no layer: a directory, a link, a manifest, a configuration. It may be nil.
+	// File receives what is not a layer: a directory, a link, a manifest or a configuration. Its content may be
+	// empty.
 	File(header *tar.Header, content io.Reader) error
-	// Layer takes what may be a layer. Whether it is, is known when Read returns.
+	// Layer receives what may be a layer. Whether it is one is known when Read returns.
 	Layer(header *tar.Header, content io.Reader) error
 }
 
-// DescriptionLimit is the most bytes of a manifest or a configuration. Registries take no larger manifest either.
+// DescriptionLimit is the largest manifest or configuration, in bytes. Registries have the same limit for manifests.
 const DescriptionLimit = 4 << 20
 
 const (
-	descriptionsLimit    = 16 << 20 // most bytes of JSON that are kept, of all the archive
-	entriesLimit = 1 << 14  // most entries; an image of 127 layers has some 500
+	descriptionsLimit = 16 << 20 // most bytes of JSON kept for one archive
+	entriesLimit      = 1 << 14  // most entries; an image of 127 layers has about 500
 )
 
-// Read goes through a Docker archive, or an OCI layout in a tar, and says which image is in it. It returns an *Error
-// for what is none or is not whole, and other errors as they come from src and the sink. What the sink was given until
-// then is worthless.
+// Read reads a Docker archive, or an OCI layout in a tar, and returns the image in it. It returns an *Error if the
+// archive is invalid or incomplete. Errors of src and of the sink are returned as they are. After an error, discard
+// what the sink received.
 func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 	in, err := openArchive(src)
 	if err != nil {
@@ -64,14 +65,14 @@ func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 	if err := r.read(); err != nil {
 		return Contents{}, r.explainError(err)
 	}
-	if _, err = io.Copy(io.Discard, in); err != nil { // tar's padding
+	if _, err = io.Copy(io.Discard, in); err != nil { // the padding of tar
 		return Contents{}, readError(err, r.entries)
 	}
 	found, err := r.index.resolve(o)
 	return found, r.explainError(err)
 }
 
-// explain says of what was refused for a detail that it is no image at all, but the files of one.
+// explainError replaces an *Error about a detail where the archive is not an image but the files of a system.
 func (r *reader) explainError(err error) error {
 	var refused *Error
 	if !errors.As(err, &refused) || r.index.json["manifest.json"] != nil || r.index.json["index.json"] != nil || !r.paths.isRootfs() {
@@ -80,7 +81,8 @@ func (r *reader) explainError(err error) error {
 	return refuse("it holds the files of a system, as 'docker export' writes them, and no image: 'docker save' writes one, and 'docker import' makes one of these files")
 }
 
-// Describe says which image is in an archive that is not compressed, without reading its layers, in which anything may be.
+// Describe returns the image in an uncompressed archive. It does not read the layers, so they are not checked. Its
+// errors are those of Read.
 func Describe(src io.ReadSeeker, o Options) (Contents, error) {
 	o.Limits = nil
 	r := reader{in: tar.NewReader(src), sink: discardSink{}, paths: entryPaths{}, index: newIndex()}
@@ -90,20 +92,20 @@ func Describe(src io.ReadSeeker, o Options) (Contents, error) {
 	return r.index.resolve(o)
 }
 
-// passer is a sink that looks at nothing. Of a file, what is not read is passed over.
+// discardSink is a Sink that reads nothing. The tar reader skips unread content.
 type discardSink struct{}
 
 func (discardSink) File(*tar.Header, io.Reader) error  { return nil }
 func (discardSink) Layer(*tar.Header, io.Reader) error { return nil }
 
 type reader struct {
-	in      *tar.Reader
-	sink    Sink
-	limits  *Limits
-	entries int
-	paths   entryPaths
-	descriptionBytes    int64
-	index   index
+	in               *tar.Reader
+	sink             Sink
+	limits           *Limits
+	entries          int
+	paths            entryPaths
+	descriptionBytes int64
+	index            index
 }
 
 func (r *reader) read() error {
@@ -118,7 +120,7 @@ func (r *reader) read() error {
 		if r.entries++; r.entries > entriesLimit {
 			return refuse("it has more than %d entries, more than any image needs", entriesLimit)
 		}
-		if header.Typeflag == tar.TypeXGlobalHeader { // a comment, as of git archive; Go's tar, which Docker uses, ignores it too
+		if header.Typeflag == tar.TypeXGlobalHeader { // a comment, as git archive writes it; Go's tar, which Docker uses, ignores it too
 			continue
 		}
 		if err := checkEntry(header); err != nil {
@@ -156,18 +158,18 @@ func (r *reader) readEntry(header *tar.Header) error {
 	return r.readLayer(name, header, content)
 }
 
-// described are the names of what describes an archive. Such an entry is never a layer, whatever it begins with. Of the
-// others, manifests and configurations have any name: what an entry looks like tells which of them it can be, and the
-// description, which of them it is.
+// descriptionNames are the fixed names of an archive's descriptions. Such an entry is never a layer, whatever its
+// content. Other manifests and configurations may have any name: the content shows which entries may be one, and the
+// description tells which is.
 var descriptionNames = map[string]bool{"manifest.json": true, "index.json": true, "oci-layout": true, "repositories": true}
 
-// tarBlock is the least that a tar has, and so a layer, in bytes.
+// tarBlockSize is the size of the smallest tar, and so of the smallest layer, in bytes.
 const tarBlockSize = 512
 
-// describes tells JSON, and what is too short for a layer, from what may be one. A file of no bytes may be an empty layer,
-// as Docker has it, and is no JSON.
+// isDescription reports whether an entry is JSON or too short for a layer. An empty file is no JSON; Docker reads it
+// as an empty layer.
 func isDescription(head []byte) bool {
-	const magic = 257 // where a tar says that it is one
+	const magic = 257 // offset of tar's magic number
 	if len(head) < tarBlockSize {
 		return len(head) > 0
 	}
@@ -175,7 +177,7 @@ func isDescription(head []byte) bool {
 	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && string(head[magic:magic+5]) != "ustar"
 }
 
-// description keeps what may be JSON, until it is known what for.
+// readDescription keeps an entry that may be JSON. Its purpose is known at the end of the archive.
 func (r *reader) readDescription(name string, header *tar.Header, content io.Reader) error {
 	if r.descriptionBytes += header.Size; header.Size > DescriptionLimit || r.descriptionBytes > descriptionsLimit {
 		return refuse("its %s has %d bytes, more than any image needs", header.Name, header.Size)
@@ -202,7 +204,7 @@ func (r *reader) readLayer(name string, header *tar.Header, content io.Reader) e
 	return r.layerReadError(err)
 }
 
-// broken tells a source that broke off from a sink that did not take what it was given.
+// layerReadError explains an error of reading a layer. An error of the sink is returned as it is.
 func (r *reader) layerReadError(err error) error {
 	if err == nil {
 		return nil

@@ -18,9 +18,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Copy writes to dst, as a Docker archive, the image that src has in it, which may be an OCI layout in a tar. It gets
-// these names, and none of those in src, unless there are none of these and o says that those are kept. Its files keep theirs. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
-// the manifest's digest stays. See Read for its errors.
+// Copy reads an image from src and writes it to dst as a Docker archive. src may be an OCI layout in a tar. The image
+// gets these tags and loses its own; with no tags and o.KeepTags it keeps its own. The files keep their names. Where
+// src has the image's OCI manifest, dst is also an OCI layout, so that the digest of the manifest stays the same. Its
+// errors are those of Read.
 func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, error) {
 	if o.Limits != nil {
 		limits := *o.Limits
@@ -31,10 +32,10 @@ func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, err
 	return w.copy(dst, src, o)
 }
 
-// Load writes to dst what Docker Engine needs of the image that src has in it: its layers, its configuration and a
-// manifest.json, which is made here and comes last. Each layer has been unpacked and hashed before that, whatever o
-// says, so an engine cannot complete the image with a layer that src does not have. What dst was given when Load
-// returns an error is no image to any engine. See Read for its errors.
+// Load reads an image from src and writes to dst what Docker Engine needs: the layers, the configuration, and last a
+// new manifest.json. Each layer is unpacked and hashed first, even with o.Limits nil, so an engine cannot complete
+// the image with a layer that src lacks. After an error, what dst has is not an image to any engine. Its errors are
+// those of Read.
 func Load(dst io.Writer, src io.Reader, o Options) (Contents, error) {
 	limits := Limits{}
 	if o.Limits != nil {
@@ -45,19 +46,19 @@ func Load(dst io.Writer, src io.Reader, o Options) (Contents, error) {
 	return (&writer{prefix: rand.Text() + "-"}).copy(dst, src, o)
 }
 
-// writer is a sink that writes a tar. Descriptions are written at the end, when it is known which of them the image has.
+// writer is a Sink that writes a tar. It writes manifests last, when it is known which image the archive has.
 type writer struct {
-	out    *tar.Writer
-	tags   []string
-	keepTags   bool // the names that the image has
-	limits Limits
-	prefix string // of all names but manifest.json, which are made here then; containerd must not see two loads use one
-	layout bool   // write an OCI layout, too
-	decompress bool   // unpack what not every engine can read: zstd before 23, xz without the program, bzip2
+	out        *tar.Writer
+	tags       []string
+	keepTags   bool // keep the image's own
+	limits     Limits
+	prefix     string // random prefix of all names but manifest.json, so that no two loads share a name in containerd; empty keeps the names
+	layout     bool   // write an OCI layout, too
+	decompress bool   // decompress what some engines cannot read: zstd before 23, xz without the program, bzip2
 
-	names   map[string]string // of layers in dst, by those in src
+	names   map[string]string // names of layers in dst, by their names in src
 	written map[string]bool   // names in dst
-	changed bool              // a layer was unpacked, so that the OCI manifest is not of what is written
+	changed bool              // a layer was decompressed, so the OCI manifest no longer fits
 }
 
 func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error) {
@@ -83,11 +84,11 @@ func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error)
 	return contents, w.out.Close()
 }
 
-// EngineLayers is the most layers of an image that Docker Engine stores.
+// MaxEngineLayers is the most layers that Docker Engine stores for an image.
 const MaxEngineLayers = 125
 
-// storable refuses what no engine stores. Whether a path may occur twice in a layer, an engine says itself: one with
-// containerd's store takes it.
+// checkEngineLimits refuses what no engine stores. It checks for duplicate paths only in a copy: an engine with
+// containerd's store accepts them, and others refuse them themselves.
 func (w *writer) checkEngineLimits(contents Contents) error {
 	if n := len(contents.Layers); w.prefix != "" && n > MaxEngineLayers {
 		return refuse("it has %d layers, and Docker Engine stores at most %d: build it with fewer", n, MaxEngineLayers)
@@ -106,7 +107,8 @@ func (w *writer) File(_ *tar.Header, content io.Reader) error {
 	return err
 }
 
-// Layer implements Sink. What it writes need not be a layer of the image; engines ignore files that no manifest names.
+// Layer implements Sink. It also writes entries that turn out to be no layer; engines ignore files that no manifest
+// names.
 func (w *writer) Layer(header *tar.Header, content io.Reader) error {
 	head := bufio.NewReaderSize(content, 64<<10)
 	compression, err := Compression(head)
@@ -119,7 +121,7 @@ func (w *writer) Layer(header *tar.Header, content io.Reader) error {
 	return w.writeLayer(path.Clean(header.Name), path.Clean(header.Name), header.Size, head)
 }
 
-// unpacked writes a layer unpacked that not every engine can read.
+// writeDecompressed writes a layer without its compression, which not every engine can read.
 func (w *writer) writeDecompressed(header *tar.Header, packed io.Reader) error {
 	w.changed = true
 	plain, size, err := w.limits.Spool(packed)
@@ -134,11 +136,11 @@ func (w *writer) writeDecompressed(header *tar.Header, packed io.Reader) error {
 	return w.writeLayer(name, name, size, plain)
 }
 
-// blobName is what a layer is called in a layout: by the digest of it as it is packed there.
+// blobName matches the name of a layer in an OCI layout: its digest as stored.
 var blobName = regexp.MustCompile(`^blobs/sha256/[0-9a-f]{64}$`)
 
 func (w *writer) writeLayer(original, name string, size int64, content io.Reader) error {
-	if w.prefix != "" { // no name of the archive's means anything to an engine
+	if w.prefix != "" { // an engine does not need the archive's own names
 		name = fmt.Sprintf("%slayer-%d.tar", w.prefix, len(w.names)+1)
 	}
 	w.names[original] = name
@@ -157,7 +159,7 @@ func (w *writer) writeFile(name string, size int64, content io.Reader) error {
 	return err
 }
 
-// describe writes what an engine reads first, last: without it, the rest is no image.
+// writeManifest writes the configuration and, last, manifest.json. Without manifest.json the archive is not an image.
 func (w *writer) writeManifest(contents Contents) error {
 	image := manifestEntry{Config: contents.configPath, RepoTags: dockerTags(w.tags), Layers: []string{}}
 	if w.keepTags {
@@ -184,7 +186,8 @@ func (w *writer) writeManifest(contents Contents) error {
 	return w.writeDescription("manifest.json", text)
 }
 
-// tagsOf are those of the names that Docker would give an image, each with its tag: it loads no archive that has another one.
+// dockerTags returns the names that are valid tags, with :latest added where there is no tag. Docker does not load an
+// archive that has any other.
 func dockerTags(names []string) []string {
 	var tags []string
 	for _, name := range names {
@@ -207,7 +210,7 @@ func (w *writer) writeDescription(name string, text []byte) error {
 	return w.writeFile(name, int64(len(text)), bytes.NewReader(text))
 }
 
-// isManifestOf tells whether an OCI manifest is of these layers, by their names in a layout.
+// listsLayers reports whether an OCI manifest has exactly these layers, by their names in a layout.
 func listsLayers(text []byte, layers []string) bool {
 	var found ocispec.Manifest
 	return text != nil && parseJSON(text, &found) == nil && slices.EqualFunc(found.Layers, layers, func(layer ocispec.Descriptor, name string) bool {
@@ -215,7 +218,7 @@ func listsLayers(text []byte, layers []string) bool {
 	})
 }
 
-// index makes the archive an OCI layout of this manifest alone.
+// writeIndex makes the archive an OCI layout with this one manifest.
 func (w *writer) writeIndex(text []byte) error {
 	var found ocispec.Manifest
 	if err := parseJSON(text, &found); err != nil {

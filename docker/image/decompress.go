@@ -38,9 +38,9 @@ type decompressor struct {
 	source io.ReadCloser
 	limit  int64 // most bytes to unpack to; 0 for any
 
-	plain   io.Reader // set at the first read: to look at a stream takes as long as its sender does
-	method  string    // empty where it is not compressed
-	n       int64
+	plain     io.Reader // set at the first read: to look at a stream takes as long as its sender does
+	method    string    // empty where it is not compressed
+	n         int64
 	sourceErr error // of the source
 	formatErr error // what it began with could not be unpacked
 }

@@ -72,9 +72,9 @@ func (t Transports) pushWithRetries(ctx context.Context, source *Source, writer 
 
 // registryShelf is a repository.
 type registryWriter struct {
-	at     Reference
+	at         Reference
 	transports Transports
-	to     name.Reference
+	to         name.Reference
 }
 
 func (w registryWriter) op() string { return fmt.Sprintf("push image %q", w.at) }

@@ -19,29 +19,29 @@ import (
 
 // Facts are what is known of an image.
 type Metadata struct {
-	ID       string // sha256:… of its configuration, which is Docker's id of it
-	Digest   string // sha256:… of its manifest, where only that is known before it is read
-	Tags     []string
-	Platform archive.Platform
-	PlatformAssumed  bool // Platform, in part, because the configuration does not say it
-	Layers   int
-	Unpacked int64 // bytes; 0 where nobody knows before it is unpacked
-	Size     int64 // bytes that are sent; 0 where nobody knows
+	ID              string // sha256:… of its configuration, which is Docker's id of it
+	Digest          string // sha256:… of its manifest, where only that is known before it is read
+	Tags            []string
+	Platform        archive.Platform
+	PlatformAssumed bool // Platform, in part, because the configuration does not say it
+	Layers          int
+	Unpacked        int64 // bytes; 0 where nobody knows before it is unpacked
+	Size            int64 // bytes that are sent; 0 where nobody knows
 }
 
 // Source is an image that can be read.
 type Source struct {
 	Reference
 	Metadata      // with an empty ID where nothing is known before it is read
-	ReadOnce  bool // whether it can be read once only
+	ReadOnce bool // whether it can be read once only
 
-	options archive.Options
+	options        archive.Options
 	strictPlatform bool                                             // about the platform
-	trustTags    bool                                             // an archive of the user's, whose names are his
-	notice func(text string)                                // is told what should be known of the image
-	tags   []string                                         // that are kept in the archive
-	open   func(ctx context.Context) (io.ReadCloser, error) // a Docker archive, or an OCI layout in a tar
-	layered  v1.Image                                         // nil where there is but an archive
+	trustTags      bool                                             // an archive of the user's, whose names are his
+	notice         func(text string)                                // is told what should be known of the image
+	tags           []string                                         // that are kept in the archive
+	open           func(ctx context.Context) (io.ReadCloser, error) // a Docker archive, or an OCI layout in a tar
+	layered        v1.Image                                         // nil where there is but an archive
 }
 
 // Places is how places are reached.
@@ -165,10 +165,10 @@ func cancellableReader(ctx context.Context, from io.Reader) io.ReadCloser {
 // Archive is an image on its way, as a Docker archive. It is checked while it is read: what is wrong with it is the
 // error that reading ends in.
 type Archive struct {
-	pipe   *io.PipeReader
-	done   chan struct{}
-	metadata  Metadata
-	source io.Closer
+	pipe     *io.PipeReader
+	done     chan struct{}
+	metadata Metadata
+	source   io.Closer
 
 	mu    sync.Mutex    // guards ahead: a destination that answers early may be reading still when the archive is closed
 	ahead io.ReadCloser // so that source and destination do not wait for each other by turns

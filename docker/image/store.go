@@ -130,7 +130,7 @@ func (s *Source) pushLayers(ctx context.Context, into imageWriter, watch io.Writ
 // unpacker is a sink of an archive that puts what may be layers on a shelf.
 type layerSink struct {
 	ctx     context.Context
-	writer   imageWriter
+	writer  imageWriter
 	uploads *errgroup.Group
 
 	mu     sync.Mutex

@@ -34,12 +34,12 @@ type streamLayer interface {
 
 // onceReader can be read once, from its start to its end. It hashes and counts what is read.
 type onceReader struct {
-	mu    sync.Mutex // guards all below: an HTTP client may go on to read when it has its answer
-	from  io.Reader
-	sum   hash.Hash
-	size  int64
+	mu      sync.Mutex // guards all below: an HTTP client may go on to read when it has its answer
+	from    io.Reader
+	sum     hash.Hash
+	size    int64
 	started bool
-	ended bool
+	ended   bool
 }
 
 func newOnceReader(from io.Reader) *onceReader { return &onceReader{from: from, sum: sha256.New()} }
