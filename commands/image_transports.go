@@ -17,7 +17,7 @@ import (
 	"ndock/openstack"
 )
 
-// placesText tells the names of places, in a command's description.
+// transportsText explains the names of images, in a command's description.
 const transportsText = "An image is named as skopeo names it:\n\n" +
 	"   nginx:1, docker-daemon:nginx:1     in Docker Engine, this host's or the one of DOCKER_HOST (ssh:// too)\n" +
 	"   docker://HOST/REPOSITORY:TAG       in a registry, without any engine; with @sha256:… too\n" +
@@ -26,7 +26,7 @@ const transportsText = "An image is named as skopeo names it:\n\n" +
 	"   glance:IMAGE                       in Glance, by name or id\n" +
 	"   -                                  stdin, or stdout: an archive"
 
-// placesFlags are those of all commands that read images from elsewhere.
+// transportsFlags returns the flags of all commands that read images from any place.
 func transportsFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image", DefaultText: "this host's, linux/" + runtime.GOARCH},
@@ -36,7 +36,7 @@ func transportsFlags() []cli.Flag {
 	}
 }
 
-// places is how a command reaches images, wherever they are.
+// transports returns how a command reaches images, from its flags.
 func transports(c *cli.Context, s Streams) (image.Transports, error) {
 	platform, err := platformOf(c)
 	if err != nil {
@@ -75,7 +75,7 @@ func platformOf(c *cli.Context) (archive.Platform, error) {
 	return platform, nil
 }
 
-// withGlance lets images be read from Glance, too. The cloud is opened when one is.
+// withGlance adds Glance to the transports. The cloud is opened at its first use.
 func withGlance(transports image.Transports, cloud func() (*openstack.Cloud, error)) image.Transports {
 	transports.Glance = func(ctx context.Context, name string) (image.Source, error) {
 		glance, err := cloud()
@@ -87,7 +87,7 @@ func withGlance(transports image.Transports, cloud func() (*openstack.Cloud, err
 	return transports
 }
 
-// sourceInGlance is an image of Glance's as a source: what it is, its bytes say.
+// glanceSource returns an image in Glance as a source. Its metadata are known after reading.
 func glanceSource(ctx context.Context, cloud *openstack.Cloud, name string, retries int) (image.Source, error) {
 	found, err := cloud.Image(ctx, name)
 	if err != nil {
@@ -115,7 +115,7 @@ func reference(c *cli.Context, text string) (image.Reference, error) {
 	return parsed, nil
 }
 
-// inGlance describes an image as Glance shall have it.
+// glanceMetadata returns the properties of an image in Glance.
 func glanceMetadata(metadata image.Metadata) openstack.DockerImage {
 	return openstack.DockerImage{
 		ID: metadata.ID, Digest: metadata.Digest, Tags: metadata.Tags, Architecture: docker.GlanceArchitecture(metadata.Platform.Architecture), UnpackedSize: metadata.Unpacked,

@@ -15,11 +15,11 @@ import (
 	"ndock/docker/archive"
 )
 
-// windowLimit is the most memory that an archive may need to be unpacked, in bytes: what 'zstd --ultra -22' takes, and
-// twice what 'xz -9' does.
+// windowLimit is the most memory that decompressing an archive may take, in bytes. 'zstd --ultra -22' needs that
+// much, 'xz -9' half of it.
 const windowLimit = 128 << 20
 
-// read opens the image's bytes. An archive may be compressed as a whole.
+// openStream opens the image's bytes. It decompresses an archive that is compressed as a whole.
 func (s *Source) openStream(ctx context.Context) (io.ReadCloser, error) {
 	from, err := s.open(ctx)
 	if err != nil {
@@ -32,17 +32,17 @@ func (s *Source) openStream(ctx context.Context) (io.ReadCloser, error) {
 	return u, nil
 }
 
-// uncompressed unpacks an archive that is compressed as a whole. It leaves gzip to the archive's reader, which unpacks
-// that itself. What is wrong with the compression is an *archive.Error.
+// decompressor decompresses an archive in zstd, xz or bzip2. It leaves gzip to the archive's reader. Damaged data
+// gives an *archive.Error; an error of the source is returned as it is.
 type decompressor struct {
 	source io.ReadCloser
-	limit  int64 // most bytes to unpack to; 0 for any
+	limit  int64 // most bytes to decompress to; 0 for no limit
 
-	plain     io.Reader // set at the first read: to look at a stream takes as long as its sender does
-	method    string    // empty where it is not compressed
+	plain     io.Reader // set by the first Read, because reading the first bytes may block
+	method    string    // empty if not compressed
 	n         int64
-	sourceErr error // of the source
-	formatErr error // what it began with could not be unpacked
+	sourceErr error // error of the source
+	formatErr error // why the stream could not be opened
 }
 
 func (d *decompressor) Close() error { return d.source.Close() }
@@ -83,9 +83,9 @@ func (d *decompressor) start() error {
 	return err
 }
 
-const bzip2Magic = "1AY&SY" // of a block, behind BZh and a digit
+const bzip2Magic = "1AY&SY" // of a block, after BZh and a digit
 
-// compression tells it by an archive's first bytes.
+// detectCompression detects zstd, xz and bzip2 by an archive's first bytes. It returns "" for all else.
 func detectCompression(head string) string {
 	switch {
 	case strings.HasPrefix(head, "\x28\xb5\x2f\xfd"), len(head) > 4 && head[0]&0xf0 == 0x50 && head[1:4] == "\x2a\x4d\x18": // a skippable frame
@@ -98,7 +98,7 @@ func detectCompression(head string) string {
 	return ""
 }
 
-// fromSource tells a source that fails from one that is damaged.
+// readSource reads from the source and keeps its error, so that a failed source is not taken for a damaged archive.
 func (d *decompressor) readSource(p []byte) (int, error) {
 	n, err := d.source.Read(p)
 	if err != nil && err != io.EOF {
@@ -109,7 +109,7 @@ func (d *decompressor) readSource(p []byte) (int, error) {
 
 func (d *decompressor) explainError(err error) error {
 	switch {
-	case err == nil, d.method == "", err == io.EOF, err == io.ErrUnexpectedEOF: // which is said of any archive
+	case err == nil, d.method == "", err == io.EOF, err == io.ErrUnexpectedEOF: // the archive's reader explains these
 		return err
 	case d.sourceErr != nil:
 		return d.sourceErr
@@ -119,7 +119,7 @@ func (d *decompressor) explainError(err error) error {
 	return &archive.Error{Reason: fmt.Sprintf("it is compressed with %s, and damaged or cut off: %v", d.method, err)}
 }
 
-// readerFunc is a function as a reader.
+// readerFunc makes a function an io.Reader.
 type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

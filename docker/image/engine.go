@@ -14,14 +14,14 @@ import (
 	"ndock/docker/archive"
 )
 
-// EngineAPI is what is asked of Docker Engine.
+// EngineAPI is what this package needs of Docker Engine.
 type EngineAPI interface {
 	docker.Engine
 	docker.Loader
 }
 
-// findInEngine trusts what an engine says and sends: it has unpacked and verified the image itself. In containerd's store
-// images are as they came, and need not have been unpacked.
+// findInEngine finds an image in the engine. What it sends is not checked again, because the engine has unpacked and
+// verified it. In containerd's store images are as they came and may never have been unpacked, so these are checked.
 func (t Transports) findInEngine(ctx context.Context, r Reference) (*Source, error) {
 	engine, err := t.Engine()
 	if err != nil {
@@ -49,7 +49,7 @@ func (t Transports) findInEngine(ctx context.Context, r Reference) (*Source, err
 	return source, nil
 }
 
-// orFile says of what no engine has, and a file is called, how that is named.
+// suggestFile adds a tip to an engine's error where a file or layout has that name.
 func suggestFile(err error, name string) error {
 	var refused *docker.Error
 	place := fileTransport(name)
@@ -59,7 +59,7 @@ func suggestFile(err error, name string) error {
 	return &docker.Error{Op: refused.Op, Err: refused.Err, Tip: fmt.Sprintf("there is %q here: %s%s reads it", name, place, name)}
 }
 
-// placeOf is what reads a file or a layout of that name, if there is one.
+// fileTransport returns the prefix for a file or layout of that name, or "".
 func fileTransport(name string) string {
 	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
 		return string(DockerArchive) + ":"
@@ -70,7 +70,7 @@ func fileTransport(name string) string {
 	return ""
 }
 
-// storeInEngine loads an image, and gives it the one name that was asked for: those in it may be anybody's.
+// storeInEngine loads an image and gives it the requested name only. The names in it may be anybody's.
 func (t Transports) storeInEngine(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
 	engine, err := t.Engine()
 	if err != nil {
@@ -88,7 +88,7 @@ func (t Transports) storeInEngine(ctx context.Context, source *Source, r Referen
 	return docker.TagImage(ctx, engine, id, r.Name)
 }
 
-// anonymous is the source without the names in it.
+// stripTags returns a copy of the source without tags.
 func (s *Source) stripTags() *Source {
 	without := *s
 	without.tags = nil

@@ -20,13 +20,14 @@ import (
 	"ndock/docker/transfer"
 )
 
-// CertsDir is where docker, skopeo and others look for what belongs to a registry: HOST:PORT/*.crt are its CAs,
-// HOST:PORT/*.cert and *.key the client's certificate and key.
+// CertsDir is where docker, skopeo and others look for a registry's certificates: HOST:PORT/*.crt are CAs,
+// HOST:PORT/*.cert and *.key are the client's certificate and key.
 const CertsDir = "/etc/docker/certs.d"
 
-// Remote is how ndock speaks to registries: as docker does, with docker's logins (~/.docker/config.json and its
-// credential helpers) and the CAs in certsDir; plain HTTP to this host only, unless insecure. A download that breaks is
-// continued up to retries times. What is done without a certificate that may not be read is told to notice, which may be nil.
+// Remote returns the options for connecting to registries as docker does: with docker's logins (~/.docker/config.json
+// and its credential helpers) and the CAs in certsDir. Plain HTTP is allowed to loopback only, unless insecure. A
+// broken download is resumed up to retries times. notice is called when a certificate is left out because this user
+// may not read it; it may be nil.
 func Remote(agent, certsDir string, insecure bool, retries int, notice func(text string)) []remote.Option {
 	hosts := &hostTransports{certsDir: certsDir, insecure: insecure, notice: notice, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
 	watched := &transfer.IdleTransport{Next: hosts, Timeout: transfer.IdleTimeout}
@@ -37,7 +38,7 @@ func Remote(agent, certsDir string, insecure bool, retries int, notice func(text
 	}
 }
 
-// hosts has a transport for each registry, because each may have a CA of its own.
+// hostTransports has a transport for each registry, because each may have its own CA.
 type hostTransports struct {
 	certsDir string
 	insecure bool
@@ -45,7 +46,7 @@ type hostTransports struct {
 
 	mu        sync.Mutex // guards all below
 	known     map[string]*http.Transport
-	untrusted map[string]error // what was wrong with certificates
+	untrusted map[string]error // certificate errors by host
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -58,7 +59,7 @@ func (h *hostTransports) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if err := h.recordUntrusted(r.URL.Host, nil); err != nil && r.URL.Scheme == "http" {
-		return nil, err // it is no reason to do without, and what plain HTTP says there is none of the user's
+		return nil, err // a bad certificate is no reason to use plain HTTP; its answers could be anybody's
 	}
 	answer, err := transport.RoundTrip(r)
 	var wrong *tls.CertificateVerificationError
@@ -68,7 +69,7 @@ func (h *hostTransports) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// distrust remembers what was wrong with a host's certificate, and tells it.
+// recordUntrusted records a certificate error of a host, if wrong is not nil, and returns the recorded one.
 func (h *hostTransports) recordUntrusted(host string, wrong error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,7 +79,7 @@ func (h *hostTransports) recordUntrusted(host string, wrong error) error {
 	return h.untrusted[host]
 }
 
-// IsLoopback tells whether HOST or HOST:PORT is this host, where nobody else hears what is said to it.
+// IsLoopback reports whether HOST or HOST:PORT is this host. Nobody else can read that traffic.
 func IsLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -98,10 +99,10 @@ func (h *hostTransports) transport(host string) (*http.Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the certificates for registry %s: %w", host, err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() // which honours HTTPS_PROXY
+	transport := http.DefaultTransport.(*http.Transport).Clone() // honors HTTPS_PROXY
 	transport.TLSClientConfig = config
-	transport.DisableCompression = true               // a layer is compared as it is stored, and some servers call what is packed encoded
-	transport.ResponseHeaderTimeout = 2 * time.Minute // the bodies are the stall transport's
+	transport.DisableCompression = true               // digests are of the stored bytes, and some servers declare a packed layer as encoded
+	transport.ResponseHeaderTimeout = 2 * time.Minute // for the headers; transfer.IdleTransport watches the bodies
 	h.known[host] = transport
 	return transport, nil
 }
@@ -110,7 +111,7 @@ func (h *hostTransports) tls(host string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.insecure}
 	dir := filepath.Join(h.certsDir, host)
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // in some systems it is root's; what is in it only adds trust
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // on some systems only root may read it; it only adds trust
 		return config, nil
 	}
 	if err != nil {
@@ -141,7 +142,7 @@ func addCA(config *tls.Config, file string) error {
 	}
 	if config.RootCAs == nil {
 		if config.RootCAs, err = x509.SystemCertPool(); err != nil {
-			config.RootCAs = x509.NewCertPool() // a host without any
+			config.RootCAs = x509.NewCertPool() // a host without CAs
 		}
 	}
 	if !config.RootCAs.AppendCertsFromPEM(content) {
@@ -159,7 +160,8 @@ func addClient(config *tls.Config, file string) error {
 	return nil
 }
 
-// refuseMoved turns a redirect of what is sent, which HTTP's clients follow with a request to read, into an error that says so.
+// rejectRedirects returns an error for a redirected upload. HTTP clients follow such a redirect with GET, and the
+// upload would be lost.
 type rejectRedirects struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -182,8 +184,8 @@ func (t rejectRedirects) RoundTrip(r *http.Request) (*http.Response, error) {
 		where, answer.StatusCode, intermediaries)
 }
 
-// refuseWebPages turns a web page that comes in place of a manifest, a list or a token, as from a guest network's login, into an
-// error that says so.
+// rejectWebPages returns an error for a web page in place of a manifest, a list or a token. A guest network's login
+// page is such.
 type rejectWebPages struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -196,11 +198,11 @@ func (t rejectWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, intermediaries)
 }
 
-// inBetween is who else answers where a registry should.
+// intermediaries is who else may answer for a registry, in error messages.
 const intermediaries = "a proxy or a network's login page"
 
-// wantsJSON tells whether a request, or the one that was redirected to it, asks for a manifest, a list or a token: all but
-// blobs, which may be anything, the registry's root, which some answer with any page, and deletions.
+// wantsJSON reports whether a request, or the one that was redirected to it, asks for a manifest, a list or a token.
+// Blobs may have any type, and some registries answer with any page at the root and to deletions.
 func wantsJSON(r *http.Request) bool {
 	if r.Method == http.MethodDelete {
 		return false

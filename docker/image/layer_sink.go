@@ -12,19 +12,19 @@ import (
 	"ndock/docker/archive"
 )
 
-// File implements archive.Sink: descriptions are kept by the archive's reader.
+// File implements archive.Sink. The archive's reader keeps manifests and configurations.
 func (s *layerSink) File(_ *tar.Header, content io.Reader) error {
 	_, err := io.Copy(io.Discard, content)
 	return err
 }
 
-// layersAtOnce are on their way to a shelf: while one is confirmed, the next one is sent.
+// maxParallelLayers is how many layers are uploaded at once. While a registry confirms one, the next is sent.
 const maxParallelLayers = 3
 
-// errNotTaken ends the reading of an archive; why a layer was not taken, sending tells.
+// errLayerFailed stops the reading of an archive. The cause is the error of uploads.
 var errLayerFailed = errors.New("a layer was not taken")
 
-// Layer implements archive.Sink. It returns when the layer has been read; sending tells whether it was taken.
+// Layer implements archive.Sink. It returns when the layer has been read; uploads.Wait returns whether it was stored.
 func (s *layerSink) Layer(header *tar.Header, content io.Reader) error {
 	out, into := io.Pipe()
 	s.uploads.Go(func() error {
@@ -57,11 +57,11 @@ func (s *layerSink) writeLayer(name string, size int64, content io.Reader) error
 	s.mu.Lock()
 	s.layers[name] = described
 	s.mu.Unlock()
-	_, err = io.Copy(io.Discard, content) // what may stand behind the end of what was compressed
+	_, err = io.Copy(io.Discard, content) // there may be bytes after the compressed data
 	return err
 }
 
-// layerOf leaves a layer as it is that is packed and has its digest for a name, and packs others.
+// newStreamLayer passes a layer through if it is compressed and named by its digest. It compresses others.
 func newStreamLayer(content io.Reader, digest v1.Hash, size int64) (streamLayer, error) {
 	head := bufio.NewReaderSize(content, 64<<10)
 	compression, err := archive.Compression(head)

@@ -15,8 +15,8 @@ import (
 	"ndock/docker/archive"
 )
 
-// fromParts is a source whose parts can be had one by one. Where its configuration does not say for which platform it is,
-// it is for the one that its index says, or else for the one that is wanted.
+// layeredSource returns a source for an image whose layers can be read one by one. If the configuration lacks a
+// platform, it takes that of the index, or else the requested one.
 func (t Transports) layeredSource(r Reference, image v1.Image, indexed archive.Platform) (*Source, error) {
 	if err := checkManifest(image); err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (t Transports) layeredSource(r Reference, image v1.Image, indexed archive.P
 	}}, nil
 }
 
-// checkKind refuses what is no image.
+// checkManifest refuses a manifest that is not an image's.
 func checkManifest(image interface{ RawManifest() ([]byte, error) }) error {
 	text, err := image.RawManifest()
 	if err != nil {
@@ -79,7 +79,7 @@ func layeredMetadata(image v1.Image, otherwise archive.Platform) (Metadata, erro
 	return metadata, nil
 }
 
-// manifest is the image's own, of a source whose parts can be had one by one.
+// layeredManifest returns the image's own manifest with its descriptor. Only for a source with layered set.
 func (s *Source) layeredManifest() ([]byte, v1.Descriptor, error) {
 	content, err := s.layered.RawManifest()
 	if err != nil {
@@ -96,8 +96,8 @@ func (s *Source) layeredManifest() ([]byte, v1.Descriptor, error) {
 	}, err
 }
 
-// writeParts writes an image as a Docker archive, its layers as they are: Docker unpacks them itself. A layer's size
-// stands before it in a tar, and so it is not unpacked on the way.
+// writeLayeredArchive writes an image as a Docker archive, with its layers compressed as they are; Docker
+// decompresses them. A tar states a layer's size before its content, and the uncompressed size is not known.
 func writeLayeredArchive(ctx context.Context, dst io.Writer, image v1.Image, limits archive.Limits) error {
 	w := layeredWriter{ctx: ctx, out: tar.NewWriter(dst), limits: limits, written: map[v1.Hash]string{}}
 	id, err := image.ConfigName()
@@ -143,7 +143,7 @@ type layeredWriter struct {
 	written map[v1.Hash]string // a layer that occurs twice is written once
 }
 
-// layer returns the name under which the layer is in the archive.
+// writeLayer writes a layer and returns its name in the archive.
 func (w layeredWriter) writeLayer(layer v1.Layer) (string, error) {
 	digest, err := layer.Digest()
 	if err != nil {
@@ -173,7 +173,8 @@ func (w layeredWriter) writeLayer(layer v1.Layer) (string, error) {
 	return file, w.writeFile(file, size, content)
 }
 
-// unpacked writes a layer that engines before 23 cannot read. How long it is then, only unpacking tells.
+// writeDecompressed writes a layer in zstd uncompressed, because engines before 23 cannot read zstd. It needs a
+// temporary file to find the size.
 func (w layeredWriter) writeDecompressed(file string, packed io.Reader) error {
 	plain, size, err := w.limits.Spool(packed)
 	if err != nil {

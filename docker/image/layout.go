@@ -15,7 +15,7 @@ import (
 	"ndock/docker/archive"
 )
 
-// findLayout looks into an OCI layout, a directory.
+// findLayout finds an image in an OCI layout, which is a directory.
 func (t Transports) findLayout(ctx context.Context, r Reference) (*Source, error) {
 	op := fmt.Sprintf("image %q", r)
 	index, err := layoutDir{ctx, r.Path}.readIndex()
@@ -39,8 +39,8 @@ func (t Transports) findLayout(ctx context.Context, r Reference) (*Source, error
 	return source, nil
 }
 
-// chooseFrom finds the one image of a layout that is meant, by its name or as the only one. It returns what the index says of the
-// platform.
+// selectImage returns the image of a layout with this tag, or the only one. It also returns the platform that the
+// index states.
 func (t Transports) selectImage(index v1.ImageIndex, tag string) (v1.Image, archive.Platform, error) {
 	checks := t.archiveOptions()
 	checks.Name = tag
@@ -54,8 +54,8 @@ func (t Transports) selectImage(index v1.ImageIndex, tag string) (v1.Image, arch
 	return t.loadImage(index, meant[0], 0)
 }
 
-// imageIn is the image for the platform in an index. Of several, the first is taken, as others do, where none is for its very
-// variant. It returns what the index says of the platform.
+// platformImage returns the image of an index for the platform. If several fit and none has the exact variant, it
+// takes the first, as other tools do. It also returns the platform that the index states.
 func (t Transports) platformImage(index v1.ImageIndex, depth int) (v1.Image, archive.Platform, error) {
 	meant, all, err := matchingManifests(index, t.archiveOptions(), false)
 	if err != nil {
@@ -67,7 +67,7 @@ func (t Transports) platformImage(index v1.ImageIndex, depth int) (v1.Image, arc
 	return t.loadImage(index, meant[0], depth)
 }
 
-// listed are those in an index that are meant, and all.
+// matchingManifests returns the entries of an index that match, and all of its entries.
 func matchingManifests(index v1.ImageIndex, checks archive.Options, top bool) (meant, all []ocispec.Descriptor, err error) {
 	text, err := index.RawManifest()
 	if err != nil {
@@ -77,7 +77,7 @@ func matchingManifests(index v1.ImageIndex, checks archive.Options, top bool) (m
 	return archive.MatchingManifests(found.Manifests, checks, top), found.Manifests, err
 }
 
-// indexDepth is how deep an index may lie in others.
+// indexDepth is how deep indexes may be nested.
 const indexDepth = 3
 
 func (t Transports) loadImage(index v1.ImageIndex, one ocispec.Descriptor, depth int) (v1.Image, archive.Platform, error) {

@@ -20,13 +20,13 @@ import (
 	"ndock/docker/archive"
 )
 
-// layoutDir is the directory of an OCI layout, which anybody may have made.
+// layoutDir is the directory of an OCI layout. Anybody may have made it.
 type layoutDir struct {
-	ctx  context.Context // ends what takes long: a v1.Layer is opened without one
+	ctx  context.Context // ends long reads: opening a v1.Layer takes no context
 	path string
 }
 
-// index reads what the layout holds.
+// readIndex reads the layout's index.json.
 func (d layoutDir) readIndex() (layoutIndex, error) {
 	file, err := openRegular(filepath.Join(d.path, ocispec.ImageIndexFile))
 	if err != nil {
@@ -37,7 +37,7 @@ func (d layoutDir) readIndex() (layoutIndex, error) {
 	return layoutIndex{d, text}, err
 }
 
-// description reads an index, a manifest or a configuration, which must be what it is called by.
+// readDescription reads an index, a manifest or a configuration. It fails if the content does not match the digest.
 func (d layoutDir) readDescription(digest v1.Hash) ([]byte, error) {
 	file, err := d.openBlob(digest, archive.DescriptionLimit)
 	if err != nil {
@@ -59,7 +59,8 @@ func readDescription(file *os.File) ([]byte, error) {
 	return io.ReadAll(content)
 }
 
-// bounded is a file's content as long as the file says it is. Those of /proc say that they have nothing, and may go on for ever.
+// limitToFileSize returns a file's content up to the size that the file states. Files in /proc state none and may
+// never end.
 func limitToFileSize(file *os.File, most int64) (io.Reader, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -71,8 +72,8 @@ func limitToFileSize(file *os.File, most int64) (io.Reader, error) {
 	return io.LimitReader(file, info.Size()), nil
 }
 
-// open opens a blob. One that is a link, as Bazel's rules make them, may lead to any file of this host's: nothing of it goes
-// anywhere before all of it has turned out to be what its name says. Who reads another blob compares it.
+// openBlob opens a blob. Bazel's rules make blobs as links, and a link may lead to any file of this host: what it
+// leads to is verified here, before anything is sent. The caller has to verify other blobs.
 func (d layoutDir) openBlob(digest v1.Hash, most int64) (*os.File, error) {
 	path := filepath.Join(d.path, "blobs", digest.Algorithm, digest.Hex)
 	info, err := os.Lstat(path)
@@ -96,8 +97,8 @@ func (d layoutDir) openBlob(digest v1.Hash, most int64) (*os.File, error) {
 	return file, nil
 }
 
-// openRegular opens a file, and nothing else: to open a pipe takes until somebody writes to it, and to open a device may
-// do something.
+// openRegular opens a regular file, and nothing else. Opening a pipe may block, and opening a device may have
+// effects.
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -116,7 +117,7 @@ func openRegular(path string) (*os.File, error) {
 	return file, nil
 }
 
-// compare reads a blob to its end, which must be what it is called by.
+// verifyDigest reads a blob to its end and fails if its digest differs.
 func verifyDigest(content io.Reader, want v1.Hash) error {
 	hasher, err := v1.Hasher(want.Algorithm)
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// storeInLayout adds an image to an OCI layout, which is made if need be. Another image of the same tag is replaced.
+// storeInLayout adds an image to an OCI layout, and creates the layout if there is none. It replaces an image with
+// the same tag.
 func storeInLayout(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	path, err := openLayout(to.Path)
@@ -41,7 +42,7 @@ func storeInLayout(ctx context.Context, source *Source, to Reference, watch io.W
 	return stored, nil
 }
 
-// openLayout makes a layout where there is none.
+// openLayout opens a layout, and creates it if there is none.
 func openLayout(dir string) (layout.Path, error) {
 	index := filepath.Join(dir, ocispec.ImageIndexFile)
 	if _, err := os.Stat(index); !errors.Is(err, os.ErrNotExist) {
@@ -58,7 +59,7 @@ func openLayout(dir string) (layout.Path, error) {
 	return layout.Path(dir), cmp.Or(writeFile(filepath.Join(dir, ocispec.ImageLayoutFile), version), writeFile(index, none))
 }
 
-// writeFile replaces a file, or a link in its place, by one with this content.
+// writeFile replaces a file, or a link in its place, atomically.
 func writeFile(path string, content []byte) error {
 	into, err := createFile(path)
 	if err != nil {
@@ -68,14 +69,15 @@ func writeFile(path string, content []byte) error {
 	return into.commit(err)
 }
 
-// storeInOCIArchive makes a layout first: in it, a blob's digest stands before the blob.
+// storeInOCIArchive writes a layout to a temporary directory and packs it. It cannot write the tar at once, because a
+// blob's name is its digest, which comes before its content.
 func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	into, err := createFile(to.Path)
 	if err != nil {
 		return stored, writeError(to, err)
 	}
-	beside := "" // or where temporary files are, for a stream
+	beside := "" // for a stream, the default directory for temporary files
 	if into.pending != nil {
 		beside = filepath.Dir(to.Path)
 	}
@@ -92,13 +94,13 @@ func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch 
 	return stored, into.commit(err)
 }
 
-// packDirectory makes a tar of a directory.
+// packDirectory writes a directory as a tar.
 func packDirectory(into io.Writer, dir string) error {
 	w := tar.NewWriter(into)
 	return cmp.Or(w.AddFS(os.DirFS(dir)), w.Close())
 }
 
-// layoutShelf is a directory.
+// layoutWriter writes an image to an OCI layout.
 type layoutWriter struct {
 	path layout.Path
 	tag  string
@@ -179,7 +181,8 @@ func (w layoutWriter) writeManifest(ctx context.Context, content []byte, describ
 	return writeFile(filepath.Join(string(w.path), ocispec.ImageIndexFile), text)
 }
 
-// blob writes what is named by its digest, which may be known only when all of it has been read.
+// writeBlob writes a blob and verifies its digest. digest is called after reading, because it may not be known
+// before.
 func (w layoutWriter) writeBlob(ctx context.Context, content io.Reader, digest func() (v1.Hash, error)) error {
 	dir := filepath.Join(string(w.path), "blobs", "sha256")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -189,7 +192,7 @@ func (w layoutWriter) writeBlob(ctx context.Context, content io.Reader, digest f
 	if err != nil {
 		return err
 	}
-	defer os.Remove(into.Name()) // which is gone if all went well
+	defer os.Remove(into.Name()) // no effect after the rename
 	seen, _, err := v1.SHA256(io.TeeReader(contextReader{ctx, content}, into))
 	if err := errors.Join(err, into.Close()); err != nil {
 		return err
@@ -204,13 +207,13 @@ func (w layoutWriter) writeBlob(ctx context.Context, content io.Reader, digest f
 	return os.Rename(into.Name(), filepath.Join(dir, seen.Hex))
 }
 
-// createTemp creates a file whose name begins so and is nobody else's. Unlike os.CreateTemp, it leaves the mode to the umask,
-// as for any file that a command makes.
+// createTemp creates a file with a random name that begins with begin. Unlike os.CreateTemp, it leaves the mode to
+// the umask, as for any file that a command creates.
 func createTemp(dir, begin string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, begin+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
-// cancelled is a reader that ends with its context.
+// contextReader is a reader that fails when its context ends.
 type contextReader struct {
 	ctx  context.Context
 	from io.Reader

@@ -9,11 +9,11 @@ import (
 	"ndock/docker/transfer"
 )
 
-// maxRetryAfter is the longest that a registry can have ndock wait before one request.
+// maxRetryAfter is the longest pause that a registry can request before one request.
 const maxRetryAfter = time.Minute
 
-// rateLimiter holds a host's next request back for as long as its last answer said with Retry-After, be it another
-// attempt or another blob.
+// rateLimiter delays requests to a host for as long as its last answer requested with Retry-After. The delay holds
+// for retries and for other blobs.
 type rateLimiter struct {
 	next http.RoundTripper
 	wait func(context.Context, time.Duration) error

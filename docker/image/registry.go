@@ -18,16 +18,16 @@ import (
 	"ndock/docker/archive"
 )
 
-// RegistryOptions say how registries are spoken to.
+// RegistryOptions say how to connect to registries.
 type RegistryOptions struct {
-	Insecure bool // plain HTTP, and certificates of anybody's
+	Insecure bool // allow plain HTTP and unverified certificates
 	Remote   []remote.Option
 }
 
 func (o RegistryOptions) parse(text string) (name.Reference, error) {
 	parsed, err := name.ParseReference(text)
 	if err == nil && (o.Insecure || IsLoopback(parsed.Context().RegistryStr())) {
-		parsed, err = name.ParseReference(text, name.Insecure) // which tries HTTPS first all the same
+		parsed, err = name.ParseReference(text, name.Insecure) // tries HTTPS first, too
 	}
 	if err != nil {
 		return nil, &docker.Error{Op: fmt.Sprintf("image %q", "docker://"+text), Err: err}
@@ -39,7 +39,7 @@ func (o RegistryOptions) remoteOptions(ctx context.Context, more ...remote.Optio
 	return append(append([]remote.Option{remote.WithContext(ctx)}, o.Remote...), more...)
 }
 
-// findInRegistry reads manifest and configuration, of an index those of the platform.
+// findInRegistry reads manifest and configuration of an image. From an index it takes the image for the platform.
 func (t Transports) findInRegistry(ctx context.Context, r Reference) (*Source, error) {
 	parsed, err := t.Registry.parse(r.Name)
 	if err != nil {
@@ -54,7 +54,7 @@ func (t Transports) findInRegistry(ctx context.Context, r Reference) (*Source, e
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
-	source, err := t.layeredSource(r, image, t.Platform) // an index is asked for that platform
+	source, err := t.layeredSource(r, image, t.Platform) // the index was read for that platform
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
@@ -64,7 +64,7 @@ func (t Transports) findInRegistry(ctx context.Context, r Reference) (*Source, e
 	return source, nil
 }
 
-// imageOf is what a registry has under a name, of an index the image for the platform.
+// registryImage returns the image of a registry's answer. From an index it takes the image for the platform.
 func (t Transports) registryImage(found *remote.Descriptor) (v1.Image, error) {
 	switch {
 	case found.MediaType.IsIndex():
@@ -80,7 +80,7 @@ func (t Transports) registryImage(found *remote.Descriptor) (v1.Image, error) {
 	return found.Image()
 }
 
-// platforms are those of an index, a few of them.
+// platformList returns the first ten platforms of an index, as text.
 func platformList(all []ocispec.Descriptor) string {
 	const shown = 10
 	var texts []string
@@ -95,13 +95,13 @@ func platformList(all []ocispec.Descriptor) string {
 	return strings.Join(texts, ", ")
 }
 
-// explainRegistry says what a registry answered, and what may help.
+// explainRegistry adds to a registry's answer what may help.
 func explainRegistry(op string, err error) *docker.Error {
 	var answer *transport.Error
 	if !errors.As(err, &answer) {
 		return &docker.Error{Op: op, Err: withHTTPMethod(err), Tip: tipFor(err)}
 	}
-	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was tried, if that is said
+	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was attempted, if the error says it
 	explained := &docker.Error{Op: op, Err: errors.New(before + responseText(answer))}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -120,8 +120,8 @@ func explainRegistry(op string, err error) *docker.Error {
 	return explained
 }
 
-// tipFor says what to do about what the library refuses, or could not find out: it follows no redirect from a host to an
-// address of a private network, because a hostile registry could have it ask what only this host can reach.
+// tipFor suggests what to do about a request that the library refuses. The library follows no redirect from a host
+// name to a private address: a hostile registry could make it ask what only this host can reach.
 func tipFor(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "SSRF protection"):
@@ -138,8 +138,8 @@ func isReadRequest(r *http.Request) bool {
 	return r == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// withMethod returns an error of net/http with the request's method and address as HTTP spells them. What signs the address is
-// left out where the error is told, by docker.Error.
+// withHTTPMethod writes method and address of a net/http error as HTTP does. docker.Error removes the signature from
+// the address when the error is printed.
 func withHTTPMethod(err error) error {
 	var request *url.Error
 	if !errors.As(err, &request) {
@@ -148,7 +148,8 @@ func withHTTPMethod(err error) error {
 	return fmt.Errorf("%s %s: %w", strings.ToUpper(request.Op), request.URL, request.Err)
 }
 
-// answers are the registry's own words, with the status where it has none or says that it is busy or failed.
+// responseText returns the registry's own message. It adds the status if there is no message, or if the registry is
+// busy or failed.
 func responseText(answer *transport.Error) string {
 	text := ""
 	for _, one := range answer.Errors {

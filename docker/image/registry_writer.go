@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// storeInRegistry sends what the registry has not. An image that has that name there already, and is whole, is not even
-// read.
+// storeInRegistry pushes what the registry lacks. If the registry has the same image under this name, and all of it,
+// the source is not read.
 func (t Transports) storeInRegistry(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	parsed, err := t.Registry.parse(to.Name)
@@ -48,7 +48,7 @@ func (t Transports) storeInRegistry(ctx context.Context, source *Source, to Refe
 	return stored, nil
 }
 
-// keepsElsewhere tells whether layers of the image are not sent, because its maker has them elsewhere.
+// hasForeignLayers reports whether the image has layers that may not be passed on, as images of Windows have.
 func (s *Source) hasForeignLayers() bool {
 	if s.layered == nil {
 		return false
@@ -57,7 +57,7 @@ func (s *Source) hasForeignLayers() bool {
 	return err == nil && slices.ContainsFunc(manifest.Layers, func(layer v1.Descriptor) bool { return !layer.MediaType.IsDistributable() })
 }
 
-// push sends an image, and all of it anew where the registry or the network failed.
+// pushWithRetries pushes an image. If the registry or the network fails, it starts again from the beginning.
 func (t Transports) pushWithRetries(ctx context.Context, source *Source, writer registryWriter, watch io.Writer) (v1.Hash, error) {
 	for attempt := 0; ; attempt++ {
 		digest, err := writer.push(ctx, source, watch)
@@ -70,7 +70,7 @@ func (t Transports) pushWithRetries(ctx context.Context, source *Source, writer 
 	}
 }
 
-// registryShelf is a repository.
+// registryWriter writes an image to a repository of a registry.
 type registryWriter struct {
 	at         Reference
 	transports Transports
@@ -86,8 +86,8 @@ func (w registryWriter) push(ctx context.Context, source *Source, watch io.Write
 	return source.pushLayers(ctx, w, watch)
 }
 
-// has tells whether that name is that image's already, and not that of an index which lists it, and whether the registry
-// has all of it. Whatever goes wrong, pushing will say.
+// findExisting returns the digest of the manifest under this name, and true if it is this image and the registry has
+// all of it. An index that lists the image does not count. Errors are ignored, because the push will report them.
 func (w registryWriter) findExisting(ctx context.Context, source *Source) (string, bool) {
 	named, err := remote.Get(w.to, w.transports.Registry.remoteOptions(ctx)...)
 	if err != nil || !named.MediaType.IsImage() {
@@ -104,8 +104,8 @@ func (w registryWriter) findExisting(ctx context.Context, source *Source) (strin
 	return named.Digest.String(), true
 }
 
-// is tells whether an image is this one: by the digest of its manifest where that is known, and else by its
-// configuration.
+// isSameImage compares the digests of the manifests, or those of the configurations where the source's manifest is
+// not known.
 func (s *Source) isSameImage(other v1.Image) bool {
 	digest, err := other.Digest()
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *Source) isSameImage(other v1.Image) bool {
 	return err == nil && s.ID == manifest.Config.Digest.String()
 }
 
-// parts sends only the layers that are not there, and has those mounted that are in another repository.
+// writeLayered pushes only the layers that the registry lacks. Layers in another of its repositories are mounted.
 func (w registryWriter) writeLayered(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
 	layers, err := source.layered.Layers()
 	if err != nil {
@@ -142,7 +142,7 @@ func (w registryWriter) writeLayered(ctx context.Context, source *Source, watch 
 	return described.Digest, w.writeManifest(ctx, content, described)
 }
 
-// layers sends several at once.
+// uploadLayers uploads several layers at once.
 func (w registryWriter) uploadLayers(ctx context.Context, layers []v1.Layer, watch io.Writer) error {
 	pusher, err := remote.NewPusher(w.transports.Registry.remoteOptions(ctx)...)
 	if err != nil {
@@ -157,9 +157,9 @@ func (w registryWriter) uploadLayers(ctx context.Context, layers []v1.Layer, wat
 	return sending.Wait()
 }
 
-// watchLayer counts what is read of a layer.
+// watchLayer counts in watch what is read of a layer.
 func watchLayer(layer v1.Layer, watch io.Writer) v1.Layer {
-	if mountable, ok := layer.(*remote.MountableLayer); ok { // which the library looks for
+	if mountable, ok := layer.(*remote.MountableLayer); ok { // the library checks for this type
 		return &remote.MountableLayer{Layer: watchedLayer{mountable.Layer, watch}, Reference: mountable.Reference}
 	}
 	return watchedLayer{layer, watch}
@@ -181,7 +181,7 @@ func (l watchedLayer) Compressed() (io.ReadCloser, error) {
 	}{io.TeeReader(content, l.watch), content}, nil
 }
 
-// lockedWriter takes turns.
+// lockedWriter serializes writes.
 type lockedWriter struct {
 	mu   sync.Mutex
 	into io.Writer
@@ -193,7 +193,7 @@ func (w *lockedWriter) Write(p []byte) (int, error) {
 	return w.into.Write(p)
 }
 
-// layer sends one layer. When a part of a layer that flows by was sent, the library must not try again with the rest.
+// writeLayer uploads a layer. Once reading of a stream layer has begun, the library must not retry with the rest.
 func (w registryWriter) writeLayer(ctx context.Context, layer v1.Layer) error {
 	options := w.transports.Registry.remoteOptions(ctx)
 	if flowing, ok := layer.(streamLayer); ok {
@@ -206,7 +206,8 @@ func (w registryWriter) writeConfig(ctx context.Context, content []byte) error {
 	return w.writeLayer(ctx, static.NewLayer(content, types.OCIConfigJSON))
 }
 
-// manifest puts an image under its name, if the registry has all of it, and sees whether it stands there.
+// writeManifest checks that the registry has all blobs, puts the manifest under its name, and checks that it is
+// there.
 func (w registryWriter) writeManifest(ctx context.Context, content []byte, described v1.Descriptor) error {
 	parsed, err := v1.ParseManifest(bytes.NewReader(content))
 	if err != nil {
@@ -223,7 +224,7 @@ func (w registryWriter) writeManifest(ctx context.Context, content []byte, descr
 	return w.retryWhile(ctx, isNotVisibleYet, func() error { return w.verifyManifest(ctx, described.Digest) })
 }
 
-// stands sees whether the image stands under its name.
+// verifyManifest checks that the name has the manifest with this digest.
 func (w registryWriter) verifyManifest(ctx context.Context, digest v1.Hash) error {
 	there, err := remote.Get(w.to, w.transports.Registry.remoteOptions(ctx)...)
 	if err != nil {
@@ -235,15 +236,15 @@ func (w registryWriter) verifyManifest(ctx context.Context, digest v1.Hash) erro
 	return nil
 }
 
-// otherImageError is of a name under which another image stands than was sent.
+// wrongManifestError says that the name has another manifest than the one that was pushed.
 type wrongManifestError struct{ there, sent v1.Hash }
 
 func (e wrongManifestError) Error() string {
 	return fmt.Sprintf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", e.there, e.sent)
 }
 
-// again asks until the registry has what it was sent, as long as it only has it not yet. One whose storage is consistent only
-// in the end may not have it at once.
+// retryWhile repeats ask while notYet accepts its error, at most Retries times. A registry with eventually consistent
+// storage may lack for a moment what it was sent.
 func (w registryWriter) retryWhile(ctx context.Context, notYet func(error) bool, ask func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := ask()
@@ -256,14 +257,14 @@ func (w registryWriter) retryWhile(ctx context.Context, notYet func(error) bool,
 	}
 }
 
-// noBlobError is of a blob that the registry took, and does not have.
+// missingBlobError says that the registry lacks a blob that it accepted.
 type missingBlobError struct{ digest v1.Hash }
 
 func (e missingBlobError) Error() string {
 	return fmt.Sprintf("the registry does not have blob %s of the image, which it should have by now", e.digest)
 }
 
-// isLate tells whether a registry that was asked for what it took does not have it, or something else.
+// isNotVisibleYet reports whether a registry lacks what it accepted, or still has something else there.
 func isNotVisibleYet(err error) bool {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
@@ -272,7 +273,7 @@ func isNotVisibleYet(err error) bool {
 	return errors.As(err, &missingBlobError{}) || errors.As(err, &wrongManifestError{})
 }
 
-// lacksBlob tells whether a registry refused a manifest because it does not have what that names.
+// lacksBlob reports whether a registry refused a manifest because it lacks a blob.
 func lacksBlob(err error) bool {
 	var answer *transport.Error
 	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
@@ -280,8 +281,8 @@ func lacksBlob(err error) bool {
 	})
 }
 
-// confirm sees whether the registry has the configuration and each layer of an image, with the sizes that they have. The
-// registry has compared their digests when it took them.
+// verifyBlobs checks that the registry has the configuration and each layer, with the right sizes. The registry
+// compared the digests when it accepted them.
 func (w registryWriter) verifyBlobs(ctx context.Context, manifest *v1.Manifest) error {
 	puller, err := remote.NewPuller(w.transports.Registry.remoteOptions(ctx)...)
 	if err != nil {
@@ -290,7 +291,7 @@ func (w registryWriter) verifyBlobs(ctx context.Context, manifest *v1.Manifest) 
 	asking, ctx := errgroup.WithContext(ctx)
 	asking.SetLimit(maxParallelLayers)
 	for _, blob := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
-		if blob.MediaType.IsDistributable() { // others are not sent
+		if blob.MediaType.IsDistributable() { // others are not pushed
 			asking.Go(func() error { return w.verifyBlob(ctx, puller, blob) })
 		}
 	}
@@ -309,13 +310,13 @@ func (w registryWriter) verifyBlob(ctx context.Context, puller *remote.Puller, b
 		return missingBlobError{blob.Digest}
 	case err != nil:
 		return err
-	case size >= 0 && size != blob.Size: // below zero, it does not tell
+	case size >= 0 && size != blob.Size: // a negative size is unknown
 		return fmt.Errorf("the registry has %d bytes of blob %s, and it has %d: what the registry stores is damaged", size, blob.Digest, blob.Size)
 	}
 	return nil
 }
 
-// manifestBytes is what the library takes for a manifest.
+// manifestBytes implements remote.Taggable.
 type manifestBytes struct {
 	content []byte
 	kind    types.MediaType

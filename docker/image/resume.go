@@ -16,10 +16,10 @@ import (
 	"ndock/docker/transfer"
 )
 
-// resumer continues downloads that break. What is read in the end is verified by its digest, as any blob is.
+// resumingTransport resumes broken downloads. The reader verifies the digest of the whole blob, as for any blob.
 type resumingTransport struct {
 	next    http.RoundTripper
-	retries int // most continuations of one answer
+	retries int // most resumptions of one download
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -33,27 +33,27 @@ func (t resumingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// resumable tells whether an answer has a body of known size, of which the rest can be asked for.
+// resumable reports whether an answer has a body of known size, of which a range can be requested.
 func resumable(r *http.Request, answer *http.Response) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Range") == "" && answer.StatusCode == http.StatusOK &&
 		answer.ContentLength > 0 && !answer.Uncompressed
 }
 
-// resumed is a download that was asked for.
+// download is a request whose answer may have to be resumed.
 type download struct {
 	next    http.RoundTripper
 	request *http.Request
 	size    int64
 }
 
-// rest opens what is left. A link to a storage, or a login, that is refused by now, is fetched anew.
+// openRest opens the rest of a download. If a link to storage or a token has expired, it gets a new one.
 func (d *download) openRest(ctx context.Context, from int64) (io.ReadCloser, error) {
 	answer, err := d.requestRange(ctx, d.next, d.request, from)
 	if err != nil {
 		return nil, err
 	}
 	if isExpiredLink(answer.StatusCode) {
-		if renewed, err := d.renew(ctx, from); err == nil { // or else the refusal says more
+		if renewed, err := d.renew(ctx, from); err == nil { // otherwise the refusal says more
 			answer.Body.Close()
 			answer = renewed
 		}
@@ -67,13 +67,13 @@ func (d *download) requestRange(ctx context.Context, by http.RoundTripper, reque
 	return by.RoundTrip(request)
 }
 
-// refusesLink tells how storages answer to a link that is too old, and registries to a token.
+// isExpiredLink reports whether a storage or registry answers like this to an expired link or token.
 func isExpiredLink(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusGone
 }
 
-// renew logs in once more, because the token may have expired too, and asks the registry again. It follows to the same storage only: what else is refused there has
-// been looked at when the download began.
+// renew logs in again, because the token may have expired too, and asks the registry again. It follows a redirect to
+// the same storage only: that address was checked when the download began.
 func (d *download) renew(ctx context.Context, from int64) (*http.Response, error) {
 	first := transfer.OriginalRequest(d.request)
 	registry, err := reauthenticate(ctx, d.next, first.URL)
@@ -98,7 +98,7 @@ func (d *download) renew(ctx context.Context, from int64) (*http.Response, error
 	return d.requestRange(ctx, d.next, renewed, from)
 }
 
-// logInAgain is a way to the registry of a blob's address with a token of now.
+// reauthenticate returns a transport to a blob's registry with a new token.
 func reauthenticate(ctx context.Context, next http.RoundTripper, blob *url.URL) (http.RoundTripper, error) {
 	path, _, isBlob := strings.Cut(strings.TrimPrefix(blob.Path, "/v2/"), "/blobs/")
 	if !isBlob {

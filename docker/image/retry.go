@@ -17,8 +17,8 @@ import (
 	"ndock/docker/transfer"
 )
 
-// retryable tells whether another attempt to send an image to a registry may end better. One that was reached may refuse
-// connections for a moment, as it does while it starts anew.
+// retryable reports whether pushing again may succeed. reached says that the registry has answered before: such a
+// registry may refuse connections while it restarts.
 func retryable(err error, reached bool) bool {
 	var refused *archive.Error
 	var answer *transport.Error
@@ -33,14 +33,14 @@ func retryable(err error, reached bool) bool {
 		return true
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return reached
-	case errors.As(err, &request) && (request.Op == "Patch" || request.Op == "Put"): // a registry that had answered before
+	case errors.As(err, &request) && (request.Op == "Patch" || request.Op == "Put"): // the registry has answered before
 		return true
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
-// pause is longer after each attempt.
+// backOff waits before the next attempt, longer each time. It returns an error when the context ends.
 func (t Transports) backOff(ctx context.Context, attempt int, failed error) error {
 	pause := time.Second << min(attempt, 5)
 	if t.Retrying != nil {
@@ -52,11 +52,11 @@ func (t Transports) backOff(ctx context.Context, attempt int, failed error) erro
 	return nil
 }
 
-// readOnceTip says what to do about a failure that might have passed, had the source not been read once only.
+// readOnceTip is the tip for a failure that a retry might mend, if the source can be read only once.
 const readOnceTip = "what comes from stdin cannot be sent anew: try again, or copy it to a file (docker-archive:FILE) first"
 
-// passing are what a registry says of an upload that it has forgotten, as when it was started anew, and of one that was
-// damaged on the way.
+// transientCodes are the errors of an upload that the registry has forgotten, as after a restart, or that was damaged
+// on the way.
 var transientCodes = []transport.ErrorCode{transport.BlobUploadUnknownErrorCode, transport.BlobUploadInvalidErrorCode, transport.DigestInvalidErrorCode}
 
 func isTransient(answer *transport.Error) bool {

@@ -24,14 +24,14 @@ import (
 	"ndock/docker/transfer"
 )
 
-// Stored is what came of a copy.
+// Stored is the result of a copy.
 type Stored struct {
 	Reference
-	Digest  string // of the manifest; empty where there is none
-	Existed bool   // it was there already, and was not sent
+	Digest  string // of the manifest; empty if there is none
+	Existed bool   // it was there already and was not sent
 }
 
-// Store copies an image to a place that is not Glance. The bytes that are read are counted in watch.
+// Store copies an image to any place but Glance. It writes the bytes that are read to watch, to count them.
 func (t Transports) Store(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	err := to.checkDest()
@@ -60,7 +60,7 @@ func (t Transports) Store(ctx context.Context, source *Source, to Reference, wat
 	return stored, nil
 }
 
-// checkDest finds out what would be refused only when all of an image is there.
+// checkDest refuses a destination early that would fail after all of the image has been read.
 func (r Reference) checkDest() error {
 	switch r.Transport {
 	case DockerArchive, OCIArchive:
@@ -84,15 +84,15 @@ func (r Reference) checkDest() error {
 	return nil
 }
 
-// shelf takes an image in parts.
+// imageWriter stores an image in pieces: layers, configuration, manifest.
 type imageWriter interface {
 	writeLayer(ctx context.Context, layer v1.Layer) error
 	writeConfig(ctx context.Context, content []byte) error
-	// manifest takes the last part, and puts the image under its name.
+	// writeManifest comes last and gives the image its name.
 	writeManifest(ctx context.Context, content []byte, described v1.Descriptor) error
 }
 
-// takeApart puts an image that flows by on a shelf, layer after layer.
+// pushLayers reads an archive and writes its layers one after the other. It returns the manifest's digest.
 func (s *Source) pushLayers(ctx context.Context, into imageWriter, watch io.Writer) (v1.Hash, error) {
 	from, err := s.openStream(ctx)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Source) pushLayers(ctx context.Context, into imageWriter, watch io.Writ
 	})
 }
 
-// unpacker is a sink of an archive that puts what may be layers on a shelf.
+// layerSink is an archive.Sink that writes what may be a layer to an imageWriter.
 type layerSink struct {
 	ctx     context.Context
 	writer  imageWriter
@@ -144,7 +144,8 @@ func newLayerSink(ctx context.Context, into imageWriter) *layerSink {
 	return u
 }
 
-// manifest is the image's own, and so its digest stays, where its layers went to the shelf as they are.
+// buildManifest returns the image's own manifest, with its digest, if its layers were written unchanged. Otherwise it
+// makes a new one.
 func (s *layerSink) buildManifest(found archive.Contents) ([]byte, types.MediaType, error) {
 	id, err := v1.NewHash(found.ID)
 	if err != nil {
@@ -153,7 +154,7 @@ func (s *layerSink) buildManifest(found archive.Contents) ([]byte, types.MediaTy
 	m := &v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(found.Config)), Digest: id},
-		Layers: []v1.Descriptor{}, // which is no null where there are none
+		Layers: []v1.Descriptor{}, // an empty list, not null
 	}
 	for _, layer := range found.Layers {
 		m.Layers = append(m.Layers, s.layers[layer.Path])
@@ -171,12 +172,13 @@ func sameContent(one, other *v1.Manifest) bool {
 	})
 }
 
-// digestOf is what an entry's own path says, as in a layout; the shelf verifies it.
+// digestFromPath returns the digest that the path of an entry states, as in a layout, or an empty one. The writer
+// verifies it.
 func digestFromPath(path string) v1.Hash {
 	var hash v1.Hash
 	var hex string
 	if _, err := fmt.Sscanf(path, "blobs/sha256/%64s", &hex); err == nil && len(hex) == 64 {
-		hash, _ = v1.NewHash("sha256:" + hex) // empty where it is none
+		hash, _ = v1.NewHash("sha256:" + hex) // empty if it is not valid
 	}
 	return hash
 }

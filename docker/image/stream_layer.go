@@ -16,25 +16,25 @@ import (
 	"ndock/docker/archive"
 )
 
-// errReadTwice refuses to give a layer's rest for a whole one: an HTTP client asks for a body again when its connection
-// broke, when it is redirected, and for another attempt.
+// errReadTwice stops a second reading of a layer, which would give the rest of it for the whole. HTTP clients read a
+// body again when a connection broke, after a redirect and for a retry.
 var errReadTwice = errors.New("a layer was asked for again when part of it had been sent")
 
-// errNoDiffID answers what nobody asks of a layer that is sent as it comes.
+// errNoDiffID is for methods that nobody calls on a layer that is sent while it is read.
 var errNoDiffID = errors.New("a layer that is sent while it is read has no diff id yet")
 
 // streamLayer is a layer that is sent while it is read.
 type streamLayer interface {
 	v1.Layer
-	// opened tells whether reading has begun. From then on, the layer cannot be sent anew.
+	// opened reports whether reading has begun. After that the layer cannot be sent again.
 	opened() bool
-	// finish reads what is left, and compares the digest with that of all that was read.
+	// finish reads the rest and verifies the digest.
 	finish() error
 }
 
-// onceReader can be read once, from its start to its end. It hashes and counts what is read.
+// onceReader can be read once, from start to end. It hashes and counts the bytes.
 type onceReader struct {
-	mu      sync.Mutex // guards all below: an HTTP client may go on to read when it has its answer
+	mu      sync.Mutex // guards all below: an HTTP client may still be reading when it has its answer
 	from    io.Reader
 	sum     hash.Hash
 	size    int64
@@ -44,7 +44,7 @@ type onceReader struct {
 
 func newOnceReader(from io.Reader) *onceReader { return &onceReader{from: from, sum: sha256.New()} }
 
-// open begins the one reading.
+// open starts the one reading. It returns errReadTwice the second time.
 func (r *onceReader) open() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *onceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// read returns digest and size of what was read, once all of it was.
+// result returns digest and size in bytes, and true once all has been read.
 func (r *onceReader) result() (v1.Hash, int64, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,7 +81,7 @@ func (r *onceReader) result() (v1.Hash, int64, bool) {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(r.sum.Sum(nil))}, r.size, true
 }
 
-// asIs is a layer that flows by, of known digest.
+// passthroughLayer is a layer with a known digest that is sent as it is.
 type passthroughLayer struct {
 	*onceReader
 	digest      v1.Hash
@@ -108,7 +108,8 @@ func (l *passthroughLayer) Compressed() (io.ReadCloser, error) {
 	return io.NopCloser(l.onceReader), nil
 }
 
-// finish also verifies a layer that was not sent, because its name says that it is there already: the name may lie.
+// finish reads the rest and verifies the digest. It also verifies a layer that was not sent because the registry has
+// its digest: the name may be wrong.
 func (l *passthroughLayer) finish() error {
 	if _, err := io.Copy(io.Discard, l.onceReader); err != nil {
 		return err
@@ -119,8 +120,8 @@ func (l *passthroughLayer) finish() error {
 	return nil
 }
 
-// packed is a layer that is compressed while it flows by. Its digest and size are known when it has: until then it
-// answers as stream.Layer does, which the library's writers know. Packing and hashing each have a processor.
+// gzipLayer is a layer that is compressed while it is sent. Digest and size are known afterwards; until then it
+// returns stream.ErrNotComputed, which the library's writers handle. Compressing and hashing use a processor each.
 type gzipLayer struct {
 	*onceReader
 	plain io.ReadCloser
@@ -148,7 +149,7 @@ func (l *gzipLayer) Size() (int64, error) {
 	return size, nil
 }
 
-// Compressed packs as fast as gzip does.
+// Compressed returns the layer in gzip, at its fastest level.
 func (l *gzipLayer) Compressed() (io.ReadCloser, error) {
 	if err := l.open(); err != nil {
 		return nil, err
@@ -166,13 +167,13 @@ func (l *gzipLayer) Compressed() (io.ReadCloser, error) {
 	return &gzipReader{l.onceReader, out}, nil
 }
 
-// finish has nothing to compare: the digest is that of what was read.
+// finish has nothing to verify: the digest is that of what was read.
 func (l *gzipLayer) finish() error {
 	_, err := l.Digest()
 	return err
 }
 
-// packing ends the packing when it is closed.
+// gzipReader stops the compression when it is closed.
 type gzipReader struct {
 	io.Reader
 	io.Closer
