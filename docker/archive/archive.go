@@ -223,7 +223,7 @@ func (p entryPaths) isRootfs() bool {
 	}
 	n := 0
 	for _, name := range []string{"bin", "dev", "etc", "lib", "proc", "sys", "usr", "var"} {
-		if _, there := p[name]; there {
+		if _, ok := p[name]; ok {
 			n++
 		}
 	}

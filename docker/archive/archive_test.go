@@ -257,12 +257,12 @@ func sparseOf(size int64) []byte {
 
 func wantRefusal(t *testing.T, err error, want string) {
 	t.Helper()
-	var refused *Error
-	if !errors.As(err, &refused) {
+	var invalid *Error
+	if !errors.As(err, &invalid) {
 		t.Fatalf("error %v (%T), want an *Error with %q", err, err, want)
 	}
-	if !strings.Contains(refused.Reason, want) {
-		t.Errorf("reason %q, want one with %q", refused.Reason, want)
+	if !strings.Contains(invalid.Reason, want) {
+		t.Errorf("reason %q, want one with %q", invalid.Reason, want)
 	}
 }
 
@@ -273,15 +273,15 @@ func TestCutOff(t *testing.T) {
 	needed := len(whole) - 1024 // a tar ends with two empty blocks, for which no reader insists
 	for at := 0; at < needed; at += needed/10 + 1 {
 		err := load(io.Discard, bytes.NewReader(whole[:at]))
-		var refused *Error
-		if !errors.As(err, &refused) {
+		var invalid *Error
+		if !errors.As(err, &invalid) {
 			t.Errorf("cut at %d of %d: %v, want an *Error", at, len(whole), err)
 		}
 	}
 	zipped := zip(t, whole)
 	for at := range len(zipped) {
-		var refused *Error
-		if err := load(io.Discard, bytes.NewReader(zipped[:at])); !errors.As(err, &refused) {
+		var invalid *Error
+		if err := load(io.Discard, bytes.NewReader(zipped[:at])); !errors.As(err, &invalid) {
 			t.Errorf("gzip cut at %d of %d: %v, want an *Error", at, len(zipped), err)
 		}
 	}

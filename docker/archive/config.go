@@ -136,7 +136,7 @@ func checkKeys(text []byte) error {
 	if err := json.Unmarshal(text, &image); err != nil {
 		return err
 	}
-	if layers, there := image["rootfs"]; there {
+	if layers, ok := image["rootfs"]; ok {
 		if err := json.Unmarshal(layers, &rootfs); err != nil {
 			return err
 		}

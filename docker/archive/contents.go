@@ -56,8 +56,8 @@ func (i index) resolve(o Options) (Contents, error) {
 	if err != nil {
 		return Contents{}, err
 	}
-	config, there := i.json[entryName(chosen.Config)]
-	if !there {
+	config, ok := i.json[entryName(chosen.Config)]
+	if !ok {
 		return Contents{}, refuse("its configuration %q is missing", chosen.Config)
 	}
 	image, err := checkConfig(config)
@@ -65,10 +65,10 @@ func (i index) resolve(o Options) (Contents, error) {
 		return Contents{}, refuse("its configuration %q: %v", chosen.Config, err)
 	}
 	id := string(digest.FromBytes(config))
-	said := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
+	stated := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
 	contents := Contents{
 		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: i.findManifest(id), configPath: entryName(chosen.Config),
-		Platform: said.Or(chosen.platform, o.Platform), PlatformAssumed: !said.IsComplete(),
+		Platform: stated.Or(chosen.platform, o.Platform), PlatformAssumed: !stated.IsComplete(),
 	}
 	return i.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Limits)
 }
@@ -93,8 +93,8 @@ func (i index) resolveLayers(contents Contents, paths []string, diffIDs []digest
 	}
 	var stored int64
 	for n, name := range paths {
-		layer, there := i.findLayer(name)
-		if !there {
+		layer, ok := i.findLayer(name)
+		if !ok {
 			return contents, refuse("its layer %d, %q, is missing", n+1, name)
 		}
 		if err := layer.verify(n+1, string(diffIDs[n])); err != nil {
@@ -124,22 +124,22 @@ func (i index) findLayer(name string) (Layer, bool) {
 	if to, linked := i.links[name]; linked { // one link only: nobody writes chains
 		name = to
 	}
-	layer, there := i.layers[name]
-	return layer, there
+	layer, ok := i.layers[name]
+	return layer, ok
 }
 
 func (i index) choose(o Options) (manifestEntry, error) {
-	if text, there := i.json["manifest.json"]; there {
+	if text, ok := i.json["manifest.json"]; ok {
 		var images []manifestEntry
 		if err := parseJSON(text, &images); err != nil {
 			return manifestEntry{}, refuse("its manifest.json: %v", err)
 		}
 		return chooseTagged(images, o.Name)
 	}
-	if text, there := i.json["index.json"]; there {
+	if text, ok := i.json["index.json"]; ok {
 		return i.chooseOCI(text, o)
 	}
-	if _, there := i.json["repositories"]; there {
+	if _, ok := i.json["repositories"]; ok {
 		return manifestEntry{}, refuse("it has no manifest.json, as what a Docker before 1.10 saved: load it into an engine that still takes it, and save it from there")
 	}
 	if dir := i.topDirectory(); dir != "" {
@@ -172,19 +172,19 @@ func chooseTagged(images []manifestEntry, name string) (manifestEntry, error) {
 		}
 		return images[i], nil
 	}
-	var called []manifestEntry
+	var named []manifestEntry
 	for _, image := range images {
 		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return SameName(tag, name) }) {
-			called = append(called, image)
+			named = append(named, image)
 		}
 	}
-	switch len(called) {
+	switch len(named) {
 	case 0:
 		return manifestEntry{}, refuse("it holds no image %q, only: %s", name, imageNames(images))
 	case 1:
-		return called[0], nil
+		return named[0], nil
 	}
-	return manifestEntry{}, refuse("it holds %d images that are called %q", len(called), name)
+	return manifestEntry{}, refuse("it holds %d images that are called %q", len(named), name)
 }
 
 // SameName reports whether Docker reads two names as the same image, such as web and docker.io/library/web:latest.
@@ -242,8 +242,8 @@ func (i index) chooseOCI(text []byte, o Options) (manifestEntry, error) {
 		if name := next.Annotations[ocispec.AnnotationRefName]; strings.Contains(name, ":") {
 			tags = []string{name}
 		}
-		blob, there := i.json[blobPath(string(next.Digest))]
-		if !there {
+		blob, ok := i.json[blobPath(string(next.Digest))]
+		if !ok {
 			return manifestEntry{}, refuse("its manifest %s is missing", shortDigest(string(next.Digest)))
 		}
 		if err := verifyDigest("manifest", blob, next.Digest); err != nil {
@@ -278,7 +278,7 @@ func (i index) ociManifest(blob []byte, tags []string) (manifestEntry, error) {
 	if err := CheckImageManifest(found); err != nil {
 		return manifestEntry{}, err
 	}
-	if config, there := i.json[blobPath(string(found.Config.Digest))]; there {
+	if config, ok := i.json[blobPath(string(found.Config.Digest))]; ok {
 		if err := verifyDigest("configuration", config, found.Config.Digest); err != nil {
 			return manifestEntry{}, err
 		}
@@ -297,11 +297,11 @@ func blobPath(digest string) string {
 
 // chooseManifest returns the one manifest of an index that has the name and fits the platform.
 func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Descriptor, error) {
-	fitting := MatchingManifests(all, o, top)
-	if len(fitting) != 1 {
-		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(fitting), o.Platform, nameClause(o.Name))
+	matching := MatchingManifests(all, o, top)
+	if len(matching) != 1 {
+		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(matching), o.Platform, nameClause(o.Name))
 	}
-	return fitting[0], nil
+	return matching[0], nil
 }
 
 // MatchingManifests returns the entries of an index that fit the platform, each once; at the top of a layout only
@@ -309,23 +309,23 @@ func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Desc
 // entries that state their platform come before those that do not. At the top they do not, because these may be
 // different images.
 func MatchingManifests(all []ocispec.Descriptor, o Options, top bool) []ocispec.Descriptor {
-	var fitting, said, exact []ocispec.Descriptor
+	var matching, stated, exact []ocispec.Descriptor
 	seen := map[digest.Digest]bool{} // an image may have several names
 	for _, one := range all {
-		called := !top || o.Name == "" || HasName(one.Annotations, o.Name)
+		named := !top || o.Name == "" || HasName(one.Annotations, o.Name)
 		fits := len(all) == 1 || one.Platform == nil || o.Platform.Matches(DescriptorPlatform(one))
-		if called && fits && !seen[one.Digest] {
+		if named && fits && !seen[one.Digest] {
 			seen[one.Digest] = true
-			fitting = append(fitting, one)
+			matching = append(matching, one)
 			if one.Platform != nil {
-				said = append(said, one)
+				stated = append(stated, one)
 			}
 		}
 	}
-	if !top && len(said) > 0 {
-		fitting = said
+	if !top && len(stated) > 0 {
+		matching = stated
 	}
-	for _, one := range fitting {
+	for _, one := range matching {
 		if DescriptorPlatform(one).Variant == o.Platform.Variant {
 			exact = append(exact, one)
 		}
@@ -333,7 +333,7 @@ func MatchingManifests(all []ocispec.Descriptor, o Options, top bool) []ocispec.
 	if len(exact) == 1 {
 		return exact
 	}
-	return fitting
+	return matching
 }
 
 // DescriptorPlatform returns the platform that an index states for an entry, or an empty one.

@@ -277,10 +277,10 @@ func checkFile(header *tar.Header) error {
 }
 
 func explainLayer(err error) error {
-	var refused *Error
+	var invalid *Error
 	switch {
-	case errors.As(err, &refused):
-		return refused
+	case errors.As(err, &invalid):
+		return invalid
 	case errors.Is(err, tar.ErrHeader):
 		return refuse("is no tar archive, or a damaged one")
 	}

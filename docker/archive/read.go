@@ -74,8 +74,8 @@ func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 
 // explainError replaces an *Error about a detail where the archive is not an image but the files of a system.
 func (r *reader) explainError(err error) error {
-	var refused *Error
-	if !errors.As(err, &refused) || r.index.json["manifest.json"] != nil || r.index.json["index.json"] != nil || !r.paths.isRootfs() {
+	var invalid *Error
+	if !errors.As(err, &invalid) || r.index.json["manifest.json"] != nil || r.index.json["index.json"] != nil || !r.paths.isRootfs() {
 		return err
 	}
 	return refuse("it holds the files of a system, as 'docker export' writes them, and no image: 'docker save' writes one, and 'docker import' makes one of these files")

@@ -25,11 +25,11 @@ func (s *Source) openStream(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &decompressor{source: from}
+	d := &decompressor{source: from}
 	if s.options.Limits != nil {
-		u.limit = s.options.Limits.Unpacked
+		d.limit = s.options.Limits.Unpacked
 	}
-	return u, nil
+	return d, nil
 }
 
 // decompressor decompresses an archive in zstd, xz or bzip2. It leaves gzip to the archive's reader. Damaged data

@@ -90,8 +90,8 @@ func TestCompressedArchives(t *testing.T) {
 }
 
 func isRefused(err error) bool {
-	var refused *archive.Error
-	return errors.As(err, &refused)
+	var invalid *archive.Error
+	return errors.As(err, &invalid)
 }
 
 // readStream reads an image from stdin.
@@ -134,8 +134,8 @@ func TestCompressedSourceFails(t *testing.T) {
 	t.Parallel()
 	packed := zstdOf(t, savedImage(t, layerTar(t, noise(100_000))))
 	broken := errors.New("the disk is broken")
-	u := &decompressor{source: io.NopCloser(io.MultiReader(bytes.NewReader(packed[:1000]), iotest.ErrReader(broken)))}
-	if _, err := io.Copy(io.Discard, u); !errors.Is(err, broken) {
+	d := &decompressor{source: io.NopCloser(io.MultiReader(bytes.NewReader(packed[:1000]), iotest.ErrReader(broken)))}
+	if _, err := io.Copy(io.Discard, d); !errors.Is(err, broken) {
 		t.Errorf("error %v, want %v", err, broken)
 	}
 }
@@ -152,9 +152,9 @@ func FuzzCompressed(f *testing.F) {
 	f.Add(xzDictionary(20))
 	f.Add([]byte("\x28\xb5\x2f\xfd\x00\x98\x01\x00\x00"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		u := &decompressor{source: io.NopCloser(bytes.NewReader(content)), limit: 1 << 20}
-		n, err := io.Copy(io.Discard, u)
-		if n > 1<<20 && u.method != "" {
+		d := &decompressor{source: io.NopCloser(bytes.NewReader(content)), limit: 1 << 20}
+		n, err := io.Copy(io.Discard, d)
+		if n > 1<<20 && d.method != "" {
 			t.Errorf("%d bytes came out of it, %v", n, err)
 		}
 	})

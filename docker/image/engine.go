@@ -31,12 +31,12 @@ func (t Transports) findInEngine(ctx context.Context, r Reference) (*Source, err
 	if err != nil {
 		return nil, suggestFile(err, r.Name)
 	}
-	said := archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant}
+	stated := archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant}
 	source := &Source{
 		Reference: r,
 		Metadata: Metadata{
 			ID: found.ID, Digest: found.Digest, Tags: found.Tags, Unpacked: found.Size, Size: found.Size, Layers: found.Layers,
-			Platform: said.Or(t.Platform), PlatformAssumed: !said.IsComplete(),
+			Platform: stated.Or(t.Platform), PlatformAssumed: !stated.IsComplete(),
 		},
 		options: archive.Options{Platform: t.Platform},
 		open: func(ctx context.Context) (io.ReadCloser, error) {
@@ -51,12 +51,12 @@ func (t Transports) findInEngine(ctx context.Context, r Reference) (*Source, err
 
 // suggestFile adds a tip to an engine's error where a file or layout has that name.
 func suggestFile(err error, name string) error {
-	var refused *docker.Error
+	var invalid *docker.Error
 	place := fileTransport(name)
-	if place == "" || !errors.As(err, &refused) {
+	if place == "" || !errors.As(err, &invalid) {
 		return err
 	}
-	return &docker.Error{Op: refused.Op, Err: refused.Err, Tip: fmt.Sprintf("there is %q here: %s%s reads it", name, place, name)}
+	return &docker.Error{Op: invalid.Op, Err: invalid.Err, Tip: fmt.Sprintf("there is %q here: %s%s reads it", name, place, name)}
 }
 
 // fileTransport returns the prefix for a file or layout of that name, or "".

@@ -94,15 +94,15 @@ func createFile(path string) (outputFile, error) {
 var umaskPermissions = renameio.WithPermissions(0o666)
 
 // commit puts the file in its place, or closes the stream. After an error it removes the file and returns the error.
-func (d outputFile) commit(err error) error {
-	if d.pending == nil {
-		return errors.Join(err, d.Close())
+func (f outputFile) commit(err error) error {
+	if f.pending == nil {
+		return errors.Join(err, f.Close())
 	}
-	defer d.pending.Cleanup() // no effect after the replacement
+	defer f.pending.Cleanup() // no effect after the replacement
 	if err != nil {
 		return err
 	}
-	return d.pending.CloseAtomicallyReplace()
+	return f.pending.CloseAtomicallyReplace()
 }
 
 // openDevice opens a pipe or device. It fails if the path has become a file since.

@@ -61,12 +61,12 @@ func (h *hostTransports) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := h.recordUntrusted(r.URL.Host, nil); err != nil && r.URL.Scheme == "http" {
 		return nil, err // a bad certificate is no reason to use plain HTTP; its answers could be anybody's
 	}
-	answer, err := transport.RoundTrip(r)
+	response, err := transport.RoundTrip(r)
 	var wrong *tls.CertificateVerificationError
 	if errors.As(err, &wrong) {
 		h.recordUntrusted(r.URL.Host, err)
 	}
-	return answer, err
+	return response, err
 }
 
 // recordUntrusted records a certificate error of a host, if wrong is not nil, and returns the recorded one.
@@ -92,7 +92,7 @@ func IsLoopback(address string) bool {
 func (h *hostTransports) transport(host string) (*http.Transport, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if transport, there := h.known[host]; there {
+	if transport, ok := h.known[host]; ok {
 		return transport, nil
 	}
 	config, err := h.tls(host)
@@ -166,22 +166,22 @@ type rejectRedirects struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (t rejectRedirects) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
+	response, err := t.next.RoundTrip(r)
 	if err != nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return answer, err
+		return response, err
 	}
-	switch answer.StatusCode {
+	switch response.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
 	default:
-		return answer, nil
+		return response, nil
 	}
-	answer.Body.Close()
+	response.Body.Close()
 	where := "elsewhere"
-	if location, err := answer.Location(); err == nil {
+	if location, err := response.Location(); err == nil {
 		where = location.Scheme + "://" + location.Host + location.Path
 	}
 	return nil, fmt.Errorf("what is sent is redirected to %s with %d, and would be lost: it is no registry, or %s answers for it, which may redirect with 307 or 308 only",
-		where, answer.StatusCode, intermediaries)
+		where, response.StatusCode, intermediaries)
 }
 
 // rejectWebPages returns an error for a web page in place of a manifest, a list or a token. A guest network's login
@@ -190,11 +190,11 @@ type rejectWebPages struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (t rejectWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
-	got, err := t.next.RoundTrip(r)
-	if err != nil || got.StatusCode != http.StatusOK || !wantsJSON(r) || !transfer.IsWebPage(got) {
-		return got, err
+	response, err := t.next.RoundTrip(r)
+	if err != nil || response.StatusCode != http.StatusOK || !wantsJSON(r) || !transfer.IsWebPage(response) {
+		return response, err
 	}
-	got.Body.Close()
+	response.Body.Close()
 	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, intermediaries)
 }
 

@@ -21,11 +21,11 @@ func newHosts(certsDir string, insecure bool) *http.Client {
 }
 
 func get(client *http.Client, url string) error {
-	answer, err := client.Get(url)
+	response, err := client.Get(url)
 	if err != nil {
 		return err
 	}
-	return answer.Body.Close()
+	return response.Body.Close()
 }
 
 // TestCertificates: a registry's directory is read as Docker reads it, and there alone is a CA trusted.

@@ -252,9 +252,9 @@ func TestNoLayers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		there, err := remote.Get(ref)
-		if err != nil || !strings.Contains(string(there.Manifest), `"layers":[]`) {
-			t.Errorf("%s: %v, %v", kind, there, err)
+		current, err := remote.Get(ref)
+		if err != nil || !strings.Contains(string(current.Manifest), `"layers":[]`) {
+			t.Errorf("%s: %v, %v", kind, current, err)
 		}
 	}
 }

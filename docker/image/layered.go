@@ -71,8 +71,8 @@ func layeredMetadata(image v1.Image, otherwise archive.Platform) (Metadata, erro
 	if err != nil {
 		return Metadata{}, err
 	}
-	said := archive.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
-	metadata := Metadata{ID: id.String(), Layers: len(manifest.Layers), Platform: said.Or(otherwise), PlatformAssumed: !said.IsComplete()}
+	stated := archive.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
+	metadata := Metadata{ID: id.String(), Layers: len(manifest.Layers), Platform: stated.Or(otherwise), PlatformAssumed: !stated.IsComplete()}
 	for _, layer := range manifest.Layers {
 		metadata.Size += layer.Size
 	}
@@ -149,7 +149,7 @@ func (w layeredWriter) writeLayer(layer v1.Layer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if file, there := w.written[digest]; there {
+	if file, ok := w.written[digest]; ok {
 		return file, nil
 	}
 	kind, err := layer.MediaType()

@@ -42,39 +42,39 @@ func (t Transports) findLayout(ctx context.Context, r Reference) (*Source, error
 // selectImage returns the image of a layout with this tag, or the only one. It also returns the platform that the
 // index states.
 func (t Transports) selectImage(index v1.ImageIndex, tag string) (v1.Image, archive.Platform, error) {
-	checks := t.archiveOptions()
-	checks.Name = tag
-	meant, all, err := matchingManifests(index, checks, true)
+	options := t.archiveOptions()
+	options.Name = tag
+	matching, all, err := matchingManifests(index, options, true)
 	if err != nil {
 		return nil, archive.Platform{}, err
 	}
-	if len(meant) != 1 {
-		return nil, archive.Platform{}, fmt.Errorf("it holds %d images that are meant, of %d; name one by its tag, and --platform", len(meant), len(all))
+	if len(matching) != 1 {
+		return nil, archive.Platform{}, fmt.Errorf("it holds %d images that are meant, of %d; name one by its tag, and --platform", len(matching), len(all))
 	}
-	return t.loadImage(index, meant[0], 0)
+	return t.loadImage(index, matching[0], 0)
 }
 
 // platformImage returns the image of an index for the platform. If several fit and none has the exact variant, it
 // takes the first, as other tools do. It also returns the platform that the index states.
 func (t Transports) platformImage(index v1.ImageIndex, depth int) (v1.Image, archive.Platform, error) {
-	meant, all, err := matchingManifests(index, t.archiveOptions(), false)
+	matching, all, err := matchingManifests(index, t.archiveOptions(), false)
 	if err != nil {
 		return nil, archive.Platform{}, err
 	}
-	if len(meant) == 0 {
+	if len(matching) == 0 {
 		return nil, archive.Platform{}, fmt.Errorf("it has no image for %s, but for: %s", t.Platform, platformList(all))
 	}
-	return t.loadImage(index, meant[0], depth)
+	return t.loadImage(index, matching[0], depth)
 }
 
 // matchingManifests returns the entries of an index that match, and all of its entries.
-func matchingManifests(index v1.ImageIndex, checks archive.Options, top bool) (meant, all []ocispec.Descriptor, err error) {
+func matchingManifests(index v1.ImageIndex, options archive.Options, top bool) (matching, all []ocispec.Descriptor, err error) {
 	text, err := index.RawManifest()
 	if err != nil {
 		return nil, nil, err
 	}
 	found, err := archive.ParseIndex(text)
-	return archive.MatchingManifests(found.Manifests, checks, top), found.Manifests, err
+	return archive.MatchingManifests(found.Manifests, options, top), found.Manifests, err
 }
 
 // indexDepth is how deep indexes may be nested.

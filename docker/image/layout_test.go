@@ -272,11 +272,11 @@ func TestLinkToHugeFile(t *testing.T) {
 func TestLinkInALayoutAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"index.json", "oci-layout"} {
-		for _, there := range []bool{true, false} {
+		for _, ok := range []bool{true, false} {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, "saved.tar"), savedImage(t, layerTar(t, "hello")))
 			settings, into := filepath.Join(dir, "daemon.json"), filepath.Join(dir, "layout")
-			if there {
+			if ok {
 				write(t, settings, []byte("{}"))
 			}
 			if err := errors.Join(os.Mkdir(into, 0o755), os.Symlink(settings, filepath.Join(into, name))); err != nil {
@@ -285,7 +285,7 @@ func TestLinkInALayoutAsDestination(t *testing.T) {
 			if err := copyTo(t, newTransports(t), "docker-archive:"+dir+"/saved.tar", "oci:"+into+":web"); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-			if content, err := os.ReadFile(settings); string(content) != "{}" && (there || !errors.Is(err, os.ErrNotExist)) {
+			if content, err := os.ReadFile(settings); string(content) != "{}" && (ok || !errors.Is(err, os.ErrNotExist)) {
 				t.Errorf("the file behind a link %s is %.20q, %v now", name, content, err)
 			}
 			if _, err := read(t.Context(), newTransports(t), "oci:"+into+":web"); err != nil {

@@ -77,11 +77,11 @@ func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch 
 	if err != nil {
 		return stored, writeError(to, err)
 	}
-	beside := "" // for a stream, the default directory for temporary files
+	tempDir := "" // for a stream, the default directory for temporary files
 	if into.pending != nil {
-		beside = filepath.Dir(to.Path)
+		tempDir = filepath.Dir(to.Path)
 	}
-	dir, err := os.MkdirTemp(beside, "."+filepath.Base(to.Path)+".")
+	dir, err := os.MkdirTemp(tempDir, "."+filepath.Base(to.Path)+".")
 	if err != nil {
 		return stored, writeError(to, into.commit(err))
 	}
@@ -193,18 +193,18 @@ func (w layoutWriter) writeBlob(ctx context.Context, content io.Reader, digest f
 		return err
 	}
 	defer os.Remove(into.Name()) // no effect after the rename
-	seen, _, err := v1.SHA256(io.TeeReader(contextReader{ctx, content}, into))
+	got, _, err := v1.SHA256(io.TeeReader(contextReader{ctx, content}, into))
 	if err := errors.Join(err, into.Close()); err != nil {
 		return err
 	}
-	wanted, err := digest()
+	want, err := digest()
 	if err != nil {
 		return err
 	}
-	if seen != wanted {
-		return errors.New("a blob is damaged: it is " + seen.String() + ", and should be " + wanted.String())
+	if got != want {
+		return errors.New("a blob is damaged: it is " + got.String() + ", and should be " + want.String())
 	}
-	return os.Rename(into.Name(), filepath.Join(dir, seen.Hex))
+	return os.Rename(into.Name(), filepath.Join(dir, got.Hex))
 }
 
 // createTemp creates a file with a random name that begins with begin. Unlike os.CreateTemp, it leaves the mode to

@@ -187,11 +187,11 @@ func TestPushFailsHalfWay(t *testing.T) {
 type stateful struct{ http.RoundTripper }
 
 func (s stateful) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := s.RoundTripper.RoundTrip(r)
+	response, err := s.RoundTripper.RoundTrip(r)
 	if err == nil && r.Method == http.MethodPost {
-		answer.Header.Set("Location", answer.Header.Get("Location")+"?_state=secret")
+		response.Header.Set("Location", response.Header.Get("Location")+"?_state=secret")
 	}
-	return answer, err
+	return response, err
 }
 
 // TestPushGivesUp: the fault is named, not what became of the rest of the layer; and there is no image.
@@ -348,18 +348,18 @@ func TestOtherManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there, err := remote.Get(ref)
+	current, err := remote.Get(ref)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other = there.Manifest
+	other = current.Manifest
 	transports := newTransports(t)
 	source, err := transports.Find(t.Context(), sources(t)["as it is"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "the registry has "+there.Digest.String()+" under that name") {
+	if err == nil || !strings.Contains(err.Error(), "the registry has "+current.Digest.String()+" under that name") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -434,9 +434,9 @@ func TestIndexIsReplaced(t *testing.T) {
 				if err != nil || stored.Existed != existed || stored.Digest != alone.Digest {
 					t.Errorf("got %+v, %v, want existed: %t", stored, err, existed)
 				}
-				there, err := remote.Get(ref)
-				if err != nil || there.Digest.String() != alone.Digest {
-					t.Errorf("under the name is %v, %v", there, err)
+				current, err := remote.Get(ref)
+				if err != nil || current.Digest.String() != alone.Digest {
+					t.Errorf("under the name is %v, %v", current, err)
 				}
 			}
 		})
@@ -507,9 +507,9 @@ func (i truncatedImage) Digest() (v1.Hash, error) {
 func TestNameOfLayerLies(t *testing.T) {
 	t.Parallel()
 	registry := newRegistry(t, nil)
-	there := gzipped(t, "what is there")
-	push(t, registry+"/site/web:0", imageOf(t, "amd64", there))
-	digest, err := there.Digest()
+	stored := gzipped(t, "what is there")
+	push(t, registry+"/site/web:0", imageOf(t, "amd64", stored))
+	digest, err := stored.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}

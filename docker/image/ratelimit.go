@@ -33,12 +33,12 @@ func (l *rateLimiter) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	got, err := l.next.RoundTrip(r)
-	if err == nil && (got.StatusCode == http.StatusTooManyRequests || got.StatusCode == http.StatusServiceUnavailable) {
-		pause, _ := transfer.RetryAfter(got.Header)
+	response, err := l.next.RoundTrip(r)
+	if err == nil && (response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable) {
+		pause, _ := transfer.RetryAfter(response.Header)
 		l.delay(r.URL.Host, min(pause, maxRetryAfter))
 	}
-	return got, err
+	return response, err
 }
 
 func (l *rateLimiter) pause(host string) time.Duration {

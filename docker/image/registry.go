@@ -97,17 +97,17 @@ func platformList(all []ocispec.Descriptor) string {
 
 // explainRegistry adds to a registry's answer what may help.
 func explainRegistry(op string, err error) *docker.Error {
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
+	var registryErr *transport.Error
+	if !errors.As(err, &registryErr) {
 		return &docker.Error{Op: op, Err: withHTTPMethod(err), Tip: tipFor(err)}
 	}
-	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was attempted, if the error says it
-	explained := &docker.Error{Op: op, Err: errors.New(before + responseText(answer))}
-	switch answer.StatusCode {
+	before, _, _ := strings.Cut(err.Error(), registryErr.Error()) // what was attempted, if the error says it
+	explained := &docker.Error{Op: op, Err: errors.New(before + responseText(registryErr))}
+	switch registryErr.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		explained.Tip = "'docker login' logs in; logins are read from ~/.docker/config.json and its credential helpers"
 	case http.StatusNotFound:
-		if before == "" && isReadRequest(answer.Request) {
+		if before == "" && isReadRequest(registryErr.Request) {
 			explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
 		}
 	case http.StatusMethodNotAllowed:
@@ -150,22 +150,22 @@ func withHTTPMethod(err error) error {
 
 // responseText returns the registry's own message. It adds the status if there is no message, or if the registry is
 // busy or failed.
-func responseText(answer *transport.Error) string {
+func responseText(registryErr *transport.Error) string {
 	text := ""
-	for _, one := range answer.Errors {
+	for _, one := range registryErr.Errors {
 		if text != "" {
 			text += "; "
 		}
 		text += one.Message
 	}
-	if text == "" && answer.StatusCode < http.StatusBadRequest {
-		return fmt.Sprintf("%d %s is no registry's answer to that: it is none, or %s answers for it", answer.StatusCode, http.StatusText(answer.StatusCode), intermediaries)
+	if text == "" && registryErr.StatusCode < http.StatusBadRequest {
+		return fmt.Sprintf("%d %s is no registry's answer to that: it is none, or %s answers for it", registryErr.StatusCode, http.StatusText(registryErr.StatusCode), intermediaries)
 	}
 	if text == "" {
-		return fmt.Sprintf("the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+		return fmt.Sprintf("the registry answered %d %s", registryErr.StatusCode, http.StatusText(registryErr.StatusCode))
 	}
-	if answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError {
-		return fmt.Sprintf("%s (%d %s)", text, answer.StatusCode, http.StatusText(answer.StatusCode))
+	if registryErr.StatusCode == http.StatusTooManyRequests || registryErr.StatusCode >= http.StatusInternalServerError {
+		return fmt.Sprintf("%s (%d %s)", text, registryErr.StatusCode, http.StatusText(registryErr.StatusCode))
 	}
 	return text
 }

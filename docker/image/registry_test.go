@@ -377,12 +377,12 @@ func TestNothingTwice(t *testing.T) {
 // TestNoQueryInErrors: what follows the question mark of an address is no part of an error, whatever the address stands in.
 func TestNoQueryInErrors(t *testing.T) {
 	t.Parallel()
-	refused := &transport.Error{StatusCode: http.StatusForbidden, Request: &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: "auth", Path: "/token", RawQuery: "scope=a"}}}
+	invalid := &transport.Error{StatusCode: http.StatusForbidden, Request: &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: "auth", Path: "/token", RawQuery: "scope=a"}}}
 	upload := func(err error) error {
 		return &url.Error{Op: "Patch", URL: "https://r/v2/web/blobs/uploads/1?_state=SECRET", Err: err}
 	}
 	for what, err := range map[string]error{
-		"answer in request":  upload(refused),
+		"answer in request":  upload(invalid),
 		"request in request": upload(&url.Error{Op: "Get", URL: "https://r/token?sig=SECRET", Err: io.ErrUnexpectedEOF}),
 		"two":                errors.Join(upload(io.EOF), upload(io.ErrUnexpectedEOF)),
 		"in a text":          fmt.Errorf("failed to parse Location header %q: %w", "/v2/?sig=SECRET", io.EOF),

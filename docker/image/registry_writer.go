@@ -29,7 +29,7 @@ func (t Transports) storeInRegistry(ctx context.Context, source *Source, to Refe
 		return stored, err
 	}
 	writer := registryWriter{at: to, transports: t, to: parsed}
-	if digest, there := writer.findExisting(ctx, source); there && !t.Force {
+	if digest, ok := writer.findExisting(ctx, source); ok && !t.Force {
 		stored.Digest, stored.Existed = digest, true
 		return stored, nil
 	}
@@ -148,13 +148,13 @@ func (w registryWriter) uploadLayers(ctx context.Context, layers []v1.Layer, wat
 	if err != nil {
 		return err
 	}
-	sending, ctx := errgroup.WithContext(ctx)
-	sending.SetLimit(maxParallelLayers)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallelLayers)
 	watch = &lockedWriter{into: watch}
 	for _, layer := range layers {
-		sending.Go(func() error { return pusher.Upload(ctx, w.to.Context(), watchLayer(layer, watch)) })
+		group.Go(func() error { return pusher.Upload(ctx, w.to.Context(), watchLayer(layer, watch)) })
 	}
-	return sending.Wait()
+	return group.Wait()
 }
 
 // watchLayer counts in watch what is read of a layer.
@@ -196,8 +196,8 @@ func (w *lockedWriter) Write(p []byte) (int, error) {
 // writeLayer uploads a layer. Once reading of a stream layer has begun, the library must not retry with the rest.
 func (w registryWriter) writeLayer(ctx context.Context, layer v1.Layer) error {
 	options := w.transports.Registry.remoteOptions(ctx)
-	if flowing, ok := layer.(streamLayer); ok {
-		options = append(options, remote.WithRetryPredicate(func(err error) bool { return !flowing.opened() && retryable(err, false) }))
+	if streamed, ok := layer.(streamLayer); ok {
+		options = append(options, remote.WithRetryPredicate(func(err error) bool { return !streamed.opened() && retryable(err, false) }))
 	}
 	return remote.WriteLayer(w.to.Context(), layer, options...)
 }
@@ -226,29 +226,29 @@ func (w registryWriter) writeManifest(ctx context.Context, content []byte, descr
 
 // verifyManifest checks that the name has the manifest with this digest.
 func (w registryWriter) verifyManifest(ctx context.Context, digest v1.Hash) error {
-	there, err := remote.Get(w.to, w.transports.Registry.remoteOptions(ctx)...)
+	current, err := remote.Get(w.to, w.transports.Registry.remoteOptions(ctx)...)
 	if err != nil {
 		return fmt.Errorf("read the image's manifest, which the registry took: %w", err)
 	}
-	if there.Digest != digest {
-		return wrongManifestError{there.Digest, digest}
+	if current.Digest != digest {
+		return wrongManifestError{current.Digest, digest}
 	}
 	return nil
 }
 
 // wrongManifestError says that the name has another manifest than the one that was pushed.
-type wrongManifestError struct{ there, sent v1.Hash }
+type wrongManifestError struct{ current, pushed v1.Hash }
 
 func (e wrongManifestError) Error() string {
-	return fmt.Sprintf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", e.there, e.sent)
+	return fmt.Sprintf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", e.current, e.pushed)
 }
 
-// retryWhile repeats ask while notYet accepts its error, at most Retries times. A registry with eventually consistent
+// retryWhile repeats request while isTemporary accepts its error, at most Retries times. A registry with eventually consistent
 // storage may lack for a moment what it was sent.
-func (w registryWriter) retryWhile(ctx context.Context, notYet func(error) bool, ask func() error) error {
+func (w registryWriter) retryWhile(ctx context.Context, isTemporary func(error) bool, request func() error) error {
 	for attempt := 0; ; attempt++ {
-		err := ask()
-		if err == nil || !notYet(err) || attempt >= w.transports.Retries {
+		err := request()
+		if err == nil || !isTemporary(err) || attempt >= w.transports.Retries {
 			return err
 		}
 		if err := w.transports.backOff(ctx, attempt, explainRegistry(w.op(), err)); err != nil {
@@ -266,17 +266,17 @@ func (e missingBlobError) Error() string {
 
 // isNotVisibleYet reports whether a registry lacks what it accepted, or still has something else there.
 func isNotVisibleYet(err error) bool {
-	var answer *transport.Error
-	if errors.As(err, &answer) {
-		return answer.StatusCode == http.StatusNotFound
+	var registryErr *transport.Error
+	if errors.As(err, &registryErr) {
+		return registryErr.StatusCode == http.StatusNotFound
 	}
 	return errors.As(err, &missingBlobError{}) || errors.As(err, &wrongManifestError{})
 }
 
 // lacksBlob reports whether a registry refused a manifest because it lacks a blob.
 func lacksBlob(err error) bool {
-	var answer *transport.Error
-	return errors.As(err, &answer) && slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool {
+	var registryErr *transport.Error
+	return errors.As(err, &registryErr) && slices.ContainsFunc(registryErr.Errors, func(one transport.Diagnostic) bool {
 		return one.Code == transport.ManifestBlobUnknownErrorCode || one.Code == transport.BlobUnknownErrorCode
 	})
 }
@@ -288,25 +288,25 @@ func (w registryWriter) verifyBlobs(ctx context.Context, manifest *v1.Manifest) 
 	if err != nil {
 		return err
 	}
-	asking, ctx := errgroup.WithContext(ctx)
-	asking.SetLimit(maxParallelLayers)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallelLayers)
 	for _, blob := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
 		if blob.MediaType.IsDistributable() { // others are not pushed
-			asking.Go(func() error { return w.verifyBlob(ctx, puller, blob) })
+			group.Go(func() error { return w.verifyBlob(ctx, puller, blob) })
 		}
 	}
-	return asking.Wait()
+	return group.Wait()
 }
 
 func (w registryWriter) verifyBlob(ctx context.Context, puller *remote.Puller, blob v1.Descriptor) error {
-	there, err := puller.Layer(ctx, w.to.Context().Digest(blob.Digest.String()))
+	stored, err := puller.Layer(ctx, w.to.Context().Digest(blob.Digest.String()))
 	if err != nil {
 		return err
 	}
-	size, err := there.Size()
-	var answer *transport.Error
+	size, err := stored.Size()
+	var registryErr *transport.Error
 	switch {
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+	case errors.As(err, &registryErr) && registryErr.StatusCode == http.StatusNotFound:
 		return missingBlobError{blob.Digest}
 	case err != nil:
 		return err

@@ -24,19 +24,19 @@ type resumingTransport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t resumingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
-	if err != nil || !resumable(r, answer) {
-		return answer, err
+	response, err := t.next.RoundTrip(r)
+	if err != nil || !resumable(r, response) {
+		return response, err
 	}
-	resumed := &download{next: t.next, request: r, size: answer.ContentLength}
-	answer.Body = transfer.NewBody(r.Context(), answer.Body, resumed.size, t.retries, resumed.openRest)
-	return answer, nil
+	resumed := &download{next: t.next, request: r, size: response.ContentLength}
+	response.Body = transfer.NewBody(r.Context(), response.Body, resumed.size, t.retries, resumed.openRest)
+	return response, nil
 }
 
 // resumable reports whether an answer has a body of known size, of which a range can be requested.
-func resumable(r *http.Request, answer *http.Response) bool {
-	return r.Method == http.MethodGet && r.Header.Get("Range") == "" && answer.StatusCode == http.StatusOK &&
-		answer.ContentLength > 0 && !answer.Uncompressed
+func resumable(r *http.Request, response *http.Response) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Range") == "" && response.StatusCode == http.StatusOK &&
+		response.ContentLength > 0 && !response.Uncompressed
 }
 
 // download is a request whose answer may have to be resumed.
@@ -48,17 +48,17 @@ type download struct {
 
 // openRest opens the rest of a download. If a link to storage or a token has expired, it gets a new one.
 func (d *download) openRest(ctx context.Context, from int64) (io.ReadCloser, error) {
-	answer, err := d.requestRange(ctx, d.next, d.request, from)
+	response, err := d.requestRange(ctx, d.next, d.request, from)
 	if err != nil {
 		return nil, err
 	}
-	if isExpiredLink(answer.StatusCode) {
+	if isExpiredLink(response.StatusCode) {
 		if renewed, err := d.renew(ctx, from); err == nil { // otherwise the refusal says more
-			answer.Body.Close()
-			answer = renewed
+			response.Body.Close()
+			response = renewed
 		}
 	}
-	return transfer.Rest(answer, from, d.size)
+	return transfer.Rest(response, from, d.size)
 }
 
 func (d *download) requestRange(ctx context.Context, by http.RoundTripper, request *http.Request, from int64) (*http.Response, error) {
@@ -80,12 +80,12 @@ func (d *download) renew(ctx context.Context, from int64) (*http.Response, error
 	if err != nil {
 		return nil, err
 	}
-	answer, err := d.requestRange(ctx, registry, first, from)
+	response, err := d.requestRange(ctx, registry, first, from)
 	if err != nil || first == d.request {
-		return answer, err
+		return response, err
 	}
-	answer.Body.Close()
-	location, err := answer.Location()
+	response.Body.Close()
+	location, err := response.Location()
 	if err != nil {
 		return nil, err
 	}

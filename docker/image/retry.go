@@ -20,15 +20,15 @@ import (
 // retryable reports whether pushing again may succeed. reached says that the registry has answered before: such a
 // registry may refuse connections while it restarts.
 func retryable(err error, reached bool) bool {
-	var refused *archive.Error
-	var answer *transport.Error
+	var invalid *archive.Error
+	var registryErr *transport.Error
 	var stalled *transfer.IdleError
 	var request *url.Error
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &refused):
+	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &invalid):
 		return false
-	case errors.As(err, &answer):
-		return isTransient(answer)
+	case errors.As(err, &registryErr):
+		return isTransient(registryErr)
 	case errors.As(err, &stalled), errors.Is(err, errReadTwice):
 		return true
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -59,7 +59,7 @@ const readOnceTip = "what comes from stdin cannot be sent anew: try again, or co
 // on the way.
 var transientCodes = []transport.ErrorCode{transport.BlobUploadUnknownErrorCode, transport.BlobUploadInvalidErrorCode, transport.DigestInvalidErrorCode}
 
-func isTransient(answer *transport.Error) bool {
-	return answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests || answer.Temporary() ||
-		slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool { return slices.Contains(transientCodes, one.Code) })
+func isTransient(registryErr *transport.Error) bool {
+	return registryErr.StatusCode >= http.StatusInternalServerError || registryErr.StatusCode == http.StatusTooManyRequests || registryErr.Temporary() ||
+		slices.ContainsFunc(registryErr.Errors, func(one transport.Diagnostic) bool { return slices.Contains(transientCodes, one.Code) })
 }

@@ -206,12 +206,12 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 
 // copyOptions returns options for one reading, because limits keep a count.
 func (s *Source) copyOptions() archive.Options {
-	checks := s.options
-	if checks.Limits != nil {
-		limits := *checks.Limits
-		checks.Limits = &limits
+	options := s.options
+	if options.Limits != nil {
+		limits := *options.Limits
+		options.Limits = &limits
 	}
-	return checks
+	return options
 }
 
 func (a *Archive) Read(p []byte) (int, error) {
@@ -242,9 +242,9 @@ func metadataOf(found archive.Contents) Metadata {
 
 // explainArchive adds the image's name to an *archive.Error.
 func explainArchive(r Reference, err error) error {
-	var refused *archive.Error
-	if errors.As(err, &refused) {
-		return &docker.Error{Op: fmt.Sprintf("check image %q", r), Err: refused}
+	var invalid *archive.Error
+	if errors.As(err, &invalid) {
+		return &docker.Error{Op: fmt.Sprintf("check image %q", r), Err: invalid}
 	}
 	return err
 }

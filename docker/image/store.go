@@ -93,15 +93,15 @@ type imageWriter interface {
 }
 
 // pushLayers reads an archive and writes its layers one after the other. It returns the manifest's digest.
-func (s *Source) pushLayers(ctx context.Context, into imageWriter, watch io.Writer) (v1.Hash, error) {
+func (s *Source) pushLayers(ctx context.Context, writer imageWriter, watch io.Writer) (v1.Hash, error) {
 	from, err := s.openStream(ctx)
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	defer from.Close()
-	u := newLayerSink(ctx, into)
-	found, err := archive.Read(io.TeeReader(from, watch), u, s.copyOptions())
-	if sent := u.uploads.Wait(); err == nil || errors.Is(err, errLayerFailed) {
+	sink := newLayerSink(ctx, writer)
+	found, err := archive.Read(io.TeeReader(from, watch), sink, s.copyOptions())
+	if sent := sink.uploads.Wait(); err == nil || errors.Is(err, errLayerFailed) {
 		err = sent
 	}
 	if err != nil {
@@ -110,10 +110,10 @@ func (s *Source) pushLayers(ctx context.Context, into imageWriter, watch io.Writ
 	if err := s.checkAfterRead(metadataOf(found)); err != nil {
 		return v1.Hash{}, err
 	}
-	if err := into.writeConfig(ctx, found.Config); err != nil {
+	if err := writer.writeConfig(ctx, found.Config); err != nil {
 		return v1.Hash{}, err
 	}
-	content, kind, err := u.buildManifest(found)
+	content, kind, err := sink.buildManifest(found)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -121,7 +121,7 @@ func (s *Source) pushLayers(ctx context.Context, into imageWriter, watch io.Writ
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	return digest, into.writeManifest(ctx, content, v1.Descriptor{
+	return digest, writer.writeManifest(ctx, content, v1.Descriptor{
 		MediaType: kind, Digest: digest, Size: size,
 		Platform: &v1.Platform{OS: found.Platform.OS, Architecture: found.Platform.Architecture, Variant: found.Platform.Variant},
 	})
@@ -137,11 +137,11 @@ type layerSink struct {
 	layers map[string]v1.Descriptor // by path in the archive
 }
 
-func newLayerSink(ctx context.Context, into imageWriter) *layerSink {
-	u := &layerSink{writer: into, layers: map[string]v1.Descriptor{}}
-	u.uploads, u.ctx = errgroup.WithContext(ctx)
-	u.uploads.SetLimit(maxParallelLayers)
-	return u
+func newLayerSink(ctx context.Context, writer imageWriter) *layerSink {
+	sink := &layerSink{writer: writer, layers: map[string]v1.Descriptor{}}
+	sink.uploads, sink.ctx = errgroup.WithContext(ctx)
+	sink.uploads.SetLimit(maxParallelLayers)
+	return sink
 }
 
 // buildManifest returns the image's own manifest, with its digest, if its layers were written unchanged. Otherwise it
@@ -159,8 +159,8 @@ func (s *layerSink) buildManifest(found archive.Contents) ([]byte, types.MediaTy
 	for _, layer := range found.Layers {
 		m.Layers = append(m.Layers, s.layers[layer.Path])
 	}
-	if own, err := v1.ParseManifest(bytes.NewReader(found.Manifest)); err == nil && sameContent(own, m) {
-		return found.Manifest, cmp.Or(own.MediaType, m.MediaType), nil
+	if original, err := v1.ParseManifest(bytes.NewReader(found.Manifest)); err == nil && sameContent(original, m) {
+		return found.Manifest, cmp.Or(original.MediaType, m.MediaType), nil
 	}
 	content, err := json.Marshal(m)
 	return content, m.MediaType, err

@@ -114,8 +114,8 @@ func (l *passthroughLayer) finish() error {
 	if _, err := io.Copy(io.Discard, l.onceReader); err != nil {
 		return err
 	}
-	if seen, _, _ := l.result(); seen != l.digest {
-		return &archive.Error{Reason: "a layer of it is damaged: it is " + seen.String() + ", and should be " + l.digest.String()}
+	if got, _, _ := l.result(); got != l.digest {
+		return &archive.Error{Reason: "a layer of it is damaged: it is " + got.String() + ", and should be " + l.digest.String()}
 	}
 	return nil
 }
