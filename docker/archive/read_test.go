@@ -29,7 +29,7 @@ func sumOf(content []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// layerOf is a layer with these files in it.
+// layerOf returns a layer with these files.
 func layerOf(t testing.TB, files ...entry) []byte { return pack(t, files...) }
 
 func configOf(layers ...[]byte) string {
@@ -41,7 +41,7 @@ func configOf(layers ...[]byte) string {
 	return string(text)
 }
 
-// saved is a Docker archive of one layer, stored as packed.
+// saved returns a Docker archive with one layer, stored as packed.
 func saved(t testing.TB, layer, packed []byte) []byte {
 	return pack(t,
 		entry{name: "layer.tar", content: string(packed)},
@@ -49,7 +49,7 @@ func saved(t testing.TB, layer, packed []byte) []byte {
 		entry{name: "manifest.json", content: `[{"Config":"config.json","RepoTags":["web:1"],"Layers":["layer.tar"]}]`})
 }
 
-// layout is an OCI layout in a tar, with an image of a gzipped layer for each architecture.
+// layout returns an OCI layout in a tar, with an image of one gzipped layer for each architecture.
 func layout(t testing.TB, packed []byte, architectures ...string) []byte {
 	return layoutOf(t, unzip(t, packed), packed, architectures...)
 }
@@ -97,7 +97,7 @@ func zstandard(t testing.TB, content []byte) []byte {
 	return w.EncodeAll(content, nil)
 }
 
-// TestCopy: whatever an image comes as, Docker's archive of it goes out, with the same id and the names wanted.
+// TestCopy: a copy of any kind of archive is a Docker archive with the same id and the requested names.
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "etc/", kind: tar.TypeDir}, entry{name: "etc/motd", content: strings.Repeat("hello\n", 300)})
@@ -130,7 +130,7 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// nothing is a sink for those who only ask what an image is.
+// nothing is a Sink that discards everything.
 type nothing struct{}
 
 func (nothing) File(_ *tar.Header, content io.Reader) error  { return drain(content) }
@@ -169,7 +169,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestBadLayers: what an image's maker could do to those who unpack it is refused on the way, in words.
+// TestBadLayers: layers that could harm whoever unpacks them are refused.
 func TestBadLayers(t *testing.T) {
 	t.Parallel()
 	good := layerOf(t, entry{name: "motd", content: strings.Repeat("hello", 200)})
@@ -203,7 +203,7 @@ func TestBadLayers(t *testing.T) {
 		"no configuration": {pack(t, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), `its configuration "config.json" is missing`},
 		"broken zstd":      {saved(t, good, append(zstandard(t, good)[:20], "broken"...)), "a layer of it is damaged: "},
 		"a bomb in zstd":   {saved(t, zeroes, zstandard(t, zeroes)), "a layer of it unpacks to more than 200 times its size"},
-		"many entries":     {pack(t, many(entriesLimit+1)...), "it has more than 16384 entries"},
+		"many entries":     {pack(t, emptyFiles(entriesLimit+1)...), "it has more than 16384 entries"},
 		"nothing known":    {pack(t, entry{name: "index.json", content: `{"manifests":[{"digest":"sha256:12"}]}`}), "its manifest sha256:12 is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestBadLayers(t *testing.T) {
 	}
 }
 
-// TestSparseSums: sizes that sum up to more than a number holds are beyond each limit, and not below zero.
+// TestSparseSums: sizes whose sum overflows are above each limit, not negative.
 func TestSparseSums(t *testing.T) {
 	t.Parallel()
 	small, endless := layerOf(t, entry{name: "one", content: "1"}), sparseOf(math.MaxInt64)
@@ -237,8 +237,9 @@ func TestSparseSums(t *testing.T) {
 	}
 }
 
-// TestDirectoriesNobodyNamed: an engine makes the directories of a path, and each takes an inode and a block like a file.
-func TestDirectoriesNobodyNamed(t *testing.T) {
+// TestImpliedDirectories: directories that are only part of a path are counted as files, because an engine creates
+// them.
+func TestImpliedDirectories(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat("d/", 200)
 	layer := layerOf(t, entry{name: "a/b/", kind: tar.TypeDir}, entry{name: "./a/b/c"}, entry{name: deep + "1"}, entry{name: "/" + deep + "2"}, entry{name: "e"}, entry{name: deep + "3", content: "hello"})
@@ -249,7 +250,7 @@ func TestDirectoriesNobodyNamed(t *testing.T) {
 	}
 }
 
-// TestLayerManyTimes: each time that a manifest names a layer, an engine unpacks it anew.
+// TestLayerManyTimes: a layer is counted each time that a manifest names it, because an engine unpacks it each time.
 func TestLayerManyTimes(t *testing.T) {
 	t.Parallel()
 	attributes := map[string]string{"SCHILY.xattr.user.x": strings.Repeat("x", 50<<10)}
@@ -268,7 +269,7 @@ func TestLayerManyTimes(t *testing.T) {
 		limit int64
 		want  string
 	}{
-		"empty files":         {layerOf(t, many(filesLimit/layersLimit+1)...), 4 << 30, "it brings the image to more than 4194304 files, the most that are allowed"},
+		"empty files":         {layerOf(t, emptyFiles(filesLimit/layersLimit+1)...), 4 << 30, "it brings the image to more than 4194304 files, the most that are allowed"},
 		"extended attributes": {large.Bytes(), 100 << 20, "it unpacks to more than 104857600 bytes"},
 	} {
 		packed := timesOf(t, layersLimit, c.layer)
@@ -279,7 +280,7 @@ func TestLayerManyTimes(t *testing.T) {
 	}
 }
 
-// gnuSparse is what 'tar --sparse' makes of a file of a TiB in which nothing was written. Go's writer makes none.
+// gnuSparse returns what 'tar --sparse' makes of an empty file of a TiB. Go's writer cannot make one.
 func gnuSparse() []byte {
 	var b [2 * 512]byte
 	copy(b[0:], "zeros")
@@ -296,8 +297,9 @@ func gnuSparse() []byte {
 	return append(b[:], make([]byte, 1024)...)
 }
 
-// TestUnpackedOnTheWay: what engines before 23 cannot read is not in what is copied, nor what would look for it.
-func TestUnpackedOnTheWay(t *testing.T) {
+// TestZstdIsDecompressed: a copy has no layer in zstd, which engines before 23 cannot read, and no manifest that
+// names one.
+func TestZstdIsDecompressed(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "motd", content: strings.Repeat("hello", 200)})
 	for name, packed := range map[string][]byte{
@@ -320,7 +322,7 @@ func TestUnpackedOnTheWay(t *testing.T) {
 	}
 }
 
-// TestLargeFile: a file that is larger than what has been read of its layer when it begins is no bomb.
+// TestLargeFile: a large file is not taken for a bomb because little of its layer has been read when it begins.
 func TestLargeFile(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioThreshold+1<<20))})
@@ -342,8 +344,8 @@ func TestLargeFile(t *testing.T) {
 	}
 }
 
-// TestUnusedIsNoMatter: junk in an archive that no manifest names is not a layer.
-func TestUnusedIsNoMatter(t *testing.T) {
+// TestUnusedEntriesAreIgnored: an entry that no manifest names is not checked as a layer.
+func TestUnusedEntriesAreIgnored(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "motd", content: "hello"})
 	packed := pack(t,
@@ -356,7 +358,7 @@ func TestUnusedIsNoMatter(t *testing.T) {
 	}
 }
 
-// TestSinkFails: its error is not said of the image.
+// TestSinkFails: an error of the sink is not reported as one of the image.
 func TestSinkFails(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "motd", content: "hello"})

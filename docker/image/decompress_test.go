@@ -18,7 +18,7 @@ import (
 	"ndock/docker/archive"
 )
 
-// compressed runs a text through a program.
+// compressed returns content compressed by a program.
 func compressed(t *testing.T, content []byte, program string, args ...string) []byte {
 	t.Helper()
 	command := exec.Command(program, args...)
@@ -42,8 +42,8 @@ func zstdOf(t testing.TB, content []byte) []byte {
 	return packer.EncodeAll(content, nil)
 }
 
-// TestCompressedArchives are read from files and streams, whatever they are compressed with; and one that is cut off or
-// damaged is refused.
+// TestCompressedArchives: archives in each compression are read from files and streams; cut off or damaged ones are
+// refused.
 func TestCompressedArchives(t *testing.T) {
 	t.Parallel()
 	plain := savedImage(t, layerTar(t, noise(100_000)))
@@ -101,7 +101,7 @@ func readStream(t *testing.T, transports Transports, content []byte) (Metadata, 
 	return read(t.Context(), transports, "-")
 }
 
-// TestCompressedBombs: what an archive unpacks to is bounded, and the memory that this takes.
+// TestCompressedBombs: the size to which an archive decompresses is limited, and so is the memory for it.
 func TestCompressedBombs(t *testing.T) {
 	t.Parallel()
 	transports := newTransports(t)
@@ -119,7 +119,7 @@ func TestCompressedBombs(t *testing.T) {
 	}
 }
 
-// xzDictionary begins an xz that asks for a dictionary of that size, as the format codes it.
+// xzDictionary returns the start of an xz file that needs a dictionary of this size, in the format's code.
 func xzDictionary(size byte) []byte {
 	header := []byte{0x02, 0x00, 0x21, 0x01, size, 0, 0, 0}
 	stream := []byte{0xfd, '7', 'z', 'X', 'Z', 0, 0, 0x01}
@@ -129,7 +129,7 @@ func xzDictionary(size byte) []byte {
 	return append(stream, make([]byte, 100)...)
 }
 
-// TestCompressedSourceFails: the fault of a source is not said to be the archive's.
+// TestCompressedSourceFails: an error of the source is not reported as a damaged archive.
 func TestCompressedSourceFails(t *testing.T) {
 	t.Parallel()
 	packed := zstdOf(t, savedImage(t, layerTar(t, noise(100_000))))
@@ -140,7 +140,7 @@ func TestCompressedSourceFails(t *testing.T) {
 	}
 }
 
-// FuzzCompressed reads whatever a file may have in it: it ends, in bounds, with an image or an error.
+// FuzzCompressed: reading any file ends within the limits, with an image or an error.
 func FuzzCompressed(f *testing.F) {
 	small, err := base64.StdEncoding.DecodeString("/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4CfPAApdADsLiYq5VEgAAAAAsHhOAAABFtBPAAAAWp8fNbHEZ/sCAAAAAARZWg==")
 	if err != nil {

@@ -28,7 +28,7 @@ func get(client *http.Client, url string) error {
 	return response.Body.Close()
 }
 
-// TestCertificates: a registry's directory is read as Docker reads it, and there alone is a CA trusted.
+// TestCertificates: a registry's directory is read as Docker reads it, and its CA is trusted for that registry only.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -65,7 +65,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestPlainHTTP goes to this host, or to where it was allowed, whatever a registry says in between.
+// TestPlainHTTP: plain HTTP is used to loopback or where it is allowed, whatever a registry redirects to.
 func TestPlainHTTP(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.RedirectHandler("http://registry.example/", http.StatusFound))
@@ -94,7 +94,7 @@ func write(t *testing.T, file string, content []byte) {
 	}
 }
 
-// TestWebPageForToken: a web page is not taken for a token either.
+// TestWebPageForToken: a web page is not accepted as a token.
 func TestWebPageForToken(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -117,7 +117,7 @@ func TestWebPageForToken(t *testing.T) {
 	}
 }
 
-// TestDeletionAnsweredWithPage: what a registry sends with its consent to a deletion is nobody's concern.
+// TestDeletionAnsweredWithPage: the body of an answer to a deletion is ignored.
 func TestDeletionAnsweredWithPage(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -134,7 +134,7 @@ func TestDeletionAnsweredWithPage(t *testing.T) {
 	}
 }
 
-// readsAll reports whether no file is closed to this process, as none is to root.
+// readsAll reports whether this process can read all files, as root can.
 func readsAll(t *testing.T) bool {
 	t.Helper()
 	closed := filepath.Join(t.TempDir(), "closed")
@@ -146,7 +146,7 @@ func readsAll(t *testing.T) bool {
 	return err == nil
 }
 
-// runAgainWithoutPrivilege runs the test in a process to which files can be closed, though it is root's.
+// runAgainWithoutPrivilege runs the test again in a process that cannot read all files, even if started by root.
 func runAgainWithoutPrivilege(t *testing.T) {
 	t.Helper()
 	again := exec.CommandContext(t.Context(), "setpriv", "--bounding-set=-dac_override,-dac_read_search",
@@ -160,8 +160,8 @@ func runAgainWithoutPrivilege(t *testing.T) {
 	}
 }
 
-// TestCertificatesOfRoot: certificates that only root reads keep nobody else from a registry. A notice, once, says that
-// they are not used; there is none for a directory, in which there may be nothing.
+// TestCertificatesOfRoot: certificates that only root can read do not keep others from a registry. One notice says
+// that they are not used. An unreadable directory gives none, because it may be empty.
 func TestCertificatesOfRoot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() == 0 && readsAll(t) {
@@ -193,7 +193,7 @@ func TestCertificatesOfRoot(t *testing.T) {
 	}
 }
 
-// TestCaptivePortal: a web page is not taken for a manifest.
+// TestCaptivePortal: a web page is not accepted as a manifest.
 func TestCaptivePortal(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -21,9 +21,9 @@ import (
 	"ndock/docker/archive"
 )
 
-// TestUnsaidPlatform: an image that does not say its platform is taken for its index's, or else for the host's, and that is
-// told. One whose index says another platform is refused.
-func TestUnsaidPlatform(t *testing.T) {
+// TestMissingPlatform: an image without a platform gets that of its index, or else the host's, with a notice. It is
+// refused if its index states another platform.
+func TestMissingPlatform(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		index     *v1.Platform
@@ -79,7 +79,7 @@ func TestNoImageInALayout(t *testing.T) {
 	}
 }
 
-// TestManyLayers: more layers than an engine stores are told of, and sent all the same.
+// TestManyLayers: an image with more layers than an engine stores is copied, with a notice.
 func TestManyLayers(t *testing.T) {
 	t.Parallel()
 	layer := gzipped(t, "hello")
@@ -104,7 +104,8 @@ func TestManyLayers(t *testing.T) {
 	}
 }
 
-// TestConfigurationInARegistry: a registry's image is read as an archive's is; what it says of its sizes is not believed.
+// TestConfigurationInARegistry: the image of a registry is checked like one in an archive. Its stated sizes are not
+// trusted.
 func TestConfigurationInARegistry(t *testing.T) {
 	t.Parallel()
 	layer := gzipped(t, "hello")
@@ -134,7 +135,7 @@ func TestConfigurationInARegistry(t *testing.T) {
 	}
 }
 
-// putImage puts an image of this configuration into a registry, and says this size of it.
+// putImage puts an image with this configuration into a registry, and states this size of the configuration.
 func putImage(t *testing.T, at, config string, size int64, layer v1.Layer) {
 	t.Helper()
 	ref, err := name.ParseReference(at)
@@ -166,7 +167,7 @@ func putImage(t *testing.T, at, config string, size int64, layer v1.Layer) {
 	}
 }
 
-// TestSeveralNamesInALayout: a layout that has one image under two names has one image.
+// TestSeveralNamesInALayout: a layout with one image under two names has one image.
 func TestSeveralNamesInALayout(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "layout")
@@ -185,8 +186,8 @@ func TestSeveralNamesInALayout(t *testing.T) {
 	}
 }
 
-// TestLinkedLayout: a layout whose blobs are links, as Bazel's rules make them, is read; what a link leads to must be what
-// its name says.
+// TestLinkedLayout: a layout whose blobs are links, as Bazel's rules make them, is read. What a link leads to must
+// have the right digest.
 func TestLinkedLayout(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "layout")
@@ -220,7 +221,7 @@ func TestLinkedLayout(t *testing.T) {
 	}
 }
 
-// linkBlobs moves a layout's blobs elsewhere, and leaves links to them.
+// linkBlobs moves a layout's blobs to another directory and leaves links to them.
 func linkBlobs(t *testing.T, dir string) {
 	t.Helper()
 	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
@@ -235,7 +236,7 @@ func linkBlobs(t *testing.T, dir string) {
 	}
 }
 
-// TestNoLayers: the manifest of an image without layers has an empty list of them.
+// TestNoLayers: the manifest of an image without layers has an empty list of layers.
 func TestNoLayers(t *testing.T) {
 	t.Parallel()
 	at, dir := newRegistry(t, nil)+"/site/web:1", t.TempDir()
@@ -259,8 +260,8 @@ func TestNoLayers(t *testing.T) {
 	}
 }
 
-// TestVariants: of images for amd64 and amd64/v3, a host gets the one that says no variant, wherever they are and in any order;
-// and one that is for none of its platforms says for which it is.
+// TestVariants: of images for amd64 and amd64/v3, a host gets the one without a variant, from any source and in any
+// order. If no platform fits, the error lists those that there are.
 func TestVariants(t *testing.T) {
 	t.Parallel()
 	plain, third := imageOf(t, "amd64", gzipped(t, "plain")), imageOf(t, "amd64", gzipped(t, "v3"))
@@ -305,7 +306,7 @@ func putIndex(t *testing.T, at string, index v1.ImageIndex) {
 	}
 }
 
-// TestOldManifests: what is no manifest of an image, or one of Docker before 1.10, is refused with that.
+// TestOldManifests: a manifest that is not an image's, or is of Docker before 1.10, is refused with that reason.
 func TestOldManifests(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[types.MediaType]string{
@@ -332,9 +333,8 @@ func TestOldManifests(t *testing.T) {
 	}
 }
 
-// TestLayersElsewhere: a registry that takes no image without its layers refuses one whose maker keeps some elsewhere, and
-// that is told.
-func TestLayersElsewhere(t *testing.T) {
+// TestForeignLayersRefused: the error for an image whose foreign layers the registry requires says so.
+func TestForeignLayersRefused(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "layout")
 	path, err := openLayout(dir)

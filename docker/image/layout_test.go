@@ -22,7 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// layoutOf is a layout of one image, and the paths of its configuration, its layer and its manifest.
+// layoutOf returns a layout with one image, and the paths of its configuration, layer and manifest.
 func layoutOf(t *testing.T) (dir string, blobs map[string]string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "layout")
@@ -43,7 +43,7 @@ func layoutOf(t *testing.T) (dir string, blobs map[string]string) {
 	return dir, blobs
 }
 
-// TestLinkOutOfALayout: what a layout's links lead to is sent nowhere, unless it is what the image has.
+// TestLinkOutOfALayout: the target of a link in a layout is not sent unless it is the image's blob.
 func TestLinkOutOfALayout(t *testing.T) {
 	t.Parallel()
 	for _, named := range []bool{false, true} {
@@ -77,7 +77,7 @@ func TestLinkOutOfALayout(t *testing.T) {
 	}
 }
 
-// sentBodies keeps what a registry is sent.
+// sentBodies records what a registry receives.
 type sentBodies struct {
 	mu   sync.Mutex
 	sent bytes.Buffer
@@ -100,8 +100,8 @@ func (s *sentBodies) has(text string) bool {
 	return bytes.Contains(s.sent.Bytes(), []byte(text))
 }
 
-// TestNoFileInALayout: what is no file is not opened: a pipe would have it wait for ever.
-func TestNoFileInALayout(t *testing.T) {
+// TestSpecialFileInALayout: only regular files are opened. Opening a pipe would block.
+func TestSpecialFileInALayout(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -124,7 +124,7 @@ func TestNoFileInALayout(t *testing.T) {
 	}
 }
 
-// TestDamagedLayout: a part that is not what its name says is refused, wherever the image goes, and one beyond any size is not
+// TestDamagedLayout: a blob with a wrong digest is refused for every destination, and one that is too large is not
 // read into memory.
 func TestDamagedLayout(t *testing.T) {
 	t.Parallel()
@@ -152,7 +152,7 @@ func TestDamagedLayout(t *testing.T) {
 	}
 }
 
-// TestIndexesInIndexes: an image lies in a few indexes at most, wherever it is.
+// TestIndexesInIndexes: indexes may be nested a few levels deep, in every source.
 func TestIndexesInIndexes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -176,7 +176,7 @@ func TestIndexesInIndexes(t *testing.T) {
 	}
 }
 
-// TestIndexOfItself: an index that has its own name in it is not gone through for ever.
+// TestIndexOfItself: an index that contains itself ends with an error.
 func TestIndexOfItself(t *testing.T) {
 	t.Parallel()
 	dir, blobs := layoutOf(t)
@@ -190,8 +190,8 @@ func TestIndexOfItself(t *testing.T) {
 	}
 }
 
-// TestPlatformSaidFirst: in an index, an image that is said to be for the platform counts before one of which nothing is said,
-// wherever it is and in any order. At a layout's top these are two images, of which one is to be named.
+// TestPlatformSaidFirst: in an index, an image that states the platform comes before one that states none, from any
+// source and in any order. At the top of a layout these are two images, and the user has to name one.
 func TestPlatformSaidFirst(t *testing.T) {
 	t.Parallel()
 	mine, other := imageOf(t, "arm64", gzipped(t, "mine")), imageOf(t, "amd64", gzipped(t, "other"))
@@ -226,7 +226,7 @@ func TestPlatformSaidFirst(t *testing.T) {
 	}
 }
 
-// TestHugeIndex: an index that names more than any image needs is refused.
+// TestHugeIndex: an index with too many entries is refused.
 func TestHugeIndex(t *testing.T) {
 	t.Parallel()
 	image := imageOf(t, "amd64", gzipped(t, "hello"))
@@ -247,7 +247,8 @@ func TestHugeIndex(t *testing.T) {
 	}
 }
 
-// TestLinkToHugeFile: a link to more than its layer has is not read to its end, and reading one ends with what it is read for.
+// TestLinkToHugeFile: a link to a file larger than the layer is not read to its end, and reading stops with the
+// context.
 func TestLinkToHugeFile(t *testing.T) {
 	t.Parallel()
 	dir, blobs := layoutOf(t)
@@ -268,7 +269,7 @@ func TestLinkToHugeFile(t *testing.T) {
 	}
 }
 
-// TestLinkInALayoutAsDestination: an image that is added to a layout writes over no file that a link of the layout's leads to.
+// TestLinkInALayoutAsDestination: adding an image to a layout does not write to the target of a link in it.
 func TestLinkInALayoutAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"index.json", "oci-layout"} {

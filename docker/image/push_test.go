@@ -27,7 +27,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
-// noise is text that does not compress: an upload of it is still on its way when its first bytes have been read.
+// noise returns text that does not compress. An upload of it is still in progress when its first bytes have been
+// read.
 func noise(size int) string {
 	text := make([]byte, size)
 	source := rand.NewChaCha8([32]byte{})
@@ -35,7 +36,7 @@ func noise(size int) string {
 	return hex.EncodeToString(text)
 }
 
-// savedImage is a Docker archive of an image with one layer.
+// savedImage returns a Docker archive of an image with one layer.
 func savedImage(t *testing.T, layer []byte) []byte {
 	t.Helper()
 	config, err := json.Marshal(map[string]any{
@@ -71,7 +72,7 @@ func tarOf(t *testing.T, entries []entry) []byte {
 	return b.Bytes()
 }
 
-// pushed is what the registry has under a name, all of it read and verified.
+// pushed reads and verifies all of the image that the registry has under a name.
 func pushed(t *testing.T, at string) error {
 	t.Helper()
 	ref, err := name.ParseReference(at)
@@ -85,7 +86,7 @@ func pushed(t *testing.T, at string) error {
 	return validate.Image(image)
 }
 
-// failures are ways in which a registry, or what is on the way to it, fails in the middle of an upload's body.
+// failures are ways in which a registry or a proxy fails during an upload.
 var failures = map[string]func(w http.ResponseWriter, r *http.Request){
 	"503": func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
@@ -116,7 +117,7 @@ var failures = map[string]func(w http.ResponseWriter, r *http.Request){
 	},
 }
 
-// failing lets the first uploads fail.
+// failing makes the first uploads fail.
 func failing(fail func(http.ResponseWriter, *http.Request), times int32) func(http.Handler) http.Handler {
 	var seen atomic.Int32
 	return func(next http.Handler) http.Handler {
@@ -130,7 +131,7 @@ func failing(fail func(http.ResponseWriter, *http.Request), times int32) func(ht
 	}
 }
 
-// sources are an image as each kind of source gives it, in files of that test.
+// sources returns one image in files, for each kind of source.
 func sources(t *testing.T) map[string]Reference {
 	t.Helper()
 	dir := t.TempDir()
@@ -151,8 +152,8 @@ func sources(t *testing.T) map[string]Reference {
 	}
 }
 
-// TestPushFailsHalfWay: a layer is sent anew from its start when its upload fails, never from where it was; and where it
-// can not be, the push fails, and no image stands there.
+// TestPushFailsHalfWay: a failed upload starts again from the beginning of the layer, never from the middle. Where
+// that is impossible, the push fails and leaves no image.
 func TestPushFailsHalfWay(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
@@ -183,7 +184,7 @@ func TestPushFailsHalfWay(t *testing.T) {
 	}
 }
 
-// stateful gives uploads addresses with a secret in it, as distribution does.
+// stateful adds a secret to the addresses of uploads, as distribution does.
 type stateful struct{ http.RoundTripper }
 
 func (s stateful) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -194,7 +195,7 @@ func (s stateful) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// TestPushGivesUp: the fault is named, not what became of the rest of the layer; and there is no image.
+// TestPushGivesUp: the error names the original failure, and no image is left.
 func TestPushGivesUp(t *testing.T) {
 	t.Parallel()
 	archive := sources(t)["packed on the way"]
@@ -219,7 +220,7 @@ func TestPushGivesUp(t *testing.T) {
 	}
 }
 
-// TestPushFromStdin: what can be read once only is not tried again, and it is said what to do.
+// TestPushFromStdin: a source that can be read only once is not retried, and the error has a tip.
 func TestPushFromStdin(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, failing(failures["503"], 1)) + "/site/web:1"
@@ -239,8 +240,8 @@ func TestPushFromStdin(t *testing.T) {
 	}
 }
 
-// rewinding does what an HTTP client does when a connection breaks, or the other end of one in HTTP/2 goes away: it asks
-// for the body again when a part of it is sent.
+// rewinding asks for a request's body again after part of it has been sent, as HTTP clients do when a connection
+// breaks.
 type rewinding struct {
 	http.RoundTripper
 	done atomic.Bool
@@ -260,7 +261,7 @@ func (r *rewinding) RoundTrip(request *http.Request) (*http.Response, error) {
 	return r.RoundTripper.RoundTrip(request)
 }
 
-// TestBodyReadTwice: what an HTTP client sends as the same body again is the same.
+// TestBodyReadTwice: a body that is sent again is the same as before.
 func TestBodyReadTwice(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
@@ -284,7 +285,7 @@ func TestBodyReadTwice(t *testing.T) {
 	}
 }
 
-// lossy is a registry that says that it has less of a layer than it was sent, or none.
+// lossy is a registry that states a smaller size of a layer than it received, or none.
 func lossy(status int, size string, on *atomic.Bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -301,7 +302,7 @@ func lossy(status int, size string, on *atomic.Bool) func(http.Handler) http.Han
 	}
 }
 
-// TestUnconfirmedLayer: an image whose layers the registry does not have as they were sent gets no name.
+// TestUnconfirmedLayer: an image gets no name if the registry does not have its layers as sent.
 func TestUnconfirmedLayer(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
@@ -331,7 +332,7 @@ func TestUnconfirmedLayer(t *testing.T) {
 	}
 }
 
-// TestOtherManifest: what the registry has under the name is what was sent.
+// TestOtherManifest: the push fails if the registry has another manifest under the name than was sent.
 func TestOtherManifest(t *testing.T) {
 	t.Parallel()
 	var other []byte
@@ -364,8 +365,9 @@ func TestOtherManifest(t *testing.T) {
 	}
 }
 
-// TestThereInPart: an image of which the registry lacks a layer is sent again, and so is one that is whole, if asked for.
-func TestThereInPart(t *testing.T) {
+// TestPartlyPushedImage: an image of which the registry lacks a layer is pushed again; a complete one only with
+// Force.
+func TestPartlyPushedImage(t *testing.T) {
 	t.Parallel()
 	var lacking atomic.Bool
 	at := newRegistry(t, func(next http.Handler) http.Handler {
@@ -395,8 +397,8 @@ func TestThereInPart(t *testing.T) {
 	}
 }
 
-// TestIndexIsReplaced: a name that stands for an index is not the image's, though the registry gives that to one who asks
-// for this platform.
+// TestIndexIsReplaced: an index under the name is replaced, even if the registry answers with this image for the
+// platform.
 func TestIndexIsReplaced(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
@@ -443,8 +445,8 @@ func TestIndexIsReplaced(t *testing.T) {
 	}
 }
 
-// TestTruncatedIsReplaced: a truncated layer under the right name is not taken for the image, where the image's own
-// manifest is known.
+// TestTruncatedIsReplaced: an image with the same configuration and a truncated layer is replaced, if the manifest of
+// the source is known.
 func TestTruncatedIsReplaced(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, nil) + "/site/web:1"
@@ -464,7 +466,7 @@ func TestTruncatedIsReplaced(t *testing.T) {
 	}
 }
 
-// truncatedImage has the image's configuration, and another layer.
+// truncatedImage has the image's configuration and another layer.
 type truncatedImage struct {
 	v1.Image
 	layer v1.Layer
@@ -503,8 +505,9 @@ func (i truncatedImage) Digest() (v1.Hash, error) {
 	return digest, err
 }
 
-// TestNameOfLayerLies: an archive that calls a layer by the digest of another, which the registry has, is refused.
-func TestNameOfLayerLies(t *testing.T) {
+// TestWrongLayerName: an archive that names a layer by another's digest is refused, even if the registry has that
+// one.
+func TestWrongLayerName(t *testing.T) {
 	t.Parallel()
 	registry := newRegistry(t, nil)
 	stored := gzipped(t, "what is there")

@@ -34,7 +34,7 @@ import (
 	"ndock/docker/archive"
 )
 
-// newRegistry serves; handle may stand before it.
+// newRegistry starts a registry. handle, if not nil, wraps its handler.
 func newRegistry(t *testing.T, handle func(next http.Handler) http.Handler) string {
 	t.Helper()
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
@@ -111,7 +111,7 @@ func push(t *testing.T, at string, image v1.Image) {
 	}
 }
 
-// read finds an image and reads it to its end, as Docker would.
+// read finds an image and reads it to its end.
 func read(ctx context.Context, transports Transports, text string) (Metadata, error) {
 	r, err := ParseReference(text)
 	if err != nil {
@@ -132,7 +132,7 @@ func read(ctx context.Context, transports Transports, text string) (Metadata, er
 	return opened.Metadata(), nil
 }
 
-// TestPlatforms: of an index, the image for the platform is taken, and another only if it is asked for.
+// TestPlatforms: the image for the platform is taken from an index; another only on request.
 func TestPlatforms(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, nil)
@@ -178,7 +178,7 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// TestZstd: a layer that older engines cannot read is unpacked on the way to them, and left as it is on others.
+// TestZstd: a layer in zstd is decompressed for engines, and left as it is for all else.
 func TestZstd(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, nil)
@@ -216,7 +216,7 @@ func TestZstd(t *testing.T) {
 	zstdInArchive(t, dir)
 }
 
-// zstdInArchive: it is unpacked on the way there, too.
+// zstdInArchive checks that a layer in zstd is decompressed for an archive, too.
 func zstdInArchive(t *testing.T, layout string) {
 	t.Helper()
 	if found, err := read(t.Context(), newTransports(t), "oci-archive:"+packedLayout(t, layout)); err != nil || found.Unpacked != 5000 {
@@ -224,7 +224,7 @@ func zstdInArchive(t *testing.T, layout string) {
 	}
 }
 
-// packedLayout is an oci-archive of a layout.
+// packedLayout returns an oci-archive of a layout.
 func packedLayout(t *testing.T, layout string) string {
 	t.Helper()
 	var packed bytes.Buffer
@@ -237,8 +237,8 @@ func packedLayout(t *testing.T, layout string) string {
 	return file
 }
 
-// TestOwnManifest: an image whose layers are packed keeps its manifest, and so its digest, on the way through an archive.
-func TestOwnManifest(t *testing.T) {
+// TestManifestIsKept: an image with compressed layers keeps its manifest, and so its digest, through an archive.
+func TestManifestIsKept(t *testing.T) {
 	t.Parallel()
 	at, transports := newRegistry(t, nil), newTransports(t)
 	image := mutate.Annotations(imageOf(t, "amd64", gzipped(t, "hello")), map[string]string{"org.opencontainers.image.source": "here"}).(v1.Image)
@@ -272,7 +272,7 @@ type zstdLayer struct {
 
 func (l zstdLayer) DiffID() (v1.Hash, error) { return l.diffID, nil }
 
-// TestDamagedInRegistry: what a registry sends is not believed.
+// TestDamagedInRegistry: damaged data from a registry is refused.
 func TestDamagedInRegistry(t *testing.T) {
 	t.Parallel()
 	broken := false
@@ -307,7 +307,7 @@ func TestDamagedInRegistry(t *testing.T) {
 	}
 }
 
-// TestLogin is docker's, and missing it is said with what to do.
+// TestLogin: docker's login is used, and the error without one has a tip.
 func TestLogin(t *testing.T) {
 	config := t.TempDir()
 	t.Setenv("DOCKER_CONFIG", config)
@@ -343,8 +343,8 @@ func asHinted(err error, target *interface{ Hint() string }) bool {
 	return ok
 }
 
-// TestNothingTwice: a push of what is there sends nothing.
-func TestNothingTwice(t *testing.T) {
+// TestExistingImageIsNotPushed: pushing an image that is there sends nothing.
+func TestExistingImageIsNotPushed(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex // layers are sent in parallel
 	var writes []string
@@ -374,7 +374,7 @@ func TestNothingTwice(t *testing.T) {
 	}
 }
 
-// TestNoQueryInErrors: what follows the question mark of an address is no part of an error, whatever the address stands in.
+// TestNoQueryInErrors: errors do not contain the query of an address, wherever the address is from.
 func TestNoQueryInErrors(t *testing.T) {
 	t.Parallel()
 	invalid := &transport.Error{StatusCode: http.StatusForbidden, Request: &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: "auth", Path: "/token", RawQuery: "scope=a"}}}

@@ -18,8 +18,7 @@ import (
 	"ndock/docker/archive"
 )
 
-// TestHangingStdin: an image from a stdin that gives nothing more can be given up by the context, or by closing it, also
-// while it is read.
+// TestHangingStdin: reading a blocked stdin ends with the context or with Close.
 func TestHangingStdin(t *testing.T) {
 	t.Parallel()
 	for name, giveUp := range map[string]func(cancel func(), opened *Archive) error{
@@ -63,7 +62,7 @@ func hangingStdin(t *testing.T, giveUp func(cancel func(), opened *Archive) erro
 	}
 }
 
-// TestEmptyStdin: /dev/null and an empty pipe are no terminal, and no image.
+// TestEmptyStdin: /dev/null and an empty pipe are not taken for a terminal, and not for an image.
 func TestEmptyStdin(t *testing.T) {
 	t.Parallel()
 	null, err := os.Open(os.DevNull)
@@ -81,8 +80,8 @@ func TestEmptyStdin(t *testing.T) {
 	}
 }
 
-// TestNames: an archive of the user's own keeps its names in another archive, unless that is given one. What an image of
-// Glance's calls itself is not the user's word.
+// TestNames: an archive of the user's keeps its names in another archive, unless a name is given. Names in an image
+// from Glance are dropped.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -121,7 +120,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// copied is what an archive is that was copied.
+// copied copies an image to an archive and describes the result.
 func copied(t *testing.T, transports Transports, from, to string) (archive.Contents, error) {
 	t.Helper()
 	if err := copyTo(t, transports, from, to); err != nil {
@@ -137,8 +136,8 @@ func copied(t *testing.T, transports Transports, from, to string) (archive.Conte
 	return archive.Describe(file, archive.Options{Platform: transports.Platform})
 }
 
-// TestDestinationThatIsNoFile: what is a pipe is written to.
-func TestDestinationThatIsNoFile(t *testing.T) {
+// TestPipeAsDestination: an image can be written to a pipe.
+func TestPipeAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
 		dir := t.TempDir()
@@ -167,7 +166,8 @@ func TestDestinationThatIsNoFile(t *testing.T) {
 	}
 }
 
-// TestLinkAsDestination: a link to a file, which a stranger may have put there, is replaced, and the file behind it stays.
+// TestLinkAsDestination: a link at the destination, which anybody may have created, is replaced, and its target
+// stays.
 func TestLinkAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
@@ -198,8 +198,8 @@ func TestLinkAsDestination(t *testing.T) {
 	}
 }
 
-// TestDescriptorAsDestination: to an open file, as /dev/stdout may be one, the image is written where others are writing, also
-// if the file has no path any more.
+// TestDescriptorAsDestination: an image is written to an open file, such as /dev/stdout, after what others have
+// written, even if the file has no path any more.
 func TestDescriptorAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -242,7 +242,7 @@ func TestDescriptorAsDestination(t *testing.T) {
 	}
 }
 
-// TestToStdout: what goes to stdout under any of its names is told from other files.
+// TestToStdout: all names of stdout are recognized, and no other file.
 func TestToStdout(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
@@ -255,7 +255,7 @@ func TestToStdout(t *testing.T) {
 	}
 }
 
-// TestPipeAsAFile: an archive may come from a named pipe, and is not read to look what it is.
+// TestPipeAsAFile: an archive may be a named pipe, which is not read before the copy.
 func TestPipeAsAFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -288,7 +288,8 @@ func copyTo(t *testing.T, transports Transports, from, to string) error {
 	return err
 }
 
-// TestFileOrDirectory: who takes a layout for an archive, or the other way round, is told what reads it.
+// TestFileOrDirectory: the error for a layout named as an archive, or an archive named as a layout, says what reads
+// it.
 func TestFileOrDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

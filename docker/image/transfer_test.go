@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// refusing answers the first requests of one kind with a status, after it has read what they bring.
+// refusing answers the first requests of one kind with a status, after reading their bodies.
 func refusing(method, path string, status int, body string, times int32) func(http.Handler) http.Handler {
 	var seen atomic.Int32
 	return func(next http.Handler) http.Handler {
@@ -36,7 +36,7 @@ func refusing(method, path string, status int, body string, times int32) func(ht
 	}
 }
 
-// smallImage is an archive whose layer is sent in one piece.
+// smallImage is an archive whose layer is uploaded in one request.
 func smallImage(t *testing.T) Reference {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "saved.tar")
@@ -54,8 +54,8 @@ func pushTo(t *testing.T, transports Transports, from Reference, at string) erro
 	return err
 }
 
-// TestRefusedUpload: a small blob or a manifest that is refused with a passing status is sent anew; where it is refused
-// each time, the error names the status.
+// TestRefusedUpload: a blob or manifest refused with a temporary status is sent again. If that repeats, the error
+// names the status.
 func TestRefusedUpload(t *testing.T) {
 	t.Parallel()
 	for _, refused := range []struct {
@@ -90,7 +90,7 @@ func TestRefusedUpload(t *testing.T) {
 	}
 }
 
-// breaking cuts answers with a blob off in their middle, the first times.
+// breaking cuts off the first answers with a blob in the middle.
 type breaking struct {
 	times  int32
 	status int    // of an answer to a request for a part; 0 for the registry's own
@@ -150,7 +150,7 @@ func cutOff(w http.ResponseWriter) {
 	}
 }
 
-// TestDownloadBreaks: a download that breaks goes on where it was, as often as --retries allows.
+// TestDownloadBreaks: a broken download is resumed, as often as --retries allows.
 func TestDownloadBreaks(t *testing.T) {
 	t.Parallel()
 	for name, one := range map[string]struct {
@@ -192,7 +192,7 @@ func TestDownloadBreaks(t *testing.T) {
 	}
 }
 
-// storage has blobs, to which a registry redirects. A link is good until a download breaks.
+// storage has blobs to which a registry redirects. A link is valid until a download breaks.
 type storage struct {
 	*httptest.Server
 	blobs http.Handler
@@ -245,8 +245,7 @@ func (s *storage) redirects(next http.Handler) http.Handler {
 	})
 }
 
-// TestExpiredLink: a download by a link to a storage that has expired when it is to be continued goes on by a new one. The
-// storage is told no login.
+// TestExpiredLink: a download whose link has expired is resumed with a new link. The storage receives no login.
 func TestExpiredLink(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t)
@@ -266,8 +265,8 @@ func TestExpiredLink(t *testing.T) {
 	}
 }
 
-// TestRetryAfter: what a registry says with Retry-After is waited before its next request, within limits; another host's
-// requests do not wait.
+// TestRetryAfter: the next request to a host waits as Retry-After says, up to a limit. Requests to other hosts do not
+// wait.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]time.Duration{
@@ -306,7 +305,7 @@ func answering(status int, retryAfter string) http.RoundTripper {
 	})
 }
 
-// TestRetryAfterInterrupted: who gives up does not wait.
+// TestRetryAfterInterrupted: the wait ends with the context.
 func TestRetryAfterInterrupted(t *testing.T) {
 	t.Parallel()
 	limiter := newRateLimiter(answering(http.StatusTooManyRequests, "60"))
@@ -324,7 +323,7 @@ func TestRetryAfterInterrupted(t *testing.T) {
 	}
 }
 
-// aborting ends the stream in the middle of the first answer with a blob, and of the first upload.
+// aborting aborts the stream of the first answer with a blob, and that of the first upload.
 func aborting(next http.Handler) http.Handler {
 	var uploads, downloads atomic.Int32
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -351,7 +350,8 @@ func aborting(next http.Handler) http.Handler {
 	})
 }
 
-// newTLSRegistry serves HTTP/2, and returns the directory of its certificate; handle stands before it.
+// newTLSRegistry starts a registry with HTTP/2 and returns the directory of its certificate. handle wraps its
+// handler.
 func newTLSRegistry(t *testing.T, handle func(http.Handler) http.Handler) (host, certs string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handle(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
@@ -367,7 +367,7 @@ func newTLSRegistry(t *testing.T, handle func(http.Handler) http.Handler) (host,
 	return host, certs
 }
 
-// TestHTTP2: streams that a server aborts are sent anew and continued, as connections of HTTP/1.1 are.
+// TestHTTP2: an aborted HTTP/2 stream is retried or resumed, as a broken HTTP/1.1 connection is.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
@@ -386,7 +386,7 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// TestBothEndsBreak: a copy from one registry to another survives a broken download and a failed upload.
+// TestBothEndsBreak: a copy between registries survives a broken download and a failed upload.
 func TestBothEndsBreak(t *testing.T) {
 	t.Parallel()
 	for failure, fail := range failures {
@@ -411,7 +411,7 @@ func TestBothEndsBreak(t *testing.T) {
 	}
 }
 
-// TestLinkIsASecret: a link to a storage is a secret, and no part of an error; logins do not go there.
+// TestLinkIsASecret: errors do not contain a link to storage, and logins are not sent there.
 func TestLinkIsASecret(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]func(*storage){
@@ -433,8 +433,7 @@ func TestLinkIsASecret(t *testing.T) {
 	}
 }
 
-// TestExpiredLogin: a download that is to be continued when its token has expired, with the link to a storage or without
-// one, goes on with a new token.
+// TestExpiredLogin: a download whose token has expired is resumed with a new one, with and without a link to storage.
 func TestExpiredLogin(t *testing.T) {
 	t.Parallel()
 	for name, storing := range map[string]bool{"in a storage": true, "in the registry": false} {
@@ -461,7 +460,7 @@ func TestExpiredLogin(t *testing.T) {
 	}
 }
 
-// expiring is a registry whose tokens are no good any more when a download has broken, but for those that it gives then.
+// expiring is a registry whose tokens expire when a download breaks. Tokens issued after that are valid.
 func expiring(next http.Handler, broken func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := "old"
