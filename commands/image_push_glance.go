@@ -110,21 +110,21 @@ type glancePush struct {
 }
 
 func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name string, cloud func() (*openstack.Cloud, error)) ([]glancePush, error) {
-	from, err := transports(c, s)
+	transports, err := transports(c, s)
 	if err != nil {
 		return nil, err
 	}
-	from.Strict = true
+	transports.Strict = true
 	options, err := pushOptions(c)
 	if err != nil {
 		return nil, err
 	}
 	report := newProgress(c, s)
 	report.Expect(len(sources))
-	from = withGlance(from, cloud)
+	transports = withGlance(transports, cloud)
 	var all []glancePush
 	for _, at := range sources {
-		one := glancePush{from: at, transports: from, options: options, report: report}
+		one := glancePush{from: at, transports: transports, options: options, report: report}
 		if one.options.Name, err = nameInGlance(c, name, at); err != nil {
 			return nil, err
 		}

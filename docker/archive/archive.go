@@ -28,6 +28,7 @@ func (e *Error) Error() string { return e.Reason }
 // reasonLimit is the largest reason, in bytes. Names in an archive may have a MiB each.
 const reasonLimit = 2000
 
+// refuse returns an *Error with this reason.
 func refuse(format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
 	if len(reason) > reasonLimit {
@@ -230,6 +231,7 @@ func (p entryPaths) isRootfs() bool {
 	return n > 1
 }
 
+// escapes reports whether a relative path leads out of its directory.
 func escapes(name string) bool {
 	clean := path.Clean(name)
 	return clean == ".." || strings.HasPrefix(clean, "../")

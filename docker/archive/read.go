@@ -98,6 +98,7 @@ type discardSink struct{}
 func (discardSink) File(*tar.Header, io.Reader) error  { return nil }
 func (discardSink) Layer(*tar.Header, io.Reader) error { return nil }
 
+// reader reads an archive entry by entry, passes the entries to the sink and records them in the index.
 type reader struct {
 	in               *tar.Reader
 	sink             Sink

@@ -136,6 +136,7 @@ func writeLayeredArchive(ctx context.Context, dst io.Writer, image v1.Image, lim
 	return w.out.Close()
 }
 
+// layeredWriter writes a layered image as a Docker archive.
 type layeredWriter struct {
 	ctx     context.Context
 	out     *tar.Writer

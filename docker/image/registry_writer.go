@@ -165,6 +165,7 @@ func watchLayer(layer v1.Layer, watch io.Writer) v1.Layer {
 	return watchedLayer{layer, watch}
 }
 
+// watchedLayer is a layer that writes to watch what is read of it.
 type watchedLayer struct {
 	v1.Layer
 	watch io.Writer

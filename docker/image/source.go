@@ -137,6 +137,7 @@ func FromArchive(metadata Metadata, open func(ctx context.Context) (io.ReadClose
 	return Source{Metadata: metadata, open: open}
 }
 
+// findStream returns stdin as a source, which can be read once. It refuses a terminal.
 func (t Transports) findStream(r Reference) (*Source, error) {
 	if file, ok := t.Stdin.(*os.File); ok {
 		if term.IsTerminal(int(file.Fd())) {

@@ -183,6 +183,7 @@ func digestFromPath(path string) v1.Hash {
 	return hash
 }
 
+// writeError returns an error of writing an image to r.
 func writeError(r Reference, err error) error {
 	return &docker.Error{Op: "write image " + quoted(r), Err: err}
 }
