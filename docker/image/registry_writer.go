@@ -244,8 +244,8 @@ func (e wrongManifestError) Error() string {
 	return fmt.Sprintf("the registry has %s under that name, and %s was sent: somebody else has pushed another image there, or the registry has changed it", e.current, e.pushed)
 }
 
-// retryWhile repeats request while isTemporary accepts its error, at most Retries times. A registry with eventually consistent
-// storage may lack for a moment what it was sent.
+// retryWhile repeats request while isTemporary accepts its error, at most Retries times. A registry with
+// eventually consistent storage may lack for a moment what it was sent.
 func (w registryWriter) retryWhile(ctx context.Context, isTemporary func(error) bool, request func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := request()

@@ -32,6 +32,7 @@ type Stored struct {
 }
 
 // Store copies an image to any place but Glance. It writes the bytes that are read to watch, to count them.
+// It returns a *docker.Error, perhaps wrapped, for what it refuses and for what a registry answers.
 func (t Transports) Store(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	err := to.checkDest()
@@ -92,7 +93,8 @@ type imageWriter interface {
 	writeManifest(ctx context.Context, content []byte, described v1.Descriptor) error
 }
 
-// pushLayers reads an archive and writes its layers one after the other. It returns the manifest's digest.
+// pushLayers reads an archive and writes its layers as they come, then its configuration and manifest. It returns the
+// manifest's digest. An invalid archive gives a *docker.Error that wraps an *archive.Error.
 func (s *Source) pushLayers(ctx context.Context, writer imageWriter, watch io.Writer) (v1.Hash, error) {
 	from, err := s.openStream(ctx)
 	if err != nil {
