@@ -24,7 +24,7 @@ func bootCommand(s Streams) *cli.Command {
 				"ndock boot --image nginx:1 --flavor m1.small --wait web",
 				"ndock boot --image docker://registry.example.com/site/web:1 --flavor m1.small web",
 				"ndock boot --image debian:12 --flavor m1.tiny -e LANG=C job -- sh -c 'date; sleep 60'"),
-		Flags: slices.Concat(outputFlags(), waitFlags(), placesFlags(), []cli.Flag{
+		Flags: slices.Concat(outputFlags(), waitFlags(), transportsFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "image", Usage: "`IMAGE` in Glance, by name or id, or elsewhere, such as docker://HOST/REPOSITORY:TAG"},
 			&cli.StringFlag{Name: "flavor", Usage: "`FLAVOR` of the servers, by name or id"},
 			&cli.StringSliceFlag{Name: "network", Usage: "`NETWORK` for a port, by name or id", DefaultText: "the only network there is"},
@@ -76,7 +76,7 @@ func putImage(c *cli.Context, s Streams, cloud *openstack.Cloud) (func(context.C
 	case from.Transport == image.Glance, from.Transport == image.Engine && from.String() == c.String("image"), from.Transport == image.Stream:
 		return nil, nil
 	}
-	transports, err := places(c, s)
+	transports, err := transports(c, s)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func putImage(c *cli.Context, s Streams, cloud *openstack.Cloud) (func(context.C
 	if err != nil {
 		return nil, err
 	}
-	push := glancePush{from: from, places: transports, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: defaultRetries}}
+	push := glancePush{from: from, transports: transports, report: newProgress(c, s), options: openstack.PushOptions{Name: name, Retries: defaultRetries}}
 	return func(ctx context.Context) (string, error) {
 		pushed, err := push.run(ctx, cloud)
 		return pushed.ID, err

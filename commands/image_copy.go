@@ -17,11 +17,11 @@ func imageCopyCommand(s Streams) *cli.Command {
 		Usage:     "Copy a Docker image between an engine, registries, archives and Glance",
 		ArgsUsage: "SOURCE DEST",
 		Description: "Streams the image, and verifies it on the way. What the destination already has is not sent again.\n\n" +
-			placesText + "\n\n" +
+			transportsText + "\n\n" +
 			examples(
 				"ndock image copy docker://registry.example.com/web:1 oci:web:1",
 				"ndock image copy glance:web docker://127.0.0.1:5050/site/web:1"),
-		Flags:  slices.Concat(outputFlags(), pushFlags(), sendFlags(), placesFlags()),
+		Flags:  slices.Concat(outputFlags(), pushFlags(), sendFlags(), transportsFlags()),
 		Action: func(c *cli.Context) error { return imageCopy(c, s) },
 	}
 }
@@ -53,7 +53,7 @@ func copyNamed(c *cli.Context, s Streams, from, to string) error {
 	if err := outputStyle(c).Check(output.Names(copyFields(image.Stored{}))); err != nil {
 		return err
 	}
-	transports, err := places(c, s)
+	transports, err := transports(c, s)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func copyToGlance(c *cli.Context, s Streams, source, dest image.Reference) error
 }
 
 // copyImage copies an image to any place but Glance.
-func copyImage(c *cli.Context, s Streams, transports image.Places, from, to image.Reference) error {
+func copyImage(c *cli.Context, s Streams, transports image.Transports, from, to image.Reference) error {
 	report := newProgress(c, s)
 	transports.Notice = func(text string) { report.Step("%s", text) }
 	source, err := transports.Find(c.Context, from)

@@ -24,7 +24,7 @@ func imagePullGlanceCommand(s Streams) *cli.Command {
 				"ndock image pull-glance web:1 --to docker-daemon:web:old",
 				"ndock image pull-glance web:1 --to docker-archive:web.tar",
 				"ndock image pull-glance web:1 --to docker://127.0.0.1:5050/site/web:1"),
-		Flags: slices.Concat(outputFlags(), sendFlags(), placesFlags(), []cli.Flag{
+		Flags: slices.Concat(outputFlags(), sendFlags(), transportsFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "to", Value: "engine", Usage: "`DEST` of the image: engine, or a name as for 'ndock image copy'; - for stdout"},
 		}),
 		Action: func(c *cli.Context) error { return imagePullGlance(c, s) },
@@ -48,7 +48,7 @@ func imagePullGlance(c *cli.Context, s Streams) error {
 	if err := outputStyle(c).Check(output.Names(copyFields(image.Stored{}))); err != nil {
 		return err
 	}
-	transports, err := places(c, s)
+	transports, err := transports(c, s)
 	if err != nil {
 		return err
 	}

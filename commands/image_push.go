@@ -19,7 +19,7 @@ func imagePushCommand(s Streams) *cli.Command {
 			examples(
 				"ndock image push registry.example.com/site/web:1",
 				"ndock image push --from web:1 registry.example.com/site/web:1"),
-		Flags: slices.Concat(outputFlags(), sendFlags(), placesFlags(), []cli.Flag{
+		Flags: slices.Concat(outputFlags(), sendFlags(), transportsFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "from", Usage: "`SOURCE` of the image, as for 'ndock image copy'", DefaultText: "the engine's image of that name"},
 		}),
 		Action: func(c *cli.Context) error { return imagePush(c, s) },

@@ -25,13 +25,13 @@ func imagePushGlanceCommand(s Streams) *cli.Command {
 			"the project already has in Glance, by its Docker id, is not sent again.\n\n" +
 			"In Glance nginx:1 is called nginx@1, and nginx:latest nginx, because Glance cannot search for a name with a colon.\n" +
 			"ndock takes either name.\n\n" +
-			placesText + "\n\n" +
+			transportsText + "\n\n" +
 			examples(
 				"ndock image push-glance nginx:1",
 				"ndock image push-glance docker://registry.example.com/site/web:1",
 				"ndock image push-glance -f value -c ID nginx:1",
 				"docker save web | ndock image push-glance --name web -"),
-		Flags: slices.Concat(outputFlags(), pushFlags(), sendFlags(), placesFlags(), []cli.Flag{
+		Flags: slices.Concat(outputFlags(), pushFlags(), sendFlags(), transportsFlags(), []cli.Flag{
 			&cli.IntFlag{Name: "jobs", Value: 3, Usage: "`NUMBER` of images that are sent at the same time"},
 		}),
 		Action: func(c *cli.Context) error { return imagePushGlance(c, s) },
@@ -103,28 +103,28 @@ func pushGlance(c *cli.Context, s Streams, sources []image.Reference, name strin
 
 // glancePush is one image on its way.
 type glancePush struct {
-	from    image.Reference
-	places  image.Places
-	options openstack.PushOptions
-	report  *progress.Reporter
+	from       image.Reference
+	transports image.Transports
+	options    openstack.PushOptions
+	report     *progress.Reporter
 }
 
 func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name string, cloud func() (*openstack.Cloud, error)) ([]glancePush, error) {
-	from, err := places(c, s)
+	transports, err := transports(c, s)
 	if err != nil {
 		return nil, err
 	}
-	from.Strict = true
+	transports.Strict = true
 	options, err := pushOptions(c)
 	if err != nil {
 		return nil, err
 	}
 	report := newProgress(c, s)
 	report.Expect(len(sources))
-	from = withGlance(from, cloud)
+	transports = withGlance(transports, cloud)
 	var all []glancePush
 	for _, at := range sources {
-		one := glancePush{from: at, places: from, options: options, report: report}
+		one := glancePush{from: at, transports: transports, options: options, report: report}
 		if one.options.Name, err = nameInGlance(c, name, at); err != nil {
 			return nil, err
 		}
@@ -170,16 +170,16 @@ func pushAll(ctx context.Context, cloud *openstack.Cloud, pushes []glancePush, j
 }
 
 func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.Image, error) {
-	p.places.Notice = func(text string) { p.report.Step("%s", text) }
-	source, err := p.places.Find(ctx, p.from)
+	p.transports.Notice = func(text string) { p.report.Step("%s", text) }
+	source, err := p.transports.Find(ctx, p.from)
 	if err != nil {
 		return openstack.Image{}, err
 	}
 	transfer := p.report.Transfer("push "+p.options.Name, source.Size)
-	p.options.Docker = inGlance(source.Facts)
+	p.options.Docker = glanceMetadata(source.Metadata)
 	p.options.Progress = transfer
 	p.options.Open = func(ctx context.Context) (openstack.Content, error) { return openContent(ctx, source) }
-	if source.Once {
+	if source.ReadOnce {
 		p.options.Retries = 0
 	}
 	p.options.Retrying = func(err error, pause time.Duration) {
@@ -205,7 +205,7 @@ func openContent(ctx context.Context, source *image.Source) (openstack.Content, 
 }
 
 // Found is in Glance's words.
-func (c content) Found() openstack.DockerImage { return inGlance(c.Archive.Found()) }
+func (c content) Found() openstack.DockerImage { return glanceMetadata(c.Archive.Metadata()) }
 
 // pushColumns are those of one image, which is shown whole, or of several.
 func pushColumns(count int) []string {

@@ -1,9 +1,10 @@
-// Package archive reads a Docker archive (what `docker save` writes) or an OCI layout in a tar as it flows by, checks it,
-// and writes it anew with only what an engine needs: an image is known by its bytes, and what its maker calls it must
-// not move a name that the host uses. Only descriptions are kept in memory.
+// Package archive reads, checks and rewrites image archives: a Docker archive (what `docker save` writes) or an OCI
+// layout in a tar. It reads the stream once and keeps only manifests and configurations in memory. What it writes has
+// only what an engine needs, and none of the maker's names: a name in an archive must not move a name that the host
+// uses.
 //
-// Who made the archive may mean harm, to the engine and to those who share it. So what is checked and what is passed
-// on must be the same: names occur once, JSON has one meaning, and each layer is unpacked and hashed here.
+// An archive may be hostile, to the engine and to other users of the host. What is checked must therefore be what is
+// passed on: names occur once, JSON has one meaning, and each layer is unpacked and hashed here.
 package archive
 
 import (
@@ -19,14 +20,15 @@ import (
 	"strings"
 )
 
-// Error says why a stream is not a Docker archive that can be loaded, in words for the owner of the image.
+// Error says why a stream is not a loadable image archive. The text is for the owner of the image.
 type Error struct{ Reason string }
 
 func (e *Error) Error() string { return e.Reason }
 
-// reasonLimit is the most bytes of a reason: names in an archive may have a MiB each.
+// reasonLimit is the largest reason, in bytes. Names in an archive may have a MiB each.
 const reasonLimit = 2000
 
+// refuse returns an *Error with this reason.
 func refuse(format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
 	if len(reason) > reasonLimit {
@@ -35,9 +37,9 @@ func refuse(format string, args ...any) error {
 	return &Error{reason}
 }
 
-// open looks at the first bytes and unpacks gzip.
-func open(src io.Reader) (io.Reader, error) {
-	in, magic, err := peek(src)
+// openArchive returns the tar in src. It decompresses gzip. It returns an *Error for what is not an archive.
+func openArchive(src io.Reader) (io.Reader, error) {
+	in, magic, err := sniff(src)
 	if err != nil || !strings.HasPrefix(magic, "\x1f\x8b") {
 		return in, err
 	}
@@ -48,29 +50,30 @@ func open(src io.Reader) (io.Reader, error) {
 	case err != nil:
 		return nil, err
 	}
-	in, magic, err = peek(unpacked)
+	in, magic, err = sniff(unpacked)
 	if err == nil && compressionOf(magic) == "gzip" {
 		return nil, refuse("it is compressed with gzip twice: unpack it once")
 	}
 	return in, err
 }
 
-// peek tells what a stream begins with, and refuses what is no archive at first sight.
-func peek(src io.Reader) (*bufio.Reader, string, error) {
+// sniff returns a buffered reader of src and the first four bytes. It returns an *Error for what cannot be an
+// archive.
+func sniff(src io.Reader) (*bufio.Reader, string, error) {
 	in := bufio.NewReaderSize(src, 64<<10)
 	magic, err := in.Peek(4)
 	head, _ := in.Peek(longestMagic)
-	if kind := otherKind(head); kind != "" {
+	if kind := nonArchiveKind(head); kind != "" {
 		return nil, "", refuse("it is %s, not a Docker archive", kind)
 	}
 	switch {
 	case len(magic) == 0 && err == io.EOF:
 		return nil, "", refuse("it is empty")
 	case err != nil && err != io.EOF:
-		return nil, "", damaged(err, 0)
+		return nil, "", readError(err, 0)
 	}
 	method := compressionOf(string(magic))
-	if head, err := in.Peek(tarBlock); method == "" && err == io.EOF {
+	if head, err := in.Peek(tarBlockSize); method == "" && err == io.EOF {
 		return nil, "", refuse("it is no tar archive, or cut off: it has but %d bytes", len(head))
 	}
 	if method != "" && method != "gzip" {
@@ -79,8 +82,8 @@ func peek(src io.Reader) (*bufio.Reader, string, error) {
 	return in, string(magic), nil
 }
 
-// otherKinds are what is taken for an archive by mistake, by what it begins with.
-var otherKinds = []struct{ magic, kind string }{
+// nonArchiveKinds lists what users pass as an archive by mistake, by its first bytes.
+var nonArchiveKinds = []struct{ magic, kind string }{
 	{"QFI\xfb", "a qcow2 disk image"},
 	{"PK\x03\x04", "a zip file"},
 	{"<!doctype html", "a web page"},
@@ -88,12 +91,12 @@ var otherKinds = []struct{ magic, kind string }{
 	{"version https://git-lfs", "a pointer of Git LFS to a file, which 'git lfs pull' fetches"},
 }
 
-// longestMagic is the most bytes of those, which are no more than the least archive has.
+// longestMagic is the length of the longest entry above, in bytes. Every archive is longer.
 const longestMagic = 32
 
-// otherKind tells what a stream is that is no archive, in words.
-func otherKind(head []byte) string {
-	for _, one := range otherKinds {
+// nonArchiveKind names the kind of a stream that is not an archive. It returns "" for all others.
+func nonArchiveKind(head []byte) string {
+	for _, one := range nonArchiveKinds {
 		if len(head) >= len(one.magic) && strings.EqualFold(string(head[:len(one.magic)]), one.magic) {
 			return one.kind
 		}
@@ -101,10 +104,10 @@ func otherKind(head []byte) string {
 	return ""
 }
 
-// damaged tells a stream that is no tar at all from one that is cut off or broken after some entries, and both from
-// a failing source. Its errors may wrap io.EOF, as that of a connection which brought no answer does: only io.EOF itself is an
-// end.
-func damaged(err error, entries int) error {
+// readError explains a read error. A stream that is not a tar, is cut off or is damaged gives an *Error; an error of
+// the source is returned as it is. An error of the source may wrap io.EOF, as that of a connection without an answer
+// does. Only io.EOF itself is an end of the stream.
+func readError(err error, entries int) error {
 	var corrupt flate.CorruptInputError
 	switch {
 	case err == io.ErrUnexpectedEOF:
@@ -117,8 +120,8 @@ func damaged(err error, entries int) error {
 	return err
 }
 
-// check refuses an entry that could land outside the directory in which the archive is unpacked, or on another entry.
-func check(header *tar.Header) error {
+// checkEntry refuses an entry that could land outside the archive's directory, or on another entry.
+func checkEntry(header *tar.Header) error {
 	if err := checkName(header.Name); err != nil {
 		return err
 	}
@@ -136,33 +139,33 @@ func check(header *tar.Header) error {
 			return refuse("its entry %q is a sparse file, which may be of any size without being sent", header.Name)
 		}
 	}
-	if path.IsAbs(header.Name) || climbs(header.Name) {
+	if path.IsAbs(header.Name) || escapes(header.Name) {
 		return refuse("its path %q leads out of it", header.Name)
 	}
-	if slices.Contains(strings.Split(path.Dir(path.Clean(header.Name)), "/"), linkName) {
+	if slices.Contains(strings.Split(path.Dir(path.Clean(header.Name)), "/"), legacyLayerName) {
 		return refuse("its path %q may lead through a link", header.Name)
 	}
 	return nil
 }
 
-// checkLink refuses a link that leads out of the archive, and one in the place of a description. Older engines and podman
-// write symbolic links for layers that occur twice, and tar writes hard links. No link is ever followed on a disk: it is
-// another name of a layer, and nothing else.
+// checkLink refuses a link that leads out of the archive, and a link in place of a manifest. Older engines and podman
+// write symbolic links for layers that occur twice; tar writes hard links. No link is followed on a disk: it is only
+// another name of a layer.
 func checkLink(header *tar.Header) error {
 	if err := checkName(header.Linkname); err != nil {
 		return err
 	}
-	if described[path.Clean(header.Name)] {
+	if descriptionNames[path.Clean(header.Name)] {
 		return refuse("its link %q is not one to a layer", header.Name)
 	}
-	if target := linkTarget(header); climbs(target) || path.IsAbs(header.Linkname) {
+	if target := linkTarget(header); escapes(target) || path.IsAbs(header.Linkname) {
 		return refuse("its link %q leads out of it, to %q", header.Name, header.Linkname)
 	}
 	return nil
 }
 
-// linkTarget is the path in the archive that a link stands for. A symbolic link starts from its own directory, a hard
-// link from the archive's.
+// linkTarget returns the path in the archive that a link leads to. A symbolic link starts from its own directory, a
+// hard link from the root of the archive.
 func linkTarget(header *tar.Header) string {
 	if header.Typeflag == tar.TypeLink {
 		return path.Clean(header.Linkname)
@@ -170,21 +173,21 @@ func linkTarget(header *tar.Header) string {
 	return path.Join(path.Dir(path.Clean(header.Name)), header.Linkname)
 }
 
-// linkName is what engines call the links that they write. No directory may have this name.
-const linkName = "layer.tar"
+// legacyLayerName is the name of the links that engines write. No directory may have it.
+const legacyLayerName = "layer.tar"
 
-// Limits of the names in an archive. Those of docker save have about 75 bytes and three components.
+// Limits of names in an archive. Those of docker save have about 75 bytes and three components.
 const (
 	nameLimit      = 1024
 	componentLimit = 32
 )
 
-// checkName refuses names that no tool gives.
+// checkName refuses names that no tool writes.
 func checkName(name string) error {
 	switch {
 	case len(name) > nameLimit:
 		return refuse("its entry %.40q… has a name of %d bytes; at most %d are allowed", name, len(name), nameLimit)
-	case strings.HasPrefix(name, bzip2Magic): // a tar that begins with it would be taken for bzip2
+	case strings.HasPrefix(name, bzip2Magic): // Docker takes a tar that begins with this for bzip2
 		return refuse("its entry %.80q has the name of a bzip2 file", name)
 	case strings.Count(path.Clean(name), "/") >= componentLimit:
 		return refuse("its entry %.40q… lies more than %d directories deep", name, componentLimit)
@@ -194,11 +197,12 @@ func checkName(name string) error {
 	return nil
 }
 
-// paths are those of an archive that are taken, and whether by a directory.
-type paths map[string]bool
+// entryPaths are the paths of an archive so far. The value is true for a directory.
+type entryPaths map[string]bool
 
-// add refuses a path that would replace another one when the archive is unpacked. Only directories may be named again.
-func (p paths) add(header *tar.Header) error {
+// add records a path. It refuses one that would replace another when the archive is unpacked. Only directories may
+// occur again.
+func (p entryPaths) add(header *tar.Header) error {
 	name, directory := path.Clean(header.Name), header.Typeflag == tar.TypeDir
 	if isDirectory, taken := p[name]; taken && !(directory && isDirectory) {
 		return refuse("it has two entries %q", name)
@@ -213,21 +217,22 @@ func (p paths) add(header *tar.Header) error {
 	return nil
 }
 
-// system tells whether these are the paths of a system's files, and no image's.
-func (p paths) system() bool {
+// isRootfs reports whether these paths are the files of a system, as docker export writes them, and not an image.
+func (p entryPaths) isRootfs() bool {
 	if _, exported := p[".dockerenv"]; exported {
 		return true
 	}
 	n := 0
 	for _, name := range []string{"bin", "dev", "etc", "lib", "proc", "sys", "usr", "var"} {
-		if _, there := p[name]; there {
+		if _, ok := p[name]; ok {
 			n++
 		}
 	}
 	return n > 1
 }
 
-func climbs(name string) bool {
+// escapes reports whether a relative path leads out of its directory.
+func escapes(name string) bool {
 	clean := path.Clean(name)
 	return clean == ".." || strings.HasPrefix(clean, "../")
 }

@@ -16,14 +16,14 @@ import (
 
 const manifestText = `[{"Config":"config.json","RepoTags":["web:1","web:latest"],"Layers":["layer/layer.tar","again/layer.tar"]}]`
 
-// entry is one of a tar; what is not given is a file's.
+// entry is an entry of a tar; by default a regular file.
 type entry struct {
 	name, content string
 	kind          byte
 	link          string
 }
 
-// image is an archive as `docker save` writes it, of an image in which a layer occurs twice.
+// image returns the entries of an archive as `docker save` writes them, with a layer that occurs twice.
 func image() []entry {
 	layer := tinyLayer()
 	return []entry{
@@ -46,7 +46,7 @@ func tinyLayer() []byte {
 	return b.Bytes()
 }
 
-// load is what Docker would be given of an archive.
+// load passes an archive to Load with the test's options.
 func load(dst io.Writer, src io.Reader) error {
 	_, err := Load(dst, src, checks())
 	return err
@@ -87,7 +87,7 @@ func zip(t testing.TB, content []byte) []byte {
 	return b.Bytes()
 }
 
-// unpack reads a tar to its end; the names of its entries are in order.
+// unpack reads a tar to its end and returns its entries, and their names in order.
 func unpack(packed []byte) (contents map[string]string, names []string, err error) {
 	contents = map[string]string{}
 	r := tar.NewReader(bytes.NewReader(packed))
@@ -108,7 +108,8 @@ func unpack(packed []byte) (contents map[string]string, names []string, err erro
 	}
 }
 
-// TestLoad: an engine is given layers, configuration and a manifest.json, in this order, and no word of the archive's own.
+// TestLoad: an engine receives layers, configuration and manifest.json, in this order, and none of the archive's
+// names.
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -148,7 +149,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// TestLoadsShareNoName: an engine with containerd's store takes in entries under their names, for all loads at once.
+// TestLoadsShareNoName: two loads use different names, because containerd's store shares names between loads.
 func TestLoadsShareNoName(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
@@ -170,7 +171,7 @@ func TestLoadsShareNoName(t *testing.T) {
 	}
 }
 
-// TestRefusals: each is said to the owner of the image, so it is in words, and an *Error.
+// TestRefusals: each refusal is an *Error with a text for the owner of the image.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	with := func(more ...entry) []byte { return pack(t, append(image(), more...)...) }
@@ -228,10 +229,11 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// sparse is a tar of some hundred bytes whose only file has eight petabytes of nothing. Go's writer makes none.
+// sparse returns a tar of a few hundred bytes whose only file has eight petabytes of zeros. Go's writer cannot make
+// one.
 func sparse() []byte { return sparseOf(8000000000000000) }
 
-// sparseOf is one of that size; its archive ends properly.
+// sparseOf returns such a tar with a file of this size and a proper end.
 func sparseOf(size int64) []byte {
 	digits := strconv.FormatInt(size, 10)
 	records := fmt.Sprintf("22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n23 GNU.sparse.name=big\n%d GNU.sparse.realsize=%s\n", len("40 GNU.sparse.realsize=\n")+len(digits), digits)
@@ -257,37 +259,37 @@ func sparseOf(size int64) []byte {
 
 func wantRefusal(t *testing.T, err error, want string) {
 	t.Helper()
-	var refused *Error
-	if !errors.As(err, &refused) {
+	var invalid *Error
+	if !errors.As(err, &invalid) {
 		t.Fatalf("error %v (%T), want an *Error with %q", err, err, want)
 	}
-	if !strings.Contains(refused.Reason, want) {
-		t.Errorf("reason %q, want one with %q", refused.Reason, want)
+	if !strings.Contains(invalid.Reason, want) {
+		t.Errorf("reason %q, want one with %q", invalid.Reason, want)
 	}
 }
 
-// TestCutOff: wherever a transfer breaks off, what has come is no image. Only the zeroes at the end may be missing.
+// TestCutOff: an archive that is cut off anywhere is refused. Only the zeros at the end may be missing.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
 	whole := pack(t, image()...)
 	needed := len(whole) - 1024 // a tar ends with two empty blocks, for which no reader insists
 	for at := 0; at < needed; at += needed/10 + 1 {
 		err := load(io.Discard, bytes.NewReader(whole[:at]))
-		var refused *Error
-		if !errors.As(err, &refused) {
+		var invalid *Error
+		if !errors.As(err, &invalid) {
 			t.Errorf("cut at %d of %d: %v, want an *Error", at, len(whole), err)
 		}
 	}
 	zipped := zip(t, whole)
 	for at := range len(zipped) {
-		var refused *Error
-		if err := load(io.Discard, bytes.NewReader(zipped[:at])); !errors.As(err, &refused) {
+		var invalid *Error
+		if err := load(io.Discard, bytes.NewReader(zipped[:at])); !errors.As(err, &invalid) {
 			t.Errorf("gzip cut at %d of %d: %v, want an *Error", at, len(zipped), err)
 		}
 	}
 }
 
-// TestFailingSource: what is wrong with the source is not said of the image.
+// TestFailingSource: an error of the source is not reported as one of the image.
 func TestFailingSource(t *testing.T) {
 	t.Parallel()
 	for _, dead := range []error{errors.New("the network is down"), fmt.Errorf("ask again: %w", io.EOF), fmt.Errorf("the download broke: %w", io.ErrUnexpectedEOF)} {
@@ -320,7 +322,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestReadsAll: a sender that is not read to its end takes that for a failure.
+// TestReadsAll: the source is read to its end, because a sender takes anything less for a failure.
 func TestReadsAll(t *testing.T) {
 	t.Parallel()
 	source := bytes.NewReader(append(pack(t, image()...), make([]byte, 200_000)...))

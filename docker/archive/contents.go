@@ -14,50 +14,50 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Contents is the image that an archive has in it.
+// Contents describes the image in an archive.
 type Contents struct {
-	ID       string   // sha256:… of its configuration, which is Docker's id of it
-	Tags     []string // that the archive gives it
-	Platform Platform
-	Guessed  bool // Platform, in part, because the configuration does not say it
-	Config   []byte
-	Manifest []byte  // its own OCI manifest, where the archive has one; what its layers are must be compared
-	Layers   []Layer // the lowest first
-	Unpacked int64   // bytes; 0 where layers were not looked into
-	Disk     int64   // bytes that an engine needs at most for that on its disk, with what is beside the content of files
-	Files    int     // that it makes there, directories among them
+	ID              string   // sha256:… of the configuration, which is Docker's image id
+	Tags            []string // from the archive
+	Platform        Platform
+	PlatformAssumed bool // part of Platform is not from the configuration, which does not say it
+	Config          []byte
+	Manifest        []byte  // the image's OCI manifest if the archive has one; compare its layers before using it
+	Layers          []Layer // lowest first
+	Unpacked        int64   // in bytes; 0 where layers were not inspected
+	Disk            int64   // most bytes that the files take on an engine's disk, metadata included
+	Files           int     // number of files there, directories included
 
-	configPath string // in the archive
+	configPath string // path in the archive
 }
 
-// findings is what has been seen of an archive.
-type findings struct {
+// index records the entries of an archive: JSON, layers and links.
+type index struct {
 	json   map[string][]byte // by path
 	layers map[string]Layer
 	links  map[string]string
 }
 
-func newFindings() findings {
-	return findings{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}
+func newIndex() index {
+	return index{json: map[string][]byte{}, layers: map[string]Layer{}, links: map[string]string{}}
 }
 
-// manifest is one image's in a manifest.json.
-type manifest struct {
+// manifestEntry is one image in a manifest.json.
+type manifestEntry struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
 
-	platform Platform // that an index says it is for
+	platform Platform // from an OCI index
 }
 
-// resolve finds the image that was asked for, and whether all of it was there.
-func (f findings) resolve(o Options) (Contents, error) {
-	chosen, err := f.choose(o)
+// resolve finds the requested image and checks that all of it was in the archive.
+func (i index) resolve(o Options) (Contents, error) {
+	chosen, err := i.choose(o)
 	if err != nil {
 		return Contents{}, err
 	}
-	config, there := f.json[inArchive(chosen.Config)]
-	if !there {
+	config, ok := i.json[entryName(chosen.Config)]
+	if !ok {
 		return Contents{}, refuse("its configuration %q is missing", chosen.Config)
 	}
 	image, err := checkConfig(config)
@@ -65,91 +65,92 @@ func (f findings) resolve(o Options) (Contents, error) {
 		return Contents{}, refuse("its configuration %q: %v", chosen.Config, err)
 	}
 	id := string(digest.FromBytes(config))
-	said := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
+	stated := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
 	contents := Contents{
-		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: f.manifestOf(id), configPath: inArchive(chosen.Config),
-		Platform: said.Or(chosen.platform, o.Platform), Guessed: !said.Whole(),
+		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: i.findManifest(id), configPath: entryName(chosen.Config),
+		Platform: stated.Or(chosen.platform, o.Platform), PlatformAssumed: !stated.IsComplete(),
 	}
-	return f.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Layers)
+	return i.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Limits)
 }
 
-// manifestOf finds the OCI manifest of a configuration, which engines from 25 on write beside their manifest.json.
-func (f findings) manifestOf(config string) []byte {
-	for _, name := range slices.Sorted(maps.Keys(f.json)) {
+// findManifest returns the OCI manifest of a configuration, or nil. Engines from 25 on write it beside manifest.json.
+func (i index) findManifest(config string) []byte {
+	for _, name := range slices.Sorted(maps.Keys(i.json)) {
 		var found ocispec.Manifest
-		text := f.json[name]
-		if name == blobPath(string(digest.FromBytes(text))) && parse(text, &found) == nil && string(found.Config.Digest) == config {
+		text := i.json[name]
+		if name == blobPath(string(digest.FromBytes(text))) && parseJSON(text, &found) == nil && string(found.Config.Digest) == config {
 			return text
 		}
 	}
 	return nil
 }
 
-// resolveLayers finds each layer that the image has. Where layers were looked into, each is what the configuration says.
-func (f findings) resolveLayers(contents Contents, paths []string, diffIDs []digest.Digest, limits *Limits) (Contents, error) {
+// resolveLayers finds each layer of the image. A layer that was inspected must have the digest that the configuration
+// says.
+func (i index) resolveLayers(contents Contents, paths []string, diffIDs []digest.Digest, limits *Limits) (Contents, error) {
 	if len(diffIDs) != len(paths) {
 		return contents, refuse("it has %d layers, and its configuration names %d", len(paths), len(diffIDs))
 	}
 	var stored int64
-	for i, name := range paths {
-		layer, there := f.layer(name)
-		if !there {
-			return contents, refuse("its layer %d, %q, is missing", i+1, name)
+	for n, name := range paths {
+		layer, ok := i.findLayer(name)
+		if !ok {
+			return contents, refuse("its layer %d, %q, is missing", n+1, name)
 		}
-		if err := layer.verify(i+1, string(diffIDs[i])); err != nil {
+		if err := layer.verify(n+1, string(diffIDs[n])); err != nil {
 			return contents, err
 		}
-		layer.DiffID = string(diffIDs[i])
+		layer.DiffID = string(diffIDs[n])
 		contents.Layers = append(contents.Layers, layer)
-		contents.Unpacked = plus(contents.Unpacked, layer.Unpacked)
+		contents.Unpacked = addSizes(contents.Unpacked, layer.Unpacked)
 		contents.Files += layer.files
-		stored = plus(stored, layer.stored)
-		if err := limits.holdImage(stored, contents.Files); err != nil { // one layer may occur many times
+		stored = addSizes(stored, layer.stored)
+		if err := limits.checkImageSize(stored, contents.Files); err != nil { // an image may list a layer many times
 			return contents, refuse("it %v", err)
 		}
 	}
-	contents.Disk = plus(stored, int64(contents.Files)*blockSize)
+	contents.Disk = addSizes(stored, int64(contents.Files)*blockSize)
 	return contents, nil
 }
 
-// inArchive is the name of an entry for which a manifest may have another, as /layer.tar for layer.tar.
-func inArchive(name string) string {
+// entryName returns the name of the entry that a manifest refers to. A manifest may say /layer.tar for layer.tar.
+func entryName(name string) string {
 	return strings.TrimPrefix(path.Clean(name), "/")
 }
 
-// layer follows the link that stands for a layer which occurs twice.
-func (f findings) layer(name string) (Layer, bool) {
-	name = inArchive(name)
-	if to, linked := f.links[name]; linked { // but no chain of links, which nobody writes
+// findLayer returns a layer by its name. A layer that occurs twice may be a link to another.
+func (i index) findLayer(name string) (Layer, bool) {
+	name = entryName(name)
+	if to, linked := i.links[name]; linked { // one link only: nobody writes chains
 		name = to
 	}
-	layer, there := f.layers[name]
-	return layer, there
+	layer, ok := i.layers[name]
+	return layer, ok
 }
 
-func (f findings) choose(o Options) (manifest, error) {
-	if text, there := f.json["manifest.json"]; there {
-		var images []manifest
-		if err := parse(text, &images); err != nil {
-			return manifest{}, refuse("its manifest.json: %v", err)
+func (i index) choose(o Options) (manifestEntry, error) {
+	if text, ok := i.json["manifest.json"]; ok {
+		var images []manifestEntry
+		if err := parseJSON(text, &images); err != nil {
+			return manifestEntry{}, refuse("its manifest.json: %v", err)
 		}
-		return chooseTagged(images, o.Choose)
+		return chooseTagged(images, o.Name)
 	}
-	if text, there := f.json["index.json"]; there {
-		return f.chooseOCI(text, o)
+	if text, ok := i.json["index.json"]; ok {
+		return i.chooseOCI(text, o)
 	}
-	if _, there := f.json["repositories"]; there {
-		return manifest{}, refuse("it has no manifest.json, as what a Docker before 1.10 saved: load it into an engine that still takes it, and save it from there")
+	if _, ok := i.json["repositories"]; ok {
+		return manifestEntry{}, refuse("it has no manifest.json, as what a Docker before 1.10 saved: load it into an engine that still takes it, and save it from there")
 	}
-	if dir := f.topDirectory(); dir != "" {
-		return manifest{}, refuse("its files lie in a directory, %q, where they are not looked for: pack what is in it, as 'tar -C %q -cf FILE .' does", dir, dir)
+	if dir := i.topDirectory(); dir != "" {
+		return manifestEntry{}, refuse("its files lie in a directory, %q, where they are not looked for: pack what is in it, as 'tar -C %q -cf FILE .' does", dir, dir)
 	}
-	return manifest{}, refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
+	return manifestEntry{}, refuse("it is a tar archive without a manifest.json, so not one that 'docker save' wrote")
 }
 
-// topDirectory is the directory in which an image's files lie that was packed with its own name.
-func (f findings) topDirectory() string {
-	for _, name := range slices.Sorted(maps.Keys(f.json)) {
+// topDirectory returns the directory that holds the whole image, where somebody packed the directory itself.
+func (i index) topDirectory() string {
+	for _, name := range slices.Sorted(maps.Keys(i.json)) {
 		if dir, base := path.Split(name); dir != "" && (base == "manifest.json" || base == ocispec.ImageIndexFile) {
 			return path.Clean(dir)
 		}
@@ -157,36 +158,36 @@ func (f findings) topDirectory() string {
 	return ""
 }
 
-func chooseTagged(images []manifest, name string) (manifest, error) {
+func chooseTagged(images []manifestEntry, name string) (manifestEntry, error) {
 	if name == "" {
 		if len(images) != 1 {
-			return manifest{}, refuse("it holds %d images, and one is wanted: %s", len(images), names(images))
+			return manifestEntry{}, refuse("it holds %d images, and one is wanted: %s", len(images), imageNames(images))
 		}
 		return images[0], nil
 	}
 	if place, found := strings.CutPrefix(name, "@"); found {
 		i, err := strconv.Atoi(place)
 		if err != nil || i < 0 || i >= len(images) {
-			return manifest{}, refuse("it holds %d images, and none is at the place %q; the first is @0", len(images), name)
+			return manifestEntry{}, refuse("it holds %d images, and none is at the place %q; the first is @0", len(images), name)
 		}
 		return images[i], nil
 	}
-	var called []manifest
+	var named []manifestEntry
 	for _, image := range images {
 		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return SameName(tag, name) }) {
-			called = append(called, image)
+			named = append(named, image)
 		}
 	}
-	switch len(called) {
+	switch len(named) {
 	case 0:
-		return manifest{}, refuse("it holds no image %q, only: %s", name, names(images))
+		return manifestEntry{}, refuse("it holds no image %q, only: %s", name, imageNames(images))
 	case 1:
-		return called[0], nil
+		return named[0], nil
 	}
-	return manifest{}, refuse("it holds %d images that are called %q", len(called), name)
+	return manifestEntry{}, refuse("it holds %d images that are called %q", len(named), name)
 }
 
-// SameName tells whether two names mean the same image to Docker, as web does and docker.io/library/web:latest.
+// SameName reports whether Docker reads two names as the same image, such as web and docker.io/library/web:latest.
 func SameName(one, other string) bool {
 	return one == other || fullName(one) == fullName(other)
 }
@@ -199,17 +200,17 @@ func fullName(name string) string {
 	return reference.TagNameOnly(parsed).String()
 }
 
-// Called tells whether an entry of an index has that name. An entry may have just a tag, or a whole name, which
-// containerd and podman write.
-func Called(annotations map[string]string, name string) bool {
+// HasName reports whether an entry of an index has this name. An entry has a tag, or the full name that containerd
+// and podman write.
+func HasName(annotations map[string]string, name string) bool {
 	own, full := annotations[ocispec.AnnotationRefName], annotations[containerdName]
 	return own == name || full != "" && SameName(full, name) || strings.ContainsAny(own, ":/") && SameName(own, name)
 }
 
-// containerdName is the annotation that has an image's whole name in what containerd and Docker Engine write.
+// containerdName is the annotation in which containerd and Docker Engine write an image's full name.
 const containerdName = "io.containerd.image.name"
 
-func names(images []manifest) string {
+func imageNames(images []manifestEntry) string {
 	const shown = 10
 	var all []string
 	for _, image := range images {
@@ -224,32 +225,32 @@ func names(images []manifest) string {
 	return strings.Join(all, ", ")
 }
 
-// chooseOCI goes from an index down to one manifest.
-func (f findings) chooseOCI(text []byte, o Options) (manifest, error) {
+// chooseOCI follows the indexes of a layout to one manifest.
+func (i index) chooseOCI(text []byte, o Options) (manifestEntry, error) {
 	var tags []string
 	var platform Platform
 	for depth := 0; ; depth++ {
 		var index ocispec.Index
-		if err := parse(text, &index); err != nil || depth > 3 {
-			return manifest{}, refuse("its index.json or what it names is no index: %v", err)
+		if err := parseJSON(text, &index); err != nil || depth > 3 {
+			return manifestEntry{}, refuse("its index.json or what it names is no index: %v", err)
 		}
 		next, err := chooseManifest(index.Manifests, o, depth == 0)
 		if err != nil {
-			return manifest{}, err
+			return manifestEntry{}, err
 		}
-		platform = PlatformOf(next).Or(platform)
+		platform = DescriptorPlatform(next).Or(platform)
 		if name := next.Annotations[ocispec.AnnotationRefName]; strings.Contains(name, ":") {
 			tags = []string{name}
 		}
-		blob, there := f.json[blobPath(string(next.Digest))]
-		if !there {
-			return manifest{}, refuse("its manifest %s is missing", short(string(next.Digest)))
+		blob, ok := i.json[blobPath(string(next.Digest))]
+		if !ok {
+			return manifestEntry{}, refuse("its manifest %s is missing", shortDigest(string(next.Digest)))
 		}
-		if err := whole("manifest", blob, next.Digest); err != nil {
-			return manifest{}, err
+		if err := verifyDigest("manifest", blob, next.Digest); err != nil {
+			return manifestEntry{}, err
 		}
 		if !isIndex(next.MediaType) {
-			chosen, err := f.ociManifest(blob, tags)
+			chosen, err := i.ociManifest(blob, tags)
 			chosen.platform = platform
 			return chosen, err
 		}
@@ -261,28 +262,28 @@ func isIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
-// whole compares what a blob is with what it is called by.
-func whole(what string, blob []byte, want digest.Digest) error {
+// verifyDigest refuses a blob whose digest is not the one it is named by.
+func verifyDigest(what string, blob []byte, want digest.Digest) error {
 	if want.Validate() != nil || want.Algorithm().FromBytes(blob) != want {
-		return refuse("its %s is damaged: it should be %s", what, short(string(want)))
+		return refuse("its %s is damaged: it should be %s", what, shortDigest(string(want)))
 	}
 	return nil
 }
 
-func (f findings) ociManifest(blob []byte, tags []string) (manifest, error) {
+func (i index) ociManifest(blob []byte, tags []string) (manifestEntry, error) {
 	found, err := ParseManifest(blob)
 	if err != nil {
-		return manifest{}, err
+		return manifestEntry{}, err
 	}
-	if err := CheckKind(found); err != nil {
-		return manifest{}, err
+	if err := CheckImageManifest(found); err != nil {
+		return manifestEntry{}, err
 	}
-	if config, there := f.json[blobPath(string(found.Config.Digest))]; there {
-		if err := whole("configuration", config, found.Config.Digest); err != nil {
-			return manifest{}, err
+	if config, ok := i.json[blobPath(string(found.Config.Digest))]; ok {
+		if err := verifyDigest("configuration", config, found.Config.Digest); err != nil {
+			return manifestEntry{}, err
 		}
 	}
-	chosen := manifest{Config: blobPath(string(found.Config.Digest)), RepoTags: tags}
+	chosen := manifestEntry{Config: blobPath(string(found.Config.Digest)), RepoTags: tags}
 	for _, layer := range found.Layers {
 		chosen.Layers = append(chosen.Layers, blobPath(string(layer.Digest)))
 	}
@@ -294,78 +295,80 @@ func blobPath(digest string) string {
 	return path.Join("blobs", algorithm, hash)
 }
 
-// chooseManifest takes the one of that name, and of several the one for the platform.
+// chooseManifest returns the one manifest of an index that has the name and fits the platform.
 func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Descriptor, error) {
-	fitting := Meant(all, o, top)
-	if len(fitting) != 1 {
-		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(fitting), o.Platform, calling(o.Choose))
+	matching := MatchingManifests(all, o, top)
+	if len(matching) != 1 {
+		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(matching), o.Platform, nameClause(o.Name))
 	}
-	return fitting[0], nil
+	return matching[0], nil
 }
 
-// Meant are those in an index that are for the platform, each once, and at the top of a layout those of the name. If one of
-// several is for the very variant, it is that one. Below the top, one that says its platform counts before those that do
-// not; at the top, these may be other images.
-func Meant(all []ocispec.Descriptor, o Options, top bool) []ocispec.Descriptor {
-	var fitting, said, exact []ocispec.Descriptor
-	seen := map[digest.Digest]bool{} // one may have several names
+// MatchingManifests returns the entries of an index that fit the platform, each once; at the top of a layout only
+// those with the requested name. If exactly one has the requested variant, it returns only that. Below the top,
+// entries that state their platform come before those that do not. At the top they do not, because these may be
+// different images.
+func MatchingManifests(all []ocispec.Descriptor, o Options, top bool) []ocispec.Descriptor {
+	var matching, stated, exact []ocispec.Descriptor
+	seen := map[digest.Digest]bool{} // an image may have several names
 	for _, one := range all {
-		called := !top || o.Choose == "" || Called(one.Annotations, o.Choose)
-		fits := len(all) == 1 || one.Platform == nil || o.Platform.Matches(PlatformOf(one))
-		if called && fits && !seen[one.Digest] {
+		named := !top || o.Name == "" || HasName(one.Annotations, o.Name)
+		fits := len(all) == 1 || one.Platform == nil || o.Platform.Matches(DescriptorPlatform(one))
+		if named && fits && !seen[one.Digest] {
 			seen[one.Digest] = true
-			fitting = append(fitting, one)
+			matching = append(matching, one)
 			if one.Platform != nil {
-				said = append(said, one)
+				stated = append(stated, one)
 			}
 		}
 	}
-	if !top && len(said) > 0 {
-		fitting = said
+	if !top && len(stated) > 0 {
+		matching = stated
 	}
-	for _, one := range fitting {
-		if PlatformOf(one).Variant == o.Platform.Variant {
+	for _, one := range matching {
+		if DescriptorPlatform(one).Variant == o.Platform.Variant {
 			exact = append(exact, one)
 		}
 	}
 	if len(exact) == 1 {
 		return exact
 	}
-	return fitting
+	return matching
 }
 
-// PlatformOf is what an index says of the platform of one that it has.
-func PlatformOf(one ocispec.Descriptor) Platform {
+// DescriptorPlatform returns the platform that an index states for an entry, or an empty one.
+func DescriptorPlatform(one ocispec.Descriptor) Platform {
 	if one.Platform == nil {
 		return Platform{}
 	}
 	return Platform{one.Platform.OS, one.Platform.Architecture, one.Platform.Variant}
 }
 
-// imageConfigs are the types of an image's configuration that Docker takes. Old registries gave the third.
-var imageConfigs = []string{"", ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "application/octet-stream"}
+// configMediaTypes are the media types of configurations that Docker accepts. The third is from old registries.
+var configMediaTypes = []string{"", ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "application/octet-stream"}
 
-// CheckKind refuses the manifest of what registries and layouts keep beside images, and says what it is.
-func CheckKind(m ocispec.Manifest) error {
+// CheckImageManifest returns an *Error for a manifest that is not an image's, such as that of a chart or a signature.
+// The error says what it is.
+func CheckImageManifest(m ocispec.Manifest) error {
 	if m.SchemaVersion == 1 {
 		return refuse("it is in the format of registries before Docker 1.10 (schema 1), which is not read: 'skopeo copy --format v2s2' converts it")
 	}
-	if !slices.Contains(imageConfigs, m.Config.MediaType) {
-		return refuse("it is no image but %s", kindOf(m.ArtifactType, m.Config.MediaType))
+	if !slices.Contains(configMediaTypes, m.Config.MediaType) {
+		return refuse("it is no image but %s", describeMediaType(m.ArtifactType, m.Config.MediaType))
 	}
 	for _, layer := range m.Layers {
 		switch {
 		case strings.HasSuffix(layer.MediaType, "+encrypted"):
 			return refuse("its layers are encrypted (%.80q), which Docker cannot read", layer.MediaType)
 		case layer.MediaType != "" && layer.MediaType != "application/octet-stream" && !strings.Contains(layer.MediaType, "tar"):
-			return refuse("it is no image but %s", kindOf(m.ArtifactType, layer.MediaType))
+			return refuse("it is no image but %s", describeMediaType(m.ArtifactType, layer.MediaType))
 		}
 	}
 	return nil
 }
 
-// kinds tell by a part of a media type what it is of.
-var kinds = []struct{ part, kind string }{
+// artifactKinds maps a part of a media type to a kind of artifact.
+var artifactKinds = []struct{ part, kind string }{
 	{"helm", "a Helm chart"},
 	{"cosign", "a signature"},
 	{"notary", "a signature"},
@@ -381,10 +384,10 @@ var kinds = []struct{ part, kind string }{
 	{"compose", "a Compose project"},
 }
 
-// kindOf says what something is by its media types, of which the first that says something counts.
-func kindOf(mediaTypes ...string) string {
+// describeMediaType names the kind of an artifact. The first media type that is known decides.
+func describeMediaType(mediaTypes ...string) string {
 	for _, mediaType := range mediaTypes {
-		for _, one := range kinds {
+		for _, one := range artifactKinds {
 			if strings.Contains(mediaType, one.part) {
 				return fmt.Sprintf("%s (%.80q)", one.kind, mediaType)
 			}
@@ -393,7 +396,7 @@ func kindOf(mediaTypes ...string) string {
 	return fmt.Sprintf("something else (%.80q)", cmp.Or(mediaTypes...))
 }
 
-func calling(name string) string {
+func nameClause(name string) string {
 	if name == "" {
 		return ""
 	}
@@ -404,7 +407,7 @@ func (p Platform) String() string {
 	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 }
 
-// Or fills in what p lacks from the first of the others that has it.
+// Or fills empty fields of p from the first of the others that has them.
 func (p Platform) Or(others ...Platform) Platform {
 	for _, other := range others {
 		p.OS = cmp.Or(p.OS, other.OS)
@@ -415,16 +418,16 @@ func (p Platform) Or(others ...Platform) Platform {
 	return p
 }
 
-// Whole tells whether the system and the architecture are both known.
-func (p Platform) Whole() bool { return p.OS != "" && p.Architecture != "" }
+// IsComplete reports whether system and architecture are both known.
+func (p Platform) IsComplete() bool { return p.OS != "" && p.Architecture != "" }
 
-// Matches tells whether an image for the other platform is one for this; a variant counts where both have one.
+// Matches reports whether an image for the other platform fits p. Variants are compared only where both have one.
 func (p Platform) Matches(other Platform) bool {
 	return p.OS == other.OS && goArchitecture(p.Architecture) == goArchitecture(other.Architecture) &&
 		(p.Variant == "" || other.Variant == "" || p.Variant == other.Variant)
 }
 
-// goArchitecture is what Go calls an architecture that an image may call as the kernel does; Docker takes both.
+// goArchitecture returns Go's name of an architecture. An image may use the kernel's name; Docker accepts both.
 func goArchitecture(name string) string {
 	switch name {
 	case "x86_64", "x86-64":

@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// Layers that were packed with xz and bzip2.
+// Layers compressed with xz and bzip2.
 const (
 	xzLayer    = "/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4Cf/AF9dADQZSe6N8LrI/5v/8gxprx6wXPyJHfijME32zoFptK8HYyXyy3gUx441tl0IKOFMaXCWRA0FTXTrBTc2SQlEk9Elr9hEMlCe17ALs9kWxX3rFAYYRyi0UDb9gh6D8k4AAABSiRCX9CYsRAABe4BQAAAA75Zb2LHEZ/sCAAAAAARZWg=="
 	bzip2Layer = "QlpoOTFBWSZTWQT0eCgAAG/7gMmQAARAAWOAAIBiRJ5ACAggAFQ0SbUyZMEMGoJJCNGTQBkaXtIchBGCEIfWkTWWGKBDBVw1H7MiDCLMIMd1ahohilwvmBkDO1Xax7IiA/F3JFOFCQBPR4KA"
 )
 
-// unbase64 decodes what is written in a test.
+// unbase64 decodes a constant of a test.
 func unbase64(t testing.TB, text string) []byte {
 	t.Helper()
 	content, err := base64.StdEncoding.DecodeString(text)
@@ -28,9 +28,9 @@ func unbase64(t testing.TB, text string) []byte {
 	return content
 }
 
-// TestLayersThatAreUnpacked: a copy has layers in xz and bzip2 unpacked, because not every engine reads them. A node, which
-// would need a file for that, says what to do.
-func TestLayersThatAreUnpacked(t *testing.T) {
+// TestXzAndBzip2AreDecompressed: a copy has layers in xz and bzip2 decompressed, because not every engine reads them.
+// Load refuses them and says what to do, because it would need a temporary file.
+func TestXzAndBzip2AreDecompressed(t *testing.T) {
 	t.Parallel()
 	layer, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(unbase64(t, bzip2Layer))))
 	if err != nil {
@@ -53,7 +53,7 @@ func TestLayersThatAreUnpacked(t *testing.T) {
 	}
 }
 
-// TestAsDockerLoads: what Docker takes is taken, and what an engine is given then has each layer once.
+// TestAsDockerLoads: what Docker accepts is accepted, and an engine receives each layer once.
 func TestAsDockerLoads(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -79,7 +79,7 @@ func TestAsDockerLoads(t *testing.T) {
 	}
 }
 
-// TestEmptyLayer: Docker takes a file of no bytes for a layer without files.
+// TestEmptyLayer: an empty file is a layer without files, as in Docker.
 func TestEmptyLayer(t *testing.T) {
 	t.Parallel()
 	packed := pack(t, entry{name: "empty/layer.tar"}, entry{name: "config.json", content: configOf(nil)},
@@ -93,7 +93,7 @@ func TestEmptyLayer(t *testing.T) {
 	}
 }
 
-// TestGlobalHeader: git archive and others begin a tar with a comment, which means nothing for the files in it.
+// TestGlobalHeader: a global header, as git archive writes it, is ignored.
 func TestGlobalHeader(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
@@ -114,8 +114,8 @@ func TestGlobalHeader(t *testing.T) {
 	}
 }
 
-// TestNamesAsDockerHasThem: a name may be short or whole, in the archive and in what is asked for.
-func TestNamesAsDockerHasThem(t *testing.T) {
+// TestShortAndFullNames: a name may be short or full, in the archive and in the request.
+func TestShortAndFullNames(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
 	archiveOf := func(names string) []byte {
@@ -133,7 +133,7 @@ func TestNamesAsDockerHasThem(t *testing.T) {
 		{`"docker.io/library/other:1"`, "other:1", `it holds 2 images that are called "other:1"`},
 	} {
 		o := checks()
-		o.Choose = c.choose
+		o.Name = c.choose
 		_, err := Load(io.Discard, bytes.NewReader(archiveOf(c.tags)), o)
 		if c.want != "" {
 			wantRefusal(t, err, c.want)
@@ -154,7 +154,7 @@ func TestNamesAsDockerHasThem(t *testing.T) {
 		{"v1", "docker.io/library/web:v1", "web", false},
 		{"", "", "web", false},
 	} {
-		if got := Called(map[string]string{"org.opencontainers.image.ref.name": c.ref, "io.containerd.image.name": c.whole}, c.choose); got != c.called {
+		if got := HasName(map[string]string{"org.opencontainers.image.ref.name": c.ref, "io.containerd.image.name": c.whole}, c.choose); got != c.called {
 			t.Errorf("%q of %q and %q: %v", c.choose, c.ref, c.whole, got)
 		}
 	}
@@ -163,7 +163,7 @@ func TestNamesAsDockerHasThem(t *testing.T) {
 	}
 }
 
-// configured is a Docker archive whose image has these settings, and what else its configuration may have.
+// configured returns a Docker archive whose configuration has these settings, and more beside them.
 func configured(t *testing.T, settings, more string) []byte {
 	t.Helper()
 	layer := tinyLayer()
@@ -172,7 +172,7 @@ func configured(t *testing.T, settings, more string) []byte {
 		entry{name: "manifest.json", content: `[{"Config":"config.json","RepoTags":null,"Layers":["layer.tar"]}]`})
 }
 
-// TestCommandsOfOneString: Docker takes a string for a list of it where a command stands.
+// TestCommandsOfOneString: a command may be one string, as in Docker.
 func TestCommandsOfOneString(t *testing.T) {
 	t.Parallel()
 	for _, settings := range []string{
@@ -190,7 +190,7 @@ func TestCommandsOfOneString(t *testing.T) {
 	}
 }
 
-// TestFieldsOfAnotherKind: a field that has what Docker cannot read there is named, with what it should be.
+// TestFieldsOfAnotherKind: the error for a field of the wrong type names the field and the right type.
 func TestFieldsOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ settings, more, want string }{
@@ -229,7 +229,7 @@ func TestFieldsOfAnotherKind(t *testing.T) {
 	}
 }
 
-// TestTopDirectory: an archive that was packed with its directory is told what it should be.
+// TestTopDirectory: the error for an archive that contains a directory with the image says so.
 func TestTopDirectory(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -250,8 +250,8 @@ func TestTopDirectory(t *testing.T) {
 	}
 }
 
-// TestKeepTags: a copy of an archive keeps its names where it is given no others. What is no name to Docker it never has, and
-// each has a tag: an engine loads no archive otherwise.
+// TestKeepTags: a copy keeps the archive's tags if it is given none. It drops invalid ones and completes names
+// without a tag: an engine loads no archive with others.
 func TestKeepTags(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -282,8 +282,8 @@ func TestKeepTags(t *testing.T) {
 	}
 }
 
-// TestNoArchives: what is taken for an image by mistake is called what it is.
-func TestNoArchives(t *testing.T) {
+// TestNonArchives: the error for a file that is not an archive says what it is.
+func TestNonArchives(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
 	dir := func(name string) entry { return entry{name: name, kind: tar.TypeDir} }
@@ -314,7 +314,7 @@ func TestNoArchives(t *testing.T) {
 	}
 }
 
-// TestChooseByPlace: of several images one may be chosen by its place, as skopeo does it.
+// TestChooseByPlace: an image may be selected by its index, as in skopeo.
 func TestChooseByPlace(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -330,7 +330,7 @@ func TestChooseByPlace(t *testing.T) {
 		"@x":  `none is at the place "@x"`,
 	} {
 		o := checks()
-		o.Choose = choose
+		o.Name = choose
 		found, err := Load(io.Discard, bytes.NewReader(packed), o)
 		if !strings.HasPrefix(want, "sha256:") {
 			wantRefusal(t, err, want)
@@ -340,7 +340,7 @@ func TestChooseByPlace(t *testing.T) {
 	}
 }
 
-// TestSeveralNamesOfOneImage: an index that has one image under two names has one image.
+// TestSeveralNamesOfOneImage: an index with one image under two names has one image.
 func TestSeveralNamesOfOneImage(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -372,14 +372,14 @@ func TestSeveralNamesOfOneImage(t *testing.T) {
 	}
 	for _, choose := range []string{"", "localhost/web:stable", "site/web:amd64"} {
 		o := checks()
-		o.Choose = choose
+		o.Name = choose
 		if found, err := Load(io.Discard, bytes.NewReader(pack(t, entries...)), o); err != nil || found.ID != sumOf([]byte(configOf(layer))) {
 			t.Errorf("%q: %s, %v", choose, found.ID, err)
 		}
 	}
 }
 
-// TestNamedBySHA512: Docker computes a layer's name as its SHA-256 only.
+// TestNamedBySHA512: a layer named by its SHA-512 is refused, because Docker uses SHA-256 only.
 func TestNamedBySHA512(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()

@@ -10,8 +10,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// TestUnsaidPlatform: what a configuration does not say of its platform is taken from the index, and else from the host.
-func TestUnsaidPlatform(t *testing.T) {
+// TestMissingPlatform: a platform that the configuration lacks is taken from the index, or else from the host.
+func TestMissingPlatform(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
 	config := configOf(layer)
@@ -35,18 +35,19 @@ func TestUnsaidPlatform(t *testing.T) {
 		"no system":    {docker(strings.Replace(config, `"os":"linux",`, "", 1)), "linux/amd64", true},
 		"no machine":   {docker(strings.Replace(config, `"architecture":"amd64",`, "", 1)), "linux/amd64", true},
 		"nothing":      {docker(without(`"architecture":"amd64",`, `"os":"linux",`)), "linux/amd64", true},
-		"an index":     {unsaidLayout(t, layer, `{"os":"linux","architecture":"arm","variant":"v7"}`), "linux/arm/v7", true},
-		"and no index": {unsaidLayout(t, layer, `null`), "linux/amd64", true},
+		"an index":     {layoutWithoutPlatform(t, layer, `{"os":"linux","architecture":"arm","variant":"v7"}`), "linux/arm/v7", true},
+		"and no index": {layoutWithoutPlatform(t, layer, `null`), "linux/amd64", true},
 	} {
 		found, err := Load(io.Discard, bytes.NewReader(c.packed), checks())
-		if err != nil || found.Platform.String() != c.want || found.Guessed != c.guessed {
-			t.Errorf("%s: %s, guessed %v, %v; want %s", name, found.Platform, found.Guessed, err, c.want)
+		if err != nil || found.Platform.String() != c.want || found.PlatformAssumed != c.guessed {
+			t.Errorf("%s: %s, guessed %v, %v; want %s", name, found.Platform, found.PlatformAssumed, err, c.want)
 		}
 	}
 }
 
-// unsaidLayout is an OCI layout of an image whose configuration has no platform; its index has this one.
-func unsaidLayout(t *testing.T, layer []byte, platform string) []byte {
+// layoutWithoutPlatform returns an OCI layout of an image whose configuration has no platform. Its index states this
+// one.
+func layoutWithoutPlatform(t *testing.T, layer []byte, platform string) []byte {
 	t.Helper()
 	var entries []entry
 	blob := func(content []byte) map[string]any {
@@ -68,7 +69,7 @@ func unsaidLayout(t *testing.T, layer []byte, platform string) []byte {
 	return pack(t, append(entries, entry{name: "index.json", content: string(index)})...)
 }
 
-// TestNoImage: what is kept beside images is refused for what it is.
+// TestNoImage: the error for an artifact that is not an image says what it is.
 func TestNoImage(t *testing.T) {
 	t.Parallel()
 	const image, docker = ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json"
@@ -90,7 +91,7 @@ func TestNoImage(t *testing.T) {
 		{"", "application/vnd.example.config", "application/vnd.example", `it is no image but something else ("application/vnd.example.config")`},
 		{"", image, ocispec.MediaTypeImageLayerGzip + "+encrypted", "its layers are encrypted"},
 	} {
-		err := CheckKind(ocispec.Manifest{ArtifactType: c.artifact, Config: ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{{MediaType: c.layer}}})
+		err := CheckImageManifest(ocispec.Manifest{ArtifactType: c.artifact, Config: ocispec.Descriptor{MediaType: c.config}, Layers: []ocispec.Descriptor{{MediaType: c.layer}}})
 		if c.want != "" {
 			wantRefusal(t, err, c.want)
 		} else if err != nil {
@@ -99,7 +100,7 @@ func TestNoImage(t *testing.T) {
 	}
 }
 
-// TestMatches: Docker takes the kernel's names of architectures, too.
+// TestMatches: the kernel's names of architectures match, as in Docker.
 func TestMatches(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -118,7 +119,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// TestHugeDescriptions: what comes from elsewhere than an archive has the same bound.
+// TestHugeDescriptions: manifests and configurations from other sources have the same limit as those in archives.
 func TestHugeDescriptions(t *testing.T) {
 	t.Parallel()
 	huge := []byte(`{"schemaVersion":2` + strings.Repeat(" ", DescriptionLimit) + `}`)

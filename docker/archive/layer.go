@@ -22,116 +22,117 @@ import (
 	"github.com/therootcompany/xz"
 )
 
-// Limits are what a layer may unpack to. They are there for those that are made to fill a host's disk.
+// Limits bound what layers may unpack to. They stop archives that are made to fill a host's disk.
 type Limits struct {
-	Unpacked int64  // bytes, of all layers together; 0 for any
-	Ratio    int64  // unpacked to packed, of one layer; 0 for any. Judged from ratioFrom on
-	Setting  string // that Unpacked comes from, for messages; empty for --max-unpacked
+	Unpacked int64  // most bytes of all layers together; 0 for no limit
+	Ratio    int64  // most unpacked bytes for each packed byte of a layer; 0 for no limit. Applies above ratioThreshold
+	Setting  string // name of the setting of Unpacked, for messages; empty for --max-unpacked
 
-	engine   bool  // layers go to an engine as they are
-	unique   bool  // look for paths that occur twice in a layer
-	unpacked int64 // by the layers before
-	files    int   // in the layers before
+	engine         bool  // the layers go to an engine as they are
+	findDuplicates bool  // look for paths that occur twice in a layer
+	unpacked       int64 // bytes in the layers before
+	files          int   // files in the layers before
 }
 
-// filesLimit is the most files of all layers together, directories among them: one without content has no bytes, and
-// takes an inode and a block of a disk. The largest known images have about a million.
+// filesLimit is the most files of all layers together, directories included. An empty file has no bytes, but takes an
+// inode and a block on disk. The largest known images have about a million.
 const filesLimit = 4 << 20
 
-// blockSize is what a file takes on a disk at most beside its content, in bytes, with the last block that it fills in
-// part. Its name and attributes count as what they take in the layer.
+// blockSize is the most that a file takes on disk beside its content, in bytes; the last, partly filled block is part
+// of it. Its name and attributes are counted as their size in the layer.
 const blockSize = 4096
 
-// Limits of the paths in a layer. Linux has the first two.
+// Limits of paths in a layer. The first two are those of Linux.
 const (
 	layerPathLimit = 4095
 	layerNameLimit = 255
 	depthLimit     = 255 // directories
 )
 
-// ratioFrom is what a layer may unpack to, whatever its ratio: an empty file compresses well.
-const ratioFrom = 256 << 20
+// ratioThreshold is the size, in bytes, up to which a layer's ratio is not checked. An empty file compresses well.
+const ratioThreshold = 256 << 20
 
-// Layer is one of an image's, in an archive.
+// Layer is a layer of an image in an archive.
 type Layer struct {
-	Path string // in the archive
-	Size int64  // there, in bytes
+	Path string // path in the archive
+	Size int64  // in the archive, in bytes
 
-	inspected
-	looked  bool  // into it
-	refused error // what is wrong with it, if it is a layer at all
+	layerInfo
+	wasInspected bool  // layerInfo is set
+	refused      error // why it is not a valid layer; it may be no layer at all
 }
 
-// inspected is what is known of a layer that was looked into.
-type inspected struct {
-	DiffID      string // sha256:… of it unpacked
-	Unpacked    int64  // size of the files in it, in bytes
+// layerInfo is what inspecting a layer found.
+type layerInfo struct {
+	DiffID      string // sha256:… of the uncompressed layer
+	Unpacked    int64  // size of its files, in bytes
 	Compression string // gzip, zstd, xz, bzip2, or empty
 
-	twice  string // a path that occurs twice, where that is looked for
-	stored int64  // Unpacked, or the whole layer where that is more, in bytes
-	files  int    // with the directories that only paths name
+	duplicate string // a path that occurs twice, if this was looked for
+	stored    int64  // the larger of Unpacked and the uncompressed layer, in bytes
+	files     int    // number, with directories that are only part of a path
 }
 
-// inspection looks into a layer that is written to it, in a goroutine of its own: unpacking takes longer than sending.
+// inspection inspects a layer that is written to it. It has its own goroutine, because unpacking takes longer than
+// sending.
 type inspection struct {
 	*io.PipeWriter
 	done   chan struct{}
-	result inspected
+	result layerInfo
 	err    error
 }
 
-func (l *Limits) inspect() *inspection {
+func (l *Limits) startInspection() *inspection {
 	from, into := io.Pipe()
 	i := &inspection{PipeWriter: into, done: make(chan struct{})}
 	go func() {
 		defer close(i.done)
-		i.result, i.err = l.look(from)
-		_, _ = io.Copy(io.Discard, from) // the writer is not to be stopped; whether the entry is a layer is not known yet
+		i.result, i.err = l.inspect(from)
+		_, _ = io.Copy(io.Discard, from) // do not block the writer: whether the entry is a layer is not known yet
 	}()
 	return i
 }
 
-func (i *inspection) end() (inspected, error) {
+func (i *inspection) finish() (layerInfo, error) {
 	i.Close()
 	<-i.done
 	return i.result, i.err
 }
 
-// look reads a layer to its end.
-func (l *Limits) look(src io.Reader) (inspected, error) {
-	packed := &counter{from: src}
+// inspect reads a layer to its end. It returns an *Error for what is damaged or beyond the limits.
+func (l *Limits) inspect(src io.Reader) (layerInfo, error) {
+	packed := &countingReader{from: src}
 	content, compression, err := decompress(packed)
 	if err != nil {
-		return inspected{}, err
+		return layerInfo{}, err
 	}
 	if l.engine && (compression == "xz" || compression == "bzip2") {
-		return inspected{}, refuse("is packed with %s; a node takes layers that are plain or packed with gzip or zstd, and 'ndock image push-glance' unpacks the others on the way", compression)
+		return layerInfo{}, refuse("is packed with %s; a node takes layers that are plain or packed with gzip or zstd, and 'ndock image push-glance' unpacks the others on the way", compression)
 	}
 	defer content.Close()
 	sum := sha256.New()
-	plain := &counter{from: io.TeeReader(content, sum), check: func(n int64) error { return l.allow(n, packed.n) }}
+	plain := &countingReader{from: io.TeeReader(content, sum), check: func(n int64) error { return l.checkRatio(n, packed.n) }}
 	found, err := l.walk(tar.NewReader(bufio.NewReaderSize(plain, 64<<10)), packed)
 	if err == nil {
-		_, err = io.Copy(io.Discard, plain) // what tar does not read belongs to the digest
+		_, err = io.Copy(io.Discard, plain) // the digest covers what tar does not read
 	}
 	if err != nil {
-		return inspected{}, layerError(err)
+		return layerInfo{}, explainLayer(err)
 	}
 	found.DiffID, found.Compression, found.stored = "sha256:"+hex.EncodeToString(sum.Sum(nil)), compression, max(found.Unpacked, plain.n)
-	l.unpacked = plus(l.unpacked, found.stored)
+	l.unpacked = addSizes(l.unpacked, found.stored)
 	l.files += found.files
 	return found, nil
 }
 
-// walk checks each file's name, and counts the files and their bytes.
-func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
-	var found inspected
+// walk checks the name of each file, and counts files and their bytes.
+func (l *Limits) walk(files *tar.Reader, packed *countingReader) (layerInfo, error) {
+	var found layerInfo
 	var before []string
 	seen := seenPaths{}
 	for {
 		header, err := files.Next()
-		if refused := l.allow(found.Unpacked, packed.n); refused != nil { // of the files that have come by
+		if refused := l.checkRatio(found.Unpacked, packed.n); refused != nil { // for the files so far
 			return found, refused
 		}
 		if err == io.EOF {
@@ -143,43 +144,43 @@ func (l *Limits) walk(files *tar.Reader, packed *counter) (inspected, error) {
 		if err := checkFile(header); err != nil {
 			return found, err
 		}
-		if l.unique && seen.again(header.Name) {
-			found.twice = cmp.Or(found.twice, header.Name)
+		if l.findDuplicates && seen.markSeen(header.Name) {
+			found.duplicate = cmp.Or(found.duplicate, header.Name)
 		}
-		parts := partsOf(header.Name)
-		found.files += made(before, parts)
-		if header.Typeflag != tar.TypeXGlobalHeader { // for which no engine has to make directories
+		parts := splitPath(header.Name)
+		found.files += filesToCreate(before, parts)
+		if header.Typeflag != tar.TypeXGlobalHeader { // engines make no directories for such a header
 			before = parts
 		}
 		if !headerOnly(header.Typeflag) {
-			found.Unpacked = plus(found.Unpacked, header.Size) // which a sparse file, of whichever format, has without sending it
+			found.Unpacked = addSizes(found.Unpacked, header.Size) // a sparse file states a size without sending it
 		}
-		if err := errors.Join(holdFiles(l.files+found.files), l.hold(found.Unpacked)); err != nil {
+		if err := errors.Join(checkFileCount(l.files+found.files), l.checkSize(found.Unpacked)); err != nil {
 			return found, err
 		}
 	}
 }
 
-// seenPaths are the paths in a layer, by hashes that nobody can foresee: there may be millions, of 4 KiB each.
+// seenPaths are the paths in a layer, as hashes with a random seed. There may be millions, of 4 KiB each.
 type seenPaths map[uint64]bool
 
 var pathSeed = maphash.MakeSeed()
 
-// again tells whether a path was there before, and notes it. Paths are the same where Docker takes them for the same.
-func (s seenPaths) again(name string) bool {
+// markSeen records a path, and reports whether it was there before. Paths are compared as Docker compares them.
+func (s seenPaths) markSeen(name string) bool {
 	sum := maphash.String(pathSeed, path.Clean(name))
 	was := s[sum]
 	s[sum] = true
 	return was
 }
 
-func partsOf(name string) []string {
+func splitPath(name string) []string {
 	return strings.Split(path.Clean(strings.TrimLeft(name, "/")), "/")
 }
 
-// made is how many files an engine may make for a path that follows another one: the file itself, and the directories
-// above it that the path before did not have.
-func made(before, parts []string) int {
+// filesToCreate returns how many files an engine may create for a path: the file, and the directories above it that
+// the previous path did not have.
+func filesToCreate(before, parts []string) int {
 	shared := 0
 	for shared < min(len(before), len(parts)-1) && before[shared] == parts[shared] {
 		shared++
@@ -187,14 +188,14 @@ func made(before, parts []string) int {
 	return len(parts) - shared
 }
 
-func holdFiles(n int) error {
+func checkFileCount(n int) error {
 	if n > filesLimit {
 		return refuse("brings the image to more than %d files, the most that are allowed", filesLimit)
 	}
 	return nil
 }
 
-// headerOnly tells whether no content follows an entry of this type, whatever size it has.
+// headerOnly reports whether entries of this type have no content, whatever size they state.
 func headerOnly(kind byte) bool {
 	switch kind {
 	case tar.TypeLink, tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeDir, tar.TypeFifo:
@@ -203,43 +204,43 @@ func headerOnly(kind byte) bool {
 	return false
 }
 
-// hold refuses a layer that is too large, as soon as it says so.
-func (l *Limits) hold(unpacked int64) error {
+// checkSize refuses a layer that is too large, as soon as its headers say so.
+func (l *Limits) checkSize(unpacked int64) error {
 	if l.Unpacked > 0 && unpacked > l.Unpacked-l.unpacked {
 		return l.tooLarge()
 	}
 	return nil
 }
 
-// plus adds two sizes. What a sparse file says of itself makes a sum of at most the largest number, and none below zero.
-func plus(a, b int64) int64 {
+// addSizes returns the sum of two sizes, at most math.MaxInt64. A sparse file may state any size.
+func addSizes(a, b int64) int64 {
 	if b > math.MaxInt64-a {
 		return math.MaxInt64
 	}
 	return a + b
 }
 
-// holdImage refuses an image that is too large with all of its layers.
-func (l *Limits) holdImage(unpacked int64, files int) error {
+// checkImageSize refuses an image whose layers together are too large.
+func (l *Limits) checkImageSize(unpacked int64, files int) error {
 	if l != nil && l.Unpacked > 0 && unpacked > l.Unpacked {
 		return l.tooLarge()
 	}
-	return holdFiles(files)
+	return checkFileCount(files)
 }
 
 func (l *Limits) tooLarge() error {
 	return refuse("unpacks to more than %d bytes, the most that is allowed (%s)", l.Unpacked, cmp.Or(l.Setting, "--max-unpacked"))
 }
 
-// archiveSlack is what an archive may have beyond what its layers unpack to: descriptions and tar's headers.
+// archiveSlack is what an archive may have beside its layers, in bytes: manifests, configurations and tar headers.
 const archiveSlack = 64 << 20
 
-// whole bounds the archive itself, of which a part may be of no use to the image.
-func (l *Limits) whole(archive io.Reader) io.Reader {
+// limitArchive limits the archive itself. Parts of it may belong to no image.
+func (l *Limits) limitArchive(archive io.Reader) io.Reader {
 	if l == nil || l.Unpacked == 0 {
 		return archive
 	}
-	return &counter{from: archive, check: func(n int64) error {
+	return &countingReader{from: archive, check: func(n int64) error {
 		if n-archiveSlack > l.Unpacked {
 			return refuse("it %v", l.tooLarge())
 		}
@@ -247,17 +248,17 @@ func (l *Limits) whole(archive io.Reader) io.Reader {
 	}}
 }
 
-// allow compares what has been unpacked with that from which it was.
-func (l *Limits) allow(unpacked, packed int64) error {
-	if l.Ratio > 0 && unpacked > ratioFrom && (unpacked-1)/l.Ratio >= packed {
+// checkRatio refuses a layer that unpacks to too many times its packed size.
+func (l *Limits) checkRatio(unpacked, packed int64) error {
+	if l.Ratio > 0 && unpacked > ratioThreshold && (unpacked-1)/l.Ratio >= packed {
 		return refuse("unpacks to more than %d times its size, as hardly anything does that is not made to fill a disk (--max-ratio)", l.Ratio)
 	}
-	return l.hold(unpacked)
+	return l.checkSize(unpacked)
 }
 
-// checkFile refuses a file that would land outside of the container, or whose path no image needs.
+// checkFile refuses a file that would land outside the container, and paths that no image needs.
 func checkFile(header *tar.Header) error {
-	parts := partsOf(header.Name)
+	parts := splitPath(header.Name)
 	switch {
 	case len(header.Name) > layerPathLimit:
 		return refuse("has a path of %d bytes; at most %d are allowed", len(header.Name), layerPathLimit)
@@ -265,9 +266,9 @@ func checkFile(header *tar.Header) error {
 		return refuse("has a path more than %d directories deep", depthLimit)
 	case slices.ContainsFunc(parts, func(part string) bool { return len(part) > layerNameLimit }):
 		return refuse("has a name of more than %d bytes, the most that are allowed", layerNameLimit)
-	case climbs(strings.TrimLeft(header.Name, "/")):
+	case escapes(strings.TrimLeft(header.Name, "/")):
 		return refuse("has a path that leads out of it, %q", header.Name)
-	case header.Typeflag == tar.TypeLink && climbs(strings.TrimLeft(header.Linkname, "/")):
+	case header.Typeflag == tar.TypeLink && escapes(strings.TrimLeft(header.Linkname, "/")):
 		return refuse("has a link that leads out of it, %q to %q", header.Name, header.Linkname)
 	case path.Base(header.Name) == ".wh...":
 		return refuse("deletes its own parent, by %q", header.Name)
@@ -275,18 +276,18 @@ func checkFile(header *tar.Header) error {
 	return nil
 }
 
-func layerError(err error) error {
-	var refused *Error
+func explainLayer(err error) error {
+	var invalid *Error
 	switch {
-	case errors.As(err, &refused):
-		return refused
+	case errors.As(err, &invalid):
+		return invalid
 	case errors.Is(err, tar.ErrHeader):
 		return refuse("is no tar archive, or a damaged one")
 	}
 	return refuse("is damaged: %v", err)
 }
 
-// Compression tells what a layer is compressed with, by its first bytes: gzip, zstd, xz, bzip2, or empty for nothing.
+// Compression detects the compression of a layer by its first bytes: gzip, zstd, xz, bzip2, or "" for none.
 func Compression(layer *bufio.Reader) (string, error) {
 	magic, err := layer.Peek(4)
 	if err != nil && err != io.EOF {
@@ -297,7 +298,7 @@ func Compression(layer *bufio.Reader) (string, error) {
 
 const bzip2Magic = "BZh"
 
-// compressionOf tells a compression by its first four bytes, as Docker does.
+// compressionOf detects a compression by its first four bytes, as Docker does.
 func compressionOf(magic string) string {
 	switch {
 	case strings.HasPrefix(magic, "\x1f\x8b"):
@@ -312,24 +313,25 @@ func compressionOf(magic string) string {
 	return ""
 }
 
-// unread refuses what Docker would unpack and this package would not: the first name of a tar may look like it.
-func unread(magic string) error {
-	if strings.HasSuffix(magic, "\x2a\x4d\x18") && magic[0]&0xf0 == 0x50 { // a frame to skip
+// rejectSkippableFrame refuses a zstd frame without content. Docker would unpack it and this package would not: the
+// first name of a tar may begin with the same bytes.
+func rejectSkippableFrame(magic string) error {
+	if strings.HasSuffix(magic, "\x2a\x4d\x18") && magic[0]&0xf0 == 0x50 { // the magic number of a skippable frame
 		return refuse("begins with a frame of zstd that has nothing in it")
 	}
 	return nil
 }
 
-// xzMemory is the most memory that unpacking a layer in xz may take, in bytes: what 'xz -9' needs.
+// xzMemory is the most memory for unpacking a layer in xz, in bytes. 'xz -9' needs that much.
 const xzMemory = 64 << 20
 
-// decompress undoes the compressions that layers have.
+// decompress returns the uncompressed layer and the name of its compression.
 func decompress(src io.Reader) (io.ReadCloser, string, error) {
 	in := bufio.NewReaderSize(src, 64<<10)
 	compression, err := Compression(in)
 	if err == nil {
 		magic, _ := in.Peek(4)
-		err = unread(string(magic))
+		err = rejectSkippableFrame(string(magic))
 	}
 	switch {
 	case err != nil:
@@ -358,16 +360,17 @@ func decompress(src io.Reader) (io.ReadCloser, string, error) {
 	return io.NopCloser(in), "", nil
 }
 
-// Spool unpacks a layer into a file that has no name and goes when it is closed, and returns it with its size in bytes: in
-// an archive that stands before the layer. It returns an *Error for what is damaged or beyond the limits.
+// Spool decompresses a layer into an unnamed temporary file and returns it with its size in bytes, which a tar states
+// before the content. The caller closes the file, which removes it. Spool returns an *Error for a layer that is
+// damaged or beyond the limits.
 func (l Limits) Spool(layer io.Reader) (*os.File, int64, error) {
-	packed := &counter{from: layer}
+	packed := &countingReader{from: layer}
 	content, _, err := decompress(packed)
 	switch {
 	case packed.failed != nil:
 		return nil, 0, packed.failed
 	case err != nil:
-		return nil, 0, refuse("a layer of it %v", layerError(err))
+		return nil, 0, refuse("a layer of it %v", explainLayer(err))
 	}
 	defer content.Close()
 	file, err := os.CreateTemp("", "ndock-layer-")
@@ -375,13 +378,13 @@ func (l Limits) Spool(layer io.Reader) (*os.File, int64, error) {
 		return nil, 0, err
 	}
 	os.Remove(file.Name())
-	plain := &counter{from: content, check: func(n int64) error { return l.allow(n, packed.n) }}
+	plain := &countingReader{from: content, check: func(n int64) error { return l.checkRatio(n, packed.n) }}
 	size, err := io.Copy(file, plain)
 	switch {
 	case packed.failed != nil:
 		err = packed.failed
 	case plain.failed != nil:
-		err = refuse("a layer of it %v", layerError(plain.failed))
+		err = refuse("a layer of it %v", explainLayer(plain.failed))
 	case err == nil:
 		_, err = file.Seek(0, io.SeekStart)
 	}
@@ -391,21 +394,21 @@ func (l Limits) Spool(layer io.Reader) (*os.File, int64, error) {
 	return file, size, nil
 }
 
-// Decompressed unpacks a layer, whatever it is compressed with.
-func Decompressed(src io.Reader) (io.ReadCloser, error) {
+// LayerReader returns the uncompressed layer, whatever compression it has.
+func LayerReader(src io.Reader) (io.ReadCloser, error) {
 	unpacked, _, err := decompress(src)
 	return unpacked, err
 }
 
-// counter counts what is read, and may stop it.
-type counter struct {
+// countingReader counts the bytes that are read. check, if not nil, may stop the reading.
+type countingReader struct {
 	from   io.Reader
 	n      int64
 	check  func(n int64) error
-	failed error // what reading ended in, but for a proper end
+	failed error // the error that ended the reading, other than io.EOF
 }
 
-func (c *counter) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.from.Read(p)
 	c.n += int64(n)
 	if c.check != nil && err == nil {
@@ -417,17 +420,17 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// verify compares a layer with what the image's configuration says of it.
+// verify refuses a layer that is invalid, or is not the one that the configuration names.
 func (l Layer) verify(number int, diffID string) error {
 	switch {
 	case l.refused != nil:
 		return refuse("its layer %d %v", number, l.refused)
-	case l.looked && strings.HasPrefix(diffID, "sha512:"):
+	case l.wasInspected && strings.HasPrefix(diffID, "sha512:"):
 		return refuse("its layer %d is named by its SHA-512 in the configuration, and Docker names layers by their SHA-256", number)
-	case l.looked && l.DiffID != diffID:
-		return refuse("its layer %d is damaged: it is %s, and should be %s", number, short(l.DiffID), short(diffID))
+	case l.wasInspected && l.DiffID != diffID:
+		return refuse("its layer %d is damaged: it is %s, and should be %s", number, shortDigest(l.DiffID), shortDigest(diffID))
 	}
 	return nil
 }
 
-func short(digest string) string { return fmt.Sprintf("%.19s", digest) }
+func shortDigest(digest string) string { return fmt.Sprintf("%.19s", digest) }

@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// many are so many empty files.
-func many(n int) []entry {
+// emptyFiles returns n empty files.
+func emptyFiles(n int) []entry {
 	all := make([]entry, n)
 	for i := range all {
 		all[i].name = fmt.Sprintf("f%d", i)
@@ -22,8 +22,9 @@ func many(n int) []entry {
 	return all
 }
 
-// TestOneMeaning: what is checked is what an engine reads, so nothing in an archive may have two meanings.
-func TestOneMeaning(t *testing.T) {
+// TestAmbiguousArchives: an archive that two readers may read differently is refused, because the engine must read
+// what was checked.
+func TestAmbiguousArchives(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
 	other := `[{"Config":"config.json","RepoTags":["debian:12"],"Layers":["layer/layer.tar","again/layer.tar"]}]`
@@ -81,7 +82,7 @@ func TestOneMeaning(t *testing.T) {
 	}
 }
 
-// wantNoImage fails when an engine that takes the end of the stream for the archive's end finds an image in it.
+// wantNoImage fails if an engine that takes the end of the stream for the end of the archive finds an image in it.
 func wantNoImage(t *testing.T, written []byte) {
 	t.Helper()
 	if image, err := dockerReads(written); err == nil {
@@ -89,7 +90,7 @@ func wantNoImage(t *testing.T, written []byte) {
 	}
 }
 
-// TestLongReason: what an archive brings along is not repeated without end in logs and answers.
+// TestLongReason: the text of an error is limited, whatever the archive contains.
 func TestLongReason(t *testing.T) {
 	t.Parallel()
 	packed := pack(t, entry{name: "manifest.json", content: `[{"Config":"` + strings.Repeat("ä", 1<<20) + `"}]`})
@@ -100,7 +101,7 @@ func TestLongReason(t *testing.T) {
 	}
 }
 
-// TestSameLettersInLabels: labels that differ in their case only are two labels.
+// TestSameLettersInLabels: labels that differ only in case are different labels.
 func TestSameLettersInLabels(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -112,8 +113,9 @@ func TestSameLettersInLabels(t *testing.T) {
 	}
 }
 
-// TestPossession: whoever names a layer must have it. An engine would complete the image with what others have loaded.
-func TestPossession(t *testing.T) {
+// TestLayersMustBePresent: an image with a layer that the archive lacks is refused. An engine would take the layer
+// from another user's image.
+func TestLayersMustBePresent(t *testing.T) {
 	t.Parallel()
 	mine, others := tinyLayer(), layerOf(t, entry{name: "secret", content: "of another tenant"})
 	config := func(layers ...[]byte) entry { return entry{name: "config.json", content: configOf(layers...)} }
@@ -146,7 +148,7 @@ func TestPossession(t *testing.T) {
 	}
 }
 
-// TestForeignLayers: an engine could be told to fetch a layer; what tells it so is not passed on.
+// TestForeignLayers: instructions to fetch a layer are not passed on to an engine.
 func TestForeignLayers(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -163,7 +165,7 @@ func TestForeignLayers(t *testing.T) {
 	}
 }
 
-// zeros are so many bytes of nothing.
+// zeros reads as a number of zero bytes.
 type zeros struct{ left int64 }
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -176,7 +178,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// stream is an archive whose first entry is large, and never in memory as a whole.
+// stream returns an archive with a large first entry, without holding it in memory.
 func stream(name string, size int64, rest ...entry) io.Reader {
 	out, into := io.Pipe()
 	go func() {
@@ -192,7 +194,7 @@ func stream(name string, size int64, rest ...entry) io.Reader {
 	return out
 }
 
-// TestBounds: each is said with the figure and the limit.
+// TestBounds: the error for each limit names the value and the limit.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
@@ -233,19 +235,19 @@ func TestBounds(t *testing.T) {
 		"values":               {config("x", list(valuesLimit, "0")), "it has more than 100000 values"},
 		"depth":                {config("x", strings.Repeat("[", 40)+strings.Repeat("]", 40)), "it is nested more than 32 deep"},
 		"layers":               {bytes.NewReader(pack(t, entry{name: "config.json", content: configOf(layers...)}, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`})), "it has 128 layers; at most 127 are allowed"},
-		"entries":              {bytes.NewReader(pack(t, many(entriesLimit+1)...)), "it has more than 16384 entries"},
+		"entries":              {bytes.NewReader(pack(t, emptyFiles(entriesLimit+1)...)), "it has more than 16384 entries"},
 		"a layer of nothing":   {stream("layer.tar", 2<<30, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), "it unpacks to more than 1073741824 bytes, the most that is allowed (image_max_unpacked_gb)"},
 		"one layer many times": {bytes.NewReader(repeated(t, 100, 20<<20)), "it unpacks to more than 1073741824 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Load(io.Discard, c.packed, Options{Platform: platform, Layers: &Limits{Unpacked: 1 << 30, Setting: "image_max_unpacked_gb"}})
+			_, err := Load(io.Discard, c.packed, Options{Platform: platform, Limits: &Limits{Unpacked: 1 << 30, Setting: "image_max_unpacked_gb"}})
 			wantRefusal(t, err, c.want)
 		})
 	}
 }
 
-// repeated is an archive in which one layer occurs n times.
+// repeated returns an archive in which one layer occurs n times.
 func repeated(t *testing.T, n int, size int) []byte {
 	return timesOf(t, n, layerOf(t, entry{name: "zeros", content: string(make([]byte, size))}))
 }
@@ -259,7 +261,7 @@ func timesOf(t *testing.T, n int, layer []byte) []byte {
 		entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":[` + strings.Join(names, ",") + `]}]`})
 }
 
-// TestAccept: who is asked for room says no before there is an image.
+// TestAccept: an error of Accept leaves no image.
 func TestAccept(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no room for it")
@@ -284,8 +286,8 @@ type loadedImage struct {
 	layers [][]byte
 }
 
-// dockerReads is a model of Docker's own loader: files replace each other, JSON is read with Go's encoding/json, and what
-// manifest.json names is the image. It takes the end of a stream for the end of the archive.
+// dockerReads is a model of Docker's loader: files replace each other, encoding/json reads the JSON, and
+// manifest.json names the image. The end of the stream is the end of the archive.
 func dockerReads(packed []byte) (loadedImage, error) {
 	files := map[string][]byte{}
 	for r := tar.NewReader(bytes.NewReader(packed)); ; {
@@ -322,8 +324,8 @@ func dockerReads(packed []byte) (loadedImage, error) {
 	return image, nil
 }
 
-// holds tells whether each layer that the configuration names is there.
-func (i loadedImage) holds() error {
+// complete checks that the image has each layer that the configuration names.
+func (i loadedImage) complete() error {
 	var config struct {
 		RootFS struct {
 			DiffIDs []string `json:"diff_ids"`
@@ -348,7 +350,7 @@ func (i loadedImage) holds() error {
 	return nil
 }
 
-// FuzzLoad: whatever comes in, what an engine is given has no names and all of its layers, or is no image.
+// FuzzLoad: what an engine receives has no names and all its layers, or is not an image.
 func FuzzLoad(f *testing.F) {
 	layer := tinyLayer()
 	whole := pack(f, image()...)
@@ -362,7 +364,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		var out bytes.Buffer
-		found, err := Load(&out, bytes.NewReader(packed), Options{Platform: platform, Layers: &Limits{Unpacked: 10 << 20}})
+		found, err := Load(&out, bytes.NewReader(packed), Options{Platform: platform, Limits: &Limits{Unpacked: 10 << 20}})
 		image, noImage := dockerReads(out.Bytes())
 		switch {
 		case err != nil && noImage == nil:
@@ -375,13 +377,13 @@ func FuzzLoad(f *testing.F) {
 		if len(image.tags) > 0 || sumOf(image.config) != found.ID {
 			t.Fatalf("accepted %s, and written with the tags %q as %s", found.ID, image.tags, sumOf(image.config))
 		}
-		if err := image.holds(); err != nil {
+		if err := image.complete(); err != nil {
 			t.Fatalf("accepted, and a layer is not there: %v", err)
 		}
 	})
 }
 
-// FuzzConfig: a reader that knows one spelling of a key only finds the same in a configuration as Docker's.
+// FuzzConfig: a reader that knows one spelling of each key reads the same configuration as Docker does.
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []string{
 		configOf(tinyLayer()), `{"rootfs":{"diff_ids":["a"]},"rootFs":{"diff_ids":[]}}`, `{"rootfs":{"diff_ids":["a"],"diff_id\u017f":[]}}`,

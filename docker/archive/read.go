@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// Options say what to look for in an archive, and how closely.
+// Options select an image in an archive, and say how it is checked.
 type Options struct {
-	Choose   string   // which image of several, by its name; empty where there is one
-	Platform Platform // which of an OCI index
-	Layers   *Limits  // look into each layer, and refuse what is beyond this; nil where its sender has done so
-	KeepTags bool     // a copy that is given no names keeps those that the image has
+	Name     string   // of the image, if there are several; empty if there is one
+	Platform Platform // selects an image of an OCI index
+	Limits   *Limits  // inspect each layer and enforce these; nil trusts the sender
+	KeepTags bool     // Copy without tags keeps the image's own
 
-	// Accept, if not nil, is asked before an image is written to its end. Its error ends the writing.
+	// Accept, if not nil, is called before the last part of an image is written. An error from it stops the writing.
 	Accept func(Contents) error
 }
 
-// Platform is a system that an image is for, in Go's names, which Docker and OCI use.
+// Platform is the system that an image is for, in Go's names. Docker and OCI use the same.
 type Platform struct{ OS, Architecture, Variant string }
 
 // ParsePlatform reads OS/ARCH or OS/ARCH/VARIANT.
@@ -35,75 +35,78 @@ func ParsePlatform(text string) (Platform, error) {
 	return Platform{OS: parts[0], Architecture: parts[1], Variant: strings.Join(parts[2:], "")}, nil
 }
 
-// Sink takes what is in an archive, as it flows by. The content is to be read to its end.
+// Sink receives the entries of an archive in order. It has to read each content to its end.
 type Sink interface {
-	// File takes what is no layer: a directory, a link, a manifest, a configuration. It may be nil.
+	// File receives what is not a layer: a directory, a link, a manifest or a configuration. Its content may be
+	// empty.
 	File(header *tar.Header, content io.Reader) error
-	// Layer takes what may be a layer. Whether it is, is known when Read returns.
+	// Layer receives what may be a layer. Whether it is one is known when Read returns.
 	Layer(header *tar.Header, content io.Reader) error
 }
 
-// DescriptionLimit is the most bytes of a manifest or a configuration. Registries take no larger manifest either.
+// DescriptionLimit is the largest manifest or configuration, in bytes. Registries have the same limit for manifests.
 const DescriptionLimit = 4 << 20
 
 const (
-	keptLimit    = 16 << 20 // most bytes of JSON that are kept, of all the archive
-	entriesLimit = 1 << 14  // most entries; an image of 127 layers has some 500
+	descriptionsLimit = 16 << 20 // most bytes of JSON kept for one archive
+	entriesLimit      = 1 << 14  // most entries; an image of 127 layers has about 500
 )
 
-// Read goes through a Docker archive, or an OCI layout in a tar, and says which image is in it. It returns an *Error
-// for what is none or is not whole, and other errors as they come from src and the sink. What the sink was given until
-// then is worthless.
+// Read reads a Docker archive, or an OCI layout in a tar, and returns the image in it. It returns an *Error if the
+// archive is invalid or incomplete. Errors of src and of the sink are returned as they are. After an error, discard
+// what the sink received.
 func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
-	in, err := open(src)
+	in, err := openArchive(src)
 	if err != nil {
 		return Contents{}, err
 	}
-	in = o.Layers.whole(in)
-	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Layers, paths: paths{}, found: newFindings()}
+	in = o.Limits.limitArchive(in)
+	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Limits, paths: entryPaths{}, index: newIndex()}
 	if err := r.read(); err != nil {
-		return Contents{}, r.explain(err)
+		return Contents{}, r.explainError(err)
 	}
-	if _, err = io.Copy(io.Discard, in); err != nil { // tar's padding
-		return Contents{}, damaged(err, r.entries)
+	if _, err = io.Copy(io.Discard, in); err != nil { // the padding of tar
+		return Contents{}, readError(err, r.entries)
 	}
-	found, err := r.found.resolve(o)
-	return found, r.explain(err)
+	found, err := r.index.resolve(o)
+	return found, r.explainError(err)
 }
 
-// explain says of what was refused for a detail that it is no image at all, but the files of one.
-func (r *reader) explain(err error) error {
-	var refused *Error
-	if !errors.As(err, &refused) || r.found.json["manifest.json"] != nil || r.found.json["index.json"] != nil || !r.paths.system() {
+// explainError replaces an *Error about a detail where the archive is not an image but the files of a system.
+func (r *reader) explainError(err error) error {
+	var invalid *Error
+	if !errors.As(err, &invalid) || r.index.json["manifest.json"] != nil || r.index.json["index.json"] != nil || !r.paths.isRootfs() {
 		return err
 	}
 	return refuse("it holds the files of a system, as 'docker export' writes them, and no image: 'docker save' writes one, and 'docker import' makes one of these files")
 }
 
-// Describe says which image is in an archive that is not compressed, without reading its layers, in which anything may be.
+// Describe returns the image in an uncompressed archive. It does not read the layers, so they are not checked. Its
+// errors are those of Read.
 func Describe(src io.ReadSeeker, o Options) (Contents, error) {
-	o.Layers = nil
-	r := reader{in: tar.NewReader(src), sink: passer{}, paths: paths{}, found: newFindings()}
+	o.Limits = nil
+	r := reader{in: tar.NewReader(src), sink: discardSink{}, paths: entryPaths{}, index: newIndex()}
 	if err := r.read(); err != nil {
 		return Contents{}, err
 	}
-	return r.found.resolve(o)
+	return r.index.resolve(o)
 }
 
-// passer is a sink that looks at nothing. Of a file, what is not read is passed over.
-type passer struct{}
+// discardSink is a Sink that reads nothing. The tar reader skips unread content.
+type discardSink struct{}
 
-func (passer) File(*tar.Header, io.Reader) error  { return nil }
-func (passer) Layer(*tar.Header, io.Reader) error { return nil }
+func (discardSink) File(*tar.Header, io.Reader) error  { return nil }
+func (discardSink) Layer(*tar.Header, io.Reader) error { return nil }
 
+// reader reads an archive entry by entry, passes the entries to the sink and records them in the index.
 type reader struct {
-	in      *tar.Reader
-	sink    Sink
-	limits  *Limits
-	entries int
-	paths   paths
-	kept    int64
-	found   findings
+	in               *tar.Reader
+	sink             Sink
+	limits           *Limits
+	entries          int
+	paths            entryPaths
+	descriptionBytes int64
+	index            index
 }
 
 func (r *reader) read() error {
@@ -113,99 +116,99 @@ func (r *reader) read() error {
 			return nil
 		}
 		if err != nil {
-			return damaged(err, r.entries)
+			return readError(err, r.entries)
 		}
 		if r.entries++; r.entries > entriesLimit {
 			return refuse("it has more than %d entries, more than any image needs", entriesLimit)
 		}
-		if header.Typeflag == tar.TypeXGlobalHeader { // a comment, as of git archive; Go's tar, which Docker uses, ignores it too
+		if header.Typeflag == tar.TypeXGlobalHeader { // a comment, as git archive writes it; Go's tar, which Docker uses, ignores it too
 			continue
 		}
-		if err := check(header); err != nil {
+		if err := checkEntry(header); err != nil {
 			return err
 		}
 		if err := r.paths.add(header); err != nil {
 			return err
 		}
-		if err := r.entry(header); err != nil {
+		if err := r.readEntry(header); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *reader) entry(header *tar.Header) error {
+func (r *reader) readEntry(header *tar.Header) error {
 	name := path.Clean(header.Name)
 	if header.Typeflag == tar.TypeSymlink || header.Typeflag == tar.TypeLink {
-		r.found.links[name] = linkTarget(header)
+		r.index.links[name] = linkTarget(header)
 	}
 	if header.Typeflag != tar.TypeReg {
 		return r.sink.File(header, bytes.NewReader(nil))
 	}
 	content := bufio.NewReaderSize(r.in, 64<<10)
-	head, err := content.Peek(tarBlock)
+	head, err := content.Peek(tarBlockSize)
 	if err != nil && err != io.EOF {
-		return damaged(err, r.entries)
+		return readError(err, r.entries)
 	}
 	compression, err := Compression(content)
 	if err != nil {
-		return damaged(err, r.entries)
+		return readError(err, r.entries)
 	}
-	if described[name] || compression == "" && describes(head) {
-		return r.description(name, header, content)
+	if descriptionNames[name] || compression == "" && isDescription(head) {
+		return r.readDescription(name, header, content)
 	}
-	return r.layer(name, header, content)
+	return r.readLayer(name, header, content)
 }
 
-// described are the names of what describes an archive. Such an entry is never a layer, whatever it begins with. Of the
-// others, manifests and configurations have any name: what an entry looks like tells which of them it can be, and the
-// description, which of them it is.
-var described = map[string]bool{"manifest.json": true, "index.json": true, "oci-layout": true, "repositories": true}
+// descriptionNames are the fixed names of an archive's descriptions. Such an entry is never a layer, whatever its
+// content. Other manifests and configurations may have any name: the content shows which entries may be one, and the
+// description tells which is.
+var descriptionNames = map[string]bool{"manifest.json": true, "index.json": true, "oci-layout": true, "repositories": true}
 
-// tarBlock is the least that a tar has, and so a layer, in bytes.
-const tarBlock = 512
+// tarBlockSize is the size of the smallest tar, and so of the smallest layer, in bytes.
+const tarBlockSize = 512
 
-// describes tells JSON, and what is too short for a layer, from what may be one. A file of no bytes may be an empty layer,
-// as Docker has it, and is no JSON.
-func describes(head []byte) bool {
-	const magic = 257 // where a tar says that it is one
-	if len(head) < tarBlock {
+// isDescription reports whether an entry is JSON or too short for a layer. An empty file is no JSON; Docker reads it
+// as an empty layer.
+func isDescription(head []byte) bool {
+	const magic = 257 // offset of tar's magic number
+	if len(head) < tarBlockSize {
 		return len(head) > 0
 	}
 	text := bytes.TrimLeft(head, " \t\r\n")
 	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && string(head[magic:magic+5]) != "ustar"
 }
 
-// description keeps what may be JSON, until it is known what for.
-func (r *reader) description(name string, header *tar.Header, content io.Reader) error {
-	if r.kept += header.Size; header.Size > DescriptionLimit || r.kept > keptLimit {
+// readDescription keeps an entry that may be JSON. Its purpose is known at the end of the archive.
+func (r *reader) readDescription(name string, header *tar.Header, content io.Reader) error {
+	if r.descriptionBytes += header.Size; header.Size > DescriptionLimit || r.descriptionBytes > descriptionsLimit {
 		return refuse("its %s has %d bytes, more than any image needs", header.Name, header.Size)
 	}
 	text, err := io.ReadAll(content)
 	if err != nil {
-		return damaged(err, r.entries)
+		return readError(err, r.entries)
 	}
-	r.found.json[name] = text
+	r.index.json[name] = text
 	return r.sink.File(header, bytes.NewReader(text))
 }
 
-func (r *reader) layer(name string, header *tar.Header, content io.Reader) error {
+func (r *reader) readLayer(name string, header *tar.Header, content io.Reader) error {
 	layer := Layer{Path: name, Size: header.Size}
 	if r.limits == nil {
-		r.found.layers[name] = layer
-		return r.broken(r.sink.Layer(header, content))
+		r.index.layers[name] = layer
+		return r.layerReadError(r.sink.Layer(header, content))
 	}
-	inspection := r.limits.inspect()
+	inspection := r.limits.startInspection()
 	err := r.sink.Layer(header, io.TeeReader(content, inspection))
-	layer.inspected, layer.refused = inspection.end()
-	layer.looked = true
-	r.found.layers[name] = layer
-	return r.broken(err)
+	layer.layerInfo, layer.refused = inspection.finish()
+	layer.wasInspected = true
+	r.index.layers[name] = layer
+	return r.layerReadError(err)
 }
 
-// broken tells a source that broke off from a sink that did not take what it was given.
-func (r *reader) broken(err error) error {
+// layerReadError explains an error of reading a layer. An error of the sink is returned as it is.
+func (r *reader) layerReadError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return damaged(err, r.entries)
+	return readError(err, r.entries)
 }

@@ -21,7 +21,7 @@ import (
 var platform = Platform{OS: "linux", Architecture: "amd64"}
 
 func checks() Options {
-	return Options{Platform: platform, Layers: &Limits{Unpacked: 1 << 30, Ratio: 200}}
+	return Options{Platform: platform, Limits: &Limits{Unpacked: 1 << 30, Ratio: 200}}
 }
 
 func sumOf(content []byte) string {
@@ -29,7 +29,7 @@ func sumOf(content []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// layerOf is a layer with these files in it.
+// layerOf returns a layer with these files.
 func layerOf(t testing.TB, files ...entry) []byte { return pack(t, files...) }
 
 func configOf(layers ...[]byte) string {
@@ -41,7 +41,7 @@ func configOf(layers ...[]byte) string {
 	return string(text)
 }
 
-// saved is a Docker archive of one layer, stored as packed.
+// saved returns a Docker archive with one layer, stored as packed.
 func saved(t testing.TB, layer, packed []byte) []byte {
 	return pack(t,
 		entry{name: "layer.tar", content: string(packed)},
@@ -49,7 +49,7 @@ func saved(t testing.TB, layer, packed []byte) []byte {
 		entry{name: "manifest.json", content: `[{"Config":"config.json","RepoTags":["web:1"],"Layers":["layer.tar"]}]`})
 }
 
-// layout is an OCI layout in a tar, with an image of a gzipped layer for each architecture.
+// layout returns an OCI layout in a tar, with an image of one gzipped layer for each architecture.
 func layout(t testing.TB, packed []byte, architectures ...string) []byte {
 	return layoutOf(t, unzip(t, packed), packed, architectures...)
 }
@@ -97,7 +97,7 @@ func zstandard(t testing.TB, content []byte) []byte {
 	return w.EncodeAll(content, nil)
 }
 
-// TestCopy: whatever an image comes as, Docker's archive of it goes out, with the same id and the names wanted.
+// TestCopy: a copy of any kind of archive is a Docker archive with the same id and the requested names.
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "etc/", kind: tar.TypeDir}, entry{name: "etc/motd", content: strings.Repeat("hello\n", 300)})
@@ -130,7 +130,7 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// nothing is a sink for those who only ask what an image is.
+// nothing is a Sink that discards everything.
 type nothing struct{}
 
 func (nothing) File(_ *tar.Header, content io.Reader) error  { return drain(content) }
@@ -161,7 +161,7 @@ func TestChoose(t *testing.T) {
 		"oci, no platform": {layout(t, zip(t, layer), "arm64", "riscv64"), "", "its index has 0 images for linux/amd64, and one is wanted"},
 	} {
 		o := checks()
-		o.Choose = c.choose
+		o.Name = c.choose
 		found, err := Read(bytes.NewReader(c.packed), nothing{}, o)
 		if got := fmt.Sprint(found.Tags); err == nil && got != c.want || err != nil && err.Error() != c.want {
 			t.Errorf("%s: got %s, %v, want %s", name, got, err, c.want)
@@ -169,7 +169,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestBadLayers: what an image's maker could do to those who unpack it is refused on the way, in words.
+// TestBadLayers: layers that could harm whoever unpacks them are refused.
 func TestBadLayers(t *testing.T) {
 	t.Parallel()
 	good := layerOf(t, entry{name: "motd", content: strings.Repeat("hello", 200)})
@@ -179,7 +179,7 @@ func TestBadLayers(t *testing.T) {
 		layer := layerOf(t, files...)
 		return saved(t, layer, layer)
 	}
-	zeroes := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioFrom+1<<20))})
+	zeroes := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioThreshold+1<<20))})
 	for name, c := range map[string]struct {
 		packed []byte
 		want   string
@@ -203,14 +203,14 @@ func TestBadLayers(t *testing.T) {
 		"no configuration": {pack(t, entry{name: "manifest.json", content: `[{"Config":"config.json"}]`}), `its configuration "config.json" is missing`},
 		"broken zstd":      {saved(t, good, append(zstandard(t, good)[:20], "broken"...)), "a layer of it is damaged: "},
 		"a bomb in zstd":   {saved(t, zeroes, zstandard(t, zeroes)), "a layer of it unpacks to more than 200 times its size"},
-		"many entries":     {pack(t, many(entriesLimit+1)...), "it has more than 16384 entries"},
+		"many entries":     {pack(t, emptyFiles(entriesLimit+1)...), "it has more than 16384 entries"},
 		"nothing known":    {pack(t, entry{name: "index.json", content: `{"manifests":[{"digest":"sha256:12"}]}`}), "its manifest sha256:12 is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := checks()
 			if name == "too large" {
-				o.Layers.Unpacked = 1 << 20
+				o.Limits.Unpacked = 1 << 20
 			}
 			_, err := Copy(io.Discard, bytes.NewReader(c.packed), nil, o)
 			wantRefusal(t, err, c.want)
@@ -218,27 +218,28 @@ func TestBadLayers(t *testing.T) {
 	}
 }
 
-// TestSparseSums: sizes that sum up to more than a number holds are beyond each limit, and not below zero.
+// TestSparseSums: sizes whose sum overflows are above each limit, not negative.
 func TestSparseSums(t *testing.T) {
 	t.Parallel()
 	small, endless := layerOf(t, entry{name: "one", content: "1"}), sparseOf(math.MaxInt64)
 	twice := pack(t, entry{name: "1.tar", content: string(small)}, entry{name: "2.tar", content: string(endless)},
 		entry{name: "config.json", content: configOf(small, endless)}, entry{name: "manifest.json", content: `[{"Config":"config.json","Layers":["1.tar","2.tar"]}]`})
-	o := Options{Platform: platform, Layers: &Limits{Unpacked: 500 << 30, Setting: "image_max_unpacked_gb"}}
+	o := Options{Platform: platform, Limits: &Limits{Unpacked: 500 << 30, Setting: "image_max_unpacked_gb"}}
 	found, err := Load(io.Discard, bytes.NewReader(twice), o)
 	wantRefusal(t, err, "its layer 2 unpacks to more than 536870912000 bytes, the most that is allowed (image_max_unpacked_gb)")
-	o.Layers = &Limits{} // any size, which is still a size
+	o.Limits = &Limits{} // any size, which is still a size
 	if found, err = Load(io.Discard, bytes.NewReader(twice), o); err != nil || found.Unpacked != math.MaxInt64 {
 		t.Errorf("without a limit: got %d bytes, %v", found.Unpacked, err)
 	}
-	o.Layers = &Limits{Unpacked: math.MaxInt64, Ratio: math.MaxInt64}
+	o.Limits = &Limits{Unpacked: math.MaxInt64, Ratio: math.MaxInt64}
 	if found, err = Load(io.Discard, bytes.NewReader(saved(t, small, small)), o); err != nil || found.Unpacked != 1 {
 		t.Errorf("with the largest limit: got %d bytes, %v", found.Unpacked, err)
 	}
 }
 
-// TestDirectoriesNobodyNamed: an engine makes the directories of a path, and each takes an inode and a block like a file.
-func TestDirectoriesNobodyNamed(t *testing.T) {
+// TestImpliedDirectories: directories that are only part of a path are counted as files, because an engine creates
+// them.
+func TestImpliedDirectories(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat("d/", 200)
 	layer := layerOf(t, entry{name: "a/b/", kind: tar.TypeDir}, entry{name: "./a/b/c"}, entry{name: deep + "1"}, entry{name: "/" + deep + "2"}, entry{name: "e"}, entry{name: deep + "3", content: "hello"})
@@ -249,7 +250,7 @@ func TestDirectoriesNobodyNamed(t *testing.T) {
 	}
 }
 
-// TestLayerManyTimes: each time that a manifest names a layer, an engine unpacks it anew.
+// TestLayerManyTimes: a layer is counted each time that a manifest names it, because an engine unpacks it each time.
 func TestLayerManyTimes(t *testing.T) {
 	t.Parallel()
 	attributes := map[string]string{"SCHILY.xattr.user.x": strings.Repeat("x", 50<<10)}
@@ -268,18 +269,18 @@ func TestLayerManyTimes(t *testing.T) {
 		limit int64
 		want  string
 	}{
-		"empty files":         {layerOf(t, many(filesLimit/layersLimit+1)...), 4 << 30, "it brings the image to more than 4194304 files, the most that are allowed"},
+		"empty files":         {layerOf(t, emptyFiles(filesLimit/layersLimit+1)...), 4 << 30, "it brings the image to more than 4194304 files, the most that are allowed"},
 		"extended attributes": {large.Bytes(), 100 << 20, "it unpacks to more than 104857600 bytes"},
 	} {
 		packed := timesOf(t, layersLimit, c.layer)
-		_, err := Load(io.Discard, bytes.NewReader(packed), Options{Platform: platform, Layers: &Limits{Unpacked: c.limit}})
+		_, err := Load(io.Discard, bytes.NewReader(packed), Options{Platform: platform, Limits: &Limits{Unpacked: c.limit}})
 		if wantRefusal(t, err, c.want); t.Failed() {
 			t.Log(name)
 		}
 	}
 }
 
-// gnuSparse is what 'tar --sparse' makes of a file of a TiB in which nothing was written. Go's writer makes none.
+// gnuSparse returns what 'tar --sparse' makes of an empty file of a TiB. Go's writer cannot make one.
 func gnuSparse() []byte {
 	var b [2 * 512]byte
 	copy(b[0:], "zeros")
@@ -296,8 +297,9 @@ func gnuSparse() []byte {
 	return append(b[:], make([]byte, 1024)...)
 }
 
-// TestUnpackedOnTheWay: what engines before 23 cannot read is not in what is copied, nor what would look for it.
-func TestUnpackedOnTheWay(t *testing.T) {
+// TestZstdIsDecompressed: a copy has no layer in zstd, which engines before 23 cannot read, and no manifest that
+// names one.
+func TestZstdIsDecompressed(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "motd", content: strings.Repeat("hello", 200)})
 	for name, packed := range map[string][]byte{
@@ -320,10 +322,10 @@ func TestUnpackedOnTheWay(t *testing.T) {
 	}
 }
 
-// TestLargeFile: a file that is larger than what has been read of its layer when it begins is no bomb.
+// TestLargeFile: a large file is not taken for a bomb because little of its layer has been read when it begins.
 func TestLargeFile(t *testing.T) {
 	t.Parallel()
-	layer := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioFrom+1<<20))})
+	layer := layerOf(t, entry{name: "zeroes", content: string(make([]byte, ratioThreshold+1<<20))})
 	var stored bytes.Buffer
 	w, err := gzip.NewWriterLevel(&stored, gzip.NoCompression)
 	if err != nil {
@@ -336,14 +338,14 @@ func TestLargeFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, packed := range [][]byte{layer, stored.Bytes()} {
-		if found, err := Read(bytes.NewReader(saved(t, layer, packed)), nothing{}, checks()); err != nil || found.Unpacked != ratioFrom+1<<20 {
+		if found, err := Read(bytes.NewReader(saved(t, layer, packed)), nothing{}, checks()); err != nil || found.Unpacked != ratioThreshold+1<<20 {
 			t.Errorf("%d bytes, %v", found.Unpacked, err)
 		}
 	}
 }
 
-// TestUnusedIsNoMatter: junk in an archive that no manifest names is not a layer.
-func TestUnusedIsNoMatter(t *testing.T) {
+// TestUnusedEntriesAreIgnored: an entry that no manifest names is not checked as a layer.
+func TestUnusedEntriesAreIgnored(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "motd", content: "hello"})
 	packed := pack(t,
@@ -356,7 +358,7 @@ func TestUnusedIsNoMatter(t *testing.T) {
 	}
 }
 
-// TestSinkFails: its error is not said of the image.
+// TestSinkFails: an error of the sink is not reported as one of the image.
 func TestSinkFails(t *testing.T) {
 	t.Parallel()
 	layer := layerOf(t, entry{name: "motd", content: "hello"})
@@ -380,7 +382,7 @@ func FuzzCopy(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, packed []byte) {
 		o := checks()
-		o.Layers.Unpacked = 10 << 20
+		o.Limits.Unpacked = 10 << 20
 		var out bytes.Buffer
 		found, err := Copy(&out, bytes.NewReader(packed), []string{"mine:1"}, o)
 		if err != nil {

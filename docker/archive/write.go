@@ -18,58 +18,59 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Copy writes to dst, as a Docker archive, the image that src has in it, which may be an OCI layout in a tar. It gets
-// these names, and none of those in src, unless there are none of these and o says that those are kept. Its files keep theirs. Where src has the image's OCI manifest, dst is an OCI layout as well, so that
-// the manifest's digest stays. See Read for its errors.
+// Copy reads an image from src and writes it to dst as a Docker archive. src may be an OCI layout in a tar. The image
+// gets these tags and loses its own; with no tags and o.KeepTags it keeps its own. The files keep their names. Where
+// src has the image's OCI manifest, dst is also an OCI layout, so that the digest of the manifest stays the same. Its
+// errors are those of Read.
 func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, error) {
-	if o.Layers != nil {
-		limits := *o.Layers
-		limits.unique = true
-		o.Layers = &limits
+	if o.Limits != nil {
+		limits := *o.Limits
+		limits.findDuplicates = true
+		o.Limits = &limits
 	}
-	w := &writer{tags: tags, keep: o.KeepTags && len(tags) == 0, layout: true, unpack: true}
+	w := &writer{tags: tags, keepTags: o.KeepTags && len(tags) == 0, layout: true, decompress: true}
 	return w.copy(dst, src, o)
 }
 
-// Load writes to dst what Docker Engine needs of the image that src has in it: its layers, its configuration and a
-// manifest.json, which is made here and comes last. Each layer has been unpacked and hashed before that, whatever o
-// says, so an engine cannot complete the image with a layer that src does not have. What dst was given when Load
-// returns an error is no image to any engine. See Read for its errors.
+// Load reads an image from src and writes to dst what Docker Engine needs: the layers, the configuration, and last a
+// new manifest.json. Each layer is unpacked and hashed first, even with o.Limits nil, so an engine cannot complete
+// the image with a layer that src lacks. After an error, what dst has is not an image to any engine. Its errors are
+// those of Read.
 func Load(dst io.Writer, src io.Reader, o Options) (Contents, error) {
 	limits := Limits{}
-	if o.Layers != nil {
-		limits = *o.Layers
+	if o.Limits != nil {
+		limits = *o.Limits
 	}
 	limits.engine = true
-	o.Layers = &limits
+	o.Limits = &limits
 	return (&writer{prefix: rand.Text() + "-"}).copy(dst, src, o)
 }
 
-// writer is a sink that writes a tar. Descriptions are written at the end, when it is known which of them the image has.
+// writer is a Sink that writes a tar. It writes manifests last, when it is known which image the archive has.
 type writer struct {
-	out    *tar.Writer
-	tags   []string
-	keep   bool // the names that the image has
-	limits Limits
-	prefix string // of all names but manifest.json, which are made here then; containerd must not see two loads use one
-	layout bool   // write an OCI layout, too
-	unpack bool   // unpack what not every engine can read: zstd before 23, xz without the program, bzip2
+	out        *tar.Writer
+	tags       []string
+	keepTags   bool // keep the image's own
+	limits     Limits
+	prefix     string // random prefix of all names but manifest.json, so that no two loads share a name in containerd; empty keeps the names
+	layout     bool   // write an OCI layout, too
+	decompress bool   // decompress what some engines cannot read: zstd before 23, xz without the program, bzip2
 
-	names   map[string]string // of layers in dst, by those in src
+	names   map[string]string // names of layers in dst, by their names in src
 	written map[string]bool   // names in dst
-	changed bool              // a layer was unpacked, so that the OCI manifest is not of what is written
+	changed bool              // a layer was decompressed, so the OCI manifest no longer fits
 }
 
 func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error) {
 	w.out, w.names, w.written = tar.NewWriter(dst), map[string]string{}, map[string]bool{}
-	if o.Layers != nil {
-		w.limits = *o.Layers
+	if o.Limits != nil {
+		w.limits = *o.Limits
 	}
 	contents, err := Read(src, w, o)
 	if err != nil {
 		return Contents{}, err
 	}
-	if err := w.storable(contents); err != nil {
+	if err := w.checkEngineLimits(contents); err != nil {
 		return contents, err
 	}
 	if o.Accept != nil {
@@ -77,24 +78,24 @@ func (w *writer) copy(dst io.Writer, src io.Reader, o Options) (Contents, error)
 			return contents, err
 		}
 	}
-	if err := w.describe(contents); err != nil {
+	if err := w.writeManifest(contents); err != nil {
 		return Contents{}, err
 	}
 	return contents, w.out.Close()
 }
 
-// EngineLayers is the most layers of an image that Docker Engine stores.
-const EngineLayers = 125
+// MaxEngineLayers is the most layers that Docker Engine stores for an image.
+const MaxEngineLayers = 125
 
-// storable refuses what no engine stores. Whether a path may occur twice in a layer, an engine says itself: one with
-// containerd's store takes it.
-func (w *writer) storable(contents Contents) error {
-	if n := len(contents.Layers); w.prefix != "" && n > EngineLayers {
-		return refuse("it has %d layers, and Docker Engine stores at most %d: build it with fewer", n, EngineLayers)
+// checkEngineLimits refuses what no engine stores. It checks for duplicate paths only in a copy: an engine with
+// containerd's store accepts them, and others refuse them themselves.
+func (w *writer) checkEngineLimits(contents Contents) error {
+	if n := len(contents.Layers); w.prefix != "" && n > MaxEngineLayers {
+		return refuse("it has %d layers, and Docker Engine stores at most %d: build it with fewer", n, MaxEngineLayers)
 	}
 	for i, layer := range contents.Layers {
-		if layer.twice != "" {
-			return refuse("its layer %d has the path %q twice, which Docker Engine does not store: build it anew", i+1, layer.twice)
+		if layer.duplicate != "" {
+			return refuse("its layer %d has the path %q twice, which Docker Engine does not store: build it anew", i+1, layer.duplicate)
 		}
 	}
 	return nil
@@ -106,21 +107,22 @@ func (w *writer) File(_ *tar.Header, content io.Reader) error {
 	return err
 }
 
-// Layer implements Sink. What it writes need not be a layer of the image; engines ignore files that no manifest names.
+// Layer implements Sink. It also writes entries that turn out to be no layer; engines ignore files that no manifest
+// names.
 func (w *writer) Layer(header *tar.Header, content io.Reader) error {
 	head := bufio.NewReaderSize(content, 64<<10)
 	compression, err := Compression(head)
 	if err != nil {
 		return err
 	}
-	if w.unpack && compression != "" && compression != "gzip" {
-		return w.unpacked(header, head)
+	if w.decompress && compression != "" && compression != "gzip" {
+		return w.writeDecompressed(header, head)
 	}
-	return w.layer(path.Clean(header.Name), path.Clean(header.Name), header.Size, head)
+	return w.writeLayer(path.Clean(header.Name), path.Clean(header.Name), header.Size, head)
 }
 
-// unpacked writes a layer unpacked that not every engine can read.
-func (w *writer) unpacked(header *tar.Header, packed io.Reader) error {
+// writeDecompressed writes a layer without its compression, which not every engine can read.
+func (w *writer) writeDecompressed(header *tar.Header, packed io.Reader) error {
 	w.changed = true
 	plain, size, err := w.limits.Spool(packed)
 	if err != nil {
@@ -129,23 +131,23 @@ func (w *writer) unpacked(header *tar.Header, packed io.Reader) error {
 	defer plain.Close()
 	name := path.Clean(header.Name)
 	if blobName.MatchString(name) {
-		return w.layer(name, name+".tar", size, plain)
+		return w.writeLayer(name, name+".tar", size, plain)
 	}
-	return w.layer(name, name, size, plain)
+	return w.writeLayer(name, name, size, plain)
 }
 
-// blobName is what a layer is called in a layout: by the digest of it as it is packed there.
+// blobName matches the name of a layer in an OCI layout: its digest as stored.
 var blobName = regexp.MustCompile(`^blobs/sha256/[0-9a-f]{64}$`)
 
-func (w *writer) layer(original, name string, size int64, content io.Reader) error {
-	if w.prefix != "" { // no name of the archive's means anything to an engine
+func (w *writer) writeLayer(original, name string, size int64, content io.Reader) error {
+	if w.prefix != "" { // an engine does not need the archive's own names
 		name = fmt.Sprintf("%slayer-%d.tar", w.prefix, len(w.names)+1)
 	}
 	w.names[original] = name
-	return w.write(name, size, content)
+	return w.writeFile(name, size, content)
 }
 
-func (w *writer) write(name string, size int64, content io.Reader) error {
+func (w *writer) writeFile(name string, size int64, content io.Reader) error {
 	if w.written[name] {
 		return refuse("its entries would have two called %q", name)
 	}
@@ -157,11 +159,11 @@ func (w *writer) write(name string, size int64, content io.Reader) error {
 	return err
 }
 
-// describe writes what an engine reads first, last: without it, the rest is no image.
-func (w *writer) describe(contents Contents) error {
-	image := manifest{Config: contents.configPath, RepoTags: tagsOf(w.tags), Layers: []string{}}
-	if w.keep {
-		image.RepoTags = tagsOf(contents.Tags)
+// writeManifest writes the configuration and, last, manifest.json. Without manifest.json the archive is not an image.
+func (w *writer) writeManifest(contents Contents) error {
+	image := manifestEntry{Config: contents.configPath, RepoTags: dockerTags(w.tags), Layers: []string{}}
+	if w.keepTags {
+		image.RepoTags = dockerTags(contents.Tags)
 	}
 	if w.prefix != "" {
 		image.Config = w.prefix + "config.json"
@@ -169,23 +171,24 @@ func (w *writer) describe(contents Contents) error {
 	for _, layer := range contents.Layers {
 		image.Layers = append(image.Layers, w.names[layer.Path])
 	}
-	if err := w.description(image.Config, contents.Config); err != nil {
+	if err := w.writeDescription(image.Config, contents.Config); err != nil {
 		return err
 	}
-	if w.layout && !w.changed && image.Config == blobPath(contents.ID) && isManifestOf(contents.Manifest, image.Layers) {
-		if err := w.index(contents.Manifest); err != nil {
+	if w.layout && !w.changed && image.Config == blobPath(contents.ID) && listsLayers(contents.Manifest, image.Layers) {
+		if err := w.writeIndex(contents.Manifest); err != nil {
 			return err
 		}
 	}
-	text, err := json.Marshal([]manifest{image})
+	text, err := json.Marshal([]manifestEntry{image})
 	if err != nil {
 		return err
 	}
-	return w.description("manifest.json", text)
+	return w.writeDescription("manifest.json", text)
 }
 
-// tagsOf are those of the names that Docker would give an image, each with its tag: it loads no archive that has another one.
-func tagsOf(names []string) []string {
+// dockerTags returns the names that are valid tags, with :latest added where there is no tag. Docker does not load an
+// archive that has any other.
+func dockerTags(names []string) []string {
 	var tags []string
 	for _, name := range names {
 		parsed, err := reference.ParseNormalizedNamed(name)
@@ -203,22 +206,22 @@ func tagsOf(names []string) []string {
 	return tags
 }
 
-func (w *writer) description(name string, text []byte) error {
-	return w.write(name, int64(len(text)), bytes.NewReader(text))
+func (w *writer) writeDescription(name string, text []byte) error {
+	return w.writeFile(name, int64(len(text)), bytes.NewReader(text))
 }
 
-// isManifestOf tells whether an OCI manifest is of these layers, by their names in a layout.
-func isManifestOf(text []byte, layers []string) bool {
+// listsLayers reports whether an OCI manifest has exactly these layers, by their names in a layout.
+func listsLayers(text []byte, layers []string) bool {
 	var found ocispec.Manifest
-	return text != nil && parse(text, &found) == nil && slices.EqualFunc(found.Layers, layers, func(layer ocispec.Descriptor, name string) bool {
+	return text != nil && parseJSON(text, &found) == nil && slices.EqualFunc(found.Layers, layers, func(layer ocispec.Descriptor, name string) bool {
 		return blobPath(string(layer.Digest)) == name
 	})
 }
 
-// index makes the archive an OCI layout of this manifest alone.
-func (w *writer) index(text []byte) error {
+// writeIndex makes the archive an OCI layout with this one manifest.
+func (w *writer) writeIndex(text []byte) error {
 	var found ocispec.Manifest
-	if err := parse(text, &found); err != nil {
+	if err := parseJSON(text, &found); err != nil {
 		return err
 	}
 	described := ocispec.Descriptor{MediaType: found.MediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}
@@ -233,7 +236,7 @@ func (w *writer) index(text []byte) error {
 		name string
 		text []byte
 	}{{blobPath(string(described.Digest)), text}, {ocispec.ImageIndexFile, index}, {ocispec.ImageLayoutFile, []byte(`{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`)}} {
-		if err := w.description(one.name, one.text); err != nil {
+		if err := w.writeDescription(one.name, one.text); err != nil {
 			return err
 		}
 	}

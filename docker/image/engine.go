@@ -14,53 +14,53 @@ import (
 	"ndock/docker/archive"
 )
 
-// EngineAPI is what is asked of Docker Engine.
+// EngineAPI is what this package needs of Docker Engine.
 type EngineAPI interface {
 	docker.Engine
 	docker.Loader
 }
 
-// findInEngine trusts what an engine says and sends: it has unpacked and verified the image itself. In containerd's store
-// images are as they came, and need not have been unpacked.
-func (p Places) findInEngine(ctx context.Context, r Reference) (*Source, error) {
-	engine, err := p.Engine()
+// findInEngine finds an image in the engine. What it sends is not checked again, because the engine has unpacked and
+// verified it. In containerd's store images are as they came and may never have been unpacked, so these are checked.
+func (t Transports) findInEngine(ctx context.Context, r Reference) (*Source, error) {
+	engine, err := t.Engine()
 	if err != nil {
 		return nil, err
 	}
 	found, err := docker.FindImage(ctx, engine, r.Name)
 	if err != nil {
-		return nil, orFile(err, r.Name)
+		return nil, suggestFile(err, r.Name)
 	}
-	said := archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant}
+	stated := archive.Platform{OS: found.OS, Architecture: found.Architecture, Variant: found.Variant}
 	source := &Source{
 		Reference: r,
-		Facts: Facts{
+		Metadata: Metadata{
 			ID: found.ID, Digest: found.Digest, Tags: found.Tags, Unpacked: found.Size, Size: found.Size, Layers: found.Layers,
-			Platform: said.Or(p.Platform), Guessed: !said.Whole(),
+			Platform: stated.Or(t.Platform), PlatformAssumed: !stated.IsComplete(),
 		},
-		checks: archive.Options{Platform: p.Platform},
+		options: archive.Options{Platform: t.Platform},
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			return docker.SaveImage(ctx, engine, found)
 		},
 	}
 	if found.Digest != "" {
-		source.Unpacked, source.checks = 0, p.checks()
+		source.Unpacked, source.options = 0, t.archiveOptions()
 	}
 	return source, nil
 }
 
-// orFile says of what no engine has, and a file is called, how that is named.
-func orFile(err error, name string) error {
-	var refused *docker.Error
-	place := placeOf(name)
-	if place == "" || !errors.As(err, &refused) {
+// suggestFile adds a tip to an engine's error where a file or layout has that name.
+func suggestFile(err error, name string) error {
+	var invalid *docker.Error
+	place := fileTransport(name)
+	if place == "" || !errors.As(err, &invalid) {
 		return err
 	}
-	return &docker.Error{Op: refused.Op, Err: refused.Err, Tip: fmt.Sprintf("there is %q here: %s%s reads it", name, place, name)}
+	return &docker.Error{Op: invalid.Op, Err: invalid.Err, Tip: fmt.Sprintf("there is %q here: %s%s reads it", name, place, name)}
 }
 
-// placeOf is what reads a file or a layout of that name, if there is one.
-func placeOf(name string) string {
+// fileTransport returns the prefix for a file or layout of that name, or "".
+func fileTransport(name string) string {
 	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
 		return string(DockerArchive) + ":"
 	}
@@ -70,13 +70,13 @@ func placeOf(name string) string {
 	return ""
 }
 
-// storeInEngine loads an image, and gives it the one name that was asked for: those in it may be anybody's.
-func (p Places) storeInEngine(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
-	engine, err := p.Engine()
+// storeInEngine loads an image and gives it the requested name only. The names in it may be anybody's.
+func (t Transports) storeInEngine(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
+	engine, err := t.Engine()
 	if err != nil {
 		return err
 	}
-	from, err := source.anonymous().Archive(ctx)
+	from, err := source.stripTags().Archive(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func (p Places) storeInEngine(ctx context.Context, source *Source, r Reference, 
 	return docker.TagImage(ctx, engine, id, r.Name)
 }
 
-// anonymous is the source without the names in it.
-func (s *Source) anonymous() *Source {
+// stripTags returns a copy of the source without tags.
+func (s *Source) stripTags() *Source {
 	without := *s
 	without.tags = nil
 	return &without

@@ -17,8 +17,9 @@ import (
 	"ndock/docker/archive"
 )
 
-// findFile reads the description of a docker-archive; that of an oci-archive is known when it has been read.
-func (p Places) findFile(r Reference) (*Source, error) {
+// findFile finds an archive in a file. It reads the metadata of a docker-archive; that of an oci-archive is known
+// after reading it.
+func (t Transports) findFile(r Reference) (*Source, error) {
 	info, err := os.Stat(r.Path)
 	if err != nil {
 		return nil, &docker.Error{Op: fmt.Sprintf("image %q", r), Err: err}
@@ -26,86 +27,86 @@ func (p Places) findFile(r Reference) (*Source, error) {
 	if info.IsDir() {
 		return nil, &docker.Error{Op: fmt.Sprintf("image %q", r), Err: fmt.Errorf("%q is a directory", r.Path), Tip: "oci:" + r.Path + " reads an OCI layout"}
 	}
-	source := &Source{Reference: r, Facts: Facts{Size: info.Size()}, own: true, checks: p.checks(), open: func(context.Context) (io.ReadCloser, error) {
+	source := &Source{Reference: r, Metadata: Metadata{Size: info.Size()}, trustTags: true, options: t.archiveOptions(), open: func(context.Context) (io.ReadCloser, error) {
 		return os.Open(r.Path)
 	}}
-	source.checks.Choose = r.Name
+	source.options.Name = r.Name
 	switch regular := info.Mode().IsRegular(); {
-	case !regular: // as /dev/stdin is
-		source.Once = true
+	case !regular: // such as /dev/stdin
+		source.ReadOnce = true
 	case r.Transport == DockerArchive:
-		source.describe()
+		source.readMetadata()
 	}
 	return source, nil
 }
 
-// describe fills in what a docker-archive says of itself, if it is not compressed. One that is, is described when it has
-// been read, and so is what is wrong with one.
-func (s *Source) describe() {
+// readMetadata reads the metadata of an uncompressed docker-archive. If it fails, metadata and errors come with
+// reading the image.
+func (s *Source) readMetadata() {
 	file, err := os.Open(s.Path)
 	if err != nil {
 		return
 	}
 	defer file.Close()
-	found, err := archive.Describe(file, s.checks)
+	found, err := archive.Describe(file, s.options)
 	if err != nil {
 		return
 	}
-	facts := factsOf(found)
-	facts.Size = s.Size
-	s.Facts = facts
+	metadata := metadataOf(found)
+	metadata.Size = s.Size
+	s.Metadata = metadata
 }
 
-// storeInFile writes the image as an archive.
+// storeInFile writes the image as a Docker archive.
 func storeInFile(ctx context.Context, source *Source, r Reference, watch io.Writer) error {
 	into, err := createFile(r.Path)
 	if err != nil {
 		return &docker.Error{Op: fmt.Sprintf("write %q", r.Path), Err: err}
 	}
-	return into.end(writeArchive(ctx, source, r, io.MultiWriter(into, watch)))
+	return into.commit(writeArchive(ctx, source, r, io.MultiWriter(into, watch)))
 }
 
-// destination is a file that becomes what is at a path when all of it is there, or a stream, which is written to as it is.
-type destination struct {
+// outputFile is a file that replaces its path when it is complete, or a stream.
+type outputFile struct {
 	*os.File
 	pending *renameio.PendingFile // nil for a stream
 }
 
-// createFile begins a file beside the path. What cannot be replaced by a file, as a descriptor, a named pipe or a device, is
-// opened. A symbolic link to a file is not followed, because anybody may have put it there: it is replaced.
-func createFile(path string) (destination, error) {
-	if n, is := descriptor(path); is {
-		into, err := duplicate(n, path)
-		return destination{File: into}, err
+// createFile creates a file that will replace the path. A descriptor, a named pipe or a device is opened instead. A
+// symbolic link to a file is replaced, not followed, because anybody may have created it.
+func createFile(path string) (outputFile, error) {
+	if n, is := fileDescriptor(path); is {
+		into, err := dupDescriptor(n, path)
+		return outputFile{File: into}, err
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		into, err := openStream(path)
-		return destination{File: into}, err
+		into, err := openDevice(path)
+		return outputFile{File: into}, err
 	}
-	into, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), asUmask)
+	into, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), umaskPermissions)
 	if err != nil {
-		return destination{}, err
+		return outputFile{}, err
 	}
-	return destination{into.File, into}, nil
+	return outputFile{into.File, into}, nil
 }
 
-// asUmask leaves a file's mode to the umask, as for any file that a command makes.
-var asUmask = renameio.WithPermissions(0o666)
+// umaskPermissions leaves the mode to the umask, as for any file that a command creates.
+var umaskPermissions = renameio.WithPermissions(0o666)
 
-// end puts the file in its place, unless it came to an error.
-func (d destination) end(err error) error {
-	if d.pending == nil {
-		return errors.Join(err, d.Close())
+// commit puts the file in its place, or closes the stream. After an error it removes the file and returns the error.
+func (f outputFile) commit(err error) error {
+	if f.pending == nil {
+		return errors.Join(err, f.Close())
 	}
-	defer d.pending.Cleanup() // does nothing after the replacement
+	defer f.pending.Cleanup() // no effect after the replacement
 	if err != nil {
 		return err
 	}
-	return d.pending.CloseAtomicallyReplace()
+	return f.pending.CloseAtomicallyReplace()
 }
 
-// openStream opens what is no file, and has not become one since.
-func openStream(path string) (*os.File, error) {
+// openDevice opens a pipe or device. It fails if the path has become a file since.
+func openDevice(path string) (*os.File, error) {
 	into, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
@@ -120,15 +121,15 @@ func openStream(path string) (*os.File, error) {
 	return into, nil
 }
 
-// ToStdout tells whether a destination is this process's stdout, which is the image's then.
+// ToStdout reports whether a destination is this process's stdout.
 func (r Reference) ToStdout() bool {
-	n, is := descriptor(r.Path)
+	n, is := fileDescriptor(r.Path)
 	return r.Transport == Stream || is && n == syscall.Stdout
 }
 
-// descriptor tells which of the process's open files a path is. It may be a file, of which another process writes its part,
-// or one that has no path any more.
-func descriptor(path string) (int, bool) {
+// fileDescriptor returns the descriptor of this process that a path names. Other processes may be writing to the same
+// file, or it may have no path any more.
+func fileDescriptor(path string) (int, bool) {
 	path = filepath.Clean(path)
 	if n := slices.Index([]string{"/dev/stdin", "/dev/stdout", "/dev/stderr"}, path); n >= 0 {
 		return n, true
@@ -138,8 +139,8 @@ func descriptor(path string) (int, bool) {
 	return n, err == nil && n >= 0 && (dir == "/dev/fd/" || dir == "/proc/self/fd/")
 }
 
-// duplicate is a file of the process's that can be closed on its own. It goes on where that one is.
-func duplicate(descriptor int, path string) (*os.File, error) {
+// dupDescriptor returns a second descriptor of the same open file. Closing it leaves the first open.
+func dupDescriptor(descriptor int, path string) (*os.File, error) {
 	n, err := syscall.Dup(descriptor)
 	if err != nil {
 		return nil, os.NewSyscallError("dup", err)
@@ -148,11 +149,11 @@ func duplicate(descriptor int, path string) (*os.File, error) {
 	return os.NewFile(uintptr(n), path), nil
 }
 
-// writeArchive gives the image the name that its reference has, or leaves it those that it had: in an engine, or in an
-// archive of the user's own. What an image in Glance calls itself is its maker's word.
+// writeArchive writes the image with the name in its reference. Without one the image keeps its tags if it is from an
+// engine or from an archive of the user's. Tags in an image from Glance are not kept: its maker chose them.
 func writeArchive(ctx context.Context, source *Source, r Reference, into io.Writer) error {
 	renamed := *source
-	renamed.tags, renamed.checks.KeepTags = source.Tags, source.own
+	renamed.tags, renamed.options.KeepTags = source.Tags, source.trustTags
 	if r.Name != "" {
 		renamed.tags = []string{r.Name}
 	}

@@ -21,9 +21,9 @@ import (
 	"ndock/docker/archive"
 )
 
-// TestUnsaidPlatform: an image that does not say its platform is taken for its index's, or else for the host's, and that is
-// told. One whose index says another platform is refused.
-func TestUnsaidPlatform(t *testing.T) {
+// TestMissingPlatform: an image without a platform gets that of its index, or else the host's, with a notice. It is
+// refused if its index states another platform.
+func TestMissingPlatform(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		index     *v1.Platform
@@ -53,8 +53,8 @@ func TestUnsaidPlatform(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told []string
-		places := Places{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true, Notice: func(text string) { told = append(told, text) }}
-		_, err = places.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+		transports := Transports{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true, Notice: func(text string) { told = append(told, text) }}
+		_, err = transports.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
 		if len(told) != 1 || !strings.Contains(told[0], c.told) {
 			t.Errorf("%s: told %q", name, told)
 		}
@@ -73,13 +73,13 @@ func TestNoImageInALayout(t *testing.T) {
 	if err := errors.Join(err, path.AppendImage(chart)); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Places{Stdout: io.Discard}.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+	_, err = Transports{Stdout: io.Discard}.Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
 	if err == nil || !strings.Contains(err.Error(), "it is no image but a Helm chart") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestManyLayers: more layers than an engine stores are told of, and sent all the same.
+// TestManyLayers: an image with more layers than an engine stores is copied, with a notice.
 func TestManyLayers(t *testing.T) {
 	t.Parallel()
 	layer := gzipped(t, "hello")
@@ -94,8 +94,8 @@ func TestManyLayers(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told []string
-		places := Places{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Notice: func(text string) { told = append(told, text) }}
-		if _, err := places.Find(t.Context(), Reference{Transport: OCILayout, Path: dir}); err != nil || len(told) != want {
+		transports := Transports{Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Notice: func(text string) { told = append(told, text) }}
+		if _, err := transports.Find(t.Context(), Reference{Transport: OCILayout, Path: dir}); err != nil || len(told) != want {
 			t.Errorf("%d layers: told %q, %v", n, told, err)
 		}
 		if want == 1 && !strings.Contains(told[0], "has 126 layers, and Docker Engine stores at most 125") {
@@ -104,7 +104,8 @@ func TestManyLayers(t *testing.T) {
 	}
 }
 
-// TestConfigurationInARegistry: a registry's image is read as an archive's is; what it says of its sizes is not believed.
+// TestConfigurationInARegistry: the image of a registry is checked like one in an archive. Its stated sizes are not
+// trusted.
 func TestConfigurationInARegistry(t *testing.T) {
 	t.Parallel()
 	layer := gzipped(t, "hello")
@@ -127,14 +128,14 @@ func TestConfigurationInARegistry(t *testing.T) {
 		config := `{"os":"linux","architecture":"amd64","config":` + c.settings + `,"rootfs":{"type":"layers","diff_ids":["` + id.String() + `"]}}`
 		putImage(t, at, config, c.size, layer)
 		to := filepath.Join(t.TempDir(), "layout")
-		_, err := copied(t, newPlaces(t), "docker://"+at, "docker-archive:"+to+".tar")
+		_, err := copied(t, newTransports(t), "docker://"+at, "docker-archive:"+to+".tar")
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.settings, err, c.want)
 		}
 	}
 }
 
-// putImage puts an image of this configuration into a registry, and says this size of it.
+// putImage puts an image with this configuration into a registry, and states this size of the configuration.
 func putImage(t *testing.T, at, config string, size int64, layer v1.Layer) {
 	t.Helper()
 	ref, err := name.ParseReference(at)
@@ -166,7 +167,7 @@ func putImage(t *testing.T, at, config string, size int64, layer v1.Layer) {
 	}
 }
 
-// TestSeveralNamesInALayout: a layout that has one image under two names has one image.
+// TestSeveralNamesInALayout: a layout with one image under two names has one image.
 func TestSeveralNamesInALayout(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "layout")
@@ -179,14 +180,14 @@ func TestSeveralNamesInALayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"", "web:stable"} {
-		if _, err := newPlaces(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir, Name: name}); err != nil {
+		if _, err := newTransports(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir, Name: name}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
 }
 
-// TestLinkedLayout: a layout whose blobs are links, as Bazel's rules make them, is read; what a link leads to must be what
-// its name says.
+// TestLinkedLayout: a layout whose blobs are links, as Bazel's rules make them, is read. What a link leads to must
+// have the right digest.
 func TestLinkedLayout(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "layout")
@@ -201,11 +202,11 @@ func TestLinkedLayout(t *testing.T) {
 	}
 	linkBlobs(t, dir)
 	out := filepath.Join(t.TempDir(), "out.tar")
-	if found, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err != nil || found.ID != id.String() {
+	if found, err := copied(t, newTransports(t), "oci:"+dir, "docker-archive:"+out); err != nil || found.ID != id.String() {
 		t.Errorf("%s, %v", found.ID, err)
 	}
 	at := newRegistry(t, nil) + "/site/web:1"
-	if err := copyTo(t, newPlaces(t), "oci:"+dir, "docker://"+at); err != nil {
+	if err := copyTo(t, newTransports(t), "oci:"+dir, "docker://"+at); err != nil {
 		t.Error(err)
 	} else if err := pushed(t, at); err != nil {
 		t.Error(err)
@@ -215,12 +216,12 @@ func TestLinkedLayout(t *testing.T) {
 	if err := errors.Join(os.Remove(blob), os.Symlink("../../secret", blob)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copied(t, newPlaces(t), "oci:"+dir, "docker-archive:"+out); err == nil || !strings.Contains(err.Error(), id.String()+" is damaged") {
+	if _, err := copied(t, newTransports(t), "oci:"+dir, "docker-archive:"+out); err == nil || !strings.Contains(err.Error(), id.String()+" is damaged") {
 		t.Errorf("a link to something else: %v", err)
 	}
 }
 
-// linkBlobs moves a layout's blobs elsewhere, and leaves links to them.
+// linkBlobs moves a layout's blobs to another directory and leaves links to them.
 func linkBlobs(t *testing.T, dir string) {
 	t.Helper()
 	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
@@ -235,7 +236,7 @@ func linkBlobs(t *testing.T, dir string) {
 	}
 }
 
-// TestNoLayers: the manifest of an image without layers has an empty list of them.
+// TestNoLayers: the manifest of an image without layers has an empty list of layers.
 func TestNoLayers(t *testing.T) {
 	t.Parallel()
 	at, dir := newRegistry(t, nil)+"/site/web:1", t.TempDir()
@@ -245,22 +246,22 @@ func TestNoLayers(t *testing.T) {
 			{"config.json", []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`)},
 			{"manifest.json", []byte(`[{"Config":"config.json","RepoTags":null,"Layers":` + layers + `}]`)},
 		}))
-		if err := copyTo(t, newPlaces(t), "docker-archive:"+file, "docker://"+at); err != nil {
+		if err := copyTo(t, newTransports(t), "docker-archive:"+file, "docker://"+at); err != nil {
 			t.Fatal(err)
 		}
 		ref, err := name.ParseReference(at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		there, err := remote.Get(ref)
-		if err != nil || !strings.Contains(string(there.Manifest), `"layers":[]`) {
-			t.Errorf("%s: %v, %v", kind, there, err)
+		current, err := remote.Get(ref)
+		if err != nil || !strings.Contains(string(current.Manifest), `"layers":[]`) {
+			t.Errorf("%s: %v, %v", kind, current, err)
 		}
 	}
 }
 
-// TestVariants: of images for amd64 and amd64/v3, a host gets the one that says no variant, wherever they are and in any order;
-// and one that is for none of its platforms says for which it is.
+// TestVariants: of images for amd64 and amd64/v3, a host gets the one without a variant, from any source and in any
+// order. If no platform fits, the error lists those that there are.
 func TestVariants(t *testing.T) {
 	t.Parallel()
 	plain, third := imageOf(t, "amd64", gzipped(t, "plain")), imageOf(t, "amd64", gzipped(t, "v3"))
@@ -281,14 +282,14 @@ func TestVariants(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, from := range []string{"docker://" + at, "oci:" + dir, "oci-archive:" + packedLayout(t, dir)} {
-			if found, err := read(t.Context(), newPlaces(t), from); err != nil || found.ID != want.String() {
+			if found, err := read(t.Context(), newTransports(t), from); err != nil || found.ID != want.String() {
 				t.Errorf("%s, %s: %s, %v", name, from, found.ID, err)
 			}
 		}
 	}
 	at := newRegistry(t, nil) + "/site/web:1"
 	putIndex(t, at, mutate.AppendManifests(empty.Index, addendum(plain, "s390x", ""), addendum(third, "arm", "v7")))
-	_, err = newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
+	_, err = newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
 	if err == nil || !strings.Contains(err.Error(), "it has no image for linux/amd64, but for: linux/s390x, linux/arm/v7") {
 		t.Errorf("error %v", err)
 	}
@@ -305,7 +306,7 @@ func putIndex(t *testing.T, at string, index v1.ImageIndex) {
 	}
 }
 
-// TestOldManifests: what is no manifest of an image, or one of Docker before 1.10, is refused with that.
+// TestOldManifests: a manifest that is not an image's, or is of Docker before 1.10, is refused with that reason.
 func TestOldManifests(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[types.MediaType]string{
@@ -326,15 +327,14 @@ func TestOldManifests(t *testing.T) {
 		if err := remote.Put(ref, manifestBytes{[]byte(text), kind}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", kind, err, want)
 		}
 	}
 }
 
-// TestLayersElsewhere: a registry that takes no image without its layers refuses one whose maker keeps some elsewhere, and
-// that is told.
-func TestLayersElsewhere(t *testing.T) {
+// TestForeignLayersRefused: the error for an image whose foreign layers the registry requires says so.
+func TestForeignLayersRefused(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "layout")
 	path, err := openLayout(dir)
@@ -347,7 +347,7 @@ func TestLayersElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := newRegistry(t, refusing("PUT", "/manifests/", 400, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`, 99)) + "/site/web:1"
-	err = copyTo(t, newPlaces(t), "oci:"+dir, "docker://"+at)
+	err = copyTo(t, newTransports(t), "oci:"+dir, "docker://"+at)
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "not to be passed on") {
 		t.Errorf("error %v", err)

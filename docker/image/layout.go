@@ -15,10 +15,10 @@ import (
 	"ndock/docker/archive"
 )
 
-// findLayout looks into an OCI layout, a directory.
-func (p Places) findLayout(ctx context.Context, r Reference) (*Source, error) {
+// findLayout finds an image in an OCI layout, which is a directory.
+func (t Transports) findLayout(ctx context.Context, r Reference) (*Source, error) {
 	op := fmt.Sprintf("image %q", r)
-	index, err := layoutDir{ctx, r.Path}.index()
+	index, err := layoutDir{ctx, r.Path}.readIndex()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &docker.Error{Op: op, Err: fmt.Errorf("%q is no OCI layout: %w", r.Path, err)}
 	}
@@ -28,66 +28,66 @@ func (p Places) findLayout(ctx context.Context, r Reference) (*Source, error) {
 	if err != nil {
 		return nil, &docker.Error{Op: op, Err: err}
 	}
-	image, platform, err := p.chooseFrom(index, r.Name)
+	image, platform, err := t.selectImage(index, r.Name)
 	if err != nil {
 		return nil, &docker.Error{Op: op, Err: err}
 	}
-	source, err := p.fromParts(r, image, platform)
+	source, err := t.layeredSource(r, image, platform)
 	if err != nil {
 		return nil, &docker.Error{Op: op, Err: err}
 	}
 	return source, nil
 }
 
-// chooseFrom finds the one image of a layout that is meant, by its name or as the only one. It returns what the index says of the
-// platform.
-func (p Places) chooseFrom(index v1.ImageIndex, tag string) (v1.Image, archive.Platform, error) {
-	checks := p.checks()
-	checks.Choose = tag
-	meant, all, err := listed(index, checks, true)
+// selectImage returns the image of a layout with this tag, or the only one. It also returns the platform that the
+// index states.
+func (t Transports) selectImage(index v1.ImageIndex, tag string) (v1.Image, archive.Platform, error) {
+	options := t.archiveOptions()
+	options.Name = tag
+	matching, all, err := matchingManifests(index, options, true)
 	if err != nil {
 		return nil, archive.Platform{}, err
 	}
-	if len(meant) != 1 {
-		return nil, archive.Platform{}, fmt.Errorf("it holds %d images that are meant, of %d; name one by its tag, and --platform", len(meant), len(all))
+	if len(matching) != 1 {
+		return nil, archive.Platform{}, fmt.Errorf("it holds %d images that are meant, of %d; name one by its tag, and --platform", len(matching), len(all))
 	}
-	return p.imageAt(index, meant[0], 0)
+	return t.loadImage(index, matching[0], 0)
 }
 
-// imageIn is the image for the platform in an index. Of several, the first is taken, as others do, where none is for its very
-// variant. It returns what the index says of the platform.
-func (p Places) imageIn(index v1.ImageIndex, depth int) (v1.Image, archive.Platform, error) {
-	meant, all, err := listed(index, p.checks(), false)
+// platformImage returns the image of an index for the platform. If several fit and none has the exact variant, it
+// takes the first, as other tools do. It also returns the platform that the index states.
+func (t Transports) platformImage(index v1.ImageIndex, depth int) (v1.Image, archive.Platform, error) {
+	matching, all, err := matchingManifests(index, t.archiveOptions(), false)
 	if err != nil {
 		return nil, archive.Platform{}, err
 	}
-	if len(meant) == 0 {
-		return nil, archive.Platform{}, fmt.Errorf("it has no image for %s, but for: %s", p.Platform, platforms(all))
+	if len(matching) == 0 {
+		return nil, archive.Platform{}, fmt.Errorf("it has no image for %s, but for: %s", t.Platform, platformList(all))
 	}
-	return p.imageAt(index, meant[0], depth)
+	return t.loadImage(index, matching[0], depth)
 }
 
-// listed are those in an index that are meant, and all.
-func listed(index v1.ImageIndex, checks archive.Options, top bool) (meant, all []ocispec.Descriptor, err error) {
+// matchingManifests returns the entries of an index that match, and all of its entries.
+func matchingManifests(index v1.ImageIndex, options archive.Options, top bool) (matching, all []ocispec.Descriptor, err error) {
 	text, err := index.RawManifest()
 	if err != nil {
 		return nil, nil, err
 	}
 	found, err := archive.ParseIndex(text)
-	return archive.Meant(found.Manifests, checks, top), found.Manifests, err
+	return archive.MatchingManifests(found.Manifests, options, top), found.Manifests, err
 }
 
-// indexDepth is how deep an index may lie in others.
+// indexDepth is how deep indexes may be nested.
 const indexDepth = 3
 
-func (p Places) imageAt(index v1.ImageIndex, one ocispec.Descriptor, depth int) (v1.Image, archive.Platform, error) {
+func (t Transports) loadImage(index v1.ImageIndex, one ocispec.Descriptor, depth int) (v1.Image, archive.Platform, error) {
 	digest, err := v1.NewHash(string(one.Digest))
 	if err != nil {
 		return nil, archive.Platform{}, err
 	}
 	if !types.MediaType(one.MediaType).IsIndex() {
 		image, err := index.Image(digest)
-		return image, archive.PlatformOf(one), err
+		return image, archive.DescriptorPlatform(one), err
 	}
 	if depth == indexDepth {
 		return nil, archive.Platform{}, fmt.Errorf("an index of its lies in more than %d others", indexDepth)
@@ -96,5 +96,5 @@ func (p Places) imageAt(index v1.ImageIndex, one ocispec.Descriptor, depth int) 
 	if err != nil {
 		return nil, archive.Platform{}, err
 	}
-	return p.imageIn(inner, depth+1)
+	return t.platformImage(inner, depth+1)
 }

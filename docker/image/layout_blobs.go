@@ -20,14 +20,14 @@ import (
 	"ndock/docker/archive"
 )
 
-// layoutDir is the directory of an OCI layout, which anybody may have made.
+// layoutDir is the directory of an OCI layout. Anybody may have made it.
 type layoutDir struct {
-	ctx  context.Context // ends what takes long: a v1.Layer is opened without one
+	ctx  context.Context // ends long reads: opening a v1.Layer takes no context
 	path string
 }
 
-// index reads what the layout holds.
-func (d layoutDir) index() (layoutIndex, error) {
+// readIndex reads the layout's index.json.
+func (d layoutDir) readIndex() (layoutIndex, error) {
 	file, err := openRegular(filepath.Join(d.path, ocispec.ImageIndexFile))
 	if err != nil {
 		return layoutIndex{}, err
@@ -37,9 +37,9 @@ func (d layoutDir) index() (layoutIndex, error) {
 	return layoutIndex{d, text}, err
 }
 
-// description reads an index, a manifest or a configuration, which must be what it is called by.
-func (d layoutDir) description(digest v1.Hash) ([]byte, error) {
-	file, err := d.open(digest, archive.DescriptionLimit)
+// readDescription reads an index, a manifest or a configuration. It fails if the content does not match the digest.
+func (d layoutDir) readDescription(digest v1.Hash) ([]byte, error) {
+	file, err := d.openBlob(digest, archive.DescriptionLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -48,19 +48,20 @@ func (d layoutDir) description(digest v1.Hash) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return text, compare(bytes.NewReader(text), digest)
+	return text, verifyDigest(bytes.NewReader(text), digest)
 }
 
 func readDescription(file *os.File) ([]byte, error) {
-	content, err := bounded(file, archive.DescriptionLimit)
+	content, err := limitToFileSize(file, archive.DescriptionLimit)
 	if err != nil {
 		return nil, err
 	}
 	return io.ReadAll(content)
 }
 
-// bounded is a file's content as long as the file says it is. Those of /proc say that they have nothing, and may go on for ever.
-func bounded(file *os.File, most int64) (io.Reader, error) {
+// limitToFileSize returns a file's content up to the size that the file states. Files in /proc state none and may
+// never end.
+func limitToFileSize(file *os.File, most int64) (io.Reader, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -71,9 +72,9 @@ func bounded(file *os.File, most int64) (io.Reader, error) {
 	return io.LimitReader(file, info.Size()), nil
 }
 
-// open opens a blob. One that is a link, as Bazel's rules make them, may lead to any file of this host's: nothing of it goes
-// anywhere before all of it has turned out to be what its name says. Who reads another blob compares it.
-func (d layoutDir) open(digest v1.Hash, most int64) (*os.File, error) {
+// openBlob opens a blob. Bazel's rules make blobs as links, and a link may lead to any file of this host: what it
+// leads to is verified here, before anything is sent. The caller has to verify other blobs.
+func (d layoutDir) openBlob(digest v1.Hash, most int64) (*os.File, error) {
 	path := filepath.Join(d.path, "blobs", digest.Algorithm, digest.Hex)
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -83,9 +84,9 @@ func (d layoutDir) open(digest v1.Hash, most int64) (*os.File, error) {
 	if err != nil || info.Mode().IsRegular() {
 		return file, err
 	}
-	content, err := bounded(file, most)
+	content, err := limitToFileSize(file, most)
 	if err == nil {
-		err = compare(cancelled{d.ctx, content}, digest)
+		err = verifyDigest(contextReader{d.ctx, content}, digest)
 	}
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
@@ -96,8 +97,8 @@ func (d layoutDir) open(digest v1.Hash, most int64) (*os.File, error) {
 	return file, nil
 }
 
-// openRegular opens a file, and nothing else: to open a pipe takes until somebody writes to it, and to open a device may
-// do something.
+// openRegular opens a regular file, and nothing else. Opening a pipe may block, and opening a device may have
+// effects.
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -116,8 +117,8 @@ func openRegular(path string) (*os.File, error) {
 	return file, nil
 }
 
-// compare reads a blob to its end, which must be what it is called by.
-func compare(content io.Reader, want v1.Hash) error {
+// verifyDigest reads a blob to its end and fails if its digest differs.
+func verifyDigest(content io.Reader, want v1.Hash) error {
 	hasher, err := v1.Hasher(want.Algorithm)
 	if err != nil {
 		return err
@@ -147,12 +148,12 @@ func (i layoutIndex) IndexManifest() (*v1.IndexManifest, error) {
 }
 
 func (i layoutIndex) ImageIndex(digest v1.Hash) (v1.ImageIndex, error) {
-	text, err := i.dir.description(digest)
+	text, err := i.dir.readDescription(digest)
 	return layoutIndex{i.dir, text}, err
 }
 
 func (i layoutIndex) Image(digest v1.Hash) (v1.Image, error) {
-	text, err := i.dir.description(digest)
+	text, err := i.dir.readDescription(digest)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +178,7 @@ func (i layoutImage) MediaType() (types.MediaType, error) {
 }
 
 func (i layoutImage) RawConfigFile() ([]byte, error) {
-	return i.dir.description(i.manifest.Config.Digest)
+	return i.dir.readDescription(i.manifest.Config.Digest)
 }
 
 func (i layoutImage) LayerByDigest(digest v1.Hash) (partial.CompressedLayer, error) {
@@ -199,5 +200,5 @@ func (l layoutLayer) Digest() (v1.Hash, error)            { return l.described.D
 func (l layoutLayer) Size() (int64, error)                { return l.described.Size, nil }
 func (l layoutLayer) MediaType() (types.MediaType, error) { return l.described.MediaType, nil }
 func (l layoutLayer) Compressed() (io.ReadCloser, error) {
-	return l.dir.open(l.described.Digest, l.described.Size)
+	return l.dir.openBlob(l.described.Digest, l.described.Size)
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// layoutOf is a layout of one image, and the paths of its configuration, its layer and its manifest.
+// layoutOf returns a layout with one image, and the paths of its configuration, layer and manifest.
 func layoutOf(t *testing.T) (dir string, blobs map[string]string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "layout")
@@ -43,7 +43,7 @@ func layoutOf(t *testing.T) (dir string, blobs map[string]string) {
 	return dir, blobs
 }
 
-// TestLinkOutOfALayout: what a layout's links lead to is sent nowhere, unless it is what the image has.
+// TestLinkOutOfALayout: the target of a link in a layout is not sent unless it is the image's blob.
 func TestLinkOutOfALayout(t *testing.T) {
 	t.Parallel()
 	for _, named := range []bool{false, true} {
@@ -61,7 +61,7 @@ func TestLinkOutOfALayout(t *testing.T) {
 		sent := &sentBodies{}
 		out := filepath.Join(t.TempDir(), "out")
 		for _, to := range []string{"docker-archive:" + out + ".tar", "oci-archive:" + out + ".oci.tar", "docker://" + newRegistry(t, sent.watch) + "/site/web:1"} {
-			err := copyTo(t, newPlaces(t), "oci:"+dir, to)
+			err := copyTo(t, newTransports(t), "oci:"+dir, to)
 			if (err != nil) != named || named && !strings.Contains(err.Error(), "is damaged, or a link to something else") {
 				t.Errorf("named by the manifest: %t, to %s: %v", named, to, err)
 			}
@@ -77,7 +77,7 @@ func TestLinkOutOfALayout(t *testing.T) {
 	}
 }
 
-// sentBodies keeps what a registry is sent.
+// sentBodies records what a registry receives.
 type sentBodies struct {
 	mu   sync.Mutex
 	sent bytes.Buffer
@@ -100,8 +100,8 @@ func (s *sentBodies) has(text string) bool {
 	return bytes.Contains(s.sent.Bytes(), []byte(text))
 }
 
-// TestNoFileInALayout: what is no file is not opened: a pipe would have it wait for ever.
-func TestNoFileInALayout(t *testing.T) {
+// TestSpecialFileInALayout: only regular files are opened. Opening a pipe would block.
+func TestSpecialFileInALayout(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -117,14 +117,14 @@ func TestNoFileInALayout(t *testing.T) {
 			if err := errors.Join(os.Remove(file), os.Symlink(target, file)); err != nil {
 				t.Fatal(err)
 			}
-			if err := copyTo(t, newPlaces(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar"); err == nil || !strings.Contains(err.Error(), file+`" is no file`) {
+			if err := copyTo(t, newTransports(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar"); err == nil || !strings.Contains(err.Error(), file+`" is no file`) {
 				t.Errorf("%s leads to %s: %v", part, target, err)
 			}
 		}
 	}
 }
 
-// TestDamagedLayout: a part that is not what its name says is refused, wherever the image goes, and one beyond any size is not
+// TestDamagedLayout: a blob with a wrong digest is refused for every destination, and one that is too large is not
 // read into memory.
 func TestDamagedLayout(t *testing.T) {
 	t.Parallel()
@@ -144,7 +144,7 @@ func TestDamagedLayout(t *testing.T) {
 			}
 			out := t.TempDir()
 			for _, to := range []string{"docker-archive:" + out + "/out.tar", "oci:" + out + "/layout", "docker://" + newRegistry(t, nil) + "/site/web:1"} {
-				if err := copyTo(t, newPlaces(t), "oci:"+dir, to); err == nil {
+				if err := copyTo(t, newTransports(t), "oci:"+dir, to); err == nil {
 					t.Errorf("a damaged %s of %d bytes went to %s", part, size, to)
 				}
 			}
@@ -152,7 +152,7 @@ func TestDamagedLayout(t *testing.T) {
 	}
 }
 
-// TestIndexesInIndexes: an image lies in a few indexes at most, wherever it is.
+// TestIndexesInIndexes: indexes may be nested a few levels deep, in every source.
 func TestIndexesInIndexes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -169,14 +169,14 @@ func TestIndexesInIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, from := range []string{"docker://" + at, "oci:" + dir} {
-			if _, err := read(t.Context(), newPlaces(t), from); (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			if _, err := read(t.Context(), newTransports(t), from); (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s, %d deep: %v, want %q", from, c.depth, err, c.err)
 			}
 		}
 	}
 }
 
-// TestIndexOfItself: an index that has its own name in it is not gone through for ever.
+// TestIndexOfItself: an index that contains itself ends with an error.
 func TestIndexOfItself(t *testing.T) {
 	t.Parallel()
 	dir, blobs := layoutOf(t)
@@ -184,14 +184,14 @@ func TestIndexOfItself(t *testing.T) {
 	index := []byte(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","size":5,"digest":"` + digest + `"}]}`)
 	write(t, blobs["layer"], index)
 	write(t, filepath.Join(dir, "index.json"), index)
-	_, err := newPlaces(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
+	_, err := newTransports(t).Find(t.Context(), Reference{Transport: OCILayout, Path: dir})
 	if err == nil || !strings.Contains(err.Error(), digest+" is damaged") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestPlatformSaidFirst: in an index, an image that is said to be for the platform counts before one of which nothing is said,
-// wherever it is and in any order. At a layout's top these are two images, of which one is to be named.
+// TestPlatformSaidFirst: in an index, an image that states the platform comes before one that states none, from any
+// source and in any order. At the top of a layout these are two images, and the user has to name one.
 func TestPlatformSaidFirst(t *testing.T) {
 	t.Parallel()
 	mine, other := imageOf(t, "arm64", gzipped(t, "mine")), imageOf(t, "amd64", gzipped(t, "other"))
@@ -204,8 +204,8 @@ func TestPlatformSaidFirst(t *testing.T) {
 		"first": mutate.AppendManifests(empty.Index, said, mutate.IndexAddendum{Add: other}),
 		"last":  mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: other}, said),
 	} {
-		p := newPlaces(t)
-		p.Platform.Architecture = "arm64"
+		transports := newTransports(t)
+		transports.Platform.Architecture = "arm64"
 		at, dir, top := newRegistry(t, nil)+"/site/web:1", filepath.Join(t.TempDir(), "layout"), filepath.Join(t.TempDir(), "top")
 		putIndex(t, at, index)
 		_, err := layout.Write(dir, mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: index}))
@@ -214,19 +214,19 @@ func TestPlatformSaidFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, from := range []string{"docker://" + at, "oci:" + dir, "oci-archive:" + packedLayout(t, dir)} {
-			if found, err := read(t.Context(), p, from); err != nil || found.ID != want.String() {
+			if found, err := read(t.Context(), transports, from); err != nil || found.ID != want.String() {
 				t.Errorf("%s, %s: %s, %v; want %s", name, from, found.ID, err, want)
 			}
 		}
 		for _, from := range []string{"oci:" + top, "oci-archive:" + packedLayout(t, top)} {
-			if found, err := read(t.Context(), p, from); err == nil {
+			if found, err := read(t.Context(), transports, from); err == nil {
 				t.Errorf("%s, %s: %s was taken", name, from, found.ID)
 			}
 		}
 	}
 }
 
-// TestHugeIndex: an index that names more than any image needs is refused.
+// TestHugeIndex: an index with too many entries is refused.
 func TestHugeIndex(t *testing.T) {
 	t.Parallel()
 	image := imageOf(t, "amd64", gzipped(t, "hello"))
@@ -242,12 +242,13 @@ func TestHugeIndex(t *testing.T) {
 	if err := remote.Put(ref, manifestBytes{[]byte(text), types.OCIImageIndex}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := read(t.Context(), newPlaces(t), "docker://"+at); err == nil || !strings.Contains(err.Error(), "its index: ") {
+	if _, err := read(t.Context(), newTransports(t), "docker://"+at); err == nil || !strings.Contains(err.Error(), "its index: ") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestLinkToHugeFile: a link to more than its layer has is not read to its end, and reading one ends with what it is read for.
+// TestLinkToHugeFile: a link to a file larger than the layer is not read to its end, and reading stops with the
+// context.
 func TestLinkToHugeFile(t *testing.T) {
 	t.Parallel()
 	dir, blobs := layoutOf(t)
@@ -256,39 +257,39 @@ func TestLinkToHugeFile(t *testing.T) {
 	if err := errors.Join(os.Truncate(huge, 1<<40), os.Remove(blobs["layer"]), os.Symlink(huge, blobs["layer"])); err != nil {
 		t.Fatal(err)
 	}
-	err := copyTo(t, newPlaces(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar")
+	err := copyTo(t, newTransports(t), "oci:"+dir, "docker-archive:"+t.TempDir()+"/out.tar")
 	if err == nil || !strings.Contains(err.Error(), "has 1099511627776 bytes, and should have at most") {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	digest := v1.Hash{Algorithm: "sha256", Hex: filepath.Base(blobs["layer"])}
-	if _, err := (layoutDir{ctx, dir}).open(digest, 1<<40); !errors.Is(err, context.Canceled) {
+	if _, err := (layoutDir{ctx, dir}).openBlob(digest, 1<<40); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestLinkInALayoutAsDestination: an image that is added to a layout writes over no file that a link of the layout's leads to.
+// TestLinkInALayoutAsDestination: adding an image to a layout does not write to the target of a link in it.
 func TestLinkInALayoutAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"index.json", "oci-layout"} {
-		for _, there := range []bool{true, false} {
+		for _, ok := range []bool{true, false} {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, "saved.tar"), savedImage(t, layerTar(t, "hello")))
 			settings, into := filepath.Join(dir, "daemon.json"), filepath.Join(dir, "layout")
-			if there {
+			if ok {
 				write(t, settings, []byte("{}"))
 			}
 			if err := errors.Join(os.Mkdir(into, 0o755), os.Symlink(settings, filepath.Join(into, name))); err != nil {
 				t.Fatal(err)
 			}
-			if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", "oci:"+into+":web"); err != nil {
+			if err := copyTo(t, newTransports(t), "docker-archive:"+dir+"/saved.tar", "oci:"+into+":web"); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-			if content, err := os.ReadFile(settings); string(content) != "{}" && (there || !errors.Is(err, os.ErrNotExist)) {
+			if content, err := os.ReadFile(settings); string(content) != "{}" && (ok || !errors.Is(err, os.ErrNotExist)) {
 				t.Errorf("the file behind a link %s is %.20q, %v now", name, content, err)
 			}
-			if _, err := read(t.Context(), newPlaces(t), "oci:"+into+":web"); err != nil {
+			if _, err := read(t.Context(), newTransports(t), "oci:"+into+":web"); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// answered has a registry's answers changed before they go out.
+// answered changes a registry's answers before they are sent.
 func answered(change func(r *http.Request, answer *httptest.ResponseRecorder)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +31,7 @@ func answered(change func(r *http.Request, answer *httptest.ResponseRecorder)) f
 	}
 }
 
-// first changes the first good answers of one kind.
+// first changes the first successful answers of one kind.
 func first(method, path string, times int32, change func(answer *httptest.ResponseRecorder)) func(http.Handler) http.Handler {
 	var seen atomic.Int32
 	return answered(func(r *http.Request, answer *httptest.ResponseRecorder) {
@@ -49,15 +49,15 @@ func status(code int) func(*httptest.ResponseRecorder) {
 	return func(answer *httptest.ResponseRecorder) { answer.Code = code }
 }
 
-// gone is what a registry answers that does not have it yet.
-func gone(answer *httptest.ResponseRecorder) {
+// notFound is the answer of a registry that does not have something yet.
+func notFound(answer *httptest.ResponseRecorder) {
 	answer.Body.Reset()
 	answer.Header().Del("Content-Length")
 	answer.Code = http.StatusNotFound
 }
 
-// bearer demands a token as the challenge says. At the first request of the method, when that has been read, all tokens until
-// then have expired.
+// bearer requires a token, with this challenge. After the first request of the method has been read, all earlier
+// tokens have expired.
 func bearer(challenge, answer, method string) func(http.Handler) http.Handler {
 	var issued, expired, seen atomic.Int32
 	return func(next http.Handler) http.Handler {
@@ -83,7 +83,7 @@ func bearer(challenge, answer, method string) func(http.Handler) http.Handler {
 	}
 }
 
-// movedOnce redirects the beginning of an upload.
+// movedOnce redirects the start of an upload.
 func movedOnce(code int) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +96,7 @@ func movedOnce(code int) func(http.Handler) http.Handler {
 	}
 }
 
-// relative takes the host out of where an upload goes on.
+// relative removes the host from the address at which an upload continues.
 func relative(_ *http.Request, answer *httptest.ResponseRecorder) {
 	if _, rest, found := strings.Cut(answer.Header().Get("Location"), "://"); found {
 		_, path, _ := strings.Cut(rest, "/")
@@ -104,15 +104,15 @@ func relative(_ *http.Request, answer *httptest.ResponseRecorder) {
 	}
 }
 
-// encoded calls a layer, which is packed, an encoding of something else, where the client knows such.
+// encoded declares a compressed layer as an encoded one, if the client accepts that encoding.
 func encoded(r *http.Request, answer *httptest.ResponseRecorder) {
 	if r.Method == http.MethodGet && strings.HasPrefix(answer.Body.String(), "\x1f\x8b") && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		answer.Header().Set("Content-Encoding", "gzip")
 	}
 }
 
-// unmeasured answers HEAD without a length.
-func unmeasured(next http.Handler) http.Handler {
+// withoutLength answers HEAD without a length.
+func withoutLength(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodHead {
 			next.ServeHTTP(w, r)
@@ -125,8 +125,8 @@ func unmeasured(next http.Handler) http.Handler {
 	})
 }
 
-// measured takes only what says how long it is.
-func measured(next http.Handler) http.Handler {
+// requiresLength refuses requests that do not state their length.
+func requiresLength(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength < 0 {
 			w.WriteHeader(http.StatusLengthRequired)
@@ -138,18 +138,18 @@ func measured(next http.Handler) http.Handler {
 
 const challenge = `Bearer realm="http://HOST/token",service="registry",scope="repository:site/web:pull,push"`
 
-// TestOddRegistries: what registries and proxies do that is not as it should be, and with which others come to terms.
+// TestOddRegistries: ndock copes with these deviations of registries and proxies.
 func TestOddRegistries(t *testing.T) {
 	t.Parallel()
 	unknown := `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`
 	for name, odd := range map[string]func() func(http.Handler) http.Handler{
 		"relative locations":    func() func(http.Handler) http.Handler { return answered(relative) },
 		"204 to a part":         func() func(http.Handler) http.Handler { return always("PATCH", "", status(http.StatusNoContent)) },
-		"HEAD without a length": func() func(http.Handler) http.Handler { return unmeasured },
+		"HEAD without a length": func() func(http.Handler) http.Handler { return withoutLength },
 		"HEAD fails once":       func() func(http.Handler) http.Handler { return refusing("HEAD", "/blobs/", 500, "", 1) },
 		"308 to an upload":      func() func(http.Handler) http.Handler { return movedOnce(http.StatusPermanentRedirect) },
-		"blobs come late":       func() func(http.Handler) http.Handler { return first("HEAD", "/blobs/", 1, gone) },
-		"manifest comes late":   func() func(http.Handler) http.Handler { return first("GET", "/manifests/", 1, gone) },
+		"blobs come late":       func() func(http.Handler) http.Handler { return first("HEAD", "/blobs/", 1, notFound) },
+		"manifest comes late":   func() func(http.Handler) http.Handler { return first("GET", "/manifests/", 1, notFound) },
 		"blobs come later":      func() func(http.Handler) http.Handler { return refusing("PUT", "/manifests/", 400, unknown, 1) },
 		"no digest": func() func(http.Handler) http.Handler {
 			return answered(func(_ *http.Request, a *httptest.ResponseRecorder) { a.Header().Del("Docker-Content-Digest") })
@@ -171,12 +171,12 @@ func TestOddRegistries(t *testing.T) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				at := newRegistry(t, odd()) + "/site/web:1"
-				p := newPlaces(t)
-				p.Retries, p.Registry.Remote = 1, Remote("ndock/test", t.TempDir(), false, 1, nil)
-				if err := pushTo(t, p, from, at); err != nil {
+				transports := newTransports(t)
+				transports.Retries, transports.Registry.Remote = 1, Remote("ndock/test", t.TempDir(), false, 1, nil)
+				if err := pushTo(t, transports, from, at); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := read(t.Context(), p, "docker://"+at); err != nil {
+				if _, err := read(t.Context(), transports, "docker://"+at); err != nil {
 					t.Error(err)
 				}
 			})
@@ -184,7 +184,7 @@ func TestOddRegistries(t *testing.T) {
 	}
 }
 
-// TestRefusals: what cannot be helped from here is told with what may help.
+// TestRefusals: an error that only the user can resolve has a tip.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -194,10 +194,10 @@ func TestRefusals(t *testing.T) {
 		"301 to an upload":  {movedOnce(http.StatusMovedPermanently), "with 301, and would be lost: it is no registry, or a proxy or a network's login page answers for it, which may redirect with 307 or 308 only", ""},
 		"a page":            {refusing("PATCH", "", 400, "<html>Your browser</html>", 99), "the registry answered 400 Bad Request", ""},
 		"too large":         {refusing("PATCH", "", 413, "<html>nginx</html>", 99), "413 Request Entity Too Large", "client_max_body_size"},
-		"wants a length":    {measured, "411 Length Required", "copy the image to oci:DIR first"},
+		"wants a length":    {requiresLength, "411 Length Required", "copy the image to oci:DIR first"},
 		"no HEAD":           {refusing("HEAD", "", 405, "", 99), "405 Method Not Allowed", "HEAD, POST, PATCH and PUT"},
-		"blobs are lost":    {always("HEAD", "/blobs/", gone), "the registry does not have blob sha256:", ""},
-		"manifest is lost":  {always("GET", "/manifests/", gone), "read the image's manifest, which the registry took: the registry answered 404 Not Found", ""},
+		"blobs are lost":    {always("HEAD", "/blobs/", notFound), "the registry does not have blob sha256:", ""},
+		"manifest is lost":  {always("GET", "/manifests/", notFound), "read the image's manifest, which the registry took: the registry answered 404 Not Found", ""},
 		"nothing to mount":  {refusing("PUT", "/manifests/", 404, `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`, 99), `/site/web:1": blob unknown to registry`, ""},
 		"no way to go on":   {always("PATCH", "", func(a *httptest.ResponseRecorder) { a.Header().Del("Location") }), "missing Location header", ""},
 		"a name unknown":    {refusing("POST", "", 404, `{"errors":[{"code":"NAME_UNKNOWN","message":"no such project"}]}`, 99), `/site/web:1": no such project`, ""},
@@ -207,8 +207,8 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, c.odd) + "/site/web:1"
-			p := newPlaces(t)
-			err := pushTo(t, p, sources(t)["packed on the way"], at)
+			transports := newTransports(t)
+			err := pushTo(t, transports, sources(t)["packed on the way"], at)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want %q", err, c.want)
 			}
@@ -220,8 +220,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestNameComesLate: a registry that still has another image under a name, when it has taken the new one, is asked again.
-func TestNameComesLate(t *testing.T) {
+// TestStaleName: a registry that still has the old image under a name, after it has accepted the new one, is asked
+// again.
+func TestStaleName(t *testing.T) {
 	t.Parallel()
 	before := imageOf(t, "amd64", gzipped(t, "before"))
 	old, err := before.RawManifest()
@@ -243,16 +244,17 @@ func TestNameComesLate(t *testing.T) {
 				}
 			})
 		})
-		p := newPlaces(t)
-		p.Retries = retries
-		err := pushTo(t, p, smallImage(t), host+"/site/web:1")
+		transports := newTransports(t)
+		transports.Retries = retries
+		err := pushTo(t, transports, smallImage(t), host+"/site/web:1")
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%d retries: %v", retries, err)
 		}
 	}
 }
 
-// TestTagAndDigest: an image is pushed under a tag or by its digest. A registry would take the digest, and leave the tag.
+// TestTagAndDigest: an image is pushed under a tag or by its digest, not both. A registry would use the digest and
+// ignore the tag.
 func TestTagAndDigest(t *testing.T) {
 	t.Parallel()
 	host := newRegistry(t, nil)
@@ -263,14 +265,14 @@ func TestTagAndDigest(t *testing.T) {
 	}
 	push(t, host+"/site/web:1", image)
 	for name, want := range map[string]string{"other@" + digest.String(): "", "other:1": "", "other:1@" + digest.String(): "it has a tag and a digest"} {
-		err := pushTo(t, newPlaces(t), Reference{Transport: Registry, Name: host + "/site/web:1@" + digest.String()}, host+"/site/"+name)
+		err := pushTo(t, newTransports(t), Reference{Transport: Registry, Name: host + "/site/web:1@" + digest.String()}, host+"/site/"+name)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// TestWithoutTLS: a registry behind TLS that does not know of it has the image sent without. It is not, and it is told what to do.
+// TestWithoutTLS: a registry behind a TLS proxy that redirects uploads to plain HTTP is refused, with a tip.
 func TestWithoutTLS(t *testing.T) {
 	t.Parallel()
 	host, certs := newTLSRegistry(t, answered(func(_ *http.Request, answer *httptest.ResponseRecorder) {
@@ -278,16 +280,16 @@ func TestWithoutTLS(t *testing.T) {
 			answer.Header().Set("Location", "http://registry.example.com/v2/site/web/blobs/uploads/1?_state=secret")
 		}
 	}))
-	p := newPlaces(t)
-	p.Registry.Remote = Remote("ndock/test", certs, false, 0, nil)
-	err := pushTo(t, p, smallImage(t), host+"/site/web:1")
+	transports := newTransports(t)
+	transports.Registry.Remote = Remote("ndock/test", certs, false, 0, nil)
+	err := pushTo(t, transports, smallImage(t), host+"/site/web:1")
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "X-Forwarded-Proto") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestPrivateStorage: a registry that leads to an address of a private network is not followed, and it is told what to do.
+// TestPrivateStorage: a redirect to a private address is not followed, and the error has a tip.
 func TestPrivateStorage(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, func(next http.Handler) http.Handler {
@@ -300,20 +302,20 @@ func TestPrivateStorage(t *testing.T) {
 		})
 	}) + "/site/web:1"
 	push(t, at, imageOf(t, "amd64", gzipped(t, "hello")))
-	_, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
+	_, err := newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "give the storage a host name") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestMountRefused: a blob that a registry does not mount from another repository is sent.
+// TestMountRefused: a blob that a registry does not mount from another repository is uploaded.
 func TestMountRefused(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusBadRequest, http.StatusInternalServerError} {
 		var mounts atomic.Int32
 		host := newRegistry(t, func(next http.Handler) http.Handler {
-			next = first("HEAD", "/v2/two/web/blobs/", 2, gone)(next) // which has all blobs in all repositories
+			next = first("HEAD", "/v2/two/web/blobs/", 2, notFound)(next) // which has all blobs in all repositories
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Query().Get("mount") == "" {
 					next.ServeHTTP(w, r)
@@ -324,7 +326,7 @@ func TestMountRefused(t *testing.T) {
 			})
 		})
 		push(t, host+"/one/web:1", imageOf(t, "amd64", gzipped(t, "hello")))
-		if err := pushTo(t, newPlaces(t), Reference{Transport: Registry, Name: host + "/one/web:1"}, host+"/two/web:1"); err != nil {
+		if err := pushTo(t, newTransports(t), Reference{Transport: Registry, Name: host + "/one/web:1"}, host+"/two/web:1"); err != nil {
 			t.Errorf("%d: %v", code, err)
 		} else if err := pushed(t, host+"/two/web:1"); err != nil || mounts.Load() == 0 {
 			t.Errorf("%d: %v, %d mounts", code, err, mounts.Load())
@@ -332,7 +334,7 @@ func TestMountRefused(t *testing.T) {
 	}
 }
 
-// TestIPv6: a registry may be named by an IPv6 address.
+// TestIPv6: a registry may have an IPv6 address.
 func TestIPv6(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "[::1]:0")
@@ -343,15 +345,15 @@ func TestIPv6(t *testing.T) {
 	server.Start()
 	t.Cleanup(server.Close)
 	at := listener.Addr().String() + "/site/web:1"
-	if err := pushTo(t, newPlaces(t), smallImage(t), at); err != nil {
+	if err := pushTo(t, newTransports(t), smallImage(t), at); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := read(t.Context(), newPlaces(t), "docker://"+at); err != nil {
+	if _, err := read(t.Context(), newTransports(t), "docker://"+at); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestManifestRefused: a manifest whose blobs the registry may have soon is sent again, and it is told; no other is.
+// TestManifestRefused: a manifest that is refused for a missing blob is sent again, with a message; others are not.
 func TestManifestRefused(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]int32{"MANIFEST_BLOB_UNKNOWN": 2, "BLOB_UNKNOWN": 2, "NAME_UNKNOWN": 1, "MANIFEST_UNKNOWN": 1} {
@@ -368,11 +370,11 @@ func TestManifestRefused(t *testing.T) {
 					next.ServeHTTP(w, r)
 				})
 			}) + "/site/web:1"
-			p := newPlaces(t)
-			p.Retries = 1
+			transports := newTransports(t)
+			transports.Retries = 1
 			told := ""
-			p.Retrying = func(err error, _ time.Duration) { told += err.Error() }
-			err := pushTo(t, p, smallImage(t), at)
+			transports.Retrying = func(err error, _ time.Duration) { told += err.Error() }
+			err := pushTo(t, transports, smallImage(t), at)
 			if err == nil || !strings.Contains(err.Error(), `/site/web:1": not here`) || puts.Load() != want {
 				t.Errorf("sent %d times, want %d: %v", puts.Load(), want, err)
 			}
@@ -383,8 +385,8 @@ func TestManifestRefused(t *testing.T) {
 	}
 }
 
-// TestLateIsTold: that a registry is asked again for what it took is told.
-func TestLateIsTold(t *testing.T) {
+// TestRetriesAreReported: asking again for what the registry accepted is reported.
+func TestRetriesAreReported(t *testing.T) {
 	t.Parallel()
 	var sent, asked atomic.Int32
 	at := newRegistry(t, answered(func(r *http.Request, answer *httptest.ResponseRecorder) {
@@ -392,14 +394,14 @@ func TestLateIsTold(t *testing.T) {
 		case blob && r.Method == http.MethodPut:
 			sent.Add(1)
 		case blob && r.Method == http.MethodHead && sent.Load() == 2 && asked.Add(1) == 1:
-			gone(answer)
+			notFound(answer)
 		}
 	})) + "/site/web:1"
-	p := newPlaces(t)
-	p.Retries = 1
+	transports := newTransports(t)
+	transports.Retries = 1
 	var told []string
-	p.Retrying = func(err error, _ time.Duration) { told = append(told, err.Error()) }
-	if err := pushTo(t, p, smallImage(t), at); err != nil {
+	transports.Retrying = func(err error, _ time.Duration) { told = append(told, err.Error()) }
+	if err := pushTo(t, transports, smallImage(t), at); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 1 || !strings.Contains(told[0], "the registry does not have blob sha256:") {

@@ -27,7 +27,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
-// noise is text that does not compress: an upload of it is still on its way when its first bytes have been read.
+// noise returns text that does not compress. An upload of it is still in progress when its first bytes have been
+// read.
 func noise(size int) string {
 	text := make([]byte, size)
 	source := rand.NewChaCha8([32]byte{})
@@ -35,7 +36,7 @@ func noise(size int) string {
 	return hex.EncodeToString(text)
 }
 
-// savedImage is a Docker archive of an image with one layer.
+// savedImage returns a Docker archive of an image with one layer.
 func savedImage(t *testing.T, layer []byte) []byte {
 	t.Helper()
 	config, err := json.Marshal(map[string]any{
@@ -71,7 +72,7 @@ func tarOf(t *testing.T, entries []entry) []byte {
 	return b.Bytes()
 }
 
-// pushed is what the registry has under a name, all of it read and verified.
+// pushed reads and verifies all of the image that the registry has under a name.
 func pushed(t *testing.T, at string) error {
 	t.Helper()
 	ref, err := name.ParseReference(at)
@@ -85,7 +86,7 @@ func pushed(t *testing.T, at string) error {
 	return validate.Image(image)
 }
 
-// failures are ways in which a registry, or what is on the way to it, fails in the middle of an upload's body.
+// failures are ways in which a registry or a proxy fails during an upload.
 var failures = map[string]func(w http.ResponseWriter, r *http.Request){
 	"503": func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
@@ -116,7 +117,7 @@ var failures = map[string]func(w http.ResponseWriter, r *http.Request){
 	},
 }
 
-// failing lets the first uploads fail.
+// failing makes the first uploads fail.
 func failing(fail func(http.ResponseWriter, *http.Request), times int32) func(http.Handler) http.Handler {
 	var seen atomic.Int32
 	return func(next http.Handler) http.Handler {
@@ -130,7 +131,7 @@ func failing(fail func(http.ResponseWriter, *http.Request), times int32) func(ht
 	}
 }
 
-// sources are an image as each kind of source gives it, in files of that test.
+// sources returns one image in files, for each kind of source.
 func sources(t *testing.T) map[string]Reference {
 	t.Helper()
 	dir := t.TempDir()
@@ -151,8 +152,8 @@ func sources(t *testing.T) map[string]Reference {
 	}
 }
 
-// TestPushFailsHalfWay: a layer is sent anew from its start when its upload fails, never from where it was; and where it
-// can not be, the push fails, and no image stands there.
+// TestPushFailsHalfWay: a failed upload starts again from the beginning of the layer, never from the middle. Where
+// that is impossible, the push fails and leaves no image.
 func TestPushFailsHalfWay(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
@@ -160,22 +161,22 @@ func TestPushFailsHalfWay(t *testing.T) {
 			t.Run(kind+" "+failure, func(t *testing.T) {
 				t.Parallel()
 				at := newRegistry(t, failing(fail, 1)) + "/site/web:1"
-				p := newPlaces(t)
-				p.Retries = 2
+				transports := newTransports(t)
+				transports.Retries = 2
 				retried := 0
-				p.Retrying = func(error, time.Duration) { retried++ }
-				source, err := p.Find(t.Context(), from)
+				transports.Retrying = func(error, time.Duration) { retried++ }
+				source, err := transports.Find(t.Context(), from)
 				if err != nil {
 					t.Fatal(err)
 				}
-				stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+				stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if err := pushed(t, at); err != nil {
 					t.Errorf("%+v was pushed, but: %v", stored, err)
 				}
-				if retried == 0 && source.parts == nil {
+				if retried == 0 && source.layered == nil {
 					t.Error("nobody was told of the other attempt")
 				}
 			})
@@ -183,18 +184,18 @@ func TestPushFailsHalfWay(t *testing.T) {
 	}
 }
 
-// stateful gives uploads addresses with a secret in it, as distribution does.
+// stateful adds a secret to the addresses of uploads, as distribution does.
 type stateful struct{ http.RoundTripper }
 
 func (s stateful) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := s.RoundTripper.RoundTrip(r)
+	response, err := s.RoundTripper.RoundTrip(r)
 	if err == nil && r.Method == http.MethodPost {
-		answer.Header.Set("Location", answer.Header.Get("Location")+"?_state=secret")
+		response.Header.Set("Location", response.Header.Get("Location")+"?_state=secret")
 	}
-	return answer, err
+	return response, err
 }
 
-// TestPushGivesUp: the fault is named, not what became of the rest of the layer; and there is no image.
+// TestPushGivesUp: the error names the original failure, and no image is left.
 func TestPushGivesUp(t *testing.T) {
 	t.Parallel()
 	archive := sources(t)["packed on the way"]
@@ -202,13 +203,13 @@ func TestPushGivesUp(t *testing.T) {
 		t.Run(failure, func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, failing(failures[failure], 99)) + "/site/web:1"
-			p := newPlaces(t)
-			p.Registry.Remote = append(p.Registry.Remote, remote.WithTransport(stateful{http.DefaultTransport}))
-			source, err := p.Find(t.Context(), archive)
+			transports := newTransports(t)
+			transports.Registry.Remote = append(transports.Registry.Remote, remote.WithTransport(stateful{http.DefaultTransport}))
+			source, err := transports.Find(t.Context(), archive)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+			_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("error %v, want %q and no secret", err, want)
 			}
@@ -219,17 +220,17 @@ func TestPushGivesUp(t *testing.T) {
 	}
 }
 
-// TestPushFromStdin: what can be read once only is not tried again, and it is said what to do.
+// TestPushFromStdin: a source that can be read only once is not retried, and the error has a tip.
 func TestPushFromStdin(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, failing(failures["503"], 1)) + "/site/web:1"
-	p := newPlaces(t)
-	p.Retries, p.Stdin = 3, bytes.NewReader(savedImage(t, layerTar(t, noise(4<<20))))
-	source, err := p.Find(t.Context(), Reference{Transport: Stream})
+	transports := newTransports(t)
+	transports.Retries, transports.Stdin = 3, bytes.NewReader(savedImage(t, layerTar(t, noise(4<<20))))
+	source, err := transports.Find(t.Context(), Reference{Transport: Stream})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(err.Error(), "503") || !strings.Contains(hinted.Hint(), "cannot be sent anew") {
 		t.Errorf("error %v", err)
@@ -239,8 +240,8 @@ func TestPushFromStdin(t *testing.T) {
 	}
 }
 
-// rewinding does what an HTTP client does when a connection breaks, or the other end of one in HTTP/2 goes away: it asks
-// for the body again when a part of it is sent.
+// rewinding asks for a request's body again after part of it has been sent, as HTTP clients do when a connection
+// breaks.
 type rewinding struct {
 	http.RoundTripper
 	done atomic.Bool
@@ -260,21 +261,21 @@ func (r *rewinding) RoundTrip(request *http.Request) (*http.Response, error) {
 	return r.RoundTripper.RoundTrip(request)
 }
 
-// TestBodyReadTwice: what an HTTP client sends as the same body again is the same.
+// TestBodyReadTwice: a body that is sent again is the same as before.
 func TestBodyReadTwice(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, nil) + "/site/web:1"
-			p := newPlaces(t)
-			p.Retries = 1
-			p.Registry.Remote = []remote.Option{remote.WithTransport(&rewinding{RoundTripper: http.DefaultTransport})}
-			source, err := p.Find(t.Context(), from)
+			transports := newTransports(t)
+			transports.Retries = 1
+			transports.Registry.Remote = []remote.Option{remote.WithTransport(&rewinding{RoundTripper: http.DefaultTransport})}
+			source, err := transports.Find(t.Context(), from)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard); err != nil {
+			if _, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard); err != nil {
 				t.Fatal(err)
 			}
 			if err := pushed(t, at); err != nil {
@@ -284,7 +285,7 @@ func TestBodyReadTwice(t *testing.T) {
 	}
 }
 
-// lossy is a registry that says that it has less of a layer than it was sent, or none.
+// lossy is a registry that states a smaller size of a layer than it received, or none.
 func lossy(status int, size string, on *atomic.Bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -301,7 +302,7 @@ func lossy(status int, size string, on *atomic.Bool) func(http.Handler) http.Han
 	}
 }
 
-// TestUnconfirmedLayer: an image whose layers the registry does not have as they were sent gets no name.
+// TestUnconfirmedLayer: an image gets no name if the registry does not have its layers as sent.
 func TestUnconfirmedLayer(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
@@ -314,12 +315,12 @@ func TestUnconfirmedLayer(t *testing.T) {
 				var on atomic.Bool
 				on.Store(true)
 				at := newRegistry(t, lossy(lost.status, lost.size, &on)) + "/site/web:1"
-				p := newPlaces(t)
-				source, err := p.Find(t.Context(), from)
+				transports := newTransports(t)
+				source, err := transports.Find(t.Context(), from)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard); err == nil || !strings.Contains(err.Error(), lost.want) {
+				if _, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard); err == nil || !strings.Contains(err.Error(), lost.want) {
 					t.Errorf("error %v, want %q", err, lost.want)
 				}
 				on.Store(false)
@@ -331,7 +332,7 @@ func TestUnconfirmedLayer(t *testing.T) {
 	}
 }
 
-// TestOtherManifest: what the registry has under the name is what was sent.
+// TestOtherManifest: the push fails if the registry has another manifest under the name than was sent.
 func TestOtherManifest(t *testing.T) {
 	t.Parallel()
 	var other []byte
@@ -348,24 +349,25 @@ func TestOtherManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there, err := remote.Get(ref)
+	current, err := remote.Get(ref)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other = there.Manifest
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), sources(t)["as it is"])
+	other = current.Manifest
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), sources(t)["as it is"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "the registry has "+there.Digest.String()+" under that name") {
+	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "the registry has "+current.Digest.String()+" under that name") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestThereInPart: an image of which the registry lacks a layer is sent again, and so is one that is whole, if asked for.
-func TestThereInPart(t *testing.T) {
+// TestPartlyPushedImage: an image of which the registry lacks a layer is pushed again; a complete one only with
+// Force.
+func TestPartlyPushedImage(t *testing.T) {
 	t.Parallel()
 	var lacking atomic.Bool
 	at := newRegistry(t, func(next http.Handler) http.Handler {
@@ -380,35 +382,35 @@ func TestThereInPart(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}) + "/site/web:1"
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), sources(t)["packed on the way"])
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), sources(t)["packed on the way"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []struct{ lacking, force, existed bool }{{}, {existed: true}, {lacking: true}, {existed: true}, {force: true}} {
 		lacking.Store(step.lacking)
-		p.Force = step.force
-		stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+		transports.Force = step.force
+		stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 		if err != nil || stored.Existed != step.existed {
 			t.Errorf("%+v: got %+v, %v", step, stored, err)
 		}
 	}
 }
 
-// TestIndexIsReplaced: a name that stands for an index is not the image's, though the registry gives that to one who asks
-// for this platform.
+// TestIndexIsReplaced: an index under the name is replaced, even if the registry answers with this image for the
+// platform.
 func TestIndexIsReplaced(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			registry := newRegistry(t, nil)
-			p := newPlaces(t)
-			source, err := p.Find(t.Context(), from)
+			transports := newTransports(t)
+			source, err := transports.Find(t.Context(), from)
 			if err != nil {
 				t.Fatal(err)
 			}
-			alone, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:alone"}, io.Discard)
+			alone, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:alone"}, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -429,33 +431,33 @@ func TestIndexIsReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, existed := range []bool{false, true} {
-				stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: ref.String()}, io.Discard)
+				stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: ref.String()}, io.Discard)
 				existed = existed && (source.ID != "" || source.Digest != "") // which image it is, is known before it is read
 				if err != nil || stored.Existed != existed || stored.Digest != alone.Digest {
 					t.Errorf("got %+v, %v, want existed: %t", stored, err, existed)
 				}
-				there, err := remote.Get(ref)
-				if err != nil || there.Digest.String() != alone.Digest {
-					t.Errorf("under the name is %v, %v", there, err)
+				current, err := remote.Get(ref)
+				if err != nil || current.Digest.String() != alone.Digest {
+					t.Errorf("under the name is %v, %v", current, err)
 				}
 			}
 		})
 	}
 }
 
-// TestTruncatedIsReplaced: a truncated layer under the right name is not taken for the image, where the image's own
-// manifest is known.
+// TestTruncatedIsReplaced: an image with the same configuration and a truncated layer is replaced, if the manifest of
+// the source is known.
 func TestTruncatedIsReplaced(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, nil) + "/site/web:1"
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), sources(t)["part by part"])
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), sources(t)["part by part"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	truncated := truncatedImage{source.parts, gzipped(t, "the rest")}
+	truncated := truncatedImage{source.layered, gzipped(t, "the rest")}
 	push(t, at, truncated)
-	stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 	if err != nil || stored.Existed {
 		t.Errorf("got %+v, %v", stored, err)
 	}
@@ -464,7 +466,7 @@ func TestTruncatedIsReplaced(t *testing.T) {
 	}
 }
 
-// truncatedImage has the image's configuration, and another layer.
+// truncatedImage has the image's configuration and another layer.
 type truncatedImage struct {
 	v1.Image
 	layer v1.Layer
@@ -503,13 +505,14 @@ func (i truncatedImage) Digest() (v1.Hash, error) {
 	return digest, err
 }
 
-// TestNameOfLayerLies: an archive that calls a layer by the digest of another, which the registry has, is refused.
-func TestNameOfLayerLies(t *testing.T) {
+// TestWrongLayerName: an archive that names a layer by another's digest is refused, even if the registry has that
+// one.
+func TestWrongLayerName(t *testing.T) {
 	t.Parallel()
 	registry := newRegistry(t, nil)
-	there := gzipped(t, "what is there")
-	push(t, registry+"/site/web:0", imageOf(t, "amd64", there))
-	digest, err := there.Digest()
+	stored := gzipped(t, "what is there")
+	push(t, registry+"/site/web:0", imageOf(t, "amd64", stored))
+	digest, err := stored.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -531,12 +534,12 @@ func TestNameOfLayerLies(t *testing.T) {
 	lies := []entry{{"config.json", config}, {"blobs/sha256/" + digest.Hex, packed}, {"manifest.json", []byte(`[{"Config":"config.json","Layers":["blobs/sha256/` + digest.Hex + `"]}]`)}}
 	file := filepath.Join(t.TempDir(), "lies.tar")
 	write(t, file, tarOf(t, lies))
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), Reference{Transport: DockerArchive, Path: file})
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), Reference{Transport: DockerArchive, Path: file})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:1"}, io.Discard)
+	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: registry + "/site/web:1"}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("error %v", err)
 	}

@@ -9,11 +9,11 @@ import (
 	"ndock/docker/transfer"
 )
 
-// maxRetryAfter is the longest that a registry can have ndock wait before one request.
+// maxRetryAfter is the longest pause that a registry can request before one request.
 const maxRetryAfter = time.Minute
 
-// rateLimiter holds a host's next request back for as long as its last answer said with Retry-After, be it another
-// attempt or another blob.
+// rateLimiter delays requests to a host for as long as its last answer requested with Retry-After. The delay holds
+// for retries and for other blobs.
 type rateLimiter struct {
 	next http.RoundTripper
 	wait func(context.Context, time.Duration) error
@@ -33,12 +33,12 @@ func (l *rateLimiter) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	got, err := l.next.RoundTrip(r)
-	if err == nil && (got.StatusCode == http.StatusTooManyRequests || got.StatusCode == http.StatusServiceUnavailable) {
-		pause, _ := transfer.RetryAfter(got.Header)
-		l.hold(r.URL.Host, min(pause, maxRetryAfter))
+	response, err := l.next.RoundTrip(r)
+	if err == nil && (response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable) {
+		pause, _ := transfer.RetryAfter(response.Header)
+		l.delay(r.URL.Host, min(pause, maxRetryAfter))
 	}
-	return got, err
+	return response, err
 }
 
 func (l *rateLimiter) pause(host string) time.Duration {
@@ -47,7 +47,7 @@ func (l *rateLimiter) pause(host string) time.Duration {
 	return time.Until(l.until[host])
 }
 
-func (l *rateLimiter) hold(host string, pause time.Duration) {
+func (l *rateLimiter) delay(host string, pause time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if until := time.Now().Add(pause); until.After(l.until[host]) {

@@ -1,12 +1,12 @@
-// Package image moves Docker images between the places that hold them: an engine, a registry, archives and layouts on
-// disk, a stream, Glance. Places are named as skopeo names them (containers-transports(5)).
+// Package image copies Docker images between an engine, a registry, archives and layouts on disk, a stream and Glance.
+// Images are named as skopeo names them (containers-transports(5)).
 //
-//	ParseReference ─► Places.Find ─► Source ─┬─ Archive: the image as one Docker archive, while it flows
-//	                                         └─ parts:   manifest, configuration and layers, each by its digest
-//	                  Places.Store ◄─────────┘
+//	ParseReference ─► Transports.Find ─► Source ─┬─ Archive: the image as one Docker archive, in a stream
+//	                                             └─ layered: manifest, configuration and layers, each by its digest
+//	                  Transports.Store ◄─────────┘
 //
-// Nothing is held in memory but descriptions, and nothing is written to disk on the way but a layer in zstd, xz or
-// bzip2 for an engine that cannot read it.
+// It keeps only manifests and configurations in memory. It writes a temporary file only for a layer in zstd, xz or
+// bzip2, for an engine that cannot read it, and for an oci-archive.
 package image
 
 import (
@@ -15,10 +15,10 @@ import (
 	"strings"
 )
 
-// Transport is a kind of place.
+// Transport is a kind of place that holds images.
 type Transport string
 
-// The transports. Stream is stdin as a source, and stdout as a destination.
+// The transports. Stream is stdin for a source and stdout for a destination.
 const (
 	Engine        Transport = "docker-daemon"
 	Registry      Transport = "docker"
@@ -29,16 +29,15 @@ const (
 	Stream        Transport = "-"
 )
 
-// Reference is where an image is.
+// Reference says where an image is.
 type Reference struct {
 	Transport Transport
-	Path      string // of a file or directory
-	Name      string // in the engine, the registry, Glance; or which image of several at the path
+	Path      string // file or directory
+	Name      string // in the engine, the registry or Glance; or selects one of several images at Path
 }
 
 // ParseReference reads docker://HOST/REPOSITORY:TAG[@DIGEST], docker-daemon:NAME, docker-archive:FILE[:NAME],
-// oci:DIR[:TAG], oci-archive:FILE[:TAG], glance:IMAGE and "-". What has none of these before it is an image of the
-// engine.
+// oci:DIR[:TAG], oci-archive:FILE[:TAG], glance:IMAGE and "-". Anything else is an image in the engine.
 func ParseReference(text string) (Reference, error) {
 	if text == "-" {
 		return Reference{Transport: Stream}, nil
@@ -48,7 +47,7 @@ func ParseReference(text string) (Reference, error) {
 		return engineReference(text)
 	}
 	switch transport := Transport(prefix); transport {
-	case Registry: // or an image of the engine that is called docker
+	case Registry: // or an image in the engine that is called docker
 		name, slashes := strings.CutPrefix(rest, "//")
 		if scheme, address, found := strings.Cut(name, "://"); slashes && found {
 			return Reference{}, fmt.Errorf("%q: a registry's name has no %s:// before it: write docker://%s, with --insecure for plain HTTP", text, scheme, address)
@@ -69,8 +68,8 @@ func ParseReference(text string) (Reference, error) {
 	return engineReference(text)
 }
 
-// engineReference refuses what cannot be a name in an engine, and is meant to be another place: a path, or a transport of
-// skopeo's that is not known here. Only a port may stand between a colon and a slash.
+// engineReference refuses what cannot be the name of an image in an engine: a path, or an unknown transport of
+// skopeo. Only a port may stand between a colon and a slash.
 func engineReference(text string) (Reference, error) {
 	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") {
 		return Reference{}, fmt.Errorf("%q is a path, and no image of the engine: write docker-archive:%s, or oci:%s for a layout", text, text, text)
@@ -90,7 +89,7 @@ func named(transport Transport, name string) (Reference, error) {
 	return Reference{Transport: transport, Name: name}, nil
 }
 
-// String is what ParseReference reads; of the engine's images, what docker calls them.
+// String returns the form that ParseReference reads; for an image in the engine, its name.
 func (r Reference) String() string {
 	switch r.Transport {
 	case Stream:
@@ -108,7 +107,8 @@ func (r Reference) String() string {
 	return string(r.Transport) + ":" + r.Path + ":" + r.Name
 }
 
-// OwnName returns what the image is called where it is: a name, or for files FILE or FILE:NAME. A stream has none.
+// OwnName returns the name of the image at its place: a name, or FILE or FILE:NAME for files. For a stream it is
+// empty.
 func (r Reference) OwnName() string {
 	switch {
 	case r.Path == "":

@@ -44,7 +44,7 @@ func TestParseReference(t *testing.T) {
 	}
 }
 
-// FuzzParseReference: what is read is written as what is read the same.
+// FuzzParseReference: String returns what ParseReference reads as the same reference.
 func FuzzParseReference(f *testing.F) {
 	for _, seed := range []string{"nginx:1", "docker://a/b:c", "oci:d:t", "docker-archive:f", "-", "docker:24", "x://"} {
 		f.Add(seed)
@@ -65,7 +65,7 @@ func FuzzParseReference(f *testing.F) {
 	})
 }
 
-// TestSchemeInName: a registry's name that begins with a scheme is refused with what to write instead.
+// TestSchemeInName: a registry's name with a scheme is refused, and the error says what to write instead.
 func TestSchemeInName(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

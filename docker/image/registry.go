@@ -18,16 +18,16 @@ import (
 	"ndock/docker/archive"
 )
 
-// RegistryOptions say how registries are spoken to.
+// RegistryOptions say how to connect to registries.
 type RegistryOptions struct {
-	Insecure bool // plain HTTP, and certificates of anybody's
+	Insecure bool // allow plain HTTP and unverified certificates
 	Remote   []remote.Option
 }
 
 func (o RegistryOptions) parse(text string) (name.Reference, error) {
 	parsed, err := name.ParseReference(text)
 	if err == nil && (o.Insecure || IsLoopback(parsed.Context().RegistryStr())) {
-		parsed, err = name.ParseReference(text, name.Insecure) // which tries HTTPS first all the same
+		parsed, err = name.ParseReference(text, name.Insecure) // tries HTTPS first, too
 	}
 	if err != nil {
 		return nil, &docker.Error{Op: fmt.Sprintf("image %q", "docker://"+text), Err: err}
@@ -35,26 +35,26 @@ func (o RegistryOptions) parse(text string) (name.Reference, error) {
 	return parsed, nil
 }
 
-func (o RegistryOptions) with(ctx context.Context, more ...remote.Option) []remote.Option {
+func (o RegistryOptions) remoteOptions(ctx context.Context, more ...remote.Option) []remote.Option {
 	return append(append([]remote.Option{remote.WithContext(ctx)}, o.Remote...), more...)
 }
 
-// findInRegistry reads manifest and configuration, of an index those of the platform.
-func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error) {
-	parsed, err := p.Registry.parse(r.Name)
+// findInRegistry reads manifest and configuration of an image. From an index it takes the image for the platform.
+func (t Transports) findInRegistry(ctx context.Context, r Reference) (*Source, error) {
+	parsed, err := t.Registry.parse(r.Name)
 	if err != nil {
 		return nil, err
 	}
 	op := fmt.Sprintf("image %q", r)
-	found, err := remote.Get(parsed, p.Registry.with(ctx)...)
+	found, err := remote.Get(parsed, t.Registry.remoteOptions(ctx)...)
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
-	image, err := p.imageOf(found)
+	image, err := t.registryImage(found)
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
-	source, err := p.fromParts(r, image, p.Platform) // an index is asked for that platform
+	source, err := t.layeredSource(r, image, t.Platform) // the index was read for that platform
 	if err != nil {
 		return nil, explainRegistry(op, err)
 	}
@@ -64,28 +64,28 @@ func (p Places) findInRegistry(ctx context.Context, r Reference) (*Source, error
 	return source, nil
 }
 
-// imageOf is what a registry has under a name, of an index the image for the platform.
-func (p Places) imageOf(found *remote.Descriptor) (v1.Image, error) {
+// registryImage returns the image of a registry's answer. From an index it takes the image for the platform.
+func (t Transports) registryImage(found *remote.Descriptor) (v1.Image, error) {
 	switch {
 	case found.MediaType.IsIndex():
 		index, err := found.ImageIndex()
 		if err != nil {
 			return nil, err
 		}
-		image, _, err := p.imageIn(index, 0)
+		image, _, err := t.platformImage(index, 0)
 		return image, err
 	case found.MediaType.IsSchema1():
-		return nil, checkKind(found)
+		return nil, checkManifest(found)
 	}
 	return found.Image()
 }
 
-// platforms are those of an index, a few of them.
-func platforms(all []ocispec.Descriptor) string {
+// platformList returns the first ten platforms of an index, as text.
+func platformList(all []ocispec.Descriptor) string {
 	const shown = 10
 	var texts []string
 	for _, one := range all {
-		if text := archive.PlatformOf(one).String(); text != "unknown/unknown" && len(texts) < shown {
+		if text := archive.DescriptorPlatform(one).String(); text != "unknown/unknown" && len(texts) < shown {
 			texts = append(texts, text)
 		}
 	}
@@ -95,19 +95,19 @@ func platforms(all []ocispec.Descriptor) string {
 	return strings.Join(texts, ", ")
 }
 
-// explainRegistry says what a registry answered, and what may help.
+// explainRegistry adds to a registry's answer what may help.
 func explainRegistry(op string, err error) *docker.Error {
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return &docker.Error{Op: op, Err: withMethod(err), Tip: tipFor(err)}
+	var registryErr *transport.Error
+	if !errors.As(err, &registryErr) {
+		return &docker.Error{Op: op, Err: withHTTPMethod(err), Tip: tipFor(err)}
 	}
-	before, _, _ := strings.Cut(err.Error(), answer.Error()) // what was tried, if that is said
-	explained := &docker.Error{Op: op, Err: errors.New(before + answers(answer))}
-	switch answer.StatusCode {
+	before, _, _ := strings.Cut(err.Error(), registryErr.Error()) // what was attempted, if the error says it
+	explained := &docker.Error{Op: op, Err: errors.New(before + responseText(registryErr))}
+	switch registryErr.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		explained.Tip = "'docker login' logs in; logins are read from ~/.docker/config.json and its credential helpers"
 	case http.StatusNotFound:
-		if before == "" && isReading(answer.Request) {
+		if before == "" && isReadRequest(registryErr.Request) {
 			explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
 		}
 	case http.StatusMethodNotAllowed:
@@ -120,8 +120,8 @@ func explainRegistry(op string, err error) *docker.Error {
 	return explained
 }
 
-// tipFor says what to do about what the library refuses, or could not find out: it follows no redirect from a host to an
-// address of a private network, because a hostile registry could have it ask what only this host can reach.
+// tipFor suggests what to do about a request that the library refuses. The library follows no redirect from a host
+// name to a private address: a hostile registry could make it ask what only this host can reach.
 func tipFor(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "SSRF protection"):
@@ -134,13 +134,13 @@ func tipFor(err error) string {
 	return ""
 }
 
-func isReading(r *http.Request) bool {
+func isReadRequest(r *http.Request) bool {
 	return r == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// withMethod returns an error of net/http with the request's method and address as HTTP spells them. What signs the address is
-// left out where the error is told, by docker.Error.
-func withMethod(err error) error {
+// withHTTPMethod writes method and address of a net/http error as HTTP does. docker.Error removes the signature from
+// the address when the error is printed.
+func withHTTPMethod(err error) error {
 	var request *url.Error
 	if !errors.As(err, &request) {
 		return err
@@ -148,23 +148,24 @@ func withMethod(err error) error {
 	return fmt.Errorf("%s %s: %w", strings.ToUpper(request.Op), request.URL, request.Err)
 }
 
-// answers are the registry's own words, with the status where it has none or says that it is busy or failed.
-func answers(answer *transport.Error) string {
+// responseText returns the registry's own message. It adds the status if there is no message, or if the registry is
+// busy or failed.
+func responseText(registryErr *transport.Error) string {
 	text := ""
-	for _, one := range answer.Errors {
+	for _, one := range registryErr.Errors {
 		if text != "" {
 			text += "; "
 		}
 		text += one.Message
 	}
-	if text == "" && answer.StatusCode < http.StatusBadRequest {
-		return fmt.Sprintf("%d %s is no registry's answer to that: it is none, or %s answers for it", answer.StatusCode, http.StatusText(answer.StatusCode), inBetween)
+	if text == "" && registryErr.StatusCode < http.StatusBadRequest {
+		return fmt.Sprintf("%d %s is no registry's answer to that: it is none, or %s answers for it", registryErr.StatusCode, http.StatusText(registryErr.StatusCode), intermediaries)
 	}
 	if text == "" {
-		return fmt.Sprintf("the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+		return fmt.Sprintf("the registry answered %d %s", registryErr.StatusCode, http.StatusText(registryErr.StatusCode))
 	}
-	if answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError {
-		return fmt.Sprintf("%s (%d %s)", text, answer.StatusCode, http.StatusText(answer.StatusCode))
+	if registryErr.StatusCode == http.StatusTooManyRequests || registryErr.StatusCode >= http.StatusInternalServerError {
+		return fmt.Sprintf("%s (%d %s)", text, registryErr.StatusCode, http.StatusText(registryErr.StatusCode))
 	}
 	return text
 }

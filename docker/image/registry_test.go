@@ -34,7 +34,7 @@ import (
 	"ndock/docker/archive"
 )
 
-// newRegistry serves; handle may stand before it.
+// newRegistry starts a registry. handle, if not nil, wraps its handler.
 func newRegistry(t *testing.T, handle func(next http.Handler) http.Handler) string {
 	t.Helper()
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
@@ -49,8 +49,8 @@ func newRegistry(t *testing.T, handle func(next http.Handler) http.Handler) stri
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-func newPlaces(t *testing.T) Places {
-	return Places{
+func newTransports(t *testing.T) Transports {
+	return Transports{
 		Registry: RegistryOptions{Remote: Remote("ndock/test", t.TempDir(), false, 0, nil)},
 		Platform: archive.Platform{OS: "linux", Architecture: "amd64"}, Strict: true,
 		Limits: archive.Limits{Unpacked: 1 << 30, Ratio: 200},
@@ -111,28 +111,28 @@ func push(t *testing.T, at string, image v1.Image) {
 	}
 }
 
-// read finds an image and reads it to its end, as Docker would.
-func read(ctx context.Context, p Places, text string) (Facts, error) {
+// read finds an image and reads it to its end.
+func read(ctx context.Context, transports Transports, text string) (Metadata, error) {
 	r, err := ParseReference(text)
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
-	source, err := p.Find(ctx, r)
+	source, err := transports.Find(ctx, r)
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
 	opened, err := source.Archive(ctx)
 	if err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
 	defer opened.Close()
 	if _, err := io.Copy(io.Discard, opened); err != nil {
-		return Facts{}, err
+		return Metadata{}, err
 	}
-	return opened.Found(), nil
+	return opened.Metadata(), nil
 }
 
-// TestPlatforms: of an index, the image for the platform is taken, and another only if it is asked for.
+// TestPlatforms: the image for the platform is taken from an index; another only on request.
 func TestPlatforms(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, nil)
@@ -160,25 +160,25 @@ func TestPlatforms(t *testing.T) {
 	}
 	for _, where := range []string{"/site/web:1", "/site/web@" + digest.String()} {
 		for architecture, id := range ids {
-			p := newPlaces(t)
-			p.Platform.Architecture = architecture
-			if found, err := read(t.Context(), p, "docker://"+at+where); err != nil || found.ID != id {
+			transports := newTransports(t)
+			transports.Platform.Architecture = architecture
+			if found, err := read(t.Context(), transports, "docker://"+at+where); err != nil || found.ID != id {
 				t.Errorf("%s for %s: got %+v, %v, want %s", where, architecture, found, err, id)
 			}
 		}
 	}
-	p := newPlaces(t)
-	p.Platform.Architecture = "riscv64"
-	if _, err := read(t.Context(), p, "docker://"+at+"/site/web:1"); err == nil || !strings.Contains(err.Error(), "riscv64") {
+	transports := newTransports(t)
+	transports.Platform.Architecture = "riscv64"
+	if _, err := read(t.Context(), transports, "docker://"+at+"/site/web:1"); err == nil || !strings.Contains(err.Error(), "riscv64") {
 		t.Errorf("error %v, want that there is none for riscv64", err)
 	}
 	push(t, at+"/site/arm:1", imageOf(t, "arm64", gzipped(t, "x")))
-	if _, err := read(t.Context(), newPlaces(t), "docker://"+at+"/site/arm:1"); err == nil || !strings.Contains(err.Error(), "it is for linux/arm64, not for linux/amd64") {
+	if _, err := read(t.Context(), newTransports(t), "docker://"+at+"/site/arm:1"); err == nil || !strings.Contains(err.Error(), "it is for linux/arm64, not for linux/amd64") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestZstd: a layer that older engines cannot read is unpacked on the way to them, and left as it is on others.
+// TestZstd: a layer in zstd is decompressed for engines, and left as it is for all else.
 func TestZstd(t *testing.T) {
 	t.Parallel()
 	at := newRegistry(t, nil)
@@ -198,15 +198,15 @@ func TestZstd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, err := read(t.Context(), newPlaces(t), "docker://"+at+"/site/web:1"); err != nil || found.ID != id.String() || found.Unpacked != 5000 {
+	if found, err := read(t.Context(), newTransports(t), "docker://"+at+"/site/web:1"); err != nil || found.ID != id.String() || found.Unpacked != 5000 {
 		t.Errorf("got %+v, %v, want %s", found, err, id)
 	}
 	dir := filepath.Join(t.TempDir(), "layout")
-	source, err := newPlaces(t).Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	source, err := newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := newPlaces(t).Store(t.Context(), source, Reference{Transport: OCILayout, Path: dir}, io.Discard)
+	stored, err := newTransports(t).Store(t.Context(), source, Reference{Transport: OCILayout, Path: dir}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,15 +216,15 @@ func TestZstd(t *testing.T) {
 	zstdInArchive(t, dir)
 }
 
-// zstdInArchive: it is unpacked on the way there, too.
+// zstdInArchive checks that a layer in zstd is decompressed for an archive, too.
 func zstdInArchive(t *testing.T, layout string) {
 	t.Helper()
-	if found, err := read(t.Context(), newPlaces(t), "oci-archive:"+packedLayout(t, layout)); err != nil || found.Unpacked != 5000 {
+	if found, err := read(t.Context(), newTransports(t), "oci-archive:"+packedLayout(t, layout)); err != nil || found.Unpacked != 5000 {
 		t.Errorf("got %+v, %v", found, err)
 	}
 }
 
-// packedLayout is an oci-archive of a layout.
+// packedLayout returns an oci-archive of a layout.
 func packedLayout(t *testing.T, layout string) string {
 	t.Helper()
 	var packed bytes.Buffer
@@ -237,10 +237,10 @@ func packedLayout(t *testing.T, layout string) string {
 	return file
 }
 
-// TestOwnManifest: an image whose layers are packed keeps its manifest, and so its digest, on the way through an archive.
-func TestOwnManifest(t *testing.T) {
+// TestManifestIsKept: an image with compressed layers keeps its manifest, and so its digest, through an archive.
+func TestManifestIsKept(t *testing.T) {
 	t.Parallel()
-	at, p := newRegistry(t, nil), newPlaces(t)
+	at, transports := newRegistry(t, nil), newTransports(t)
 	image := mutate.Annotations(imageOf(t, "amd64", gzipped(t, "hello")), map[string]string{"org.opencontainers.image.source": "here"}).(v1.Image)
 	want, err := image.Digest()
 	if err != nil {
@@ -255,11 +255,11 @@ func TestOwnManifest(t *testing.T) {
 		if way.from.Transport == OCIArchive {
 			way.from.Path = packedLayout(t, dir)
 		}
-		source, err := p.Find(t.Context(), way.from)
+		source, err := transports.Find(t.Context(), way.from)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stored, err := p.Store(t.Context(), source, way.to, io.Discard); err != nil || stored.Digest != want.String() {
+		if stored, err := transports.Store(t.Context(), source, way.to, io.Discard); err != nil || stored.Digest != want.String() {
 			t.Errorf("%s: stored as %s, %v, want %s", way.to, stored.Digest, err, want)
 		}
 	}
@@ -272,7 +272,7 @@ type zstdLayer struct {
 
 func (l zstdLayer) DiffID() (v1.Hash, error) { return l.diffID, nil }
 
-// TestDamagedInRegistry: what a registry sends is not believed.
+// TestDamagedInRegistry: damaged data from a registry is refused.
 func TestDamagedInRegistry(t *testing.T) {
 	t.Parallel()
 	broken := false
@@ -291,8 +291,8 @@ func TestDamagedInRegistry(t *testing.T) {
 		})
 	})
 	push(t, at+"/site/web:1", imageOf(t, "amd64", gzipped(t, strings.Repeat("hello", 1000))))
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestDamagedInRegistry(t *testing.T) {
 	}
 }
 
-// TestLogin is docker's, and missing it is said with what to do.
+// TestLogin: docker's login is used, and the error without one has a tip.
 func TestLogin(t *testing.T) {
 	config := t.TempDir()
 	t.Setenv("DOCKER_CONFIG", config)
@@ -322,14 +322,14 @@ func TestLogin(t *testing.T) {
 		})
 	})
 	image := Reference{Transport: Registry, Name: at + "/site/web:1"}
-	_, err := newPlaces(t).Find(t.Context(), image)
+	_, err := newTransports(t).Find(t.Context(), image)
 	var hinted interface{ Hint() string }
 	if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), "'docker login' logs in") {
 		t.Errorf("error %v, want a hint", err)
 	}
 	auth := base64.StdEncoding.EncodeToString([]byte("ci:secret"))
 	write(t, filepath.Join(config, "config.json"), []byte(`{"auths": {"`+at+`": {"auth": "`+auth+`"}}}`))
-	_, err = newPlaces(t).Find(t.Context(), image)
+	_, err = newTransports(t).Find(t.Context(), image)
 	if err == nil || !strings.Contains(err.Error(), "the registry has no such image") {
 		t.Errorf("error %v, want that there is no such image", err)
 	}
@@ -343,8 +343,8 @@ func asHinted(err error, target *interface{ Hint() string }) bool {
 	return ok
 }
 
-// TestNothingTwice: a push of what is there sends nothing.
-func TestNothingTwice(t *testing.T) {
+// TestExistingImageIsNotPushed: pushing an image that is there sends nothing.
+func TestExistingImageIsNotPushed(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex // layers are sent in parallel
 	var writes []string
@@ -359,30 +359,30 @@ func TestNothingTwice(t *testing.T) {
 		})
 	})
 	push(t, at+"/site/web:1", imageOf(t, "amd64", gzipped(t, "hello")))
-	p := newPlaces(t)
-	source, err := p.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
+	transports := newTransports(t)
+	source, err := transports.Find(t.Context(), Reference{Transport: Registry, Name: at + "/site/web:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	writes = nil
-	stored, err := p.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/site/web:1"}, io.Discard)
+	stored, err := transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/site/web:1"}, io.Discard)
 	if err != nil || !stored.Existed || len(writes) > 0 {
 		t.Errorf("got %+v, %v, and wrote %v", stored, err, writes)
 	}
-	if stored, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/other/web:1"}, io.Discard); err != nil || stored.Existed {
+	if stored, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at + "/other/web:1"}, io.Discard); err != nil || stored.Existed {
 		t.Errorf("got %+v, %v", stored, err)
 	}
 }
 
-// TestNoQueryInErrors: what follows the question mark of an address is no part of an error, whatever the address stands in.
+// TestNoQueryInErrors: errors do not contain the query of an address, wherever the address is from.
 func TestNoQueryInErrors(t *testing.T) {
 	t.Parallel()
-	refused := &transport.Error{StatusCode: http.StatusForbidden, Request: &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: "auth", Path: "/token", RawQuery: "scope=a"}}}
+	invalid := &transport.Error{StatusCode: http.StatusForbidden, Request: &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: "auth", Path: "/token", RawQuery: "scope=a"}}}
 	upload := func(err error) error {
 		return &url.Error{Op: "Patch", URL: "https://r/v2/web/blobs/uploads/1?_state=SECRET", Err: err}
 	}
 	for what, err := range map[string]error{
-		"answer in request":  upload(refused),
+		"answer in request":  upload(invalid),
 		"request in request": upload(&url.Error{Op: "Get", URL: "https://r/token?sig=SECRET", Err: io.ErrUnexpectedEOF}),
 		"two":                errors.Join(upload(io.EOF), upload(io.ErrUnexpectedEOF)),
 		"in a text":          fmt.Errorf("failed to parse Location header %q: %w", "/v2/?sig=SECRET", io.EOF),

@@ -16,76 +16,76 @@ import (
 	"ndock/docker/transfer"
 )
 
-// resumer continues downloads that break. What is read in the end is verified by its digest, as any blob is.
-type resumer struct {
+// resumingTransport resumes broken downloads. The reader verifies the digest of the whole blob, as for any blob.
+type resumingTransport struct {
 	next    http.RoundTripper
-	retries int // most continuations of one answer
+	retries int // most resumptions of one download
 }
 
 // RoundTrip implements http.RoundTripper.
-func (t resumer) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
-	if err != nil || !resumable(r, answer) {
-		return answer, err
+func (t resumingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(r)
+	if err != nil || !resumable(r, response) {
+		return response, err
 	}
-	resumed := &resumed{next: t.next, request: r, size: answer.ContentLength}
-	answer.Body = transfer.NewBody(r.Context(), answer.Body, resumed.size, t.retries, resumed.rest)
-	return answer, nil
+	resumed := &download{next: t.next, request: r, size: response.ContentLength}
+	response.Body = transfer.NewBody(r.Context(), response.Body, resumed.size, t.retries, resumed.openRest)
+	return response, nil
 }
 
-// resumable tells whether an answer has a body of known size, of which the rest can be asked for.
-func resumable(r *http.Request, answer *http.Response) bool {
-	return r.Method == http.MethodGet && r.Header.Get("Range") == "" && answer.StatusCode == http.StatusOK &&
-		answer.ContentLength > 0 && !answer.Uncompressed
+// resumable reports whether an answer has a body of known size, of which a range can be requested.
+func resumable(r *http.Request, response *http.Response) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Range") == "" && response.StatusCode == http.StatusOK &&
+		response.ContentLength > 0 && !response.Uncompressed
 }
 
-// resumed is a download that was asked for.
-type resumed struct {
+// download is a request whose answer may have to be resumed.
+type download struct {
 	next    http.RoundTripper
 	request *http.Request
 	size    int64
 }
 
-// rest opens what is left. A link to a storage, or a login, that is refused by now, is fetched anew.
-func (d *resumed) rest(ctx context.Context, from int64) (io.ReadCloser, error) {
-	answer, err := d.ask(ctx, d.next, d.request, from)
+// openRest opens the rest of a download. If a link to storage or a token has expired, it gets a new one.
+func (d *download) openRest(ctx context.Context, from int64) (io.ReadCloser, error) {
+	response, err := d.requestRange(ctx, d.next, d.request, from)
 	if err != nil {
 		return nil, err
 	}
-	if refusesLink(answer.StatusCode) {
-		if renewed, err := d.renew(ctx, from); err == nil { // or else the refusal says more
-			answer.Body.Close()
-			answer = renewed
+	if isExpiredLink(response.StatusCode) {
+		if renewed, err := d.renew(ctx, from); err == nil { // otherwise the refusal says more
+			response.Body.Close()
+			response = renewed
 		}
 	}
-	return transfer.Rest(answer, from, d.size)
+	return transfer.Rest(response, from, d.size)
 }
 
-func (d *resumed) ask(ctx context.Context, by http.RoundTripper, request *http.Request, from int64) (*http.Response, error) {
+func (d *download) requestRange(ctx context.Context, by http.RoundTripper, request *http.Request, from int64) (*http.Response, error) {
 	request = request.Clone(ctx)
 	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", from, d.size-1))
 	return by.RoundTrip(request)
 }
 
-// refusesLink tells how storages answer to a link that is too old, and registries to a token.
-func refusesLink(status int) bool {
+// isExpiredLink reports whether a storage or registry answers like this to an expired link or token.
+func isExpiredLink(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusGone
 }
 
-// renew logs in once more, because the token may have expired too, and asks the registry again. It follows to the same storage only: what else is refused there has
-// been looked at when the download began.
-func (d *resumed) renew(ctx context.Context, from int64) (*http.Response, error) {
+// renew logs in again, because the token may have expired too, and asks the registry again. It follows a redirect to
+// the same storage only: that address was checked when the download began.
+func (d *download) renew(ctx context.Context, from int64) (*http.Response, error) {
 	first := transfer.OriginalRequest(d.request)
-	registry, err := logInAgain(ctx, d.next, first.URL)
+	registry, err := reauthenticate(ctx, d.next, first.URL)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := d.ask(ctx, registry, first, from)
+	response, err := d.requestRange(ctx, registry, first, from)
 	if err != nil || first == d.request {
-		return answer, err
+		return response, err
 	}
-	answer.Body.Close()
-	location, err := answer.Location()
+	response.Body.Close()
+	location, err := response.Location()
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +95,11 @@ func (d *resumed) renew(ctx context.Context, from int64) (*http.Response, error)
 	renewed := d.request.Clone(ctx)
 	renewed.URL = location
 	d.request = renewed
-	return d.ask(ctx, d.next, renewed, from)
+	return d.requestRange(ctx, d.next, renewed, from)
 }
 
-// logInAgain is a way to the registry of a blob's address with a token of now.
-func logInAgain(ctx context.Context, next http.RoundTripper, blob *url.URL) (http.RoundTripper, error) {
+// reauthenticate returns a transport to a blob's registry with a new token.
+func reauthenticate(ctx context.Context, next http.RoundTripper, blob *url.URL) (http.RoundTripper, error) {
 	path, _, isBlob := strings.Cut(strings.TrimPrefix(blob.Path, "/v2/"), "/blobs/")
 	if !isBlob {
 		return nil, errors.New("it is no blob")

@@ -17,34 +17,34 @@ import (
 	"ndock/docker/transfer"
 )
 
-// retryable tells whether another attempt to send an image to a registry may end better. One that was reached may refuse
-// connections for a moment, as it does while it starts anew.
+// retryable reports whether pushing again may succeed. reached says that the registry has answered before: such a
+// registry may refuse connections while it restarts.
 func retryable(err error, reached bool) bool {
-	var refused *archive.Error
-	var answer *transport.Error
+	var invalid *archive.Error
+	var registryErr *transport.Error
 	var stalled *transfer.IdleError
 	var request *url.Error
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &refused):
+	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &invalid):
 		return false
-	case errors.As(err, &answer):
-		return passes(answer)
+	case errors.As(err, &registryErr):
+		return isTransient(registryErr)
 	case errors.As(err, &stalled), errors.Is(err, errReadTwice):
 		return true
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return reached
-	case errors.As(err, &request) && (request.Op == "Patch" || request.Op == "Put"): // a registry that had answered before
+	case errors.As(err, &request) && (request.Op == "Patch" || request.Op == "Put"): // the registry has answered before
 		return true
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
-// pause is longer after each attempt.
-func (p Places) pause(ctx context.Context, attempt int, failed error) error {
+// backOff waits before the next attempt, longer each time. It returns an error when the context ends.
+func (t Transports) backOff(ctx context.Context, attempt int, failed error) error {
 	pause := time.Second << min(attempt, 5)
-	if p.Retrying != nil {
-		p.Retrying(failed, pause)
+	if t.Retrying != nil {
+		t.Retrying(failed, pause)
 	}
 	if err := transfer.Wait(ctx, pause); err != nil {
 		return errors.Join(err, failed)
@@ -52,14 +52,14 @@ func (p Places) pause(ctx context.Context, attempt int, failed error) error {
 	return nil
 }
 
-// readOnceTip says what to do about a failure that might have passed, had the source not been read once only.
+// readOnceTip is the tip for a failure that a retry might mend, if the source can be read only once.
 const readOnceTip = "what comes from stdin cannot be sent anew: try again, or copy it to a file (docker-archive:FILE) first"
 
-// passing are what a registry says of an upload that it has forgotten, as when it was started anew, and of one that was
-// damaged on the way.
-var passing = []transport.ErrorCode{transport.BlobUploadUnknownErrorCode, transport.BlobUploadInvalidErrorCode, transport.DigestInvalidErrorCode}
+// transientCodes are the errors of an upload that the registry has forgotten, as after a restart, or that was damaged
+// on the way.
+var transientCodes = []transport.ErrorCode{transport.BlobUploadUnknownErrorCode, transport.BlobUploadInvalidErrorCode, transport.DigestInvalidErrorCode}
 
-func passes(answer *transport.Error) bool {
-	return answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests || answer.Temporary() ||
-		slices.ContainsFunc(answer.Errors, func(one transport.Diagnostic) bool { return slices.Contains(passing, one.Code) })
+func isTransient(registryErr *transport.Error) bool {
+	return registryErr.StatusCode >= http.StatusInternalServerError || registryErr.StatusCode == http.StatusTooManyRequests || registryErr.Temporary() ||
+		slices.ContainsFunc(registryErr.Errors, func(one transport.Diagnostic) bool { return slices.Contains(transientCodes, one.Code) })
 }

@@ -17,142 +17,145 @@ import (
 	"ndock/docker/archive"
 )
 
-// Facts are what is known of an image.
-type Facts struct {
-	ID       string // sha256:… of its configuration, which is Docker's id of it
-	Digest   string // sha256:… of its manifest, where only that is known before it is read
-	Tags     []string
-	Platform archive.Platform
-	Guessed  bool // Platform, in part, because the configuration does not say it
-	Layers   int
-	Unpacked int64 // bytes; 0 where nobody knows before it is unpacked
-	Size     int64 // bytes that are sent; 0 where nobody knows
+// Metadata is what is known of an image.
+type Metadata struct {
+	ID              string // sha256:… of the configuration, which is Docker's image id
+	Digest          string // sha256:… of the manifest, if only that is known before reading
+	Tags            []string
+	Platform        archive.Platform
+	PlatformAssumed bool // part of Platform is not from the configuration, which does not say it
+	Layers          int
+	Unpacked        int64 // in bytes; 0 if unknown before unpacking
+	Size            int64 // bytes to send; 0 if unknown
 }
 
 // Source is an image that can be read.
 type Source struct {
 	Reference
-	Facts      // with an empty ID where nothing is known before it is read
-	Once  bool // whether it can be read once only
+	Metadata      // ID is empty if nothing is known before reading
+	ReadOnce bool // it cannot be read again
 
-	checks archive.Options
-	strict bool                                             // about the platform
-	own    bool                                             // an archive of the user's, whose names are his
-	notice func(text string)                                // is told what should be known of the image
-	tags   []string                                         // that are kept in the archive
-	open   func(ctx context.Context) (io.ReadCloser, error) // a Docker archive, or an OCI layout in a tar
-	parts  v1.Image                                         // nil where there is but an archive
+	options        archive.Options
+	strictPlatform bool                                             // refuse another platform
+	trustTags      bool                                             // an archive of the user's, so its tags may be kept
+	notice         func(text string)                                // receives warnings about the image; may be nil
+	tags           []string                                         // to keep in the archive
+	open           func(ctx context.Context) (io.ReadCloser, error) // opens a Docker archive, or an OCI layout in a tar
+	layered        v1.Image                                         // nil if there is only an archive
 }
 
-// Places is how places are reached.
-type Places struct {
-	Engine   func() (EngineAPI, error) // opened when it is needed
+// Transports says how to reach each kind of place.
+type Transports struct {
+	Engine   func() (EngineAPI, error) // called when it is needed
 	Registry RegistryOptions
 	Stdin    io.Reader
 	Stdout   io.Writer
-	Platform archive.Platform // that is wanted where there are several
+	Platform archive.Platform // selects among several
 	Strict   bool             // refuse an image for another platform
-	Limits   archive.Limits   // what an image may unpack to
+	Limits   archive.Limits   // on what an image may unpack to
 	Glance   func(ctx context.Context, name string) (Source, error)
 
-	Notice func(text string) // is told what should be known of an image that is taken all the same; may be nil
+	Notice func(text string) // receives warnings about an image that is used all the same; may be nil
 
-	Force    bool                                 // send an image to a registry though it is there
-	Retries  int                                  // attempts after the first, where a registry or the network failed
-	Retrying func(err error, pause time.Duration) // is told why an attempt failed, and how long it is until the next; may be nil
+	Force    bool                                 // push an image even if the registry has it
+	Retries  int                                  // after the first attempt, if the registry or the network failed
+	Retrying func(err error, pause time.Duration) // receives the error of an attempt and the pause before the next; may be nil
 }
 
-// Find looks an image up. What it costs is a description; the bytes are read later.
-func (p Places) Find(ctx context.Context, r Reference) (*Source, error) {
-	source, err := p.find(ctx, r)
+// Find looks up an image. It reads only metadata; the image is read later. It returns a *docker.Error with a tip
+// where one is known.
+func (t Transports) Find(ctx context.Context, r Reference) (*Source, error) {
+	source, err := t.find(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	source.strict, source.notice = p.Strict, p.Notice
+	source.strictPlatform, source.notice = t.Strict, t.Notice
 	if source.ID == "" && source.Digest == "" {
 		return source, nil
 	}
-	return source, source.judge(source.Facts)
+	return source, source.checkMetadata(source.Metadata)
 }
 
-// judge refuses an image for another platform, where that is minded, and tells what should be known of it.
-func (s *Source) judge(found Facts) error {
-	if found.Guessed && s.notice != nil {
+// checkMetadata warns of a missing platform and of too many layers. With strictPlatform it refuses an image for
+// another platform.
+func (s *Source) checkMetadata(found Metadata) error {
+	if found.PlatformAssumed && s.notice != nil {
 		s.notice(fmt.Sprintf("image %q does not say for which platform it is; it is taken for one for %s", s.Reference, found.Platform))
 	}
-	if found.Layers > archive.EngineLayers && s.notice != nil {
-		s.notice(fmt.Sprintf("image %q has %d layers, and Docker Engine stores at most %d: no server can boot from it", s.Reference, found.Layers, archive.EngineLayers))
+	if found.Layers > archive.MaxEngineLayers && s.notice != nil {
+		s.notice(fmt.Sprintf("image %q has %d layers, and Docker Engine stores at most %d: no server can boot from it", s.Reference, found.Layers, archive.MaxEngineLayers))
 	}
-	return s.fits(found.Platform)
+	return s.checkPlatform(found.Platform)
 }
 
-// judgeRead is judge for what was known only when the image had been read.
-func (s *Source) judgeRead(found Facts) error {
+// checkAfterRead checks the metadata that were not known before reading.
+func (s *Source) checkAfterRead(found Metadata) error {
 	if s.ID != "" || s.Digest != "" {
-		return s.fits(found.Platform)
+		return s.checkPlatform(found.Platform)
 	}
-	return s.judge(found)
+	return s.checkMetadata(found)
 }
 
-// fits refuses an image for another platform, where that is minded.
-func (s *Source) fits(found archive.Platform) error {
-	if !s.strict || s.checks.Platform.Matches(found) {
+// checkPlatform refuses an image for another platform, if strictPlatform is set.
+func (s *Source) checkPlatform(found archive.Platform) error {
+	if !s.strictPlatform || s.options.Platform.Matches(found) {
 		return nil
 	}
 	return &docker.Error{
 		Op:  "image " + quoted(s.Reference),
-		Err: fmt.Errorf("it is for %s, not for %s", found, s.checks.Platform),
+		Err: fmt.Errorf("it is for %s, not for %s", found, s.options.Platform),
 		Tip: "--platform " + found.String() + " takes it all the same",
 	}
 }
 
-func (p Places) find(ctx context.Context, r Reference) (*Source, error) {
+func (t Transports) find(ctx context.Context, r Reference) (*Source, error) {
 	switch r.Transport {
 	case Engine:
-		return p.findInEngine(ctx, r)
+		return t.findInEngine(ctx, r)
 	case Registry:
-		return p.findInRegistry(ctx, r)
+		return t.findInRegistry(ctx, r)
 	case DockerArchive, OCIArchive:
-		return p.findFile(r)
+		return t.findFile(r)
 	case OCILayout:
-		return p.findLayout(ctx, r)
+		return t.findLayout(ctx, r)
 	case Glance:
-		found, err := p.Glance(ctx, r.Name)
-		found.Reference, found.checks = r, p.checks()
+		found, err := t.Glance(ctx, r.Name)
+		found.Reference, found.options = r, t.archiveOptions()
 		return &found, err
 	}
-	return p.findStream(r)
+	return t.findStream(r)
 }
 
-// checks are those of an archive that anybody may have made.
-func (p Places) checks() archive.Options {
-	limits := p.Limits
-	return archive.Options{Platform: p.Platform, Layers: &limits}
+// archiveOptions returns the checks for an archive from anybody.
+func (t Transports) archiveOptions() archive.Options {
+	limits := t.Limits
+	return archive.Options{Platform: t.Platform, Limits: &limits}
 }
 
-// FromArchive is a source of an archive that is opened by open.
-func FromArchive(facts Facts, open func(ctx context.Context) (io.ReadCloser, error)) Source {
-	return Source{Facts: facts, open: open}
+// FromArchive returns a source for an archive that open opens.
+func FromArchive(metadata Metadata, open func(ctx context.Context) (io.ReadCloser, error)) Source {
+	return Source{Metadata: metadata, open: open}
 }
 
-func (p Places) findStream(r Reference) (*Source, error) {
-	if file, ok := p.Stdin.(*os.File); ok {
+// findStream returns stdin as a source, which can be read once. It refuses a terminal.
+func (t Transports) findStream(r Reference) (*Source, error) {
+	if file, ok := t.Stdin.(*os.File); ok {
 		if term.IsTerminal(int(file.Fd())) {
 			return nil, &docker.Error{Op: "read an image from stdin", Err: errors.New("it is a terminal"), Tip: "docker save IMAGE | ndock image push-glance --name NAME -"}
 		}
 	}
 	read := false
-	return &Source{Reference: r, Once: true, own: true, checks: p.checks(), open: func(ctx context.Context) (io.ReadCloser, error) {
+	return &Source{Reference: r, ReadOnce: true, trustTags: true, options: t.archiveOptions(), open: func(ctx context.Context) (io.ReadCloser, error) {
 		if read {
 			return nil, errors.New("stdin can be read once only")
 		}
 		read = true
-		return interruptible(ctx, p.Stdin), nil
+		return cancellableReader(ctx, t.Stdin), nil
 	}}, nil
 }
 
-// interruptible can be given up while somebody waits for the reader, which may give nothing for ever.
-func interruptible(ctx context.Context, from io.Reader) io.ReadCloser {
+// cancellableReader returns a reader that fails when the context ends, even while from blocks.
+func cancellableReader(ctx context.Context, from io.Reader) io.ReadCloser {
 	out, into := io.Pipe()
 	context.AfterFunc(ctx, func() { into.CloseWithError(context.Cause(ctx)) })
 	go func() {
@@ -162,55 +165,54 @@ func interruptible(ctx context.Context, from io.Reader) io.ReadCloser {
 	return out
 }
 
-// Archive is an image on its way, as a Docker archive. It is checked while it is read: what is wrong with it is the
-// error that reading ends in.
+// Archive is a Docker archive of an image, checked while it is read. An invalid image ends the reading with an error.
 type Archive struct {
-	pipe   *io.PipeReader
-	done   chan struct{}
-	facts  Facts
-	source io.Closer
+	pipe     *io.PipeReader
+	done     chan struct{}
+	metadata Metadata
+	source   io.Closer
 
-	mu    sync.Mutex    // guards ahead: a destination that answers early may be reading still when the archive is closed
-	ahead io.ReadCloser // so that source and destination do not wait for each other by turns
+	mu    sync.Mutex    // guards ahead: a destination that answers early may still be reading when the archive is closed
+	ahead io.ReadCloser // reads ahead, so that source and destination do not wait for each other in turn
 }
 
-// aheadBlocks of aheadSize bytes are how far an archive is read ahead.
+// An archive is read ahead by readAheadBlocks blocks of readAheadSize bytes.
 const (
-	aheadBlocks = 16
-	aheadSize   = 256 << 10
+	readAheadBlocks = 16
+	readAheadSize   = 256 << 10
 )
 
-// Archive begins to read the image. The archive is to be closed.
+// Archive starts reading the image. The caller closes the archive.
 func (s *Source) Archive(ctx context.Context) (*Archive, error) {
-	from, err := s.read(ctx)
+	from, err := s.openStream(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out, into := io.Pipe()
-	ahead, err := readahead.NewReaderSize(out, aheadBlocks, aheadSize)
+	ahead, err := readahead.NewReaderSize(out, readAheadBlocks, readAheadSize)
 	if err != nil {
 		return nil, errors.Join(err, from.Close())
 	}
 	a := &Archive{pipe: out, done: make(chan struct{}), source: from, ahead: ahead}
 	go func() {
 		defer close(a.done)
-		found, err := archive.Copy(into, from, s.tags, s.ownChecks())
-		if a.facts = factsOf(found); err == nil {
-			err = s.judgeRead(a.facts)
+		found, err := archive.Copy(into, from, s.tags, s.copyOptions())
+		if a.metadata = metadataOf(found); err == nil {
+			err = s.checkAfterRead(a.metadata)
 		}
 		into.CloseWithError(explainArchive(s.Reference, err))
 	}()
 	return a, nil
 }
 
-// ownChecks are those of one reading: limits count.
-func (s *Source) ownChecks() archive.Options {
-	checks := s.checks
-	if checks.Layers != nil {
-		limits := *checks.Layers
-		checks.Layers = &limits
+// copyOptions returns options for one reading, because limits keep a count.
+func (s *Source) copyOptions() archive.Options {
+	options := s.options
+	if options.Limits != nil {
+		limits := *options.Limits
+		options.Limits = &limits
 	}
-	return checks
+	return options
 }
 
 func (a *Archive) Read(p []byte) (int, error) {
@@ -219,7 +221,7 @@ func (a *Archive) Read(p []byte) (int, error) {
 	return a.ahead.Read(p)
 }
 
-// Close ends the reading, wherever it is.
+// Close stops the reading.
 func (a *Archive) Close() error {
 	a.pipe.Close()
 	err := a.source.Close()
@@ -229,21 +231,21 @@ func (a *Archive) Close() error {
 	return errors.Join(err, a.ahead.Close())
 }
 
-// Found is what the image turned out to be, once it has been read to its end.
-func (a *Archive) Found() Facts {
+// Metadata returns the metadata of the image. It waits until the image has been read to its end.
+func (a *Archive) Metadata() Metadata {
 	<-a.done
-	return a.facts
+	return a.metadata
 }
 
-func factsOf(found archive.Contents) Facts {
-	return Facts{ID: found.ID, Tags: found.Tags, Platform: found.Platform, Guessed: found.Guessed, Unpacked: found.Unpacked, Layers: len(found.Layers)}
+func metadataOf(found archive.Contents) Metadata {
+	return Metadata{ID: found.ID, Tags: found.Tags, Platform: found.Platform, PlatformAssumed: found.PlatformAssumed, Unpacked: found.Unpacked, Layers: len(found.Layers)}
 }
 
-// explainArchive says of which image something was found out.
+// explainArchive adds the image's name to an *archive.Error.
 func explainArchive(r Reference, err error) error {
-	var refused *archive.Error
-	if errors.As(err, &refused) {
-		return &docker.Error{Op: fmt.Sprintf("check image %q", r), Err: refused}
+	var invalid *archive.Error
+	if errors.As(err, &invalid) {
+		return &docker.Error{Op: fmt.Sprintf("check image %q", r), Err: invalid}
 	}
 	return err
 }

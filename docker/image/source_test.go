@@ -18,8 +18,7 @@ import (
 	"ndock/docker/archive"
 )
 
-// TestHangingStdin: an image from a stdin that gives nothing more can be given up by the context, or by closing it, also
-// while it is read.
+// TestHangingStdin: reading a blocked stdin ends with the context or with Close.
 func TestHangingStdin(t *testing.T) {
 	t.Parallel()
 	for name, giveUp := range map[string]func(cancel func(), opened *Archive) error{
@@ -33,7 +32,7 @@ func TestHangingStdin(t *testing.T) {
 func hangingStdin(t *testing.T, giveUp func(cancel func(), opened *Archive) error) {
 	stdin, never := io.Pipe()
 	t.Cleanup(func() { never.Close() })
-	source, err := Places{Stdin: stdin}.Find(t.Context(), Reference{Transport: Stream})
+	source, err := Transports{Stdin: stdin}.Find(t.Context(), Reference{Transport: Stream})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +62,7 @@ func hangingStdin(t *testing.T, giveUp func(cancel func(), opened *Archive) erro
 	}
 }
 
-// TestEmptyStdin: /dev/null and an empty pipe are no terminal, and no image.
+// TestEmptyStdin: /dev/null and an empty pipe are not taken for a terminal, and not for an image.
 func TestEmptyStdin(t *testing.T) {
 	t.Parallel()
 	null, err := os.Open(os.DevNull)
@@ -72,17 +71,17 @@ func TestEmptyStdin(t *testing.T) {
 	}
 	defer null.Close()
 	for name, stdin := range map[string]io.Reader{"/dev/null": null, "pipe": strings.NewReader("")} {
-		p := newPlaces(t)
-		p.Stdin = stdin
-		_, err := read(t.Context(), p, "-")
+		transports := newTransports(t)
+		transports.Stdin = stdin
+		_, err := read(t.Context(), transports, "-")
 		if err == nil || strings.Contains(err.Error(), "terminal") || !strings.Contains(err.Error(), "empty") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
 }
 
-// TestNames: an archive of the user's own keeps its names in another archive, unless that is given one. What an image of
-// Glance's calls itself is not the user's word.
+// TestNames: an archive of the user's keeps its names in another archive, unless a name is given. Names in an image
+// from Glance are dropped.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -109,22 +108,22 @@ func TestNames(t *testing.T) {
 		{"-", "", "[web:1]"},
 		{"glance:web", "", "[]"},
 	} {
-		p := newPlaces(t)
-		p.Stdin = bytes.NewReader(saved)
-		p.Glance = func(context.Context, string) (Source, error) {
-			return FromArchive(Facts{}, func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(saved)), nil }), nil
+		transports := newTransports(t)
+		transports.Stdin = bytes.NewReader(saved)
+		transports.Glance = func(context.Context, string) (Source, error) {
+			return FromArchive(Metadata{}, func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(saved)), nil }), nil
 		}
 		out := filepath.Join(t.TempDir(), "out.tar")
-		if got, err := copied(t, p, c.from, "docker-archive:"+out+c.to); err != nil || fmt.Sprint(got.Tags) != c.want {
+		if got, err := copied(t, transports, c.from, "docker-archive:"+out+c.to); err != nil || fmt.Sprint(got.Tags) != c.want {
 			t.Errorf("%s to %s: %v, %v; want %s", c.from, c.to, got.Tags, err, c.want)
 		}
 	}
 }
 
-// copied is what an archive is that was copied.
-func copied(t *testing.T, p Places, from, to string) (archive.Contents, error) {
+// copied copies an image to an archive and describes the result.
+func copied(t *testing.T, transports Transports, from, to string) (archive.Contents, error) {
 	t.Helper()
-	if err := copyTo(t, p, from, to); err != nil {
+	if err := copyTo(t, transports, from, to); err != nil {
 		return archive.Contents{}, err
 	}
 	_, path, _ := strings.Cut(to, ":")
@@ -134,11 +133,11 @@ func copied(t *testing.T, p Places, from, to string) (archive.Contents, error) {
 		return archive.Contents{}, err
 	}
 	defer file.Close()
-	return archive.Describe(file, archive.Options{Platform: p.Platform})
+	return archive.Describe(file, archive.Options{Platform: transports.Platform})
 }
 
-// TestDestinationThatIsNoFile: what is a pipe is written to.
-func TestDestinationThatIsNoFile(t *testing.T) {
+// TestPipeAsDestination: an image can be written to a pipe.
+func TestPipeAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
 		dir := t.TempDir()
@@ -154,20 +153,21 @@ func TestDestinationThatIsNoFile(t *testing.T) {
 				read <- content
 			}
 		}()
-		if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", transport+pipe); err != nil {
+		if err := copyTo(t, newTransports(t), "docker-archive:"+dir+"/saved.tar", transport+pipe); err != nil {
 			t.Errorf("%s%s: %v", transport, pipe, err)
 		}
 		if info, err := os.Lstat(pipe); err != nil || info.Mode().Type() != os.ModeNamedPipe {
 			t.Fatalf("%s%s is %v, %v now", transport, pipe, info.Mode(), err)
 		}
 		write(t, filepath.Join(dir, "piped"), <-read)
-		if _, err := copied(t, newPlaces(t), transport+dir+"/piped", "docker-archive:"+dir+"/again.tar"); err != nil {
+		if _, err := copied(t, newTransports(t), transport+dir+"/piped", "docker-archive:"+dir+"/again.tar"); err != nil {
 			t.Errorf("%s: %v", transport, err)
 		}
 	}
 }
 
-// TestLinkAsDestination: a link to a file, which a stranger may have put there, is replaced, and the file behind it stays.
+// TestLinkAsDestination: a link at the destination, which anybody may have created, is replaced, and its target
+// stays.
 func TestLinkAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"docker-archive:", "oci-archive:"} {
@@ -179,13 +179,13 @@ func TestLinkAsDestination(t *testing.T) {
 			if err := os.Symlink(target, link); err != nil {
 				t.Fatal(err)
 			}
-			if err := copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", transport+link); err != nil {
+			if err := copyTo(t, newTransports(t), "docker-archive:"+dir+"/saved.tar", transport+link); err != nil {
 				t.Errorf("%s%s: %v", transport, link, err)
 			}
 			if info, err := os.Lstat(link); err != nil || !info.Mode().IsRegular() {
 				t.Errorf("%s%s is %v, %v now", transport, link, info.Mode(), err)
 			}
-			if _, err := copied(t, newPlaces(t), transport+link, "docker-archive:"+dir+"/again.tar"); err != nil {
+			if _, err := copied(t, newTransports(t), transport+link, "docker-archive:"+dir+"/again.tar"); err != nil {
 				t.Errorf("%s%s: %v", transport, link, err)
 			}
 		}
@@ -198,8 +198,8 @@ func TestLinkAsDestination(t *testing.T) {
 	}
 }
 
-// TestDescriptorAsDestination: to an open file, as /dev/stdout may be one, the image is written where others are writing, also
-// if the file has no path any more.
+// TestDescriptorAsDestination: an image is written to an open file, such as /dev/stdout, after what others have
+// written, even if the file has no path any more.
 func TestDescriptorAsDestination(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -223,7 +223,7 @@ func TestDescriptorAsDestination(t *testing.T) {
 		}
 		_, before := file.WriteString("before ")
 		to := c.transport + c.path + strconv.Itoa(int(file.Fd()))
-		err = errors.Join(err, before, copyTo(t, newPlaces(t), "docker-archive:"+dir+"/saved.tar", to))
+		err = errors.Join(err, before, copyTo(t, newTransports(t), "docker-archive:"+dir+"/saved.tar", to))
 		_, after := file.WriteString(" after")
 		if err := errors.Join(err, after); err != nil {
 			t.Errorf("%s: %v", to, err)
@@ -236,13 +236,13 @@ func TestDescriptorAsDestination(t *testing.T) {
 			t.Errorf("%s: what was there before: %t, after: %t; %v", to, first, last, err)
 		}
 		write(t, filepath.Join(dir, "image"), image)
-		if _, err := copied(t, newPlaces(t), c.transport+dir+"/image", "docker-archive:"+dir+"/again.tar"); err != nil {
+		if _, err := copied(t, newTransports(t), c.transport+dir+"/image", "docker-archive:"+dir+"/again.tar"); err != nil {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
 }
 
-// TestToStdout: what goes to stdout under any of its names is told from other files.
+// TestToStdout: all names of stdout are recognized, and no other file.
 func TestToStdout(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
@@ -255,7 +255,7 @@ func TestToStdout(t *testing.T) {
 	}
 }
 
-// TestPipeAsAFile: an archive may come from a named pipe, and is not read to look what it is.
+// TestPipeAsAFile: an archive may be a named pipe, which is not read before the copy.
 func TestPipeAsAFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -264,13 +264,13 @@ func TestPipeAsAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _ = os.WriteFile(pipe, saved, 0) }()
-	got, err := copied(t, newPlaces(t), "docker-archive:"+pipe, "docker-archive:"+dir+"/out.tar")
+	got, err := copied(t, newTransports(t), "docker-archive:"+pipe, "docker-archive:"+dir+"/out.tar")
 	if err != nil || fmt.Sprint(got.Tags) != "[web:1]" {
 		t.Errorf("%v, %v", got.Tags, err)
 	}
 }
 
-func copyTo(t *testing.T, p Places, from, to string) error {
+func copyTo(t *testing.T, transports Transports, from, to string) error {
 	t.Helper()
 	source, err := ParseReference(from)
 	if err != nil {
@@ -280,15 +280,16 @@ func copyTo(t *testing.T, p Places, from, to string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := p.Find(t.Context(), source)
+	found, err := transports.Find(t.Context(), source)
 	if err != nil {
 		return err
 	}
-	_, err = p.Store(t.Context(), found, dest, io.Discard)
+	_, err = transports.Store(t.Context(), found, dest, io.Discard)
 	return err
 }
 
-// TestFileOrDirectory: who takes a layout for an archive, or the other way round, is told what reads it.
+// TestFileOrDirectory: the error for a layout named as an archive, or an archive named as a layout, says what reads
+// it.
 func TestFileOrDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -299,7 +300,7 @@ func TestFileOrDirectory(t *testing.T) {
 		"oci-archive:" + dir:    "oci:" + dir + " reads an OCI layout",
 		"oci:" + file:           "docker-archive:" + file + " reads an archive",
 	} {
-		_, err := read(t.Context(), newPlaces(t), text)
+		_, err := read(t.Context(), newTransports(t), text)
 		var hinted interface{ Hint() string }
 		if !asHinted(err, &hinted) || !strings.Contains(hinted.Hint(), want) {
 			t.Errorf("%s: %v", text, err)

@@ -24,15 +24,16 @@ import (
 	"ndock/docker/transfer"
 )
 
-// Stored is what came of a copy.
+// Stored is the result of a copy.
 type Stored struct {
 	Reference
-	Digest  string // of the manifest; empty where there is none
-	Existed bool   // it was there already, and was not sent
+	Digest  string // of the manifest; empty if there is none
+	Existed bool   // it was there already and was not sent
 }
 
-// Store copies an image to a place that is not Glance. The bytes that are read are counted in watch.
-func (p Places) Store(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
+// Store copies an image to any place but Glance. It writes the bytes that are read to watch, to count them.
+// It returns a *docker.Error, perhaps wrapped, for what it refuses and for what a registry answers.
+func (t Transports) Store(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	err := to.checkDest()
 	if err != nil {
@@ -40,13 +41,13 @@ func (p Places) Store(ctx context.Context, source *Source, to Reference, watch i
 	}
 	switch to.Transport {
 	case Engine:
-		err = p.storeInEngine(ctx, source, to, watch)
+		err = t.storeInEngine(ctx, source, to, watch)
 	case DockerArchive:
 		err = storeInFile(ctx, source, to, watch)
 	case Stream:
-		err = writeArchive(ctx, source, to, io.MultiWriter(p.Stdout, watch))
+		err = writeArchive(ctx, source, to, io.MultiWriter(t.Stdout, watch))
 	case Registry:
-		return p.storeInRegistry(ctx, source, to, watch)
+		return t.storeInRegistry(ctx, source, to, watch)
 	case OCILayout:
 		return storeInLayout(ctx, source, to, watch)
 	case OCIArchive:
@@ -60,60 +61,61 @@ func (p Places) Store(ctx context.Context, source *Source, to Reference, watch i
 	return stored, nil
 }
 
-// checkDest finds out what would be refused only when all of an image is there.
+// checkDest refuses a destination early that would fail after all of the image has been read.
 func (r Reference) checkDest() error {
 	switch r.Transport {
 	case DockerArchive, OCIArchive:
 		if info, err := os.Stat(r.Path); err == nil && info.IsDir() {
-			return refuse(r, fmt.Errorf("%q is a directory", r.Path))
+			return writeError(r, fmt.Errorf("%q is a directory", r.Path))
 		}
 	}
 	if before, _, digested := strings.Cut(r.Name, "@"); r.Transport == Registry && digested && strings.Contains(path.Base(before), ":") {
-		return refuse(r, errors.New("it has a tag and a digest, and an image gets one name: leave one out"))
+		return writeError(r, errors.New("it has a tag and a digest, and an image gets one name: leave one out"))
 	}
 	if r.Name == "" || r.Transport != Engine && r.Transport != DockerArchive {
 		return nil
 	}
 	named, err := reference.ParseNormalizedNamed(r.Name)
 	if err != nil {
-		return refuse(r, fmt.Errorf("%q cannot be a name in Docker: %w", r.Name, err))
+		return writeError(r, fmt.Errorf("%q cannot be a name in Docker: %w", r.Name, err))
 	}
 	if _, digested := named.(reference.Digested); digested {
-		return refuse(r, fmt.Errorf("%q has a digest, which Docker gives an image itself", r.Name))
+		return writeError(r, fmt.Errorf("%q has a digest, which Docker gives an image itself", r.Name))
 	}
 	return nil
 }
 
-// shelf takes an image in parts.
-type shelf interface {
-	layer(ctx context.Context, layer v1.Layer) error
-	config(ctx context.Context, content []byte) error
-	// manifest takes the last part, and puts the image under its name.
-	manifest(ctx context.Context, content []byte, described v1.Descriptor) error
+// imageWriter stores an image in pieces: layers, configuration, manifest.
+type imageWriter interface {
+	writeLayer(ctx context.Context, layer v1.Layer) error
+	writeConfig(ctx context.Context, content []byte) error
+	// writeManifest comes last and gives the image its name.
+	writeManifest(ctx context.Context, content []byte, described v1.Descriptor) error
 }
 
-// takeApart puts an image that flows by on a shelf, layer after layer.
-func (s *Source) takeApart(ctx context.Context, into shelf, watch io.Writer) (v1.Hash, error) {
-	from, err := s.read(ctx)
+// pushLayers reads an archive and writes its layers as they come, then its configuration and manifest. It returns the
+// manifest's digest. An invalid archive gives a *docker.Error that wraps an *archive.Error.
+func (s *Source) pushLayers(ctx context.Context, writer imageWriter, watch io.Writer) (v1.Hash, error) {
+	from, err := s.openStream(ctx)
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	defer from.Close()
-	u := newUnpacker(ctx, into)
-	found, err := archive.Read(io.TeeReader(from, watch), u, s.ownChecks())
-	if sent := u.sending.Wait(); err == nil || errors.Is(err, errNotTaken) {
+	sink := newLayerSink(ctx, writer)
+	found, err := archive.Read(io.TeeReader(from, watch), sink, s.copyOptions())
+	if sent := sink.uploads.Wait(); err == nil || errors.Is(err, errLayerFailed) {
 		err = sent
 	}
 	if err != nil {
 		return v1.Hash{}, explainArchive(s.Reference, err)
 	}
-	if err := s.judgeRead(factsOf(found)); err != nil {
+	if err := s.checkAfterRead(metadataOf(found)); err != nil {
 		return v1.Hash{}, err
 	}
-	if err := into.config(ctx, found.Config); err != nil {
+	if err := writer.writeConfig(ctx, found.Config); err != nil {
 		return v1.Hash{}, err
 	}
-	content, kind, err := u.manifest(found)
+	content, kind, err := sink.buildManifest(found)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -121,31 +123,32 @@ func (s *Source) takeApart(ctx context.Context, into shelf, watch io.Writer) (v1
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	return digest, into.manifest(ctx, content, v1.Descriptor{
+	return digest, writer.writeManifest(ctx, content, v1.Descriptor{
 		MediaType: kind, Digest: digest, Size: size,
 		Platform: &v1.Platform{OS: found.Platform.OS, Architecture: found.Platform.Architecture, Variant: found.Platform.Variant},
 	})
 }
 
-// unpacker is a sink of an archive that puts what may be layers on a shelf.
-type unpacker struct {
+// layerSink is an archive.Sink that writes what may be a layer to an imageWriter.
+type layerSink struct {
 	ctx     context.Context
-	shelf   shelf
-	sending *errgroup.Group
+	writer  imageWriter
+	uploads *errgroup.Group
 
 	mu     sync.Mutex
 	layers map[string]v1.Descriptor // by path in the archive
 }
 
-func newUnpacker(ctx context.Context, into shelf) *unpacker {
-	u := &unpacker{shelf: into, layers: map[string]v1.Descriptor{}}
-	u.sending, u.ctx = errgroup.WithContext(ctx)
-	u.sending.SetLimit(layersAtOnce)
-	return u
+func newLayerSink(ctx context.Context, writer imageWriter) *layerSink {
+	sink := &layerSink{writer: writer, layers: map[string]v1.Descriptor{}}
+	sink.uploads, sink.ctx = errgroup.WithContext(ctx)
+	sink.uploads.SetLimit(maxParallelLayers)
+	return sink
 }
 
-// manifest is the image's own, and so its digest stays, where its layers went to the shelf as they are.
-func (u *unpacker) manifest(found archive.Contents) ([]byte, types.MediaType, error) {
+// buildManifest returns the image's own manifest, with its digest, if its layers were written unchanged. Otherwise it
+// makes a new one.
+func (s *layerSink) buildManifest(found archive.Contents) ([]byte, types.MediaType, error) {
 	id, err := v1.NewHash(found.ID)
 	if err != nil {
 		return nil, "", err
@@ -153,35 +156,37 @@ func (u *unpacker) manifest(found archive.Contents) ([]byte, types.MediaType, er
 	m := &v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(found.Config)), Digest: id},
-		Layers: []v1.Descriptor{}, // which is no null where there are none
+		Layers: []v1.Descriptor{}, // an empty list, not null
 	}
 	for _, layer := range found.Layers {
-		m.Layers = append(m.Layers, u.layers[layer.Path])
+		m.Layers = append(m.Layers, s.layers[layer.Path])
 	}
-	if own, err := v1.ParseManifest(bytes.NewReader(found.Manifest)); err == nil && sameParts(own, m) {
-		return found.Manifest, cmp.Or(own.MediaType, m.MediaType), nil
+	if original, err := v1.ParseManifest(bytes.NewReader(found.Manifest)); err == nil && sameContent(original, m) {
+		return found.Manifest, cmp.Or(original.MediaType, m.MediaType), nil
 	}
 	content, err := json.Marshal(m)
 	return content, m.MediaType, err
 }
 
-func sameParts(one, other *v1.Manifest) bool {
+func sameContent(one, other *v1.Manifest) bool {
 	return (one.MediaType == "" || one.MediaType.IsImage()) && one.Config.Digest == other.Config.Digest && slices.EqualFunc(one.Layers, other.Layers, func(a, b v1.Descriptor) bool {
 		return a.Digest == b.Digest && a.Size == b.Size
 	})
 }
 
-// digestOf is what an entry's own path says, as in a layout; the shelf verifies it.
-func digestOf(path string) v1.Hash {
+// digestFromPath returns the digest that the path of an entry states, as in a layout, or an empty one. The writer
+// verifies it.
+func digestFromPath(path string) v1.Hash {
 	var hash v1.Hash
 	var hex string
 	if _, err := fmt.Sscanf(path, "blobs/sha256/%64s", &hex); err == nil && len(hex) == 64 {
-		hash, _ = v1.NewHash("sha256:" + hex) // empty where it is none
+		hash, _ = v1.NewHash("sha256:" + hex) // empty if it is not valid
 	}
 	return hash
 }
 
-func refuse(r Reference, err error) error {
+// writeError returns an error of writing an image to r.
+func writeError(r Reference, err error) error {
 	return &docker.Error{Op: "write image " + quoted(r), Err: err}
 }
 

@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// refusing answers the first requests of one kind with a status, after it has read what they bring.
+// refusing answers the first requests of one kind with a status, after reading their bodies.
 func refusing(method, path string, status int, body string, times int32) func(http.Handler) http.Handler {
 	var seen atomic.Int32
 	return func(next http.Handler) http.Handler {
@@ -36,7 +36,7 @@ func refusing(method, path string, status int, body string, times int32) func(ht
 	}
 }
 
-// smallImage is an archive whose layer is sent in one piece.
+// smallImage is an archive whose layer is uploaded in one request.
 func smallImage(t *testing.T) Reference {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "saved.tar")
@@ -44,18 +44,18 @@ func smallImage(t *testing.T) Reference {
 	return Reference{Transport: DockerArchive, Path: file}
 }
 
-func pushTo(t *testing.T, p Places, from Reference, at string) error {
+func pushTo(t *testing.T, transports Transports, from Reference, at string) error {
 	t.Helper()
-	source, err := p.Find(t.Context(), from)
+	source, err := transports.Find(t.Context(), from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
+	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 	return err
 }
 
-// TestRefusedUpload: a small blob or a manifest that is refused with a passing status is sent anew; where it is refused
-// each time, the error names the status.
+// TestRefusedUpload: a blob or manifest refused with a temporary status is sent again. If that repeats, the error
+// names the status.
 func TestRefusedUpload(t *testing.T) {
 	t.Parallel()
 	for _, refused := range []struct {
@@ -73,24 +73,24 @@ func TestRefusedUpload(t *testing.T) {
 		t.Run(fmt.Sprint(refused.method, refused.path, refused.status), func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, refusing(refused.method, refused.path, refused.status, refused.body, 1)) + "/site/web:1"
-			p := newPlaces(t)
-			p.Retries = 2
-			if err := pushTo(t, p, smallImage(t), at); err != nil {
+			transports := newTransports(t)
+			transports.Retries = 2
+			if err := pushTo(t, transports, smallImage(t), at); err != nil {
 				t.Errorf("refused once: %v", err)
 			} else if err := pushed(t, at); err != nil {
 				t.Errorf("pushed, but: %v", err)
 			}
 			at = newRegistry(t, refusing(refused.method, refused.path, refused.status, refused.body, 1<<30)) + "/site/web:1"
-			p.Retries = 0
+			transports.Retries = 0
 			want := fmt.Sprintf("%d %s", refused.status, http.StatusText(refused.status))
-			if err := pushTo(t, p, smallImage(t), at); err == nil || !strings.Contains(err.Error(), want) {
+			if err := pushTo(t, transports, smallImage(t), at); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("refused each time: error %v, want %q", err, want)
 			}
 		})
 	}
 }
 
-// breaking cuts answers with a blob off in their middle, the first times.
+// breaking cuts off the first answers with a blob in the middle.
 type breaking struct {
 	times  int32
 	status int    // of an answer to a request for a part; 0 for the registry's own
@@ -150,7 +150,7 @@ func cutOff(w http.ResponseWriter) {
 	}
 }
 
-// TestDownloadBreaks: a download that breaks goes on where it was, as often as --retries allows.
+// TestDownloadBreaks: a broken download is resumed, as often as --retries allows.
 func TestDownloadBreaks(t *testing.T) {
 	t.Parallel()
 	for name, one := range map[string]struct {
@@ -173,17 +173,17 @@ func TestDownloadBreaks(t *testing.T) {
 			at := newRegistry(t, one.breaking.handler) + "/site/web:1"
 			image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
 			push(t, at, image)
-			p := newPlaces(t)
-			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries, nil)
-			facts, err := read(t.Context(), p, "docker://"+at)
+			transports := newTransports(t)
+			transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries, nil)
+			metadata, err := read(t.Context(), transports, "docker://"+at)
 			switch {
 			case one.want == "" && err != nil:
 				t.Error(err)
 			case one.want != "" && (err == nil || !strings.Contains(err.Error(), one.want)):
 				t.Errorf("error %v, want %q", err, one.want)
 			}
-			if id, _ := image.ConfigName(); err == nil && facts.ID != id.String() {
-				t.Errorf("%s was read, not %s", facts.ID, id)
+			if id, _ := image.ConfigName(); err == nil && metadata.ID != id.String() {
+				t.Errorf("%s was read, not %s", metadata.ID, id)
 			}
 			if got := int(one.breaking.parts.Load()); got > one.retries || one.want == "" && got == 0 {
 				t.Errorf("%d requests for a part", got)
@@ -192,7 +192,7 @@ func TestDownloadBreaks(t *testing.T) {
 	}
 }
 
-// storage has blobs, to which a registry redirects. A link is good until a download breaks.
+// storage has blobs to which a registry redirects. A link is valid until a download breaks.
 type storage struct {
 	*httptest.Server
 	blobs http.Handler
@@ -245,8 +245,7 @@ func (s *storage) redirects(next http.Handler) http.Handler {
 	})
 }
 
-// TestExpiredLink: a download by a link to a storage that has expired when it is to be continued goes on by a new one. The
-// storage is told no login.
+// TestExpiredLink: a download whose link has expired is resumed with a new link. The storage receives no login.
 func TestExpiredLink(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t)
@@ -254,20 +253,20 @@ func TestExpiredLink(t *testing.T) {
 	at := newRegistry(t, func(next http.Handler) http.Handler { return login(s.redirects(next)) }) + "/site/web:1"
 	image := imageOf(t, "amd64", gzipped(t, noise(2<<20)))
 	push(t, at, image)
-	p := newPlaces(t)
-	p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
-	if facts, err := read(t.Context(), p, "docker://"+at); err != nil {
+	transports := newTransports(t)
+	transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
+	if metadata, err := read(t.Context(), transports, "docker://"+at); err != nil {
 		t.Error(err)
-	} else if id, _ := image.ConfigName(); facts.ID != id.String() {
-		t.Errorf("%s was read, not %s", facts.ID, id)
+	} else if id, _ := image.ConfigName(); metadata.ID != id.String() {
+		t.Errorf("%s was read, not %s", metadata.ID, id)
 	}
 	if len(s.used) == 0 || s.known != "" {
 		t.Errorf("%d downloads broke, and the storage knows %q", len(s.used), s.known)
 	}
 }
 
-// TestRetryAfter: what a registry says with Retry-After is waited before its next request, within limits; another host's
-// requests do not wait.
+// TestRetryAfter: the next request to a host waits as Retry-After says, up to a limit. Requests to other hosts do not
+// wait.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]time.Duration{
@@ -306,7 +305,7 @@ func answering(status int, retryAfter string) http.RoundTripper {
 	})
 }
 
-// TestRetryAfterInterrupted: who gives up does not wait.
+// TestRetryAfterInterrupted: the wait ends with the context.
 func TestRetryAfterInterrupted(t *testing.T) {
 	t.Parallel()
 	limiter := newRateLimiter(answering(http.StatusTooManyRequests, "60"))
@@ -324,7 +323,7 @@ func TestRetryAfterInterrupted(t *testing.T) {
 	}
 }
 
-// aborting ends the stream in the middle of the first answer with a blob, and of the first upload.
+// aborting aborts the stream of the first answer with a blob, and that of the first upload.
 func aborting(next http.Handler) http.Handler {
 	var uploads, downloads atomic.Int32
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -351,7 +350,8 @@ func aborting(next http.Handler) http.Handler {
 	})
 }
 
-// newTLSRegistry serves HTTP/2, and returns the directory of its certificate; handle stands before it.
+// newTLSRegistry starts a registry with HTTP/2 and returns the directory of its certificate. handle wraps its
+// handler.
 func newTLSRegistry(t *testing.T, handle func(http.Handler) http.Handler) (host, certs string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handle(registry.New(registry.Logger(log.New(io.Discard, "", 0)))))
@@ -367,26 +367,26 @@ func newTLSRegistry(t *testing.T, handle func(http.Handler) http.Handler) (host,
 	return host, certs
 }
 
-// TestHTTP2: streams that a server aborts are sent anew and continued, as connections of HTTP/1.1 are.
+// TestHTTP2: an aborted HTTP/2 stream is retried or resumed, as a broken HTTP/1.1 connection is.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	for kind, from := range sources(t) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			host, certs := newTLSRegistry(t, aborting)
-			p := newPlaces(t)
-			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", certs, false, 2, nil)
-			if err := pushTo(t, p, from, host+"/site/web:1"); err != nil {
+			transports := newTransports(t)
+			transports.Retries, transports.Registry.Remote = 2, Remote("ndock/test", certs, false, 2, nil)
+			if err := pushTo(t, transports, from, host+"/site/web:1"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := read(t.Context(), p, "docker://"+host+"/site/web:1"); err != nil {
+			if _, err := read(t.Context(), transports, "docker://"+host+"/site/web:1"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
 
-// TestBothEndsBreak: a copy from one registry to another survives a broken download and a failed upload.
+// TestBothEndsBreak: a copy between registries survives a broken download and a failed upload.
 func TestBothEndsBreak(t *testing.T) {
 	t.Parallel()
 	for failure, fail := range failures {
@@ -396,9 +396,9 @@ func TestBothEndsBreak(t *testing.T) {
 			from := newRegistry(t, source.handler) + "/site/web:1"
 			push(t, from, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
 			at := newRegistry(t, failing(fail, 1)) + "/site/web:1"
-			p := newPlaces(t)
-			p.Retries, p.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2, nil)
-			if err := pushTo(t, p, Reference{Transport: Registry, Name: from}, at); err != nil {
+			transports := newTransports(t)
+			transports.Retries, transports.Registry.Remote = 2, Remote("ndock/test", t.TempDir(), false, 2, nil)
+			if err := pushTo(t, transports, Reference{Transport: Registry, Name: from}, at); err != nil {
 				t.Fatal(err)
 			}
 			if err := pushed(t, at); err != nil {
@@ -411,7 +411,7 @@ func TestBothEndsBreak(t *testing.T) {
 	}
 }
 
-// TestLinkIsASecret: a link to a storage is a secret, and no part of an error; logins do not go there.
+// TestLinkIsASecret: errors do not contain a link to storage, and logins are not sent there.
 func TestLinkIsASecret(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]func(*storage){
@@ -425,7 +425,7 @@ func TestLinkIsASecret(t *testing.T) {
 			at := newRegistry(t, s.redirects) + "/site/web:1"
 			push(t, at, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
 			broken(s)
-			err := copyTo(t, newPlaces(t), "docker://"+at, "docker-archive:"+filepath.Join(t.TempDir(), "out.tar"))
+			err := copyTo(t, newTransports(t), "docker://"+at, "docker-archive:"+filepath.Join(t.TempDir(), "out.tar"))
 			if err == nil || strings.Contains(err.Error(), "secret") {
 				t.Errorf("error %v", err)
 			}
@@ -433,8 +433,7 @@ func TestLinkIsASecret(t *testing.T) {
 	}
 }
 
-// TestExpiredLogin: a download that is to be continued when its token has expired, with the link to a storage or without
-// one, goes on with a new token.
+// TestExpiredLogin: a download whose token has expired is resumed with a new one, with and without a link to storage.
 func TestExpiredLogin(t *testing.T) {
 	t.Parallel()
 	for name, storing := range map[string]bool{"in a storage": true, "in the registry": false} {
@@ -449,9 +448,9 @@ func TestExpiredLogin(t *testing.T) {
 				return expiring(blobs, func() bool { return s.broke.Load() || download.seen.Load() > 0 })
 			}) + "/site/web:1"
 			push(t, at, imageOf(t, "amd64", gzipped(t, noise(2<<20))))
-			p := newPlaces(t)
-			p.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
-			if _, err := read(t.Context(), p, "docker://"+at); err != nil {
+			transports := newTransports(t)
+			transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 2, nil)
+			if _, err := read(t.Context(), transports, "docker://"+at); err != nil {
 				t.Error(err)
 			}
 			if s.known != "" {
@@ -461,7 +460,7 @@ func TestExpiredLogin(t *testing.T) {
 	}
 }
 
-// expiring is a registry whose tokens are no good any more when a download has broken, but for those that it gives then.
+// expiring is a registry whose tokens expire when a download breaks. Tokens issued after that are valid.
 func expiring(next http.Handler, broken func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := "old"

@@ -135,7 +135,7 @@ func (c *Cache) check(dst io.Writer, body io.Reader, directory string, rootGB in
 	}}
 	_, err := archive.Load(watched, body, archive.Options{
 		Platform: archive.Platform{OS: "linux", Architecture: runtime.GOARCH},
-		Layers:   &archive.Limits{Unpacked: c.config.ImageMaxUnpackedGB << 30, Setting: "image_max_unpacked_gb"},
+		Limits:   &archive.Limits{Unpacked: c.config.ImageMaxUnpackedGB << 30, Setting: "image_max_unpacked_gb"},
 		Accept: func(found archive.Contents) error {
 			if err := limits.CheckImageSize(found.Unpacked, rootGB); err != nil {
 				return err

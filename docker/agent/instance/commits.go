@@ -65,8 +65,8 @@ func (c *commits) check(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("look up the image of container %s: %w", id, err)
 	}
-	if n := len(from.RootFS.Layers); n >= archive.EngineLayers {
-		return agent.Faultf(agent.UnusableImage, "the server's image has %d layers, and Docker Engine stores at most %d: no image can be made of its files, for a snapshot, a shelve or a resize. Rebuild the server from an image with fewer layers", n, archive.EngineLayers)
+	if n := len(from.RootFS.Layers); n >= archive.MaxEngineLayers {
+		return agent.Faultf(agent.UnusableImage, "the server's image has %d layers, and Docker Engine stores at most %d: no image can be made of its files, for a snapshot, a shelve or a resize. Rebuild the server from an image with fewer layers", n, archive.MaxEngineLayers)
 	}
 	return nil
 }

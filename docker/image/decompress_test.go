@@ -18,7 +18,7 @@ import (
 	"ndock/docker/archive"
 )
 
-// compressed runs a text through a program.
+// compressed returns content compressed by a program.
 func compressed(t *testing.T, content []byte, program string, args ...string) []byte {
 	t.Helper()
 	command := exec.Command(program, args...)
@@ -42,12 +42,12 @@ func zstdOf(t testing.TB, content []byte) []byte {
 	return packer.EncodeAll(content, nil)
 }
 
-// TestCompressedArchives are read from files and streams, whatever they are compressed with; and one that is cut off or
-// damaged is refused.
+// TestCompressedArchives: archives in each compression are read from files and streams; cut off or damaged ones are
+// refused.
 func TestCompressedArchives(t *testing.T) {
 	t.Parallel()
 	plain := savedImage(t, layerTar(t, noise(100_000)))
-	want, err := readStream(t, newPlaces(t), plain)
+	want, err := readStream(t, newTransports(t), plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,20 +69,20 @@ func TestCompressedArchives(t *testing.T) {
 			packed := pack(t, plain)
 			file := filepath.Join(t.TempDir(), "web.tar.packed")
 			write(t, file, packed)
-			if found, err := read(t.Context(), newPlaces(t), "docker-archive:"+file); err != nil || found.ID != want.ID {
+			if found, err := read(t.Context(), newTransports(t), "docker-archive:"+file); err != nil || found.ID != want.ID {
 				t.Errorf("file: got %+v, %v, want %s", found, err, want.ID)
 			}
-			if found, err := readStream(t, newPlaces(t), packed); err != nil || found.ID != want.ID {
+			if found, err := readStream(t, newTransports(t), packed); err != nil || found.ID != want.ID {
 				t.Errorf("stream: got %+v, %v, want %s", found, err, want.ID)
 			}
 			for _, at := range []int{1, len(packed) / 2, len(packed) - 1} {
-				if _, err := readStream(t, newPlaces(t), packed[:at]); !isRefused(err) {
+				if _, err := readStream(t, newTransports(t), packed[:at]); !isRefused(err) {
 					t.Errorf("cut off at %d: error %v", at, err)
 				}
 			}
 			damaged := bytes.Clone(packed)
 			damaged[len(damaged)/2] ^= 0xff
-			if _, err := readStream(t, newPlaces(t), damaged); !isRefused(err) {
+			if _, err := readStream(t, newTransports(t), damaged); !isRefused(err) {
 				t.Errorf("damaged: error %v", err)
 			}
 		})
@@ -90,36 +90,36 @@ func TestCompressedArchives(t *testing.T) {
 }
 
 func isRefused(err error) bool {
-	var refused *archive.Error
-	return errors.As(err, &refused)
+	var invalid *archive.Error
+	return errors.As(err, &invalid)
 }
 
 // readStream reads an image from stdin.
-func readStream(t *testing.T, p Places, content []byte) (Facts, error) {
+func readStream(t *testing.T, transports Transports, content []byte) (Metadata, error) {
 	t.Helper()
-	p.Stdin = bytes.NewReader(content)
-	return read(t.Context(), p, "-")
+	transports.Stdin = bytes.NewReader(content)
+	return read(t.Context(), transports, "-")
 }
 
-// TestCompressedBombs: what an archive unpacks to is bounded, and the memory that this takes.
+// TestCompressedBombs: the size to which an archive decompresses is limited, and so is the memory for it.
 func TestCompressedBombs(t *testing.T) {
 	t.Parallel()
-	p := newPlaces(t)
-	p.Limits.Unpacked = 1 << 20
+	transports := newTransports(t)
+	transports.Limits.Unpacked = 1 << 20
 	bomb := zstdOf(t, savedImage(t, layerTar(t, strings.Repeat("x", 8<<20))))
-	if _, err := readStream(t, p, bomb); !isRefused(err) || !strings.Contains(err.Error(), "--max-unpacked") {
+	if _, err := readStream(t, transports, bomb); !isRefused(err) || !strings.Contains(err.Error(), "--max-unpacked") {
 		t.Errorf("error %v", err)
 	}
 	window := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x98, 0x01, 0x00, 0x00} // 2^29 bytes
-	if _, err := readStream(t, newPlaces(t), window); !isRefused(err) || !strings.Contains(err.Error(), "more than 128 MiB of memory") {
+	if _, err := readStream(t, newTransports(t), window); !isRefused(err) || !strings.Contains(err.Error(), "more than 128 MiB of memory") {
 		t.Errorf("zstd: error %v", err)
 	}
-	if _, err := readStream(t, newPlaces(t), xzDictionary(37)); !isRefused(err) || !strings.Contains(err.Error(), "more than 128 MiB of memory") {
+	if _, err := readStream(t, newTransports(t), xzDictionary(37)); !isRefused(err) || !strings.Contains(err.Error(), "more than 128 MiB of memory") {
 		t.Errorf("xz: error %v", err)
 	}
 }
 
-// xzDictionary begins an xz that asks for a dictionary of that size, as the format codes it.
+// xzDictionary returns the start of an xz file that needs a dictionary of this size, in the format's code.
 func xzDictionary(size byte) []byte {
 	header := []byte{0x02, 0x00, 0x21, 0x01, size, 0, 0, 0}
 	stream := []byte{0xfd, '7', 'z', 'X', 'Z', 0, 0, 0x01}
@@ -129,18 +129,18 @@ func xzDictionary(size byte) []byte {
 	return append(stream, make([]byte, 100)...)
 }
 
-// TestCompressedSourceFails: the fault of a source is not said to be the archive's.
+// TestCompressedSourceFails: an error of the source is not reported as a damaged archive.
 func TestCompressedSourceFails(t *testing.T) {
 	t.Parallel()
 	packed := zstdOf(t, savedImage(t, layerTar(t, noise(100_000))))
 	broken := errors.New("the disk is broken")
-	u := &uncompressed{source: io.NopCloser(io.MultiReader(bytes.NewReader(packed[:1000]), iotest.ErrReader(broken)))}
-	if _, err := io.Copy(io.Discard, u); !errors.Is(err, broken) {
+	d := &decompressor{source: io.NopCloser(io.MultiReader(bytes.NewReader(packed[:1000]), iotest.ErrReader(broken)))}
+	if _, err := io.Copy(io.Discard, d); !errors.Is(err, broken) {
 		t.Errorf("error %v, want %v", err, broken)
 	}
 }
 
-// FuzzCompressed reads whatever a file may have in it: it ends, in bounds, with an image or an error.
+// FuzzCompressed: reading any file ends within the limits, with an image or an error.
 func FuzzCompressed(f *testing.F) {
 	small, err := base64.StdEncoding.DecodeString("/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4CfPAApdADsLiYq5VEgAAAAAsHhOAAABFtBPAAAAWp8fNbHEZ/sCAAAAAARZWg==")
 	if err != nil {
@@ -152,9 +152,9 @@ func FuzzCompressed(f *testing.F) {
 	f.Add(xzDictionary(20))
 	f.Add([]byte("\x28\xb5\x2f\xfd\x00\x98\x01\x00\x00"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		u := &uncompressed{source: io.NopCloser(bytes.NewReader(content)), limit: 1 << 20}
-		n, err := io.Copy(io.Discard, u)
-		if n > 1<<20 && u.method != "" {
+		d := &decompressor{source: io.NopCloser(bytes.NewReader(content)), limit: 1 << 20}
+		n, err := io.Copy(io.Discard, d)
+		if n > 1<<20 && d.method != "" {
 			t.Errorf("%d bytes came out of it, %v", n, err)
 		}
 	})

@@ -17,8 +17,8 @@ import (
 	"ndock/openstack"
 )
 
-// placesText tells the names of places, in a command's description.
-const placesText = "An image is named as skopeo names it:\n\n" +
+// transportsText explains the names of images, in a command's description.
+const transportsText = "An image is named as skopeo names it:\n\n" +
 	"   nginx:1, docker-daemon:nginx:1     in Docker Engine, this host's or the one of DOCKER_HOST (ssh:// too)\n" +
 	"   docker://HOST/REPOSITORY:TAG       in a registry, without any engine; with @sha256:… too\n" +
 	"   docker-archive:FILE[:NAME]         from 'docker save', also compressed (gzip, zstd, xz, bzip2)\n" +
@@ -26,8 +26,8 @@ const placesText = "An image is named as skopeo names it:\n\n" +
 	"   glance:IMAGE                       in Glance, by name or id\n" +
 	"   -                                  stdin, or stdout: an archive"
 
-// placesFlags are those of all commands that read images from elsewhere.
-func placesFlags() []cli.Flag {
+// transportsFlags returns the flags of all commands that read images from any place.
+func transportsFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "platform", Usage: "`OS/ARCH[/VARIANT]` of the image", DefaultText: "this host's, linux/" + runtime.GOARCH},
 		&cli.BoolFlag{Name: "insecure", Usage: "speak to registries in plain HTTP, or without verifying their certificates"},
@@ -36,22 +36,22 @@ func placesFlags() []cli.Flag {
 	}
 }
 
-// places is how a command reaches images, wherever they are.
-func places(c *cli.Context, s Streams) (image.Places, error) {
+// transports returns how a command reaches images, from its flags.
+func transports(c *cli.Context, s Streams) (image.Transports, error) {
 	platform, err := platformOf(c)
 	if err != nil {
-		return image.Places{}, err
+		return image.Transports{}, err
 	}
 	unpacked, err := units.RAMInBytes(c.String("max-unpacked"))
 	if err != nil || c.Int64("max-ratio") < 0 {
-		return image.Places{}, misused(c, "--max-unpacked %q or --max-ratio %d is no limit", c.String("max-unpacked"), c.Int64("max-ratio"))
+		return image.Transports{}, misused(c, "--max-unpacked %q or --max-ratio %d is no limit", c.String("max-unpacked"), c.Int64("max-ratio"))
 	}
 	attempts, err := retries(c)
 	if err != nil {
-		return image.Places{}, err
+		return image.Transports{}, err
 	}
 	insecure := c.Bool("insecure")
-	return image.Places{
+	return image.Transports{
 		Engine:   sync.OnceValues(func() (image.EngineAPI, error) { return docker.Open() }),
 		Registry: image.RegistryOptions{Insecure: insecure, Remote: image.Remote("ndock/"+version(), image.CertsDir, insecure, attempts, warnings(c))},
 		Stdin:    s.In,
@@ -75,20 +75,20 @@ func platformOf(c *cli.Context) (archive.Platform, error) {
 	return platform, nil
 }
 
-// withGlance lets images be read from Glance, too. The cloud is opened when one is.
-func withGlance(p image.Places, cloud func() (*openstack.Cloud, error)) image.Places {
-	p.Glance = func(ctx context.Context, name string) (image.Source, error) {
+// withGlance adds Glance to the transports. The cloud is opened at its first use.
+func withGlance(transports image.Transports, cloud func() (*openstack.Cloud, error)) image.Transports {
+	transports.Glance = func(ctx context.Context, name string) (image.Source, error) {
 		glance, err := cloud()
 		if err != nil {
 			return image.Source{}, err
 		}
-		return sourceInGlance(ctx, glance, name, p.Retries)
+		return glanceSource(ctx, glance, name, transports.Retries)
 	}
-	return p
+	return transports
 }
 
-// sourceInGlance is an image of Glance's as a source: what it is, its bytes say.
-func sourceInGlance(ctx context.Context, cloud *openstack.Cloud, name string, retries int) (image.Source, error) {
+// glanceSource returns an image in Glance as a source. Its metadata are known after reading.
+func glanceSource(ctx context.Context, cloud *openstack.Cloud, name string, retries int) (image.Source, error) {
 	found, err := cloud.Image(ctx, name)
 	if err != nil {
 		return image.Source{}, err
@@ -96,7 +96,7 @@ func sourceInGlance(ctx context.Context, cloud *openstack.Cloud, name string, re
 	if found.Status != "active" {
 		return image.Source{}, fmt.Errorf("image %q is %s, and has no bytes to read yet", name, found.Status)
 	}
-	return image.FromArchive(image.Facts{Size: found.Size}, func(ctx context.Context) (io.ReadCloser, error) {
+	return image.FromArchive(image.Metadata{Size: found.Size}, func(ctx context.Context) (io.ReadCloser, error) {
 		return cloud.OpenImage(ctx, found.ID, retries)
 	}), nil
 }
@@ -115,11 +115,11 @@ func reference(c *cli.Context, text string) (image.Reference, error) {
 	return parsed, nil
 }
 
-// inGlance describes an image as Glance shall have it.
-func inGlance(facts image.Facts) openstack.DockerImage {
+// glanceMetadata returns the properties of an image in Glance.
+func glanceMetadata(metadata image.Metadata) openstack.DockerImage {
 	return openstack.DockerImage{
-		ID: facts.ID, Digest: facts.Digest, Tags: facts.Tags, Architecture: docker.GlanceArchitecture(facts.Platform.Architecture), UnpackedSize: facts.Unpacked,
-		Layers: facts.Layers,
+		ID: metadata.ID, Digest: metadata.Digest, Tags: metadata.Tags, Architecture: docker.GlanceArchitecture(metadata.Platform.Architecture), UnpackedSize: metadata.Unpacked,
+		Layers: metadata.Layers,
 	}
 }
 

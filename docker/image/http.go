@@ -20,36 +20,37 @@ import (
 	"ndock/docker/transfer"
 )
 
-// CertsDir is where docker, skopeo and others look for what belongs to a registry: HOST:PORT/*.crt are its CAs,
-// HOST:PORT/*.cert and *.key the client's certificate and key.
+// CertsDir is where docker, skopeo and others look for a registry's certificates: HOST:PORT/*.crt are CAs,
+// HOST:PORT/*.cert and *.key are the client's certificate and key.
 const CertsDir = "/etc/docker/certs.d"
 
-// Remote is how ndock speaks to registries: as docker does, with docker's logins (~/.docker/config.json and its
-// credential helpers) and the CAs in certsDir; plain HTTP to this host only, unless insecure. A download that breaks is
-// continued up to retries times. What is done without a certificate that may not be read is told to notice, which may be nil.
+// Remote returns the options for connecting to registries as docker does: with docker's logins (~/.docker/config.json
+// and its credential helpers) and the CAs in certsDir. Plain HTTP is allowed to loopback only, unless insecure. A
+// broken download is resumed up to retries times. notice is called when a certificate is left out because this user
+// may not read it; it may be nil.
 func Remote(agent, certsDir string, insecure bool, retries int, notice func(text string)) []remote.Option {
-	hosts := &hosts{certsDir: certsDir, insecure: insecure, notice: notice, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
+	hosts := &hostTransports{certsDir: certsDir, insecure: insecure, notice: notice, known: map[string]*http.Transport{}, untrusted: map[string]error{}}
 	watched := &transfer.IdleTransport{Next: hosts, Timeout: transfer.IdleTimeout}
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
-		remote.WithTransport(refuseWebPages{resumer{refuseMoved{newRateLimiter(watched)}, retries}}),
+		remote.WithTransport(rejectWebPages{resumingTransport{rejectRedirects{newRateLimiter(watched)}, retries}}),
 	}
 }
 
-// hosts has a transport for each registry, because each may have a CA of its own.
-type hosts struct {
+// hostTransports has a transport for each registry, because each may have its own CA.
+type hostTransports struct {
 	certsDir string
 	insecure bool
 	notice   func(text string)
 
 	mu        sync.Mutex // guards all below
 	known     map[string]*http.Transport
-	untrusted map[string]error // what was wrong with certificates
+	untrusted map[string]error // certificate errors by host
 }
 
 // RoundTrip implements http.RoundTripper.
-func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
+func (h *hostTransports) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "http" && !h.insecure && !IsLoopback(r.URL.Host) {
 		return nil, fmt.Errorf("plain HTTP to %s, in which images and passwords can be read on the way, is not spoken without --insecure", r.URL.Host)
 	}
@@ -57,19 +58,19 @@ func (h *hosts) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.distrust(r.URL.Host, nil); err != nil && r.URL.Scheme == "http" {
-		return nil, err // it is no reason to do without, and what plain HTTP says there is none of the user's
+	if err := h.recordUntrusted(r.URL.Host, nil); err != nil && r.URL.Scheme == "http" {
+		return nil, err // a bad certificate is no reason to use plain HTTP; its answers could be anybody's
 	}
-	answer, err := transport.RoundTrip(r)
+	response, err := transport.RoundTrip(r)
 	var wrong *tls.CertificateVerificationError
 	if errors.As(err, &wrong) {
-		h.distrust(r.URL.Host, err)
+		h.recordUntrusted(r.URL.Host, err)
 	}
-	return answer, err
+	return response, err
 }
 
-// distrust remembers what was wrong with a host's certificate, and tells it.
-func (h *hosts) distrust(host string, wrong error) error {
+// recordUntrusted records a certificate error of a host, if wrong is not nil, and returns the recorded one.
+func (h *hostTransports) recordUntrusted(host string, wrong error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if wrong != nil {
@@ -78,7 +79,7 @@ func (h *hosts) distrust(host string, wrong error) error {
 	return h.untrusted[host]
 }
 
-// IsLoopback tells whether HOST or HOST:PORT is this host, where nobody else hears what is said to it.
+// IsLoopback reports whether HOST or HOST:PORT is this host. Nobody else can read that traffic.
 func IsLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -88,29 +89,29 @@ func IsLoopback(address string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (h *hosts) transport(host string) (*http.Transport, error) {
+func (h *hostTransports) transport(host string) (*http.Transport, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if transport, there := h.known[host]; there {
+	if transport, ok := h.known[host]; ok {
 		return transport, nil
 	}
 	config, err := h.tls(host)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificates for registry %s: %w", host, err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() // which honours HTTPS_PROXY
+	transport := http.DefaultTransport.(*http.Transport).Clone() // honors HTTPS_PROXY
 	transport.TLSClientConfig = config
-	transport.DisableCompression = true               // a layer is compared as it is stored, and some servers call what is packed encoded
-	transport.ResponseHeaderTimeout = 2 * time.Minute // the bodies are the stall transport's
+	transport.DisableCompression = true               // digests are of the stored bytes, and some servers declare a packed layer as encoded
+	transport.ResponseHeaderTimeout = 2 * time.Minute // for the headers; transfer.IdleTransport watches the bodies
 	h.known[host] = transport
 	return transport, nil
 }
 
-func (h *hosts) tls(host string) (*tls.Config, error) {
+func (h *hostTransports) tls(host string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: h.insecure}
 	dir := filepath.Join(h.certsDir, host)
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // in some systems it is root's; what is in it only adds trust
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // on some systems only root may read it; it only adds trust
 		return config, nil
 	}
 	if err != nil {
@@ -141,7 +142,7 @@ func addCA(config *tls.Config, file string) error {
 	}
 	if config.RootCAs == nil {
 		if config.RootCAs, err = x509.SystemCertPool(); err != nil {
-			config.RootCAs = x509.NewCertPool() // a host without any
+			config.RootCAs = x509.NewCertPool() // a host without CAs
 		}
 	}
 	if !config.RootCAs.AppendCertsFromPEM(content) {
@@ -159,48 +160,49 @@ func addClient(config *tls.Config, file string) error {
 	return nil
 }
 
-// refuseMoved turns a redirect of what is sent, which HTTP's clients follow with a request to read, into an error that says so.
-type refuseMoved struct{ next http.RoundTripper }
+// rejectRedirects returns an error for a redirected upload. HTTP clients follow such a redirect with GET, and the
+// upload would be lost.
+type rejectRedirects struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t refuseMoved) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
+func (t rejectRedirects) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(r)
 	if err != nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return answer, err
+		return response, err
 	}
-	switch answer.StatusCode {
+	switch response.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
 	default:
-		return answer, nil
+		return response, nil
 	}
-	answer.Body.Close()
+	response.Body.Close()
 	where := "elsewhere"
-	if location, err := answer.Location(); err == nil {
+	if location, err := response.Location(); err == nil {
 		where = location.Scheme + "://" + location.Host + location.Path
 	}
 	return nil, fmt.Errorf("what is sent is redirected to %s with %d, and would be lost: it is no registry, or %s answers for it, which may redirect with 307 or 308 only",
-		where, answer.StatusCode, inBetween)
+		where, response.StatusCode, intermediaries)
 }
 
-// refuseWebPages turns a web page that comes in place of a manifest, a list or a token, as from a guest network's login, into an
-// error that says so.
-type refuseWebPages struct{ next http.RoundTripper }
+// rejectWebPages returns an error for a web page in place of a manifest, a list or a token. A guest network's login
+// page is such.
+type rejectWebPages struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t refuseWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
-	got, err := t.next.RoundTrip(r)
-	if err != nil || got.StatusCode != http.StatusOK || !wantsJSON(r) || !transfer.IsWebPage(got) {
-		return got, err
+func (t rejectWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(r)
+	if err != nil || response.StatusCode != http.StatusOK || !wantsJSON(r) || !transfer.IsWebPage(response) {
+		return response, err
 	}
-	got.Body.Close()
-	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, inBetween)
+	response.Body.Close()
+	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, intermediaries)
 }
 
-// inBetween is who else answers where a registry should.
-const inBetween = "a proxy or a network's login page"
+// intermediaries is who else may answer for a registry, in error messages.
+const intermediaries = "a proxy or a network's login page"
 
-// wantsJSON tells whether a request, or the one that was redirected to it, asks for a manifest, a list or a token: all but
-// blobs, which may be anything, the registry's root, which some answer with any page, and deletions.
+// wantsJSON reports whether a request, or the one that was redirected to it, asks for a manifest, a list or a token.
+// Blobs may have any type, and some registries answer with any page at the root and to deletions.
 func wantsJSON(r *http.Request) bool {
 	if r.Method == http.MethodDelete {
 		return false

@@ -17,18 +17,18 @@ import (
 )
 
 func newHosts(certsDir string, insecure bool) *http.Client {
-	return &http.Client{Transport: &hosts{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}}
+	return &http.Client{Transport: &hostTransports{certsDir: certsDir, insecure: insecure, known: map[string]*http.Transport{}, untrusted: map[string]error{}}}
 }
 
 func get(client *http.Client, url string) error {
-	answer, err := client.Get(url)
+	response, err := client.Get(url)
 	if err != nil {
 		return err
 	}
-	return answer.Body.Close()
+	return response.Body.Close()
 }
 
-// TestCertificates: a registry's directory is read as Docker reads it, and there alone is a CA trusted.
+// TestCertificates: a registry's directory is read as Docker reads it, and its CA is trusted for that registry only.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -65,7 +65,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestPlainHTTP goes to this host, or to where it was allowed, whatever a registry says in between.
+// TestPlainHTTP: plain HTTP is used to loopback or where it is allowed, whatever a registry redirects to.
 func TestPlainHTTP(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.RedirectHandler("http://registry.example/", http.StatusFound))
@@ -94,7 +94,7 @@ func write(t *testing.T, file string, content []byte) {
 	}
 }
 
-// TestWebPageForToken: a web page is not taken for a token either.
+// TestWebPageForToken: a web page is not accepted as a token.
 func TestWebPageForToken(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -108,16 +108,16 @@ func TestWebPageForToken(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	at := strings.TrimPrefix(server.URL, "http://") + "/site/web:1"
-	p := newPlaces(t)
-	_, found := p.Find(t.Context(), Reference{Transport: Registry, Name: at})
-	for what, err := range map[string]error{"find": found, "push": pushTo(t, p, smallImage(t), at)} {
-		if err == nil || !strings.Contains(err.Error(), inBetween) || strings.Contains(err.Error(), "invalid character") {
+	transports := newTransports(t)
+	_, found := transports.Find(t.Context(), Reference{Transport: Registry, Name: at})
+	for what, err := range map[string]error{"find": found, "push": pushTo(t, transports, smallImage(t), at)} {
+		if err == nil || !strings.Contains(err.Error(), intermediaries) || strings.Contains(err.Error(), "invalid character") {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}
 }
 
-// TestDeletionAnsweredWithPage: what a registry sends with its consent to a deletion is nobody's concern.
+// TestDeletionAnsweredWithPage: the body of an answer to a deletion is ignored.
 func TestDeletionAnsweredWithPage(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -129,12 +129,12 @@ func TestDeletionAnsweredWithPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.Delete(ref, newPlaces(t).Registry.Remote...); err != nil {
+	if err := remote.Delete(ref, newTransports(t).Registry.Remote...); err != nil {
 		t.Error(err)
 	}
 }
 
-// readsAll reports whether no file is closed to this process, as none is to root.
+// readsAll reports whether this process can read all files, as root can.
 func readsAll(t *testing.T) bool {
 	t.Helper()
 	closed := filepath.Join(t.TempDir(), "closed")
@@ -146,7 +146,7 @@ func readsAll(t *testing.T) bool {
 	return err == nil
 }
 
-// runAgainWithoutPrivilege runs the test in a process to which files can be closed, though it is root's.
+// runAgainWithoutPrivilege runs the test again in a process that cannot read all files, even if started by root.
 func runAgainWithoutPrivilege(t *testing.T) {
 	t.Helper()
 	again := exec.CommandContext(t.Context(), "setpriv", "--bounding-set=-dac_override,-dac_read_search",
@@ -160,8 +160,8 @@ func runAgainWithoutPrivilege(t *testing.T) {
 	}
 }
 
-// TestCertificatesOfRoot: certificates that only root reads keep nobody else from a registry. A notice, once, says that
-// they are not used; there is none for a directory, in which there may be nothing.
+// TestCertificatesOfRoot: certificates that only root can read do not keep others from a registry. One notice says
+// that they are not used. An unreadable directory gives none, because it may be empty.
 func TestCertificatesOfRoot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() == 0 && readsAll(t) {
@@ -181,10 +181,10 @@ func TestCertificatesOfRoot(t *testing.T) {
 		if err := os.Chmod(filepath.Join(dir, file), 0); err != nil {
 			t.Fatal(err)
 		}
-		p := newPlaces(t)
+		transports := newTransports(t)
 		var told []string
-		p.Registry.Remote = Remote("ndock/test", certs, false, 0, func(text string) { told = append(told, text) })
-		if err := pushTo(t, p, smallImage(t), host+"/site/web:1"); err != nil {
+		transports.Registry.Remote = Remote("ndock/test", certs, false, 0, func(text string) { told = append(told, text) })
+		if err := pushTo(t, transports, smallImage(t), host+"/site/web:1"); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 		if file == "" && len(told) != 0 || file != "" && (len(told) != 1 || !strings.Contains(told[0], file+": permission denied")) {
@@ -193,7 +193,7 @@ func TestCertificatesOfRoot(t *testing.T) {
 	}
 }
 
-// TestCaptivePortal: a web page is not taken for a manifest.
+// TestCaptivePortal: a web page is not accepted as a manifest.
 func TestCaptivePortal(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -206,15 +206,15 @@ func TestCaptivePortal(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	at := strings.TrimPrefix(server.URL, "http://") + "/site/web:1"
-	p := newPlaces(t)
-	_, found := p.Find(t.Context(), Reference{Transport: Registry, Name: at})
+	transports := newTransports(t)
+	_, found := transports.Find(t.Context(), Reference{Transport: Registry, Name: at})
 	repository, err := name.NewRepository(strings.TrimSuffix(at, ":1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, listed := remote.List(repository, p.Registry.Remote...)
-	for what, err := range map[string]error{"find": found, "list": listed, "push": pushTo(t, p, smallImage(t), at)} {
-		if err == nil || !strings.Contains(err.Error(), inBetween) || strings.Contains(err.Error(), "invalid character") {
+	_, listed := remote.List(repository, transports.Registry.Remote...)
+	for what, err := range map[string]error{"find": found, "list": listed, "push": pushTo(t, transports, smallImage(t), at)} {
+		if err == nil || !strings.Contains(err.Error(), intermediaries) || strings.Contains(err.Error(), "invalid character") {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}

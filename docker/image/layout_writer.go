@@ -20,28 +20,29 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// storeInLayout adds an image to an OCI layout, which is made if need be. Another image of the same tag is replaced.
+// storeInLayout adds an image to an OCI layout, and creates the layout if there is none. It replaces an image with
+// the same tag.
 func storeInLayout(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	path, err := openLayout(to.Path)
 	if err != nil {
-		return stored, refuse(to, err)
+		return stored, writeError(to, err)
 	}
-	shelf := layoutShelf{path, to.Name}
+	writer := layoutWriter{path, to.Name}
 	var digest v1.Hash
-	if source.parts != nil {
-		digest, err = shelf.parts(ctx, source, watch)
+	if source.layered != nil {
+		digest, err = writer.writeLayered(ctx, source, watch)
 	} else {
-		digest, err = source.takeApart(ctx, shelf, watch)
+		digest, err = source.pushLayers(ctx, writer, watch)
 	}
 	if err != nil {
-		return stored, refuse(to, err)
+		return stored, writeError(to, err)
 	}
 	stored.Digest = digest.String()
 	return stored, nil
 }
 
-// openLayout makes a layout where there is none.
+// openLayout opens a layout, and creates it if there is none.
 func openLayout(dir string) (layout.Path, error) {
 	index := filepath.Join(dir, ocispec.ImageIndexFile)
 	if _, err := os.Stat(index); !errors.Is(err, os.ErrNotExist) {
@@ -58,30 +59,31 @@ func openLayout(dir string) (layout.Path, error) {
 	return layout.Path(dir), cmp.Or(writeFile(filepath.Join(dir, ocispec.ImageLayoutFile), version), writeFile(index, none))
 }
 
-// writeFile replaces a file, or a link in its place, by one with this content.
+// writeFile replaces a file, or a link in its place, atomically.
 func writeFile(path string, content []byte) error {
 	into, err := createFile(path)
 	if err != nil {
 		return err
 	}
 	_, err = into.Write(content)
-	return into.end(err)
+	return into.commit(err)
 }
 
-// storeInOCIArchive makes a layout first: in it, a blob's digest stands before the blob.
+// storeInOCIArchive writes a layout to a temporary directory and packs it. It cannot write the tar at once, because a
+// blob's name is its digest, which comes before its content.
 func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch io.Writer) (Stored, error) {
 	stored := Stored{Reference: to}
 	into, err := createFile(to.Path)
 	if err != nil {
-		return stored, refuse(to, err)
+		return stored, writeError(to, err)
 	}
-	beside := "" // or where temporary files are, for a stream
+	tempDir := "" // for a stream, the default directory for temporary files
 	if into.pending != nil {
-		beside = filepath.Dir(to.Path)
+		tempDir = filepath.Dir(to.Path)
 	}
-	dir, err := os.MkdirTemp(beside, "."+filepath.Base(to.Path)+".")
+	dir, err := os.MkdirTemp(tempDir, "."+filepath.Base(to.Path)+".")
 	if err != nil {
-		return stored, refuse(to, into.end(err))
+		return stored, writeError(to, into.commit(err))
 	}
 	defer os.RemoveAll(dir)
 	stored, err = storeInLayout(ctx, source, Reference{Transport: OCILayout, Path: dir, Name: to.Name}, watch)
@@ -89,43 +91,43 @@ func storeInOCIArchive(ctx context.Context, source *Source, to Reference, watch 
 	if err == nil {
 		err = packDirectory(into, dir)
 	}
-	return stored, into.end(err)
+	return stored, into.commit(err)
 }
 
-// packDirectory makes a tar of a directory.
+// packDirectory writes a directory as a tar.
 func packDirectory(into io.Writer, dir string) error {
 	w := tar.NewWriter(into)
 	return cmp.Or(w.AddFS(os.DirFS(dir)), w.Close())
 }
 
-// layoutShelf is a directory.
-type layoutShelf struct {
+// layoutWriter writes an image to an OCI layout.
+type layoutWriter struct {
 	path layout.Path
 	tag  string
 }
 
-func (s layoutShelf) parts(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
-	layers, err := source.parts.Layers()
+func (w layoutWriter) writeLayered(ctx context.Context, source *Source, watch io.Writer) (v1.Hash, error) {
+	layers, err := source.layered.Layers()
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	for _, layer := range layers {
-		if err := s.watched(ctx, layer, watch); err != nil {
+		if err := w.writeWatched(ctx, layer, watch); err != nil {
 			return v1.Hash{}, err
 		}
 	}
-	config, err := source.parts.RawConfigFile()
+	config, err := source.layered.RawConfigFile()
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	content, described, err := source.manifest()
+	content, described, err := source.layeredManifest()
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	return described.Digest, errors.Join(s.config(ctx, config), s.manifest(ctx, content, described))
+	return described.Digest, errors.Join(w.writeConfig(ctx, config), w.writeManifest(ctx, content, described))
 }
 
-func (s layoutShelf) watched(ctx context.Context, layer v1.Layer, watch io.Writer) error {
+func (w layoutWriter) writeWatched(ctx context.Context, layer v1.Layer, watch io.Writer) error {
 	content, err := layer.Compressed()
 	if err != nil {
 		return err
@@ -135,35 +137,35 @@ func (s layoutShelf) watched(ctx context.Context, layer v1.Layer, watch io.Write
 	if err != nil {
 		return err
 	}
-	return s.blob(ctx, io.TeeReader(content, watch), func() (v1.Hash, error) { return digest, nil })
+	return w.writeBlob(ctx, io.TeeReader(content, watch), func() (v1.Hash, error) { return digest, nil })
 }
 
-func (s layoutShelf) layer(ctx context.Context, layer v1.Layer) error {
+func (w layoutWriter) writeLayer(ctx context.Context, layer v1.Layer) error {
 	content, err := layer.Compressed()
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	return s.blob(ctx, content, layer.Digest)
+	return w.writeBlob(ctx, content, layer.Digest)
 }
 
-func (s layoutShelf) config(ctx context.Context, content []byte) error {
-	return s.blob(ctx, bytes.NewReader(content), func() (v1.Hash, error) {
+func (w layoutWriter) writeConfig(ctx context.Context, content []byte) error {
+	return w.writeBlob(ctx, bytes.NewReader(content), func() (v1.Hash, error) {
 		digest, _, err := v1.SHA256(bytes.NewReader(content))
 		return digest, err
 	})
 }
 
-func (s layoutShelf) manifest(ctx context.Context, content []byte, described v1.Descriptor) error {
-	if err := s.config(ctx, content); err != nil {
+func (w layoutWriter) writeManifest(ctx context.Context, content []byte, described v1.Descriptor) error {
+	if err := w.writeConfig(ctx, content); err != nil {
 		return err
 	}
 	same := match.Digests(described.Digest)
-	if s.tag != "" {
-		described.Annotations = map[string]string{ocispec.AnnotationRefName: s.tag}
-		same = match.Name(s.tag)
+	if w.tag != "" {
+		described.Annotations = map[string]string{ocispec.AnnotationRefName: w.tag}
+		same = match.Name(w.tag)
 	}
-	index, err := layoutDir{ctx, string(s.path)}.index()
+	index, err := layoutDir{ctx, string(w.path)}.readIndex()
 	if err != nil {
 		return err
 	}
@@ -176,12 +178,13 @@ func (s layoutShelf) manifest(ctx context.Context, content []byte, described v1.
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(string(s.path), ocispec.ImageIndexFile), text)
+	return writeFile(filepath.Join(string(w.path), ocispec.ImageIndexFile), text)
 }
 
-// blob writes what is named by its digest, which may be known only when all of it has been read.
-func (s layoutShelf) blob(ctx context.Context, content io.Reader, digest func() (v1.Hash, error)) error {
-	dir := filepath.Join(string(s.path), "blobs", "sha256")
+// writeBlob writes a blob and verifies its digest. digest is called after reading, because it may not be known
+// before.
+func (w layoutWriter) writeBlob(ctx context.Context, content io.Reader, digest func() (v1.Hash, error)) error {
+	dir := filepath.Join(string(w.path), "blobs", "sha256")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -189,34 +192,34 @@ func (s layoutShelf) blob(ctx context.Context, content io.Reader, digest func() 
 	if err != nil {
 		return err
 	}
-	defer os.Remove(into.Name()) // which is gone if all went well
-	seen, _, err := v1.SHA256(io.TeeReader(cancelled{ctx, content}, into))
+	defer os.Remove(into.Name()) // no effect after the rename
+	got, _, err := v1.SHA256(io.TeeReader(contextReader{ctx, content}, into))
 	if err := errors.Join(err, into.Close()); err != nil {
 		return err
 	}
-	wanted, err := digest()
+	want, err := digest()
 	if err != nil {
 		return err
 	}
-	if seen != wanted {
-		return errors.New("a blob is damaged: it is " + seen.String() + ", and should be " + wanted.String())
+	if got != want {
+		return errors.New("a blob is damaged: it is " + got.String() + ", and should be " + want.String())
 	}
-	return os.Rename(into.Name(), filepath.Join(dir, seen.Hex))
+	return os.Rename(into.Name(), filepath.Join(dir, got.Hex))
 }
 
-// createTemp creates a file whose name begins so and is nobody else's. Unlike os.CreateTemp, it leaves the mode to the umask,
-// as for any file that a command makes.
+// createTemp creates a file with a random name that begins with begin. Unlike os.CreateTemp, it leaves the mode to
+// the umask, as for any file that a command creates.
 func createTemp(dir, begin string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, begin+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
-// cancelled is a reader that ends with its context.
-type cancelled struct {
+// contextReader is a reader that fails when its context ends.
+type contextReader struct {
 	ctx  context.Context
 	from io.Reader
 }
 
-func (c cancelled) Read(p []byte) (int, error) {
+func (c contextReader) Read(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}

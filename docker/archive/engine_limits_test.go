@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestPathTwice: Docker loads no layer that has a path twice, so a copy is none. What a layer of a registry's may have is
-// not Docker's to say.
+// TestPathTwice: a copy with a path twice in a layer is refused, because Docker does not load it. In an image of a
+// registry it is allowed.
 func TestPathTwice(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -37,8 +37,8 @@ func TestPathTwice(t *testing.T) {
 	}
 }
 
-// TestEngineLayers: an engine stores so many layers, and a node says so before it is given more.
-func TestEngineLayers(t *testing.T) {
+// TestMaxEngineLayers: Load refuses an image with more layers than an engine stores.
+func TestMaxEngineLayers(t *testing.T) {
 	t.Parallel()
 	layer := tinyLayer()
 	for n, want := range map[int]string{125: "", 126: "it has 126 layers, and Docker Engine stores at most 125", 127: "it has 127 layers"} {
