@@ -75,8 +75,8 @@ unit: ## unit and script tests; those of the shim need Debian's Nova, which 'mak
 nova-roots:
 	$(SUDO) testdata/debian/unpack $(NOVA_ROOTS) python3-nova $(NOVA_SUITES)
 
-nova-releases: nova-roots ## the shim's tests with the Novas of newer Debians, which are unpacked side by side
-	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run TestReleases ./openstack/novadriver/
+nova-releases: nova-roots ## the tests of the shim and of oslo.config with the Novas of newer Debians, which are unpacked side by side
+	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run 'TestReleases|Nova' ./openstack/novadriver/ ./openstack/oslo/
 
 clients: packages bin/crane bin/versitygw ## clients of registries and an S3 service, for the end-to-end tests
 
