@@ -64,6 +64,7 @@ uplink() { # the physical network: one end for Neutron's bridge, the other in a 
 
 vswitch() { # as ovs-ctl starts it, which will not without the kernel's module
   local db=/etc/openvswitch/conf.db
+  mkdir -p $LOG # a second host has none yet
   [[ -e $db ]] || ovsdb-tool create $db /usr/share/openvswitch/vswitch.ovsschema
   mkdir -p /run/openvswitch
   switched ovsdb-server $db --remote=punix:$OVSDB --remote=db:Open_vSwitch,Open_vSwitch,manager_options
