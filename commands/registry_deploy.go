@@ -64,15 +64,11 @@ func deployOptions(c *cli.Context, s Streams) (deploy.Options, error) {
 		Config:  c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
 		User: c.String("user"), Version: version(), Report: newProgress(c, s),
 		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
-		S3Keys:     deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
-		MaxUploads: c.Int("max-uploads"), LogFormat: c.String("log-format"),
-		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
+		S3Keys:    deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
+		LogFormat: c.String("log-format"),
 	}
 	var err error
-	if options.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
-		return options, err
-	}
-	if options.Quota, err = bytesOf(c, "quota"); err != nil {
+	if options.Limits, err = registryLimits(c); err != nil {
 		return options, err
 	}
 	if err := checkLogFormat(c); err != nil {

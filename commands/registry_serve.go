@@ -56,15 +56,11 @@ func serveOptions(c *cli.Context, s Streams) (config.Options, error) {
 		Config: c.Path("config"), Listen: registryListen(c), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), NextFile: c.Path("tls-next"),
 		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
 		Keystone: keystoneOptions(c), Proxy: proxyOptions(c),
-		Metrics: c.String("metrics"), MaxUploads: c.Int("max-uploads"), Log: newLog(c, s),
-		MaxOpenUploads: c.Int("max-open-uploads"), MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
+		Metrics: c.String("metrics"), Log: newLog(c, s),
 		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
 	}
 	var err error
-	if options.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
-		return options, err
-	}
-	if options.Quota, err = bytesOf(c, "quota"); err != nil {
+	if options.Limits, err = registryLimits(c); err != nil {
 		return options, err
 	}
 	if err := checkLogFormat(c); err != nil {
@@ -89,6 +85,19 @@ func checkLogFormat(c *cli.Context) error {
 		return misused(c, "--log-format is text or json, not %q", format)
 	}
 	return nil
+}
+
+func registryLimits(c *cli.Context) (config.Limits, error) {
+	limits := config.Limits{
+		MaxUploads: c.Int("max-uploads"), MaxOpenUploads: c.Int("max-open-uploads"),
+		MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
+	}
+	var err error
+	if limits.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
+		return limits, err
+	}
+	limits.Quota, err = bytesOf(c, "quota")
+	return limits, err
 }
 
 func proxyOptions(c *cli.Context) config.ProxyOptions {

@@ -42,7 +42,7 @@ func (o Options) Complete() (Options, *configuration.Configuration, error) {
 		return o, nil, err
 	}
 	o.adopt(c)
-	return o, c, errors.Join(CheckQuota(o.Quota, c.Proxy.RemoteURL), o.checkServed(), o.Proxy.CheckReaders(c))
+	return o, c, errors.Join(o.Limits.Check(c.Proxy.RemoteURL), o.checkServed(), o.Proxy.CheckReaders(c))
 }
 
 // FromFile returns the quoted name of the file for errors, after a space; empty without a file.

@@ -40,15 +40,9 @@ type Options struct {
 	Control  string           // unix socket on which the registry is asked to collect its garbage; none without
 	Keystone keystone.Options // whose users may push and pull, in the place of Htpasswd; nobody's when without URL
 
-	Proxy       ProxyOptions
-	Metrics     string // HOST:PORT for metrics and health; none without
-	MaxBlobSize int64  // bytes; any size when 0
-	MaxUploads  int    // at a time; any number when 0
-	Quota       int64  // bytes that a namespace may take; any number when 0
-
-	MaxOpenUploads          int // of a namespace at a time; DefaultOpenUploads when 0
-	MaxConnections          int // open at a time; DefaultConnections when 0
-	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; DefaultConnectionsPerClient when 0
+	Proxy   ProxyOptions
+	Metrics string // HOST:PORT for metrics and health; none without
+	Limits
 
 	Timeouts  Timeouts
 	Drain     time.Duration          // for requests under way when it is to end; 25 seconds when 0
@@ -59,7 +53,7 @@ type Options struct {
 
 // Check returns what is wrong with the options. It looks nothing up.
 func (o Options) Check() error {
-	for _, err := range []error{o.S3.Check(), o.Proxy.Check(), CheckQuota(o.Quota, o.Proxy.URL), CheckMetrics(o.Metrics), CheckConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
+	for _, err := range []error{o.S3.Check(), o.Proxy.Check(), o.Limits.Check(o.Proxy.URL), CheckMetrics(o.Metrics)} {
 		if err != nil {
 			return err
 		}
@@ -69,8 +63,6 @@ func (o Options) Check() error {
 		return errors.New("--tls-cert and --tls-key go together")
 	case o.NextFile != "" && o.CertFile == "" && o.Config == "":
 		return errors.New("--tls-next is for --tls-cert and --tls-key")
-	case o.MaxBlobSize < 0 || o.MaxUploads < 0 || o.MaxOpenUploads < 0:
-		return errors.New("--max-blob-size, --max-uploads and --max-open-uploads are not negative")
 	case o.Data != "" && o.S3.Bucket != "":
 		return errors.New("--data and --s3-bucket exclude each other")
 	case o.Config != "":
@@ -131,25 +123,6 @@ func (t Timeouts) withDefaults() Timeouts {
 		Idle:   cmp.Or(t.Idle, 2*time.Minute),
 		Stall:  cmp.Or(t.Stall, 2*time.Minute),
 	}
-}
-
-// CheckConnections checks the limits on connections, in all and of each client.
-func CheckConnections(all, each int) error {
-	if all < 0 || each < 0 {
-		return errors.New("--max-connections and --max-connections-per-client are not negative")
-	}
-	return nil
-}
-
-// CheckQuota checks a quota, in bytes; a cache of an upstream has none.
-func CheckQuota(limit int64, upstream string) error {
-	switch {
-	case limit < 0:
-		return errors.New("--quota is not negative")
-	case limit > 0 && upstream != "":
-		return errors.New("--quota is for what is pushed, and nothing can be pushed to a cache of another registry")
-	}
-	return nil
 }
 
 // auth returns the part of distribution's configuration for logins; nil if anyone may come in.

@@ -24,19 +24,13 @@ type Options struct {
 	User     string   // who may push and pull besides those who may already; without, whoever could before
 	Password string
 
-	Keystone    keystone.Options // whose users may push and pull instead; nobody's when without URL
-	S3          config.S3Options // instead of the volume
-	S3Keys      S3Keys
-	Proxy       config.ProxyOptions
-	Metrics     string // HOST:PORT for metrics and health; none without
-	MaxBlobSize int64  // bytes; any size when 0
-	MaxUploads  int    // at a time; any number when 0
-	Quota       int64  // bytes that a namespace may take; any number when 0
-	LogFormat   string // text when empty
-
-	MaxOpenUploads          int // of a namespace at a time; 1000 when 0
-	MaxConnections          int // open at a time; 4096 when 0
-	MaxConnectionsPerClient int // of one address, or one /64 of IPv6; 512 when 0
+	Keystone  keystone.Options // whose users may push and pull instead; nobody's when without URL
+	S3        config.S3Options // instead of the volume
+	S3Keys    S3Keys
+	Proxy     config.ProxyOptions
+	Metrics   string // HOST:PORT for metrics and health; none without
+	LogFormat string // text when empty
+	config.Limits
 
 	Version  string        // of this ndock: the tag of the image
 	Binary   string        // file to make the image of; the running program when empty
@@ -47,14 +41,12 @@ type Options struct {
 
 // Check returns what is wrong with the options. It looks nothing up.
 func (o Options) Check() error {
-	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.Check(), o.Proxy.Check(), config.CheckQuota(o.Quota, o.Proxy.URL), config.CheckMetrics(o.Metrics), config.CheckKeystone(o.Keystone), config.CheckConnections(o.MaxConnections, o.MaxConnectionsPerClient)} {
+	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.Check(), o.Proxy.Check(), o.Limits.Check(o.Proxy.URL), config.CheckMetrics(o.Metrics), config.CheckKeystone(o.Keystone)} {
 		if err != nil {
 			return err
 		}
 	}
 	switch {
-	case o.MaxBlobSize < 0 || o.MaxUploads < 0 || o.MaxOpenUploads < 0:
-		return errors.New("--max-blob-size, --max-uploads and --max-open-uploads are not negative")
 	case o.Keystone.URL != "" && o.User != "":
 		return errors.New("--keystone and --user exclude each other")
 	case (o.CertFile == "") != (o.KeyFile == ""):

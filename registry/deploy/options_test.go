@@ -33,7 +33,7 @@ func TestTag(t *testing.T) {
 }
 
 func TestDeployWithQuota(t *testing.T) {
-	if got := strings.Join(Options{Quota: 5000}.command(), " "); !strings.HasSuffix(got, " --quota 5000") {
+	if got := strings.Join(Options{Limits: config.Limits{Quota: 5000}}.command(), " "); !strings.HasSuffix(got, " --quota 5000") {
 		t.Errorf("the container runs %s", got)
 	}
 }

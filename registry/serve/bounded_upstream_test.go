@@ -230,11 +230,11 @@ func TestCacheOfTooMuch(t *testing.T) {
 		return answer, string(body)
 	}
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		answer, body := get(config.Options{MaxBlobSize: 999}, method)
+		answer, body := get(config.Options{Limits: config.Limits{MaxBlobSize: 999}}, method)
 		if answer.StatusCode != http.StatusForbidden || method == http.MethodGet && !strings.Contains(body, "the registry takes no layers of more than 999B") {
 			t.Errorf("%s: %s %s", method, answer.Status, body)
 		}
-		if answer, body := get(config.Options{MaxBlobSize: 1000}, method); answer.StatusCode != http.StatusOK || method == http.MethodGet && body != string(blob) {
+		if answer, body := get(config.Options{Limits: config.Limits{MaxBlobSize: 1000}}, method); answer.StatusCode != http.StatusOK || method == http.MethodGet && body != string(blob) {
 			t.Errorf("%s: %s %s", method, answer.Status, body)
 		}
 	}

@@ -271,7 +271,7 @@ func TestStalledHandshakeIsLetGo(t *testing.T) {
 
 // Connections beyond the limits are closed at once; there is room again when others have ended.
 func TestTooManyConnections(t *testing.T) {
-	for what, o := range map[string]config.Options{"in all": {MaxConnections: 2, MaxConnectionsPerClient: 5}, "of one client": {MaxConnectionsPerClient: 2}} {
+	for what, o := range map[string]config.Options{"in all": {Limits: config.Limits{MaxConnections: 2, MaxConnectionsPerClient: 5}}, "of one client": {Limits: config.Limits{MaxConnectionsPerClient: 2}}} {
 		r := serve(t, o)
 		r.client.Transport = &http.Transport{DisableKeepAlives: true}
 		first, second := r.dial(t), r.dial(t)

@@ -61,7 +61,7 @@ func (r *served) stream(t *testing.T, location string, content []byte) *http.Res
 func TestBlobTooLarge(t *testing.T) {
 	const message = "the registry takes no layers of more than 1KiB"
 	data := t.TempDir()
-	r := serve(t, config.Options{Data: data, MaxBlobSize: 1024})
+	r := serve(t, config.Options{Data: data, Limits: config.Limits{MaxBlobSize: 1024}})
 	r.pushBlob(t, "app", make([]byte, 1024))
 	r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", message, r.do(t, http.MethodPut, r.start(t, "app")+"&digest=sha256:"+strings.Repeat("0", 64), make([]byte, 1025)))
 	r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", message, r.stream(t, r.start(t, "app"), make([]byte, 9000)))
@@ -83,7 +83,7 @@ func TestTooLargeFromStranger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := serve(t, config.Options{Data: data, MaxBlobSize: 1024, Htpasswd: registrytest.Write(t, ci.Line())})
+	r := serve(t, config.Options{Data: data, Limits: config.Limits{MaxBlobSize: 1024}, Htpasswd: registrytest.Write(t, ci.Line())})
 	r.user, r.password = "ci", "secret"
 	r.pushBlob(t, "app", []byte("x"))
 	begun := r.start(t, "app")
@@ -127,7 +127,7 @@ func TestManifestTooLarge(t *testing.T) {
 }
 
 func TestTooManyUploads(t *testing.T) {
-	r := serve(t, config.Options{MaxUploads: 1, Metrics: "127.0.0.1:0"})
+	r := serve(t, config.Options{Limits: config.Limits{MaxUploads: 1}, Metrics: "127.0.0.1:0"})
 	second := r.start(t, "app")
 	first := r.upload(t, 1)
 	r.until(t, "ndock_registry_uploads 1")

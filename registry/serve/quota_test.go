@@ -37,7 +37,7 @@ func blobOf(char string, size int) []byte { return bytes.Repeat([]byte(char), si
 // A namespace takes as much as its quota says, however its layers come, also after a restart; others have their own.
 func TestQuota(t *testing.T) {
 	data := t.TempDir()
-	r := serve(t, config.Options{Data: data, Quota: 1024})
+	r := serve(t, config.Options{Data: data, Limits: config.Limits{Quota: 1024}})
 	a := r.pushBlob(t, "web/a", blobOf("a", 600))
 	r.want(t, http.StatusCreated, r.mount(t, "web/b", "web/a", a)) // counts once
 	r.over(t, "web", "600B", r.do(t, http.MethodPut, r.start(t, "web/b")+"&digest=sha256:"+strings.Repeat("0", 64), blobOf("b", 425)))
@@ -56,7 +56,7 @@ func TestQuota(t *testing.T) {
 		t.Error(err)
 	}
 
-	r = serve(t, config.Options{Data: data, Quota: 1024})
+	r = serve(t, config.Options{Data: data, Limits: config.Limits{Quota: 1024}})
 	r.over(t, "web", "600B", r.mount(t, "web/b", "other", b))
 	r.pushBlob(t, "web/b", blobOf("c", 424))
 	r.over(t, "web", "1KiB", r.stream(t, r.start(t, "web/b"), []byte("d")))
@@ -77,7 +77,7 @@ func glob(t *testing.T, pattern string) []string {
 // What came of uploads that are not complete counts, be it that two come at once, or that the registry starts anew.
 func TestQuotaOfOpenUploads(t *testing.T) {
 	data := t.TempDir()
-	r := serve(t, config.Options{Data: data, Quota: 1024})
+	r := serve(t, config.Options{Data: data, Limits: config.Limits{Quota: 1024}})
 	sent := r.stream(t, r.start(t, "web/a"), blobOf("a", 600))
 	r.want(t, http.StatusAccepted, sent)
 	r.over(t, "web", "600B", r.stream(t, r.start(t, "web/b"), blobOf("b", 600)))
@@ -91,7 +91,7 @@ func TestQuotaOfOpenUploads(t *testing.T) {
 	if err := r.end(); err != nil {
 		t.Error(err)
 	}
-	r = serve(t, config.Options{Data: data, Quota: 1024})
+	r = serve(t, config.Options{Data: data, Limits: config.Limits{Quota: 1024}})
 	status := r.stream(t, r.start(t, "other"), blobOf("b", 1000))
 	if body := r.want(t, http.StatusRequestEntityTooLarge, status); !strings.Contains(body, "other takes 1") {
 		t.Errorf("after a restart: %s", body)
@@ -100,7 +100,7 @@ func TestQuotaOfOpenUploads(t *testing.T) {
 
 // A cancelled upload counts while a request to it goes on: its file is there until that ends.
 func TestQuotaOfCancelledUpload(t *testing.T) {
-	r := serve(t, config.Options{Quota: 1024, Metrics: "127.0.0.1:0"})
+	r := serve(t, config.Options{Limits: config.Limits{Quota: 1024}, Metrics: "127.0.0.1:0"})
 	location := r.start(t, "web/a")
 	conn := r.dial(t)
 	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n%s\r\n", strings.TrimPrefix(location, r.url), blobOf("a", 600))
@@ -115,7 +115,7 @@ func TestQuotaOfCancelledUpload(t *testing.T) {
 
 // What came of a cancelled upload with earlier requests counts, too, while one to it goes on.
 func TestQuotaOfUploadThatIsCancelledLater(t *testing.T) {
-	r := serve(t, config.Options{Quota: 1024, Metrics: "127.0.0.1:0"})
+	r := serve(t, config.Options{Limits: config.Limits{Quota: 1024}, Metrics: "127.0.0.1:0"})
 	sent := r.stream(t, r.start(t, "web/a"), blobOf("a", 600))
 	r.want(t, http.StatusAccepted, sent)
 	location := sent.Header.Get("Location")
@@ -133,7 +133,7 @@ func TestQuotaOfUploadThatIsCancelledLater(t *testing.T) {
 // A cancelled upload leaves nothing that counts as an open one, also when a namespace is counted anew, and whatever a
 // request to it that ends later does.
 func TestCancelledUploadsAreNotOpen(t *testing.T) {
-	o := config.Options{Data: t.TempDir(), MaxOpenUploads: 2, Metrics: "127.0.0.1:0"}
+	o := config.Options{Data: t.TempDir(), Limits: config.Limits{MaxOpenUploads: 2}, Metrics: "127.0.0.1:0"}
 	r := serve(t, o)
 	for range 3 {
 		r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, r.start(t, "web"), nil))
@@ -171,7 +171,7 @@ func TestCancelledUploadsAreNotOpen(t *testing.T) {
 // Manifests count before they are stored, so that those which are refused leave nothing behind.
 func TestQuotaOfManifests(t *testing.T) {
 	data := t.TempDir()
-	r := serve(t, config.Options{Data: data, Quota: 1024})
+	r := serve(t, config.Options{Data: data, Limits: config.Limits{Quota: 1024}})
 	a := r.pushBlob(t, "web", blobOf("a", 600))
 	for i := range 3 {
 		manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":600},"layers":[],"annotations":{"a":"%0300d"}}`, a, i)
@@ -184,7 +184,7 @@ func TestQuotaOfManifests(t *testing.T) {
 
 // A manifest that was damaged counts for what it takes once it is mended, in each namespace that has it.
 func TestQuotaOfMendedManifest(t *testing.T) {
-	o := config.Options{Data: t.TempDir(), Quota: 1024}
+	o := config.Options{Data: t.TempDir(), Limits: config.Limits{Quota: 1024}}
 	r := serve(t, o)
 	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[],"annotations":{"a":""}}`,
 		manifestType, digest.FromString("{}"))
@@ -212,7 +212,7 @@ func TestQuotaOfMendedManifest(t *testing.T) {
 // What is deleted counts until garbage collection removes it, also after a restart.
 func TestQuotaAfterDelete(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "control")
-	o := config.Options{Data: t.TempDir(), Quota: 1024, Control: socket}
+	o := config.Options{Data: t.TempDir(), Limits: config.Limits{Quota: 1024}, Control: socket}
 	r := serve(t, o)
 	a := r.pushBlob(t, "web", blobOf("a", 1024))
 	r.want(t, http.StatusAccepted, r.do(t, http.MethodDelete, "/v2/web/blobs/"+a, nil))
@@ -232,7 +232,7 @@ func TestQuotaAfterDelete(t *testing.T) {
 // A namespace has only so many uploads open, with a quota or without; those that end make room.
 func TestTooManyOpenUploads(t *testing.T) {
 	for _, quota := range []int64{0, 1 << 20} {
-		r := serve(t, config.Options{MaxOpenUploads: 2, Quota: quota})
+		r := serve(t, config.Options{Limits: config.Limits{MaxOpenUploads: 2, Quota: quota}})
 		first := r.start(t, "web/a")
 		r.start(t, "web/b")
 		r.refused(t, http.StatusTooManyRequests, "TOOMANYREQUESTS", "web has 2 uploads open, and may have no more: complete or cancel some; those that were broken off are removed after a day",
@@ -247,7 +247,7 @@ func TestTooManyOpenUploads(t *testing.T) {
 // What garbage collection frees makes room at once.
 func TestQuotaAfterCollection(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "control")
-	r := serve(t, config.Options{Quota: 1024, Control: socket})
+	r := serve(t, config.Options{Limits: config.Limits{Quota: 1024}, Control: socket})
 	r.pushBlob(t, "web", blobOf("a", 1024))
 	r.over(t, "web", "1KiB", r.stream(t, r.start(t, "web"), []byte("b")))
 	if _, err := control.Collect(t.Context(), control.Dial(socket), collection(time.Minute)); err != nil {
@@ -263,6 +263,6 @@ func TestQuotaWithDamagedLink(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.WriteFile(link, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	r := serve(t, config.Options{Data: dir, Quota: 1 << 20})
+	r := serve(t, config.Options{Data: dir, Limits: config.Limits{Quota: 1 << 20}})
 	r.pushBlob(t, "web/b", blobOf("b", 1024))
 }
