@@ -256,21 +256,21 @@ const textLimit = 16 << 20
 
 // ReadFile reads a file as os.ReadFile does, but follows no link of others than root, waits for no pipe and has a limit.
 func ReadFile(path string) ([]byte, error) {
-	p, err := openParent(path)
-	if err != nil {
-		return nil, err
-	}
-	defer p.close()
-	file, _, err := p.file()
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return p.readAll(file, textLimit)
+	return readFile(path, func(*dirEntry, unix.Stat_t) error { return nil })
 }
 
 // ReadPrivate reads a file that decides what root does, and refuses one that others than root can have written.
 func ReadPrivate(path string) ([]byte, error) {
+	return readFile(path, func(p *dirEntry, status unix.Stat_t) error {
+		if p.shared() || int(status.Uid) != os.Geteuid() && status.Uid != 0 || status.Mode&0o022 != 0 {
+			return Advise(errors.New("others than root may write to it, or to its directory"), "see who changed that, and what is in it; make it root's again with mode 0600")
+		}
+		return nil
+	})
+}
+
+// readFile reads a file once it is open and allowed, so that nobody can put another in its place between.
+func readFile(path string, allow func(*dirEntry, unix.Stat_t) error) ([]byte, error) {
 	p, err := openParent(path)
 	if err != nil {
 		return nil, err
@@ -281,10 +281,10 @@ func ReadPrivate(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	if p.shared() || int(status.Uid) != os.Geteuid() && status.Uid != 0 || status.Mode&0o022 != 0 {
-		return nil, Advise(errors.New("others than root may write to it, or to its directory"), "see who changed that, and what is in it; make it root's again with mode 0600")
+	if err := allow(p, status); err != nil {
+		return nil, err
 	}
-	return io.ReadAll(file)
+	return p.readAll(file, textLimit)
 }
 
 // CheckRoots returns an error where others than root can put another file at a path, or change the directories that it is in.
