@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/internal/openstacktest"
 )
 
 // bootOptions are those of a server, with the least that is needed.
@@ -94,8 +95,8 @@ func TestBootOnTheOnlyNetwork(t *testing.T) {
 
 	fake.Add(fakecloud.Network, "other")
 	_, err := cloud.Boot(t.Context(), options)
-	wantError(t, err, "choose a network: there are 2: private, other")
-	wantHint(t, err, "give --network NAME")
+	openstacktest.WantError(t, err, "choose a network: there are 2: private, other")
+	openstacktest.WantHint(t, err, "give --network NAME")
 }
 
 func TestBootManyReturnsOnlyItsOwn(t *testing.T) {
@@ -124,12 +125,12 @@ func TestBootRefused(t *testing.T) {
 	options := bootOptions(fake)
 	options.KeyName = "nobody's"
 	_, err := cloud.Boot(t.Context(), options)
-	wantError(t, err, `boot server "s": Invalid key_name provided. (req-`)
+	openstacktest.WantError(t, err, `boot server "s": Invalid key_name provided. (req-`)
 
 	breaks(t, fake, fakecloud.QuotaExceeded)
 	_, err = cloud.Boot(t.Context(), options)
-	wantError(t, err, `boot server "s": Quota exceeded for instances: Requested 1, but already used 10 of 10 instances (req-`)
-	wantHint(t, err, "shows the quota")
+	openstacktest.WantError(t, err, `boot server "s": Quota exceeded for instances: Requested 1, but already used 10 of 10 instances (req-`)
+	openstacktest.WantHint(t, err, "shows the quota")
 	if left := fake.All(fakecloud.Server); len(left) != 0 {
 		t.Errorf("Nova has %v", left)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,21 +12,9 @@ import (
 	"time"
 
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/internal/openstacktest"
 	"ndock/openstack/transport"
 )
-
-// roundTripFunc is a function that answers.
-type roundTripFunc func(*http.Request) (*http.Response, error)
-
-func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// tooMany answers that there were too many requests.
-func tooMany(r *http.Request, retryAfter string) *http.Response {
-	return &http.Response{
-		StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {retryAfter}}, Request: r,
-		Body: io.NopCloser(strings.NewReader(`{"overLimit": {"message": "This request was rate-limited."}}`)),
-	}
-}
 
 // TestWaitOfTooManyRequests: a service that asks to wait for longer than --timeout has is told of, and that it asks.
 func TestWaitOfTooManyRequests(t *testing.T) {
@@ -38,7 +25,7 @@ func TestWaitOfTooManyRequests(t *testing.T) {
 		_, err := cloud.Image(ctx, "5a5a5a5a-0000-4000-8000-000000000000")
 		return "", err == nil, err
 	})
-	wantError(t, err, "wait for it: not done after 50ms", "This request was rate-limited; it asks to wait for 1h0m0s")
+	openstacktest.WantError(t, err, "wait for it: not done after 50ms", "This request was rate-limited; it asks to wait for 1h0m0s")
 	if asked.Load() != 1 {
 		t.Errorf("it was asked %d times", asked.Load())
 	}
@@ -47,11 +34,11 @@ func TestWaitOfTooManyRequests(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	_, err = cloud.Image(t.Context(), "5a5a5a5a-0000-4000-8000-000000000000")
-	wantError(t, err, "This request was rate-limited; it asks to wait for 1h0m0s")
+	openstacktest.WantError(t, err, "This request was rate-limited; it asks to wait for 1h0m0s")
 	ctx, cancel := context.WithCancel(t.Context())
 	busyFor(cloud, "30")
 	before := cloud.provider.HTTPClient.Transport
-	cloud.provider.HTTPClient.Transport = roundTripFunc(func(r *http.Request) (*http.Response, error) { cancel(); return before.RoundTrip(r) })
+	cloud.provider.HTTPClient.Transport = openstacktest.RoundTripFunc(func(r *http.Request) (*http.Response, error) { cancel(); return before.RoundTrip(r) })
 	if _, err := cloud.Images(ctx); !errors.Is(err, context.Canceled) { // as by Ctrl-C
 		t.Errorf("error %v", err)
 	}
@@ -61,9 +48,9 @@ func TestWaitOfTooManyRequests(t *testing.T) {
 func busyFor(cloud *Cloud, retryAfter string) *atomic.Int64 {
 	var asked atomic.Int64
 	waiter := cloud.provider.HTTPClient.Transport.(transport.Backoff)
-	waiter.Next = roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	waiter.Next = openstacktest.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		asked.Add(1)
-		return tooMany(r, retryAfter), nil
+		return openstacktest.TooMany(r, retryAfter), nil
 	})
 	cloud.provider.HTTPClient.Transport = waiter
 	return &asked
@@ -79,11 +66,11 @@ func TestPushToABusyGlance(t *testing.T) {
 				t.Parallel()
 				fake, cloud := newFake(t)
 				before := cloud.provider.HTTPClient.Transport
-				cloud.provider.HTTPClient.Transport = roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				cloud.provider.HTTPClient.Transport = openstacktest.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 					if r.Method != http.MethodPut {
 						return before.RoundTrip(r)
 					}
-					got := tooMany(r, said)
+					got := openstacktest.TooMany(r, said)
 					got.StatusCode = status
 					return got, r.Body.Close()
 				})
@@ -97,7 +84,7 @@ func TestPushToABusyGlance(t *testing.T) {
 					t.Errorf("it is tried again after %s, want %s", told, want)
 				}
 				if said == "3600" {
-					wantError(t, err, `upload image "web": This request was rate-limited; it asks to wait for 1h0m0s`)
+					openstacktest.WantError(t, err, `upload image "web": This request was rate-limited; it asks to wait for 1h0m0s`)
 				} else if !errors.Is(err, context.Canceled) {
 					t.Errorf("error %v", err)
 				}
@@ -117,7 +104,7 @@ func TestLoginToABusyKeystone(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": fakecloud.Password}))
-	wantError(t, err, "Too many requests; it asks to wait for 10m0s")
+	openstacktest.WantError(t, err, "Too many requests; it asks to wait for 10m0s")
 }
 
 // TestTooManyRequests: a service that has had too many says when to come again, in seconds or by a date.
@@ -151,7 +138,7 @@ func TestAlwaysTooManyRequests(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "x"}))
-	wantError(t, err, "Too many requests")
+	openstacktest.WantError(t, err, "Too many requests")
 	if asked.Load() != 6 {
 		t.Errorf("asked %d times, want 6", asked.Load())
 	}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"ndock/openstack/internal/openstacktest"
 )
 
 // TestNoEndpoint: what to do is said.
@@ -17,8 +19,8 @@ func TestNoEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = cloud.Images(t.Context())
-	wantError(t, err, "find Glance in the catalogue: the catalogue has no such region as Three")
-	wantHint(t, err, "there are One, Two; OS_REGION_NAME")
+	openstacktest.WantError(t, err, "find Glance in the catalogue: the catalogue has no such region as Three")
+	openstacktest.WantHint(t, err, "there are One, Two; OS_REGION_NAME")
 
 	unscoped := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Subject-Token", "token")
@@ -31,5 +33,5 @@ func TestNoEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = cloud.Images(t.Context())
-	wantHint(t, err, "the login is for no project")
+	openstacktest.WantHint(t, err, "the login is for no project")
 }

@@ -12,6 +12,7 @@ import (
 
 	"ndock/openstack/clouds"
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/internal/openstacktest"
 )
 
 // openrc are demo's variables for a fake cloud, changed or added to.
@@ -69,30 +70,6 @@ func breaks(t *testing.T, fake *fakecloud.Cloud, fault fakecloud.Fault) {
 	}
 }
 
-// wantError checks what a user reads: that each part is in the message, and that the message is one line.
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error; want one with %q", parts)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q\nhas no %q", err, part)
-		}
-	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("error %q has more than one line", err)
-	}
-}
-
-func wantHint(t *testing.T, err error, want string) {
-	t.Helper()
-	var explained *Error
-	if !errors.As(err, &explained) || !strings.Contains(explained.Hint(), want) {
-		t.Errorf("error %v has not the hint %q", err, want)
-	}
-}
-
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	fake := fakecloud.New()
@@ -116,7 +93,7 @@ func TestLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cloud, err := logIn(t, openrc(fake, test.env))
 			if test.want != nil {
-				wantError(t, err, test.want...)
+				openstacktest.WantError(t, err, test.want...)
 				if strings.Contains(err.Error(), "hunter2") {
 					t.Errorf("the error tells the secret: %v", err)
 				}
@@ -138,14 +115,14 @@ func TestOpenOfNoCloud(t *testing.T) {
 	write(t, file, "clouds: {}\n")
 	t.Setenv("OS_CLIENT_CONFIG_FILE", file)
 	_, err := Open(t.Context(), Selection{Cloud: "none"})
-	wantError(t, err, `use cloud "none": cloud "none" not found in clouds.yaml`)
-	wantHint(t, err, "clouds.yaml is looked for in")
+	openstacktest.WantError(t, err, `use cloud "none": cloud "none" not found in clouds.yaml`)
+	openstacktest.WantHint(t, err, "clouds.yaml is looked for in")
 
 	t.Setenv("OS_AUTH_URL", "http://127.0.0.1:1")
 	t.Setenv("OS_AUTH_TYPE", "v3kerberos")
 	_, err = Open(t.Context(), Selection{})
-	wantError(t, err, "use http://127.0.0.1:1: auth_type v3kerberos: ndock cannot log in this way")
-	wantHint(t, err, "openstack application credential create NAME")
+	openstacktest.WantError(t, err, "use http://127.0.0.1:1: auth_type v3kerberos: ndock cannot log in this way")
+	openstacktest.WantHint(t, err, "openstack application credential create NAME")
 	if !errors.Is(err, clouds.ErrLoginMethod) {
 		t.Errorf("%v is not ErrLoginMethod", err)
 	}
@@ -167,8 +144,8 @@ func TestExpiredToken(t *testing.T) {
 			}
 			breaks(t, fake, fakecloud.TokensExpired)
 			_, err = cloud.Servers(t.Context())
-			wantError(t, err, "list servers: The request you have made requires authentication. (req-")
-			wantHint(t, err, "check the credentials, or the token's age")
+			openstacktest.WantError(t, err, "list servers: The request you have made requires authentication. (req-")
+			openstacktest.WantHint(t, err, "check the credentials, or the token's age")
 		})
 	}
 }
@@ -214,7 +191,7 @@ func TestLinkIsASecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = cloud.Images(t.Context())
-		wantError(t, err, target+"/there")
+		openstacktest.WantError(t, err, target+"/there")
 		if strings.Contains(err.Error()+trace.String(), "private") {
 			t.Errorf("%s: error %v, and the trace is\n%s", what, err, &trace)
 		}

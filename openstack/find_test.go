@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/internal/openstacktest"
 )
 
 func TestFindImage(t *testing.T) {
@@ -63,7 +64,7 @@ func TestFindImageByDockersName(t *testing.T) {
 	}
 	for _, missing := range []string{"new:2", "old", "old@1"} {
 		_, err := cloud.Image(t.Context(), missing)
-		wantError(t, err, fmt.Sprintf("image %q: there is none of that name or id", missing))
+		openstacktest.WantError(t, err, fmt.Sprintf("image %q: there is none of that name or id", missing))
 	}
 }
 
@@ -73,7 +74,7 @@ func TestFindImageOfOldAndNewName(t *testing.T) {
 	fake, cloud := newFake(t)
 	before, since := fake.Add(fakecloud.Image, "web:1"), fake.Add(fakecloud.Image, "web@1")
 	_, err := cloud.Image(t.Context(), "web:1")
-	wantError(t, err, fmt.Sprintf(`image "web:1": 2 have that name: %s, %s`, before, since))
+	openstacktest.WantError(t, err, fmt.Sprintf(`image "web:1": 2 have that name: %s, %s`, before, since))
 	if found, err := cloud.Image(t.Context(), "web@1"); err != nil || found.ID != since {
 		t.Errorf("web@1 is %q (%v), want %q", found.ID, err, since)
 	}
@@ -85,7 +86,7 @@ func TestFindImageOfNoMachine(t *testing.T) {
 	fake, cloud := newFake(t)
 	disk := fake.Add(fakecloud.Image, "nginx", fakecloud.Object{"container_format": "bare"})
 	_, err := cloud.Image(t.Context(), "nginx:latest")
-	wantError(t, err, `image "nginx:latest": there is none of that name or id`)
+	openstacktest.WantError(t, err, `image "nginx:latest": there is none of that name or id`)
 	if found, err := cloud.Image(t.Context(), "nginx"); err != nil || found.ID != disk {
 		t.Errorf("nginx is %q (%v), want %q", found.ID, err, disk)
 	}
@@ -126,7 +127,7 @@ func TestFind(t *testing.T) {
 
 			for _, missing := range []string{"on", "oneone", "ONE", "50000000-0000-4000-8000-000000000001", ""} {
 				_, err := find(cloud, t.Context(), missing)
-				wantError(t, err, fmt.Sprintf("%s %q: there is none of that name or id", kind, missing))
+				openstacktest.WantError(t, err, fmt.Sprintf("%s %q: there is none of that name or id", kind, missing))
 				if !errors.Is(err, ErrNotFound) {
 					t.Errorf("%v is not ErrNotFound", err)
 				}
@@ -145,8 +146,8 @@ func TestFind(t *testing.T) {
 
 			first, second := fake.Add(kind, "twin"), fake.Add(kind, "twin")
 			_, err := find(cloud, t.Context(), "twin")
-			wantError(t, err, fmt.Sprintf("%s %q: 2 have that name: %s, %s", kind, "twin", first, second))
-			wantHint(t, err, "name it by its id")
+			openstacktest.WantError(t, err, fmt.Sprintf("%s %q: 2 have that name: %s, %s", kind, "twin", first, second))
+			openstacktest.WantHint(t, err, "name it by its id")
 			if found, err := find(cloud, t.Context(), second); err != nil || found != second {
 				t.Errorf("%q is %q (%v), want itself", second, found, err)
 			}

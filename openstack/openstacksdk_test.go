@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"ndock/openstack/clouds/cloudstest"
+	"ndock/openstack/internal/openstacktest"
 )
 
 // recorder is a cloud that lets everybody in and writes down what it is asked. Each case has a path of its own.
@@ -194,7 +195,7 @@ func TestCloudCases(t *testing.T) {
 			}
 			switch {
 			case test.Error != "":
-				wantError(t, err, test.Error)
+				openstacktest.WantError(t, err, test.Error)
 			case err != nil:
 				t.Error(err)
 			}

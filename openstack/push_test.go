@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/internal/openstacktest"
 	"ndock/openstack/transport"
 )
 
@@ -88,7 +89,7 @@ func TestPushRefused(t *testing.T) {
 				fake, cloud := newFake(t)
 				breaks(t, fake, fault)
 				_, err := cloud.PushImage(t.Context(), pushOptions(io.LimitReader(endless{}, int64(size))))
-				wantError(t, err, `upload image "web": `+want+" (req-")
+				openstacktest.WantError(t, err, `upload image "web": `+want+" (req-")
 				wantNothingLeft(t, fake)
 			})
 		}
@@ -113,7 +114,7 @@ func TestPushWhenTheTokenEnds(t *testing.T) {
 			fake, cloud := newFake(t)
 			breaks(t, fake, fakecloud.UploadTokenEnds)
 			_, err := cloud.PushImage(t.Context(), pushOptions(io.LimitReader(endless{}, size)))
-			wantError(t, err, `upload image "web": `, "the token ended")
+			openstacktest.WantError(t, err, `upload image "web": `, "the token ended")
 			wantNothingLeft(t, fake)
 		})
 	}
@@ -130,7 +131,7 @@ func TestPushRefusedEarly(t *testing.T) {
 	options.Progress = &progress
 	options.Open = func(context.Context) (Content, error) { return bytesOf{source}, nil }
 	_, err := cloud.PushImage(t.Context(), options)
-	wantError(t, err, `upload image "web": The server has either erred`)
+	openstacktest.WantError(t, err, `upload image "web": The server has either erred`)
 	<-source.read
 	if progress.Len() != 2000 {
 		t.Errorf("progress was told of %d bytes, want the 2000 before the answer", progress.Len())
@@ -167,7 +168,7 @@ func TestPushFromBrokenSource(t *testing.T) {
 			fake, cloud := newFake(t)
 			source := io.MultiReader(io.LimitReader(endless{}, sent), iotest.ErrReader(errors.New("the engine has died")))
 			_, err := cloud.PushImage(t.Context(), pushOptions(source))
-			wantError(t, err, `read image "web": the engine has died`)
+			openstacktest.WantError(t, err, `read image "web": the engine has died`)
 			wantNothingLeft(t, fake)
 		})
 	}
@@ -179,7 +180,7 @@ func TestPushWithoutSource(t *testing.T) {
 	options := pushOptions(nil)
 	options.Open = func(context.Context) (Content, error) { return nil, errors.New("the engine is away") }
 	_, err := cloud.PushImage(t.Context(), options)
-	wantError(t, err, "the engine is away")
+	openstacktest.WantError(t, err, "the engine is away")
 	wantNothingLeft(t, fake)
 }
 
@@ -204,7 +205,7 @@ func TestPushInterruptedBeforeGlanceHasAnswered(t *testing.T) {
 	fake, cloud := newFake(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	before := cloud.provider.HTTPClient.Transport
-	cloud.provider.HTTPClient.Transport = roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	cloud.provider.HTTPClient.Transport = openstacktest.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		response, err := before.RoundTrip(r)
 		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/v2/images") {
 			interrupt()
@@ -223,7 +224,7 @@ func TestPushWhereGlanceAsksToWait(t *testing.T) {
 	t.Parallel()
 	_, cloud := newFake(t)
 	before, asked, waited := cloud.provider.HTTPClient.Transport, false, time.Duration(0)
-	busy := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	busy := openstacktest.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		if asked || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/v2/images") {
 			return before.RoundTrip(r)
 		}
@@ -250,7 +251,7 @@ func TestPushKeepsItsProperties(t *testing.T) {
 		options := pushOptions(strings.NewReader("x"))
 		options.Properties = map[string]string{property: "mine"}
 		_, err := cloud.PushImage(t.Context(), options)
-		wantError(t, err, `push image "web": property `+property+" is ndock's own to set")
+		openstacktest.WantError(t, err, `push image "web": property `+property+" is ndock's own to set")
 		wantNothingLeft(t, fake)
 	}
 }
@@ -261,8 +262,8 @@ func TestPushPublicAsTenant(t *testing.T) {
 	options := pushOptions(strings.NewReader("x"))
 	options.Visibility = "public"
 	_, err := cloud.PushImage(t.Context(), options)
-	wantError(t, err, `create image "web": You are not authorized to complete publicize_image action. (req-`)
-	wantHint(t, err, "an administrator may")
+	openstacktest.WantError(t, err, `create image "web": You are not authorized to complete publicize_image action. (req-`)
+	openstacktest.WantHint(t, err, "an administrator may")
 	wantNothingLeft(t, fake)
 }
 
@@ -370,7 +371,7 @@ func TestPushStalls(t *testing.T) {
 	tried := 0
 	options.Retrying = func(error, time.Duration) { tried++ }
 	_, err = cloud.PushImage(t.Context(), options)
-	wantError(t, err, `upload image "web": `, "nothing moved between here and 127.0.0.1:", " for 1s")
+	openstacktest.WantError(t, err, `upload image "web": `, "nothing moved between here and 127.0.0.1:", " for 1s")
 	if tried != 1 {
 		t.Errorf("tried again %d times, want once", tried)
 	}
@@ -426,7 +427,7 @@ func TestOpenImage(t *testing.T) {
 	}
 	fake.Damage(pushed.ID)
 	_, err = read()
-	wantError(t, err, "download image", "it was damaged on the way, or where it is stored")
+	openstacktest.WantError(t, err, "download image", "it was damaged on the way, or where it is stored")
 }
 
 // TestDownloadBreaks: a download that breaks goes on where it was, also where Glance's store knows no parts.
@@ -462,7 +463,7 @@ func TestDownloadBreaks(t *testing.T) {
 			defer body.Close()
 			got, err := io.ReadAll(body)
 			if c.want != "" {
-				wantError(t, err, "download image", c.want)
+				openstacktest.WantError(t, err, "download image", c.want)
 			} else if err != nil || string(got) != content {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
@@ -521,7 +522,7 @@ func TestPushBodyTwice(t *testing.T) {
 			options.Retries = 1
 			pushed, err := cloud.PushImage(t.Context(), options)
 			if test.want != "" {
-				wantError(t, err, test.want)
+				openstacktest.WantError(t, err, test.want)
 				wantNothingLeft(t, fake)
 				return
 			}
@@ -577,7 +578,7 @@ func TestDownloadOfAnOldGlance(t *testing.T) {
 			defer body.Close()
 			got, err := io.ReadAll(body)
 			if c.want != "" {
-				wantError(t, err, "download image", c.want)
+				openstacktest.WantError(t, err, "download image", c.want)
 			} else if err != nil || string(got) != content {
 				t.Errorf("%q, %v", got, err)
 			}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"ndock/openstack/internal/openstacktest"
 )
 
 // TestPagesKeepTLS: Nova behind a proxy that ends TLS names the next page without TLS.
@@ -101,7 +103,7 @@ func TestTokenEndsMeanwhile(t *testing.T) {
 			}
 			_, err = cloud.Images(t.Context())
 			if test.want != "" {
-				wantError(t, err, test.want)
+				openstacktest.WantError(t, err, test.want)
 			} else if err != nil {
 				t.Error(err)
 			}
@@ -123,7 +125,7 @@ func TestRedirectedElsewhere(t *testing.T) {
 		}))
 		t.Cleanup(server.Close)
 		_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "hunter2"}))
-		wantError(t, err, "redirects to "+elsewhere+"/v3/auth/tokens, another host")
+		openstacktest.WantError(t, err, "redirects to "+elsewhere+"/v3/auth/tokens, another host")
 		if got := recorder.outcome("elsewhere"); got != "nothing sent" {
 			t.Errorf("%d: elsewhere got %s", status, got)
 		}
@@ -133,7 +135,7 @@ func TestRedirectedElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = cloud.Images(t.Context())
-		wantError(t, err, "another host")
+		openstacktest.WantError(t, err, "another host")
 	}
 }
 
@@ -146,7 +148,7 @@ func TestRedirectWithoutTLS(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": server.URL, "OS_USERNAME": "u", "OS_PASSWORD": "hunter2", "OS_INSECURE": "true"}))
-	wantError(t, err, "without TLS")
+	openstacktest.WantError(t, err, "without TLS")
 	if got := recorder.outcome("plain"); got != "nothing sent" {
 		t.Errorf("in the clear: %s", got)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/internal/openstacktest"
 )
 
 // asAdmin logs the administrator in.
@@ -48,13 +49,13 @@ func TestReach(t *testing.T) {
 		}
 	}
 	_, err := cloud.Reach(t.Context(), "baremetal")
-	wantError(t, err, "find the public endpoint of type baremetal in region any: the catalogue has no such endpoint")
+	openstacktest.WantError(t, err, "find the public endpoint of type baremetal in region any: the catalogue has no such endpoint")
 	if !errors.Is(err, ErrNoEndpoint) {
 		t.Errorf("%v is not ErrNoEndpoint", err)
 	}
 	breaks(t, fake, fakecloud.GlanceAway)
 	_, err = cloud.Reach(t.Context(), "image")
-	wantError(t, err, "/image/: No server is available to handle this request. (req-")
+	openstacktest.WantError(t, err, "/image/: No server is available to handle this request. (req-")
 }
 
 func TestFormats(t *testing.T) {
@@ -66,7 +67,7 @@ func TestFormats(t *testing.T) {
 	}
 	breaks(t, fake, fakecloud.TokensExpired)
 	_, err = cloud.Formats(t.Context())
-	wantError(t, err, "ask Glance for its formats: The request you have made requires authentication. (req-")
+	openstacktest.WantError(t, err, "ask Glance for its formats: The request you have made requires authentication. (req-")
 }
 
 func TestQuota(t *testing.T) {

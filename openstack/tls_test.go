@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
+
+	"ndock/openstack/internal/openstacktest"
 )
 
 // TestCertificates logs in to a Keystone whose certificate only its own file vouches for.
@@ -47,9 +49,9 @@ func TestCertificates(t *testing.T) {
 				env[name] = value
 			}
 			_, err := logIn(t, variables(env))
-			wantError(t, err, test.want)
+			openstacktest.WantError(t, err, test.want)
 			if name == "unknown" {
-				wantHint(t, err, "OS_CACERT=FILE, or cacert in clouds.yaml")
+				openstacktest.WantHint(t, err, "OS_CACERT=FILE, or cacert in clouds.yaml")
 			}
 		})
 	}

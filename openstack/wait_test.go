@@ -15,6 +15,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 
 	"ndock/openstack/fakecloud"
+	"ndock/openstack/internal/openstacktest"
 )
 
 // hour is a timeout that a test would not live to see: what ends it is never the clock.
@@ -72,8 +73,8 @@ func TestWaitEndsWithTheFault(t *testing.T) {
 	if !errors.As(err, &first) || first.RequestID != request {
 		t.Errorf("error %v, want the id of the request for the servers, %s", err, request)
 	}
-	wantError(t, first, `server "s-1" is in ERROR: it is a qcow2 disk image, not a Docker archive (req-`)
-	wantHint(t, err, "'ndock delete 20000000-0000-4000-8000-000000000001' removes it")
+	openstacktest.WantError(t, first, `server "s-1" is in ERROR: it is a qcow2 disk image, not a Docker archive (req-`)
+	openstacktest.WantHint(t, err, "'ndock delete 20000000-0000-4000-8000-000000000001' removes it")
 }
 
 func TestWaitTimesOut(t *testing.T) {
@@ -83,8 +84,8 @@ func TestWaitTimesOut(t *testing.T) {
 	options := bootOptions(fake)
 	options.Wait = waiting(300 * time.Millisecond)
 	_, err := cloud.Boot(t.Context(), options)
-	wantError(t, err, `boot server "s": not done after 300ms; the last status was BUILD`)
-	wantHint(t, err, "--timeout gives it longer; 'ndock show 20000000-0000-4000-8000-000000000001' shows how far it is")
+	openstacktest.WantError(t, err, `boot server "s": not done after 300ms; the last status was BUILD`)
+	openstacktest.WantHint(t, err, "--timeout gives it longer; 'ndock show 20000000-0000-4000-8000-000000000001' shows how far it is")
 	if len(fake.All(fakecloud.Server)) != 1 {
 		t.Error("the server has gone")
 	}
@@ -99,7 +100,7 @@ func TestWaitReturnsThoseThatCameUp(t *testing.T) {
 	options.Count = 3
 	options.Wait = waiting(hour)
 	servers, err := cloud.Boot(t.Context(), options)
-	wantError(t, err, `server "s-2" is in ERROR: `)
+	openstacktest.WantError(t, err, `server "s-2" is in ERROR: `)
 	if len(servers) != 2 || servers[0].Name != "s-1" || servers[1].Name != "s-3" {
 		t.Errorf("servers %+v, want s-1 and s-3", servers)
 	}
@@ -194,7 +195,7 @@ func TestWaitSaysWhatKeptItFromKnowing(t *testing.T) {
 	err := waiting(300*time.Millisecond).poll(t.Context(), "wait", func(context.Context) (string, bool, error) {
 		return "", false, explain("look at it", gophercloud.ErrUnexpectedResponseCode{Actual: 502})
 	})
-	wantError(t, err, "wait: not done after 300ms; look at it: Bad Gateway")
+	openstacktest.WantError(t, err, "wait: not done after 300ms; look at it: Bad Gateway")
 }
 
 // TestWaitForManyAtOnce: all have the same time, because all are waited for at once: here the first to be told of goes
@@ -247,15 +248,15 @@ func TestStartOfWhatEndsAtOnce(t *testing.T) {
 	}
 	breaks(t, fake, fakecloud.ProcessEnds)
 	err := cloud.Act(t.Context(), Start, waiting(hour), "s")
-	wantError(t, err, `start server "s": it came up and is SHUTOFF already: its process has ended`)
-	wantHint(t, err, "'ndock logs s' shows what it said")
+	openstacktest.WantError(t, err, `start server "s": it came up and is SHUTOFF already: its process has ended`)
+	openstacktest.WantHint(t, err, "'ndock logs s' shows what it said")
 	fake.Mend(fakecloud.ProcessEnds)
 	if err := cloud.Act(t.Context(), Start, waiting(hour), "s"); err != nil {
 		t.Fatal(err)
 	}
 	breaks(t, fake, fakecloud.ProcessEnds)
 	err = cloud.Act(t.Context(), HardReboot, waiting(hour), "s")
-	wantError(t, err, `reboot --hard server "s": it came up and is SHUTOFF already`)
+	openstacktest.WantError(t, err, `reboot --hard server "s": it came up and is SHUTOFF already`)
 }
 
 // TestSoftDelete: the server is there for its reclaim, and deleted for its owner.
@@ -289,7 +290,7 @@ func TestWaitTimesOutBeforeAnAnswer(t *testing.T) {
 		<-ctx.Done()
 		return "", false, ctx.Err()
 	})
-	wantError(t, err, "wait for it: not done after 1ns")
+	openstacktest.WantError(t, err, "wait for it: not done after 1ns")
 	if got := err.Error(); got != "wait for it: not done after 1ns" {
 		t.Errorf("error %q speaks of a status that nobody has seen", got)
 	}
@@ -324,7 +325,7 @@ func TestVerbs(t *testing.T) {
 		}
 	}
 	err := cloud.Act(t.Context(), Unpause, waiting(hour), "s")
-	wantError(t, err, `unpause server "s": Cannot 'unpause' instance `+id+" while it is in vm_state active (req-")
+	openstacktest.WantError(t, err, `unpause server "s": Cannot 'unpause' instance `+id+" while it is in vm_state active (req-")
 
 	if err := cloud.Act(t.Context(), Delete, waiting(hour), "s"); err != nil {
 		t.Fatal(err)
@@ -342,8 +343,8 @@ func TestVerbThatFails(t *testing.T) {
 	breaks(t, fake, fakecloud.ActionsFail)
 	for _, verb := range []Verb{Stop, Pause, Delete} {
 		err := cloud.Act(t.Context(), verb, waiting(hour), "s")
-		wantError(t, err, string(verb)+` server "s": it failed on the compute node (`+fake.All(fakecloud.Server)[0]["request"].(string)+")")
-		wantHint(t, err, "nova-compute's log has the reason")
+		openstacktest.WantError(t, err, string(verb)+` server "s": it failed on the compute node (`+fake.All(fakecloud.Server)[0]["request"].(string)+")")
+		openstacktest.WantHint(t, err, "nova-compute's log has the reason")
 	}
 }
 
@@ -369,8 +370,8 @@ func TestSnapshotThatFails(t *testing.T) {
 	fake.Add(fakecloud.Server, "s")
 	breaks(t, fake, fakecloud.SnapshotVanishes)
 	_, err := cloud.Snapshot(t.Context(), "s", "saved", waiting(hour))
-	wantError(t, err, `snapshot server "s": it failed, and Nova removed the image (req-`)
-	wantHint(t, err, "nova-compute's log has the reason")
+	openstacktest.WantError(t, err, `snapshot server "s": it failed, and Nova removed the image (req-`)
+	openstacktest.WantHint(t, err, "nova-compute's log has the reason")
 }
 
 func TestConsole(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"ndock/docker/network/networktest"
 )
 
 const otherID = "5f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f41"
@@ -49,7 +51,7 @@ func two() []Port {
 }
 
 func TestJoinAndLeave(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	netnsPath := filepath.Join(t.TempDir(), "netns", "held")
 	ports := two()
 	for range 2 { // a start, and the next one
@@ -87,7 +89,7 @@ func TestJoinAndLeave(t *testing.T) {
 
 // TestJoinAfterNobodyLeft: the host's power failed, or the hook was killed.
 func TestJoinAfterNobodyLeft(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	netnsPath := filepath.Join(t.TempDir(), "held")
 	ports := two()
 	for range 2 {
@@ -108,7 +110,7 @@ func TestJoinAfterNobodyLeft(t *testing.T) {
 
 // TestAttachAfterAFailure: what an earlier try left half-done in the container is completed.
 func TestAttachAfterAFailure(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	ns, ports := sandbox(t), two()
 	if err := Attach(ports[0], nil, ns); err != nil {
 		t.Fatal(err)
@@ -132,7 +134,7 @@ func TestAttachAfterAFailure(t *testing.T) {
 
 // TestAttachAfterTheMove: who moved the port in was killed before he set it up.
 func TestAttachAfterTheMove(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	ns, port := sandbox(t), dualStack()
 	plug(t, port)
 	opened, err := openNamespace(ns)
@@ -154,7 +156,7 @@ func TestAttachAfterTheMove(t *testing.T) {
 
 // TestAPortThatIsNotWired is in no container, whatever starts in the meantime, until it is attached.
 func TestAPortThatIsNotWired(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	netnsPath, ns, ports := filepath.Join(t.TempDir(), "held"), sandbox(t), two()
 	ports[0].Unwired = true
 	if err := Join(ports, ns, netnsPath); err != nil {
@@ -176,7 +178,7 @@ func TestAPortThatIsNotWired(t *testing.T) {
 
 // TestNeighbours: a container's interfaces take modestly of the tables that all share.
 func TestNeighbours(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	ns := sandbox(t)
 	if err := Attach(dualStack(), nil, ns); err != nil {
 		t.Fatal(err)
@@ -197,7 +199,7 @@ func TestNeighbours(t *testing.T) {
 }
 
 func TestAttach(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	ns, ports := sandbox(t), two()
 	for range 2 { // the second time there is nothing to do
 		for i := range ports {
@@ -215,7 +217,7 @@ func TestAttach(t *testing.T) {
 
 // TestAPortWithoutIPv6 has no link-local address either, by which it would be reached past Neutron's rules for it.
 func TestAPortWithoutIPv6(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := two()[1]
 	ns := sandbox(t)
 	if err := Attach(port, nil, ns); err != nil {
@@ -230,7 +232,7 @@ func TestAPortWithoutIPv6(t *testing.T) {
 }
 
 func TestSilence(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	netnsPath, ns, ports := filepath.Join(t.TempDir(), "held"), sandbox(t), two()
 	if err := Join(ports, ns, netnsPath); err != nil {
 		t.Fatal(err)
@@ -259,7 +261,7 @@ func TestSilence(t *testing.T) {
 }
 
 func TestJoinAnnounces(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	plug(t, port)
 	hears := arpOn(t, link(t, port.Tap()))
@@ -273,7 +275,7 @@ func TestJoinAnnounces(t *testing.T) {
 
 // TestJoinThatFails leaves no port in the container, and each with its veth pair.
 func TestJoinThatFails(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	netnsPath, ports := filepath.Join(t.TempDir(), "held"), two()
 	ports[1].Subnets[0].Routes = []Route{{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParseAddr("224.0.0.1")}}
 	err := Join(ports, sandbox(t), netnsPath)
@@ -291,7 +293,7 @@ func TestJoinThatFails(t *testing.T) {
 
 // TestAHolderThatHoldsNothing: whoever made it was killed before he mounted the namespace.
 func TestAHolderThatHoldsNothing(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	netnsPath := filepath.Join(t.TempDir(), "held")
 	if err := os.WriteFile(netnsPath, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -306,7 +308,7 @@ func TestAHolderThatHoldsNothing(t *testing.T) {
 
 // TestTheHostHasNoAddressInABridge: a tenant would reach the host by it.
 func TestTheHostHasNoAddressInABridge(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	plug(t, dualStack())
 	found, err := netlink.AddrList(link(t, bridge), unix.AF_UNSPEC)
 	if err != nil || len(found) > 0 {
@@ -316,7 +318,7 @@ func TestTheHostHasNoAddressInABridge(t *testing.T) {
 
 // TestTheHostIsNotReachedByAVethPair that someone takes out of its bridge.
 func TestTheHostIsNotReachedByAVethPair(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	plug(t, port)
 	if err := Attach(port, nil, sandbox(t)); err != nil {
@@ -342,7 +344,7 @@ func TestTheHostIsNotReachedByAVethPair(t *testing.T) {
 // TestABridgeOfTheHostsOwn, as Neutron's agent makes it of a host's only interface: the host keeps its address in it.
 func TestABridgeOfTheHostsOwn(t *testing.T) {
 	for address, kept := range map[string]bool{"192.0.2.1/24": true, "2001:db8::1/64": true, "fe80::1/64": false} {
-		ownNetwork(t)
+		networktest.Own(t)
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = bridge
 		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
@@ -370,7 +372,7 @@ func TestABridgeOfTheHostsOwn(t *testing.T) {
 // TestTheHostsAddressComesLater: for the first port of a physical network the bridge is made here, and then Neutron's agent
 // moves the addresses of the host's interface into it. The host goes on answering for them.
 func TestTheHostsAddressComesLater(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	port.Physical = true
 	plug(t, port)
@@ -387,7 +389,7 @@ func TestTheHostsAddressComesLater(t *testing.T) {
 
 // TestWhatAnEarlierReleaseLeft: a bridge that it had cut off from the host answers again when the host's address is in it.
 func TestWhatAnEarlierReleaseLeft(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	plug(t, port)
 	if err := keepFromHost(bridge); err != nil {
@@ -400,7 +402,7 @@ func TestWhatAnEarlierReleaseLeft(t *testing.T) {
 
 // TestAnEarlierReleasesBridgeOfAPhysicalNetwork takes the host's addresses when Neutron's agent moves them in.
 func TestAnEarlierReleasesBridgeOfAPhysicalNetwork(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	plug(t, port)
 	if err := keepFromHost(bridge); err != nil {
@@ -416,7 +418,7 @@ func TestAnEarlierReleasesBridgeOfAPhysicalNetwork(t *testing.T) {
 
 // TestNeutronsBridgeOfAPhysicalNetwork has no address of the host's, not even the one that the kernel made.
 func TestNeutronsBridgeOfAPhysicalNetwork(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = bridge
 	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {

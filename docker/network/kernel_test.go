@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ndock/docker/network/networktest"
 )
 
 func TestKernelAt(t *testing.T) {
@@ -81,7 +83,7 @@ func TestFit(t *testing.T) {
 
 // TestJoinWithASmallMTU: Linux has no IPv6 on such an interface, and refuses the address as a kernel without IPv6 does.
 func TestJoinWithASmallMTU(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	netnsPath, ns := filepath.Join(t.TempDir(), "held"), sandbox(t)
 	small := dualStack()
 	small.MTU = 1200
@@ -100,7 +102,7 @@ func TestJoinWithASmallMTU(t *testing.T) {
 
 // TestJoinWhereIPv6IsSwitchedOff, by sysctl: it is for the host to have none, and Neutron's to say what servers have.
 func TestJoinWhereIPv6IsSwitchedOff(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	ns, ports := sandbox(t), two()[:1]
 	off := func() {
 		for _, where := range []string{"all", "default", "lo"} {
@@ -119,7 +121,7 @@ func TestJoinWhereIPv6IsSwitchedOff(t *testing.T) {
 
 // TestJoinOnThisKernel, whatever it lacks.
 func TestJoinOnThisKernel(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	kernel, netnsPath, ns := KernelAt("/proc"), filepath.Join(t.TempDir(), "held"), sandbox(t)
 	ports, losses := kernel.Fit(two())
 	want := []string{"10.0.0.5/24", "fd00:1::5/64"}

@@ -4,7 +4,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -12,20 +11,9 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-)
 
-// ownNetwork gives the rest of the test a network of its own. Its thread is never unlocked: it ends with the test,
-// and so does the network. Tests that use it run no subtests, which would be on another thread.
-func ownNetwork(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("only root can make links")
-	}
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatalf("make a network namespace: %v", err)
-	}
-}
+	"ndock/docker/network/networktest"
+)
 
 func link(t *testing.T, name string) netlink.Link {
 	t.Helper()
@@ -70,7 +58,7 @@ func wantPlugged(t *testing.T, port Port) {
 }
 
 func TestPlugAndUnplug(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	plug(t, port)
 	wantPlugged(t, port)
@@ -90,7 +78,7 @@ func TestPlugAndUnplug(t *testing.T) {
 }
 
 func TestPlugUsesNeutronsBridge(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = bridge
 	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
@@ -108,7 +96,7 @@ func TestPlugUsesNeutronsBridge(t *testing.T) {
 }
 
 func TestPlugMovesATapToItsBridge(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	port.Bridge = "brq-another"
 	plug(t, port)
@@ -117,7 +105,7 @@ func TestPlugMovesATapToItsBridge(t *testing.T) {
 }
 
 func TestPlugWithoutMTU(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	port.MTU = 0
 	plug(t, port)
@@ -127,7 +115,7 @@ func TestPlugWithoutMTU(t *testing.T) {
 
 // TestPlugOfARunningContainer: the other end is in the container then, and stays there.
 func TestPlugOfARunningContainer(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	port := dualStack()
 	plug(t, port)
 	container := anotherNetwork(t)
@@ -202,7 +190,7 @@ func TestLinksThatAreNotThePorts(t *testing.T) {
 			return inBridge(t, foreign(t, &netlink.Veth{PeerName: "qvo3f6a0b1c-d2"}, bridgeEnd, ""))
 		}},
 	} {
-		ownNetwork(t)
+		networktest.Own(t)
 		before := link(t, test.make().Attrs().Name).Attrs()
 		port := dualStack()
 		port.Dir, port.Kind = filepath.Join(state, "mine"), test.kind
@@ -227,7 +215,7 @@ func TestLinksThatAreNotThePorts(t *testing.T) {
 func TestLinksThatBecomeThePorts(t *testing.T) {
 	state := t.TempDir()
 	for name, alias := range map[string]string{"not marked": "", "an orphan": aliasMark + filepath.Join(state, "gone")} {
-		ownNetwork(t)
+		networktest.Own(t)
 		port := dualStack()
 		port.Dir = filepath.Join(state, "mine")
 		before := foreign(t, &netlink.Veth{PeerName: port.peer()}, port.Tap(), alias).Attrs().Index
@@ -322,7 +310,7 @@ func TestUnplugRefusesWhatIsNoPort(t *testing.T) {
 // TestABridgeKeepsItsMAC, which is the lowest of its links' where nobody has set it: with another the host could not be
 // reached for a while, whose address is in it.
 func TestABridgeKeepsItsMAC(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = bridge
 	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ndock/docker/agent"
+	"ndock/docker/network/networktest"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	"golang.org/x/sys/unix"
@@ -169,7 +170,7 @@ func TestWhatIsIncompleteIsLeftOut(t *testing.T) {
 
 // TestRoutesToNeighbours are via 0.0.0.0, or via ::, in Neutron, as in DHCP.
 func TestRoutesToNeighbours(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	vif := parse(t, []byte(`{"id":"`+portID+`","address":"`+mac+`","type":"bridge","network":{"bridge":"`+bridge+`","subnets":[
 		{"cidr":"10.0.0.0/24","ips":[{"address":"10.0.0.5"}],"routes":[{"cidr":"192.168.0.0/16","gateway":{"address":"0.0.0.0"}}]},
 		{"cidr":"fd00:1::/64","ips":[{"address":"fd00:1::5"}],"routes":[{"cidr":"fd00:2::/64","gateway":{"address":"::"}}]}]}}`))

@@ -1,41 +1,18 @@
 package clouds
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/gophercloud/gophercloud/v2"
+
+	"ndock/openstack/internal/openstacktest"
 )
 
 func variables(all map[string]string) func(string) string {
 	return func(name string) string { return all[name] }
-}
-
-// wantError checks what a user reads: that each part is in the message, and that the message is one line.
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error; want one with %q", parts)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q\nhas no %q", err, part)
-		}
-	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("error %q has more than one line", err)
-	}
-}
-
-func wantHint(t *testing.T, err error, want string) {
-	t.Helper()
-	var explained *Error
-	if !errors.As(err, &explained) || !strings.Contains(explained.Hint(), want) {
-		t.Errorf("error %v has not the hint %q", err, want)
-	}
 }
 
 func TestOpenrcScope(t *testing.T) {
@@ -130,20 +107,20 @@ func TestOpenrcEndpoint(t *testing.T) {
 func TestNoCloudNamed(t *testing.T) {
 	t.Parallel()
 	_, err := fromEnvironment(variables(nil))
-	wantError(t, err, "find a cloud: neither OS_CLOUD nor OS_AUTH_URL is set")
-	wantHint(t, err, "export OS_CLOUD=NAME")
+	openstacktest.WantError(t, err, "find a cloud: neither OS_CLOUD nor OS_AUTH_URL is set")
+	openstacktest.WantHint(t, err, "export OS_CLOUD=NAME")
 }
 
 func TestCertificateFile(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing.pem")
 	_, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_CACERT": missing}))
-	wantError(t, err, "read cacert: ", missing, "no such file")
+	openstacktest.WantError(t, err, "read cacert: ", missing, "no such file")
 
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	write(t, empty, "not a certificate")
 	_, err = fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_CACERT": empty}))
-	wantError(t, err, "read cacert: "+empty+" holds no certificate")
+	openstacktest.WantError(t, err, "read cacert: "+empty+" holds no certificate")
 }
 
 func TestInsecure(t *testing.T) {
@@ -220,8 +197,8 @@ func TestCloudsYAML(t *testing.T) {
 	}
 
 	_, err = Find("three", os.Getenv)
-	wantError(t, err, `use cloud "three": `, "not found in clouds.yaml")
-	wantHint(t, err, "clouds.yaml is looked for in")
+	openstacktest.WantError(t, err, `use cloud "three": `, "not found in clouds.yaml")
+	openstacktest.WantHint(t, err, "clouds.yaml is looked for in")
 
 	openrc, err := Find("", os.Getenv)
 	if err != nil || openrc.Auth.IdentityEndpoint != "http://openrc/v3" {
@@ -262,8 +239,8 @@ func TestUnreadableFiles(t *testing.T) {
 				}
 				return
 			}
-			wantError(t, err, test.want)
-			wantHint(t, err, "what is missing may be in "+filepath.Join(dir, test.unreadable)+", which could not be read: it is not a regular file")
+			openstacktest.WantError(t, err, test.want)
+			openstacktest.WantHint(t, err, "what is missing may be in "+filepath.Join(dir, test.unreadable)+", which could not be read: it is not a regular file")
 		})
 	}
 }
@@ -272,13 +249,13 @@ func TestBrokenCloudsYAML(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("HOME", dir)
 	t.Setenv("OS_CLIENT_CONFIG_FILE", filepath.Join(dir, "clouds.yaml"))
-	wantError(t, configFiles{}.unknown("one"), `use cloud "one": clouds file not found`)
+	openstacktest.WantError(t, configFiles{}.unknown("one"), `use cloud "one": clouds file not found`)
 
 	write(t, filepath.Join(dir, "clouds.yaml"), "clouds: [one\n")
 	_, err := Find("one", os.Getenv)
-	wantError(t, err, `use cloud "one": `)
+	openstacktest.WantError(t, err, `use cloud "one": `)
 
 	write(t, filepath.Join(dir, "clouds.yaml"), strings.Replace(cloudsYAML, "region_name", "cacert: /no/such/ca.pem\n    region_name", 1))
 	_, err = Find("one", os.Getenv)
-	wantError(t, err, `use cloud "one": `, "/no/such/ca.pem")
+	openstacktest.WantError(t, err, `use cloud "one": `, "/no/such/ca.pem")
 }

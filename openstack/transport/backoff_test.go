@@ -8,20 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ndock/openstack/internal/openstacktest"
 )
-
-// roundTripFunc is a function that answers.
-type roundTripFunc func(*http.Request) (*http.Response, error)
-
-func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// tooMany answers that there were too many requests.
-func tooMany(r *http.Request, retryAfter string) *http.Response {
-	return &http.Response{
-		StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {retryAfter}}, Request: r,
-		Body: io.NopCloser(strings.NewReader(`{"overLimit": {"message": "This request was rate-limited."}}`)),
-	}
-}
 
 // TestPauses: a service is waited for as it asks, a minute in all, or until there is no time any more; then its answer
 // stands. What cannot be sent again is not.
@@ -56,14 +45,14 @@ func TestPauses(t *testing.T) {
 			}
 			var waited []time.Duration
 			got, err := Backoff{
-				Next: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				Next: openstacktest.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 					if test.body == nil {
-						return tooMany(r, test.said), nil
+						return openstacktest.TooMany(r, test.said), nil
 					}
 					if body, err := io.ReadAll(r.Body); string(body) != "{}" || err != nil {
 						t.Errorf("%q is sent, %v", body, err)
 					}
-					return tooMany(r, test.said), nil
+					return openstacktest.TooMany(r, test.said), nil
 				}),
 				Wait: func(_ context.Context, pause time.Duration) error { waited = append(waited, pause); return nil },
 			}.RoundTrip(request)

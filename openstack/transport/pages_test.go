@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ndock/openstack/internal/openstacktest"
 )
 
 // TestPagesElsewhere: a further page that is named on another host is not asked for.
@@ -31,7 +33,7 @@ func TestPagesElsewhere(t *testing.T) {
 func TestPagesOfPlainServices(t *testing.T) {
 	t.Parallel()
 	var asked []string
-	guard := &pageGuard{next: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	guard := &pageGuard{next: openstacktest.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.URL.Scheme)
 		return &http.Response{Body: http.NoBody}, nil
 	})}

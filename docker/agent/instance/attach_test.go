@@ -10,6 +10,7 @@ import (
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine/enginetest"
+	"ndock/docker/network/networktest"
 )
 
 func TestAttachRefuses(t *testing.T) {
@@ -27,7 +28,7 @@ func TestAttachRefuses(t *testing.T) {
 
 // TestAttachAndDetach on a server that is off: the container gets the port when it starts.
 func TestAttachAndDetach(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	engine.PutServer(container.StateExited)
 	for _, id := range []string{firstPort, secondPort, firstPort} { // the last is there already
@@ -44,7 +45,7 @@ func TestAttachAndDetach(t *testing.T) {
 
 // TestAPortThatNeutronHasNotWired is plugged, so that Neutron can wire it, and in no container before it is joined.
 func TestAPortThatNeutronHasNotWired(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	engine.PutServer(container.StateRunning)
 	engine.Containers[naming.Container(enginetest.ServerID)].State.Pid = -1 // joining it would fail
@@ -73,7 +74,7 @@ func TestAPortThatNeutronHasNotWired(t *testing.T) {
 }
 
 func TestAPortIsWiredWhenItIsJoined(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	engine.PutServer(container.StateExited)
 	inactive := strings.Replace(vif(firstPort, "bridge"), "{", `{"active":false,`, 1)
@@ -88,7 +89,7 @@ func TestAPortIsWiredWhenItIsJoined(t *testing.T) {
 
 // TestJoinThatFails leaves no port that no container has had.
 func TestJoinThatFails(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	engine.PutServer(container.StateRunning)
 	engine.Containers[naming.Container(enginetest.ServerID)].State.Pid = -1 // it has just ended
@@ -101,7 +102,7 @@ func TestJoinThatFails(t *testing.T) {
 
 // TestAttachThatFails leaves no port that the server does not have.
 func TestAttachThatFails(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	engine.PutServer(container.StateRunning)
 	engine.Containers[naming.Container(enginetest.ServerID)].State.Pid = -1 // it has just ended
@@ -111,7 +112,7 @@ func TestAttachThatFails(t *testing.T) {
 }
 
 func TestDetachWithoutAContainer(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	ask(t, engine, "PUT", portsPath, vifs(firstPort))
 	status, body := ask(t, engine, "DELETE", portsPath+"/"+firstPort, "")

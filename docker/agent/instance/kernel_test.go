@@ -17,6 +17,7 @@ import (
 	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/network"
+	"ndock/docker/network/networktest"
 )
 
 // dualStack is a port with an address of each family; without the first subnet it has IPv6 alone.
@@ -38,7 +39,7 @@ func withoutIPv6(t *testing.T, engine *enginetest.Engine) (*server.Server, *byte
 }
 
 func TestPlugWithoutIPv6(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	s, said := withoutIPv6(t, engine)
 	status, body := askServer(t, s, "PUT", portsPath, "["+dualStack(firstPort)+"]")
@@ -64,7 +65,7 @@ func TestPlugWithoutIPv6(t *testing.T) {
 
 // TestAPortOfIPv6AloneWithoutIPv6 is refused before anything is made for it.
 func TestAPortOfIPv6AloneWithoutIPv6(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	engine.PutServer(container.StateExited)
 	s, _ := withoutIPv6(t, engine)
@@ -80,7 +81,7 @@ func TestAPortOfIPv6AloneWithoutIPv6(t *testing.T) {
 
 // TestAPortOfIPv6AloneWithASmallMTU is refused as what no host can do, whatever this one can: no other need be tried.
 func TestAPortOfIPv6AloneWithASmallMTU(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	withIPv6 := newServer(t, engine, server.Options{State: agenttest.StateOf(t, engine)})
 	without, _ := withoutIPv6(t, engine)
@@ -97,7 +98,7 @@ func TestAPortOfIPv6AloneWithASmallMTU(t *testing.T) {
 
 // TestAServersPortOfIPv6AloneWithoutIPv6: the host was booted anew. Nova plugs it in whenever nova-compute starts.
 func TestAServersPortOfIPv6AloneWithoutIPv6(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	status, body := ask(t, engine, "PUT", portsPath, "["+ipv6Alone(firstPort)+"]")
 	agenttest.WantOK(t, status, body)

@@ -17,6 +17,7 @@ import (
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
+	"ndock/docker/network/networktest"
 )
 
 const otherID = "0b6ba3c1-5a11-4222-8333-444455556666"
@@ -49,7 +50,7 @@ func wantOrphans(t *testing.T, e *enginetest.Engine, method string, want ...stri
 }
 
 func TestAVethPairThatIsNotRecorded(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	e := enginetest.New()
 	e.PutServer(container.StateRunning)
 	status, body := ask(t, e, "PUT", "/v1/instances/"+enginetest.ServerID+"/ports", vifs("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa", "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"))
@@ -75,7 +76,7 @@ func TestAVethPairThatIsNotRecorded(t *testing.T) {
 
 // Veth pairs that another agent has plugged, or somebody else, are theirs.
 func TestTheVethPairsOfOthers(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	status, body := ask(t, enginetest.New(), "PUT", "/v1/instances/"+enginetest.ServerID+"/ports", vifs("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"))
 	agenttest.WantOK(t, status, body)
 	wantOrphans(t, enginetest.New(), "DELETE")
@@ -191,7 +192,7 @@ func TestARebuildIsNoOrphan(t *testing.T) {
 
 // One record that cannot be read keeps nobody from removing the rest.
 func TestARecordThatIsDamaged(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	e := enginetest.New()
 	e.PutServer(container.StateRunning)
 	status, body := ask(t, e, "PUT", "/v1/instances/"+enginetest.ServerID+"/ports", vifs("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"))

@@ -18,6 +18,7 @@ import (
 	"ndock/docker/agent/instance"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine/enginetest"
+	"ndock/docker/network/networktest"
 )
 
 // withAccounts is an engine with a running server in whose files root can have a password.
@@ -124,7 +125,7 @@ func TestAServerThatStayedFrozen(t *testing.T) {
 
 // TestAVerbAfterTheServerStayedFrozen decides what becomes of it: what the agent wanted before counts no more.
 func TestAVerbAfterTheServerStayedFrozen(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	for verb, want := range map[string]container.ContainerState{
 		"pause": container.StatePaused, "unpause": container.StateRunning, "start": container.StateRunning,
 		"stop?grace=1": container.StateExited, "restart?grace=1": container.StateRunning,
@@ -144,7 +145,7 @@ func TestAVerbAfterTheServerStayedFrozen(t *testing.T) {
 
 // TestAPauseOutlastsAStaleMark: one that could not be removed, of a server that runs.
 func TestAPauseOutlastsAStaleMark(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	for _, before := range []container.ContainerState{container.StateRunning, container.StateExited} {
 		engine := enginetest.New()
 		engine.PutServer(before)

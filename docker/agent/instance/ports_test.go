@@ -4,34 +4,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/instance"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/network"
+	"ndock/docker/network/networktest"
 )
-
-// ownNetwork gives the rest of the test a network of its own. Its thread is never unlocked: it ends with the test,
-// and so does the network. Whatever is asked of the agent must be asked on that thread.
-func ownNetwork(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("only root can make links")
-	}
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatalf("make a network namespace: %v", err)
-	}
-}
 
 func vif(id, kind string) string {
 	return fmt.Sprintf(`{"id":%q,"address":"fa:16:3e:01:02:03","type":%q,"network":{"bridge":"brq0b6ba3c1-5a","meta":{"mtu":1450},
@@ -96,7 +82,7 @@ const (
 )
 
 func TestPlugAndDelete(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	engine.PutServer(container.StateExited)
 	for range 2 { // as whenever Nova starts
@@ -116,7 +102,7 @@ func TestPlugAndDelete(t *testing.T) {
 
 // TestDeleteFindsItsPorts: Nova need not remember them, as when it is told to clean up what it has forgotten.
 func TestDeleteFindsItsPorts(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	ask(t, engine, "PUT", portsPath, vifs(firstPort, secondPort))
 	status, body := ask(t, engine, "DELETE", agenttest.ServerPath, "[]")
@@ -126,7 +112,7 @@ func TestDeleteFindsItsPorts(t *testing.T) {
 
 // TestDeleteOfAVethPairThatIsNotRecorded: the disk with the record is another one now.
 func TestDeleteOfAVethPairThatIsNotRecorded(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	ask(t, engine, "PUT", portsPath, vifs(firstPort))
 	if err := os.RemoveAll(filepath.Join(engine.State, enginetest.ServerID)); err != nil {
@@ -139,7 +125,7 @@ func TestDeleteOfAVethPairThatIsNotRecorded(t *testing.T) {
 
 // TestDeleteOfAVethPairThatIsAnothers, or no server's: a server's own request cannot take it.
 func TestDeleteOfAVethPairThatIsAnothers(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	ask(t, engine, "PUT", strings.Replace(portsPath, enginetest.ServerID, otherServer, 1), vifs(firstPort))
 	attrs := netlink.NewLinkAttrs()
@@ -159,7 +145,7 @@ func TestDeleteOfAVethPairThatIsAnothers(t *testing.T) {
 
 // TestNoVethPairThatIsNotRecorded: nothing would say which server has it.
 func TestNoVethPairThatIsNotRecorded(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	if err := os.WriteFile(filepath.Join(agenttest.StateOf(t, engine), enginetest.ServerID), nil, 0o600); err != nil { // where its directory should be
 		t.Fatal(err)
@@ -173,7 +159,7 @@ func TestNoVethPairThatIsNotRecorded(t *testing.T) {
 
 // TestAPortKeepsItsPlace, whatever order Nova has today; what else Neutron says of it is new.
 func TestAPortKeepsItsPlace(t *testing.T) {
-	ownNetwork(t)
+	networktest.Own(t)
 	engine := enginetest.New()
 	ask(t, engine, "PUT", portsPath, vifs(firstPort, secondPort))
 	ask(t, engine, "DELETE", portsPath+"/"+firstPort, "")
