@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -35,9 +36,11 @@ func dialOVSDB(ctx context.Context, socket string) (*ovsdbClient, error) {
 		return nil, err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		err = conn.SetDeadline(deadline.Add(time.Second)) // so that a caller's own wait ends first, with a better reason
+		if err := conn.SetDeadline(deadline.Add(time.Second)); err != nil { // so that a caller's own wait ends first, with a better reason
+			return nil, errors.Join(err, conn.Close())
+		}
 	}
-	return &ovsdbClient{conn: conn, answers: json.NewDecoder(conn)}, err
+	return &ovsdbClient{conn: conn, answers: json.NewDecoder(conn)}, nil
 }
 
 func (c *ovsdbClient) close() { c.conn.Close() }
