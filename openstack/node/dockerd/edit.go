@@ -65,6 +65,9 @@ func (e Editor) HasOther(there Settings) bool {
 	return sameJSON(there.Runtimes[RuntimeName], e.Other)
 }
 
+// HasOurs tells whether the settings have ndock's runtime, as any build makes it.
+func (e Editor) HasOurs(there Settings) bool { return e.HasRuntime(there) || e.HasOther(there) }
+
 // sameJSON compares, whatever the blanks and the order of keys.
 func sameJSON(one json.RawMessage, other string) bool {
 	var a, b any

@@ -162,13 +162,18 @@ func (d *daemonJSON) Edits(ctx context.Context) ([]system.Edit, error) {
 	return system.EditsOf(d.path(), now.Content, content), err
 }
 
-// write edits the file, and records the original where it is the operator's.
+// write edits the file, and records the original where it is the operator's. One that has ndock's runtime is not: an earlier
+// setup has edited it.
 func (d *daemonJSON) write(now system.Snapshot, wanted dockerd.Wanted) error {
 	content, ours, err := d.edited(now, wanted)
 	if err != nil || bytes.Equal(content, now.Content) {
 		return err
 	}
-	if !now.Missing && !ours {
+	there, err := dockerd.Parse(now.Content)
+	if err != nil {
+		return err
+	}
+	if !now.Missing && !ours && !d.editor().HasOurs(there) {
 		if err := d.record().Keep(&d.did, dockerd.File); err != nil {
 			return err
 		}
@@ -267,7 +272,7 @@ func (d *daemonJSON) Teardown(ctx context.Context) ([]string, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case !ours && saved.Missing && there.RuntimeProgram() == "":
+	case !ours && saved.Missing && !d.editor().HasOurs(there):
 		return nil, nil
 	case !ours:
 		return []string{"left " + d.path() + " as it is: it was edited since, and has settings of setup's"}, nil

@@ -279,3 +279,19 @@ func TestTheRuntimeOfRunningServersWhateverTheOrderOfItsKeys(t *testing.T) {
 		t.Errorf("planned\n%s", got)
 	}
 }
+
+// What was edited between two setups is nobody's file of before: it has setup's settings.
+func TestADaemonJSONThatWasEditedBeforeAnUpgrade(t *testing.T) {
+	f, _ := ofBefore(t)
+	content, err := jsonedit.Set([]byte(f.content(dockerd.File)), `"local"`, "log-driver")
+	f.must(err)
+	f.put(dockerd.File, string(content), 0o600)
+	_, err = f.setup()
+	f.must(err)
+	f.wantRuntime(ourRuntime, smallProgram)
+	edited := f.content(dockerd.File)
+	said := f.teardown()
+	if got := f.content(dockerd.File); got != edited || !f.exists(smallProgram) || !strings.Contains(said, "left /etc/docker/daemon.json as it is: it was edited since") {
+		t.Errorf("%s is there: %t; said\n%s; the file is\n%s", smallProgram, f.exists(smallProgram), said, got)
+	}
+}
