@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"ndock/openstack/node/jsonedit"
@@ -64,15 +65,13 @@ func (e Editor) HasOther(there Settings) bool {
 	return sameJSON(there.Runtimes[RuntimeName], e.Other)
 }
 
-// Names tells whether a text has the runtime as ndock writes it.
-func (e Editor) Names(content []byte) bool {
-	return bytes.Contains(content, []byte(e.Runtime)) || bytes.Contains(content, []byte(e.Other))
-}
+// HasOurs tells whether the settings have ndock's runtime, as any build makes it.
+func (e Editor) HasOurs(there Settings) bool { return e.HasRuntime(there) || e.HasOther(there) }
 
-// sameJSON compares, whatever the blanks.
+// sameJSON compares, whatever the blanks and the order of keys.
 func sameJSON(one json.RawMessage, other string) bool {
-	var a, b bytes.Buffer
-	return json.Compact(&a, one) == nil && json.Compact(&b, []byte(other)) == nil && a.String() == b.String()
+	var a, b any
+	return json.Unmarshal(one, &a) == nil && json.Unmarshal([]byte(other), &b) == nil && reflect.DeepEqual(a, b)
 }
 
 // Settings returns those that are wanted, in their order in the file.

@@ -47,6 +47,13 @@ func Parse(content []byte) (Settings, error) {
 	return there, err
 }
 
+// RuntimeProgram returns the program of ndock's runtime; empty where there is none.
+func (s Settings) RuntimeProgram() string {
+	var runtime struct{ Path string }
+	_ = json.Unmarshal(s.Runtimes[RuntimeName], &runtime) // what is no runtime has no program
+	return runtime.Path
+}
+
 // NetworkUndecided tells whether one of the settings about the host's network is nobody's decision yet.
 func (s Settings) NetworkUndecided() bool { return len(s.withoutNetwork()) > 0 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"ndock/openstack/node/dockerd"
 	"ndock/openstack/node/record"
 	"ndock/openstack/node/system"
 )
@@ -30,8 +31,10 @@ const agentName = "ndock-agent"
 // agent is the step that has ndock's agent run as a service of this machine.
 type agent struct {
 	Machine
-	did    system.Changes // of this run
-	before *agentState    // nil before Do has changed something
+	did     system.Changes // of this run
+	runtime system.Changes // of this run, to the program that Docker Engine calls
+	called  bool           // the engine was told in this run to call it, in another program's place
+	before  *agentState    // nil before Do has changed something
 }
 
 // agentState is how the service was found.
@@ -183,10 +186,14 @@ func (a *agent) state(ctx context.Context) (*agentState, error) {
 
 func (a *agent) install(missing []system.File) error {
 	for _, f := range missing {
-		if err := a.claimPrograms(f.Path); err != nil {
+		did := &a.did
+		if f.Path == a.Layout.Runtime {
+			did = &a.runtime
+		}
+		if err := a.claimPrograms(did, f.Path); err != nil {
 			return err
 		}
-		if err := a.did.Write(a.Layout.Path(f.Path), f.Content, f.Mode); err != nil {
+		if err := did.Write(a.Layout.Path(f.Path), f.Content, f.Mode); err != nil {
 			return err
 		}
 	}
@@ -194,7 +201,7 @@ func (a *agent) install(missing []system.File) error {
 }
 
 // claimPrograms records of a program that it was not there before: only then teardown removes it.
-func (a *agent) claimPrograms(path string) error {
+func (a *agent) claimPrograms(did *system.Changes, path string) error {
 	if path != a.Layout.AgentFile && path != a.Layout.Runtime || a.exists(path) {
 		return nil
 	}
@@ -204,7 +211,7 @@ func (a *agent) claimPrograms(path string) error {
 		}
 		return func(r *record.Record) { r.Program = to }
 	}
-	return a.record().AmendIn(&a.did, set(path), set(""))
+	return a.record().AmendIn(did, set(path), set(""))
 }
 
 // serversDir is where the agent keeps files of servers.
@@ -224,14 +231,17 @@ func (a *agent) waitForAnswer(ctx context.Context) error {
 
 // Teardown stops the agent before its files go.
 func (a *agent) Teardown(ctx context.Context) ([]string, error) {
-	there := slices.DeleteFunc(a.installed(), func(path string) bool { return !a.exists(path) })
+	there := slices.DeleteFunc(a.installed(ctx), func(path string) bool { return !a.exists(path) })
 	if len(there) == 0 {
 		return nil, nil
+	}
+	var texts []string
+	if a.exists(a.daemon()[0].Path) {
+		texts = append(texts, "stopped service "+agentName)
 	}
 	if err := a.stop(ctx, true, true); err != nil {
 		return nil, err
 	}
-	texts := []string{"stopped service " + agentName}
 	var gone system.Changes
 	for _, path := range there {
 		if err := gone.Remove(a.Layout.Path(path)); err != nil {
@@ -245,7 +255,7 @@ func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 	for _, dir := range []string{serversDir, filepath.Dir(a.Layout.Runtime), filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
 		system.RemoveEmpty(a.Layout.Path(dir)) // stays when it holds more
 	}
-	return append(texts, a.left()...), a.Services.Forget(ctx, a.service())
+	return append(texts, a.left(ctx)...), a.Services.Forget(ctx, a.service())
 }
 
 // disclaimPrograms removes from the record the programs that are gone.
@@ -264,10 +274,15 @@ func (a *agent) disclaimPrograms() error {
 }
 
 // left returns a sentence on each file that teardown leaves.
-func (a *agent) left() []string {
+func (a *agent) left(ctx context.Context) []string {
 	var texts []string
 	if others := a.otherServices(a.Layout.AgentFile); len(others) > 0 {
 		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentFile)+", which "+strings.Join(others, ", ")+" runs")
+	}
+	for _, program := range a.programs() {
+		if why := a.need(ctx, program); why != "" {
+			texts = append(texts, "left "+a.Layout.Path(program)+", "+why)
+		}
 	}
 	if a.exists(a.Layout.AgentConf) {
 		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentConf)+", which was edited")
@@ -276,16 +291,15 @@ func (a *agent) left() []string {
 }
 
 // installed returns the files that setup may have made, and that are to be removed.
-func (a *agent) installed() []string {
+func (a *agent) installed(ctx context.Context) []string {
 	var paths []string
 	for _, f := range a.daemon() {
 		paths = append(paths, f.Path)
 	}
-	if a.isProgramOurs() && len(a.otherServices(a.Layout.AgentFile)) == 0 {
-		paths = append(paths, a.Layout.AgentFile)
-	}
-	if r, err := a.record().Read(); err == nil && r.Runtime == a.Layout.Runtime {
-		paths = append(paths, a.Layout.Runtime)
+	for _, program := range a.programs() {
+		if a.need(ctx, program) == "" && len(a.otherServices(program)) == 0 {
+			paths = append(paths, program)
+		}
 	}
 	if unchanged, err := system.Holds(a.Layout.Path(a.Layout.AgentConf), a.AgentConfig, 0o644); err == nil && unchanged {
 		paths = append(paths, a.Layout.AgentConf)
@@ -293,10 +307,30 @@ func (a *agent) installed() []string {
 	return paths
 }
 
-// isProgramOurs tells whether setup installed the program. A record that cannot be read is an error of other steps.
-func (a *agent) isProgramOurs() bool {
+// programs returns those that setup installed, and that are there. A record that cannot be read is an error of other steps.
+func (a *agent) programs() []string {
 	r, err := a.record().Read()
-	return err == nil && r.Program == a.Layout.AgentFile
+	return slices.DeleteFunc([]string{a.Layout.AgentFile, a.Layout.Runtime}, func(path string) bool {
+		return err != nil || path != r.Program && path != r.Runtime || !a.exists(path)
+	})
+}
+
+// need returns why a program has to stay without the agent: the engine is told to call it, or a container runs, and what holds
+// it calls the program that started it until it has ended. It is empty where nothing calls the program.
+func (a *agent) need(ctx context.Context, program string) string {
+	now, err := system.Inspect(a.Layout.Path(dockerd.File)) // an error of it is daemonJSON's
+	if err == nil {
+		if there, err := dockerd.Parse(now.Content); err == nil && there.RuntimeProgram() == program {
+			return "which " + now.Path + " names"
+		}
+	}
+	switch info, err := a.EngineInfo(ctx); {
+	case err != nil && a.Layout.HasEngine():
+		return "by which containers of servers are ended, and whether some run Docker Engine does not tell"
+	case err == nil && info.Running > 0 && len(info.Servers) > 0:
+		return "by which containers of servers are ended that may still run"
+	}
+	return ""
 }
 
 // otherServices returns the units of other services that run this program, as a registry does.
@@ -343,9 +377,27 @@ func (a *agent) Rollback(ctx context.Context) ([]string, error) {
 		a.did.Rollback(),
 		a.Services.Forget(ctx, a.service()),
 	}
+	texts, err := a.rollbackRuntime(ctx)
+	failed = append(failed, err)
 	if a.before.running {
 		failed = append(failed, a.Services.Restart(ctx, a.service()))
-		return []string{"the agent of before runs again"}, errors.Join(failed...)
+		return append(texts, "the agent of before runs again"), errors.Join(failed...)
 	}
-	return []string{"stopped service " + agentName + " and removed what was written"}, errors.Join(failed...)
+	return append(texts, "stopped service "+agentName+" and removed what was written"), errors.Join(failed...)
+}
+
+// rollbackRuntime restores the program that the engine calls. One that was not there before stays where servers were started
+// with it meanwhile, by the nova-compute of before, and where the engine goes on calling it. Teardown removes it.
+func (a *agent) rollbackRuntime(ctx context.Context) ([]string, error) {
+	if !a.called || !a.runtime.HasMade() {
+		return nil, a.runtime.Rollback()
+	}
+	why := a.need(ctx, a.Layout.Runtime)
+	if info, err := a.EngineInfo(ctx); why == "" && err == nil && info.Runtimes[dockerd.RuntimeName] == a.Layout.Runtime {
+		why = "which Docker Engine still calls"
+	}
+	if why == "" {
+		return nil, a.runtime.Rollback()
+	}
+	return []string{"left " + a.Layout.Path(a.Layout.Runtime) + ", " + why}, nil
 }

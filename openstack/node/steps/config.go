@@ -178,21 +178,22 @@ func (c *config) Do(ctx context.Context) error {
 	return err
 }
 
-// apply makes an edit. Files of others are recorded before the driver is set in them, and not any more once it is taken out.
+// apply makes an edit. Files of others are recorded before the driver is set in them, and not any more once it is taken out:
+// a setup that is killed in between has lost nothing.
 func (c *config) apply(edit system.Edit) error {
-	switch {
-	case edit.Before == nil:
+	if edit.Before == nil {
 		return c.did.Write(edit.Path, edit.After, 0o644)
-	case edit.Path == c.Layout.Path(c.file):
-		if err := c.record().Keep(&c.did, c.Layout.Cut(edit.Path)); err != nil {
-			return err
-		}
-	default:
-		if err := c.record().ForgetIn(&c.did, c.Layout.Cut(edit.Path)); err != nil {
+	}
+	file, sets := c.Layout.Cut(edit.Path), edit.Path == c.Layout.Path(c.file)
+	if sets {
+		if err := c.record().Keep(&c.did, file); err != nil {
 			return err
 		}
 	}
-	return c.did.Edit(edit.Path, edit.After)
+	if err := c.did.Edit(edit.Path, edit.After); err != nil || sets {
+		return err
+	}
+	return c.record().ForgetIn(&c.did, file)
 }
 
 func (c *config) Detail(ctx context.Context) string {

@@ -286,3 +286,21 @@ func TestWhereNovaIsNotAsked(t *testing.T) {
 		}
 	}
 }
+
+// An upgrade that is killed knows the driver of before until the file has it again.
+func TestAnUpgradeForgetsAFileOnceItIsPutBack(t *testing.T) {
+	f, _ := setByAnEarlierRelease(t)
+	c := f.config()
+	_, file, err := c.setting(t.Context())
+	f.must(err)
+	edits, err := c.Edits(t.Context())
+	f.must(err)
+	c.file = file
+	f.must(os.Rename(f.path("/etc/nova/nova.conf"), f.path("/etc/nova/moved")))
+	if err := c.apply(edits[1]); err == nil {
+		t.Error("a file was edited that is not there")
+	}
+	if r, err := f.record().Read(); err != nil || len(r.Files) != 1 {
+		t.Errorf("kept: %v, %v", r.Files, err)
+	}
+}

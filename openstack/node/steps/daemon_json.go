@@ -18,6 +18,7 @@ import (
 type daemonJSON struct {
 	Machine
 	engine *engine
+	agent  *agent
 	did    system.Changes  // of this run
 	was    system.Snapshot // the file before this run
 	ran    bool            // the engine ran then
@@ -111,6 +112,7 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	if err := d.write(now, wanted); err != nil {
 		return err
 	}
+	d.agent.called = wanted.Runtime && d.replacesOther(now)
 	if wanted.LiveRestore || wanted.Runtime {
 		err = d.reload(ctx, func(info EngineInfo) bool {
 			return (!wanted.Runtime || info.Runtimes[dockerd.RuntimeName] == d.runtimeProgram()) && (info.LiveRestore || !wanted.LiveRestore)
@@ -160,13 +162,18 @@ func (d *daemonJSON) Edits(ctx context.Context) ([]system.Edit, error) {
 	return system.EditsOf(d.path(), now.Content, content), err
 }
 
-// write edits the file, and records the original where it is the operator's.
+// write edits the file, and records the original where it is the operator's. One that has ndock's runtime is not: an earlier
+// setup has edited it.
 func (d *daemonJSON) write(now system.Snapshot, wanted dockerd.Wanted) error {
 	content, ours, err := d.edited(now, wanted)
 	if err != nil || bytes.Equal(content, now.Content) {
 		return err
 	}
-	if !now.Missing && !ours {
+	there, err := dockerd.Parse(now.Content)
+	if err != nil {
+		return err
+	}
+	if !now.Missing && !ours && !d.editor().HasOurs(there) {
 		if err := d.record().Keep(&d.did, dockerd.File); err != nil {
 			return err
 		}
@@ -233,11 +240,16 @@ func (d *daemonJSON) Rollback(ctx context.Context) ([]string, error) {
 	return []string{"put back " + d.path() + " as it was"}, errors.Join(err, d.did.Rollback(), d.callOther(ctx))
 }
 
+// replacesOther tells whether a file has the runtime as another build of ndock makes it.
+func (d *daemonJSON) replacesOther(file system.Snapshot) bool {
+	there, err := dockerd.Parse(file.Content)
+	return err == nil && d.editor().HasOther(there)
+}
+
 // callOther has the engine call the program of before again, where that is another: this run's is about to be removed.
 func (d *daemonJSON) callOther(ctx context.Context) error {
-	there, err := dockerd.Parse(d.was.Content)
-	if err != nil || !d.editor().HasOther(there) {
-		return err
+	if !d.replacesOther(d.was) {
+		return nil
 	}
 	return d.reload(ctx, func(info EngineInfo) bool { return info.Runtimes[dockerd.RuntimeName] != d.runtimeProgram() })
 }
@@ -248,6 +260,10 @@ func (d *daemonJSON) Teardown(ctx context.Context) ([]string, error) {
 	if err != nil || now.Missing {
 		return nil, err
 	}
+	there, err := dockerd.Parse(now.Content)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", d.path(), err)
+	}
 	saved, err := d.record().Original(dockerd.File)
 	if err != nil {
 		return nil, err
@@ -256,7 +272,7 @@ func (d *daemonJSON) Teardown(ctx context.Context) ([]string, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case !ours && saved.Missing && !d.editor().Names(now.Content):
+	case !ours && saved.Missing && !d.editor().HasOurs(there):
 		return nil, nil
 	case !ours:
 		return []string{"left " + d.path() + " as it is: it was edited since, and has settings of setup's"}, nil

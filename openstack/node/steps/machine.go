@@ -98,8 +98,8 @@ func (m Machine) Steps() []node.Step {
 	conf := &config{Machine: m}
 	service := &novaCompute{Machine: m, driver: driver, conf: conf}
 	nova := &hypervisor{Machine: m, service: service}
-	docker := &engine{Machine: m}
-	host := []node.Step{docker, &agent{Machine: m}, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker}, &firewall{Machine: m}, &sysctl{Machine: m}}
+	docker, ours := &engine{Machine: m}, &agent{Machine: m}
+	host := []node.Step{docker, ours, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker, agent: ours}, &firewall{Machine: m}, &sysctl{Machine: m}}
 	files := []node.Step{driver}
 	if m.Layout.Kolla {
 		files = append(files, &kolla{Machine: m})

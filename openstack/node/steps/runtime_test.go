@@ -1,12 +1,16 @@
 package steps
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"ndock/openstack/node"
 	"ndock/openstack/node/dockerd"
+	"ndock/openstack/node/jsonedit"
 )
 
 const (
@@ -172,5 +176,122 @@ func TestTeardownLeavesAProgramThatWasThere(t *testing.T) {
 	f.teardown()
 	if !f.exists(smallProgram) {
 		t.Error("it was removed")
+	}
+}
+
+// A daemon.json that stays has the engine call the program that it names: that stays too, until it is named no more.
+func TestTeardownLeavesAProgramThatDaemonJSONNames(t *testing.T) {
+	for name, edit := range map[string]func(content []byte) ([]byte, error){
+		"edited": func(content []byte) ([]byte, error) { return jsonedit.Set(content, "true", "debug") },
+		"formatted anew": func(content []byte) ([]byte, error) {
+			var b bytes.Buffer
+			err := json.Indent(&b, content, "", "        ")
+			return b.Bytes(), err
+		},
+	} {
+		for program, small := range map[string]bool{smallProgram: true, "/usr/local/bin/ndock": false} {
+			f := newFake(t, false)
+			if !small {
+				f.Runtime = nil
+			}
+			before := f.tree()
+			_, err := f.setup()
+			f.must(err)
+			content, err := edit([]byte(f.content(dockerd.File)))
+			f.must(err)
+			f.put(dockerd.File, string(content), 0o644)
+			said := f.teardown()
+			if !f.exists(program) || !strings.Contains(said, "left "+program+", which /etc/docker/daemon.json names") || !strings.Contains(said, "left /etc/docker/daemon.json as it is") {
+				t.Errorf("%s, %s is there: %t; said\n%s", name, program, f.exists(program), said)
+			}
+			f.must(os.Remove(f.path(dockerd.File)))
+			if said = f.teardown(); strings.Contains(said, "stopped service") {
+				t.Errorf("%s: said\n%s", name, said)
+			}
+			if after := f.tree(); after != before {
+				t.Errorf("%s: the tree was\n%s\nand is\n%s", name, before, after)
+			}
+		}
+	}
+}
+
+// What holds a running container calls the runtime to end it.
+func TestAForcedTeardownLeavesTheProgramsOfRunningServers(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	_, err := f.setup()
+	f.must(err)
+	f.info.Running, f.info.Servers, f.Force = 1, []string{"4e5c4f5b-0000-4000-8000-000000000000"}, true
+	said := f.teardown()
+	for _, program := range []string{smallProgram, "/usr/local/bin/ndock"} {
+		if !f.exists(program) || !strings.Contains(said, "left "+program+", by which ") {
+			t.Errorf("%s is there: %t; said\n%s", program, f.exists(program), said)
+		}
+	}
+	f.info.Running, f.info.Servers = 0, nil
+	f.teardown()
+	if after := f.tree(); after != before {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// While an upgrade waits, the nova-compute of before goes on booting servers, with the program that the engine calls by then.
+func TestAFailedUpgradeLeavesTheProgramOfServersThatStartedMeanwhile(t *testing.T) {
+	f, tree := ofBefore(t)
+	f.put("/usr/lib/python3/dist-packages/nova/virt/docker/driver.py", "old", 0o644)
+	f.deaf["nova-compute"] = true
+	f.after[fmt.Sprintf("kill -HUP %d", f.pid("docker"))] = func() {
+		f.info.Running, f.info.Servers = 1, []string{"4e5c4f5b-0000-4000-8000-000000000000"}
+	}
+	said, err := f.setup()
+	if err == nil || f.runtimes["ndock"] != "/usr/local/bin/ndock" || !strings.Contains(f.content(dockerd.File), wholeRuntime) {
+		t.Fatalf("the engine calls %q; got %v, said\n%s", f.runtimes["ndock"], err, said)
+	}
+	if !f.exists(smallProgram) || !strings.Contains(said, "left "+f.path(smallProgram)+", by which ") {
+		t.Errorf("it is there: %t; said\n%s", f.exists(smallProgram), said)
+	}
+	f.info.Running, f.info.Servers, f.deaf, f.after = 0, nil, map[string]bool{}, map[string]func(){}
+	f.teardown()
+	if after := f.tree(); after != tree {
+		t.Errorf("the tree was\n%s\nand is\n%s", tree, after)
+	}
+}
+
+// An engine that goes on calling the program, whatever daemon.json says by now, must find it.
+func TestAFailedRollbackLeavesTheProgramThatTheEngineCalls(t *testing.T) {
+	f, _ := ofBefore(t)
+	f.put("/usr/lib/python3/dist-packages/nova/virt/docker/driver.py", "old", 0o644)
+	f.deaf["nova-compute"] = true
+	f.info.Servers = []string{"4e5c4f5b-0000-4000-8000-000000000000"}
+	f.after[fmt.Sprintf("kill -HUP %d", f.pid("docker"))] = func() { f.stubborn = true }
+	said, err := f.setup()
+	if err == nil || f.runtimes["ndock"] != smallProgram || !f.exists(smallProgram) {
+		t.Errorf("the engine calls %q, which is there: %t; got %v, said\n%s", f.runtimes["ndock"], f.exists(smallProgram), err, said)
+	}
+}
+
+// Whoever writes JSON anew may order its keys in another way, and means the same.
+func TestTheRuntimeOfRunningServersWhateverTheOrderOfItsKeys(t *testing.T) {
+	f, _ := ofBefore(t)
+	f.put(dockerd.File, strings.Replace(f.content(dockerd.File), wholeRuntime, `"ndock": {"runtimeArgs": ["node", "runtime"], "path": "/usr/local/bin/ndock"}`, 1), 0o600)
+	f.info.Running = 1
+	if got := f.plan(); strings.Contains(got, "runtime ndock") {
+		t.Errorf("planned\n%s", got)
+	}
+}
+
+// What was edited between two setups is nobody's file of before: it has setup's settings.
+func TestADaemonJSONThatWasEditedBeforeAnUpgrade(t *testing.T) {
+	f, _ := ofBefore(t)
+	content, err := jsonedit.Set([]byte(f.content(dockerd.File)), `"local"`, "log-driver")
+	f.must(err)
+	f.put(dockerd.File, string(content), 0o600)
+	_, err = f.setup()
+	f.must(err)
+	f.wantRuntime(ourRuntime, smallProgram)
+	edited := f.content(dockerd.File)
+	said := f.teardown()
+	if got := f.content(dockerd.File); got != edited || !f.exists(smallProgram) || !strings.Contains(said, "left /etc/docker/daemon.json as it is: it was edited since") {
+		t.Errorf("%s is there: %t; said\n%s; the file is\n%s", smallProgram, f.exists(smallProgram), said, got)
 	}
 }

@@ -29,6 +29,11 @@ func (c *Changes) Any() bool { return len(c.before)+len(c.others) > 0 }
 // HasFiles tells whether a file was changed.
 func (c *Changes) HasFiles() bool { return len(c.before) > 0 }
 
+// HasMade tells whether a file was made that was not there before.
+func (c *Changes) HasMade() bool {
+	return slices.ContainsFunc(c.before, func(old Snapshot) bool { return old.Missing })
+}
+
 // OnRollback adds what Rollback has to do once all files are restored.
 func (c *Changes) OnRollback(undo func() error) { c.others = append(c.others, undo) }
 
