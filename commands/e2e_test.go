@@ -2,7 +2,9 @@ package commands_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -184,7 +186,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 		Files:               []string{script},
 		RequireExplicitExec: true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"capture": capture, "retry": retry, "clean-host": cleanHost,
+			"capture": capture, "retry": retry, "clean-host": cleanHost, "put-back": putBackFiles,
 		},
 		Condition: condition,
 		Setup: func(env *testscript.Env) error {
@@ -231,6 +233,22 @@ func retry(ts *testscript.TestScript, neg bool, args []string) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("after %d s still: %v", seconds, err)
 		}
+	}
+}
+
+// put-back FILE…: when the script ends, however it ends, each is as it is now, or gone.
+func putBackFiles(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: put-back FILE…")
+	}
+	for _, file := range args {
+		content, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			ts.Defer(func() { os.Remove(file) })
+			continue
+		}
+		ts.Check(err)
+		ts.Defer(func() { ts.Check(os.WriteFile(file, content, 0o644)) }) // of a file that is there, the mode stays
 	}
 }
 
