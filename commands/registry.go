@@ -5,9 +5,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
 	"ndock/commands/internal/output"
+	"ndock/registry/auth/keystone"
 	"ndock/registry/config"
 	"ndock/registry/deploy"
 )
@@ -60,6 +62,79 @@ func registryServiceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "keystone-domain", Usage: "`NAME` of the domain of users and projects that name none", DefaultText: "Default"},
 		&cli.StringFlag{Name: "keystone-read", Usage: "readers of other projects' repositories and of the catalog, as `WHO`: none, authenticated, anyone", DefaultText: "none"},
 		&cli.StringSliceFlag{Name: "keystone-push-role", Usage: "`NAME` of a role that may push", DefaultText: "member and admin"},
+	}
+}
+
+// registryOptions returns what the flags of both serve and deploy say.
+func registryOptions(c *cli.Context) (config.Options, error) {
+	options := config.Options{
+		Config: c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Insecure: c.Bool("insecure"),
+		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
+	}
+	if err := checkLogFormat(c); err != nil {
+		return options, err
+	}
+	var err error
+	options.Limits, err = registryLimits(c)
+	return options, err
+}
+
+// registryListen returns --listen; empty where the file says where, or the default holds.
+func registryListen(c *cli.Context) string {
+	if c.IsSet("config") && !c.IsSet("listen") {
+		return ""
+	}
+	return c.String("listen")
+}
+
+func checkLogFormat(c *cli.Context) error {
+	if format := c.String("log-format"); format != "text" && format != "json" {
+		return misused(c, "--log-format is text or json, not %q", format)
+	}
+	return nil
+}
+
+func registryLimits(c *cli.Context) (config.Limits, error) {
+	limits := config.Limits{
+		MaxUploads: c.Int("max-uploads"), MaxOpenUploads: c.Int("max-open-uploads"),
+		MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
+	}
+	var err error
+	if limits.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
+		return limits, err
+	}
+	limits.Quota, err = bytesOf(c, "quota")
+	return limits, err
+}
+
+func proxyOptions(c *cli.Context) config.ProxyOptions {
+	return config.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file"), Public: c.Bool("proxy-public")}
+}
+
+func s3Options(c *cli.Context) config.S3Options {
+	o := config.S3Options{Bucket: c.String("s3-bucket"), Endpoint: c.String("s3-endpoint"), Prefix: c.String("s3-prefix")}
+	if o.Bucket != "" || c.IsSet("s3-region") {
+		o.Region = c.String("s3-region")
+	}
+	return o
+}
+
+// bytesOf returns a flag's number of bytes, as docker takes them; 0 when it is not given.
+func bytesOf(c *cli.Context, flag string) (int64, error) {
+	if !c.IsSet(flag) {
+		return 0, nil
+	}
+	n, err := units.RAMInBytes(c.String(flag))
+	if err != nil || n <= 0 {
+		return 0, misused(c, "--%s %q is not a size such as 10g", flag, c.String(flag))
+	}
+	return n, nil
+}
+
+func keystoneOptions(c *cli.Context) keystone.Options {
+	return keystone.Options{
+		URL: c.String("keystone"), CACert: c.Path("keystone-cacert"), Domain: c.String("keystone-domain"),
+		Read: c.String("keystone-read"), PushRoles: c.StringSlice("keystone-push-role"), Insecure: c.Bool("insecure"),
 	}
 }
 

@@ -60,18 +60,12 @@ func registryDeploy(c *cli.Context, s Streams) error {
 
 func deployOptions(c *cli.Context, s Streams) (deploy.Options, error) {
 	options := deploy.Options{
-		Service: c.Bool("systemd"),
-		Config:  c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Names: c.StringSlice("tls-name"), Insecure: c.Bool("insecure"),
-		User: c.String("user"), Version: version(), Report: newProgress(c, s),
-		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
+		Service: c.Bool("systemd"), Names: c.StringSlice("tls-name"), User: c.String("user"),
 		S3Keys:    deploy.S3Keys{Access: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")},
-		LogFormat: c.String("log-format"),
+		LogFormat: c.String("log-format"), Version: version(), Report: newProgress(c, s),
 	}
 	var err error
-	if options.Limits, err = registryLimits(c); err != nil {
-		return options, err
-	}
-	if err := checkLogFormat(c); err != nil {
+	if options.Options, err = registryOptions(c); err != nil {
 		return options, err
 	}
 	if options.Password, err = registryPassword(c, s); err != nil {

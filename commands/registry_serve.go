@@ -7,10 +7,8 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
-	"ndock/registry/auth/keystone"
 	"ndock/registry/config"
 	"ndock/registry/serve"
 )
@@ -52,81 +50,15 @@ func registryServe(c *cli.Context, s Streams) error {
 }
 
 func serveOptions(c *cli.Context, s Streams) (config.Options, error) {
-	options := config.Options{
-		Config: c.Path("config"), Listen: registryListen(c), Data: c.Path("data"), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), NextFile: c.Path("tls-next"),
-		Htpasswd: c.Path("htpasswd"), S3: s3Options(c), Insecure: c.Bool("insecure"), Control: c.Path("control"),
-		Keystone: keystoneOptions(c), Proxy: proxyOptions(c),
-		Metrics: c.String("metrics"), Log: newLog(c, s),
-		Listening: func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) },
-	}
-	var err error
-	if options.Limits, err = registryLimits(c); err != nil {
+	options, err := registryOptions(c)
+	if err != nil {
 		return options, err
 	}
-	if err := checkLogFormat(c); err != nil {
-		return options, err
-	}
+	options.Data, options.NextFile, options.Htpasswd, options.Control = c.Path("data"), c.Path("tls-next"), c.Path("htpasswd"), c.Path("control")
+	options.Log = newLog(c, s)
+	options.Listening = func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) }
 	if err := options.Check(); err != nil {
 		return options, misused(c, "%s", err)
 	}
 	return options, nil
-}
-
-// registryListen is empty where the file says where, or it is the default.
-func registryListen(c *cli.Context) string {
-	if c.IsSet("config") && !c.IsSet("listen") {
-		return ""
-	}
-	return c.String("listen")
-}
-
-func checkLogFormat(c *cli.Context) error {
-	if format := c.String("log-format"); format != "text" && format != "json" {
-		return misused(c, "--log-format is text or json, not %q", format)
-	}
-	return nil
-}
-
-func registryLimits(c *cli.Context) (config.Limits, error) {
-	limits := config.Limits{
-		MaxUploads: c.Int("max-uploads"), MaxOpenUploads: c.Int("max-open-uploads"),
-		MaxConnections: c.Int("max-connections"), MaxConnectionsPerClient: c.Int("max-connections-per-client"),
-	}
-	var err error
-	if limits.MaxBlobSize, err = bytesOf(c, "max-blob-size"); err != nil {
-		return limits, err
-	}
-	limits.Quota, err = bytesOf(c, "quota")
-	return limits, err
-}
-
-func proxyOptions(c *cli.Context) config.ProxyOptions {
-	return config.ProxyOptions{URL: c.String("proxy"), User: c.String("proxy-user"), PasswordFile: c.Path("proxy-password-file"), Public: c.Bool("proxy-public")}
-}
-
-func s3Options(c *cli.Context) config.S3Options {
-	o := config.S3Options{Bucket: c.String("s3-bucket"), Endpoint: c.String("s3-endpoint"), Prefix: c.String("s3-prefix")}
-	if o.Bucket != "" || c.IsSet("s3-region") {
-		o.Region = c.String("s3-region")
-	}
-	return o
-}
-
-// bytesOf is a flag's number of bytes, as docker takes them; 0 when it is not given.
-func bytesOf(c *cli.Context, flag string) (int64, error) {
-	if !c.IsSet(flag) {
-		return 0, nil
-	}
-	n, err := units.RAMInBytes(c.String(flag))
-	if err != nil || n <= 0 {
-		return 0, misused(c, "--%s %q is not a size such as 10g", flag, c.String(flag))
-	}
-	return n, nil
-}
-
-func keystoneOptions(c *cli.Context) keystone.Options {
-	return keystone.Options{
-		URL: c.String("keystone"), CACert: c.Path("keystone-cacert"), Domain: c.String("keystone-domain"),
-		Read: c.String("keystone-read"), PushRoles: c.StringSlice("keystone-push-role"), Insecure: c.Bool("insecure"),
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"ndock/registry/auth/keystone"
 	"ndock/registry/internal/registrytest"
 )
 
@@ -56,6 +57,7 @@ func TestServeOptions(t *testing.T) {
 		"go together":                {Listen: "127.0.0.1:0", Data: "d", KeyFile: "k"},
 		"plain HTTP on 0.0.0.0:5000": {Listen: "0.0.0.0:5000", Data: "d"},
 		"plain HTTP on :5000":        {Listen: ":5000", Data: "d"},
+		"--keystone is missing":      {Config: "registry.yml", Keystone: keystone.Options{Domain: "d"}},
 	} {
 		registrytest.WantError(t, o.Check(), want)
 	}

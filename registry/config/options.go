@@ -26,10 +26,10 @@ const (
 	DefaultConnectionsPerClient = 512
 )
 
-// Options are those of a registry in the foreground.
+// Options are what a registry can be told. One in the foreground has all of them; deploy has its own say in some.
 type Options struct {
 	Config   string    // file in distribution's format; what the others say goes first
-	Listen   string    // HOST:PORT
+	Listen   string    // HOST:PORT; where the file says, or the default, when empty
 	Data     string    // directory; made if missing
 	S3       S3Options // instead of a directory
 	CertFile string    // TLS, with KeyFile; plain HTTP without
@@ -51,16 +51,12 @@ type Options struct {
 	Reload    <-chan os.Signal       // when the certificate is to be read again
 }
 
-// Check returns what is wrong with the options. It looks nothing up.
+// Check returns what is wrong with the options of a registry in the foreground. It looks nothing up.
 func (o Options) Check() error {
-	for _, err := range []error{o.S3.Check(), o.Proxy.Check(), o.Limits.Check(o.Proxy.URL), CheckMetrics(o.Metrics)} {
-		if err != nil {
-			return err
-		}
+	if err := o.CheckEach(); err != nil {
+		return err
 	}
 	switch {
-	case (o.CertFile == "") != (o.KeyFile == ""):
-		return errors.New("--tls-cert and --tls-key go together")
 	case o.NextFile != "" && o.CertFile == "" && o.Config == "":
 		return errors.New("--tls-next is for --tls-cert and --tls-key")
 	case o.Data != "" && o.S3.Bucket != "":
@@ -73,8 +69,21 @@ func (o Options) Check() error {
 	return o.checkServed()
 }
 
-// CheckMetrics checks the address for metrics and health.
-func CheckMetrics(listen string) error {
+// CheckEach returns what is wrong with an option wherever the registry runs. It looks nothing up.
+func (o Options) CheckEach() error {
+	for _, err := range []error{o.S3.Check(), o.Proxy.Check(), o.Limits.Check(o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone)} {
+		if err != nil {
+			return err
+		}
+	}
+	if (o.CertFile == "") != (o.KeyFile == "") {
+		return errors.New("--tls-cert and --tls-key go together")
+	}
+	return nil
+}
+
+// checkMetrics checks the address for metrics and health.
+func checkMetrics(listen string) error {
 	if listen == "" {
 		return nil
 	}
@@ -96,11 +105,11 @@ func (o Options) checkServed() error {
 	if o.Keystone.URL != "" && o.Htpasswd != "" {
 		return errors.New("--keystone and --htpasswd exclude each other")
 	}
-	return CheckKeystone(o.Keystone)
+	return nil
 }
 
-// CheckKeystone checks the options of logins by Keystone.
-func CheckKeystone(k keystone.Options) error {
+// checkKeystone checks the options of logins by Keystone.
+func checkKeystone(k keystone.Options) error {
 	switch {
 	case k.URL == "" && (k.CACert != "" || k.Domain != "" || k.Read != "" || len(k.PushRoles) > 0):
 		return errors.New("--keystone is missing: where is it?")

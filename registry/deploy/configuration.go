@@ -15,13 +15,13 @@ import (
 // readConfiguration reads the operator's file and REGISTRY_… in the environment, and the files that the options name.
 // The configuration goes where only the registry can read it, because it may have passwords in it.
 func (in *inputs) readConfiguration() error {
-	c, err := config.Options{Config: in.Config}.Parse()
+	c, err := in.Parse()
 	if err != nil {
 		return err
 	}
 	for _, check := range []func(*configuration.Configuration) error{config.CheckSupported, in.contained} {
 		if err := check(c); err != nil {
-			return fmt.Errorf("use the configuration%s: %w", config.Options{Config: in.Config}.FromFile(), err)
+			return fmt.Errorf("use the configuration%s: %w", in.FromFile(), err)
 		}
 	}
 	if in.Listen == "" {

@@ -120,7 +120,7 @@ func TestS3KeysGoIntoTheConfiguration(t *testing.T) {
 			t.Errorf("%s has %v", storage.Type(), p)
 		}
 	}
-	in := inputs{Options: Options{Listen: "127.0.0.1:5050", S3: config.S3Options{Bucket: "images"}, S3Keys: S3Keys{"id", "key"}}}
+	in := inputs{Options: Options{Options: config.Options{Listen: "127.0.0.1:5050", S3: config.S3Options{Bucket: "images"}}, S3Keys: S3Keys{"id", "key"}}}
 	if err := in.readConfiguration(); err != nil {
 		t.Fatal(err)
 	}

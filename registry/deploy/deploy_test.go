@@ -19,6 +19,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"ndock/registry"
+	"ndock/registry/config"
 	"ndock/registry/internal/pkitest"
 	"ndock/registry/internal/registrytest"
 )
@@ -174,7 +175,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	s := &site{t: t, engine: &fakeEngine{t: t, dir: t.TempDir()}, systemd: newFakeSystemd(t)}
 	s.options = Options{
-		Listen: freeAddress(t), Version: "1", Binary: fakeProgram(t, "ndock"),
+		Options: config.Options{Listen: freeAddress(t)}, Version: "1", Binary: fakeProgram(t, "ndock"),
 		CertsDir: filepath.Join(t.TempDir(), "certs.d"), Timeout: 5 * time.Second, Report: s,
 	}
 	t.Cleanup(func() {

@@ -7,30 +7,20 @@ import (
 
 	"ndock/registry"
 	"ndock/registry/auth/htpasswd"
-	"ndock/registry/auth/keystone"
 	"ndock/registry/config"
 	"ndock/registry/trust"
 )
 
-// Options are those of a deployed registry.
+// Options are those of a deployed registry, and how it is deployed. Run itself says Data, NextFile, Htpasswd and Control, and
+// the registry's process has its own Timeouts, Drain, Log, Listening and Reload.
 type Options struct {
-	Service  bool   // of this host's systemd, instead of a container
-	Config   string // file in distribution's format; what the others say goes first
-	Listen   string // HOST:PORT; where the file says, or the default, when empty
-	CertFile string // TLS with these, with KeyFile; self-signed without
-	KeyFile  string
-	Names    []string // besides those of Listen, of the certificate that is made
-	Insecure bool     // plain HTTP
-	User     string   // who may push and pull besides those who may already; without, whoever could before
-	Password string
-
-	Keystone  keystone.Options // whose users may push and pull instead; nobody's when without URL
-	S3        config.S3Options // instead of the volume
-	S3Keys    S3Keys
-	Proxy     config.ProxyOptions
-	Metrics   string // HOST:PORT for metrics and health; none without
-	LogFormat string // text when empty
-	config.Limits
+	config.Options          // without CertFile, and unless Insecure, the registry gets a self-signed certificate
+	Service        bool     // of this host's systemd, instead of a container
+	Names          []string // besides those of Listen, of the certificate that is made
+	User           string   // who may push and pull besides those who may already; without, whoever could before
+	Password       string
+	S3Keys         S3Keys
+	LogFormat      string // text when empty
 
 	Version  string        // of this ndock: the tag of the image
 	Binary   string        // file to make the image of; the running program when empty
@@ -41,7 +31,7 @@ type Options struct {
 
 // Check returns what is wrong with the options. It looks nothing up.
 func (o Options) Check() error {
-	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.S3.Check(), o.Proxy.Check(), o.Limits.Check(o.Proxy.URL), config.CheckMetrics(o.Metrics), config.CheckKeystone(o.Keystone)} {
+	for _, err := range []error{o.checkListen(), checkNames(o.Names), o.CheckEach()} {
 		if err != nil {
 			return err
 		}
@@ -49,8 +39,6 @@ func (o Options) Check() error {
 	switch {
 	case o.Keystone.URL != "" && o.User != "":
 		return errors.New("--keystone and --user exclude each other")
-	case (o.CertFile == "") != (o.KeyFile == ""):
-		return errors.New("--tls-cert and --tls-key go together")
 	case len(o.Names) > 0 && o.mode() != tlsSelfSigned:
 		return errors.New("--tls-name is for the certificate that ndock makes: leave out --tls-cert and --insecure")
 	case o.CertFile != "" && o.Insecure:

@@ -9,14 +9,15 @@ import (
 )
 
 func TestDeployOptions(t *testing.T) {
+	at := config.Options{Listen: "127.0.0.1:5000"}
 	for want, o := range map[string]Options{
-		"":                      {Listen: "127.0.0.1:5000", User: "ci", Password: "x"},
-		"has no port between":   {Listen: "127.0.0.1:0"},
-		"go together":           {Listen: "127.0.0.1:5000", CertFile: "c"},
-		"exclude each other":    {Listen: "127.0.0.1:5000", CertFile: "c", KeyFile: "k", Insecure: true},
-		"the password is empty": {Listen: "127.0.0.1:5000", User: "ci"},
-		"user name is empty":    {Listen: "127.0.0.1:5000", Password: "x"},
-		"has a colon":           {Listen: "127.0.0.1:5000", User: "c:i", Password: "x"},
+		"":                      {Options: at, User: "ci", Password: "x"},
+		"has no port between":   {Options: config.Options{Listen: "127.0.0.1:0"}},
+		"go together":           {Options: config.Options{Listen: "127.0.0.1:5000", CertFile: "c"}},
+		"exclude each other":    {Options: config.Options{Listen: "127.0.0.1:5000", CertFile: "c", KeyFile: "k", Insecure: true}},
+		"the password is empty": {Options: at, User: "ci"},
+		"user name is empty":    {Options: at, Password: "x"},
+		"has a colon":           {Options: at, User: "c:i", Password: "x"},
 	} {
 		registrytest.WantError(t, o.Check(), want)
 	}
@@ -33,7 +34,7 @@ func TestTag(t *testing.T) {
 }
 
 func TestDeployWithQuota(t *testing.T) {
-	if got := strings.Join(Options{Limits: config.Limits{Quota: 5000}}.command(), " "); !strings.HasSuffix(got, " --quota 5000") {
+	if got := strings.Join(Options{Options: config.Options{Limits: config.Limits{Quota: 5000}}}.command(), " "); !strings.HasSuffix(got, " --quota 5000") {
 		t.Errorf("the container runs %s", got)
 	}
 }

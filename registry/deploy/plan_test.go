@@ -28,7 +28,7 @@ func decided(t *testing.T, o Options, kept files, now time.Time) files {
 }
 
 func TestDeployKeepsTheCertificate(t *testing.T) {
-	now, at := time.Now(), Options{Listen: "0.0.0.0:5050"}
+	now, at := time.Now(), Options{Options: config.Options{Listen: "0.0.0.0:5050"}}
 	ca, err := pki.NewAuthority(now)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestContainerOnPrivilegedPorts(t *testing.T) {
 		{"0.0.0.0:5050", "127.0.0.1:9050", nil},
 		{"0.0.0.0:5050", "", nil},
 	} {
-		in, err := readInputs(Host{}, Options{Listen: test.listen, Metrics: test.metrics, Binary: fakeProgram(t, ""), Report: registrytest.Silent{}})
+		in, err := readInputs(Host{}, Options{Options: config.Options{Listen: test.listen, Metrics: test.metrics}, Binary: fakeProgram(t, ""), Report: registrytest.Silent{}})
 		if err != nil {
 			t.Fatal(err)
 		}

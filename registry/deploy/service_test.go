@@ -20,6 +20,7 @@ import (
 
 	"ndock/registry"
 	"ndock/registry/auth/htpasswd"
+	"ndock/registry/config"
 	"ndock/registry/control"
 	"ndock/registry/gc"
 	"ndock/registry/internal/registrytest"
@@ -276,7 +277,7 @@ func TestServiceWithoutDocker(t *testing.T) {
 
 func TestServiceOnPrivilegedPorts(t *testing.T) {
 	for listen, want := range map[string]string{"0.0.0.0:443": "CAP_NET_BIND_SERVICE", "0.0.0.0:5050": ""} {
-		in, err := readInputs(Host{Systemd: Systemd{Root: "/nowhere"}}, Options{Service: true, Listen: listen, Binary: fakeProgram(t, ""), Report: registrytest.Silent{}})
+		in, err := readInputs(Host{Systemd: Systemd{Root: "/nowhere"}}, Options{Options: config.Options{Listen: listen}, Service: true, Binary: fakeProgram(t, ""), Report: registrytest.Silent{}})
 		if err != nil {
 			t.Fatal(err)
 		}
