@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -72,34 +71,10 @@ func agentVersion(ctx context.Context, socket string) (string, error) {
 	return version.Agent, err
 }
 
-// agentState asks the agent how it does: the host's disk, whether servers are held to theirs, what they go without, and what went wrong last.
 func agentState(ctx context.Context, socket string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	client := agent.NewClient(socket)
-	host, err := client.Host(ctx)
-	if err != nil {
-		return "", err
-	}
-	version, err := client.Version(ctx)
-	if err != nil {
-		return "", err
-	}
-	return describeHost(host, version.LastFailure), nil
-}
-
-func describeHost(host agent.Host, failure *agent.Failure) string {
-	state := fmt.Sprintf("%d of %d GB of disk are used; root disks are not limited: %s", host.DiskUsedGB, host.DiskGB, host.RootDisks.Reason)
-	if host.RootDisks.Limited {
-		state = fmt.Sprintf("%d of %d GB of disk are used; root disks are limited by %s", host.DiskUsedGB, host.DiskGB, host.RootDisks.Reason)
-	}
-	for _, lack := range host.Lacks {
-		state += "; warning: " + lack
-	}
-	if failure != nil {
-		state += fmt.Sprintf("; what failed last, at %s: %s: %s", failure.At.Format(time.RFC3339), failure.Request, failure.Reason)
-	}
-	return state
+	return agent.NewClient(socket).Status(ctx)
 }
 
 // hypervisors opens Nova's API, which setup can do without.

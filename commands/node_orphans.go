@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"fmt"
 
 	"ndock/docker/agent"
 )
@@ -17,9 +16,9 @@ func (o orphans) Orphans(ctx context.Context) (sure, unsure []string, err error)
 	all, err := agent.NewClient(o.socket).Orphans(ctx)
 	for _, orphan := range all {
 		if orphan.Sure {
-			sure = append(sure, describeOrphan(orphan))
+			sure = append(sure, orphan.String())
 		} else {
-			unsure = append(unsure, describeOrphan(orphan))
+			unsure = append(unsure, orphan.String())
 		}
 	}
 	return sure, unsure, err
@@ -29,18 +28,4 @@ func (o orphans) Orphans(ctx context.Context) (sure, unsure []string, err error)
 func (o orphans) Remove(ctx context.Context) error {
 	_, err := agent.NewClient(o.socket).RemoveOrphans(ctx)
 	return err
-}
-
-func describeOrphan(orphan agent.Orphan) string {
-	switch orphan.Kind {
-	case "port":
-		return fmt.Sprintf("the cable %s of server %s", orphan.Name, orphan.Server)
-	case "network":
-		return fmt.Sprintf("the network of container %.12s, which Docker does not know", orphan.Name)
-	case "image":
-		return fmt.Sprintf("the image %.19s, which was made of server %s and which nothing uses", orphan.Name, orphan.Server)
-	case "container":
-		return fmt.Sprintf("the container %s, of whose server nothing else is here", orphan.Name)
-	}
-	return fmt.Sprintf("server %s, whose container is gone since %s or was never made", orphan.Name, orphan.Since.Format("2006-01-02 15:04"))
 }
