@@ -18,6 +18,9 @@ func imageList(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
+	if err := outputStyle(c).Check(imageHeaders); err != nil {
+		return err
+	}
 	cloud, err := openCloud(c, s)
 	if err != nil {
 		return err

@@ -26,6 +26,9 @@ func imageShow(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
+	if err := outputStyle(c).Check(output.Names(imageDetails(openstack.Image{}, nil))); err != nil {
+		return err
+	}
 	cloud, err := openCloud(c, s)
 	if err != nil {
 		return err
@@ -38,11 +41,16 @@ func imageShow(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	return outputStyle(c).Show(s.Out, append(imageFields(image),
+	return outputStyle(c).Show(s.Out, imageDetails(image, used[image.ID]))
+}
+
+// imageDetails are the fields of an image that these servers use.
+func imageDetails(image openstack.Image, servers []openstack.Server) []output.Field {
+	return append(imageFields(image),
 		output.Field{Name: "Checksum", Value: orNone(image.Checksum)},
 		output.Field{Name: "Protected", Value: image.Protected},
-		output.Field{Name: "Servers", Value: list(serverNames(used[image.ID]))},
-	))
+		output.Field{Name: "Servers", Value: list(serverNames(servers))},
+	)
 }
 
 func serverNames(servers []openstack.Server) []string {

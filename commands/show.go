@@ -1,6 +1,11 @@
 package commands
 
-import "github.com/urfave/cli/v2"
+import (
+	"github.com/urfave/cli/v2"
+
+	"ndock/commands/internal/output"
+	"ndock/openstack"
+)
 
 func showCommand(s Streams) *cli.Command {
 	return &cli.Command{
@@ -18,6 +23,9 @@ func showCommand(s Streams) *cli.Command {
 func showServer(c *cli.Context, s Streams) error {
 	args, err := exactly(c, "SERVER")
 	if err != nil {
+		return err
+	}
+	if err := outputStyle(c).Check(output.Names(serverFields(openstack.Server{}))); err != nil {
 		return err
 	}
 	cloud, err := openCloud(c, s)
