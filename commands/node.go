@@ -35,7 +35,7 @@ func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 	if err != nil {
 		return steps.Machine{}, err
 	}
-	layout, err := findLayout(c, root, named)
+	layout, err := findLayout(c.String("role"), root, named)
 	if err != nil {
 		return steps.Machine{}, err
 	}

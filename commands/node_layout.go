@@ -15,7 +15,7 @@ func layoutFlags() []cli.Flag {
 		&cli.StringFlag{Name: "nova-conf", TakesFile: true, Usage: "`PATH` of the configuration file that nova-compute reads"},
 		&cli.StringFlag{Name: "service", Usage: "`NAME` of nova-compute's service"},
 		&cli.StringFlag{Name: "nova-user", Value: "nova", Usage: "`USER` that nova-compute runs as, by name or number"},
-		&cli.StringFlag{Name: "role", Value: compute, Usage: "`ROLE` of this machine in the cloud: " + compute + ", or " + controller + ", where Glance runs"},
+		&cli.StringFlag{Name: "role", Value: compute, Usage: "`ROLE` of this machine in the cloud: " + compute + ", or " + controller + ", where Glance runs", Action: knownRole},
 		rootFlag(),
 	}
 }
@@ -26,17 +26,24 @@ const (
 	controller = "controller"
 )
 
-// stepsOf are those of the machine's role.
-func stepsOf(c *cli.Context, machine steps.Machine) []node.Step {
-	if c.String("role") == controller {
+func knownRole(c *cli.Context, role string) error {
+	if role != compute && role != controller {
+		return misused(c, "there is no role %q; there are %s and %s", role, compute, controller)
+	}
+	return nil
+}
+
+// stepsOf returns the steps of a machine with this role.
+func stepsOf(role string, machine steps.Machine) []node.Step {
+	if role == controller {
 		return machine.ControllerSteps()
 	}
 	return machine.Steps()
 }
 
-// roleOf is what a machine of that role is.
-func roleOf(c *cli.Context) string {
-	if c.String("role") == controller {
+// describeRole returns what a machine with this role is.
+func describeRole(role string) string {
+	if role == controller {
 		return "controller of Docker compute nodes"
 	}
 	return "Docker compute node"
@@ -60,13 +67,9 @@ func namedNova(c *cli.Context) (layout.Custom, error) {
 // rootFlag is for tests: commands that change nothing may look at a tree that is not this machine's.
 func rootFlag() cli.Flag { return &cli.StringFlag{Name: "root", Value: "/", Hidden: true} }
 
-func findLayout(c *cli.Context, root string, named layout.Custom) (layout.Layout, error) {
-	switch role := c.String("role"); role {
-	case compute:
-		return layout.Find(root, named)
-	case controller:
+func findLayout(role, root string, named layout.Custom) (layout.Layout, error) {
+	if role == controller {
 		return layout.FindController(root)
-	default:
-		return layout.Layout{}, misused(c, "there is no role %q; there are %s and %s", role, compute, controller)
 	}
+	return layout.Find(root, named)
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -54,16 +55,16 @@ func nodeSetup(c *cli.Context, s Streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	report := newProgress(c, s)
-	changed, err := node.Setup(c.Context, stepsOf(c, machine), report.Step)
+	role, report := c.String("role"), newProgress(c, s)
+	changed, err := node.Setup(c.Context, stepsOf(role, machine), report.Step)
 	if err != nil {
 		return err
 	}
 	if !changed {
-		report.Step("%s", nothingToDo(c, machine))
+		report.Step("%s", nothingToDo(role, machine))
 		return nil
 	}
-	report.Step("%s is a %s", machine.Host, roleOf(c))
+	report.Step("%s is a %s", machine.Host, describeRole(role))
 	return nil
 }
 
@@ -73,7 +74,8 @@ func nodeSetupPlan(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	changes, err := node.Plan(c.Context, stepsOf(c, machine), newProgress(c, s).Step)
+	role := c.String("role")
+	changes, err := node.Plan(c.Context, stepsOf(role, machine), newProgress(c, s).Step)
 	if err != nil {
 		return err
 	}
@@ -81,14 +83,14 @@ func nodeSetupPlan(c *cli.Context, s Streams) error {
 		fmt.Fprintf(s.Out, "%s: %s\n", change.Step, change.Text)
 	}
 	if len(changes) == 0 {
-		fmt.Fprintln(s.Out, nothingToDo(c, machine))
+		fmt.Fprintln(s.Out, nothingToDo(role, machine))
 	}
-	return printEdits(c, s, machine)
+	return printEdits(c.Context, s, stepsOf(role, machine))
 }
 
 // printEdits shows no lines around those that change: in Nova's configuration they may well be passwords.
-func printEdits(c *cli.Context, s Streams, machine steps.Machine) error {
-	edits, err := node.Edits(c.Context, stepsOf(c, machine))
+func printEdits(ctx context.Context, s Streams, all []node.Step) error {
+	edits, err := node.Edits(ctx, all)
 	for _, edit := range edits {
 		name := edit.Path
 		if edit.Before == nil {
@@ -103,6 +105,6 @@ func printEdits(c *cli.Context, s Streams, machine steps.Machine) error {
 	return err
 }
 
-func nothingToDo(c *cli.Context, machine steps.Machine) string {
-	return fmt.Sprintf("nothing to do: %s is a %s", machine.Host, roleOf(c))
+func nothingToDo(role string, machine steps.Machine) string {
+	return fmt.Sprintf("nothing to do: %s is a %s", machine.Host, describeRole(role))
 }

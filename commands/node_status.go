@@ -37,7 +37,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 	}
 	var rows [][]any
 	var missing []string
-	for _, status := range node.Inspect(c.Context, stepsOf(c, machine)) {
+	for _, status := range node.Inspect(c.Context, stepsOf(c.String("role"), machine)) {
 		rows = append(rows, []any{status.Step, string(status.State), status.Detail})
 		if status.State == node.ToDo || status.State == node.Failed {
 			missing = append(missing, status.Step)
@@ -47,7 +47,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 		return err
 	}
 	if len(missing) > 0 {
-		return &notReady{host: machine.Host, role: roleOf(c), missing: missing}
+		return &notReady{host: machine.Host, role: describeRole(c.String("role")), missing: missing}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
-	if err := confirmed(c, s, "Undo the setup of this machine as a "+roleOf(c)+"?"); err != nil {
+	if err := confirmed(c, s, "Undo the setup of this machine as a "+describeRole(c.String("role"))+"?"); err != nil {
 		return err
 	}
 	if err := system.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
@@ -53,7 +53,7 @@ func nodeTeardown(c *cli.Context, s Streams) (err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	report := newProgress(c, s)
-	changed, err := node.Teardown(c.Context, stepsOf(c, machine), report.Step)
+	changed, err := node.Teardown(c.Context, stepsOf(c.String("role"), machine), report.Step)
 	if err == nil && !changed {
 		report.Step("nothing to undo: %s is not set up", machine.Host)
 	}
