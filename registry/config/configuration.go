@@ -80,7 +80,22 @@ func parseConfiguration(text []byte) (c *configuration.Configuration, err error)
 		c, err = configuration.Parse(bytes.NewReader(text))
 		return err
 	})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	fillIn(c.Storage)
+	fillIn(c.Auth)
+	return c, nil
+}
+
+// fillIn gives keys without a value, such as "filesystem:", empty parameters: parameters are added to them, and
+// distribution writes a storage without any as its kind alone.
+func fillIn(all map[string]configuration.Parameters) {
+	for key, parameters := range all {
+		if parameters == nil {
+			all[key] = configuration.Parameters{}
+		}
+	}
 }
 
 // withoutGoTypes removes Go's types from an error of the YAML library.

@@ -107,6 +107,25 @@ func TestDeployWithKeystone(t *testing.T) {
 	}
 }
 
+// TestDeployWithKeysWithoutValues deploys with files that leave a key's value out, which stands for its defaults.
+func TestDeployWithKeysWithoutValues(t *testing.T) {
+	for text, want := range map[string]string{
+		"filesystem: , delete: {enabled: true}": "rootdirectory: " + onHost.data,
+		"delete: {enabled: true}, filesystem: ": "enabled: true",
+		"s3: , delete: {enabled: true}":         "secretkey: key",
+	} {
+		o := config.Options{Listen: "127.0.0.1:5050", Config: registrytest.Write(t, []byte("version: 0.1\nstorage: {"+text+"}\n"))}
+		in := inputs{Options: Options{Options: o, Service: true, S3Keys: S3Keys{"id", "key"}}}
+		if err := in.readConfiguration(); err != nil {
+			t.Fatal(err)
+		}
+		made := files{}
+		if err := in.configure(made, files{}); err != nil || !strings.Contains(string(made[fileConfig]), want) {
+			t.Errorf("%s: %v, the configuration is\n%s", text, err, made[fileConfig])
+		}
+	}
+}
+
 func TestS3KeysGoIntoTheConfiguration(t *testing.T) {
 	own := configuration.Parameters{"bucket": "a", "accesskey": "own", "secretkey": "own"}
 	for _, storage := range []configuration.Storage{{"s3": {"bucket": "a"}}, {"s3": own}, {"filesystem": {}}} {
