@@ -1,7 +1,12 @@
 package clouds
 
 import (
+	"reflect"
+	"strings"
 	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
 
 	"ndock/openstack/clouds/cloudstest"
 )
@@ -18,19 +23,68 @@ func TestHostileCloudsYAML(t *testing.T) {
 	}
 }
 
-// FuzzCloudsYAML reads any file as clouds.yaml, and asks for all that ndock asks.
+// FuzzCloudsYAML checks that any clouds.yaml that is read means the same when it is written in another way, and that a login
+// can be sent, names each thing once and keeps its limits.
 func FuzzCloudsYAML(f *testing.F) {
 	for _, test := range cloudstest.Cases {
 		f.Add(test.Files["clouds.yaml"])
 	}
+	f.Add("a: &a {password: 0123}\nclouds: {c: {<<: *a, auth_url: u, username: u, x: ~, y: [], 0x1: 12e5, regions: ['a,b']}}")
 	f.Fuzz(func(t *testing.T, content string) {
 		parsed, err := parseYAML([]byte(content))
 		if err != nil {
 			return
 		}
+		other, err := yaml.Marshal(plain(parsed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parseYAML(other)
+		if err != nil || !reflect.DeepEqual(again, parsed) {
+			t.Fatalf("%q is %v, and written as %q it is %v, %v", content, parsed, other, again, err)
+		}
 		files := configFiles{clouds: parsed.field("clouds"), public: parsed.field("public_clouds")}
 		for _, name := range files.names() {
-			_, _ = files.login(name, func(string) string { return "" }) // an error is as good
+			if login, err := files.login(name, func(string) string { return "" }); err == nil {
+				checkLogin(t, login)
+			}
 		}
 	})
+}
+
+// plain returns a value as what yaml writes, without tags, anchors and merges.
+func plain(v value) any {
+	switch {
+	case v.fields != nil:
+		all := map[string]any{}
+		for name, field := range v.fields {
+			all[name] = plain(field)
+		}
+		return all
+	case v.list != nil:
+		all := []any{}
+		for _, one := range v.list {
+			all = append(all, plain(one))
+		}
+		return all
+	}
+	return v.text
+}
+
+func checkLogin(t *testing.T, login Login) {
+	t.Helper()
+	auth := login.Auth
+	if !strings.HasSuffix(auth.IdentityEndpoint, "/v3") || strings.Contains(login.Endpoint.Region, ",") || login.Timeout < 0 || login.Timeout > 1e6*time.Second {
+		t.Errorf("got %q, region %q, timeout %s", auth.IdentityEndpoint, login.Endpoint.Region, login.Timeout)
+	}
+	if auth.UserID != "" && auth.Username != "" || auth.DomainID != "" && auth.DomainName != "" {
+		t.Errorf("the user is named twice: %+v", auth)
+	}
+	scope, err := auth.ToTokenV3ScopeMap()
+	if err != nil {
+		t.Fatalf("the scope cannot be sent: %v", err)
+	}
+	if _, err := auth.ToTokenV3CreateMap(scope); err != nil {
+		t.Errorf("the login cannot be sent: %v", err)
+	}
 }
