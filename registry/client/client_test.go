@@ -27,6 +27,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
 
 	"ndock/registry/internal/registrytest"
@@ -528,7 +529,10 @@ func FuzzShow(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Show(t.Context(), ref) // which may fail, and does not panic
+		image, err := r.Show(t.Context(), ref) // sizes are what the registry says
+		if want := digest.FromBytes(manifest).String(); err == nil && (image.Digest != want || image.Repository != "web" || image.Tag != "1") {
+			t.Errorf("%q is shown as %s:%s, %s", manifest, image.Repository, image.Tag, image.Digest)
+		}
 	})
 }
 
