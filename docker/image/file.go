@@ -113,7 +113,7 @@ func openDevice(path string) (*os.File, error) {
 	}
 	info, err := into.Stat()
 	if err == nil && info.Mode().IsRegular() {
-		err = fmt.Errorf("%q was no file, and has become one: try again", path)
+		err = fmt.Errorf("%q has become a file while the image was read: try again", path)
 	}
 	if err != nil {
 		return nil, errors.Join(err, into.Close())

@@ -49,10 +49,17 @@ type hostTransports struct {
 	untrusted map[string]error // certificate errors by host
 }
 
+// plainHTTPError refuses plain HTTP to a host.
+type plainHTTPError struct{ host string }
+
+func (e plainHTTPError) Error() string {
+	return fmt.Sprintf("plain HTTP to %s needs --insecure: images and passwords can be read on the way", e.host)
+}
+
 // RoundTrip implements http.RoundTripper.
 func (h *hostTransports) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "http" && !h.insecure && !IsLoopback(r.URL.Host) {
-		return nil, fmt.Errorf("plain HTTP to %s, in which images and passwords can be read on the way, is not spoken without --insecure", r.URL.Host)
+		return nil, plainHTTPError{r.URL.Host}
 	}
 	transport, err := h.transport(r.URL.Host)
 	if err != nil {
@@ -127,7 +134,7 @@ func (h *hostTransports) tls(host string) (*tls.Config, error) {
 		}
 		switch {
 		case errors.Is(err, fs.ErrPermission) && h.notice != nil:
-			h.notice(fmt.Sprintf("registry %s is spoken to without a certificate that this user may not read: %v", host, err))
+			h.notice(fmt.Sprintf("registry %s is asked without a certificate that this user may not read: %v", host, err))
 		case err != nil && !errors.Is(err, fs.ErrPermission):
 			return nil, err
 		}
@@ -180,7 +187,7 @@ func (t rejectRedirects) RoundTrip(r *http.Request) (*http.Response, error) {
 	if location, err := response.Location(); err == nil {
 		where = location.Scheme + "://" + location.Host + location.Path
 	}
-	return nil, fmt.Errorf("what is sent is redirected to %s with %d, and would be lost: it is no registry, or %s answers for it, which may redirect with 307 or 308 only",
+	return nil, fmt.Errorf("the upload is redirected to %s with %d, which drops its content: it is no registry, or %s answers for it; uploads are redirected with 307 or 308 only",
 		where, response.StatusCode, intermediaries)
 }
 

@@ -71,7 +71,7 @@ func TestPlainHTTP(t *testing.T) {
 	server := httptest.NewServer(http.RedirectHandler("http://registry.example/", http.StatusFound))
 	defer server.Close()
 	err := get(newHosts(t.TempDir(), false), server.URL)
-	if err == nil || !strings.Contains(err.Error(), "plain HTTP to registry.example, in which images and passwords can be read on the way, is not spoken without --insecure") {
+	if err == nil || !strings.Contains(err.Error(), "plain HTTP to registry.example needs --insecure: images and passwords can be read on the way") {
 		t.Errorf("error %v", err)
 	}
 	for address, want := range map[string]bool{

@@ -29,9 +29,9 @@ func TestMissingPlatform(t *testing.T) {
 		index     *v1.Platform
 		told, err string
 	}{
-		"no index":      {nil, "does not say for which platform it is; it is taken for one for linux/amd64", ""},
-		"an index":      {&v1.Platform{OS: "linux", Architecture: "amd64"}, "taken for one for linux/amd64", ""},
-		"another index": {&v1.Platform{OS: "linux", Architecture: "s390x"}, "taken for one for linux/s390x", "it is for linux/s390x, not for linux/amd64"},
+		"no index":      {nil, "states no platform; ndock assumes linux/amd64", ""},
+		"an index":      {&v1.Platform{OS: "linux", Architecture: "amd64"}, "ndock assumes linux/amd64", ""},
+		"another index": {&v1.Platform{OS: "linux", Architecture: "s390x"}, "ndock assumes linux/s390x", "it is for linux/s390x, not for linux/amd64"},
 	} {
 		image := imageOf(t, "amd64", gzipped(t, "hello"))
 		config, err := image.ConfigFile()
@@ -122,7 +122,7 @@ func TestConfigurationInARegistry(t *testing.T) {
 		{`{"Volumes":["/data"]}`, 0, `its field config.Volumes has a list where an object should be, as {"/data": {}}`},
 		{`{`, 0, "its configuration: it is no JSON"},
 		{`{}`, -1, "its configuration has -1 bytes"},
-		{`{}`, 5 << 20, "its configuration has 5242880 bytes, where an image has at most 4194304"},
+		{`{}`, 5 << 20, "its configuration has 5242880 bytes, and at most 4194304 are allowed"},
 	} {
 		at := newRegistry(t, nil) + "/site/web:1"
 		config := `{"os":"linux","architecture":"amd64","config":` + c.settings + `,"rootfs":{"type":"layers","diff_ids":["` + id.String() + `"]}}`
@@ -290,7 +290,7 @@ func TestVariants(t *testing.T) {
 	at := newRegistry(t, nil) + "/site/web:1"
 	putIndex(t, at, mutate.AppendManifests(empty.Index, addendum(plain, "s390x", ""), addendum(third, "arm", "v7")))
 	_, err = newTransports(t).Find(t.Context(), Reference{Transport: Registry, Name: at})
-	if err == nil || !strings.Contains(err.Error(), "it has no image for linux/amd64, but for: linux/s390x, linux/arm/v7") {
+	if err == nil || !strings.Contains(err.Error(), "it has no image for linux/amd64; it has images for linux/s390x, linux/arm/v7") {
 		t.Errorf("error %v", err)
 	}
 }

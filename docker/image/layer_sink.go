@@ -22,7 +22,7 @@ func (s *layerSink) File(_ *tar.Header, content io.Reader) error {
 const maxParallelLayers = 3
 
 // errLayerFailed stops the reading of an archive. The cause is the error of uploads.
-var errLayerFailed = errors.New("a layer was not taken")
+var errLayerFailed = errors.New("a layer was not stored")
 
 // Layer implements archive.Sink. It returns when the layer has been read; uploads.Wait returns whether it was stored.
 func (s *layerSink) Layer(header *tar.Header, content io.Reader) error {

@@ -57,7 +57,7 @@ func layeredMetadata(image v1.Image, otherwise archive.Platform) (Metadata, erro
 		return Metadata{}, err
 	}
 	if size := manifest.Config.Size; size < 0 || size > archive.DescriptionLimit { // it is read into memory
-		return Metadata{}, fmt.Errorf("its configuration has %d bytes, where an image has at most %d", size, archive.DescriptionLimit)
+		return Metadata{}, fmt.Errorf("its configuration has %d bytes, and at most %d are allowed", size, archive.DescriptionLimit)
 	}
 	id, err := image.ConfigName()
 	if err != nil {
@@ -194,7 +194,7 @@ func (w layeredWriter) writeFile(name string, size int64, content io.Reader) err
 	}
 	n, err := io.Copy(w.out, content)
 	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n != size {
-		return fmt.Errorf("layer %s has not the %d bytes that its manifest says", name, size)
+		return fmt.Errorf("layer %s does not have the %d bytes that its manifest states", name, size)
 	}
 	return err
 }

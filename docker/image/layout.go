@@ -49,7 +49,7 @@ func (t Transports) selectImage(index v1.ImageIndex, tag string) (v1.Image, arch
 		return nil, archive.Platform{}, err
 	}
 	if len(matching) != 1 {
-		return nil, archive.Platform{}, fmt.Errorf("it holds %d images that are meant, of %d; name one by its tag, and --platform", len(matching), len(all))
+		return nil, archive.Platform{}, fmt.Errorf("%d of its %d images match: name one by its tag, or give --platform", len(matching), len(all))
 	}
 	return t.loadImage(index, matching[0], 0)
 }
@@ -62,7 +62,7 @@ func (t Transports) platformImage(index v1.ImageIndex, depth int) (v1.Image, arc
 		return nil, archive.Platform{}, err
 	}
 	if len(matching) == 0 {
-		return nil, archive.Platform{}, fmt.Errorf("it has no image for %s, but for: %s", t.Platform, platformList(all))
+		return nil, archive.Platform{}, fmt.Errorf("it has no image for %s; it has images for %s", t.Platform, platformList(all))
 	}
 	return t.loadImage(index, matching[0], depth)
 }
@@ -90,7 +90,7 @@ func (t Transports) loadImage(index v1.ImageIndex, one ocispec.Descriptor, depth
 		return image, archive.DescriptorPlatform(one), err
 	}
 	if depth == indexDepth {
-		return nil, archive.Platform{}, fmt.Errorf("an index of its lies in more than %d others", indexDepth)
+		return nil, archive.Platform{}, fmt.Errorf("its indexes are nested more than %d deep", indexDepth)
 	}
 	inner, err := index.ImageIndex(digest)
 	if err != nil {

@@ -127,7 +127,7 @@ func verifyDigest(content io.Reader, want v1.Hash) error {
 		return err
 	}
 	if hex.EncodeToString(hasher.Sum(nil)) != want.Hex {
-		return fmt.Errorf("its blob %s is damaged, or a link to something else: it is not what its name says", want)
+		return fmt.Errorf("its blob %s is damaged, or a link to something else: its content has another digest", want)
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func TestIndexesInIndexes(t *testing.T) {
 	for _, c := range []struct {
 		depth int
 		err   string
-	}{{3, ""}, {4, "lies in more than 3 others"}} {
+	}{{3, ""}, {4, "its indexes are nested more than 3 deep"}} {
 		index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: imageOf(t, "amd64", gzipped(t, "hello"))})
 		for range c.depth {
 			index = mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: index})

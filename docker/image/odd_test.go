@@ -191,7 +191,7 @@ func TestRefusals(t *testing.T) {
 		odd       func(http.Handler) http.Handler
 		want, tip string
 	}{
-		"301 to an upload":  {movedOnce(http.StatusMovedPermanently), "with 301, and would be lost: it is no registry, or a proxy or a network's login page answers for it, which may redirect with 307 or 308 only", ""},
+		"301 to an upload":  {movedOnce(http.StatusMovedPermanently), "with 301, which drops its content: it is no registry, or a proxy or a network's login page answers for it; uploads are redirected with 307 or 308 only", ""},
 		"a page":            {refusing("PATCH", "", 400, "<html>Your browser</html>", 99), "the registry answered 400 Bad Request", ""},
 		"too large":         {refusing("PATCH", "", 413, "<html>nginx</html>", 99), "413 Request Entity Too Large", "client_max_body_size"},
 		"wants a length":    {requiresLength, "411 Length Required", "copy the image to oci:DIR first"},

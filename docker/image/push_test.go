@@ -199,7 +199,7 @@ func (s stateful) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestPushGivesUp(t *testing.T) {
 	t.Parallel()
 	archive := sources(t)["packed on the way"]
-	for failure, want := range map[string]string{"503": "the registry answered 503 Service Unavailable", "429": "slow down", "reset": ": PATCH http://", "307": "asked for again"} {
+	for failure, want := range map[string]string{"503": "the registry answered 503 Service Unavailable", "429": "slow down", "reset": ": PATCH http://", "307": "was requested again"} {
 		t.Run(failure, func(t *testing.T) {
 			t.Parallel()
 			at := newRegistry(t, failing(failures[failure], 99)) + "/site/web:1"
@@ -232,7 +232,7 @@ func TestPushFromStdin(t *testing.T) {
 	}
 	_, err = transports.Store(t.Context(), source, Reference{Transport: Registry, Name: at}, io.Discard)
 	var hinted interface{ Hint() string }
-	if !asHinted(err, &hinted) || !strings.Contains(err.Error(), "503") || !strings.Contains(hinted.Hint(), "cannot be sent anew") {
+	if !asHinted(err, &hinted) || !strings.Contains(err.Error(), "503") || !strings.Contains(hinted.Hint(), "cannot be sent twice") {
 		t.Errorf("error %v", err)
 	}
 	if pushed(t, at) == nil {

@@ -111,11 +111,11 @@ func explainRegistry(op string, err error) *docker.Error {
 			explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
 		}
 	case http.StatusMethodNotAllowed:
-		explained.Tip = "it refuses a method: registries and what stands before them have to let HEAD, POST, PATCH and PUT through"
+		explained.Tip = "registries, and proxies in front of them, have to allow HEAD, POST, PATCH and PUT"
 	case http.StatusLengthRequired:
-		explained.Tip = "what stands before the registry wants to know lengths beforehand: copy the image to oci:DIR first, and that to the registry"
+		explained.Tip = "a proxy in front of the registry needs each length beforehand: copy the image to oci:DIR first, and that to the registry"
 	case http.StatusRequestEntityTooLarge:
-		explained.Tip = "what stands before the registry limits how much is sent at once, as nginx does with client_max_body_size"
+		explained.Tip = "a proxy in front of the registry limits how much is sent at once, as nginx does with client_max_body_size"
 	}
 	return explained
 }
@@ -125,9 +125,9 @@ func explainRegistry(op string, err error) *docker.Error {
 func tipFor(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "SSRF protection"):
-		return "the registry leads to a storage by its address in a private network: give the storage a host name, or have the registry send layers itself (storage.redirect.disable)"
-	case strings.Contains(text, "is not spoken without --insecure") && strings.Contains(text, "/blobs/uploads/"):
-		return "the registry, which was reached with TLS, has the image sent to an address without: what stands before it has to pass X-Forwarded-Proto and Host on"
+		return "the registry redirects to a storage by its address in a private network: give the storage a host name, or have the registry send layers itself (storage.redirect.disable)"
+	case errors.As(err, &plainHTTPError{}) && strings.Contains(text, "/blobs/uploads/"):
+		return "the registry was reached with TLS, and wants the image at an address without TLS: the proxy in front of it has to pass on X-Forwarded-Proto and Host"
 	case strings.Contains(text, "error getting credentials"):
 		return "Docker's config.json names a credential helper (credsStore, credHelpers), which has to be installed and to answer; an empty config.json in DOCKER_CONFIG does without logins"
 	}
@@ -159,7 +159,7 @@ func responseText(registryErr *transport.Error) string {
 		text += one.Message
 	}
 	if text == "" && registryErr.StatusCode < http.StatusBadRequest {
-		return fmt.Sprintf("%d %s is no registry's answer to that: it is none, or %s answers for it", registryErr.StatusCode, http.StatusText(registryErr.StatusCode), intermediaries)
+		return fmt.Sprintf("no registry answers this with %d %s: it is none, or %s answers for it", registryErr.StatusCode, http.StatusText(registryErr.StatusCode), intermediaries)
 	}
 	if text == "" {
 		return fmt.Sprintf("the registry answered %d %s", registryErr.StatusCode, http.StatusText(registryErr.StatusCode))

@@ -262,7 +262,7 @@ func (w registryWriter) retryWhile(ctx context.Context, isTemporary func(error) 
 type missingBlobError struct{ digest v1.Hash }
 
 func (e missingBlobError) Error() string {
-	return fmt.Sprintf("the registry does not have blob %s of the image, which it should have by now", e.digest)
+	return fmt.Sprintf("the registry does not have blob %s of the image, although it accepted it", e.digest)
 }
 
 // isNotVisibleYet reports whether a registry lacks what it accepted, or still has something else there.

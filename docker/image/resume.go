@@ -90,7 +90,7 @@ func (d *download) renew(ctx context.Context, from int64) (*http.Response, error
 		return nil, err
 	}
 	if location.Host != d.request.URL.Host || location.Scheme != d.request.URL.Scheme {
-		return nil, errors.New("it is elsewhere by now")
+		return nil, errors.New("it has moved to another host")
 	}
 	renewed := d.request.Clone(ctx)
 	renewed.URL = location

@@ -53,7 +53,7 @@ func (t Transports) backOff(ctx context.Context, attempt int, failed error) erro
 }
 
 // readOnceTip is the tip for a failure that a retry might mend, if the source can be read only once.
-const readOnceTip = "what comes from stdin cannot be sent anew: try again, or copy it to a file (docker-archive:FILE) first"
+const readOnceTip = "an image from stdin cannot be sent twice: try again, or copy it to a file (docker-archive:FILE) first"
 
 // transientCodes are the errors of an upload that the registry has forgotten, as after a restart, or that was damaged
 // on the way.

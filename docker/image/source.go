@@ -80,7 +80,7 @@ func (t Transports) Find(ctx context.Context, r Reference) (*Source, error) {
 // another platform.
 func (s *Source) checkMetadata(found Metadata) error {
 	if found.PlatformAssumed && s.notice != nil {
-		s.notice(fmt.Sprintf("image %q does not say for which platform it is; it is taken for one for %s", s.Reference, found.Platform))
+		s.notice(fmt.Sprintf("image %q states no platform; ndock assumes %s", s.Reference, found.Platform))
 	}
 	if found.Layers > archive.MaxEngineLayers && s.notice != nil {
 		s.notice(fmt.Sprintf("image %q has %d layers, and Docker Engine stores at most %d: no server can boot from it", s.Reference, found.Layers, archive.MaxEngineLayers))

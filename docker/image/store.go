@@ -53,7 +53,7 @@ func (t Transports) Store(ctx context.Context, source *Source, to Reference, wat
 	case OCIArchive:
 		return storeInOCIArchive(ctx, source, to, watch)
 	default:
-		err = fmt.Errorf("%s: images are not copied there", to)
+		err = fmt.Errorf("%s: images cannot be copied there", to)
 	}
 	if err != nil {
 		return stored, fmt.Errorf("copy image %q to %q: %w", source.Reference, to, transfer.WithoutQueries(err))

@@ -18,7 +18,7 @@ import (
 
 // errReadTwice stops a second reading of a layer, which would give the rest of it for the whole. HTTP clients read a
 // body again when a connection broke, after a redirect and for a retry.
-var errReadTwice = errors.New("a layer was asked for again when part of it had been sent")
+var errReadTwice = errors.New("a layer was requested again after part of it was sent")
 
 // errNoDiffID is for methods that nobody calls on a layer that is sent while it is read.
 var errNoDiffID = errors.New("a layer that is sent while it is read has no diff id yet")
