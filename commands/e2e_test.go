@@ -268,7 +268,7 @@ func leftovers(t *testing.T) string {
 	return left
 }
 
-// hostLeftovers lists containers, cables, namespaces, directories and copied names of servers.
+// hostLeftovers lists containers, veth pairs, namespaces, directories and copied names of servers.
 func hostLeftovers() (string, error) {
 	look := exec.Command(hostShell[0], hostShell[1:]...)
 	look.Stdin = strings.NewReader(`

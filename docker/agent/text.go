@@ -39,7 +39,7 @@ func describe(host Host, failure *Failure) string {
 func (o Orphan) String() string {
 	switch o.Kind {
 	case "port":
-		return fmt.Sprintf("the cable %s of server %s", o.Name, o.Server)
+		return fmt.Sprintf("the veth pair %s of server %s", o.Name, o.Server)
 	case "network":
 		return fmt.Sprintf("the network of container %.12s, which Docker does not know", o.Name)
 	case "image":

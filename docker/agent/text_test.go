@@ -21,7 +21,7 @@ func TestDescribe(t *testing.T) {
 
 func TestOrphansAreDescribed(t *testing.T) {
 	for want, orphan := range map[string]Orphan{
-		"the cable tap1 of server 2":                                                       {Kind: "port", Name: "tap1", Server: "2"},
+		"the veth pair tap1 of server 2":                                                   {Kind: "port", Name: "tap1", Server: "2"},
 		"the network of container 0123456789ab, which Docker does not know":                {Kind: "network", Name: "0123456789abcdef"},
 		"the image sha256:0123456789ab, which was made of server 2 and which nothing uses": {Kind: "image", Name: "sha256:0123456789abcdef", Server: "2"},
 		"the container ndock-2, of whose server nothing else is here":                      {Kind: "container", Name: "ndock-2", Server: "2"},

@@ -28,7 +28,7 @@ type containerTarget struct {
 
 var _ target = containerTarget{}
 
-// inspect implements target. A deployment that was killed has left a container that was put aside, or a record of the
+// inspect implements target. A deployment that was killed has left the renamed container of before, or a record of the
 // old files beside the new ones.
 func (c containerTarget) inspect(ctx context.Context) (state, *interrupted, error) {
 	switch unit, err := c.systemd.unit(); {
@@ -138,7 +138,7 @@ func (c containerTarget) backUp(ctx context.Context, current state) error {
 	if err := c.engine.ContainerStop(ctx, current.id, container.StopOptions{}); err != nil {
 		return explain("stop container "+containerName, err)
 	}
-	return explain("put container "+containerName+" aside", c.engine.ContainerRename(ctx, current.id, backupName))
+	return explain("rename container "+containerName+" to "+backupName, c.engine.ContainerRename(ctx, current.id, backupName))
 }
 
 // record keeps the old files in the volume until commit.

@@ -321,7 +321,7 @@ func TestRecoverBreaksAnywhere(t *testing.T) {
 	}
 }
 
-// What is left of a deployment is the registry that was put aside, without a record of its files: this host trusts it
+// What is left of a deployment is the registry of before, renamed, without a record of its files: this host trusts it
 // still when it is put back.
 func TestRecoverWithoutRecord(t *testing.T) {
 	s := newSite(t)

@@ -76,7 +76,7 @@ func findContainer(ctx context.Context, engine Engine) (Status, error) {
 		return Status{}, explain("look for the registry", err)
 	}
 	found, err := inspectContainer(ctx, engine)
-	if err == nil && found == nil { // a deployment that was killed may have put it aside
+	if err == nil && found == nil { // a deployment that was killed may have renamed it
 		found, err = inspectNamed(ctx, engine, backupName)
 	}
 	if err != nil || found == nil {

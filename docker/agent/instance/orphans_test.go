@@ -102,7 +102,7 @@ func TestAServerWithoutAContainer(t *testing.T) {
 	}
 }
 
-// Also one whose container is set aside is a server; a label that an image has brought makes none.
+// Also one of which only a backup is here is a server; a label that an image has brought makes none.
 func TestAServerWithAContainer(t *testing.T) {
 	e := enginetest.New()
 	e.Put(naming.Backup(enginetest.ServerID), map[string]string{naming.LabelServer: enginetest.ServerID}, container.StateExited)

@@ -41,7 +41,7 @@ func TestANodesOwnCPUs(t *testing.T) {
 		shared []int
 		want   string
 	}{
-		"none set aside":   {nil, cpuset(node.CPUs)},
+		"none dedicated":   {nil, cpuset(node.CPUs)},
 		"one is shared":    {[]int{node.CPUs[0]}, cpuset(node.CPUs[:1])},
 		"and one far away": {[]int{node.CPUs[0], 1 << 20}, cpuset(node.CPUs[:1])},
 	} {

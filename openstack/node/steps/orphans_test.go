@@ -11,13 +11,13 @@ func TestOrphansAreNamedAndRemoved(t *testing.T) {
 	f := newFake(t, false)
 	_, err := f.setup()
 	f.must(err)
-	f.sure, f.unsure = []string{"the cable tap1"}, []string{"server 2"}
-	if got := f.plan(); got != "orphans: remove the cable tap1" {
+	f.sure, f.unsure = []string{"the veth pair tap1"}, []string{"server 2"}
+	if got := f.plan(); got != "orphans: remove the veth pair tap1" {
 		t.Errorf("planned\n%s", got)
 	}
 	said, err := f.setup()
 	f.must(err)
-	if !strings.Contains(said, "orphans: remove the cable tap1") || len(f.sure) > 0 {
+	if !strings.Contains(said, "orphans: remove the veth pair tap1") || len(f.sure) > 0 {
 		t.Errorf("left %v, said\n%s", f.sure, said)
 	}
 	if got := f.status("orphans"); got.State != node.Done || got.Detail != "left alone, as they may be of use: server 2" {

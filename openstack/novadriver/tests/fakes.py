@@ -27,7 +27,7 @@ class Agent:
         self.failing = {}
         self.images = set()
         self.containers = {}  # by server, each with the ports that it was started with
-        self.aside = {}  # the containers that are set aside, by server
+        self.backups = {}  # by server
         self.ports = set()  # that are plugged
         self.refusal = None  # raised at the end of an upload
         self.output = b''
@@ -53,9 +53,10 @@ class Agent:
         return [entry[1:] for entry in self.log if entry[0] == verb]
 
     def there(self):
-        """All that servers have on this host: containers with their states, those set aside, and plugged ports."""
+        """All that servers have on this host: containers with their states, backups, and plugged ports."""
         return (['%s %s' % (uuid, found['state']) for uuid, found in sorted(self.containers.items())] +
-                ['%s aside' % uuid for uuid in sorted(self.aside)] + ['port %s' % port for port in sorted(self.ports)])
+                ['%s backup' % uuid for uuid in sorted(self.backups)] +
+                ['port %s' % port for port in sorted(self.ports)])
 
     def _container(self, uuid):
         if uuid not in self.containers:
@@ -76,7 +77,7 @@ class Agent:
 
     def servers(self):
         self._asked('servers')
-        return sorted(set(self.containers) | set(self.aside))
+        return sorted(set(self.containers) | set(self.backups))
 
     def instance(self, uuid):
         self._asked('instance', uuid)
@@ -103,8 +104,8 @@ class Agent:
         self._asked('create', uuid, spec)
         if uuid in self.containers:
             raise ndock.AgentError(reason='server %s has a container' % uuid)
-        if spec['source'] and uuid not in self.aside:
-            raise ndock.AgentError(reason='server %s has no container set aside' % uuid)
+        if spec['source'] and uuid not in self.backups:
+            raise ndock.AgentError(reason='server %s has no backup' % uuid)
         if spec['source'] != 'aside' and spec['image_id'] not in self.images:
             raise ndock.AgentError(reason='image %s is not there' % spec['image_id'])
         self.container(uuid, 'stopped', spec=spec)
@@ -119,26 +120,26 @@ class Agent:
         self._asked('destroy', uuid, ports, keep)
         self.containers.pop(uuid, None)
         if keep != 'aside':
-            self.aside.pop(uuid, None)
+            self.backups.pop(uuid, None)
         if not keep:
             self.ports.difference_update(port['id'] for port in ports)
 
-    def set_aside(self, uuid, grace=0, commit=False):
-        self._asked('set_aside', uuid, grace, *(['commit'] if commit else []))
-        if uuid in self.aside:
-            raise ndock.AgentError(reason='server %s has a container set aside' % uuid)
-        self.aside[uuid] = dict(self._container(uuid), state='stopped')
+    def back_up(self, uuid, grace=0, commit=False):
+        self._asked('back_up', uuid, grace, *(['commit'] if commit else []))
+        if uuid in self.backups:
+            raise ndock.AgentError(reason='server %s has a backup' % uuid)
+        self.backups[uuid] = dict(self._container(uuid), state='stopped')
         del self.containers[uuid]
 
     def restore(self, uuid):
         self._asked('restore', uuid)
-        if uuid not in self.aside:
+        if uuid not in self.backups:
             raise exception.InstanceNotFound(instance_id=uuid)
-        self.containers[uuid] = self.aside.pop(uuid)
+        self.containers[uuid] = self.backups.pop(uuid)
 
-    def discard_aside(self, uuid, ports):
-        self._asked('discard_aside', uuid, ports)
-        self.aside.pop(uuid, None)
+    def discard_backup(self, uuid, ports):
+        self._asked('discard_backup', uuid, ports)
+        self.backups.pop(uuid, None)
 
     def attach(self, uuid, port, join=True):
         self.ports.add(port['id'])

@@ -42,10 +42,10 @@ class Requests(TestCase):
             (lambda: self.client.create(UUID, {}), ('PUT', '/v1/instances/' + UUID)),
             (lambda: self.client.destroy(UUID, ports), ('DELETE', '/v1/instances/' + UUID)),
             (lambda: self.client.destroy(UUID, ports, 'aside'), ('DELETE', '/v1/instances/%s?keep=aside' % UUID)),
-            (lambda: self.client.set_aside(UUID, 9), ('POST', '/v1/instances/%s/aside?grace=9' % UUID)),
-            (lambda: self.client.set_aside(UUID, 9, True), ('POST', '/v1/instances/%s/aside?grace=9&commit=true' % UUID)),
+            (lambda: self.client.back_up(UUID, 9), ('POST', '/v1/instances/%s/aside?grace=9' % UUID)),
+            (lambda: self.client.back_up(UUID, 9, True), ('POST', '/v1/instances/%s/aside?grace=9&commit=true' % UUID)),
             (lambda: self.client.restore(UUID), ('POST', '/v1/instances/%s/restore' % UUID)),
-            (lambda: self.client.discard_aside(UUID, ports), ('DELETE', '/v1/instances/%s/aside' % UUID)),
+            (lambda: self.client.discard_backup(UUID, ports), ('DELETE', '/v1/instances/%s/aside' % UUID)),
             (lambda: self.client.attach(UUID, ports[0]), ('PUT', '/v1/instances/%s/ports/%s' % (UUID, harness.PORT))),
             (lambda: self.client.attach(UUID, ports[0], join=False),
              ('PUT', '/v1/instances/%s/ports/%s?join=false' % (UUID, harness.PORT))),
@@ -216,8 +216,8 @@ class Timeouts(TestCase):
     def test_the_end_of_a_container_takes_as_long_as_the_agent_gives_it(self):
         """Docker waits for what was written to be on the disk; a delete that is given up leaves the server in ERROR."""
         connection = self.patch(ndock, 'Connection', side_effect=OSError)
-        for end in (lambda: self.client.destroy(UUID, []), lambda: self.client.discard_aside(UUID, []),
-                    lambda: self.client.restore(UUID), lambda: self.client.set_aside(UUID),
+        for end in (lambda: self.client.destroy(UUID, []), lambda: self.client.discard_backup(UUID, []),
+                    lambda: self.client.restore(UUID), lambda: self.client.back_up(UUID),
                     lambda: self.client.act(UUID, 'stop'), lambda: self.client.act(UUID, 'restart')):
             with self.assertRaises(OSError):
                 end()
@@ -230,7 +230,7 @@ class Timeouts(TestCase):
         port = {'id': harness.PORT}
         calls = {
             'act': ('start',), 'create': ({},), 'plug': ([],), 'unplug': ([],), 'destroy': ([],), 'events': (),
-            'discard_aside': ([],), 'attach': (port,), 'detach': (port,), 'set_password': ('secret',), 'age_images': (60,),
+            'discard_backup': ([],), 'attach': (port,), 'detach': (port,), 'set_password': ('secret',), 'age_images': (60,),
             'serial': ({},),
         }
         for name, verb in inspect.getmembers(ndock.Agent, inspect.isfunction):

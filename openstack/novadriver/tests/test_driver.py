@@ -147,10 +147,10 @@ class WhatIsThere(TestCase):
         self.assertEqual(['web', 'web'], self.driver.list_instances())
         self.assertEqual([harness.SERVER, 'another'], self.driver.list_instance_uuids())
 
-    def test_a_server_with_only_a_container_set_aside(self):
+    def test_a_server_with_only_a_backup(self):
         """Nova deletes what is left of deleted servers by this list; what runs here it counts by the other."""
         self.container('stopped')
-        self.agent.set_aside(harness.SERVER)
+        self.agent.back_up(harness.SERVER)
         self.assertEqual([harness.SERVER], self.driver.list_instance_uuids())
         self.assertEqual([], self.driver.list_instances())
         self.assertFalse(self.driver.instance_exists(self.instance))
@@ -177,16 +177,16 @@ class Life(TestCase):
         self.assertEqual([], self.agent.there())
 
     def test_destroyed_only_to_be_replaced(self):
-        port, aside = 'port %s' % harness.PORT, '%s aside' % harness.SERVER
+        port, backup = 'port %s' % harness.PORT, '%s backup' % harness.SERVER
         for task, host, kept in [
-            ('rebuilding', harness.HOST, [port]), ('resize_reverting', harness.HOST, [aside, port]),
+            ('rebuilding', harness.HOST, [port]), ('resize_reverting', harness.HOST, [backup, port]),
             ('deleting', harness.HOST, []), ('rebuilding', 'another', []),  # evacuated from here
         ]:
             with self.subTest(task, host=host):
                 self.container('stopped')
                 self.agent.ports.add(harness.PORT)
-                self.agent.aside.clear()
-                self.agent.set_aside(harness.SERVER)
+                self.agent.backups.clear()
+                self.agent.back_up(harness.SERVER)
                 self.container('running')
                 instance = harness.instance(task_state=task, host=host)
                 self.driver.destroy(harness.context(), instance, self.network_info)

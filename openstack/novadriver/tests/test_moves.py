@@ -14,7 +14,7 @@ from nova.virt.docker import DockerDriver
 
 HERE, THERE = '10.0.0.1', '10.0.0.2'
 PARCEL = 'aaaaaaaa-1111-4222-8333-444455556666'
-ASIDE = '%s aside' % harness.SERVER
+BACKUP = '%s backup' % harness.SERVER
 FAILED = ndock.AgentError(reason='no')
 
 
@@ -61,14 +61,14 @@ class SameHost(TestCase):
         self.agent.images.clear()  # Glance may have it no more
         self.arrive(self.leave(HERE))
         self.assertEqual(set(), self.agent.images)
-        self.has_another_container(ASIDE)
-        self.assertEqual([(harness.SERVER, 9, 'commit')], self.agent.asked('set_aside'))
+        self.has_another_container(BACKUP)
+        self.assertEqual([(harness.SERVER, 9, 'commit')], self.agent.asked('back_up'))
         self.assertEqual('aside', self.spec()['source'])
         self.images.create.assert_not_called()
 
     def test_a_stopped_one_stays_stopped(self):
         self.arrive(self.leave(HERE), power_on=False)
-        self.has_another_container(ASIDE, state='stopped')
+        self.has_another_container(BACKUP, state='stopped')
 
     def test_the_old_one_is_back_when_it_fails(self):
         self.leave(HERE)
@@ -88,10 +88,10 @@ class OtherHost(TestCase):
         meanwhile = []
         self.images.create.side_effect = lambda *args: (meanwhile.extend(self.agent.there()), self.stored(*args))[1]
         disk_info = self.leave(THERE)
-        self.assertEqual([ASIDE, 'port %s' % harness.PORT], meanwhile)
-        self.assertEqual([ASIDE], self.agent.there())
+        self.assertEqual([BACKUP, 'port %s' % harness.PORT], meanwhile)
+        self.assertEqual([BACKUP], self.agent.there())
         self.arrive(disk_info)
-        self.has_another_container(ASIDE)
+        self.has_another_container(BACKUP)
         self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
         self.assertEqual({harness.IMAGE}, self.agent.images)
         self.assertEqual(('', PARCEL), (self.spec()['source'], self.spec()['image_id']))
@@ -113,7 +113,7 @@ class OtherHost(TestCase):
         self.has_its_first_container('stopped')
 
     def test_no_image_can_be_made_of_them(self):
-        self.agent.failing['set_aside'] = ndock.UnusableImage(reason='125 layers')
+        self.agent.failing['back_up'] = ndock.UnusableImage(reason='125 layers')
         for dest in (HERE, THERE):
             with self.assertRaises(exception.InstanceFaultRollback) as raised:
                 self.leave(dest)
@@ -174,7 +174,7 @@ class Rescue(TestCase):
         self.instance.user_data = 'I25kb2NrCnt9'
         self.agent.images.clear()
         self.rescue()
-        self.has_another_container(ASIDE)
+        self.has_another_container(BACKUP)
         self.assertEqual({harness.IMAGE}, self.agent.images)
         spec = self.spec()
         self.assertEqual(('rescue', 'secret', None), (spec['source'], spec['password'], spec['user_data']))

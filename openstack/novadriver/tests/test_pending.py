@@ -40,7 +40,7 @@ class TestCase(harness.TestCase):
         verb = verb or self.driver.destroy
         self.agent.container(uuid, 'running')
         self.agent.ports.add(harness.PORT)
-        self.agent.failing = {'destroy': fails, 'discard_aside': fails}
+        self.agent.failing = {'destroy': fails, 'discard_backup': fails}
         with self.assertRaises(type(fails)):
             verb(harness.context(), harness.instance(uuid, **fields), self.network_info)
         self.agent.failing = {}
@@ -48,16 +48,16 @@ class TestCase(harness.TestCase):
     def deleted(self):
         """The servers of which something is deleted when the agent is back."""
         def containers():
-            return {(uuid, 'own') for uuid in self.agent.containers} | {(uuid, 'aside') for uuid in self.agent.aside}
+            return {(uuid, 'own') for uuid in self.agent.containers} | {(uuid, 'backup') for uuid in self.agent.backups}
         before = containers()
         self.driver._pending.finish()
         return sorted({uuid for uuid, _ in before - containers()})
 
-    def set_aside(self):
-        """The server's container is set aside, and another has its place."""
+    def back_up(self):
+        """The server's container is a backup, and another has its place."""
         self.agent.container(harness.SERVER, 'stopped')
-        self.agent.aside.clear()
-        self.agent.set_aside(harness.SERVER)
+        self.agent.backups.clear()
+        self.agent.back_up(harness.SERVER)
         self.agent.container(harness.SERVER, 'running', container_id='another')
 
 
@@ -82,20 +82,20 @@ class Finished(TestCase):
                 self.assertEqual([harness.SERVER], self.deleted())
 
     def test_a_confirmed_resize_on_this_host(self):
-        """Nova has the server here: what goes is the container that was set aside, and never the server's own."""
+        """Nova has the server here: what goes is the backup, and never the server's own container."""
         for name, fields in {'it runs on': HERE, 'it is at work': dict(HERE, task_state='rebooting'),
                              'it moved': dict(HERE, host='another', vm_state='error')}.items():
             with self.subTest(name):
                 self.nova[harness.SERVER] = fields
-                self.set_aside()
+                self.back_up()
                 self.ask(self.confirm)
                 self.driver._pending.finish()
                 self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
-                self.set_aside()  # for whatever comes later
+                self.back_up()  # for whatever comes later
                 self.assertEqual([], self.deleted())
 
     def test_a_confirmed_resize_before_what_needs_its_place(self):
-        """Neither of them is done while a container is set aside."""
+        """Neither of them is done while there is a backup."""
         self.agent.images.add(harness.IMAGE)
         for name, verb in {
             'rescue': lambda: self.driver.rescue(
@@ -104,16 +104,16 @@ class Finished(TestCase):
                 harness.context(), harness.instance(), self.driver.get_host_ip_addr(), None, self.network_info),
         }.items():
             with self.subTest(name):
-                self.set_aside()
+                self.back_up()
                 self.ask(self.confirm)
                 self.agent.containers[harness.SERVER]['container_id'] = 'its own'
                 verb()
-                self.assertEqual('its own', self.agent.aside[harness.SERVER]['container_id'])
+                self.assertEqual('its own', self.agent.backups[harness.SERVER]['container_id'])
                 self.assertEqual([], self.deleted())
 
     def test_a_confirmed_resize_before_a_rebuild(self):
         """In its midst, while the server has no container, the discard would take the ports too."""
-        self.set_aside()
+        self.back_up()
         self.ask(self.confirm)
         self.driver.destroy(harness.context(), harness.instance(task_state='rebuilding'), self.network_info)
         self.assertEqual(['port %s' % harness.PORT], self.agent.there())
@@ -122,13 +122,13 @@ class Finished(TestCase):
 
     def test_a_confirmed_resize_is_not_given_up_by_what_the_server_does_here(self):
         self.nova[harness.SERVER] = HERE
-        self.set_aside()
+        self.back_up()
         self.ask(self.confirm)
         self.driver.power_on(harness.context(), harness.instance(), self.network_info)
         self.driver._pending.finish()
         self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
 
-    def test_what_is_set_aside_again_is_kept(self):
+    def test_what_is_backed_up_again_is_kept(self):
         """By who goes back to it, whatever is pending."""
         network, context = self.network_info, harness.context()
         for name, verb in {
@@ -137,11 +137,11 @@ class Finished(TestCase):
             'unrescue': lambda: self.driver.unrescue(context, harness.instance()),
         }.items():
             with self.subTest(name):
-                self.set_aside()
+                self.back_up()
                 self.ask(self.confirm)
                 verb()
                 self.assertEqual([], self.deleted())
-                kept = {**self.agent.containers, **self.agent.aside}[harness.SERVER]
+                kept = {**self.agent.containers, **self.agent.backups}[harness.SERVER]
                 self.assertNotEqual('another', kept['container_id'])
 
     def confirm(self, context, instance, network_info):
@@ -168,7 +168,7 @@ class Finished(TestCase):
         self.assertEqual([harness.SERVER], self.deleted())
 
     def test_not_while_nova_is_at_work_on_the_server(self):
-        """A server that is moving may come back, to the container that is set aside for it here."""
+        """A server that is moving may come back, to its backup here."""
         for fields in (dict(HERE, host='another', task_state='resize_finish'),
                        dict(HERE, host='another', vm_state=vm_states.RESIZED), dict(HERE, task_state='spawning')):
             with self.subTest(fields):
@@ -229,14 +229,14 @@ class GivenUp(TestCase):
         for name, verb in verbs.items():
             for failing in (False, True):  # as it does while the agent is away
                 with self.subTest(name, failing=failing):
-                    self.set_aside()
+                    self.back_up()
                     self.ask()
-                    if name in ('finish_migration', 'finish_revert_migration'):  # the server is stopped, its container aside
+                    if name in ('finish_migration', 'finish_revert_migration'):  # the server is stopped, and a backup
                         del self.agent.containers[harness.SERVER]
                     elif name != 'unrescue':
-                        self.agent.aside.clear()
+                        self.agent.backups.clear()
                     self.agent.failing = dict.fromkeys(
-                        ('plug', 'start', 'stop', 'restart', 'pause', 'unpause', 'set_aside', 'restore', 'prepare_port',
+                        ('plug', 'start', 'stop', 'restart', 'pause', 'unpause', 'back_up', 'restore', 'prepare_port',
                          'detach', 'set_password'), AWAY) if failing else {}
                     try:
                         verb()

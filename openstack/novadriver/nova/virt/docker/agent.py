@@ -98,7 +98,7 @@ class Agent:
         return self._json('GET', '/v1/instances')
 
     def servers(self):
-        """The ids of all servers that have a container here, be it one that is set aside."""
+        """The ids of all servers that have a container here, be it a backup."""
         return self._json('GET', '/v1/servers')
 
     def instance(self, uuid):
@@ -121,17 +121,17 @@ class Agent:
         self._json('PUT', '/v1/instances/%s' % uuid, spec, timeout=LOAD)
 
     def destroy(self, uuid, ports, keep=''):
-        """Remove the server; keep says what stays where its container is only replaced: ports, or aside."""
+        """Remove the server; keep says what stays where its container is only replaced: ports, or aside (the backup)."""
         self._json('DELETE', '/v1/instances/%s%s' % (uuid, '?keep=' + keep if keep else ''), ports, timeout=END)
 
-    def set_aside(self, uuid, grace=0, commit=False):
-        """Stop the container and put it aside."""
+    def back_up(self, uuid, grace=0, commit=False):
+        """Stop the container and make it the server's backup."""
         self._json('POST', '/v1/instances/%s/aside?%s' % (uuid, ending(grace, commit)), uuid=uuid, timeout=END + grace)
 
     def restore(self, uuid):
         self._json('POST', '/v1/instances/%s/restore' % uuid, uuid=uuid, timeout=END)
 
-    def discard_aside(self, uuid, ports):
+    def discard_backup(self, uuid, ports):
         self._json('DELETE', '/v1/instances/%s/aside' % uuid, ports, timeout=END)
 
     def attach(self, uuid, port, join=True):

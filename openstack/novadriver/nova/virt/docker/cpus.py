@@ -17,7 +17,7 @@ def shared(host):
     """CPUs that are there for all other servers: VCPU in Placement."""
     configured = hardware.get_cpu_shared_set()
     if configured is None:
-        # Where some are set aside, the operator has to say which of the others servers may have.
+        # Where some are dedicated, the operator has to say which of the others servers may have.
         return set() if CONF.compute.cpu_dedicated_set else _online(host)
     both = configured & (hardware.get_cpu_dedicated_set() or set())
     if both:

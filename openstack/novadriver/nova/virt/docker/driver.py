@@ -138,7 +138,7 @@ class DockerDriver(driver.ComputeDriver):
         return [instance['name'] for instance in self._agent.instances()]
 
     def list_instance_uuids(self):
-        # Also those that have only a container set aside: Nova has what is left of deleted servers deleted by this list.
+        # Also those that have only a backup: Nova has what is left of deleted servers deleted by this list.
         return self._agent.servers()
 
     def instance_exists(self, instance):
@@ -222,7 +222,7 @@ class DockerDriver(driver.ComputeDriver):
         if not keep:
             return self._pending.delete(instance.uuid, wire.ports(network_info))
         # Nova has the server here whether this succeeds or not: it is never made up for.
-        (self._pending.keep_aside if keep == 'aside' else self._pending.make_room)(instance.uuid)
+        (self._pending.keep_backup if keep == 'aside' else self._pending.make_room)(instance.uuid)
         self._agent.destroy(instance.uuid, wire.ports(network_info), keep)
 
     def cleanup(self, context, instance, network_info, block_device_info=None, destroy_disks=True,
@@ -290,13 +290,13 @@ class DockerDriver(driver.ComputeDriver):
         ports = wire.ports(network_info)
         inside = guest.contents(instance, [], rescue_password, network_info)
         spec = wire.spec(instance, image_meta, wire.image_id(instance, image_meta), 'rescue', **inside)
-        self._agent.set_aside(instance.uuid)
+        self._agent.back_up(instance.uuid)
         with self._restoring(instance):
             self._bring_up(context, instance, ports, spec, True)
 
     @contextlib.contextmanager
     def _restoring(self, instance):
-        """Bring back the container that was set aside when its successor does not come up."""
+        """Restore the backup when the container in its place does not come up."""
         try:
             yield
         except BaseException:  # up to Nova 32 a timeout is no Exception
@@ -307,7 +307,7 @@ class DockerDriver(driver.ComputeDriver):
             raise
 
     def unrescue(self, context, instance):
-        self._pending.keep_aside(instance.uuid)
+        self._pending.keep_backup(instance.uuid)
         self._agent.restore(instance.uuid)
         self._agent.act(instance.uuid, 'start')
 
@@ -315,7 +315,7 @@ class DockerDriver(driver.ComputeDriver):
                                    timeout=0, retry_interval=0):
         self._pending.make_room(instance.uuid)
         try:
-            self._agent.set_aside(instance.uuid, grace=timeout, commit=True)
+            self._agent.back_up(instance.uuid, grace=timeout, commit=True)
         except ndock.UnusableImage as error:  # nothing was touched
             raise exception.InstanceFaultRollback(inner_exception=error)
         if dest == self.get_host_ip_addr():
@@ -338,7 +338,7 @@ class DockerDriver(driver.ComputeDriver):
         sent = transfer.image_of(disk_info)
         drive = guest.config_drive(instance, [], None, network_info)
         if sent is None:
-            self._pending.keep_aside(instance.uuid)
+            self._pending.keep_backup(instance.uuid)
             spec = wire.spec(instance, image_meta, instance.image_ref, 'aside', config_drive=drive)
             with self._restoring(instance):
                 return self._bring_up(context, instance, ports, spec, power_on)
@@ -352,11 +352,11 @@ class DockerDriver(driver.ComputeDriver):
             transfer.discard(self._agent, self._images, context, sent)
 
     def confirm_migration(self, context, migration, instance, network_info):
-        self._pending.discard_aside(instance.uuid, wire.ports(network_info))
+        self._pending.discard_backup(instance.uuid, wire.ports(network_info))
 
     def finish_revert_migration(self, context, instance, network_info, migration, block_device_info=None,
                                 power_on=True, share_info=None):
-        self._pending.keep_aside(instance.uuid)
+        self._pending.keep_backup(instance.uuid)
         ports = wire.ports(network_info)
         with self._wait_for(instance, ports, power_on):
             self._agent.plug(instance.uuid, ports)

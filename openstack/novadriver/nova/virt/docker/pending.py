@@ -20,8 +20,8 @@ class PendingDeletes:
     has left, so that it may not ask a second time.
 
     A pending delete is done when the agent is back, if Nova still has the server elsewhere or nowhere. It is given up
-    when Nova uses the server here again. That of the container which was set aside for a resize is done in any case: the
-    agent keeps the server's own. Deletes and what cancels them wait for each other, server by server.
+    when Nova uses the server here again. That of the backup of a resize is done in any case: the agent keeps the
+    server's own container. Deletes and what cancels them wait for each other, server by server.
     """
 
     def __init__(self, agent):
@@ -33,9 +33,9 @@ class PendingDeletes:
         """Delete all that the server has here."""
         _alone(uuid, lambda: self._begin(uuid, 'destroy', ports))
 
-    def discard_aside(self, uuid, ports):
-        """Delete the container that was set aside, and all that the server has here if that was the last of it."""
-        _alone(uuid, lambda: self._begin(uuid, 'discard_aside', ports))
+    def discard_backup(self, uuid, ports):
+        """Delete the backup, and all that the server has here if that was the last of it."""
+        _alone(uuid, lambda: self._begin(uuid, 'discard_backup', ports))
 
     def cancel(self, uuid):
         """Give up the server's delete: Nova has the server here. One that is under way is waited for."""
@@ -44,12 +44,12 @@ class PendingDeletes:
                 self._pending.pop(uuid, None)
         _alone(uuid, cancel)
 
-    def keep_aside(self, uuid):
-        """Give up whatever is pending: Nova uses the container that is set aside."""
+    def keep_backup(self, uuid):
+        """Give up whatever is pending: Nova uses the backup."""
         _alone(uuid, lambda: self._pending.pop(uuid, None))
 
     def make_room(self, uuid):
-        """Give up the server's delete, and have nothing set aside any more: another container is to be."""
+        """Give up the server's delete, and discard a backup whose delete is pending: another container is to be."""
         def make_room():
             if self._discards(uuid):
                 self._do(uuid)
@@ -101,7 +101,7 @@ class PendingDeletes:
             self._pending.pop(uuid)
 
     def _discards(self, uuid):
-        return uuid in self._pending and self._pending[uuid][0] == 'discard_aside'
+        return uuid in self._pending and self._pending[uuid][0] == 'discard_backup'
 
     def _begin(self, uuid, verb, ports):
         self._pending[uuid] = verb, ports
