@@ -108,7 +108,7 @@ func (h *hostTransports) transport(host string) (*http.Transport, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // honors HTTPS_PROXY
 	transport.TLSClientConfig = config
-	transport.DisableCompression = true               // digests are of the stored bytes, and some servers declare a packed layer as encoded
+	transport.DisableCompression = true               // digests are of the stored bytes, and some servers declare a compressed layer as encoded
 	transport.ResponseHeaderTimeout = 2 * time.Minute // for the headers; transfer.IdleTransport watches the bodies
 	h.known[host] = transport
 	return transport, nil

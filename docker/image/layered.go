@@ -176,8 +176,8 @@ func (w layeredWriter) writeLayer(layer v1.Layer) (string, error) {
 
 // writeDecompressed writes a layer in zstd uncompressed, because engines before 23 cannot read zstd. It needs a
 // temporary file to find the size.
-func (w layeredWriter) writeDecompressed(file string, packed io.Reader) error {
-	plain, size, err := w.limits.Spool(packed)
+func (w layeredWriter) writeDecompressed(file string, compressed io.Reader) error {
+	plain, size, err := w.limits.Spool(compressed)
 	if err != nil {
 		return err
 	}
