@@ -117,7 +117,7 @@ func TestWhoseFaultACreationIs(t *testing.T) {
 		`invalid mount config for type "bind": bind source path does not exist: /var/lib/ndock/servers/x/hosts`:                      agent.Failed,
 		"Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.":                   agent.Failed,
 		"--storage-opt is supported only for overlay over xfs with 'pquota' mount option":                                            agent.Failed,
-		`AppArmor enabled on system but the docker-default profile could not be enginetest.Loaded: running "apparmor_parser" failed`: agent.Failed,
+		`AppArmor enabled on system but the docker-default profile could not be loaded: running "apparmor_parser" failed`: agent.Failed,
 	} {
 		if got := faultOf(classify(said{"Error response from daemon: " + text, errdefs.ErrInvalidArgument})); got.Code != code || !strings.Contains(got.Message, text) {
 			t.Errorf("%s: got %+v", text, got)
