@@ -19,7 +19,7 @@ import (
 func (e *Engine) image(ref string) (image.InspectResponse, error) {
 	found, ok := e.Images[ref]
 	if !ok && ref != "" {
-		found, ok = e.byID(ref)
+		found, ok = e.otherwise(ref)
 	}
 	if !ok {
 		return image.InspectResponse{}, fmt.Errorf("no such image: %s: %w", ref, errdefs.ErrNotFound)
@@ -28,11 +28,11 @@ func (e *Engine) image(ref string) (image.InspectResponse, error) {
 	return found, nil
 }
 
-// byID finds an image that was put here by its name alone.
-func (e *Engine) byID(id string) (image.InspectResponse, bool) {
-	for _, name := range slices.Sorted(maps.Keys(e.Images)) {
-		if e.Images[name].ID == id {
-			return e.Images[name], true
+// otherwise finds an image that was put here by its name alone, or by its id alone.
+func (e *Engine) otherwise(ref string) (image.InspectResponse, bool) {
+	for _, key := range slices.Sorted(maps.Keys(e.Images)) {
+		if found := e.Images[key]; found.ID == ref || slices.Contains(found.RepoTags, ref) {
+			return found, true
 		}
 	}
 	return image.InspectResponse{}, false

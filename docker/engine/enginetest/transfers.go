@@ -20,11 +20,13 @@ import (
 )
 
 // ReadWhole is what an engine does that reads its input to the end.
-func ReadWhole(archive io.Reader) string {
+func ReadWhole(archive io.Reader) string { return readWhole(archive, Loaded) }
+
+func readWhole(archive io.Reader, loaded string) string {
 	if _, err := io.Copy(io.Discard, archive); err != nil {
 		return `{"error":"` + err.Error() + `"}`
 	}
-	return account(Loaded)
+	return account(loaded)
 }
 
 func account(id string) string { return `{"stream":"Loaded image ID: ` + id + `\n"}` }
