@@ -31,9 +31,7 @@ func inUse(ref string) error {
 	return fmt.Errorf("conflict: unable to remove %s, which is used: %w", ref, errdefs.ErrConflict)
 }
 
-// ImageRemove takes only the name away from an image that has another. Otherwise it goes on with the parents, unless told
-// not to, as far as they have no name and nobody uses them. As with the real one, a parent with another child is a conflict:
-// the image itself is gone by then.
+// ImageRemove takes only the name away from an image that has another, and by force also from one whose container runs.
 func (e *Engine) ImageRemove(_ context.Context, ref string, options image.RemoveOptions) ([]image.DeleteResponse, error) {
 	if err := e.did("ImageRemove", ref); err != nil {
 		return nil, err
@@ -44,28 +42,29 @@ func (e *Engine) ImageRemove(_ context.Context, ref string, options image.Remove
 	if err != nil {
 		return nil, err
 	}
-	switch byName, used := ref != found.ID, e.isUsed(found.ID, options.Force); {
-	case byName && len(found.RepoTags) > 1, byName && options.Force && e.isUsed(found.ID, false):
-		e.untag(ref)
-		return []image.DeleteResponse{{Untagged: ref}}, nil
-	case used, e.isParent(found.ID), len(found.RepoTags) > 1 && !options.Force:
+	byName, last := ref != found.ID, len(found.RepoTags) <= 1
+	stays := e.isParent(found.ID) || e.isUsed(found.ID, options.Force)
+	switch {
+	case byName && last && !options.Force && e.isUsed(found.ID, false), !byName && (stays || !last && !options.Force):
 		return nil, inUse(ref)
+	case byName && (stays || !last):
+		e.untag(ref, found)
+		return []image.DeleteResponse{{Untagged: ref}}, nil
 	}
-	return e.removeImage(found.ID, options.PruneChildren)
+	return e.removeImage(found.ID, options.PruneChildren), nil
 }
 
-// removeImage removes an image with its names, and parents.
-func (e *Engine) removeImage(id string, parents bool) ([]image.DeleteResponse, error) {
-	e.forget(id)
-	gone := []image.DeleteResponse{{Deleted: id}}
-	for parent := e.Parents[id]; parents && parent != "" && len(e.names(parent)) == 0 && !e.isUsed(parent, false); parent = e.Parents[parent] {
-		if e.isParent(parent) {
-			return nil, inUse(parent)
+// removeImage removes an image with its names. It goes on with the parents, unless told not to, up to one that has a name,
+// another child or a container.
+func (e *Engine) removeImage(id string, parents bool) (gone []image.DeleteResponse) {
+	for {
+		e.forget(id)
+		gone = append(gone, image.DeleteResponse{Deleted: id})
+		id = e.Parents[id]
+		if !parents || id == "" || len(e.names(id)) > 0 || e.isUsed(id, false) || e.isParent(id) {
+			return gone
 		}
-		e.forget(parent)
-		gone = append(gone, image.DeleteResponse{Deleted: parent})
 	}
-	return gone, nil
 }
 
 func (e *Engine) forget(id string) {

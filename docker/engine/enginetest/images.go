@@ -74,19 +74,25 @@ func (e *Engine) ImageTag(_ context.Context, source, target string) error {
 	if err != nil {
 		return err
 	}
-	e.untag(target)
+	if old, err := e.image(target); err == nil {
+		e.untag(target, old)
+	}
 	found.RepoTags, found.Metadata.LastTagTime = nil, time.Now()
 	e.Images[target] = found
 	return nil
 }
 
-// untag takes a name away, be it an entry's or among the names in one.
-func (e *Engine) untag(name string) {
+// untag takes a name away from an image, which stays.
+func (e *Engine) untag(name string, from image.InspectResponse) {
 	delete(e.Images, name)
+	from.RepoTags = slices.DeleteFunc(from.RepoTags, func(tag string) bool { return tag == name })
 	for key, found := range e.Images {
-		found.RepoTags = slices.DeleteFunc(slices.Clone(found.RepoTags), func(tag string) bool { return tag == name })
-		e.Images[key] = found
+		if found.ID == from.ID {
+			found.RepoTags = nil
+			e.Images[key] = found
+		}
 	}
+	e.Images[from.ID] = from
 }
 
 func (e *Engine) ImageList(_ context.Context, options image.ListOptions) ([]image.Summary, error) {

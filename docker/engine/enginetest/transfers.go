@@ -138,9 +138,10 @@ func (e *Engine) ImageImport(_ context.Context, source image.ImportSource, ref s
 		e.Imported = append(e.Imported, name)
 	}
 	made := image.InspectResponse{ID: fmt.Sprintf("sha256:%x", sum.Sum(nil)), Os: "linux", Architecture: runtime.GOARCH, Config: Labelled(options.Changes)}
-	e.Images[made.ID] = made
-	e.untag(ref)
-	e.Images[ref] = made
+	if old, err := e.image(ref); err == nil {
+		e.untag(ref, old)
+	}
+	e.Images[made.ID], e.Images[ref] = made, made
 	return io.NopCloser(strings.NewReader(`{"status":"` + made.ID + `"}`)), nil
 }
 
