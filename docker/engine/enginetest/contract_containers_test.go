@@ -205,6 +205,8 @@ func checkEvents(t *testing.T, on *bench) {
 	by := on.labelled()
 	by.Add("type", string(events.ContainerEventType))
 	happened, failed := on.Events(t.Context(), events.ListOptions{Filters: by})
+	stranger := newBench(on.tested, on.program)
+	stranger.start(t, stranger.create(t, "a", stranger.load(t)))
 	id := on.create(t, "a", image)
 	on.start(t, id)
 	must(t, "pause", on.ContainerPause(t.Context(), id))

@@ -44,7 +44,7 @@ var contract = map[string]func(t *testing.T, on *bench){
 func testContract(t *testing.T, on tested, program []byte) {
 	for name, check := range contract {
 		t.Run(name, func(t *testing.T) {
-			check(t, &bench{tested: on, program: program, label: "ndock-contract-" + rand.Text()[:10]})
+			check(t, newBench(on, program))
 		})
 	}
 }
@@ -122,6 +122,10 @@ type bench struct {
 	program []byte
 	label   string // of all that is made, and the beginning of its name
 	images  int
+}
+
+func newBench(on tested, program []byte) *bench {
+	return &bench{tested: on, program: program, label: "ndock-contract-" + rand.Text()[:10]}
 }
 
 // labelled is the filter that shows what is made here.
