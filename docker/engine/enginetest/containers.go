@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/versions"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -122,17 +123,24 @@ func (e *Engine) ContainerCreate(_ context.Context, config *container.Config, ho
 	if err := e.mount(host); err != nil {
 		return container.CreateResponse{}, err
 	}
+	made := e.create(name, from, config, host)
+	e.tell(events.ActionCreate, made)
+	return container.CreateResponse{ID: made.ID, Warnings: e.Warnings}, nil
+}
+
+// create adds the container that ContainerCreate makes.
+func (e *Engine) create(name string, from image.InspectResponse, config *container.Config, host *container.HostConfig) container.InspectResponse {
 	e.Put(name, config.Labels, container.StateCreated)
 	made := e.Containers[name]
 	made.Config, made.HostConfig, made.Image = config, host, from.ID
 	if from.Config != nil { // Docker adds the labels of the image
-		made.Config.Labels = map[string]string{}
-		maps.Copy(made.Config.Labels, from.Config.Labels)
-		maps.Copy(made.Config.Labels, e.Containers[name].Config.Labels)
+		labels := map[string]string{}
+		maps.Copy(labels, from.Config.Labels)
+		maps.Copy(labels, config.Labels)
+		made.Config.Labels = labels
 	}
 	e.Containers[name] = made
-	e.tell(events.ActionCreate, made)
-	return container.CreateResponse{ID: made.ID, Warnings: e.Warnings}, nil
+	return made
 }
 
 func nameTaken(name string) error {

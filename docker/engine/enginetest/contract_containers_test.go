@@ -213,18 +213,12 @@ func checkEvents(t *testing.T, on *bench) {
 	must(t, "unpause", on.ContainerUnpause(t.Context(), id))
 	must(t, "stop", on.ContainerStop(t.Context(), id, killAtOnce))
 	must(t, "remove", on.ContainerRemove(t.Context(), id, container.RemoveOptions{}))
-	var heard []events.Action
-	for len(heard) == 0 || heard[len(heard)-1] != events.ActionDestroy {
-		select {
-		case message := <-happened:
-			heard = append(heard, message.Action)
-			if of := message.Actor; of.ID != id || of.Attributes["name"] != on.named("a") || of.Attributes[on.label] != "container" {
-				t.Errorf("heard of %+v", of)
-			}
-		case err := <-failed:
-			t.Fatalf("the events end after %v: %v", heard, err)
-		case <-time.After(time.Minute):
-			t.Fatalf("nothing more is heard after %v", heard)
+	heard := []events.Action{}
+	for !slices.Contains(heard, events.ActionDestroy) {
+		message := next(t, happened, failed)
+		heard = append(heard, message.Action)
+		if of := message.Actor; of.ID != id || of.Attributes["name"] != on.named("a") || of.Attributes[on.label] != "container" {
+			t.Errorf("heard of %+v", of)
 		}
 	}
 	heard = slices.DeleteFunc(heard, func(action events.Action) bool { // which ndock passes over
@@ -233,4 +227,18 @@ func checkEvents(t *testing.T, on *bench) {
 	if wanted := []events.Action{"create", "start", "pause", "unpause", "die", "destroy"}; !slices.Equal(heard, wanted) {
 		t.Errorf("heard %v, want %v", heard, wanted)
 	}
+}
+
+// next is the next event.
+func next(t *testing.T, happened <-chan events.Message, failed <-chan error) events.Message {
+	t.Helper()
+	select {
+	case message := <-happened:
+		return message
+	case err := <-failed:
+		t.Fatalf("the events end: %v", err)
+	case <-time.After(time.Minute):
+		t.Fatal("nothing more is heard")
+	}
+	panic("unreachable")
 }
