@@ -71,6 +71,10 @@ packages:
 unit: ## unit and script tests; those of the shim need Debian's Nova, which 'make cloud' installs
 	go test ./...
 
+.PHONY: contract
+contract: ## what the tests' fake Docker Engine is held to, asked of this machine's engine, or DOCKER_HOST's
+	NDOCK_ENGINE=$(or $(DOCKER_HOST),unix:///var/run/docker.sock) go test -count=1 -v -run TestContractOfARealEngine ./docker/engine/enginetest/
+
 .PHONY: nova-roots
 nova-roots:
 	$(SUDO) testdata/debian/unpack $(NOVA_ROOTS) python3-nova $(NOVA_SUITES)

@@ -21,7 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ndock/commands"
-	"ndock/docker/fakeengine"
+	"ndock/docker/engine/enginetest"
 	"ndock/openstack/fakecloud"
 )
 
@@ -65,7 +65,7 @@ type cloudKey struct{}
 
 // withFakes gives a script what an openrc of demo's would, and nothing of this machine's.
 func withFakes(env *testscript.Env) error {
-	cloud, engine := fakecloud.New(), fakeengine.New()
+	cloud, engine := fakecloud.New(), enginetest.Serve(enginetest.NewWithImages())
 	env.Defer(cloud.Close)
 	env.Defer(engine.Close)
 	env.Values[cloudKey{}] = cloud

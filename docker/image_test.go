@@ -11,7 +11,7 @@ import (
 
 	"github.com/docker/docker/client"
 
-	"ndock/docker/fakeengine"
+	"ndock/docker/engine/enginetest"
 )
 
 func engineAt(t *testing.T, host string) Engine {
@@ -26,7 +26,7 @@ func engineAt(t *testing.T, host string) Engine {
 
 func newEngine(t *testing.T) Engine {
 	t.Helper()
-	fake := fakeengine.New()
+	fake := enginetest.Serve(enginetest.NewWithImages())
 	t.Cleanup(fake.Close)
 	return engineAt(t, fake.Host)
 }
@@ -47,11 +47,11 @@ func wantError(t *testing.T, err error, message, hint string) {
 
 func TestFindImage(t *testing.T) {
 	t.Parallel()
-	image, err := FindImage(t.Context(), newEngine(t), fakeengine.Good)
+	image, err := FindImage(t.Context(), newEngine(t), enginetest.Good)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if image.ID != fakeengine.IDs[fakeengine.Good] || !slices.Equal(image.Tags, []string{"tiny:1"}) || image.Architecture != "amd64" || image.OS != "linux" || image.Size != 1500<<20 {
+	if image.ID != enginetest.IDs[enginetest.Good] || !slices.Equal(image.Tags, []string{"tiny:1"}) || image.Architecture != "amd64" || image.OS != "linux" || image.Size != 1500<<20 {
 		t.Errorf("image %+v", image)
 	}
 }
@@ -59,11 +59,11 @@ func TestFindImage(t *testing.T) {
 // TestFindStoredImage: in containerd's image store an image's id is not that of its configuration, nor its size unpacked.
 func TestFindStoredImage(t *testing.T) {
 	t.Parallel()
-	image, err := FindImage(t.Context(), newEngine(t), fakeengine.Stored)
+	image, err := FindImage(t.Context(), newEngine(t), enginetest.Stored)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if image.ID != "" || image.Digest != fakeengine.IDs[fakeengine.Stored] {
+	if image.ID != "" || image.Digest != enginetest.IDs[enginetest.Stored] {
 		t.Errorf("image %+v", image)
 	}
 }
@@ -94,19 +94,19 @@ func TestInterruptedFind(t *testing.T) {
 
 func TestSaveImage(t *testing.T) {
 	t.Parallel()
-	archive, err := SaveImage(t.Context(), newEngine(t), Image{ID: fakeengine.IDs[fakeengine.Good]})
+	archive, err := SaveImage(t.Context(), newEngine(t), Image{ID: enginetest.IDs[enginetest.Good]})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer archive.Close()
-	if content, err := io.ReadAll(archive); err != nil || !bytes.Equal(content, fakeengine.Archive()) {
-		t.Errorf("%d bytes (%v), want the archive's %d", len(content), err, len(fakeengine.Archive()))
+	if content, err := io.ReadAll(archive); err != nil || !bytes.Equal(content, enginetest.Archive()) {
+		t.Errorf("%d bytes (%v), want the archive's %d", len(content), err, len(enginetest.Archive()))
 	}
 }
 
 func TestSaveBreaksOff(t *testing.T) {
 	t.Parallel()
-	archive, err := SaveImage(t.Context(), newEngine(t), Image{ID: fakeengine.IDs[fakeengine.Cut]})
+	archive, err := SaveImage(t.Context(), newEngine(t), Image{ID: enginetest.IDs[enginetest.Cut]})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,22 +26,22 @@ func TestDeployKeepsSecretsInTheConfigVolume(t *testing.T) {
 			t.Errorf("the configuration has no %q:\n%s", want, written)
 		}
 	}
-	made := s.engine.containers[0].InspectResponse
+	made := s.engine.only()
 	if text := fmt.Sprint(made.Config, made.HostConfig); strings.Contains(text, "upstreams-own") || !strings.Contains(text, "--max-uploads 3") {
 		t.Errorf("the container is made with %s", text)
 	}
 	s.deploy()
-	if s.engine.made != 1 {
+	if s.engine.Made != 1 {
 		t.Error("the same options made another container")
 	}
 	s.options.Proxy.PasswordFile = registrytest.Write(t, []byte("another"))
 	s.deploy()
-	if s.engine.made != 2 {
+	if s.engine.Made != 2 {
 		t.Error("another password changed nothing")
 	}
 	s.options.Proxy, s.options.MaxUploads, s.options.Metrics = config.ProxyOptions{}, 0, ""
 	s.deploy()
-	if written := string(s.config()[fileConfig]); s.engine.made != 3 || strings.Contains(written, "proxy") || strings.Contains(written, "debug") {
+	if written := string(s.config()[fileConfig]); s.engine.Made != 3 || strings.Contains(written, "proxy") || strings.Contains(written, "debug") {
 		t.Errorf("what is not said stays:\n%s", written)
 	}
 }
@@ -54,7 +54,7 @@ func TestDeployFollowsTheFile(t *testing.T) {
 	if config := string(s.config()[fileConfig]); !strings.Contains(config, "draintimeout: 60s") && !strings.Contains(config, "draintimeout: 1m0s") || !strings.Contains(config, strings.TrimPrefix(status.URL, "https://")) {
 		t.Errorf("%s is told\n%s", status.URL, config)
 	}
-	if patience := s.engine.containers[0].Config.StopTimeout; patience == nil || *patience != 65 {
+	if patience := s.engine.only().Config.StopTimeout; patience == nil || *patience != 65 {
 		t.Errorf("the engine waits %v s for its end", patience)
 	}
 }
@@ -72,7 +72,7 @@ func TestDeployRefusesWhatTheContainerHasNot(t *testing.T) {
 		s := newSite(t)
 		s.options.Config = registrytest.Write(t, []byte("version: 0.1\nstorage: {filesystem: {}}\n"+text+"\n"))
 		s.fails(want)
-		if s.engine.made != 0 {
+		if s.engine.Made != 0 {
 			t.Error("something was made all the same")
 		}
 	}

@@ -35,10 +35,10 @@ func TestDeployAgainChangesNothing(t *testing.T) {
 		t.Error("this host does not trust the registry")
 	}
 	s.deploy()
-	if s.engine.made != 1 || !s.said("nothing to do") {
-		t.Errorf("%d containers were made; it said %v", s.engine.made, s.steps)
+	if s.engine.Made != 1 || !s.said("nothing to do") {
+		t.Errorf("%d containers were made; it said %v", s.engine.Made, s.steps)
 	}
-	config := s.engine.containers[0].InspectResponse
+	config := s.engine.only()
 	if text := fmt.Sprint(config.Config, config.HostConfig); strings.Contains(text, "secret") || strings.Contains(text, "$2a$") {
 		t.Errorf("the engine shows a secret: %s", text)
 	}
@@ -54,15 +54,15 @@ func TestReplacingKeepsLoginAndCA(t *testing.T) {
 	if after := s.deploy(); !slices.Equal(after.Users, []string{"ci"}) {
 		t.Errorf("users are %v", after.Users)
 	}
-	if after := s.config(); s.engine.made != 2 || len(s.engine.images) != 1 || !maps.EqualFunc(before, after, bytes.Equal) {
-		t.Errorf("%d containers made, %d images left, config changed: %v", s.engine.made, len(s.engine.images), after.names())
+	if after := s.config(); s.engine.Made != 2 || len(s.engine.images()) != 1 || !maps.EqualFunc(before, after, bytes.Equal) {
+		t.Errorf("%d containers made, %d images left, config changed: %v", s.engine.Made, len(s.engine.images()), after.names())
 	}
-	id := s.engine.containers[0].ID
+	id := s.engine.only().ID
 	s.engine.ContainerStop(t.Context(), id, container.StopOptions{})
 	s.engine.ContainerRemove(t.Context(), id, container.RemoveOptions{})
 	s.deploy()
-	if after := s.config(); !maps.EqualFunc(before, after, bytes.Equal) || len(s.engine.containers) != 1 {
-		t.Errorf("config changed: %v, or %d containers left", after.names(), len(s.engine.containers))
+	if after := s.config(); !maps.EqualFunc(before, after, bytes.Equal) || len(s.engine.Containers) != 1 {
+		t.Errorf("config changed: %v, or %d containers left", after.names(), len(s.engine.Containers))
 	}
 	s.options.User, s.options.Password = "ops", "other"
 	if after := s.deploy(); !slices.Equal(after.Users, []string{"ci", "ops"}) {
@@ -80,7 +80,7 @@ func TestDeployFailsAndPutsBack(t *testing.T) {
 	s := newSite(t)
 	s.engine.breaks = "starting\nndock: it hurts\nhint: stop\n"
 	s.fails("start the registry: it ended with status 1: it hurts")
-	if len(s.engine.containers) != 0 {
+	if len(s.engine.Containers) != 0 {
 		t.Error("a container that does not work is left behind")
 	}
 	first := s.deploy()
@@ -92,8 +92,8 @@ func TestDeployFailsAndPutsBack(t *testing.T) {
 	if err != nil || status.State != Running || status.URL != first.URL || !s.trusts(first) {
 		t.Errorf("afterwards it is %+v, %v", status, err)
 	}
-	if after := s.config(); !bytes.Equal(before[fileCert], after[fileCert]) || len(s.engine.containers) != 1 {
-		t.Errorf("the certificate is another, or %d containers are left", len(s.engine.containers))
+	if after := s.config(); !bytes.Equal(before[fileCert], after[fileCert]) || len(s.engine.Containers) != 1 {
+		t.Errorf("the certificate is another, or %d containers are left", len(s.engine.Containers))
 	}
 	s.options.Listen, s.options.User, s.options.Password = place, "", ""
 	s.deploy()
@@ -110,7 +110,7 @@ func TestDeployOnAPortInUse(t *testing.T) {
 	}
 	defer busy.Close()
 	s.fails("another program listens there")
-	if len(s.engine.images)+s.engine.made != 0 {
+	if len(s.engine.images())+s.engine.Made != 0 {
 		t.Error("something was made all the same")
 	}
 }
@@ -140,7 +140,7 @@ func TestRemove(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s.trusts(first) || len(s.engine.containers)+len(s.engine.images) != 0 {
+	if s.trusts(first) || len(s.engine.Containers)+len(s.engine.images()) != 0 {
 		t.Error("something is left")
 	}
 	if status, err := Find(t.Context(), s.host()); err != nil || status.State != Absent || status.Data != dataVolume {
@@ -149,7 +149,7 @@ func TestRemove(t *testing.T) {
 	if err := Remove(t.Context(), s.host(), RemoveOptions{CertsDir: s.options.CertsDir, Report: s, Data: true}); err != nil {
 		t.Fatal(err)
 	}
-	if left, _ := os.ReadDir(s.engine.dir); len(left) != 0 {
+	if left, _ := os.ReadDir(s.engine.VolumesDir); len(left) != 0 {
 		t.Errorf("volumes are left: %v", left)
 	}
 }
@@ -166,20 +166,20 @@ func TestBinaryMustRunAlone(t *testing.T) {
 // site is a host with an engine and systemd, and what was said there.
 type site struct {
 	t       *testing.T
-	engine  *fakeEngine
+	engine  *registryEngine
 	systemd *fakeSystemd
 	options Options
 	steps   []string
 }
 
 func newSite(t *testing.T) *site {
-	s := &site{t: t, engine: &fakeEngine{t: t, dir: t.TempDir()}, systemd: newFakeSystemd(t)}
+	s := &site{t: t, engine: newRegistryEngine(t), systemd: newFakeSystemd(t)}
 	s.options = Options{
 		Options: config.Options{Listen: freeAddress(t)}, Version: "1", Binary: fakeProgram(t, "ndock"),
 		CertsDir: filepath.Join(t.TempDir(), "certs.d"), Timeout: 5 * time.Second, Report: s,
 	}
 	t.Cleanup(func() {
-		for _, c := range s.engine.containers {
+		for _, c := range s.engine.Containers {
 			s.engine.ContainerStop(t.Context(), c.ID, container.StopOptions{})
 		}
 	})
@@ -274,14 +274,14 @@ func program(part elf.ProgType) []byte {
 func TestRemoveWhatIsLeft(t *testing.T) {
 	s := newSite(t)
 	status := s.deploy()
-	id := s.engine.containers[0].ID
+	id := s.engine.only().ID
 	s.engine.ContainerStop(t.Context(), id, container.StopOptions{})
 	s.engine.ContainerRemove(t.Context(), id, container.RemoveOptions{})
-	s.engine.images = []image.Summary{{ID: "sha256:other", RepoTags: []string{"other:1"}}}
+	s.engine.Images = map[string]image.InspectResponse{"sha256:other": {ID: "sha256:other", RepoTags: []string{"other:1"}}}
 	if err := Remove(t.Context(), s.host(), RemoveOptions{CertsDir: s.options.CertsDir, Report: s}); err != nil {
 		t.Fatal(err)
 	}
-	if s.trusts(status) || len(s.engine.containers) != 0 || len(s.engine.images) != 1 {
+	if s.trusts(status) || len(s.engine.Containers) != 0 || len(s.engine.images()) != 1 {
 		t.Error("the CA is still trusted, a container is left, or another's image is gone")
 	}
 }

@@ -29,7 +29,7 @@ import (
 
 // A faultyEngine fails at some of the calls that change something.
 type faultyEngine struct {
-	*fakeEngine
+	*registryEngine
 	fault func(call string) error // asked before and after each
 }
 
@@ -50,30 +50,30 @@ func (e *faultyEngine) CopyToContainer(ctx context.Context, id, dir string, cont
 	}
 	if err := e.fault("in copy"); err != nil { // a file is removed before another is written in its place
 		header, _ := tar.NewReader(bytes.NewReader(text)).Next()
-		return errors.Join(err, os.WriteFile(filepath.Join(e.dir, configVolume, header.Name), nil, 0o600))
+		return errors.Join(err, os.WriteFile(filepath.Join(e.VolumesDir, configVolume, header.Name), nil, 0o600))
 	}
-	return e.around("copy", func() error { return e.fakeEngine.CopyToContainer(ctx, id, dir, bytes.NewReader(text), o) })
+	return e.around("copy", func() error { return e.registryEngine.CopyToContainer(ctx, id, dir, bytes.NewReader(text), o) })
 }
 
 func (e *faultyEngine) ContainerStop(ctx context.Context, id string, o container.StopOptions) error {
-	return e.around("stop", func() error { return e.fakeEngine.ContainerStop(ctx, id, o) })
+	return e.around("stop", func() error { return e.registryEngine.ContainerStop(ctx, id, o) })
 }
 
 func (e *faultyEngine) ContainerRename(ctx context.Context, id, name string) error {
-	return e.around("rename", func() error { return e.fakeEngine.ContainerRename(ctx, id, name) })
+	return e.around("rename", func() error { return e.registryEngine.ContainerRename(ctx, id, name) })
 }
 
 func (e *faultyEngine) ContainerRemove(ctx context.Context, id string, o container.RemoveOptions) error {
-	return e.around("remove", func() error { return e.fakeEngine.ContainerRemove(ctx, id, o) })
+	return e.around("remove", func() error { return e.registryEngine.ContainerRemove(ctx, id, o) })
 }
 
 func (e *faultyEngine) ContainerStart(ctx context.Context, id string, o container.StartOptions) error {
-	return e.around("start", func() error { return e.fakeEngine.ContainerStart(ctx, id, o) })
+	return e.around("start", func() error { return e.registryEngine.ContainerStart(ctx, id, o) })
 }
 
 func (e *faultyEngine) ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, n *network.NetworkingConfig, p *ocispec.Platform, name string) (made container.CreateResponse, err error) {
 	err = e.around("create", func() error {
-		made, err = e.fakeEngine.ContainerCreate(ctx, config, host, n, p, name)
+		made, err = e.registryEngine.ContainerCreate(ctx, config, host, n, p, name)
 		return err
 	})
 	return made, err
@@ -194,8 +194,8 @@ func (s *site) is(before was, at string) {
 	if s.options.Service {
 		return
 	}
-	if len(s.engine.containers) != 1 || s.engine.containers[0].Name != "/"+containerName {
-		s.t.Errorf("%s: there are %d containers", at, len(s.engine.containers))
+	if len(s.engine.Containers) != 1 || s.engine.only().Name != "/"+containerName {
+		s.t.Errorf("%s: there are %d containers", at, len(s.engine.Containers))
 	}
 }
 
@@ -326,7 +326,7 @@ func TestRecoverBreaksAnywhere(t *testing.T) {
 func TestRecoverWithoutRecord(t *testing.T) {
 	s := newSite(t)
 	before := was{s.deploy(), s.config()}
-	old := s.engine.containers[0].ID
+	old := s.engine.only().ID
 	s.engine.ContainerStop(t.Context(), old, container.StopOptions{})
 	s.engine.ContainerRename(t.Context(), old, backupName)
 	s.failsAgain("without a record")
@@ -344,7 +344,7 @@ func TestDeployUndoGoesOn(t *testing.T) {
 	failed := false
 	host.Engine = &faultyEngine{s.engine, func(call string) error {
 		failed = failed || call == "before start"
-		if failed && (call == "before start" && s.engine.made == 2 && len(s.engine.containers) == 2 || call == "before copy") {
+		if failed && (call == "before start" && s.engine.Made == 2 && len(s.engine.Containers) == 2 || call == "before copy") {
 			return refused()
 		}
 		return nil
@@ -358,7 +358,7 @@ func TestDeployUndoGoesOn(t *testing.T) {
 	if said := strings.Join(s.steps, "\n"); !strings.Contains(said, "undo: configuration: failed, and is left to do by hand: see to why volume ndock-registry-config takes no files; ") {
 		t.Errorf("it said %s", said)
 	}
-	if now, err := Find(t.Context(), s.host()); err != nil || now.State != Running || len(s.engine.containers) != 1 || !now.Unfinished {
+	if now, err := Find(t.Context(), s.host()); err != nil || now.State != Running || len(s.engine.Containers) != 1 || !now.Unfinished {
 		t.Errorf("afterwards it is %+v, %v", now, err)
 	}
 	s.options.MaxUploads = 0
@@ -378,12 +378,14 @@ func TestRemoveGoesOn(t *testing.T) {
 		return nil
 	}}
 	o := RemoveOptions{CertsDir: s.options.CertsDir, Report: s}
-	registrytest.WantError(t, Remove(t.Context(), host, o), "remove the registry: container: remove container id1: device or resource busy")
-	if !slices.Contains(s.steps, "remove: container: failed, and is left to do by hand: docker rm -f ndock-registry") || len(s.engine.images) != 0 {
-		t.Errorf("%d images; it said %v", len(s.engine.images), s.steps)
+	made := s.engine.only()
+	registrytest.WantError(t, Remove(t.Context(), host, o), "remove the registry: container: remove container "+made.ID+": device or resource busy")
+	tried := slices.Contains(s.engine.Called(), "ImageRemove "+made.Image) // the container that stays uses it
+	if !slices.Contains(s.steps, "remove: container: failed, and is left to do by hand: docker rm -f ndock-registry") || !tried {
+		t.Errorf("tried to remove the image: %t; it said %v", tried, s.steps)
 	}
-	if err := Remove(t.Context(), s.host(), o); err != nil {
-		t.Fatal(err)
+	if err := Remove(t.Context(), s.host(), o); err != nil || len(s.engine.images()) != 0 {
+		t.Fatalf("%v; %d images are left", err, len(s.engine.images()))
 	}
 	s = newServiceSite(t)
 	s.deploy()

@@ -45,8 +45,8 @@ func TestDeployedLogins(t *testing.T) {
 	letsIn("ops", "other", http.StatusUnauthorized)
 	letsIn("ops", "newer", http.StatusOK)
 	s.options.User, s.options.Password = "", ""
-	if after := s.deploy(); !slices.Equal(after.Users, []string{"ci", "ops"}) || s.engine.made != 2 {
-		t.Errorf("users are %v, %d containers were made", after.Users, s.engine.made)
+	if after := s.deploy(); !slices.Equal(after.Users, []string{"ci", "ops"}) || s.engine.Made != 2 {
+		t.Errorf("users are %v, %d containers were made", after.Users, s.engine.Made)
 	}
 	if err := htpasswd.RemoveLogin(t.Context(), at, "ci", s); err != nil {
 		t.Fatal(err)
@@ -61,14 +61,14 @@ func TestDeployedLogins(t *testing.T) {
 
 // slowImport is an engine with which something is done while it takes an image.
 type slowImport struct {
-	*fakeEngine
+	*registryEngine
 	meanwhile func()
 }
 
 // ImageImport implements Engine.
 func (e slowImport) ImageImport(ctx context.Context, source image.ImportSource, ref string, o image.ImportOptions) (io.ReadCloser, error) {
 	e.meanwhile()
-	return e.fakeEngine.ImageImport(ctx, source, ref, o)
+	return e.registryEngine.ImageImport(ctx, source, ref, o)
 }
 
 // To make the image takes a while, in which logins may change.

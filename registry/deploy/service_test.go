@@ -42,7 +42,7 @@ func TestDeployServiceAgainChangesNothing(t *testing.T) {
 	if unit := s.systemd.read(unitPath); strings.Contains(unit, "secret") || strings.Contains(unit, "$2a$") {
 		t.Errorf("the unit, which all can read, is\n%s", unit)
 	}
-	if s.engine.made != 0 {
+	if s.engine.Made != 0 {
 		t.Error("a container was made")
 	}
 }

@@ -42,7 +42,7 @@ func spec(t *testing.T) string {
 func withImage(t *testing.T, ports ...string) *enginetest.Engine {
 	t.Helper()
 	engine := enginetest.New()
-	engine.Images[naming.ImageTag(enginetest.ImageID)] = image.InspectResponse{ID: enginetest.Loaded}
+	engine.Images[naming.ImageTag(enginetest.ImageID)] = image.InspectResponse{ID: enginetest.Cached}
 	var all []network.Port
 	for index, id := range ports {
 		dns := []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")}
@@ -59,7 +59,7 @@ func TestCreate(t *testing.T) {
 	status, body := ask(t, engine, "PUT", agenttest.ServerPath, spec(t))
 	agenttest.WantOK(t, status, body)
 	made := engine.Containers[naming.Container(enginetest.ServerID)]
-	if made.Config.Image != enginetest.Loaded || made.HostConfig.NetworkMode != "none" || made.HostConfig.Runtime != "ndock" || made.State.Running {
+	if made.Config.Image != enginetest.Cached || made.HostConfig.NetworkMode != "none" || made.HostConfig.Runtime != "ndock" || made.State.Running {
 		t.Errorf("got %+v %+v", made.Config, made.HostConfig)
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 func message(action events.Action, name, label string) events.Message {
-	return events.Message{Action: action, Actor: events.Actor{Attributes: map[string]string{"name": name, naming.LabelServer: label}}}
+	return events.Message{Type: events.ContainerEventType, Action: action, Actor: events.Actor{Attributes: map[string]string{"name": name, naming.LabelServer: label}}}
 }
 
 func TestTranslate(t *testing.T) {
@@ -71,8 +71,8 @@ func TestEvents(t *testing.T) {
 	if got := next(); got != `{"event":"hello"}` {
 		t.Fatalf("got %q first", got)
 	}
-	engine.Happened <- message(events.ActionKill, naming.Container(enginetest.ServerID), enginetest.ServerID)
-	engine.Happened <- message(events.ActionDie, naming.Container(enginetest.ServerID), enginetest.ServerID)
+	engine.Happen(message(events.ActionKill, naming.Container(enginetest.ServerID), enginetest.ServerID))
+	engine.Happen(message(events.ActionDie, naming.Container(enginetest.ServerID), enginetest.ServerID))
 	if got := next(); got != `{"event":"stopped","uuid":"`+enginetest.ServerID+`"}` {
 		t.Errorf("got %q", got)
 	}
