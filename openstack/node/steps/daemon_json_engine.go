@@ -57,8 +57,15 @@ func (d *daemonJSON) restart(ctx context.Context) error {
 }
 
 // missing returns the settings that are to be made for the engine as it is.
-func (d *daemonJSON) missing(ctx context.Context, content []byte) (dockerd.Wanted, error) {
-	there, err := d.decided(ctx, content)
+func (d *daemonJSON) missing(ctx context.Context, now system.Snapshot) (dockerd.Wanted, error) {
+	was, err := d.history(now)
+	if err != nil {
+		return dockerd.Wanted{}, err
+	}
+	if was.meanwhile != nil { // nobody has decided on what that says
+		now = was.saved
+	}
+	there, err := d.decided(ctx, now.Content)
 	if err != nil {
 		return dockerd.Wanted{}, err
 	}
@@ -67,7 +74,7 @@ func (d *daemonJSON) missing(ctx context.Context, content []byte) (dockerd.Wante
 		return d.beforeItStarts(ctx, there, asked)
 	}
 	m := dockerd.Wanted{
-		LiveRestore: there.LiveRestore == nil && !info.LiveRestore && !info.Swarm,
+		LiveRestore: there.LiveRestore == nil && (!info.LiveRestore || was.switchesLiveRestore()) && !info.Swarm,
 		Runtime:     !d.hasRuntime(there, info),
 		Logs:        there.LogDriver == nil && there.LogOptions == nil && dockerd.Rotates(info.LogDriver),
 		Userns:      there.Userns == nil && d.engine.isFresh(info),

@@ -1,0 +1,111 @@
+package steps
+
+import (
+	"strings"
+	"testing"
+
+	"ndock/openstack/node/dockerd"
+	"ndock/openstack/node/system"
+)
+
+// killed is what a test ends a setup or a teardown with: nothing is rolled back.
+type killed struct{}
+
+// kill kills before a command of what runs.
+func (f *fakeMachine) kill(command string, run func()) {
+	f.t.Helper()
+	f.before[command] = func() { panic(killed{}) }
+	defer func() {
+		f.t.Helper()
+		delete(f.before, command)
+		if recover() != (killed{}) {
+			f.t.Errorf("nothing was killed at %s", command)
+		}
+	}()
+	run()
+}
+
+// A teardown that is killed while the engine is given its settings back leaves what the next teardown finds, or a setup before
+// it: daemon.json as the operator had it, and an engine that is as before.
+func TestATeardownThatIsKilled(t *testing.T) {
+	for _, file := range []string{"", `{"debug": true}`} {
+		machine := func() (f *fakeMachine, tree string) {
+			f = newFake(t, false)
+			if file != "" {
+				f.put(dockerd.File, file, 0o600)
+			}
+			tree = f.tree()
+			_, err := f.setup()
+			f.must(err)
+			f.commands = nil
+			return f, tree
+		}
+		whole, _ := machine()
+		whole.teardown()
+		for _, command := range whole.commands {
+			if !strings.HasPrefix(command, "kill -HUP") && command != "service docker restart" {
+				continue
+			}
+			for _, again := range []bool{false, true} {
+				f, tree := machine()
+				f.kill(command, func() { f.teardown() })
+				if again {
+					_, err := f.setup()
+					f.must(err)
+					if plan := f.plan(); plan != "" {
+						t.Errorf("killed before %s: setup left to do\n%s", command, plan)
+					}
+				}
+				said := f.teardown()
+				if after := f.tree(); after != tree || f.live || !f.info.Bridge {
+					t.Errorf("%q, killed before %s, then a setup: %t: live-restore is %t, the bridge is there: %t, said\n%s\nthe tree was\n%s\nand is\n%s",
+						file, command, again, f.live, f.info.Bridge, said, tree, after)
+				}
+			}
+		}
+	}
+}
+
+// What is recorded and not edited yet, or not forgotten yet, was not edited by anybody.
+func TestADaemonJSONThatIsRecordedAndAsBefore(t *testing.T) {
+	f := newFake(t, false)
+	f.put(dockerd.File, `{"debug": true}`, 0o600)
+	tree := f.tree()
+	f.must(f.record().Keep(new(system.Changes), dockerd.File))
+	said := f.teardown()
+	if after := f.tree(); after != tree || strings.Contains(said, "edited") {
+		t.Errorf("said\n%s\nthe tree was\n%s\nand is\n%s", said, tree, after)
+	}
+}
+
+// Docker's manual shows files with one setting, in the very words of setup's: they are the operator's.
+func TestADaemonJSONOfDockersManual(t *testing.T) {
+	for _, file := range []string{"{\n  \"live-restore\": true\n}\n", "{\n  \"userns-remap\": \"default\"\n}\n"} {
+		f := newFake(t, false)
+		f.put(dockerd.File, file, 0o600)
+		f.live = strings.Contains(file, "live-restore")
+		live, tree := f.live, f.tree()
+		_, err := f.setup()
+		f.must(err)
+		f.teardown()
+		if after := f.tree(); after != tree || f.live != live {
+			t.Errorf("live-restore is %t; the tree was\n%s\nand is\n%s", f.live, tree, after)
+		}
+	}
+}
+
+// Who removes daemon.json has no file of before any more.
+func TestADaemonJSONThatWasRemovedBetweenTwoSetups(t *testing.T) {
+	f := newFake(t, false)
+	tree := f.tree()
+	f.put(dockerd.File, `{"debug": true}`, 0o600)
+	_, err := f.setup()
+	f.must(err)
+	f.must(system.RemoveFile(f.path(dockerd.File)))
+	_, err = f.setup()
+	f.must(err)
+	said := f.teardown()
+	if after := f.tree(); after != tree {
+		t.Errorf("said\n%s\nthe tree was\n%s\nand is\n%s", said, tree, after)
+	}
+}
