@@ -39,14 +39,6 @@ func (d *daemonJSON) editor() dockerd.Editor {
 	return dockerd.Editor{Runtime: small, Other: whole}
 }
 
-// runtimeProgram returns what the engine is to call.
-func (d *daemonJSON) runtimeProgram() string {
-	if d.Runtime == nil {
-		return d.Layout.AgentFile
-	}
-	return d.Layout.Runtime
-}
-
 // hasRuntime tells whether the engine has ndock's runtime. One that was set up by another build of ndock has it in another
 // way, and keeps it while containers run: what holds a container calls the runtime by the path of its start until it has
 // ended, and that may be a script that the engine makes of the path and the arguments, and removes with them.
@@ -110,10 +102,11 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 		d.ran = pid != 0
 	}
 	d.was, d.wanted = now, dockerd.Wanted{LiveRestore: wanted.LiveRestore} // so much the engine reads without a restart
+	d.agent.called = wanted.Runtime
 	if err := d.write(now, wanted); err != nil {
 		return err
 	}
-	d.agent.called = wanted.Runtime && d.replacesOther(now)
+	d.agent.replaces = wanted.Runtime && d.replacesOther(now)
 	if wanted.LiveRestore || wanted.Runtime {
 		err = d.reload(ctx, func(info EngineInfo) bool {
 			return (!wanted.Runtime || info.Runtimes[dockerd.RuntimeName] == d.runtimeProgram()) && (info.LiveRestore || !wanted.LiveRestore)

@@ -1,10 +1,13 @@
 package steps
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"ndock/openstack/node/dockerd"
+	"ndock/openstack/node/record"
 	"ndock/openstack/node/system"
 )
 
@@ -104,6 +107,22 @@ func TestADaemonJSONThatWasRemovedBetweenTwoSetups(t *testing.T) {
 	f.must(system.RemoveFile(f.path(dockerd.File)))
 	_, err = f.setup()
 	f.must(err)
+	said := f.teardown()
+	if after := f.tree(); after != tree {
+		t.Errorf("said\n%s\nthe tree was\n%s\nand is\n%s", said, tree, after)
+	}
+}
+
+// A setup, or a teardown, that was killed between two writes has recorded what is not there, or made what is empty yet.
+func TestWhatAKilledSetupLeftIsTornDown(t *testing.T) {
+	f := newFake(t, true)
+	f.put("/sys/fs/selinux/enforce", "1", 0o644)
+	tree := f.tree()
+	f.put(selinuxFile, "", 0o644)
+	f.must(f.record().Amend(func(r *record.Record) { r.Program, r.Runtime = f.Layout.AgentFile, f.Layout.Runtime }))
+	for _, dir := range []string{filepath.Dir(f.Layout.Runtime), filepath.Dir(f.Layout.AgentConf), "/usr/lib/python3/dist-packages/nova/virt/docker"} {
+		f.must(os.Mkdir(f.path(dir), 0o755))
+	}
 	said := f.teardown()
 	if after := f.tree(); after != tree {
 		t.Errorf("said\n%s\nthe tree was\n%s\nand is\n%s", said, tree, after)

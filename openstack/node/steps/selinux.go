@@ -85,7 +85,7 @@ func (s *selinux) Rollback(ctx context.Context) ([]string, error) {
 // Teardown unloads the module and removes its file.
 func (s *selinux) Teardown(ctx context.Context) ([]string, error) {
 	texts, err := s.unload(ctx)
-	if err != nil || len(texts) == 0 {
+	if err != nil {
 		return texts, err
 	}
 	return texts, s.did.Remove(s.Layout.Path(selinuxFile))

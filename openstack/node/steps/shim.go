@@ -168,8 +168,9 @@ func (s *shim) Teardown(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !system.BeginsWith(filepath.Join(dir, initFile), marker) {
-		return nil, nil // there is none, or it is another's
+	if !system.BeginsWith(filepath.Join(dir, initFile), marker) { // there is none, or it is another's
+		system.RemoveEmpty(dir) // of a setup that was killed
+		return nil, nil
 	}
 	s.undone = true
 	if err := system.RemoveAll(dir); err != nil {
