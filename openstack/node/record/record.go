@@ -41,6 +41,7 @@ type Original struct {
 // Meanwhile is daemon.json while Docker Engine is given back its settings of before, and what is left to do then.
 type Meanwhile struct {
 	Content     []byte `json:"content"`
+	Former      []byte `json:"former,omitempty"`       // its content until that is written, where this is not the first
 	LiveRestore bool   `json:"live_restore,omitempty"` // is to be switched to what it was before
 	Restart     bool   `json:"restart,omitempty"`      // of the engine
 }

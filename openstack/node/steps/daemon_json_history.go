@@ -25,7 +25,7 @@ func (d *daemonJSON) history(now system.Snapshot) (history, error) {
 	if err != nil {
 		return history{}, err
 	}
-	if half := r.Meanwhile; half != nil && bytes.Equal(half.Content, now.Content) {
+	if half := r.Meanwhile; half != nil && (bytes.Equal(half.Content, now.Content) || half.Former != nil && bytes.Equal(half.Former, now.Content)) {
 		return history{saved, true, dockerd.Wanted{LiveRestore: half.LiveRestore, Restart: half.Restart}, half}, nil
 	}
 	made, ours, err := d.editor().Made(saved.Content, now.Content)
@@ -48,6 +48,9 @@ func (d *daemonJSON) setMeanwhile(half *record.Meanwhile) error {
 		return err
 	}
 	was := r.Meanwhile
+	if half != nil && was != nil {
+		half.Former = was.Content
+	}
 	return d.record().AmendIn(&d.did, func(r *record.Record) { r.Meanwhile = half }, func(r *record.Record) { r.Meanwhile = was })
 }
 

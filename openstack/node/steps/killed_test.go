@@ -69,6 +69,21 @@ func TestATeardownThatIsKilled(t *testing.T) {
 	}
 }
 
+// The record of such a file is written before the file itself is.
+func TestATeardownThatIsKilledBeforeItWrites(t *testing.T) {
+	f := newFake(t, false)
+	f.put(dockerd.File, `{"debug": true}`, 0o600)
+	tree := f.tree()
+	_, err := f.setup()
+	f.must(err)
+	f.kill("service docker restart", func() { f.teardown() })
+	f.must((&daemonJSON{Machine: f.Machine}).setMeanwhile(&record.Meanwhile{Content: []byte("{}"), LiveRestore: true}))
+	said := f.teardown()
+	if after := f.tree(); after != tree || f.live {
+		t.Errorf("live-restore is %t, said\n%s\nthe tree was\n%s\nand is\n%s", f.live, said, tree, after)
+	}
+}
+
 // What is recorded and not edited yet, or not forgotten yet, was not edited by anybody.
 func TestADaemonJSONThatIsRecordedAndAsBefore(t *testing.T) {
 	f := newFake(t, false)
