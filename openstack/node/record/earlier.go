@@ -42,7 +42,7 @@ func earlierClaims(sums string, since []Claim) []Claim {
 	for line := range strings.Lines(sums) {
 		sum, path, ok := strings.Cut(strings.TrimSpace(line), "  ")
 		if ok && !slices.ContainsFunc(since, func(c Claim) bool { return c.Path == path }) {
-			all = append(all, Claim{sum, path})
+			all = append(all, Claim{Sum: sum, Path: path})
 		}
 	}
 	return all

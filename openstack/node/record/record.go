@@ -97,7 +97,11 @@ func (s Store) Write(r Record) error {
 	if err := new(system.Changes).MakeDirectory(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return system.Snapshot{Path: path, Content: append(content, '\n'), Mode: 0o600, UID: os.Geteuid(), GID: os.Getegid()}.Write()
+	err = system.Snapshot{Path: path, Content: append(content, '\n'), Mode: 0o600, UID: os.Geteuid(), GID: os.Getegid()}.Write()
+	if err != nil {
+		system.RemoveEmpty(filepath.Dir(path)) // which was made for it
+	}
+	return err
 }
 
 // Amend changes the record.

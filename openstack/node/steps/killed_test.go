@@ -143,3 +143,18 @@ func TestWhatAKilledSetupLeftIsTornDown(t *testing.T) {
 		t.Errorf("said\n%s\nthe tree was\n%s\nand is\n%s", said, tree, after)
 	}
 }
+
+// A page that an upgrade was killed before it wrote is still the former setup's.
+func TestAnUpgradeThatIsKilledBeforeItWritesItsPages(t *testing.T) {
+	f := newFake(t, false)
+	tree := f.tree()
+	_, err := f.setup()
+	f.must(err)
+	for _, release := range []string{"tomorrow", "the day after"} {
+		f.must(f.record().Claim(new(system.Changes), helpFiles(release)))
+	}
+	said := f.teardown()
+	if after := f.tree(); after != tree {
+		t.Errorf("said\n%s\nthe tree was\n%s\nand is\n%s", said, tree, after)
+	}
+}
