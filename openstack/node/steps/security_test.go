@@ -201,6 +201,20 @@ func TestNovasPythonMayNotNameAnyDirectory(t *testing.T) {
 	}
 }
 
+// Nor does it make one: one of the name /etc/nologin keeps everybody out, and /run/systemd/system says who init is.
+func TestNovasPythonMayNotHaveADirectoryMade(t *testing.T) {
+	f := newFake(t, false)
+	f.virt = "/etc/nologin/nova/virt"
+	tree := f.tree()
+	_, err := f.setup()
+	if err == nil || !strings.HasPrefix(err.Error(), "shim: find nova.virt: ") || !strings.Contains(err.Error(), "/etc/nologin/nova/virt/__init__.py") {
+		t.Errorf("got %v", err)
+	}
+	if after := f.tree(); after != tree {
+		t.Errorf("the tree was\n%s\nand is\n%s", tree, after)
+	}
+}
+
 // Earlier releases had several files for their record.
 func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
 	f := newFake(t, false)
