@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"ndock/openstack/node/dockerd"
@@ -81,8 +82,14 @@ func (d *daemonJSON) missing(ctx context.Context, now system.Snapshot) (dockerd.
 	}
 	unused, spared := !info.Swarm && len(info.Networked) == 0, info.Running == 0 || info.LiveRestore || m.LiveRestore
 	m.NoNetwork = there.NetworkUndecided() && unused && spared && !d.isKollas(info)
-	m.Restart = m.NoNetwork || m.Userns || there.NoNetwork() && unused && info.Bridge && info.Running == 0
+	m.Restart = m.NoNetwork || m.Userns || d.lacksUserns(there, info) || there.NoNetwork() && unused && info.Bridge && info.Running == 0
 	return m, nil
+}
+
+// lacksUserns tells whether a new engine runs without the userns-remap of its file, because a setup was killed before it
+// restarted it. Once there are containers it would lose sight of them.
+func (d *daemonJSON) lacksUserns(there dockerd.Settings, info EngineInfo) bool {
+	return there.Userns != nil && *there.Userns != "" && !slices.Contains(info.Security, "userns") && d.engine.isFresh(info)
 }
 
 // beforeItStarts returns the settings that are to be made for an engine that does not run.

@@ -3,6 +3,7 @@ package steps
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,5 +157,26 @@ func TestAnUpgradeThatIsKilledBeforeItWritesItsPages(t *testing.T) {
 	said := f.teardown()
 	if after := f.tree(); after != tree {
 		t.Errorf("said\n%s\nthe tree was\n%s\nand is\n%s", said, tree, after)
+	}
+}
+
+// An engine that goes on without the userns-remap of its file would lose sight of all containers at a later start.
+func TestASetupThatIsKilledBeforeUsernsRemapIsInForce(t *testing.T) {
+	const restart = "service docker restart"
+	f := newFake(t, false)
+	f.stop("docker")
+	f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+	f.put(dockerd.File, `{"bridge": "br0", "iptables": false, "ip6tables": false, "ip-forward": false}`, 0o600)
+	f.info.Security = []string{"apparmor"}
+	f.kill(restart, func() { _, _ = f.setup() })
+	if got := f.content(dockerd.File); !strings.Contains(got, `"userns-remap": "default"`) {
+		t.Fatalf("daemon.json is\n%s", got)
+	}
+	f.commands = nil
+	f.after[restart] = func() { f.info.Security = append(f.info.Security, "userns") }
+	_, err := f.setup()
+	f.must(err)
+	if !slices.Contains(f.commands, restart) || f.plan() != "" {
+		t.Errorf("ran %q, and planned\n%s", f.commands, f.plan())
 	}
 }
