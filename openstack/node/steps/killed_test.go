@@ -180,3 +180,18 @@ func TestASetupThatIsKilledBeforeUsernsRemapIsInForce(t *testing.T) {
 		t.Errorf("ran %q, and planned\n%s", f.commands, f.plan())
 	}
 }
+
+// An engine is setup's own from before it is installed: else it goes without userns-remap where setup was killed soon after.
+func TestASetupThatIsKilledWhileItInstallsTheEngine(t *testing.T) {
+	f := newFake(t, false)
+	f.stop("docker")
+	f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+	install := strings.Join(f.Layout.Engine.Install, " ")
+	f.kill(install, func() { _, _ = f.setup() })
+	f.put("/usr/sbin/dockerd", "", 0o755)
+	_, err := f.setup()
+	f.must(err)
+	if got := f.content(dockerd.File); !strings.Contains(got, `"userns-remap": "default"`) {
+		t.Errorf("daemon.json is\n%s", got)
+	}
+}
