@@ -290,6 +290,25 @@ func TestNovaIsAskedAsNova(t *testing.T) {
 	}
 }
 
+// What nova-compute's script says is nova's own word, and quoted in errors.
+func TestAScriptThatSaysTooMuch(t *testing.T) {
+	f := newFake(t, false)
+	f.Commands = talker{f}
+	if _, err := f.config().Plan(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "/etc/init.d/nova-compute says more than a command line can have") {
+		t.Errorf("got %.200v", err)
+	}
+}
+
+// talker answers the question for nova-compute's command line with a long one.
+type talker struct{ system.Runner }
+
+func (r talker) Run(ctx context.Context, command ...string) (string, error) {
+	if command[len(command)-1] == "show-args" {
+		return "/usr/bin/nova-compute " + strings.Repeat("--config-file=/a ", 1<<20), nil
+	}
+	return r.Runner.Run(ctx, command...)
+}
+
 // recorder keeps each command that is run.
 type recorder struct {
 	system.Runner
