@@ -195,3 +195,27 @@ func TestASetupThatIsKilledWhileItInstallsTheEngine(t *testing.T) {
 		t.Errorf("daemon.json is\n%s", got)
 	}
 }
+
+// The labels of what setup wrote come after the module: a setup that is killed in between has them set by the next.
+func TestASetupThatIsKilledBeforeItsFilesAreLabelled(t *testing.T) {
+	f := newFake(t, true)
+	f.put("/sys/fs/selinux/enforce", "1", 0o644)
+	var label string
+	whole := newFake(t, true)
+	whole.put("/sys/fs/selinux/enforce", "1", 0o644)
+	_, err := whole.setup()
+	whole.must(err)
+	for _, command := range whole.commands {
+		if strings.HasPrefix(command, "restorecon ") {
+			label = strings.ReplaceAll(command, whole.root, f.root)
+		}
+	}
+	tree := strings.ReplaceAll(whole.tree(), whole.root, f.root)
+	f.kill(label, func() { _, _ = f.setup() })
+	f.commands = nil
+	_, err = f.setup()
+	f.must(err)
+	if after := f.tree(); !slices.Contains(f.commands, label) || after != tree {
+		t.Errorf("ran %q; the tree should be\n%s\nand is\n%s", f.commands, tree, after)
+	}
+}
