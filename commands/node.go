@@ -56,7 +56,7 @@ func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 		},
 		AgentVersion: func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
 		AgentState:   func(ctx context.Context) (string, error) { return agentState(ctx, layout.Path(agent.Socket)) },
-		Orphans:      orphans{layout.Path(agent.Socket)},
+		Orphans:      orphans{layout.Path(agent.Socket), agent.ShortTimeout + answerLimit}, // the agent ends a removal first
 		Nova:         func(context.Context) (steps.Cloud, error) { return hypervisors(c, s) },
 	}, nil
 }

@@ -2,12 +2,16 @@ package commands
 
 import (
 	"context"
+	"time"
 
 	"ndock/docker/agent"
 )
 
 // orphans asks the agent of this machine for what no server has any more.
-type orphans struct{ socket string }
+type orphans struct {
+	socket string
+	limit  time.Duration // of a removal
+}
 
 // Orphans says what there is.
 func (o orphans) Orphans(ctx context.Context) (sure, unsure []string, err error) {
@@ -26,6 +30,8 @@ func (o orphans) Orphans(ctx context.Context) (sure, unsure []string, err error)
 
 // Remove has the agent remove what is sure.
 func (o orphans) Remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, o.limit)
+	defer cancel()
 	_, err := agent.NewClient(o.socket).RemoveOrphans(ctx)
 	return err
 }

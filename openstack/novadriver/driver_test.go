@@ -53,6 +53,8 @@ func TestVirtDirectory(t *testing.T) {
 		"a library's greeting\n" + dir: dir,
 		"":                             "",
 		"nonsense":                     "",
+		strings.Repeat("/a", 1<<20) + "/nova/virt": "",
+		"/usr/lib/\x1b[2J/nova/virt":               "",
 	} {
 		run := func(_ context.Context, command ...string) (string, error) {
 			if command[0] != "/usr/bin/python3" {
@@ -61,8 +63,8 @@ func TestVirtDirectory(t *testing.T) {
 			return answer, nil
 		}
 		got, err := VirtDirectory(t.Context(), []string{"/usr/bin/python3"}, run)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: got %q, %v", answer, got, err)
+		if got != want || (err == nil) != (want != "") || err != nil && len(err.Error()) > 1000 {
+			t.Errorf("%.80q: got %.80q, %.200v", answer, got, err)
 		}
 	}
 }

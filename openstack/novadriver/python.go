@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 // Interpreter returns the command that the script nova-compute is run by, from its first line. The first python3
@@ -35,6 +36,8 @@ func Interpreter(script string) ([]string, error) {
 	return words[:1], nil // options such as -sP are about the script
 }
 
+func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }
+
 // VirtDirectory asks that interpreter, through run, where it has the package nova.virt: a driver is found there
 // and nowhere else.
 func VirtDirectory(ctx context.Context, interpreter []string, run func(context.Context, ...string) (string, error)) (string, error) {
@@ -46,7 +49,8 @@ func VirtDirectory(ctx context.Context, interpreter []string, run func(context.C
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	dir := strings.TrimSpace(lines[len(lines)-1])
-	if !filepath.IsAbs(dir) || !strings.HasSuffix(filepath.Clean(dir), "/nova/virt") { // it may be nova's own word
+	const longest = 4096                                                                                                                                 // bytes, of a path
+	if !filepath.IsAbs(dir) || !strings.HasSuffix(filepath.Clean(dir), "/nova/virt") || len(dir) > longest || strings.ContainsFunc(dir, isUnprintable) { // it may be nova's own word
 		const enough = 200
 		return "", fmt.Errorf("find nova.virt: %s answered %q, which is no directory of that name", strings.Join(interpreter, " "), out[:min(len(out), enough)])
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/docker/docker/api/types/mount"
 
+	"ndock/docker/agent"
 	"ndock/docker/engine"
 )
 
@@ -69,6 +70,9 @@ func (d directories) writeConfigDrive(uuid string, files map[string][]byte) ([]m
 	if len(files) == 0 {
 		return nil, nil
 	}
+	if err := checkConfigDrive(files); err != nil {
+		return nil, err
+	}
 	if err := d.fillConfigDrive(uuid, files); err != nil {
 		return nil, fmt.Errorf("write the config drive: %w", err)
 	}
@@ -77,6 +81,25 @@ func (d directories) writeConfigDrive(uuid string, files map[string][]byte) ([]m
 		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: d.configDrive(uuid), Target: target, ReadOnly: true})
 	}
 	return mounts, nil
+}
+
+// The most files of a config drive, and the longest of their names, in bytes. Nova's are some dozens, of 40.
+const (
+	configDriveFiles = 4096
+	configDriveName  = 255
+)
+
+// checkConfigDrive refuses files that would use up the host's inodes, and directories so deep that they could not be removed.
+func checkConfigDrive(files map[string][]byte) error {
+	if len(files) > configDriveFiles {
+		return agent.Faultf(agent.BadRequest, "%d files are too many for a config drive: it has %d at most", len(files), configDriveFiles)
+	}
+	for name := range files {
+		if len(name) > configDriveName {
+			return agent.Faultf(agent.BadRequest, "%.40q… is no name of a file of a config drive: it has %d bytes, and may have %d", name, len(name), configDriveName)
+		}
+	}
+	return nil
 }
 
 func (d directories) fillConfigDrive(uuid string, files map[string][]byte) error {

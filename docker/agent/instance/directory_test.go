@@ -2,9 +2,13 @@ package instance_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
+	"ndock/docker/agent"
 	"ndock/docker/agent/instance"
 	"ndock/docker/engine/enginetest"
 )
@@ -33,5 +37,26 @@ func TestConfigDrive(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(state); len(entries) > 0 {
 		t.Errorf("left behind: %v", entries)
+	}
+}
+
+// What nova asks for can be removed again, and leaves the host its inodes.
+func TestConfigDrivesThatAreTooLarge(t *testing.T) {
+	many := map[string][]byte{}
+	for i := range 5000 {
+		many[strconv.Itoa(i)] = nil
+	}
+	for _, files := range []map[string][]byte{{strings.Repeat("a/", 30000) + "x": nil}, many} {
+		state := t.TempDir()
+		_, err := instance.Directories(state).WriteConfigDrive(enginetest.ServerID, files)
+		if agent.CodeOf(err) != agent.BadRequest || len(err.Error()) > 200 {
+			t.Errorf("got %.200v", err)
+		}
+		if entries, _ := os.ReadDir(state); len(entries) > 0 {
+			t.Errorf("left behind: %v", entries)
+		}
+		if err := exec.Command("rm", "-rf", filepath.Join(state, enginetest.ServerID)).Run(); err != nil { // which removes any depth
+			t.Error(err)
+		}
 	}
 }

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
+	"time"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/instance"
@@ -75,6 +77,7 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) (any, error) {
 		}
 		w.Header().Set(agent.ImageHeader, string(header))
 		w.Header().Set("Content-Type", "application/x-tar")
+		defer context.AfterFunc(r.Context(), func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Now()) })() // a reader may stand still
 		if _, err := io.Copy(w, archive); err != nil {
 			s.log.Error("a snapshot broke off", "reason", err)
 			panic(http.ErrAbortHandler) // net/http's way to end a body so that its reader sees it is not whole

@@ -1,11 +1,19 @@
 package server
 
 import (
+	"bufio"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
+
 	"ndock/docker/agent"
+	"ndock/docker/engine/enginetest"
 )
 
 func TestGraceOf(t *testing.T) {
@@ -22,5 +30,57 @@ func TestGraceOf(t *testing.T) {
 		if got, err := graceOf(httptest.NewRequest("POST", "/?grace="+text, nil)); err == nil || agent.CodeOf(err) != agent.BadRequest {
 			t.Errorf("%q: got %v, %v", text, got, err)
 		}
+	}
+}
+
+// A request whose body does not arrive ends when its time is up: else each keeps a connection of the agent's for ever.
+func TestABodyThatDoesNotArrive(t *testing.T) {
+	s := &Server{log: slog.New(slog.DiscardHandler)}
+	verb := verbWith(func(context.Context, string, agent.Password) error { return nil })
+	server := httptest.NewServer(s.answering(time.Millisecond, verb))
+	t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("PUT / HTTP/1.1\r\nHost: agent\r\nContent-Length: 9\r\n\r\n{")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("got %v, %v", answer, err)
+	}
+}
+
+// endless is an archive that never ends, and whose first bytes tell that they are read.
+type endless struct{ begun func() }
+
+func (e endless) Read(p []byte) (int, error) { e.begun(); return len(p), nil }
+
+// A snapshot whose reader stands still ends when its time is up: else its image stays on this host for ever.
+func TestASnapshotThatIsNotRead(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutServer(container.StateRunning)
+	s, ended := newServer(t, engine), make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		ctx, timeIsUp := context.WithCancel(r.Context())
+		defer timeIsUp()
+		engine.Archive = endless{timeIsUp}
+		s.Handler().ServeHTTP(w, r.WithContext(ctx))
+	}))
+	t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("POST /v1/instances/" + enginetest.ServerID + "/snapshot HTTP/1.1\r\nHost: agent\r\nContent-Length: 0\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if len(engine.Images) != 0 {
+		t.Errorf("images %v stay behind", engine.Images)
 	}
 }

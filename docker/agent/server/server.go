@@ -109,6 +109,7 @@ func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 		if limit > 0 {
 			ctx, cancel := context.WithTimeout(r.Context(), limit)
 			defer cancel()
+			defer context.AfterFunc(ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })() // no context ends the reading of a body
 			r = r.WithContext(ctx)
 		}
 		answer, err := handle(w, r)

@@ -120,13 +120,21 @@ func (e Editor) Make(content []byte, wanted Wanted) ([]byte, error) {
 }
 
 // Made tells whether ndock's settings, and nothing else, make one content of the other, and which they were: that depends
-// on what the engine was like at that time.
+// on what the engine was like at that time. Ndock's runtime is always among them: the others alone may be the operator's, as
+// Docker's manual has some of them in these very words.
 func (e Editor) Made(before, after []byte) (Wanted, bool, error) {
+	there, err := Parse(before)
+	if err != nil {
+		return Wanted{}, false, err
+	}
 	for combination := range 64 {
 		settings := Wanted{
 			LiveRestore: combination&1 == 0, Runtime: combination&2 == 0, NoNetwork: combination&4 != 0,
 			Logs: combination&8 != 0, Userns: combination&16 != 0,
 			OtherRuntime: combination&32 != 0,
+		}
+		if !settings.Runtime && !settings.OtherRuntime && !e.HasOurs(there) {
+			continue
 		}
 		made, err := e.Make(before, settings)
 		if err != nil {

@@ -104,3 +104,16 @@ func TestControllersAreFoundByLooking(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The engine that has Kolla's container is this machine's, wherever DOCKER_HOST or a context of the operator's leads.
+func TestKollasContainerIsThisMachines(t *testing.T) {
+	root := t.TempDir()
+	layouttest.Lay(t, root, layouttest.Kolla)
+	l, err := Find(root, Custom{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(l.Python, " "); got != "docker --host unix:///run/docker.sock exec nova_compute python3" {
+		t.Errorf("it is asked by %s", got)
+	}
+}

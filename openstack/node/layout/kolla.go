@@ -26,7 +26,7 @@ func findKolla(root string) (Layout, bool) {
 	l := general(root)
 	l.Name = "Kolla-Ansible"
 	l.Compute = system.Service{Name: "kolla-nova_compute-container", Log: "/var/log/kolla/nova/nova-compute.log"}
-	l.Python = []string{"docker", "exec", "nova_compute", "python3"}
+	l.Python = []string{"docker", "--host", "unix:///run/docker.sock", "exec", "nova_compute", "python3"} // whatever DOCKER_HOST says
 	l.User = kollaUser
 	l.Configs = []string{kollaDir + "/nova.conf"}
 	l.Config = kollaDir + "/nova.conf"

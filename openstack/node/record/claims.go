@@ -14,8 +14,9 @@ import (
 
 // A Claim is a path that setup made where nothing was before. A file itself does not show who made it.
 type Claim struct {
-	Sum  string `json:"sum"` // of the file's content, SHA-256; or directory
-	Path string `json:"path"`
+	Sum    string `json:"sum"` // of the file's content, SHA-256; or directory
+	Path   string `json:"path"`
+	Former string `json:"former,omitempty"` // the sum of what an earlier setup made of it, which is there until it is written
 }
 
 // directory stands for the sum of a directory.
@@ -43,21 +44,33 @@ func (s Store) Claim(c *system.Changes, files []system.File) error {
 
 func (s Store) withClaim(all []Claim, f system.File) []Claim {
 	if at := slices.IndexFunc(all, func(c Claim) bool { return c.Path == f.Path }); at >= 0 {
-		all[at].Sum = sum(f.Content)
+		all[at] = s.renewed(all[at], sum(f.Content))
 		return all
 	}
 	if s.exists(f.Path) {
 		return all // someone else made it
 	}
-	return append(s.withDirectory(all, filepath.Dir(f.Path)), Claim{sum(f.Content), f.Path})
+	return append(s.withDirectory(all, filepath.Dir(f.Path)), Claim{Sum: sum(f.Content), Path: f.Path})
+}
+
+// renewed is the claim of a file that is about to be written with another content.
+func (s Store) renewed(c Claim, sumOf string) Claim {
+	if c.Sum == sumOf {
+		return c
+	}
+	if now, err := system.ReadFile(s.path(c.Path)); err != nil || sum(now) != c.Former {
+		c.Former = c.Sum
+	}
+	c.Sum = sumOf
+	return c
 }
 
 // withDirectory adds a directory that is not there yet, after its parents.
 func (s Store) withDirectory(all []Claim, path string) []Claim {
-	if s.exists(path) || slices.Contains(all, Claim{directory, path}) {
+	if s.exists(path) || slices.Contains(all, Claim{Sum: directory, Path: path}) {
 		return all
 	}
-	return append(s.withDirectory(all, filepath.Dir(path)), Claim{directory, path})
+	return append(s.withDirectory(all, filepath.Dir(path)), Claim{Sum: directory, Path: path})
 }
 
 func (s Store) exists(path string) bool {
@@ -98,7 +111,7 @@ func (s Store) removeClaimed(c Claim) (string, error) {
 		return "", nil
 	case err != nil:
 		return "", system.FileError("read", path, err)
-	case sum(content) != c.Sum:
+	case sum(content) != c.Sum && sum(content) != c.Former:
 		return "left " + path + ", which was edited", nil
 	}
 	var gone system.Changes

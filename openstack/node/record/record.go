@@ -26,6 +26,7 @@ type Record struct {
 	Completions []Claim             `json:"completions,omitempty"` // files and directories of the step of that name
 	Files       map[string]Original `json:"files,omitempty"`       // what was replaced, by their paths
 	Sysctls     map[string]Raised   `json:"sysctls,omitempty"`     // limits of the kernel, by their names
+	Meanwhile   *Meanwhile          `json:"meanwhile,omitempty"`   // nil but while Docker Engine is given back its settings of before
 }
 
 // An Original is a file as it was before setup changed it.
@@ -35,6 +36,14 @@ type Original struct {
 	UID     int         `json:"uid"`
 	GID     int         `json:"gid"`
 	Label   []byte      `json:"label,omitempty"` // of SELinux
+}
+
+// Meanwhile is daemon.json while Docker Engine is given back its settings of before, and what is left to do then.
+type Meanwhile struct {
+	Content     []byte `json:"content"`
+	Former      []byte `json:"former,omitempty"`       // its content until that is written, where this is not the first
+	LiveRestore bool   `json:"live_restore,omitempty"` // is to be switched to what it was before
+	Restart     bool   `json:"restart,omitempty"`      // of the engine
 }
 
 // Raised is a limit of the kernel that setup raised, from Was to Is.
@@ -88,7 +97,11 @@ func (s Store) Write(r Record) error {
 	if err := new(system.Changes).MakeDirectory(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return system.Snapshot{Path: path, Content: append(content, '\n'), Mode: 0o600, UID: os.Geteuid(), GID: os.Getegid()}.Write()
+	err = system.Snapshot{Path: path, Content: append(content, '\n'), Mode: 0o600, UID: os.Geteuid(), GID: os.Getegid()}.Write()
+	if err != nil {
+		system.RemoveEmpty(filepath.Dir(path)) // which was made for it
+	}
+	return err
 }
 
 // Amend changes the record.

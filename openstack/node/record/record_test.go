@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"ndock/openstack/node/system"
@@ -84,5 +85,24 @@ func TestWhatIsUndoneIsNotRecordedAnyMore(t *testing.T) {
 	}
 	if _, err := os.Stat(store.path("/var/lib/ndock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the directory: %v", err)
+	}
+}
+
+// A record that could not be written leaves no directory behind.
+func TestARecordThatCannotBeWritten(t *testing.T) {
+	store := Store(t.TempDir())
+	path := filepath.Dir(store.path(File))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("full", filepath.Dir(path), "tmpfs", 0, "nr_inodes=2,mode=0755"); err != nil {
+		t.Skipf("mount a file system: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(filepath.Dir(path), 0) })
+	if err := store.Amend(func(r *Record) { r.Engine = "docker.io" }); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
 	}
 }

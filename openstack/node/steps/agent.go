@@ -31,10 +31,11 @@ const agentName = "ndock-agent"
 // agent is the step that has ndock's agent run as a service of this machine.
 type agent struct {
 	Machine
-	did     system.Changes // of this run
-	runtime system.Changes // of this run, to the program that Docker Engine calls
-	called  bool           // the engine was told in this run to call it, in another program's place
-	before  *agentState    // nil before Do has changed something
+	did      system.Changes // of this run
+	runtime  system.Changes // of this run, to the program that Docker Engine calls
+	called   bool           // the engine was told in this run to call it
+	replaces bool           // in another program's place
+	before   *agentState    // nil before Do has changed something
 }
 
 // agentState is how the service was found.
@@ -187,7 +188,7 @@ func (a *agent) state(ctx context.Context) (*agentState, error) {
 func (a *agent) install(missing []system.File) error {
 	for _, f := range missing {
 		did := &a.did
-		if f.Path == a.Layout.Runtime {
+		if f.Path == a.runtimeProgram() {
 			did = &a.runtime
 		}
 		if err := a.claimPrograms(did, f.Path); err != nil {
@@ -233,7 +234,7 @@ func (a *agent) waitForAnswer(ctx context.Context) error {
 func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 	there := slices.DeleteFunc(a.installed(ctx), func(path string) bool { return !a.exists(path) })
 	if len(there) == 0 {
-		return nil, nil
+		return nil, a.clear() // of what a setup or a teardown has left that was killed
 	}
 	var texts []string
 	if a.exists(a.daemon()[0].Path) {
@@ -249,13 +250,21 @@ func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 		}
 		texts = append(texts, "removed "+a.Layout.Path(path))
 	}
-	if err := a.disclaimPrograms(); err != nil {
+	if err := a.clear(); err != nil {
 		return texts, err
+	}
+	return append(texts, a.left(ctx)...), a.Services.Forget(ctx, a.service())
+}
+
+// clear removes the programs that are gone from the record, and the directories that are empty.
+func (a *agent) clear() error {
+	if err := a.disclaimPrograms(); err != nil {
+		return err
 	}
 	for _, dir := range []string{serversDir, filepath.Dir(a.Layout.Runtime), filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
 		system.RemoveEmpty(a.Layout.Path(dir)) // stays when it holds more
 	}
-	return append(texts, a.left(ctx)...), a.Services.Forget(ctx, a.service())
+	return nil
 }
 
 // disclaimPrograms removes from the record the programs that are gone.
@@ -387,17 +396,18 @@ func (a *agent) Rollback(ctx context.Context) ([]string, error) {
 }
 
 // rollbackRuntime restores the program that the engine calls. One that was not there before stays where servers were started
-// with it meanwhile, by the nova-compute of before, and where the engine goes on calling it. Teardown removes it.
+// with it meanwhile, and where the engine goes on calling it. Teardown removes it.
 func (a *agent) rollbackRuntime(ctx context.Context) ([]string, error) {
 	if !a.called || !a.runtime.HasMade() {
 		return nil, a.runtime.Rollback()
 	}
-	why := a.need(ctx, a.Layout.Runtime)
-	if info, err := a.EngineInfo(ctx); why == "" && err == nil && info.Runtimes[dockerd.RuntimeName] == a.Layout.Runtime {
+	program := a.runtimeProgram()
+	why := a.need(ctx, program)
+	if info, err := a.EngineInfo(ctx); why == "" && a.replaces && err == nil && info.Runtimes[dockerd.RuntimeName] == program {
 		why = "which Docker Engine still calls"
 	}
 	if why == "" {
 		return nil, a.runtime.Rollback()
 	}
-	return []string{"left " + a.Layout.Path(a.Layout.Runtime) + ", " + why}, nil
+	return []string{"left " + a.Layout.Path(program) + ", " + why}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"ndock/openstack/node/dockerd"
 	"ndock/openstack/node/jsonedit"
+	"ndock/openstack/node/record"
 	"ndock/openstack/node/system"
 )
 
@@ -38,14 +39,6 @@ func (d *daemonJSON) editor() dockerd.Editor {
 	return dockerd.Editor{Runtime: small, Other: whole}
 }
 
-// runtimeProgram returns what the engine is to call.
-func (d *daemonJSON) runtimeProgram() string {
-	if d.Runtime == nil {
-		return d.Layout.AgentFile
-	}
-	return d.Layout.Runtime
-}
-
 // hasRuntime tells whether the engine has ndock's runtime. One that was set up by another build of ndock has it in another
 // way, and keeps it while containers run: what holds a container calls the runtime by the path of its start until it has
 // ended, and that may be a script that the engine makes of the path and the arguments, and removes with them.
@@ -62,7 +55,7 @@ func (d *daemonJSON) Plan(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := d.missing(ctx, now.Content)
+	wanted, err := d.missing(ctx, now)
 	if err == nil {
 		err = d.checkFeasible(ctx, now, wanted)
 	}
@@ -101,7 +94,7 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := d.missing(ctx, now.Content)
+	wanted, err := d.missing(ctx, now)
 	if err != nil {
 		return err
 	}
@@ -109,10 +102,11 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 		d.ran = pid != 0
 	}
 	d.was, d.wanted = now, dockerd.Wanted{LiveRestore: wanted.LiveRestore} // so much the engine reads without a restart
+	d.agent.called = wanted.Runtime
 	if err := d.write(now, wanted); err != nil {
 		return err
 	}
-	d.agent.called = wanted.Runtime && d.replacesOther(now)
+	d.agent.replaces = wanted.Runtime && d.replacesOther(now)
 	if wanted.LiveRestore || wanted.Runtime {
 		err = d.reload(ctx, func(info EngineInfo) bool {
 			return (!wanted.Runtime || info.Runtimes[dockerd.RuntimeName] == d.runtimeProgram()) && (info.LiveRestore || !wanted.LiveRestore)
@@ -130,22 +124,21 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 // edited returns the content with the settings that are wanted. Where nobody has edited the file since the first setup, they
 // are made in the file of before that setup, and ours is true.
 func (d *daemonJSON) edited(now system.Snapshot, wanted dockerd.Wanted) (content []byte, ours bool, err error) {
-	saved, err := d.record().Original(dockerd.File)
-	if err != nil {
-		return nil, false, err
-	}
-	made, ours, err := d.editor().Made(saved.Content, now.Content)
+	was, err := d.history(now)
 	if err != nil {
 		return nil, false, err
 	}
 	base := now.Content
-	if ours {
-		base, wanted = saved.Content, made.And(wanted)
+	if was.ours {
+		base = was.saved.Content
+	}
+	if was.ours && was.meanwhile == nil {
+		wanted = was.made.And(wanted)
 	}
 	if content, err = d.editor().Make(base, wanted); err != nil {
 		err = fmt.Errorf("edit %s: %w", d.path(), err)
 	}
-	return content, ours, err
+	return content, was.ours, err
 }
 
 // Edits adds the settings that are missing.
@@ -154,7 +147,7 @@ func (d *daemonJSON) Edits(ctx context.Context) ([]system.Edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := d.missing(ctx, now.Content)
+	wanted, err := d.missing(ctx, now)
 	if err != nil {
 		return nil, err
 	}
@@ -173,12 +166,20 @@ func (d *daemonJSON) write(now system.Snapshot, wanted dockerd.Wanted) error {
 	if err != nil {
 		return err
 	}
-	if !now.Missing && !ours && !d.editor().HasOurs(there) {
-		if err := d.record().Keep(&d.did, dockerd.File); err != nil {
-			return err
-		}
+	switch {
+	case ours || d.editor().HasOurs(there):
+	case now.Missing: // what was kept of it is of a file that somebody has removed since
+		err = d.record().ForgetIn(&d.did, dockerd.File)
+	default:
+		err = d.record().Keep(&d.did, dockerd.File)
 	}
-	return d.did.Apply(system.Edit{Path: d.path(), Before: now.Content, After: content})
+	if err != nil {
+		return err
+	}
+	if err := d.did.Apply(system.Edit{Path: d.path(), Before: now.Content, After: content}); err != nil {
+		return err
+	}
+	return d.setMeanwhile(nil)
 }
 
 func (d *daemonJSON) Detail(ctx context.Context) string {
@@ -257,34 +258,32 @@ func (d *daemonJSON) callOther(ctx context.Context) error {
 // Teardown puts daemon.json back as it was before setup, unless it has been edited since.
 func (d *daemonJSON) Teardown(ctx context.Context) ([]string, error) {
 	now, err := system.Inspect(d.path())
-	if err != nil || now.Missing {
+	if err != nil {
 		return nil, err
 	}
 	there, err := dockerd.Parse(now.Content)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", d.path(), err)
 	}
-	saved, err := d.record().Original(dockerd.File)
-	if err != nil {
-		return nil, err
-	}
-	made, ours, err := d.editor().Made(saved.Content, now.Content)
+	was, err := d.history(now)
 	switch {
 	case err != nil:
 		return nil, err
-	case !ours && saved.Missing && !d.editor().HasOurs(there):
-		return nil, nil
-	case !ours:
+	case !was.ours && now.Missing:
+		return nil, d.setMeanwhile(nil)
+	case !was.ours && (was.isBack(now) || was.saved.Missing && !d.editor().HasOurs(there)):
+		return nil, d.forget()
+	case !was.ours:
 		return []string{"left " + d.path() + " as it is: it was edited since, and has settings of setup's"}, nil
 	}
-	if info, err := d.EngineInfo(ctx); made.Userns && (err != nil || info.Containers+info.Images > 0) {
+	if info, err := d.EngineInfo(ctx); was.made.Userns && (err != nil || info.Containers+info.Images > 0) {
 		return []string{"left " + d.path() + " as it is: without userns-remap the engine would not find the containers and images that it has"}, nil
 	}
-	saved.Path = now.Path
-	if err := d.revertEngine(ctx, saved, made); err != nil {
+	was.saved.Path = now.Path
+	if err := d.revertEngine(ctx, was.saved, was.made); err != nil {
 		return nil, err
 	}
-	return d.restore(saved)
+	return d.restore(was.saved)
 }
 
 func (d *daemonJSON) restore(saved system.Snapshot) ([]string, error) {
@@ -292,9 +291,9 @@ func (d *daemonJSON) restore(saved system.Snapshot) ([]string, error) {
 		return nil, err
 	}
 	if saved.Missing {
-		return []string{"removed " + d.path()}, nil
+		return []string{"removed " + d.path()}, d.forget()
 	}
-	return []string{"put back " + d.path() + " as it was"}, d.record().Forget(dockerd.File)
+	return []string{"put back " + d.path() + " as it was"}, d.forget()
 }
 
 // revertEngine has the engine be as it was before the settings were made, while containers run on. The engine keeps a
@@ -306,14 +305,14 @@ func (d *daemonJSON) revertEngine(ctx context.Context, was system.Snapshot, made
 		return err
 	}
 	switchable := made.LiveRestore || there.LiveRestore != nil // and not given as a flag
-	restart := made.NoNetwork || made.Userns
+	restart := made.NoNetwork || made.Userns || made.Restart
 	if restart {
 		if err := d.restartAs(ctx, was, switchable); err != nil {
 			return err
 		}
 	}
 	if made.LiveRestore || restart && switchable {
-		return d.switchLiveRestore(ctx, was, there.LiveRestore != nil && *there.LiveRestore)
+		return d.switchLiveRestore(ctx, was, there.LiveRestore != nil && *there.LiveRestore, false)
 	}
 	return nil
 }
@@ -321,23 +320,32 @@ func (d *daemonJSON) revertEngine(ctx context.Context, was system.Snapshot, made
 // restartAs restarts the engine with a file, and with live-restore where that can be switched on for it.
 func (d *daemonJSON) restartAs(ctx context.Context, was system.Snapshot, switchable bool) error {
 	if switchable {
-		if err := d.switchLiveRestore(ctx, was, true); err != nil {
+		if err := d.switchLiveRestore(ctx, was, true, true); err != nil {
 			return err
 		}
-	} else if err := was.Restore(); err != nil {
+		return d.restart(ctx)
+	}
+	if err := d.setMeanwhile(&record.Meanwhile{Content: was.Content, Restart: true}); err != nil {
+		return err
+	}
+	if err := was.Restore(); err != nil {
 		return err
 	}
 	return d.restart(ctx)
 }
 
-// switchLiveRestore sets live-restore in a file and waits until the engine has it.
-func (d *daemonJSON) switchLiveRestore(ctx context.Context, file system.Snapshot, on bool) error {
+// switchLiveRestore sets live-restore in a file and waits until the engine has it. The file is recorded first, with whether
+// the engine is to be restarted then: who is killed meanwhile leaves one that is neither setup's nor the operator's.
+func (d *daemonJSON) switchLiveRestore(ctx context.Context, file system.Snapshot, on, restart bool) error {
 	var err error
 	if file.Content, err = jsonedit.Set(file.Content, strconv.FormatBool(on), "live-restore"); err != nil {
 		return err
 	}
 	if file.Missing {
 		file.Mode = 0o644
+	}
+	if err := d.setMeanwhile(&record.Meanwhile{Content: file.Content, LiveRestore: true, Restart: restart}); err != nil {
+		return err
 	}
 	if err := file.Write(); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"ndock/openstack/node/dockerd"
@@ -57,8 +58,15 @@ func (d *daemonJSON) restart(ctx context.Context) error {
 }
 
 // missing returns the settings that are to be made for the engine as it is.
-func (d *daemonJSON) missing(ctx context.Context, content []byte) (dockerd.Wanted, error) {
-	there, err := d.decided(ctx, content)
+func (d *daemonJSON) missing(ctx context.Context, now system.Snapshot) (dockerd.Wanted, error) {
+	was, err := d.history(now)
+	if err != nil {
+		return dockerd.Wanted{}, err
+	}
+	if was.meanwhile != nil { // nobody has decided on what that says
+		now = was.saved
+	}
+	there, err := d.decided(ctx, now.Content)
 	if err != nil {
 		return dockerd.Wanted{}, err
 	}
@@ -67,15 +75,21 @@ func (d *daemonJSON) missing(ctx context.Context, content []byte) (dockerd.Wante
 		return d.beforeItStarts(ctx, there, asked)
 	}
 	m := dockerd.Wanted{
-		LiveRestore: there.LiveRestore == nil && !info.LiveRestore && !info.Swarm,
+		LiveRestore: there.LiveRestore == nil && (!info.LiveRestore || was.switchesLiveRestore()) && !info.Swarm,
 		Runtime:     !d.hasRuntime(there, info),
 		Logs:        there.LogDriver == nil && there.LogOptions == nil && dockerd.Rotates(info.LogDriver),
 		Userns:      there.Userns == nil && d.engine.isFresh(info),
 	}
 	unused, spared := !info.Swarm && len(info.Networked) == 0, info.Running == 0 || info.LiveRestore || m.LiveRestore
 	m.NoNetwork = there.NetworkUndecided() && unused && spared && !d.isKollas(info)
-	m.Restart = m.NoNetwork || m.Userns || there.NoNetwork() && unused && info.Bridge && info.Running == 0
+	m.Restart = m.NoNetwork || m.Userns || d.lacksUserns(there, info) || there.NoNetwork() && unused && info.Bridge && info.Running == 0
 	return m, nil
+}
+
+// lacksUserns tells whether a new engine runs without the userns-remap of its file, because a setup was killed before it
+// restarted it. Once there are containers it would lose sight of them.
+func (d *daemonJSON) lacksUserns(there dockerd.Settings, info EngineInfo) bool {
+	return there.Userns != nil && *there.Userns != "" && !slices.Contains(info.Security, "userns") && d.engine.isFresh(info)
 }
 
 // beforeItStarts returns the settings that are to be made for an engine that does not run.

@@ -88,7 +88,7 @@ func TestLiveRestoreIsLeftAlone(t *testing.T) {
 func TestASettingThatIsNew(t *testing.T) {
 	f := newFake(t, false)
 	tree := f.tree()
-	f.put(dockerd.File, "{\n  \"live-restore\": true\n}\n", 0o644)
+	f.put(dockerd.File, "{\n  \"live-restore\": true,\n  \"runtimes\": {"+ourRuntime+"}\n}\n", 0o644)
 	f.live = true
 	_, err := f.setup()
 	f.must(err)

@@ -170,6 +170,9 @@ func (e *engine) Do(ctx context.Context) error {
 func (e *engine) install(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
+	if err := e.record().Amend(func(r *record.Record) { r.Engine = e.Layout.Engine.Name }); err != nil { // before: a setup may be killed meanwhile
+		return err
+	}
 	_, err := e.Commands.Run(ctx, e.Layout.Engine.Install...)
 	if refresh := e.Layout.Engine.Refresh; err != nil && len(refresh) > 0 && isStale(err) {
 		if _, err = e.Commands.Run(ctx, refresh...); err == nil {
@@ -177,10 +180,11 @@ func (e *engine) install(ctx context.Context) error {
 		}
 	}
 	if err != nil {
+		err = errors.Join(err, e.record().Amend(func(r *record.Record) { r.Engine = "" }))
 		return system.Advise(fmt.Errorf("install %s: %w", e.Layout.Engine.Name, err), "install Docker Engine yourself (not every distribution has it; Docker's own packages serve as well), then run this again")
 	}
 	e.installed = true
-	return e.record().Amend(func(r *record.Record) { r.Engine = e.Layout.Engine.Name })
+	return nil
 }
 
 // isStale tells whether a package was not found because the lists of packages are missing or old.

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,13 +36,30 @@ func (g *glance) path() string { return g.Layout.Path(g.Layout.Config) }
 
 func (g *glance) Plan(ctx context.Context) ([]string, error) {
 	edits, err := g.Edits(ctx)
-	if err != nil || len(edits) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	return []string{
-		fmt.Sprintf("add %s to %s in %s", dockerFormat, formatKey, g.path()),
-		"restart service " + g.Layout.Glance.Name,
-	}, nil
+	restart := "restart service " + g.Layout.Glance.Name
+	if len(edits) > 0 {
+		return []string{fmt.Sprintf("add %s to %s in %s", dockerFormat, formatKey, g.path()), restart}, nil
+	}
+	if old, err := g.isOutdated(ctx); err != nil || !old {
+		return nil, err
+	}
+	return []string{restart}, nil
+}
+
+// isOutdated tells whether Glance goes on with a file of before setup: a setup was killed, or did not come to restart it.
+func (g *glance) isOutdated(ctx context.Context) (bool, error) {
+	saved, err := g.record().Original(g.Layout.Config)
+	if err != nil || saved.Missing {
+		return false, err
+	}
+	pid, err := g.Services.PID(ctx, g.Layout.Glance)
+	if err != nil || pid == 0 {
+		return false, err
+	}
+	return system.Outdated(g.Layout.Root, pid, []string{g.Layout.Config})
 }
 
 // Edits adds the format to those that are listed; where none are, Glance accepts it.
@@ -72,8 +90,11 @@ func formats(value string) []string {
 
 func (g *glance) Do(ctx context.Context) error {
 	edits, err := g.Edits(ctx)
-	if err != nil || len(edits) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(edits) == 0 {
+		return g.Services.Restart(ctx, g.Layout.Glance)
 	}
 	if err := g.record().Keep(&g.did, g.Layout.Config); err != nil {
 		return err
@@ -109,10 +130,12 @@ func (g *glance) Teardown(ctx context.Context) ([]string, error) {
 	if err := saved.Write(); err != nil {
 		return nil, err
 	}
-	return []string{"put back " + g.path() + " as it was"}, errors.Join(g.record().Forget(g.Layout.Config), g.Services.Restart(ctx, g.Layout.Glance))
+	restarted := g.Services.Restart(ctx, g.Layout.Glance)
+	return []string{"put back " + g.path() + " as it was"}, errors.Join(restarted, g.record().Forget(g.Layout.Config))
 }
 
-// edited tells whether the file was edited since setup.
+// edited tells whether the file was edited since setup. One that is as before was not: somebody was killed before it was
+// edited, or forgotten.
 func (g *glance) edited(saved system.Snapshot) (bool, error) {
 	was, err := oslo.Parse(g.path(), saved.Content)
 	if err != nil {
@@ -126,7 +149,7 @@ func (g *glance) edited(saved system.Snapshot) (bool, error) {
 		return false, err
 	}
 	now, err := system.TakeSnapshot(g.path())
-	return string(now.Content) != string(was.Bytes()), err
+	return !bytes.Equal(now.Content, was.Bytes()) && !bytes.Equal(now.Content, saved.Content), err
 }
 
 func (g *glance) Detail(context.Context) string {

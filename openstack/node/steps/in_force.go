@@ -65,6 +65,10 @@ func (m Machine) serviceWords(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the files that nova-compute reads: %w", err)
 	}
+	const most = 64 << 10
+	if len(out) > most {
+		return nil, fmt.Errorf("find the files that nova-compute reads: %s says more than a command line can have", m.Layout.Path(script))
+	}
 	return strings.Fields(out), nil
 }
 

@@ -158,6 +158,7 @@ func TestKollasEngineIsNotRestarted(t *testing.T) {
 // Edits since setup stay.
 func TestTeardownKeepsWhatOthersWrote(t *testing.T) {
 	f := fakeOf(t, true, layouttest.DevStack)
+	f.virt = "/opt/stack/nova/nova/virt"
 	_, err := f.setup()
 	f.must(err)
 	content, err := os.ReadFile(f.path("/opt/stack/devstack/local.conf"))
@@ -172,6 +173,7 @@ func TestTeardownKeepsWhatOthersWrote(t *testing.T) {
 
 func TestADriverThatDevStackIsToldOfAlready(t *testing.T) {
 	f := fakeOf(t, true, layouttest.DevStack)
+	f.virt = "/opt/stack/nova/nova/virt"
 	f.put("/opt/stack/devstack/local.conf", "[[post-config|$NOVA_CPU_CONF]]\n[DEFAULT]\ncompute_driver = fake.FakeDriver\n", 0o640)
 	if _, err := f.setup(); err == nil || !strings.Contains(err.Error(), "local.conf, line 3: it sets compute_driver = fake.FakeDriver") {
 		t.Errorf("got %v", err)

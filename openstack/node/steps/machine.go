@@ -92,6 +92,14 @@ func DefaultTimeouts() Timeouts {
 // record returns the record of what setup did on this machine.
 func (m Machine) record() record.Store { return record.Store(m.Layout.Root) }
 
+// runtimeProgram returns what the engine is to call.
+func (m Machine) runtimeProgram() string {
+	if m.Runtime == nil {
+		return m.Layout.AgentFile
+	}
+	return m.Layout.Runtime
+}
+
 // Steps returns what a compute node of Docker needs, in the order in which setup makes it.
 func (m Machine) Steps() []node.Step {
 	driver := &shim{Machine: m}

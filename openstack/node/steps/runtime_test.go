@@ -295,3 +295,49 @@ func TestADaemonJSONThatWasEditedBeforeAnUpgrade(t *testing.T) {
 		t.Errorf("%s is there: %t; said\n%s; the file is\n%s", smallProgram, f.exists(smallProgram), said, got)
 	}
 }
+
+// A first setup that fails after nova-compute was restarted may have booted servers. What holds them calls the program, whichever
+// it is, and the record says that teardown is to remove it.
+func TestAFailedSetupLeavesTheProgramOfServersThatStartedMeanwhile(t *testing.T) {
+	for program, small := range map[string]bool{smallProgram: true, "/usr/local/bin/ndock": false} {
+		f := newFake(t, false)
+		if !small {
+			f.Runtime = nil
+		}
+		tree := f.tree()
+		f.deaf["nova-compute"] = true // the hypervisor does not come
+		f.after["service nova-compute restart"] = func() {
+			f.info.Running, f.info.Servers = 1, []string{"4e5c4f5b-0000-4000-8000-000000000000"}
+		}
+		said, err := f.setup()
+		if err == nil || !f.exists(program) || !strings.Contains(said, "left "+f.path(program)+", by which ") {
+			t.Errorf("%s is there: %t; got %v, said\n%s", program, f.exists(program), err, said)
+		}
+		f.info.Running, f.info.Servers, f.after = 0, nil, map[string]func(){}
+		f.teardown()
+		if after := f.tree(); after != tree {
+			t.Errorf("%s: the tree was\n%s\nand is\n%s", program, tree, after)
+		}
+	}
+}
+
+// A daemon.json that could not be put back names the program still.
+func TestAFailedSetupLeavesTheProgramThatDaemonJSONNames(t *testing.T) {
+	for program, small := range map[string]bool{smallProgram: true, "/usr/local/bin/ndock": false} {
+		f := newFake(t, false)
+		if !small {
+			f.Runtime = nil
+		}
+		f.put(dockerd.File, `{"debug": true}`, 0o600)
+		f.deaf["nova-compute"] = true
+		f.after["service nova-compute restart"] = func() { // nobody can write there any more
+			clear(f.after)
+			fill(t, f.path("/etc/docker"), 1)
+			f.put(dockerd.File, `{"runtimes": {"ndock": {"path": "`+program+`"}}}`+strings.Repeat(" ", os.Getpagesize()-80), 0o644)
+		}
+		said, err := f.setup()
+		if err == nil || !strings.Contains(err.Error(), "undoing daemon.json failed") || !f.exists(program) {
+			t.Errorf("%s is there: %t; got %v, said\n%s", program, f.exists(program), err, said)
+		}
+	}
+}

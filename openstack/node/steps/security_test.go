@@ -201,6 +201,20 @@ func TestNovasPythonMayNotNameAnyDirectory(t *testing.T) {
 	}
 }
 
+// Nor does it make one: one of the name /etc/nologin keeps everybody out, and /run/systemd/system says who init is.
+func TestNovasPythonMayNotHaveADirectoryMade(t *testing.T) {
+	f := newFake(t, false)
+	f.virt = "/etc/nologin/nova/virt"
+	tree := f.tree()
+	_, err := f.setup()
+	if err == nil || !strings.HasPrefix(err.Error(), "shim: find nova.virt: ") || !strings.Contains(err.Error(), "/etc/nologin/nova/virt/__init__.py") {
+		t.Errorf("got %v", err)
+	}
+	if after := f.tree(); after != tree {
+		t.Errorf("the tree was\n%s\nand is\n%s", tree, after)
+	}
+}
+
 // Earlier releases had several files for their record.
 func TestTeardownGoesByTheFilesOfAnEarlierRelease(t *testing.T) {
 	f := newFake(t, false)
@@ -274,6 +288,25 @@ func TestNovaIsAskedAsNova(t *testing.T) {
 			t.Errorf("ran %s", command)
 		}
 	}
+}
+
+// What nova-compute's script says is nova's own word, and quoted in errors.
+func TestAScriptThatSaysTooMuch(t *testing.T) {
+	f := newFake(t, false)
+	f.Commands = talker{f}
+	if _, err := f.config().Plan(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "/etc/init.d/nova-compute says more than a command line can have") {
+		t.Errorf("got %.200v", err)
+	}
+}
+
+// talker answers the question for nova-compute's command line with a long one.
+type talker struct{ system.Runner }
+
+func (r talker) Run(ctx context.Context, command ...string) (string, error) {
+	if command[len(command)-1] == "show-args" {
+		return "/usr/bin/nova-compute " + strings.Repeat("--config-file=/a ", 1<<20), nil
+	}
+	return r.Runner.Run(ctx, command...)
 }
 
 // recorder keeps each command that is run.

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"bytes"
 	"context"
 	_ "embed" // the policy
 	"errors"
@@ -49,8 +50,11 @@ func (s *selinux) isLoaded(ctx context.Context) (bool, error) {
 	return false, err
 }
 
+// unlabelled is at the end of the policy's file until all is labelled: the next setup then labels it.
+const unlabelled = "; what setup wrote is not labelled yet\n"
+
 func (s *selinux) Do(ctx context.Context) error {
-	if err := s.did.Write(s.Layout.Path(selinuxFile), selinuxPolicy, 0o644); err != nil {
+	if err := s.did.Write(s.Layout.Path(selinuxFile), append(bytes.Clone(selinuxPolicy), unlabelled...), 0o644); err != nil {
 		return err
 	}
 	if _, err := system.Control(ctx, s.Commands, "semodule", "-i", s.Layout.Path(selinuxFile)); err != nil {
@@ -64,8 +68,10 @@ func (s *selinux) Do(ctx context.Context) error {
 	if s.Layout.Exists(s.Layout.Runtime) {
 		label = append(label, s.Layout.Path(s.Layout.Runtime))
 	}
-	_, err = system.Control(ctx, s.Commands, label...)
-	return err
+	if _, err = system.Control(ctx, s.Commands, label...); err != nil {
+		return err
+	}
+	return s.did.Write(s.Layout.Path(selinuxFile), selinuxPolicy, 0o644)
 }
 
 // Rollback loads the module of an earlier release where there was one, else unloads this one.
@@ -85,7 +91,7 @@ func (s *selinux) Rollback(ctx context.Context) ([]string, error) {
 // Teardown unloads the module and removes its file.
 func (s *selinux) Teardown(ctx context.Context) ([]string, error) {
 	texts, err := s.unload(ctx)
-	if err != nil || len(texts) == 0 {
+	if err != nil {
 		return texts, err
 	}
 	return texts, s.did.Remove(s.Layout.Path(selinuxFile))

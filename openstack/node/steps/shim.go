@@ -36,12 +36,26 @@ func (s *shim) dir(ctx context.Context) (string, error) {
 		return s.Layout.Path(layout.KollaShim), nil
 	}
 	if s.found == "" {
-		var err error
-		if s.found, err = s.virtDirectory(ctx); err != nil {
+		found, err := s.virtDirectory(ctx)
+		if err != nil {
 			return "", err
 		}
+		if err := s.checkPackage(found); err != nil {
+			return "", err
+		}
+		s.found = found
 	}
 	return s.Layout.Path(filepath.Join(s.found, novadriver.Name)), nil
+}
+
+// checkPackage returns an error where there is no package: the answer may be nova's own word, and no directory is made by it but
+// that of the driver.
+func (s *shim) checkPackage(dir string) error {
+	path := s.Layout.Path(filepath.Join(dir, initFile))
+	if _, err := system.ReadFile(path); err != nil {
+		return fmt.Errorf("find nova.virt: %w", system.FileError("read", path, err))
+	}
+	return nil
 }
 
 // virtDirectory returns where Nova's Python looks for drivers.
@@ -168,8 +182,9 @@ func (s *shim) Teardown(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !system.BeginsWith(filepath.Join(dir, initFile), marker) {
-		return nil, nil // there is none, or it is another's
+	if !system.BeginsWith(filepath.Join(dir, initFile), marker) { // there is none, or it is another's
+		system.RemoveEmpty(dir) // of a setup that was killed
+		return nil, nil
 	}
 	s.undone = true
 	if err := system.RemoveAll(dir); err != nil {

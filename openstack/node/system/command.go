@@ -76,8 +76,11 @@ func runError(ctx context.Context, command []string, err error, printed string) 
 	return fmt.Errorf("%w: %s", err, Printable(lastLines(printed, 3)))
 }
 
+// lastLines returns the last lines of a text, and of these the end: they may be of any length.
 func lastLines(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
+	const enough = 2000 // bytes
+	text = strings.TrimSpace(text)
+	lines := strings.Split(text[max(0, len(text)-enough):], "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "; ")
 }
 

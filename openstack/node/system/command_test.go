@@ -29,6 +29,14 @@ func TestShellQuotesWhatFailed(t *testing.T) {
 	}
 }
 
+// What fails may be nova's, and say as much as it likes on one line.
+func TestShellQuotesLittle(t *testing.T) {
+	_, err := Shell{}.Run(t.Context(), "sh", "-c", "head -c 1000000 /dev/zero; echo ' at last'; exit 3")
+	if err == nil || len(err.Error()) > 4096 || !strings.HasSuffix(err.Error(), "? at last") {
+		t.Errorf("got %.200v", err)
+	}
+}
+
 func TestShellEndsInTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
