@@ -74,6 +74,15 @@ type layerInfo struct {
 	duplicate string // a path that occurs twice, if this was looked for
 }
 
+// Digest returns the digest that the path of a layer in an OCI layout states: of the bytes as they are stored. It is empty for
+// a layer of another path.
+func (l Layer) Digest() string {
+	if !blobName.MatchString(l.Path) {
+		return ""
+	}
+	return "sha256:" + path.Base(l.Path)
+}
+
 // LayerSize is what a layer takes where it is unpacked.
 type LayerSize struct {
 	Unpacked int64 // size of its files, in bytes

@@ -36,6 +36,16 @@ type LeftOut struct {
 	ChainID string // names the layer with all that are below it, as Docker Engine does
 }
 
+// LayersLeftOut is the error about an archive that leaves layers out, where nobody has them. It wraps an *Error.
+type LayersLeftOut struct{ Layers []LeftOut }
+
+func (e *LayersLeftOut) Error() string { return e.Unwrap().Error() }
+
+func (e *LayersLeftOut) Unwrap() error {
+	first := e.Layers[0]
+	return refuse("it leaves out its layer %d, %s, which is in Glance: 'ndock image pull-glance' writes a whole archive", first.Number, shortDigest(string(first.Digest)))
+}
+
 // LayerSource has the layers that an archive leaves out.
 type LayerSource interface {
 	// Has returns true where the bytes are not needed, since whoever gets the image has the layer, with what reading it
@@ -113,11 +123,11 @@ func (r *reader) readLeftOut(image chosenImage, from LayerSource) error {
 	if err != nil {
 		return err
 	}
+	if len(missing) > 0 && from == nil {
+		return &LayersLeftOut{missing}
+	}
 	var total int64
 	for _, layer := range missing {
-		if from == nil {
-			return refuse("it leaves out its layer %d, %s, which is in Glance: 'ndock image pull-glance' writes a whole archive", layer.Number, shortDigest(string(layer.Digest)))
-		}
 		total = addSizes(total, layer.Size)
 		if err := r.limits.checkArchiveSize(total); err != nil {
 			return err
