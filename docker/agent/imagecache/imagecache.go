@@ -117,7 +117,10 @@ func (c *Cache) load(ctx context.Context, from Archive, rootGB int64) (string, e
 	l := &loading{Cache: c, from: from, layers: layers, directory: info.DockerRootDir, rootGB: rootGB, release: func() {}}
 	id, err := l.stream(ctx)
 	if err != nil && id != "" {
-		err = errors.Join(err, engine.Discard(c.engine, id))
+		return id, errors.Join(err, engine.Discard(c.engine, id))
+	}
+	if err == nil && layers != nil {
+		c.log.Info("image loaded without the layers that this host has", "id", id, "sent", len(layers.read), "had", len(layers.had))
 	}
 	return id, err
 }

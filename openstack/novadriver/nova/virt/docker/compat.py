@@ -69,12 +69,15 @@ def power_off_arguments(instance, timeout, retry_interval):
 def service_context():
     """The context of Nova itself, by [service_user]: it reads what the user of a server may not."""
     if hasattr(nova_context, 'get_nova_service_user_context'):
-        return nova_context.get_nova_service_user_context()
-    auth = service_auth.ks_loading.load_auth_from_conf_options(CONF, group='service_user')
-    if auth is None:
-        raise exception.NovaException('[service_user] of the configuration has no auth_type, and layers of an image that is '
-                                      "another project's are read with it")
-    return nova_context.RequestContext(user_auth_plugin=auth, overwrite=False)
+        found = nova_context.get_nova_service_user_context()
+    else:
+        auth = service_auth.ks_loading.load_auth_from_conf_options(CONF, group='service_user')
+        if auth is None:
+            raise exception.NovaException("[service_user] has no auth_type in Nova's configuration; layers of an image that is "
+                                          "another project's are read with it")
+        found = nova_context.RequestContext(user_auth_plugin=auth, overwrite=False)
+    found.is_admin = True  # for Nova, which else looks for properties that a list has not; Glance decides by the roles
+    return found
 
 
 def node_identity():
