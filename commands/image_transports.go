@@ -98,6 +98,8 @@ func glanceSource(ctx context.Context, cloud *openstack.Cloud, name string, retr
 	}
 	return image.FromArchive(image.Metadata{Size: found.Size}, func(ctx context.Context) (io.ReadCloser, error) {
 		return cloud.OpenImage(ctx, found.ID, retries)
+	}, func(ctx context.Context, layer archive.LeftOut) (io.ReadCloser, error) {
+		return cloud.OpenLayer(ctx, found, openstack.StoredLayer{Digest: string(layer.Digest), Image: layer.Image}, retries)
 	}), nil
 }
 

@@ -9,6 +9,8 @@ import (
 type Fault struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+
+	Layers []LeftOutLayer `json:"layers,omitempty"` // with LayersLeftOut
 }
 
 func (f *Fault) Error() string { return f.Message }
@@ -16,7 +18,8 @@ func (f *Fault) Error() string { return f.Message }
 // The codes that callers act on.
 const (
 	NoSuchInstance = "no_such_instance"
-	UnusableImage  = "unusable_image" // here and on every other host: nothing is gained by trying elsewhere
+	UnusableImage  = "unusable_image"  // here and on every other host: nothing is gained by trying elsewhere
+	LayersLeftOut  = "layers_left_out" // of the archive: they are to be sent, too
 	UnusableFlavor = "unusable_flavor"
 	UnusablePort   = "unusable_port"
 	NotRunning     = "not_running"

@@ -63,6 +63,26 @@ type NUMANode struct {
 	MemoryMB int     `json:"memory_mb"`
 }
 
+// LeftOutLayer is a layer that the archive of an image leaves out. A Glance image of its own has its bytes.
+type LeftOutLayer struct {
+	Digest   string `json:"digest"`   // sha256:… of the stored bytes
+	DiffID   string `json:"diff_id"`  // sha256:… of the uncompressed layer
+	ChainID  string `json:"chain_id"` // sha256:…, of it and all below it
+	Size     int64  `json:"size"`     // of the stored bytes
+	Image    string `json:"image"`    // Glance's id, as the archive says; a hint
+	Checksum string `json:"checksum"` // SHA-512 in hexadecimal of the stored bytes, as Glance says that it has computed it; empty where it does not
+}
+
+// LeftOutLayers is what POST /v1/images/ID/layers asks about, and the first part of an image that is sent with layers.
+type LeftOutLayers struct {
+	Layers []LeftOutLayer `json:"layers"` // lowest first
+}
+
+// NeededLayers answers POST /v1/images/ID/layers.
+type NeededLayers struct {
+	Needed []string `json:"needed"` // the digests of those that this host lacks, lowest first
+}
+
 // State is the state of a container, as Nova knows it.
 type State string
 

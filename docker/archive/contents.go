@@ -24,8 +24,10 @@ type Contents struct {
 	Manifest        []byte  // the image's OCI manifest if the archive has one; compare its layers before using it
 	Layers          []Layer // lowest first
 	Unpacked        int64   // in bytes; 0 where layers were not inspected
-	Disk            int64   // most bytes that the files take on an engine's disk, metadata included
-	Files           int     // number of files there, directories included
+
+	// What the layers take on an engine's disk, but those that it has (LayerSource).
+	Disk  int64 // most bytes, metadata of the files included
+	Files int   // number of files, directories included
 
 	configPath string // path in the archive
 }
@@ -50,27 +52,36 @@ type manifestEntry struct {
 	platform Platform // from an OCI index
 }
 
-// resolve finds the requested image and checks that all of it was in the archive.
-func (i index) resolve(o Options) (Contents, error) {
+// chosenImage is the requested image, before its layers are looked for.
+type chosenImage struct {
+	Contents
+	paths   []string // of its layers, as the archive names them
+	diffIDs []digest.Digest
+}
+
+// chooseImage finds the requested image and its configuration.
+func (i index) chooseImage(o Options) (chosenImage, error) {
 	chosen, err := i.choose(o)
 	if err != nil {
-		return Contents{}, err
+		return chosenImage{}, err
 	}
 	config, ok := i.json[entryName(chosen.Config)]
 	if !ok {
-		return Contents{}, refuse("its configuration %q is missing", chosen.Config)
+		return chosenImage{}, refuse("its configuration %q is missing", chosen.Config)
 	}
 	image, err := checkConfig(config)
 	if err != nil {
-		return Contents{}, refuse("its configuration %q: %v", chosen.Config, err)
+		return chosenImage{}, refuse("its configuration %q: %v", chosen.Config, err)
+	}
+	if len(image.RootFS.DiffIDs) != len(chosen.Layers) {
+		return chosenImage{}, refuse("it has %d layers, and its configuration names %d", len(chosen.Layers), len(image.RootFS.DiffIDs))
 	}
 	id := string(digest.FromBytes(config))
 	stated := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
-	contents := Contents{
+	return chosenImage{paths: chosen.Layers, diffIDs: image.RootFS.DiffIDs, Contents: Contents{
 		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: i.findManifest(id), configPath: entryName(chosen.Config),
 		Platform: stated.Or(chosen.platform, o.Platform), PlatformAssumed: !stated.IsComplete(),
-	}
-	return i.resolveLayers(contents, chosen.Layers, image.RootFS.DiffIDs, o.Limits)
+	}}, nil
 }
 
 // findManifest returns the OCI manifest of a configuration, or nil. Engines from 25 on write it beside manifest.json.
@@ -87,29 +98,29 @@ func (i index) findManifest(config string) []byte {
 
 // resolveLayers finds each layer of the image. A layer that was inspected must have the digest that the configuration
 // says.
-func (i index) resolveLayers(contents Contents, paths []string, diffIDs []digest.Digest, limits *Limits) (Contents, error) {
-	if len(diffIDs) != len(paths) {
-		return contents, refuse("it has %d layers, and its configuration names %d", len(paths), len(diffIDs))
-	}
-	var stored int64
-	for n, name := range paths {
+func (i index) resolveLayers(image chosenImage, limits *Limits) (Contents, error) {
+	contents := image.Contents
+	var all, added LayerSize
+	for n, name := range image.paths {
 		layer, ok := i.findLayer(name)
 		if !ok {
 			return contents, refuse("its layer %d, %q, is missing", n+1, name)
 		}
-		if err := layer.verify(n+1, string(diffIDs[n])); err != nil {
+		diffID := string(image.diffIDs[n])
+		if err := layer.verify(n+1, diffID); err != nil {
 			return contents, err
 		}
-		layer.DiffID = string(diffIDs[n])
+		layer.DiffID = diffID
 		contents.Layers = append(contents.Layers, layer)
-		contents.Unpacked = addSizes(contents.Unpacked, layer.Unpacked)
-		contents.Files += layer.files
-		stored = addSizes(stored, layer.stored)
-		if err := limits.checkImageSize(stored, contents.Files); err != nil { // an image may list a layer many times
+		if all = all.add(layer.LayerSize); !layer.LeftOut {
+			added = added.add(layer.LayerSize)
+		}
+		if err := limits.checkImageSize(all); err != nil { // an image may list a layer many times
 			return contents, refuse("it %v", err)
 		}
 	}
-	contents.Disk = addSizes(stored, int64(contents.Files)*blockSize)
+	contents.Unpacked, contents.Files = all.Unpacked, added.Files
+	contents.Disk = addSizes(added.Stored, int64(added.Files)*blockSize)
 	return contents, nil
 }
 

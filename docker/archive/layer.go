@@ -55,7 +55,10 @@ const ratioThreshold = 256 << 20
 // Layer is a layer of an image in an archive.
 type Layer struct {
 	Path string // path in the archive
-	Size int64  // in the archive, in bytes
+	Size int64  // as it is stored, in bytes
+
+	// LeftOut tells that the bytes were not needed (LayerSource).
+	LeftOut bool
 
 	layerInfo
 	wasInspected bool  // layerInfo is set
@@ -65,12 +68,31 @@ type Layer struct {
 // layerInfo is what inspecting a layer found.
 type layerInfo struct {
 	DiffID      string // sha256:… of the uncompressed layer
-	Unpacked    int64  // size of its files, in bytes
 	Compression string // gzip, zstd, xz, bzip2, or empty
+	LayerSize
 
 	duplicate string // a path that occurs twice, if this was looked for
-	stored    int64  // the larger of Unpacked and the uncompressed layer, in bytes
-	files     int    // number, with directories that are only part of a path
+}
+
+// Digest returns the digest that the path of a layer in an OCI layout states: of the bytes as they are stored. It is empty for
+// a layer of another path.
+func (l Layer) Digest() string {
+	if !blobName.MatchString(l.Path) {
+		return ""
+	}
+	return "sha256:" + path.Base(l.Path)
+}
+
+// LayerSize is what a layer takes where it is unpacked.
+type LayerSize struct {
+	Unpacked int64 // size of its files, in bytes
+	Stored   int64 // the larger of Unpacked and the uncompressed layer, in bytes
+	Files    int   // number, with directories that are only part of a path
+}
+
+// add returns the sum of two sizes.
+func (s LayerSize) add(other LayerSize) LayerSize {
+	return LayerSize{addSizes(s.Unpacked, other.Unpacked), addSizes(s.Stored, other.Stored), s.Files + other.Files}
 }
 
 // inspection inspects a layer that is written to it. It has its own goroutine, because unpacking takes longer than
@@ -119,9 +141,9 @@ func (l *Limits) inspect(src io.Reader) (layerInfo, error) {
 	if err != nil {
 		return layerInfo{}, explainLayer(err)
 	}
-	found.DiffID, found.Compression, found.stored = "sha256:"+hex.EncodeToString(sum.Sum(nil)), compression, max(found.Unpacked, plain.n)
-	l.unpacked = addSizes(l.unpacked, found.stored)
-	l.files += found.files
+	found.DiffID, found.Compression, found.Stored = "sha256:"+hex.EncodeToString(sum.Sum(nil)), compression, max(found.Unpacked, plain.n)
+	l.unpacked = addSizes(l.unpacked, found.Stored)
+	l.files += found.Files
 	return found, nil
 }
 
@@ -148,14 +170,14 @@ func (l *Limits) walk(files *tar.Reader, packed *countingReader) (layerInfo, err
 			found.duplicate = cmp.Or(found.duplicate, header.Name)
 		}
 		parts := splitPath(header.Name)
-		found.files += filesToCreate(before, parts)
+		found.Files += filesToCreate(before, parts)
 		if header.Typeflag != tar.TypeXGlobalHeader { // engines make no directories for such a header
 			before = parts
 		}
 		if !headerOnly(header.Typeflag) {
 			found.Unpacked = addSizes(found.Unpacked, header.Size) // a sparse file states a size without sending it
 		}
-		if err := errors.Join(checkFileCount(l.files+found.files), l.checkSize(found.Unpacked)); err != nil {
+		if err := errors.Join(checkFileCount(l.files+found.Files), l.checkSize(found.Unpacked)); err != nil {
 			return found, err
 		}
 	}
@@ -221,11 +243,11 @@ func addSizes(a, b int64) int64 {
 }
 
 // checkImageSize refuses an image whose layers together are too large.
-func (l *Limits) checkImageSize(unpacked int64, files int) error {
-	if l != nil && l.Unpacked > 0 && unpacked > l.Unpacked {
+func (l *Limits) checkImageSize(size LayerSize) error {
+	if l != nil && l.Unpacked > 0 && size.Stored > l.Unpacked {
 		return l.tooLarge()
 	}
-	return checkFileCount(files)
+	return checkFileCount(size.Files)
 }
 
 func (l *Limits) tooLarge() error {
@@ -240,12 +262,15 @@ func (l *Limits) limitArchive(archive io.Reader) io.Reader {
 	if l == nil || l.Unpacked == 0 {
 		return archive
 	}
-	return &countingReader{from: archive, check: func(n int64) error {
-		if n-archiveSlack > l.Unpacked {
-			return refuse("it %v", l.tooLarge())
-		}
-		return nil
-	}}
+	return &countingReader{from: archive, check: l.checkArchiveSize}
+}
+
+// checkArchiveSize refuses an archive, or layers that it leaves out, of more bytes than an image may unpack to.
+func (l *Limits) checkArchiveSize(n int64) error {
+	if l != nil && l.Unpacked > 0 && n-archiveSlack > l.Unpacked {
+		return refuse("it %v", l.tooLarge())
+	}
+	return nil
 }
 
 // checkRatio refuses a layer that unpacks to too many times its packed size.

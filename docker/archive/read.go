@@ -19,6 +19,9 @@ type Options struct {
 	Limits   *Limits  // inspect each layer and enforce these; nil trusts the sender
 	KeepTags bool     // Copy without tags keeps the image's own
 
+	// Layers has the layers that an archive leaves out. An archive that leaves some out is refused where it is nil.
+	Layers LayerSource
+
 	// Accept, if not nil, is called before the last part of an image is written. An error from it stops the writing.
 	Accept func(Contents) error
 }
@@ -52,9 +55,9 @@ const (
 	entriesLimit      = 1 << 14  // most entries; an image of 127 layers has about 500
 )
 
-// Read reads a Docker archive, or an OCI layout in a tar, and returns the image in it. It returns an *Error if the
-// archive is invalid or incomplete. Errors of src and of the sink are returned as they are. After an error, discard
-// what the sink received.
+// Read reads a Docker archive, or an OCI layout in a tar, and returns the image in it. The layers that the archive leaves
+// out reach the sink last. It returns an *Error if the archive is invalid or incomplete. Errors of src, of o.Layers and
+// of the sink are returned as they are. After an error, discard what the sink received.
 func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 	in, err := openArchive(src)
 	if err != nil {
@@ -68,7 +71,14 @@ func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 	if _, err = io.Copy(io.Discard, in); err != nil { // the padding of tar
 		return Contents{}, readError(err, r.entries)
 	}
-	found, err := r.index.resolve(o)
+	image, err := r.index.chooseImage(o)
+	if err != nil {
+		return Contents{}, r.explainError(err)
+	}
+	if err := r.readLeftOut(image, o.Layers); err != nil {
+		return Contents{}, err
+	}
+	found, err := r.index.resolveLayers(image, o.Limits)
 	return found, r.explainError(err)
 }
 
@@ -84,13 +94,25 @@ func (r *reader) explainError(err error) error {
 // Describe returns the image in an uncompressed archive. It does not read the layers, so they are not checked. Its
 // errors are those of Read.
 func Describe(src io.ReadSeeker, o Options) (Contents, error) {
-	o.Limits = nil
 	r := reader{in: tar.NewReader(src), sink: discardSink{}, paths: entryPaths{}, index: newIndex()}
 	if err := r.read(); err != nil {
 		return Contents{}, err
 	}
-	return r.index.resolve(o)
+	image, err := r.index.chooseImage(o)
+	if err != nil {
+		return Contents{}, err
+	}
+	if err := r.readLeftOut(image, unread{}); err != nil {
+		return Contents{}, err
+	}
+	return r.index.resolveLayers(image, nil)
 }
+
+// unread is a LayerSource for who reads no layers.
+type unread struct{}
+
+func (unread) Has(LeftOut) (LayerSize, bool)       { return LayerSize{}, true }
+func (unread) Open(LeftOut) (io.ReadCloser, error) { return nil, errors.ErrUnsupported }
 
 // discardSink is a Sink that reads nothing. The tar reader skips unread content.
 type discardSink struct{}
@@ -156,13 +178,16 @@ func (r *reader) readEntry(header *tar.Header) error {
 	if descriptionNames[name] || compression == "" && isDescription(head) {
 		return r.readDescription(name, header, content)
 	}
-	return r.readLayer(name, header, content)
+	if err := r.readLayer(name, header, content); err != nil {
+		return readError(err, r.entries)
+	}
+	return nil
 }
 
 // descriptionNames are the fixed names of an archive's descriptions. Such an entry is never a layer, whatever its
 // content. Other manifests and configurations may have any name: the content shows which entries may be one, and the
 // description tells which is.
-var descriptionNames = map[string]bool{"manifest.json": true, "index.json": true, "oci-layout": true, "repositories": true}
+var descriptionNames = map[string]bool{listName: true, "manifest.json": true, "index.json": true, "oci-layout": true, "repositories": true}
 
 // tarBlockSize is the size of the smallest tar, and so of the smallest layer, in bytes.
 const tarBlockSize = 512
@@ -191,24 +216,17 @@ func (r *reader) readDescription(name string, header *tar.Header, content io.Rea
 	return r.sink.File(header, bytes.NewReader(text))
 }
 
+// readLayer passes what may be a layer to the sink, and records what it is. Errors of the sink are returned as they are.
 func (r *reader) readLayer(name string, header *tar.Header, content io.Reader) error {
 	layer := Layer{Path: name, Size: header.Size}
 	if r.limits == nil {
 		r.index.layers[name] = layer
-		return r.layerReadError(r.sink.Layer(header, content))
+		return r.sink.Layer(header, content)
 	}
 	inspection := r.limits.startInspection()
 	err := r.sink.Layer(header, io.TeeReader(content, inspection))
 	layer.layerInfo, layer.refused = inspection.finish()
 	layer.wasInspected = true
 	r.index.layers[name] = layer
-	return r.layerReadError(err)
-}
-
-// layerReadError explains an error of reading a layer. An error of the sink is returned as it is.
-func (r *reader) layerReadError(err error) error {
-	if err == nil {
-		return nil
-	}
-	return readError(err, r.entries)
+	return err
 }

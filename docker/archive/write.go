@@ -169,6 +169,9 @@ func (w *writer) writeManifest(contents Contents) error {
 		image.Config = w.prefix + "config.json"
 	}
 	for _, layer := range contents.Layers {
+		if layer.LeftOut {
+			w.names[layer.Path] = w.prefix + path.Base(layer.Path) // there is no such entry
+		}
 		image.Layers = append(image.Layers, w.names[layer.Path])
 	}
 	if err := w.writeDescription(image.Config, contents.Config); err != nil {

@@ -41,6 +41,7 @@ type Source struct {
 	notice         func(text string)                                // receives warnings about the image; may be nil
 	tags           []string                                         // to keep in the archive
 	open           func(ctx context.Context) (io.ReadCloser, error) // opens a Docker archive, or an OCI layout in a tar
+	openLeftOut    LayerOpener                                      // nil if such an archive leaves out no layers
 	layered        v1.Image                                         // nil if there is only an archive
 }
 
@@ -132,9 +133,28 @@ func (t Transports) archiveOptions() archive.Options {
 	return archive.Options{Platform: t.Platform, Limits: &limits}
 }
 
-// FromArchive returns a source for an archive that open opens.
-func FromArchive(metadata Metadata, open func(ctx context.Context) (io.ReadCloser, error)) Source {
-	return Source{Metadata: metadata, open: open}
+// LayerOpener opens a layer that an archive leaves out.
+type LayerOpener func(ctx context.Context, layer archive.LeftOut) (io.ReadCloser, error)
+
+// FromArchive returns a source for an archive that open opens, and for the layers that it leaves out.
+func FromArchive(metadata Metadata, open func(ctx context.Context) (io.ReadCloser, error), layers LayerOpener) Source {
+	return Source{Metadata: metadata, open: open, openLeftOut: layers}
+}
+
+// leftOutLayers is the archive.LayerSource of one reading.
+type leftOutLayers struct {
+	ctx  context.Context
+	open LayerOpener
+}
+
+// Has implements archive.LayerSource: a copy is whole.
+func (leftOutLayers) Has(archive.LeftOut) (archive.LayerSize, bool) {
+	return archive.LayerSize{}, false
+}
+
+// Open implements archive.LayerSource.
+func (l leftOutLayers) Open(layer archive.LeftOut) (io.ReadCloser, error) {
+	return l.open(l.ctx, layer)
 }
 
 // findStream returns stdin as a source, which can be read once. It refuses a terminal.
@@ -196,7 +216,7 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 	a := &Archive{pipe: out, done: make(chan struct{}), source: from, ahead: ahead}
 	go func() {
 		defer close(a.done)
-		found, err := archive.Copy(into, from, s.tags, s.copyOptions())
+		found, err := archive.Copy(into, from, s.tags, s.copyOptions(ctx))
 		if a.metadata = metadataOf(found); err == nil {
 			err = s.checkAfterRead(a.metadata)
 		}
@@ -206,8 +226,11 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 }
 
 // copyOptions returns options for one reading, because limits keep a count.
-func (s *Source) copyOptions() archive.Options {
+func (s *Source) copyOptions(ctx context.Context) archive.Options {
 	options := s.options
+	if s.openLeftOut != nil {
+		options.Layers = leftOutLayers{ctx, s.openLeftOut}
+	}
 	if options.Limits != nil {
 		limits := *options.Limits
 		options.Limits = &limits

@@ -111,7 +111,7 @@ func TestNames(t *testing.T) {
 		transports := newTransports(t)
 		transports.Stdin = bytes.NewReader(saved)
 		transports.Glance = func(context.Context, string) (Source, error) {
-			return FromArchive(Metadata{}, func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(saved)), nil }), nil
+			return FromArchive(Metadata{}, func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(saved)), nil }, nil), nil
 		}
 		out := filepath.Join(t.TempDir(), "out.tar")
 		if got, err := copied(t, transports, c.from, "docker-archive:"+out+c.to); err != nil || fmt.Sprint(got.Tags) != c.want {

@@ -102,7 +102,7 @@ func (s *Source) pushLayers(ctx context.Context, writer imageWriter, watch io.Wr
 	}
 	defer from.Close()
 	sink := newLayerSink(ctx, writer)
-	found, err := archive.Read(io.TeeReader(from, watch), sink, s.copyOptions())
+	found, err := archive.Read(io.TeeReader(from, watch), sink, s.copyOptions(ctx))
 	if sent := sink.uploads.Wait(); err == nil || errors.Is(err, errLayerFailed) {
 		err = sent
 	}

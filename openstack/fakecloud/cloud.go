@@ -107,6 +107,17 @@ func (c *Cloud) Remove(kind Kind, name string) {
 	c.objects[kind] = slices.DeleteFunc(c.objects[kind], func(o Object) bool { return o["name"] == name })
 }
 
+// Change sets fields of an object.
+func (c *Cloud) Change(kind Kind, id string, fields Object) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, object := range c.objects[kind] {
+		if object.id() == id {
+			maps.Copy(object, fields)
+		}
+	}
+}
+
 // All are the objects of a kind that are there.
 func (c *Cloud) All(kind Kind) []Object {
 	c.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -38,14 +39,19 @@ func (c *Cloud) schema(w http.ResponseWriter, _ *http.Request, _ string) {
 	}})
 }
 
-// listImages gives two images a page. As in Glance, what stands before a colon in a name to look for is an operator.
+// listImages gives two images a page, and hidden ones only to who asks for these. As in Glance, what stands before a colon in a name to look for is an operator.
 func (c *Cloud) listImages(w http.ResponseWriter, r *http.Request, _ string) {
 	query, page := r.URL.Query(), Object{}
 	if operator, _, colon := strings.Cut(query.Get("name"), ":"); colon && operator != "in" && operator != "eq" {
 		refuseHTML(w, http.StatusBadRequest, fmt.Sprintf("Unable to filter by unknown operator '%s'.", operator))
 		return
 	}
-	found := slices.DeleteFunc(slices.Clone(c.objects[Image]), func(image Object) bool { return !matches(image, query) })
+	hidden := query.Get("os_hidden") == "true"
+	asked := maps.Clone(query)
+	delete(asked, "os_hidden")
+	found := slices.DeleteFunc(slices.Clone(c.objects[Image]), func(image Object) bool {
+		return image["os_hidden"] == true != hidden || !matches(image, asked)
+	})
 	switch query.Get("sort") {
 	case "name:asc":
 		slices.SortStableFunc(found, func(a, b Object) int { return strings.Compare(fmt.Sprint(a["name"]), fmt.Sprint(b["name"])) })

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime/multipart"
 	"runtime"
 	"strings"
 
@@ -37,11 +38,13 @@ type Cache struct {
 	log      *slog.Logger
 	locks    *keylock.Locks // by image: it is loaded once
 	reserved reservations
+	facts    facts
+	chains   *chains
 }
 
-// New returns the cache of an engine.
-func New(engine Engine, operators config.Config, log *slog.Logger) *Cache {
-	return &Cache{engine: engine, config: operators, log: log, locks: keylock.New()}
+// New returns the cache of an engine. What is known of layers is kept in a directory.
+func New(engine Engine, layers string, operators config.Config, log *slog.Logger) *Cache {
+	return &Cache{engine: engine, config: operators, log: log, locks: keylock.New(), facts: facts{layers}, chains: &chains{engine: engine}}
 }
 
 // Has tells whether an image is here.
@@ -60,11 +63,14 @@ func (c *Cache) Has(ctx context.Context, glanceID string) (bool, error) {
 type Archive struct {
 	Body io.Reader
 	Stop func() // makes Body return an error: no context ends the reading of a body that does not arrive
+
+	layers []agent.LeftOutLayer // that it leaves out
+	more   *multipart.Reader    // has them, as far as they were sent; nil for a whole archive
 }
 
 // Load loads an archive while it is received, and tags it as the Glance image. There is no image unless the body ends
 // properly and fits rootGB, the disk of the flavor that it is for in GiB; 0 is for any. What is wrong with the image is a
-// fault with the code UnusableImage.
+// fault with the code UnusableImage. One with LayersLeftOut lists the layers that have to be sent, too.
 func (c *Cache) Load(ctx context.Context, glanceID string, from Archive, rootGB int64) error {
 	release, err := c.locks.Acquire(ctx, glanceID)
 	if err != nil {
@@ -76,7 +82,7 @@ func (c *Cache) Load(ctx context.Context, glanceID string, from Archive, rootGB 
 	}
 	id, err := c.load(ctx, from, rootGB)
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return fmt.Errorf("load: %w", leftOut(err))
 	}
 	if err := c.checkPlatform(ctx, id); err != nil {
 		return errors.Join(err, engine.Discard(c.engine, id))
@@ -87,6 +93,16 @@ func (c *Cache) Load(ctx context.Context, glanceID string, from Archive, rootGB 
 	return nil
 }
 
+// loading is one archive on its way into Docker.
+type loading struct {
+	*Cache
+	from      Archive
+	layers    *sentLayers // nil for a whole archive
+	directory string      // where Docker keeps its data
+	rootGB    int64
+	release   func() // gives back the space that is reserved there
+}
+
 // load streams into Docker what it needs of the archive, and returns the image's id.
 func (c *Cache) load(ctx context.Context, from Archive, rootGB int64) (string, error) {
 	defer context.AfterFunc(ctx, from.Stop)()
@@ -94,60 +110,90 @@ func (c *Cache) load(ctx context.Context, from Archive, rootGB int64) (string, e
 	if err != nil {
 		return "", fmt.Errorf("ask Docker where it keeps images: %w", err)
 	}
+	layers, err := c.layersOf(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	l := &loading{Cache: c, from: from, layers: layers, directory: info.DockerRootDir, rootGB: rootGB, release: func() {}}
+	id, err := l.stream(ctx)
+	if err != nil && id != "" {
+		return id, errors.Join(err, engine.Discard(c.engine, id))
+	}
+	if err == nil && layers != nil {
+		c.log.Info("image loaded without the layers that this host has", "id", id, "sent", len(layers.read), "had", len(layers.had))
+	}
+	return id, err
+}
+
+func (l *loading) stream(ctx context.Context) (string, error) {
 	checked, intoDocker := io.Pipe()
 	checking := make(chan error, 1)
-	unpacking := func() {}
 	go func() {
-		err := c.check(intoDocker, from.Body, info.DockerRootDir, rootGB, &unpacking)
+		err := l.check(intoDocker)
 		intoDocker.CloseWithError(err)
 		checking <- err
 	}()
-	id, err := c.loadChecked(ctx, checked)
+	id, err := docker.LoadImage(ctx, l.engine, checked)
 	if err == nil {
 		// Docker may stop at the archive's last block. The body has to end properly all the same: a caller that finds
 		// the image's signature to be wrong breaks it off.
 		_, err = io.Copy(io.Discard, checked)
 	}
 	if err != nil {
-		from.Stop()
+		l.from.Stop()
 	}
 	checked.CloseWithError(errors.Join(errors.New("docker did not read on"), err))
 	if problem := <-checking; saysMore(problem) {
 		err = problem
 	}
-	unpacking()
-	if err != nil && id != "" {
-		err = errors.Join(err, engine.Discard(c.engine, id))
-	}
-	return id, err
+	l.release()
+	return id, l.explain(err)
 }
 
 // check copies a checked archive to dst, while there is space for it. Docker unpacks it when it is complete: the space for
-// that is reserved before, until release is called.
-func (c *Cache) check(dst io.Writer, body io.Reader, directory string, rootGB int64, release *func()) error {
-	spare := c.config.ImageReserveGB << 30
-	watched := &checkedWriter{Writer: dst, check: func() error {
-		done, err := c.reserved.reserve(directory, space{bytes: checkEvery}, spare)
-		if err == nil {
-			done()
-		}
-		return err
-	}}
-	_, err := archive.Load(watched, body, archive.Options{
+// that is reserved before.
+func (l *loading) check(dst io.Writer) error {
+	options := archive.Options{
 		Platform: archive.Platform{OS: "linux", Architecture: runtime.GOARCH},
-		Limits:   &archive.Limits{Unpacked: c.config.ImageMaxUnpackedGB << 30, Setting: "image_max_unpacked_gb"},
-		Accept: func(found archive.Contents) error {
-			if err := limits.CheckImageSize(found.Unpacked, rootGB); err != nil {
-				return err
-			}
-			done, err := c.reserved.reserve(directory, space{bytes: found.Disk, files: int64(found.Files)}, spare)
-			if err == nil {
-				*release = done
-			}
-			return err
-		},
-	})
+		Limits:   &archive.Limits{Unpacked: l.config.ImageMaxUnpackedGB << 30, Setting: "image_max_unpacked_gb"},
+		Accept:   l.accept,
+	}
+	if l.layers != nil {
+		options.Layers = l.layers
+	}
+	found, err := archive.Load(&checkedWriter{Writer: dst, check: l.checkSpace}, l.from.Body, options)
+	if err == nil {
+		l.layers.keepFacts(found.Layers, l.log)
+	}
 	return err
+}
+
+// checkSpace refuses to write on where the disk is nearly full.
+func (l *loading) checkSpace() error {
+	done, err := l.reserve(space{bytes: checkEvery})
+	if err == nil {
+		done()
+	}
+	return err
+}
+
+// accept is called before the archive is complete to Docker.
+func (l *loading) accept(found archive.Contents) error {
+	if err := l.layers.end(); err != nil {
+		return err
+	}
+	if err := limits.CheckImageSize(found.Unpacked, l.rootGB); err != nil {
+		return err
+	}
+	done, err := l.reserve(space{bytes: found.Disk, files: int64(found.Files)})
+	if err == nil {
+		l.release = done
+	}
+	return err
+}
+
+func (l *loading) reserve(wanted space) (release func(), err error) {
+	return l.reserved.reserve(l.directory, wanted, l.config.ImageReserveGB<<30)
 }
 
 // saysMore tells whether the check failed by itself. Otherwise Docker's error is the reason.
@@ -157,13 +203,16 @@ func saysMore(err error) bool {
 	return errors.As(err, &refused) || errors.As(err, &fault)
 }
 
-func (c *Cache) loadChecked(ctx context.Context, checked io.Reader) (string, error) {
-	id, err := docker.LoadImage(ctx, c.engine, checked)
+// explain makes a fault of Docker's reason to refuse an image.
+func (l *loading) explain(err error) error {
 	var reason *docker.LoadRefused
-	if errors.As(err, &reason) {
-		return id, classify(reason.Reason)
+	switch {
+	case errors.As(err, &reason) && l.layers.spared():
+		return l.layers.gone(reason)
+	case errors.As(err, &reason):
+		return classify(reason.Reason)
 	}
-	return id, err
+	return err
 }
 
 // classify makes a fault of what Docker says of an image, so that its owner knows what to do. Only the end of the text

@@ -76,12 +76,12 @@ func TestEmptyFilesTakeSpace(t *testing.T) {
 	layer := agenttest.Tar(t, strings.Repeat("d/", 200)+"a", "", "b", "")
 	packed := agenttest.Tar(t, "layer.tar", layer, "config.json", strings.Replace(agenttest.ImageConfig, "[]", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(layer))), 1),
 		"manifest.json", `[{"Config":"config.json","Layers":["layer.tar"]}]`)
-	cache := New(enginetest.New(), config.Default(), agenttest.Quiet())
-	release := func() {}
-	defer func() { release() }()
-	if err := cache.check(io.Discard, strings.NewReader(packed), t.TempDir(), 0, &release); err != nil {
+	cache := New(enginetest.New(), t.TempDir(), config.Default(), agenttest.Quiet())
+	l := &loading{Cache: cache, from: Archive{Body: strings.NewReader(packed)}, directory: t.TempDir()}
+	if err := l.check(io.Discard); err != nil {
 		t.Fatal(err)
 	}
+	defer l.release()
 	const files = 202
 	if want := (space{bytes: files*4096 + int64(len(layer)), files: files}); cache.reserved.held != want {
 		t.Errorf("reserved %+v, want %+v", cache.reserved.held, want)

@@ -32,7 +32,7 @@ func writeFault(w http.ResponseWriter, err error) {
 		status = http.StatusNotFound
 	case agent.UnusableImage, agent.UnusableFlavor, agent.UnusablePort:
 		status = http.StatusUnprocessableEntity
-	case agent.NotRunning, agent.NoTerminal, agent.NoFreePort:
+	case agent.NotRunning, agent.NoTerminal, agent.NoFreePort, agent.LayersLeftOut:
 		status = http.StatusConflict
 	case agent.BadRequest:
 		status = http.StatusBadRequest

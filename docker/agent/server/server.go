@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +45,7 @@ func New(closing context.Context, docker engine.Docker, options Options, operato
 	}, log)
 	return &Server{
 		engine: docker, instances: instances,
-		images:   imagecache.New(docker, operators, log),
+		images:   imagecache.New(docker, filepath.Join(filepath.Dir(options.State), "layers"), operators, log),
 		consoles: console.New(closing, docker, instances.Containers.Find, log),
 		host:     hostinfo.New(closing, docker, options.Kernel, log),
 		version:  options.Version, kernel: options.Kernel, log: log, closing: closing, onAPIChange: func() {},
@@ -73,6 +74,7 @@ func (s *Server) Handler() http.Handler {
 	handle("DELETE /v1/images/{id}", short, s.deleteImage)
 	handle("GET /v1/images/{id}", short, s.getImage)
 	handle("PUT /v1/images/{id}", long, s.putImage)
+	handle("POST /v1/images/{id}/layers", short, s.neededLayers)
 	handle("GET /v1/servers", short, get(s.instances.Containers.IDs))
 	handle("GET /v1/instances", short, get(s.instances.Containers.List))
 	handle("GET /v1/instances/{uuid}", short, getOf(s.instances.Containers.Get))

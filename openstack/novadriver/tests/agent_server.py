@@ -18,6 +18,7 @@ class Request(http.server.BaseHTTPRequestHandler):
     def _handle(self):
         self.close_connection = True
         self.server.seen.append((self.command, self.path))
+        self.server.headers.append(self.headers)
         self.server.answer(self)
 
     do_GET = do_PUT = do_POST = do_DELETE = _handle
@@ -65,6 +66,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, path, answer):
         self.answer = answer
         self.seen = []
+        self.headers = []
         super().__init__(path, Request)
 
 

@@ -26,6 +26,9 @@ class Agent:
         self.log = []  # what it was asked, with the details
         self.failing = {}
         self.images = set()
+        self.left_out = []  # the layers that the archive of an image leaves out
+        self.layers = set()  # the digests of those that are here
+        self.sent = []  # the parts of each upload with layers: names and what was written
         self.containers = {}  # by server, each with the ports that it was started with
         self.backups = {}  # by server
         self.ports = set()  # that are plugged
@@ -181,12 +184,26 @@ class Agent:
         self._asked('serial', uuid, asked)
         return self.port
 
+    def needed_layers(self, image_id, layers):
+        self._asked('needed_layers', image_id, layers)
+        return [layer['digest'] for layer in layers if not layer['checksum'] or layer['digest'] not in self.layers]
+
     @contextlib.contextmanager
-    def load_image(self, image_id, root_gb=0):
+    def load_image(self, image_id, root_gb=0, layers=None):
         self._asked('load_image', image_id, root_gb)
-        yield io.BytesIO()
+        upload = Upload()
+        yield upload
         if self.refusal:
             raise self.refusal
+        if self.left_out and layers is None:
+            error = ndock.LayersLeftOut(reason='it leaves out its layer 1')
+            error.layers = self.left_out
+            raise error
+        if layers is not None:
+            self.sent.append(upload.parts)
+            sent = [name for name, _ in upload.parts]
+            if any(layer['digest'] not in sent and layer['digest'] not in self.layers for layer in layers):
+                raise ndock.LayersLeftOut(reason='it leaves out a layer')
         self.images.add(image_id)
 
     @contextlib.contextmanager
@@ -196,6 +213,21 @@ class Agent:
 
     def events(self, silence):
         raise NotImplementedError('tests of the events bring their own')
+
+
+class Upload(io.BytesIO):
+    """What agent.Upload is to the driver, which keeps what it got, part by part."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = [('archive', b'')]
+
+    def begin(self, name):
+        self.parts.append((name, b''))
+
+    def write(self, content):
+        name, before = self.parts[-1]
+        self.parts[-1] = (name, before + content)
 
 
 class Stream(io.BytesIO):

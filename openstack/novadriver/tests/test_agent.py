@@ -1,5 +1,6 @@
 """The client, against a real HTTP server on a real unix socket."""
 
+import email
 import http.client
 import inspect
 import socket
@@ -231,7 +232,7 @@ class Timeouts(TestCase):
         calls = {
             'act': ('start',), 'create': ({},), 'plug': ([],), 'unplug': ([],), 'destroy': ([],), 'events': (),
             'discard_backup': ([],), 'attach': (port,), 'detach': (port,), 'set_password': ('secret',), 'age_images': (60,),
-            'serial': ({},),
+            'serial': ({},), 'needed_layers': ([],),
         }
         for name, verb in inspect.getmembers(ndock.Agent, inspect.isfunction):
             if name.startswith('_'):
@@ -303,6 +304,27 @@ class Upload(TestCase):
                 raise OSError('glance is gone')
         self.assertTrue(over.wait(10))
         self.assertEqual([b'half', None], chunks)
+
+    def test_an_archive_and_layers(self):
+        chunks, _ = self.received()
+        with self.client.load_image('i', 5, [{'digest': 'sha256:1'}]) as data:
+            data.write(b'the archive')
+            data.begin('sha256:1')
+            data.write(b'the layer')
+        kind = self.there.server.headers[0]['Content-Type']
+        message = email.message_from_bytes(b'Content-Type: %s\r\n\r\n' % kind.encode() + b''.join(chunks))
+        self.assertEqual([
+            ('layers', b'{"layers": [{"digest": "sha256:1"}]}'), ('archive', b'the archive'), ('sha256:1', b'the layer'),
+        ], [(part.get_param('name', header='Content-Disposition'), part.get_payload(decode=True)) for part in message.get_payload()])
+        self.assertTrue(b''.join(chunks).endswith(b'--\r\n'))
+        self.assertEqual([('PUT', '/v1/images/i?root_gb=5')], self.there.server.seen)
+
+    def test_layers_that_are_left_out(self):
+        self.received(409, {'code': 'layers_left_out', 'message': 'it leaves out its layer 1', 'layers': [{'digest': 'sha256:1'}]})
+        with self.assertRaisesRegex(ndock.LayersLeftOut, 'its layer 1') as caught:
+            with self.client.load_image('i') as data:
+                data.write(b'the archive')
+        self.assertEqual([{'digest': 'sha256:1'}], caught.exception.layers)
 
     def test_truncate_leaves_it_without_an_end(self):
         chunks, over = self.received()

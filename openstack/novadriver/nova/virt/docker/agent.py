@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 import time
+import uuid as uuids
 
 from nova import exception
 
@@ -32,6 +33,11 @@ class UnusableImage(AgentError):
     """The image cannot become a container, on this host or any other."""
 
 
+class LayersLeftOut(AgentError):
+    """The image's archive leaves layers out, which are to be sent, too."""
+    layers = ()
+
+
 class UnusableFlavor(AgentError):
     """The flavor says what cannot be done, on this host or any other."""
 
@@ -54,6 +60,7 @@ class NoFreePort(AgentError):
 
 FAULTS = {
     'unusable_image': UnusableImage,
+    'layers_left_out': LayersLeftOut,
     'unusable_flavor': UnusableFlavor,
     'unusable_port': UnusablePort,
     'not_running': NotRunning,
@@ -168,16 +175,21 @@ class Agent:
         """The port of the serial console, and the path to it if that is asked for."""
         return self._json('POST', '/v1/instances/%s/serial' % uuid, asked, uuid=uuid)
 
+    def needed_layers(self, image_id, layers):
+        """The digests of those layers of an image that this host lacks."""
+        return self._json('POST', '/v1/images/%s/layers' % image_id, {'layers': layers})['needed']
+
     @contextlib.contextmanager
-    def load_image(self, image_id, root_gb=0):
+    def load_image(self, image_id, root_gb=0, layers=None):
         """A file to write a Docker archive to. It becomes an image when the block ends well, else nothing.
 
-        root_gb is the flavor's disk that it has to fit on, in GiB, or 0.
+        root_gb is the flavor's disk that it has to fit on, in GiB, or 0. layers are those that the archive leaves out: then
+        the file takes those that the host needs after it.
         """
-        query = '?root_gb=%d' % root_gb if root_gb else ''
+        url = '/v1/images/%s%s' % (image_id, '?root_gb=%d' % root_gb if root_gb else '')
         with self._connected(LOAD) as connection:
             with self._talking():
-                upload = Upload(connection, '/v1/images/%s%s' % (image_id, query))
+                upload = Upload(connection, url) if layers is None else Parts(connection, url, layers)
             yield upload
             with self._talking():
                 self._checked(upload.finish(), None)
@@ -248,20 +260,22 @@ class Agent:
             fault = json.loads(response.read())
             code, reason = fault['code'], fault['message']
         except (ValueError, KeyError, TypeError):
-            code, reason = '', '%d %s' % (response.status, response.reason)
+            fault, code, reason = {}, '', '%d %s' % (response.status, response.reason)
         if code == 'no_such_instance':
             raise exception.InstanceNotFound(instance_id=uuid)
-        raise FAULTS.get(code, AgentError)(reason=reason)
+        error = FAULTS.get(code, AgentError)(reason=reason)
+        error.layers = fault.get('layers', ())
+        raise error
 
 
 class Upload:
     """The file that Nova's image API writes an image to: each write goes straight on to the agent."""
 
-    def __init__(self, connection, url):
+    def __init__(self, connection, url, kind='application/x-tar'):
         self._connection = connection
         self._refused = None
         connection.putrequest('PUT', url)
-        connection.putheader('Content-Type', 'application/x-tar')
+        connection.putheader('Content-Type', kind)
         connection.putheader('Transfer-Encoding', 'chunked')
         connection.endheaders()
 
@@ -285,6 +299,24 @@ class Upload:
         except (BrokenPipeError, ConnectionResetError):
             pass
         return self._connection.getresponse()
+
+
+class Parts(Upload):
+    """An upload of an archive and, each after its beginning, of layers that it leaves out (RFC 7578)."""
+
+    def __init__(self, connection, url, layers):
+        self._boundary = uuids.uuid4().hex
+        super().__init__(connection, url, 'multipart/form-data; boundary=' + self._boundary)
+        self.begin('layers')
+        self.write(json.dumps({'layers': layers}).encode())
+        self.begin('archive')
+
+    def begin(self, name):
+        self.write(('\r\n--%s\r\nContent-Disposition: form-data; name="%s"\r\n\r\n' % (self._boundary, name)).encode())
+
+    def finish(self):
+        self.write(('\r\n--%s--\r\n' % self._boundary).encode())
+        return super().finish()
 
 
 class Download:

@@ -24,6 +24,7 @@ from nova.virt.docker import cpus
 from nova.virt.docker import diagnostics
 from nova.virt.docker import guest
 from nova.virt.docker import inventory
+from nova.virt.docker import layers
 from nova.virt.docker import node
 from nova.virt.docker import pending
 from nova.virt.docker import serial
@@ -204,8 +205,11 @@ class DockerDriver(driver.ComputeDriver):
         def fetch():
             if self._agent.has_image(image_id):
                 return False
-            with self._agent.load_image(image_id, root_gb) as data:
-                self._images.download(context, image_id, data=data, trusted_certs=trusted_certs)
+            try:
+                with self._agent.load_image(image_id, root_gb) as data:
+                    self._images.download(context, image_id, data=data, trusted_certs=trusted_certs)
+            except ndock.LayersLeftOut as error:
+                layers.fetch(self._agent, self._images, context, image_id, error.layers, root_gb, trusted_certs)
             return True
 
         return fetch()

@@ -1,0 +1,76 @@
+package imagecache
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/identity"
+)
+
+// chains are the layers that Docker Engine has. It finds each by its chain id, which names it with all that are below it.
+type chains struct {
+	engine Engine
+	mu     sync.Mutex
+	images map[string][]string // by id, which says what is in an image
+}
+
+// containerdStore is what an engine says that keeps its images in containerd: it finds no layer by its chain id.
+const containerdStore = "io.containerd.snapshotter.v1"
+
+// list returns the chain ids of all layers of all images.
+func (c *chains) list(ctx context.Context) (map[string]bool, error) {
+	info, err := c.engine.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask Docker how it keeps images: %w", err)
+	}
+	all := map[string]bool{}
+	if slices.ContainsFunc(info.DriverStatus, func(status [2]string) bool { return status[1] == containerdStore }) {
+		return all, nil
+	}
+	found, err := c.engine.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list images: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.images
+	c.images = map[string][]string{}
+	for _, one := range found {
+		ids, ok := known[one.ID]
+		if !ok {
+			if ids, err = c.of(ctx, one.ID); err != nil {
+				return nil, err
+			}
+		}
+		c.images[one.ID] = ids
+		for _, id := range ids {
+			all[id] = true
+		}
+	}
+	return all, nil
+}
+
+// of returns the chain ids of an image's layers. An image that is gone meanwhile has none.
+func (c *chains) of(ctx context.Context, id string) ([]string, error) {
+	found, err := c.engine.ImageInspect(ctx, id)
+	if errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up image %s: %w", id, err)
+	}
+	var diffIDs []digest.Digest
+	for _, one := range found.RootFS.Layers {
+		diffIDs = append(diffIDs, digest.Digest(one))
+	}
+	var ids []string
+	for _, chain := range identity.ChainIDs(diffIDs) {
+		ids = append(ids, string(chain))
+	}
+	return ids, nil
+}
