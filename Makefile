@@ -104,7 +104,7 @@ engines: ENGINE ?= $(if $(filter zed,$(RELEASE)),sid,built)
 engines: build cloud ## end-to-end tests of servers and ports on another Docker Engine, ENGINE: built (of Docker's own source), own, or on zed that of another Debian suite, e.g. sid; FEATURES: e.g. containerd-snapshotter
 	[ $(ENGINE) != built ] || $(MAKE) bin/dockerd # which takes minutes
 	$(CLOUD)/enter testdata/cloud/engine $(ENGINE) $(FEATURES)
-	$(MAKE) e2e ONLY='server|console|lifecycle|snapshot|limits|ports|network-restarts'; \
+	$(MAKE) e2e ONLY='server|layers|console|lifecycle|snapshot|limits|ports|network-restarts'; \
 	result=$$?; $(CLOUD)/enter testdata/cloud/engine own; exit $$result
 
 bin/dockerd: Makefile

@@ -199,11 +199,14 @@ func endToEnd(t *testing.T, script, cloud string) {
 	})
 }
 
-// condition knows [ovn], of a cloud whose network is OVN, and [host-kernel].
+// condition knows [ovn], of a cloud whose network is OVN, [containerd], of an engine with containerd's image store, and [host-kernel].
 func condition(name string) (bool, error) {
 	switch name {
 	case "ovn": // by its process id, since another root's may run beside it
 		return exec.Command("start-stop-daemon", "--status", "--pidfile", "/run/ovn/ovn-controller.pid").Run() == nil, nil
+	case "containerd":
+		out, err := exec.Command("docker", "info", "-f", "{{.DriverStatus}}").Output()
+		return strings.Contains(string(out), "io.containerd.snapshotter"), err
 	case "host-kernel": // the kernel's limits are all in sight, and no other cloud's: not in a root's namespaces
 		_, err := os.Stat("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 		return err == nil, nil
