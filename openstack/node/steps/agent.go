@@ -215,8 +215,11 @@ func (a *agent) claimPrograms(did *system.Changes, path string) error {
 	return a.record().AmendIn(did, set(path), set(""))
 }
 
-// serversDir is where the agent keeps files of servers.
-const serversDir = "/var/lib/ndock/servers"
+// Where the agent keeps files of servers, and what it has found in layers.
+const (
+	serversDir = "/var/lib/ndock/servers"
+	layersDir  = "/var/lib/ndock/layers"
+)
 
 // waitForAnswer waits until the agent answers on its socket.
 func (a *agent) waitForAnswer(ctx context.Context) error {
@@ -256,9 +259,9 @@ func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 	return append(texts, a.left(ctx)...), a.Services.Forget(ctx, a.service())
 }
 
-// clear removes the programs that are gone from the record, and the directories that are empty.
+// clear removes the programs that are gone from the record, what is known of layers, and the directories that are empty.
 func (a *agent) clear() error {
-	if err := a.disclaimPrograms(); err != nil {
+	if err := errors.Join(a.disclaimPrograms(), system.RemoveAll(a.Layout.Path(layersDir))); err != nil {
 		return err
 	}
 	for _, dir := range []string{serversDir, filepath.Dir(a.Layout.Runtime), filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {

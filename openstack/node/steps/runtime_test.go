@@ -341,3 +341,13 @@ func TestAFailedSetupLeavesTheProgramThatDaemonJSONNames(t *testing.T) {
 		}
 	}
 }
+
+// What the agent knows of layers is no one's when the agent is gone.
+func TestTeardownRemovesWhatIsKnownOfLayers(t *testing.T) {
+	f, before := ofBefore(t)
+	f.put("/var/lib/ndock/layers/"+strings.Repeat("0", 64), "{}", 0o600)
+	f.teardown()
+	if after := f.tree(); after != before {
+		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
