@@ -2,10 +2,7 @@
 package agenttest
 
 import (
-	"archive/tar"
-	"bytes"
 	"encoding/base64"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -80,23 +77,7 @@ func Tree(t *testing.T, files map[string]string) string {
 const ImageConfig = `{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`
 
 // Tar is a tar of these files, each a name and its content.
-func Tar(t *testing.T, files ...string) string {
-	t.Helper()
-	var file bytes.Buffer
-	archive := tar.NewWriter(&file)
-	for i := 0; i < len(files); i += 2 {
-		if err := archive.WriteHeader(&tar.Header{Name: files[i], Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(files[i+1]))}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(archive, files[i+1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return file.String()
-}
+func Tar(files ...string) string { return string(enginetest.Tar(files...)) }
 
 // UserData is what Nova passes on of user data that is meant for ndock.
 func UserData(json string) string {

@@ -33,7 +33,7 @@ const imagePath = "/v1/images/" + enginetest.ImageID
 // dockerArchive is the least that passes for what `docker save` writes: an image without layers.
 func dockerArchive(t *testing.T) string {
 	t.Helper()
-	return agenttest.Tar(t, "config.json", agenttest.ImageConfig, "manifest.json", `[{"Config":"config.json","RepoTags":["web:latest"],"Layers":[]}]`)
+	return agenttest.Tar("config.json", agenttest.ImageConfig, "manifest.json", `[{"Config":"config.json","RepoTags":["web:latest"],"Layers":[]}]`)
 }
 
 // newServer is an agent over this engine.
@@ -114,14 +114,14 @@ func TestPutImageRefusesStrangers(t *testing.T) {
 	const layer = "sha256:c5ff0ab8cc1f1fb2d8a3e0a6a9e2f4c1d0b9a8978675645342312011f0e0d0c0"
 	naming := strings.Replace(agenttest.ImageConfig, "[]", `["`+layer+`"]`, 1)
 	manifest := `[{"Config":"config.json","Layers":["layer.tar"]}]`
-	huge := agenttest.Tar(t, "huge", string(make([]byte, 9<<20)))
+	huge := agenttest.Tar("huge", string(make([]byte, 9<<20)))
 	sum := sha256.Sum256([]byte(huge))
 	for name, c := range map[string]struct{ content, says string }{
-		"a layer that is not there": {agenttest.Tar(t, "config.json", naming, "manifest.json", manifest), `its layer 1, \"layer.tar\", is missing`},
-		"a second manifest":         {agenttest.Tar(t, "config.json", agenttest.ImageConfig, "manifest.json", "[]", "./manifest.json", "[]"), `it has two entries \"manifest.json\"`},
-		"many volumes":              {agenttest.Tar(t, "config.json", `{"config":{"Volumes":{`+volumes(65)+`}},`+agenttest.ImageConfig[1:], "manifest.json", `[{"Config":"config.json","Layers":[]}]`), "it has 65 volumes; at most 64 are allowed"},
+		"a layer that is not there": {agenttest.Tar("config.json", naming, "manifest.json", manifest), `its layer 1, \"layer.tar\", is missing`},
+		"a second manifest":         {agenttest.Tar("config.json", agenttest.ImageConfig, "manifest.json", "[]", "./manifest.json", "[]"), `it has two entries \"manifest.json\"`},
+		"many volumes":              {agenttest.Tar("config.json", `{"config":{"Volumes":{`+volumes(65)+`}},`+agenttest.ImageConfig[1:], "manifest.json", `[{"Config":"config.json","Layers":[]}]`), "it has 65 volumes; at most 64 are allowed"},
 		"more than is allowed": {
-			agenttest.Tar(t, "layer.tar", huge, "config.json", strings.Replace(agenttest.ImageConfig, "[]", `["`+strings.TrimSuffix(strings.Repeat(fmt.Sprintf("sha256:%x\",\"", sum), 127), `","`)+`"]`, 1),
+			agenttest.Tar("layer.tar", huge, "config.json", strings.Replace(agenttest.ImageConfig, "[]", `["`+strings.TrimSuffix(strings.Repeat(fmt.Sprintf("sha256:%x\",\"", sum), 127), `","`)+`"]`, 1),
 				"manifest.json", `[{"Config":"config.json","Layers":[`+strings.TrimSuffix(strings.Repeat(`"layer.tar",`, 127), ",")+`]}]`), "it unpacks to more than 1073741824 bytes, the most that is allowed (image_max_unpacked_gb)",
 		},
 	} {
@@ -175,7 +175,7 @@ func TestPutImageNotUnpacked(t *testing.T) {
 // TestPutImageForAFlavor: an image for a new server is refused before Docker has it, if the flavor's disk is too small.
 func TestPutImageForAFlavor(t *testing.T) {
 	layer := sparseFile(1<<30 + 1)
-	packed := agenttest.Tar(t, "layer.tar", layer, "config.json", strings.Replace(agenttest.ImageConfig, "[]", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(layer))), 1),
+	packed := agenttest.Tar("layer.tar", layer, "config.json", strings.Replace(agenttest.ImageConfig, "[]", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(layer))), 1),
 		"manifest.json", `[{"Config":"config.json","Layers":["layer.tar"]}]`)
 	for query, code := range map[string]string{
 		"": "", "?root_gb=0": "", "?root_gb=2": "", "?root_gb=2147483647": "",

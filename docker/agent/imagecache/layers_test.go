@@ -43,7 +43,7 @@ func layeredOf(t *testing.T, contents ...string) layered {
 	var composed archive.Composed
 	var ids, described []string
 	for n, content := range contents {
-		layer := agenttest.Tar(t, "file", content)
+		layer := agenttest.Tar("file", content)
 		name := digest.FromString(layer)
 		image.layers = append(image.layers, layer)
 		ids = append(ids, `"`+string(name)+`"`)
@@ -296,7 +296,7 @@ func TestAnArchiveThatNamesLayersOfOthers(t *testing.T) {
 	h, victims := newHost(t), layeredOf(t, "the victim's", "secret")
 	h.loaded(victims)
 	hostile := victims
-	hostile.layers = []string{agenttest.Tar(t, "file", "anything"), agenttest.Tar(t, "file", "else")}
+	hostile.layers = []string{agenttest.Tar("file", "anything"), agenttest.Tar("file", "else")}
 	list := victims.list() // the names are the victim's, and the checksums those of what the enemy has stored
 	for n := range list.Layers {
 		list.Layers[n].Checksum = hostile.list().Layers[n].Checksum

@@ -73,8 +73,8 @@ func TestReservedSpace(t *testing.T) {
 
 // TestEmptyFilesTakeSpace: an image of empty files takes space too: their blocks and their inodes.
 func TestEmptyFilesTakeSpace(t *testing.T) {
-	layer := agenttest.Tar(t, strings.Repeat("d/", 200)+"a", "", "b", "")
-	packed := agenttest.Tar(t, "layer.tar", layer, "config.json", strings.Replace(agenttest.ImageConfig, "[]", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(layer))), 1),
+	layer := agenttest.Tar(strings.Repeat("d/", 200)+"a", "", "b", "")
+	packed := agenttest.Tar("layer.tar", layer, "config.json", strings.Replace(agenttest.ImageConfig, "[]", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(layer))), 1),
 		"manifest.json", `[{"Config":"config.json","Layers":["layer.tar"]}]`)
 	cache := New(enginetest.New(), t.TempDir(), config.Default(), agenttest.Quiet())
 	l := &loading{Cache: cache, from: Archive{Body: strings.NewReader(packed)}, directory: t.TempDir()}

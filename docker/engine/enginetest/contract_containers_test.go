@@ -14,6 +14,8 @@ import (
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/versions"
+
+	"ndock/docker/engine/enginetest"
 )
 
 func checkDaemon(t *testing.T, on *bench) {
@@ -166,7 +168,7 @@ func checkMissing(t *testing.T, on *bench) {
 		"stat":     func() error { _, err := on.ContainerStatPath(ctx, id, "/etc"); return err },
 		"copy out": func() error { _, _, err := on.CopyFromContainer(ctx, id, "/etc"); return err },
 		"copy in": func() error {
-			return on.CopyToContainer(ctx, id, "/", strings.NewReader(string(packed("a", "b"))), container.CopyToContainerOptions{})
+			return on.CopyToContainer(ctx, id, "/", strings.NewReader(string(enginetest.Tar("a", "b"))), container.CopyToContainerOptions{})
 		},
 	} {
 		want(t, what, do(), errdefs.IsNotFound)

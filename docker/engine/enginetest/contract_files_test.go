@@ -11,12 +11,14 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/volume"
+
+	"ndock/docker/engine/enginetest"
 )
 
 // checkFiles: files can be put into a container that does not run, and read there.
 func checkFiles(t *testing.T, on *bench) {
 	id := on.create(t, "a", on.load(t))
-	must(t, "copy in", on.CopyToContainer(t.Context(), id, "/", bytes.NewReader(packed("etc/motd", "hello")), container.CopyToContainerOptions{}))
+	must(t, "copy in", on.CopyToContainer(t.Context(), id, "/", bytes.NewReader(enginetest.Tar("etc/motd", "hello")), container.CopyToContainerOptions{}))
 	stat, err := on.ContainerStatPath(t.Context(), id, "/etc/motd")
 	if must(t, "stat", err); stat.Name != "motd" || stat.Size != 5 || !stat.Mode.IsRegular() {
 		t.Errorf("it is %+v", stat)
@@ -72,7 +74,7 @@ func checkVolumeFiles(t *testing.T, on *bench) {
 	on.volume(t, "a")
 	first, err := on.tryCreate(t, "first", image, mounting(on.named("a")))
 	must(t, "create", err)
-	must(t, "copy in", on.CopyToContainer(t.Context(), first, "/data", bytes.NewReader(packed("one", "1", "two", "22")), container.CopyToContainerOptions{}))
+	must(t, "copy in", on.CopyToContainer(t.Context(), first, "/data", bytes.NewReader(enginetest.Tar("one", "1", "two", "22")), container.CopyToContainerOptions{}))
 	must(t, "remove", on.ContainerRemove(t.Context(), first, container.RemoveOptions{}))
 	second, err := on.tryCreate(t, "second", image, mounting(on.named("a")))
 	must(t, "create", err)

@@ -18,6 +18,7 @@ import (
 
 	"ndock/docker"
 	"ndock/docker/engine"
+	"ndock/docker/engine/enginetest"
 )
 
 const noImage = "ndock/contract:nobody-has-this"
@@ -61,7 +62,7 @@ func fileIn(t *testing.T, archive io.Reader, name string) (content []byte) {
 
 func checkLoadRefuses(t *testing.T, on *bench) {
 	for name, archive := range map[string][]byte{
-		"no tar": []byte(strings.Repeat("nonsense", 200)), "no image": packed("hello", "world"), "cut off": on.archive(1)[:700],
+		"no tar": []byte(strings.Repeat("nonsense", 200)), "no image": enginetest.Tar("hello", "world"), "cut off": on.archive(1)[:700],
 	} {
 		_, err := docker.LoadImage(t.Context(), on, bytes.NewReader(archive))
 		want(t, "load an archive that is "+name, err, anyError)
@@ -256,7 +257,7 @@ func checkImport(t *testing.T, on *bench) {
 	name := on.tag("imported")
 	on.removeLater(t, name)
 	changes := []string{`ENTRYPOINT ["/busybox"]`, `LABEL ` + on.label + `="imported"`}
-	progress, err := on.ImageImport(t.Context(), image.ImportSource{Source: bytes.NewReader(packed("busybox", string(on.program))), SourceName: "-"}, name, image.ImportOptions{Changes: changes})
+	progress, err := on.ImageImport(t.Context(), image.ImportSource{Source: bytes.NewReader(enginetest.Tar("busybox", string(on.program))), SourceName: "-"}, name, image.ImportOptions{Changes: changes})
 	must(t, "import", err)
 	defer progress.Close()
 	if text, err := io.ReadAll(progress); err != nil || !strings.Contains(string(text), "sha256:") {

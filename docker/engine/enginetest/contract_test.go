@@ -1,7 +1,6 @@
 package enginetest_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -149,23 +148,10 @@ func (b *bench) removeLater(t *testing.T, id string) {
 }
 
 func (b *bench) archive(n int) []byte {
-	layer := packed("busybox", string(b.program))
+	layer := enginetest.Tar("busybox", string(b.program))
 	config := fmt.Sprintf(`{"architecture":%q,"os":"linux","config":{"Cmd":["/busybox","cat"],"Labels":{%q:"%d"}},"rootfs":{"type":"layers","diff_ids":["sha256:%x"]}}`,
 		runtime.GOARCH, b.label, n, sha256.Sum256(layer))
-	return packed("layer.tar", string(layer), "config.json", config, "manifest.json", `[{"Config":"config.json","Layers":["layer.tar"]}]`)
-}
-
-// packed is a tar of files, each a name and its content.
-func packed(files ...string) []byte {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for i := 0; i < len(files); i += 2 {
-		// A buffer takes everything.
-		_ = w.WriteHeader(&tar.Header{Name: files[i], Mode: 0o755, Size: int64(len(files[i+1]))})
-		_, _ = io.WriteString(w, files[i+1])
-	}
-	_ = w.Close()
-	return b.Bytes()
+	return enginetest.Tar("layer.tar", string(layer), "config.json", config, "manifest.json", `[{"Config":"config.json","Layers":["layer.tar"]}]`)
 }
 
 // create makes a container of an image, which has a terminal and no network.

@@ -69,22 +69,22 @@ func (f failing) Read([]byte) (int, error) {
 
 // Archive is what saving the good image gives.
 func Archive() []byte {
-	layer := pack("hello", strings.Repeat("layer", 2000))
+	layer := Tar("hello", strings.Repeat("layer", 2000))
 	sum := sha256.Sum256(layer)
-	return pack(
+	return Tar(
 		"layer.tar", string(layer),
 		"config.json", fmt.Sprintf(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%x"]}}`, sum),
 		"manifest.json", `[{"Config":"config.json","RepoTags":["tiny:1"],"Layers":["layer.tar"]}]`,
 	)
 }
 
-// pack makes a tar of files, each a name and its content.
-func pack(files ...string) []byte {
+// Tar makes a tar of programs or other files, each a name and its content.
+func Tar(files ...string) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
 		// A buffer takes everything.
-		_ = w.WriteHeader(&tar.Header{Name: files[i], Mode: 0o644, Size: int64(len(files[i+1]))})
+		_ = w.WriteHeader(&tar.Header{Name: files[i], Mode: 0o755, Size: int64(len(files[i+1]))})
 		_, _ = io.WriteString(w, files[i+1])
 	}
 	_ = w.Close()
