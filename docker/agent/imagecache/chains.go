@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/system"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 )
@@ -22,12 +23,8 @@ type chains struct {
 // containerdStore is what an engine says that keeps its images in containerd: it finds no layer by its chain id.
 const containerdStore = "io.containerd.snapshotter.v1"
 
-// list returns the chain ids of all layers of all images.
-func (c *chains) list(ctx context.Context) (map[string]bool, error) {
-	info, err := c.engine.Info(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask Docker how it keeps images: %w", err)
-	}
+// list returns the chain ids of all layers of all images of an engine that says this of itself.
+func (c *chains) list(ctx context.Context, info system.Info) (map[string]bool, error) {
 	all := map[string]bool{}
 	if slices.ContainsFunc(info.DriverStatus, func(status [2]string) bool { return status[1] == containerdStore }) {
 		return all, nil
@@ -43,9 +40,14 @@ func (c *chains) list(ctx context.Context) (map[string]bool, error) {
 	for _, one := range found {
 		ids, ok := known[one.ID]
 		if !ok {
-			if ids, err = c.of(ctx, one.ID); err != nil {
-				return nil, err
-			}
+			ids, err = c.of(ctx, one.ID)
+		}
+		switch {
+		case errdefs.IsNotFound(err): // it is gone meanwhile
+			err = nil
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("look up image %s: %w", one.ID, err)
 		}
 		c.images[one.ID] = ids
 		for _, id := range ids {
@@ -55,14 +57,11 @@ func (c *chains) list(ctx context.Context) (map[string]bool, error) {
 	return all, nil
 }
 
-// of returns the chain ids of an image's layers. An image that is gone meanwhile has none.
+// of returns the chain ids of an image's layers.
 func (c *chains) of(ctx context.Context, id string) ([]string, error) {
 	found, err := c.engine.ImageInspect(ctx, id)
-	if errdefs.IsNotFound(err) {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, fmt.Errorf("look up image %s: %w", id, err)
+		return nil, err
 	}
 	var diffIDs []digest.Digest
 	for _, one := range found.RootFS.Layers {

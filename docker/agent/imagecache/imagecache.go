@@ -80,7 +80,7 @@ func (c *Cache) Load(ctx context.Context, glanceID string, from Archive, rootGB 
 	if present, err := c.Has(ctx, glanceID); err != nil || present {
 		return err
 	}
-	id, err := c.load(ctx, from, rootGB)
+	id, err := c.load(ctx, glanceID, from, rootGB)
 	if err != nil {
 		return fmt.Errorf("load: %w", leftOut(err))
 	}
@@ -104,13 +104,13 @@ type loading struct {
 }
 
 // load streams into Docker what it needs of the archive, and returns the image's id.
-func (c *Cache) load(ctx context.Context, from Archive, rootGB int64) (string, error) {
+func (c *Cache) load(ctx context.Context, glanceID string, from Archive, rootGB int64) (string, error) {
 	defer context.AfterFunc(ctx, from.Stop)()
 	info, err := c.engine.Info(ctx)
 	if err != nil {
 		return "", fmt.Errorf("ask Docker where it keeps images: %w", err)
 	}
-	layers, err := c.layersOf(ctx, from)
+	layers, err := c.layersOf(ctx, from, info)
 	if err != nil {
 		return "", err
 	}
@@ -120,7 +120,7 @@ func (c *Cache) load(ctx context.Context, from Archive, rootGB int64) (string, e
 		return id, errors.Join(err, engine.Discard(c.engine, id))
 	}
 	if err == nil && layers != nil {
-		c.log.Info("image loaded without the layers that this host has", "id", id, "sent", len(layers.read), "had", len(layers.had))
+		c.log.Info("image loaded", "image", glanceID, "layers_sent", len(layers.read), "layers_had", len(layers.had))
 	}
 	return id, err
 }
@@ -162,8 +162,8 @@ func (l *loading) check(dst io.Writer) error {
 		options.Layers = l.layers
 	}
 	found, err := archive.Load(&checkedWriter{Writer: dst, check: l.checkSpace}, l.from.Body, options)
-	if err == nil {
-		l.layers.keepFacts(found.Layers, l.log)
+	if err == nil && l.layers != nil {
+		l.layers.keepFacts(found.Layers)
 	}
 	return err
 }
@@ -179,8 +179,10 @@ func (l *loading) checkSpace() error {
 
 // accept is called before the archive is complete to Docker.
 func (l *loading) accept(found archive.Contents) error {
-	if err := l.layers.end(); err != nil {
-		return err
+	if l.layers != nil {
+		if err := l.layers.end(); err != nil {
+			return err
+		}
 	}
 	if err := limits.CheckImageSize(found.Unpacked, l.rootGB); err != nil {
 		return err
@@ -203,16 +205,17 @@ func saysMore(err error) bool {
 	return errors.As(err, &refused) || errors.As(err, &fault)
 }
 
-// explain makes a fault of Docker's reason to refuse an image.
+// explain makes a fault of Docker's reason to refuse an image. It may be a layer that Docker had a moment ago.
 func (l *loading) explain(err error) error {
 	var reason *docker.LoadRefused
-	switch {
-	case errors.As(err, &reason) && l.layers.spared():
-		return l.layers.gone(reason)
-	case errors.As(err, &reason):
-		return classify(reason.Reason)
+	if !errors.As(err, &reason) {
+		return err
 	}
-	return err
+	if l.layers != nil && len(l.layers.had) > 0 {
+		l.log.Warn("Docker refuses an image without the layers that it had", "reason", reason)
+		return &archive.LayersLeftOut{Layers: l.layers.had}
+	}
+	return classify(reason.Reason)
 }
 
 // classify makes a fault of what Docker says of an image, so that its owner knows what to do. Only the end of the text

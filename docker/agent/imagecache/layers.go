@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"log/slog"
 	"mime/multipart"
 
+	"github.com/docker/docker/api/types/system"
 	"github.com/opencontainers/go-digest"
 
 	"ndock/docker/agent"
@@ -58,7 +58,11 @@ func (c *Cache) Needed(ctx context.Context, glanceID string, asked agent.LeftOut
 	if !naming.IsUUID(glanceID) {
 		return agent.NeededLayers{}, agent.Faultf(agent.BadRequest, "%q is no image's id", glanceID)
 	}
-	chains, err := c.chains.list(ctx)
+	info, err := c.engine.Info(ctx)
+	if err != nil {
+		return agent.NeededLayers{}, fmt.Errorf("ask Docker how it keeps images: %w", err)
+	}
+	chains, err := c.chains.list(ctx, info)
 	if err != nil {
 		return agent.NeededLayers{}, err
 	}
@@ -91,11 +95,11 @@ type sentLayers struct {
 }
 
 // layersOf returns nil for a whole archive.
-func (c *Cache) layersOf(ctx context.Context, from Archive) (*sentLayers, error) {
+func (c *Cache) layersOf(ctx context.Context, from Archive, info system.Info) (*sentLayers, error) {
 	if from.more == nil {
 		return nil, nil
 	}
-	chains, err := c.chains.list(ctx)
+	chains, err := c.chains.list(ctx, info)
 	if err != nil {
 		return nil, err
 	}
@@ -136,31 +140,19 @@ func (s *sentLayers) Open(layer archive.LeftOut) (io.ReadCloser, error) {
 	}
 }
 
-// spared tells whether the engine has layers that it is not sent.
-func (s *sentLayers) spared() bool { return s != nil && len(s.had) > 0 }
-
-// gone returns the error about an image that Docker refuses, which may be for the layers that it had a moment ago.
-func (s *sentLayers) gone(reason error) error {
-	return fmt.Errorf("%w (%w)", &archive.LayersLeftOut{Layers: s.had}, reason)
-}
-
 // end reads the request to its end, without which no image is whole: a caller who finds its signature to be wrong breaks it off.
 func (s *sentLayers) end() error {
-	for s != nil {
+	for {
 		if _, err := s.more.NextPart(); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // keepFacts records what was found in the layers that were read. Without a record, a layer is sent once more.
-func (s *sentLayers) keepFacts(layers []archive.Layer, log *slog.Logger) {
-	if s == nil {
-		return
-	}
+func (s *sentLayers) keepFacts(layers []archive.Layer) {
 	for _, layer := range layers {
 		name := layer.Digest()
 		sum, read := s.read[name]
@@ -169,7 +161,7 @@ func (s *sentLayers) keepFacts(layers []archive.Layer, log *slog.Logger) {
 		}
 		one := fact{Checksum: hex.EncodeToString(sum.Sum(nil)), Digest: name, DiffID: layer.DiffID, Size: layer.LayerSize}
 		if err := s.cache.facts.keep(one); err != nil {
-			log.Warn("a layer is not remembered", "reason", err)
+			s.cache.log.Warn("a layer is not remembered", "reason", err)
 		}
 	}
 }
@@ -180,7 +172,7 @@ func leftOut(err error) error {
 	if !errors.As(err, &left) {
 		return err
 	}
-	fault := &agent.Fault{Code: agent.LayersLeftOut, Message: left.Error()}
+	fault := &agent.Fault{Code: agent.LayersLeftOut, Message: "its archive leaves out layers, which this host has to be sent with it"}
 	for _, layer := range left.Layers {
 		fault.Layers = append(fault.Layers, agent.LeftOutLayer{
 			Digest: string(layer.Digest), DiffID: string(layer.DiffID), ChainID: layer.ChainID, Size: layer.Size, Image: layer.Image,
