@@ -46,6 +46,8 @@ type Image struct {
 	HypervisorType string // that its servers need; empty for any
 
 	format string // Glance's container_format: docker, or bare for a disk of a virtual machine
+
+	diffID, mediaType string // of one that is a layer
 }
 
 func imageFrom(found images.Image) Image {
@@ -65,6 +67,7 @@ func imageFrom(found images.Image) Image {
 		DockerID: property(propertyID), Tags: tags, Architecture: property(propertyArchitecture), UnpackedSize: unpacked,
 		Layers: layers, Created: found.CreatedAt, Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
 		Owner: found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
+		diffID: property(propertyLayerDiffID), mediaType: property(propertyLayerType),
 	}
 }
 

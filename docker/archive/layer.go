@@ -65,6 +65,9 @@ type Layer struct {
 	refused      error // why it is not a valid layer; it may be no layer at all
 }
 
+// Refused returns why it is not a valid layer, or nil. An entry of an archive may be no layer of the image at all.
+func (l Layer) Refused() error { return l.refused }
+
 // layerInfo is what inspecting a layer found.
 type layerInfo struct {
 	DiffID      string // sha256:… of the uncompressed layer
