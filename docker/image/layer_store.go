@@ -74,7 +74,7 @@ func (s *Source) storeLayers(ctx context.Context, from io.Reader, store LayerSto
 	}
 	metadata := metadataOf(contents)
 	if err == nil {
-		err = s.checkAfterRead(metadata)
+		err = errors.Join(contents.CheckDuplicates(), s.checkAfterRead(metadata))
 	}
 	if err != nil {
 		return archive.Composed{}, Metadata{}, err
@@ -90,6 +90,7 @@ func (s *Source) storeOptions(ctx context.Context, sink *storingSink) archive.Op
 	if options.Limits == nil {
 		options.Limits = &archive.Limits{}
 	}
+	options.Limits.Duplicates = true
 	sink.limits, options.Inspected = *options.Limits, func(layer archive.Layer) { sink.result(layer.Path) <- layer }
 	if s.layered != nil {
 		options.Layers = separateLayers{s.layered, sink.known}

@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
@@ -371,5 +372,34 @@ func TestStoreFails(t *testing.T) {
 		if _, _, err := storeIn(t, store, newTransports(t), one); !errors.Is(err, store.fails) {
 			t.Errorf("error %v, want %v", err, store.fails)
 		}
+	}
+}
+
+// TestPathTwiceInLayers: Docker Engine would not load the image.
+func TestPathTwiceInLayers(t *testing.T) {
+	t.Parallel()
+	layer := tarOf(t, []entry{{"dup", []byte("1")}, {"dup", []byte("2")}})
+	packed, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer)), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = storeIn(t, newMemoryStore(), newTransports(t), layoutWith(t, imageOf(t, "amd64", packed)))
+	if err == nil || !strings.Contains(err.Error(), `its layer 1 has the path "dup" twice`) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestMostLayers: as many as an engine stores, most of them the same.
+func TestMostLayers(t *testing.T) {
+	t.Parallel()
+	layers := slices.Repeat([]v1.Layer{gzipped(t, noise(1<<20)), gzipped(t, "")}, 62)
+	image := imageOf(t, "amd64", append(layers, gzipped(t, "last"))...)
+	store := newMemoryStore()
+	text, _, err := storeIn(t, store, newTransports(t), layoutWith(t, image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := wantImage(t, text, store, idOf(t, image)); len(found.Layers) != 125 || len(store.layers) != 1 {
+		t.Errorf("%d layers, of which %d are stored one by one", len(found.Layers), len(store.layers))
 	}
 }
