@@ -28,7 +28,9 @@ SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter test
 RELEASE ?= zed
 DEMO_RELEASE := $(if $(filter file,$(origin RELEASE)),2025.1,$(RELEASE))
 CLOUD = $(SUDO) env RELEASE=$(RELEASE) $(if $(NETWORK),NETWORK=$(NETWORK)) testdata/cloud
-E2E := $(CLOUD)/enter env NDOCK_E2E_CLOUD=ndock bin/e2e.test -test.v
+E2E = $(CLOUD)/enter env NDOCK_E2E_CLOUD=ndock bin/e2e.test -test.v
+RUN_E2E = $(E2E) -test.timeout 60m -test.run 'TestEndToEnd$(if $(ONLY),/^($(ONLY))(\.txtar)?$$)' $(if $(SKIP),-test.skip 'TestEndToEnd/^($(SKIP))(\.txtar)?$$')
+RUN_TEMPEST = $(CLOUD)/enter sh -c 'bin/ndock --os-cloud ndock node setup && exec testdata/tempest/run "$$@"' --
 
 # What registries are tried with, pinned, too.
 CRANE := github.com/google/go-containerregistry/cmd/crane@v0.22.1
@@ -95,7 +97,7 @@ bin/e2e.test: # the end-to-end tests as a program, which needs no Go where the c
 	CGO_ENABLED=0 go test -c -o $@ ./commands
 
 e2e: build bin/e2e.test clients cloud ## end-to-end tests on the test cloud of RELEASE; ONLY and SKIP name some, e.g. ONLY='server|ports'
-	$(E2E) -test.timeout 60m -test.run 'TestEndToEnd$(if $(ONLY),/^($(ONLY))(\.txtar)?$$)' $(if $(SKIP),-test.skip 'TestEndToEnd/^($(SKIP))(\.txtar)?$$')
+	$(RUN_E2E)
 
 networks: ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs, ovs-hybrid or ovn
 	$(MAKE) e2e NETWORK=$(or $(NETWORK),ovn) ONLY='ports|ports-unwired|ports-many|orphans|security-groups|network-restarts|floating-ip'
@@ -125,14 +127,23 @@ vm-test: bin/e2e.test vm ## end-to-end tests in it: cgroups v2, AppArmor, Open v
 	$(SUDO) env RELEASE=2025.1 testdata/cloud/enter env NDOCK_GUEST_CLOUD=ndock bin/e2e.test -test.v -test.timeout 120m -test.run 'TestGuest$(if $(ONLY),/^($(ONLY))\.txtar$$)'
 
 test: packages ## everything: lint, unit and script tests; on Zed what each command is for, and on 2025.1 all end-to-end tests and a few of Tempest
-	$(MAKE) -j3 --output-sync=target cloud-zed cloud-2025.1 lint build conformance clients nova-roots # the clouds wait, mostly
+	$(MAKE) -j3 --output-sync=target cloud-zed cloud-2025.1 lint build bin/e2e.test conformance clients nova-roots # the clouds wait, mostly
 	NDOCK_E2E_CLOUD= go test ./...
 	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
 	$(MAKE) nova-releases
-	$(MAKE) e2e RELEASE=zed NETWORK=linuxbridge ONLY='push|registry|server|snapshot|ports|node'
-	$(MAKE) cloud-down RELEASE=zed
-	$(MAKE) e2e RELEASE=2025.1 NETWORK=ovn
-	$(MAKE) tempest RELEASE=2025.1 ONLY=smoke
+	$(MAKE) -j2 --output-sync=target test-zed test-2025.1
+
+.PHONY: test-zed test-2025.1
+test-zed: RELEASE = zed
+test-zed: ONLY = push|registry|server|snapshot|ports|node
+test-zed: cloud-zed
+	$(RUN_E2E)
+	$(CLOUD)/down
+
+test-2025.1: RELEASE = 2025.1
+test-2025.1: cloud-2025.1
+	$(RUN_E2E)
+	$(RUN_TEMPEST) smoke
 
 .PHONY: cloud-zed cloud-2025.1
 cloud-zed:
@@ -143,8 +154,7 @@ cloud-2025.1:
 
 tempest: build cloud ## OpenStack's own integration tests on the cloud of RELEASE, all that a container can mean anything in (long); ONLY names groups of them, e.g. ONLY='login features'
 	[ -n '$(ONLY)' ] || $(CLOUD)/second-host root
-	$(CLOUD)/enter bin/ndock --os-cloud ndock node setup
-	$(CLOUD)/enter testdata/tempest/run $(ONLY)
+	$(RUN_TEMPEST) $(ONLY)
 
 cloud: ## bring up a whole test OpenStack: RELEASE is zed, 2025.1 or 2026.2; NETWORK is ovn, ovs, ovs-hybrid or (of zed) linuxbridge, by default what it was
 	$(CLOUD)/up
