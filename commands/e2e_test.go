@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -186,7 +187,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 		Files:               []string{script},
 		RequireExplicitExec: true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"capture": capture, "retry": retry, "clean-host": cleanHost, "put-back": putBackFiles,
+			"capture": capture, "retry": retry, "clean-host": cleanHost, "put-back": putBackFiles, "agent-log": agentLog,
 		},
 		Condition: condition,
 		Setup: func(env *testscript.Env) error {
@@ -252,6 +253,23 @@ func putBackFiles(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Check(err)
 		ts.Defer(func() { ts.Check(os.WriteFile(file, content, 0o644)) }) // of a file that is there, the mode stays
+	}
+}
+
+// agent-log TEXT: print what the agent has logged with that text.
+func agentLog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: agent-log TEXT")
+	}
+	look := exec.Command(hostShell[0], hostShell[1:]...)
+	look.Stdin = strings.NewReader("cat /var/log/ndock/agent.log 2>/dev/null || journalctl -q -o cat -u ndock-agent")
+	out, err := look.Output()
+	ts.Check(err)
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, args[0]) {
+			_, err = io.WriteString(ts.Stdout(), line)
+			ts.Check(err)
+		}
 	}
 }
 
