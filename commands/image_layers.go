@@ -63,14 +63,11 @@ func (g glanceLayers) Find(ctx context.Context, layers []digest.Digest) (map[dig
 }
 
 // Send implements image.LayerStore.
-func (g glanceLayers) Send(ctx context.Context, known image.StoredLayer, content io.Reader, inspected func() (image.StoredLayer, error)) (image.StoredLayer, error) {
-	stored, err := g.cloud.SendLayer(ctx, openstack.LayerUpload{
-		Of: g.of, Known: glanceLayer(known), Content: content, Progress: g.progress,
-		Found: func() (openstack.StoredLayer, error) {
-			found, err := inspected()
-			return glanceLayer(found), err
-		},
-	})
+func (g glanceLayers) Send(ctx context.Context, content io.Reader, inspected func() (image.StoredLayer, error)) (image.StoredLayer, error) {
+	stored, err := g.cloud.SendLayer(ctx, openstack.LayerUpload{Of: g.of, Content: content, Progress: g.progress, Found: func() (openstack.StoredLayer, error) {
+		found, err := inspected()
+		return glanceLayer(found), err
+	}})
 	return storedLayer(stored), err
 }
 

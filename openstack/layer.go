@@ -1,7 +1,6 @@
 package openstack
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,8 +77,7 @@ func (i Image) layer() StoredLayer {
 
 // LayerUpload is a layer on its way into Glance.
 type LayerUpload struct {
-	Of      string      // the image, for errors
-	Known   StoredLayer // what is known of it before it is read: what is said at once costs Glance less than a change later
+	Of      string // the image, for errors
 	Content io.Reader
 	// Found says what the layer is, once its bytes have been read to their end. It has no Image yet.
 	Found func() (StoredLayer, error)
@@ -90,48 +88,30 @@ type LayerUpload struct {
 // SendLayer stores a layer as an image of its own, which gets its name when it is whole. When it fails half-way or is
 // interrupted, Glance keeps nothing of it.
 func (c *Cloud) SendLayer(ctx context.Context, o LayerUpload) (StoredLayer, error) {
-	hidden, private := true, images.ImageVisibilityPrivate
-	before := o.Known.properties()
+	hidden, private, name := true, images.ImageVisibilityPrivate, "upload "+uuid.NewString()
 	var found StoredLayer
 	sent, err := c.store(ctx, upload{
 		what: "layer of " + o.Of, content: o.Content, progress: o.Progress,
 		request: images.CreateOpts{
-			Name: "upload " + uuid.NewString(), Hidden: &hidden, Visibility: &private, ContainerFormat: "docker", DiskFormat: "raw", Properties: before,
+			Name: name, Hidden: &hidden, Visibility: &private, ContainerFormat: "docker", DiskFormat: "raw", Properties: map[string]string{propertyLayer: "upload"},
 		},
 		complete: func(context.Context) (images.UpdateOpts, error) {
 			var err error
 			found, err = o.Found()
-			return found.changes(before), err
+			return found.changes(), err
 		},
 	})
 	found.Image = sent.ID
 	return found, err
 }
 
-// changes give a layer its name, and the properties that it has not had before.
-func (s StoredLayer) changes(before map[string]string) images.UpdateOpts {
-	changes := images.UpdateOpts{images.ReplaceImageName{NewName: s.Digest}}
-	for name, value := range s.properties() {
-		if before[name] != value {
-			changes = append(changes, images.UpdateImageProperty{Op: images.AddOp, Name: name, Value: value})
-		}
+// changes give a layer its name.
+func (s StoredLayer) changes() images.UpdateOpts {
+	changes := images.UpdateOpts{images.ReplaceImageName{NewName: s.Digest}, images.UpdateImageProperty{Op: images.ReplaceOp, Name: propertyLayer, Value: s.Digest}}
+	for _, property := range [][2]string{{propertyLayerDiffID, s.DiffID}, {propertyLayerType, s.MediaType}, {propertySize, strconv.FormatInt(s.Unpacked, 10)}} {
+		changes = append(changes, images.UpdateImageProperty{Op: images.AddOp, Name: property[0], Value: property[1]})
 	}
 	return changes
-}
-
-// properties are those of a layer, as far as they are known. That it is one is known from the beginning.
-func (s StoredLayer) properties() map[string]string {
-	properties := map[string]string{propertyLayer: cmp.Or(s.Digest, "upload")}
-	if s.DiffID != "" {
-		properties[propertyLayerDiffID] = s.DiffID
-	}
-	if s.MediaType != "" {
-		properties[propertyLayerType] = s.MediaType
-	}
-	if s.Unpacked != 0 {
-		properties[propertySize] = strconv.FormatInt(s.Unpacked, 10)
-	}
-	return properties
 }
 
 // propertiesOfLayers are those of an image that has these layers, some of which are left out of its bytes.

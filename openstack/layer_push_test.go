@@ -14,7 +14,7 @@ import (
 
 // layerUpload is that of a layer with this content, which is called layerDigest.
 func layerUpload(content string) LayerUpload {
-	return LayerUpload{Of: `image "web"`, Known: StoredLayer{Digest: "sha256:not yet certain", MediaType: "a type"}, Content: strings.NewReader(content), Found: func() (StoredLayer, error) {
+	return LayerUpload{Of: `image "web"`, Content: strings.NewReader(content), Found: func() (StoredLayer, error) {
 		return StoredLayer{Digest: layerDigest, DiffID: "sha256:2", MediaType: "a type", Size: int64(len(content)), Unpacked: 1000}, nil
 	}}
 }

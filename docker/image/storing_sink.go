@@ -182,7 +182,7 @@ func (l incoming) send(named digest.Digest) error {
 	out, into := io.Pipe()
 	var sum digest.Digest
 	l.sink.uploads.Go(func() error {
-		err := l.upload(out, named, &sum)
+		err := l.upload(out, &sum)
 		if err != nil {
 			out.CloseWithError(errLayerFailed)
 		}
@@ -194,22 +194,18 @@ func (l incoming) send(named digest.Digest) error {
 	return err
 }
 
-// upload sends a layer. Its digest is certain when all has been read. What turns out to be no layer is not kept, and is no fault:
+// upload sends a layer. The digest is known when all has been read. What turns out to be no layer is not kept, and is no fault:
 // the archive's reader knows whether it should be one.
-func (l incoming) upload(content io.Reader, named digest.Digest, sum *digest.Digest) error {
+func (l incoming) upload(content io.Reader, sum *digest.Digest) error {
 	s := l.sink
-	known := StoredLayer{StoredLayer: archive.StoredLayer{Digest: named, Size: l.size, MediaType: string(l.mediaType)}}
-	if l.mediaType == types.OCIUncompressedLayer {
-		known.DiffID = named
-	}
-	stored, err := s.store.Send(s.ctx, known, content, func() (StoredLayer, error) {
-		read := <-s.result(l.path)
-		if read.Refused() != nil {
+	stored, err := s.store.Send(s.ctx, content, func() (StoredLayer, error) {
+		found := <-s.result(l.path)
+		if found.Refused() != nil {
 			return StoredLayer{}, errNoLayer
 		}
-		found := known
-		found.Digest, found.DiffID, found.Unpacked = *sum, digest.Digest(read.DiffID), read.Unpacked
-		return found, nil
+		return StoredLayer{Unpacked: found.Unpacked, StoredLayer: archive.StoredLayer{
+			Digest: *sum, DiffID: digest.Digest(found.DiffID), Size: l.size, MediaType: string(l.mediaType),
+		}}, nil
 	})
 	if errors.Is(err, errNoLayer) {
 		return nil
