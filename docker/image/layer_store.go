@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -92,8 +93,11 @@ func (s *Source) storeOptions(ctx context.Context, sink *storingSink) archive.Op
 	}
 	options.Limits.Duplicates = true
 	sink.limits, options.Inspected = *options.Limits, func(layer archive.Layer) { sink.result(layer.Path) <- layer }
-	if s.layered != nil {
-		options.Layers = separateLayers{s.layered, sink.known}
+	switch {
+	case s.layered != nil:
+		options.Layers = separateLayers{sink, s.openLayer}
+	case s.openLeftOut != nil:
+		options.Layers = separateLayers{sink, func(layer archive.LeftOut) (io.ReadCloser, error) { return s.openLeftOut(ctx, layer) }}
 	}
 	return options
 }
@@ -118,23 +122,29 @@ func (s *Source) layerDigests() []digest.Digest {
 
 // separateLayers is the archive.LayerSource of an image whose layers are read one by one.
 type separateLayers struct {
-	image v1.Image
-	known map[digest.Digest]StoredLayer
+	sink *storingSink
+	open func(archive.LeftOut) (io.ReadCloser, error)
 }
 
 // Has implements archive.LayerSource. The store has a layer with what it was found to be.
 func (l separateLayers) Has(layer archive.LeftOut) (archive.LayerSize, bool) {
-	stored, has := l.known[layer.Digest]
+	stored, has, err := l.sink.find(layer.Digest)
+	if err != nil { // which storing it will say, too
+		return archive.LayerSize{}, false
+	}
 	return archive.LayerSize{Unpacked: stored.Unpacked, Stored: stored.Unpacked}, has && stored.DiffID == layer.DiffID && stored.Size == layer.Size
 }
 
 // Open implements archive.LayerSource.
-func (l separateLayers) Open(layer archive.LeftOut) (io.ReadCloser, error) {
+func (l separateLayers) Open(layer archive.LeftOut) (io.ReadCloser, error) { return l.open(layer) }
+
+// openLayer opens a layer of an image whose layers are read one by one.
+func (s *Source) openLayer(layer archive.LeftOut) (io.ReadCloser, error) {
 	hash, err := v1.NewHash(string(layer.Digest))
 	if err != nil {
 		return nil, err
 	}
-	found, err := l.image.LayerByDigest(hash)
+	found, err := s.layered.LayerByDigest(hash)
 	if err != nil {
 		return nil, err
 	}
@@ -205,5 +215,5 @@ func namesLayers(head []byte) bool {
 		return false
 	}
 	first, _, _ := strings.Cut(string(head[:100]), "\x00")
-	return strings.HasPrefix(first, "blobs/") || first == "oci-layout" || first == "index.json"
+	return strings.HasPrefix(first, "blobs/") || slices.Contains([]string{"layers.json", "oci-layout", "index.json"}, first)
 }

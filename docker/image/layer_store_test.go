@@ -403,3 +403,36 @@ func TestMostLayers(t *testing.T) {
 		t.Errorf("%d layers, of which %d are stored one by one", len(found.Layers), len(store.layers))
 	}
 }
+
+// TestLayersFromAnotherStore: what one project has in layers, another gets in layers. What it has already is not read.
+func TestLayersFromAnotherStore(t *testing.T) {
+	t.Parallel()
+	base, top := gzipped(t, noise(1<<20)), gzipped(t, noise(1<<20)+"top")
+	image := imageOf(t, "amd64", base, top)
+	from, to := newMemoryStore(), newMemoryStore()
+	text, _, err := storeIn(t, from, newTransports(t), layoutWith(t, image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := storeIn(t, to, newTransports(t), layoutWith(t, imageOf(t, "amd64", base))); err != nil {
+		t.Fatal(err)
+	}
+	var read int
+	transports := newTransports(t)
+	transports.Glance = func(context.Context, string) (Source, error) {
+		return FromArchive(Metadata{}, func(context.Context) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(text)), nil
+		}, func(_ context.Context, layer archive.LeftOut) (io.ReadCloser, error) {
+			read++
+			return from.Open(layer)
+		}), nil
+	}
+	copied, _, err := storeIn(t, to, transports, Reference{Transport: Glance, Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantImage(t, copied, to, idOf(t, image))
+	if read != 1 || len(to.layers) != 2 {
+		t.Errorf("%d layers were read, and %d are stored", read, len(to.layers))
+	}
+}
