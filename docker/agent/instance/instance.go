@@ -60,7 +60,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, bridges: options.Config.Bridges},
 		Passwords:  &Passwords{engine: docker, verbs: verbs, pauses: pauses},
 		Backups:    backups,
-		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, log: log},
+		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, held: newHeldCommits(), whole: options.Config.WholeSnapshots, log: log},
 		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs},
 		Remover:    remover,
 		Orphans: &Orphans{

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -72,12 +73,12 @@ func (l LayerFiles) split(layer []byte) []byte {
 	l.t.Helper()
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
-	plain, err := asm.NewInputTarStream(bytes.NewReader(layer), storage.NewJSONPacker(w), nil)
+	plain, done, err := asm.NewInputTarStreamWithDone(bytes.NewReader(layer), storage.NewJSONPacker(w), nil)
 	if err == nil {
 		_, err = io.Copy(io.Discard, plain)
 	}
 	if err == nil {
-		err = w.Close()
+		err = errors.Join(<-done, w.Close())
 	}
 	if err != nil {
 		l.t.Fatal(err)

@@ -30,7 +30,7 @@ type Store struct{ root string }
 func Of(info system.Info) (Store, error) {
 	inContainerd := slices.ContainsFunc(info.DriverStatus, func(status [2]string) bool { return status[1] == containerdStore })
 	if info.Driver != "overlay2" || inContainerd {
-		return Store{}, fmt.Errorf("Docker Engine keeps them with %s: %w", info.Driver, ErrNotHere)
+		return Store{}, fmt.Errorf("they are kept by Docker's storage driver %s: %w", info.Driver, ErrNotHere)
 	}
 	return Store{info.DockerRootDir}, nil
 }
@@ -89,7 +89,7 @@ func (s Store) layer(ctx context.Context, chain, diffID digest.Digest) (Layer, e
 		return Layer{}, err
 	}
 	if string(said) != string(diffID) {
-		return Layer{}, fmt.Errorf("Docker Engine calls it %.80q there", said)
+		return Layer{}, fmt.Errorf("it is called %.80q there", said)
 	}
 	id, err := s.read(dir+"cache-id", 100)
 	if err != nil {

@@ -326,7 +326,7 @@ func TestDamagedRecords(t *testing.T) {
 		content []byte
 		says    string
 	}{
-		"another layer":      {"diff", []byte("sha256:" + strings.Repeat("0", 64)), "Docker Engine calls it"},
+		"another layer":      {"diff", []byte("sha256:" + strings.Repeat("0", 64)), "it is called"},
 		"an endless diff":    {"diff", make([]byte, 1<<20), "more than 100 bytes"},
 		"a path":             {"cache-id", []byte("../../../etc"), "is no directory of a layer"},
 		"no gzip":            {"tar-split.json.gz", []byte("{}"), "its records"},
