@@ -39,6 +39,10 @@ def spec(instance, image_meta, image_ref, source='', **guest):
     }
 
 
+# What is true of the image that a server was made of, and not of its snapshot, which inherits all properties.
+OF_THE_BASE = ('docker_image_digest', 'docker_layers', 'docker_stored_size', 'trait:CUSTOM_NDOCK_LAYERS')
+
+
 def image(found, current):
     """The Glance image that a snapshot becomes: what the agent found, on what Nova has put down already."""
     return {
@@ -52,6 +56,7 @@ def image(found, current):
             'docker_image_id': found['id'],
             'docker_unpacked_size': str(found['size']),
             'docker_tags': '',
+            **{name: '' for name in OF_THE_BASE if name in current.get('properties', {})},
         },
     }
 
