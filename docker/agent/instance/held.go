@@ -98,7 +98,7 @@ func (s *Snapshots) inspect(ctx context.Context, id string) (heldCommit, error) 
 	for _, one := range found.RootFS.Layers {
 		diffIDs = append(diffIDs, digest.Digest(one))
 	}
-	if held.store, err = layerfiles.Of(info); err == nil {
+	if held.store, err = layerfiles.Of(info, s.sizes); err == nil {
 		held.layers, err = held.store.Layers(ctx, diffIDs)
 	}
 	if err != nil && ctx.Err() == nil && !errors.Is(err, layerfiles.ErrNotHere) {

@@ -10,6 +10,7 @@ import (
 	"ndock/docker"
 	"ndock/docker/agent"
 	"ndock/docker/engine"
+	"ndock/docker/engine/layerfiles"
 )
 
 // Snapshots makes images of servers.
@@ -19,6 +20,7 @@ type Snapshots struct {
 	verbs      *verbs
 	commits    *commits
 	held       *heldCommits
+	sizes      *layerfiles.Sizes
 	whole      bool // layers are never had one by one
 	log        *slog.Logger
 }

@@ -42,7 +42,7 @@ func TestAnEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := layerfiles.Of(info)
+	store, err := layerfiles.Of(info, new(layerfiles.Sizes))
 	if err != nil {
 		t.Skip(err)
 	}

@@ -24,15 +24,18 @@ var ErrNotHere = errors.New("layers cannot be read one by one")
 const containerdStore = "io.containerd.snapshotter.v1"
 
 // Store has the layers of an engine.
-type Store struct{ root string }
+type Store struct {
+	root  string
+	sizes *Sizes
+}
 
-// Of returns the layers of an engine that says this of itself.
-func Of(info system.Info) (Store, error) {
+// Of returns the layers of an engine that says this of itself. What is counted of them is looked up in sizes, and kept there.
+func Of(info system.Info, sizes *Sizes) (Store, error) {
 	inContainerd := slices.ContainsFunc(info.DriverStatus, func(status [2]string) bool { return status[1] == containerdStore })
 	if info.Driver != "overlay2" || inContainerd {
 		return Store{}, fmt.Errorf("they are kept by Docker's storage driver %s: %w", info.Driver, ErrNotHere)
 	}
-	return Store{info.DockerRootDir}, nil
+	return Store{info.DockerRootDir, sizes}, nil
 }
 
 // configLimit is the largest configuration of an image, in bytes: an archive may have one of this size.
@@ -99,7 +102,7 @@ func (s Store) layer(ctx context.Context, chain, diffID digest.Digest) (Layer, e
 		return Layer{}, fmt.Errorf("%.80q is no directory of a layer", id)
 	}
 	layer := Layer{DiffID: diffID, store: s, records: dir + "tar-split.json.gz", diff: "overlay2/" + string(id) + "/diff"}
-	layer.Size, layer.Unpacked, err = layer.count(ctx)
+	layer.Size, layer.Unpacked, err = s.sizes.of(string(id), func() (size, unpacked int64, err error) { return layer.count(ctx) })
 	return layer, err
 }
 

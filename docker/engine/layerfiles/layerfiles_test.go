@@ -55,7 +55,7 @@ func one(t *testing.T, content []byte) (enginetest.LayerFiles, []digest.Digest) 
 
 func find(t *testing.T, files enginetest.LayerFiles, diffIDs []digest.Digest) ([]layerfiles.Layer, error) {
 	t.Helper()
-	store, err := layerfiles.Of(system.Info{Driver: "overlay2", DockerRootDir: files.Root})
+	store, err := layerfiles.Of(system.Info{Driver: "overlay2", DockerRootDir: files.Root}, new(layerfiles.Sizes))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,13 +125,36 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestSizesAreCountedOnce: the records are read no more, and nothing else is remembered.
+func TestSizesAreCountedOnce(t *testing.T) {
+	files, diffIDs := one(t, layerOf(t, tar.Header{Name: "file", Size: 50}))
+	store, err := layerfiles.Of(system.Info{Driver: "overlay2", DockerRootDir: files.Root}, new(layerfiles.Sizes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := store.Layers(t.Context(), diffIDs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(files.Records(diffIDs), "tar-split.json.gz")); err != nil {
+		t.Fatal(err)
+	}
+	after, err := store.Layers(t.Context(), diffIDs)
+	if err != nil || before[0] != after[0] {
+		t.Errorf("got %+v, %v; before %+v", after, err, before)
+	}
+	if _, err := after[0].Open(t.Context()); !errors.Is(err, layerfiles.ErrNotHere) {
+		t.Errorf("without records: got %v", err)
+	}
+}
+
 func TestWhereLayersCannotBeHad(t *testing.T) {
 	for name, info := range map[string]system.Info{
 		"another storage driver": {Driver: "btrfs", DockerRootDir: "/var/lib/docker"},
 		"containerd's store":     {Driver: "overlayfs", DockerRootDir: "/var/lib/docker"},
 		"containerd's overlay2":  {Driver: "overlay2", DriverStatus: [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}}},
 	} {
-		if _, err := layerfiles.Of(info); !errors.Is(err, layerfiles.ErrNotHere) {
+		if _, err := layerfiles.Of(info, new(layerfiles.Sizes)); !errors.Is(err, layerfiles.ErrNotHere) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -157,7 +180,7 @@ func TestWhatIsNoDigest(t *testing.T) {
 		if _, err := find(t, files, []digest.Digest{id}); err == nil || errors.Is(err, layerfiles.ErrNotHere) {
 			t.Errorf("layer %q: got %v", id, err)
 		}
-		store, err := layerfiles.Of(system.Info{Driver: "overlay2", DockerRootDir: files.Root})
+		store, err := layerfiles.Of(system.Info{Driver: "overlay2", DockerRootDir: files.Root}, new(layerfiles.Sizes))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +193,7 @@ func TestWhatIsNoDigest(t *testing.T) {
 func TestConfig(t *testing.T) {
 	files := enginetest.NewLayerFiles(t)
 	id := files.PutConfig([]byte("{}\n"))
-	store, err := layerfiles.Of(system.Info{Driver: "overlay2", DockerRootDir: files.Root})
+	store, err := layerfiles.Of(system.Info{Driver: "overlay2", DockerRootDir: files.Root}, new(layerfiles.Sizes))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/vbatts/tar-split/tar/storage"
 )
@@ -88,4 +89,33 @@ func (r *records) count(ctx context.Context) (size, unpacked int64, err error) {
 		}
 		size += more
 	}
+}
+
+// Sizes remembers what was counted of layers, which takes seconds for one of 100,000 files. A layer never changes, and its
+// directory has a name that is used once.
+type Sizes struct {
+	mu    sync.Mutex
+	known map[string][2]int64 // by that name
+}
+
+// sizesLimit is how many layers are remembered.
+const sizesLimit = 4096
+
+func (s *Sizes) of(name string, count func() (size, unpacked int64, err error)) (size, unpacked int64, err error) {
+	s.mu.Lock()
+	known, ok := s.known[name]
+	s.mu.Unlock()
+	if ok {
+		return known[0], known[1], nil
+	}
+	if size, unpacked, err = count(); err != nil {
+		return 0, 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= sizesLimit {
+		s.known = map[string][2]int64{}
+	}
+	s.known[name] = [2]int64{size, unpacked}
+	return size, unpacked, nil
 }
