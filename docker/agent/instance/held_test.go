@@ -184,12 +184,12 @@ func TestAnArchiveOfACommit(t *testing.T) {
 	h := hold(t, c, config.Default())
 	large, small := inside(h.commit.Layers[0]), inside(h.commit.Layers[1])
 	status, whole := h.archive(large, small)
-	if found, err := archive.Load(io.Discard, bytes.NewReader(whole), archive.Options{}); status != 200 || err != nil || found.ID != c.id {
+	if found, err := archive.Load(io.Discard, bytes.NewReader(whole), archive.Options{Limits: &archive.Limits{Unpacked: 1 << 30}}); status != 200 || err != nil || found.ID != c.id {
 		t.Errorf("with all layers: got %d, %s, %v", status, found.ID, err)
 	}
 	large.Image, large.MediaType = enginetest.ImageID, "application/vnd.oci.image.layer.v1.tar"
 	status, body := h.archive(large, small)
-	found, err := archive.Load(io.Discard, bytes.NewReader(body), archive.Options{Layers: layerOf(c.tars[0])})
+	found, err := archive.Load(io.Discard, bytes.NewReader(body), archive.Options{Limits: &archive.Limits{Unpacked: 1 << 30}, Layers: layerOf(c.tars[0])})
 	if status != 200 || err != nil || found.ID != c.id || len(body) > 30_000 {
 		t.Errorf("without the large one: got %d, %s, %d bytes, %v", status, found.ID, len(body), err)
 	}
