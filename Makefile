@@ -74,8 +74,8 @@ unit: ## unit and script tests; those of the shim need Debian's Nova, which 'mak
 	go test ./...
 
 .PHONY: contract
-contract: ## what the tests' fake Docker Engine is held to, asked of this machine's engine, or DOCKER_HOST's
-	NDOCK_ENGINE=$(or $(DOCKER_HOST),unix:///var/run/docker.sock) go test -count=1 -v -run TestContractOfARealEngine ./docker/engine/enginetest/
+contract: ## what the tests' fake Docker Engine is held to, and its files, asked of this machine's engine, or DOCKER_HOST's
+	NDOCK_ENGINE=$(or $(DOCKER_HOST),unix:///var/run/docker.sock) go test -count=1 -v -run 'TestContractOfARealEngine|TestAnEngine' ./docker/engine/enginetest/ ./docker/engine/layerfiles/
 
 .PHONY: nova-roots
 nova-roots:

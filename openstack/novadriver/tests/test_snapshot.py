@@ -119,7 +119,7 @@ class Snapshot(TestCase):
         self.assertNotIn('docker_stored_size', change)  # the base had none
 
     def test_no_such_server(self):
-        self.agent.failing['snapshot'] = exception.InstanceNotFound(instance_id=harness.SERVER)
+        self.agent.failing['commit'] = exception.InstanceNotFound(instance_id=harness.SERVER)
         with self.assertRaises(exception.InstanceNotFound):
             self.snapshot()
         self.assertEqual([], self.images.uploads)
@@ -157,7 +157,10 @@ class Retries(TestCase):
 
     def real_agent(self, archive, end=True):
         def answer(request):
-            request.begin_stream(Ndock_Image='{"id": "sha256:abc", "architecture": "x86_64", "size": 3}')
+            request.begin_stream()
+            if request.command == 'POST':
+                request.stream(b'{"id": "sha256:abc", "architecture": "x86_64", "size": 3, "layers": []}\n')
+                return
             request.stream(archive)
             if end:
                 request.stream(b'')

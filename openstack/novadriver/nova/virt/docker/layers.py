@@ -47,14 +47,20 @@ def _without_checksums(layers):
 
 def _find(images, context, owner, layers):
     """The layers with the ids and the checksums that they have in Glance."""
+    known = by_name(images, context, owner, [layer['digest'] for layer in layers])
+    return [_found(known.get(layer['digest']) or _hinted(images, context, owner, layer), layer) for layer in layers]
+
+
+def by_name(images, context, owner, digests):
+    """The owner's images that are layers, as far as there are some with these digests."""
     known = {}
-    for start in range(0, len(layers), AT_ONCE):
-        names = ','.join('"%s"' % layer['digest'] for layer in layers[start:start + AT_ONCE])
+    for start in range(0, len(digests), AT_ONCE):
+        names = ','.join('"%s"' % digest for digest in digests[start:start + AT_ONCE])
         filters = {'name': 'in:' + names, 'os_hidden': True, 'owner': owner, 'status': 'active'}
         for image in images.get_all(context, filters=filters):
             if image['owner'] == owner:
                 known[image['name']] = image
-    return [_found(known.get(layer['digest']) or _hinted(images, context, owner, layer), layer) for layer in layers]
+    return known
 
 
 def _hinted(images, context, owner, layer):
@@ -71,8 +77,12 @@ def _hinted(images, context, owner, layer):
 def _found(image, layer):
     if image is None:
         raise ndock.UnusableImage(reason='its layer %s is not in Glance any more: push the image again' % layer['digest'])
-    checksum = image.get('os_hash_value') if image.get('os_hash_algo') == 'sha512' else None
-    return dict(layer, image=image['id'], checksum=checksum or '')
+    return dict(layer, image=image['id'], checksum=checksum(image))
+
+
+def checksum(image):
+    """The SHA-512 that Glance has computed of an image, or '' where it has not."""
+    return image.get('os_hash_algo') == 'sha512' and image.get('os_hash_value') or ''
 
 
 def _download(context, image_id, upload):

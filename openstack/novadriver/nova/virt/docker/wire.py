@@ -61,6 +61,30 @@ def image(found, current):
     }
 
 
+def layered_image(found, current, layers):
+    """The Glance image that a snapshot becomes whose layers are stored like this, some as images of their own."""
+    sizes = {layer['digest']: layer['size'] for layer in layers}
+    described = image(found, current)
+    described['properties'].update({
+        'docker_layers': str(len(layers)),
+        'docker_stored_size': str(sum(sizes.values())),
+        'trait:CUSTOM_NDOCK_LAYERS': 'required',
+    })
+    return described
+
+
+def layer_upload(name):
+    """The Glance image that becomes a layer, while it is none yet."""
+    return {
+        'name': name,
+        'os_hidden': True,
+        'visibility': 'private',
+        'disk_format': 'raw',
+        'container_format': 'docker',
+        'properties': {'docker_layer': 'upload'},
+    }
+
+
 def parcel(found, instance):
     """The Glance image by which a server's files go to another host."""
     return {
