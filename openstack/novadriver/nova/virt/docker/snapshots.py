@@ -27,6 +27,7 @@ def send(agent, images, context, image_id, commit):
             LOG.warning('Snapshot %s is sent whole: %s', image_id, error)
         else:
             return _look_again(images, context, current['owner'], layers)
+        current = images.get(context, image_id)  # as the attempt has left it
     with agent.commit_archive(commit['id']) as data:
         _upload(images, context, image_id, wire.image(commit, current), data)
 
@@ -87,13 +88,10 @@ def _send(agent, images, context, owner, commit_id, layer):
         if record['owner'] != owner:
             raise ndock.AgentError(reason="a layer would be project %s's, and the snapshot is %s's" % (record['owner'], owner))
         with agent.commit_layer(commit_id, layer['diff_id']) as data:
-            stored = _upload(images, context, record['id'], {'properties': {
-                'docker_layer_diff_id': layer['diff_id'], 'docker_layer_type': TAR,
-                'docker_unpacked_size': str(layer['unpacked'])}}, data)
+            stored = _upload(images, context, record['id'], {'properties': {}}, data)
         if data.count != layer['size'] or glance_layers.checksum(stored) not in ('', data.sha512.hexdigest()):
             raise ndock.AgentError(reason='Glance has other bytes of layer %s than were sent' % layer['diff_id'])
-        images.update(context, record['id'], {'name': layer['diff_id'], 'properties': {'docker_layer': layer['diff_id']}},
-                      purge_props=False)
+        images.update(context, record['id'], wire.layer(layer, TAR), purge_props=False)
     except BaseException:  # up to Nova 32 a timeout is no Exception
         _discard(images, context, record['id'])
         raise
