@@ -319,6 +319,7 @@ func tidy(t *testing.T) {
 			run(t, append(kind.remove, ids...)...)
 		}
 	}
+	run(t, "sh", "-c", `openstack image list --hidden -f value -c ID -c Name | awk '/ (sha256:|upload |condemned )/ { print $1 }' | xargs -r openstack image delete`)
 	run(t, "sh", "-c", `docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^(e2e-|ndock/glance:)' | xargs -r docker rmi`)
 }
 
