@@ -4,8 +4,11 @@ A layer is a hidden image of the snapshot's owner, with the digest of its bytes 
 has each layer once, however many snapshots have it.
 """
 
+import json
 import logging
 import uuid
+
+from nova.image import glance
 
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import layers as glance_layers
@@ -87,17 +90,28 @@ def _send(agent, images, context, owner, commit_id, layer):
         if record['owner'] != owner:
             raise ndock.AgentError(reason="a layer would be project %s's, and the snapshot is %s's" % (record['owner'], owner))
         with agent.commit_layer(commit_id, layer['diff_id']) as data:
-            stored = _upload(images, context, record['id'], {'properties': {
-                'docker_layer_diff_id': layer['diff_id'], 'docker_layer_type': TAR,
-                'docker_unpacked_size': str(layer['unpacked'])}}, data)
+            unpacked = {'docker_unpacked_size': str(layer['unpacked'])}
+            stored = _upload(images, context, record['id'], {'properties': unpacked}, data)
         if data.count != layer['size'] or glance_layers.checksum(stored) not in ('', data.sha512.hexdigest()):
             raise ndock.AgentError(reason='Glance has other bytes of layer %s than were sent' % layer['diff_id'])
-        images.update(context, record['id'], {'name': layer['diff_id'], 'properties': {'docker_layer': layer['diff_id']}},
-                      purge_props=False)
+        _name(context, record['id'], layer['diff_id'])
     except BaseException:  # up to Nova 32 a timeout is no Exception
         _discard(images, context, record['id'])
         raise
     return _stored(layer, layer['diff_id'], layer['size'], record['id'])
+
+
+def _name(context, image_id, digest):
+    """Make an upload the layer with this digest, unless it is none any more.
+
+    'ndock image gc' takes docker_layer away from an upload that was abandoned, and Glance replaces nothing that is not
+    there. Nova's own update would look first, and add it.
+    """
+    changes = [{'op': op, 'path': '/' + name, 'value': value} for op, name, value in (
+        ('replace', 'docker_layer', digest), ('add', 'docker_layer_diff_id', digest), ('add', 'docker_layer_type', TAR),
+        ('replace', 'name', digest))]
+    glance.GlanceClientWrapper().call(context, 2, 'patch', controller='http_client', args=('/v2/images/%s' % image_id,), kwargs={
+        'headers': {'Content-Type': 'application/openstack-images-v2.1-json-patch'}, 'data': json.dumps(changes)})
 
 
 def _discard(images, context, image_id):
