@@ -304,6 +304,8 @@ class Whole(TestCase):
                 raise ndock.AgentError(reason='the snapshot broke off')
         self.images.during = fail
         self.assert_whole('the snapshot broke off')
+        for name in ('docker_layers', 'docker_stored_size', 'trait:CUSTOM_NDOCK_LAYERS'):
+            self.assertEqual('', self.images.records[SNAPSHOT][name])  # as the first attempt said, and is not true any more
 
     def test_glance_stores_other_bytes(self):
         def damage(record):

@@ -28,6 +28,7 @@ def send(agent, images, context, image_id, commit):
             layers = _send_layered(agent, images, context, image_id, current, commit)
         except Exception as error:  # Docker's files, or a rule of Glance's: one image may be possible all the same
             LOG.warning('Snapshot %s is sent whole: %s', image_id, error)
+            current = images.get(context, image_id)  # with what was said of it for layers
         else:
             return _look_again(images, context, current['owner'], layers)
     with agent.commit_archive(commit['id']) as data:
