@@ -6,19 +6,17 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 )
 
-// Assemble returns what records give with the files below a directory, and the size that they say. Whatever it is counts as the layer.
+// assembleLimit is the most that Assemble reads.
+const assembleLimit = 1 << 20
+
+// Assemble returns what records give with the files below a directory, and the size that they say. Whatever it is counts as
+// the layer.
 func Assemble(ctx context.Context, lines []byte, diff string) (content []byte, size int64, err error) {
-	scan := func() *records {
-		all := bufio.NewScanner(bytes.NewReader(lines))
-		all.Buffer(nil, recordLimit)
-		return &records{all}
-	}
-	size, _, err = scan().count(ctx)
+	size, _, err = recordsOf(lines).count(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -26,18 +24,24 @@ func Assemble(ctx context.Context, lines []byte, diff string) (content []byte, s
 	if err != nil {
 		return nil, 0, err
 	}
-	r := &reader{ctx: ctx, records: scan(), described: io.NopCloser(nil), files: files, verifier: anything{digest.SHA256.FromString("").Verifier()}, part: bytes.NewReader(nil)}
-	content, err = io.ReadAll(io.LimitReader(r, 1<<20))
-	return content, size, errors.Join(err, r.Close(), limited(size))
-}
-
-func limited(size int64) error {
-	if size > 1<<20 {
-		return os.ErrInvalid
+	r := &reader{
+		ctx: ctx, records: recordsOf(lines), described: io.NopCloser(nil), files: files,
+		verifier: anything{digest.SHA256.FromString("").Verifier()}, part: bytes.NewReader(nil),
 	}
-	return nil
+	content, err = io.ReadAll(io.LimitReader(r, assembleLimit))
+	if size > assembleLimit {
+		err = errors.Join(err, errors.New("it was not read to its end"))
+	}
+	return content, size, errors.Join(err, r.Close())
 }
 
+func recordsOf(lines []byte) *records {
+	all := bufio.NewScanner(bytes.NewReader(lines))
+	all.Buffer(nil, recordLimit)
+	return &records{all}
+}
+
+// anything is a verifier that takes all bytes for the right ones.
 type anything struct{ digest.Verifier }
 
 func (anything) Verified() bool { return true }

@@ -68,8 +68,10 @@ type Layer struct {
 
 // Layers returns the layers of an image with these diff ids, lowest first.
 func (s Store) Layers(ctx context.Context, diffIDs []digest.Digest) ([]Layer, error) {
-	if err := errors.Join(mapped(diffIDs, checkDigest)...); err != nil {
-		return nil, err
+	for _, one := range diffIDs {
+		if err := checkDigest(one); err != nil {
+			return nil, err
+		}
 	}
 	var all []Layer
 	for n, chain := range identity.ChainIDs(slices.Clone(diffIDs)) { // it writes into what it is given
@@ -144,12 +146,4 @@ func checkDigest(one digest.Digest) error {
 		return fmt.Errorf("%.80q is no SHA-256", one)
 	}
 	return nil
-}
-
-func mapped[T, R any](all []T, of func(T) R) []R {
-	var results []R
-	for _, one := range all {
-		results = append(results, of(one))
-	}
-	return results
 }

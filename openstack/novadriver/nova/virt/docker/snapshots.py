@@ -4,8 +4,11 @@ A layer is a hidden image of the snapshot's owner, with the digest of its bytes 
 has each layer once, however many snapshots have it.
 """
 
+import json
 import logging
 import uuid
+
+from nova.image import glance
 
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import layers as glance_layers
@@ -25,9 +28,9 @@ def send(agent, images, context, image_id, commit):
             layers = _send_layered(agent, images, context, image_id, current, commit)
         except Exception as error:  # Docker's files, or a rule of Glance's: one image may be possible all the same
             LOG.warning('Snapshot %s is sent whole: %s', image_id, error)
+            current = images.get(context, image_id)  # with what was said of it for layers
         else:
             return _look_again(images, context, current['owner'], layers)
-        current = images.get(context, image_id)  # as the attempt has left it
     with agent.commit_archive(commit['id']) as data:
         _upload(images, context, image_id, wire.image(commit, current), data)
 
@@ -88,14 +91,28 @@ def _send(agent, images, context, owner, commit_id, layer):
         if record['owner'] != owner:
             raise ndock.AgentError(reason="a layer would be project %s's, and the snapshot is %s's" % (record['owner'], owner))
         with agent.commit_layer(commit_id, layer['diff_id']) as data:
-            stored = _upload(images, context, record['id'], {'properties': {}}, data)
+            unpacked = {'docker_unpacked_size': str(layer['unpacked'])}
+            stored = _upload(images, context, record['id'], {'properties': unpacked}, data)
         if data.count != layer['size'] or glance_layers.checksum(stored) not in ('', data.sha512.hexdigest()):
             raise ndock.AgentError(reason='Glance has other bytes of layer %s than were sent' % layer['diff_id'])
-        images.update(context, record['id'], wire.layer(layer, TAR), purge_props=False)
+        _name(context, record['id'], layer['diff_id'])
     except BaseException:  # up to Nova 32 a timeout is no Exception
         _discard(images, context, record['id'])
         raise
     return _stored(layer, layer['diff_id'], layer['size'], record['id'])
+
+
+def _name(context, image_id, digest):
+    """Make an upload the layer with this digest, unless it is none any more.
+
+    'ndock image gc' takes docker_layer away from an upload that was abandoned, and Glance replaces nothing that is not
+    there. Nova's own update would look first, and add it.
+    """
+    changes = [{'op': op, 'path': '/' + name, 'value': value} for op, name, value in (
+        ('replace', 'docker_layer', digest), ('add', 'docker_layer_diff_id', digest), ('add', 'docker_layer_type', TAR),
+        ('replace', 'name', digest))]
+    glance.GlanceClientWrapper().call(context, 2, 'patch', controller='http_client', args=('/v2/images/%s' % image_id,), kwargs={
+        'headers': {'Content-Type': 'application/openstack-images-v2.1-json-patch'}, 'data': json.dumps(changes)})
 
 
 def _discard(images, context, image_id):

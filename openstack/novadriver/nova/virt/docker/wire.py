@@ -85,19 +85,6 @@ def layer_upload(name):
     }
 
 
-def layer(one, media_type):
-    """What makes a layer of an image that has all bytes of it.
-
-    All of it at once: who removes uploads that nobody ends goes by what is not there before.
-    """
-    return {'name': one['diff_id'], 'properties': {
-        'docker_layer': one['diff_id'],
-        'docker_layer_diff_id': one['diff_id'],
-        'docker_layer_type': media_type,
-        'docker_unpacked_size': str(one['unpacked']),
-    }}
-
-
 def parcel(found, instance):
     """The Glance image by which a server's files go to another host."""
     return {
