@@ -16,6 +16,18 @@ type StoredLayer struct {
 	Image  string // its id, as the archive says: a hint
 }
 
+// The properties of an image that is a layer, beside propertySize.
+const (
+	propertyLayer       = "docker_layer" // its digest
+	propertyLayerDiffID = "docker_layer_diff_id"
+)
+
+// The properties of an image whose bytes leave layers out.
+const (
+	propertyStored = "docker_stored_size"        // of all its layers, in bytes
+	propertyTrait  = "trait:CUSTOM_NDOCK_LAYERS" // of the nodes that can boot it
+)
+
 // OpenLayer returns the bytes of a layer of an image, as OpenImage does.
 func (c *Cloud) OpenLayer(ctx context.Context, of Image, layer StoredLayer, retries int) (io.ReadCloser, error) {
 	found, err := c.layer(ctx, of, layer)
@@ -25,10 +37,12 @@ func (c *Cloud) OpenLayer(ctx context.Context, of Image, layer StoredLayer, retr
 	return c.OpenImage(ctx, found.ID, retries)
 }
 
-// layer finds it among the images of the owner: anybody may give an image of his own any name.
+// layer finds it among the images of the owner: anybody may give an image of his own any name. One that is condemned is found,
+// too, but last.
 func (c *Cloud) layer(ctx context.Context, of Image, layer StoredLayer) (Image, error) {
 	op := fmt.Sprintf("layer %s of image %q", layer.Digest, of.Name)
-	found, err := c.listImages(ctx, op, imageFilter{"name": "in:" + quoteIn(layer.Digest), "os_hidden": "true", "owner": of.Owner, "status": "active"})
+	names := "in:" + quoteIn(layer.Digest) + "," + quoteIn(condemnedPrefix+layer.Digest)
+	found, err := c.listImages(ctx, op, imageFilter{"name": names, "os_hidden": "true", "owner": of.Owner, "status": "active", "sort": "name:desc"})
 	if err != nil {
 		return Image{}, err
 	}
