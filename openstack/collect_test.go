@@ -301,6 +301,79 @@ func TestCollectReadsOnlyIfItMust(t *testing.T) {
 	}
 }
 
+// TestCollectReadsNoLayers: a layer is its maker's, and may begin as an archive that cannot be read, or needs others.
+func TestCollectReadsNoLayers(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	for _, unusual := range []fakecloud.Object{nil, {"os_hidden": false}, {"visibility": "public"}, {"name": condemnedPrefix + layerDigest}} {
+		addLayer(fake, layerDigest, unusual)
+	}
+	for _, image := range fake.All(fakecloud.Image) {
+		fake.Fill(image["name"].(string), []byte("{"))
+	}
+	fake.Pass(5 * day)
+	if got := collect(t, fake, cloud); len(got) != 2 {
+		t.Errorf("done: %v", got)
+	}
+}
+
+// TestCheckLayers: what a boot would not find is lacking, wherever it is shown, and nothing else.
+func TestCheckLayers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		layer fakecloud.Object
+		hint  string
+		whole bool
+	}{
+		"there":                    {hint: "gone", whole: true},
+		"condemned":                {layer: fakecloud.Object{"name": condemnedPrefix + layerDigest}, hint: "gone", whole: true},
+		"renamed, and hinted at":   {layer: fakecloud.Object{"name": "other"}, hint: "10000000-0000-4000-8000-000000000001", whole: true},
+		"shown, and hinted at":     {layer: fakecloud.Object{"os_hidden": false}, hint: "10000000-0000-4000-8000-000000000001", whole: true},
+		"in the archive":           {layer: fakecloud.Object{"name": "other"}, whole: true},
+		"shown, and no hint at it": {layer: fakecloud.Object{"os_hidden": false}, hint: "gone"},
+		"without bytes":            {layer: fakecloud.Object{"status": "queued"}, hint: "10000000-0000-4000-8000-000000000001"},
+		"another project's":        {layer: fakecloud.Object{"owner": "another"}, hint: "10000000-0000-4000-8000-000000000001"},
+		"gone":                     {layer: fakecloud.Object{"name": "other"}, hint: "gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			addLayer(fake, layerDigest, c.layer)
+			fake.Fill("other", []byte("null"))
+			addArchive(fake, "web", fakecloud.Object{"os_hidden": true}, ListedLayer{Digest: digestOf("small")}, ListedLayer{Digest: layerDigest, Number: 2, Image: c.hint})
+			lacking, err := cloud.CheckLayers(t.Context(), modelReader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.whole != (len(lacking) == 0) || !c.whole && (len(lacking) != 1 || lacking[0].Name != "web" || lacking[0].Layer.Number != 2) {
+				t.Errorf("it lacks %v", lacking)
+			}
+		})
+	}
+}
+
+// TestLayerUses: each layer once, and each other image once.
+func TestLayerUses(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	one, two := ListedLayer{Digest: digestOf("one"), Image: "1"}, ListedLayer{Digest: digestOf("two"), Image: "2"}
+	inside := ListedLayer{Digest: digestOf("small")}
+	addArchive(fake, "web", nil, one, inside, two, one)
+	addArchive(fake, "other", nil, one, one, inside)
+	addArchive(fake, "hidden", fakecloud.Object{"os_hidden": true}, one)
+	image, err := cloud.Image(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses, err := cloud.LayerUses(t.Context(), image, modelReader)
+	if want := []LayerUse{{one, 2}, {two, 0}}; err != nil || !slices.Equal(uses, want) {
+		t.Errorf("got %v, %v, want %v", uses, err, want)
+	}
+	image.Owner = "another"
+	_, err = cloud.LayerUses(t.Context(), image, modelReader)
+	openstacktest.WantError(t, err, "it belongs to another project")
+}
+
 // TestCollectIsInterrupted: then nothing more is done, and what was is told.
 func TestCollectIsInterrupted(t *testing.T) {
 	t.Parallel()

@@ -121,7 +121,7 @@ func (c *Cloud) patchImage(w http.ResponseWriter, r *http.Request, image Object)
 	changed := maps.Clone(image)
 	for _, change := range changes {
 		if err := changed.patch(change); err != nil {
-			refuseHTML(w, http.StatusConflict, err.Error())
+			refuseHTML(w, http.StatusConflict, "Property "+err.Error()+".")
 			return
 		}
 	}
@@ -143,9 +143,9 @@ func (o Object) patch(change map[string]any) error {
 	_, there := o[name]
 	switch {
 	case op == "add" && older && there:
-		return fmt.Errorf("Property %s already present.", name)
+		return fmt.Errorf("%s already present", name)
 	case op != "add" && !there && !fields[name]:
-		return fmt.Errorf("Property %s does not exist.", name)
+		return fmt.Errorf("%s does not exist", name)
 	case op == "remove":
 		delete(o, name)
 	default:
