@@ -36,11 +36,11 @@ func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	superseded, err := c.superseded(ctx, filter)
+	hidden, err := c.hiddenPrunable(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, superseded...)
+	all = append(all, hidden...)
 	used, err := c.ServersByImage(ctx)
 	if err != nil {
 		return nil, err
@@ -51,14 +51,15 @@ func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
 // supersededName is that of an image whose name another has got.
 var supersededName = regexp.MustCompile(`.@sha256-[0-9a-f]{64}$`)
 
-// superseded lists hidden images whose name another has got. Others that are hidden are layers, pushes under way, or hidden by
-// a user.
-func (c *Cloud) superseded(ctx context.Context, filter imageFilter) ([]Image, error) {
+// hiddenPrunable lists hidden images whose name another has got, and those that were never sent completely. Others that are
+// hidden are layers, pushes under way, or hidden by a user.
+func (c *Cloud) hiddenPrunable(ctx context.Context, filter imageFilter) ([]Image, error) {
 	filter = maps.Clone(filter)
 	filter["os_hidden"] = "true"
 	all, err := c.listImages(ctx, "list hidden images", filter)
 	return slices.DeleteFunc(all, func(image Image) bool {
-		return !image.Hidden || image.layerDigest != "" || image.isLayer() || !supersededName.MatchString(image.Name)
+		layer := image.layerDigest != "" || image.isLayer()
+		return !image.Hidden || layer || image.hasBytes() && !supersededName.MatchString(image.Name)
 	}), err
 }
 
