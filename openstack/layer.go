@@ -93,7 +93,7 @@ func (c *Cloud) SendLayer(ctx context.Context, o LayerUpload) (StoredLayer, erro
 	sent, err := c.store(ctx, upload{
 		what: "layer of " + o.Of, content: o.Content, progress: o.Progress,
 		request: images.CreateOpts{
-			Name: name, Hidden: &hidden, Visibility: &private, ContainerFormat: "docker", DiskFormat: "raw", Properties: map[string]string{propertyLayer: "upload"},
+			Name: name, Hidden: &hidden, Visibility: &private, ContainerFormat: "docker", DiskFormat: "raw", Properties: map[string]string{propertyLayer: beforeUpload},
 		},
 		complete: func(context.Context) (images.UpdateOpts, error) {
 			var err error
@@ -156,10 +156,12 @@ func (c *Cloud) OpenLayer(ctx context.Context, of Image, layer StoredLayer, retr
 	return c.OpenImage(ctx, found.ID, retries)
 }
 
-// layer finds it among the images of the owner: anybody may give an image of his own any name.
+// layer finds it among the images of the owner: anybody may give an image of his own any name. One that is condemned is found,
+// too, but last.
 func (c *Cloud) layer(ctx context.Context, of Image, layer StoredLayer) (Image, error) {
 	op := fmt.Sprintf("layer %s of image %q", layer.Digest, of.Name)
-	found, err := c.listImages(ctx, op, imageFilter{"name": "in:" + quoteIn(layer.Digest), "os_hidden": "true", "owner": of.Owner, "status": "active"})
+	names := "in:" + quoteIn(layer.Digest) + "," + quoteIn(condemnedPrefix+layer.Digest)
+	found, err := c.listImages(ctx, op, imageFilter{"name": names, "os_hidden": "true", "owner": of.Owner, "status": "active", "sort": "name:desc"})
 	if err != nil {
 		return Image{}, err
 	}

@@ -217,6 +217,9 @@ func (r *reader) readDescription(name string, header *tar.Header, content io.Rea
 		return readError(err, r.entries)
 	}
 	r.index.json[name] = text
+	if name == listName {
+		r.index.list = listEntry{text, r.entries}
+	}
 	return r.sink.File(header, bytes.NewReader(text))
 }
 

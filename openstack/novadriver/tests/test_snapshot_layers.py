@@ -215,7 +215,7 @@ class Sent(TestCase):
         for n in range(45):
             self.layer(b'%02d' % n)
         self.snapshot()
-        self.assertEqual([20, 20, 5] * 2, [len(names) for names in self.images.queries])
+        self.assertEqual([40, 5] * 2, [len(names) for names in self.images.queries])
 
     def test_an_agent_without_layers(self):
         self.agent.commit_layers = []
