@@ -119,7 +119,7 @@ class Layers(TestCase):
     def test_many_layers_are_asked_for_in_parts(self):
         self.agent.left_out = [left_out('sha256:%064d' % n, ONE_ID) for n in range(45)]
         self.spawn()
-        self.assertEqual([20, 20, 5], [call.kwargs['filters']['name'].count('"sha256:') for call in self.images.get_all.call_args_list])
+        self.assertEqual([10, 10, 10, 10, 5], [call.kwargs['filters']['name'].count('"sha256:') for call in self.images.get_all.call_args_list])
 
 
 class Trust(TestCase):

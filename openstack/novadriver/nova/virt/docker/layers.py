@@ -15,7 +15,7 @@ from nova.virt.docker import compat
 
 UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 CONDEMNED = 'condemned '  # before the name of a layer that 'ndock image gc' is about to delete, and keeps if an image needs it
-AT_ONCE = 20  # layers in one query: Glance takes URLs of 8 KB
+AT_ONCE = 20  # names in one query: Glance takes URLs of 8 KB
 
 
 def fetch(agent, images, context, image_id, left_out, root_gb=0, trusted_certs=None):
@@ -49,9 +49,9 @@ def _without_checksums(layers):
 def _find(images, context, owner, layers):
     """The layers with the ids and the checksums that they have in Glance."""
     known = {}
-    for start in range(0, len(layers), AT_ONCE):
-        digests = [layer['digest'] for layer in layers[start:start + AT_ONCE]]
-        names = ','.join('"%s"' % name for digest in digests for name in (digest, CONDEMNED + digest))
+    wanted = [name for layer in layers for name in (layer['digest'], CONDEMNED + layer['digest'])]
+    for start in range(0, len(wanted), AT_ONCE):
+        names = ','.join('"%s"' % name for name in wanted[start:start + AT_ONCE])
         filters = {'name': 'in:' + names, 'os_hidden': True, 'owner': owner, 'status': 'active'}
         for image in images.get_all(context, filters=filters):
             if image['owner'] == owner:
