@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,7 +156,6 @@ type actor struct {
 	at      chan bool // false at its end
 	verdict chan verdictOn
 	ended   bool
-	dead    bool
 }
 
 type verdictOn int
@@ -165,8 +165,6 @@ const (
 	diesBefore
 	diesAfter
 )
-
-var errKilled = errors.New("killed")
 
 func (m *model) actor(name string, does func(context.Context, *Cloud) error) *actor {
 	cloud, err := logIn(m.t, openrc(m.fake, nil))
@@ -181,7 +179,7 @@ func (m *model) actor(name string, does func(context.Context, *Cloud) error) *ac
 func (a *actor) work() {
 	err := a.does(a.m.t.Context(), a.cloud)
 	a.m.note("%s ends: %v", a.name, err)
-	if err != nil && !a.dead && !errors.Is(err, errNotPushed) && !strings.Contains(err.Error(), "Invalid marker") { // its page's last image was deleted
+	if err != nil && !errors.Is(err, errNotPushed) && !strings.Contains(err.Error(), "Invalid marker") { // its page's last image was deleted
 		a.m.t.Errorf("%s: %v", a.name, err)
 	}
 	a.at <- false
@@ -192,23 +190,24 @@ func (a *actor) wait() { a.ended = !<-a.at }
 
 // RoundTrip implements http.RoundTripper.
 func (a *actor) RoundTrip(r *http.Request) (*http.Response, error) {
-	if a.dead {
-		return nil, errKilled
-	}
 	a.at <- true
 	verdict := <-a.verdict
-	a.dead = verdict != lives
 	if verdict == diesBefore {
-		a.m.note("%s is killed before %s %s", a.name, r.Method, r.URL)
-		return nil, errKilled
+		a.die("before %s %s", r.Method, r.URL)
 	}
 	answer := a.m.serve(r)
 	a.m.note("%s %s %s: %d", a.name, r.Method, r.URL.RequestURI(), answer.StatusCode)
 	if verdict == diesAfter {
-		a.m.note("%s is killed after it", a.name)
-		return nil, errKilled
+		a.die("then")
 	}
 	return answer, nil
+}
+
+// die ends the actor where it is.
+func (a *actor) die(format string, args ...any) {
+	a.m.note("%s is killed %s", a.name, fmt.Sprintf(format, args...))
+	a.at <- false
+	runtime.Goexit()
 }
 
 func (m *model) serve(r *http.Request) *http.Response {

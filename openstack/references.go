@@ -70,8 +70,8 @@ type projectImages struct {
 	archives []Image
 }
 
-// projectImages lists hidden images before the others, and after them: an image that is shown or hidden meanwhile is in one
-// of the lists. Glance has no list of both.
+// projectImages lists hidden images before the others, and after them: an image that is shown meanwhile, or hidden, is in one of
+// the lists. Glance has no list of both. Layers are those of the first list, before any archive was listed or read.
 func (c *Cloud) projectImages(ctx context.Context) (projectImages, error) {
 	var found projectImages
 	archives := map[string]Image{}

@@ -113,6 +113,11 @@ func (c *Cloud) deleteImage(w http.ResponseWriter, _ *http.Request, image Object
 // patchImage changes properties, as JSON Patch has it; paths have one step. Of two forms that Glance takes, the older is the
 // one in which nothing is added that is there.
 func (c *Cloud) patchImage(w http.ResponseWriter, r *http.Request, image Object) {
+	older := r.Header.Get("Content-Type") == "application/openstack-images-v2.0-json-patch"
+	if !older && r.Header.Get("Content-Type") != "application/openstack-images-v2.1-json-patch" {
+		refuseHTML(w, http.StatusUnsupportedMediaType, "The request media type is not supported by this server.")
+		return
+	}
 	var changes []map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&changes); err != nil {
 		refuseHTML(w, http.StatusBadRequest, err.Error())
@@ -120,7 +125,7 @@ func (c *Cloud) patchImage(w http.ResponseWriter, r *http.Request, image Object)
 	}
 	changed := maps.Clone(image)
 	for _, change := range changes {
-		if err := changed.patch(change); err != nil {
+		if err := changed.patch(change, older); err != nil {
 			refuseHTML(w, http.StatusConflict, "Property "+err.Error()+".")
 			return
 		}
@@ -131,9 +136,8 @@ func (c *Cloud) patchImage(w http.ResponseWriter, r *http.Request, image Object)
 	answer(w, http.StatusOK, image)
 }
 
-func (o Object) patch(change map[string]any) error {
+func (o Object) patch(change map[string]any, older bool) error {
 	op, path := change["op"], change["path"]
-	older := op == nil
 	for _, name := range []string{"add", "replace", "remove"} {
 		if older && change[name] != nil {
 			op, path = name, change[name]
