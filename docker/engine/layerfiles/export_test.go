@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -20,7 +21,7 @@ func Assemble(ctx context.Context, lines []byte, diff string) (content []byte, s
 	if err != nil {
 		return nil, 0, err
 	}
-	files, err := openRoot(diff)
+	files, err := os.OpenRoot(diff)
 	if err != nil {
 		return nil, 0, err
 	}

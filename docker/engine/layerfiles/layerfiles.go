@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"regexp"
 	"slices"
 
@@ -124,7 +125,7 @@ func (s Store) read(path string, limit int64) ([]byte, error) {
 
 // open opens a file of Docker's.
 func (s Store) open(path string) (io.ReadCloser, error) {
-	root, err := openRoot(s.root)
+	root, err := os.OpenRoot(s.root) // which may be a symbolic link of the operator's
 	if err != nil {
 		return nil, notHere(err)
 	}

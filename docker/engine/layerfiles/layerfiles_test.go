@@ -245,7 +245,7 @@ func TestAnotherFileInItsPlace(t *testing.T) {
 		"a relative link": {func(path string) error { return os.Symlink("../../../../"+filepath.Base(secret), path) }, "is no regular file"},
 		"a link in the path": {func(path string) error {
 			return errors.Join(os.Remove(filepath.Dir(path)), os.Symlink(filepath.Dir(secret), filepath.Dir(path)))
-		}, "too many levels of symbolic links"},
+		}, "path escapes from parent"},
 		"a FIFO":       {func(path string) error { return unix.Mkfifo(path, 0o600) }, "is no regular file"},
 		"a directory":  {func(path string) error { return os.Mkdir(path, 0o700) }, "is no regular file"},
 		"a short file": {func(path string) error { return os.WriteFile(path, []byte("dir/"), 0o600) }, "28 bytes less"},
@@ -307,7 +307,7 @@ func TestLinksAmongDockersFiles(t *testing.T) {
 		if err := errors.Join(os.Rename(dir, away), os.Symlink(away, dir)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := read(t.Context(), found[0]); !errors.Is(err, unix.ELOOP) && !errors.Is(err, unix.ENOTDIR) {
+		if _, err := read(t.Context(), found[0]); err == nil || !strings.Contains(err.Error(), "path escapes from parent") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -362,7 +362,7 @@ func TestDamagedRecords(t *testing.T) {
 		"nothing":            {"tar-split.json.gz", packed(t), "they give another tar"},
 		"a file outside":     {"tar-split.json.gz", packed(t, `{"type":1,"name":"../../../../../../../../etc/passwd","size":1}`), "no such file"},
 		"a name with a zero": {"tar-split.json.gz", packed(t, `{"type":1,"name":"a\u0000b","size":1}`), "invalid argument"},
-		"no name":            {"tar-split.json.gz", packed(t, `{"type":1,"size":1}`), "no such file"},
+		"no name":            {"tar-split.json.gz", packed(t, `{"type":1,"size":1}`), "empty path"},
 	} {
 		if err := rewrite(t, c.file, c.content); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v, want %s", name, err, c.says)

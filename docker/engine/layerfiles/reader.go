@@ -33,13 +33,13 @@ func (l Layer) Open(ctx context.Context) (io.ReadCloser, error) {
 	}, nil
 }
 
-func (l Layer) openDiff() (*os.File, error) {
-	root, err := openRoot(l.store.root)
+func (l Layer) openDiff() (*os.Root, error) {
+	root, err := os.OpenRoot(l.store.root)
 	if err != nil {
 		return nil, notHere(err)
 	}
 	defer root.Close()
-	files, err := openDirectory(root, l.diff)
+	files, err := root.OpenRoot(l.diff)
 	return files, notHere(err)
 }
 
@@ -48,7 +48,7 @@ type reader struct {
 	ctx       context.Context
 	records   *records
 	described io.Closer
-	files     *os.File // the layer's directory
+	files     *os.Root // the layer's directory
 	file      *os.File // the one that is read; nil for none
 	part      io.Reader
 	missing   int64 // bytes of the file that were not read yet
