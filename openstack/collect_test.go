@@ -374,6 +374,27 @@ func TestLayerUses(t *testing.T) {
 	openstacktest.WantError(t, err, "it belongs to another project")
 }
 
+// TestCollectWhilePagesChange: Glance refuses the page behind an image that was deleted meanwhile.
+func TestCollectWhilePagesChange(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	for n := range 5 {
+		addLayer(fake, digestOf(fmt.Sprint(n)), nil)
+	}
+	fake.Pass(day)
+	deleted := false
+	cloud.provider.HTTPClient.Transport = openstacktest.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Query().Get("marker") != "" && !deleted {
+			deleted = true
+			fake.Remove(fakecloud.Image, digestOf("1"))
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	if got := collect(t, fake, cloud); !deleted || len(got) != 4 {
+		t.Errorf("done: %v", got)
+	}
+}
+
 // TestCollectIsInterrupted: then nothing more is done, and what was is told.
 func TestCollectIsInterrupted(t *testing.T) {
 	t.Parallel()

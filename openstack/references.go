@@ -101,7 +101,11 @@ func (c *Cloud) ownImages(ctx context.Context, hidden string) ([]Image, error) {
 	if project == "" { // the list would be of all that one may see
 		return nil, &Error{Op: op, Err: errors.New("the token is for no project"), hint: "log in to a project"}
 	}
-	all, err := c.listImages(ctx, op, imageFilter{"container_format": "docker", "owner": project, "os_hidden": hidden, "sort": "created_at:asc"})
+	filter := imageFilter{"container_format": "docker", "owner": project, "os_hidden": hidden, "sort": "created_at:asc"}
+	all, err := c.listImages(ctx, op, filter)
+	for again := 0; again < 2 && gophercloud.ResponseCodeIs(err, http.StatusBadRequest); again++ {
+		all, err = c.listImages(ctx, op, filter) // the last image of a page was deleted, behind which the next begins
+	}
 	return slices.DeleteFunc(all, func(image Image) bool { return image.Owner != project }), err
 }
 
