@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
-	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/imagedata"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 
 	"ndock/openstack/fakecloud"
@@ -67,12 +66,11 @@ func (e *events) add(other events) {
 // model is a project, and those who work on it. One at a time runs, until its next request.
 type model struct {
 	events
-	t     *testing.T
-	fake  *fakecloud.Cloud
-	rand  *rand.Rand
-	log   []string
-	age   time.Duration
-	names int // uploads
+	t    *testing.T
+	fake *fakecloud.Cloud
+	rand *rand.Rand
+	log  []string
+	age  time.Duration
 
 	acknowledged map[string]bool // images of pushes that have succeeded
 }
@@ -346,88 +344,64 @@ func (m *model) pushes(ctx context.Context, c *Cloud, digests ...string) error {
 	return errNotPushed
 }
 
-// push is one attempt of a push, in the order on which collectors rely.
+// push is one attempt of a push.
 func (m *model) push(ctx context.Context, c *Cloud, digests ...string) error {
-	client, err := c.glance()
-	if err != nil {
-		return err
-	}
-	layers, err := m.sendLayers(ctx, c, client, digests)
-	if err != nil {
-		return err
-	}
-	hidden := true
-	record, err := images.Create(ctx, client, images.CreateOpts{Name: "web", ContainerFormat: "docker", Hidden: &hidden}).Extract()
-	if err != nil {
-		return err
-	}
-	archive, _ := json.Marshal(layers)
-	if err := imagedata.Upload(ctx, client, record.ID, bytes.NewReader(archive)).ExtractErr(); err != nil {
-		return err
-	}
-	for _, digest := range digests {
-		found, err := m.find(ctx, c, digest)
+	pushed, err := c.PushImage(ctx, PushOptions{Name: "web", Force: true, Open: func(ctx context.Context) (Content, error) {
+		layers, err := m.sendLayers(ctx, c, digests)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if found == "" {
-			m.refused++
-			return errors.Join(errNotPushed, images.Delete(ctx, client, record.ID).ExtractErr())
+		var listed []ListedLayer
+		for n, layer := range layers {
+			listed = append(listed, ListedLayer{Digest: layer.Digest, Number: n + 1, Size: layer.Size, Image: layer.Image})
+		}
+		archive, _ := json.Marshal(listed)
+		return modelContent{io.NopCloser(bytes.NewReader(archive)), layers}, nil
+	}})
+	if errors.Is(err, errLayersGone) {
+		m.refused++
+		return errNotPushed
+	}
+	for _, status := range []int{http.StatusNotFound, http.StatusGone, http.StatusConflict} {
+		if gophercloud.ResponseCodeIs(err, status) {
+			return errNotPushed // a collector took an upload for one that nobody ends
 		}
 	}
-	_, err = images.Update(ctx, client, record.ID, images.UpdateOpts{images.ReplaceImageHidden{NewHidden: false}}).Extract()
 	if err == nil {
 		m.pushed++
-		m.acknowledged[record.ID] = true
+		m.acknowledged[pushed.ID] = true
 	}
 	return err
 }
 
-func (m *model) sendLayers(ctx context.Context, c *Cloud, client *gophercloud.ServiceClient, digests []string) ([]ListedLayer, error) {
-	var layers []ListedLayer
-	for n, digest := range digests {
-		id, err := m.find(ctx, c, digest)
-		if err == nil && id == "" {
-			id, err = m.send(ctx, client, digest)
+// modelContent is an archive that leaves layers out.
+type modelContent struct {
+	io.ReadCloser
+	layers []StoredLayer
+}
+
+func (modelContent) Found() DockerImage      { return found }
+func (m modelContent) Layers() []StoredLayer { return m.layers }
+
+func (m *model) sendLayers(ctx context.Context, c *Cloud, digests []string) ([]StoredLayer, error) {
+	there, err := c.Layers(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	var layers []StoredLayer
+	for _, digest := range digests {
+		layer, has := there[digest]
+		if !has {
+			layer, err = c.SendLayer(ctx, LayerUpload{Of: "web", Content: strings.NewReader("content of " + digest), Found: func() (StoredLayer, error) {
+				return StoredLayer{Digest: digest, DiffID: digest, Size: 1}, nil
+			}})
+			if err != nil {
+				return nil, err
+			}
 		}
-		if err != nil {
-			return nil, err
-		}
-		layers = append(layers, ListedLayer{Digest: digest, Number: n + 1, Size: 1, Image: id})
+		layers = append(layers, layer)
 	}
 	return layers, nil
-}
-
-// find is how a push looks for a layer.
-func (m *model) find(ctx context.Context, c *Cloud, digest string) (string, error) {
-	found, err := c.listImages(ctx, "find", imageFilter{"name": "in:" + quoteIn(digest), "os_hidden": "true", "owner": c.project(), "status": "active"})
-	if err != nil || len(found) == 0 {
-		return "", err
-	}
-	return found[m.rand.IntN(len(found))].ID, nil
-}
-
-// send uploads a layer. A record that was taken away meanwhile is made anew by the next attempt.
-func (m *model) send(ctx context.Context, client *gophercloud.ServiceClient, digest string) (string, error) {
-	hidden, private := true, images.ImageVisibilityPrivate
-	m.names++
-	record, err := images.Create(ctx, client, images.CreateOpts{
-		Name: fmt.Sprintf("upload 00000000-0000-4000-8000-%012d", m.names), ContainerFormat: "docker", Hidden: &hidden, Visibility: &private,
-		Properties: map[string]string{propertyLayer: beforeUpload},
-	}).Extract()
-	if err != nil {
-		return "", err
-	}
-	err = imagedata.Upload(ctx, client, record.ID, strings.NewReader("content of "+digest)).ExtractErr()
-	if err == nil {
-		err = rename(ctx, client, record.ID, digest)
-	}
-	for _, status := range []int{http.StatusNotFound, http.StatusGone, http.StatusConflict} {
-		if gophercloud.ResponseCodeIs(err, status) {
-			return "", errNotPushed
-		}
-	}
-	return record.ID, err
 }
 
 // rename is how a push gives a layer its name.
