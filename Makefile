@@ -21,7 +21,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/ports testdata/bench/starts testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/ports testdata/bench/starts testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -74,8 +74,8 @@ unit: ## unit and script tests; those of the shim need Debian's Nova, which 'mak
 	go test ./...
 
 .PHONY: contract
-contract: ## what the tests' fake Docker Engine is held to, asked of this machine's engine, or DOCKER_HOST's
-	NDOCK_ENGINE=$(or $(DOCKER_HOST),unix:///var/run/docker.sock) go test -count=1 -v -run TestContractOfARealEngine ./docker/engine/enginetest/
+contract: ## what the tests' fake Docker Engine is held to, and its files, asked of this machine's engine, or DOCKER_HOST's
+	NDOCK_ENGINE=$(or $(DOCKER_HOST),unix:///var/run/docker.sock) go test -count=1 -v -run 'TestContractOfARealEngine|TestAnEngine' ./docker/engine/enginetest/ ./docker/engine/layerfiles/
 
 .PHONY: nova-roots
 nova-roots:
@@ -173,6 +173,7 @@ bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/starts
 	$(SUDO) testdata/bench/bench
 	$(SUDO) testdata/bench/images
+	$(SUDO) testdata/bench/layers
 	$(SUDO) testdata/bench/ports
 
 install: build man ## install the binary, its services (not enabled), man page and completions; PREFIX is /usr/local

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -186,7 +187,7 @@ func endToEnd(t *testing.T, script, cloud string) {
 		Files:               []string{script},
 		RequireExplicitExec: true,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"capture": capture, "retry": retry, "clean-host": cleanHost, "put-back": putBackFiles,
+			"capture": capture, "retry": retry, "clean-host": cleanHost, "put-back": putBackFiles, "agent-log": agentLog,
 		},
 		Condition: condition,
 		Setup: func(env *testscript.Env) error {
@@ -255,6 +256,23 @@ func putBackFiles(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// agent-log TEXT: print what the agent has logged with that text.
+func agentLog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: agent-log TEXT")
+	}
+	look := exec.Command(hostShell[0], hostShell[1:]...)
+	look.Stdin = strings.NewReader("cat /var/log/ndock/agent.log 2>/dev/null || journalctl -q -o cat -u ndock-agent")
+	out, err := look.Output()
+	ts.Check(err)
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, args[0]) {
+			_, err = io.WriteString(ts.Stdout(), line)
+			ts.Check(err)
+		}
+	}
+}
+
 // clean-host: nothing of any server may be left on this host.
 func cleanHost(ts *testscript.TestScript, _ bool, _ []string) {
 	if left, err := hostLeftovers(); err != nil || left != "" {
@@ -301,6 +319,7 @@ func tidy(t *testing.T) {
 			run(t, append(kind.remove, ids...)...)
 		}
 	}
+	run(t, "sh", "-c", `openstack image list --hidden -f value -c ID -c Name | awk '/ (sha256:|upload |condemned )/ { print $1 }' | xargs -r openstack image delete`)
 	run(t, "sh", "-c", `docker images --format '{{.Repository}}:{{.Tag}}' | grep -E '^(e2e-|ndock/glance:)' | xargs -r docker rmi`)
 }
 

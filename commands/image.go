@@ -18,7 +18,7 @@ func imageCommand(s Streams) *cli.Command {
 			"ndock image list"),
 		Subcommands: slices.Concat(
 			categorized("Transfers", imagePushGlanceCommand(s), imagePullGlanceCommand(s), imagePushCommand(s), imageCopyCommand(s)),
-			categorized("Images in Glance", imageListCommand(s), imageShowCommand(s), imageDeleteCommand(s), imagePruneCommand(s))),
+			categorized("Images in Glance", imageListCommand(s), imageShowCommand(s), imageDeleteCommand(s), imagePruneCommand(s), imageGCCommand(s))),
 	}
 }
 
@@ -28,7 +28,7 @@ func imageFields(image openstack.Image) []output.Field {
 		{Name: "Name", Value: image.Name},
 		{Name: "Status", Value: image.Status},
 		{Name: "Visibility", Value: image.Visibility},
-		{Name: "Size", Value: image.Size},
+		{Name: "Size", Value: image.Taken()},
 		{Name: "Min Disk", Value: image.MinDisk},
 		{Name: "Docker ID", Value: image.DockerID},
 		{Name: "Tags", Value: list(image.Tags)},
@@ -39,12 +39,12 @@ func imageFields(image openstack.Image) []output.Field {
 	}
 }
 
-var imageHeaders = []string{"ID", "Name", "Status", "Visibility", "Size", "Architecture", "Docker ID"}
+var imageHeaders = []string{"ID", "Name", "Status", "Visibility", "Size", "Layered", "Architecture", "Docker ID"}
 
 func imageRows(images []openstack.Image) [][]any {
 	var rows [][]any
 	for _, image := range images {
-		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Visibility, image.Size, image.Architecture, shortID(image.DockerID)})
+		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Visibility, image.Taken(), image.Layered, image.Architecture, shortID(image.DockerID)})
 	}
 	return rows
 }

@@ -7,7 +7,8 @@ func imageDeleteCommand(s Streams) *cli.Command {
 		Name:      "delete",
 		Usage:     "Delete images from Glance",
 		ArgsUsage: "IMAGE…",
-		Description: examples(
+		Description: "Layers that are Glance images of their own stay, for other images may have them; 'ndock image gc' removes those that no\n" +
+			"image needs.\n\n" + examples(
 			"ndock image delete web:1",
 			"ndock image delete web:1 web:2"),
 		Action: func(c *cli.Context) error { return imageDelete(c, s) },

@@ -18,7 +18,9 @@ func imagePruneCommand(s Streams) *cli.Command {
 		Name:  "prune",
 		Usage: "Delete unused Docker images from Glance",
 		Description: "Deletes images of this project that match all given flags, and lists them. An image that is protected or that a\n" +
-			"server uses stays. An incomplete image, whose sender was killed, is deleted when it is a day old.\n\n" +
+			"server uses stays. An incomplete image, whose sender was killed, is deleted when it is a day old. So is a hidden one\n" +
+			"that another image of its name has superseded (NAME@sha256-…), as --older-than and --name say.\n\n" +
+			"Then prune removes layers that no image needs, as 'ndock image gc' does.\n\n" +
 			examples(
 				"ndock image prune --name 'ci/*' --older-than 7d --dry-run",
 				"ndock image prune --name 'ci/*' --keep 5 --yes"),
@@ -50,7 +52,7 @@ func imagePrune(c *cli.Context, s Streams) error {
 		return err
 	}
 	if c.Bool("dry-run") {
-		return listPruned(c, s, images)
+		return errors.Join(listPruned(c, s, images), collectAfterPrune(c, s, cloud, images))
 	}
 	if len(images) > 0 {
 		if err := confirmed(c, s, fmt.Sprintf("Delete %d images from Glance, %s and others?", len(images), images[0].Name)); err != nil {
@@ -58,7 +60,30 @@ func imagePrune(c *cli.Context, s Streams) error {
 		}
 	}
 	deleted, failed := cloud.DeleteImages(c.Context, images)
-	return errors.Join(listPruned(c, s, deleted), failed)
+	listed := listPruned(c, s, deleted)
+	if c.Context.Err() == nil {
+		failed = errors.Join(failed, collectAfterPrune(c, s, cloud, nil))
+	}
+	return errors.Join(listed, failed)
+}
+
+// collectAfterPrune removes layers that no image needs, or tells in a dry run which it would when these images are deleted.
+// Images are pruned also where that fails: then it says so, and returns an error only of an interruption.
+func collectAfterPrune(c *cli.Context, s Streams, cloud *openstack.Cloud, without []openstack.Image) error {
+	report := newProgress(c, s)
+	collected, err := cloud.CollectLayers(c.Context, openstack.CollectOptions{
+		ListReader: listReader(report), Age: 24 * time.Hour, Now: time.Now(), DryRun: c.Bool("dry-run"), Without: without,
+	})
+	if len(collected) > 0 {
+		report.Step("%s", summary(collected, c.Bool("dry-run")))
+	}
+	if c.Context.Err() != nil {
+		return err
+	}
+	if err != nil {
+		warnings(c)(fmt.Sprintf("layers that no image needs were not all removed: %s; 'ndock image gc' tries again", err))
+	}
+	return nil
 }
 
 func listPruned(c *cli.Context, s Streams, images []openstack.Image) error {

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,9 @@ func imagePushGlanceCommand(s Streams) *cli.Command {
 		Usage:     "Push Docker images to Glance, for Nova to boot",
 		ArgsUsage: "SOURCE…",
 		Description: "Streams images into Glance, without temporary files, verifies them on the way, and compares checksums. An image that\n" +
-			"the project already has in Glance, by its Docker id, is not sent again.\n\n" +
+			"the project already has in Glance, by its Docker id, is not sent again, and of others only layers that the project\n" +
+			"lacks: each of more than 1 MiB is a hidden image, which all images share. 'ndock image gc' removes those that no image\n" +
+			"needs. Archives of Docker Engine before 25 do not name their layers, and are sent whole.\n\n" +
 			"In Glance nginx:1 is called nginx@1, and nginx:latest nginx, because Glance cannot search for a name with a colon.\n" +
 			"ndock takes either name.\n\n" +
 			transportsText + "\n\n" +
@@ -48,6 +51,7 @@ func pushFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "community", Usage: "make the image usable by everyone who knows its id"},
 		&cli.BoolFlag{Name: "protected", Usage: "prevent the image from being deleted"},
 		&cli.StringSliceFlag{Name: "property", Usage: "property `KEY=VALUE` of the image"},
+		&cli.BoolFlag{Name: "whole", Usage: "send the image as one archive, which hosts with an older ndock can boot, too"},
 	}
 }
 
@@ -106,6 +110,7 @@ type glancePush struct {
 	from       image.Reference
 	transports image.Transports
 	options    openstack.PushOptions
+	whole      bool
 	report     *progress.Reporter
 }
 
@@ -124,7 +129,7 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name str
 	transports = withGlance(transports, cloud)
 	var all []glancePush
 	for _, at := range sources {
-		one := glancePush{from: at, transports: transports, options: options, report: report}
+		one := glancePush{from: at, transports: transports, options: options, whole: c.Bool("whole"), report: report}
 		if one.options.Name, err = nameInGlance(c, name, at); err != nil {
 			return nil, err
 		}
@@ -178,7 +183,12 @@ func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.
 	transfer := p.report.Transfer("push "+p.options.Name, source.Size)
 	p.options.Docker = glanceMetadata(source.Metadata)
 	p.options.Progress = transfer
-	p.options.Open = func(ctx context.Context) (openstack.Content, error) { return openContent(ctx, source) }
+	p.options.Open = func(ctx context.Context) (openstack.Content, error) {
+		if p.whole {
+			return openContent(source.Archive(ctx))
+		}
+		return openContent(source.LayeredArchive(ctx, glanceLayers{cloud: cloud, of: fmt.Sprintf("image %q", p.options.Name), progress: transfer}))
+	}
 	if source.ReadOnce {
 		p.options.Retries = 0
 	}
@@ -192,20 +202,6 @@ func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.
 	}
 	return pushed.Image, err
 }
-
-// content is an archive that Glance is given.
-type content struct{ *image.Archive }
-
-func openContent(ctx context.Context, source *image.Source) (openstack.Content, error) {
-	opened, err := source.Archive(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return content{opened}, nil
-}
-
-// Found is in Glance's words.
-func (c content) Found() openstack.DockerImage { return glanceMetadata(c.Archive.Metadata()) }
 
 // pushColumns are those of one image, which is shown whole, or of several.
 func pushColumns(count int) []string {

@@ -56,7 +56,7 @@ var directions = map[string][]string{
 	},
 	"docker/agent/instance": {
 		"docker", "docker/agent", "docker/agent/config", "docker/agent/hostinfo", "docker/agent/keylock", "docker/agent/limits",
-		"docker/agent/naming", "docker/agent/process", "docker/archive", "docker/engine", "docker/network", "docker/ociruntime",
+		"docker/agent/naming", "docker/agent/process", "docker/archive", "docker/engine", "docker/engine/layerfiles", "docker/network", "docker/ociruntime",
 	},
 	"docker/agent/limits":  {"docker/agent", "docker/agent/config"},
 	"docker/agent/process": {"docker/agent"},

@@ -99,7 +99,7 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cloud add KIND NAME [PROPERTY=VALUE…]: make an object, with properties that are not the usual ones; cloud remove KIND
-// NAME. cloud break FAULT: have something go wrong, until cloud mend FAULT.
+// NAME; cloud fill NAME FILE: the image has these bytes. cloud break FAULT: have something go wrong, until cloud mend FAULT.
 func fakeCloud(ts *testscript.TestScript, neg bool, args []string) {
 	cloud, ok := ts.Value(cloudKey{}).(*fakecloud.Cloud)
 	switch {
@@ -109,12 +109,14 @@ func fakeCloud(ts *testscript.TestScript, neg bool, args []string) {
 		cloud.Add(fakecloud.Kind(args[1]), args[2], properties(args[3:]))
 	case len(args) == 3 && args[0] == "remove":
 		cloud.Remove(fakecloud.Kind(args[1]), args[2])
+	case len(args) == 3 && args[0] == "fill":
+		cloud.Fill(args[1], []byte(ts.ReadFile(args[2])))
 	case len(args) == 2 && args[0] == "break":
 		ts.Check(cloud.Break(fakecloud.Fault(args[1])))
 	case len(args) == 2 && args[0] == "mend":
 		cloud.Mend(fakecloud.Fault(args[1]))
 	default:
-		ts.Fatalf("usage: cloud add KIND NAME [PROPERTY=VALUE…] | cloud remove KIND NAME | cloud break|mend FAULT")
+		ts.Fatalf("usage: cloud add KIND NAME [PROPERTY=VALUE…] | cloud remove KIND NAME | cloud fill NAME FILE | cloud break|mend FAULT")
 	}
 }
 

@@ -26,6 +26,7 @@ type Image struct {
 	OS           string
 	Size         int64 // unpacked, in bytes; packed in containerd's store
 	Layers       int
+	DiffIDs      []string // sha256:… of the layers, lowest first
 
 	chosen bool // its engine may have it for several platforms, and can be asked for one
 }
@@ -49,7 +50,7 @@ func FindImage(ctx context.Context, engine Engine, name string) (Image, error) {
 	}
 	image := Image{
 		ID: found.ID, Tags: found.RepoTags, Architecture: found.Architecture, Variant: found.Variant, OS: found.Os, Size: found.Size,
-		Layers: len(found.RootFS.Layers), chosen: found.Descriptor != nil,
+		Layers: len(found.RootFS.Layers), DiffIDs: found.RootFS.Layers, chosen: found.Descriptor != nil,
 	}
 	if inContainerd(found) {
 		image.ID, image.Digest = "", found.ID

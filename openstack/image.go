@@ -40,12 +40,18 @@ type Image struct {
 	UnpackedSize int64
 	Layers       int // 0 where nobody said
 	Created      time.Time
+	Updated      time.Time
+	Hidden       bool   // from lists that do not ask for hidden images
+	Layered      bool   // its bytes leave layers out, which are images of their own
+	StoredSize   int64  // of all its layers, as stored; 0 where nobody said
 	Checksum     string // of its bytes in Glance, sha512:… in most clouds
 
 	Owner          string // a project's id
 	HypervisorType string // that its servers need; empty for any
 
 	format string // Glance's container_format: docker, or bare for a disk of a virtual machine
+
+	layerDigest, diffID, mediaType string // of one that is a layer, or is to become one
 }
 
 func imageFrom(found images.Image) Image {
@@ -55,6 +61,7 @@ func imageFrom(found images.Image) Image {
 	}
 	unpacked, _ := strconv.ParseInt(property(propertySize), 10, 64) // 0 where nobody said
 	layers, _ := strconv.Atoi(property(propertyLayers))
+	stored, _ := strconv.ParseInt(property(propertyStored), 10, 64)
 	var tags []string
 	if text := property(propertyTags); text != "" {
 		tags = strings.Split(text, ",")
@@ -63,10 +70,16 @@ func imageFrom(found images.Image) Image {
 		ID: found.ID, Name: found.Name, Status: string(found.Status), Visibility: string(found.Visibility),
 		Size: found.SizeBytes, Protected: found.Protected, MinDisk: found.MinDiskGigabytes,
 		DockerID: property(propertyID), Tags: tags, Architecture: property(propertyArchitecture), UnpackedSize: unpacked,
-		Layers: layers, Created: found.CreatedAt, Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
-		Owner: found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
+		Layers: layers, Created: found.CreatedAt, Updated: found.UpdatedAt, Hidden: found.Hidden,
+		Layered: property(propertyTrait) != "", StoredSize: stored,
+		Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
+		Owner:    found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
+		layerDigest: property(propertyLayer), diffID: property(propertyLayerDiffID), mediaType: property(propertyLayerType),
 	}
 }
+
+// Taken returns how many bytes of Glance the image takes, with layers that others may share.
+func (i Image) Taken() int64 { return max(i.Size, i.StoredSize) }
 
 // Images lists the Docker images that the project can boot.
 func (c *Cloud) Images(ctx context.Context) ([]Image, error) {

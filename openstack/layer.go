@@ -5,15 +5,146 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
 )
 
-// StoredLayer is a layer that an image's archive leaves out. A hidden image of the same project has its bytes.
+// StoredLayer is a layer that an image's archive leaves out. A hidden image of the same project has its bytes, and the digest as
+// its name.
 type StoredLayer struct {
-	Digest string // sha256:… of the bytes, which is that image's name
-	Image  string // its id, as the archive says: a hint
+	Digest    string // sha256:… of the stored bytes
+	DiffID    string // sha256:… of the uncompressed layer
+	MediaType string
+	Size      int64  // of the stored bytes
+	Unpacked  int64  // size of its files, in bytes
+	Image     string // id of that image; in an archive it is a hint
+}
+
+// The properties of an image that is a layer, beside propertySize.
+const (
+	propertyLayer       = "docker_layer" // its digest
+	propertyLayerDiffID = "docker_layer_diff_id"
+	propertyLayerType   = "docker_layer_type"
+)
+
+// The properties of an image whose bytes leave layers out.
+const (
+	propertyStored = "docker_stored_size"        // of all its layers, in bytes
+	propertyTrait  = "trait:CUSTOM_NDOCK_LAYERS" // of the nodes that can boot it
+)
+
+// layersPerQuery is how many layers are looked for at once. Glance takes URLs of 8 KiB.
+const layersPerQuery = 20
+
+// Layers returns those of the layers that the project has in Glance, by their digests. Of two with one digest, it is the
+// older.
+func (c *Cloud) Layers(ctx context.Context, digests []string) (map[string]StoredLayer, error) {
+	found := map[string]StoredLayer{}
+	project := c.project()
+	if project == "" {
+		return found, nil // whose they are cannot be told
+	}
+	for some := range slices.Chunk(digests, layersPerQuery) {
+		var names []string
+		for _, digest := range some {
+			names = append(names, quoteIn(digest))
+		}
+		all, err := c.listImages(ctx, "look for layers in Glance", imageFilter{
+			"name": "in:" + strings.Join(names, ","), "os_hidden": "true", "owner": project, "status": "active", "sort": "created_at:asc",
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, image := range all {
+			if _, has := found[image.Name]; !has && image.Owner == project {
+				found[image.Name] = image.layer()
+			}
+		}
+	}
+	return found, nil
+}
+
+// layer returns what the properties of an image say of the layer that it is.
+func (i Image) layer() StoredLayer {
+	return StoredLayer{
+		Digest: i.Name, DiffID: i.diffID, MediaType: i.mediaType, Size: i.Size, Unpacked: i.UnpackedSize, Image: i.ID,
+	}
+}
+
+// LayerUpload is a layer on its way into Glance.
+type LayerUpload struct {
+	Of      string // the image, for errors
+	Content io.Reader
+	// Found says what the layer is, once its bytes have been read to their end. It has no Image yet.
+	Found func() (StoredLayer, error)
+	// Progress is told of all bytes sent.
+	Progress io.Writer
+}
+
+// SendLayer stores a layer as an image of its own, which gets its name when it is whole. When it fails half-way or is
+// interrupted, Glance keeps nothing of it.
+func (c *Cloud) SendLayer(ctx context.Context, o LayerUpload) (StoredLayer, error) {
+	hidden, private, name := true, images.ImageVisibilityPrivate, "upload "+uuid.NewString()
+	var found StoredLayer
+	sent, err := c.store(ctx, upload{
+		what: "layer of " + o.Of, content: o.Content, progress: o.Progress,
+		request: images.CreateOpts{
+			Name: name, Hidden: &hidden, Visibility: &private, ContainerFormat: "docker", DiskFormat: "raw", Properties: map[string]string{propertyLayer: beforeUpload},
+		},
+		complete: func(context.Context) (images.UpdateOpts, error) {
+			var err error
+			found, err = o.Found()
+			return found.changes(), err
+		},
+	})
+	found.Image = sent.ID
+	return found, err
+}
+
+// changes give a layer its name.
+func (s StoredLayer) changes() images.UpdateOpts {
+	changes := images.UpdateOpts{images.ReplaceImageName{NewName: s.Digest}, images.UpdateImageProperty{Op: images.ReplaceOp, Name: propertyLayer, Value: s.Digest}}
+	for _, property := range [][2]string{{propertyLayerDiffID, s.DiffID}, {propertyLayerType, s.MediaType}, {propertySize, strconv.FormatInt(s.Unpacked, 10)}} {
+		changes = append(changes, images.UpdateImageProperty{Op: images.AddOp, Name: property[0], Value: property[1]})
+	}
+	return changes
+}
+
+// propertiesOfLayers are those of an image that has these layers, some of which are left out of its bytes.
+func propertiesOfLayers(layers []StoredLayer) map[string]string {
+	if len(layers) == 0 {
+		return nil
+	}
+	var size int64
+	for _, layer := range layers {
+		size += layer.Size
+	}
+	return map[string]string{propertyStored: strconv.FormatInt(size, 10), propertyTrait: "required"}
+}
+
+// stillThere looks once more for the layers that an image leaves out, when its bytes can be read. Whoever removes layers
+// renames them first, and then reads what images need: so one of the two sees the other.
+func (c *Cloud) stillThere(ctx context.Context, o PushOptions, layers []StoredLayer) error {
+	var names []string
+	for _, layer := range layers {
+		if layer.Image != "" {
+			names = append(names, layer.Digest)
+		}
+	}
+	found, err := c.Layers(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if found[name].Image == "" {
+			return &Error{Op: fmt.Sprintf("push image %q", o.Name), Err: fmt.Errorf("%w: %s", errLayersGone, name)}
+		}
+	}
+	return nil
 }
 
 // OpenLayer returns the bytes of a layer of an image, as OpenImage does.
@@ -25,10 +156,12 @@ func (c *Cloud) OpenLayer(ctx context.Context, of Image, layer StoredLayer, retr
 	return c.OpenImage(ctx, found.ID, retries)
 }
 
-// layer finds it among the images of the owner: anybody may give an image of his own any name.
+// layer finds it among the images of the owner: anybody may give an image of his own any name. One that is condemned is found,
+// too, but last.
 func (c *Cloud) layer(ctx context.Context, of Image, layer StoredLayer) (Image, error) {
 	op := fmt.Sprintf("layer %s of image %q", layer.Digest, of.Name)
-	found, err := c.listImages(ctx, op, imageFilter{"name": "in:" + quoteIn(layer.Digest), "os_hidden": "true", "owner": of.Owner, "status": "active"})
+	names := "in:" + quoteIn(layer.Digest) + "," + quoteIn(condemnedPrefix+layer.Digest)
+	found, err := c.listImages(ctx, op, imageFilter{"name": names, "os_hidden": "true", "owner": of.Owner, "status": "active", "sort": "name:desc"})
 	if err != nil {
 		return Image{}, err
 	}

@@ -22,6 +22,8 @@ func TestOpenLayer(t *testing.T) {
 	}{
 		"found by its name":        {image: layerDigest, owner: fakecloud.ProjectID, hidden: true, hint: "11111111-1111-4111-8111-111111111111"},
 		"found by its id":          {image: "condemned " + layerDigest, owner: fakecloud.ProjectID, hidden: true},
+		"found though condemned":   {image: "condemned " + layerDigest, owner: fakecloud.ProjectID, hidden: true, hint: "11111111-1111-4111-8111-111111111111"},
+		"another's, condemned":     {image: "condemned " + layerDigest, owner: "another", hidden: true, hint: "no id", fails: "it is not in Glance any more"},
 		"another's, by its name":   {image: layerDigest, owner: "another", hidden: true, hint: "11111111-1111-4111-8111-111111111111", fails: "it is not in Glance any more"},
 		"another's, by its id":     {image: layerDigest, owner: "another", hidden: true, fails: "it is not in Glance any more"},
 		"not hidden, by its name":  {image: layerDigest, owner: fakecloud.ProjectID, hint: "no id", fails: "it is not in Glance any more"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -21,7 +22,7 @@ type PruneOptions struct {
 	Now       time.Time
 }
 
-// unfinished is the age from which an image that has no bytes yet is one whose sender was killed.
+// unfinished is the age from which an image that has no bytes yet, or is hidden, is none that is being pushed.
 const unfinished = 24 * time.Hour
 
 // Prunable lists the project's Docker images that the options mean. One that is protected, or that a server uses, is
@@ -35,11 +36,31 @@ func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	hidden, err := c.hiddenPrunable(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, hidden...)
 	used, err := c.ServersByImage(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(o.choose(all), func(image Image) bool { return len(used[image.ID]) > 0 }), nil
+}
+
+// supersededName is that of an image whose name another has got.
+var supersededName = regexp.MustCompile(`.@sha256-[0-9a-f]{64}$`)
+
+// hiddenPrunable lists hidden images whose name another has got, and those that were never sent completely. Others that are
+// hidden are layers, pushes under way, or hidden by a user.
+func (c *Cloud) hiddenPrunable(ctx context.Context, filter imageFilter) ([]Image, error) {
+	filter = maps.Clone(filter)
+	filter["os_hidden"] = "true"
+	all, err := c.listImages(ctx, "list hidden images", filter)
+	return slices.DeleteFunc(all, func(image Image) bool {
+		layer := image.layerDigest != "" || image.isLayer()
+		return !image.Hidden || layer || image.hasBytes() && !supersededName.MatchString(image.Name)
+	}), err
 }
 
 // DeleteImages deletes as many of the images as it can, and returns those that it has deleted. The error joins what failed;
@@ -69,12 +90,12 @@ func (o PruneOptions) choose(all []Image) []Image {
 			continue
 		}
 		active := image.Status == "active"
-		if repository := repositoryOf(image.Name); active && kept[repository] < o.Keep {
+		if repository := repositoryOf(image.Name); active && !image.Hidden && kept[repository] < o.Keep {
 			kept[repository]++
 			continue
 		}
 		least := o.OlderThan
-		if !active {
+		if !active || image.Hidden { // its push may be under way
 			least = max(least, unfinished)
 		}
 		if !image.Protected && o.Now.Sub(image.Created) >= least {
@@ -116,7 +137,7 @@ func (o PruneOptions) Check() error {
 }
 
 // digest is what stands behind a repository in place of a tag, or behind a tag.
-var digest = regexp.MustCompile(`@sha[0-9]+[@:][0-9a-f]+$`)
+var digest = regexp.MustCompile(`@sha[0-9]+[-@:][0-9a-f]+$`)
 
 // repositoryOf is a name without its tag and its digest.
 func repositoryOf(name string) string {

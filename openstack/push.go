@@ -32,6 +32,9 @@ type DockerImage struct {
 type Content interface {
 	io.ReadCloser
 	Found() DockerImage
+	// Layers returns all layers of an image whose bytes leave some of them out: those that have an Image. It is known
+	// before the bytes are read, as is what is Found of such an image.
+	Layers() []StoredLayer
 }
 
 // PushOptions say what an image is and how it shall stand in Glance.
@@ -43,7 +46,8 @@ type PushOptions struct {
 	Properties map[string]string // the user's, which may not be ndock's own
 	Force      bool              // send it though it is there
 
-	// Open returns the image's bytes; it is called when they are needed, and again for another attempt.
+	// Open returns the image's bytes; it is called when they are needed, and again for another attempt. It may send layers
+	// to Glance first.
 	Open    func(ctx context.Context) (Content, error)
 	Retries int // attempts after the first, where Glance or the network failed
 	// Progress is told of all bytes sent.
@@ -84,7 +88,9 @@ func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 }
 
 func (o PushOptions) check() error {
-	for name := range propertiesOf(DockerImage{Digest: "any"}) {
+	ours := propertiesOf(DockerImage{Digest: "any"})
+	maps.Copy(ours, propertiesOfLayers([]StoredLayer{{Image: "any"}}))
+	for name := range ours {
 		if _, taken := o.Properties[name]; taken {
 			return &Error{Op: fmt.Sprintf("push image %q", o.Name), Err: fmt.Errorf("property %s is ndock's own to set", name)}
 		}
@@ -107,73 +113,58 @@ func (c *Cloud) existing(ctx context.Context, o PushOptions, image DockerImage) 
 	return found[0], true, nil
 }
 
-// push makes one attempt, of which nothing is left if it fails.
+// push makes one attempt, of which nothing is left if it fails, but for layers that it has sent: the next finds them.
 func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
-	client, err := c.glance()
+	source, err := o.open(ctx)
 	if err != nil {
 		return Pushed{}, err
 	}
-	if err := c.refresh(ctx); err != nil {
-		return Pushed{}, err
+	defer source.Close()
+	layers := source.Layers()
+	if len(layers) > 0 {
+		o.Docker = source.Found()
 	}
-	created, err := o.create(ctx, client)
-	if err != nil {
-		return Pushed{}, explain(fmt.Sprintf("create image %q", o.Name), err)
+	sent, err := c.store(ctx, upload{
+		what: fmt.Sprintf("image %q", o.Name), request: o.request(layers), content: source, progress: o.Progress,
+		complete: func(ctx context.Context) (images.UpdateOpts, error) {
+			if err := c.stillThere(ctx, o, layers); err != nil {
+				return nil, err
+			}
+			found := source.Found()
+			if o.Docker.ID == "" {
+				if existing, there, err := c.existing(ctx, o, found); err != nil || there {
+					return nil, errors.Join(err, existsError{existing})
+				}
+			}
+			return o.completed(found, layers), nil
+		},
+	})
+	var exists existsError
+	if errors.As(err, &exists) && exists.image.ID != "" {
+		return Pushed{Image: exists.image, Existed: true}, nil
 	}
-	pushed, err := c.fill(ctx, client, created.ID, o)
-	if err != nil || pushed.Existed {
-		err = errors.Join(err, abandon(client, created.ID))
-	}
-	return pushed, err
+	return Pushed{Image: sent}, err
 }
 
-// create waits for Glance's answer also when it is interrupted, then for no longer than patience: without the id, the image
-// could not be removed.
-func (o PushOptions) create(ctx context.Context, client *gophercloud.ServiceClient) (*images.Image, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	answered, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() {
-		_ = transfer.Wait(answered, patience) // or until it has answered
-		cancel()
-	})()
-	return images.Create(answered, client, o.request()).Extract()
-}
+// existsError is about an image that Glance had already, which was found when all of it had been sent.
+type existsError struct{ image Image }
 
-// fill sends the bytes, and completes what stands in Glance with what they turned out to be.
-func (c *Cloud) fill(ctx context.Context, client *gophercloud.ServiceClient, id string, o PushOptions) (Pushed, error) {
-	found, sent, err := o.upload(ctx, client, id)
-	if err != nil {
-		return Pushed{}, err
+func (e existsError) Error() string { return "it is there already" }
+
+// open returns the image's bytes. What is wrong with the source is unreadable; what Glance says of a layer is not.
+func (o PushOptions) open(ctx context.Context) (Content, error) {
+	source, err := o.Open(ctx)
+	var ofGlance *Error
+	if err != nil && !errors.As(err, &ofGlance) {
+		err = &unreadable{err}
 	}
-	if o.Docker.ID == "" {
-		if existing, there, err := c.existing(ctx, o, found); err != nil || there {
-			return Pushed{Image: existing, Existed: there}, err
-		}
-	}
-	done, err := persist(ctx, func(ctx context.Context) (*images.Image, error) { return images.Get(ctx, client, id).Extract() })
-	if err != nil {
-		return Pushed{}, explain(fmt.Sprintf("look at image %q", o.Name), err)
-	}
-	if err := sent.verify(done); err != nil {
-		return Pushed{}, &Error{Op: fmt.Sprintf("upload image %q", o.Name), Err: err}
-	}
-	if changes := o.completed(found); len(changes) > 0 {
-		done, err = persist(ctx, func(ctx context.Context) (*images.Image, error) {
-			return images.Update(ctx, client, id, changes).Extract()
-		})
-		if err != nil {
-			return Pushed{}, explain(fmt.Sprintf("complete image %q", o.Name), err)
-		}
-	}
-	return Pushed{Image: imageFrom(*done)}, nil
+	return source, err
 }
 
 // request is for an image that nobody protects yet: half of it could not be removed.
-func (o PushOptions) request() images.CreateOpts {
+func (o PushOptions) request(layers []StoredLayer) images.CreateOpts {
 	properties := propertiesOf(o.Docker)
+	maps.Copy(properties, propertiesOfLayers(layers))
 	maps.Copy(properties, o.Properties)
 	request := images.CreateOpts{
 		Name: o.Name, ContainerFormat: "docker", DiskFormat: "raw", MinDisk: minDisk(o.Docker.UnpackedSize), Properties: properties,
@@ -182,12 +173,18 @@ func (o PushOptions) request() images.CreateOpts {
 		visibility := images.ImageVisibility(o.Visibility)
 		request.Visibility = &visibility
 	}
+	if hidden := len(layers) > 0; hidden { // until it is known that all of them are there
+		request.Hidden = &hidden
+	}
 	return request
 }
 
 // completed is what is to be added when the bytes are known.
-func (o PushOptions) completed(found DockerImage) images.UpdateOpts {
+func (o PushOptions) completed(found DockerImage, layers []StoredLayer) images.UpdateOpts {
 	var changes images.UpdateOpts
+	if len(layers) > 0 {
+		changes = append(changes, images.ReplaceImageHidden{NewHidden: false})
+	}
 	before := propertiesOf(o.Docker)
 	for name, value := range propertiesOf(found) {
 		if known := before[name]; known != value && (known == "" || known == "0") {

@@ -37,6 +37,9 @@ type bytesOf struct{ io.ReadCloser }
 
 func (bytesOf) Found() DockerImage { return found }
 
+// Layers implements Content.
+func (bytesOf) Layers() []StoredLayer { return nil }
+
 func wantNothingLeft(t *testing.T, fake *fakecloud.Cloud) {
 	t.Helper()
 	if left := fake.All(fakecloud.Image); len(left) != 0 {

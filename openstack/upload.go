@@ -15,27 +15,95 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/imagedata"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
+
+	"ndock/docker/transfer"
 )
 
-// upload sends the bytes. A source that fails makes the request fail, so that Glance never takes half an image.
-func (o PushOptions) upload(ctx context.Context, client *gophercloud.ServiceClient, id string) (DockerImage, *watchedReader, error) {
-	source, err := o.Open(ctx)
+// upload is an image on its way into Glance.
+type upload struct {
+	what     string // it is, for errors
+	request  images.CreateOpts
+	content  io.Reader
+	progress io.Writer
+	// complete returns what is to be changed when Glance has all bytes. If it fails, the image is removed.
+	complete func(ctx context.Context) (images.UpdateOpts, error)
+}
+
+// store makes an image, of which nothing is left if it fails.
+func (c *Cloud) store(ctx context.Context, u upload) (Image, error) {
+	client, err := c.glance()
 	if err != nil {
-		return DockerImage{}, nil, &unreadable{err}
+		return Image{}, err
 	}
-	defer source.Close()
-	watched := &watchedReader{from: source, progress: o.Progress, sum: sha512.New()}
-	err = imagedata.Upload(ctx, client, id, watched).ExtractErr()
+	if err := c.refresh(ctx); err != nil {
+		return Image{}, err
+	}
+	created, err := u.create(ctx, client)
+	if err != nil {
+		return Image{}, explain("create "+u.what, err)
+	}
+	done, err := u.fill(ctx, client, created.ID)
+	if err != nil {
+		return Image{}, errors.Join(err, abandon(client, created.ID))
+	}
+	return imageFrom(*done), nil
+}
+
+// create waits for Glance's answer also when it is interrupted, then for no longer than patience: without the id, the image
+// could not be removed.
+func (u upload) create(ctx context.Context, client *gophercloud.ServiceClient) (*images.Image, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	answered, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		_ = transfer.Wait(answered, patience) // or until it has answered
+		cancel()
+	})()
+	return images.Create(answered, client, u.request).Extract()
+}
+
+// fill sends the bytes, and completes what stands in Glance with what they turned out to be.
+func (u upload) fill(ctx context.Context, client *gophercloud.ServiceClient, id string) (*images.Image, error) {
+	sent, err := u.sendBytes(ctx, client, id)
+	if err != nil {
+		return nil, err
+	}
+	done, err := persist(ctx, func(ctx context.Context) (*images.Image, error) { return images.Get(ctx, client, id).Extract() })
+	if err != nil {
+		return nil, explain("look at "+u.what, err)
+	}
+	if err := sent.verify(done); err != nil {
+		return nil, &Error{Op: "upload " + u.what, Err: err}
+	}
+	changes, err := u.complete(ctx)
+	if err != nil || len(changes) == 0 {
+		return done, err
+	}
+	done, err = persist(ctx, func(ctx context.Context) (*images.Image, error) {
+		return images.Update(ctx, client, id, changes).Extract()
+	})
+	if err != nil {
+		return nil, explain("complete "+u.what, err)
+	}
+	return done, nil
+}
+
+// sendBytes sends all of the content. A source that fails makes the request fail, so that Glance never takes half an image.
+func (u upload) sendBytes(ctx context.Context, client *gophercloud.ServiceClient, id string) (*watchedReader, error) {
+	watched := &watchedReader{from: u.content, progress: u.progress, sum: sha512.New()}
+	err := imagedata.Upload(ctx, client, id, watched).ExtractErr()
 	if failed := watched.stop(); failed != nil { // the cause; what the service said is its echo
-		return DockerImage{}, nil, &unreadable{fmt.Errorf("read image %q: %w", o.Name, failed)}
+		return nil, &unreadable{fmt.Errorf("read %s: %w", u.what, failed)}
 	}
 	if watched.tokenEnded {
-		return DockerImage{}, nil, &Error{Op: fmt.Sprintf("upload image %q", o.Name), Err: errTokenEnded}
+		return nil, &Error{Op: "upload " + u.what, Err: errTokenEnded}
 	}
 	if err != nil {
-		return DockerImage{}, nil, explain(fmt.Sprintf("upload image %q", o.Name), err)
+		return nil, explain("upload "+u.what, err)
 	}
-	return source.Found(), watched, nil
+	return watched, nil
 }
 
 // unreadable is a fault of the source, which another attempt would meet too.
@@ -47,10 +115,11 @@ func (e *unreadable) Unwrap() error { return e.cause }
 // passes tells whether another attempt may end better.
 func passes(err error) bool {
 	var source *unreadable
-	return !errors.As(err, &source) && (errors.Is(err, errTokenEnded) || errors.Is(err, errDamaged) || isAway(err))
+	return !errors.As(err, &source) && (errors.Is(err, errTokenEnded) || errors.Is(err, errDamaged) || errors.Is(err, errLayersGone) || isAway(err))
 }
 
 var (
+	errLayersGone = errors.New("layers of it were removed meanwhile; try again")
 	errTokenEnded = errors.New("the token ended before all was sent; try again")
 	errDamaged    = errors.New("it was damaged on the way")
 )

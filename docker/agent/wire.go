@@ -225,6 +225,40 @@ type Image struct {
 	Size         int64  `json:"size"`         // unpacked, in bytes
 }
 
+// Commit begins the answer of POST /v1/instances/UUID/commit, which stays open. The image can be read as long as it is.
+type Commit struct {
+	Image
+	Layers []CommitLayer `json:"layers"` // lowest first; none where they cannot be had one by one
+}
+
+// CommitLayer is a layer that can be read (GET /v1/commits/ID/layers/DIFF_ID), as a plain tar.
+type CommitLayer struct {
+	DiffID   string       `json:"diff_id"`  // sha256:… of that tar
+	Size     int64        `json:"size"`     // of that tar, in bytes
+	Unpacked int64        `json:"unpacked"` // of the files in it
+	Stored   []StoredForm `json:"stored"`   // other bytes that are this layer, as this host has found
+}
+
+// StoredForm is a layer as it was stored, which is compressed as a rule.
+type StoredForm struct {
+	Digest   string `json:"digest"`   // sha256:… of the stored bytes
+	Checksum string `json:"checksum"` // SHA-512 of them in hexadecimal, as Glance computes it
+}
+
+// StoredLayers is the body of POST /v1/commits/ID/archive.
+type StoredLayers struct {
+	Layers []StoredLayer `json:"layers"` // all of the image's, lowest first
+}
+
+// StoredLayer says how a layer is stored: as an image of Glance, or, without one, in the archive, as a plain tar.
+type StoredLayer struct {
+	DiffID    string `json:"diff_id"`
+	Digest    string `json:"digest"` // of the stored bytes
+	Size      int64  `json:"size"`   // of the stored bytes
+	MediaType string `json:"media_type"`
+	Image     string `json:"image"` // Glance's id, which the archive gives as a hint; empty for none
+}
+
 // Orphan is something of a server's that no server has any more. GET /v1/orphans answers with what there is; DELETE
 // /v1/orphans removes what is sure to be one, and answers with that.
 type Orphan struct {

@@ -15,7 +15,8 @@ type Composed struct {
 	Config   []byte
 	Layers   []StoredLayer // lowest first; those with an Image are left out
 
-	// Open returns the stored bytes of a layer that is not left out. They are verified while they are read.
+	// Open returns the stored bytes of a layer that is not left out. They are verified while they are read. Where it is nil,
+	// all layers are left out.
 	Open func(StoredLayer) (io.ReadCloser, error)
 }
 
@@ -41,7 +42,7 @@ func Compose(dst io.Writer, image Composed) error {
 	for n, layer := range image.Layers {
 		name := blobPath(string(layer.Digest))
 		described.Layers = append(described.Layers, Layer{Path: name})
-		if w.names[name] = name; layer.Image != "" || w.written[name] {
+		if w.names[name] = name; layer.Image != "" || image.Open == nil || w.written[name] {
 			continue
 		}
 		if err := image.writeLayer(w, LeftOut{StoredLayer: layer, Number: n + 1}); err != nil {

@@ -37,6 +37,7 @@ type index struct {
 	json   map[string][]byte // by path
 	layers map[string]Layer
 	links  map[string]string
+	list   listEntry
 }
 
 func newIndex() index {

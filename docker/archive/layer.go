@@ -28,10 +28,11 @@ type Limits struct {
 	Ratio    int64  // most unpacked bytes for each packed byte of a layer; 0 for no limit. Applies above ratioThreshold
 	Setting  string // name of the setting of Unpacked, for messages; empty for --max-unpacked
 
-	engine         bool  // the layers go to an engine as they are
-	findDuplicates bool  // look for paths that occur twice in a layer
-	unpacked       int64 // bytes in the layers before
-	files          int   // files in the layers before
+	Duplicates bool // look for paths that occur twice in a layer (Contents.CheckDuplicates)
+
+	engine   bool  // the layers go to an engine as they are
+	unpacked int64 // bytes in the layers before
+	files    int   // files in the layers before
 }
 
 // filesLimit is the most files of all layers together, directories included. An empty file has no bytes, but takes an
@@ -64,6 +65,9 @@ type Layer struct {
 	wasInspected bool  // layerInfo is set
 	refused      error // why it is not a valid layer; it may be no layer at all
 }
+
+// Refused returns why it is not a valid layer, or nil. An entry of an archive may be no layer of the image at all.
+func (l Layer) Refused() error { return l.refused }
 
 // layerInfo is what inspecting a layer found.
 type layerInfo struct {
@@ -166,7 +170,7 @@ func (l *Limits) walk(files *tar.Reader, packed *countingReader) (layerInfo, err
 		if err := checkFile(header); err != nil {
 			return found, err
 		}
-		if l.findDuplicates && seen.markSeen(header.Name) {
+		if l.Duplicates && seen.markSeen(header.Name) {
 			found.duplicate = cmp.Or(found.duplicate, header.Name)
 		}
 		parts := splitPath(header.Name)

@@ -65,8 +65,7 @@ func (s StoredLayer) check() error {
 
 // leftOut returns the layers of an image that the archive leaves out, each once, lowest first.
 func (i index) leftOut(image chosenImage) ([]LeftOut, error) {
-	text, ok := i.json[listName]
-	if !ok {
+	if i.list.entry == 0 {
 		return nil, nil
 	}
 	var listed map[string]StoredLayer
@@ -78,7 +77,7 @@ func (i index) leftOut(image chosenImage) ([]LeftOut, error) {
 		}
 		if listed == nil {
 			var err error
-			if listed, err = parseList(text); err != nil {
+			if listed, err = i.list.byName(); err != nil {
 				return nil, err
 			}
 		}
@@ -95,8 +94,28 @@ func (i index) leftOut(image chosenImage) ([]LeftOut, error) {
 	return all, nil
 }
 
-// parseList returns the layers that a list has, by their names in an archive.
-func parseList(text []byte) (map[string]StoredLayer, error) {
+// listEntry is the list as it stands in an archive.
+type listEntry struct {
+	text  []byte
+	entry int // 1 is the archive's first, 0 means that there is none
+}
+
+// byName returns the layers that the list has, by their names in the archive. A list counts as the first entry only: who
+// removes layers that nobody needs reads no further.
+func (l listEntry) byName() (map[string]StoredLayer, error) {
+	if l.entry != 1 {
+		return nil, refuse("it leaves layers out, and its %s is its entry %d, where it must be the first", listName, l.entry)
+	}
+	layers, err := parseList(l.text)
+	listed := map[string]StoredLayer{}
+	for _, layer := range layers {
+		listed[blobPath(string(layer.Digest))] = layer
+	}
+	return listed, err
+}
+
+// parseList returns the layers that a list has, lowest first.
+func parseList(text []byte) ([]StoredLayer, error) {
 	var list layerList
 	if err := parseJSON(text, &list); err != nil {
 		return nil, refuse("its %s: %v", listName, err)
@@ -107,14 +126,12 @@ func parseList(text []byte) (map[string]StoredLayer, error) {
 	if err := checkMax(len(list.Layers), layersLimit, "layers"); err != nil {
 		return nil, refuse("its %s: %v", listName, err)
 	}
-	listed := map[string]StoredLayer{}
 	for n, layer := range list.Layers {
 		if err := layer.check(); err != nil {
 			return nil, refuse("its %s: its layer %d %v", listName, n+1, err)
 		}
-		listed[blobPath(string(layer.Digest))] = layer
 	}
-	return listed, nil
+	return list.Layers, nil
 }
 
 // readLeftOut reads the layers that the archive leaves out, as if they came last in it.

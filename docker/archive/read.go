@@ -24,6 +24,9 @@ type Options struct {
 
 	// Accept, if not nil, is called before the last part of an image is written. An error from it stops the writing.
 	Accept func(Contents) error
+
+	// Inspected, if not nil, is called after each layer that the sink has received, where there are Limits.
+	Inspected func(Layer)
 }
 
 // Platform is the system that an image is for, in Go's names. Docker and OCI use the same.
@@ -64,7 +67,7 @@ func Read(src io.Reader, sink Sink, o Options) (Contents, error) {
 		return Contents{}, err
 	}
 	in = o.Limits.limitArchive(in)
-	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Limits, paths: entryPaths{}, index: newIndex()}
+	r := reader{in: tar.NewReader(in), sink: sink, limits: o.Limits, inspected: o.Inspected, paths: entryPaths{}, index: newIndex()}
 	if err := r.read(); err != nil {
 		return Contents{}, r.explainError(err)
 	}
@@ -125,6 +128,7 @@ type reader struct {
 	in               *tar.Reader
 	sink             Sink
 	limits           *Limits
+	inspected        func(Layer) // may be nil
 	entries          int
 	paths            entryPaths
 	descriptionBytes int64
@@ -213,6 +217,9 @@ func (r *reader) readDescription(name string, header *tar.Header, content io.Rea
 		return readError(err, r.entries)
 	}
 	r.index.json[name] = text
+	if name == listName {
+		r.index.list = listEntry{text, r.entries}
+	}
 	return r.sink.File(header, bytes.NewReader(text))
 }
 
@@ -228,5 +235,8 @@ func (r *reader) readLayer(name string, header *tar.Header, content io.Reader) e
 	layer.layerInfo, layer.refused = inspection.finish()
 	layer.wasInspected = true
 	r.index.layers[name] = layer
+	if r.inspected != nil {
+		r.inspected(layer)
+	}
 	return err
 }

@@ -25,7 +25,7 @@ import (
 func Copy(dst io.Writer, src io.Reader, tags []string, o Options) (Contents, error) {
 	if o.Limits != nil {
 		limits := *o.Limits
-		limits.findDuplicates = true
+		limits.Duplicates = true
 		o.Limits = &limits
 	}
 	w := &writer{tags: tags, keepTags: o.KeepTags && len(tags) == 0, layout: true, decompress: true}
@@ -93,7 +93,12 @@ func (w *writer) checkEngineLimits(contents Contents) error {
 	if n := len(contents.Layers); w.prefix != "" && n > MaxEngineLayers {
 		return refuse("it has %d layers, and Docker Engine stores at most %d: build it with fewer", n, MaxEngineLayers)
 	}
-	for i, layer := range contents.Layers {
+	return contents.CheckDuplicates()
+}
+
+// CheckDuplicates refuses an image with a path that is twice in a layer. It returns nil where none was looked for.
+func (c Contents) CheckDuplicates() error {
+	for i, layer := range c.Layers {
 		if layer.duplicate != "" {
 			return refuse("its layer %d has the path %q twice, which Docker Engine does not store: build it anew", i+1, layer.duplicate)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker"
@@ -42,6 +43,9 @@ func (t Transports) findInEngine(ctx context.Context, r Reference) (*Source, err
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			return docker.SaveImage(ctx, engine, found)
 		},
+	}
+	for _, id := range found.DiffIDs {
+		source.diffIDs = append(source.diffIDs, digest.Digest(id))
 	}
 	if found.Digest != "" {
 		source.Unpacked, source.options = 0, t.archiveOptions()

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -111,8 +112,20 @@ func push(t *testing.T, at string, image v1.Image) {
 	}
 }
 
-// read finds an image and reads it to its end.
+// read finds an image and reads it to its end: as one archive, and with its layers in a store, which must be the same.
 func read(ctx context.Context, transports Transports, text string) (Metadata, error) {
+	found, err := readBy(ctx, transports, text, (*Source).Archive)
+	if text == "-" { // it can be read once
+		return found, err
+	}
+	inLayers, layersErr := readBy(ctx, transports, text, func(s *Source, ctx context.Context) (*Archive, error) { return s.LayeredArchive(ctx, newMemoryStore()) })
+	if inLayers.Digest = found.Digest; !reflect.DeepEqual(found, inLayers) || (err == nil) != (layersErr == nil) {
+		return found, fmt.Errorf("as an archive: %+v, %w; in layers: %+v, %w", found, err, inLayers, layersErr)
+	}
+	return found, err
+}
+
+func readBy(ctx context.Context, transports Transports, text string, open func(*Source, context.Context) (*Archive, error)) (Metadata, error) {
 	r, err := ParseReference(text)
 	if err != nil {
 		return Metadata{}, err
@@ -121,7 +134,7 @@ func read(ctx context.Context, transports Transports, text string) (Metadata, er
 	if err != nil {
 		return Metadata{}, err
 	}
-	opened, err := source.Archive(ctx)
+	opened, err := open(source, ctx)
 	if err != nil {
 		return Metadata{}, err
 	}

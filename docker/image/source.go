@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/readahead"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/term"
 
 	"ndock/docker"
@@ -43,6 +44,7 @@ type Source struct {
 	open           func(ctx context.Context) (io.ReadCloser, error) // opens a Docker archive, or an OCI layout in a tar
 	openLeftOut    LayerOpener                                      // nil if such an archive leaves out no layers
 	layered        v1.Image                                         // nil if there is only an archive
+	diffIDs        []digest.Digest                                  // of the layers, if they are known before reading
 }
 
 // Transports says how to reach each kind of place.
@@ -191,6 +193,7 @@ type Archive struct {
 	done     chan struct{}
 	metadata Metadata
 	source   io.Closer
+	layers   []archive.StoredLayer
 
 	mu    sync.Mutex    // guards ahead: a destination that answers early may still be reading when the archive is closed
 	ahead io.ReadCloser // reads ahead, so that source and destination do not wait for each other in turn
@@ -208,19 +211,34 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.copyArchive(ctx, from)
+}
+
+// copyArchive returns a checked copy of an archive, which it closes in the end.
+func (s *Source) copyArchive(ctx context.Context, from io.ReadCloser) (*Archive, error) {
+	return newArchive(from, nil, func(into io.Writer) (Metadata, error) {
+		found, err := archive.Copy(into, from, s.tags, s.copyOptions(ctx))
+		metadata := metadataOf(found)
+		if err == nil {
+			err = s.checkAfterRead(metadata)
+		}
+		return metadata, explainArchive(s.Reference, err)
+	})
+}
+
+// newArchive returns the archive that write writes, of an image with these layers, if they are stored one by one.
+func newArchive(source io.Closer, layers []archive.StoredLayer, write func(into io.Writer) (Metadata, error)) (*Archive, error) {
 	out, into := io.Pipe()
 	ahead, err := readahead.NewReaderSize(out, readAheadBlocks, readAheadSize)
 	if err != nil {
-		return nil, errors.Join(err, from.Close())
+		return nil, errors.Join(err, source.Close())
 	}
-	a := &Archive{pipe: out, done: make(chan struct{}), source: from, ahead: ahead}
+	a := &Archive{pipe: out, done: make(chan struct{}), source: source, ahead: ahead, layers: layers}
 	go func() {
 		defer close(a.done)
-		found, err := archive.Copy(into, from, s.tags, s.copyOptions(ctx))
-		if a.metadata = metadataOf(found); err == nil {
-			err = s.checkAfterRead(a.metadata)
-		}
-		into.CloseWithError(explainArchive(s.Reference, err))
+		var err error
+		a.metadata, err = write(into)
+		into.CloseWithError(err)
 	}()
 	return a, nil
 }
@@ -253,6 +271,9 @@ func (a *Archive) Close() error {
 	defer a.mu.Unlock()
 	return errors.Join(err, a.ahead.Close())
 }
+
+// Layers returns the image's layers, lowest first, where some are left out of the archive: those that have an Image.
+func (a *Archive) Layers() []archive.StoredLayer { return a.layers }
 
 // Metadata returns the metadata of the image. It waits until the image has been read to its end.
 func (a *Archive) Metadata() Metadata {

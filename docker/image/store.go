@@ -146,9 +146,17 @@ func newLayerSink(ctx context.Context, writer imageWriter) *layerSink {
 	return sink
 }
 
-// buildManifest returns the image's own manifest, with its digest, if its layers were written unchanged. Otherwise it
-// makes a new one.
+// buildManifest returns the manifest of the image that was written.
 func (s *layerSink) buildManifest(found archive.Contents) ([]byte, types.MediaType, error) {
+	var layers []v1.Descriptor
+	for _, layer := range found.Layers {
+		layers = append(layers, s.layers[layer.Path])
+	}
+	return manifestOf(found, layers)
+}
+
+// manifestOf returns the image's own manifest, with its digest, if it has these layers. Otherwise it makes a new one.
+func manifestOf(found archive.Contents, layers []v1.Descriptor) ([]byte, types.MediaType, error) {
 	id, err := v1.NewHash(found.ID)
 	if err != nil {
 		return nil, "", err
@@ -156,10 +164,7 @@ func (s *layerSink) buildManifest(found archive.Contents) ([]byte, types.MediaTy
 	m := &v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
 		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(found.Config)), Digest: id},
-		Layers: []v1.Descriptor{}, // an empty list, not null
-	}
-	for _, layer := range found.Layers {
-		m.Layers = append(m.Layers, s.layers[layer.Path])
+		Layers: append([]v1.Descriptor{}, layers...), // an empty list, not null
 	}
 	if original, err := v1.ParseManifest(bytes.NewReader(found.Manifest)); err == nil && sameContent(original, m) {
 		return found.Manifest, cmp.Or(original.MediaType, m.MediaType), nil

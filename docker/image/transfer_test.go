@@ -175,7 +175,7 @@ func TestDownloadBreaks(t *testing.T) {
 			push(t, at, image)
 			transports := newTransports(t)
 			transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, one.retries, nil)
-			metadata, err := read(t.Context(), transports, "docker://"+at)
+			metadata, err := readBy(t.Context(), transports, "docker://"+at, (*Source).Archive)
 			switch {
 			case one.want == "" && err != nil:
 				t.Error(err)

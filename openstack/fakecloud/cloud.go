@@ -2,17 +2,21 @@
 // the answers and errors of the real ones as far as ndock looks at them. It is there for what a user reads: output,
 // misuse, and faults that a healthy cloud does not show. That ndock works is proven on a real cloud instead.
 //
-// Ids and times are the same in every run, and time passes by requests. What goes wrong is switched on with Break;
+// Ids and times are the same in every run. What servers do takes some requests; the clock that images have their times of is
+// moved by Pass. What goes wrong is switched on with Break;
 // what a command has left behind is seen with All.
 package fakecloud
 
 import (
+	"crypto/sha512"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Cloud is a running fake.
@@ -28,8 +32,12 @@ type Cloud struct {
 	made     map[Kind]int      // deleted ones too
 	data     map[string][]byte // by image id
 	pending  []*change
+	clock    time.Time
 	hiccups  map[string]bool // the ids of what is answered for by 502 the next time
 }
+
+// Handler serves what the cloud's server does, without a connection.
+func (c *Cloud) Handler() http.Handler { return c.server.Config.Handler }
 
 // Object is one of a service's, with the properties that its JSON has.
 type Object map[string]any
@@ -51,12 +59,29 @@ const (
 
 const created = "2026-01-02T03:04:05Z"
 
+// Now is what the cloud's clock says.
+func (c *Cloud) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clock
+}
+
+// Pass lets time pass.
+func (c *Cloud) Pass(time time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clock = c.clock.Add(time)
+}
+
+func (c *Cloud) time() string { return c.clock.Format(time.RFC3339) }
+
 // New starts a cloud with one flavor, m1.tiny, one network, private, one security group, default, and one compute node of Docker, compute-1.
 func New() *Cloud {
 	c := &Cloud{
 		faults: map[Fault]bool{}, tokens: map[string]string{}, objects: map[Kind][]Object{}, made: map[Kind]int{},
 		data: map[string][]byte{}, hiccups: map[string]bool{},
 	}
+	c.clock, _ = time.Parse(time.RFC3339, created)
 	mux := http.NewServeMux()
 	c.keystone(mux)
 	c.glance(mux)
@@ -136,6 +161,19 @@ func (c *Cloud) Data(imageID string) []byte {
 	return c.data[imageID]
 }
 
+// Fill gives the images of that name these bytes.
+func (c *Cloud) Fill(name string, data []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, image := range c.objects[Image] {
+		if image["name"] == name {
+			sum := sha512.Sum512(data)
+			c.data[image.id()] = data
+			maps.Copy(image, Object{"size": len(data), "os_hash_algo": "sha512", "os_hash_value": hex.EncodeToString(sum[:])})
+		}
+	}
+}
+
 // Damage changes what is stored of an image, which Glance does not notice.
 func (c *Cloud) Damage(imageID string) {
 	c.mu.Lock()
@@ -151,7 +189,7 @@ func (c *Cloud) add(kind Kind, object Object) Object {
 	c.made[kind]++
 	object["id"] = fmt.Sprintf("%d0000000-0000-4000-8000-%012d", firstDigits[kind], c.made[kind])
 	defaults := map[Kind]Object{
-		Image: {"status": "queued", "visibility": "shared", "owner": ProjectID, "size": nil, "created_at": created},
+		Image: {"status": "queued", "visibility": "shared", "owner": ProjectID, "size": nil, "created_at": c.time(), "updated_at": c.time(), "os_hidden": false},
 		Server: {
 			"status": "BUILD", "OS-EXT-STS:task_state": nil, "created": created, "addresses": Object{}, "metadata": Object{},
 			"flavor": Object{"original_name": "m1.tiny"}, "image": Object{"id": "10000000-0000-4000-8000-000000000001"},

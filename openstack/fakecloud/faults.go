@@ -21,6 +21,7 @@ const (
 	DownloadBreaks    Fault = "download-breaks"   // the connection breaks in the middle of all that is not a part
 	DownloadIsWhole   Fault = "download-whole"    // Glance sends all where a part is asked for
 	DownloadIsOther   Fault = "download-other"    // Glance sends another part than was asked for
+	DataMissing       Fault = "data-missing"      // Glance's storage has none of the bytes
 	QuotaExceeded     Fault = "quota-exceeded"    // Nova makes no server
 	BootFails         Fault = "boot-fails"        // servers go to ERROR
 	ActionsFail       Fault = "actions-fail"      // what is done with a server changes nothing, and Nova says so
@@ -38,7 +39,7 @@ const (
 )
 
 var faults = []Fault{
-	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, DownloadBreaks, DownloadIsWhole, DownloadIsOther, QuotaExceeded,
+	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, DownloadBreaks, DownloadIsWhole, DownloadIsOther, DataMissing, QuotaExceeded,
 	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, PlacementMissing, GlanceAway,
 	NeutronHangs, Hiccups, ProcessEnds, SoftDelete, SecondFails,
 }

@@ -49,18 +49,12 @@ func (c *Cloud) listImages(w http.ResponseWriter, r *http.Request, _ string) {
 	hidden := query.Get("os_hidden") == "true"
 	asked := maps.Clone(query)
 	delete(asked, "os_hidden")
-	found := slices.DeleteFunc(slices.Clone(c.objects[Image]), func(image Object) bool {
-		return image["os_hidden"] == true != hidden || !matches(image, asked)
-	})
-	switch query.Get("sort") {
-	case "name:asc":
-		slices.SortStableFunc(found, func(a, b Object) int { return strings.Compare(fmt.Sprint(a["name"]), fmt.Sprint(b["name"])) })
-	case "created_at:desc":
-		slices.SortStableFunc(found, func(a, b Object) int {
-			return strings.Compare(fmt.Sprint(b["created_at"]), fmt.Sprint(a["created_at"]))
-		})
+	found, ok := after(sorted(c.objects[Image], query.Get("sort")), query.Get("marker"))
+	if !ok {
+		refuseHTML(w, http.StatusBadRequest, "Invalid marker. Image could not be found.")
+		return
 	}
-	found = found[1+slices.IndexFunc(found, func(image Object) bool { return image.id() == query.Get("marker") }):]
+	found = slices.DeleteFunc(found, func(image Object) bool { return image["os_hidden"] == true != hidden || !matches(image, asked) })
 	if len(found) > 2 {
 		found = found[:2]
 		query.Set("marker", found[1].id())
@@ -68,6 +62,28 @@ func (c *Cloud) listImages(w http.ResponseWriter, r *http.Request, _ string) {
 	}
 	page["images"] = append([]Object{}, found...)
 	answer(w, http.StatusOK, page)
+}
+
+// sorted returns images in an order, which is that of their creation if not another is known here.
+func sorted(all []Object, order string) []Object {
+	all = slices.Clone(all)
+	switch order {
+	case "name:asc":
+		slices.SortStableFunc(all, func(a, b Object) int { return strings.Compare(fmt.Sprint(a["name"]), fmt.Sprint(b["name"])) })
+	case "name:desc":
+		slices.SortStableFunc(all, func(a, b Object) int { return strings.Compare(fmt.Sprint(b["name"]), fmt.Sprint(a["name"])) })
+	case "created_at:desc":
+		slices.SortStableFunc(all, func(a, b Object) int {
+			return strings.Compare(fmt.Sprint(b["created_at"]), fmt.Sprint(a["created_at"]))
+		})
+	}
+	return all
+}
+
+// after returns the images behind the marker, whatever it has become meanwhile. One that is deleted is no marker.
+func after(all []Object, marker string) ([]Object, bool) {
+	at := slices.IndexFunc(all, func(image Object) bool { return image.id() == marker })
+	return all[at+1:], at >= 0 || marker == ""
 }
 
 func (c *Cloud) createImage(w http.ResponseWriter, r *http.Request, user string) {
@@ -94,25 +110,64 @@ func (c *Cloud) deleteImage(w http.ResponseWriter, _ *http.Request, image Object
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// patchImage sets properties, as JSON Patch has it; paths have one step.
+// patchImage changes properties, as JSON Patch has it; paths have one step. Of two forms that Glance takes, the older is the
+// one in which nothing is added that is there.
 func (c *Cloud) patchImage(w http.ResponseWriter, r *http.Request, image Object) {
-	var changes []struct {
-		Path  string
-		Value any
+	older := r.Header.Get("Content-Type") == "application/openstack-images-v2.0-json-patch"
+	if !older && r.Header.Get("Content-Type") != "application/openstack-images-v2.1-json-patch" {
+		refuseHTML(w, http.StatusUnsupportedMediaType, "The request media type is not supported by this server.")
+		return
 	}
+	var changes []map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&changes); err != nil {
 		refuseHTML(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	changed := maps.Clone(image)
 	for _, change := range changes {
-		image[strings.TrimPrefix(change.Path, "/")] = change.Value
+		if err := changed.patch(change, older); err != nil {
+			refuseHTML(w, http.StatusConflict, "Property "+err.Error()+".")
+			return
+		}
 	}
+	clear(image)
+	maps.Copy(image, changed)
+	image["updated_at"] = c.time()
 	answer(w, http.StatusOK, image)
 }
+
+func (o Object) patch(change map[string]any, older bool) error {
+	op, path := change["op"], change["path"]
+	for _, name := range []string{"add", "replace", "remove"} {
+		if older && change[name] != nil {
+			op, path = name, change[name]
+		}
+	}
+	name := strings.TrimPrefix(fmt.Sprint(path), "/")
+	_, there := o[name]
+	switch {
+	case op == "add" && older && there:
+		return fmt.Errorf("%s already present", name)
+	case op != "add" && !there && !fields[name]:
+		return fmt.Errorf("%s does not exist", name)
+	case op == "remove":
+		delete(o, name)
+	default:
+		o[name] = change["value"]
+	}
+	return nil
+}
+
+// fields are those of every image, which need not be set.
+var fields = map[string]bool{"min_disk": true, "protected": true}
 
 // download sends an image's bytes, or a part of them.
 func (c *Cloud) download(w http.ResponseWriter, r *http.Request, image Object) {
 	data := c.data[image.id()]
+	if c.faults[DataMissing] {
+		refuseHTML(w, http.StatusNotFound, "No image data could be found")
+		return
+	}
 	var from int
 	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err != nil || c.faults[DownloadIsWhole] {
 		if c.faults[DownloadBreaks] && err != nil {
@@ -146,7 +201,10 @@ var uploadRefusals = map[Fault]struct {
 
 // upload takes an image's bytes; other requests go on meanwhile.
 func (c *Cloud) upload(w http.ResponseWriter, r *http.Request) {
-	c.image(r, "saving")
+	if !c.image(r, "saving") {
+		refuseHTML(w, http.StatusNotFound, fmt.Sprintf(noImage, r.PathValue("id")))
+		return
+	}
 	for fault, refusal := range uploadRefusals {
 		if c.broken(fault) {
 			_, _ = io.CopyN(io.Discard, r.Body, 1000) // whether there are as many does not matter
@@ -170,7 +228,10 @@ func (c *Cloud) upload(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	c.data[r.PathValue("id")] = data
 	c.mu.Unlock()
-	c.image(r, "active")
+	if !c.image(r, "active") { // it was deleted meanwhile
+		refuseHTML(w, http.StatusGone, fmt.Sprintf(noImage, r.PathValue("id")))
+		return
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -183,8 +244,8 @@ func refuseEarly(w http.ResponseWriter, r *http.Request, status int, message str
 	_, _ = io.Copy(io.Discard, r.Body)
 }
 
-// image gives an image its status, and the size of what it has.
-func (c *Cloud) image(r *http.Request, status string) {
+// image gives an image its status, and the size of what it has. It returns false if there is none.
+func (c *Cloud) image(r *http.Request, status string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, image := range c.objects[Image] {
@@ -192,8 +253,11 @@ func (c *Cloud) image(r *http.Request, status string) {
 			sum := sha512.Sum512(c.data[image.id()])
 			image["status"], image["size"] = status, len(c.data[image.id()])
 			image["os_hash_algo"], image["os_hash_value"] = "sha512", hex.EncodeToString(sum[:])
+			image["updated_at"] = c.time()
+			return true
 		}
 	}
+	return false
 }
 
 // broken is for what does not hold the lock. Some things happen once: after a token that ended, the next one is good.

@@ -15,7 +15,7 @@ const (
 )
 
 // Traits are those that the driver gives the host in Placement, and that no other driver takes away again.
-var Traits = []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA"}
+var Traits = []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA", "CUSTOM_NDOCK_LAYERS"}
 
 // The pattern leaves out __pycache__, which a pattern of the directory would take.
 //

@@ -36,6 +36,7 @@ type Config struct {
 	ImageMaxUnpackedGB int64             `yaml:"image_max_unpacked_gb"` // the most that an image may unpack to
 	ImageReserveGB     int64             `yaml:"image_reserve_gb"`      // what stays free on the disk of Docker's data when an image is loaded
 	RawUlimits         map[string]string `yaml:"ulimits"`
+	WholeSnapshots     bool              `yaml:"whole_snapshots"` // a snapshot is one image of Glance, with all of its layers
 	Healthcheck        bool              `yaml:"healthcheck"`
 	HealthcheckMin     int64             `yaml:"healthcheck_min_interval"` // in seconds
 	Bridges            []string          `yaml:"bridges"`                  // that ports may be plugged into, beside brq… and br-int

@@ -36,6 +36,7 @@ image_max_unpacked_gb: 20
 image_reserve_gb: 0
 ulimits: {nofile: 1024:2048, core: 1:2}
 healthcheck: false
+whole_snapshots: true
 healthcheck_min_interval: 3
 `))
 	if err != nil {
@@ -43,7 +44,7 @@ healthcheck_min_interval: 3
 	}
 	want := Config{
 		Seccomp: "unconfined", AppArmor: "my-profile", CapDrop: []string{"NET_RAW", "CAP_MKNOD"}, CapAdd: []string{"SYS_PTRACE"},
-		PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "1:2"},
+		PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, WholeSnapshots: true, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "1:2"},
 		Ulimits: []*units.Ulimit{{Name: "core", Soft: 1, Hard: 2}, {Name: "nofile", Soft: 1024, Hard: 2048}}, HealthcheckMin: 3,
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -46,6 +46,23 @@ func (f facts) find(checksum string) (fact, bool) {
 	return found, json.Unmarshal(text, &found) == nil && found.Checksum == checksum
 }
 
+// all returns what is known. What cannot be read is not known.
+func (f facts) all() []fact {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return nil
+	}
+	var all []fact
+	for _, entry := range entries {
+		text, err := os.ReadFile(filepath.Join(f.dir, entry.Name()))
+		var one fact
+		if err == nil && json.Unmarshal(text, &one) == nil && checksumPattern.MatchString(one.Checksum) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
 // keep records a fact. Where there are too many it begins anew: a layer that is not known is sent once more.
 func (f facts) keep(one fact) error {
 	if all, err := os.ReadDir(f.dir); err == nil && len(all) >= factsLimit {

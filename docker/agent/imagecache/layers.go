@@ -84,6 +84,21 @@ func (c *Cache) has(layer archive.LeftOut, checksum string, chains map[string]bo
 	return known.Size, ok && known.Digest == string(layer.Digest) && known.DiffID == string(layer.DiffID) && chains[layer.ChainID]
 }
 
+// formsLimit is how many forms of a layer are named: Glance is asked for each, and a tenant may compress a layer in any number
+// of ways.
+const formsLimit = 8
+
+// StoredForms returns the bytes that this host has found to be a layer, by the layer's diff id.
+func (c *Cache) StoredForms() map[string][]agent.StoredForm {
+	forms := map[string][]agent.StoredForm{}
+	for _, one := range c.facts.all() {
+		if len(forms[one.DiffID]) < formsLimit {
+			forms[one.DiffID] = append(forms[one.DiffID], agent.StoredForm{Digest: one.Digest, Checksum: one.Checksum})
+		}
+	}
+	return forms
+}
+
 // sentLayers is the archive.LayerSource of one request.
 type sentLayers struct {
 	cache     *Cache

@@ -24,6 +24,7 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/imagecache"
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/server"
 	"ndock/docker/archive"
@@ -407,5 +408,35 @@ func TestFactsAreBounded(t *testing.T) {
 	}
 	if got := h.needs(of.list()); got != nil {
 		t.Errorf("it needs %v", got)
+	}
+}
+
+// TestStoredForms are what this host knows of a layer, and not all that a tenant has made of it.
+func TestStoredForms(t *testing.T) {
+	dir := t.TempDir()
+	write := func(n int, diffID string) (form agent.StoredForm) {
+		form = agent.StoredForm{Digest: fmt.Sprintf("sha256:%d", n), Checksum: fmt.Sprintf("%0128x", n+1<<62)}
+		form.Checksum = form.Checksum[64:] + form.Checksum[:64]
+		text := fmt.Sprintf(`{"checksum":%q,"digest":%q,"diff_id":%q}`, form.Checksum, form.Digest, diffID)
+		if err := os.WriteFile(filepath.Join(dir, form.Checksum[:64]), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return form
+	}
+	one := write(0, "sha256:one")
+	for n := range 100 {
+		write(n+1, "sha256:many")
+	}
+	for name, text := range map[string]string{"nonsense": "{", "without-a-checksum": `{"diff_id":"sha256:one","digest":"sha256:x"}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forms := imagecache.New(enginetest.New(), dir, config.Default(), agenttest.Quiet()).StoredForms()
+	if got := forms["sha256:one"]; len(got) != 1 || got[0] != one || len(forms["sha256:many"]) != 8 || len(forms) != 2 {
+		t.Errorf("got %v", forms)
+	}
+	if forms := imagecache.New(enginetest.New(), filepath.Join(dir, "none"), config.Default(), agenttest.Quiet()).StoredForms(); len(forms) > 0 {
+		t.Errorf("got %v", forms)
 	}
 }

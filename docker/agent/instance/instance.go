@@ -11,6 +11,7 @@ import (
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/keylock"
 	"ndock/docker/engine"
+	"ndock/docker/engine/layerfiles"
 	"ndock/docker/network"
 )
 
@@ -60,7 +61,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, bridges: options.Config.Bridges},
 		Passwords:  &Passwords{engine: docker, verbs: verbs, pauses: pauses},
 		Backups:    backups,
-		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, log: log},
+		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, held: newHeldCommits(), sizes: new(layerfiles.Sizes), whole: options.Config.WholeSnapshots, log: log},
 		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs},
 		Remover:    remover,
 		Orphans: &Orphans{

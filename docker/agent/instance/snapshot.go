@@ -10,6 +10,7 @@ import (
 	"ndock/docker"
 	"ndock/docker/agent"
 	"ndock/docker/engine"
+	"ndock/docker/engine/layerfiles"
 )
 
 // Snapshots makes images of servers.
@@ -18,12 +19,22 @@ type Snapshots struct {
 	containers *Containers
 	verbs      *verbs
 	commits    *commits
+	held       *heldCommits
+	sizes      *layerfiles.Sizes
+	whole      bool // layers are never had one by one
 	log        *slog.Logger
 }
 
 // Take commits the server's container and sends the image, as a Docker archive. The container is paused for the commit
 // only, and nothing of the image stays on this host.
 func (s *Snapshots) Take(ctx context.Context, uuid string, send func(image agent.Image, archive io.Reader) error) error {
+	return s.withCommit(ctx, uuid, func(image agent.Image) error {
+		return s.save(ctx, image.ID, func(archive io.Reader) error { return send(image, archive) })
+	})
+}
+
+// withCommit commits the server's container, and removes the image when do returns.
+func (s *Snapshots) withCommit(ctx context.Context, uuid string, do func(image agent.Image) error) error {
 	id, done, err := s.commit(ctx, uuid)
 	if err != nil {
 		return err
@@ -38,12 +49,16 @@ func (s *Snapshots) Take(ctx context.Context, uuid string, send func(image agent
 	if err != nil {
 		return err
 	}
+	return do(agent.Image{ID: found.ID, Architecture: docker.GlanceArchitecture(found.Architecture), Size: found.Size})
+}
+
+func (s *Snapshots) save(ctx context.Context, id string, send func(archive io.Reader) error) error {
 	saved, err := s.engine.ImageSave(ctx, []string{id})
 	if err != nil {
 		return fmt.Errorf("save image %s: %w", id, err)
 	}
 	defer saved.Close()
-	return send(agent.Image{ID: found.ID, Architecture: docker.GlanceArchitecture(found.Architecture), Size: found.Size}, saved)
+	return send(saved)
 }
 
 func (s *Snapshots) commit(ctx context.Context, uuid string) (id string, done func(gone bool) error, err error) {

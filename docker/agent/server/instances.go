@@ -1,11 +1,8 @@
 package server
 
 import (
-	"context"
-	"encoding/json"
 	"io"
 	"net/http"
-	"time"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/instance"
@@ -66,22 +63,4 @@ func (s *Server) postSerial(_ http.ResponseWriter, r *http.Request) (any, error)
 		return nil, err
 	}
 	return s.consoles.Open(r.Context(), r.PathValue("uuid"), asked)
-}
-
-// snapshot sends an image of the server: what is Docker's about it in a header, and its archive as the body.
-func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) (any, error) {
-	return nil, s.instances.Snapshots.Take(r.Context(), r.PathValue("uuid"), func(image agent.Image, archive io.Reader) error {
-		header, err := json.Marshal(image)
-		if err != nil {
-			return err
-		}
-		w.Header().Set(agent.ImageHeader, string(header))
-		w.Header().Set("Content-Type", "application/x-tar")
-		defer context.AfterFunc(r.Context(), func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Now()) })() // a reader may stand still
-		if _, err := io.Copy(w, archive); err != nil {
-			s.log.Error("a snapshot broke off", "reason", err)
-			panic(http.ErrAbortHandler) // net/http's way to end a body so that its reader sees it is not whole
-		}
-		return nil
-	})
 }

@@ -109,7 +109,7 @@ func TestARequestThatIsOver(t *testing.T) {
 	for _, route := range []string{
 		"GET /v1/host", "GET /v1/orphans", "DELETE /v1/orphans", "GET /v1/servers", "GET /v1/instances", "GET ", "GET /diagnostics", "GET /console",
 		"PUT ", "DELETE ", "POST /start", "POST /stop?grace=1", "POST /restart?grace=1", "POST /pause", "POST /unpause", "POST /aside?grace=1",
-		"DELETE /aside", "POST /restore", "PUT /password", "POST /snapshot", "DELETE /ports/c0ffee00-1111-4222-8333-444455556666",
+		"DELETE /aside", "POST /restore", "PUT /password", "POST /snapshot", "POST /commit", "DELETE /ports/c0ffee00-1111-4222-8333-444455556666",
 	} {
 		t.Run(route, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

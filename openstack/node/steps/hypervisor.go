@@ -163,11 +163,11 @@ func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
 		return nil, nil
 	case err != nil:
 		return []string{fmt.Sprintf("left the traits %s in Placement, where a flavor may ask for them: %v; run 'ndock node teardown' again when an administrator's credentials are there",
-			strings.Join(novadriver.Traits, " and "), err)}, nil
+			strings.Join(novadriver.Traits, ", "), err)}, nil
 	case len(removed) == 0:
 		return nil, nil
 	}
-	return []string{fmt.Sprintf("took %s from %s in Placement", strings.Join(removed, " and "), own.Hostname)}, nil
+	return []string{fmt.Sprintf("took %s from %s in Placement", strings.Join(removed, ", "), own.Hostname)}, nil
 }
 
 func (h *hypervisor) Detail(ctx context.Context) string {

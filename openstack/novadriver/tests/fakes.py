@@ -1,8 +1,10 @@
 """What the driver speaks to, in memory: an agent that has containers and ports, and Nova's wait for Neutron."""
 
 import contextlib
+import hashlib
 import inspect
 import io
+import json
 
 from nova import exception
 from nova.virt import virtapi
@@ -29,6 +31,9 @@ class Agent:
         self.left_out = []  # the layers that the archive of an image leaves out
         self.layers = set()  # the digests of those that are here
         self.sent = []  # the parts of each upload with layers: names and what was written
+        self.commit_layers = []  # of a snapshot that can be had one by one
+        self.tars = {}  # of those layers, by diff id
+        self.held = False  # a commit, while its block lasts
         self.containers = {}  # by server, each with the ports that it was started with
         self.backups = {}  # by server
         self.ports = set()  # that are plugged
@@ -211,6 +216,29 @@ class Agent:
         self._asked('snapshot', uuid)
         yield FOUND, Stream(ARCHIVE)
 
+    @contextlib.contextmanager
+    def commit(self, uuid):
+        self._asked('commit', uuid)
+        self.held = True
+        try:
+            yield dict(FOUND, layers=self.commit_layers)
+        finally:
+            self.held = False
+
+    @contextlib.contextmanager
+    def commit_layer(self, commit_id, diff_id):
+        self._asked('commit_layer', commit_id, diff_id)
+        assert self.held and commit_id == FOUND['id']
+        yield HashedStream(self.tars[diff_id])
+
+    @contextlib.contextmanager
+    def commit_archive(self, commit_id, layers=None):
+        self._asked('commit_archive', commit_id, layers)
+        assert self.held and commit_id == FOUND['id']
+        if layers and 'layered' in self.failing:
+            raise self.failing['layered']
+        yield Stream(ARCHIVE if layers is None else json.dumps(layers).encode())
+
     def events(self, silence):
         raise NotImplementedError('tests of the events bring their own')
 
@@ -236,6 +264,14 @@ class Stream(io.BytesIO):
     @property
     def count(self):
         return self.tell()
+
+
+class HashedStream(Stream):
+    """What agent.HashedDownload is to the driver."""
+
+    @property
+    def sha512(self):
+        return hashlib.sha512(self.getvalue()[:self.tell()])
 
 
 class OldVirtAPI(virtapi.VirtAPI):

@@ -1,6 +1,7 @@
 """The client, against a real HTTP server on a real unix socket."""
 
 import email
+import hashlib
 import http.client
 import inspect
 import socket
@@ -232,7 +233,7 @@ class Timeouts(TestCase):
         calls = {
             'act': ('start',), 'create': ({},), 'plug': ([],), 'unplug': ([],), 'destroy': ([],), 'events': (),
             'discard_backup': ([],), 'attach': (port,), 'detach': (port,), 'set_password': ('secret',), 'age_images': (60,),
-            'serial': ({},), 'needed_layers': ([],),
+            'serial': ({},), 'needed_layers': ([],), 'commit_layer': ('sha256:c', 'sha256:d'), 'commit_archive': ('sha256:c',),
         }
         for name, verb in inspect.getmembers(ndock.Agent, inspect.isfunction):
             if name.startswith('_'):
@@ -397,6 +398,64 @@ class Snapshot(TestCase):
         with self.assertRaises(exception.InstanceNotFound):
             with self.client.snapshot(UUID):
                 self.fail('there is nothing to read')
+
+
+class Commits(TestCase):
+    """What the agent makes of a server is there as long as the block lasts, whatever is read of it meanwhile."""
+
+    def serve(self):
+        self.over, self.bodies, self.asked = threading.Event(), [], threading.Event()
+
+        def answer(request):
+            self.bodies.append(request.body())
+            request.begin_stream()
+            if not request.path.endswith('/commit'):
+                request.stream(b'bytes')
+                request.stream(b'')
+                return
+            request.stream(b'{"id": "sha256:c", "layers": []}\n')
+            self.asked.wait(10)
+            if request.connection.recv(1) == b'':  # the end of the connection, and nothing else
+                self.over.set()
+        self.there.start(answer)
+
+    def test_it_lasts_until_the_block_ends(self):
+        self.serve()
+        with self.client.commit(UUID) as commit:
+            self.assertEqual('sha256:c', commit['id'])
+            self.asked.set()
+            with self.client.commit_layer('sha256:c', 'sha256:d') as data:
+                self.assertEqual(b'bytes', b''.join(data))
+            self.assertFalse(self.over.is_set())
+        self.assertTrue(self.over.wait(10))
+        self.assertEqual([('POST', '/v1/instances/%s/commit' % UUID), ('GET', '/v1/commits/sha256:c/layers/sha256:d')],
+                         self.there.server.seen)
+
+    def test_it_ends_with_an_error(self):
+        self.serve()
+        self.asked.set()
+        with self.assertRaises(KeyError), self.client.commit(UUID):
+            raise KeyError
+        self.assertTrue(self.over.wait(10))
+
+    def test_a_layers_hash(self):
+        self.serve()
+        with self.client.commit_layer('sha256:c', 'sha256:d') as data:
+            self.assertEqual([b'by', b'tes', b''], [data.read(2), data.read(100), data.read(100)])
+        self.assertEqual((hashlib.sha512(b'bytes').hexdigest(), 5), (data.sha512.hexdigest(), data.count))
+
+    def test_archives(self):
+        self.serve()
+        for layers, want in [(None, ('GET', b'')), ([{'digest': 'd'}], ('POST', b'{"layers": [{"digest": "d"}]}'))]:
+            with self.client.commit_archive('sha256:c', layers) as data:
+                self.assertEqual(b'bytes', b''.join(data))
+            self.assertEqual(want, (self.there.server.seen[-1][0], self.bodies[-1]))
+
+    def test_an_agent_that_ends_before_it(self):
+        self.there.start(lambda request: (request.begin_stream(), request.stream(b'')))
+        with self.assertRaises(ndock.AgentUnavailable):
+            with self.client.commit(UUID):
+                self.fail('there is no commit')
 
 
 class Events(TestCase):

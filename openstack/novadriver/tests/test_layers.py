@@ -104,10 +104,22 @@ class Layers(TestCase):
             self.spawn()
         self.assertEqual([[], []], self.sent())
 
+    def test_one_that_is_condemned(self):
+        self.glance[ONE_ID]['name'] = 'condemned ' + ONE
+        self.agent.left_out[0]['image'] = 'gone'
+        self.spawn()
+        self.assertEqual([[ONE, TWO]], self.sent())
+
+    def test_another_than_the_condemned_one(self):
+        other = '33333333-3333-4333-8333-333333333333'
+        self.glance[other] = self.image(other, 'condemned ' + ONE)
+        self.spawn()
+        self.assertEqual((ONE, b'layer ' + ONE_ID.encode()), self.agent.sent[-1][1])
+
     def test_many_layers_are_asked_for_in_parts(self):
         self.agent.left_out = [left_out('sha256:%064d' % n, ONE_ID) for n in range(45)]
         self.spawn()
-        self.assertEqual([20, 20, 5], [call.kwargs['filters']['name'].count('sha256:') for call in self.images.get_all.call_args_list])
+        self.assertEqual([20, 20, 5], [call.kwargs['filters']['name'].count('"sha256:') for call in self.images.get_all.call_args_list])
 
 
 class Trust(TestCase):

@@ -222,7 +222,7 @@ class GivenUp(TestCase):
             'set_admin_password': lambda: driver.set_admin_password(instance, 'secret'),
             'snapshot': lambda: driver.snapshot(context, instance, harness.IMAGE, mock.Mock()),
         }
-        driver._images = mock.Mock()
+        driver._images = mock.Mock(get=lambda context, image_id: {'name': 'a-snapshot'})
         driver._images.update.side_effect = lambda *args, **kwargs: {'size': len(args[3].read())}
         self.agent.images.add(harness.IMAGE)
         self.nova[harness.SERVER] = NOWHERE  # what Nova's database said before

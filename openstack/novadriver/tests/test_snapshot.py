@@ -47,7 +47,8 @@ class GlanceImages:
     def get(self, image_id):
         return Record(id=image_id, name='web-1', status='queued', size=len(self.stored), visibility='private',
                       owner='a-project', container_format='docker', disk_format='raw', min_disk=1,
-                      os_command_line='sleep 60')
+                      os_command_line='sleep 60', docker_image_digest='sha256:base',
+                      **{'trait:CUSTOM_NDOCK_LAYERS': 'required'})
 
     def update(self, image_id, **changes):
         self.updates.append(changes)
@@ -110,8 +111,15 @@ class Snapshot(TestCase):
         self.assertNotIn('os_command_line', change)  # not changed
         self.assertFalse(change.get('remove_props'))  # and not removed, as purge_props would
 
+    def test_what_is_true_of_the_base_alone_is_not_inherited(self):
+        """Nova copies all properties; a snapshot is another image, and has all layers."""
+        self.snapshot()
+        change, = self.images.updates
+        self.assertEqual(('', ''), (change['docker_image_digest'], change['trait:CUSTOM_NDOCK_LAYERS']))
+        self.assertNotIn('docker_stored_size', change)  # the base had none
+
     def test_no_such_server(self):
-        self.agent.failing['snapshot'] = exception.InstanceNotFound(instance_id=harness.SERVER)
+        self.agent.failing['commit'] = exception.InstanceNotFound(instance_id=harness.SERVER)
         with self.assertRaises(exception.InstanceNotFound):
             self.snapshot()
         self.assertEqual([], self.images.uploads)
@@ -149,7 +157,10 @@ class Retries(TestCase):
 
     def real_agent(self, archive, end=True):
         def answer(request):
-            request.begin_stream(Ndock_Image='{"id": "sha256:abc", "architecture": "x86_64", "size": 3}')
+            request.begin_stream()
+            if request.command == 'POST':
+                request.stream(b'{"id": "sha256:abc", "architecture": "x86_64", "size": 3, "layers": []}\n')
+                return
             request.stream(archive)
             if end:
                 request.stream(b'')

@@ -1,6 +1,7 @@
 """The client of ndock's agent: HTTP and JSON on a unix socket that only root and nova may open."""
 
 import contextlib
+import hashlib
 import http.client
 import json
 import socket
@@ -200,6 +201,29 @@ class Agent:
         with self._request('POST', '/v1/instances/%s/snapshot' % uuid, uuid=uuid, timeout=LOAD) as response:
             yield json.loads(response.headers['Ndock-Image']), Download(response)
 
+    @contextlib.contextmanager
+    def commit(self, uuid):
+        """What an image of the server is, with its layers; the agent keeps it until the block ends."""
+        with self._request('POST', '/v1/instances/%s/commit' % uuid, uuid=uuid, timeout=LOAD) as response:
+            with self._talking():
+                commit = json.loads(response.readline() or 'null')
+            if commit is None:
+                raise AgentUnavailable(path=self._path, reason='it ended before the commit')
+            yield commit
+
+    @contextlib.contextmanager
+    def commit_layer(self, commit_id, diff_id):
+        """A file to read one layer of a commit from: a tar, whose hashes are known at its end."""
+        with self._request('GET', '/v1/commits/%s/layers/%s' % (commit_id, diff_id), timeout=LOAD) as response:
+            yield HashedDownload(response)
+
+    @contextlib.contextmanager
+    def commit_archive(self, commit_id, layers=None):
+        """A file to read a commit from: all of it, or what is left of it where layers says how each is stored."""
+        method, body = ('GET', None) if layers is None else ('POST', {'layers': layers})
+        with self._request(method, '/v1/commits/%s/archive' % commit_id, body, timeout=LOAD) as response:
+            yield Download(response)
+
     def events(self, silence):
         """Yield what happens to containers, for as long as the agent is there.
 
@@ -345,3 +369,16 @@ class Download:
 
     def __iter__(self):
         return iter(self.read, b'')
+
+
+class HashedDownload(Download):
+    """A download whose SHA-512 is that of all that was read."""
+
+    def __init__(self, response):
+        super().__init__(response)
+        self.sha512 = hashlib.sha512()
+
+    def read(self, size=CHUNK):
+        chunk = super().read(size)
+        self.sha512.update(chunk)
+        return chunk

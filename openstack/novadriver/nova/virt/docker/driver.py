@@ -28,6 +28,7 @@ from nova.virt.docker import layers
 from nova.virt.docker import node
 from nova.virt.docker import pending
 from nova.virt.docker import serial
+from nova.virt.docker import snapshots
 from nova.virt.docker import transfer
 from nova.virt.docker import wire
 
@@ -424,15 +425,10 @@ class DockerDriver(driver.ComputeDriver):
     def snapshot(self, context, instance, image_id, update_task_state):
         self._pending.cancel(instance.uuid)
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
-        current = self._images.get(context, image_id)
-        with self._agent.snapshot(instance.uuid) as (found, data):
+        with self._agent.commit(instance.uuid) as commit:
             update_task_state(task_state=task_states.IMAGE_UPLOADING,
                               expected_state=task_states.IMAGE_PENDING_UPLOAD)
-            # What the image has inherited from the server's own stays: purge_props would drop it.
-            stored = self._images.update(context, image_id, wire.image(found, current), data, purge_props=False)
-            if stored['size'] != data.count:  # Nova sent it again after a fault of Glance's, from where it was then
-                raise ndock.AgentError(reason='Glance has %s bytes of the %s that the snapshot has' % (
-                    stored['size'], data.count))
+            snapshots.send(self._agent, self._images, context, image_id, commit)
 
     def get_console_output(self, context, instance):
         return self._agent.console(instance.uuid)

@@ -9,8 +9,9 @@ from nova.virt.docker import cpus
 CONF = nova.conf.CONF
 
 HOST = 'CUSTOM_NDOCK'
+LAYERS = 'CUSTOM_NDOCK_LAYERS'  # it boots images whose layers are images of their own
 DISK_QUOTA = 'CUSTOM_NDOCK_DISK_QUOTA'
-OWN = {HOST, DISK_QUOTA}
+OWN = {HOST, LAYERS, DISK_QUOTA}
 LIBVIRTS = r'_(pci|mtty|amd|intel)_\w+'  # behind the name of the node, as in _pci_0000_84_00_0 and _amd_sev_es
 
 
@@ -37,7 +38,7 @@ def traits(host, others):
     operator's, once the node is ours.
     """
     of_drivers = ('COMPUTE_',) if HOST in others else ('COMPUTE_', 'HW_ARCH_', 'HW_CPU_')
-    own = {HOST, DISK_QUOTA} if host['root_disks']['limited'] else {HOST}
+    own = OWN if host['root_disks']['limited'] else OWN - {DISK_QUOTA}
     return {name for name in others if name not in OWN and not name.startswith(of_drivers)} | own
 
 

@@ -14,7 +14,8 @@ from nova.virt.docker import agent as ndock
 from nova.virt.docker import compat
 
 UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
-AT_ONCE = 20  # names in one query: Glance takes URLs of 8 KB
+CONDEMNED = 'condemned '  # before the name of a layer that 'ndock image gc' is about to delete, and keeps if an image needs it
+AT_ONCE = 40  # names in one query: Glance takes URLs of 8 KB
 
 
 def fetch(agent, images, context, image_id, left_out, root_gb=0, trusted_certs=None):
@@ -47,14 +48,22 @@ def _without_checksums(layers):
 
 def _find(images, context, owner, layers):
     """The layers with the ids and the checksums that they have in Glance."""
+    names = [name for layer in layers for name in (layer['digest'], CONDEMNED + layer['digest'])]
+    known = by_name(images, context, owner, names)
+    return [_found(known.get(layer['digest']) or known.get(CONDEMNED + layer['digest']) or _hinted(images, context, owner, layer), layer)
+            for layer in layers]
+
+
+def by_name(images, context, owner, names):
+    """The owner's hidden images that have these names, by which layers are called."""
     known = {}
-    for start in range(0, len(layers), AT_ONCE):
-        names = ','.join('"%s"' % layer['digest'] for layer in layers[start:start + AT_ONCE])
-        filters = {'name': 'in:' + names, 'os_hidden': True, 'owner': owner, 'status': 'active'}
+    for start in range(0, len(names), AT_ONCE):
+        quoted = ','.join('"%s"' % name for name in names[start:start + AT_ONCE])
+        filters = {'name': 'in:' + quoted, 'os_hidden': True, 'owner': owner, 'status': 'active'}
         for image in images.get_all(context, filters=filters):
             if image['owner'] == owner:
                 known[image['name']] = image
-    return [_found(known.get(layer['digest']) or _hinted(images, context, owner, layer), layer) for layer in layers]
+    return known
 
 
 def _hinted(images, context, owner, layer):
@@ -71,8 +80,12 @@ def _hinted(images, context, owner, layer):
 def _found(image, layer):
     if image is None:
         raise ndock.UnusableImage(reason='its layer %s is not in Glance any more: push the image again' % layer['digest'])
-    checksum = image.get('os_hash_value') if image.get('os_hash_algo') == 'sha512' else None
-    return dict(layer, image=image['id'], checksum=checksum or '')
+    return dict(layer, image=image['id'], checksum=checksum(image))
+
+
+def checksum(image):
+    """The SHA-512 that Glance has computed of an image, or '' where it has not."""
+    return image.get('os_hash_algo') == 'sha512' and image.get('os_hash_value') or ''
 
 
 def _download(context, image_id, upload):

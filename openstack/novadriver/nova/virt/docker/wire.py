@@ -39,6 +39,10 @@ def spec(instance, image_meta, image_ref, source='', **guest):
     }
 
 
+# What is true of the image that a server was made of, and not of its snapshot, which inherits all properties.
+OF_THE_BASE = ('docker_image_digest', 'docker_layers', 'docker_stored_size', 'trait:CUSTOM_NDOCK_LAYERS')
+
+
 def image(found, current):
     """The Glance image that a snapshot becomes: what the agent found, on what Nova has put down already."""
     return {
@@ -52,7 +56,32 @@ def image(found, current):
             'docker_image_id': found['id'],
             'docker_unpacked_size': str(found['size']),
             'docker_tags': '',
+            **{name: '' for name in OF_THE_BASE if name in current.get('properties', {})},
         },
+    }
+
+
+def layered_image(found, current, layers):
+    """The Glance image that a snapshot becomes whose layers are stored like this, some as images of their own."""
+    sizes = {layer['digest']: layer['size'] for layer in layers}
+    described = image(found, current)
+    described['properties'].update({
+        'docker_layers': str(len(layers)),
+        'docker_stored_size': str(sum(sizes.values())),
+        'trait:CUSTOM_NDOCK_LAYERS': 'required',
+    })
+    return described
+
+
+def layer_upload(name):
+    """The Glance image that becomes a layer, while it is none yet."""
+    return {
+        'name': name,
+        'os_hidden': True,
+        'visibility': 'private',
+        'disk_format': 'raw',
+        'container_format': 'docker',
+        'properties': {'docker_layer': 'upload'},
     }
 
 

@@ -1,0 +1,194 @@
+package openstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"ndock/openstack/fakecloud"
+	"ndock/openstack/internal/openstacktest"
+)
+
+// layerUpload is that of a layer with this content, which is called layerDigest.
+func layerUpload(content string) LayerUpload {
+	return LayerUpload{Of: `image "web"`, Content: strings.NewReader(content), Found: func() (StoredLayer, error) {
+		return StoredLayer{Digest: layerDigest, DiffID: "sha256:2", MediaType: "a type", Size: int64(len(content)), Unpacked: 1000}, nil
+	}}
+}
+
+func TestSendLayer(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	sent, err := cloud.SendLayer(t.Context(), layerUpload("the layer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := fake.All(fakecloud.Image)[0]
+	for property, want := range map[string]any{
+		"name": layerDigest, "os_hidden": true, "visibility": "private", "container_format": "docker", "disk_format": "raw", "status": "active",
+		"docker_layer": layerDigest, "docker_layer_diff_id": "sha256:2", "docker_layer_type": "a type", "docker_unpacked_size": "1000",
+	} {
+		if image[property] != want {
+			t.Errorf("property %s is %v, want %v", property, image[property], want)
+		}
+	}
+	found, err := cloud.Layers(t.Context(), []string{layerDigest, "sha256:another"})
+	if err != nil || len(found) != 1 || found[layerDigest] != sent || sent.Size != int64(len("the layer")) || sent.Unpacked != 1000 || sent.Image == "" {
+		t.Errorf("sent %+v, found %+v, %v", sent, found, err)
+	}
+	if images, err := cloud.Images(t.Context()); err != nil || len(images) != 0 {
+		t.Errorf("it is listed: %v, %v", images, err)
+	}
+}
+
+// TestSendLayerFails: what is not whole, or turns out to be no layer, is not kept.
+func TestSendLayerFails(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []fakecloud.Fault{fakecloud.UploadTooLarge, fakecloud.UploadTokenEnds, fakecloud.UploadDamaged, fakecloud.UploadFails} {
+		fake, cloud := newFake(t)
+		breaks(t, fake, fault)
+		_, err := cloud.SendLayer(t.Context(), layerUpload(strings.Repeat("the layer", 10_000)))
+		openstacktest.WantError(t, err, `upload layer of image "web": `)
+		wantNothingLeft(t, fake)
+	}
+	fake, cloud := newFake(t)
+	upload, refused := layerUpload("no layer"), errors.New("it is no layer")
+	upload.Found = func() (StoredLayer, error) { return StoredLayer{}, refused }
+	if _, err := cloud.SendLayer(t.Context(), upload); !errors.Is(err, refused) {
+		t.Errorf("error %v, want %v", err, refused)
+	}
+	wantNothingLeft(t, fake)
+}
+
+// TestLayers: a layer is the project's own, hidden and whole.
+func TestLayers(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]fakecloud.Object{
+		"another project's": {"owner": "another"},
+		"shown":             {"os_hidden": false},
+		"not whole":         {"status": "queued"},
+		"about to go":       {"name": "condemned " + layerDigest},
+	} {
+		fake, cloud := newFake(t)
+		sent, err := cloud.SendLayer(t.Context(), layerUpload("the layer"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fake.Change(fakecloud.Image, sent.Image, change)
+		if found, err := cloud.Layers(t.Context(), []string{layerDigest}); err != nil || len(found) != 0 {
+			t.Errorf("%s: found %v, %v", name, found, err)
+		}
+	}
+}
+
+// TestManyLayers: more than one query has room for.
+func TestManyLayers(t *testing.T) {
+	t.Parallel()
+	_, cloud := newFake(t)
+	var names []string
+	for n := range 45 {
+		upload := layerUpload("the layer")
+		name := fmt.Sprintf("sha256:%064d", n)
+		upload.Found = func() (StoredLayer, error) { return StoredLayer{Digest: name}, nil }
+		if _, err := cloud.SendLayer(t.Context(), upload); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if found, err := cloud.Layers(t.Context(), names); err != nil || len(found) != len(names) {
+		t.Errorf("found %d of %d, %v", len(found), len(names), err)
+	}
+}
+
+// layered is the archive of an image with a layer that is left out.
+type layered struct {
+	io.Reader
+	layers []StoredLayer
+}
+
+func (layered) Close() error            { return nil }
+func (layered) Found() DockerImage      { return found }
+func (l layered) Layers() []StoredLayer { return l.layers }
+
+// afterAll calls do when everything has been read.
+type afterAll struct {
+	io.Reader
+	do func()
+}
+
+func (a afterAll) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	if err == io.EOF {
+		a.do()
+	}
+	return n, err
+}
+
+// pushLayered pushes an image with one layer, and calls end at the end of each upload of its archive.
+func pushLayered(t *testing.T, cloud *Cloud, retries int, end func(layer StoredLayer)) (Pushed, error) {
+	t.Helper()
+	options := pushOptions(nil)
+	options.Docker, options.Retries, options.Visibility = DockerImage{}, retries, "private"
+	options.Open = func(ctx context.Context) (Content, error) {
+		layer, err := cloud.SendLayer(ctx, layerUpload("the layer"))
+		return layered{afterAll{strings.NewReader("the archive"), func() { end(layer) }}, []StoredLayer{layer, {Digest: "sha256:small", Size: 5}}}, err
+	}
+	return cloud.PushImage(t.Context(), options)
+}
+
+func TestPushLayered(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	pushed, err := pushLayered(t, cloud, 0, func(StoredLayer) {
+		if shown, err := cloud.Images(t.Context()); err != nil || len(shown) != 0 {
+			t.Errorf("it is shown before it is whole: %v, %v", shown, err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := fake.All(fakecloud.Image)[1]
+	for property, want := range map[string]any{
+		"name": "web", "os_hidden": false, "docker_image_id": dockerID, "docker_stored_size": "14", "trait:CUSTOM_NDOCK_LAYERS": "required", "min_disk": 2.0,
+	} {
+		if image[property] != want || image["id"] != pushed.ID {
+			t.Errorf("property %s is %v, want %v", property, image[property], want)
+		}
+	}
+}
+
+// TestPushWhileLayersAreRemoved: an image is never left without its layers.
+func TestPushWhileLayersAreRemoved(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []int{1, 5} {
+		fake, cloud := newFake(t)
+		times := 0
+		_, err := pushLayered(t, cloud, 1, func(layer StoredLayer) {
+			if times++; times <= gone {
+				fake.Change(fakecloud.Image, layer.Image, fakecloud.Object{"name": "condemned " + layerDigest})
+			}
+		})
+		if shown, listErr := cloud.Images(t.Context()); listErr != nil || len(shown) != 1 && err == nil || len(shown) != 0 && err != nil {
+			t.Errorf("%d times: %v, with %v shown, %v", gone, err, shown, listErr)
+		}
+		if gone == 1 && err != nil {
+			t.Error(err)
+		}
+		if gone == 5 {
+			openstacktest.WantError(t, err, `push image "web": layers of it were removed meanwhile; try again: `+layerDigest)
+		}
+	}
+}
+
+// TestPropertiesOfLayersAreOurs: a user cannot say that hosts with an older ndock can boot it.
+func TestPropertiesOfLayersAreOurs(t *testing.T) {
+	t.Parallel()
+	_, cloud := newFake(t)
+	options := pushOptions(strings.NewReader("content"))
+	options.Properties = map[string]string{propertyTrait: "forbidden"}
+	_, err := cloud.PushImage(t.Context(), options)
+	openstacktest.WantError(t, err, "property trait:CUSTOM_NDOCK_LAYERS is ndock's own to set")
+}

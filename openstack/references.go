@@ -1,0 +1,176 @@
+package openstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
+)
+
+// ListedLayer is a layer that an image's archive lists.
+type ListedLayer struct {
+	Digest string
+	Number int    // in the image; 1 is the lowest
+	Size   int64  // as stored, in bytes
+	Image  string // a hint at the image that has it, where the archive leaves it out
+}
+
+// ListReader reads which layers archives list.
+type ListReader struct {
+	Read    func(archive io.Reader) ([]ListedLayer, error)
+	Retries int
+	Tell    func(read, all int) // is told how many archives were read; may be nil
+}
+
+// The names of images that are layers, beside their digests.
+const condemnedPrefix = "condemned "
+
+var (
+	layerName  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	uploadName = regexp.MustCompile(`^upload [0-9a-f-]{36}$`)
+)
+
+// beforeUpload is what propertyLayer has until the layer is whole.
+const beforeUpload = "upload"
+
+// LayerName returns what an image that is a layer is called when it is not condemned: its digest, or that of its upload.
+func (i Image) LayerName() string { return strings.TrimPrefix(i.Name, condemnedPrefix) }
+
+func (i Image) isCondemned() bool { return strings.HasPrefix(i.Name, condemnedPrefix) }
+
+// isUpload reports whether an image is a layer that was not sent to its end, as far as is known.
+func (i Image) isUpload() bool {
+	if i.isCondemned() {
+		return uploadName.MatchString(i.LayerName()) && i.diffID == abandoned
+	}
+	return uploadName.MatchString(i.Name) && i.layerDigest == beforeUpload
+}
+
+// isLayer reports whether an image is no image for users, but a layer: its name and its properties say so.
+func (i Image) isLayer() bool {
+	return i.isUpload() || layerName.MatchString(i.LayerName()) && i.layerDigest == i.LayerName()
+}
+
+// isWhole reports whether pushes find the layer, and boots.
+func (i Image) isWhole() bool {
+	return i.isLayer() && layerName.MatchString(i.Name) && i.Hidden && i.Status == "active"
+}
+
+// projectImages are the Docker images of a project.
+type projectImages struct {
+	layers   []Image // as they were before archives were listed
+	archives []Image
+}
+
+// projectImages lists hidden images before the others, and after them: an image that is shown meanwhile, or hidden, is in one of
+// the lists. Glance has no list of both. Layers are those of the first list, before any archive was listed or read.
+func (c *Cloud) projectImages(ctx context.Context) (projectImages, error) {
+	var found projectImages
+	archives := map[string]Image{}
+	for n, hidden := range []string{"true", "false", "true"} {
+		all, err := c.ownImages(ctx, hidden)
+		if err != nil {
+			return found, err
+		}
+		for _, image := range all {
+			if !image.isLayer() {
+				archives[image.ID] = image
+			} else if n == 0 {
+				found.layers = append(found.layers, image)
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(archives)) {
+		found.archives = append(found.archives, archives[id])
+	}
+	return found, nil
+}
+
+// ownImages lists the project's Docker images, oldest first, so that none is missed that is made or renamed meanwhile.
+func (c *Cloud) ownImages(ctx context.Context, hidden string) ([]Image, error) {
+	const op = "list the project's images"
+	project := c.project()
+	if project == "" { // the list would be of all that one may see
+		return nil, &Error{Op: op, Err: errors.New("the token is for no project"), hint: "log in to a project"}
+	}
+	filter := imageFilter{"container_format": "docker", "owner": project, "os_hidden": hidden, "sort": "created_at:asc"}
+	all, err := c.listImages(ctx, op, filter)
+	for again := 0; again < 2 && gophercloud.ResponseCodeIs(err, http.StatusBadRequest); again++ {
+		all, err = c.listImages(ctx, op, filter) // the last image of a page was deleted, behind which the next begins
+	}
+	return slices.DeleteFunc(all, func(image Image) bool { return image.Owner != project }), err
+}
+
+// listedLayers returns the layers that each of the images lists, by the image's id. All of them are read, or it fails. An
+// image that has no bytes yet is left out, and one that is gone.
+func (c *Cloud) listedLayers(ctx context.Context, all []Image, reader ListReader) (map[string][]ListedLayer, error) {
+	all = slices.DeleteFunc(slices.Clone(all), func(image Image) bool { return !image.hasBytes() })
+	listed := map[string][]ListedLayer{}
+	for n, image := range all {
+		if reader.Tell != nil {
+			reader.Tell(n, len(all))
+		}
+		layers, err := c.readList(ctx, image, reader)
+		if err != nil {
+			return nil, err
+		}
+		listed[image.ID] = layers
+	}
+	return listed, nil
+}
+
+// hasBytes is false of an image whose push is under way: the push looks for its layers when all bytes are there. A status
+// that is not known here may hide a list.
+func (i Image) hasBytes() bool {
+	return !slices.Contains([]string{"queued", "saving", "uploading", "importing", "killed", "deleted", "pending_delete"}, i.Status)
+}
+
+func (c *Cloud) readList(ctx context.Context, image Image, reader ListReader) ([]ListedLayer, error) {
+	archive, err := c.OpenImage(ctx, image.ID, reader.Retries)
+	if err == nil {
+		defer archive.Close()
+		var layers []ListedLayer
+		if layers, err = reader.Read(archive); err == nil {
+			return layers, nil
+		}
+	}
+	if gone, failed := c.isGone(ctx, image.ID); gone || failed != nil {
+		return nil, failed
+	}
+	return nil, image.unreadable(err)
+}
+
+// isGone asks for the image itself: Glance answers 404, too, where its storage has lost the bytes, or is not mounted.
+func (c *Cloud) isGone(ctx context.Context, id string) (bool, error) {
+	client, err := c.glance()
+	if err != nil {
+		return false, err
+	}
+	_, err = images.Get(ctx, client, id).Extract()
+	switch {
+	case err == nil:
+		return false, nil
+	case gophercloud.ResponseCodeIs(err, http.StatusNotFound):
+		return true, nil
+	}
+	return false, explain(fmt.Sprintf("look at image %q", id), err)
+}
+
+func (i Image) unreadable(cause error) error {
+	failed := &Error{
+		Op:  fmt.Sprintf("read which layers image %q (%s) needs", i.Name, i.ID),
+		Err: cause, hint: "nothing was removed, because any layer may be one of its; delete the image if nobody needs it",
+	}
+	if i.Status == "deactivated" {
+		failed.hint = "it is deactivated: an administrator can read it, or 'openstack image set --activate " + i.ID + "'"
+	}
+	return failed
+}
