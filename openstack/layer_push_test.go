@@ -109,8 +109,14 @@ type layered struct {
 	layers []StoredLayer
 }
 
-func (layered) Close() error            { return nil }
-func (layered) Found() DockerImage      { return found }
+func (layered) Close() error { return nil }
+
+func (layered) Found() DockerImage {
+	image := found
+	image.Digest = layerDigest
+	return image
+}
+
 func (l layered) Layers() []StoredLayer { return l.layers }
 
 // afterAll calls do when everything has been read.
@@ -146,6 +152,9 @@ func TestPushLayered(t *testing.T) {
 		if shown, err := cloud.Images(t.Context()); err != nil || len(shown) != 0 {
 			t.Errorf("it is shown before it is whole: %v, %v", shown, err)
 		}
+		if name := fake.All(fakecloud.Image)[1]["name"]; name != "web@"+strings.Replace(layerDigest, ":", "-", 1) {
+			t.Errorf("it is called %q before it is whole: prune would not take it", name)
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +166,23 @@ func TestPushLayered(t *testing.T) {
 		if image[property] != want || image["id"] != pushed.ID {
 			t.Errorf("property %s is %v, want %v", property, image[property], want)
 		}
+	}
+}
+
+// TestPushLayeredAgain: where its id was not known before, its layers have been looked for, and it is still recognised.
+func TestPushLayeredAgain(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	first, err := pushLayered(t, cloud, 0, func(StoredLayer) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := pushLayered(t, cloud, 0, func(StoredLayer) { t.Error("its archive was sent again") })
+	if err != nil || !again.Existed || again.ID != first.ID {
+		t.Errorf("got %+v, %v", again, err)
+	}
+	if shown, err := cloud.Images(t.Context()); err != nil || len(shown) != 1 {
+		t.Errorf("shown: %v, %v, of %v", shown, err, fake.All(fakecloud.Image))
 	}
 }
 

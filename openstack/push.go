@@ -122,7 +122,12 @@ func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
 	defer source.Close()
 	layers := source.Layers()
 	if len(layers) > 0 {
-		o.Docker = source.Found()
+		asked := o.Docker.ID != ""
+		if o.Docker = source.Found(); !asked {
+			if existing, there, err := c.existing(ctx, o, o.Docker); err != nil || there {
+				return Pushed{Image: existing, Existed: there}, err
+			}
+		}
 	}
 	sent, err := c.store(ctx, upload{
 		what: fmt.Sprintf("image %q", o.Name), request: o.request(layers), content: source, progress: o.Progress,
@@ -173,8 +178,8 @@ func (o PushOptions) request(layers []StoredLayer) images.CreateOpts {
 		visibility := images.ImageVisibility(o.Visibility)
 		request.Visibility = &visibility
 	}
-	if hidden := len(layers) > 0; hidden { // until it is known that all of them are there
-		request.Hidden = &hidden
+	if hidden := len(layers) > 0; hidden { // until it is known that all of them are there; 'image prune' knows this name
+		request.Hidden, request.Name = &hidden, repositoryOf(o.Name)+"@"+strings.ReplaceAll(o.Docker.Digest, ":", "-")
 	}
 	return request
 }
@@ -183,7 +188,7 @@ func (o PushOptions) request(layers []StoredLayer) images.CreateOpts {
 func (o PushOptions) completed(found DockerImage, layers []StoredLayer) images.UpdateOpts {
 	var changes images.UpdateOpts
 	if len(layers) > 0 {
-		changes = append(changes, images.ReplaceImageHidden{NewHidden: false})
+		changes = append(changes, images.ReplaceImageName{NewName: o.Name}, images.ReplaceImageHidden{NewHidden: false})
 	}
 	before := propertiesOf(o.Docker)
 	for name, value := range propertiesOf(found) {
