@@ -113,7 +113,7 @@ func (layered) Close() error { return nil }
 
 func (layered) Found() DockerImage {
 	image := found
-	image.Digest = layerDigest
+	image.Digest, image.Tags = layerDigest, nil // of an archive without names
 	return image
 }
 
@@ -137,7 +137,7 @@ func (a afterAll) Read(p []byte) (int, error) {
 func pushLayered(t *testing.T, cloud *Cloud, retries int, end func(layer StoredLayer)) (Pushed, error) {
 	t.Helper()
 	options := pushOptions(nil)
-	options.Docker, options.Retries, options.Visibility = DockerImage{}, retries, "private"
+	options.Docker, options.Retries, options.Visibility = DockerImage{Tags: found.Tags}, retries, "private"
 	options.Open = func(ctx context.Context) (Content, error) {
 		layer, err := cloud.SendLayer(ctx, layerUpload("the layer"))
 		return layered{afterAll{strings.NewReader("the archive"), func() { end(layer) }}, []StoredLayer{layer, {Digest: "sha256:small", Size: 5}}}, err
@@ -161,7 +161,7 @@ func TestPushLayered(t *testing.T) {
 	}
 	image := fake.All(fakecloud.Image)[1]
 	for property, want := range map[string]any{
-		"name": "web", "os_hidden": false, "docker_image_id": dockerID, "docker_stored_size": "14", "trait:CUSTOM_NDOCK_LAYERS": "required", "min_disk": 2.0,
+		"name": "web", "os_hidden": false, "docker_image_id": dockerID, "docker_stored_size": "14", "docker_tags": "web:1,web:latest", "trait:CUSTOM_NDOCK_LAYERS": "required", "min_disk": 2.0,
 	} {
 		if image[property] != want || image["id"] != pushed.ID {
 			t.Errorf("property %s is %v, want %v", property, image[property], want)

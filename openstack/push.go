@@ -122,8 +122,11 @@ func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
 	defer source.Close()
 	layers := source.Layers()
 	if len(layers) > 0 {
-		asked := o.Docker.ID != ""
-		if o.Docker = source.Found(); !asked {
+		known := o.Docker
+		if o.Docker = source.Found(); len(o.Docker.Tags) == 0 { // an engine's archive has none
+			o.Docker.Tags = known.Tags
+		}
+		if known.ID == "" {
 			if existing, there, err := c.existing(ctx, o, o.Docker); err != nil || there {
 				return Pushed{Image: existing, Existed: there}, err
 			}
