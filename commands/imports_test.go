@@ -65,6 +65,7 @@ var directions = map[string][]string{
 		"docker/agent/instance", "docker/agent/naming", "docker/archive", "docker/engine", "docker/network",
 	},
 	"docker/engine":                   {"docker/ociruntime"},
+	"docker/engine/layerfiles":        {"docker/engine"},
 	"docker":                          {"docker/transfer"},
 	"docker/image":                    {"docker", "docker/archive", "docker/transfer"},
 	"docker/network":                  {"docker/agent"},

@@ -16,6 +16,12 @@ import (
 // oldest is the API of the oldest engine that servers were tried with, 20.10.
 const oldest = "1.41"
 
+// InContainerd tells whether an engine that says this of itself keeps its images in containerd. It finds no layer by its chain
+// id then, and has no files of single layers.
+func InContainerd(info system.Info) bool {
+	return slices.ContainsFunc(info.DriverStatus, func(status [2]string) bool { return status[1] == "io.containerd.snapshotter.v1" })
+}
+
 // ErrAPIChange ends an agent whose engine was replaced by one that its client does not suit, as in a downgrade: what they
 // speak is agreed on once, when the client is made.
 var ErrAPIChange = errors.New("Docker Engine was replaced by one of another API")

@@ -3,7 +3,6 @@ package imagecache
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -11,6 +10,8 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
+
+	"ndock/docker/engine"
 )
 
 // chains are the layers that Docker Engine has. It finds each by its chain id, which names it with all that are below it.
@@ -20,13 +21,10 @@ type chains struct {
 	images map[string][]string // by id, which says what is in an image
 }
 
-// containerdStore is what an engine says that keeps its images in containerd: it finds no layer by its chain id.
-const containerdStore = "io.containerd.snapshotter.v1"
-
 // list returns the chain ids of all layers of all images of an engine that says this of itself.
 func (c *chains) list(ctx context.Context, info system.Info) (map[string]bool, error) {
 	all := map[string]bool{}
-	if slices.ContainsFunc(info.DriverStatus, func(status [2]string) bool { return status[1] == containerdStore }) {
+	if engine.InContainerd(info) {
 		return all, nil
 	}
 	found, err := c.engine.ImageList(ctx, image.ListOptions{})

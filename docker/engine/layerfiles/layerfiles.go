@@ -16,13 +16,12 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
+
+	"ndock/docker/engine"
 )
 
 // ErrNotHere is wrapped by errors about an engine, or layers, that have no such files. The whole image can be had all the same.
 var ErrNotHere = errors.New("layers cannot be read one by one")
-
-// containerdStore is what an engine says that keeps its images in containerd.
-const containerdStore = "io.containerd.snapshotter.v1"
 
 // Store has the layers of an engine.
 type Store struct {
@@ -32,8 +31,7 @@ type Store struct {
 
 // Of returns the layers of an engine that says this of itself. What is counted of them is looked up in sizes, and kept there.
 func Of(info system.Info, sizes *Sizes) (Store, error) {
-	inContainerd := slices.ContainsFunc(info.DriverStatus, func(status [2]string) bool { return status[1] == containerdStore })
-	if info.Driver != "overlay2" || inContainerd {
+	if info.Driver != "overlay2" || engine.InContainerd(info) {
 		return Store{}, fmt.Errorf("they are kept by Docker's storage driver %s: %w", info.Driver, ErrNotHere)
 	}
 	return Store{info.DockerRootDir, sizes}, nil
