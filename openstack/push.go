@@ -1,6 +1,7 @@
 package openstack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,17 @@ type DockerImage struct {
 	Architecture string // as Glance and Nova name it
 	UnpackedSize int64  // in bytes
 	Layers       int
+}
+
+// or returns what is known, and what was found where nothing is.
+func (d DockerImage) or(found DockerImage) DockerImage {
+	if len(d.Tags) > 0 {
+		found.Tags = d.Tags
+	}
+	return DockerImage{
+		ID: cmp.Or(d.ID, found.ID), Digest: cmp.Or(d.Digest, found.Digest), Tags: found.Tags, Architecture: cmp.Or(d.Architecture, found.Architecture),
+		UnpackedSize: cmp.Or(d.UnpackedSize, found.UnpackedSize), Layers: cmp.Or(d.Layers, found.Layers),
+	}
 }
 
 // Content is an image's bytes, and what they turned out to be, once they were read to their end.
@@ -122,11 +134,8 @@ func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
 	defer source.Close()
 	layers := source.Layers()
 	if len(layers) > 0 {
-		known := o.Docker
-		if o.Docker = source.Found(); len(o.Docker.Tags) == 0 { // an engine's archive has none
-			o.Docker.Tags = known.Tags
-		}
-		if known.ID == "" {
+		asked := o.Docker.ID != ""
+		if o.Docker = o.Docker.or(source.Found()); !asked {
 			if existing, there, err := c.existing(ctx, o, o.Docker); err != nil || there {
 				return Pushed{Image: existing, Existed: there}, err
 			}
