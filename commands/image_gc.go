@@ -151,4 +151,4 @@ func (e lackingError) Error() string {
 	return fmt.Sprintf("images lack layers (%d), and no server boots from them", int(e))
 }
 
-func (lackingError) Hint() string { return "push the images again, or delete them" }
+func (lackingError) Hint() string { return "delete the images, and push again those that are needed" }

@@ -110,7 +110,6 @@ type glancePush struct {
 	from       image.Reference
 	transports image.Transports
 	options    openstack.PushOptions
-	whole      bool
 	report     *progress.Reporter
 }
 
@@ -129,7 +128,7 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name str
 	transports = withGlance(transports, cloud)
 	var all []glancePush
 	for _, at := range sources {
-		one := glancePush{from: at, transports: transports, options: options, whole: c.Bool("whole"), report: report}
+		one := glancePush{from: at, transports: transports, options: options, report: report}
 		if one.options.Name, err = nameInGlance(c, name, at); err != nil {
 			return nil, err
 		}
@@ -140,7 +139,7 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name str
 }
 
 func pushOptions(c *cli.Context) (openstack.PushOptions, error) {
-	options := openstack.PushOptions{Protected: c.Bool("protected"), Force: c.Bool("force")}
+	options := openstack.PushOptions{Protected: c.Bool("protected"), Force: c.Bool("force"), Whole: c.Bool("whole")}
 	var err error
 	if options.Retries, err = retries(c); err != nil {
 		return options, err
@@ -184,7 +183,7 @@ func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.
 	p.options.Docker = glanceMetadata(source.Metadata)
 	p.options.Progress = transfer
 	p.options.Open = func(ctx context.Context) (openstack.Content, error) {
-		if p.whole {
+		if p.options.Whole {
 			return openContent(source.Archive(ctx))
 		}
 		return openContent(source.LayeredArchive(ctx, glanceLayers{cloud: cloud, of: fmt.Sprintf("image %q", p.options.Name), progress: transfer}))

@@ -60,7 +60,7 @@ func (c *Cloud) Layers(ctx context.Context, digests []string) (map[string]Stored
 			return nil, err
 		}
 		for _, image := range all {
-			if _, has := found[image.Name]; !has && image.Owner == project {
+			if _, has := found[image.Name]; !has && image.Owner == project && image.isWhole() {
 				found[image.Name] = image.layer()
 			}
 		}
@@ -91,7 +91,7 @@ func (c *Cloud) SendLayer(ctx context.Context, o LayerUpload) (StoredLayer, erro
 	hidden, private, name := true, images.ImageVisibilityPrivate, "upload "+uuid.NewString()
 	var found StoredLayer
 	sent, err := c.store(ctx, upload{
-		what: "layer of " + o.Of, content: o.Content, progress: o.Progress,
+		what: "layer of " + o.Of, content: o.Content, progress: o.Progress, shared: true,
 		request: images.CreateOpts{
 			Name: name, Hidden: &hidden, Visibility: &private, ContainerFormat: "docker", DiskFormat: "raw", Properties: map[string]string{propertyLayer: beforeUpload},
 		},
@@ -165,18 +165,22 @@ func (c *Cloud) layer(ctx context.Context, of Image, layer StoredLayer) (Image, 
 	if err != nil {
 		return Image{}, err
 	}
-	for _, image := range found {
-		if image.Owner == of.Owner {
+	found = slices.DeleteFunc(found, func(image Image) bool { return image.Owner != of.Owner })
+	for _, image := range found { // of several, it is the one that the archive names
+		if image.ID == layer.Image {
 			return image, nil
 		}
+	}
+	if len(found) > 0 {
+		return found[0], nil
 	}
 	if hinted, err := c.hinted(ctx, op, layer.Image); err != nil || hinted.Owner == of.Owner && hinted.Status == "active" {
 		return hinted, err
 	}
 	if of.Owner != c.project() {
-		return Image{}, &Error{Op: op, Err: errors.New("it is private to project " + of.Owner), hint: "servers boot from the image all the same; a user of that project copies it"}
+		return Image{}, &unreadable{&Error{Op: op, Err: errors.New("it is private to project " + of.Owner), hint: "servers boot from the image all the same; a user of that project copies it"}}
 	}
-	return Image{}, &Error{Op: op, Err: errors.New("it is not in Glance any more"), hint: "push the image again"}
+	return Image{}, &unreadable{&Error{Op: op, Err: errors.New("it is not in Glance any more"), hint: "delete the image, and push it again"}}
 }
 
 // hinted returns the image with this id, which is empty where there is none that the user may see.

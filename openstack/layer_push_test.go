@@ -63,6 +63,25 @@ func TestSendLayerFails(t *testing.T) {
 	wantNothingLeft(t, fake)
 }
 
+// TestSendLayerInDoubt: where Glance may have given a layer its name, another push may have found it. It is not removed.
+func TestSendLayerInDoubt(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	upload := layerUpload("the layer")
+	found := upload.Found
+	upload.Found = func() (StoredLayer, error) {
+		interrupt()
+		return found()
+	}
+	if _, err := cloud.SendLayer(ctx, upload); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the interruption", err)
+	}
+	if left := fake.All(fakecloud.Image); len(left) != 1 || left[0]["status"] != "active" {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // TestLayers: a layer is the project's own, hidden and whole.
 func TestLayers(t *testing.T) {
 	t.Parallel()
@@ -166,6 +185,20 @@ func TestPushLayered(t *testing.T) {
 		if image[property] != want || image["id"] != pushed.ID {
 			t.Errorf("property %s is %v, want %v", property, image[property], want)
 		}
+	}
+}
+
+// TestPushWhole: an image that is there in layers is none that hosts with an older ndock can boot.
+func TestPushWhole(t *testing.T) {
+	t.Parallel()
+	_, cloud := newFake(t)
+	if _, err := pushLayered(t, cloud, 0, func(StoredLayer) {}); err != nil {
+		t.Fatal(err)
+	}
+	options := pushOptions(strings.NewReader("all of it"))
+	options.Whole = true
+	if pushed, err := cloud.PushImage(t.Context(), options); err != nil || pushed.Existed || pushed.Layered {
+		t.Errorf("pushed %+v, %v", pushed, err)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestOpenLayer(t *testing.T) {
 			body, err := cloud.OpenLayer(t.Context(), Image{Name: "web", Owner: fakecloud.ProjectID}, StoredLayer{Digest: layerDigest, Image: c.hint}, 0)
 			if c.fails != "" {
 				openstacktest.WantError(t, err, "layer "+layerDigest+` of image "web"`, c.fails)
-				openstacktest.WantHint(t, err, "push the image again")
+				openstacktest.WantHint(t, err, "delete the image, and push it again")
 				return
 			}
 			if err != nil {

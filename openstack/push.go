@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +58,7 @@ type PushOptions struct {
 	Protected  bool
 	Properties map[string]string // the user's, which may not be ndock's own
 	Force      bool              // send it though it is there
+	Whole      bool              // one that is there in layers does not count
 
 	// Open returns the image's bytes; it is called when they are needed, and again for another attempt. It may send layers
 	// to Glance first.
@@ -119,6 +121,7 @@ func (c *Cloud) existing(ctx context.Context, o PushOptions, image DockerImage) 
 		return Image{}, false, nil
 	}
 	found, err := c.pushed(ctx, property, value)
+	found = slices.DeleteFunc(found, func(image Image) bool { return o.Whole && image.Layered })
 	if err != nil || len(found) == 0 {
 		return Image{}, false, err
 	}
@@ -191,9 +194,15 @@ func (o PushOptions) request(layers []StoredLayer) images.CreateOpts {
 		request.Visibility = &visibility
 	}
 	if hidden := len(layers) > 0; hidden { // until it is known that all of them are there; 'image prune' knows this name
-		request.Hidden, request.Name = &hidden, repositoryOf(o.Name)+"@"+strings.ReplaceAll(o.Docker.Digest, ":", "-")
+		request.Hidden, request.Name = &hidden, o.hiddenName()
 	}
 	return request
+}
+
+// hiddenName is by its digest. Glance takes names of 255 characters.
+func (o PushOptions) hiddenName() string {
+	repository := []rune(repositoryOf(o.Name))
+	return string(repository[:min(len(repository), 180)]) + "@" + strings.ReplaceAll(o.Docker.Digest, ":", "-")
 }
 
 // completed is what is to be added when the bytes are known.

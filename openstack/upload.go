@@ -27,7 +27,15 @@ type upload struct {
 	progress io.Writer
 	// complete returns what is to be changed when Glance has all bytes. If it fails, the image is removed.
 	complete func(ctx context.Context) (images.UpdateOpts, error)
+	// shared says that others use the image as soon as it is complete, so that it is not removed where it may be.
+	shared bool
 }
+
+// uncertain is a fault after which an image may be complete.
+type uncertain struct{ cause error }
+
+func (e *uncertain) Error() string { return e.cause.Error() }
+func (e *uncertain) Unwrap() error { return e.cause }
 
 // store makes an image, of which nothing is left if it fails.
 func (c *Cloud) store(ctx context.Context, u upload) (Image, error) {
@@ -43,6 +51,10 @@ func (c *Cloud) store(ctx context.Context, u upload) (Image, error) {
 		return Image{}, explain("create "+u.what, err)
 	}
 	done, err := u.fill(ctx, client, created.ID)
+	var perhaps *uncertain
+	if u.shared && errors.As(err, &perhaps) {
+		return Image{}, err
+	}
 	if err != nil {
 		return Image{}, errors.Join(err, abandon(client, created.ID))
 	}
@@ -84,10 +96,13 @@ func (u upload) fill(ctx context.Context, client *gophercloud.ServiceClient, id 
 	done, err = persist(ctx, func(ctx context.Context) (*images.Image, error) {
 		return images.Update(ctx, client, id, changes).Extract()
 	})
-	if err != nil {
-		return nil, explain("complete "+u.what, err)
+	switch {
+	case err == nil:
+		return done, nil
+	case ctx.Err() != nil || isAway(err): // Glance may have done it
+		return nil, &uncertain{explain("complete "+u.what, err)}
 	}
-	return done, nil
+	return nil, explain("complete "+u.what, err)
 }
 
 // sendBytes sends all of the content. A source that fails makes the request fail, so that Glance never takes half an image.

@@ -67,7 +67,12 @@ type Layer struct {
 }
 
 // Refused returns why it is not a valid layer, or nil. An entry of an archive may be no layer of the image at all.
-func (l Layer) Refused() error { return l.refused }
+func (l Layer) Refused() error {
+	if l.refused == nil && l.duplicate != "" {
+		return refuse("has the path %q twice", l.duplicate)
+	}
+	return l.refused
+}
 
 // layerInfo is what inspecting a layer found.
 type layerInfo struct {

@@ -52,9 +52,14 @@ func (s *Source) LayeredArchive(ctx context.Context, store LayerStore) (*Archive
 	if err != nil {
 		return nil, errors.Join(explainArchive(s.Reference, err), from.Close())
 	}
-	return newArchive(from, composed.Layers, func(into io.Writer) (Metadata, error) {
+	opened, err := newArchive(from, func(into io.Writer) (Metadata, error) {
 		return metadata, archive.Compose(into, composed)
 	})
+	if err != nil {
+		return nil, err
+	}
+	opened.known, opened.layers = &metadata, composed.Layers
+	return opened, nil
 }
 
 // storeLayers reads an archive that names its layers by their digests, and returns the image with its layers in the store.
@@ -70,8 +75,8 @@ func (s *Source) storeLayers(ctx context.Context, from io.Reader, store LayerSto
 	}
 	sink := newStoringSink(ctx, store, known)
 	contents, err := archive.Read(from, sink, s.storeOptions(ctx, sink))
-	if sent := sink.uploads.Wait(); err == nil || errors.Is(err, errLayerFailed) {
-		err = sent
+	if sent := sink.uploads.Wait(); sent != nil && (err == nil || errors.Is(err, errLayerFailed) || ctx.Err() == nil && errors.Is(err, context.Canceled)) {
+		err = sent // which has ended the reading, too
 	}
 	metadata := metadataOf(contents)
 	if err == nil {

@@ -193,6 +193,7 @@ type Archive struct {
 	done     chan struct{}
 	metadata Metadata
 	source   io.Closer
+	known    *Metadata // before it is read; nil where it is not
 	layers   []archive.StoredLayer
 
 	mu    sync.Mutex    // guards ahead: a destination that answers early may still be reading when the archive is closed
@@ -216,7 +217,7 @@ func (s *Source) Archive(ctx context.Context) (*Archive, error) {
 
 // copyArchive returns a checked copy of an archive, which it closes in the end.
 func (s *Source) copyArchive(ctx context.Context, from io.ReadCloser) (*Archive, error) {
-	return newArchive(from, nil, func(into io.Writer) (Metadata, error) {
+	return newArchive(from, func(into io.Writer) (Metadata, error) {
 		found, err := archive.Copy(into, from, s.tags, s.copyOptions(ctx))
 		metadata := metadataOf(found)
 		if err == nil {
@@ -226,14 +227,14 @@ func (s *Source) copyArchive(ctx context.Context, from io.ReadCloser) (*Archive,
 	})
 }
 
-// newArchive returns the archive that write writes, of an image with these layers, if they are stored one by one.
-func newArchive(source io.Closer, layers []archive.StoredLayer, write func(into io.Writer) (Metadata, error)) (*Archive, error) {
+// newArchive returns the archive that write writes.
+func newArchive(source io.Closer, write func(into io.Writer) (Metadata, error)) (*Archive, error) {
 	out, into := io.Pipe()
 	ahead, err := readahead.NewReaderSize(out, readAheadBlocks, readAheadSize)
 	if err != nil {
 		return nil, errors.Join(err, source.Close())
 	}
-	a := &Archive{pipe: out, done: make(chan struct{}), source: source, ahead: ahead, layers: layers}
+	a := &Archive{pipe: out, done: make(chan struct{}), source: source, ahead: ahead}
 	go func() {
 		defer close(a.done)
 		var err error
@@ -275,8 +276,11 @@ func (a *Archive) Close() error {
 // Layers returns the image's layers, lowest first, where some are left out of the archive: those that have an Image.
 func (a *Archive) Layers() []archive.StoredLayer { return a.layers }
 
-// Metadata returns the metadata of the image. It waits until the image has been read to its end.
+// Metadata returns the metadata of the image. It waits until the image has been read to its end, but where Layers are known.
 func (a *Archive) Metadata() Metadata {
+	if a.known != nil {
+		return *a.known
+	}
 	<-a.done
 	return a.metadata
 }

@@ -142,8 +142,15 @@ func (l incoming) decompress() error {
 		return err
 	}
 	defer plain.Close()
+	sum, err := digest.SHA256.FromReader(plain)
+	if err != nil {
+		return err
+	}
+	if _, err := plain.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
 	l.content, l.size = plain, size
-	return l.store("")
+	return l.store(sum)
 }
 
 // store keeps a layer in memory, passes over one that the store has, or sends it.
@@ -157,7 +164,7 @@ func (l incoming) store(named digest.Digest) error {
 	if err != nil {
 		return err
 	}
-	if !has {
+	if !has || known.Size != l.size { // its bytes in Glance are others
 		return l.send(named)
 	}
 	sum, err := l.copy(io.Discard, named)

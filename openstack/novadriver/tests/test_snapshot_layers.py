@@ -337,7 +337,7 @@ class Whole(TestCase):
                 del record['docker_layer']
         self.images.after = condemn
         self.assert_whole('')
-        self.assertEqual([], self.images.layers())
+        self.assertEqual([], [name for name in self.images.layers() if not name.startswith('condemned ')])
 
     def test_layers_would_be_of_another_project(self):
         self.images.project = 'the-administrators'

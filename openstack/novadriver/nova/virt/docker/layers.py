@@ -50,19 +50,19 @@ def _find(images, context, owner, layers):
     """The layers with the ids and the checksums that they have in Glance."""
     names = [name for layer in layers for name in (layer['digest'], CONDEMNED + layer['digest'])]
     known = by_name(images, context, owner, names)
-    return [_found(known.get(layer['digest']) or known.get(CONDEMNED + layer['digest']) or _hinted(images, context, owner, layer), layer)
-            for layer in layers]
+    return [_found(known.get(layer['image']) or known.get(layer['digest']) or known.get(CONDEMNED + layer['digest'])
+                   or _hinted(images, context, owner, layer), layer) for layer in layers]
 
 
 def by_name(images, context, owner, names):
-    """The owner's hidden images that have these names, by which layers are called."""
+    """The owner's hidden images that have these names, by which layers are called: by their names, and by their ids."""
     known = {}
     for start in range(0, len(names), AT_ONCE):
         quoted = ','.join('"%s"' % name for name in names[start:start + AT_ONCE])
         filters = {'name': 'in:' + quoted, 'os_hidden': True, 'owner': owner, 'status': 'active'}
         for image in images.get_all(context, filters=filters):
             if image['owner'] == owner:
-                known[image['name']] = image
+                known[image['name']] = known[image['id']] = image
     return known
 
 
@@ -79,7 +79,7 @@ def _hinted(images, context, owner, layer):
 
 def _found(image, layer):
     if image is None:
-        raise ndock.UnusableImage(reason='its layer %s is not in Glance any more: push the image again' % layer['digest'])
+        raise ndock.UnusableImage(reason='its layer %s is not in Glance any more: delete the image, and push it again' % layer['digest'])
     return dict(layer, image=image['id'], checksum=checksum(image))
 
 

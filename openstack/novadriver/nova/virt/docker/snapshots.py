@@ -95,10 +95,11 @@ def _send(agent, images, context, owner, commit_id, layer):
             stored = _upload(images, context, record['id'], {'properties': unpacked}, data)
         if data.count != layer['size'] or glance_layers.checksum(stored) not in ('', data.sha512.hexdigest()):
             raise ndock.AgentError(reason='Glance has other bytes of layer %s than were sent' % layer['diff_id'])
-        _name(context, record['id'], layer['diff_id'])
     except BaseException:  # up to Nova 32 a timeout is no Exception
         _discard(images, context, record['id'])
         raise
+    # If this fails, Glance may have done it, and others may have found the layer: 'ndock image gc' removes what it is then.
+    _name(context, record['id'], layer['diff_id'])
     return _stored(layer, layer['diff_id'], layer['size'], record['id'])
 
 
