@@ -127,7 +127,7 @@ class Trust(TestCase):
 
     def test_a_layer_of_another_project(self):
         self.glance[ONE_ID]['owner'] = 'the-victim'
-        with self.assertRaisesRegex(exception.ImageUnacceptable, 'its layer %s is not in Glance any more: delete the image, and push it again' % ONE):
+        with self.assertRaisesRegex(exception.ImageUnacceptable, 'its layer %s is not in Glance: delete the image, push again' % ONE):
             self.spawn()
         self.assertEqual([], self.agent.sent)
         self.assertNotIn(harness.SERVER, self.agent.containers)

@@ -11,6 +11,7 @@ import fakes
 import glanceclient.exc
 
 import nova.utils
+from nova.compute import task_states
 from nova.image import glance
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import DockerDriver
@@ -217,6 +218,22 @@ class Sent(TestCase):
         self.snapshot()
         self.assertEqual([40, 5] * 2, [len(names) for names in self.images.queries])
 
+    def assert_one_image(self):
+        self.assertEqual((fakes.ARCHIVE, []), (self.images.records[SNAPSHOT]['content'], self.images.layers()))
+
+    def test_a_shelve(self):
+        """Nova deletes the image when the server comes back, and would leave the layers."""
+        instance = harness.instance()
+        instance.task_state = task_states.SHELVING
+        self.driver.snapshot(harness.context(), instance, SNAPSHOT, lambda **kwargs: None)
+        self.assert_one_image()
+
+    def test_an_administrators(self):
+        """Nova shares it with the server's project, which could not read his layers."""
+        self.images.records[SNAPSHOT]['owner'] = 'the-administrators'
+        self.snapshot()
+        self.assert_one_image()
+
     def test_an_agent_without_layers(self):
         self.agent.commit_layers = []
         self.snapshot()
@@ -235,7 +252,7 @@ class Found(TestCase):
 
     def packed(self, checksum, **fields):
         """A compressed layer in Glance, of which this host knows what it is if its bytes have this checksum."""
-        image = self.images.put('sha256:packed', b'packed', os_hidden=True, docker_layer_type='x.tar+gzip', **fields)
+        image = self.images.put('sha256:packed', b'packed', os_hidden=True, docker_layer='sha256:packed', docker_layer_type='x.tar+gzip', **fields)
         self.agent.commit_layers[0]['stored'] = [
             {'digest': 'sha256:other', 'checksum': 'ab'}, {'digest': 'sha256:packed', 'checksum': checksum}]
         self.snapshot()
@@ -367,7 +384,7 @@ class Again(TestCase):
     def test_each_is_looked_for_when_the_archive_can_be_read(self):
         seen = []
         self.patch(snapshots.glance_layers, 'by_name', side_effect=lambda images, context, owner, digests: (
-            seen.append((list(self.images.log), digests)), {digest: {'size': 1, 'id': 'x', 'properties': {}} for digest in digests})[1])
+            seen.append((list(self.images.log), digests)), {digest: {'size': 1, 'id': 'x', 'properties': {'docker_layer': digest}} for digest in digests})[1])
         self.snapshot()
         self.assertEqual(['web-1'], seen[1][0][-1:])
         self.assertEqual(sorted([self.one, self.two]), seen[1][1])

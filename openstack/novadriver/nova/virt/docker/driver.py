@@ -424,11 +424,14 @@ class DockerDriver(driver.ComputeDriver):
 
     def snapshot(self, context, instance, image_id, update_task_state):
         self._pending.cancel(instance.uuid)
+        # A shelved server's image is deleted by Nova when the server comes back, and is booted wherever the server's first image
+        # could be: so it is whole, and leaves no layers behind.
+        owner = instance.project_id if instance.task_state != task_states.SHELVING else None
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
         with self._agent.commit(instance.uuid) as commit:
             update_task_state(task_state=task_states.IMAGE_UPLOADING,
                               expected_state=task_states.IMAGE_PENDING_UPLOAD)
-            snapshots.send(self._agent, self._images, context, image_id, commit)
+            snapshots.send(self._agent, self._images, context, image_id, commit, owner)
 
     def get_console_output(self, context, instance):
         return self._agent.console(instance.uuid)

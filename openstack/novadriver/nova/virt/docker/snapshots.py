@@ -20,15 +20,21 @@ LEAST = 1 << 20  # bytes: smaller layers are in the archive
 TAR = 'application/vnd.oci.image.layer.v1.tar'
 
 
-def send(agent, images, context, image_id, commit):
-    """Give an image that Nova has made the content of a commit, which the agent keeps meanwhile."""
+def send(agent, images, context, image_id, commit, owner):
+    """Give an image that Nova has made the content of a commit, which the agent keeps meanwhile.
+
+    It is sent in layers only where it is the owner's. That of an administrator is shared with the server's project, which
+    could not read his layers.
+    """
     current = images.get(context, image_id)
-    if commit['layers']:
+    if commit['layers'] and current['owner'] == owner:
         try:
             layers = _send_layered(agent, images, context, image_id, current, commit)
         except Exception as error:  # Docker's files, or a rule of Glance's: one image may be possible all the same
-            LOG.warning('Snapshot %s is sent whole: %s', image_id, error)
             current = images.get(context, image_id)  # with what was said of it for layers
+            if current['status'] not in ('queued', 'saving'):  # Glance takes no other bytes for it
+                raise
+            LOG.warning('Snapshot %s is sent whole: %s', image_id, error)
         else:
             return _look_again(images, context, current['owner'], layers)
     with agent.commit_archive(commit['id']) as data:
@@ -46,8 +52,7 @@ def _upload(images, context, image_id, described, data):
 def _send_layered(agent, images, context, image_id, current, commit):
     """Send the layers that Glance lacks, and the archive; return how each layer is stored."""
     large = [layer for layer in commit['layers'] if layer['size'] > LEAST]
-    known = glance_layers.by_name(images, context, current['owner'], [
-        form['digest'] for layer in large for form in _forms(layer)])
+    known = _there(images, context, current['owner'], [form['digest'] for layer in large for form in _forms(layer)])
     stored, sent = {}, 0
     for layer in large:
         if layer['diff_id'] not in stored:
@@ -59,6 +64,12 @@ def _send_layered(agent, images, context, image_id, current, commit):
         _upload(images, context, image_id, wire.layered_image(commit, current, layers), data)
     LOG.info('Snapshot %s: of %d layers %d were sent, and %d were in Glance', image_id, len(layers), sent, len(stored) - sent)
     return layers
+
+
+def _there(images, context, owner, digests):
+    """The layers with these digests, as pushes and collectors know them: by name and property."""
+    known = glance_layers.by_name(images, context, owner, digests)
+    return {name: image for name, image in known.items() if image['properties'].get('docker_layer') == name}
 
 
 def _forms(layer):
@@ -98,8 +109,12 @@ def _send(agent, images, context, owner, commit_id, layer):
     except BaseException:  # up to Nova 32 a timeout is no Exception
         _discard(images, context, record['id'])
         raise
-    # If this fails, Glance may have done it, and others may have found the layer: 'ndock image gc' removes what it is then.
-    _name(context, record['id'], layer['diff_id'])
+    try:
+        _name(context, record['id'], layer['diff_id'])
+    except Exception as error:
+        if getattr(error, 'code', None) in (400, 403, 409):  # bad request, forbidden, conflict: it was not done
+            _discard(images, context, record['id'])
+        raise  # after other faults others may have found the layer: 'ndock image gc' removes it then
     return _stored(layer, layer['diff_id'], layer['size'], record['id'])
 
 
@@ -130,7 +145,7 @@ def _look_again(images, context, owner, layers):
     sent cannot be changed any more; Nova deletes it, as any snapshot that fails.
     """
     digests = sorted({layer['digest'] for layer in layers if layer['image']})
-    known = glance_layers.by_name(images, context, owner, digests)
+    known = _there(images, context, owner, digests)
     missing = [digest for digest in digests if digest not in known]
     if missing:
         raise ndock.AgentError(reason='layer %s was removed from Glance meanwhile: take the snapshot again' % missing[0])
