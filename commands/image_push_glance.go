@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/errgroup"
 
@@ -110,6 +111,7 @@ type glancePush struct {
 	from       image.Reference
 	transports image.Transports
 	options    openstack.PushOptions
+	sending    *sentLayers // by all of them
 	report     *progress.Reporter
 }
 
@@ -126,9 +128,10 @@ func glancePushes(c *cli.Context, s Streams, sources []image.Reference, name str
 	report := newProgress(c, s)
 	report.Expect(len(sources))
 	transports = withGlance(transports, cloud)
+	sending := &sentLayers{all: map[digest.Digest]*sentLayer{}}
 	var all []glancePush
 	for _, at := range sources {
-		one := glancePush{from: at, transports: transports, options: options, report: report}
+		one := glancePush{from: at, transports: transports, options: options, sending: sending, report: report}
 		if one.options.Name, err = nameInGlance(c, name, at); err != nil {
 			return nil, err
 		}
@@ -186,7 +189,7 @@ func (p glancePush) run(ctx context.Context, cloud *openstack.Cloud) (openstack.
 		if p.options.Whole {
 			return openContent(source.Archive(ctx))
 		}
-		return openContent(source.LayeredArchive(ctx, glanceLayers{cloud: cloud, of: fmt.Sprintf("image %q", p.options.Name), progress: transfer}))
+		return openContent(source.LayeredArchive(ctx, glanceLayers{cloud: cloud, of: fmt.Sprintf("image %q", p.options.Name), progress: transfer, sending: p.sending}))
 	}
 	if source.ReadOnce {
 		p.options.Retries = 0

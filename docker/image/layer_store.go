@@ -19,9 +19,9 @@ import (
 type LayerStore interface {
 	// Find returns those of the layers that the store has.
 	Find(ctx context.Context, layers []digest.Digest) (map[digest.Digest]StoredLayer, error)
-	// Send stores a layer, and reads its content to the end. Then it asks inspected what the layer is, and keeps
-	// nothing if that returns an error.
-	Send(ctx context.Context, content io.Reader, inspected func() (StoredLayer, error)) (StoredLayer, error)
+	// Send stores a layer with this digest, and reads its content to the end. Then it asks inspected what the layer is, and
+	// keeps nothing if that returns an error. The digest is verified while the content is read, and may be empty.
+	Send(ctx context.Context, named digest.Digest, content io.Reader, inspected func() (StoredLayer, error)) (StoredLayer, error)
 }
 
 // StoredLayer is a layer in a store, and what it takes unpacked.

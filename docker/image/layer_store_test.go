@@ -51,7 +51,7 @@ func (m *memoryStore) Find(_ context.Context, layers []digest.Digest) (map[diges
 	return found, nil
 }
 
-func (m *memoryStore) Send(_ context.Context, content io.Reader, inspected func() (StoredLayer, error)) (StoredLayer, error) {
+func (m *memoryStore) Send(_ context.Context, _ digest.Digest, content io.Reader, inspected func() (StoredLayer, error)) (StoredLayer, error) {
 	if m.fails != nil {
 		_, _ = content.Read(make([]byte, 1))
 		return StoredLayer{}, m.fails

@@ -189,7 +189,7 @@ func (l incoming) send(named digest.Digest) error {
 	out, into := io.Pipe()
 	var sum digest.Digest
 	l.sink.uploads.Go(func() error {
-		err := l.upload(out, &sum)
+		err := l.upload(named, out, &sum)
 		if err != nil {
 			out.CloseWithError(errLayerFailed)
 		}
@@ -203,9 +203,9 @@ func (l incoming) send(named digest.Digest) error {
 
 // upload sends a layer. The digest is known when all has been read. What turns out to be no layer is not kept, and is no fault:
 // the archive's reader knows whether it should be one.
-func (l incoming) upload(content io.Reader, sum *digest.Digest) error {
+func (l incoming) upload(named digest.Digest, content io.Reader, sum *digest.Digest) error {
 	s := l.sink
-	stored, err := s.store.Send(s.ctx, content, func() (StoredLayer, error) {
+	stored, err := s.store.Send(s.ctx, named, content, func() (StoredLayer, error) {
 		found := <-s.result(l.path)
 		if found.Refused() != nil {
 			return StoredLayer{}, errNoLayer
