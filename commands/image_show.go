@@ -54,7 +54,7 @@ func imageShow(c *cli.Context, s Streams) error {
 
 // layerUses returns nil, and says why, where the archives cannot be read: the image can be shown without.
 func layerUses(c *cli.Context, s Streams, cloud *openstack.Cloud, image openstack.Image) ([]openstack.LayerUse, error) {
-	if !image.Layered {
+	if !image.Layered || !outputStyle(c).Wants("Layer Images", "Shared Size") {
 		return []openstack.LayerUse{}, nil
 	}
 	uses, err := cloud.LayerUses(c.Context, image, listReader(newProgress(c, s)))

@@ -98,6 +98,13 @@ func (s Style) Check(headers []string) error {
 	return err
 }
 
+// Wants tells whether one of these columns is to be shown.
+func (s Style) Wants(headers ...string) bool {
+	return len(s.Columns) == 0 || slices.ContainsFunc(s.Columns, func(column string) bool {
+		return slices.ContainsFunc(headers, func(h string) bool { return strings.EqualFold(h, column) })
+	})
+}
+
 // choose returns the indices of the columns to show, in the order in which they were asked for.
 func (s Style) choose(headers []string) ([]int, error) {
 	var chosen []int
