@@ -47,6 +47,19 @@ func unknown(ctx context.Context, client *gophercloud.ServiceClient, hypervisor 
 	return nil
 }
 
+// Traits returns those of a hypervisor. Administrators may ask.
+func (c *Cloud) Traits(ctx context.Context, hypervisor string) ([]string, error) {
+	client, err := c.placement()
+	if err != nil {
+		return nil, err
+	}
+	found, err := resourceproviders.GetTraits(ctx, client, hypervisor).Extract()
+	if err != nil {
+		return nil, explain("list the traits of "+hypervisor, err)
+	}
+	return found.Traits, nil
+}
+
 // RemoveTraits takes traits from a hypervisor, and returns those that it had.
 func (c *Cloud) RemoveTraits(ctx context.Context, hypervisor string, traits []string) ([]string, error) {
 	client, err := c.placement()

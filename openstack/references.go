@@ -94,6 +94,12 @@ func (c *Cloud) projectImages(ctx context.Context) (projectImages, error) {
 	return found, nil
 }
 
+// ImageCount returns how many Docker images the project has in Glance, and how many layers of images.
+func (c *Cloud) ImageCount(ctx context.Context) (images, layers int, err error) {
+	found, err := c.projectImages(ctx)
+	return len(found.archives), len(found.layers), err
+}
+
 // ownImages lists the project's Docker images, oldest first, so that none is missed that is made or renamed meanwhile.
 func (c *Cloud) ownImages(ctx context.Context, hidden string) ([]Image, error) {
 	const op = "list the project's images"

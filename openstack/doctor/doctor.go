@@ -35,7 +35,9 @@ type Cloud interface {
 	Formats(ctx context.Context) (openstack.Formats, error)
 	Images(ctx context.Context) ([]openstack.Image, error)
 	MachineImages(ctx context.Context) ([]openstack.Image, error)
+	ImageCount(ctx context.Context) (images, layers int, err error)
 	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
+	Traits(ctx context.Context, hypervisor string) ([]string, error)
 	Flavors(ctx context.Context) ([]openstack.Flavor, error)
 	ServerQuota(ctx context.Context) (openstack.ServerQuota, error)
 	Networks(ctx context.Context) ([]openstack.Network, error)
@@ -73,6 +75,7 @@ func checks() []check {
 		{"ports", []string{"neutron"}, ports},
 		{"agents", []string{"neutron"}, agents},
 		{"images", []string{"formats"}, images},
+		{"layers", []string{"glance", "placement"}, layers},
 	}
 }
 

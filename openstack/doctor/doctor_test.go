@@ -26,6 +26,8 @@ type cloud struct {
 	networks    []openstack.Network
 	ports       openstack.Quota
 	agents      []openstack.Agent
+	layers      int
+	traits      []string         // of each hypervisor
 	failing     map[string]error // by the check that asks
 }
 
@@ -49,6 +51,14 @@ func (c *cloud) MachineImages(context.Context) ([]openstack.Image, error) {
 
 func (c *cloud) Hypervisors(context.Context) ([]openstack.Hypervisor, error) {
 	return c.hypervisors, c.failing["hypervisors"]
+}
+
+func (c *cloud) ImageCount(context.Context) (int, int, error) {
+	return len(c.images), c.layers, c.failing["layers"]
+}
+
+func (c *cloud) Traits(context.Context, string) ([]string, error) {
+	return c.traits, c.failing["traits"]
 }
 
 func (c *cloud) Flavors(context.Context) ([]openstack.Flavor, error) {
@@ -99,6 +109,7 @@ func sound() *cloud {
 		networks:    []openstack.Network{network("private")},
 		ports:       openstack.Quota{Limit: 500},
 		agents:      []openstack.Agent{agent("Linux bridge agent", "one", true), agent("DHCP agent", "two", true)},
+		traits:      []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_LAYERS"},
 		failing:     map[string]error{},
 	}
 }
@@ -162,6 +173,14 @@ func TestFindings(t *testing.T) {
 		"no raw format":     {"formats", func(c *cloud) { c.formats.Disk = []string{"qcow2"} }, Failed, "no images of disk format raw, only qcow2", "crudini --set /etc/glance/glance-api.conf image_format disk_formats qcow2,raw && service glance-api restart"},
 		"formats not told":  {"formats", func(c *cloud) { c.failing["formats"] = answered(500, "ask", "oops") }, Failed, "ask: oops (req-1)", ""},
 		"a tenant's images": {"publishing", tenant, Warning, "the roles member may not make images public", "openstack image set --public IMAGE"},
+
+		"layers":              {"layers", func(c *cloud) { c.layers = 3 }, OK, "the project has 1 Docker images in Glance, and 3 layers", ""},
+		"many layers":         {"layers", func(c *cloud) { c.layers = 500 }, Warning, "uploads become slow where Glance has a quota", "ndock image gc"},
+		"an older host":       {"layers", func(c *cloud) { c.traits = []string{"CUSTOM_NDOCK"} }, Warning, "images in layers do not boot on one, where ndock is older", "ndock node setup"},
+		"traits not for all":  {"layers", func(c *cloud) { c.failing["traits"] = answered(403, "list the traits of one", "not you") }, OK, "the project has 1", ""},
+		"traits not told":     {"layers", func(c *cloud) { c.failing["traits"] = answered(500, "list the traits of one", "oops") }, Failed, "list the traits of one: oops", ""},
+		"layers not told":     {"layers", func(c *cloud) { c.failing["layers"] = answered(500, "list images", "oops") }, Failed, "list images: oops", ""},
+		"layers for a tenant": {"layers", tenant, OK, "the project has 1", ""},
 
 		"hypervisors not for tenants": {"hypervisors", tenant, Unknown, "only an administrator", ""},
 		"hypervisors not told":        {"hypervisors", func(c *cloud) { c.failing["hypervisors"] = answered(500, "list", "oops") }, Failed, "oops", ""},
@@ -255,7 +274,7 @@ func TestWaiting(t *testing.T) {
 	t.Parallel()
 	for broken, waiting := range map[string]map[string]string{
 		"login":   {"glance": "credentials", "publishing": "credentials", "formats": "glance", "images": "formats", "quota": "flavors"},
-		"image":   {"formats": "glance", "properties": "glance", "images": "formats"},
+		"image":   {"formats": "glance", "properties": "glance", "images": "formats", "layers": "glance"},
 		"compute": {"hypervisors": "nova", "properties": "nova", "flavors": "nova", "quota": "flavors"},
 		"network": {"networks": "neutron", "ports": "neutron", "agents": "neutron"},
 		"formats": {"images": "formats"},

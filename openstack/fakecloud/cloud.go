@@ -197,7 +197,7 @@ func (c *Cloud) add(kind Kind, object Object) Object {
 		Flavor:        {"ram": 64, "vcpus": 1, "disk": 1},
 		Network:       {"status": "ACTIVE", "admin_state_up": true, "shared": true, "subnets": []string{"one"}, "tenant_id": ProjectID},
 		SecurityGroup: {"project_id": ProjectID},
-		Hypervisor:    {"hypervisor_type": "docker", "hypervisor_version": 28000000, "state": "up", "status": "enabled"},
+		Hypervisor:    {"hypervisor_type": "docker", "hypervisor_version": 28000000, "state": "up", "status": "enabled", "traits": []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_LAYERS"}},
 		Agent:         {"agent_type": "OVN Controller agent", "binary": "ovn-controller", "alive": true, "heartbeat_timestamp": "2026-01-02 03:04:05.678000+00:00"},
 	}[kind]
 	for key, value := range defaults {
