@@ -287,6 +287,8 @@ func TestCollectWithoutProject(t *testing.T) {
 	}
 	_, err = cloud.CollectLayers(t.Context(), CollectOptions{ListReader: modelReader})
 	openstacktest.WantError(t, err, "the token is for no project")
+	_, err = cloud.Layers(t.Context(), []string{layerDigest}) // a push would send layers that it never finds again
+	openstacktest.WantError(t, err, "the token is for no project")
 }
 
 // TestCollectReadsOnlyIfItMust: a project without old layers is not read.

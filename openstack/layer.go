@@ -43,17 +43,18 @@ const layersPerQuery = 20
 // Layers returns those of the layers that the project has in Glance, by their digests. Of two with one digest, it is the
 // older.
 func (c *Cloud) Layers(ctx context.Context, digests []string) (map[string]StoredLayer, error) {
-	found := map[string]StoredLayer{}
-	project := c.project()
-	if project == "" {
-		return found, nil // whose they are cannot be told
+	const op = "look for layers in Glance"
+	project, err := c.ownProject(op)
+	if err != nil {
+		return nil, err
 	}
+	found := map[string]StoredLayer{}
 	for some := range slices.Chunk(digests, layersPerQuery) {
 		var names []string
 		for _, digest := range some {
 			names = append(names, quoteIn(digest))
 		}
-		all, err := c.listImages(ctx, "look for layers in Glance", imageFilter{
+		all, err := c.listImages(ctx, op, imageFilter{
 			"name": "in:" + strings.Join(names, ","), "os_hidden": "true", "owner": project, "status": "active", "sort": "created_at:asc",
 		})
 		if err != nil {
@@ -86,7 +87,8 @@ type LayerUpload struct {
 }
 
 // SendLayer stores a layer as an image of its own, which gets its name when it is whole. When it fails half-way or is
-// interrupted, Glance keeps nothing of it.
+// interrupted, Glance keeps nothing of it, unless it may have its name already: then another push may have found it, and
+// CollectLayers removes it if nobody needs it.
 func (c *Cloud) SendLayer(ctx context.Context, o LayerUpload) (StoredLayer, error) {
 	hidden, private, name := true, images.ImageVisibilityPrivate, "upload "+uuid.NewString()
 	var found StoredLayer

@@ -77,7 +77,8 @@ type Pushed struct {
 }
 
 // PushImage streams a Docker image into Glance. The same image again is recognised: before it is sent where its id is
-// known, and else after. When it fails half-way or is interrupted, Glance keeps nothing of it but layers that it has whole.
+// known, and else after. When it fails half-way or is interrupted, Glance keeps nothing of it
+// but layers that it has whole.
 func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 	if err := o.check(); err != nil {
 		return Pushed{}, err

@@ -103,9 +103,9 @@ func (c *Cloud) ImageCount(ctx context.Context) (images, layers int, err error) 
 // ownImages lists the project's Docker images, oldest first, so that none is missed that is made or renamed meanwhile.
 func (c *Cloud) ownImages(ctx context.Context, hidden string) ([]Image, error) {
 	const op = "list the project's images"
-	project := c.project()
-	if project == "" { // the list would be of all that one may see
-		return nil, &Error{Op: op, Err: errors.New("the token is for no project"), hint: "log in to a project"}
+	project, err := c.ownProject(op)
+	if err != nil {
+		return nil, err
 	}
 	filter := imageFilter{"container_format": "docker", "owner": project, "os_hidden": hidden, "sort": "created_at:asc"}
 	all, err := c.listImages(ctx, op, filter)
@@ -113,6 +113,14 @@ func (c *Cloud) ownImages(ctx context.Context, hidden string) ([]Image, error) {
 		all, err = c.listImages(ctx, op, filter) // the last image of a page was deleted, behind which the next begins
 	}
 	return slices.DeleteFunc(all, func(image Image) bool { return image.Owner != project }), err
+}
+
+// ownProject returns the token's project. Without one, a list would be of all that one may see.
+func (c *Cloud) ownProject(op string) (string, error) {
+	if project := c.project(); project != "" {
+		return project, nil
+	}
+	return "", &Error{Op: op, Err: errors.New("the token is for no project"), hint: "log in to a project"}
 }
 
 // listedLayers returns the layers that each of the images lists, by the image's id. All of them are read, or it fails. An

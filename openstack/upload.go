@@ -37,7 +37,7 @@ type uncertain struct{ cause error }
 func (e *uncertain) Error() string { return e.cause.Error() }
 func (e *uncertain) Unwrap() error { return e.cause }
 
-// store makes an image, of which nothing is left if it fails.
+// store makes an image. If it fails, nothing of it is left, but of a shared one that may be complete.
 func (c *Cloud) store(ctx context.Context, u upload) (Image, error) {
 	client, err := c.glance()
 	if err != nil {

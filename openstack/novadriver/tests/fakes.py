@@ -21,6 +21,22 @@ MEASURED = {
 }
 
 
+BASE = ('id', 'name', 'status', 'size', 'visibility', 'owner', 'container_format', 'disk_format', 'min_disk', 'os_hidden',
+        'os_hash_algo', 'os_hash_value')
+
+
+class Record(dict):
+    """An image as glanceclient has it: what is not its own is a property."""
+
+    schema = {'name': 'image', 'properties': {name: {'description': ''} for name in BASE}}
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name)
+
+
 class Agent:
     """An agent that does as it is told, and refuses what its host has nothing for; failing maps a verb to what it raises."""
 

@@ -20,21 +20,6 @@ from nova.virt.docker import DockerDriver
 SNAPSHOT = '99999999-1111-4222-8333-444455556666'
 
 
-BASE = ('id', 'name', 'status', 'size', 'visibility', 'owner', 'container_format', 'disk_format', 'min_disk')
-
-
-class Record(dict):
-    """An image as glanceclient has it."""
-
-    schema = {'name': 'image', 'properties': {name: {'description': ''} for name in BASE}}
-
-    def __getattr__(self, name):
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name)
-
-
 class GlanceImages:
     """glanceclient's images, in memory; refuse(attempt) may raise after the first piece of an upload."""
 
@@ -45,7 +30,7 @@ class GlanceImages:
         self.stored = b''
 
     def get(self, image_id):
-        return Record(id=image_id, name='web-1', status='queued', size=len(self.stored), visibility='private',
+        return fakes.Record(id=image_id, name='web-1', status='queued', size=len(self.stored), visibility='private',
                       owner='a-project', container_format='docker', disk_format='raw', min_disk=1,
                       os_command_line='sleep 60', docker_image_digest='sha256:base',
                       **{'trait:CUSTOM_NDOCK_LAYERS': 'required'})

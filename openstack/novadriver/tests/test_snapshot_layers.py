@@ -19,20 +19,6 @@ from nova.virt.docker import snapshots
 
 SNAPSHOT = '99999999-1111-4222-8333-444455556666'
 TAR = 'application/vnd.oci.image.layer.v1.tar'
-BASE = ('id', 'name', 'status', 'size', 'visibility', 'owner', 'container_format', 'disk_format', 'min_disk', 'os_hidden',
-        'os_hash_algo', 'os_hash_value')
-
-
-class Record(dict):
-    """An image as glanceclient has it."""
-
-    schema = {'name': 'image', 'properties': {name: {'description': ''} for name in BASE}}
-
-    def __getattr__(self, name):
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name)
 
 
 class Images:
@@ -76,7 +62,7 @@ class Images:
         return self._shown(self.records[image_id])
 
     def _shown(self, record):
-        return Record({name: value for name, value in record.items() if name != 'content'})
+        return fakes.Record({name: value for name, value in record.items() if name != 'content'})
 
     def update(self, image_id, **changes):
         changes.pop('remove_props', None)
