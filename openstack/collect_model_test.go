@@ -358,7 +358,7 @@ func (m *model) push(ctx context.Context, c *Cloud, digests ...string) error {
 		archive, _ := json.Marshal(listed)
 		return modelContent{io.NopCloser(bytes.NewReader(archive)), layers}, nil
 	}})
-	if errors.Is(err, errLayersGone) {
+	if errors.Is(err, ErrLayersGone) {
 		m.refused++
 		return errNotPushed
 	}

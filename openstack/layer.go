@@ -130,10 +130,10 @@ func propertiesOfLayers(layers []StoredLayer) map[string]string {
 
 // stillThere looks once more for the layers that an image leaves out, when its bytes can be read. Whoever removes layers
 // renames them first, and then reads what images need: so one of the two sees the other.
-func (c *Cloud) stillThere(ctx context.Context, o PushOptions, layers []StoredLayer) error {
+func (c *Cloud) stillThere(ctx context.Context, of string, layers []StoredLayer) error {
 	var names []string
 	for _, layer := range layers {
-		if layer.Image != "" {
+		if layer.Image != "" && !slices.Contains(names, layer.Digest) {
 			names = append(names, layer.Digest)
 		}
 	}
@@ -143,7 +143,7 @@ func (c *Cloud) stillThere(ctx context.Context, o PushOptions, layers []StoredLa
 	}
 	for _, name := range names {
 		if found[name].Image == "" {
-			return &Error{Op: fmt.Sprintf("push image %q", o.Name), Err: fmt.Errorf("%w: %s", errLayersGone, name)}
+			return &Error{Op: fmt.Sprintf("push image %q", of), Err: fmt.Errorf("%w: %s", ErrLayersGone, name)}
 		}
 	}
 	return nil
