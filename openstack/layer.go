@@ -1,6 +1,7 @@
 package openstack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (i Image) layer() StoredLayer {
 type LayerUpload struct {
 	Of      string // the image, for errors
 	Content io.Reader
-	// Found says what the layer is, once its bytes have been read to their end. It has no Image yet.
+	// Found says what the layer is, once its bytes have been read to their end. It has no Image yet, and may have no Size.
 	Found func() (StoredLayer, error)
 	// Progress is told of all bytes sent.
 	Progress io.Writer
@@ -103,7 +104,7 @@ func (c *Cloud) SendLayer(ctx context.Context, o LayerUpload) (StoredLayer, erro
 			return found.changes(), err
 		},
 	})
-	found.Image = sent.ID
+	found.Image, found.Size = sent.ID, cmp.Or(found.Size, sent.Size)
 	return found, err
 }
 

@@ -156,6 +156,15 @@ func (c *Cloud) holders(ctx context.Context, repository, tag string) (holders, e
 	return found, err
 }
 
+// with returns the image of a registry that has this id.
+func (h holders) with(id string) (ManifestImage, bool) {
+	at := slices.IndexFunc(h.manifests, func(image ManifestImage) bool { return image.ID == id })
+	if at < 0 {
+		return ManifestImage{}, false
+	}
+	return h.manifests[at], true
+}
+
 // olderThan returns the images that have lost the name to another.
 func (h holders) olderThan(newest ManifestImage) []Image {
 	var older []Image

@@ -191,35 +191,41 @@ func (c *Cloud) hide(ctx context.Context, repository string, image Image) error 
 	return nil
 }
 
-// Untag takes an image's tag away, and from older ones that still have it.
-func (c *Cloud) Untag(ctx context.Context, image ManifestImage) error {
-	if image.Tag == "" {
-		return nil
-	}
-	found, err := c.holders(ctx, image.Repository, image.Tag)
+// Untag takes a tag away from an image of a repository, and from older ones that still have it. It does nothing if the image has it
+// no more.
+func (c *Cloud) Untag(ctx context.Context, repository, tag, id string) error {
+	found, err := c.holders(ctx, repository, tag)
 	if err != nil {
 		return err
 	}
-	return c.hideAll(ctx, image.Repository, append(found.olderThan(image), image.Image))
+	image, has := found.with(id)
+	if !has {
+		return nil
+	}
+	return c.hideAll(ctx, repository, append(found.olderThan(image), image.Image))
 }
 
-// DeleteManifest deletes an image. An older one that still has its tag does not get it back.
-func (c *Cloud) DeleteManifest(ctx context.Context, image ManifestImage) error {
-	if image.Tag != "" {
-		found, err := c.holders(ctx, image.Repository, image.Tag)
+// DeleteManifest deletes an image of a repository. Its tag goes with it: an older image that still has it does not get it back.
+func (c *Cloud) DeleteManifest(ctx context.Context, repository, tag, id string) error {
+	name := repository
+	if tag != "" {
+		name = nameWithTag(repository, tag)
+		found, err := c.holders(ctx, repository, tag)
 		if err != nil {
 			return err
 		}
-		if err := c.hideAll(ctx, image.Repository, found.olderThan(image)); err != nil {
-			return err
+		if image, has := found.with(id); has {
+			if err := c.hideAll(ctx, repository, found.olderThan(image)); err != nil {
+				return err
+			}
 		}
 	}
 	client, err := c.glance()
 	if err != nil {
 		return err
 	}
-	if err := images.Delete(ctx, client, image.ID).ExtractErr(); err != nil {
-		return explain(fmt.Sprintf("delete image %q (%s)", image.Name, image.ID), err)
+	if err := images.Delete(ctx, client, id).ExtractErr(); err != nil {
+		return explain(fmt.Sprintf("delete image %q (%s)", name, id), err)
 	}
 	return nil
 }

@@ -385,12 +385,12 @@ func TestPushesOfOneTag(t *testing.T) {
 // TestUntag: the tag is gone, also where an older image had kept the name.
 func TestUntag(t *testing.T) {
 	t.Parallel()
-	for name, take := range map[string]func(*Cloud, context.Context, ManifestImage) error{"untag": (*Cloud).Untag, "delete": (*Cloud).DeleteManifest} {
+	for name, take := range map[string]func(c *Cloud, ctx context.Context, repository, tag, id string) error{"untag": (*Cloud).Untag, "delete": (*Cloud).DeleteManifest} {
 		fake, cloud := newFake(t)
 		older := storeManifest(t, cloud, manifestOf("web", "1", "one"))
 		image := storeManifest(t, cloud, manifestOf("web", "1", "two"))
 		fake.Change(fakecloud.Image, older.ID, fakecloud.Object{"name": "web@1", "os_hidden": false}) // as if its push had been killed
-		if err := take(cloud, t.Context(), image); err != nil {
+		if err := take(cloud, t.Context(), "web", "1", image.ID); err != nil {
 			t.Fatal(err)
 		}
 		if found, err := cloud.Tagged(t.Context(), "web", "1"); err != nil || len(found) != 0 {
@@ -408,7 +408,7 @@ func TestDeleteProtectedManifest(t *testing.T) {
 	fake, cloud := newFake(t)
 	image := storeManifest(t, cloud, manifestOf("web", "1", "one"))
 	fake.Change(fakecloud.Image, image.ID, fakecloud.Object{"protected": true})
-	err := cloud.DeleteManifest(t.Context(), image)
+	err := cloud.DeleteManifest(t.Context(), "web", "1", image.ID)
 	openstacktest.WantError(t, err, `delete image "web@1" (`+image.ID+`): Image `+image.ID+` is protected and cannot be deleted.`)
 	if !Refused(err) {
 		t.Errorf("error %v is no refusal", err)
