@@ -2,11 +2,14 @@ package commands
 
 import (
 	"context"
-	"errors"
+	"log/slog"
 	"slices"
 
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 	"github.com/urfave/cli/v2"
 
+	"ndock/openstack"
+	"ndock/registry/auth/keystone"
 	"ndock/registry/glance"
 )
 
@@ -19,7 +22,7 @@ type glanceOptions struct {
 }
 
 // registryGlance returns how the users' projects are opened; nil where the images are not in Glance.
-func registryGlance(c *cli.Context) (glance.Opener, error) {
+func registryGlance(c *cli.Context, log *slog.Logger) (glance.Opener, error) {
 	o := glanceOptions{Region: c.String("keystone-region"), Interface: c.String("keystone-interface"), CACert: c.Path("keystone-cacert"), Insecure: c.Bool("insecure")}
 	switch {
 	case !c.Bool("glance") && (c.IsSet("keystone-region") || c.IsSet("keystone-interface")):
@@ -29,12 +32,26 @@ func registryGlance(c *cli.Context) (glance.Opener, error) {
 	case !slices.Contains([]string{"public", "internal", "admin"}, o.Interface):
 		return nil, misused(c, "--keystone-interface is public, internal or admin, not %q", o.Interface)
 	}
-	return openGlanceProject(o), nil
+	return openGlanceProject(o, log)
 }
 
-// openGlanceProject returns how the project of a login is opened.
-func openGlanceProject(glanceOptions) glance.Opener {
-	return func(context.Context, *glance.Login) (glance.Project, error) {
-		return nil, &glance.Refused{Kind: glance.Unavailable, Reason: errors.New("images in Glance: not built yet")}
+// openGlanceProject returns how the project of a login is opened. It asks nobody anything yet.
+func openGlanceProject(o glanceOptions, log *slog.Logger) (glance.Opener, error) {
+	way, err := openstack.NewGlance(openstack.GlanceOptions{Region: o.Region, Interface: o.Interface, CACert: o.CACert, Insecure: o.Insecure, Agent: "ndock/" + version()})
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, login *glance.Login) (glance.Project, error) {
+		cloud, err := way.With(func() openstack.Token { return glanceToken(login.Token()) })
+		if err != nil {
+			return nil, glanceError(err)
+		}
+		return glanceProject{cloud: cloud, id: login.Token().ProjectID, log: log}, nil
+	}, nil
+}
+
+func glanceToken(token keystone.Token) openstack.Token {
+	return openstack.Token{
+		ID: token.ID, Project: tokens.Project{ID: token.ProjectID, Name: token.Project}, Expires: token.Expires, Catalogue: token.Catalog,
 	}
 }

@@ -60,7 +60,7 @@ func serveOptions(c *cli.Context, s Streams) (config.Options, error) {
 	}
 	options.Data, options.NextFile, options.Htpasswd, options.Control = c.Path("data"), c.Path("tls-next"), c.Path("htpasswd"), c.Path("control")
 	options.Log = newLog(c, s)
-	if options.Glance, err = registryGlance(c); err != nil {
+	if options.Glance, err = registryGlance(c, options.Log); err != nil {
 		return options, err
 	}
 	options.Listening = func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) }

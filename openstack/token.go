@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -35,6 +37,7 @@ type GlanceOptions struct {
 	CACert    string // file; the system's CAs without
 	Region    string // of the catalogue; may be empty where Glance is in one only
 	Interface string // public without
+	Insecure  bool   // send tokens over plain HTTP to another host, too
 	Agent     string // User-Agent
 	Trace     io.Writer
 	Stall     time.Duration // how long a transfer may stand still; 0 means transfer.IdleTimeout
@@ -73,14 +76,14 @@ func NewGlance(o GlanceOptions) (*Glance, error) {
 // status 401.
 func (g *Glance) With(newest func() Token) (*Cloud, error) {
 	token := newest()
-	url, err := g.endpoint(token.Catalogue)
+	address, err := g.endpoint(token.Catalogue)
 	if err != nil {
 		return nil, err
 	}
 	provider := &gophercloud.ProviderClient{HTTPClient: g.client}
 	provider.HTTPClient.Transport = newestToken{next: g.client.Transport, token: newest}
 	provider.UserAgent.Prepend(g.options.Agent)
-	provider.EndpointLocator = func(gophercloud.EndpointOpts) (string, error) { return url, nil }
+	provider.EndpointLocator = func(gophercloud.EndpointOpts) (string, error) { return address, nil }
 	if err := provider.SetTokenAndAuthResult(givenToken{token}); err != nil {
 		return nil, err
 	}
@@ -126,7 +129,19 @@ func (g *Glance) endpoint(catalogue []tokens.CatalogEntry) (string, error) {
 	if len(found) == 0 {
 		return "", &Error{Op: op, Err: fmt.Errorf("Glance is not in region %s, but in %s", g.options.Region, strings.Join(regions, ", "))}
 	}
-	return clouds.Versioned("image", found[0].URL), nil
+	return clouds.Versioned("image", found[0].URL), g.checkTLS(op, found[0].URL)
+}
+
+// checkTLS refuses to show tokens to the network.
+func (g *Glance) checkTLS(op, address string) error {
+	at, err := url.Parse(address)
+	switch {
+	case err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "":
+		return &Error{Op: op, Err: fmt.Errorf("%q is no address of a service", address)}
+	case at.Scheme == "http" && !g.options.Insecure && at.Hostname() != "localhost" && !net.ParseIP(at.Hostname()).IsLoopback():
+		return &Error{Op: op, Err: fmt.Errorf("plain HTTP to Glance at %s shows tokens to the network: have the catalogue name an https address, or give --insecure", at.Host)}
+	}
+	return nil
 }
 
 // givenToken says of a Token what Keystone's answer says of others.

@@ -135,22 +135,26 @@ func TestTokenIsRenewed(t *testing.T) {
 
 func TestGlanceEndpoint(t *testing.T) {
 	t.Parallel()
-	two := map[string]string{"north": "http://north.invalid", "south": "http://south.invalid/v2"}
+	two := map[string]string{"north": "https://north.invalid", "south": "https://south.invalid/v2"}
 	for name, test := range map[string]struct {
 		options   GlanceOptions
 		catalogue []tokens.CatalogEntry
 		want      string // address, or words of an error
 	}{
-		"the only region":   {GlanceOptions{}, catalogueWith(map[string]string{"north": "http://north.invalid/image"}), "http://north.invalid/image/"},
-		"with a version":    {GlanceOptions{Region: "south"}, catalogueWith(two), "http://south.invalid/"},
-		"another interface": {GlanceOptions{Region: "north", Interface: "internal"}, catalogueWith(two), "http://north.invalid/internal/"},
+		"the only region":   {GlanceOptions{}, catalogueWith(map[string]string{"north": "https://north.invalid/image"}), "https://north.invalid/image/"},
+		"with a version":    {GlanceOptions{Region: "south"}, catalogueWith(two), "https://south.invalid/"},
+		"another interface": {GlanceOptions{Region: "north", Interface: "internal"}, catalogueWith(two), "https://north.invalid/internal/"},
 		"several regions":   {GlanceOptions{}, catalogueWith(two), "Glance is in 2 regions, north, south, and none is chosen"},
 		"another region":    {GlanceOptions{Region: "west"}, catalogueWith(two), "Glance is not in region west, but in north, south"},
 		"no Glance":         {GlanceOptions{Region: "west"}, catalogueWith(nil), "find Glance's public endpoint in the catalogue: the catalogue has no such endpoint"},
+		"without TLS":       {GlanceOptions{}, catalogueWith(map[string]string{"north": "http://north.invalid"}), "plain HTTP to Glance at north.invalid shows tokens to the network"},
+		"without, wanted":   {GlanceOptions{Insecure: true}, catalogueWith(map[string]string{"north": "http://north.invalid"}), "http://north.invalid/"},
+		"on this host":      {GlanceOptions{}, catalogueWith(map[string]string{"north": "http://[::1]:9292"}), "http://[::1]:9292/"},
+		"no address":        {GlanceOptions{}, catalogueWith(map[string]string{"north": "file:///etc"}), "is no address of a service"},
 		"no catalogue":      {GlanceOptions{}, nil, "the catalogue has no such endpoint"},
 	} {
 		got, err := newGlance(t, test.options).endpoint(test.catalogue)
-		if got != test.want && (err == nil || !strings.Contains(err.Error(), test.want)) {
+		if (err != nil || got != test.want) && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: got %q, %v, want %q", name, got, err, test.want)
 		}
 	}
@@ -158,10 +162,10 @@ func TestGlanceEndpoint(t *testing.T) {
 
 func TestGlanceWithoutToken(t *testing.T) {
 	t.Parallel()
-	if _, err := newGlance(t, GlanceOptions{}).With(constant(tokenWith("", "http://glance.invalid"))); err == nil {
+	if _, err := newGlance(t, GlanceOptions{}).With(constant(tokenWith("", "https://glance.invalid"))); err == nil {
 		t.Error("no error")
 	}
-	secret := tokenWith("secret", "http://glance.invalid")
+	secret := tokenWith("secret", "https://glance.invalid")
 	for _, format := range []string{"%s", "%v", "%+v"} {
 		if text := fmt.Sprintf(format, secret); strings.Contains(text, "secret") {
 			t.Errorf("%s shows %s", format, text)
