@@ -42,9 +42,10 @@ var directions = map[string][]string{
 	},
 	"registry/auth/htpasswd":     {"registry", "registry/auth", "registry/internal/atomicfile"},
 	"registry/auth/keystone":     {"registry/auth"},
-	"registry/config":            {"registry", "registry/auth/keystone"},
+	"registry/config":            {"registry", "registry/auth/keystone", "registry/glance"},
+	"registry/glance":            {"registry/auth", "registry/auth/keystone", "registry/refusal"},
 	"registry/control":           {"registry", "registry/gc"},
-	"registry/storage":           {"registry", "registry/config", "registry/gc"},
+	"registry/storage":           {"registry", "registry/config", "registry/gc", "registry/refusal"},
 	"registry/internal/rollback": {"registry"},
 	"docker/agent/console":       {"docker/agent", "docker/engine"},
 	"docker/agent/hostinfo": {
@@ -74,7 +75,7 @@ var directions = map[string][]string{
 	"registry/trust":                  {"registry", "registry/config", "registry/internal/atomicfile", "registry/internal/rollback", "registry/pki"},
 	"registry/serve": {
 		"registry", "registry/auth", "registry/auth/htpasswd", "registry/auth/keystone", "registry/config", "registry/control",
-		"registry/gc", "registry/pki", "registry/storage",
+		"registry/gc", "registry/glance", "registry/pki", "registry/refusal", "registry/storage",
 	},
 	"registry/deploy": {
 		"registry", "registry/auth/htpasswd", "registry/auth/keystone", "registry/config", "registry/control",
@@ -89,7 +90,7 @@ var directed = []string{"docker", "openstack", "registry"}
 var helpers = []string{
 	"ndock/docker/agent/agenttest", "ndock/docker/network/networktest", "ndock/openstack/internal/openstacktest", "ndock/docker/engine/enginetest", "ndock/openstack/clouds/cloudstest",
 	"ndock/openstack/node/layout/layouttest",
-	"ndock/registry/gc/gctest", "ndock/registry/internal/pkitest", "ndock/registry/internal/registrytest",
+	"ndock/registry/gc/gctest", "ndock/registry/glance/glancetest", "ndock/registry/internal/pkitest", "ndock/registry/internal/registrytest",
 }
 
 // TestDirections keeps the packages of a tree in one direction.

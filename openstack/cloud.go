@@ -5,6 +5,7 @@ package openstack
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -58,16 +59,13 @@ func notFound(err error) error {
 
 func open(ctx context.Context, found clouds.Login, s Selection) (*Cloud, error) {
 	found.Auth.AllowReauth = found.Auth.TokenID == "" // a token cannot be had anew with a token
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.TLSClientConfig = found.TLS
+	base := newTransport(found.TLS)
 	base.ResponseHeaderTimeout = found.Timeout
-	base.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
-	moving := &transfer.IdleTransport{Next: base, Timeout: cmp.Or(s.Stall, transfer.IdleTimeout)}
 	provider, err := openstack.NewClient(found.Auth.IdentityEndpoint)
 	if err != nil {
 		return nil, explain("log in to "+found.Name, err)
 	}
-	provider.HTTPClient = http.Client{Transport: transport.New(moving, s.Trace), Timeout: s.Timeout, CheckRedirect: transport.CheckRedirect}
+	provider.HTTPClient = newHTTPClient(base, s)
 	provider.UserAgent.Prepend(s.Agent)
 	if err := openstack.Authenticate(ctx, provider, found.Auth); err != nil {
 		return nil, explain("log in to "+found.Name, err)
@@ -75,6 +73,18 @@ func open(ctx context.Context, found clouds.Login, s Selection) (*Cloud, error) 
 	cloud := &Cloud{provider: provider, endpoint: found.Endpoint}
 	provider.EndpointLocator = found.Locator(provider.EndpointLocator, cloud.ids)
 	return cloud, nil
+}
+
+func newTransport(config *tls.Config) *http.Transport {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.TLSClientConfig = config
+	base.WriteBufferSize = 64 << 10 // holds a chunk of an image: one system call instead of three
+	return base
+}
+
+func newHTTPClient(base http.RoundTripper, s Selection) http.Client {
+	moving := &transfer.IdleTransport{Next: base, Timeout: cmp.Or(s.Stall, transfer.IdleTimeout)}
+	return http.Client{Transport: transport.New(moving, s.Trace), Timeout: s.Timeout, CheckRedirect: transport.CheckRedirect}
 }
 
 // nova speaks a version that all supported releases have, and that names a server's flavor in the answer.

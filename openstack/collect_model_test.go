@@ -28,9 +28,9 @@ import (
 // modelSeeds is how many orders of events are tried; COLLECT_SEEDS has another number.
 const modelSeeds = 300
 
-// TestCollectorModel lets up to two pushes, two collectors and a user who deletes images work on one project, a request at a time,
+// TestCollectorModel lets up to two pushes, by the command or through a registry, two collectors and a user who deletes images work on one project, a request at a time,
 // in orders that a seed gives. Each may be killed at each request, before Glance has it or after; the clock jumps. No image
-// that is shown ever lacks a layer, and in the end no layer is left that no image needs. 'go test -run
+// that is shown ever lacks a layer, a tag that was pushed is never lost, and in the end no layer is left that no image needs. 'go test -run
 // TestCollectorModel/17$' repeats one order.
 func TestCollectorModel(t *testing.T) {
 	t.Parallel()
@@ -46,17 +46,18 @@ func TestCollectorModel(t *testing.T) {
 			ran++
 		})
 	}
-	if ran >= modelSeeds && slices.Contains([]int{total.pushed, total.refused, total.condemned, total.deleted, total.killed}, 0) {
+	if ran >= modelSeeds && slices.Contains([]int{total.pushed, total.stored, total.refused, total.condemned, total.deleted, total.killed}, 0) {
 		t.Errorf("the model has not met everything: %+v", total)
 	}
 	t.Logf("%+v", total)
 }
 
 // events counts what happened.
-type events struct{ pushed, refused, condemned, deleted, killed int }
+type events struct{ pushed, stored, refused, condemned, deleted, killed int }
 
 func (e *events) add(other events) {
 	e.pushed += other.pushed
+	e.stored += other.stored
 	e.refused += other.refused
 	e.condemned += other.condemned
 	e.deleted += other.deleted
@@ -73,6 +74,7 @@ type model struct {
 	age  time.Duration
 
 	acknowledged map[string]bool // images of pushes that have succeeded
+	tidied       bool            // there is a user who deletes images, and hides them
 }
 
 func runModel(t *testing.T, seed uint64) events {
@@ -81,14 +83,15 @@ func runModel(t *testing.T, seed uint64) events {
 	m := newModel(t, fake, seed)
 	one, two := digestOf("one"), digestOf("two")
 	actors := []*actor{
-		m.actor("push 1", func(ctx context.Context, c *Cloud) error { return m.pushes(ctx, c, one) }),
+		m.actor("push 1", func(ctx context.Context, c *Cloud) error { return m.attempts(m.pushOrStore, ctx, c, one) }),
 		m.actor("collector 1", m.collects),
 		m.actor("collector 2", m.collects),
 	}
 	if m.rand.IntN(2) == 0 {
-		actors = append(actors, m.actor("push 2", func(ctx context.Context, c *Cloud) error { return m.pushes(ctx, c, one, two) }))
+		actors = append(actors, m.actor("push 2", func(ctx context.Context, c *Cloud) error { return m.attempts(m.pushOrStore, ctx, c, one, two) }))
 	}
 	if m.rand.IntN(2) == 0 {
+		m.tidied = true
 		actors = append(actors, m.actor("user", m.tidies))
 	}
 	m.age = []time.Duration{0, 0, 24 * time.Hour}[m.rand.IntN(3)] // the age is for mercy and for lag: without any, nothing is lost either
@@ -110,6 +113,14 @@ func (m *model) settle() {
 		m.run(0, m.actor("the last collector", m.collect))
 	}
 	m.checkNothingLeft()
+	if !m.tidied && m.killed == 0 && m.stored > 0 && len(m.tagged()) != 1 {
+		m.fail("%d images have the tag", len(m.tagged()))
+	}
+}
+
+// tagged are the images that are shown by the tag.
+func (m *model) tagged() []fakecloud.Object {
+	return slices.DeleteFunc(m.fake.All(fakecloud.Image), func(image fakecloud.Object) bool { return image["name"] != modelTag || image["os_hidden"] == true })
 }
 
 // begin leaves a layer from long ago, or none: one that an image needs, or no longer, and may be condemned.
@@ -336,12 +347,51 @@ func (m *model) fail(format string, args ...any) {
 var errNotPushed = errors.New("not pushed")
 
 func (m *model) pushes(ctx context.Context, c *Cloud, digests ...string) error {
+	return m.attempts(m.push, ctx, c, digests...)
+}
+
+func (m *model) attempts(push func(context.Context, *Cloud, ...string) error, ctx context.Context, c *Cloud, digests ...string) error {
 	for range 3 {
-		if err := m.push(ctx, c, digests...); !errors.Is(err, errNotPushed) {
+		if err := push(ctx, c, digests...); !errors.Is(err, errNotPushed) {
 			return err
 		}
 	}
 	return errNotPushed
+}
+
+// pushOrStore is one attempt of a push by the command, or through a registry.
+func (m *model) pushOrStore(ctx context.Context, c *Cloud, digests ...string) error {
+	if m.rand.IntN(3) == 0 {
+		return m.push(ctx, c, digests...)
+	}
+	return m.store(ctx, c, digests...)
+}
+
+// modelTag is the tag latest of a repository.
+const modelTag = "web/tagged"
+
+// store is one attempt of a push through a registry.
+func (m *model) store(ctx context.Context, c *Cloud, digests ...string) error {
+	layers, err := m.sendLayers(ctx, c, digests)
+	if err != nil {
+		return m.outcome("", err)
+	}
+	stored, err := c.StoreManifest(ctx, StoredManifest{
+		Repository: modelTag, Tag: latest, Digest: digestOf(fmt.Sprint(m.rand.Int())), MediaType: "a type", Boots: true, Layers: layers, Content: modelArchive(layers),
+	}, func(err error) { m.note("warning: %v", err) })
+	if err == nil {
+		m.stored++
+	}
+	return m.outcome(stored.ID, err)
+}
+
+func modelArchive(layers []StoredLayer) io.Reader {
+	var listed []ListedLayer
+	for n, layer := range layers {
+		listed = append(listed, ListedLayer{Digest: layer.Digest, Number: n + 1, Size: layer.Size, Image: layer.Image})
+	}
+	archive, _ := json.Marshal(listed)
+	return bytes.NewReader(archive)
 }
 
 // push is one attempt of a push.
@@ -351,14 +401,14 @@ func (m *model) push(ctx context.Context, c *Cloud, digests ...string) error {
 		if err != nil {
 			return nil, err
 		}
-		var listed []ListedLayer
-		for n, layer := range layers {
-			listed = append(listed, ListedLayer{Digest: layer.Digest, Number: n + 1, Size: layer.Size, Image: layer.Image})
-		}
-		archive, _ := json.Marshal(listed)
-		return modelContent{io.NopCloser(bytes.NewReader(archive)), layers}, nil
+		return modelContent{io.NopCloser(modelArchive(layers)), layers}, nil
 	}})
-	if errors.Is(err, errLayersGone) {
+	return m.outcome(pushed.ID, err)
+}
+
+// outcome counts what became of an attempt.
+func (m *model) outcome(id string, err error) error {
+	if errors.Is(err, ErrLayersGone) {
 		m.refused++
 		return errNotPushed
 	}
@@ -369,7 +419,7 @@ func (m *model) push(ctx context.Context, c *Cloud, digests ...string) error {
 	}
 	if err == nil {
 		m.pushed++
-		m.acknowledged[pushed.ID] = true
+		m.acknowledged[id] = true
 	}
 	return err
 }
@@ -472,6 +522,9 @@ func (m *model) tidies(ctx context.Context, c *Cloud) error {
 // checkImages checks that each image that is shown, or was, has all its layers where a boot finds them.
 func (m *model) checkImages() {
 	m.t.Helper()
+	if m.stored > 0 && !m.tidied && len(m.tagged()) == 0 {
+		m.fail("no image has the tag any more")
+	}
 	all := m.fake.All(fakecloud.Image)
 	for _, image := range all {
 		if image["os_hidden"] == true && !m.acknowledged[image["id"].(string)] || image["status"] != "active" {

@@ -5,10 +5,12 @@ import (
 	"crypto/md5"
 	"crypto/sha512"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/image/v2/images"
@@ -52,11 +54,102 @@ func openRest(ctx context.Context, client *gophercloud.ServiceClient, id string,
 
 // getData asks for an image's bytes from one of them on. A Glance whose store has no parts sends all of them.
 func getData(ctx context.Context, client *gophercloud.ServiceClient, id string, from int64) (*http.Response, error) {
+	if from == 0 {
+		return getPart(ctx, client, id, "")
+	}
+	return getPart(ctx, client, id, fmt.Sprintf("bytes=%d-", from))
+}
+
+// getPart asks for a range of an image's bytes; "" for all of them.
+func getPart(ctx context.Context, client *gophercloud.ServiceClient, id, part string) (*http.Response, error) {
 	options := &gophercloud.RequestOpts{KeepResponseBody: true, OkCodes: []int{http.StatusOK, http.StatusNoContent, http.StatusPartialContent}}
-	if from > 0 {
-		options.MoreHeaders = map[string]string{"Range": fmt.Sprintf("bytes=%d-", from)}
+	if part != "" {
+		options.MoreHeaders = map[string]string{"Range": part}
 	}
 	return client.Get(ctx, client.ServiceURL("images", id, "file"), nil, options)
+}
+
+// partRetries is how often a part of an image is continued that breaks off: who reads it can ask again, too.
+const partRetries = 2
+
+// OpenPart returns size of an image's bytes, from one of them on, to be read to their end and closed. They are not verified.
+func (c *Cloud) OpenPart(ctx context.Context, id string, from, size int64) (io.ReadCloser, error) {
+	client, err := c.glance()
+	if err != nil {
+		return nil, err
+	}
+	if size == 0 {
+		return http.NoBody, nil
+	}
+	op := fmt.Sprintf("download a part of image %q", id)
+	rest := func(ctx context.Context, read int64) (io.ReadCloser, error) {
+		body, err := openPart(ctx, client, id, from+read, size-read)
+		if err != nil && !isAway(err) {
+			err = fmt.Errorf("%w: %w", transfer.ErrNoRest, err)
+		}
+		return body, err
+	}
+	first, err := openPart(ctx, client, id, from, size)
+	if err != nil {
+		return nil, explain(op, err)
+	}
+	return part{transfer.NewBody(ctx, first, size, partRetries, rest), op}, nil
+}
+
+// openPart asks for a part. Where the store behind Glance has no parts, Glance refuses, or sends all: then what is before the
+// part is skipped.
+func openPart(ctx context.Context, client *gophercloud.ServiceClient, id string, from, size int64) (io.ReadCloser, error) {
+	wanted := ""
+	if from > 0 {
+		wanted = fmt.Sprintf("bytes=%d-%d", from, from+size-1)
+	}
+	answer, err := getPart(ctx, client, id, wanted)
+	if wanted != "" && gophercloud.ResponseCodeIs(err, http.StatusBadRequest) {
+		answer, err = getPart(ctx, client, id, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	body := limitedBody{io.LimitReader(answer.Body, size), answer.Body}
+	said := answer.Header.Get("Content-Range")
+	switch {
+	case answer.StatusCode == http.StatusNoContent:
+		err = errNoBytes
+	case answer.StatusCode == http.StatusPartialContent && !strings.HasPrefix(said, fmt.Sprintf("bytes %d-", from)):
+		err = fmt.Errorf("%w: asked for %s, Glance sends %q", transfer.ErrNoRest, wanted, said)
+	case answer.StatusCode == http.StatusOK:
+		_, err = io.CopyN(io.Discard, answer.Body, from)
+	}
+	if err == io.EOF {
+		err = errNoBytes
+	}
+	if err != nil {
+		return nil, errors.Join(err, answer.Body.Close())
+	}
+	return body, nil
+}
+
+var errNoBytes = errors.New("Glance has none of these bytes")
+
+// limitedBody is a part of an answer.
+type limitedBody struct {
+	io.Reader
+	io.Closer
+}
+
+// part says of its errors what was read.
+type part struct {
+	io.ReadCloser
+	op string
+}
+
+// Read implements io.Reader.
+func (p part) Read(into []byte) (int, error) {
+	n, err := p.ReadCloser.Read(into)
+	if err != nil && err != io.EOF {
+		err = explain(p.op, err)
+	}
+	return n, err
 }
 
 // download verifies what it reads.

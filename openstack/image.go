@@ -3,6 +3,7 @@ package openstack
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/url"
 	"regexp"
 	"slices"
@@ -23,6 +24,11 @@ const (
 	propertyTags         = "docker_tags"
 	propertySize         = "docker_unpacked_size"
 	propertyLayers       = "docker_layers"
+
+	// Of one that a registry has made of a manifest.
+	propertyManifestType = "docker_manifest_type" // its media type
+	propertySubject      = "docker_subject"       // the digest of the manifest that it is about
+	propertyTaggedAt     = "docker_tagged_at"     // which of several of one name is the newest
 )
 
 // Image is a Docker image in Glance.
@@ -46,12 +52,18 @@ type Image struct {
 	StoredSize   int64  // of all its layers, as stored; 0 where nobody said
 	Checksum     string // of its bytes in Glance, sha512:… in most clouds
 
+	Digest       string // of its manifest, sha256:…
+	ManifestType string // media type of its manifest; empty where no registry has made it
+	Subject      string // digest of the manifest that this one is about; empty for most
+
 	Owner          string // a project's id
 	HypervisorType string // that its servers need; empty for any
 
 	format string // Glance's container_format: docker, or bare for a disk of a virtual machine
 
 	layerDigest, diffID, mediaType string // of one that is a layer, or is to become one
+
+	taggedAt time.Time // zero where no registry has made it
 }
 
 func imageFrom(found images.Image) Image {
@@ -62,6 +74,7 @@ func imageFrom(found images.Image) Image {
 	unpacked, _ := strconv.ParseInt(property(propertySize), 10, 64) // 0 where nobody said
 	layers, _ := strconv.Atoi(property(propertyLayers))
 	stored, _ := strconv.ParseInt(property(propertyStored), 10, 64)
+	tagged, _ := time.Parse(time.RFC3339Nano, property(propertyTaggedAt)) // zero where nobody said
 	var tags []string
 	if text := property(propertyTags); text != "" {
 		tags = strings.Split(text, ",")
@@ -73,7 +86,8 @@ func imageFrom(found images.Image) Image {
 		Layers: layers, Created: found.CreatedAt, Updated: found.UpdatedAt, Hidden: found.Hidden,
 		Layered: property(propertyTrait) != "", StoredSize: stored,
 		Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
-		Owner:    found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
+		Digest:   property(propertyDigest), ManifestType: property(propertyManifestType), Subject: property(propertySubject), taggedAt: tagged,
+		Owner: found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
 		layerDigest: property(propertyLayer), diffID: property(propertyLayerDiffID), mediaType: property(propertyLayerType),
 	}
 }
@@ -176,6 +190,11 @@ func (f imageFilter) ToImageListQuery() (string, error) {
 }
 
 func (c *Cloud) listImages(ctx context.Context, op string, filter imageFilter) ([]Image, error) {
+	return c.listUpTo(ctx, math.MaxInt, op, filter)
+}
+
+// listUpTo fails where there are more than so many.
+func (c *Cloud) listUpTo(ctx context.Context, most int, op string, filter imageFilter) ([]Image, error) {
 	client, err := c.glance()
 	if err != nil {
 		return nil, err
@@ -185,6 +204,9 @@ func (c *Cloud) listImages(ctx context.Context, op string, filter imageFilter) (
 		found, err := images.ExtractImages(page)
 		for _, image := range found {
 			all = append(all, imageFrom(image))
+		}
+		if err == nil && len(all) > most {
+			err = fmt.Errorf("there are more than %d", most)
 		}
 		return true, err
 	})

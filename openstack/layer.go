@@ -1,6 +1,7 @@
 package openstack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (i Image) layer() StoredLayer {
 type LayerUpload struct {
 	Of      string // the image, for errors
 	Content io.Reader
-	// Found says what the layer is, once its bytes have been read to their end. It has no Image yet.
+	// Found says what the layer is, once its bytes have been read to their end. It has no Image yet, and may have no Size.
 	Found func() (StoredLayer, error)
 	// Progress is told of all bytes sent.
 	Progress io.Writer
@@ -103,7 +104,7 @@ func (c *Cloud) SendLayer(ctx context.Context, o LayerUpload) (StoredLayer, erro
 			return found.changes(), err
 		},
 	})
-	found.Image = sent.ID
+	found.Image, found.Size = sent.ID, cmp.Or(found.Size, sent.Size)
 	return found, err
 }
 
@@ -130,10 +131,10 @@ func propertiesOfLayers(layers []StoredLayer) map[string]string {
 
 // stillThere looks once more for the layers that an image leaves out, when its bytes can be read. Whoever removes layers
 // renames them first, and then reads what images need: so one of the two sees the other.
-func (c *Cloud) stillThere(ctx context.Context, o PushOptions, layers []StoredLayer) error {
+func (c *Cloud) stillThere(ctx context.Context, of string, layers []StoredLayer) error {
 	var names []string
 	for _, layer := range layers {
-		if layer.Image != "" {
+		if layer.Image != "" && !slices.Contains(names, layer.Digest) {
 			names = append(names, layer.Digest)
 		}
 	}
@@ -143,7 +144,7 @@ func (c *Cloud) stillThere(ctx context.Context, o PushOptions, layers []StoredLa
 	}
 	for _, name := range names {
 		if found[name].Image == "" {
-			return &Error{Op: fmt.Sprintf("push image %q", o.Name), Err: fmt.Errorf("%w: %s", errLayersGone, name)}
+			return &Error{Op: fmt.Sprintf("push image %q", of), Err: fmt.Errorf("%w: %s", ErrLayersGone, name)}
 		}
 	}
 	return nil

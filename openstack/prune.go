@@ -36,11 +36,11 @@ func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	hidden, err := c.hiddenPrunable(ctx, filter)
+	hidden, err := c.hiddenImages(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, hidden...)
+	all = append(all, hiddenPrunable(hidden, all)...)
 	used, err := c.ServersByImage(ctx)
 	if err != nil {
 		return nil, err
@@ -48,19 +48,49 @@ func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
 	return slices.DeleteFunc(o.choose(all), func(image Image) bool { return len(used[image.ID]) > 0 }), nil
 }
 
-// supersededName is that of an image whose name another has got.
-var supersededName = regexp.MustCompile(`.@sha256-[0-9a-f]{64}$`)
-
-// hiddenPrunable lists hidden images whose name another has got, and those that were never sent completely. Others that are
-// hidden are layers, pushes under way, or hidden by a user.
-func (c *Cloud) hiddenPrunable(ctx context.Context, filter imageFilter) ([]Image, error) {
+func (c *Cloud) hiddenImages(ctx context.Context, filter imageFilter) ([]Image, error) {
 	filter = maps.Clone(filter)
 	filter["os_hidden"] = "true"
 	all, err := c.listImages(ctx, "list hidden images", filter)
-	return slices.DeleteFunc(all, func(image Image) bool {
+	return slices.DeleteFunc(all, func(image Image) bool { return !image.Hidden }), err
+}
+
+// hiddenPrunable returns hidden images whose name another has got, or that never had one, and those that were never sent
+// completely. Others that are hidden are layers, pushes under way, or hidden by a user.
+//
+// What servers do not boot, such as a signature, may be needed by an image that it is about, or by an index. So it goes only
+// if it says what it is about, no image has that digest, and no index of its repository can have it.
+func hiddenPrunable(hidden, shown []Image) []Image {
+	digests, indexed := map[string]bool{}, map[string]bool{}
+	for _, image := range slices.Concat(hidden, shown) {
+		digests[image.Digest] = true
+		indexed[repositoryOf(image.Name)] = indexed[repositoryOf(image.Name)] || image.isIndex()
+	}
+	var found []Image
+	for _, image := range hidden {
 		layer := image.layerDigest != "" || image.isLayer()
-		return !image.Hidden || layer || image.hasBytes() && !supersededName.MatchString(image.Name)
-	}), err
+		needed := image.isArtifact() && (image.Subject == "" || digests[image.Subject] || indexed[repositoryOf(image.Name)])
+		if !layer && (!image.hasBytes() || image.isSuperseded() && !needed) {
+			found = append(found, image)
+		}
+	}
+	return found
+}
+
+// supersededName is that of an image whose name another has got.
+var supersededName = regexp.MustCompile(`.@sha256-[0-9a-f]{64}$`)
+
+// isSuperseded also knows a tag that looks like a digest: it is not the image's own.
+func (i Image) isSuperseded() bool {
+	return supersededName.MatchString(i.Name) && (i.Digest == "" || strings.HasSuffix(i.Name, nameWithDigest("", i.Digest)))
+}
+
+// isArtifact is true of an image that a registry has made, and that servers do not boot.
+func (i Image) isArtifact() bool { return i.ManifestType != "" && i.HypervisorType == "" }
+
+// isIndex is true of an image that a registry has made of several manifests.
+func (i Image) isIndex() bool {
+	return strings.HasSuffix(i.ManifestType, ".index.v1+json") || strings.HasSuffix(i.ManifestType, ".list.v2+json")
 }
 
 // DeleteImages deletes as many of the images as it can, and returns those that it has deleted. The error joins what failed;

@@ -105,6 +105,7 @@ func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 func (o PushOptions) check() error {
 	ours := propertiesOf(DockerImage{Digest: "any"})
 	maps.Copy(ours, propertiesOfLayers([]StoredLayer{{Image: "any"}}))
+	maps.Copy(ours, map[string]string{propertyManifestType: "", propertySubject: "", propertyTaggedAt: ""})
 	for name := range ours {
 		if _, taken := o.Properties[name]; taken {
 			return &Error{Op: fmt.Sprintf("push image %q", o.Name), Err: fmt.Errorf("property %s is ndock's own to set", name)}
@@ -148,7 +149,7 @@ func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
 	sent, err := c.store(ctx, upload{
 		what: fmt.Sprintf("image %q", o.Name), request: o.request(layers), content: source, progress: o.Progress,
 		complete: func(ctx context.Context) (images.UpdateOpts, error) {
-			if err := c.stillThere(ctx, o, layers); err != nil {
+			if err := c.stillThere(ctx, o.Name, layers); err != nil {
 				return nil, err
 			}
 			found := source.Found()

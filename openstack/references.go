@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -108,11 +109,17 @@ func (c *Cloud) ownImages(ctx context.Context, hidden string) ([]Image, error) {
 		return nil, err
 	}
 	filter := imageFilter{"container_format": "docker", "owner": project, "os_hidden": hidden, "sort": "created_at:asc"}
-	all, err := c.listImages(ctx, op, filter)
-	for again := 0; again < 2 && gophercloud.ResponseCodeIs(err, http.StatusBadRequest); again++ {
-		all, err = c.listImages(ctx, op, filter) // the last image of a page was deleted, behind which the next begins
-	}
+	all, err := c.listSteadily(ctx, math.MaxInt, op, filter)
 	return slices.DeleteFunc(all, func(image Image) bool { return image.Owner != project }), err
+}
+
+// listSteadily lists again where images are deleted meanwhile.
+func (c *Cloud) listSteadily(ctx context.Context, most int, op string, filter imageFilter) ([]Image, error) {
+	all, err := c.listUpTo(ctx, most, op, filter)
+	for again := 0; again < 2 && gophercloud.ResponseCodeIs(err, http.StatusBadRequest); again++ {
+		all, err = c.listUpTo(ctx, most, op, filter) // the last image of a page was deleted, behind which the next begins
+	}
+	return all, err
 }
 
 // ownProject returns the token's project. Without one, a list would be of all that one may see.

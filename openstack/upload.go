@@ -130,11 +130,13 @@ func (e *unreadable) Unwrap() error { return e.cause }
 // passes tells whether another attempt may end better.
 func passes(err error) bool {
 	var source *unreadable
-	return !errors.As(err, &source) && (errors.Is(err, errTokenEnded) || errors.Is(err, errDamaged) || errors.Is(err, errLayersGone) || isAway(err))
+	return !errors.As(err, &source) && (errors.Is(err, errTokenEnded) || errors.Is(err, errDamaged) || errors.Is(err, ErrLayersGone) || isAway(err))
 }
 
+// ErrLayersGone is the error about an image whose layers were there, and are not any more.
+var ErrLayersGone = errors.New("layers of it were removed meanwhile; try again")
+
 var (
-	errLayersGone = errors.New("layers of it were removed meanwhile; try again")
 	errTokenEnded = errors.New("the token ended before all was sent; try again")
 	errDamaged    = errors.New("it was damaged on the way")
 )

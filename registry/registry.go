@@ -5,6 +5,8 @@
 //	serve    the HTTP server around distribution's registry
 //	storage  what stands between distribution and the storage: fsync, quotas, no space left
 //	gc       garbage collection of the storage
+//	glance   images in Glance, in the users' projects, in the place of a storage
+//	refusal  answers with a reason
 //	auth     logins, by a file (htpasswd) or by Keystone
 //	control  how a running registry is asked to collect its garbage
 //	deploy   a registry as a container or a service of this host

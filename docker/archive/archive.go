@@ -134,10 +134,8 @@ func checkEntry(header *tar.Header) error {
 	default:
 		return refuse("its entry %q is neither a file nor a directory", header.Name)
 	}
-	for record := range header.PAXRecords {
-		if strings.HasPrefix(record, "GNU.sparse.") {
-			return refuse("its entry %q is a sparse file, which may be of any size without being sent", header.Name)
-		}
+	if isSparse(header) {
+		return refuse("its entry %q is a sparse file, which may be of any size without being sent", header.Name)
 	}
 	if path.IsAbs(header.Name) || escapes(header.Name) {
 		return refuse("its path %q leads out of it", header.Name)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"encoding/json"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -26,43 +27,35 @@ func Compose(dst io.Writer, image Composed) error {
 	if err := image.check(); err != nil {
 		return err
 	}
-	list, err := json.Marshal(layerList{Version: listVersion, Layers: image.Layers})
+	top, err := describeManifest(image.Manifest)
 	if err != nil {
 		return err
 	}
-	w := &writer{out: tar.NewWriter(dst), names: map[string]string{}, written: map[string]bool{}}
-	if err := w.writeDescription(listName, list); err != nil {
-		return err
-	}
-	if err := w.writeIndex(image.Manifest); err != nil {
-		return err
-	}
-	id := digest.FromBytes(image.Config)
-	described := Contents{ID: string(id), Config: image.Config, configPath: blobPath(string(id))}
-	for n, layer := range image.Layers {
-		name := blobPath(string(layer.Digest))
-		described.Layers = append(described.Layers, Layer{Path: name})
-		if w.names[name] = name; layer.Image != "" || image.Open == nil || w.written[name] {
-			continue
-		}
-		if err := image.writeLayer(w, LeftOut{StoredLayer: layer, Number: n + 1}); err != nil {
-			return err
-		}
-	}
-	if err := w.writeManifest(described); err != nil {
-		return err
-	}
-	return w.out.Close()
+	return composition{top: top, members: []member{image.member(top)}, open: image.open}.write(dst)
 }
 
-func (c Composed) writeLayer(w *writer, layer LeftOut) error {
-	stored, err := c.Open(layer.StoredLayer)
-	if err != nil {
-		return err
+// member returns the image as the one member of an archive.
+func (c Composed) member(top ocispec.Descriptor) member {
+	config := ocispec.Descriptor{Digest: digest.FromBytes(c.Config), Size: int64(len(c.Config))}
+	one := member{bundle: Bundle{Descriptor: top, Manifest: c.Manifest, Blobs: []BundleBlob{{Descriptor: config, Content: c.Config}}}}
+	for _, layer := range c.Layers {
+		one.bundle.Blobs = append(one.bundle.Blobs, BundleBlob{
+			Descriptor: ocispec.Descriptor{MediaType: layer.MediaType, Digest: layer.Digest, Size: layer.Size}, Image: layer.Image, DiffID: layer.DiffID,
+		})
 	}
-	defer stored.Close()
-	name := blobPath(string(layer.Digest))
-	return w.writeLayer(name, name, layer.Size, newVerifiedReader(stored, layer))
+	one.image = &BundleImage{Descriptor: top, ID: string(config.Digest), Layers: c.Layers}
+	return one
+}
+
+// open returns nil for a layer that is left out.
+func (c Composed) open(blob BundleBlob) (io.ReadCloser, error) {
+	switch {
+	case blob.Content != nil:
+		return blob.open()
+	case blob.Image != "" || c.Open == nil:
+		return nil, nil
+	}
+	return c.Open(blob.stored(blob.DiffID))
 }
 
 // check refuses what Read would not read again.
@@ -98,4 +91,103 @@ func (c Composed) check() error {
 // is tells whether a manifest describes this layer.
 func (s StoredLayer) is(described ocispec.Descriptor) bool {
 	return s.Digest == described.Digest && s.Size == described.Size
+}
+
+// composition is what an archive is made of.
+type composition struct {
+	top     ocispec.Descriptor
+	members []member                                // the manifest at the top, then those that it names
+	open    func(BundleBlob) (io.ReadCloser, error) // returns nil for one that is not in the archive
+}
+
+// write writes the list first: who removes layers that nobody needs reads no further. The manifest.json, which makes a Docker
+// archive of it, comes last.
+func (c composition) write(dst io.Writer) error {
+	list, err := c.list()
+	if err != nil {
+		return err
+	}
+	w := &writer{out: tar.NewWriter(dst), names: map[string]string{}, written: map[string]bool{}}
+	if err := w.writeDescription(listName, list); err != nil {
+		return err
+	}
+	if err := w.writeIndex(c.top, c.members[0].bundle.Manifest); err != nil {
+		return err
+	}
+	for _, one := range c.members[1:] {
+		if err := w.writeDescription(blobPath(string(one.bundle.Descriptor.Digest)), one.bundle.Manifest); err != nil {
+			return err
+		}
+	}
+	for _, one := range c.members {
+		if err := c.writeBlobs(w, one.bundle.Blobs); err != nil {
+			return err
+		}
+	}
+	if first := c.members[0]; first.image != nil {
+		if err := w.writeManifestJSON(first.image.manifestEntry()); err != nil {
+			return err
+		}
+	}
+	return w.out.Close()
+}
+
+// list describes all layers of images, and then what else is left out. What several manifests name is listed once.
+func (c composition) list() ([]byte, error) {
+	list := layerList{Version: listVersion}
+	listed := map[digest.Digest]bool{}
+	add := func(layers []StoredLayer) {
+		before := len(list.Layers)
+		for _, layer := range layers {
+			if !listed[layer.Digest] {
+				list.Layers = append(list.Layers, layer)
+			}
+		}
+		for _, layer := range list.Layers[before:] { // one image may have a layer twice, each in its place
+			listed[layer.Digest] = true
+		}
+	}
+	for _, one := range c.members {
+		if one.image != nil {
+			add(one.image.Layers)
+		}
+	}
+	for _, one := range c.members {
+		add(one.bundle.leftOut())
+	}
+	if err := checkMax(len(list.Layers), listLimit, "layers and other blobs"); err != nil {
+		return nil, refuse("%v", err)
+	}
+	text, err := json.Marshal(list)
+	if err == nil && len(text) > DescriptionLimit {
+		err = refuse("its %s would have %d bytes, more than any image needs", listName, len(text))
+	}
+	return text, err
+}
+
+// writeBlobs writes layers first and the configuration last.
+func (c composition) writeBlobs(w *writer, blobs []BundleBlob) error {
+	if len(blobs) == 0 {
+		return nil
+	}
+	for n, blob := range append(slices.Clone(blobs[1:]), blobs[0]) {
+		if err := c.writeBlob(w, n+1, blob); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeBlob writes a blob that is in the archive, and is not there yet.
+func (c composition) writeBlob(w *writer, number int, blob BundleBlob) error {
+	name := blobPath(string(blob.Descriptor.Digest))
+	if w.written[name] {
+		return nil
+	}
+	stored, err := c.open(blob)
+	if err != nil || stored == nil {
+		return err
+	}
+	defer stored.Close()
+	return w.writeFile(name, blob.Descriptor.Size, newVerifiedReader(stored, LeftOut{StoredLayer: blob.stored(""), Number: number}))
 }

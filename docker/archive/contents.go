@@ -311,7 +311,7 @@ func blobPath(digest string) string {
 func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Descriptor, error) {
 	matching := MatchingManifests(all, o, top)
 	if len(matching) != 1 {
-		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted", len(matching), o.Platform, nameClause(o.Name))
+		return ocispec.Descriptor{}, refuse("its index has %d images for %s%s, and one is wanted; it has images for %s", len(matching), o.Platform, nameClause(o.Name), Platforms(all))
 	}
 	return matching[0], nil
 }
@@ -319,14 +319,14 @@ func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Desc
 // MatchingManifests returns the entries of an index that fit the platform, each once; at the top of a layout only
 // those with the requested name. If exactly one has the requested variant, it returns only that. Below the top,
 // entries that state their platform come before those that do not. At the top they do not, because these may be
-// different images.
+// different images. An attestation is never an image.
 func MatchingManifests(all []ocispec.Descriptor, o Options, top bool) []ocispec.Descriptor {
 	var matching, stated, exact []ocispec.Descriptor
 	seen := map[digest.Digest]bool{} // an image may have several names
 	for _, one := range all {
 		named := !top || o.Name == "" || HasName(one.Annotations, o.Name)
 		fits := len(all) == 1 || one.Platform == nil || o.Platform.Matches(DescriptorPlatform(one))
-		if named && fits && !seen[one.Digest] {
+		if named && fits && !isAttestation(one) && !seen[one.Digest] {
 			seen[one.Digest] = true
 			matching = append(matching, one)
 			if one.Platform != nil {
@@ -346,6 +346,18 @@ func MatchingManifests(all []ocispec.Descriptor, o Options, top bool) []ocispec.
 		return exact
 	}
 	return matching
+}
+
+// Platforms returns the first ten platforms of an index, as text.
+func Platforms(all []ocispec.Descriptor) string {
+	const shown = 10
+	var texts []string
+	for _, one := range all {
+		if one.Platform != nil && !isAttestation(one) && len(texts) < shown {
+			texts = append(texts, fmt.Sprintf("%.80s", DescriptorPlatform(one)))
+		}
+	}
+	return cmp.Or(strings.Join(texts, ", "), "none")
 }
 
 // DescriptorPlatform returns the platform that an index states for an entry, or an empty one.

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"archive/tar"
+	"cmp"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -14,7 +15,7 @@ const listName = "layers.json"
 // layerList is what that entry holds.
 type layerList struct {
 	Version int           `json:"version"`
-	Layers  []StoredLayer `json:"layers"` // lowest first
+	Layers  []StoredLayer `json:"layers"` // lowest first, image after image; and what else is left out
 }
 
 // listVersion is the only version so far.
@@ -22,9 +23,9 @@ const listVersion = 1
 
 // StoredLayer is a layer as it is stored: in an archive, or as a Glance image of its own.
 type StoredLayer struct {
-	Digest    digest.Digest `json:"digest"` // of the stored bytes
-	DiffID    digest.Digest `json:"diffID"` // of the uncompressed layer
-	Size      int64         `json:"size"`   // of the stored bytes
+	Digest    digest.Digest `json:"digest"`           // of the stored bytes
+	DiffID    digest.Digest `json:"diffID,omitempty"` // of the uncompressed layer; an artifact's blob has none
+	Size      int64         `json:"size"`             // of the stored bytes
 	MediaType string        `json:"mediaType,omitempty"`
 	Image     string        `json:"image,omitempty"` // id of the Glance image that has the bytes, where the archive leaves them out; a hint
 }
@@ -86,7 +87,7 @@ func (i index) leftOut(image chosenImage) ([]LeftOut, error) {
 			continue // it is missing
 		}
 		delete(listed, name)
-		if layer.DiffID != image.diffIDs[n] {
+		if layer.DiffID = cmp.Or(layer.DiffID, image.diffIDs[n]); layer.DiffID != image.diffIDs[n] {
 			return nil, refuse("its layer %d is %s in its %s, and %s in its configuration", n+1, shortDigest(string(layer.DiffID)), listName, shortDigest(string(image.diffIDs[n])))
 		}
 		all = append(all, LeftOut{StoredLayer: layer, Number: n + 1, ChainID: string(identity.ChainID(image.diffIDs[:n+1]))})
@@ -108,8 +109,12 @@ func (l listEntry) byName() (map[string]StoredLayer, error) {
 	}
 	layers, err := parseList(l.text)
 	listed := map[string]StoredLayer{}
-	for _, layer := range layers {
-		listed[blobPath(string(layer.Digest))] = layer
+	for n, layer := range layers {
+		name := blobPath(string(layer.Digest))
+		if before, twice := listed[name]; twice && (before.DiffID != layer.DiffID || before.Size != layer.Size) {
+			return nil, refuse("its %s: its layer %d is listed before with another diff id or size", listName, n+1)
+		}
+		listed[name] = layer
 	}
 	return listed, err
 }
@@ -123,7 +128,7 @@ func parseList(text []byte) ([]StoredLayer, error) {
 	if list.Version != listVersion {
 		return nil, refuse("its %s has the version %d, and this ndock reads version %d: a newer one reads it", listName, list.Version, listVersion)
 	}
-	if err := checkMax(len(list.Layers), layersLimit, "layers"); err != nil {
+	if err := checkMax(len(list.Layers), listLimit, "layers"); err != nil {
 		return nil, refuse("its %s: %v", listName, err)
 	}
 	for n, layer := range list.Layers {

@@ -39,17 +39,23 @@ func (h hadLayers) Has(layer LeftOut) (LayerSize, bool) {
 // composedOf is an image of these layers, with what is stored of it. The first is stored plain, the second packed, and so on.
 func composedOf(t testing.TB, plain ...[]byte) (Composed, storedLayers) {
 	t.Helper()
-	image, stored := Composed{Config: []byte(configOf(plain...))}, storedLayers{}
+	packed := slices.Clone(plain)
+	for n := 1; n < len(plain); n += 2 {
+		packed[n] = zip(t, plain[n])
+	}
+	return composedFor(t, "amd64", plain, packed)
+}
+
+// composedFor is an image for an architecture, with what is stored of its layers.
+func composedFor(t testing.TB, architecture string, plain, packed [][]byte) (Composed, storedLayers) {
+	t.Helper()
+	image, stored := Composed{Config: []byte(strings.Replace(configOf(plain...), "amd64", architecture, 1))}, storedLayers{}
 	var described []map[string]any
-	for n, layer := range plain {
-		packed := layer
-		if n%2 == 1 {
-			packed = zip(t, layer)
-		}
-		name := digest.FromBytes(packed)
-		stored[name] = packed
-		image.Layers = append(image.Layers, StoredLayer{Digest: name, DiffID: digest.FromBytes(layer), Size: int64(len(packed))})
-		described = append(described, map[string]any{"digest": name, "size": len(packed), "mediaType": "application/vnd.oci.image.layer.v1.tar"})
+	for n, layer := range packed {
+		name := digest.FromBytes(layer)
+		stored[name] = layer
+		image.Layers = append(image.Layers, StoredLayer{Digest: name, DiffID: digest.FromBytes(plain[n]), Size: int64(len(layer))})
+		described = append(described, map[string]any{"digest": name, "size": len(layer), "mediaType": "application/vnd.oci.image.layer.v1.tar"})
 	}
 	manifest, err := json.Marshal(map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -186,7 +192,7 @@ func TestHostileLists(t *testing.T) {
 		"a key twice":            {`"version":1`, `"version":1,"Version":1`, stored, `its layers.json: it has the key "Version" twice`},
 		"no JSON":                {`{"version":1`, `{version:1`, stored, "its layers.json: it is no JSON"},
 		"no layers":              {`"layers":[`, `"others":[`, stored, missing},
-		"many layers":            {`"layers":[`, `"layers":[` + strings.Repeat(`{},`, 127), stored, "its layers.json: it has 129 layers; at most 127 are allowed"},
+		"many layers":            {`"layers":[`, `"layers":[` + strings.Repeat(`{},`, 4096), stored, "its layers.json: it has 4098 layers; at most 4096 are allowed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			hostile := rewritten(t, packed, listName, c.old, c.new)

@@ -62,7 +62,7 @@ func TestReadListRefuses(t *testing.T) {
 		"no JSON":          {pack(t, entry{name: listName, content: "{version"}), "its layers.json: it is no JSON"},
 		"nothing":          {pack(t, entry{name: listName}), "its layers.json: it is no JSON"},
 		"a newer version":  {pack(t, entry{name: listName, content: `{"version":2}`}), "a newer one reads it"},
-		"too many":         {rewritten(t, packed, listName, `"layers":[`, `"layers":[`+strings.Repeat(`{},`, 127)), "at most 127 are allowed"},
+		"too many":         {rewritten(t, packed, listName, `"layers":[`, `"layers":[`+strings.Repeat(`{},`, 4096)), "at most 4096 are allowed"},
 		"no digest":        {rewritten(t, packed, listName, `"digest":"sha256:`, `"digest":"sha257:`), "its layer 1 has"},
 		"too long":         {pack(t, entry{name: listName, content: strings.Repeat(" ", DescriptionLimit+1)}), "more than any image needs"},
 		"cut off":          {packed[:600], "it is cut off"},

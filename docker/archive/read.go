@@ -54,7 +54,7 @@ type Sink interface {
 const DescriptionLimit = 4 << 20
 
 const (
-	descriptionsLimit = 16 << 20 // most bytes of JSON kept for one archive
+	descriptionsLimit = 32 << 20 // most bytes of JSON kept for one archive, which may have images for many platforms
 	entriesLimit      = 1 << 14  // most entries; an image of 127 layers has about 500
 )
 

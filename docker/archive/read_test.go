@@ -157,8 +157,8 @@ func TestChoose(t *testing.T) {
 		"none of them":     {several, "c", `it holds no image "c", only: a:1, b:latest`},
 		"not chosen":       {several, "", "it holds 2 images, and one is wanted: a:1, b:latest"},
 		"oci by name":      {layout(t, zip(t, layer), "amd64", "arm64"), "site/web:amd64", "[site/web:amd64]"},
-		"oci, no such":     {layout(t, zip(t, layer), "amd64"), "x", `its index has 0 images for linux/amd64 that are called "x", and one is wanted`},
-		"oci, no platform": {layout(t, zip(t, layer), "arm64", "riscv64"), "", "its index has 0 images for linux/amd64, and one is wanted"},
+		"oci, no such":     {layout(t, zip(t, layer), "amd64"), "x", `its index has 0 images for linux/amd64 that are called "x", and one is wanted; it has images for linux/amd64`},
+		"oci, no platform": {layout(t, zip(t, layer), "arm64", "riscv64"), "", "its index has 0 images for linux/amd64, and one is wanted; it has images for linux/arm64, linux/riscv64"},
 	} {
 		o := checks()
 		o.Name = c.choose

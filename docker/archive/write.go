@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -183,10 +184,18 @@ func (w *writer) writeManifest(contents Contents) error {
 		return err
 	}
 	if w.layout && !w.changed && image.Config == blobPath(contents.ID) && listsLayers(contents.Manifest, image.Layers) {
-		if err := w.writeIndex(contents.Manifest); err != nil {
+		top, err := describeManifest(contents.Manifest)
+		if err != nil {
+			return err
+		}
+		if err := w.writeIndex(top, contents.Manifest); err != nil {
 			return err
 		}
 	}
+	return w.writeManifestJSON(image)
+}
+
+func (w *writer) writeManifestJSON(image manifestEntry) error {
 	text, err := json.Marshal([]manifestEntry{image})
 	if err != nil {
 		return err
@@ -226,24 +235,23 @@ func listsLayers(text []byte, layers []string) bool {
 	})
 }
 
-// writeIndex makes the archive an OCI layout with this one manifest.
-func (w *writer) writeIndex(text []byte) error {
-	var found ocispec.Manifest
-	if err := parseJSON(text, &found); err != nil {
-		return err
-	}
-	described := ocispec.Descriptor{MediaType: found.MediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}
-	if described.MediaType == "" {
-		described.MediaType = ocispec.MediaTypeImageManifest
-	}
-	index, err := json.Marshal(ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{described}})
+// describeManifest returns the descriptor of an OCI manifest.
+func describeManifest(text []byte) (ocispec.Descriptor, error) {
+	found, err := ParseManifest(text)
+	mediaType := cmp.Or(found.MediaType, ocispec.MediaTypeImageManifest)
+	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}, err
+}
+
+// writeIndex makes the archive an OCI layout of this one manifest, which may be an index.
+func (w *writer) writeIndex(top ocispec.Descriptor, text []byte) error {
+	index, err := json.Marshal(ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{top}})
 	if err != nil {
 		return err
 	}
 	for _, one := range []struct {
 		name string
 		text []byte
-	}{{blobPath(string(described.Digest)), text}, {ocispec.ImageIndexFile, index}, {ocispec.ImageLayoutFile, []byte(`{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`)}} {
+	}{{blobPath(string(top.Digest)), text}, {ocispec.ImageIndexFile, index}, {ocispec.ImageLayoutFile, []byte(`{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`)}} {
 		if err := w.writeDescription(one.name, one.text); err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func (t Transports) platformImage(index v1.ImageIndex, depth int) (v1.Image, arc
 		return nil, archive.Platform{}, err
 	}
 	if len(matching) == 0 {
-		return nil, archive.Platform{}, fmt.Errorf("it has no image for %s; it has images for %s", t.Platform, platformList(all))
+		return nil, archive.Platform{}, fmt.Errorf("it has no image for %s; it has images for %s", t.Platform, archive.Platforms(all))
 	}
 	return t.loadImage(index, matching[0], depth)
 }

@@ -12,10 +12,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker"
-	"ndock/docker/archive"
 )
 
 // RegistryOptions say how to connect to registries.
@@ -78,21 +76,6 @@ func (t Transports) registryImage(found *remote.Descriptor) (v1.Image, error) {
 		return nil, checkManifest(found)
 	}
 	return found.Image()
-}
-
-// platformList returns the first ten platforms of an index, as text.
-func platformList(all []ocispec.Descriptor) string {
-	const shown = 10
-	var texts []string
-	for _, one := range all {
-		if text := archive.DescriptorPlatform(one).String(); text != "unknown/unknown" && len(texts) < shown {
-			texts = append(texts, text)
-		}
-	}
-	if len(texts) == 0 {
-		return "none"
-	}
-	return strings.Join(texts, ", ")
 }
 
 // explainRegistry adds to a registry's answer what may help.

@@ -16,7 +16,7 @@ func (l Login) Locator(catalogue gophercloud.EndpointLocator, ids func() map[str
 	return func(options gophercloud.EndpointOpts) (string, error) {
 		service := options.Type
 		if override := l.services.text(service+"_endpoint_override", service+"_endpoint"); override != "" {
-			return versioned(service, expandIDs(l.services.expanded(override), ids())), nil
+			return Versioned(service, expandIDs(l.services.expanded(override), ids())), nil
 		}
 		options.Version = 0
 		options.Type = cmp.Or(l.services.text(service+"_service_type"), service)
@@ -30,7 +30,7 @@ func (l Login) Locator(catalogue gophercloud.EndpointLocator, ids func() map[str
 			options.Availability = own
 		}
 		url, err := catalogue(options)
-		return versioned(service, url), err
+		return Versioned(service, url), err
 	}
 }
 
@@ -40,9 +40,9 @@ var (
 	idInURL      = regexp.MustCompile(`[%$]\((\w+)\)s`)
 )
 
-// versioned returns an endpoint as gophercloud wants it: without a version for Glance and Neutron, to which it adds
+// Versioned returns an endpoint as gophercloud wants it: without a version for Glance and Neutron, to which it adds
 // one, and with Nova's. Clouds have them with and without.
-func versioned(service, url string) string {
+func Versioned(service, url string) string {
 	switch service {
 	case "image", "network":
 		url = anyVersion.ReplaceAllString(url, "/")

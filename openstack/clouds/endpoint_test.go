@@ -22,7 +22,7 @@ func TestEndpointForms(t *testing.T) {
 		{"placement", "https://h/placement", "https://h/placement/"},
 		{"image", "", ""},
 	} {
-		if got := versioned(test.service, test.url); got != test.want {
+		if got := Versioned(test.service, test.url); got != test.want {
 			t.Errorf("%s at %s: %s, want %s", test.service, test.url, got, test.want)
 		}
 	}

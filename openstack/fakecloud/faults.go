@@ -10,36 +10,37 @@ type Fault string
 
 // The faults.
 const (
-	TokensExpired     Fault = "tokens-expired"    // the services refuse every token, new ones too
-	UploadTooLarge    Fault = "upload-413"        // Glance refuses after the first bytes
-	UploadFails       Fault = "upload-500"        // the same
-	UploadUnavailable Fault = "upload-503"        // the same
-	UploadTokenEnds   Fault = "upload-401"        // the same, but takes the token of a new login
-	UploadFailsOnce   Fault = "upload-500-once"   // the next attempt is taken
-	UploadDamaged     Fault = "upload-damaged"    // Glance has other bytes than were sent, once
-	UploadHangs       Fault = "upload-hangs"      // Glance takes all and never answers
-	DownloadBreaks    Fault = "download-breaks"   // the connection breaks in the middle of all that is not a part
-	DownloadIsWhole   Fault = "download-whole"    // Glance sends all where a part is asked for
-	DownloadIsOther   Fault = "download-other"    // Glance sends another part than was asked for
-	DataMissing       Fault = "data-missing"      // Glance's storage has none of the bytes
-	QuotaExceeded     Fault = "quota-exceeded"    // Nova makes no server
-	BootFails         Fault = "boot-fails"        // servers go to ERROR
-	ActionsFail       Fault = "actions-fail"      // what is done with a server changes nothing, and Nova says so
-	NovaHangs         Fault = "nova-hangs"        // nothing that Nova has begun ends
-	SnapshotVanishes  Fault = "snapshot-vanishes" // Nova deletes the image that it could not fill
-	PortsExceeded     Fault = "ports-exceeded"    // Neutron has no room for a port
-	DockerRefused     Fault = "docker-refused"    // Glance takes no images of container format docker
-	PlacementMissing  Fault = "placement-missing" // the catalogue does not have it
-	GlanceAway        Fault = "glance-away"       // its proxy says so
-	NeutronHangs      Fault = "neutron-hangs"     // it never answers
-	Hiccups           Fault = "hiccups"           // who asks for the first time how it goes with what he began, is told 502
-	ProcessEnds       Fault = "process-ends"      // servers that are started are off again at once
-	SoftDelete        Fault = "soft-delete"       // Nova keeps what is deleted
-	SecondFails       Fault = "second-fails"      // of servers of one request, the second goes to ERROR
+	TokensExpired      Fault = "tokens-expired"    // the services refuse every token, new ones too
+	UploadTooLarge     Fault = "upload-413"        // Glance refuses after the first bytes
+	UploadFails        Fault = "upload-500"        // the same
+	UploadUnavailable  Fault = "upload-503"        // the same
+	UploadTokenEnds    Fault = "upload-401"        // the same, but takes the token of a new login
+	UploadFailsOnce    Fault = "upload-500-once"   // the next attempt is taken
+	UploadDamaged      Fault = "upload-damaged"    // Glance has other bytes than were sent, once
+	UploadHangs        Fault = "upload-hangs"      // Glance takes all and never answers
+	DownloadBreaks     Fault = "download-breaks"   // the connection breaks in the middle of all that is not a part
+	DownloadIsWhole    Fault = "download-whole"    // Glance sends all where a part is asked for
+	DownloadIsOther    Fault = "download-other"    // Glance sends another part than was asked for
+	DownloadHasNoParts Fault = "download-no-parts" // Glance refuses to send a part: the store behind it cannot
+	DataMissing        Fault = "data-missing"      // Glance's storage has none of the bytes
+	QuotaExceeded      Fault = "quota-exceeded"    // Nova makes no server
+	BootFails          Fault = "boot-fails"        // servers go to ERROR
+	ActionsFail        Fault = "actions-fail"      // what is done with a server changes nothing, and Nova says so
+	NovaHangs          Fault = "nova-hangs"        // nothing that Nova has begun ends
+	SnapshotVanishes   Fault = "snapshot-vanishes" // Nova deletes the image that it could not fill
+	PortsExceeded      Fault = "ports-exceeded"    // Neutron has no room for a port
+	DockerRefused      Fault = "docker-refused"    // Glance takes no images of container format docker
+	PlacementMissing   Fault = "placement-missing" // the catalogue does not have it
+	GlanceAway         Fault = "glance-away"       // its proxy says so
+	NeutronHangs       Fault = "neutron-hangs"     // it never answers
+	Hiccups            Fault = "hiccups"           // who asks for the first time how it goes with what he began, is told 502
+	ProcessEnds        Fault = "process-ends"      // servers that are started are off again at once
+	SoftDelete         Fault = "soft-delete"       // Nova keeps what is deleted
+	SecondFails        Fault = "second-fails"      // of servers of one request, the second goes to ERROR
 )
 
 var faults = []Fault{
-	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, DownloadBreaks, DownloadIsWhole, DownloadIsOther, DataMissing, QuotaExceeded,
+	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, DownloadBreaks, DownloadIsWhole, DownloadIsOther, DownloadHasNoParts, DataMissing, QuotaExceeded,
 	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, PlacementMissing, GlanceAway,
 	NeutronHangs, Hiccups, ProcessEnds, SoftDelete, SecondFails,
 }

@@ -168,6 +168,10 @@ func (c *Cloud) download(w http.ResponseWriter, r *http.Request, image Object) {
 		refuseHTML(w, http.StatusNotFound, "No image data could be found")
 		return
 	}
+	if c.faults[DownloadHasNoParts] && r.Header.Get("Range") != "" {
+		refuseHTML(w, http.StatusBadRequest, "Getting images randomly from this store is not supported.")
+		return
+	}
 	var from int
 	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err != nil || c.faults[DownloadIsWhole] {
 		if c.faults[DownloadBreaks] && err != nil {
@@ -182,9 +186,18 @@ func (c *Cloud) download(w http.ResponseWriter, r *http.Request, image Object) {
 	if c.faults[DownloadIsOther] {
 		from = 0
 	}
-	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(data)-1, len(data)))
+	to := len(data) - 1
+	if _, end, _ := strings.Cut(r.Header.Get("Range"), "-"); end != "" {
+		last, _ := strconv.Atoi(end) // 0 for what is no number
+		to = min(to, last)
+	}
+	if from > to {
+		refuseHTML(w, http.StatusRequestedRangeNotSatisfiable, "The byte range passed in the 'Range' header did not match any available byte range in the object file.")
+		return
+	}
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(data)))
 	w.WriteHeader(http.StatusPartialContent)
-	_, _ = w.Write(data[from:])
+	_, _ = w.Write(data[from : to+1])
 }
 
 // uploadRefusals are what Glance says in the middle of an upload, which is when real ones do.

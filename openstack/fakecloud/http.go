@@ -132,7 +132,7 @@ func matches(object Object, query map[string][]string) bool {
 	for key, values := range query {
 		value, known := object[key]
 		text, _ := value.(string)
-		if key != "sort" && key != "marker" && key != "all_tenants" && (!known || !slices.Contains(wanted(values[0]), text)) {
+		if key != "sort" && key != "marker" && key != "limit" && key != "all_tenants" && (!known || !slices.Contains(wanted(values[0]), text)) {
 			return false
 		}
 	}

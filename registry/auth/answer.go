@@ -43,9 +43,33 @@ type answer struct {
 	tokens  bool // it is one for a token
 	token   *token
 	begun   bool
+	who     Identity // whom the controller has let in
+	key     string   // of the login in the cache; empty for nobody's
+	cache   *credentialCache
 }
 
 type answerKey struct{}
+
+// IdentityOf returns who was let in with the request of a context; nil where nobody was.
+func IdentityOf(ctx context.Context) Identity {
+	if a, ok := ctx.Value(answerKey{}).(*answer); ok {
+		return a.who
+	}
+	return nil
+}
+
+// Forget has the login of a request checked anew when it comes again, because what it was good for has ended.
+func Forget(ctx context.Context) {
+	if a, ok := ctx.Value(answerKey{}).(*answer); ok && a.key != "" {
+		a.cache.forget(a.key)
+	}
+}
+
+func (a *answer) remember(key string, in *credentialCache) {
+	if a != nil {
+		a.key, a.cache = key, in
+	}
+}
 
 // Answer tells clients why they are refused, in the registry's protocol, where distribution would answer 401 to all of
 // them. It also serves tokens.

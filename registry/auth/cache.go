@@ -81,6 +81,13 @@ func (m *credentialCache) put(key string, who Identity) cacheEntry {
 	return cacheEntry{key: key, who: who, until: until, left: until.Sub(m.now())}
 }
 
+// forget removes what a key stands for.
+func (m *credentialCache) forget(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.valid.Remove(key)
+}
+
 // putWrong caches that the credentials are wrong.
 func (m *credentialCache) putWrong(key string) {
 	m.mu.Lock()

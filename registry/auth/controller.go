@@ -83,6 +83,9 @@ func (c *Controller) Authorized(r *http.Request, want ...distauth.Access) (*dist
 	if err != nil {
 		return nil, c.refusal(r, err)
 	}
+	if a != nil {
+		a.who = who
+	}
 	return &distauth.Grant{User: distauth.UserInfo{Name: who.Name()}}, nil
 }
 
@@ -118,6 +121,7 @@ func (c *Controller) identify(r *http.Request, root bool, a *answer) (Identity, 
 	known, err := c.check(r.Context(), credentials{user: user, password: password, from: Network(r.RemoteAddr)}, a.wantsToken())
 	if err == nil {
 		a.give(known)
+		a.remember(known.key, c.cache)
 	}
 	return known.who, err
 }

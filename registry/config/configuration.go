@@ -42,7 +42,7 @@ func (o Options) Complete() (Options, *configuration.Configuration, error) {
 		return o, nil, err
 	}
 	o.adopt(c)
-	return o, c, errors.Join(o.Limits.Check(c.Proxy.RemoteURL), o.checkServed(), o.Proxy.CheckReaders(c))
+	return o, c, errors.Join(o.Limits.Check(c.Proxy.RemoteURL), o.checkServed(), o.checkConfigured(c), o.Proxy.CheckReaders(c))
 }
 
 // FromFile returns the quoted name of the file for errors, after a space; empty without a file.
@@ -129,6 +129,9 @@ func (o Options) Override(c *configuration.Configuration) error {
 	if o.Data != "" {
 		setStorage(c, "filesystem", configuration.Parameters{"rootdirectory": o.Data})
 	}
+	if o.Glance != nil {
+		setStorage(c, "inmemory", configuration.Parameters{}) // distribution wants one, and nothing comes there
+	}
 	if o.S3.Bucket != "" {
 		setStorage(c, "s3", o.S3.parameters())
 	}
@@ -169,8 +172,11 @@ func (o *Options) adopt(c *configuration.Configuration) {
 	for name, value := range c.Log.Fields {
 		o.Log = o.Log.With(name, value)
 	}
-	for _, parameters := range c.Auth {
+	for name, parameters := range c.Auth {
 		parameters["log"] = o.Log
+		if name == "keystone" && o.Glance != nil {
+			parameters["glance"] = true
+		}
 	}
 	if dir, ok := c.Storage["filesystem"]; ok && dir["rootdirectory"] == nil {
 		setStorage(c, "filesystem", configuration.Parameters{"rootdirectory": DataDir, "maxthreads": dir["maxthreads"]})

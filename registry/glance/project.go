@@ -79,8 +79,8 @@ type Part struct {
 
 // The errors of a Project, which callers can tell apart.
 var (
-	ErrNotFound  = errors.New("Glance has no such image")
-	ErrBlobsGone = errors.New("Glance has not all layers of the image any more")
+	ErrNotFound  = errors.New("there is no such image in Glance")
+	ErrBlobsGone = errors.New("not all layers of the image are in Glance any more")
 )
 
 // Refused is the error about what Glance does not do for this user, in a sentence for him.

@@ -72,6 +72,20 @@ var registerCacheStorage = sync.OnceValue(func() error {
 	})
 })
 
+// stored are images in a storage of distribution's.
+type stored struct{ *storage.Store }
+
+func openStored(o config.Options, c *configuration.Configuration) (images, error) {
+	s, err := openStorage(o, c)
+	if err != nil {
+		return nil, err
+	}
+	if parameters := c.Auth["keystone"]; parameters != nil {
+		parameters["project"] = s.JoinNamespaces
+	}
+	return stored{s}, nil
+}
+
 // openStorage puts ndock's middleware around the storage of the configuration: see storage.New.
 func openStorage(o config.Options, c *configuration.Configuration) (*storage.Store, error) {
 	if c.Proxy.RemoteURL != "" {

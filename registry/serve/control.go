@@ -29,7 +29,7 @@ import (
 const controlTime = 10 * time.Second
 
 // serveControl listens on the control socket. The file system lets in its owner and root.
-func serveControl(ctx context.Context, o config.Options, lock *readOnlyLock, c *configuration.Configuration, s *storage.Store) (stop func(), err error) {
+func (s stored) serveControl(ctx context.Context, o config.Options, lock *readOnlyLock, c *configuration.Configuration) (stop func(), err error) {
 	if o.Control == "" {
 		return func() {}, nil
 	}
@@ -38,7 +38,7 @@ func serveControl(ctx context.Context, o config.Options, lock *readOnlyLock, c *
 		return nil, fmt.Errorf("listen on %q: %w", o.Control, err)
 	}
 	server := &http.Server{
-		Handler:           controlHandler(lock, c, s, o.Log),
+		Handler:           controlHandler(lock, c, s.Store, o.Log),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: controlTime,
 		MaxHeaderBytes:    maxHeader,

@@ -13,21 +13,20 @@ import (
 	"ndock/registry/auth"
 	"ndock/registry/auth/htpasswd"
 	"ndock/registry/config"
-	"ndock/registry/storage"
 )
 
 // newHandler wraps distribution's registry; a request passes what is wrapped last first: log, metrics, headers, names,
 // read-only lock, limits, login. It returns the lock, too, and a function that ends what runs beside the handler.
-func newHandler(ctx context.Context, o config.Options, c *configuration.Configuration, s *storage.Store, m *metrics) (http.Handler, *readOnlyLock, func(), error) {
+func newHandler(ctx context.Context, o config.Options, c *configuration.Configuration, all images, m *metrics) (http.Handler, *readOnlyLock, func(), error) {
 	if err := errors.Join(registerLogins(), checkAuth(c.Auth), checkLogins(o.Keystone)); err != nil {
 		return nil, nil, nil, err
 	}
 	headers := takeHeaders(c)
-	app, stop, err := newRegistry(ctx, o, c, s)
+	app, stop, err := all.app(ctx, o, c)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	limits := newLimits(o, c, s)
+	limits := newLimits(o, c, all)
 	lock := &readOnlyLock{interrupt: limits.interrupt}
 	handler := limits.wrap(auth.Answer(app))
 	handler = withHeaders(c.HTTP.Prefix, headers, checkPaths(c.HTTP.Prefix, lock.wrap(handler)))
@@ -38,12 +37,12 @@ func newHandler(ctx context.Context, o config.Options, c *configuration.Configur
 	return handler, lock, stop, nil
 }
 
-// newRegistry makes distribution's registry, once it has tried the storage.
-func newRegistry(ctx context.Context, o config.Options, c *configuration.Configuration, s *storage.Store) (http.Handler, func(), error) {
+// app makes distribution's registry, once it has tried the storage.
+func (s stored) app(ctx context.Context, o config.Options, c *configuration.Configuration) (http.Handler, func(), error) {
 	if err := checkDirectory(c.Storage); err != nil {
 		return nil, nil, err
 	}
-	app, stop, err := newCache(ctx, c, s, o.MaxBlobSize, o.Log)
+	app, stop, err := newCache(ctx, c, s.Store, o.MaxBlobSize, o.Log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,8 +66,8 @@ func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.
 	return app, nil
 }
 
-func newLimits(o config.Options, c *configuration.Configuration, s *storage.Store) *limits {
-	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: s, log: o.Log}
+func newLimits(o config.Options, c *configuration.Configuration, b backing) *limits {
+	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: b, log: o.Log}
 	if o.MaxUploads > 0 {
 		l.uploads = make(chan struct{}, o.MaxUploads)
 	}

@@ -9,17 +9,15 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
-
-	"ndock/registry/storage"
 )
 
 const healthTimeout = 5 * time.Second // for the storage
 
 // health is whether a registry can take and give images.
 type health struct {
-	store    *storage.Store
+	images   images
 	draining atomic.Bool
-	asking   singleflight.Group // the storage, which may hang
+	asking   singleflight.Group // them, which may hang
 }
 
 // ServeHTTP implements http.Handler. It answers 200, or 503 with the reason.
@@ -39,7 +37,7 @@ func (h *health) check(ctx context.Context) error {
 		return errors.New("the registry is ending")
 	}
 	answer := h.asking.DoChan("", func() (any, error) {
-		return nil, h.store.Probe(context.WithoutCancel(ctx))
+		return nil, h.images.Probe(context.WithoutCancel(ctx))
 	})
 	select {
 	case result := <-answer:

@@ -17,6 +17,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/felixge/httpsnoop"
 
+	"ndock/registry/refusal"
 	"ndock/registry/storage"
 )
 
@@ -25,10 +26,10 @@ const (
 )
 
 var (
-	errNoSpace        = &storage.Refusal{Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied, Message: "the registry's storage is full: tell who runs it"}
-	errTooManyUploads = &storage.Refusal{Status: http.StatusTooManyRequests, Code: errcode.ErrorCodeTooManyRequests, Message: "the registry takes no more uploads at a time: try again later", RetryAfter: storage.UploadRetry, Resumable: true}
-	errReadOnly       = &storage.Refusal{Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Message: "the registry collects garbage: try again in a minute", RetryAfter: int(retryAfter.Seconds()), Resumable: true}
-	errStalled        = &storage.Refusal{Status: http.StatusRequestTimeout, Code: errcode.ErrorCodeUnavailable, Message: "nothing came for too long", Resumable: true}
+	errNoSpace        = &refusal.Refusal{Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied, Message: "the registry's storage is full: tell who runs it"}
+	errTooManyUploads = &refusal.Refusal{Status: http.StatusTooManyRequests, Code: errcode.ErrorCodeTooManyRequests, Message: "the registry takes no more uploads at a time: try again later", RetryAfter: refusal.RetryUploads, Resumable: true}
+	errReadOnly       = &refusal.Refusal{Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Message: "the registry collects garbage: try again in a minute", RetryAfter: int(retryAfter.Seconds()), Resumable: true}
+	errStalled        = &refusal.Refusal{Status: http.StatusRequestTimeout, Code: errcode.ErrorCodeUnavailable, Message: "nothing came for too long", Resumable: true}
 )
 
 // limits keep a client from taking what all need, and tell it so. They remove at once what has come of a refused
@@ -38,26 +39,49 @@ type limits struct {
 	maxBlob int64         // bytes; 0 for any size
 	uploads chan struct{} // as many at a time as have room in it; nil for any number
 	stall   time.Duration
-	store   *storage.Store
+	store   backing
 	log     *slog.Logger
 	bodies  sync.Map // those of requests under way
 }
 
+// backing is what limits ask of where the bodies of requests go.
+type backing interface {
+	// Begin, Take and End count a body against a quota: see storage.Store.
+	Begin(ctx context.Context, r *storage.Request, before, size int64) *refusal.Refusal
+	Take(r *storage.Request, n int64) *refusal.Refusal
+	End(r *storage.Request)
+	// FullSince returns whether there was no space left at some time since t.
+	FullSince(t time.Time) bool
+	// DropUpload removes what has come of an upload.
+	DropUpload(ctx context.Context, repository, id string) error
+}
+
 func (l *limits) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !stores(r) {
-			next.ServeHTTP(w, r)
+		why := &refusal.Record{}
+		r = r.WithContext(why.Context(r.Context()))
+		if stores(r) {
+			l.serve(next, w, r, why)
 			return
 		}
-		l.serve(next, w, r, parseRoute(l.prefix, r.URL.Path))
+		a := &replaceableAnswer{reason: func(status int) *refusal.Refusal { return failed(status, why.Why()) }}
+		next.ServeHTTP(a.wrap(w), r)
 	})
+}
+
+// failed returns the reason if the status is that of a failure.
+func failed(status int, why *refusal.Refusal) *refusal.Refusal {
+	if status < http.StatusBadRequest {
+		return nil
+	}
+	return why
 }
 
 // serve serves a request that stores something. If it fails for a known reason, the answer says so. Nothing is refused
 // before distribution reads the body, because it reads only for clients that may push, and only to an upload that
 // exists.
-func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request, at route) {
-	upload := ""
+func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request, why *refusal.Record) {
+	at, upload := parseRoute(l.prefix, r.URL.Path), ""
 	if at.upload() {
 		upload = at.reference
 	}
@@ -66,15 +90,15 @@ func (l *limits) serve(next http.Handler, w http.ResponseWriter, r *http.Request
 	b.request, r.Body = r, b
 	l.bodies.Store(b, nil)
 	defer b.end()
-	a := &replaceableAnswer{reason: l.reason(b, time.Now())}
+	a := &replaceableAnswer{reason: l.reason(b, why, time.Now())}
 	next.ServeHTTP(a.wrap(w), r)
 	if a.replaced != nil {
 		l.discard(r.Context(), at, a.replaced)
 	}
 }
 
-func tooLarge(what string, limit int64) *storage.Refusal {
-	return &storage.Refusal{
+func tooLarge(what string, limit int64) *refusal.Refusal {
+	return &refusal.Refusal{
 		Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied,
 		Message: fmt.Sprintf("the registry takes no %s of more than %s", what, units.BytesSize(float64(limit))),
 	}
@@ -100,14 +124,14 @@ func (l *limits) interrupt() {
 }
 
 // reason returns a function from the status of an answer to why the request failed; nil if that is not known.
-func (l *limits) reason(b *body, begun time.Time) func(status int) *storage.Refusal {
-	return func(status int) *storage.Refusal {
+func (l *limits) reason(b *body, why *refusal.Record, begun time.Time) func(status int) *refusal.Refusal {
+	return func(status int) *refusal.Refusal {
 		switch {
 		case b.stored.OverQuota != nil:
 			return b.stored.OverQuota
-		case b.stored.Busy != nil && status >= 400:
-			return b.stored.Busy
-		case b.cause != nil && status >= 400:
+		case failed(status, why.Why()) != nil:
+			return why.Why()
+		case failed(status, b.cause) != nil:
 			return b.cause
 		case status >= 500 && l.store.FullSince(begun):
 			return errNoSpace
@@ -119,8 +143,8 @@ func (l *limits) reason(b *body, begun time.Time) func(status int) *storage.Refu
 // A replaceableAnswer is replaced by the reason, where there is one. Distribution has no other way to say why the storage or a
 // body has failed.
 type replaceableAnswer struct {
-	reason   func(status int) *storage.Refusal
-	replaced *storage.Refusal
+	reason   func(status int) *refusal.Refusal
+	replaced *refusal.Refusal
 }
 
 func (a *replaceableAnswer) wrap(w http.ResponseWriter) http.ResponseWriter {
@@ -149,7 +173,7 @@ func (a *replaceableAnswer) wrap(w http.ResponseWriter) http.ResponseWriter {
 }
 
 // discard removes what has come of an upload that cannot be completed.
-func (l *limits) discard(ctx context.Context, at route, why *storage.Refusal) {
+func (l *limits) discard(ctx context.Context, at route, why *refusal.Refusal) {
 	if why == errNoSpace {
 		l.log.Error("the storage is full", "repository", at.repository)
 	}
@@ -172,8 +196,8 @@ type body struct {
 	begun    bool             // distribution has read: it has let the client in
 	turn     bool             // it is one of the uploads that are taken at a time
 	left     int64            // -1 for no limit
-	tooLarge *storage.Refusal // what one is told who sends more
-	cause    *storage.Refusal // why it was ended
+	tooLarge *refusal.Refusal // what one is told who sends more
+	cause    *refusal.Refusal // why it was ended
 
 	lock        sync.Mutex
 	reading     bool // from the client
@@ -239,7 +263,7 @@ func (b *body) interrupt() {
 }
 
 // begin returns why nothing of the body is taken; nil if it is.
-func (b *body) begin() *storage.Refusal {
+func (b *body) begin() *refusal.Refusal {
 	before := int64(0)
 	switch b.at.kind {
 	case "manifests":
@@ -266,7 +290,7 @@ func (b *body) begin() *storage.Refusal {
 }
 
 // take returns why bytes that came are not taken; nil if they are.
-func (b *body) take(n int64) *storage.Refusal {
+func (b *body) take(n int64) *refusal.Refusal {
 	if b.left >= 0 {
 		if b.left -= n; b.left < 0 {
 			return b.tooLarge

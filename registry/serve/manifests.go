@@ -21,11 +21,13 @@ import (
 	"ndock/registry/storage"
 )
 
-// withChecks has the registry of the configuration refuse invalid manifests, and take damaged ones again.
+// withChecks has the registry of the configuration refuse invalid manifests, and take damaged ones again, where they are in a
+// storage.
 func withChecks(c *configuration.Configuration, s *storage.Store, log *slog.Logger) (*configuration.Configuration, error) {
 	checked := *c
 	checked.Middleware = map[string][]configuration.Middleware{
 		"storage":    c.Middleware["storage"],
+		"registry":   c.Middleware["registry"],
 		"repository": {{Name: checkedName, Options: configuration.Parameters{"store": s, "log": log}}},
 	}
 	return &checked, registerChecked()
@@ -51,7 +53,7 @@ var errNoManifest = errors.New("the manifest is none that can be read")
 
 type checkedRepository struct {
 	distribution.Repository
-	store *storage.Store
+	store *storage.Store // nil where there is none
 	log   *slog.Logger
 }
 
@@ -70,7 +72,7 @@ type checkedManifests struct {
 // distribution would give what is left of it, or answer 500 as for a failing storage.
 func (m *checkedManifests) Get(ctx context.Context, d digest.Digest, options ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
 	found, err := readManifest(ctx, m.ManifestService, d, options...)
-	if err == nil && isOf(found, d) || absent(err) {
+	if m.in.store == nil || err == nil && isOf(found, d) || absent(err) {
 		return found, err
 	}
 	damaged, large, cause := m.in.store.Damaged(ctx, d)
@@ -116,8 +118,10 @@ func (m *checkedManifests) Put(ctx context.Context, manifest distribution.Manife
 	if index, ok := manifest.(*ocischema.DeserializedImageIndex); ok {
 		withPlatforms(index)
 	}
-	if err := m.in.store.Repair(ctx, manifest); err != nil {
-		return "", err
+	if m.in.store != nil {
+		if err := m.in.store.Repair(ctx, manifest); err != nil {
+			return "", err
+		}
 	}
 	return m.ManifestService.Put(ctx, manifest, options...)
 }

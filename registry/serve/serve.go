@@ -32,20 +32,17 @@ func Serve(ctx context.Context, o config.Options) error {
 		return err
 	}
 	defer forget()
-	storage, err := openStorage(o, c)
+	images, err := openImages(o, c)
 	if err != nil {
 		return err
 	}
-	if parameters := c.Auth["keystone"]; parameters != nil {
-		parameters["project"] = storage.JoinNamespaces
-	}
-	counts, alive := newMetrics(), &health{store: storage}
-	handler, lock, stop, err := newHandler(context.WithoutCancel(ctx), o, c, storage, counts)
+	counts, alive := newMetrics(), &health{images: images}
+	handler, lock, stop, err := newHandler(context.WithoutCancel(ctx), o, c, images, counts)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	endControl, err := serveControl(ctx, o, lock, c, storage)
+	endControl, err := images.serveControl(ctx, o, lock, c)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker/transfer"
+	"ndock/registry/refusal"
 	"ndock/registry/storage"
 )
 
@@ -68,7 +69,7 @@ func (u *upstream) explain(ctx context.Context, what string, err error) error {
 	}
 	var file *fs.PathError
 	var stored storagedriver.Error
-	var refused *storage.Refusal
+	var refused *refusal.Refusal
 	switch {
 	case err == nil, ctx.Err() != nil, errors.As(err, &file), errors.As(err, &stored):
 		return err

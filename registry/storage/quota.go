@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"ndock/registry/gc"
+	"ndock/registry/refusal"
 )
 
 // A quota limits what each namespace takes of the storage: the blobs that its repositories have links to, each counted
@@ -60,8 +61,8 @@ func (u *usage) total() int64 {
 	return sum
 }
 
-func (q *quota) exceededError(name string, used int64) *Refusal {
-	return &Refusal{
+func (q *quota) exceededError(name string, used int64) *refusal.Refusal {
+	return &refusal.Refusal{
 		Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied,
 		Message: fmt.Sprintf("%s takes %s of the %s that it may, and this would be more: delete images there and have garbage collected, or ask who runs the registry for a larger quota",
 			name, units.BytesSize(float64(used)), units.BytesSize(float64(q.limit))),
@@ -168,7 +169,7 @@ func (u *usage) claimed(c *claim) int64 {
 }
 
 // begin starts a body of that many bytes, -1 if unknown, after so many that came with earlier requests.
-func (q *quota) begin(ctx context.Context, c *claim, before, size int64) *Refusal {
+func (q *quota) begin(ctx context.Context, c *claim, before, size int64) *refusal.Refusal {
 	u, err := q.counted(ctx, namespace(c.repository))
 	if err != nil {
 		return countError(namespace(c.repository), err)
@@ -188,7 +189,7 @@ func (q *quota) begin(ctx context.Context, c *claim, before, size int64) *Refusa
 }
 
 // take counts bytes that came.
-func (q *quota) take(c *claim, n int64) *Refusal {
+func (q *quota) take(c *claim, n int64) *refusal.Refusal {
 	c.usage.Lock()
 	defer c.usage.Unlock()
 	if why := q.refused(c.usage, c, n); why != nil {
@@ -217,7 +218,7 @@ func (q *quota) end(c *claim) {
 }
 
 // refused returns why a namespace may not take that many bytes more; nil if it may.
-func (q *quota) refused(u *usage, c *claim, more int64) *Refusal {
+func (q *quota) refused(u *usage, c *claim, more int64) *refusal.Refusal {
 	if q.limit == 0 || u.total()+more <= q.limit {
 		return nil
 	}
@@ -258,9 +259,9 @@ func (q *quota) closeUpload(repository, id string) {
 	delete(u.open, id)
 }
 
-func tooManyUploads(name string, open int) *Refusal {
-	return &Refusal{
-		Status: http.StatusTooManyRequests, Code: errcode.ErrorCodeTooManyRequests, RetryAfter: UploadRetry,
+func tooManyUploads(name string, open int) *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusTooManyRequests, Code: errcode.ErrorCodeTooManyRequests, RetryAfter: refusal.RetryUploads,
 		Message: fmt.Sprintf("%s has %d uploads open, and may have no more: complete or cancel some; those that were broken off are removed after a day", name, open),
 	}
 }

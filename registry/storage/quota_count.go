@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ndock/registry/gc"
+	"ndock/registry/refusal"
 )
 
 const (
@@ -22,8 +23,8 @@ const (
 	sizesAtOnce = 16               // blobs whose size is asked for at a time
 )
 
-func countError(name string, cause error) *Refusal {
-	return &Refusal{
+func countError(name string, cause error) *refusal.Refusal {
+	return &refusal.Refusal{
 		Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Cause: cause,
 		Message: fmt.Sprintf("the registry cannot find out how much %s takes: tell who runs it", name),
 	}

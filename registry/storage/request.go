@@ -2,28 +2,17 @@ package storage
 
 import (
 	"context"
-	"net/http"
 
-	"github.com/distribution/distribution/v3/registry/api/errcode"
+	"ndock/registry/refusal"
 )
 
-// UploadRetry is after how many seconds a client may ask again for its turn to upload.
-const UploadRetry = 10
-
-// errBusy refuses to write to a file that another request writes to.
-var errBusy = &Refusal{
-	Status: http.StatusConflict, Code: errcode.ErrorCodeBlobUploadInvalid, RetryAfter: UploadRetry, Resumable: true,
-	Message: "another request is sending to this upload: wait until it has ended",
-}
-
 // A Request is what the storage knows of an HTTP request that stores something. It travels in the request's context,
-// because distribution hands nothing else down. It keeps why the storage refused, because distribution replaces the
-// errors that the storage returns.
+// because distribution hands nothing else down. It keeps why a quota refused it, which goes before a success, too: a mount
+// that was refused becomes an upload in distribution.
 type Request struct {
 	claim     claim
-	file      string   // that only this request writes to
-	Busy      *Refusal // the file is another's
-	OverQuota *Refusal // what came is more than the namespace may take
+	file      string           // that only this request writes to
+	OverQuota *refusal.Refusal // what came is more than the namespace may take
 }
 
 // NewRequest returns a request to the repository, and to the upload with that id, if any.
@@ -53,12 +42,12 @@ func (r *Request) claimed() *claim {
 }
 
 // Begin starts a body of that many bytes, -1 if unknown, after so many that came for its upload before.
-func (s *Store) Begin(ctx context.Context, r *Request, before, size int64) *Refusal {
+func (s *Store) Begin(ctx context.Context, r *Request, before, size int64) *refusal.Refusal {
 	return s.quota.begin(ctx, &r.claim, before, size)
 }
 
 // Take counts bytes that came, and refuses those that are too many.
-func (s *Store) Take(r *Request, n int64) *Refusal {
+func (s *Store) Take(r *Request, n int64) *refusal.Refusal {
 	if r.claim.usage == nil {
 		return nil
 	}

@@ -21,6 +21,7 @@ import (
 
 	"ndock/registry/config"
 	"ndock/registry/gc"
+	"ndock/registry/refusal"
 )
 
 // MaxManifest is the largest size of a manifest in bytes: distribution's limit.
@@ -226,7 +227,7 @@ func (s *Store) renew(ctx context.Context, path string, content []byte) {
 func (s *Store) PutContent(ctx context.Context, path string, content []byte) error {
 	r := requestOf(ctx)
 	err := s.put(ctx, r, path, content)
-	var why *Refusal
+	var why *refusal.Refusal
 	if r != nil && errors.As(err, &why) {
 		r.OverQuota = why // distribution makes a failure like any other of it, or an upload of a mount
 	}
@@ -290,8 +291,8 @@ func (s *Store) Move(ctx context.Context, from, to string) error {
 // a blob of it, which another request with the open file could still change.
 func (s *Store) Writer(ctx context.Context, path string, more bool) (storagedriver.FileWriter, error) {
 	if r := requestOf(ctx); r != nil && !s.hold(path, r) {
-		r.Busy = errBusy
-		return nil, errBusy
+		refusal.Set(ctx, refusal.Busy)
+		return nil, refusal.Busy
 	}
 	w, err := s.StorageDriver.Writer(ctx, path, more)
 	if err != nil {

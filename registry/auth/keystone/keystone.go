@@ -119,7 +119,7 @@ func (s *Source) Check(ctx context.Context, user, password string) (auth.Identit
 	if err != nil {
 		return nil, s.explain("a token for "+user, err)
 	}
-	made := &session{source: s, rules: rules, name: user, token: token.ID, expires: token.ExpiresAt, scopes: map[string]*scope{}}
+	made := &session{source: s, rules: rules, name: user, token: token.ID, expires: token.ExpiresAt.Add(-s.margin()), scopes: map[string]*scope{}}
 	if fixed, err := readScope(result); err != nil {
 		return nil, s.explain("a token for "+user, err)
 	} else if fixed != nil { // an application credential's, which is good for no other

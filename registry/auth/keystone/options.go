@@ -30,6 +30,7 @@ type Options struct {
 	Read      string   // elsewhere; ReadNone when empty
 	PushRoles []string // DefaultPushRoles when empty
 	Insecure  bool     // plain HTTP to another host
+	Glance    bool     // the images are in Glance, which decides what a role may do: no push roles, and a catalog of one's own
 }
 
 // Check returns what is wrong with the options. It looks nothing up.
@@ -42,6 +43,10 @@ func (o Options) Check() error {
 		return fmt.Errorf("plain HTTP to Keystone at %s shows passwords to the network: give an https URL, or --insecure to have it so", at.Host)
 	case !slices.Contains([]string{"", ReadNone, ReadAuthenticated, ReadAnyone}, o.Read):
 		return fmt.Errorf("nobody is called %q who may read elsewhere; there are none, authenticated, anyone", o.Read)
+	case o.Glance && o.Read != "" && o.Read != ReadNone:
+		return fmt.Errorf("images in Glance are read with the user's own token: %s cannot read elsewhere", o.Read)
+	case o.Glance && len(o.PushRoles) > 0:
+		return errors.New("who may push images to Glance is for Glance's policy to say, not for push roles")
 	case slices.Contains(o.PushRoles, ""):
 		return errors.New("the name of a push role is empty")
 	}
@@ -69,7 +74,7 @@ func (o Options) withDefaults() Options {
 // Parameters returns the options as in distribution's configuration.
 func (o Options) Parameters() map[string]any {
 	return map[string]any{
-		"url": o.URL, "cacert": o.CACert, "domain": o.Domain, "read": o.Read, "push-roles": o.PushRoles, "insecure": o.Insecure,
+		"url": o.URL, "cacert": o.CACert, "domain": o.Domain, "read": o.Read, "push-roles": o.PushRoles, "insecure": o.Insecure, "glance": o.Glance,
 	}
 }
 
@@ -88,6 +93,8 @@ func parse(parameters map[string]any) (o Options, err error) {
 			o.Read, ok = value.(string)
 		case "insecure":
 			o.Insecure, ok = value.(bool)
+		case "glance":
+			o.Glance, ok = value.(bool)
 		case "push-roles":
 			o.PushRoles, ok = parseList(value)
 		case "log", "realm", "project":

@@ -34,6 +34,7 @@ type session struct {
 type scope struct {
 	id, name, domain string
 	roles            []string
+	token            Token
 }
 
 // Name implements auth.Identity.
@@ -64,7 +65,7 @@ func (s *session) may(ctx context.Context, want distauth.Access) error {
 	switch {
 	case s.rules != nil && !slices.ContainsFunc(s.rules, func(one rule) bool { return one.allows(want) }):
 		return &auth.Denied{Reason: fmt.Sprintf("no access rule of application credential %s lets it %s %s", s.name, want.Action, want.Name)}
-	case want.Type == "registry" && want.Name == "catalog" && s.readsAll():
+	case want.Type == "registry" && want.Name == "catalog" && (s.readsAll() || s.source.Glance):
 		return nil
 	case want.Type == "registry":
 		return &auth.Denied{Reason: "the catalog names the repositories of all projects, and this registry shows each project its own only"}
@@ -72,7 +73,7 @@ func (s *session) may(ctx context.Context, want distauth.Access) error {
 		return nil
 	}
 	in, err := s.scope(ctx, want.Name)
-	if err != nil || want.Action == "pull" {
+	if err != nil || want.Action == "pull" || s.source.Glance {
 		return err
 	}
 	if !slices.ContainsFunc(in.roles, func(role string) bool { return slices.Contains(s.source.PushRoles, role) }) {
@@ -184,6 +185,9 @@ func readScope(result tokens.CreateResult) (*scope, error) {
 		return nil, err
 	}
 	in := &scope{id: project.ID, name: project.Name, domain: project.Domain.Name}
+	if in.token, err = readToken(result, project); err != nil {
+		return nil, err
+	}
 	for _, role := range roles {
 		in.roles = append(in.roles, role.Name)
 	}

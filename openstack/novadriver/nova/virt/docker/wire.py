@@ -40,7 +40,10 @@ def spec(instance, image_meta, image_ref, source='', **guest):
 
 
 # What is true of the image that a server was made of, and not of its snapshot, which inherits all properties.
-OF_THE_BASE = ('docker_image_digest', 'docker_layers', 'docker_stored_size', 'trait:CUSTOM_NDOCK_LAYERS')
+OF_THE_BASE = (
+    'docker_image_digest', 'docker_manifest_type', 'docker_subject', 'docker_tagged_at', 'docker_layers', 'docker_stored_size',
+    'trait:CUSTOM_NDOCK_LAYERS',
+)
 
 
 def image(found, current):

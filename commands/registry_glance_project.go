@@ -1,0 +1,177 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"ndock/docker/archive"
+	"ndock/openstack"
+	"ndock/registry/glance"
+)
+
+// glanceProject is the glance.Project of a registry's user: images that are Docker archives, and hidden images that are layers.
+type glanceProject struct {
+	cloud *openstack.Cloud
+	id    string
+	log   *slog.Logger
+}
+
+var _ glance.Project = glanceProject{}
+
+// ID implements glance.Project.
+func (p glanceProject) ID() string { return p.id }
+
+// Layers implements glance.Project.
+func (p glanceProject) Layers(ctx context.Context, blobs []digest.Digest) (map[digest.Digest]glance.Blob, error) {
+	var names []string
+	for _, blob := range blobs {
+		names = append(names, string(blob))
+	}
+	found, err := p.cloud.Layers(ctx, names)
+	all := map[digest.Digest]glance.Blob{}
+	for _, layer := range found {
+		all[digest.Digest(layer.Digest)] = glanceBlob(layer)
+	}
+	return all, glanceError(err)
+}
+
+func glanceBlob(layer openstack.StoredLayer) glance.Blob {
+	return glance.Blob{Digest: digest.Digest(layer.Digest), Size: layer.Size, Image: layer.Image}
+}
+
+// SendLayer implements glance.Project. What is no layer of an image is stored all the same.
+func (p glanceProject) SendLayer(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (glance.Blob, error) {
+	inspected := inspectWhileRead(content)
+	defer inspected.end()
+	sent, err := p.cloud.SendLayer(ctx, openstack.LayerUpload{Of: "project " + p.id, Content: inspected, Found: func() (openstack.StoredLayer, error) {
+		named, err := complete()
+		found := inspected.end()
+		return openstack.StoredLayer{Digest: string(named), DiffID: string(found.DiffID), MediaType: found.MediaType, Unpacked: found.Unpacked}, err
+	}})
+	return glanceBlob(sent), glanceError(err)
+}
+
+// Open implements glance.Project.
+func (p glanceProject) Open(ctx context.Context, blob glance.Blob, offset int64) (io.ReadCloser, error) {
+	if offset < 0 || offset > blob.Size {
+		return nil, fmt.Errorf("blob %s has %d bytes, and none from %d on", blob.Digest, blob.Size, offset)
+	}
+	part, err := p.cloud.OpenPart(ctx, blob.Image, blob.Offset+offset, blob.Size-offset)
+	if err != nil {
+		return nil, glanceError(err)
+	}
+	return glancePart{part}, nil
+}
+
+// glancePart reads with the errors of a glance.Project.
+type glancePart struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (p glancePart) Read(into []byte) (int, error) {
+	n, err := p.ReadCloser.Read(into)
+	if err != nil && err != io.EOF {
+		err = glanceError(err)
+	}
+	return n, err
+}
+
+// Images implements glance.Project.
+func (p glanceProject) Images(ctx context.Context, repository string) ([]glance.Image, error) {
+	found, err := p.cloud.ManifestImages(ctx)
+	var all []glance.Image
+	for _, image := range found {
+		if repository == "" || image.Repository == repository {
+			all = append(all, glanceImage(image))
+		}
+	}
+	return all, glanceError(err)
+}
+
+func glanceImage(image openstack.ManifestImage) glance.Image {
+	return glance.Image{ID: image.ID, Repository: image.Repository, Tag: image.Tag, Digest: digest.Digest(image.Digest), Created: image.Created}
+}
+
+// Tagged implements glance.Project.
+func (p glanceProject) Tagged(ctx context.Context, repository, tag string) (glance.Image, error) {
+	return firstImage(p.cloud.Tagged(ctx, repository, tag))
+}
+
+// WithDigest implements glance.Project.
+func (p glanceProject) WithDigest(ctx context.Context, repository string, manifest digest.Digest) (glance.Image, error) {
+	return firstImage(p.cloud.WithDigest(ctx, repository, string(manifest)))
+}
+
+func firstImage(all []openstack.ManifestImage, err error) (glance.Image, error) {
+	if err != nil {
+		return glance.Image{}, glanceError(err)
+	}
+	if len(all) == 0 {
+		return glance.Image{}, glance.ErrNotFound
+	}
+	return glanceImage(all[0]), nil
+}
+
+// Contents implements glance.Project. An image with other bytes than a registry's has nothing in it.
+func (p glanceProject) Contents(ctx context.Context, image glance.Image) ([]glance.Blob, error) {
+	content, err := p.cloud.OpenImage(ctx, image.ID, defaultRetries)
+	if err != nil {
+		return nil, glanceError(err)
+	}
+	defer content.Close()
+	sections, err := archive.ReadSections(content)
+	var other *archive.Error
+	if errors.As(err, &other) {
+		return nil, fmt.Errorf("%w as a registry makes: image %s: %w", glance.ErrNotFound, image.ID, err)
+	}
+	var all []glance.Blob
+	for _, section := range sections {
+		all = append(all, glance.Blob{Digest: section.Digest, Size: section.Size, Image: image.ID, Offset: section.Offset})
+	}
+	return all, glanceError(err)
+}
+
+// Untag implements glance.Project.
+func (p glanceProject) Untag(ctx context.Context, image glance.Image) error {
+	if image.Tag == "" {
+		return nil
+	}
+	return glanceError(p.cloud.Untag(ctx, image.Repository, image.Tag, image.ID))
+}
+
+// Delete implements glance.Project.
+func (p glanceProject) Delete(ctx context.Context, image glance.Image) error {
+	return glanceError(p.cloud.DeleteManifest(ctx, image.Repository, image.Tag, image.ID))
+}
+
+// glanceError says in the registry's words what Glance has not done.
+func glanceError(err error) error {
+	var answer *openstack.Error
+	var name *openstack.NameError
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, openstack.ErrLayersGone):
+		return fmt.Errorf("%w: %w", glance.ErrBlobsGone, err)
+	case errors.As(err, &name):
+		return &glance.Refused{Reason: err, Kind: glance.Denied}
+	case !errors.As(err, &answer):
+		return err
+	}
+	switch status := answer.Status; {
+	case status == http.StatusNotFound:
+		return fmt.Errorf("%w: %w", glance.ErrNotFound, err)
+	case status == http.StatusUnauthorized:
+		return &glance.Refused{Reason: err, Kind: glance.LoginExpired}
+	case status == http.StatusForbidden, status == http.StatusRequestEntityTooLarge:
+		return &glance.Refused{Reason: err, Kind: glance.Denied}
+	case status == 0, status == http.StatusConflict, status == http.StatusGone, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError:
+		return &glance.Refused{Reason: err, Kind: glance.Unavailable}
+	}
+	return err
+}

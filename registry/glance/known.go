@@ -1,0 +1,124 @@
+package glance
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/opencontainers/go-digest"
+)
+
+// What is remembered of Glance: how long, and how many. A push asks for the same layers many times.
+const (
+	layersFor  = 5 * time.Minute // layers may be deleted
+	imagesFor  = 10 * time.Second
+	maxLayers  = 50_000
+	maxLists   = 1000
+	maxListed  = 10_000  // images of one repository that are remembered
+	maxInside  = 100_000 // blobs in images' own bytes, all together
+	maxOfImage = 10_000  // such blobs of one image
+)
+
+// known is where blobs were found. It only saves searches: whatever it says is asked of Glance with the user's own token.
+type known struct {
+	layers *expirable.LRU[blobKey, Blob]
+	lists  *expirable.LRU[listKey, []Image]
+
+	lock     sync.Mutex
+	contents *simplelru.LRU[imageKey, []Blob]
+	inside   map[blobKey]Blob // what contents has
+	count    int
+}
+
+type (
+	blobKey struct {
+		project string
+		digest  digest.Digest
+	}
+	imageKey struct{ project, image string }
+	listKey  struct{ project, repository string }
+)
+
+func newKnown() *known {
+	k := &known{inside: map[blobKey]Blob{}}
+	k.layers = expirable.NewLRU[blobKey, Blob](maxLayers, nil, layersFor)
+	k.lists = expirable.NewLRU[listKey, []Image](maxLists, nil, imagesFor)
+	k.contents, _ = simplelru.NewLRU(maxInside, k.dropped) // the size is the only thing that can be wrong
+	return k
+}
+
+// dropped takes an image's blobs from those that are inside.
+func (k *known) dropped(key imageKey, blobs []Blob) {
+	k.count -= 1 + len(blobs)
+	for _, one := range blobs {
+		at := blobKey{key.project, one.Digest}
+		if k.inside[at].Image == key.image {
+			delete(k.inside, at)
+		}
+	}
+}
+
+// blob returns where a blob of a project was found.
+func (k *known) blob(project string, d digest.Digest) (Blob, bool) {
+	if found, ok := k.layers.Get(blobKey{project, d}); ok {
+		return found, true
+	}
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	found, ok := k.inside[blobKey{project, d}]
+	return found, ok
+}
+
+// insideOf returns a blob that is in the own bytes of an image.
+func (k *known) insideOf(project string, d digest.Digest) (Blob, bool) {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	found, ok := k.inside[blobKey{project, d}]
+	return found, ok
+}
+
+func (k *known) addLayer(project string, b Blob) { k.layers.Add(blobKey{project, b.Digest}, b) }
+
+// addImage remembers what is in an image.
+func (k *known) addImage(project, image string, blobs []Blob) {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	key := imageKey{project, image}
+	k.contents.Remove(key)
+	k.contents.Add(key, blobs)
+	k.count += 1 + len(blobs)
+	for _, one := range blobs {
+		k.inside[blobKey{project, one.Digest}] = one
+	}
+	for k.count > maxInside {
+		k.contents.RemoveOldest()
+	}
+}
+
+func (k *known) ofImage(project, image string) ([]Blob, bool) {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	return k.contents.Get(imageKey{project, image})
+}
+
+// gone forgets a blob, and the image that it was in.
+func (k *known) gone(project string, b Blob) {
+	k.layers.Remove(blobKey{project, b.Digest})
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	k.contents.Remove(imageKey{project, b.Image})
+}
+
+func (k *known) images(project, repository string) ([]Image, bool) {
+	return k.lists.Get(listKey{project, repository})
+}
+
+func (k *known) addImages(project, repository string, images []Image) {
+	if len(images) <= maxListed {
+		k.lists.Add(listKey{project, repository}, images)
+	}
+}
+
+// changed forgets the images of a repository.
+func (k *known) changed(project, repository string) { k.lists.Remove(listKey{project, repository}) }

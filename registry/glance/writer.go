@@ -1,0 +1,125 @@
+package glance
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/distribution/distribution/v3"
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"ndock/registry/refusal"
+)
+
+// writer is an upload in one request.
+type writer struct {
+	*repository
+	ctx    context.Context // of the request: to write takes none
+	upload *upload
+	writes bool // it is this request's turn
+}
+
+var _ distribution.BlobWriter = (*writer)(nil)
+
+var errCancelled = errors.New("the upload was cancelled")
+
+// ID implements distribution.BlobWriter.
+func (w *writer) ID() string { return w.upload.id }
+
+// Size implements distribution.BlobWriter.
+func (w *writer) Size() int64 { return w.upload.size.Load() }
+
+// StartedAt implements distribution.BlobWriter.
+func (w *writer) StartedAt() time.Time { return w.upload.started }
+
+// begin takes the turn to write.
+func (w *writer) begin(ctx context.Context) error {
+	if w.writes {
+		return nil
+	}
+	if w.writes = w.upload.take(); !w.writes {
+		return w.explain(ctx, "write to an upload", refusal.Busy)
+	}
+	return nil
+}
+
+// Write implements io.Writer.
+func (w *writer) Write(p []byte) (int, error) {
+	if err := w.begin(w.ctx); err != nil {
+		return 0, err
+	}
+	if err := w.upload.write(p); err != nil {
+		w.upload.stop(err)
+		return 0, w.explain(w.ctx, "send a layer to Glance", err)
+	}
+	return len(p), nil
+}
+
+// ReadFrom implements io.ReaderFrom. What cannot go on after a body was refused ends.
+func (w *writer) ReadFrom(from io.Reader) (int64, error) {
+	n, err := io.Copy(struct{ io.Writer }{w}, from)
+	var refused *refusal.Refusal
+	if errors.As(err, &refused) && !refused.Resumable {
+		w.upload.stop(refused)
+	}
+	return n, err
+}
+
+// Close implements io.Closer. It ends what this request does, and not the upload.
+func (w *writer) Close() error {
+	if w.writes {
+		w.writes = false
+		w.upload.give()
+	}
+	return nil
+}
+
+// Cancel implements distribution.BlobWriter.
+func (w *writer) Cancel(context.Context) error {
+	w.upload.stop(errCancelled)
+	return nil
+}
+
+// Commit implements distribution.BlobWriter.
+func (w *writer) Commit(ctx context.Context, said v1.Descriptor) (v1.Descriptor, error) {
+	if err := w.begin(ctx); err != nil {
+		return v1.Descriptor{}, err
+	}
+	size, d := w.Size(), digest.NewDigest(digest.SHA256, w.upload.hash)
+	switch {
+	case w.upload.stopped() != nil:
+		return v1.Descriptor{}, w.explain(ctx, "complete an upload", w.upload.stopped())
+	case said.Digest.Algorithm() != digest.SHA256:
+		return v1.Descriptor{}, distribution.ErrBlobInvalidDigest{Digest: said.Digest, Reason: errors.New("this registry knows blobs by their sha256 digests only")}
+	case said.Size > 0 && said.Size != size:
+		return v1.Descriptor{}, distribution.ErrBlobInvalidLength
+	case said.Digest != d:
+		return v1.Descriptor{}, distribution.ErrBlobInvalidDigest{Digest: said.Digest, Reason: errors.New("content does not match digest")}
+	}
+	if err := w.store(ctx, d); err != nil {
+		return v1.Descriptor{}, err
+	}
+	return v1.Descriptor{MediaType: anyType, Digest: d, Size: size}, nil
+}
+
+// store keeps the complete blob: in memory, or in Glance.
+func (w *writer) store(ctx context.Context, d digest.Digest) error {
+	if w.upload.to == nil {
+		w.small.put(w.owner, d, w.upload.head)
+		w.upload.stop(errCancelled)
+		return nil
+	}
+	w.upload.idle.Reset(2 * w.uploads.idle) // Glance may have to copy it
+	blob, err := w.upload.finish(ctx, d)
+	if ctx.Err() != nil {
+		return err // the idle upload ends by itself, and what Glance has by then stays
+	}
+	w.upload.stop(errCancelled)
+	if err != nil {
+		return w.explain(ctx, "send a layer to Glance", err)
+	}
+	w.known.addLayer(w.owner.project, blob)
+	return nil
+}
