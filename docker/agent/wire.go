@@ -10,6 +10,9 @@ const Socket = "/run/ndock/agent.sock"
 // ImageHeader carries the Image of a snapshot, as JSON, before its bytes.
 const ImageHeader = "Ndock-Image"
 
+// DigestHeader carries the digest of an image's manifest, before an archive that leaves layers out.
+const DigestHeader = "Ndock-Image-Digest"
+
 // ShortTimeout is how long a request may take that moves no files: less than the shim waits, so that it hears the reason.
 const ShortTimeout = 50 * time.Second
 

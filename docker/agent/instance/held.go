@@ -151,13 +151,14 @@ func (h heldCommit) layer(diffID string) (layerfiles.Layer, error) {
 }
 
 // Archive writes the image of a commit that is held, as an archive that leaves out those of its layers that are said to be
-// images of Glance.
-func (s *Snapshots) Archive(ctx context.Context, id string, stored agent.StoredLayers, dst io.Writer) error {
+// images of Glance. Before that it tells the digest of its manifest.
+func (s *Snapshots) Archive(ctx context.Context, id string, stored agent.StoredLayers, dst io.Writer, manifest func(digest.Digest)) error {
 	return s.held.with(ctx, id, func(ctx context.Context, held heldCommit) error {
 		image, err := held.compose(ctx, stored.Layers)
 		if err != nil {
 			return err
 		}
+		manifest(digest.FromBytes(image.Manifest))
 		return archive.Compose(dst, image)
 	})
 }

@@ -107,17 +107,26 @@ func (h *holding) letGo() {
 
 func (h *holding) ask(method, path, body string) (int, []byte, error) {
 	h.t.Helper()
+	answer, content, err := h.request(method, path, body)
+	if answer == nil {
+		return 0, content, err
+	}
+	return answer.StatusCode, content, err
+}
+
+func (h *holding) request(method, path, body string) (*http.Response, []byte, error) {
+	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.t.Context(), method, h.server.URL+path, strings.NewReader(body))
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
 	defer answer.Body.Close()
 	content, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, content, err
+	return answer, content, err
 }
 
 func (h *holding) layer(diffID digest.Digest) (int, []byte, error) {
@@ -196,6 +205,20 @@ func TestAnArchiveOfACommit(t *testing.T) {
 	var left *archive.LayersLeftOut
 	if _, err := archive.Load(io.Discard, bytes.NewReader(body), archive.Options{}); !errors.As(err, &left) || len(left.Layers) != 1 || left.Layers[0].Image != enginetest.ImageID {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestTheDigestOfACommit is that of the manifest in the archive, by which registries know the image.
+func TestTheDigestOfACommit(t *testing.T) {
+	h := hold(t, newCommitting(t), config.Default())
+	layers := agent.StoredLayers{Layers: []agent.StoredLayer{inside(h.commit.Layers[0]), inside(h.commit.Layers[1])}}
+	answer, body, err := h.request("POST", "/v1/commits/"+h.commit.ID+"/archive", marshal(t, layers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := archive.Load(io.Discard, bytes.NewReader(body), archive.Options{})
+	if got := answer.Header.Get("Ndock-Image-Digest"); err != nil || got != string(digest.FromBytes(found.Manifest)) {
+		t.Errorf("got %q, and the archive has %s (%v)", got, found.Manifest, err)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"ndock/docker/agent"
 )
 
@@ -58,7 +60,9 @@ func (s *Server) layeredCommit(w http.ResponseWriter, r *http.Request) (any, err
 		return nil, err
 	}
 	return s.stream(w, r, func(dst io.Writer) error {
-		return s.instances.Snapshots.Archive(r.Context(), r.PathValue("id"), stored, dst)
+		return s.instances.Snapshots.Archive(r.Context(), r.PathValue("id"), stored, dst, func(manifest digest.Digest) {
+			w.Header().Set(agent.DigestHeader, string(manifest))
+		})
 	})
 }
 

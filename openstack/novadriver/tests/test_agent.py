@@ -408,7 +408,7 @@ class Commits(TestCase):
 
         def answer(request):
             self.bodies.append(request.body())
-            request.begin_stream()
+            request.begin_stream(Ndock_Image_Digest='sha256:m')
             if not request.path.endswith('/commit'):
                 request.stream(b'bytes')
                 request.stream(b'')
@@ -448,7 +448,7 @@ class Commits(TestCase):
         self.serve()
         for layers, want in [(None, ('GET', b'')), ([{'digest': 'd'}], ('POST', b'{"layers": [{"digest": "d"}]}'))]:
             with self.client.commit_archive('sha256:c', layers) as data:
-                self.assertEqual(b'bytes', b''.join(data))
+                self.assertEqual((b'bytes', 'sha256:m'), (b''.join(data), data.digest))
             self.assertEqual(want, (self.there.server.seen[-1][0], self.bodies[-1]))
 
     def test_an_agent_that_ends_before_it(self):

@@ -178,6 +178,7 @@ class Sent(TestCase):
         self.snapshot()
         for name, want in {
                 'name': 'web-1', 'os_hidden': False, 'docker_image_id': 'sha256:abc', 'docker_layers': '3',
+                'docker_image_digest': 'sha256:manifest',
                 'docker_stored_size': str((3 << 20) + 2), 'trait:CUSTOM_NDOCK_LAYERS': 'required',
                 'os_command_line': 'sleep 60'}.items():
             self.assertEqual(want, self.images.records[SNAPSHOT][name], name)
@@ -307,7 +308,7 @@ class Whole(TestCase):
                 raise ndock.AgentError(reason='the snapshot broke off')
         self.images.during = fail
         self.assert_whole('the snapshot broke off')
-        for name in ('docker_layers', 'docker_stored_size', 'trait:CUSTOM_NDOCK_LAYERS'):
+        for name in ('docker_image_digest', 'docker_layers', 'docker_stored_size', 'trait:CUSTOM_NDOCK_LAYERS'):
             self.assertEqual('', self.images.records[SNAPSHOT][name])  # as the first attempt said, and is not true any more
 
     def test_glance_stores_other_bytes(self):

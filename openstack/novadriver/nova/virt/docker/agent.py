@@ -354,6 +354,7 @@ class Download:
         self._response = response
         self._over = False
         self.count = 0
+        self.digest = response.getheader('Ndock-Image-Digest')  # of the manifest, before an archive that leaves layers out
 
     def read(self, size=CHUNK):
         if self._over:

@@ -61,7 +61,7 @@ def _send_layered(agent, images, context, image_id, current, commit):
             sent += not found
     layers = [stored.get(layer['diff_id']) or _stored(layer, layer['diff_id'], layer['size']) for layer in commit['layers']]
     with agent.commit_archive(commit['id'], layers) as data:
-        _upload(images, context, image_id, wire.layered_image(commit, current, layers), data)
+        _upload(images, context, image_id, wire.layered_image(commit, current, layers, data.digest), data)
     LOG.info('Snapshot %s: of %d layers %d were sent, and %d were in Glance', image_id, len(layers), sent, len(stored) - sent)
     return layers
 

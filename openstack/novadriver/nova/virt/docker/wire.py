@@ -64,11 +64,15 @@ def image(found, current):
     }
 
 
-def layered_image(found, current, layers):
-    """The Glance image that a snapshot becomes whose layers are stored like this, some as images of their own."""
+def layered_image(found, current, layers, digest):
+    """The Glance image that a snapshot becomes whose layers are stored like this, some as images of their own.
+
+    A registry finds it by the digest of its manifest.
+    """
     sizes = {layer['digest']: layer['size'] for layer in layers}
     described = image(found, current)
     described['properties'].update({
+        'docker_image_digest': digest,
         'docker_layers': str(len(layers)),
         'docker_stored_size': str(sum(sizes.values())),
         'trait:CUSTOM_NDOCK_LAYERS': 'required',
