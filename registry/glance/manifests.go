@@ -31,6 +31,9 @@ func (m *manifests) Exists(ctx context.Context, d digest.Digest) (bool, error) {
 
 // Get implements distribution.ManifestService.
 func (m *manifests) Get(ctx context.Context, d digest.Digest, _ ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
+	if asked := requestOf(ctx); asked.Referrers {
+		return m.referrers(ctx, d, asked.ArtifactType)
+	}
 	payload, err := m.payload(ctx, d)
 	if errors.Is(err, ErrNotFound) {
 		return nil, distribution.ErrManifestUnknownRevision{Name: m.name.Name(), Revision: d}
@@ -96,7 +99,6 @@ func (m *manifests) readManifest(ctx context.Context, at Blob) ([]byte, error) {
 // orMissing has what is damaged count as missing, so that it can be pushed again.
 func (m *manifests) orMissing(err error) error {
 	if errors.Is(err, errDamaged) {
-		m.log.Error("an image in Glance is damaged, and its manifest counts as missing", "repository", m.name.Name(), "error", err)
 		return ErrNotFound
 	}
 	return err
