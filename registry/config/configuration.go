@@ -172,11 +172,11 @@ func (o *Options) adopt(c *configuration.Configuration) {
 	for name, value := range c.Log.Fields {
 		o.Log = o.Log.With(name, value)
 	}
-	for name, parameters := range c.Auth {
+	for _, parameters := range c.Auth {
 		parameters["log"] = o.Log
-		if name == "keystone" && o.Glance != nil {
-			parameters["glance"] = true
-		}
+	}
+	if parameters := c.Auth["keystone"]; parameters != nil {
+		parameters["glance"] = o.Glance != nil
 	}
 	if dir, ok := c.Storage["filesystem"]; ok && dir["rootdirectory"] == nil {
 		setStorage(c, "filesystem", configuration.Parameters{"rootdirectory": DataDir, "maxthreads": dir["maxthreads"]})

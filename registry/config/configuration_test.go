@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"reflect"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/distribution/distribution/v3/configuration"
 	"gopkg.in/yaml.v3"
 
+	"ndock/registry/auth/keystone"
+	"ndock/registry/glance"
 	"ndock/registry/internal/registrytest"
 )
 
@@ -67,4 +70,56 @@ func written(t *testing.T, c *configuration.Configuration) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+func TestImagesInGlance(t *testing.T) {
+	open := func(context.Context, *glance.Login) (glance.Project, error) { return nil, nil }
+	good := Options{Glance: open, Listen: "127.0.0.1:0", Keystone: keystone.Options{URL: "https://keystone"}, Log: slog.New(slog.DiscardHandler)}
+	registrytest.WantError(t, good.Check(), "")
+	_, c, err := good.Complete()
+	if err != nil || c.Storage.Type() != "inmemory" || c.Auth["keystone"]["glance"] != true {
+		t.Errorf("%v, %v, %v", err, c.Storage, c.Auth)
+	}
+	for want, change := range map[string]func(*Options){
+		"--data":               func(o *Options) { o.Data = "/srv" },
+		"--s3-bucket":          func(o *Options) { o.S3.Bucket = "b" },
+		"--proxy":              func(o *Options) { o.Proxy.URL = "https://other" },
+		"--quota":              func(o *Options) { o.Quota = 1 },
+		"--control":            func(o *Options) { o.Control = "/run/socket" },
+		"--htpasswd":           func(o *Options) { o.Htpasswd = "users" },
+		"--keystone-read":      func(o *Options) { o.Keystone.Read = keystone.ReadAuthenticated },
+		"--keystone-push-role": func(o *Options) { o.Keystone.PushRoles = []string{"member"} },
+	} {
+		o := good
+		change(&o)
+		registrytest.WantError(t, o.Check(), "--glance and "+want+" exclude each other")
+	}
+	alone := good
+	alone.Keystone = keystone.Options{}
+	registrytest.WantError(t, alone.Check(), "--glance needs --keystone")
+}
+
+func TestFileForImagesInGlance(t *testing.T) {
+	open := func(context.Context, *glance.Login) (glance.Project, error) { return nil, nil }
+	for want, file := range map[string]string{
+		"":                               "auth: {keystone: {url: 'https://keystone'}}",
+		"--glance needs --keystone":      "auth: {htpasswd: {realm: r, path: p}}",
+		"--glance needs --keystone, or ": "{}",
+		"proxy.remoteurl":                "auth: {keystone: {url: 'https://keystone'}}\nproxy: {remoteurl: 'https://other'}",
+	} {
+		if file == "{}" {
+			file = ""
+		}
+		o := Options{Glance: open, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+		o.Config = registrytest.Write(t, []byte("version: 0.1\nstorage: {filesystem: {}}\n"+file))
+		_, c, err := o.Complete()
+		registrytest.WantError(t, err, want)
+		if err == nil && c.Storage.Type() != "inmemory" {
+			t.Errorf("images are stored in %v", c.Storage)
+		}
+	}
+	file := registrytest.Write(t, []byte("version: 0.1\nstorage: {filesystem: {}}\nauth: {keystone: {url: 'https://keystone', glance: true}}"))
+	if _, c, err := (Options{Config: file, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}).Complete(); err != nil || c.Auth["keystone"]["glance"] != false {
+		t.Errorf("a file alone lets everybody push: %v, %v", err, c.Auth)
+	}
 }

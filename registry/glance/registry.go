@@ -124,6 +124,9 @@ func (r *Registry) repositoriesOf(ctx context.Context, name string, token keysto
 	return slices.Compact(all), nil
 }
 
+// Remove implements distribution.RepositoryRemover. A repository ends with its last image.
+func (r *Registry) Remove(context.Context, reference.Named) error { return distribution.ErrUnsupported }
+
 // Blobs implements distribution.Namespace. Nobody can list all blobs.
 func (r *Registry) Blobs() distribution.BlobEnumerator { return none{} }
 

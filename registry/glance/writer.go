@@ -19,6 +19,7 @@ type writer struct {
 	ctx    context.Context // of the request: to write takes none
 	upload *upload
 	writes bool // it is this request's turn
+	waits  bool // for Glance, though the client is gone
 }
 
 var _ distribution.BlobWriter = (*writer)(nil)
@@ -76,9 +77,12 @@ func (w *writer) Close() error {
 	return nil
 }
 
-// Cancel implements distribution.BlobWriter.
+// Cancel implements distribution.BlobWriter. Distribution calls it after each failure, also where the client is gone that waited
+// for Glance: it may come back for the answer.
 func (w *writer) Cancel(context.Context) error {
-	w.upload.stop(errCancelled)
+	if !w.waits {
+		w.upload.stop(errCancelled)
+	}
 	return nil
 }
 
@@ -113,8 +117,8 @@ func (w *writer) store(ctx context.Context, d digest.Digest) error {
 	}
 	w.upload.idle.Reset(2 * w.uploads.idle) // Glance may have to copy it
 	blob, err := w.upload.finish(ctx, d)
-	if ctx.Err() != nil {
-		return err // the idle upload ends by itself, and what Glance has by then stays
+	if w.waits = ctx.Err() != nil; w.waits {
+		return err
 	}
 	w.upload.stop(errCancelled)
 	if err != nil {

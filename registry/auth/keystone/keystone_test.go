@@ -74,7 +74,7 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/v3/auth/projects":
 		var all []any
 		for _, one := range c.projects {
-			all = append(all, map[string]any{"id": one.id, "name": one.name, "enabled": true})
+			all = append(all, map[string]any{"id": one.id, "name": one.name, "domain_id": "id of " + one.domain, "enabled": true})
 		}
 		if r.Header.Get("X-Auth-Token") == "of-nobody" {
 			all = []any{}
@@ -420,6 +420,87 @@ func TestParse(t *testing.T) {
 		if _, err := parse(parameters); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", parameters, err, want)
 		}
+	}
+}
+
+// With images in Glance, Glance decides what a role may do. Nobody gets to the repositories of others.
+func TestMayInGlance(t *testing.T) {
+	c := newCloud(t)
+	ann, credential := c.login(t, Options{Glance: true}, "ann"), c.login(t, Options{Glance: true}, idCred)
+	for _, one := range []struct {
+		who   auth.Identity
+		want  distauth.Access
+		words string
+	}{
+		{ann, to("push", "two/web"), ""},
+		{ann, to("delete", "two/web"), ""},
+		{ann, catalog, ""},
+		{ann, to("pull", "nobody/web"), "is in no project of ann"},
+		{credential, to("push", "two/web"), ""},
+		{credential, to("push", "one/web"), "is in no project of"},
+	} {
+		err := one.who.May(t.Context(), one.want)
+		if one.words == "" && err != nil || one.words != "" && (err == nil || !strings.Contains(err.Error(), one.words)) {
+			t.Errorf("%s, %v: %v, want %q", one.who.Name(), one.want, err, one.words)
+		}
+	}
+	c.rules = []rule{{ServiceType, http.MethodGet, "/v2/two/**"}}
+	ruled := c.login(t, Options{Glance: true}, idCred)
+	if err := ruled.May(t.Context(), to("push", "two/web")); err == nil {
+		t.Error("access rules are for nothing")
+	}
+	for want, o := range map[string]Options{
+		"cannot read elsewhere": {URL: "https://keystone", Glance: true, Read: ReadAnyone},
+		"not for push roles":    {URL: "https://keystone", Glance: true, PushRoles: []string{"member"}},
+	} {
+		if err := o.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", o, err, want)
+		}
+	}
+}
+
+func TestTokens(t *testing.T) {
+	c := newCloud(t)
+	ann := c.login(t, Options{Glance: true}, "ann").(*session)
+	token, err := ann.Token(t.Context(), "one/web")
+	if err != nil || token.ProjectID != idOne || token.Project != "one" || token.Domain != "Default" || token.ID != "of-project" || token.Expires.IsZero() {
+		t.Errorf("the token is %+v, %v", token, err)
+	}
+	if _, err := ann.Token(t.Context(), "nobody/web"); err == nil {
+		t.Error("there is a token for a project of others")
+	}
+	credential := c.login(t, Options{Glance: true}, idCred).(*session)
+	if token, err := credential.Token(t.Context(), "two/web"); err != nil || token.ID != "of-credential" {
+		t.Errorf("the application credential's token is %+v, %v", token, err)
+	}
+	asked := c.asked.Load()
+	for after, want := range map[string][]string{
+		"":          {idOther, idUpper, strings.Repeat("5", 32), "one", "two"},
+		"one/zzz":   {"one", "two"},
+		"one/\xff":  {"two"},
+		"p":         {"two"},
+		"two/\xff/": nil,
+	} {
+		var got []string
+		err := ann.Tokens(t.Context(), after, func(project string, token Token) (bool, error) {
+			got = append(got, project)
+			return true, nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("after %q: %v, %v, want %v", after, got, err, want)
+		}
+	}
+	if n := c.asked.Load() - asked; n > 5 {
+		t.Errorf("Keystone was asked %d times for the tokens of 5 projects", n)
+	}
+}
+
+// A token that is about to end opens nothing any more: the user is asked for again, with the password.
+func TestTokenNearItsEnd(t *testing.T) {
+	c := newCloud(t)
+	alone, inGlance := c.login(t, Options{}, "ann"), c.login(t, Options{Glance: true}, "ann")
+	if margin := alone.Expires().Sub(inGlance.Expires()); margin != leastLeft {
+		t.Errorf("it counts as old %s before its end, want %s", margin, leastLeft)
 	}
 }
 

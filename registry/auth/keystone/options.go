@@ -74,7 +74,7 @@ func (o Options) withDefaults() Options {
 // Parameters returns the options as in distribution's configuration.
 func (o Options) Parameters() map[string]any {
 	return map[string]any{
-		"url": o.URL, "cacert": o.CACert, "domain": o.Domain, "read": o.Read, "push-roles": o.PushRoles, "insecure": o.Insecure, "glance": o.Glance,
+		"url": o.URL, "cacert": o.CACert, "domain": o.Domain, "read": o.Read, "push-roles": o.PushRoles, "insecure": o.Insecure,
 	}
 }
 
