@@ -154,7 +154,8 @@ func (g *gathered) addIndex(b Bundle, depth int) error {
 		return err
 	}
 	if len(b.Blobs) > 0 || len(b.Manifests) != len(index.Manifests) {
-		return refuse("its index names %d manifests, and there are %d, and %d blobs", len(index.Manifests), len(b.Manifests), len(b.Blobs))
+		return refuse("its index names %d manifests, and there are %d, and %d blobs",
+			len(index.Manifests), len(b.Manifests), len(b.Blobs))
 	}
 	g.members = append(g.members, member{bundle: b})
 	for n, one := range b.Manifests {
@@ -191,8 +192,9 @@ func (b Bundle) checkManifest() error {
 	if b.Descriptor.MediaType == "" {
 		return refuse("nobody says whether its manifest %s is an index: it has no media type", shortDigest(string(b.Descriptor.Digest)))
 	}
-	if b.Descriptor.Digest.Algorithm() != digest.SHA256 || b.Descriptor.Size != int64(len(b.Manifest)) {
-		return refuse("its manifest %s has %d bytes, and should have %d and a SHA-256", shortDigest(string(b.Descriptor.Digest)), len(b.Manifest), b.Descriptor.Size)
+	if !isSHA256(b.Descriptor.Digest) || b.Descriptor.Size != int64(len(b.Manifest)) {
+		return refuse("its manifest %s has %d bytes, and should have %d and a SHA-256",
+			shortDigest(string(b.Descriptor.Digest)), len(b.Manifest), b.Descriptor.Size)
 	}
 	return verifyDigest("manifest", b.Manifest, b.Descriptor.Digest)
 }
@@ -208,7 +210,8 @@ func (b Bundle) parseManifest() (ocispec.Manifest, error) {
 	}
 	named := append([]ocispec.Descriptor{manifest.Config}, manifest.Layers...)
 	if len(b.Manifests) > 0 || len(b.Blobs) != len(named) {
-		return manifest, refuse("its manifest names %d blobs, and there are %d, and %d manifests", len(named), len(b.Blobs), len(b.Manifests))
+		return manifest, refuse("its manifest names %d blobs, and there are %d, and %d manifests",
+			len(named), len(b.Blobs), len(b.Manifests))
 	}
 	for n, blob := range b.Blobs {
 		if said := named[n]; blob.Descriptor.Digest != said.Digest || blob.Descriptor.Size != said.Size {
@@ -234,7 +237,7 @@ func (b BundleBlob) check() error {
 		return nil
 	case b.isAbsent():
 		return nil
-	case b.Descriptor.Digest.Algorithm() != digest.SHA256 || b.Descriptor.Size != int64(len(b.Content)):
+	case !isSHA256(b.Descriptor.Digest) || b.Descriptor.Size != int64(len(b.Content)):
 		return refuse("its blob %s has %d bytes, and should have %d and a SHA-256", name, len(b.Content), b.Descriptor.Size)
 	case len(b.Content) > DescriptionLimit:
 		return refuse("its blob %s has %d bytes, too many to be in the archive", name, len(b.Content))
@@ -249,7 +252,8 @@ func (b BundleBlob) isAbsent() bool {
 
 // stored describes it as a layer with this diff id.
 func (b BundleBlob) stored(diffID digest.Digest) StoredLayer {
-	return StoredLayer{Digest: b.Descriptor.Digest, DiffID: diffID, Size: b.Descriptor.Size, MediaType: b.Descriptor.MediaType, Image: b.Image}
+	d := b.Descriptor
+	return StoredLayer{Digest: d.Digest, DiffID: diffID, Size: d.Size, MediaType: d.MediaType, Image: b.Image}
 }
 
 // open returns nil for a blob that is not in the archive.
@@ -268,7 +272,8 @@ func (b Bundle) image(manifest ocispec.Manifest) (BundleImage, bool) {
 		return BundleImage{}, false
 	}
 	stated := Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
-	image := BundleImage{Descriptor: b.Descriptor, ID: string(b.Blobs[0].Descriptor.Digest), Platform: stated.Or(DescriptorPlatform(b.Descriptor))}
+	image := BundleImage{Descriptor: b.Descriptor, ID: string(b.Blobs[0].Descriptor.Digest)}
+	image.Platform = stated.Or(DescriptorPlatform(b.Descriptor))
 	known := true
 	for n, blob := range layers {
 		layer := blob.stored(diffIDs[n])
@@ -330,7 +335,8 @@ func (g *gathered) checkSizes() error {
 	case all > bundleLimit:
 		return refuse("it has %d bytes in small blobs; at most %d are allowed", all, bundleLimit)
 	case descriptions > descriptionsLimit-2*DescriptionLimit: // the list is one, too
-		return refuse("it has %d bytes of manifests and configurations; at most %d are allowed", descriptions, descriptionsLimit-2*DescriptionLimit)
+		return refuse("it has %d bytes of manifests and configurations; at most %d are allowed",
+			descriptions, descriptionsLimit-2*DescriptionLimit)
 	}
 	return nil
 }

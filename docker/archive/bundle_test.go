@@ -162,6 +162,14 @@ func TestBundleOfAnIndex(t *testing.T) {
 		if engine, err := dockerReads(out.Bytes()); err != nil || engine.complete() != nil {
 			t.Errorf("%s: an engine reads %v", architecture, err)
 		}
+		out.Reset()
+		if _, err := Copy(&out, bytes.NewReader(packed), []string{"web:1"}, o); err != nil {
+			t.Fatal(err)
+		}
+		o.Layers = nil
+		if copied, err := Load(io.Discard, &out, o); err != nil || copied.ID != found.ID || string(copied.Manifest) != string(image.Manifest) {
+			t.Errorf("%s: its copy is %+v, %v", architecture, copied, err)
+		}
 		if len(asked.names) != 2 || !asked.names[image.Layers[0].Digest] || !asked.names[image.Layers[1].Digest] {
 			t.Errorf("%s: asked for %v", architecture, asked.names)
 		}
@@ -338,33 +346,43 @@ func TestComposeBundleRefuses(t *testing.T) {
 		bundle Bundle
 		says   string
 	}{
-		"another manifest":         {changed(func(b *Bundle) { b.Manifest = other.Manifest }), "its manifest sha256:"},
-		"a damaged manifest":       {changed(func(b *Bundle) { b.Manifest = bytes.Replace(b.Manifest, []byte("oci"), []byte("OCI"), 1) }), "its manifest is damaged"},
-		"no media type":            {changed(func(b *Bundle) { b.Descriptor.MediaType = "" }), "it has no media type"},
-		"another media type":       {changed(func(b *Bundle) { b.Descriptor.MediaType = "application/x" }), "by its own media type"},
-		"an index by its name":     {changed(func(b *Bundle) { b.Descriptor.MediaType = ocispec.MediaTypeImageIndex }), "by its own media type"},
-		"a damaged configuration":  {changed(func(b *Bundle) { b.Blobs[0].Content = bytes.ToUpper(b.Blobs[0].Content) }), "is damaged"},
-		"a short configuration":    {changed(func(b *Bundle) { b.Blobs[0].Content = b.Blobs[0].Content[1:] }), "bytes, and should have"},
-		"a layer less":             {changed(func(b *Bundle) { b.Blobs = b.Blobs[:2] }), "its manifest names 3 blobs, and there are 2"},
-		"a layer that is nowhere":  {changed(func(b *Bundle) { b.Blobs[1].Image = "" }), "bytes, and should have"},
-		"a layer at two places":    {changed(func(b *Bundle) { b.Blobs[1].Content = []byte("x") }), "is left out, and there"},
-		"another size":             {changed(func(b *Bundle) { b.Blobs[1].Descriptor.Size++ }), "its blob 2 is sha256:"},
-		"layers in disorder":       {changed(func(b *Bundle) { slices.Reverse(b.Blobs[1:]) }), "its blob 2 is sha256:"},
-		"manifests in a manifest":  {changed(func(b *Bundle) { b.Manifests = []Bundle{chart(t)} }), "and 1 manifests"},
-		"no size":                  {artifactOf(t, blobOf("application/x", "").leftOutAs("x")), "has 0 bytes"},
-		"a large blob":             {artifactOf(t, blobOf("application/x", strings.Repeat("x", DescriptionLimit+1))), "too many to be in the archive"},
-		"a manifest less":          {inIndex(func(b *Bundle) { b.Manifests = b.Manifests[:1] }), "its index names 2 manifests, and there are 1"},
-		"manifests in disorder":    {inIndex(func(b *Bundle) { slices.Reverse(b.Manifests) }), "its manifest 1 is sha256:"},
-		"a blob in an index":       {inIndex(func(b *Bundle) { b.Blobs = whole().Blobs }), "and 3 blobs"},
-		"a blob less in an index":  {inIndex(func(b *Bundle) { b.Manifests[0].Blobs = nil }), "its manifest names 3 blobs, and there are 0"},
-		"an index that is both":    {manifestOf(ocispec.MediaTypeImageIndex, `{"manifests":[],"Layers":[]}`), "it is an index and a manifest at once"},
-		"a manifest that is both":  {manifestOf(ocispec.MediaTypeImageManifest, `{"manifests":[]}`), "it is an index and a manifest at once"},
-		"a key twice":              {manifestOf(ocispec.MediaTypeImageManifest, `{"config":{},"Config":{}}`), `it has the key "Config" twice`},
-		"no JSON":                  {manifestOf(ocispec.MediaTypeImageManifest, `x`), "it is no JSON"},
-		"no digest":                {manifestOf(ocispec.MediaTypeImageManifest, `{}`), "its manifest names 1 blobs, and there are 0"},
-		"indexes in indexes":       {deep, "its indexes are more than 3 deep"},
-		"hundreds of manifests":    {indexOf(t, many...), "it has more than 8192 manifests and blobs"},
-		"thousands of left out":    {artifactOf(t, blobs...), "it has 4097 layers and other blobs; at most 4096 are allowed"},
+		"another manifest":        {changed(func(b *Bundle) { b.Manifest = other.Manifest }), "its manifest sha256:"},
+		"a damaged manifest":      {changed(func(b *Bundle) { b.Manifest = bytes.Replace(b.Manifest, []byte("oci"), []byte("OCI"), 1) }), "its manifest is damaged"},
+		"no media type":           {changed(func(b *Bundle) { b.Descriptor.MediaType = "" }), "it has no media type"},
+		"another media type":      {changed(func(b *Bundle) { b.Descriptor.MediaType = "application/x" }), "by its own media type"},
+		"an index by its name":    {changed(func(b *Bundle) { b.Descriptor.MediaType = ocispec.MediaTypeImageIndex }), "by its own media type"},
+		"a damaged configuration": {changed(func(b *Bundle) { b.Blobs[0].Content = bytes.ToUpper(b.Blobs[0].Content) }), "is damaged"},
+		"a short configuration":   {changed(func(b *Bundle) { b.Blobs[0].Content = b.Blobs[0].Content[1:] }), "bytes, and should have"},
+		"a layer less":            {changed(func(b *Bundle) { b.Blobs = b.Blobs[:2] }), "its manifest names 3 blobs, and there are 2"},
+		"a layer that is nowhere": {changed(func(b *Bundle) { b.Blobs[1].Image = "" }), "bytes, and should have"},
+		"a layer at two places":   {changed(func(b *Bundle) { b.Blobs[1].Content = []byte("x") }), "is left out, and there"},
+		"another size":            {changed(func(b *Bundle) { b.Blobs[1].Descriptor.Size++ }), "its blob 2 is sha256:"},
+		"layers in disorder":      {changed(func(b *Bundle) { slices.Reverse(b.Blobs[1:]) }), "its blob 2 is sha256:"},
+		"manifests in a manifest": {changed(func(b *Bundle) { b.Manifests = []Bundle{chart(t)} }), "and 1 manifests"},
+		"no size":                 {artifactOf(t, blobOf("application/x", "").leftOutAs("x")), "has 0 bytes"},
+		"a large blob":            {artifactOf(t, blobOf("application/x", strings.Repeat("x", DescriptionLimit+1))), "too many to be in the archive"},
+		"a manifest less":         {inIndex(func(b *Bundle) { b.Manifests = b.Manifests[:1] }), "its index names 2 manifests, and there are 1"},
+		"manifests in disorder":   {inIndex(func(b *Bundle) { slices.Reverse(b.Manifests) }), "its manifest 1 is sha256:"},
+		"a blob in an index":      {inIndex(func(b *Bundle) { b.Blobs = whole().Blobs }), "and 3 blobs"},
+		"a blob less in an index": {inIndex(func(b *Bundle) { b.Manifests[0].Blobs = nil }), "its manifest names 3 blobs, and there are 0"},
+		"an index that is both":   {manifestOf(ocispec.MediaTypeImageIndex, `{"manifests":[],"Layers":[]}`), "it is an index and a manifest at once"},
+		"a manifest that is both": {manifestOf(ocispec.MediaTypeImageManifest, `{"manifests":[]}`), "it is an index and a manifest at once"},
+		"a key twice":             {manifestOf(ocispec.MediaTypeImageManifest, `{"config":{},"Config":{}}`), `it has the key "Config" twice`},
+		"no JSON":                 {manifestOf(ocispec.MediaTypeImageManifest, `x`), "it is no JSON"},
+		"no digest":               {manifestOf(ocispec.MediaTypeImageManifest, `{}`), "its manifest names 1 blobs, and there are 0"},
+		"indexes in indexes":      {deep, "its indexes are more than 3 deep"},
+		"hundreds of manifests":   {indexOf(t, many...), "it has more than 8192 manifests and blobs"},
+		"thousands of left out":   {artifactOf(t, blobs...), "it has 4097 layers and other blobs; at most 4096 are allowed"},
+		"an index with no digests": {
+			Bundle{Descriptor: described(ocispec.MediaTypeImageIndex, []byte(`{"manifests":[{}]}`)), Manifest: []byte(`{"manifests":[{}]}`), Manifests: []Bundle{{}}},
+			"it has no media type",
+		},
+		"a manifest that has none": {
+			Bundle{Descriptor: described(ocispec.MediaTypeImageManifest, []byte(`{}`)), Manifest: []byte(`{}`), Blobs: []BundleBlob{{}}},
+			"its blob  has 0 bytes, and should have 0 and a SHA-256",
+		},
+		"no digest of a manifest":  {changed(func(b *Bundle) { b.Descriptor.Digest = "" }), "and a SHA-256"},
+		"a manifest by a word":     {changed(func(b *Bundle) { b.Descriptor.Digest = "digest" }), "and a SHA-256"},
 		"a configuration by SHA-1": {changed(func(b *Bundle) { b.Descriptor.Digest = "sha1:0123" }), "and a SHA-256"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -384,4 +402,71 @@ func TestNamesInAnIndex(t *testing.T) {
 	if err != nil || strings.Contains(contents["index.json"]+contents["manifest.json"], "web") {
 		t.Errorf("got %v, %v", contents, err)
 	}
+}
+
+// FuzzBundle: whatever is pushed, what is written of it is read again, and who collects layers finds all that it leaves out.
+func FuzzBundle(f *testing.F) {
+	index, _, _ := severalPlatforms(f)
+	for _, b := range append(index.Manifests, index, chart(f), Bundle{Manifest: []byte(`{"config":{"digest":"x"},"layers":[{}]}`)}) {
+		for _, leaveOut := range []bool{true, false} {
+			f.Add(b.Manifest, index.Manifests[0].Manifest, index.Manifests[0].Blobs[0].Content, leaveOut)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text, child, content []byte, leaveOut bool) {
+		b := fuzzedBundle(text, child, content, leaveOut)
+		_, noBundle := b.Images()
+		var out bytes.Buffer
+		if err := ComposeBundle(&out, b); err != nil {
+			wantNoImage(t, out.Bytes())
+			return
+		}
+		if noBundle != nil {
+			t.Fatalf("written, and it is none: %v", noBundle)
+		}
+		listed, err := ReadList(bytes.NewReader(out.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, blob := range b.Blobs {
+			is := func(layer StoredLayer) bool {
+				return layer.Digest == blob.Descriptor.Digest && layer.Image == blob.Image
+			}
+			if blob.Image != "" && !slices.ContainsFunc(listed, is) {
+				t.Fatalf("%+v is left out, and not in %v", blob, listed)
+			}
+		}
+		sections, err := ReadSections(bytes.NewReader(out.Bytes()))
+		if err != nil || !slices.ContainsFunc(sections, func(one Section) bool { return bytes.Equal(one.at(out.Bytes()), text) }) {
+			t.Fatalf("the manifest is not in %v, %v", sections, err)
+		}
+	})
+}
+
+// fuzzedBundle is a bundle of these texts, with all that the first names. What can be is left out.
+func fuzzedBundle(text, child, content []byte, leaveOut bool) Bundle {
+	blob := func(descriptor ocispec.Descriptor) BundleBlob {
+		if leaveOut && digest.FromBytes(content) != descriptor.Digest {
+			return BundleBlob{Descriptor: descriptor, Image: "image"}
+		}
+		return BundleBlob{Descriptor: descriptor, Content: content}
+	}
+	bundle := func(mediaType string, text []byte) Bundle {
+		b := Bundle{Descriptor: described(mediaType, text), Manifest: text}
+		manifest, _ := ParseManifest(text)
+		for _, descriptor := range append([]ocispec.Descriptor{manifest.Config}, manifest.Layers...) {
+			b.Blobs = append(b.Blobs, blob(descriptor))
+		}
+		return b
+	}
+	index, err := ParseIndex(text)
+	if err != nil || len(index.Manifests) == 0 {
+		return bundle(ocispec.MediaTypeImageManifest, text)
+	}
+	b := Bundle{Descriptor: described(ocispec.MediaTypeImageIndex, text), Manifest: text}
+	for _, descriptor := range index.Manifests {
+		one := bundle(descriptor.MediaType, child)
+		one.Descriptor = descriptor
+		b.Manifests = append(b.Manifests, one)
+	}
+	return b
 }

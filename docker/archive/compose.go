@@ -37,14 +37,15 @@ func Compose(dst io.Writer, image Composed) error {
 // member returns the image as the one member of an archive.
 func (c Composed) member(top ocispec.Descriptor) member {
 	config := ocispec.Descriptor{Digest: digest.FromBytes(c.Config), Size: int64(len(c.Config))}
-	one := member{bundle: Bundle{Descriptor: top, Manifest: c.Manifest, Blobs: []BundleBlob{{Descriptor: config, Content: c.Config}}}}
+	blobs := []BundleBlob{{Descriptor: config, Content: c.Config}}
 	for _, layer := range c.Layers {
-		one.bundle.Blobs = append(one.bundle.Blobs, BundleBlob{
-			Descriptor: ocispec.Descriptor{MediaType: layer.MediaType, Digest: layer.Digest, Size: layer.Size}, Image: layer.Image, DiffID: layer.DiffID,
-		})
+		described := ocispec.Descriptor{MediaType: layer.MediaType, Digest: layer.Digest, Size: layer.Size}
+		blobs = append(blobs, BundleBlob{Descriptor: described, Image: layer.Image, DiffID: layer.DiffID})
 	}
-	one.image = &BundleImage{Descriptor: top, ID: string(config.Digest), Layers: c.Layers}
-	return one
+	return member{
+		bundle: Bundle{Descriptor: top, Manifest: c.Manifest, Blobs: blobs},
+		image:  &BundleImage{Descriptor: top, ID: string(config.Digest), Layers: c.Layers},
+	}
 }
 
 // open returns nil for a layer that is left out.

@@ -243,7 +243,10 @@ func (i index) chooseOCI(text []byte, o Options) (manifestEntry, error) {
 	var platform Platform
 	for depth := 0; ; depth++ {
 		var index ocispec.Index
-		if err := parseJSON(text, &index); err != nil || depth > 3 {
+		if depth > indexDepth {
+			return manifestEntry{}, refuse("its indexes are more than %d deep in each other", indexDepth)
+		}
+		if err := parseJSON(text, &index); err != nil {
 			return manifestEntry{}, refuse("its index.json or what it names is no index: %v", err)
 		}
 		next, err := chooseManifest(index.Manifests, o, depth == 0)

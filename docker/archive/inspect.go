@@ -29,7 +29,10 @@ func InspectLayer(content io.Reader, limits Limits) (InspectedLayer, error) {
 	case err != nil:
 		return InspectedLayer{}, refuse("it %v", explainLayer(err))
 	}
-	return InspectedLayer{DiffID: digest.Digest(found.DiffID), Unpacked: found.Unpacked, Compression: found.Compression, MediaType: layerMediaTypes[found.Compression]}, nil
+	return InspectedLayer{
+		DiffID: digest.Digest(found.DiffID), Unpacked: found.Unpacked,
+		Compression: found.Compression, MediaType: layerMediaTypes[found.Compression],
+	}, nil
 }
 
 // layerMediaTypes are OCI's, by compression.

@@ -58,7 +58,7 @@ type LayerSource interface {
 
 // check refuses what cannot be a layer's digest and size.
 func (s StoredLayer) check() error {
-	if s.Digest.Validate() != nil || s.Digest.Algorithm() != digest.SHA256 || s.Size <= 0 {
+	if !isSHA256(s.Digest) || s.Size <= 0 {
 		return refuse("has %d bytes and the digest %.80q, and a layer has some, and a SHA-256", s.Size, s.Digest)
 	}
 	return nil

@@ -40,6 +40,18 @@ type layered struct {
 // layeredOf is an image of layers with one file each, which have these contents.
 func layeredOf(t *testing.T, contents ...string) layered {
 	t.Helper()
+	image, composed := composedOf(t, "amd64", contents...)
+	var packed bytes.Buffer
+	if err := archive.Compose(&packed, composed); err != nil {
+		t.Fatal(err)
+	}
+	image.archive = packed.String()
+	return image
+}
+
+// composedOf is such an image for an architecture, without its archive, and what the archive is made of.
+func composedOf(t *testing.T, architecture string, contents ...string) (layered, archive.Composed) {
+	t.Helper()
 	image := layered{}
 	var composed archive.Composed
 	var ids, described []string
@@ -51,14 +63,9 @@ func layeredOf(t *testing.T, contents ...string) layered {
 		described = append(described, fmt.Sprintf(`{"digest":%q,"size":%d}`, name, len(layer)))
 		composed.Layers = append(composed.Layers, archive.StoredLayer{Digest: name, DiffID: name, Size: int64(len(layer)), Image: fmt.Sprintf("image-%d", n+1)})
 	}
-	composed.Config = []byte(strings.Replace(agenttest.ImageConfig, "[]", "["+strings.Join(ids, ",")+"]", 1))
+	composed.Config = []byte(strings.NewReplacer("[]", "["+strings.Join(ids, ",")+"]", "amd64", architecture).Replace(agenttest.ImageConfig))
 	composed.Manifest = fmt.Appendf(nil, `{"schemaVersion":2,"config":{"digest":%q,"size":%d},"layers":[%s]}`, digest.FromBytes(composed.Config), len(composed.Config), strings.Join(described, ","))
-	var packed bytes.Buffer
-	if err := archive.Compose(&packed, composed); err != nil {
-		t.Fatal(err)
-	}
-	image.archive = packed.String()
-	return image
+	return image, composed
 }
 
 // diffIDs are also the digests of the layers, which are not compressed.
