@@ -158,7 +158,7 @@ func glanceError(err error) error {
 		return err
 	case errors.Is(err, openstack.ErrLayersGone):
 		return fmt.Errorf("%w: %w", glance.ErrBlobsGone, err)
-	case errors.As(err, &name):
+	case errors.As(err, &name), errors.Is(err, openstack.ErrTooMany):
 		return &glance.Refused{Reason: err, Kind: glance.Denied}
 	case !errors.As(err, &answer):
 		return err
