@@ -90,14 +90,14 @@ func (r *repository) findInside(ctx context.Context, d digest.Digest) (Blob, err
 	}
 	loaded := 0
 	for _, image := range images[:min(len(images), maxSearched)] {
-		if _, ok := r.known.ofImage(r.owner.project, image.ID); !ok {
+		if _, ok := r.known.ofImage(r.owner.project, image.ID); !ok && !r.known.isDamaged(r.owner.project, image.ID) {
 			if loaded++; loaded > maxLoaded {
 				break
 			}
 		}
 		blobs, err := r.contents(ctx, image)
 		switch {
-		case errors.Is(err, ErrNotFound), errors.Is(err, errDamaged):
+		case missing(err):
 			continue
 		case err != nil:
 			return Blob{}, r.explain(ctx, "read what is in an image", err)
@@ -128,22 +128,34 @@ func (r *repository) imagesNow(ctx context.Context) ([]Image, error) {
 	return images, nil
 }
 
+// missing returns whether an error says that something is not there, or damaged: it can be pushed again.
+func missing(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, errDamaged) }
+
 // errDamaged is the error of an image whose bytes are not what a registry has made.
 var errDamaged = errors.New("the image's bytes are damaged")
 
-// contents returns the blobs that are in an image's own bytes.
+// contents returns the blobs that are in an image's own bytes. Anybody in the project may have made the image of anything.
 func (r *repository) contents(ctx context.Context, image Image) ([]Blob, error) {
 	if blobs, ok := r.known.ofImage(r.owner.project, image.ID); ok {
 		return blobs, nil
 	}
+	if r.known.isDamaged(r.owner.project, image.ID) {
+		return nil, fmt.Errorf("%w: image %s", errDamaged, image.ID)
+	}
 	ctx, cancel := context.WithTimeout(ctx, smallRead)
 	defer cancel()
 	blobs, err := r.project.Contents(ctx, image)
-	if err != nil {
+	var refused *Refused
+	switch {
+	case errors.Is(err, ErrNotFound), errors.As(err, &refused), ctx.Err() != nil:
 		return nil, err
+	case len(blobs) > maxOfImage:
+		err = fmt.Errorf("it has more than %d blobs", maxOfImage)
 	}
-	if len(blobs) > maxOfImage {
-		return nil, fmt.Errorf("%w: image %s has more than %d blobs", errDamaged, image.ID, maxOfImage)
+	if err != nil {
+		r.known.addDamaged(r.owner.project, image.ID)
+		r.log.Warn("an image in Glance cannot be read, and counts as missing", "repository", r.name.Name(), "image", image.ID, "error", err)
+		return nil, fmt.Errorf("%w: image %s: %w", errDamaged, image.ID, err)
 	}
 	var found []Blob
 	for _, one := range blobs {
@@ -176,6 +188,7 @@ func (r *repository) read(ctx context.Context, b located, most int64) ([]byte, e
 	}
 	if digest.FromBytes(content) != b.Digest {
 		r.known.gone(r.owner.project, b.Blob)
+		r.log.Error("an image in Glance is damaged: a blob is another one", "repository", r.name.Name(), "image", b.Image, "digest", b.Digest)
 		return nil, fmt.Errorf("%w: blob %s of image %s is another one", errDamaged, b.Digest, b.Image)
 	}
 	return content, nil

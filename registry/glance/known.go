@@ -13,8 +13,10 @@ import (
 const (
 	layersFor  = 5 * time.Minute // layers may be deleted
 	imagesFor  = 10 * time.Second
+	damagedFor = time.Minute
 	maxLayers  = 50_000
 	maxLists   = 1000
+	maxDamaged = 10_000
 	maxListed  = 10_000  // images of one repository that are remembered
 	maxInside  = 100_000 // blobs in images' own bytes, all together
 	maxOfImage = 10_000  // such blobs of one image
@@ -22,8 +24,9 @@ const (
 
 // known is where blobs were found. It only saves searches: whatever it says is asked of Glance with the user's own token.
 type known struct {
-	layers *expirable.LRU[blobKey, Blob]
-	lists  *expirable.LRU[listKey, []Image]
+	layers  *expirable.LRU[blobKey, Blob]
+	lists   *expirable.LRU[listKey, []Image]
+	damaged *expirable.LRU[imageKey, struct{}] // images that could not be read
 
 	lock     sync.Mutex
 	contents *simplelru.LRU[imageKey, []Blob]
@@ -44,6 +47,7 @@ func newKnown() *known {
 	k := &known{inside: map[blobKey]Blob{}}
 	k.layers = expirable.NewLRU[blobKey, Blob](maxLayers, nil, layersFor)
 	k.lists = expirable.NewLRU[listKey, []Image](maxLists, nil, imagesFor)
+	k.damaged = expirable.NewLRU[imageKey, struct{}](maxDamaged, nil, damagedFor)
 	k.contents, _ = simplelru.NewLRU(maxInside, k.dropped) // the size is the only thing that can be wrong
 	return k
 }
@@ -94,6 +98,14 @@ func (k *known) addImage(project, image string, blobs []Blob) {
 	for k.count > maxInside {
 		k.contents.RemoveOldest()
 	}
+}
+
+func (k *known) addDamaged(project, image string) {
+	k.damaged.Add(imageKey{project, image}, struct{}{})
+}
+
+func (k *known) isDamaged(project, image string) bool {
+	return k.damaged.Contains(imageKey{project, image})
 }
 
 func (k *known) ofImage(project, image string) ([]Blob, bool) {

@@ -96,7 +96,6 @@ func (m *manifests) readManifest(ctx context.Context, at Blob) ([]byte, error) {
 // orMissing has what is damaged count as missing, so that it can be pushed again.
 func (m *manifests) orMissing(err error) error {
 	if errors.Is(err, errDamaged) {
-		m.log.Error("an image in Glance is damaged, and its manifest counts as missing", "repository", m.name.Name(), "error", err)
 		return ErrNotFound
 	}
 	return err

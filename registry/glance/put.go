@@ -39,6 +39,11 @@ func (m *manifests) Put(ctx context.Context, manifest distribution.Manifest, opt
 	if there, err := m.stored(ctx, tag, said.Digest); there || err != nil {
 		return said.Digest, err
 	}
+	leave, err := m.turns.enter(ctx, m.owner.project)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	if err := c.place(ctx, &made); err != nil {
 		return "", err
 	}
@@ -69,14 +74,20 @@ func (m *manifests) stored(ctx context.Context, tag string, d digest.Digest) (bo
 	if tag == "" {
 		find = func() (Image, error) { return m.project.WithDigest(ctx, m.short, d) }
 	}
-	switch image, err := find(); {
+	image, err := find()
+	if err == nil && image.Digest != d {
+		return false, nil
+	}
+	if err == nil {
+		_, err = m.manifestOf(ctx, image, d) // or else a push could not mend it
+	}
+	switch {
 	case errors.Is(err, ErrNotFound):
 		return false, nil
 	case err != nil:
 		return false, m.explain(ctx, "find an image", err)
-	default:
-		return image.Digest == d, nil
 	}
+	return true, nil
 }
 
 // blobsGone forgets the layers of a manifest, so that the client is asked for them again.
@@ -314,7 +325,7 @@ func (c *composer) place(ctx context.Context, made *Manifest) error {
 			part.Image, err = c.sendLayer(ctx, at)
 		}
 		switch {
-		case errors.Is(err, ErrNotFound), errors.Is(err, errDamaged):
+		case missing(err):
 			c.known.gone(c.owner.project, at.Blob)
 			return blobsUnknown([]digest.Digest{d})
 		case err != nil:

@@ -2,6 +2,7 @@ package glance
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"slices"
@@ -34,6 +35,7 @@ type Registry struct {
 	uploads *uploads
 	small   *smallBlobs
 	known   *known
+	turns   *turns
 }
 
 var _ distribution.Namespace = (*Registry)(nil)
@@ -43,7 +45,7 @@ func New(o Options) *Registry {
 	if o.Idle == 0 {
 		o.Idle = DefaultIdle
 	}
-	return &Registry{open: o.Open, log: o.Log, uploads: newUploads(o.OpenUploads, o.Idle), small: newSmallBlobs(), known: newKnown()}
+	return &Registry{open: o.Open, log: o.Log, uploads: newUploads(o.OpenUploads, o.Idle), small: newSmallBlobs(), known: newKnown(), turns: newTurns()}
 }
 
 // Close ends the uploads that are open.
@@ -111,6 +113,10 @@ func (r *Registry) repositoriesOf(ctx context.Context, name string, token keysto
 		return nil, err
 	}
 	images, err := project.Images(ctx, "")
+	var refused *Refused
+	if errors.As(err, &refused) && refused.Kind == Denied {
+		return nil, nil // that he may not look into this project does not hide the others
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,9 @@ const (
 	maxHeldOfProject = 32 << 20
 )
 
+// endWithin is how long the end of uploads is waited for when the registry ends: Glance is told to remove what has come.
+const endWithin = 20 * time.Second
+
 // uploads are those that are under way.
 type uploads struct {
 	most int // of a project; any number when 0
@@ -60,7 +63,12 @@ func (u *uploads) close() {
 		one.stop(errEnding)
 	}
 	u.end()
-	u.sending.Wait()
+	ended := make(chan struct{})
+	go func() { u.sending.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(endWithin):
+	}
 }
 
 // create begins an upload to a repository.

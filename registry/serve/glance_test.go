@@ -101,10 +101,7 @@ func digestOf(t *testing.T, of interface{ Digest() (v1.Hash, error) }) string {
 	return d.String()
 }
 
-var (
-	idOne = glancetest.ProjectID("one")
-	idTwo = glancetest.ProjectID("two")
-)
+var idOne = glancetest.ProjectID("one")
 
 func TestPushToGlance(t *testing.T) {
 	c := serveInGlance(t, config.Options{})
@@ -672,7 +669,6 @@ func TestGlanceRefuses(t *testing.T) {
 			"delete":           c.do(t, http.MethodDelete, "/v2/one/web/manifests/"+digestOf(t, image), nil),
 			"delete a tag":     c.do(t, http.MethodDelete, "/v2/one/web/manifests/1", nil),
 			"tags":             c.do(t, http.MethodGet, "/v2/one/web/tags/list", nil),
-			"catalog":          c.do(t, http.MethodGet, "/v2/_catalog", nil),
 		} {
 			body, _ := io.ReadAll(answer.Body)
 			if answer.StatusCode != status {
@@ -684,6 +680,14 @@ func TestGlanceRefuses(t *testing.T) {
 			if status == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") == "" || status == http.StatusUnauthorized && answer.Header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s: the client is not told what helps: %v", what, answer.Header)
 			}
+		}
+		catalog := c.do(t, http.MethodGet, "/v2/_catalog", nil)
+		catalog.Body.Close()
+		if status == http.StatusForbidden { // that he may not look into one project does not hide the others
+			status = http.StatusOK
+		}
+		if catalog.StatusCode != status {
+			t.Errorf("the catalog, and Glance says %v: %s", refused, catalog.Status)
 		}
 		c.glance.Fail = nil
 	}
@@ -798,6 +802,33 @@ func TestHostileContents(t *testing.T) {
 		other.end()
 		c.glance.Inside = nil
 	}
+}
+
+// Somebody gives any image the name of a repository's: it does not get in the way of the others, and a push mends it.
+func TestDamagedImageInGlance(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	good, bad := registrytest.Image(t, 100, 1), registrytest.Image(t, 100, 1)
+	c.push(t, "one/web:good", good)
+	c.push(t, "one/web:bad", bad)
+	c.glance.Fail = func(call, _ string) error {
+		if call == "Contents" {
+			return errors.New("this is no archive")
+		}
+		return nil
+	}
+	other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+	other.user, other.password = c.user, c.password
+	for range 3 {
+		other.want(t, http.StatusNotFound, other.do(t, http.MethodHead, "/v2/one/web/blobs/"+hashOf("a new layer"), nil))
+		other.want(t, http.StatusNotFound, other.do(t, http.MethodGet, "/v2/one/web/manifests/bad", nil))
+	}
+	asked := c.glance.Queries("Open")
+	(&cloud{other, c.glance, c.keystone}).push(t, "one/web:bad", bad)
+	if n := len(c.glance.Images(idOne)); n != 3 || c.glance.Queries("Open") != asked {
+		t.Errorf("a damaged image is not replaced: there are %d", n)
+	}
+	c.glance.Fail = nil
+	(&cloud{other, c.glance, c.keystone}).pull(t, "one/web:bad", bad)
 }
 
 // A layer that is gone when the image is stored is asked for again.

@@ -1,0 +1,76 @@
+package glance
+
+import (
+	"context"
+	"sync"
+)
+
+// How many images are stored at a time: each has up to maxContent bytes in memory.
+const (
+	maxStoring          = 16
+	maxStoringOfProject = 4
+)
+
+// turns are those of projects to store an image. A project that stores many waits for itself first.
+type turns struct {
+	all      chan struct{}
+	lock     sync.Mutex
+	projects map[string]*turnsOfProject
+}
+
+type turnsOfProject struct {
+	all   chan struct{}
+	users int
+}
+
+func newTurns() *turns {
+	return &turns{all: make(chan struct{}, maxStoring), projects: map[string]*turnsOfProject{}}
+}
+
+// enter waits for a turn. The returned function ends it.
+func (t *turns) enter(ctx context.Context, project string) (leave func(), err error) {
+	of := t.of(project)
+	if err := take(ctx, of.all); err != nil {
+		t.done(project, of)
+		return nil, err
+	}
+	if err := take(ctx, t.all); err != nil {
+		<-of.all
+		t.done(project, of)
+		return nil, err
+	}
+	return func() {
+		<-t.all
+		<-of.all
+		t.done(project, of)
+	}, nil
+}
+
+func take(ctx context.Context, turn chan struct{}) error {
+	select {
+	case turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *turns) of(project string) *turnsOfProject {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	of := t.projects[project]
+	if of == nil {
+		of = &turnsOfProject{all: make(chan struct{}, maxStoringOfProject)}
+		t.projects[project] = of
+	}
+	of.users++
+	return of
+}
+
+func (t *turns) done(project string, of *turnsOfProject) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	if of.users--; of.users == 0 {
+		delete(t.projects, project)
+	}
+}
