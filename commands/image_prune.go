@@ -19,7 +19,8 @@ func imagePruneCommand(s Streams) *cli.Command {
 		Usage: "Delete unused Docker images from Glance",
 		Description: "Deletes images of this project that match all given flags, and lists them. An image that is protected or that a\n" +
 			"server uses stays. An incomplete image, whose sender was killed, is deleted when it is a day old. So is a hidden one\n" +
-			"that another image of its name has superseded (NAME@sha256-…), as --older-than and --name say.\n\n" +
+			"that another image of its name has superseded, or that was pushed to a registry without a tag (NAME@sha256-…), as\n" +
+			"--older-than and --name say. A hidden signature, or what else no server boots, goes only if what it is about is gone.\n\n" +
 			"Then prune removes layers that no image needs, as 'ndock image gc' does.\n\n" +
 			examples(
 				"ndock image prune --name 'ci/*' --older-than 7d --dry-run",

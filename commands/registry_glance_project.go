@@ -117,7 +117,7 @@ func firstImage(all []openstack.ManifestImage, err error) (glance.Image, error) 
 	return glanceImage(all[0]), nil
 }
 
-// Contents implements glance.Project. An image with other bytes than a registry's has nothing in it.
+// Contents implements glance.Project.
 func (p glanceProject) Contents(ctx context.Context, image glance.Image) ([]glance.Blob, error) {
 	content, err := p.cloud.OpenImage(ctx, image.ID, defaultRetries)
 	if err != nil {
@@ -125,10 +125,6 @@ func (p glanceProject) Contents(ctx context.Context, image glance.Image) ([]glan
 	}
 	defer content.Close()
 	sections, err := archive.ReadSections(content)
-	var other *archive.Error
-	if errors.As(err, &other) {
-		return nil, fmt.Errorf("%w as a registry makes: image %s: %w", glance.ErrNotFound, image.ID, err)
-	}
 	var all []glance.Blob
 	for _, section := range sections {
 		all = append(all, glance.Blob{Digest: section.Digest, Size: section.Size, Image: image.ID, Offset: section.Offset})
@@ -158,7 +154,7 @@ func glanceError(err error) error {
 		return err
 	case errors.Is(err, openstack.ErrLayersGone):
 		return fmt.Errorf("%w: %w", glance.ErrBlobsGone, err)
-	case errors.As(err, &name):
+	case errors.As(err, &name), errors.Is(err, openstack.ErrTooMany):
 		return &glance.Refused{Reason: err, Kind: glance.Denied}
 	case !errors.As(err, &answer):
 		return err

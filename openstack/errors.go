@@ -121,7 +121,7 @@ func cleanMessage(body []byte) string {
 	var parsed any
 	text := ""
 	if json.Unmarshal(body, &parsed) == nil {
-		text = sentence(parsed)
+		text = strings.ReplaceAll(sentence(parsed), "<br />", " ") // Glance has a page's lines in its JSON
 	} else {
 		text = html.UnescapeString(htmlTags.ReplaceAllString(htmlHead.ReplaceAllString(string(body), ""), " "))
 	}

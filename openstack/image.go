@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -66,9 +67,15 @@ type Image struct {
 	taggedAt time.Time // zero where no registry has made it
 }
 
+// longestProperty is the length from which on a property of an image is none of ours. Only that of tags is longer than 255.
+const longestProperty = 4096
+
 func imageFrom(found images.Image) Image {
 	property := func(name string) string {
 		text, _ := found.Properties[name].(string)
+		if len(text) > longestProperty {
+			return ""
+		}
 		return text
 	}
 	unpacked, _ := strconv.ParseInt(property(propertySize), 10, 64) // 0 where nobody said
@@ -193,6 +200,9 @@ func (c *Cloud) listImages(ctx context.Context, op string, filter imageFilter) (
 	return c.listUpTo(ctx, math.MaxInt, op, filter)
 }
 
+// ErrTooMany is the error about a list that is too long to be looked through.
+var ErrTooMany = errors.New("the project has too many images")
+
 // listUpTo fails where there are more than so many.
 func (c *Cloud) listUpTo(ctx context.Context, most int, op string, filter imageFilter) ([]Image, error) {
 	client, err := c.glance()
@@ -206,7 +216,7 @@ func (c *Cloud) listUpTo(ctx context.Context, most int, op string, filter imageF
 			all = append(all, imageFrom(image))
 		}
 		if err == nil && len(all) > most {
-			err = fmt.Errorf("there are more than %d", most)
+			err = fmt.Errorf("%w: more than %d", ErrTooMany, most)
 		}
 		return true, err
 	})

@@ -79,10 +79,10 @@ func newestFirst(a, b ManifestImage) int {
 }
 
 // mostListed is how many images of a project a registry looks at, with layers.
-const mostListed = 20_000
+const mostListed = 10_000
 
-// pageSize is the largest that Glance gives by default.
-const pageSize = "1000"
+// pageSize is how many images are asked for at once. Glance gives 25 where nobody says, and at most 1000 by default.
+const pageSize = "500"
 
 // ownActive lists the project's images that a filter lets through, hidden ones first: one that is shown meanwhile is in the
 // second list.

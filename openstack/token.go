@@ -100,7 +100,30 @@ type newestToken struct {
 func (n newestToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("X-Auth-Token", n.token().ID)
-	return n.next.RoundTrip(r)
+	answer, err := n.next.RoundTrip(r)
+	if err == nil && !(strings.HasSuffix(r.URL.Path, "/file") && answer.StatusCode < http.StatusBadRequest) {
+		answer.Body = &boundedAnswer{ReadCloser: answer.Body, left: longestAnswer}
+	}
+	return answer, err
+}
+
+// longestAnswer is how many bytes an answer has at most that is no image: a page of images takes a tenth. It is read into
+// memory, and tenants can give each of their images properties of some MiB.
+const longestAnswer = 16 << 20
+
+// boundedAnswer ends in an error where there is more.
+type boundedAnswer struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *boundedAnswer) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, fmt.Errorf("the answer has more than %d bytes", longestAnswer)
+	}
+	return n, err
 }
 
 // endpoint finds Glance in a catalogue.

@@ -133,6 +133,44 @@ func TestTokenIsRenewed(t *testing.T) {
 	}
 }
 
+// TestEndlessAnswer: what a tenant has put into Glance does not fill the memory.
+func TestEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"images": [{"id": "`)
+		for r.Context().Err() == nil {
+			if _, err := w.Write([]byte(strings.Repeat("x", 1<<20))); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	cloud, err := newGlance(t, GlanceOptions{}).With(constant(tokenWith("token", server.URL)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = cloud.ManifestImages(t.Context())
+	openstacktest.WantError(t, err, "list the project's images: ", "the answer has more than 16777216 bytes")
+}
+
+// TestEndlessList: neither does a list that never ends.
+func TestEndlessList(t *testing.T) {
+	t.Parallel()
+	page := strings.TrimSuffix(strings.Repeat(`{"id": "1", "name": "web"},`, 1000), ",")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"images": [%s], "next": "/v2/images?marker=1"}`, page)
+	}))
+	t.Cleanup(server.Close)
+	cloud, err := newGlance(t, GlanceOptions{}).With(constant(tokenWith("token", server.URL)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = cloud.Tagged(t.Context(), "web", "1")
+	openstacktest.WantError(t, err, `look for image "web@1": `, "the project has too many images: more than 10000")
+}
+
 func TestGlanceEndpoint(t *testing.T) {
 	t.Parallel()
 	two := map[string]string{"north": "https://north.invalid", "south": "https://south.invalid/v2"}
