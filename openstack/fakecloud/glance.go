@@ -96,9 +96,23 @@ func (c *Cloud) createImage(w http.ResponseWriter, r *http.Request, user string)
 		refuseHTML(w, http.StatusForbidden, "You are not authorized to complete publicize_image action.")
 		return
 	}
+	if name := c.reserved(image); name != "" {
+		refuseHTML(w, http.StatusForbidden, fmt.Sprintf("Attribute '%s' is reserved.", name))
+		return
+	}
 	made := c.add(Image, image)
 	c.begin(made.id())
 	answer(w, http.StatusCreated, made)
+}
+
+// reserved returns a property that Glance keeps for others.
+func (c *Cloud) reserved(image Object) string {
+	for name := range image {
+		if c.faults[TraitsReserved] && strings.HasPrefix(name, "trait:") {
+			return name
+		}
+	}
+	return ""
 }
 
 func (c *Cloud) deleteImage(w http.ResponseWriter, _ *http.Request, image Object) {
