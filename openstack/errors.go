@@ -80,17 +80,21 @@ func isQuota(message string) bool {
 	return strings.HasPrefix(message, "Quota exceeded") || strings.HasPrefix(message, "Maximum number of")
 }
 
-// isReserved knows what Glance says where its property protections do not let a user set a property.
-func isReserved(message string) bool {
-	return strings.HasPrefix(message, "Attribute '") && strings.HasSuffix(message, "' is reserved.")
+var reserved = regexp.MustCompile(`^Attribute '(.*)' is reserved\.$`)
+
+// reservedProperty returns the property that Glance does not let a user set, by its property protections; an empty one where it
+// says something else.
+func reservedProperty(message string) string {
+	if found := reserved.FindStringSubmatch(message); found != nil {
+		return found[1]
+	}
+	return ""
 }
 
-func hintReserved(message string) string {
-	hint := "Glance's property protections keep it for others; 'ndock doctor' names all that a push needs"
-	for _, property := range []string{propertyTrait, propertyStored, propertyLayer} {
-		if strings.Contains(message, "'"+property) {
-			return hint + ", and --whole sends images without it"
-		}
+func hintReserved(property string) string {
+	const hint = "Glance's property protections keep it for others; 'ndock doctor' names all that a push needs"
+	if slices.Contains(layeredProperties, property) {
+		return hint + ", and --whole sends images without it"
 	}
 	return hint
 }
@@ -101,8 +105,8 @@ func hintFor(status int, message string) string {
 		return "check the credentials, or the token's age; 'openstack token issue' tries the same ones"
 	case status == http.StatusRequestEntityTooLarge, isQuota(message):
 		return "'openstack limits show --absolute' shows the quota"
-	case status == http.StatusForbidden && isReserved(message):
-		return hintReserved(message)
+	case status == http.StatusForbidden && reservedProperty(message) != "":
+		return hintReserved(reservedProperty(message))
 	case status == http.StatusForbidden:
 		return "the cloud's policy does not let this user do that; an administrator may"
 	}

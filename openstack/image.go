@@ -45,6 +45,7 @@ type Image struct {
 	Layered      bool   // its bytes leave layers out, which are images of their own
 	StoredSize   int64  // of all its layers, as stored; 0 where nobody said
 	Checksum     string // of its bytes in Glance, sha512:… in most clouds
+	Located      bool   // Glance says where its bytes are, and lets users say so, too
 
 	Owner          string // a project's id
 	HypervisorType string // that its servers need; empty for any
@@ -73,6 +74,7 @@ func imageFrom(found images.Image) Image {
 		Layers: layers, Created: found.CreatedAt, Updated: found.UpdatedAt, Hidden: found.Hidden,
 		Layered: property(propertyTrait) != "", StoredSize: stored,
 		Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
+		Located:  found.Properties["locations"] != nil,
 		Owner:    found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
 		layerDigest: property(propertyLayer), diffID: property(propertyLayerDiffID), mediaType: property(propertyLayerType),
 	}
