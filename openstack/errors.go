@@ -137,12 +137,13 @@ var (
 	htmlTags = regexp.MustCompile(`<[^>]*>`)
 )
 
-// cleanMessage finds the sentence in a service's answer: each wraps it in another JSON, and Glance in HTML.
+// cleanMessage finds the sentence in a service's answer: each wraps it in another JSON, Glance with the breaks of a page, and
+// proxies in HTML.
 func cleanMessage(body []byte) string {
 	var parsed any
 	text := ""
 	if json.Unmarshal(body, &parsed) == nil {
-		text = sentence(parsed)
+		text = strings.ReplaceAll(sentence(parsed), "<br />", " ")
 	} else {
 		text = html.UnescapeString(htmlTags.ReplaceAllString(htmlHead.ReplaceAllString(string(body), ""), " "))
 	}
