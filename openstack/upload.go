@@ -32,6 +32,11 @@ type upload struct {
 	shared bool
 }
 
+// ready is content that is open, and of which nothing is known that the request does not say.
+func ready(content io.Reader) func(context.Context) (io.Reader, images.UpdateOpts, error) {
+	return func(context.Context) (io.Reader, images.UpdateOpts, error) { return content, nil, nil }
+}
+
 // uncertain is a fault after which an image may be complete.
 type uncertain struct{ cause error }
 
