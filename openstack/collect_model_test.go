@@ -525,7 +525,7 @@ func (m *model) checkNothingLeft() {
 	for _, stored := range all {
 		name := strings.TrimPrefix(stored["name"].(string), condemnedPrefix)
 		if isImage(stored) {
-			if stored["status"] != "active" || stored["name"] != "web" {
+			if stored["status"] != "active" || strings.HasPrefix(name, "web@") { // it is called so until it is whole
 				m.fail("%s is left of a push that was killed: %v", stored["name"], stored)
 			}
 			continue
