@@ -80,12 +80,33 @@ func isQuota(message string) bool {
 	return strings.HasPrefix(message, "Quota exceeded") || strings.HasPrefix(message, "Maximum number of")
 }
 
+var reserved = regexp.MustCompile(`^Attribute '(.*)' is reserved\.$`)
+
+// reservedProperty returns the property that Glance does not let a user set, by its property protections; an empty one where it
+// says something else.
+func reservedProperty(message string) string {
+	if found := reserved.FindStringSubmatch(message); found != nil {
+		return found[1]
+	}
+	return ""
+}
+
+func hintReserved(property string) string {
+	const hint = "Glance's property protections keep it for others; 'ndock doctor' names all that a push needs"
+	if slices.Contains(layeredProperties, property) {
+		return hint + ", and --whole sends images without it"
+	}
+	return hint
+}
+
 func hintFor(status int, message string) string {
 	switch {
 	case status == http.StatusUnauthorized:
 		return "check the credentials, or the token's age; 'openstack token issue' tries the same ones"
 	case status == http.StatusRequestEntityTooLarge, isQuota(message):
 		return "'openstack limits show --absolute' shows the quota"
+	case status == http.StatusForbidden && reservedProperty(message) != "":
+		return hintReserved(reservedProperty(message))
 	case status == http.StatusForbidden:
 		return "the cloud's policy does not let this user do that; an administrator may"
 	}
@@ -116,7 +137,8 @@ var (
 	htmlTags = regexp.MustCompile(`<[^>]*>`)
 )
 
-// cleanMessage finds the sentence in a service's answer: each wraps it in another JSON, and Glance in HTML.
+// cleanMessage finds the sentence in a service's answer: each wraps it in another JSON, Glance with the breaks of a page, and
+// proxies in HTML.
 func cleanMessage(body []byte) string {
 	var parsed any
 	text := ""

@@ -16,6 +16,7 @@ func TestCleanMessage(t *testing.T) {
 		"Keystone":        {`{"error":{"code":401,"message":"The request you have made requires authentication.","title":"Unauthorized"}}`, "The request you have made requires authentication."},
 		"Placement":       {`{"errors": [{"status": 403, "title": "Forbidden", "detail": "Access was denied to this resource.\n\n Policy does not allow it.  ", "request_id": "req-1"}]}`, "Access was denied to this resource. Policy does not allow it."},
 		"Glance":          {"<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  No image found with ID nope<br /><br />\n\n\n\n </body>\n</html>", "No image found with ID nope"},
+		"Glance, as JSON": {`{"message": "Attribute 'a<c>' is reserved.<br /><br />\n\n\n", "code": "403 Forbidden", "title": "Forbidden"}`, "Attribute 'a<c>' is reserved."},
 		"Glance, escaped": {"<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  No image found with ID a&#x27;b&lt;c&gt;<br /><br />\n </body>\n</html>", "No image found with ID a'b<c>"},
 		"Glance, in JSON": {`{"message": "Image nope is protected and cannot be deleted.<br /><br />\n\n\n", "code": "403 Forbidden", "title": "Forbidden"}`, "Image nope is protected and cannot be deleted."},
 		"a proxy":         {"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n", "No server is available to handle this request."},

@@ -94,7 +94,7 @@ func (c *Cloud) SendLayer(ctx context.Context, o LayerUpload) (StoredLayer, erro
 	hidden, private, name := true, images.ImageVisibilityPrivate, "upload "+uuid.NewString()
 	var found StoredLayer
 	sent, err := c.store(ctx, upload{
-		what: "layer of " + o.Of, content: o.Content, progress: o.Progress, shared: true,
+		what: "layer of " + o.Of, open: ready(o.Content), progress: o.Progress, shared: true,
 		request: images.CreateOpts{
 			Name: name, Hidden: &hidden, Visibility: &private, ContainerFormat: "docker", DiskFormat: "raw", Properties: map[string]string{propertyLayer: beforeUpload},
 		},

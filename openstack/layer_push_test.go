@@ -171,19 +171,98 @@ func TestPushLayered(t *testing.T) {
 		if shown, err := cloud.Images(t.Context()); err != nil || len(shown) != 0 {
 			t.Errorf("it is shown before it is whole: %v, %v", shown, err)
 		}
-		if name := fake.All(fakecloud.Image)[1]["name"]; name != "web@"+strings.Replace(layerDigest, ":", "-", 1) {
+		if name := fake.All(fakecloud.Image)[0]["name"]; name != "web@"+strings.Replace(layerDigest, ":", "-", 1) {
 			t.Errorf("it is called %q before it is whole: prune would not take it", name)
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := fake.All(fakecloud.Image)[1]
+	image := fake.All(fakecloud.Image)[0]
 	for property, want := range map[string]any{
 		"name": "web", "os_hidden": false, "docker_image_id": dockerID, "docker_stored_size": "14", "docker_tags": "web:1,web:latest", "trait:CUSTOM_NDOCK_LAYERS": "required", "min_disk": 2.0,
 	} {
 		if image[property] != want || image["id"] != pushed.ID {
 			t.Errorf("property %s is %v, want %v", property, image[property], want)
+		}
+	}
+}
+
+// TestPushRefusedBeforeLayers: what Glance refuses anyway, it refuses before anything is sent.
+func TestPushRefusedBeforeLayers(t *testing.T) {
+	t.Parallel()
+	type test struct {
+		visibility string
+		fault      fakecloud.Fault
+		hint       string
+	}
+	for want, test := range map[string]test{
+		"You are not authorized to complete publicize_image action.": {visibility: "public", hint: "an administrator may"},
+		"Attribute 'trait:CUSTOM_NDOCK_LAYERS' is reserved.":         {fault: fakecloud.TraitsReserved, hint: "--whole sends images without it"},
+	} {
+		fake, cloud := newFake(t)
+		options := pushOptions(nil)
+		options.Open = func(context.Context) (Content, error) {
+			t.Error("its layers were sent before")
+			return nil, errors.New("it was opened")
+		}
+		options.Visibility = test.visibility
+		if test.fault != "" {
+			breaks(t, fake, test.fault)
+		}
+		_, err := cloud.PushImage(t.Context(), options)
+		openstacktest.WantError(t, err, `create image "web": `+want+" (req-")
+		openstacktest.WantHint(t, err, test.hint)
+		wantNothingLeft(t, fake)
+	}
+}
+
+// TestPushWithoutLayers: an image turns out to have no layers of its own. It is as if it was sent whole, and so it needs no host
+// that knows layers.
+func TestPushWithoutLayers(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	options := pushOptions(nil)
+	options.Open = func(context.Context) (Content, error) {
+		if image := fake.All(fakecloud.Image)[0]; image["os_hidden"] != true || image["name"] != "web" {
+			t.Errorf("it is shown before its layers are known: %v", image)
+		}
+		return bytesOf{io.NopCloser(strings.NewReader("all of it"))}, nil
+	}
+	pushed, err := cloud.PushImage(t.Context(), options)
+	if err != nil || pushed.Layered || pushed.Hidden || pushed.Name != "web" {
+		t.Fatalf("pushed %+v, %v", pushed, err)
+	}
+	for _, property := range []string{propertyTrait, propertyStored} {
+		if value, there := fake.All(fakecloud.Image)[0][property]; there {
+			t.Errorf("property %s is %v", property, value)
+		}
+	}
+}
+
+// TestPushWithoutAllLayers: of a push that fails with its second layer, the first stays. The image does not.
+func TestPushWithoutAllLayers(t *testing.T) {
+	t.Parallel()
+	for name, interrupted := range map[string]bool{"the source fails": false, "it is interrupted": true} {
+		fake, cloud := newFake(t)
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		options, failed := pushOptions(nil), errors.New("the registry is away")
+		options.Open = func(ctx context.Context) (Content, error) {
+			if _, err := cloud.SendLayer(ctx, layerUpload("the layer")); err != nil {
+				t.Error(err)
+			}
+			if interrupted {
+				interrupt()
+				failed = ctx.Err()
+			}
+			return nil, failed
+		}
+		if _, err := cloud.PushImage(ctx, options); !errors.Is(err, failed) {
+			t.Errorf("%s: error %v, want %v", name, err, failed)
+		}
+		if left := fake.All(fakecloud.Image); len(left) != 1 || left[0]["name"] != layerDigest {
+			t.Errorf("%s: left %v", name, left)
 		}
 	}
 }

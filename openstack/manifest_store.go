@@ -81,7 +81,7 @@ func (c *Cloud) StoreManifest(ctx context.Context, m StoredManifest, warn func(e
 		}
 	}
 	sent, err := c.store(ctx, upload{
-		what: fmt.Sprintf("image %q", m.name()), request: m.request(taggedAt), content: m.Content,
+		what: fmt.Sprintf("image %q", m.name()), request: m.request(taggedAt), open: ready(m.Content),
 		complete: func(ctx context.Context) (images.UpdateOpts, error) {
 			return m.changes(), c.stillThere(ctx, m.name(), m.Layers)
 		},

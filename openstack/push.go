@@ -132,34 +132,10 @@ func (c *Cloud) existing(ctx context.Context, o PushOptions, image DockerImage) 
 
 // push makes one attempt, of which nothing is left if it fails, but for layers that it has sent: the next finds them.
 func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
-	source, err := o.open(ctx)
-	if err != nil {
-		return Pushed{}, err
-	}
-	defer source.Close()
-	layers := source.Layers()
-	if len(layers) > 0 {
-		asked := o.Docker.ID != ""
-		if o.Docker = o.Docker.or(source.Found()); !asked {
-			if existing, there, err := c.existing(ctx, o, o.Docker); err != nil || there {
-				return Pushed{Image: existing, Existed: there}, err
-			}
-		}
-	}
+	attempt := &pushAttempt{PushOptions: o, cloud: c}
+	defer attempt.close()
 	sent, err := c.store(ctx, upload{
-		what: fmt.Sprintf("image %q", o.Name), request: o.request(layers), content: source, progress: o.Progress,
-		complete: func(ctx context.Context) (images.UpdateOpts, error) {
-			if err := c.stillThere(ctx, o.Name, layers); err != nil {
-				return nil, err
-			}
-			found := source.Found()
-			if o.Docker.ID == "" {
-				if existing, there, err := c.existing(ctx, o, found); err != nil || there {
-					return nil, errors.Join(err, existsError{existing})
-				}
-			}
-			return o.completed(found, layers), nil
-		},
+		what: fmt.Sprintf("image %q", o.Name), request: o.firstRequest(), open: attempt.open, progress: o.Progress, complete: attempt.complete,
 	})
 	var exists existsError
 	if errors.As(err, &exists) && exists.image.ID != "" {
@@ -168,19 +144,75 @@ func (c *Cloud) push(ctx context.Context, o PushOptions) (Pushed, error) {
 	return Pushed{Image: sent}, err
 }
 
+// pushAttempt is one attempt of a push. It is in Glance already, without bytes, when its source is opened.
+type pushAttempt struct {
+	PushOptions
+	cloud  *Cloud
+	source Content // nil until it is open
+}
+
+// open has the layers sent, and returns the image's bytes, and what is known of it by then.
+func (a *pushAttempt) open(ctx context.Context) (io.Reader, images.UpdateOpts, error) {
+	source, err := a.openSource(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	a.source = source
+	before, asked := a.firstRequest(), a.Docker.ID != ""
+	if layers := source.Layers(); len(layers) > 0 {
+		if a.Docker = a.Docker.or(source.Found()); !asked {
+			if existing, there, err := a.cloud.existing(ctx, a.PushOptions, a.Docker); err != nil || there {
+				return nil, nil, errors.Join(err, existsError{existing})
+			}
+		}
+	}
+	return source, changesBetween(before, a.request(source.Layers())), nil
+}
+
+// complete looks for what the bytes leave out, now that they can be read, and returns what they turned out to be.
+func (a *pushAttempt) complete(ctx context.Context) (images.UpdateOpts, error) {
+	layers, found := a.source.Layers(), a.source.Found()
+	if err := a.cloud.stillThere(ctx, a.Name, layers); err != nil {
+		return nil, err
+	}
+	if a.Docker.ID == "" {
+		if existing, there, err := a.cloud.existing(ctx, a.PushOptions, found); err != nil || there {
+			return nil, errors.Join(err, existsError{existing})
+		}
+	}
+	return a.completed(found, layers), nil
+}
+
+func (a *pushAttempt) close() {
+	if a.source != nil {
+		_ = a.source.Close() // it has been read, or the attempt has failed
+	}
+}
+
 // existsError is about an image that Glance had already, which was found when all of it had been sent.
 type existsError struct{ image Image }
 
 func (e existsError) Error() string { return "it is there already" }
 
-// open returns the image's bytes. What is wrong with the source is unreadable; what Glance says of a layer is not.
-func (o PushOptions) open(ctx context.Context) (Content, error) {
+// openSource returns the image's bytes. What is wrong with the source is unreadable; what Glance says of a layer is not.
+func (o PushOptions) openSource(ctx context.Context) (Content, error) {
 	source, err := o.Open(ctx)
 	var ofGlance *Error
 	if err != nil && !errors.As(err, &ofGlance) {
 		err = &unreadable{err}
 	}
 	return source, err
+}
+
+// firstRequest has Glance refuse a name, a property or a visibility before any layer is sent. So it is that of an image in
+// layers, where it may become one, but has the name that the user will see.
+func (o PushOptions) firstRequest() images.CreateOpts {
+	if o.Whole {
+		return o.request(nil)
+	}
+	request := o.request([]StoredLayer{{}})
+	request.Name = o.Name
+	return request
 }
 
 // request is for an image that nobody protects yet: half of it could not be removed.
@@ -199,6 +231,31 @@ func (o PushOptions) request(layers []StoredLayer) images.CreateOpts {
 		request.Hidden, request.Name = &hidden, o.hiddenName()
 	}
 	return request
+}
+
+// changesBetween makes one request's image that of another.
+func changesBetween(before, after images.CreateOpts) images.UpdateOpts {
+	var changes images.UpdateOpts
+	if before.Name != after.Name {
+		changes = append(changes, images.ReplaceImageName{NewName: after.Name})
+	}
+	if before.Hidden != nil && after.Hidden == nil {
+		changes = append(changes, images.ReplaceImageHidden{NewHidden: false})
+	}
+	if before.MinDisk != after.MinDisk {
+		changes = append(changes, images.ReplaceImageMinDisk{NewMinDisk: after.MinDisk})
+	}
+	for name, value := range after.Properties {
+		if was, there := before.Properties[name]; !there || was != value {
+			changes = append(changes, images.UpdateImageProperty{Op: images.AddOp, Name: name, Value: value})
+		}
+	}
+	for name := range before.Properties {
+		if _, stays := after.Properties[name]; !stays {
+			changes = append(changes, images.UpdateImageProperty{Op: images.RemoveOp, Name: name})
+		}
+	}
+	return changes
 }
 
 // hiddenName is by its digest. Glance takes names of 255 characters.

@@ -2,7 +2,9 @@ package openstack
 
 import (
 	"context"
+	"net/http"
 
+	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/limits"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/quotas"
 )
@@ -52,4 +54,28 @@ func (c *Cloud) PortQuota(ctx context.Context) (Quota, error) {
 		return Quota{}, explain("look at Neutron's quota", err)
 	}
 	return Quota{found.Port.Limit, found.Port.Used + found.Port.Reserved}, nil
+}
+
+// ImageQuota asks Glance for how many MiB of images the project may have, and has. It is nil where Glance does not tell, or has
+// no such quota: one of its own (user_storage_quota), which is the same for all projects, it tells nobody.
+func (c *Cloud) ImageQuota(ctx context.Context) (*Quota, error) {
+	client, err := c.glance()
+	if err != nil {
+		return nil, err
+	}
+	var found struct {
+		Usage map[string]struct{ Limit, Usage int }
+	}
+	_, err = client.Get(ctx, client.ServiceURL("info", "usage"), &found, nil)
+	if gophercloud.ResponseCodeIs(err, http.StatusNotFound) { // before Glance 23
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explain("look at Glance's quota", err)
+	}
+	size, has := found.Usage["image_size_total"]
+	if !has {
+		return nil, nil
+	}
+	return &Quota{size.Limit, size.Usage}, nil
 }

@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,71 @@ func TestSession(t *testing.T) {
 	}
 	if session := asAdmin(t, fake).Session(); !slices.Contains(session.Roles, "admin") {
 		t.Errorf("the administrator is %+v", session)
+	}
+}
+
+// TestReserved: Glance is asked to make an image, and makes none.
+func TestReserved(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	taken := fake.Add(fakecloud.Image, "web")
+	for _, test := range []struct {
+		fault fakecloud.Fault
+		want  Reserved
+	}{
+		{"", Reserved{Layered: true}},
+		{fakecloud.TraitsReserved, Reserved{Layered: true, Properties: []string{propertyTrait}}},
+		{fakecloud.DockerReserved, Reserved{Properties: []string{
+			propertyDigest, propertyID, propertyLayer, propertyLayerDiffID, propertyLayerType, propertyLayers, propertyStored, propertyTags, propertySize, propertyTrait,
+		}}},
+	} {
+		if test.fault != "" {
+			breaks(t, fake, test.fault)
+		}
+		if got, err := cloud.Reserved(t.Context(), taken); err != nil || fmt.Sprint(got) != fmt.Sprint(test.want) {
+			t.Errorf("%s: got %v, %v, want %v", test.fault, got, err, test.want)
+		}
+	}
+	if there := fake.All(fakecloud.Image); len(there) != 1 || there[0]["name"] != "web" {
+		t.Errorf("Glance has %v", there)
+	}
+	breaks(t, fake, fakecloud.GlanceAway)
+	_, err := cloud.Reserved(t.Context(), taken)
+	openstacktest.WantError(t, err, "try to make an image with an id that is taken: No server is available")
+}
+
+// TestReservedWhereNothingIsTaken: a Glance that makes the image all the same has none afterwards.
+func TestReservedWhereNothingIsTaken(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	_, err := cloud.Reserved(t.Context(), "10000000-0000-4000-8000-000000000099")
+	openstacktest.WantError(t, err, "try to make an image with an id that is taken: Glance made one")
+	wantNothingLeft(t, fake)
+}
+
+func TestImageQuota(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	if quota, err := cloud.ImageQuota(t.Context()); quota != nil || err != nil {
+		t.Errorf("got %v, %v, and Glance has none", quota, err)
+	}
+	breaks(t, fake, fakecloud.SizeLimited)
+	if quota, err := cloud.ImageQuota(t.Context()); err != nil || *quota != (Quota{1000, 7}) {
+		t.Errorf("got %v, %v", quota, err)
+	}
+	breaks(t, fake, fakecloud.GlanceAway)
+	_, err := cloud.ImageQuota(t.Context())
+	openstacktest.WantError(t, err, "look at Glance's quota: No server is available")
+}
+
+// TestLocated: where Glance says where an image's bytes are, users may say so, too.
+func TestLocated(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	fake.Add(fakecloud.Image, "a", fakecloud.Object{"locations": []any{}})
+	fake.Add(fakecloud.Image, "b")
+	if images, err := cloud.Images(t.Context()); err != nil || !images[0].Located || images[1].Located {
+		t.Errorf("got %+v, %v", images, err)
 	}
 }
 

@@ -21,14 +21,20 @@ import (
 
 // upload is an image on its way into Glance.
 type upload struct {
-	what     string // it is, for errors
-	request  images.CreateOpts
-	content  io.Reader
+	what    string // it is, for errors
+	request images.CreateOpts
+	// open returns the content, and what is to be changed before it is sent. Glance has taken the request then.
+	open     func(ctx context.Context) (io.Reader, images.UpdateOpts, error)
 	progress io.Writer
 	// complete returns what is to be changed when Glance has all bytes. If it fails, the image is removed.
 	complete func(ctx context.Context) (images.UpdateOpts, error)
 	// shared says that others use the image as soon as it is complete, so that it is not removed where it may be.
 	shared bool
+}
+
+// ready is content that is open, and of which nothing is known that the request does not say.
+func ready(content io.Reader) func(context.Context) (io.Reader, images.UpdateOpts, error) {
+	return func(context.Context) (io.Reader, images.UpdateOpts, error) { return content, nil, nil }
 }
 
 // uncertain is a fault after which an image may be complete.
@@ -43,14 +49,11 @@ func (c *Cloud) store(ctx context.Context, u upload) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	if err := c.refresh(ctx); err != nil {
-		return Image{}, err
-	}
 	created, err := u.create(ctx, client)
 	if err != nil {
 		return Image{}, explain("create "+u.what, err)
 	}
-	done, err := u.fill(ctx, client, created.ID)
+	done, err := c.fill(ctx, client, created.ID, u)
 	var perhaps *uncertain
 	if u.shared && errors.As(err, &perhaps) {
 		return Image{}, err
@@ -76,12 +79,29 @@ func (u upload) create(ctx context.Context, client *gophercloud.ServiceClient) (
 	return images.Create(answered, client, u.request).Extract()
 }
 
-// fill sends the bytes, and completes what stands in Glance with what they turned out to be.
-func (u upload) fill(ctx context.Context, client *gophercloud.ServiceClient, id string) (*images.Image, error) {
-	sent, err := u.sendBytes(ctx, client, id)
+// fill opens the content and sends it, and completes what stands in Glance with what it turned out to be.
+func (c *Cloud) fill(ctx context.Context, client *gophercloud.ServiceClient, id string, u upload) (*images.Image, error) {
+	content, changes, err := u.open(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if len(changes) > 0 {
+		if _, err := images.Update(ctx, client, id, changes).Extract(); err != nil {
+			return nil, explain("describe "+u.what, err)
+		}
+	}
+	if err := c.refresh(ctx); err != nil {
+		return nil, err
+	}
+	sent, err := u.sendBytes(ctx, client, id, content)
+	if err != nil {
+		return nil, err
+	}
+	return u.finish(ctx, client, id, sent)
+}
+
+// finish compares what Glance has with what was sent, and completes it.
+func (u upload) finish(ctx context.Context, client *gophercloud.ServiceClient, id string, sent *watchedReader) (*images.Image, error) {
 	done, err := persist(ctx, func(ctx context.Context) (*images.Image, error) { return images.Get(ctx, client, id).Extract() })
 	if err != nil {
 		return nil, explain("look at "+u.what, err)
@@ -106,8 +126,8 @@ func (u upload) fill(ctx context.Context, client *gophercloud.ServiceClient, id 
 }
 
 // sendBytes sends all of the content. A source that fails makes the request fail, so that Glance never takes half an image.
-func (u upload) sendBytes(ctx context.Context, client *gophercloud.ServiceClient, id string) (*watchedReader, error) {
-	watched := &watchedReader{from: u.content, progress: u.progress, sum: sha512.New()}
+func (u upload) sendBytes(ctx context.Context, client *gophercloud.ServiceClient, id string, content io.Reader) (*watchedReader, error) {
+	watched := &watchedReader{from: content, progress: u.progress, sum: sha512.New()}
 	err := imagedata.Upload(ctx, client, id, watched).ExtractErr()
 	if failed := watched.stop(); failed != nil { // the cause; what the service said is its echo
 		return nil, &unreadable{fmt.Errorf("read %s: %w", u.what, failed)}

@@ -80,26 +80,20 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-// TestOthersContainersAreLeftAlone: what is no server's is runc's business alone.
-func TestOthersContainersAreLeftAlone(t *testing.T) {
+// TestWhatIsNoServers: another's container is runc's business alone and left as it is, and what is no configuration is refused.
+func TestWhatIsNoServers(t *testing.T) {
 	_, config := server(t)
-	for _, config := range []string{
-		`{}`, `{"mounts":[]}`,
-		strings.ReplaceAll(config, "/etc/resolv.conf", "/etc/other"),
-		strings.ReplaceAll(config, "/resolv.conf\"}", "/other\"}"),
-		`{"mounts":[{"destination":"/etc/resolv.conf","source":"/var/lib/docker/containers/x/resolv.conf"}]}`,
+	for text, refused := range map[string]bool{
+		`{}`: false, `{"mounts":[]}`: false,
+		strings.ReplaceAll(config, "/etc/resolv.conf", "/etc/other"):                                          false,
+		strings.ReplaceAll(config, "/resolv.conf\"}", "/other\"}"):                                            false,
+		`{"mounts":[{"destination":"/etc/resolv.conf","source":"/var/lib/docker/containers/x/resolv.conf"}]}`: false,
+		"": true, "[]": true, `{"mounts":1}`: true,
+		strings.ReplaceAll(config, `{"prestart":[`, `[{"x":[`): true,
 	} {
-		if got, err := edit([]byte(config), "ndock", "/names"); err != nil || string(got.config) != config || got.names != nil {
-			t.Errorf("%s became %s, %v", config, got.config, err)
-		}
-	}
-}
-
-func TestWhatIsNoConfiguration(t *testing.T) {
-	_, config := server(t)
-	for _, text := range []string{"", "[]", `{"mounts":1}`, strings.ReplaceAll(config, `{"prestart":[`, `[{"x":[`)} {
-		if got, err := edit([]byte(text), "ndock", "/names"); err == nil {
-			t.Errorf("%s became %s", text, got.config)
+		got, err := edit([]byte(text), "ndock", "/names")
+		if refused != (err != nil) || !refused && (string(got.config) != text || got.names != nil) {
+			t.Errorf("%s became %s, %v", text, got.config, err)
 		}
 	}
 }

@@ -35,7 +35,9 @@ type Cloud interface {
 	Formats(ctx context.Context) (openstack.Formats, error)
 	Images(ctx context.Context) ([]openstack.Image, error)
 	MachineImages(ctx context.Context) ([]openstack.Image, error)
+	Reserved(ctx context.Context, taken string) (openstack.Reserved, error)
 	ImageCount(ctx context.Context) (images, layers int, err error)
+	ImageQuota(ctx context.Context) (*openstack.Quota, error)
 	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
 	Traits(ctx context.Context, hypervisor string) ([]string, error)
 	Flavors(ctx context.Context) ([]openstack.Flavor, error)
@@ -66,6 +68,7 @@ func checks() []check {
 		{"neutron", []string{"credentials"}, service("network", "neutron")},
 		{"placement", []string{"credentials"}, service("placement", "placement")},
 		{"formats", []string{"glance"}, formats},
+		{"pushing", []string{"glance"}, pushing},
 		{"publishing", []string{"credentials"}, publishing},
 		{"hypervisors", []string{"nova"}, hypervisors},
 		{"properties", []string{"glance", "nova"}, properties},

@@ -27,6 +27,9 @@ type cloud struct {
 	ports       openstack.Quota
 	agents      []openstack.Agent
 	layers      int
+	imageQuota  *openstack.Quota
+	reserved    openstack.Reserved
+	taken       string           // the id that an image was asked for with
 	traits      []string         // of each hypervisor
 	failing     map[string]error // by the check that asks
 }
@@ -55,6 +58,15 @@ func (c *cloud) Hypervisors(context.Context) ([]openstack.Hypervisor, error) {
 
 func (c *cloud) ImageCount(context.Context) (int, int, error) {
 	return len(c.images), c.layers, c.failing["layers"]
+}
+
+func (c *cloud) ImageQuota(context.Context) (*openstack.Quota, error) {
+	return c.imageQuota, c.failing["image quota"]
+}
+
+func (c *cloud) Reserved(_ context.Context, taken string) (openstack.Reserved, error) {
+	c.taken = taken
+	return c.reserved, c.failing["reserved"]
 }
 
 func (c *cloud) Traits(context.Context, string) ([]string, error) {
@@ -140,7 +152,11 @@ func examined(t *testing.T, c *cloud) map[string]Finding {
 
 func TestSound(t *testing.T) {
 	t.Parallel()
-	findings := examined(t, sound())
+	c := sound()
+	findings := examined(t, c)
+	if c.taken != "id-web" {
+		t.Errorf("an image was asked for with the id %q, which is not taken", c.taken)
+	}
 	if len(findings) != len(checks()) {
 		t.Errorf("%d findings of %d checks", len(findings), len(checks()))
 	}
@@ -174,13 +190,33 @@ func TestFindings(t *testing.T) {
 		"formats not told":  {"formats", func(c *cloud) { c.failing["formats"] = answered(500, "ask", "oops") }, Failed, "ask: oops (req-1)", ""},
 		"a tenant's images": {"publishing", tenant, Warning, "the roles member may not make images public", "openstack image set --public IMAGE"},
 
-		"layers":              {"layers", func(c *cloud) { c.layers = 3 }, OK, "the project has 1 Docker images in Glance, and 3 layers", ""},
-		"many layers":         {"layers", func(c *cloud) { c.layers = 500 }, Warning, "uploads become slow where Glance has a quota", "ndock image gc"},
-		"an older host":       {"layers", func(c *cloud) { c.traits = []string{"CUSTOM_NDOCK"} }, Warning, "images in layers do not boot on one, where ndock is older", "ndock node setup"},
-		"traits not for all":  {"layers", func(c *cloud) { c.failing["traits"] = answered(403, "list the traits of one", "not you") }, OK, "the project has 1", ""},
-		"traits not told":     {"layers", func(c *cloud) { c.failing["traits"] = answered(500, "list the traits of one", "oops") }, Failed, "list the traits of one: oops", ""},
-		"layers not told":     {"layers", func(c *cloud) { c.failing["layers"] = answered(500, "list images", "oops") }, Failed, "list images: oops", ""},
-		"layers for a tenant": {"layers", tenant, OK, "the project has 1", ""},
+		"layers":      {"layers", func(c *cloud) { c.layers = 3 }, OK, "the project has 1 Docker images in Glance, and 3 layers", ""},
+		"many layers": {"layers", func(c *cloud) { c.layers = 500 }, Warning, "1 Docker images in Glance, and 500 layers: each upload is slow where Glance has a quota of bytes (user_storage_quota", "ndock image gc"},
+		"a quota of bytes": {"layers", func(c *cloud) {
+			c.layers, c.imageQuota = 500, &openstack.Quota{Limit: 1000, Used: 7}
+		}, Warning, "for its quota image_size_total, of which 7 of 1000 MiB are used; 'ndock image prune' deletes", "ndock image gc"},
+		"a quota that is not told": {"layers", func(c *cloud) {
+			c.layers, c.failing["image quota"] = 500, answered(500, "look", "oops")
+		}, Warning, "for which it looks at all of them (look: oops (req-1))", "ndock image gc"},
+		"a quota of few images": {"layers", func(c *cloud) { c.failing["image quota"] = answered(500, "look", "oops") }, OK, "the project has 1", ""},
+		"locations":             {"layers", func(c *cloud) { c.images[0].Located = true }, Warning, "shows where an image's bytes are", "crudini --set /etc/glance/glance-api.conf DEFAULT show_multiple_locations false && service glance-api restart"},
+
+		"no image to ask with": {"pushing", func(c *cloud) { c.images = nil }, Unknown, "there is no image yet", ""},
+		"a disk to ask with":   {"pushing", func(c *cloud) { c.images, c.machines = nil, []openstack.Image{image("vm", "qemu")} }, OK, "all properties that a push sets", ""},
+		"no images for users":  {"pushing", func(c *cloud) { c.failing["reserved"] = answered(403, "try", "not you") }, Warning, "try: not you (req-1)", "openstack role add --project p1 --user USER member"},
+		"no more images":       {"pushing", func(c *cloud) { c.failing["reserved"] = answered(413, "try", "image_count_total is over") }, Failed, "try: image_count_total is over", ""},
+		"layers are reserved": {"pushing", func(c *cloud) {
+			c.reserved = openstack.Reserved{Properties: []string{"docker_layer", "trait:CUSTOM_NDOCK_LAYERS"}, Layered: true}
+		}, Warning, "keep docker_layer, trait:CUSTOM_NDOCK_LAYERS for others: images are pushed without layers", "ndock image push-glance --whole IMAGE"},
+		"properties are reserved": {"pushing", func(c *cloud) {
+			c.reserved = openstack.Reserved{Properties: []string{"hypervisor_type"}}
+		}, Failed, "keep hypervisor_type for others: nothing can be pushed", ""},
+		"no list of images to ask with": {"pushing", func(c *cloud) { c.failing["images"] = answered(500, "list", "oops") }, Failed, "list: oops", ""},
+		"an older host":                 {"layers", func(c *cloud) { c.traits = []string{"CUSTOM_NDOCK"} }, Warning, "images in layers do not boot on one, where ndock is older", "ndock node setup"},
+		"traits not for all":            {"layers", func(c *cloud) { c.failing["traits"] = answered(403, "list the traits of one", "not you") }, OK, "the project has 1", ""},
+		"traits not told":               {"layers", func(c *cloud) { c.failing["traits"] = answered(500, "list the traits of one", "oops") }, Failed, "list the traits of one: oops", ""},
+		"layers not told":               {"layers", func(c *cloud) { c.failing["layers"] = answered(500, "list images", "oops") }, Failed, "list images: oops", ""},
+		"layers for a tenant":           {"layers", tenant, OK, "the project has 1", ""},
 
 		"hypervisors not for tenants": {"hypervisors", tenant, Unknown, "only an administrator", ""},
 		"hypervisors not told":        {"hypervisors", func(c *cloud) { c.failing["hypervisors"] = answered(500, "list", "oops") }, Failed, "oops", ""},
@@ -274,7 +310,7 @@ func TestWaiting(t *testing.T) {
 	t.Parallel()
 	for broken, waiting := range map[string]map[string]string{
 		"login":   {"glance": "credentials", "publishing": "credentials", "formats": "glance", "images": "formats", "quota": "flavors"},
-		"image":   {"formats": "glance", "properties": "glance", "images": "formats", "layers": "glance"},
+		"image":   {"formats": "glance", "pushing": "glance", "properties": "glance", "images": "formats", "layers": "glance"},
 		"compute": {"hypervisors": "nova", "properties": "nova", "flavors": "nova", "quota": "flavors"},
 		"network": {"networks": "neutron", "ports": "neutron", "agents": "neutron"},
 		"formats": {"images": "formats"},

@@ -30,6 +30,9 @@ const (
 	SnapshotVanishes   Fault = "snapshot-vanishes" // Nova deletes the image that it could not fill
 	PortsExceeded      Fault = "ports-exceeded"    // Neutron has no room for a port
 	DockerRefused      Fault = "docker-refused"    // Glance takes no images of container format docker
+	SizeLimited        Fault = "size-limited"      // Glance has a quota of bytes, and tells it
+	TraitsReserved     Fault = "traits-reserved"   // Glance lets nobody give images properties that ask for traits
+	DockerReserved     Fault = "docker-reserved"   // the same of properties that are Docker's
 	PlacementMissing   Fault = "placement-missing" // the catalogue does not have it
 	GlanceAway         Fault = "glance-away"       // its proxy says so
 	NeutronHangs       Fault = "neutron-hangs"     // it never answers
@@ -41,7 +44,7 @@ const (
 
 var faults = []Fault{
 	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, DownloadBreaks, DownloadIsWhole, DownloadIsOther, DownloadHasNoParts, DataMissing, QuotaExceeded,
-	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, PlacementMissing, GlanceAway,
+	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, SizeLimited, DockerReserved, TraitsReserved, PlacementMissing, GlanceAway,
 	NeutronHangs, Hiccups, ProcessEnds, SoftDelete, SecondFails,
 }
 

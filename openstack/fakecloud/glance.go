@@ -18,6 +18,7 @@ const noImage = "No image found with ID %s"
 func (c *Cloud) glance(mux *http.ServeMux) {
 	mux.HandleFunc("GET /image/{$}", versions("v2.15"))
 	mux.HandleFunc("GET /image/v2/schemas/image", c.authenticated(c.schema))
+	mux.HandleFunc("GET /image/v2/info/usage", c.authenticated(c.usage))
 	mux.HandleFunc("GET /image/v2/images", c.authenticated(c.listImages))
 	mux.HandleFunc("GET /image/v2/images/{id}", c.authenticated(c.there(Image, noImage, refuseHTML, func(w http.ResponseWriter, _ *http.Request, image Object) {
 		answer(w, http.StatusOK, image)
@@ -37,6 +38,14 @@ func (c *Cloud) schema(w http.ResponseWriter, _ *http.Request, _ string) {
 	answer(w, http.StatusOK, Object{"name": "image", "properties": Object{
 		"container_format": Object{"enum": containers}, "disk_format": Object{"enum": []any{nil, "raw", "qcow2"}},
 	}})
+}
+
+func (c *Cloud) usage(w http.ResponseWriter, _ *http.Request, _ string) {
+	quotas := Object{}
+	if c.faults[SizeLimited] {
+		quotas["image_size_total"] = Object{"usage": 7, "limit": 1000}
+	}
+	answer(w, http.StatusOK, Object{"usage": quotas})
 }
 
 // listImages gives two images a page, and hidden ones only to who asks for these. As in Glance, what stands before a colon in a name to look for is an operator.
@@ -96,9 +105,27 @@ func (c *Cloud) createImage(w http.ResponseWriter, r *http.Request, user string)
 		refuseHTML(w, http.StatusForbidden, "You are not authorized to complete publicize_image action.")
 		return
 	}
+	if name := c.reserved(image); name != "" {
+		refuseHTML(w, http.StatusForbidden, fmt.Sprintf("Attribute '%s' is reserved.", name))
+		return
+	}
+	if slices.ContainsFunc(c.objects[Image], func(there Object) bool { return there["id"] == image["id"] }) {
+		refuseHTML(w, http.StatusConflict, fmt.Sprintf("Image ID %s already exists!", image["id"]))
+		return
+	}
 	made := c.add(Image, image)
 	c.begin(made.id())
 	answer(w, http.StatusCreated, made)
+}
+
+// reserved returns a property that Glance keeps for others.
+func (c *Cloud) reserved(image Object) string {
+	for name := range image {
+		if c.faults[TraitsReserved] && strings.HasPrefix(name, "trait:") || c.faults[DockerReserved] && strings.HasPrefix(name, "docker_") {
+			return name
+		}
+	}
+	return ""
 }
 
 func (c *Cloud) deleteImage(w http.ResponseWriter, _ *http.Request, image Object) {

@@ -3,8 +3,6 @@ package fakecloud
 import (
 	"encoding/json"
 	"fmt"
-	"html"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -166,12 +164,12 @@ func refuse(w http.ResponseWriter, status int, message string) {
 	answer(w, status, Object{"error": Object{"code": status, "title": http.StatusText(status), "message": message}})
 }
 
-// refuseHTML is Glance's way.
+// refuseHTML is Glance's way: JSON for whoever asks for it, as gophercloud does, and in it what is left of a page.
 func refuseHTML(w http.ResponseWriter, status int, message string) {
-	const page = "<html>\n <head>\n  <title>%[1]s</title>\n </head>\n <body>\n  <h1>%[1]s</h1>\n  %[2]s<br /><br />\n\n\n\n </body>\n</html>"
-	body := fmt.Sprintf(page, fmt.Sprintf("%d %s", status, http.StatusText(status)), html.EscapeString(message))
-	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	text := http.StatusText(status)
+	body, _ := json.Marshal(Object{"message": message + "<br /><br />\n\n\n", "code": fmt.Sprintf("%d %s", status, text), "title": text})
+	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body)
+	_, _ = w.Write(body)
 }

@@ -26,12 +26,12 @@ type Setting struct {
 //go:embed ask.py
 var question string
 
-// Ask has Nova's own Python say what an option of [DEFAULT] is set to, for a nova-compute that is started with a command
+// Ask has Nova's own Python say what an option of a section is set to, for a nova-compute that is started with a command
 // line. The Python is a command, which may run as another user; run runs it. What it answers may be that user's own word: only
 // its form is checked.
-func Ask(ctx context.Context, python []string, option string, commandLine []string, run func(context.Context, ...string) (string, error)) (Setting, error) {
+func Ask(ctx context.Context, python []string, section, option string, commandLine []string, run func(context.Context, ...string) (string, error)) (Setting, error) {
 	// The operator's own PYTHONPATH and packages (-E, -s) are not those of the service.
-	command := append(append([]string{}, python...), "-E", "-s", "-c", question, option)
+	command := append(append([]string{}, python...), "-E", "-s", "-c", question, section, option)
 	out, err := run(ctx, append(command, ConfigWords(commandLine)...)...)
 	if err != nil {
 		return Setting{}, fmt.Errorf("ask Nova's oslo.config for %s: %w", option, &briefError{err})

@@ -1,6 +1,6 @@
 """Prints, as JSON, the value of an option of Nova's, the file that gives it, the files that are read, and whether drop-ins win.
 
-Arguments: the option, then what nova-compute's own command line has of --config-file=PATH and --config-dir=PATH.
+Arguments: the option's section, the option, then what nova-compute's own command line has of --config-file=PATH and --config-dir=PATH.
 """
 
 import json
@@ -18,11 +18,11 @@ def note(parser):
     return parse(parser)
 
 
-def read(option, words, **where):
+def read(section, option, words, **where):
     conf = cfg.ConfigOpts()
-    conf.register_opt(cfg.StrOpt(option))
+    conf.register_opt(cfg.StrOpt(option), group=None if section == 'DEFAULT' else section)
     conf(words, project='nova', prog='nova-compute', **where)
-    return conf[option]
+    return conf[option] if section == 'DEFAULT' else conf[section][option]
 
 
 def drop_ins_win(words):
@@ -37,15 +37,15 @@ def drop_ins_win(words):
         file = os.path.join(place, 'a.conf')
         instead = {'--config-file': file, '--config-dir': named}
         words = ['%s=%s' % (name, instead[name]) for name in (word.partition('=')[0] for word in words)]
-        return read('kind', words, default_config_files=[file], default_config_dirs=[found]) == 'drop-in'
+        return read('DEFAULT', 'kind', words, default_config_files=[file], default_config_dirs=[found]) == 'drop-in'
 
 
-def main(option, *words):
+def main(section, option, *words):
     cfg.ConfigParser.parse = note
-    value = read(option, words)
+    value = read(section, option, words)
     cfg.ConfigParser.parse = parse
     # Not get_location(): it names the last file with that section, whether or not that has the option.
-    setting = [parser.filename for parser in parsers if option in parser.sections.get('DEFAULT', ())]
+    setting = [parser.filename for parser in parsers if option in parser.sections.get(section, ())]
     print(json.dumps({
         'value': value or '',
         'file': setting[-1] if setting else '',

@@ -55,7 +55,11 @@ func (l library) home(t *testing.T, files map[string]string) string {
 
 // ask puts the question to the library, for a nova whose home this is.
 func (l library) ask(t *testing.T, home string, commandLine ...string) (Setting, error) {
-	return Ask(t.Context(), l.python, "compute_driver", commandLine, func(ctx context.Context, command ...string) (string, error) {
+	return l.askFor(t, home, "DEFAULT", "compute_driver", commandLine...)
+}
+
+func (l library) askFor(t *testing.T, home, section, option string, commandLine ...string) (Setting, error) {
+	return Ask(t.Context(), l.python, section, option, commandLine, func(ctx context.Context, command ...string) (string, error) {
 		asked := exec.CommandContext(ctx, command[0], command[1:]...)
 		asked.Dir, asked.Env = "/", []string{"HOME=" + home}
 		var said strings.Builder
@@ -114,6 +118,22 @@ func TestWhatNovaTakes(t *testing.T) {
 	}
 }
 
+// An option of another section is that section's alone.
+func TestWhatNovaTakesOfASection(t *testing.T) {
+	for of, library := range libraries(t) {
+		home := library.home(t, map[string]string{
+			"nova.conf": "[DEFAULT]\nauth_type = no\n[service_user]\nauth_type = password\n[placement]\nauth_url = x\n", "nova-compute.conf": "[service_user]\n",
+		})
+		got, err := library.askFor(t, home, "service_user", "auth_type")
+		if err != nil || got.Value != "password" || got.File != home+"/nova.conf" {
+			t.Errorf("%s: got %+v, %v", of, got, err)
+		}
+		if got, err := library.askFor(t, home, "service_user", "auth_url"); err != nil || got.Value != "" || got.File != "" {
+			t.Errorf("%s: got %+v, %v", of, got, err)
+		}
+	}
+}
+
 // The files are those that are read, in their order.
 func TestWhichFilesNovaReads(t *testing.T) {
 	for of, library := range libraries(t) {
@@ -155,7 +175,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		`{"files": ["nova.conf"]}`, `{"files": ["/etc/nova/../shadow"]}`, `{"files": ["/etc/\u001b[2J"]}`, `{"file": "/etc/shadow"}`, `{"drop_ins_win": "yes"}`,
 		"{\"value\": \"\xff\"}", `{"value": "` + strings.Repeat("x", 1<<20) + `"}`,
 	} {
-		got, err := Ask(t.Context(), nil, "compute_driver", nil, func(context.Context, ...string) (string, error) { return answer, nil })
+		got, err := Ask(t.Context(), nil, "DEFAULT", "compute_driver", nil, func(context.Context, ...string) (string, error) { return answer, nil })
 		if err == nil || got.Value != "" || got.File != "" || len(err.Error()) > 200 {
 			t.Errorf("%.80q: got %.80v, %v", answer, got, err)
 		}

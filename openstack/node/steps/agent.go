@@ -31,11 +31,11 @@ const agentName = "ndock-agent"
 // agent is the step that has ndock's agent run as a service of this machine.
 type agent struct {
 	Machine
-	did      system.Changes // of this run
-	runtime  system.Changes // of this run, to the program that Docker Engine calls
-	called   bool           // the engine was told in this run to call it
-	replaces bool           // in another program's place
-	before   *agentState    // nil before Do has changed something
+	did             system.Changes // of this run
+	runtime         system.Changes // of this run, to the program that Docker Engine calls
+	runtimeSet      bool           // this run has named the program in daemon.json
+	runtimeReplaced bool           // which named another one before
+	before          *agentState    // nil before Do has changed something
 }
 
 // agentState is how the service was found.
@@ -401,12 +401,12 @@ func (a *agent) Rollback(ctx context.Context) ([]string, error) {
 // rollbackRuntime restores the program that the engine calls. One that was not there before stays where servers were started
 // with it meanwhile, and where the engine goes on calling it. Teardown removes it.
 func (a *agent) rollbackRuntime(ctx context.Context) ([]string, error) {
-	if !a.called || !a.runtime.HasMade() {
+	if !a.runtimeSet || !a.runtime.HasMade() {
 		return nil, a.runtime.Rollback()
 	}
 	program := a.runtimeProgram()
 	why := a.need(ctx, program)
-	if info, err := a.EngineInfo(ctx); why == "" && a.replaces && err == nil && info.Runtimes[dockerd.RuntimeName] == program {
+	if info, err := a.EngineInfo(ctx); why == "" && a.runtimeReplaced && err == nil && info.Runtimes[dockerd.RuntimeName] == program {
 		why = "which Docker Engine still calls"
 	}
 	if why == "" {

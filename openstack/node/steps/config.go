@@ -34,7 +34,7 @@ func (c *config) Title() string { return "config" }
 // setting returns the driver that Nova takes, and the file to set ours in.
 func (c *config) setting(ctx context.Context) (now oslo.Setting, file string, err error) {
 	if c.taken == nil {
-		if now, err = c.driverInForce(ctx); err != nil {
+		if now, err = c.inForce(ctx, section, key); err != nil {
 			return now, "", err
 		}
 		c.taken = &now
@@ -201,7 +201,23 @@ func (c *config) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.Layout.Path(now.File))
+	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.Layout.Path(now.File)) + c.serviceUserDetail(ctx)
+}
+
+// serviceUserDetail says what servers cannot boot from where Nova has no user of its own for Glance.
+func (c *config) serviceUserDetail(ctx context.Context) string {
+	const section = "service_user"
+	for _, option := range []string{"auth_type", "auth_section"} { // the latter names a section with the former
+		now, err := c.inForce(ctx, section, option)
+		if err != nil {
+			return "; " + err.Error()
+		}
+		if now.Value != "" {
+			return ""
+		}
+	}
+	return "; nova has no user of its own in [" + section + "], and cannot boot images in layers here that other projects have made public or " +
+		"shared: set auth_type, auth_url, username, password, … there, as in [keystone_authtoken], and restart nova-compute"
 }
 
 // Teardown sets the driver of before, and keeps what the operator has edited since. It asks nobody which file it is: either may

@@ -11,6 +11,7 @@ import (
 	"ndock/openstack/node/layout/layouttest"
 	"ndock/openstack/node/record"
 	"ndock/openstack/novadriver"
+	"ndock/openstack/oslo"
 )
 
 const configFile = "/etc/nova/nova-compute.conf"
@@ -118,7 +119,7 @@ func TestTheDropIn(t *testing.T) {
 	if plan, err := f.config().Plan(t.Context()); err != nil || len(plan) > 0 {
 		t.Errorf("planned %q, %v", plan, err)
 	}
-	if got := f.config().Detail(t.Context()); !strings.HasSuffix(got, layout.DropIn) {
+	if got := f.config().Detail(t.Context()); !strings.Contains(got, layout.DropIn+"; nova has no user of its own") {
 		t.Errorf("it says %s", got)
 	}
 	f.put("/etc/nova/nova-compute.conf.d/local.conf", "[DEFAULT]\n", 0o644)
@@ -264,6 +265,34 @@ func TestADriverThatNovaDoesNotTake(t *testing.T) {
 	}
 	if after := f.tree(); after != before {
 		t.Errorf("the tree was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// What needs Nova's own user is said where there is none, wherever it is looked for.
+func TestTheServiceUser(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		for text, has := range map[string]bool{
+			"[service_user]\nauth_type = password\n":           true,
+			"[service_user]\nauth_section = placement\n":       true,
+			"[service_user]\nsend_service_user_token = true\n": false,
+			"[placement]\nauth_type = password\n":              false,
+		} {
+			f := newFake(t, false)
+			f.OtherMachines = other
+			f.put(configFile, "[DEFAULT]\ncompute_driver = "+novadriver.Driver+"\n"+text, 0o644)
+			got := f.config().Detail(t.Context())
+			if strings.Contains(got, "[service_user], and cannot boot images in layers") == has || !strings.HasPrefix(got, "compute_driver = ") {
+				t.Errorf("%q, of another machine %t: it says %s", text, other, got)
+			}
+		}
+	}
+	f := newFake(t, false)
+	f.must(f.do())
+	f.novaSays = func() (string, error) { return "", errors.New("no Python") }
+	c := f.config()
+	c.taken = &oslo.Setting{Value: novadriver.Driver, File: configFile}
+	if got := c.Detail(t.Context()); !strings.Contains(got, "ask Nova's oslo.config for auth_type: no Python") {
+		t.Errorf("it says %s", got)
 	}
 }
 

@@ -102,11 +102,11 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 		d.ran = pid != 0
 	}
 	d.was, d.wanted = now, dockerd.Wanted{LiveRestore: wanted.LiveRestore} // so much the engine reads without a restart
-	d.agent.called = wanted.Runtime
+	d.agent.runtimeSet = wanted.Runtime
 	if err := d.write(now, wanted); err != nil {
 		return err
 	}
-	d.agent.replaces = wanted.Runtime && d.replacesOther(now)
+	d.agent.runtimeReplaced = wanted.Runtime && d.replacesOther(now)
 	if wanted.LiveRestore || wanted.Runtime {
 		err = d.reload(ctx, func(info EngineInfo) bool {
 			return (!wanted.Runtime || info.Runtimes[dockerd.RuntimeName] == d.runtimeProgram()) && (info.LiveRestore || !wanted.LiveRestore)

@@ -35,7 +35,7 @@ func (f *fakeMachine) unitStarts(service string) string {
 }
 
 // takes answers as oslo.config does, see TestWhatNovaTakes.
-func (f *fakeMachine) takes(words []string) (string, error) {
+func (f *fakeMachine) takes(section, option string, words []string) (string, error) {
 	if f.novaSays != nil {
 		return f.novaSays()
 	}
@@ -59,7 +59,9 @@ func (f *fakeMachine) takes(words []string) (string, error) {
 		now.Files = append(files, found...)
 	}
 	for _, file := range now.Files {
-		for _, set := range regexp.MustCompile("(?m)^compute_driver *= *(.*)$").FindAllStringSubmatch(f.content(file), -1) {
+		_, of, _ := strings.Cut(f.content(file), "["+section+"]")
+		of, _, _ = strings.Cut(of, "\n[")
+		for _, set := range regexp.MustCompile("(?m)^"+option+" *= *(.*)$").FindAllStringSubmatch(of, -1) {
 			now.Value, now.File = set[1], file
 		}
 	}

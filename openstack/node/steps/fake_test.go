@@ -181,7 +181,7 @@ func (f *fakeMachine) Hypervisors(context.Context) ([]openstack.Hypervisor, erro
 	if f.unmapped {
 		return all[:1], nil
 	}
-	now, err := f.driverInForce(context.Background())
+	now, err := f.inForce(context.Background(), section, key)
 	if err == nil && now.Value == novadriver.Driver && !f.deaf["nova-compute"] {
 		all[1].Type = "docker"
 	}
@@ -281,9 +281,10 @@ func (f *fakeMachine) stop(service string) {
 func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) {
 	line := strings.Join(command, " ")
 	switch {
-	case slices.Contains(command, key): // Nova's oslo.config
+	case slices.Contains(command, "-c") && slices.ContainsFunc(command, func(word string) bool { return strings.Contains(word, "oslo_config") }):
 		f.asker = command[:slices.Index(command, "--")+1]
-		return f.takes(command[slices.Index(command, key)+1:])
+		question := command[slices.Index(command, "-c")+2:]
+		return f.takes(question[0], question[1], question[2:])
 	case command[len(command)-1] == "show-args":
 		return strings.Join(f.scriptStarts(), " ") + "\n", nil
 	case slices.Contains(command, "-E"): // Nova's Python

@@ -12,12 +12,12 @@ import (
 	"ndock/openstack/oslo"
 )
 
-// driverInForce returns the compute_driver that Nova takes, and from which file. Nova's own Python is asked, with the command
-// line of the service. Where that cannot be, it goes by the files of the layout: with Kolla, whose container has a copy of the
+// inForce returns the value of an option that Nova takes, and from which file. Nova's own Python is asked, with the command line
+// of the service. Where that cannot be, it goes by the files of the layout: with Kolla, whose container has a copy of the
 // one file there is, and for a tree that is another machine's.
-func (m Machine) driverInForce(ctx context.Context) (oslo.Setting, error) {
+func (m Machine) inForce(ctx context.Context, section, option string) (oslo.Setting, error) {
 	if m.Layout.Kolla || m.OtherMachines {
-		return m.Layout.Setting(section, key)
+		return m.Layout.Setting(section, option)
 	}
 	if err := m.Layout.CheckFiles(); err != nil { // Nova's Python would wait for a pipe, and follow a link
 		return oslo.Setting{}, err
@@ -32,7 +32,7 @@ func (m Machine) driverInForce(ctx context.Context) (oslo.Setting, error) {
 	if err != nil {
 		return oslo.Setting{}, err
 	}
-	return oslo.Ask(ctx, python, key, words, m.Commands.Run)
+	return oslo.Ask(ctx, python, section, option, words, m.Commands.Run)
 }
 
 // commandLine returns the words that nova-compute is started with; what the operator said of it where the service does not tell.

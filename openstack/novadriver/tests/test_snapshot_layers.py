@@ -358,15 +358,65 @@ class Whole(TestCase):
 
 
 class Again(TestCase):
-    def test_a_layer_that_is_removed_meanwhile(self):
-        """The archive cannot be changed any more, and must not be taken for a snapshot."""
-        def remove(record):
+    def remove(self, digest):
+        """Have 'ndock image gc' condemn a layer when the archive has been sent."""
+        def condemn(record):
             if record['name'] == 'web-1':
-                self.images.find(self.one)[0]['name'] = 'condemned ' + self.one
-        self.images.after = remove
-        with self.assertRaisesRegex(ndock.AgentError, 'layer %s was removed from Glance meanwhile' % self.one):
+                for layer in self.images.find(digest):
+                    layer['name'] = 'condemned ' + digest
+        self.images.after = condemn
+
+    def assert_removed(self, digest):
+        """The archive cannot be changed any more, and must not be taken for a snapshot."""
+        with self.assertRaisesRegex(ndock.AgentError, 'layer %s was removed from Glance meanwhile' % digest):
             self.snapshot()
         self.assertEqual(1, len(self.agent.asked('commit_archive')))
+        self.assertEqual([], self.images.find(digest))
+
+    def test_a_layer_that_is_removed_meanwhile(self):
+        self.remove(self.one)
+        self.snapshot()
+        again, = self.images.find(self.one)
+        self.assertEqual((self.agent.tars[self.one], 'active'), (again['content'], again['status']))
+        self.assertEqual(self.one, again['docker_layer'])
+        self.assertEqual(3, len(self.agent.asked('commit_layer')))
+        self.assertEqual(1, len(self.agent.asked('commit_archive')))
+
+    def test_one_that_is_removed_again(self):
+        """Once is enough: whoever removes layers so soon wants none."""
+        asked, by_name = [], snapshots.glance_layers.by_name
+
+        def look(images, context, owner, digests):
+            asked.append(digests)
+            if len(asked) > 1:  # the first is before anything is sent
+                for layer in self.images.find(self.one):
+                    layer['name'] = 'condemned ' + self.one
+            return by_name(images, context, owner, digests)
+        self.patch(snapshots.glance_layers, 'by_name', side_effect=look)
+        self.assert_removed(self.one)
+        self.assertEqual(3, len(asked))
+        self.assertEqual(3, len(self.agent.asked('commit_layer')))
+
+    def test_one_that_cannot_be_sent_again(self):
+        self.remove(self.one)
+        commit_layer = self.agent.commit_layer
+
+        def fail(commit_id, diff_id):
+            if len(self.agent.asked('commit_layer')) == 2:
+                raise ndock.AgentError(reason='it is damaged')
+            return commit_layer(commit_id, diff_id)
+        self.patch(self.agent, 'commit_layer', side_effect=fail)
+        with self.assertRaisesRegex(ndock.AgentError, 'it is damaged'):
+            self.snapshot()
+        self.assertEqual([], [record for record in self.images.records.values() if record['name'].startswith('upload')])
+
+    def test_one_that_was_compressed(self):
+        """The archive names its bytes, and this host has the tar alone."""
+        self.images.put('sha256:packed', b'packed', os_hidden=True, docker_layer='sha256:packed')
+        self.agent.commit_layers[0]['stored'] = [{'digest': 'sha256:packed', 'checksum': hashlib.sha512(b'packed').hexdigest()}]
+        self.remove('sha256:packed')
+        self.assert_removed('sha256:packed')
+        self.assertEqual(1, len(self.agent.asked('commit_layer')))
 
     def test_each_is_looked_for_when_the_archive_can_be_read(self):
         seen = []

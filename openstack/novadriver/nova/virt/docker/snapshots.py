@@ -36,7 +36,7 @@ def send(agent, images, context, image_id, commit, owner):
                 raise
             LOG.warning('Snapshot %s is sent whole: %s', image_id, error)
         else:
-            return _look_again(images, context, current['owner'], layers)
+            return _look_again(agent, images, context, current['owner'], commit, layers)
     with agent.commit_archive(commit['id']) as data:
         _upload(images, context, image_id, wire.image(commit, current), data)
 
@@ -138,14 +138,32 @@ def _discard(images, context, image_id):
         LOG.error('Image %s, which should have become a layer, is not removed: %s', image_id, error)
 
 
-def _look_again(images, context, owner, layers):
-    """Look for all that the archive leaves out, now that it can be read.
+def _look_again(agent, images, context, owner, commit, layers):
+    """Look for all that the archive leaves out, now that it can be read, and once send what is gone.
 
-    Who removes layers renames them first, and reads the archives afterwards: so one of the two sees the other. What was
-    sent cannot be changed any more; Nova deletes it, as any snapshot that fails.
+    Who removes layers renames them first, and reads the archives afterwards: so one of the two sees the other. What the
+    archive says cannot be changed any more; where it names a layer that cannot be made again, Nova deletes it, as any
+    snapshot that fails.
     """
+    missing = _missing(images, context, owner, layers)
+    if not missing:
+        return
+    for digest in missing:
+        layer = next((layer for layer in commit['layers'] if layer['diff_id'] == digest), None)
+        if layer is None:  # it was compressed: this host can make its tar alone
+            raise _removed(digest)
+        LOG.info('Layer %s was removed from Glance meanwhile, and is sent again', digest)
+        _send(agent, images, context, owner, commit['id'], layer)
+    missing = _missing(images, context, owner, layers)
+    if missing:
+        raise _removed(missing[0])
+
+
+def _missing(images, context, owner, layers):
     digests = sorted({layer['digest'] for layer in layers if layer['image']})
     known = _there(images, context, owner, digests)
-    missing = [digest for digest in digests if digest not in known]
-    if missing:
-        raise ndock.AgentError(reason='layer %s was removed from Glance meanwhile: take the snapshot again' % missing[0])
+    return [digest for digest in digests if digest not in known]
+
+
+def _removed(digest):
+    return ndock.AgentError(reason='layer %s was removed from Glance meanwhile: take the snapshot again' % digest)
