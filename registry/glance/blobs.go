@@ -68,8 +68,10 @@ func (r *repository) layers(ctx context.Context, blobs []digest.Digest) (map[dig
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, r.explain(ctx, "find layers", err)
 	}
-	for d, one := range found {
-		if one.Digest != d || !valid(one) {
+	for _, d := range blobs {
+		one, there := found[d]
+		if !there || one.Digest != d || !valid(one) {
+			r.known.noLayer(r.owner.project, d)
 			delete(found, d)
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 
 // What is remembered of Glance: how long, and how many. A push asks for the same layers many times.
 const (
-	layersFor  = 5 * time.Minute // layers may be deleted
+	layersFor  = time.Minute // layers may be deleted
 	imagesFor  = 10 * time.Second
 	damagedFor = time.Minute
 	maxLayers  = 50_000
@@ -83,6 +83,9 @@ func (k *known) insideOf(project string, d digest.Digest) (Blob, bool) {
 }
 
 func (k *known) addLayer(project string, b Blob) { k.layers.Add(blobKey{project, b.Digest}, b) }
+
+// noLayer forgets a blob that Glance has not as an image of its own.
+func (k *known) noLayer(project string, d digest.Digest) { k.layers.Remove(blobKey{project, d}) }
 
 // addImage remembers what is in an image.
 func (k *known) addImage(project, image string, blobs []Blob) {
