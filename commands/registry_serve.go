@@ -28,7 +28,7 @@ func registryServeCommand(s Streams) *cli.Command {
 			&cli.PathFlag{Name: "data", Usage: "`DIRECTORY` for the images; made if missing"},
 			&cli.BoolFlag{Name: "glance", Usage: "keep the images in Glance, in the users' projects; needs --keystone"},
 			&cli.StringFlag{Name: "keystone-region", Usage: "`NAME` of the region whose Glance has the images", DefaultText: "the only one"},
-			&cli.StringFlag{Name: "keystone-interface", Value: "public", Usage: "which of Glance's addresses in Keystone's catalogue is used, as `WHO`: public, internal, admin"},
+			&cli.StringFlag{Name: "keystone-interface", Value: "public", Usage: "interface of Glance in Keystone's catalogue, as `WHO`: public, internal, admin"},
 			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with later certificates, each before its key, which replace that of --tls-cert in time"},
 			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users who may push and pull, as 'htpasswd -B' writes it", DefaultText: "anyone may"},
 			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET` for 'ndock registry gc', which its owner and root may use", DefaultText: "none"},

@@ -31,6 +31,9 @@ func (m *manifests) Exists(ctx context.Context, d digest.Digest) (bool, error) {
 
 // Get implements distribution.ManifestService.
 func (m *manifests) Get(ctx context.Context, d digest.Digest, _ ...distribution.ManifestServiceOption) (distribution.Manifest, error) {
+	if asked := requestOf(ctx); asked.Referrers {
+		return m.referrers(ctx, d, asked.ArtifactType)
+	}
 	payload, err := m.payload(ctx, d)
 	if errors.Is(err, ErrNotFound) {
 		return nil, distribution.ErrManifestUnknownRevision{Name: m.name.Name(), Revision: d}

@@ -36,6 +36,7 @@ func (m *manifests) Put(ctx context.Context, manifest distribution.Manifest, opt
 	if err != nil {
 		return "", err
 	}
+	m.tellSubject(ctx, made.Subject)
 	if there, err := m.stored(ctx, tag, said.Digest); there || err != nil {
 		return said.Digest, err
 	}

@@ -433,6 +433,62 @@ func TestSubjectIsToldToGlance(t *testing.T) {
 	}
 }
 
+func TestReferrersInGlance(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	blob := c.pushBlob(t, "one/web", []byte("{}"))
+	subject := hashOf("an image that is not there yet")
+	about := func(kind, note string) []byte {
+		return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":%q,"annotations":{"note":%q},"config":{"mediaType":"application/vnd.oci.empty.v1+json","size":2,"digest":%q},
+			"layers":[],"subject":{"mediaType":%q,"size":7,"digest":%q}}`, manifestType, kind, note, blob, manifestType, subject)
+	}
+	path := "/v2/one/web/referrers/" + subject
+	type index struct {
+		MediaType string
+		Manifests []struct {
+			Digest, ArtifactType string
+			Annotations          map[string]string
+		}
+	}
+	list := func(path string) (got index, header http.Header) {
+		t.Helper()
+		answer := c.do(t, http.MethodGet, path, nil)
+		header = answer.Header
+		if err := json.Unmarshal([]byte(c.want(t, http.StatusOK, answer)), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got, header
+	}
+	if got, _ := list(path); got.MediaType != string(types.OCIImageIndex) || got.Manifests == nil || len(got.Manifests) != 0 {
+		t.Errorf("of nothing: %+v", got)
+	}
+	for _, one := range [][]byte{about("application/signature", "first"), about("application/sbom", "second")} {
+		put := c.do(t, http.MethodPut, "/v2/one/web/manifests/"+digest.FromBytes(one).String(), one)
+		if c.want(t, http.StatusCreated, put); put.Header.Get("OCI-Subject") != subject {
+			t.Errorf("the client is not told that its manifest is listed: %v", put.Header)
+		}
+	}
+	got, header := list(path)
+	if len(got.Manifests) != 2 || got.Manifests[0].Annotations["note"] != "second" || header.Get("Docker-Content-Digest") != "" || header.Get("Content-Type") != string(types.OCIImageIndex) {
+		t.Errorf("%+v, %v", got, header)
+	}
+	got, header = list(path + "?artifactType=application/signature")
+	if len(got.Manifests) != 1 || got.Manifests[0].ArtifactType != "application/signature" || header.Get("OCI-Filters-Applied") != "artifactType" {
+		t.Errorf("of one kind: %+v, %v", got, header)
+	}
+	if got, _ := list("/v2/one/other/referrers/" + subject); len(got.Manifests) != 0 {
+		t.Errorf("in another repository: %+v", got)
+	}
+	c.want(t, http.StatusForbidden, c.as("eve").do(t, http.MethodGet, path, nil))
+	c.want(t, http.StatusUnauthorized, c.as("").do(t, http.MethodGet, path, nil))
+	c.want(t, http.StatusBadRequest, c.do(t, http.MethodGet, "/v2/one/web/referrers/tag", nil))
+	c.glance.Inside = func(glance.Image, []glance.Blob) []glance.Blob { return nil }
+	other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+	other.user, other.password = c.user, c.password
+	if got := other.want(t, http.StatusOK, other.do(t, http.MethodGet, path, nil)); !strings.Contains(got, `"manifests": []`) {
+		t.Errorf("what cannot be read is listed: %s", got)
+	}
+}
+
 // A push asks for the same layers again and again, and Glance is asked once.
 func TestGlanceIsAskedOnceForALayer(t *testing.T) {
 	c := serveInGlance(t, config.Options{})

@@ -76,7 +76,7 @@ func (g inGlance) app(ctx context.Context, o config.Options, c *configuration.Co
 	if err != nil {
 		return nil, nil, err
 	}
-	return app, func() { end(app, o.Log); g.registry.Close() }, nil
+	return withReferrers(c.HTTP.Prefix, app), func() { end(app, o.Log); g.registry.Close() }, nil
 }
 
 // glanceName is the name of the images in Glance in distribution's list of middleware.

@@ -245,6 +245,22 @@ func (p *project) WithDigest(ctx context.Context, repository string, d digest.Di
 	return p.one(ctx, "WithDigest", func(i glance.Image) bool { return i.Repository == repository && i.Digest == d })
 }
 
+// Referrers implements glance.Referring.
+func (p *project) Referrers(ctx context.Context, repository string, subject digest.Digest) ([]glance.Image, error) {
+	done, err := p.begin(ctx, "Referrers")
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var all []glance.Image
+	for _, one := range slices.Backward(p.images[p.ID()]) {
+		if one.Repository == repository && one.stored.Subject == subject {
+			all = append(all, one.Image)
+		}
+	}
+	return all, nil
+}
+
 func (p *project) one(ctx context.Context, call string, wanted func(glance.Image) bool) (glance.Image, error) {
 	done, err := p.begin(ctx, call)
 	if err != nil {
