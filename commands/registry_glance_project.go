@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -22,7 +23,10 @@ type glanceProject struct {
 	log   *slog.Logger
 }
 
-var _ glance.Project = glanceProject{}
+var (
+	_ glance.Project   = glanceProject{}
+	_ glance.Referring = glanceProject{}
+)
 
 // ID implements glance.Project.
 func (p glanceProject) ID() string { return p.id }
@@ -84,13 +88,18 @@ func (p glancePart) Read(into []byte) (int, error) {
 // Images implements glance.Project.
 func (p glanceProject) Images(ctx context.Context, repository string) ([]glance.Image, error) {
 	found, err := p.cloud.ManifestImages(ctx)
+	found = slices.DeleteFunc(found, func(image openstack.ManifestImage) bool {
+		return repository != "" && image.Repository != repository
+	})
+	return glanceImages(found), glanceError(err)
+}
+
+func glanceImages(found []openstack.ManifestImage) []glance.Image {
 	var all []glance.Image
 	for _, image := range found {
-		if repository == "" || image.Repository == repository {
-			all = append(all, glanceImage(image))
-		}
+		all = append(all, glanceImage(image))
 	}
-	return all, glanceError(err)
+	return all
 }
 
 func glanceImage(image openstack.ManifestImage) glance.Image {
@@ -105,6 +114,12 @@ func (p glanceProject) Tagged(ctx context.Context, repository, tag string) (glan
 // WithDigest implements glance.Project.
 func (p glanceProject) WithDigest(ctx context.Context, repository string, manifest digest.Digest) (glance.Image, error) {
 	return firstImage(p.cloud.WithDigest(ctx, repository, string(manifest)))
+}
+
+// Referrers implements glance.Referring.
+func (p glanceProject) Referrers(ctx context.Context, repository string, subject digest.Digest) ([]glance.Image, error) {
+	found, err := p.cloud.Referrers(ctx, repository, string(subject))
+	return glanceImages(found), glanceError(err)
 }
 
 func firstImage(all []openstack.ManifestImage, err error) (glance.Image, error) {
@@ -125,6 +140,9 @@ func (p glanceProject) Contents(ctx context.Context, image glance.Image) ([]glan
 	}
 	defer content.Close()
 	sections, err := archive.ReadSections(content)
+	if errors.Is(err, openstack.ErrDamaged) {
+		return nil, err
+	}
 	var all []glance.Blob
 	for _, section := range sections {
 		all = append(all, glance.Blob{Digest: section.Digest, Size: section.Size, Image: image.ID, Offset: section.Offset})

@@ -288,6 +288,28 @@ func TestGlanceKinds(t *testing.T) {
 	}
 }
 
+// TestGlanceReferrers: what is about a manifest is found by that, in its repository.
+func TestGlanceReferrers(t *testing.T) {
+	t.Parallel()
+	fake, p := newProject(t)
+	m := imageOf(t, p, "1", "amd64")
+	storeImage(t, p, m)
+	blob := inside("application/x", []byte("a signature"))
+	first, second := storeImage(t, p, signatureOf(t, m, "", blob)), storeImage(t, p, signatureOf(t, m, "sig", blob))
+	other := signatureOf(t, m, "", blob)
+	other.Repository = "site/other"
+	storeImage(t, p, other)
+	fake.Add(fakecloud.Image, "site/web@foreign", fakecloud.Object{
+		"owner": "another", "docker_subject": string(m.Descriptor.Digest), "docker_manifest_type": "x", "docker_image_digest": string(other.Descriptor.Digest),
+	})
+	if found, err := p.Referrers(t.Context(), "site/web", m.Descriptor.Digest); err != nil || !slices.Equal(found, []glance.Image{second, first}) {
+		t.Errorf("found %+v, %v, want %+v", found, err, []glance.Image{second, first})
+	}
+	if found, err := p.Referrers(t.Context(), "site/web", digest.FromString("nothing")); err != nil || len(found) != 0 {
+		t.Errorf("about nothing: %+v, %v", found, err)
+	}
+}
+
 // TestGlanceForeignBytes: an image that is not what its properties say harms no other.
 func TestGlanceForeignBytes(t *testing.T) {
 	t.Parallel()

@@ -181,7 +181,7 @@ func (d *download) Read(p []byte) (int, error) {
 	case err != io.EOF:
 		return n, explain(d.op, err)
 	case d.want != "" && d.want != hex.EncodeToString(d.sum.Sum(nil)):
-		return n, &Error{Op: d.op, Err: fmt.Errorf("%w, or where it is stored: its %s is not what Glance says", errDamaged, d.algorithm)}
+		return n, &Error{Op: d.op, Err: fmt.Errorf("%w, or where it is stored: its %s is not what Glance says", ErrDamaged, d.algorithm)}
 	}
 	return n, io.EOF
 }

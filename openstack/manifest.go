@@ -181,6 +181,14 @@ func (h holders) olderThan(newest ManifestImage) []Image {
 	return older
 }
 
+// Referrers returns the images of a repository whose manifests are about the one with a digest, the newest first.
+func (c *Cloud) Referrers(ctx context.Context, repository, subject string) ([]ManifestImage, error) {
+	all, err := c.ownActive(ctx, fmt.Sprintf("look for what is about image %q", nameWithDigest(repository, subject)), imageFilter{propertySubject: subject})
+	return slices.DeleteFunc(manifests(all), func(image ManifestImage) bool {
+		return image.Repository != repository || image.Subject != subject
+	}), err
+}
+
 // WithDigest returns the images of a repository whose manifest has a digest: those with a tag come first, then the newest.
 func (c *Cloud) WithDigest(ctx context.Context, repository, digest string) ([]ManifestImage, error) {
 	all, err := c.ownActive(ctx, fmt.Sprintf("look for image %q", nameWithDigest(repository, digest)), imageFilter{propertyDigest: digest})

@@ -150,16 +150,16 @@ func (e *unreadable) Unwrap() error { return e.cause }
 // passes tells whether another attempt may end better.
 func passes(err error) bool {
 	var source *unreadable
-	return !errors.As(err, &source) && (errors.Is(err, errTokenEnded) || errors.Is(err, errDamaged) || errors.Is(err, ErrLayersGone) || isAway(err))
+	return !errors.As(err, &source) && (errors.Is(err, errTokenEnded) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrLayersGone) || isAway(err))
 }
 
 // ErrLayersGone is the error about an image whose layers were there, and are not any more.
 var ErrLayersGone = errors.New("layers of it were removed meanwhile; try again")
 
-var (
-	errTokenEnded = errors.New("the token ended before all was sent; try again")
-	errDamaged    = errors.New("it was damaged on the way")
-)
+// ErrDamaged is the error about bytes that are not those that were sent, or stored.
+var ErrDamaged = errors.New("it was damaged on the way")
+
+var errTokenEnded = errors.New("the token ended before all was sent; try again")
 
 // watchedReader counts and hashes what is read and keeps the error that reading ended in, until it is stopped: where a
 // service answers early, the transport may still be reading.
@@ -220,9 +220,9 @@ func (w *watchedReader) verify(image *images.Image) error {
 	sent := hex.EncodeToString(w.sum.Sum(nil))
 	switch {
 	case image.SizeBytes != w.size:
-		return fmt.Errorf("%w: Glance has %d bytes, and %d were sent", errDamaged, image.SizeBytes, w.size)
+		return fmt.Errorf("%w: Glance has %d bytes, and %d were sent", ErrDamaged, image.SizeBytes, w.size)
 	case algorithm == "sha512" && value != sent:
-		return fmt.Errorf("%w: in Glance its sha512 is %.16s…, and what was sent has %.16s…", errDamaged, value, sent)
+		return fmt.Errorf("%w: in Glance its sha512 is %.16s…, and what was sent has %.16s…", ErrDamaged, value, sent)
 	}
 	return nil
 }
