@@ -200,7 +200,17 @@ func endToEnd(t *testing.T, script, cloud string) {
 	})
 }
 
-// condition knows [ovn], of a cloud whose network is OVN, [containerd], of an engine with containerd's image store, and [host-kernel].
+// hostConditions are of the machine where servers are, by what is asked there.
+var hostConditions = map[string]string{
+	"apparmor": "test -d /sys/kernel/security/apparmor",
+	"selinux":  "test -e /sys/fs/selinux/enforce",
+	"xfs":      `test "$(stat -f -c %T /var/lib/docker)" = xfs`,
+	"btrfs":    `test "$(stat -f -c %T /var/lib/docker)" = btrfs`,
+	"quota":    `stat -f -c %T /var/lib/docker | grep -qxE 'xfs|btrfs'`, // of root disks
+}
+
+// condition knows [ovn], of a cloud whose network is OVN, [containerd], of an engine with containerd's image store,
+// [host-kernel], and hostConditions.
 func condition(name string) (bool, error) {
 	switch name {
 	case "ovn": // by its process id, since another root's may run beside it
@@ -211,6 +221,11 @@ func condition(name string) (bool, error) {
 	case "host-kernel": // the kernel's limits are all in sight, and no other cloud's: not in a root's namespaces
 		_, err := os.Stat("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 		return err == nil, nil
+	}
+	if question, ok := hostConditions[name]; ok {
+		ask := exec.Command(hostShell[0], hostShell[1:]...)
+		ask.Stdin = strings.NewReader(question)
+		return ask.Run() == nil, nil
 	}
 	return false, fmt.Errorf("there is no condition %q", name)
 }

@@ -132,7 +132,7 @@ func (a *agent) restartVerb(ctx context.Context, changing bool) (string, error) 
 	}
 	old := changing
 	if !old {
-		files := []string{a.Layout.AgentFile, a.daemon()[0].Path, a.Layout.AgentConf}
+		files := []string{a.Layout.AgentFile, a.daemon()[0].Path, a.Layout.AgentConf, selinuxFile} // it is in a domain from its start
 		if old, err = system.Outdated(a.Layout.Root, pid, files); err != nil {
 			return "", err
 		}

@@ -133,6 +133,7 @@ func TestADaemonJSONThatWasRemovedBetweenTwoSetups(t *testing.T) {
 func TestWhatAKilledSetupLeftIsTornDown(t *testing.T) {
 	f := newFake(t, true)
 	f.put("/sys/fs/selinux/enforce", "1", 0o644)
+	f.must(os.MkdirAll(f.path("/usr/share"), 0o755))
 	tree := f.tree()
 	f.put(selinuxFile, "", 0o644)
 	f.must(f.record().Amend(func(r *record.Record) { r.Program, r.Runtime = f.Layout.AgentFile, f.Layout.Runtime }))
@@ -196,13 +197,15 @@ func TestASetupThatIsKilledWhileItInstallsTheEngine(t *testing.T) {
 	}
 }
 
-// The labels of what setup wrote come after the module: a setup that is killed in between has them set by the next.
+// The labels of what was there come after the module: a setup that is killed in between has them set by the next.
 func TestASetupThatIsKilledBeforeItsFilesAreLabelled(t *testing.T) {
 	f := newFake(t, true)
 	f.put("/sys/fs/selinux/enforce", "1", 0o644)
+	f.put("/run/ndock/setup.lock", "", 0o600)
 	var label string
 	whole := newFake(t, true)
 	whole.put("/sys/fs/selinux/enforce", "1", 0o644)
+	whole.put("/run/ndock/setup.lock", "", 0o600)
 	_, err := whole.setup()
 	whole.must(err)
 	for _, command := range whole.commands {

@@ -68,13 +68,13 @@ func TestSetupOnOtherLayouts(t *testing.T) {
 		files    map[string]string // what is in them after setup
 	}{
 		"RDO": {layouttest.RDO, "/usr/lib/python3.9/site-packages/nova/virt", "/usr/bin/python3", []string{
-			"systemctl restart --no-block openstack-nova-compute.service", "semodule -i ROOT/var/lib/ndock/ndock.cil",
+			"systemctl restart --no-block openstack-nova-compute.service", "semodule -i ROOT/usr/share/ndock/ndock.cil",
 		}, map[string]string{
 			"/etc/nova/nova.conf":                                           "compute_driver=libvirt.LibvirtDriver\n",
 			"/etc/nova/nova-compute.conf.d/ndock.conf":                      "[DEFAULT]\ncompute_driver = docker.DockerDriver\n",
 			"/usr/lib/python3.9/site-packages/nova/virt/docker/__init__.py": marker,
 			"/etc/systemd/system/ndock-agent.service":                       "Before=openstack-nova-compute.service\n",
-			"/var/lib/ndock/ndock.cil":                                      "allow nova_t unconfined_service_t",
+			"/usr/share/ndock/ndock.cil":                                    "allow nova_t ndock_t",
 		}},
 		"DevStack": {layouttest.DevStack, "/opt/stack/nova/nova/virt", "/opt/stack/data/venv/bin/python3.12", []string{"systemctl restart --no-block devstack@n-cpu.service"}, map[string]string{
 			"/etc/nova/nova-cpu.conf":                      "compute_driver = docker.DockerDriver\n",
@@ -207,10 +207,14 @@ func TestTheEngineOfRDOsDistributions(t *testing.T) {
 // theirPolicy is as much of a policy as the module builds on, with what the module must not allow.
 const theirPolicy = `(mls true)
 (handleunknown allow)
-(class process (transition))
+(class process (transition siginh rlimitinh noatsecure sigchld))
+(class process2 (nnp_transition nosuid_transition))
+(class capability (sys_admin net_admin))
+(class file (entrypoint ioctl read write getattr lock open append create setattr unlink rename mounton))
+(class dir (create ioctl read write getattr lock open add_name remove_name search setattr rmdir mounton))
 (class sock_file (create getattr write))
 (class unix_stream_socket (connectto))
-(classorder (process sock_file unix_stream_socket))
+(classorder (process process2 capability file dir sock_file unix_stream_socket))
 (sid kernel)
 (sidorder (kernel))
 (sidcontext kernel (system_u system_r kernel_t ((s0) (s0))))
@@ -228,22 +232,35 @@ const theirPolicy = `(mls true)
 (userrole system_u object_r)
 (roletype system_r kernel_t)
 (typeattribute file_type)
-(typeattributeset file_type (var_run_t))
+(typeattributeset file_type (var_run_t var_lib_t bin_t))
+(typeattribute domain)
+(typeattribute unconfined_domain_type)
+(typeattributeset domain (kernel_t init_t))
+(allow unconfined_domain_type domain (unix_stream_socket (connectto)))
 (type kernel_t)
+(type init_t)
+(type bin_t)
 (type var_run_t)
-(type unconfined_service_t)
-(allow unconfined_service_t var_run_t (sock_file (create)))
+(type var_lib_t)
+(allow init_t var_run_t (dir (create)))
 `
 
+// novasPolicy has a domain of nova-compute's, which may reach no other service than the agent.
 const novasPolicy = `(type nova_t)
+(type other_service_t)
+(typeattributeset domain (other_service_t))
 (roletype system_r nova_t)
 (neverallow nova_t var_run_t (sock_file (write)))
+(neverallow nova_t other_service_t (unix_stream_socket (connectto)))
 `
 
-// debiansPolicy has no nova_t, and other domains for services.
-var debiansPolicy = strings.ReplaceAll(theirPolicy, "unconfined_service_t", "initrc_t") + "(type initrc_runtime_t)\n"
+// dockersPolicy has a domain of Docker Engine's, as Debian's has.
+const dockersPolicy = `(type dockerd_t)
+(roletype system_r dockerd_t)
+`
 
-// TestSELinuxModule compiles the module: nova-compute may write to the agent's socket, and to no other in /run.
+// TestSELinuxModule compiles the module: the agent and its files have types of their own, nova-compute may reach the agent and no
+// other service by a socket in /run, and Docker Engine's domain the files that servers' containers start with.
 func TestSELinuxModule(t *testing.T) {
 	compiler, err := exec.LookPath("secilc")
 	if err != nil {
@@ -259,16 +276,28 @@ func TestSELinuxModule(t *testing.T) {
 		binary, _ := os.ReadFile(filepath.Join(dir, "policy"))
 		return string(text), string(binary), string(out), err
 	}
-	for name, policy := range map[string]string{"Fedora's": theirPolicy + novasPolicy, "Fedora's without nova_t": theirPolicy, "Debian's": debiansPolicy} {
+	for name, policy := range map[string]string{"Fedora's": theirPolicy + novasPolicy, "Debian's": theirPolicy + dockersPolicy, "another": theirPolicy} {
 		contexts, compiled, said, err := compile(policy)
-		if want := "/run/ndock/agent\\.sock\t-s\tsystem_u:object_r:ndock_var_run_t:s0\n"; err != nil || !strings.Contains(contexts, want) {
-			t.Errorf("%s: got %v, %s\n%s", name, err, said, contexts)
+		for _, want := range []string{"/run/ndock(/.*)?\tsystem_u:object_r:ndock_var_run_t:s0\n", "/run/ndock/(netns|names)/.+\t<<none>>\n", "/var/lib/ndock(/.*)?\tsystem_u:object_r:ndock_var_lib_t:s0\n"} {
+			if err != nil || !strings.Contains(contexts, want) {
+				t.Errorf("%s: got %v, %s\nthere is no %s in\n%s", name, err, said, want, contexts)
+			}
 		}
-		if !strings.Contains(compiled, "agent.sock") {
-			t.Errorf("%s: a socket that the agent makes has no type of its own", name)
+		if !strings.Contains(compiled, "ndock_t") {
+			t.Errorf("%s: the agent has no domain", name)
 		}
 	}
-	if _, _, _, err := compile(theirPolicy + novasPolicy + "(neverallow nova_t ndock_var_run_t (sock_file (write)))\n"); err == nil {
-		t.Error("nova-compute may not write to the agent's socket")
+	for rule, policy := range map[string]string{
+		"init_t ndock_t (process (transition))":             novasPolicy,
+		"init_t ndock_t (process2 (nnp_transition))":        novasPolicy,
+		"nova_t ndock_var_run_t (sock_file (write))":        novasPolicy,
+		"nova_t ndock_t (unix_stream_socket (connectto))":   novasPolicy,
+		"dockerd_t ndock_var_run_t (dir (add_name))":        dockersPolicy,
+		"dockerd_t ndock_var_lib_t (file (read))":           dockersPolicy,
+		"ndock_t kernel_t (unix_stream_socket (connectto))": novasPolicy,
+	} {
+		if _, _, said, err := compile(theirPolicy + policy + "(neverallow " + rule + ")\n"); err == nil || !strings.Contains(said, "neverallow") {
+			t.Errorf("the module does not allow %s: %v, %s", rule, err, said)
+		}
 	}
 }

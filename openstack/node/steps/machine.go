@@ -107,7 +107,11 @@ func (m Machine) Steps() []node.Step {
 	service := &novaCompute{Machine: m, driver: driver, conf: conf}
 	nova := &hypervisor{Machine: m, service: service}
 	docker, ours := &engine{Machine: m}, &agent{Machine: m}
-	host := []node.Step{docker, ours, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker, agent: ours}, &firewall{Machine: m}, &sysctl{Machine: m}}
+	host := []node.Step{docker}
+	if m.Layout.Exists("/sys/fs/selinux/enforce") {
+		host = append(host, &selinux{Machine: m})
+	}
+	host = append(host, ours, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker, agent: ours}, &firewall{Machine: m}, &sysctl{Machine: m})
 	files := []node.Step{driver}
 	if m.Layout.Kolla {
 		files = append(files, &kolla{Machine: m})
@@ -115,9 +119,6 @@ func (m Machine) Steps() []node.Step {
 	files = append(files, conf)
 	if m.Layout.DeployTool != nil {
 		files = append(files, &deployTool{Machine: m})
-	}
-	if m.Layout.Exists("/sys/fs/selinux/enforce") {
-		files = append(files, &selinux{Machine: m, driver: driver})
 	}
 	service.files = files
 	return append(slices.Concat(host, files),

@@ -47,11 +47,16 @@ const ServiceLimit = 3 * time.Minute
 
 // Control runs a command of a service manager, or another that has to end within ServiceLimit.
 func Control(ctx context.Context, runner Runner, command ...string) (string, error) {
-	inTime, cancel := context.WithTimeout(ctx, ServiceLimit)
+	return RunWithin(ctx, ServiceLimit, runner, command...)
+}
+
+// RunWithin runs a command that has to end within a limit.
+func RunWithin(ctx context.Context, limit time.Duration, runner Runner, command ...string) (string, error) {
+	inTime, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out, err := runner.Run(inTime, command...)
 	if err != nil && inTime.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("gave up after %s: %w", ServiceLimit, err)
+		err = fmt.Errorf("gave up after %s: %w", limit, err)
 	}
 	return out, err
 }
