@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"ndock/registry/auth/keystone"
 	"ndock/registry/config"
+	"ndock/registry/glance"
 	"ndock/registry/glance/glancetest"
 )
 
@@ -19,7 +21,11 @@ func TestConformanceInGlance(t *testing.T) {
 		t.Skip("NDOCK_CONFORMANCE names no program, or NDOCK_CONFORMANCE_DIR no directory")
 	}
 	cloud := glancetest.NewKeystone(t, map[string][]string{"ann": {"conformance"}})
-	r := serve(t, config.Options{Glance: glancetest.New().Open, Keystone: keystone.Options{URL: cloud.URL}})
+	images := glancetest.New()
+	r := serve(t, config.Options{
+		Glance: config.GlanceOptions{Used: true}, Keystone: keystone.Options{URL: cloud.URL},
+		OpenGlance: func(config.GlanceOptions, *slog.Logger) (glance.Opener, error) { return images.Open, nil },
+	})
 	command := exec.CommandContext(t.Context(), program)
 	command.Dir = dir
 	command.Env = append(os.Environ(), "OCI_REGISTRY="+strings.TrimPrefix(r.url, "http://"), "OCI_TLS=disabled",
