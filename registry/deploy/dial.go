@@ -89,7 +89,7 @@ func running(ctx context.Context, engine Execer) error {
 
 // errGlanceCollects refuses to collect garbage where there is none of the registry's own.
 var errGlanceCollects = &registry.Error{
-	Op: "collect garbage", Err: errors.New("the registry has its images in Glance, in its users' projects, and no garbage of its own"),
+	Err:  errors.New("the registry has its images in Glance, in its users' projects, and no garbage of its own"),
 	Help: "'ndock image gc' deletes the layers of a project that none of its images needs",
 }
 
