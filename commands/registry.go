@@ -64,7 +64,7 @@ func registryServiceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "keystone-read", Usage: "readers of other projects' repositories and of the catalog, as `WHO`: none, authenticated, anyone", DefaultText: "none"},
 		&cli.StringSliceFlag{Name: "keystone-push-role", Usage: "`NAME` of a role that may push", DefaultText: "member and admin"},
 		&cli.StringFlag{Name: "keystone-region", Usage: "`NAME` of the region whose Glance has the images", DefaultText: "the only one"},
-		&cli.StringFlag{Name: "keystone-interface", Value: "public", Usage: "address of Glance in Keystone's catalogue, as `WHO`: public, internal, admin"},
+		&cli.StringFlag{Name: "keystone-interface", Value: "public", Usage: "interface of Glance in Keystone's catalogue, as `WHO`: public, internal, admin"},
 	}
 }
 

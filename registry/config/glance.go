@@ -7,7 +7,6 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 
-	"ndock/registry"
 	"ndock/registry/auth/keystone"
 )
 
@@ -72,7 +71,10 @@ func (o Options) ParseGlance(c *configuration.Configuration) (found GlanceOption
 		return found, err
 	}
 	found.CACert, found.Insecure = users.CACert, users.Insecure
-	o.Glance, o.Proxy.URL = found, c.Proxy.RemoteURL
+	if c.Proxy.RemoteURL != "" {
+		return found, errors.New("--glance and proxy.remoteurl exclude each other: a cache has a storage of its own")
+	}
+	o.Glance = found
 	return found, errors.Join(found.check(), o.checkGlance())
 }
 
@@ -80,9 +82,7 @@ func (o Options) ParseGlance(c *configuration.Configuration) (found GlanceOption
 func glanceUsers(c *configuration.Configuration) (keystone.Options, error) {
 	p, ok := c.Auth["keystone"]
 	if !ok || len(c.Auth) != 1 {
-		return keystone.Options{}, &registry.Error{
-			Err: errors.New("images in Glance are in the projects of Keystone's users, and this registry has other users, or none"), Help: "give --keystone, or auth.keystone in the file",
-		}
+		return keystone.Options{}, errors.New("--glance needs --keystone, or auth.keystone and no other logins: images are in its users' projects")
 	}
 	users, err := keystone.Parse(p)
 	if err != nil {
@@ -103,7 +103,7 @@ func (o Options) checkGlance() error {
 	}{
 		{o.Data != "", "--data", "nothing is stored here"},
 		{o.S3.Bucket != "", "--s3-bucket", "nothing is stored there"},
-		{o.Proxy.URL != "", "a cache of another registry", "that has a storage of its own"},
+		{o.Proxy.URL != "", "--proxy", "a cache has a storage of its own"},
 		{o.Quota != 0, "--quota", "Glance has quotas of its own"},
 		{o.Control != "", "--control", "'ndock image gc' collects garbage there"},
 		{o.Htpasswd != "", "--htpasswd", "images are those of Keystone's users"},
@@ -111,7 +111,7 @@ func (o Options) checkGlance() error {
 		{len(o.Keystone.PushRoles) > 0, "--keystone-push-role", "Glance decides who pushes"},
 	} {
 		if one.given {
-			return fmt.Errorf("images in Glance and %s exclude each other: %s", one.flag, one.why)
+			return fmt.Errorf("--glance and %s exclude each other: %s", one.flag, one.why)
 		}
 	}
 	if o.Keystone.URL == "" && o.Config == "" {

@@ -39,10 +39,10 @@ func TestGlanceIsRefused(t *testing.T) {
 		"storage.glance.zone is not known":                  "storage: {glance: {zone: a}}",
 		"storage.glance.region: 1 is no text":               "storage: {glance: {region: 1}}",
 		`is public, internal or admin, not "secret"`:        "storage: {glance: {interface: secret}}\nauth: {keystone: {url: 'http://localhost/v3'}}",
-		"this registry has other users, or none":            "storage: {glance: {}}\nauth: {htpasswd: {realm: a, path: b}}",
+		"--glance needs --keystone, or auth.keystone and":   "storage: {glance: {}}\nauth: {htpasswd: {realm: a, path: b}}",
 		"authenticated cannot read elsewhere":               "storage: {glance: {}}\nauth: {keystone: {url: 'http://localhost/v3', read: authenticated}}",
 		"is for Glance's policy to say, not for push roles": "storage: {glance: {}}\nauth: {keystone: {url: 'http://localhost/v3', push-roles: [a]}}",
-		"a cache of another registry exclude each other":    "storage: {glance: {}}\nproxy: {remoteurl: 'http://a'}\nauth: {keystone: {url: 'http://localhost/v3'}}",
+		"proxy.remoteurl exclude each other":                "storage: {glance: {}}\nproxy: {remoteurl: 'http://a'}\nauth: {keystone: {url: 'http://localhost/v3'}}",
 	} {
 		_, _, err := Options{Config: registrytest.Write(t, []byte("version: 0.1\n"+text+"\n")), Log: quiet}.Complete()
 		registrytest.WantError(t, err, want)

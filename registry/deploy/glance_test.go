@@ -158,14 +158,14 @@ func TestDeployInGlanceByTheFile(t *testing.T) {
 
 func TestDeployInGlanceRefuses(t *testing.T) {
 	for want, change := range map[string]func(*Options){
-		"--glance needs --keystone":                       func(o *Options) { o.Keystone = keystone.Options{} },
-		"images in Glance and --quota exclude each other": func(o *Options) { o.Quota = 1 },
-		"images in Glance and --s3-bucket exclude":        func(o *Options) { o.S3.Bucket = "images" },
-		"--keystone and --user exclude each other":        func(o *Options) { o.User, o.Password = "ci", "secret" },
-		"this registry has other users, or none": func(o *Options) {
+		"--glance needs --keystone":                func(o *Options) { o.Keystone = keystone.Options{} },
+		"--glance and --quota exclude each other":  func(o *Options) { o.Quota = 1 },
+		"--glance and --s3-bucket exclude":         func(o *Options) { o.S3.Bucket = "images" },
+		"--keystone and --user exclude each other": func(o *Options) { o.User, o.Password = "ci", "secret" },
+		"--glance needs --keystone, or auth.keystone": func(o *Options) {
 			o.Keystone, o.Config = keystone.Options{}, registrytest.Write(t, []byte("version: 0.1\nstorage: {glance: {}}\n"))
 		},
-		"images in Glance and a cache of another registry exclude each other": func(o *Options) {
+		"proxy.remoteurl exclude each other": func(o *Options) {
 			o.Config = registrytest.Write(t, []byte("version: 0.1\nstorage: {glance: {}}\nproxy: {remoteurl: 'http://127.0.0.1:1'}\n"))
 		},
 	} {
