@@ -175,11 +175,11 @@ func (o *Options) adopt(c *configuration.Configuration) {
 	for name, value := range c.Log.Fields {
 		o.Log = o.Log.With(name, value)
 	}
-	for name, parameters := range c.Auth {
+	for _, parameters := range c.Auth {
 		parameters["log"] = o.Log
-		if name == "keystone" {
-			parameters["glance"] = o.Glance.Used
-		}
+	}
+	if parameters := c.Auth["keystone"]; parameters != nil {
+		parameters["glance"] = o.Glance.Used
 	}
 	if o.Glance.Used {
 		setStorage(c, "inmemory", configuration.Parameters{}) // distribution wants one, and nothing comes there
