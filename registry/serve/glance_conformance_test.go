@@ -21,10 +21,9 @@ func TestConformanceInGlance(t *testing.T) {
 		t.Skip("NDOCK_CONFORMANCE names no program, or NDOCK_CONFORMANCE_DIR no directory")
 	}
 	cloud := glancetest.NewKeystone(t, map[string][]string{"ann": {"conformance"}})
-	images := glancetest.New()
 	r := serve(t, config.Options{
 		Glance: config.GlanceOptions{Used: true}, Keystone: keystone.Options{URL: cloud.URL},
-		OpenGlance: func(config.GlanceOptions, *slog.Logger) (glance.Opener, error) { return images.Open, nil },
+		OpenGlance: opens(glancetest.New()),
 	})
 	command := exec.CommandContext(t.Context(), program)
 	command.Dir = dir
@@ -38,4 +37,9 @@ func TestConformanceInGlance(t *testing.T) {
 	if err := os.WriteFile(dir+"/log", r.log.Bytes(), 0o600); err != nil {
 		t.Error(err)
 	}
+}
+
+// opens returns how the projects of a Glance in memory are opened.
+func opens(images *glancetest.Glance) func(config.GlanceOptions, *slog.Logger) (glance.Opener, error) {
+	return func(config.GlanceOptions, *slog.Logger) (glance.Opener, error) { return images.Open, nil }
 }
