@@ -45,6 +45,7 @@ func registryServiceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "s3-endpoint", Usage: "`URL` of the S3 service", DefaultText: "Amazon's"},
 		&cli.StringFlag{Name: "s3-region", Value: "us-east-1", Usage: "`REGION` of the bucket"},
 		&cli.StringFlag{Name: "s3-prefix", Usage: "`PATH` in the bucket below which images are stored"},
+		&cli.BoolFlag{Name: "glance", Usage: "keep the images in Glance, in the projects of the users; needs --keystone"},
 		&cli.StringFlag{Name: "proxy", Usage: "`URL` of a registry of which this one is a pull-through cache; nothing can be pushed then"},
 		&cli.StringFlag{Name: "proxy-user", Usage: "`NAME` of the login at that registry"},
 		&cli.PathFlag{Name: "proxy-password-file", Usage: "`FILE` with the password of --proxy-user"},
@@ -58,10 +59,12 @@ func registryServiceFlags() []cli.Flag {
 		&cli.IntFlag{Name: "max-connections-per-client", Usage: "largest `NUMBER` of open connections of one address", DefaultText: strconv.Itoa(config.DefaultConnectionsPerClient)},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log: text or json"},
 		&cli.StringFlag{Name: "keystone", Usage: "`URL` of a Keystone whose users may push and pull in their projects' repositories"},
-		&cli.PathFlag{Name: "keystone-cacert", Usage: "PEM `FILE` with Keystone's CA"},
+		&cli.PathFlag{Name: "keystone-cacert", Usage: "PEM `FILE` with the CA of Keystone, and of Glance"},
 		&cli.StringFlag{Name: "keystone-domain", Usage: "`NAME` of the domain of users and projects that name none", DefaultText: "Default"},
 		&cli.StringFlag{Name: "keystone-read", Usage: "readers of other projects' repositories and of the catalog, as `WHO`: none, authenticated, anyone", DefaultText: "none"},
 		&cli.StringSliceFlag{Name: "keystone-push-role", Usage: "`NAME` of a role that may push", DefaultText: "member and admin"},
+		&cli.StringFlag{Name: "keystone-region", Usage: "`NAME` of the region whose Glance has the images", DefaultText: "the only one"},
+		&cli.StringFlag{Name: "keystone-interface", Value: "public", Usage: "interface of Glance in Keystone's catalogue, as `WHO`: public, internal, admin"},
 	}
 }
 
@@ -69,7 +72,7 @@ func registryServiceFlags() []cli.Flag {
 func registryOptions(c *cli.Context) (config.Options, error) {
 	options := config.Options{
 		Config: c.Path("config"), Listen: registryListen(c), CertFile: c.Path("tls-cert"), KeyFile: c.Path("tls-key"), Insecure: c.Bool("insecure"),
-		Keystone: keystoneOptions(c), S3: s3Options(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
+		Keystone: keystoneOptions(c), S3: s3Options(c), Glance: glanceOptions(c), Proxy: proxyOptions(c), Metrics: c.String("metrics"),
 	}
 	if err := checkLogFormat(c); err != nil {
 		return options, err
@@ -115,6 +118,14 @@ func s3Options(c *cli.Context) config.S3Options {
 	o := config.S3Options{Bucket: c.String("s3-bucket"), Endpoint: c.String("s3-endpoint"), Prefix: c.String("s3-prefix")}
 	if o.Bucket != "" || c.IsSet("s3-region") {
 		o.Region = c.String("s3-region")
+	}
+	return o
+}
+
+func glanceOptions(c *cli.Context) config.GlanceOptions {
+	o := config.GlanceOptions{Used: c.Bool("glance"), Region: c.String("keystone-region")}
+	if c.IsSet("keystone-interface") {
+		o.Interface = c.String("keystone-interface")
 	}
 	return o
 }

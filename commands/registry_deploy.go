@@ -24,9 +24,12 @@ func registryDeployCommand(s Streams) *cli.Command {
 			"and logins are kept: --user adds a login. An option that is not given again has its default.\n\n" +
 			"With --systemd the registry is the service ndock-registry of this host, and needs no Docker. It runs this ndock\n" +
 			"program as a user of its own, with images in /var/lib/ndock-registry and settings in /etc/ndock-registry.\n\n" +
+			"With --glance the images are in Glance, in the projects of Keystone's users, and nothing is stored here: what is\n" +
+			"pushed boots, and what is in Glance in layers can be pulled.\n\n" +
 			examples(
 				"ndock registry deploy --listen 0.0.0.0:5050 --user ci --password-stdin < password",
-				"ndock registry deploy --systemd --listen 127.0.0.1:5050 --quota 50g"),
+				"ndock registry deploy --systemd --listen 127.0.0.1:5050 --quota 50g",
+				"ndock registry deploy --listen 0.0.0.0:5050 --glance --keystone https://cloud.example/identity/v3"),
 		Flags: slices.Concat(registryFlags(), registryServiceFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "systemd", Usage: "run the registry as a service of this host, without Docker"},
 			&cli.StringSliceFlag{Name: "tls-name", Usage: "further `NAME` or address in the certificate that is made"},

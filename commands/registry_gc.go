@@ -20,7 +20,7 @@ func registryGCCommand(s Streams) *cli.Command {
 		Usage: "Free the disk space of data that nothing in the registry refers to",
 		Description: "The registry is read-only meanwhile: gc waits for pushes under way, and the registry refuses others, which clients try\n" +
 			"again. Blobs, manifests and uploads that are younger than --grace are kept, because what refers to them may still\n" +
-			"come. gc can be interrupted at any time: nothing that is referred to is lost.\n\n" +
+			"come. gc can be interrupted at any time: nothing that is referred to is lost. Images in Glance are for 'ndock image gc'.\n\n" +
 			examples(
 				"ndock registry gc",
 				"ndock registry gc --untagged --dry-run"),

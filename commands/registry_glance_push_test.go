@@ -31,15 +31,11 @@ func serveGlance(t *testing.T) (*fakecloud.Cloud, string) {
 	fake := fakecloud.New()
 	t.Cleanup(fake.Close)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	open, err := openGlanceProject(glanceOptions{Interface: "public"}, log)
-	if err != nil {
-		t.Fatal(err)
-	}
 	at, ended := make(chan string, 1), make(chan error, 1)
 	ctx, end := context.WithCancel(context.Background())
 	go func() {
 		ended <- serve.Serve(ctx, config.Options{
-			Listen: "127.0.0.1:0", Glance: open, Keystone: keystone.Options{URL: fake.URL}, Log: log, Listening: func(_, url string) { at <- url },
+			Listen: "127.0.0.1:0", Glance: config.GlanceOptions{Used: true}, OpenGlance: openGlance, Keystone: keystone.Options{URL: fake.URL}, Log: log, Listening: func(_, url string) { at <- url },
 		})
 	}()
 	t.Cleanup(func() {

@@ -23,6 +23,7 @@ import (
 	"ndock/openstack"
 	"ndock/openstack/fakecloud"
 	"ndock/registry/auth/keystone"
+	"ndock/registry/config"
 	"ndock/registry/glance"
 )
 
@@ -32,7 +33,7 @@ func newProject(t *testing.T) (*fakecloud.Cloud, glanceProject) {
 	fake := fakecloud.New()
 	t.Cleanup(fake.Close)
 	endpoint := tokens.Endpoint{Interface: "public", Region: "RegionOne", URL: strings.TrimSuffix(fake.URL, "/v3") + "/image"}
-	open, err := openGlanceProject(glanceOptions{}, slog.New(slog.DiscardHandler))
+	open, err := openGlance(config.GlanceOptions{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

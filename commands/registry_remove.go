@@ -11,8 +11,8 @@ func registryRemoveCommand(s Streams) *cli.Command {
 		Name:  "remove",
 		Usage: "Remove the registry from this host",
 		Description: "Removes the container and its image, or the service, and the logins, the certificates and this host's trust in them.\n" +
-			"Images are kept in the volume ndock-registry, or in /var/lib/ndock-registry, unless --data is given. It succeeds if\n" +
-			"there is no registry.\n\n" +
+			"Images are kept in the volume ndock-registry, or in /var/lib/ndock-registry, unless --data is given. Images in Glance\n" +
+			"and in a bucket are kept in any case. It succeeds if there is no registry.\n\n" +
 			examples(
 				"ndock registry remove --yes",
 				"ndock registry remove --data"),
@@ -30,7 +30,7 @@ func registryRemove(c *cli.Context, s Streams) error {
 	}
 	question := "Remove the registry of this host, with its login and its certificates?"
 	if c.Bool("data") {
-		question = "Remove the registry of this host, with all that was ever pushed to it?"
+		question = "Remove the registry of this host, with all that was ever pushed to it and is stored here?"
 	}
 	if err := confirmed(c, s, question); err != nil {
 		return err

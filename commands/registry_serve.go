@@ -26,9 +26,6 @@ func registryServeCommand(s Streams) *cli.Command {
 				"ndock registry serve --glance --keystone https://cloud.example/identity/v3 --tls-cert host.crt --tls-key host.key"),
 		Flags: slices.Concat(registryFlags(), registryServiceFlags(), []cli.Flag{
 			&cli.PathFlag{Name: "data", Usage: "`DIRECTORY` for the images; made if missing"},
-			&cli.BoolFlag{Name: "glance", Usage: "keep the images in Glance, in the users' projects; needs --keystone"},
-			&cli.StringFlag{Name: "keystone-region", Usage: "`NAME` of the region whose Glance has the images", DefaultText: "the only one"},
-			&cli.StringFlag{Name: "keystone-interface", Value: "public", Usage: "interface of Glance in Keystone's catalogue, as `WHO`: public, internal, admin"},
 			&cli.PathFlag{Name: "tls-next", Usage: "PEM `FILE` with later certificates, each before its key, which replace that of --tls-cert in time"},
 			&cli.PathFlag{Name: "htpasswd", Usage: "`FILE` of the users who may push and pull, as 'htpasswd -B' writes it", DefaultText: "anyone may"},
 			&cli.PathFlag{Name: "control", Usage: "unix `SOCKET` for 'ndock registry gc', which its owner and root may use", DefaultText: "none"},
@@ -59,10 +56,7 @@ func serveOptions(c *cli.Context, s Streams) (config.Options, error) {
 		return options, err
 	}
 	options.Data, options.NextFile, options.Htpasswd, options.Control = c.Path("data"), c.Path("tls-next"), c.Path("htpasswd"), c.Path("control")
-	options.Log = newLog(c, s)
-	if options.Glance, err = registryGlance(c, options.Log); err != nil {
-		return options, err
-	}
+	options.Log, options.OpenGlance = newLog(c, s), openGlance
 	options.Listening = func(what, url string) { fmt.Fprintf(s.Err, "serving %s on %s\n", what, url) }
 	if err := options.Check(); err != nil {
 		return options, misused(c, "%s", err)

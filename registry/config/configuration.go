@@ -41,8 +41,11 @@ func (o Options) Complete() (Options, *configuration.Configuration, error) {
 	if err := o.Override(c); err != nil {
 		return o, nil, err
 	}
+	if o.Glance, err = o.ParseGlance(c); err != nil {
+		return o, nil, fmt.Errorf("use the configuration%s: %w", o.FromFile(), err)
+	}
 	o.adopt(c)
-	return o, c, errors.Join(o.Limits.Check(c.Proxy.RemoteURL), o.checkServed(), o.checkConfigured(c), o.Proxy.CheckReaders(c))
+	return o, c, errors.Join(o.Limits.Check(c.Proxy.RemoteURL), o.checkServed(), o.Proxy.CheckReaders(c))
 }
 
 // FromFile returns the quoted name of the file for errors, after a space; empty without a file.
@@ -129,8 +132,8 @@ func (o Options) Override(c *configuration.Configuration) error {
 	if o.Data != "" {
 		setStorage(c, "filesystem", configuration.Parameters{"rootdirectory": o.Data})
 	}
-	if o.Glance != nil {
-		setStorage(c, "inmemory", configuration.Parameters{}) // distribution wants one, and nothing comes there
+	if o.Glance.Used {
+		o.Glance.override(c)
 	}
 	if o.S3.Bucket != "" {
 		setStorage(c, "s3", o.S3.parameters())
@@ -176,7 +179,10 @@ func (o *Options) adopt(c *configuration.Configuration) {
 		parameters["log"] = o.Log
 	}
 	if parameters := c.Auth["keystone"]; parameters != nil {
-		parameters["glance"] = o.Glance != nil
+		parameters["glance"] = o.Glance.Used
+	}
+	if o.Glance.Used {
+		setStorage(c, "inmemory", configuration.Parameters{}) // distribution wants one, and nothing comes there
 	}
 	if dir, ok := c.Storage["filesystem"]; ok && dir["rootdirectory"] == nil {
 		setStorage(c, "filesystem", configuration.Parameters{"rootdirectory": DataDir, "maxthreads": dir["maxthreads"]})

@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"reflect"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"ndock/registry/auth/keystone"
-	"ndock/registry/glance"
 	"ndock/registry/internal/registrytest"
 )
 
@@ -73,8 +71,7 @@ func written(t *testing.T, c *configuration.Configuration) []byte {
 }
 
 func TestImagesInGlance(t *testing.T) {
-	open := func(context.Context, *glance.Login) (glance.Project, error) { return nil, nil }
-	good := Options{Glance: open, Listen: "127.0.0.1:0", Keystone: keystone.Options{URL: "https://keystone"}, Log: slog.New(slog.DiscardHandler)}
+	good := Options{Glance: GlanceOptions{Used: true}, Listen: "127.0.0.1:0", Keystone: keystone.Options{URL: "https://keystone"}, Log: slog.New(slog.DiscardHandler)}
 	registrytest.WantError(t, good.Check(), "")
 	_, c, err := good.Complete()
 	if err != nil || c.Storage.Type() != "inmemory" || c.Auth["keystone"]["glance"] != true {
@@ -100,7 +97,6 @@ func TestImagesInGlance(t *testing.T) {
 }
 
 func TestFileForImagesInGlance(t *testing.T) {
-	open := func(context.Context, *glance.Login) (glance.Project, error) { return nil, nil }
 	for want, file := range map[string]string{
 		"":                               "auth: {keystone: {url: 'https://keystone'}}",
 		"--glance needs --keystone":      "auth: {htpasswd: {realm: r, path: p}}",
@@ -110,7 +106,7 @@ func TestFileForImagesInGlance(t *testing.T) {
 		if file == "{}" {
 			file = ""
 		}
-		o := Options{Glance: open, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+		o := Options{Glance: GlanceOptions{Used: true}, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
 		o.Config = registrytest.Write(t, []byte("version: 0.1\nstorage: {filesystem: {}}\n"+file))
 		_, c, err := o.Complete()
 		registrytest.WantError(t, err, want)

@@ -40,7 +40,9 @@ type Options struct {
 	Insecure bool             // plain HTTP even where other hosts see it
 	Control  string           // unix socket on which the registry is asked to collect its garbage; none without
 	Keystone keystone.Options // whose users may push and pull, in the place of Htpasswd; nobody's when without URL
-	Glance   glance.Opener    // of the users' projects, which have the images, in the place of Data; nil for others
+	Glance   GlanceOptions    // in the place of Data
+	// OpenGlance returns how the users' projects are opened; for Glance only.
+	OpenGlance func(GlanceOptions, *slog.Logger) (glance.Opener, error)
 
 	Proxy   ProxyOptions
 	Metrics string // HOST:PORT for metrics and health; none without
@@ -58,9 +60,6 @@ func (o Options) Check() error {
 	if err := o.CheckEach(); err != nil {
 		return err
 	}
-	if err := o.checkGlance(); err != nil {
-		return err
-	}
 	switch {
 	case o.NextFile != "" && o.CertFile == "" && o.Config == "":
 		return errors.New("--tls-next is for --tls-cert and --tls-key")
@@ -68,56 +67,18 @@ func (o Options) Check() error {
 		return errors.New("--data and --s3-bucket exclude each other")
 	case o.Config != "":
 		return nil // the file may say the rest
-	case o.Data == "" && o.S3.Bucket == "" && o.Glance == nil:
+	case o.Data == "" && o.S3.Bucket == "" && !o.Glance.Used:
 		return errors.New("--data is missing: the directory for what is pushed")
 	}
 	return o.checkServed()
 }
 
-// checkGlance refuses what makes no sense where images are in Glance.
-func (o Options) checkGlance() error {
-	if o.Glance == nil {
-		return nil
-	}
-	for _, one := range []struct {
-		given     bool
-		flag, why string
-	}{
-		{o.Data != "", "--data", "nothing is stored here"},
-		{o.S3.Bucket != "", "--s3-bucket", "nothing is stored there"},
-		{o.Proxy.URL != "", "--proxy", "a cache has a storage of its own"},
-		{o.Quota != 0, "--quota", "Glance has quotas of its own"},
-		{o.Control != "", "--control", "'ndock image gc' collects garbage there"},
-		{o.Htpasswd != "", "--htpasswd", "images are those of Keystone's users"},
-		{o.Keystone.Read != "" && o.Keystone.Read != keystone.ReadNone, "--keystone-read", "Glance decides who reads"},
-		{len(o.Keystone.PushRoles) > 0, "--keystone-push-role", "Glance decides who pushes"},
-	} {
-		if one.given {
-			return fmt.Errorf("--glance and %s exclude each other: %s", one.flag, one.why)
-		}
-	}
-	if o.Keystone.URL == "" && o.Config == "" {
-		return errors.New("--glance needs --keystone: images are in its users' projects")
-	}
-	return nil
-}
-
-// checkConfigured refuses a configuration file that makes no sense where images are in Glance.
-func (o Options) checkConfigured(c *configuration.Configuration) error {
-	switch {
-	case o.Glance == nil:
-		return nil
-	case c.Proxy.RemoteURL != "":
-		return fmt.Errorf("--glance and proxy.remoteurl%s exclude each other", o.FromFile())
-	case len(c.Auth) != 1 || c.Auth["keystone"] == nil:
-		return errors.New("--glance needs --keystone, or auth.keystone and no other logins: images are in its users' projects")
-	}
-	return nil
-}
-
 // CheckEach returns what is wrong with an option wherever the registry runs. It looks nothing up.
 func (o Options) CheckEach() error {
-	for _, err := range []error{o.S3.Check(), o.Proxy.Check(), o.Limits.Check(o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone)} {
+	for _, err := range []error{
+		o.S3.Check(), o.Proxy.Check(), o.Limits.Check(o.Proxy.URL), checkMetrics(o.Metrics), checkKeystone(o.Keystone),
+		o.Glance.check(), o.checkGlance(),
+	} {
 		if err != nil {
 			return err
 		}

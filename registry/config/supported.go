@@ -17,6 +17,8 @@ var storageKinds = map[string][]string{
 	"filesystem": {"rootdirectory", "maxthreads"},
 	"s3":         s3Parameters,
 	"s3aws":      s3Parameters,
+
+	storageGlance: {"region", "interface"},
 }
 
 var s3Parameters = []string{

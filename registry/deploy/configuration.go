@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +32,13 @@ func (in *inputs) readConfiguration() error {
 		in.Listen = config.DefaultListen
 	}
 	in.configuration = c
-	return in.readFiles()
+	if err := in.readFiles(); err != nil {
+		return err
+	}
+	if in.Glance, err = in.ParseGlance(c); err != nil {
+		return fmt.Errorf("use the configuration%s: %w", in.FromFile(), err)
+	}
+	return nil
 }
 
 // contained refuses what names files that the registry would not find where it runs, or that ndock makes itself.
@@ -55,19 +62,19 @@ func (in *inputs) contained(c *configuration.Configuration) error {
 	return nil
 }
 
-// readFiles reads the files that the options name and the registry will need.
+// readFiles reads the files that the options name and the registry will need, and writes the options over the configuration.
 func (in *inputs) readFiles() (err error) {
 	if in.Keystone.CACert != "" {
 		if in.keystoneCA, err = os.ReadFile(in.Keystone.CACert); err != nil {
 			return fmt.Errorf("read the CA of Keystone: %w", err)
 		}
 	}
-	return in.Proxy.Override(&in.configuration.Proxy)
+	return in.Override(in.configuration)
 }
 
 // configure adds the configuration, which may name the files, and the files that it needs itself.
 func (in inputs) configure(all, kept files) error {
-	c, o := in.configuration, config.Options{Listen: in.Listen, S3: in.S3, Metrics: in.Metrics, Keystone: in.Keystone}
+	c, o := in.configuration, config.Options{Listen: in.Listen, S3: in.S3, Glance: in.Glance, Metrics: in.Metrics, Keystone: in.Keystone}
 	dir := in.paths().config
 	if in.mode() != tlsNone {
 		o.CertFile, o.KeyFile = dir+"/"+fileCert, dir+"/"+fileKey
@@ -125,24 +132,43 @@ func (f files) auth() string {
 	return ""
 }
 
-// bucket returns the bucket that the registry stores in; empty for its volume.
-func (f files) bucket() string {
+// inGlance is how status names where images are that are in Glance.
+const inGlance = "Glance"
+
+// elsewhere returns where images are that the registry does not keep on its host: in a bucket, or in Glance; empty for others.
+func (f files) elsewhere() string {
 	var said struct {
 		Storage map[string]struct{ Bucket string }
 	}
 	if yaml.Unmarshal(f[fileConfig], &said) != nil {
 		return ""
 	}
-	return said.Storage["s3"].Bucket + said.Storage["s3aws"].Bucket // there is one
+	if _, ok := said.Storage["glance"]; ok {
+		return inGlance
+	}
+	if bucket := said.Storage["s3"].Bucket + said.Storage["s3aws"].Bucket; bucket != "" { // there is one
+		return "bucket " + bucket
+	}
+	return ""
+}
+
+// dataOf returns where a registry of these files, deployed as the options say, has its images.
+func (o Options) dataOf(these files) string {
+	here := "volume " + dataVolume
+	if o.Service {
+		here = onHost.data
+	}
+	return cmp.Or(these.elsewhere(), here)
 }
 
 // S3Keys let a registry into its bucket.
 type S3Keys struct{ Access, Secret string }
 
-// put adds the keys to a storage that needs them.
+// put adds the keys to a bucket that needs them.
 func (k S3Keys) put(storage configuration.Storage) {
-	p, ok := storage[storage.Type()]
-	if ok && storage.Type() != "filesystem" && k.Access != "" && p["accesskey"] == nil && p["secretkey"] == nil {
+	kind := storage.Type()
+	p, ok := storage[kind]
+	if ok && (kind == "s3" || kind == "s3aws") && k.Access != "" && p["accesskey"] == nil && p["secretkey"] == nil {
 		p["accesskey"], p["secretkey"] = k.Access, k.Secret
 	}
 }

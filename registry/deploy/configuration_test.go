@@ -128,7 +128,7 @@ func TestDeployWithKeysWithoutValues(t *testing.T) {
 
 func TestS3KeysGoIntoTheConfiguration(t *testing.T) {
 	own := configuration.Parameters{"bucket": "a", "accesskey": "own", "secretkey": "own"}
-	for _, storage := range []configuration.Storage{{"s3": {"bucket": "a"}}, {"s3": own}, {"filesystem": {}}} {
+	for _, storage := range []configuration.Storage{{"s3": {"bucket": "a"}}, {"s3": own}, {"filesystem": {}}, {"glance": {}}} {
 		S3Keys{Access: "id", Secret: "key"}.put(storage)
 		p := storage.Parameters()
 		want := map[string]any{"s3": "id", "filesystem": nil}[storage.Type()]
@@ -147,7 +147,7 @@ func TestS3KeysGoIntoTheConfiguration(t *testing.T) {
 	if err := in.configure(made, files{}); err != nil {
 		t.Fatal(err)
 	}
-	if text := string(made[fileConfig]); !strings.Contains(text, "secretkey: key") || made.bucket() != "images" {
+	if text := string(made[fileConfig]); !strings.Contains(text, "secretkey: key") || made.elsewhere() != "bucket images" {
 		t.Errorf("the configuration is\n%s", text)
 	}
 }

@@ -35,7 +35,7 @@ func (c containerTarget) inspect(ctx context.Context) (state, *interrupted, erro
 	case err != nil:
 		return state{}, nil, err
 	case unit != nil:
-		return state{}, nil, otherKind("as a container", "a service of this host", onHost.data)
+		return state{}, nil, otherKind("as a container", "a service of this host", unitData(unit))
 	}
 	there, err := inspectContainer(ctx, c.engine)
 	if err != nil {

@@ -21,7 +21,10 @@ type spec struct {
 // command returns the arguments for what distribution's configuration cannot say.
 func (o Options) command() []string {
 	at := o.paths()
-	command := []string{"--config", at.config + "/" + fileConfig, "--control", at.control}
+	command := []string{"--config", at.config + "/" + fileConfig}
+	if !o.Glance.Used { // which has garbage of its own
+		command = append(command, "--control", at.control)
+	}
 	if o.mode() == tlsNone {
 		command = append(command, "--insecure")
 	}
@@ -62,9 +65,13 @@ func newSpec(p plan) spec {
 			Image: p.image, Cmd: p.command, Env: environment(p.files), StopTimeout: &p.patience,
 			Labels: map[string]string{
 				labelRegistry: "server", labelListen: p.listen, labelURL: p.url, labelTLS: p.tls, labelBinary: p.program.digest,
+				labelData: p.data,
 			},
 		},
 		Host: hostConfig(),
+	}
+	if p.data != inGlance {
+		s.Host.Mounts = append(s.Host.Mounts, mount.Mount{Type: mount.TypeVolume, Source: dataVolume, Target: config.DataDir})
 	}
 	if p.privileged() {
 		s.Host.CapAdd = []string{"NET_BIND_SERVICE"}
@@ -94,10 +101,7 @@ func hostConfig() *container.HostConfig {
 		SecurityOpt:    []string{"no-new-privileges"},
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
 		LogConfig:      container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
-		Mounts: []mount.Mount{
-			{Type: mount.TypeVolume, Source: dataVolume, Target: config.DataDir},
-			{Type: mount.TypeVolume, Source: configVolume, Target: configDir},
-		},
+		Mounts:         []mount.Mount{{Type: mount.TypeVolume, Source: configVolume, Target: configDir}},
 	}
 }
 

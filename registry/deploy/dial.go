@@ -43,6 +43,9 @@ func Dial(systemd Systemd, engine Execer) func(context.Context) (net.Conn, error
 		case unit == nil:
 			return DialContainer(engine)(ctx)
 		}
+		if unitData(unit) == inGlance {
+			return nil, errGlanceCollects
+		}
 		conn, err := control.Dial(systemd.path(onHost.control))(ctx)
 		if errors.Is(err, control.ErrNotListening) {
 			return nil, &registry.Error{Op: "look for the registry", Err: errors.New("its service does not run"), Help: "'systemctl start " + serviceName + "' starts it; 'journalctl -u " + serviceName + "' says why it ended"}
@@ -78,7 +81,16 @@ func running(ctx context.Context, engine Execer) error {
 	if errdefs.IsNotFound(err) || err == nil && !found.State.Running {
 		return &registry.Error{Op: "look for the registry", Err: errors.New("it does not run on this host"), Help: "'ndock registry status' tells more; --control names the socket of a 'registry serve'"}
 	}
+	if err == nil && found.Config.Labels[labelData] == inGlance {
+		return errGlanceCollects
+	}
 	return explain("look for the registry", err)
+}
+
+// errGlanceCollects refuses to collect garbage where there is none of the registry's own.
+var errGlanceCollects = &registry.Error{
+	Err:  errors.New("the registry has its images in Glance, in its users' projects, and no garbage of its own"),
+	Help: "'ndock image gc' deletes the layers of a project that none of its images needs",
 }
 
 // execConn is a connection through a program in a container.

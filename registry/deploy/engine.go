@@ -65,6 +65,7 @@ const (
 	labelListen   = "ndock.registry.listen" // where it listens
 	labelURL      = "ndock.registry.url"    // where clients find it
 	labelTLS      = "ndock.registry.tls"    // whose certificate it shows
+	labelData     = "ndock.registry.data"   // where its images are
 	labelSpec     = "ndock.registry.spec"   // digest of all that the container was made with
 	labelBinary   = "ndock.registry.binary" // digest of the ndock inside the image
 )

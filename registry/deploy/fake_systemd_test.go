@@ -141,7 +141,7 @@ func (s *fakeSystemd) start() error {
 
 // options are those that the unit's command line stands for, its paths those below the root.
 func (s *fakeSystemd) options() config.Options {
-	o := config.Options{Log: slog.New(slog.DiscardHandler)}
+	o := config.Options{Log: slog.New(slog.DiscardHandler), OpenGlance: noGlance}
 	words := strings.Fields(properties(s.read(unitPath))["ExecStart"])
 	below := strings.NewReplacer("/etc/ndock-registry", filepath.Join(s.root, configPath), "/var/lib/ndock-registry", filepath.Join(s.root, statePath))
 	for i, word := range words {

@@ -56,6 +56,7 @@ type plan struct {
 	metrics  string // HOST:PORT of metrics and health; empty for none
 	url      string // where clients are to look for it
 	tls      string // the mode
+	data     string // where the images are
 	patience int    // seconds that its end may take
 	image    string // of the container
 	program  *executable
@@ -82,9 +83,12 @@ func newPlan(in inputs, t target, kept files, image string, now time.Time) (plan
 	if all.auth() == "" && !in.at.Loopback() {
 		in.Report.Step("note: whoever reaches %s can push and pull; --user and --password-stdin demand a login", in.at)
 	}
+	if before, after := in.dataOf(kept), in.dataOf(all); kept[fileConfig] != nil && before != after {
+		in.Report.Step("note: what was pushed so far stays in %s, and the registry has its images in %s from now on", before, after)
+	}
 	p := plan{
 		at: in.at, listen: in.Listen, metrics: in.configuration.HTTP.Debug.Addr, url: in.url(), tls: in.mode(), patience: in.patience(),
-		image: image, program: in.program, command: in.command(), files: all,
+		data: in.dataOf(all), image: image, program: in.program, command: in.command(), files: all,
 	}
 	p.made, err = t.made(p)
 	return p, err

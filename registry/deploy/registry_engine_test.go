@@ -135,7 +135,7 @@ func (e *registryEngine) stop(id string) error {
 // options are those that the container's command line stands for, its paths those of the volumes here.
 func (e *registryEngine) options(command []string) config.Options {
 	here := filepath.Join(e.VolumesDir, configVolume)
-	o := config.Options{Log: slog.New(slog.DiscardHandler)}
+	o := config.Options{Log: slog.New(slog.DiscardHandler), OpenGlance: noGlance}
 	for i, word := range command {
 		value := func() string {
 			return strings.NewReplacer(configDir, here, config.DataDir, filepath.Join(e.VolumesDir, dataVolume)).Replace(command[i+1])
@@ -147,7 +147,7 @@ func (e *registryEngine) options(command []string) config.Options {
 				e.t.Error(err)
 			}
 			o.Config = registrytest.Write(e.t, bytes.ReplaceAll(text, []byte(configDir), []byte(here)))
-			if !bytes.Contains(text, []byte("s3:")) {
+			if !bytes.Contains(text, []byte("s3:")) && !bytes.Contains(text, []byte("glance: {}")) {
 				o.Data = filepath.Join(e.VolumesDir, dataVolume)
 			}
 		case "--tls-next":

@@ -83,6 +83,8 @@ func (r *serviceRemoval) config(context.Context) error {
 
 func (r *serviceRemoval) data(ctx context.Context) error {
 	switch {
+	case !r.systemd.exists(statePath) && r.ended:
+		return r.user(ctx)
 	case !r.systemd.exists(statePath):
 	case r.Data && !r.ended:
 		return errStays("the service has ended")

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func (s serviceTarget) inspect(ctx context.Context) (state, *interrupted, error)
 	case err != nil:
 		return state{}, nil, err
 	case found != nil:
-		return state{}, nil, otherKind("as a service", "a container of Docker's", "volume "+dataVolume)
+		return state{}, nil, otherKind("as a service", "a container of Docker's", cmp.Or(found.Config.Labels[labelData], "volume "+dataVolume))
 	}
 	current, err := s.state(ctx)
 	if err != nil {

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // the unit
 	"fmt"
 	"strings"
@@ -24,6 +25,8 @@ type unitFile struct {
 	Listen       string
 	URL          string
 	TLS          string
+	Data         string // where the images are
+	Here         bool   // in a directory of this host
 	Binary       string // digest
 }
 
@@ -32,7 +35,7 @@ func (p plan) unitFile() unitFile {
 	u := unitFile{
 		Command:  quoted(p.program.name) + " registry serve " + strings.Join(p.command, " "),
 		Patience: p.patience,
-		Listen:   p.listen, URL: p.url, TLS: p.tls, Binary: p.program.digest,
+		Listen:   p.listen, URL: p.url, TLS: p.tls, Data: p.data, Here: p.data != inGlance, Binary: p.program.digest,
 	}
 	if p.privileged() {
 		u.Capabilities = "CAP_NET_BIND_SERVICE"
@@ -57,7 +60,13 @@ func quoted(path string) string {
 func parseUnit(text []byte) (u unitFile, ok bool) {
 	_, ours, ok := strings.Cut(string(text), "\n"+unitSection+"\n")
 	said := properties(ours)
-	return unitFile{Listen: said["Listen"], URL: said["URL"], TLS: said["TLS"], Binary: said["Binary"]}, ok
+	return unitFile{Listen: said["Listen"], URL: said["URL"], TLS: said["TLS"], Data: said["Data"], Binary: said["Binary"]}, ok
+}
+
+// unitData returns where the registry of a unit has its images.
+func unitData(unit []byte) string {
+	said, _ := parseUnit(unit)
+	return cmp.Or(said.Data, onHost.data) // of an older ndock
 }
 
 // properties are lines of KEY=VALUE, as in units and in what systemctl shows.

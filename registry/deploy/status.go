@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -25,7 +26,7 @@ type Status struct {
 	State   string
 	Kind    string // container or service; empty when there is none
 	Image   string
-	Data    string    // volume, directory, or bucket
+	Data    string    // volume, directory, bucket, or Glance
 	TLS     string    // self-signed, given, or none
 	Expires time.Time // of the certificate that is shown
 	Renewed time.Time // until when the registry renews it by itself; zero where it does not
@@ -62,7 +63,7 @@ func findService(ctx context.Context, systemd Systemd, unit []byte) (Status, err
 		return Status{}, err
 	}
 	said, _ := parseUnit(unit)
-	s := Status{Kind: KindService, State: now.name(), Since: now.since, URL: said.URL, TLS: said.TLS, Data: onHost.data}
+	s := Status{Kind: KindService, State: now.name(), Since: now.since, URL: said.URL, TLS: said.TLS, Data: unitData(unit)}
 	s.configured(config, time.Now())
 	return s, nil
 }
@@ -94,9 +95,7 @@ func findContainer(ctx context.Context, engine Engine) (Status, error) {
 // configured adds what the files tell.
 func (s *Status) configured(config files, now time.Time) {
 	_, s.Unfinished = config.recordedFiles()
-	if bucket := config.bucket(); bucket != "" {
-		s.Data = "bucket " + bucket
-	}
+	s.Data = cmp.Or(config.elsewhere(), s.Data)
 	if config.auth() == "htpasswd" {
 		s.Users = htpasswd.Users(config[fileHtpasswd])
 	}

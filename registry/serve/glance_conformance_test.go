@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"ndock/registry/auth/keystone"
 	"ndock/registry/config"
+	"ndock/registry/glance"
 	"ndock/registry/glance/glancetest"
 )
 
@@ -19,7 +21,10 @@ func TestConformanceInGlance(t *testing.T) {
 		t.Skip("NDOCK_CONFORMANCE names no program, or NDOCK_CONFORMANCE_DIR no directory")
 	}
 	cloud := glancetest.NewKeystone(t, map[string][]string{"ann": {"conformance"}})
-	r := serve(t, config.Options{Glance: glancetest.New().Open, Keystone: keystone.Options{URL: cloud.URL}})
+	r := serve(t, config.Options{
+		Glance: config.GlanceOptions{Used: true}, Keystone: keystone.Options{URL: cloud.URL},
+		OpenGlance: opens(glancetest.New()),
+	})
 	command := exec.CommandContext(t.Context(), program)
 	command.Dir = dir
 	command.Env = append(os.Environ(), "OCI_REGISTRY="+strings.TrimPrefix(r.url, "http://"), "OCI_TLS=disabled",
@@ -32,4 +37,9 @@ func TestConformanceInGlance(t *testing.T) {
 	if err := os.WriteFile(dir+"/log", r.log.Bytes(), 0o600); err != nil {
 		t.Error(err)
 	}
+}
+
+// opens returns how the projects of a Glance in memory are opened.
+func opens(images *glancetest.Glance) func(config.GlanceOptions, *slog.Logger) (glance.Opener, error) {
+	return func(config.GlanceOptions, *slog.Logger) (glance.Opener, error) { return images.Open, nil }
 }

@@ -44,7 +44,7 @@ func serveInGlance(t *testing.T, o config.Options) *cloud {
 		glance:   glancetest.New(),
 		keystone: glancetest.NewKeystone(t, map[string][]string{"ann": {"one", "two"}, "bob": {"two"}, "eve": {"three"}}),
 	}
-	o.Glance, o.Keystone = c.glance.Open, keystone.Options{URL: c.keystone.URL}
+	o.Glance, o.OpenGlance, o.Keystone = config.GlanceOptions{Used: true}, opens(c.glance), keystone.Options{URL: c.keystone.URL}
 	c.served = serve(t, o)
 	c.user, c.password = "ann", glancetest.Password
 	return c
@@ -132,7 +132,7 @@ func TestPullFromGlanceByAnother(t *testing.T) {
 	c := serveInGlance(t, config.Options{})
 	image := registrytest.Image(t, 2000, 3)
 	c.push(t, "two/web:1", image)
-	other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+	other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
 	other.user, other.password = "bob", glancetest.Password
 	config, err := image.ConfigName()
 	if err != nil {
@@ -482,7 +482,7 @@ func TestReferrersInGlance(t *testing.T) {
 	c.want(t, http.StatusUnauthorized, c.as("").do(t, http.MethodGet, path, nil))
 	c.want(t, http.StatusBadRequest, c.do(t, http.MethodGet, "/v2/one/web/referrers/tag", nil))
 	c.glance.Inside = func(glance.Image, []glance.Blob) []glance.Blob { return nil }
-	other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+	other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
 	other.user, other.password = c.user, c.password
 	if got := other.want(t, http.StatusOK, other.do(t, http.MethodGet, path, nil)); !strings.Contains(got, `"manifests": []`) {
 		t.Errorf("what cannot be read is listed: %s", got)
@@ -500,7 +500,7 @@ func TestGlanceIsAskedOnceForALayer(t *testing.T) {
 	if n := c.glance.Queries("Layers"); n != 0 {
 		t.Errorf("Glance was asked %d times for a layer that was just sent", n)
 	}
-	other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+	other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
 	other.user, other.password = c.user, c.password
 	for range 10 {
 		other.want(t, http.StatusOK, other.do(t, http.MethodHead, "/v2/one/a/blobs/"+blob, nil))
@@ -848,7 +848,7 @@ func TestHostileContents(t *testing.T) {
 		},
 	} {
 		c.glance.Inside = inside
-		other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+		other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
 		other.user, other.password = c.user, c.password
 		answer := other.do(t, http.MethodGet, "/v2/one/web/manifests/1", nil)
 		body, _ := io.ReadAll(answer.Body)
@@ -872,7 +872,7 @@ func TestDamagedImageInGlance(t *testing.T) {
 		}
 		return nil
 	}
-	other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+	other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
 	other.user, other.password = c.user, c.password
 	for range 3 {
 		other.want(t, http.StatusNotFound, other.do(t, http.MethodHead, "/v2/one/web/blobs/"+hashOf("a new layer"), nil))

@@ -30,10 +30,17 @@ type images interface {
 }
 
 func openImages(o config.Options, c *configuration.Configuration) (images, error) {
-	if o.Glance == nil {
+	switch {
+	case !o.Glance.Used:
 		return openStored(o, c)
+	case o.OpenGlance == nil:
+		return nil, errors.New("no Glance is known here")
 	}
-	return inGlance{glance.New(glance.Options{Open: o.Glance, OpenUploads: o.MaxOpenUploads, Log: o.Log})}, nil
+	open, err := o.OpenGlance(o.Glance, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	return inGlance{glance.New(glance.Options{Open: open, OpenUploads: o.MaxOpenUploads, Log: o.Log})}, nil
 }
 
 // inGlance are images in Glance, which has its own quotas, garbage collection and health.

@@ -315,7 +315,7 @@ func serve(t *testing.T, o config.Options) *served {
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	o.Listen, o.Log = "127.0.0.1:0", slog.New(slog.NewTextHandler(r.log, nil))
-	if o.Data == "" && o.Glance == nil {
+	if o.Data == "" && !o.Glance.Used {
 		o.Data = t.TempDir()
 	}
 	o.Listening = func(what, url string) {

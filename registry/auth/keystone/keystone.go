@@ -70,7 +70,7 @@ func NewSource(o Options) (*Source, error) {
 
 // Controller is the constructor that distribution calls with the parameters of auth.keystone.
 func Controller(parameters map[string]any) (distauth.AccessController, error) {
-	o, err := parse(parameters)
+	o, err := Parse(parameters)
 	if err != nil {
 		return nil, fmt.Errorf("auth.keystone: %w", err)
 	}

@@ -402,14 +402,14 @@ func TestOptions(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	o, err := parse(map[string]any{"url": "https://keystone", "push-roles": []any{"a", "b"}, "read": "none", "insecure": true, "cacert": "f", "domain": "d"})
+	o, err := Parse(map[string]any{"url": "https://keystone", "push-roles": []any{"a", "b"}, "read": "none", "insecure": true, "cacert": "f", "domain": "d"})
 	if err != nil || !slices.Equal(o.PushRoles, []string{"a", "b"}) || o.URL != "https://keystone" || !o.Insecure || o.CACert != "f" || o.Domain != "d" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err := parse(map[string]any{"push-roles": "a,b"}); err != nil || !slices.Equal(o.PushRoles, []string{"a", "b"}) {
+	if o, err := Parse(map[string]any{"push-roles": "a,b"}); err != nil || !slices.Equal(o.PushRoles, []string{"a", "b"}) {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if back, err := parse(o.Parameters()); err != nil || back.URL != o.URL || !slices.Equal(back.PushRoles, o.PushRoles) {
+	if back, err := Parse(o.Parameters()); err != nil || back.URL != o.URL || !slices.Equal(back.PushRoles, o.PushRoles) {
 		t.Errorf("%+v, %v", back, err)
 	}
 	for want, parameters := range map[string]map[string]any{
@@ -417,7 +417,7 @@ func TestParse(t *testing.T) {
 		"read: true is of the wrong kind": {"read": true},
 		"push-roles: [1]":                 {"push-roles": []any{1}},
 	} {
-		if _, err := parse(parameters); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse(parameters); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", parameters, err, want)
 		}
 	}

@@ -78,8 +78,8 @@ func (o Options) Parameters() map[string]any {
 	}
 }
 
-// parse reads the parameters. It refuses unknown ones, each of which may be a misspelt restriction.
-func parse(parameters map[string]any) (o Options, err error) {
+// Parse reads the parameters. It refuses unknown ones, each of which may be a misspelt restriction.
+func Parse(parameters map[string]any) (o Options, err error) {
 	for name, value := range parameters {
 		ok := true
 		switch name {
