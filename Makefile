@@ -39,7 +39,7 @@ DOCKERD := github.com/moby/moby/v2/cmd/dockerd@v2.0.0-beta.24
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 
-.PHONY: help build man lint unit conformance clients nova-releases e2e networks engines two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall
+.PHONY: help build man lint unit conformance conformance-glance clients nova-releases e2e networks engines two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -89,8 +89,11 @@ clients: packages bin/crane bin/versitygw ## clients of registries and an S3 ser
 bin/crane bin/versitygw bin/conformance: Makefile
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
 
-conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's
+conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's: with its own storage, and with a Glance in memory
 	testdata/conformance/run
+
+conformance-glance: build bin/conformance cloud ## the same with the Glance of the test cloud of RELEASE
+	$(CLOUD)/enter testdata/conformance/run cloud
 
 .PHONY: bin/e2e.test
 bin/e2e.test: # the end-to-end tests as a program, which needs no Go where the cloud is

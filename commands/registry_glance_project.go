@@ -61,6 +61,11 @@ func (p glanceProject) SendLayer(ctx context.Context, content io.Reader, complet
 	return glanceBlob(sent), glanceError(err)
 }
 
+// Condemn implements glance.Project.
+func (p glanceProject) Condemn(ctx context.Context, blob digest.Digest) error {
+	return glanceError(p.cloud.CondemnLayer(ctx, string(blob), openstack.ListReader{Read: readList, Retries: defaultRetries}))
+}
+
 // Open implements glance.Project.
 func (p glanceProject) Open(ctx context.Context, blob glance.Blob, offset int64) (io.ReadCloser, error) {
 	if offset < 0 || offset > blob.Size {
@@ -172,6 +177,8 @@ func glanceError(err error) error {
 		return err
 	case errors.Is(err, openstack.ErrLayersGone):
 		return fmt.Errorf("%w: %w", glance.ErrBlobsGone, err)
+	case errors.Is(err, openstack.ErrNeeded):
+		return fmt.Errorf("%w: %w", glance.ErrNeeded, err)
 	case errors.As(err, &name), errors.Is(err, openstack.ErrTooMany):
 		return &glance.Refused{Reason: err, Kind: glance.Denied}
 	case !errors.As(err, &answer):

@@ -518,3 +518,32 @@ func TestGlanceHasPushedByCommand(t *testing.T) {
 		t.Errorf("found %+v, %v, want %+v", image, err, next)
 	}
 }
+
+// TestGlanceCondemns: a layer goes only if no image needs it, and only one's own.
+func TestGlanceCondemns(t *testing.T) {
+	t.Parallel()
+	fake, p := newProject(t)
+	m := imageOf(t, p, "1", "amd64")
+	image, layer, free, foreign := storeImage(t, p, m), m.Parts[1].Descriptor.Digest, send(t, p, []byte("free")), send(t, p, []byte("foreign"))
+	fake.Change(fakecloud.Image, foreign.Image, fakecloud.Object{"owner": "another"})
+	for _, test := range []struct {
+		blob digest.Digest
+		want error
+	}{
+		{layer, glance.ErrNeeded},
+		{free.Descriptor.Digest, nil},
+		{free.Descriptor.Digest, glance.ErrNotFound},
+		{foreign.Descriptor.Digest, glance.ErrNotFound},
+		{m.Descriptor.Digest, glance.ErrNotFound},
+	} {
+		if err := p.Condemn(t.Context(), test.blob); !errors.Is(err, test.want) {
+			t.Errorf("%s: error %v, want %v", test.blob, err, test.want)
+		}
+	}
+	if err := errors.Join(p.Delete(t.Context(), image), p.Condemn(t.Context(), layer)); err != nil {
+		t.Error(err)
+	}
+	if name := stored(t, fake, foreign.Image)["name"]; name != string(foreign.Descriptor.Digest) {
+		t.Errorf("another project's layer is named %v", name)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -202,5 +203,104 @@ func (i Image) condemnUpload(ctx context.Context, client *gophercloud.ServiceCli
 	_, err := client.Patch(ctx, client.ServiceURL("images", i.ID), changes, nil, &gophercloud.RequestOpts{
 		OkCodes: []int{http.StatusOK}, MoreHeaders: map[string]string{"Content-Type": "application/openstack-images-v2.0-json-patch"},
 	})
+	return err
+}
+
+// ErrNeeded is the error about a layer that an image of the project needs.
+var ErrNeeded = errors.New("an image of the project needs it")
+
+// Limits of what is read to condemn a layer, which anybody may ask a registry for.
+const (
+	mostRead     = 1000             // archives
+	readWithin   = 2 * time.Minute  // all of them
+	repairWithin = 30 * time.Minute // a layer that a push has found meanwhile
+)
+
+// CondemnLayer condemns what the project has of a layer, so that no push finds it. A later CollectLayers deletes it. The error
+// is ErrNeeded, and the layer stays, if an image of the project needs it.
+//
+// Archives are read before, and those that have come meanwhile afterwards: a push that has found the layer has made its
+// archive readable before. Then the layer is stored again, as the condemned one may be deleted at any time. If that fails,
+// servers boot from the image all the same, and the next push of it stores the layer.
+func (c *Cloud) CondemnLayer(ctx context.Context, digest string, reader ListReader) error {
+	op := fmt.Sprintf("delete layer %s", digest)
+	layers, err := c.wholeLayers(ctx, []string{digest})
+	if err != nil {
+		return err
+	}
+	if err := condemnable(op, layers); err != nil {
+		return err
+	}
+	read := map[string]bool{}
+	if err := c.checkUnneeded(ctx, op, layers, reader, read); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), repairWithin)
+	defer cancel()
+	for _, layer := range layers {
+		err := c.carryOut(ctx, Collected{layer, CollectCondemn})
+		if err != nil && !gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
+			return explain(op, err)
+		}
+	}
+	needed := c.checkUnneeded(ctx, op, layers, reader, read)
+	if errors.Is(needed, ErrNeeded) {
+		return errors.Join(needed, c.sendAnew(ctx, layers[0]))
+	}
+	return needed
+}
+
+// condemnable returns why layers are left alone: there are none, or a user has changed one by hand.
+func condemnable(op string, layers []Image) error {
+	if len(layers) == 0 {
+		return &Error{Op: op, Status: http.StatusNotFound, Err: errors.New("it is not in Glance")}
+	}
+	for _, layer := range layers {
+		if layer.Protected || layer.Visibility != "private" {
+			return &Error{Op: op, Status: http.StatusForbidden, Err: fmt.Errorf("image %s is protected, or others may see it", layer.ID)}
+		}
+	}
+	return nil
+}
+
+// checkUnneeded reads the archives of the project that were not read yet. It returns ErrNeeded if one names a layer of these,
+// which have one digest.
+func (c *Cloud) checkUnneeded(ctx context.Context, op string, layers []Image, reader ListReader, read map[string]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	var fresh []Image
+	for range 2 { // an image that is hidden while one lists is in the second
+		all, err := c.ownActive(ctx, op, imageFilter{"sort": "created_at:asc"})
+		if err != nil {
+			return err
+		}
+		for id, image := range all {
+			if image.Layered && !image.isLayer() && !read[id] {
+				read[id] = true
+				fresh = append(fresh, image)
+			}
+		}
+	}
+	if len(fresh) > mostRead {
+		return &Error{Op: op, Err: fmt.Errorf("%w for this: more than %d", ErrTooMany, mostRead), hint: "'ndock image gc' removes the layers that no image needs"}
+	}
+	listed, err := c.listedLayers(ctx, fresh, reader)
+	if err != nil {
+		return err
+	}
+	if needs := referencesOf(listed); slices.ContainsFunc(layers, needs.needs) {
+		return &Error{Op: op, Err: ErrNeeded}
+	}
+	return nil
+}
+
+// sendAnew stores a layer again that was condemned.
+func (c *Cloud) sendAnew(ctx context.Context, layer Image) error {
+	content, err := c.OpenImage(ctx, layer.ID, 1)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	_, err = c.SendLayer(ctx, LayerUpload{Of: "the project", Content: content, Found: func() (StoredLayer, error) { return layer.layer(), nil }})
 	return err
 }

@@ -94,6 +94,9 @@ func runModel(t *testing.T, seed uint64) events {
 		m.tidied = true
 		actors = append(actors, m.actor("user", m.tidies))
 	}
+	if m.rand.IntN(2) == 0 {
+		actors = append(actors, m.actor("registry", func(ctx context.Context, c *Cloud) error { return m.condemns(ctx, c, one) }))
+	}
 	m.age = []time.Duration{0, 0, 24 * time.Hour}[m.rand.IntN(3)] // the age is for mercy and for lag: without any, nothing is lost either
 	m.begin(one)
 	m.run([]int{0, 0, 2}[m.rand.IntN(3)], actors...)
@@ -486,6 +489,16 @@ func (m *model) collect(ctx context.Context, c *Cloud) error {
 		} else {
 			m.condemned++
 		}
+	}
+	return err
+}
+
+// condemns is a user who has a registry delete a layer.
+func (m *model) condemns(ctx context.Context, c *Cloud, digest string) error {
+	err := c.CondemnLayer(ctx, digest, modelReader)
+	var answer *Error
+	if errors.Is(err, ErrNeeded) || errors.As(err, &answer) && answer.Status == http.StatusNotFound {
+		return nil
 	}
 	return err
 }

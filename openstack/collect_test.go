@@ -436,3 +436,118 @@ func TestCollectGoesOn(t *testing.T) {
 	}
 	openstacktest.WantError(t, err, `delete layer "safe" (`+safe+"): Image "+safe+" is protected")
 }
+
+var leavesOut = fakecloud.Object{"trait:CUSTOM_NDOCK_LAYERS": "required"}
+
+// TestCondemnLayer: a layer that nobody needs is found by no push any more, and collected later.
+func TestCondemnLayer(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	one, two := addLayer(fake, layerDigest, nil), addLayer(fake, layerDigest, nil)
+	addArchive(fake, "web@1", leavesOut, ListedLayer{Digest: digestOf("another"), Image: "another"})
+	if err := cloud.CondemnLayer(t.Context(), layerDigest, modelReader); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{one, two} {
+		if name := object(t, fake, id)["name"]; name != condemnedPrefix+layerDigest {
+			t.Errorf("layer %s is named %v", id, name)
+		}
+	}
+	var gone *Error
+	if err := cloud.CondemnLayer(t.Context(), layerDigest, modelReader); !errors.As(err, &gone) || gone.Status != http.StatusNotFound {
+		t.Errorf("error %v", err)
+	}
+	fake.Pass(day)
+	if got := strings.Join(collect(t, fake, cloud), ", "); got != "delete "+one+", delete "+two {
+		t.Errorf("collected %q", got)
+	}
+}
+
+// TestCondemnLeavesAlone: what is another's, what a user has changed, and what an image needs, or may need, stays as it is.
+func TestCondemnLeavesAlone(t *testing.T) {
+	t.Parallel()
+	needs := ListedLayer{Digest: layerDigest, Image: "a hint"}
+	for name, test := range map[string]struct {
+		layer   fakecloud.Object
+		archive fakecloud.Object // nil for none
+		status  int
+		want    error
+	}{
+		"another project's":     {layer: fakecloud.Object{"owner": "another"}, status: http.StatusNotFound},
+		"another's and public":  {layer: fakecloud.Object{"owner": "another", "visibility": "public"}, status: http.StatusNotFound},
+		"no layer":              {layer: fakecloud.Object{"docker_layer": nil}, status: http.StatusNotFound},
+		"shown":                 {layer: fakecloud.Object{"os_hidden": false}, status: http.StatusNotFound},
+		"protected":             {layer: fakecloud.Object{"protected": true}, status: http.StatusForbidden},
+		"shared":                {layer: fakecloud.Object{"visibility": "shared"}, status: http.StatusForbidden},
+		"needed":                {archive: leavesOut, want: ErrNeeded},
+		"needed by a hidden":    {archive: fakecloud.Object{"os_hidden": true, "trait:CUSTOM_NDOCK_LAYERS": "required"}, want: ErrNeeded},
+		"needed by who can say": {archive: fakecloud.Object{"name": "damaged", "trait:CUSTOM_NDOCK_LAYERS": "required"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			id := addLayer(fake, layerDigest, test.layer)
+			if test.archive != nil {
+				addArchive(fake, "web@1", test.archive, needs)
+			}
+			if test.archive["name"] == "damaged" {
+				fake.Fill("damaged", []byte("no list"))
+			}
+			before := fmt.Sprint(object(t, fake, id))
+			err := cloud.CondemnLayer(t.Context(), layerDigest, modelReader)
+			var answer *Error
+			if !errors.As(err, &answer) || answer.Status != test.status || test.want != nil && !errors.Is(err, test.want) {
+				t.Errorf("error %v", err)
+			}
+			if after := fmt.Sprint(object(t, fake, id)); after != before {
+				t.Errorf("%s became %s", before, after)
+			}
+		})
+	}
+}
+
+// TestCondemnWhilePushing: an image whose push finds the layer just before it is condemned gets it anew.
+func TestCondemnWhilePushing(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	layer := sendNamed(t, cloud, "layer")
+	deleting, err := logIn(t, openrc(fake, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pushed ManifestImage
+	deleting.provider.HTTPClient.Transport = &failing{deleting.provider.HTTPClient.Transport, func(r *http.Request) bool {
+		if r.Method == http.MethodPatch && pushed.ID == "" {
+			pushed = storeManifest(t, cloud, listing(manifestOf("web", "1", "one", layer), layer))
+		}
+		return false
+	}}
+	if err := deleting.CondemnLayer(t.Context(), layer.Digest, modelReader); !errors.Is(err, ErrNeeded) {
+		t.Errorf("error %v", err)
+	}
+	there, err := cloud.Layers(t.Context(), []string{layer.Digest})
+	if err != nil || there[layer.Digest].Image == "" || there[layer.Digest].Image == layer.Image || string(fake.Data(there[layer.Digest].Image)) != "layer" {
+		t.Errorf("there is %+v, %v, after image %s was pushed", there, err, pushed.ID)
+	}
+}
+
+// listing gives a manifest an archive that the model's reader reads.
+func listing(m StoredManifest, layer StoredLayer) StoredManifest {
+	content, _ := json.Marshal([]ListedLayer{{Digest: layer.Digest, Image: layer.Image}})
+	m.Content = bytes.NewReader(content)
+	return m
+}
+
+// TestCondemnReadsSoMuch: anybody may ask a registry for it.
+func TestCondemnReadsSoMuch(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	id := addLayer(fake, layerDigest, nil)
+	for range mostRead + 1 {
+		fake.Add(fakecloud.Image, "web", leavesOut)
+	}
+	err := cloud.CondemnLayer(t.Context(), layerDigest, modelReader)
+	if !errors.Is(err, ErrTooMany) || object(t, fake, id)["name"] != layerDigest {
+		t.Errorf("error %v", err)
+	}
+}

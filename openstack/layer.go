@@ -44,12 +44,27 @@ const layersPerQuery = 20
 // Layers returns those of the layers that the project has in Glance, by their digests. Of two with one digest, it is the
 // older.
 func (c *Cloud) Layers(ctx context.Context, digests []string) (map[string]StoredLayer, error) {
+	all, err := c.wholeLayers(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]StoredLayer{}
+	for _, image := range all {
+		if _, has := found[image.Name]; !has {
+			found[image.Name] = image.layer()
+		}
+	}
+	return found, nil
+}
+
+// wholeLayers returns the project's images that are these layers, the oldest first of those with one digest.
+func (c *Cloud) wholeLayers(ctx context.Context, digests []string) ([]Image, error) {
 	const op = "look for layers in Glance"
 	project, err := c.ownProject(op)
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]StoredLayer{}
+	var found []Image
 	for some := range slices.Chunk(digests, layersPerQuery) {
 		var names []string
 		for _, digest := range some {
@@ -62,8 +77,8 @@ func (c *Cloud) Layers(ctx context.Context, digests []string) (map[string]Stored
 			return nil, err
 		}
 		for _, image := range all {
-			if _, has := found[image.Name]; !has && image.Owner == project && image.isWhole() {
-				found[image.Name] = image.layer()
+			if image.Owner == project && image.isWhole() {
+				found = append(found, image)
 			}
 		}
 	}

@@ -241,8 +241,32 @@ func (b *blobs) Put(context.Context, string, []byte) (v1.Descriptor, error) {
 	return v1.Descriptor{}, distribution.ErrUnsupported
 }
 
-// Delete implements distribution.BlobStore. Layers are removed by who collects garbage.
-func (b *blobs) Delete(context.Context, digest.Digest) error { return distribution.ErrUnsupported }
+// Delete implements distribution.BlobStore. What a stored image needs stays. Blobs that are images of their own are the project's:
+// they go from all of its repositories.
+func (b *blobs) Delete(ctx context.Context, d digest.Digest) error {
+	if !known256(d) {
+		return distribution.ErrBlobUnknown
+	}
+	b.known.changed(b.owner.project, b.short)
+	switch _, err := b.findInside(ctx, d); {
+	case err == nil:
+		return b.explain(ctx, "delete a blob", errNeeded)
+	case !errors.Is(err, distribution.ErrBlobUnknown):
+		return err
+	}
+	err := b.project.Condemn(ctx, d)
+	b.known.forget(b.owner.project, d)
+	switch {
+	case errors.Is(err, ErrNeeded):
+		return b.explain(ctx, "delete a blob", errNeeded)
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return b.explain(ctx, "delete a blob", err)
+	}
+	if inMemory := b.small.drop(b.owner, d); err != nil && !inMemory {
+		return distribution.ErrBlobUnknown
+	}
+	return nil
+}
 
 // Create implements distribution.BlobStore. A blob of another repository is there if that is in the same project.
 func (b *blobs) Create(ctx context.Context, options ...distribution.BlobCreateOption) (distribution.BlobWriter, error) {

@@ -21,6 +21,10 @@ var (
 		Status: http.StatusInternalServerError, Code: errcode.ErrorCodeUnknown,
 		Message: "the registry could not do this with Glance, and its log says why: ask who runs it",
 	}
+	errNeeded = &refusal.Refusal{
+		Status: http.StatusMethodNotAllowed, Code: errcode.ErrorCodeUnsupported,
+		Message: "an image of the project needs this blob, so it stays: delete the image first",
+	}
 	errIdle   = errors.New("the upload stood still for too long, and has ended")
 	errEnding = errors.New("the registry is ending")
 )

@@ -125,6 +125,12 @@ func (k *known) gone(project string, b Blob) {
 	k.contents.Remove(imageKey{project, b.Image})
 }
 
+// forget forgets where a blob was found.
+func (k *known) forget(project string, d digest.Digest) {
+	at, _ := k.insideOf(project, d)
+	k.gone(project, Blob{Digest: d, Image: at.Image})
+}
+
 func (k *known) images(project, repository string) ([]Image, bool) {
 	return k.lists.Get(listKey{project, repository})
 }

@@ -116,6 +116,7 @@ func (m *manifests) Delete(ctx context.Context, d digest.Digest) error {
 		if one.Digest != d {
 			continue
 		}
+		m.known.gone(m.owner.project, Blob{Image: one.ID})
 		switch err := m.project.Delete(ctx, one); {
 		case err == nil:
 			deleted++

@@ -21,6 +21,9 @@ type Project interface {
 	// SendLayer makes an image of a blob. It reads the content to its end, then asks complete for the digest, and keeps nothing
 	// if that returns an error.
 	SendLayer(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (Blob, error)
+	// Condemn has pushes not find a blob any more that is an image of its own, and what nobody needs is deleted some day. It
+	// returns ErrNeeded, and the blob stays, if an image of the project needs it.
+	Condemn(ctx context.Context, blob digest.Digest) error
 	// Open returns the bytes of a blob from an offset on.
 	Open(ctx context.Context, blob Blob, offset int64) (io.ReadCloser, error)
 
@@ -87,6 +90,7 @@ type Part struct {
 var (
 	ErrNotFound  = errors.New("there is no such image in Glance")
 	ErrBlobsGone = errors.New("not all layers of the image are in Glance any more")
+	ErrNeeded    = errors.New("an image in Glance needs the blob")
 )
 
 // Refused is the error about what Glance does not do for this user, in a sentence for him.

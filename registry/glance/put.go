@@ -291,6 +291,7 @@ func (c *composer) find(ctx context.Context) (map[digest.Digest]located, error) 
 		switch {
 		case errors.Is(err, distribution.ErrBlobUnknown):
 			c.missing, err = append(c.missing, d), nil
+			c.known.forget(c.owner.project, d) // or else the client would be told that it is there
 			continue
 		case err != nil:
 			return nil, err

@@ -77,6 +77,19 @@ func (s *smallBlobs) put(of owner, d digest.Digest, content []byte) {
 	s.makeRoom(p)
 }
 
+// drop forgets a blob. It returns false if there is none.
+func (s *smallBlobs) drop(of owner, d digest.Digest) bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	p := s.projects[of.project]
+	if p == nil {
+		return false
+	}
+	found, ok := p.all.Peek(smallKey{of.user, d})
+	p.all.Remove(smallKey{of.user, d})
+	return ok && !found.until.Before(s.now())
+}
+
 // perBlob is what a blob takes besides its content: an empty one is not for free.
 const perBlob = 512
 

@@ -190,6 +190,24 @@ func (p *project) SendLayer(ctx context.Context, content io.Reader, complete fun
 	return blob, nil
 }
 
+func (p *project) Condemn(ctx context.Context, d digest.Digest) error {
+	done, err := p.begin(ctx, "Condemn")
+	if err != nil {
+		return err
+	}
+	defer done()
+	if _, ok := p.layers[p.ID()][d]; !ok {
+		return glance.ErrNotFound
+	}
+	for _, one := range p.images[p.ID()] {
+		if slices.Contains(one.layers, d) {
+			return glance.ErrNeeded
+		}
+	}
+	delete(p.layers[p.ID()], d)
+	return nil
+}
+
 func (p *project) Open(ctx context.Context, blob glance.Blob, offset int64) (io.ReadCloser, error) {
 	done, err := p.begin(ctx, "Open")
 	if err != nil {

@@ -22,12 +22,13 @@ type Keystone struct {
 
 	lock  sync.Mutex
 	users map[string][]string // names of projects
+	rules map[string][]map[string]string
 	made  int
 }
 
 // NewKeystone returns one that ends with the test.
 func NewKeystone(t *testing.T, users map[string][]string) *Keystone {
-	k := &Keystone{users: users, Lives: time.Hour}
+	k := &Keystone{users: users, rules: map[string][]map[string]string{}, Lives: time.Hour}
 	k.Server = httptest.NewServer(k)
 	t.Cleanup(k.Close)
 	return k
@@ -58,6 +59,13 @@ func (k *Keystone) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.token(w, r)
 }
 
+// Restrict gives a user's next tokens access rules, as those of an application credential have.
+func (k *Keystone) Restrict(user string, rules ...map[string]string) {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	k.rules[user] = rules
+}
+
 // userOf returns whose token it is: NUMBER USER.
 func userOf(token string) string {
 	_, user, _ := strings.Cut(token, " ")
@@ -86,6 +94,9 @@ func (k *Keystone) token(w http.ResponseWriter, r *http.Request) {
 	}
 	projects, ok := k.users[user]
 	token := map[string]any{"expires_at": time.Now().Add(k.Lives).UTC().Format("2006-01-02T15:04:05.000000Z"), "user": map[string]any{"id": user, "name": user}}
+	if rules, ok := k.rules[user]; ok {
+		token["application_credential"] = map[string]any{"id": user, "name": user, "restricted": true, "access_rules": rules}
+	}
 	if id := asked.Auth.Scope.Project.ID; id != "" {
 		i := slices.IndexFunc(projects, func(name string) bool { return ProjectID(name) == id })
 		if ok = ok && i >= 0; ok {
