@@ -975,7 +975,7 @@ func TestAccessRulesForBlobs(t *testing.T) {
 		http.StatusNotFound:  {rule("DELETE", "/v2/two/web/**")},
 	} {
 		c.keystone.Restrict("bob", rules...)
-		other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+		other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
 		other.user, other.password = "bob", glancetest.Password
 		other.want(t, status, other.do(t, http.MethodDelete, "/v2/two/web/blobs/"+digest.FromString("any").String(), nil))
 	}
