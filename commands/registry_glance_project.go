@@ -51,7 +51,7 @@ func glanceBlob(layer openstack.StoredLayer) glance.Blob {
 
 // SendLayer implements glance.Project. What is no layer of an image is stored all the same.
 func (p glanceProject) SendLayer(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (glance.Blob, error) {
-	inspected := inspectWhileRead(content)
+	inspected := inspectWhileRead(ctx, content)
 	defer inspected.end()
 	sent, err := p.cloud.SendLayer(ctx, openstack.LayerUpload{Of: "project " + p.id, Content: inspected, Found: func() (openstack.StoredLayer, error) {
 		named, err := complete()

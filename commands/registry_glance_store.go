@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -20,7 +22,7 @@ func (p glanceProject) Store(ctx context.Context, m glance.Manifest) (glance.Ima
 	if err != nil {
 		return glance.Image{}, glanceError(err)
 	}
-	bundle, err := (&bundling{there: there, small: map[digest.Digest]archive.InspectedLayer{}}).bundle(m)
+	bundle, err := newBundling(there).bundle(ctx, m)
 	if err != nil {
 		return glance.Image{}, err
 	}
@@ -61,19 +63,30 @@ func leftOut(m glance.Manifest) []string {
 type bundling struct {
 	there map[string]openstack.StoredLayer         // by their digests
 	small map[digest.Digest]archive.InspectedLayer // those that were inspected
+
+	limits *archive.Limits // of all small layers together
+	until  time.Time       // when they are inspected no more
 }
 
-func (b *bundling) bundle(m glance.Manifest) (archive.Bundle, error) {
+func newBundling(there map[string]openstack.StoredLayer) *bundling {
+	return &bundling{
+		there: there, small: map[digest.Digest]archive.InspectedLayer{},
+		limits: &archive.Limits{Unpacked: mostUnpackedSmall}, until: time.Now().Add(mostTimeSmall),
+	}
+}
+
+func (b *bundling) bundle(ctx context.Context, m glance.Manifest) (archive.Bundle, error) {
 	made := archive.Bundle{Descriptor: m.Descriptor, Manifest: m.Payload}
+	ofImage := mayBeImage(m)
 	for n, part := range m.Parts {
-		blob, err := b.blob(part, n > 0)
+		blob, err := b.blob(ctx, part, n > 0 && ofImage)
 		if err != nil {
 			return made, err
 		}
 		made.Blobs = append(made.Blobs, blob)
 	}
 	for _, one := range m.Manifests {
-		child, err := b.bundle(one)
+		child, err := b.bundle(ctx, one)
 		if err != nil {
 			return made, err
 		}
@@ -82,7 +95,13 @@ func (b *bundling) bundle(m glance.Manifest) (archive.Bundle, error) {
 	return made, nil
 }
 
-func (b *bundling) blob(part glance.Part, layer bool) (archive.BundleBlob, error) {
+// mayBeImage tells whether the parts of a manifest can be layers that servers boot.
+func mayBeImage(m glance.Manifest) bool {
+	manifest, err := archive.ParseManifest(m.Payload)
+	return err == nil && archive.CheckImageManifest(manifest) == nil && len(manifest.Layers) <= archive.MaxEngineLayers
+}
+
+func (b *bundling) blob(ctx context.Context, part glance.Part, layer bool) (archive.BundleBlob, error) {
 	blob := archive.BundleBlob{Descriptor: part.Descriptor, Content: part.Content}
 	named := part.Descriptor.Digest
 	switch found, ok := b.there[string(named)]; {
@@ -91,12 +110,25 @@ func (b *bundling) blob(part glance.Part, layer bool) (archive.BundleBlob, error
 	case part.Content == nil:
 		blob.Image, blob.DiffID, blob.Unpacked = found.Image, digest.Digest(found.DiffID), found.Unpacked
 	case layer:
-		if _, done := b.small[named]; !done {
-			b.small[named] = inspectLayer(bytes.NewReader(part.Content), mostUnpackedSmall)
-		}
-		blob.DiffID, blob.Unpacked = b.small[named].DiffID, b.small[named].Unpacked
+		found := b.inspect(ctx, part)
+		blob.DiffID, blob.Unpacked = found.DiffID, found.Unpacked
 	}
-	return blob, nil
+	return blob, ctx.Err()
+}
+
+// inspect inspects a small layer, once, as long as the limits of the whole manifest allow it.
+func (b *bundling) inspect(ctx context.Context, part glance.Part) archive.InspectedLayer {
+	found, done := b.small[part.Descriptor.Digest]
+	if done {
+		return found
+	}
+	ctx, cancel := context.WithDeadline(ctx, b.until)
+	defer cancel()
+	if ctx.Err() == nil {
+		found = inspectLayer(ctx, bytes.NewReader(part.Content), b.limits)
+	}
+	b.small[part.Descriptor.Digest] = found
+	return found
 }
 
 // bootedOf says what servers boot of a manifest. What differs between the images of an index is left out: the host chooses.
@@ -125,15 +157,17 @@ func layersOf(bundle archive.Bundle) []openstack.StoredLayer {
 	return all
 }
 
-// Limits of layers that a registry inspects, in bytes. What is beyond them is stored without being known as a layer.
+// Limits of layers that a registry inspects. What is beyond them is stored without being known as a layer. The small ones are
+// inspected while a push waits, and others wait for it: their limits are those of all that a manifest is about.
 const (
 	mostUnpacked      = 100 << 30
-	mostUnpackedSmall = 128 << 20
-	mostRatio         = 200
+	mostUnpackedSmall = 512 << 20
+	mostTimeSmall     = 20 * time.Second
+	mostRatio         = 30 // who sends little has little unpacked; of layers above 256 MiB
 )
 
-func inspectLayer(content io.Reader, most int64) archive.InspectedLayer {
-	found, err := archive.InspectLayer(content, archive.Limits{Unpacked: most, Ratio: mostRatio})
+func inspectLayer(ctx context.Context, content io.Reader, limits *archive.Limits) archive.InspectedLayer {
+	found, err := archive.InspectLayer(ctx, content, limits)
 	if err != nil {
 		return archive.InspectedLayer{}
 	}
@@ -142,18 +176,23 @@ func inspectLayer(content io.Reader, most int64) archive.InspectedLayer {
 
 // inspectedReader passes a blob on, and inspects it meanwhile.
 type inspectedReader struct {
-	from  io.Reader
-	to    *io.PipeWriter
-	ended chan struct{}
-	found archive.InspectedLayer
+	from   io.Reader
+	to     *io.PipeWriter
+	ended  chan struct{}
+	cancel context.CancelFunc // stops unpacking what was read
+	whole  atomic.Bool        // it was read to its end
+	found  archive.InspectedLayer
 }
 
-func inspectWhileRead(from io.Reader) *inspectedReader {
+// inspectWhileRead inspects until ctx ends. The bytes are passed on even then.
+func inspectWhileRead(ctx context.Context, from io.Reader) *inspectedReader {
 	content, to := io.Pipe()
-	r := &inspectedReader{from: from, to: to, ended: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &inspectedReader{from: from, to: to, ended: make(chan struct{}), cancel: cancel}
 	go func() {
 		defer close(r.ended)
-		r.found = inspectLayer(content, mostUnpacked)
+		defer cancel()
+		r.found = inspectLayer(ctx, content, &archive.Limits{Unpacked: mostUnpacked, Ratio: mostRatio})
 		_, _ = io.Copy(io.Discard, content)
 	}()
 	return r
@@ -166,14 +205,20 @@ func (r *inspectedReader) Read(p []byte) (int, error) {
 		_, _ = r.to.Write(p[:n]) // all is read there, until the end
 	}
 	if err != nil {
+		if err == io.EOF {
+			r.whole.Store(true)
+		}
 		r.to.CloseWithError(err) // which is io.EOF at the end
 	}
 	return n, err
 }
 
-// end returns what was found. What was not read to its end is no layer.
+// end returns what was found. What was not read to its end is no layer, and is unpacked no further.
 func (r *inspectedReader) end() archive.InspectedLayer {
 	r.to.CloseWithError(io.ErrUnexpectedEOF)
+	if !r.whole.Load() {
+		r.cancel()
+	}
 	<-r.ended
 	return r.found
 }

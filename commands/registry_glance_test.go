@@ -444,17 +444,87 @@ func TestInspectedReader(t *testing.T) {
 	t.Parallel()
 	packed, _ := testLayer(t, "content")
 	broken := errors.New("the client has gone")
-	r := inspectWhileRead(io.MultiReader(bytes.NewReader(packed), failingReader{broken}))
+	r := inspectWhileRead(t.Context(), io.MultiReader(bytes.NewReader(packed), failingReader{broken}))
 	if _, err := io.Copy(io.Discard, r); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 	if found := r.end(); found != (archive.InspectedLayer{}) {
 		t.Errorf("found %+v", found)
 	}
-	r = inspectWhileRead(bytes.NewReader(packed))
+	r = inspectWhileRead(t.Context(), bytes.NewReader(packed))
 	if found := r.end(); found != (archive.InspectedLayer{}) {
 		t.Errorf("found %+v in nothing", found)
 	}
+}
+
+// TestInspectedReaderUnpacksNoMore: when an upload ends, nobody goes on to unpack it; what is read is passed on all the same.
+func TestInspectedReaderUnpacksNoMore(t *testing.T) {
+	t.Parallel()
+	packed, _ := testLayer(t, string(make([]byte, 16<<20)))
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	r := inspectWhileRead(gone, bytes.NewReader(packed))
+	if n, err := io.Copy(io.Discard, r); err != nil || n != int64(len(packed)) {
+		t.Errorf("%d bytes of %d, %v", n, len(packed), err)
+	}
+	if found := r.end(); found != (archive.InspectedLayer{}) {
+		t.Errorf("found %+v", found)
+	}
+}
+
+// TestSmallLayersShareABudget: a manifest of small bombs is stored, and few of them are unpacked.
+func TestSmallLayersShareABudget(t *testing.T) {
+	t.Parallel()
+	config := inside(v1.MediaTypeImageConfig, []byte("{}"))
+	var bombs []glance.Part
+	for n := range archive.MaxEngineLayers + 1 {
+		packed, _ := testLayer(t, fmt.Sprint(n)+string(make([]byte, 1<<20)))
+		bombs = append(bombs, inside(v1.MediaTypeImageLayerGzip, packed))
+	}
+	of := func(bombs ...glance.Part) glance.Manifest {
+		return manifestOf(t, "1", append([]glance.Part{config}, bombs...)...)
+	}
+	chart := of(bombs[:1]...)
+	chart.Payload = bytes.Replace(chart.Payload, []byte(v1.MediaTypeImageConfig), []byte("application/vnd.cncf.helm.config.v1+json"), 1)
+	passed := newBundling(nil)
+	passed.until = time.Now().Add(-time.Second)
+	for name, c := range map[string]struct {
+		manifest glance.Manifest
+		by       *bundling
+		want     int
+	}{
+		"a few":                   {of(bombs[:2]...), newBundling(nil), 2},
+		"more than may be":        {of(bombs[:10]...), newBundling(nil), 3},
+		"of several images":       {indexOf(t, "1", of(bombs[:2]...), of(bombs[2:4]...)), newBundling(nil), 3},
+		"more than an image has":  {of(bombs...), newBundling(nil), 0},
+		"of what is no image":     {chart, newBundling(nil), 0},
+		"for which time is short": {of(bombs[:2]...), passed, 0},
+	} {
+		c.by.limits = &archive.Limits{Unpacked: 7 << 19} // three of them, and a half
+		made, err := c.by.bundle(t.Context(), c.manifest)
+		if got := knownLayers(made); err != nil || got != c.want {
+			t.Errorf("%s: %d are known, %v, want %d", name, got, err, c.want)
+		}
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := newBundling(nil).bundle(gone, of(bombs[:2]...)); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, though the client has gone", err)
+	}
+}
+
+// knownLayers counts the blobs that were found to be layers.
+func knownLayers(of archive.Bundle) int {
+	n := 0
+	for _, blob := range of.Blobs {
+		if blob.DiffID != "" {
+			n++
+		}
+	}
+	for _, one := range of.Manifests {
+		n += knownLayers(one)
+	}
+	return n
 }
 
 type failingReader struct{ error }
@@ -480,7 +550,7 @@ func TestGlanceHasPushedByCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bundle, err := (&bundling{there: there, small: map[digest.Digest]archive.InspectedLayer{}}).bundle(m)
+	bundle, err := newBundling(there).bundle(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}

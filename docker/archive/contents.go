@@ -77,12 +77,42 @@ func (i index) chooseImage(o Options) (chosenImage, error) {
 	if len(image.RootFS.DiffIDs) != len(chosen.Layers) {
 		return chosenImage{}, refuse("it has %d layers, and its configuration names %d", len(chosen.Layers), len(image.RootFS.DiffIDs))
 	}
+	if err := i.checkIndex(config); err != nil {
+		return chosenImage{}, err
+	}
 	id := string(digest.FromBytes(config))
 	stated := Platform{OS: image.OS, Architecture: image.Architecture, Variant: image.Variant}
 	return chosenImage{paths: chosen.Layers, diffIDs: image.RootFS.DiffIDs, Contents: Contents{
 		ID: id, Tags: chosen.RepoTags, Config: config, Manifest: i.findManifest(id), configPath: entryName(chosen.Config),
 		Platform: stated.Or(chosen.platform, o.Platform), PlatformAssumed: !stated.IsComplete(),
 	}}, nil
+}
+
+// checkIndex refuses an archive whose manifest.json and index.json are about different images: engines take the one, and who
+// reads it as an OCI layout takes the other. Only what has a list must have a manifest in both: engines save indexes, too.
+func (i index) checkIndex(config []byte) error {
+	if i.json["manifest.json"] == nil {
+		return nil
+	}
+	indexed, found := i.onlyManifest()
+	if found && verifyDigest("configuration", config, indexed.Config.Digest) == nil || !found && i.list.entry != 1 {
+		return nil
+	}
+	return refuse("its index.json is about another image than its manifest.json, or about several")
+}
+
+// onlyManifest returns the manifest of an index.json that names one, and no index.
+func (i index) onlyManifest() (ocispec.Manifest, bool) {
+	var top ocispec.Index
+	if parseJSON(i.json[ocispec.ImageIndexFile], &top) != nil || len(top.Manifests) != 1 {
+		return ocispec.Manifest{}, false
+	}
+	text := i.json[blobPath(string(top.Manifests[0].Digest))]
+	if verifyDigest("manifest", text, top.Manifests[0].Digest) != nil {
+		return ocispec.Manifest{}, false
+	}
+	found, err := ParseManifest(text)
+	return found, err == nil && found.Config.Digest != ""
 }
 
 // findManifest returns the OCI manifest of a configuration, or nil. Engines from 25 on write it beside manifest.json.

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"io"
 
 	"github.com/opencontainers/go-digest"
@@ -16,16 +17,20 @@ type InspectedLayer struct {
 }
 
 // InspectLayer reads bytes that may be a layer, packed or plain, to their end. It returns an *Error for what is no layer, or
-// one beyond the limits, and errors of the content as they are.
-func InspectLayer(content io.Reader, limits Limits) (InspectedLayer, error) {
+// one beyond the limits, and errors of the content as they are. Layers that are inspected with the same limits, one after
+// another, share them: all that was unpacked counts, valid or not. When ctx ends, nothing more is unpacked, and the error is
+// that of ctx.
+func InspectLayer(ctx context.Context, content io.Reader, limits *Limits) (InspectedLayer, error) {
 	from := &countingReader{from: content}
-	found, err := limits.inspect(from)
+	found, err := limits.inspect(ctx, from)
 	if from.failed == nil {
 		_, _ = io.Copy(io.Discard, from) // who sends the bytes sends them all
 	}
 	switch {
 	case from.failed != nil:
 		return InspectedLayer{}, from.failed
+	case err != nil && ctx.Err() != nil:
+		return InspectedLayer{}, ctx.Err()
 	case err != nil:
 		return InspectedLayer{}, refuse("it %v", explainLayer(err))
 	}

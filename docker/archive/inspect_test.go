@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -24,12 +25,12 @@ func TestInspectLayer(t *testing.T) {
 	} {
 		from := &countingReader{from: bytes.NewReader(c.packed)}
 		want := InspectedLayer{DiffID: digest.FromBytes(layer), Unpacked: 1200, Compression: compression, MediaType: c.mediaType}
-		if got, err := InspectLayer(from, Limits{}); err != nil || got != want || from.n != int64(len(c.packed)) {
+		if got, err := InspectLayer(t.Context(), from, &Limits{}); err != nil || got != want || from.n != int64(len(c.packed)) {
 			t.Errorf("%q: got %+v, %v after %d bytes of %d, want %+v", compression, got, err, from.n, len(c.packed), want)
 		}
 	}
 	for compression, packed := range map[string][]byte{"xz": unbase64(t, xzLayer), "bzip2": unbase64(t, bzip2Layer)} {
-		if got, err := InspectLayer(bytes.NewReader(packed), Limits{}); err != nil || got.Compression != compression || got.MediaType != "" || got.DiffID == "" {
+		if got, err := InspectLayer(t.Context(), bytes.NewReader(packed), &Limits{}); err != nil || got.Compression != compression || got.MediaType != "" || got.DiffID == "" {
 			t.Errorf("%s: got %+v, %v", compression, got, err)
 		}
 	}
@@ -59,7 +60,7 @@ func TestInspectNoLayer(t *testing.T) {
 				content = append(content, make([]byte, 1<<20)...)
 			}
 			from := &countingReader{from: bytes.NewReader(content)}
-			_, err := InspectLayer(from, Limits{Unpacked: 1_000_000, Ratio: 100})
+			_, err := InspectLayer(t.Context(), from, &Limits{Unpacked: 1_000_000, Ratio: 100})
 			wantRefusal(t, err, c.says)
 			if from.n != int64(len(content)) {
 				t.Errorf("%d bytes of %d were read", from.n, len(content))
@@ -74,12 +75,41 @@ func TestInspectLayerBreaksOff(t *testing.T) {
 	for _, stored := range [][]byte{layer, zip(t, layer), zstandard(t, layer)} {
 		for _, after := range []int{0, 3, 50, len(stored) - 1, len(stored)} {
 			for _, away := range []error{errors.New("gone"), io.ErrUnexpectedEOF} {
-				_, err := InspectLayer(io.MultiReader(bytes.NewReader(stored[:after]), failingReader{away}), Limits{})
+				_, err := InspectLayer(t.Context(), io.MultiReader(bytes.NewReader(stored[:after]), failingReader{away}), &Limits{})
 				var invalid *Error
 				if !errors.Is(err, away) || errors.As(err, &invalid) {
 					t.Errorf("after %d bytes: %v, want %v", after, err, away)
 				}
 			}
 		}
+	}
+}
+
+// TestInspectLayersShareLimits: damaged layers count, too, and when nothing is left, nothing is unpacked.
+func TestInspectLayersShareLimits(t *testing.T) {
+	damaged := append(zstandard(t, make([]byte, 1<<20)), "damaged!"...)
+	limits := &Limits{Unpacked: 2<<20 + 1000}
+	for n, says := range []string{"it is damaged", "it is damaged", "it unpacks to more than", "it unpacks to more than"} {
+		_, err := InspectLayer(t.Context(), bytes.NewReader(damaged), limits)
+		wantRefusal(t, err, says)
+		if n == 2 && (!limits.isSpent() || limits.unpacked > 3<<20) {
+			t.Errorf("%d bytes were unpacked", limits.unpacked)
+		}
+	}
+	spent := limits.unpacked
+	_, err := InspectLayer(t.Context(), bytes.NewReader(files(t, "one")), limits)
+	if wantRefusal(t, err, "it unpacks to more than"); limits.unpacked != spent {
+		t.Errorf("%d bytes more were unpacked", limits.unpacked-spent)
+	}
+}
+
+// TestInspectLayerUntilEnd: who goes away leaves nobody behind who unpacks.
+func TestInspectLayerUntilEnd(t *testing.T) {
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	limits := &Limits{Unpacked: 1 << 30}
+	_, err := InspectLayer(gone, bytes.NewReader(zstandard(t, make([]byte, 16<<20))), limits)
+	if !errors.Is(err, context.Canceled) || limits.unpacked > 1<<20 {
+		t.Errorf("error %v after %d bytes", err, limits.unpacked)
 	}
 }

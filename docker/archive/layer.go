@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"cmp"
 	"compress/bzip2"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -31,7 +32,7 @@ type Limits struct {
 	Duplicates bool // look for paths that occur twice in a layer (Contents.CheckDuplicates)
 
 	engine   bool  // the layers go to an engine as they are
-	unpacked int64 // bytes in the layers before
+	unpacked int64 // bytes in the layers before, and in entries that were refused
 	files    int   // files in the layers before
 }
 
@@ -118,8 +119,8 @@ func (l *Limits) startInspection() *inspection {
 	i := &inspection{PipeWriter: into, done: make(chan struct{})}
 	go func() {
 		defer close(i.done)
-		i.result, i.err = l.inspect(from)
-		_, _ = io.Copy(io.Discard, from) // do not block the writer: whether the entry is a layer is not known yet
+		i.result, i.err = l.inspect(context.Background(), from) // it ends with what is written to it
+		_, _ = io.Copy(io.Discard, from)                        // do not block the writer: whether the entry is a layer is not known yet
 	}()
 	return i
 }
@@ -130,8 +131,12 @@ func (i *inspection) finish() (layerInfo, error) {
 	return i.result, i.err
 }
 
-// inspect reads a layer to its end. It returns an *Error for what is damaged or beyond the limits.
-func (l *Limits) inspect(src io.Reader) (layerInfo, error) {
+// inspect reads a layer to its end. It returns an *Error for what is damaged or beyond the limits. What it unpacks counts in
+// either case.
+func (l *Limits) inspect(ctx context.Context, src io.Reader) (layerInfo, error) {
+	if l.isSpent() {
+		return layerInfo{}, l.tooLarge()
+	}
 	packed := &countingReader{from: src}
 	content, compression, err := decompress(packed)
 	if err != nil {
@@ -142,12 +147,18 @@ func (l *Limits) inspect(src io.Reader) (layerInfo, error) {
 	}
 	defer content.Close()
 	sum := sha256.New()
-	plain := &countingReader{from: io.TeeReader(content, sum), check: func(n int64) error { return l.checkRatio(n, packed.n) }}
+	plain := &countingReader{from: io.TeeReader(content, sum), check: func(n int64) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return l.checkRatio(n, packed.n)
+	}}
 	found, err := l.walk(tar.NewReader(bufio.NewReaderSize(plain, 64<<10)), packed)
 	if err == nil {
 		_, err = io.Copy(io.Discard, plain) // the digest covers what tar does not read
 	}
 	if err != nil {
+		l.unpacked = addSizes(l.unpacked, plain.n)
 		return layerInfo{}, explainLayer(err)
 	}
 	found.DiffID, found.Compression, found.Stored = "sha256:"+hex.EncodeToString(sum.Sum(nil)), compression, max(found.Unpacked, plain.n)
@@ -242,6 +253,16 @@ func (l *Limits) checkSize(unpacked int64) error {
 	}
 	return nil
 }
+
+// checkUnpacked refuses an archive whose entries have unpacked to too much, valid layers or not: this takes time.
+func (l *Limits) checkUnpacked() error {
+	if l.isSpent() {
+		return refuse("it %v", l.tooLarge())
+	}
+	return nil
+}
+
+func (l *Limits) isSpent() bool { return l.Unpacked > 0 && l.unpacked > l.Unpacked }
 
 // addSizes returns the sum of two sizes, at most math.MaxInt64. A sparse file may state any size.
 func addSizes(a, b int64) int64 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // storedLayers is a LayerSource that has layers by their digests.
@@ -385,3 +386,68 @@ type anyLayer []byte
 func (anyLayer) Has(LeftOut) (LayerSize, bool) { return LayerSize{}, false }
 
 func (a anyLayer) Open(LeftOut) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a)), nil }
+
+// TestOneImageInBothDescriptions: what a registry shows of an archive by its index.json is what a server boots by its
+// manifest.json.
+func TestOneImageInBothDescriptions(t *testing.T) {
+	one, _ := composedOf(t, files(t, "one"))
+	two, _ := composedOf(t, files(t, "two"))
+	contents, names := unpacked(t, compose(t, one))
+	others, otherNames := unpacked(t, compose(t, two))
+	with := func(list bool, index string) []byte {
+		var entries []entry
+		for _, name := range names {
+			content := contents[name]
+			if name == "index.json" {
+				content = index
+			}
+			if list || name != listName {
+				entries = append(entries, entry{name: name, content: content})
+			}
+		}
+		for _, name := range otherNames {
+			if contents[name] == "" {
+				entries = append(entries, entry{name: name, content: others[name]})
+			}
+		}
+		return pack(t, entries...)
+	}
+	both := strings.Replace(contents["index.json"], "]", ","+strings.SplitN(others["index.json"], "[", 2)[1], 1)
+	for name, c := range map[string]struct {
+		packed  []byte
+		refused bool
+	}{
+		"the same":                  {with(true, contents["index.json"]), false},
+		"another":                   {with(true, others["index.json"]), true},
+		"several":                   {with(true, both), true},
+		"none":                      {with(true, `{"manifests":[]}`), true},
+		"no JSON":                   {with(true, `[`), true},
+		"one that is not there":     {with(true, naming(ocispec.MediaTypeImageManifest, sumOf([]byte("x")))), true},
+		"the same, without a list":  {with(false, contents["index.json"]), false},
+		"another, without a list":   {with(false, others["index.json"]), true},
+		"several, without a list":   {with(false, both), false},
+		"not there, without a list": {with(false, naming(ocispec.MediaTypeImageManifest, sumOf([]byte("x")))), false},
+	} {
+		var out bytes.Buffer
+		found, err := Load(&out, bytes.NewReader(c.packed), checks())
+		if c.refused {
+			wantRefusal(t, err, "its index.json is about another image than its manifest.json")
+			wantNoImage(t, out.Bytes())
+		} else if err != nil || found.ID != sumOf(one.Config) {
+			t.Errorf("%s: got %s, %v", name, found.ID, err)
+		}
+	}
+}
+
+// unpacked returns the files of an archive, and their names in order.
+func unpacked(t *testing.T, packed []byte) (contents map[string]string, names []string) {
+	t.Helper()
+	contents, names, err := unpack(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range contents {
+		contents[name] = strings.TrimPrefix(content, "0  ")
+	}
+	return contents, names
+}

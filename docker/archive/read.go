@@ -238,5 +238,8 @@ func (r *reader) readLayer(name string, header *tar.Header, content io.Reader) e
 	if r.inspected != nil {
 		r.inspected(layer)
 	}
+	if err == nil {
+		err = r.limits.checkUnpacked()
+	}
 	return err
 }

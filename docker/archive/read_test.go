@@ -358,6 +358,35 @@ func TestUnusedEntriesAreIgnored(t *testing.T) {
 	}
 }
 
+// TestRefusedEntriesCount: entries that are no layers end the reading when they have unpacked to too much. It takes time.
+func TestRefusedEntriesCount(t *testing.T) {
+	t.Parallel()
+	layer := tinyLayer()
+	damaged := string(zstandard(t, make([]byte, 1<<20))) + "damaged!"
+	with := func(damagedEntries int) []byte {
+		entries := []entry{{name: "layer.tar", content: string(layer)}, {name: "config.json", content: configOf(layer)}, {name: "manifest.json", content: `[{"Config":"config.json","Layers":["layer.tar"]}]`}}
+		for n := range damagedEntries {
+			entries = append(entries, entry{name: fmt.Sprintf("damaged-%d", n), content: damaged})
+		}
+		return pack(t, entries...)
+	}
+	limited := func() Options { return Options{Platform: platform, Limits: &Limits{Unpacked: 4 << 20}} }
+	if _, err := Load(io.Discard, bytes.NewReader(with(3)), limited()); err != nil {
+		t.Errorf("a few: %v", err)
+	}
+	var out bytes.Buffer
+	_, err := Load(&out, bytes.NewReader(with(30)), limited())
+	wantRefusal(t, err, "it unpacks to more than 4194304 bytes")
+	wantNoImage(t, out.Bytes())
+	inspected := 0
+	o := limited()
+	o.Inspected = func(Layer) { inspected++ }
+	_, err = Read(bytes.NewReader(with(30)), nothing{}, o)
+	if wantRefusal(t, err, "it unpacks to more than"); inspected > 5 {
+		t.Errorf("%d entries were unpacked", inspected)
+	}
+}
+
 // TestSinkFails: an error of the sink is not reported as one of the image.
 func TestSinkFails(t *testing.T) {
 	t.Parallel()
