@@ -30,6 +30,9 @@ const (
 	propertyManifestType = "docker_manifest_type" // its media type
 	propertySubject      = "docker_subject"       // the digest of the manifest that it is about
 	propertyTaggedAt     = "docker_tagged_at"     // which of several of one name is the newest
+
+	// Of one that was pushed without a registry, and whose tag a registry has taken away: when.
+	propertyUntaggedAt = "docker_untagged_at"
 )
 
 // Image is a Docker image in Glance.
@@ -66,6 +69,7 @@ type Image struct {
 	layerDigest, diffID, mediaType string // of one that is a layer, or is to become one
 
 	taggedAt time.Time // zero where no registry has made it
+	untagged bool      // a registry has taken its tag away, so that it was whole
 }
 
 // longestProperty is the length from which on a property of an image is none of ours. Only that of tags is longer than 255.
@@ -98,6 +102,7 @@ func imageFrom(found images.Image) Image {
 		Located: found.Properties["locations"] != nil,
 		Owner:   found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
 		layerDigest: property(propertyLayer), diffID: property(propertyLayerDiffID), mediaType: property(propertyLayerType),
+		untagged: property(propertyUntaggedAt) != "",
 	}
 }
 
