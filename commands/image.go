@@ -31,7 +31,7 @@ func imageFields(image openstack.Image) []output.Field {
 		{Name: "Size", Value: image.Taken()},
 		{Name: "Min Disk", Value: image.MinDisk},
 		{Name: "Docker ID", Value: image.DockerID},
-		{Name: "Tags", Value: list(image.Tags)},
+		{Name: "Tags", Value: list(image.Tags())},
 		{Name: "Architecture", Value: image.Architecture},
 		{Name: "Layers", Value: image.Layers},
 		{Name: "Unpacked Size", Value: image.UnpackedSize},

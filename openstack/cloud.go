@@ -39,6 +39,7 @@ type Selection struct {
 type Cloud struct {
 	provider *gophercloud.ProviderClient
 	endpoint gophercloud.EndpointOpts
+	lists    *listTurns // nil for as many as there are
 }
 
 // Open logs in.

@@ -30,6 +30,9 @@ const (
 	propertyManifestType = "docker_manifest_type" // its media type
 	propertySubject      = "docker_subject"       // the digest of the manifest that it is about
 	propertyTaggedAt     = "docker_tagged_at"     // which of several of one name is the newest
+
+	// Of one that was pushed without a registry, and whose tag a registry has taken away: when.
+	propertyUntaggedAt = "docker_untagged_at"
 )
 
 // Image is a Docker image in Glance.
@@ -42,7 +45,6 @@ type Image struct {
 	Protected    bool
 	MinDisk      int    // in GiB
 	DockerID     string // sha256:…
-	Tags         []string
 	Architecture string
 	UnpackedSize int64
 	Layers       int // 0 where nobody said
@@ -61,36 +63,50 @@ type Image struct {
 	Owner          string // a project's id
 	HypervisorType string // that its servers need; empty for any
 
+	tags   string // with commas between them
 	format string // Glance's container_format: docker, or bare for a disk of a virtual machine
 
 	layerDigest, diffID, mediaType string // of one that is a layer, or is to become one
 
 	taggedAt time.Time // zero where no registry has made it
+	untagged bool      // a registry has taken its tag away, so that it was whole
 }
 
-// longestProperty is the length from which on a property of an image is none of ours. Only that of tags is longer than 255.
-const longestProperty = 4096
+// How long a property of an image that is ours is at most, in bytes. Anybody may give his images longer ones.
+const (
+	longestProperty = 255
+	longestTags     = 4096
+)
+
+// mostTags is how many tags of an image are told.
+const mostTags = 128
+
+// Tags returns the names that the image had at its source.
+func (i Image) Tags() []string {
+	if i.tags == "" {
+		return nil
+	}
+	all := strings.SplitN(i.tags, ",", mostTags+1)
+	return all[:min(len(all), mostTags)]
+}
 
 func imageFrom(found images.Image) Image {
-	property := func(name string) string {
+	upTo := func(longest int, name string) string {
 		text, _ := found.Properties[name].(string)
-		if len(text) > longestProperty {
+		if len(text) > longest {
 			return ""
 		}
 		return text
 	}
+	property := func(name string) string { return upTo(longestProperty, name) }
 	unpacked, _ := strconv.ParseInt(property(propertySize), 10, 64) // 0 where nobody said
 	layers, _ := strconv.Atoi(property(propertyLayers))
 	stored, _ := strconv.ParseInt(property(propertyStored), 10, 64)
 	tagged, _ := time.Parse(time.RFC3339Nano, property(propertyTaggedAt)) // zero where nobody said
-	var tags []string
-	if text := property(propertyTags); text != "" {
-		tags = strings.Split(text, ",")
-	}
 	return Image{
 		ID: found.ID, Name: found.Name, Status: string(found.Status), Visibility: string(found.Visibility),
 		Size: found.SizeBytes, Protected: found.Protected, MinDisk: found.MinDiskGigabytes,
-		DockerID: property(propertyID), Tags: tags, Architecture: property(propertyArchitecture), UnpackedSize: unpacked,
+		DockerID: property(propertyID), tags: upTo(longestTags, propertyTags), Architecture: property(propertyArchitecture), UnpackedSize: unpacked,
 		Layers: layers, Created: found.CreatedAt, Updated: found.UpdatedAt, Hidden: found.Hidden,
 		Layered: property(propertyTrait) != "", StoredSize: stored,
 		Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
@@ -98,6 +114,7 @@ func imageFrom(found images.Image) Image {
 		Located: found.Properties["locations"] != nil,
 		Owner:   found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
 		layerDigest: property(propertyLayer), diffID: property(propertyLayerDiffID), mediaType: property(propertyLayerType),
+		untagged: property(propertyUntaggedAt) != "",
 	}
 }
 
@@ -205,17 +222,26 @@ func (c *Cloud) listImages(ctx context.Context, op string, filter imageFilter) (
 // ErrTooMany is the error about a list that is too long to be looked through.
 var ErrTooMany = errors.New("the project has too many images")
 
-// listUpTo fails where there are more than so many.
+// listUpTo fails where there are more than so many. A list that has such a bound is without tags: they are most of what is in it.
 func (c *Cloud) listUpTo(ctx context.Context, most int, op string, filter imageFilter) ([]Image, error) {
 	client, err := c.glance()
 	if err != nil {
 		return nil, err
 	}
+	leave, err := c.lists.enter(ctx, c.project())
+	if err != nil {
+		return nil, explain(op, err)
+	}
+	defer leave()
 	var all []Image
 	err = images.List(client, filter).EachPage(ctx, func(_ context.Context, page pagination.Page) (bool, error) {
 		found, err := images.ExtractImages(page)
 		for _, image := range found {
-			all = append(all, imageFrom(image))
+			one := imageFrom(image)
+			if most < math.MaxInt {
+				one.tags = ""
+			}
+			all = append(all, one)
 		}
 		if err == nil && len(all) > most {
 			err = fmt.Errorf("%w: more than %d", ErrTooMany, most)

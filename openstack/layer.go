@@ -41,6 +41,9 @@ const (
 // layersPerQuery is how many layers are looked for at once. Glance takes URLs of 8 KiB.
 const layersPerQuery = 20
 
+// mostSameNames is how many images have the names of so many layers at most. Anybody in the project may give his that name.
+const mostSameNames = 1000
+
 // Layers returns those of the layers that the project has in Glance, by their digests. Of two with one digest, it is the
 // older.
 func (c *Cloud) Layers(ctx context.Context, digests []string) (map[string]StoredLayer, error) {
@@ -70,9 +73,13 @@ func (c *Cloud) wholeLayers(ctx context.Context, digests []string) ([]Image, err
 		for _, digest := range some {
 			names = append(names, quoteIn(digest))
 		}
-		all, err := c.listImages(ctx, op, imageFilter{
-			"name": "in:" + strings.Join(names, ","), "os_hidden": "true", "owner": project, "status": "active", "sort": "created_at:asc",
+		all, err := c.listUpTo(ctx, mostSameNames, op, imageFilter{
+			"name": "in:" + strings.Join(names, ","), "os_hidden": "true", "owner": project, "status": "active", "sort": "created_at:asc", "limit": "1000",
 		})
+		if errors.Is(err, ErrTooMany) {
+			return nil, &Error{Op: op, Err: fmt.Errorf("%w: more than %d have the names of %d layers: delete those that no image needs ('ndock image gc' does), "+
+				"and those that are called so and are no layers", ErrTooMany, mostSameNames, len(some))}
+		}
 		if err != nil {
 			return nil, err
 		}

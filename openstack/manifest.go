@@ -40,14 +40,18 @@ func nameWithDigest(repository, digest string) string {
 	return repository + "@" + strings.ReplaceAll(digest, ":", "-")
 }
 
+// isComplete is false of an image whose push may be under way, and may fail yet: it is hidden, and nobody has said anything else.
+func (i Image) isComplete() bool {
+	return i.ManifestType != "" || i.Layered && (!i.Hidden || i.untagged)
+}
+
 // asManifest reads the name of an image. It returns false for one that no registry shows: a layer, a whole archive, of which
-// no manifest is known, or a name that no repository has.
+// no manifest is known, one whose push is under way, or a name that no repository has.
 //
 // A tag may look like a digest: clients tag what they say about a manifest so. It is that of the image itself only if the
 // image has that digest.
 func (i Image) asManifest() (ManifestImage, bool) {
-	pullable := i.Layered || i.ManifestType != ""
-	if i.isLayer() || !pullable || !manifestDigest.MatchString(i.Digest) {
+	if i.isLayer() || !i.isComplete() || !manifestDigest.MatchString(i.Digest) {
 		return ManifestImage{}, false
 	}
 	repository, tag, tagged := strings.Cut(i.Name, "@")

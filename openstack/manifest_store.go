@@ -107,7 +107,8 @@ func (m StoredManifest) request(taggedAt time.Time) images.CreateOpts {
 	}
 }
 
-// properties are none of the empty ones that are told of other images: to Nova an empty architecture is a wrong one.
+// properties are none of the empty ones that are told of other images: to Nova an empty architecture is a wrong one. The type
+// of the manifest comes with the changes: until then nobody takes the image for one that is whole.
 func (m StoredManifest) properties(taggedAt time.Time) map[string]string {
 	properties := map[string]string{}
 	if m.Boots {
@@ -122,7 +123,7 @@ func (m StoredManifest) properties(taggedAt time.Time) map[string]string {
 		size += layer.Size
 	}
 	maps.Copy(properties, map[string]string{
-		propertyStored: strconv.FormatInt(size, 10), propertyDigest: m.Digest, propertyManifestType: m.MediaType, propertySubject: m.Subject,
+		propertyStored: strconv.FormatInt(size, 10), propertyDigest: m.Digest, propertySubject: m.Subject,
 		propertyTaggedAt: taggedAt.Format(time.RFC3339Nano),
 	})
 	maps.DeleteFunc(properties, func(_, value string) bool { return value == "" })
@@ -142,12 +143,13 @@ func (m StoredManifest) eachLayer() []StoredLayer {
 	return each
 }
 
-// changes give the image its tag, and show it if servers boot it.
+// changes make the image one of a manifest, give it its tag, and show it if servers boot it.
 func (m StoredManifest) changes() images.UpdateOpts {
+	changes := images.UpdateOpts{images.UpdateImageProperty{Op: images.AddOp, Name: propertyManifestType, Value: m.MediaType}}
 	if m.Tag == "" {
-		return nil
+		return changes
 	}
-	changes := images.UpdateOpts{images.ReplaceImageName{NewName: m.name()}}
+	changes = append(changes, images.ReplaceImageName{NewName: m.name()})
 	if m.Boots {
 		changes = append(changes, images.ReplaceImageHidden{NewHidden: false})
 	}
@@ -183,6 +185,9 @@ func (c *Cloud) hide(ctx context.Context, repository string, image Image) error 
 	changes := images.UpdateOpts{images.ReplaceImageHidden{NewHidden: true}}
 	if digest := cmp.Or(image.Digest, image.DockerID); manifestDigest.MatchString(digest) {
 		changes = append(changes, images.ReplaceImageName{NewName: nameWithDigest(repository, digest)})
+	}
+	if image.ManifestType == "" { // or else it would look like one whose push is under way
+		changes = append(changes, images.UpdateImageProperty{Op: images.AddOp, Name: propertyUntaggedAt, Value: time.Now().UTC().Format(time.RFC3339Nano)})
 	}
 	_, err = images.Update(ctx, client, image.ID, changes).Extract()
 	if err != nil && !gophercloud.ResponseCodeIs(err, http.StatusNotFound) {

@@ -281,6 +281,56 @@ func TestStoreManifestWithoutLayers(t *testing.T) {
 	}
 }
 
+// TestUnfinishedManifest: nobody takes the image of a push under way for a manifest, be all its bytes there: the push may fail yet.
+func TestUnfinishedManifest(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]StoredManifest{
+		"tagged": manifestOf("web", "1", "one"), "by its digest": manifestOf("web", "", "one"), "a signature": signatureOf("web", "1", "one", "two"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, pushing := newFake(t)
+			another := withToken(t, fake)
+			m.Layers = []StoredLayer{sendNamed(t, pushing, "layer")}
+			looked := false
+			pushing.provider.HTTPClient.Transport = &failing{pushing.provider.HTTPClient.Transport, func(r *http.Request) bool {
+				if r.Method != http.MethodPatch || looked {
+					return false
+				}
+				looked = true
+				found, err := another.WithDigest(t.Context(), "web", digestOf("one"))
+				all, failed := another.ManifestImages(t.Context())
+				if err != nil || failed != nil || len(found) != 0 || len(all) != 0 {
+					t.Errorf("found %+v and %+v: %v, %v", found, all, err, failed)
+				}
+				return false
+			}}
+			stored := storeManifest(t, pushing, m)
+			found, err := another.WithDigest(t.Context(), "web", digestOf("one"))
+			if err != nil || len(found) != 1 || found[0].ID != stored.ID || !looked {
+				t.Errorf("in the end: %+v, %v", found, err)
+			}
+		})
+	}
+}
+
+// TestSupersededCommandPush: what 'image push-glance' has pushed has a digest by which it is found when a registry has taken its
+// tag, but not before it is complete.
+func TestSupersededCommandPush(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	old := fakecloud.Object{"owner": fakecloud.ProjectID, "docker_image_digest": digestOf("old"), "trait:CUSTOM_NDOCK_LAYERS": "required"}
+	fake.Add(fakecloud.Image, hiddenName("web", "old"), old, fakecloud.Object{"os_hidden": true})
+	if found, err := cloud.WithDigest(t.Context(), "web", digestOf("old")); err != nil || len(found) != 0 {
+		t.Errorf("one under way: %+v, %v", found, err)
+	}
+	whole := fake.Add(fakecloud.Image, "web", old)
+	storeManifest(t, cloud, manifestOf("web", "latest", "new"))
+	if found, err := cloud.WithDigest(t.Context(), "web", digestOf("old")); err != nil || len(found) != 1 || found[0].ID != whole || found[0].Tag != "" {
+		t.Errorf("a superseded one: %+v, %v", found, err)
+	}
+}
+
 // failing refuses requests as another says, and passes the others on.
 type failing struct {
 	next   http.RoundTripper

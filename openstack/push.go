@@ -105,7 +105,7 @@ func (c *Cloud) PushImage(ctx context.Context, o PushOptions) (Pushed, error) {
 func (o PushOptions) check() error {
 	ours := propertiesOf(DockerImage{Digest: "any"})
 	maps.Copy(ours, propertiesOfLayers([]StoredLayer{{Image: "any"}}))
-	maps.Copy(ours, map[string]string{propertyManifestType: "", propertySubject: "", propertyTaggedAt: ""})
+	maps.Copy(ours, map[string]string{propertyManifestType: "", propertySubject: "", propertyTaggedAt: "", propertyUntaggedAt: ""})
 	for name := range ours {
 		if _, taken := o.Properties[name]; taken {
 			return &Error{Op: fmt.Sprintf("push image %q", o.Name), Err: fmt.Errorf("property %s is ndock's own to set", name)}

@@ -2,10 +2,12 @@ package openstack
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net"
 	"net/http"
@@ -47,6 +49,7 @@ type GlanceOptions struct {
 type Glance struct {
 	options GlanceOptions
 	client  http.Client
+	lists   *listTurns
 }
 
 // connectionsPerHost are kept for the next request: many users ask one Glance.
@@ -68,7 +71,7 @@ func NewGlance(o GlanceOptions) (*Glance, error) {
 	}
 	base := newTransport(config)
 	base.MaxIdleConnsPerHost = connectionsPerHost
-	return &Glance{options: o, client: newHTTPClient(base, Selection{Trace: o.Trace, Stall: o.Stall})}, nil
+	return &Glance{options: o, client: newHTTPClient(base, Selection{Trace: o.Trace, Stall: o.Stall}), lists: newListTurns()}, nil
 }
 
 // With returns the cloud of a token, in which there is Glance and nothing else. It asks nobody anything. For each request the
@@ -87,7 +90,48 @@ func (g *Glance) With(newest func() Token) (*Cloud, error) {
 	if err := provider.SetTokenAndAuthResult(givenToken{token}); err != nil {
 		return nil, err
 	}
-	return &Cloud{provider: provider}, nil
+	return &Cloud{provider: provider, lists: g.lists}, nil
+}
+
+// How many lists of images are read at a time: each may take tens of MiB of memory, as its project's users like.
+const (
+	listsAtOnce    = 8
+	listsOfProject = 4
+)
+
+// listTurns are those to read a list. A project that asks for many waits for itself first, and for those few that share its place.
+type listTurns struct {
+	all      chan struct{}
+	projects [64]chan struct{}
+}
+
+func newListTurns() *listTurns {
+	t := &listTurns{all: make(chan struct{}, listsAtOnce)}
+	for n := range t.projects {
+		t.projects[n] = make(chan struct{}, listsOfProject)
+	}
+	return t
+}
+
+// enter waits for a turn. The returned function ends it.
+func (t *listTurns) enter(ctx context.Context, project string) (leave func(), err error) {
+	if t == nil {
+		return func() {}, nil
+	}
+	place := fnv.New32a()
+	place.Write([]byte(project))
+	own := t.projects[place.Sum32()%uint32(len(t.projects))]
+	for n, turn := range []chan struct{}{own, t.all} {
+		select {
+		case turn <- struct{}{}:
+		case <-ctx.Done():
+			if n > 0 {
+				<-own
+			}
+			return nil, ctx.Err()
+		}
+	}
+	return func() { <-t.all; <-own }, nil
 }
 
 // newestToken has each request made with the token that is the newest by then.

@@ -1,15 +1,19 @@
 package openstack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 
@@ -169,6 +173,88 @@ func TestEndlessList(t *testing.T) {
 	}
 	_, err = cloud.Tagged(t.Context(), "web", "1")
 	openstacktest.WantError(t, err, `look for image "web@1": `, "the project has too many images: more than 10000")
+	_, err = cloud.Layers(t.Context(), []string{layerDigest})
+	openstacktest.WantError(t, err, "look for layers in Glance: ", "more than 1000 have the names of 1 layers: delete those that no image needs")
+}
+
+// TestLongLists: what a project's users write into their images takes little memory in lists of a registry.
+func TestLongLists(t *testing.T) {
+	t.Parallel()
+	const count = 2000
+	one := fmt.Sprintf(`{"id": "1", "name": "web", "owner": %q, "status": "active", "container_format": "docker", "docker_image_digest": %q, "docker_manifest_type": %q, "docker_tags": %q, "docker_subject": %q, "architecture": %q},`,
+		fakecloud.ProjectID, digestOf("one"), imageType, strings.Repeat(",", longestTags), strings.Repeat("x", longestTags), strings.Repeat("x", longestTags))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		page, next := strings.TrimSuffix(strings.Repeat(one, 100), ","), ""
+		if number, _ := strconv.Atoi(r.URL.Query().Get("marker")); number < count/100 {
+			next = fmt.Sprintf(`, "next": "/v2/images?marker=%d"`, number+1)
+		}
+		fmt.Fprintf(w, `{"images": [%s]%s}`, page, next)
+	}))
+	t.Cleanup(server.Close)
+	cloud, err := newGlance(t, GlanceOptions{}).With(constant(tokenWith("token", server.URL)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := cloud.listUpTo(t.Context(), mostListed, "list", imageFilter{})
+	if err != nil || len(all) < count {
+		t.Fatalf("%d images, %v", len(all), err)
+	}
+	for _, image := range all {
+		if size := len(image.tags) + len(image.Subject) + len(image.Architecture); size > 0 {
+			t.Fatalf("an image has %d bytes that nobody needs", size)
+		}
+	}
+}
+
+// TestTags: of an image's tags so many are told as somebody reads.
+func TestTags(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{"": 0, "web:1": 1, "web:1,web:latest": 2, strings.Repeat(",", longestTags): mostTags} {
+		if got := (Image{tags: text}).Tags(); len(got) != want {
+			t.Errorf("of %.20q: %d tags, want %d", text, len(got), want)
+		}
+	}
+	if got := (Image{tags: "web:1,web:latest"}).Tags(); !slices.Equal(got, []string{"web:1", "web:latest"}) {
+		t.Errorf("tags %q", got)
+	}
+}
+
+// TestListTurns: of one project so many lists are read at once, and of all together not many more.
+func TestListTurns(t *testing.T) {
+	t.Parallel()
+	turns := newListTurns()
+	var leave []func()
+	take := func(project string, times int) {
+		t.Helper()
+		for range times {
+			done, err := turns.enter(t.Context(), project)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leave = append(leave, done)
+		}
+	}
+	full := func(project string) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err := turns.enter(ctx, project)
+		return errors.Is(err, context.DeadlineExceeded)
+	}
+	take("one", listsOfProject)
+	if !full("one") {
+		t.Error("one project has more than its turns")
+	}
+	take("two", listsAtOnce-listsOfProject)
+	if !full("three") {
+		t.Error("all together have more than their turns")
+	}
+	for _, done := range leave {
+		done()
+	}
+	leave = nil
+	take("one", listsOfProject)
+	take("two", listsAtOnce-listsOfProject)
 }
 
 func TestGlanceEndpoint(t *testing.T) {

@@ -43,8 +43,8 @@ type answer struct {
 	tokens  bool // it is one for a token
 	token   *token
 	begun   bool
-	who     Identity // whom the controller has let in
-	key     string   // of the login in the cache; empty for nobody's
+	who     Identity   // whom the controller has let in
+	known   cacheEntry // the login in the cache; empty for nobody's
 	cache   *credentialCache
 }
 
@@ -58,16 +58,16 @@ func IdentityOf(ctx context.Context) Identity {
 	return nil
 }
 
-// Forget has the login of a request checked anew when it comes again, because what it was good for has ended.
-func Forget(ctx context.Context) {
-	if a, ok := ctx.Value(answerKey{}).(*answer); ok && a.key != "" {
-		a.cache.forget(a.key)
-	}
+// Forget has the login of a request checked anew when it comes again, because what it was good for has ended. It returns false
+// if that was done already, a moment ago, and did not help.
+func Forget(ctx context.Context) bool {
+	a, ok := ctx.Value(answerKey{}).(*answer)
+	return !ok || a.known.key == "" || a.cache.forget(a.known.key, a.known.since)
 }
 
-func (a *answer) remember(key string, in *credentialCache) {
+func (a *answer) remember(known cacheEntry, in *credentialCache) {
 	if a != nil {
-		a.key, a.cache = key, in
+		a.known, a.cache = known, in
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	validFor   = 3 * time.Minute
 	invalidFor = 10 * time.Second
 	cacheSize  = 10_000
+	retryAfter = time.Minute // for so long, what was forgotten and checked anew is not forgotten again
 	secretSize = 32
 )
 
@@ -28,11 +29,13 @@ type credentialCache struct {
 	mu      sync.Mutex
 	valid   *simplelru.LRU[string, cacheEntry]
 	invalid *simplelru.LRU[string, cacheEntry] // apart, so that guesses do not push out logins
+	dropped *simplelru.LRU[string, time.Time]  // when what was valid was forgotten
 }
 
 type cacheEntry struct {
 	key   string
 	who   Identity
+	since time.Time
 	until time.Time
 	left  time.Duration
 }
@@ -42,6 +45,7 @@ func newCredentialCache() *credentialCache {
 	rand.Read(m.secret) // which does not fail
 	m.valid, _ = simplelru.NewLRU[string, cacheEntry](cacheSize, nil)
 	m.invalid, _ = simplelru.NewLRU[string, cacheEntry](cacheSize, nil) // the size is the only thing that can be wrong
+	m.dropped, _ = simplelru.NewLRU[string, time.Time](cacheSize, nil)
 	return m
 }
 
@@ -71,21 +75,32 @@ func (m *credentialCache) get(key string) (cacheEntry, bool) {
 
 // put caches that the credentials are those of the user.
 func (m *credentialCache) put(key string, who Identity) cacheEntry {
-	until := m.now().Add(validFor)
+	now := m.now()
+	until := now.Add(validFor)
 	if last := who.Expires(); !last.IsZero() && last.Before(until) {
 		until = last
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.valid.Add(key, cacheEntry{key: key, who: who, until: until})
-	return cacheEntry{key: key, who: who, until: until, left: until.Sub(m.now())}
+	m.valid.Add(key, cacheEntry{key: key, who: who, since: now, until: until})
+	return cacheEntry{key: key, who: who, since: now, until: until, left: until.Sub(now)}
 }
 
-// forget removes what a key stands for.
-func (m *credentialCache) forget(key string) {
+// forget removes what a key has stood for since a time. It returns false, and removes nothing, if that was checked after the
+// same had been forgotten a while ago: to check it again would not help. What was checked meanwhile stays.
+func (m *credentialCache) forget(key string, since time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.valid.Remove(key)
+	dropped, before := m.dropped.Get(key)
+	switch now := m.now(); {
+	case before && !since.After(dropped):
+	case before && now.Sub(dropped) < retryAfter:
+		return false
+	default:
+		m.valid.Remove(key)
+		m.dropped.Add(key, now)
+	}
+	return true
 }
 
 // putWrong caches that the credentials are wrong.

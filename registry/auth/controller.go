@@ -121,7 +121,7 @@ func (c *Controller) identify(r *http.Request, root bool, a *answer) (Identity, 
 	known, err := c.check(r.Context(), credentials{user: user, password: password, from: Network(r.RemoteAddr)}, a.wantsToken())
 	if err == nil {
 		a.give(known)
-		a.remember(known.key, c.cache)
+		a.remember(known, c.cache)
 	}
 	return known.who, err
 }

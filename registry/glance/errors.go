@@ -43,13 +43,23 @@ func (r *Registry) explain(ctx context.Context, what string, err error) error {
 	switch {
 	case why == errFailed:
 		r.log.Error(what, "error", err)
-	case why.Status == http.StatusUnauthorized:
-		auth.Forget(ctx)
+	case why.Status == http.StatusUnauthorized && !auth.Forget(ctx):
+		why = refusesNew(why)
+		r.log.Warn(what, "error", err)
 	case why.Status == http.StatusServiceUnavailable:
 		r.log.Warn(what, "error", err)
 	}
 	refusal.Set(ctx, why)
 	return why.Code.WithMessage(why.Message)
+}
+
+// refusesNew is the answer where Glance does not take a token that is new, which no other login mends.
+func refusesNew(why *refusal.Refusal) *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusForbidden, Code: errcode.ErrorCodeDenied,
+		Message: why.Message + "; Glance says so of a new token, too: see that the access rules of your application credential let it do this at Glance, " +
+			"and that Glance's operator has set service_type, without which Glance takes none that has rules",
+	}
 }
 
 // answerOf returns the answer to an error.

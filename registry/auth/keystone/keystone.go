@@ -6,7 +6,8 @@
 //	docker push  ─►                   ─► May:   that token, exchanged for one of the project's, tells the roles there
 //
 // An application credential that has access rules may do what they say of the service container-registry, and nothing
-// else: GET is pulling, PUT is pushing, and DELETE is deleting, below a path such as /v2/PROJECT/**.
+// else: GET is pulling, PUT is pushing, and DELETE is deleting, below a path such as /v2/PROJECT/**. Where the images are in
+// Glance, its token is used there, so that it needs rules for the service image, too.
 //
 // PROJECT is a project's id, or its name. A name stands for a project only if no other can have it: names are unique in a
 // domain, so it must be in the one domain that is configured; repository names are lowercase, so it must be, too, or it

@@ -250,6 +250,37 @@ func TestAccessRules(t *testing.T) {
 	}
 }
 
+// Where the images are in Glance, an application credential with access rules needs some for Glance, too: without, Glance answers
+// 401 to a token that is good.
+func TestAccessRulesForGlance(t *testing.T) {
+	c := newCloud(t)
+	registry := []rule{{ServiceType, "GET", "/v2/**"}, {ServiceType, "PUT", "/v2/**"}, {ServiceType, "DELETE", "/v2/**"}}
+	all := []rule{{"image", "GET", "/v2/images**"}, {"image", "POST", "/v2/images"}, {"image", "PATCH", "/v2/images/*"}, {"image", "DELETE", "/v2/images/*"}, {"image", "PUT", "/v2/images/*/file"}}
+	for name, test := range map[string]struct {
+		rules  []rule
+		want   []distauth.Access
+		denied string // in these words; allowed without
+	}{
+		"no rule for Glance, login":  {nil, nil, "none of them lets it GET at Glance (service image): to pull takes GET /v2/images**, to push"},
+		"no rule for Glance, pull":   {nil, []distauth.Access{to("pull", "two/web")}, "lets it GET at Glance"},
+		"another service's rule":     {[]rule{{"compute", "GET", "/v2/images**"}}, []distauth.Access{to("pull", "two/web")}, "lets it GET at Glance"},
+		"login":                      {all[:1], nil, ""},
+		"pull":                       {all[:1], []distauth.Access{to("pull", "two/web")}, ""},
+		"catalog":                    {all[:1], []distauth.Access{catalog}, ""},
+		"push with the rules of one": {all[:1], []distauth.Access{to("pull", "two/web"), to("push", "two/web")}, "lets it POST at Glance"},
+		"push that cannot clean up":  {slices.Delete(slices.Clone(all), 3, 4), []distauth.Access{to("push", "two/web")}, "lets it DELETE at Glance"},
+		"push":                       {all, []distauth.Access{to("pull", "two/web"), to("push", "two/web")}, ""},
+		"delete":                     {all, []distauth.Access{to("delete", "two/web")}, ""},
+	} {
+		c.rules = slices.Concat(registry, test.rules)
+		t.Run(name, func(t *testing.T) {
+			wantDenied(t, c.login(t, Options{Glance: true}, idCred).May(t.Context(), test.want...), test.denied)
+		})
+	}
+	c.rules = registry
+	wantDenied(t, c.login(t, Options{PushRoles: []string{"reader"}}, idCred).May(t.Context(), to("push", "two/web")), "") // images on a disk
+}
+
 // Who counts what projects take hears that a name is a project's.
 func TestProjectsAreTold(t *testing.T) {
 	c := newCloud(t)

@@ -48,6 +48,9 @@ func (s *session) May(ctx context.Context, want ...distauth.Access) error {
 	if s.rules != nil && !slices.ContainsFunc(s.rules, func(one rule) bool { return one.Service == ServiceType }) {
 		return &auth.Denied{Reason: fmt.Sprintf("application credential %s has access rules, and none of them is for the service %s: it may not use the registry", s.name, ServiceType)}
 	}
+	if missing := s.missesGlance("pull"); missing != "" {
+		return s.noGlance(missing)
+	}
 	if len(want) == 0 && len(s.projects) == 0 && !s.readsAll() {
 		return &auth.Denied{Reason: fmt.Sprintf("%s is in no project: there is nothing to push or pull", s.name)}
 	}
@@ -65,6 +68,8 @@ func (s *session) may(ctx context.Context, want distauth.Access) error {
 	switch {
 	case s.rules != nil && !slices.ContainsFunc(s.rules, func(one rule) bool { return one.allows(want) }):
 		return &auth.Denied{Reason: fmt.Sprintf("no access rule of application credential %s lets it %s %s", s.name, want.Action, want.Name)}
+	case s.missesGlance(want.Action) != "":
+		return s.noGlance(s.missesGlance(want.Action))
 	case want.Type == "registry" && want.Name == "catalog" && (s.readsAll() || s.source.Glance):
 		return nil
 	case want.Type == "registry":
@@ -150,6 +155,34 @@ type rule struct{ Service, Method, Path string }
 
 // methods are the names of the registry's actions in access rules.
 var methods = map[string]string{"pull": http.MethodGet, "push": http.MethodPut, "delete": http.MethodDelete, "*": http.MethodGet}
+
+// glanceType is the name of Glance in access rules, and glanceMethods are those of its requests that an action is made of.
+const glanceType = "image"
+
+var glanceMethods = map[string][]string{
+	"pull": {http.MethodGet}, "*": {http.MethodGet},
+	"push":   {http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
+	"delete": {http.MethodGet, http.MethodPatch, http.MethodDelete},
+}
+
+// missesGlance returns a method that no access rule allows of Glance, and that an action takes; "" where there is none. Glance
+// looks at the paths: to who has a token that no rule lets in, it answers what it says to one that has ended.
+func (s *session) missesGlance(action string) string {
+	if s.rules == nil || !s.source.Glance {
+		return ""
+	}
+	for _, method := range glanceMethods[action] {
+		if !slices.ContainsFunc(s.rules, func(one rule) bool { return one.Service == glanceType && one.Method == method }) {
+			return method
+		}
+	}
+	return ""
+}
+
+func (s *session) noGlance(method string) error {
+	return &auth.Denied{Reason: fmt.Sprintf("application credential %s has access rules, and none of them lets it %s at Glance (service %s): to pull takes "+
+		"GET /v2/images**, to push and to delete also POST /v2/images, PATCH and DELETE /v2/images/*, and PUT /v2/images/*/file", s.name, method, glanceType)}
+}
 
 // allows returns whether the rule is for the registry, and for all that is below the requested repository.
 func (r rule) allows(want distauth.Access) bool {
