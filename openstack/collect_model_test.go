@@ -206,7 +206,7 @@ func (m *model) until(a *actor, request string) {
 // TestSlowCollectors are orders of events that chance seldom finds: a collector has seen enough, and acts when all has changed.
 func TestSlowCollectors(t *testing.T) {
 	t.Parallel()
-	const file, change, remove, look = "GET /image/v2/images/", "PATCH", "DELETE", "GET /image/v2/images?name"
+	const file, change, remove, look = "GET /image/v2/images/", "PATCH", "DELETE", "GET /image/v2/images?limit=1000&name"
 	one := digestOf("one")
 	type actors struct{ push, first, second *actor }
 	for name, order := range map[string]func(m *model, a actors){
