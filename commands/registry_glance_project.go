@@ -179,7 +179,7 @@ func glanceError(err error) error {
 		return fmt.Errorf("%w: %w", glance.ErrBlobsGone, err)
 	case errors.Is(err, openstack.ErrNeeded):
 		return fmt.Errorf("%w: %w", glance.ErrNeeded, err)
-	case errors.As(err, &name), errors.Is(err, openstack.ErrTooMany):
+	case errors.As(err, &name), errors.Is(err, openstack.ErrTooMany), errors.Is(err, openstack.ErrSnapshot):
 		return &glance.Refused{Reason: err, Kind: glance.Denied}
 	case !errors.As(err, &answer):
 		return err

@@ -54,6 +54,7 @@ type Image struct {
 	Layered      bool   // its bytes leave layers out, which are images of their own
 	StoredSize   int64  // of all its layers, as stored; 0 where nobody said
 	Checksum     string // of its bytes in Glance, sha512:… in most clouds
+	Snapshot     bool   // Nova has made it of a server
 	Located      bool   // Glance says where its bytes are, and lets users say so, too
 
 	Digest       string // of its manifest, sha256:…
@@ -111,8 +112,8 @@ func imageFrom(found images.Image) Image {
 		Layered: property(propertyTrait) != "", StoredSize: stored,
 		Checksum: strings.TrimPrefix(property("os_hash_algo")+":"+property("os_hash_value"), ":"),
 		Digest:   property(propertyDigest), ManifestType: property(propertyManifestType), Subject: property(propertySubject), taggedAt: tagged,
-		Located: found.Properties["locations"] != nil,
-		Owner:   found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
+		Located: found.Properties["locations"] != nil, Snapshot: property("image_type") == "snapshot" || property("instance_uuid") != "",
+		Owner: found.Owner, HypervisorType: property(propertyHypervisor), format: found.ContainerFormat,
 		layerDigest: property(propertyLayer), diffID: property(propertyLayerDiffID), mediaType: property(propertyLayerType),
 		untagged: property(propertyUntaggedAt) != "",
 	}

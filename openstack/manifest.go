@@ -70,16 +70,29 @@ func (i Image) asManifest() (ManifestImage, bool) {
 
 // tagTime says which of several images of one name has it: the newest. Glance's times are in seconds, and its hosts' clocks
 // differ, so a registry's pushes say it themselves.
+//
+// A time that is far ahead is nobody's: a tag would be held for ever by who wrote it.
 func (i Image) tagTime() time.Time {
-	if i.taggedAt.IsZero() {
+	if i.taggedAt.IsZero() || i.taggedAt.After(time.Now().Add(maxSkew)) {
 		return i.Created
 	}
 	return i.taggedAt
 }
 
-// newestFirst is the same order for everyone.
+// maxSkew is how far the clock of another registry may be before this one's.
+const maxSkew = 24 * time.Hour
+
+// newestFirst is the same order for everyone. A snapshot of a server comes last, whatever its age: whoever takes one may call it as
+// he likes, and nobody meant to push it.
 func newestFirst(a, b ManifestImage) int {
-	return cmp.Or(b.tagTime().Compare(a.tagTime()), strings.Compare(b.ID, a.ID))
+	return cmp.Or(last(a.Snapshot)-last(b.Snapshot), b.tagTime().Compare(a.tagTime()), strings.Compare(b.ID, a.ID))
+}
+
+func last(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // mostListed is how many images of a project a registry looks at, with layers.
@@ -149,7 +162,7 @@ func (c *Cloud) holders(ctx context.Context, repository, tag string) (holders, e
 	for _, image := range all {
 		manifest, ok := image.asManifest()
 		switch {
-		case image.Name != name || image.isLayer():
+		case image.Name != name || image.isLayer() || image.Snapshot && !ok:
 		case ok && manifest.Repository == repository && manifest.Tag == tag:
 			found.manifests = append(found.manifests, manifest)
 		case !ok && !image.Hidden:
@@ -169,11 +182,11 @@ func (h holders) with(id string) (ManifestImage, bool) {
 	return h.manifests[at], true
 }
 
-// olderThan returns the images that have lost the name to another.
+// olderThan returns the images that have lost the name to another. Snapshots keep theirs: they cannot be pushed again.
 func (h holders) olderThan(newest ManifestImage) []Image {
 	var older []Image
 	for _, image := range h.manifests {
-		if newestFirst(image, newest) > 0 {
+		if !image.Snapshot && newestFirst(image, newest) > 0 {
 			older = append(older, image.Image)
 		}
 	}

@@ -52,6 +52,9 @@ func (m StoredManifest) check() error {
 	return nil
 }
 
+// ErrSnapshot is the error about a tag that cannot be taken from a snapshot of a server: that is its name, which Nova gave it.
+var ErrSnapshot = errors.New("it is a snapshot of a server, and keeps its name: delete it by its digest")
+
 // NameError is the error about a name that no image in Glance has.
 type NameError struct{ cause error }
 
@@ -59,7 +62,7 @@ func (e *NameError) Error() string { return e.cause.Error() }
 
 // StoreManifest makes an image of a manifest, and takes the tag from the images that had it. It is hidden until it is known
 // that all its layers are there, which is looked at when its bytes can be read; if some are gone then, the error is
-// ErrLayersGone. If it fails, Glance keeps nothing of it.
+// ErrLayersGone. If it fails, Glance keeps nothing of it, unless it may be complete: then another push may have given it its tag.
 //
 // Each push of a tag makes an image, so two that are pushed at once have the same name for a while. Then the newest has the
 // tag, for everyone who looks, and whoever has pushed one hides all others that he sees, be it his own. The newest is so by
@@ -81,7 +84,7 @@ func (c *Cloud) StoreManifest(ctx context.Context, m StoredManifest, warn func(e
 		}
 	}
 	sent, err := c.store(ctx, upload{
-		what: fmt.Sprintf("image %q", m.name()), request: m.request(taggedAt), open: ready(m.Content),
+		what: fmt.Sprintf("image %q", m.name()), request: m.request(taggedAt), open: ready(m.Content), shared: true,
 		complete: func(ctx context.Context) (images.UpdateOpts, error) {
 			return m.changes(), c.stillThere(ctx, m.name(), m.Layers)
 		},
@@ -197,15 +200,18 @@ func (c *Cloud) hide(ctx context.Context, repository string, image Image) error 
 }
 
 // Untag takes a tag away from an image of a repository, and from older ones that still have it. It does nothing if the image has it
-// no more.
+// no more, and returns ErrSnapshot for a snapshot.
 func (c *Cloud) Untag(ctx context.Context, repository, tag, id string) error {
 	found, err := c.holders(ctx, repository, tag)
 	if err != nil {
 		return err
 	}
 	image, has := found.with(id)
-	if !has {
+	switch {
+	case !has:
 		return nil
+	case image.Snapshot:
+		return fmt.Errorf("%w: %q", ErrSnapshot, image.Name)
 	}
 	return c.hideAll(ctx, repository, append(found.olderThan(image), image.Image))
 }

@@ -124,15 +124,22 @@ func (o PruneOptions) choose(all []Image) []Image {
 			kept[repository]++
 			continue
 		}
-		least := o.OlderThan
-		if !active || image.Hidden { // its push may be under way
-			least = max(least, unfinished)
+		least, since := o.OlderThan, image.Created
+		if !active || image.Hidden { // its push may be under way, or it has just lost its name
+			least, since = max(least, unfinished), later(image.Created, image.Updated)
 		}
-		if !image.Protected && o.Now.Sub(image.Created) >= least {
+		if !image.Protected && o.Now.Sub(since) >= least {
 			chosen = append(chosen, image)
 		}
 	}
 	return chosen
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (o PruneOptions) named(name string) bool {

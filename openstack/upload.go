@@ -70,13 +70,19 @@ func (u upload) create(ctx context.Context, client *gophercloud.ServiceClient) (
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	answered, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := patiently(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() {
+	return images.Create(ctx, client, u.request).Extract()
+}
+
+// patiently returns a context that ends later than ctx: by patience, so that Glance can answer what it was asked.
+func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
+	answered, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
 		_ = transfer.Wait(answered, patience) // or until it has answered
 		cancel()
-	})()
-	return images.Create(answered, client, u.request).Extract()
+	})
+	return answered, func() { stop(); cancel() }
 }
 
 // fill opens the content and sends it, and completes what stands in Glance with what it turned out to be.
@@ -114,15 +120,44 @@ func (u upload) finish(ctx context.Context, client *gophercloud.ServiceClient, i
 		return done, err
 	}
 	done, err = persist(ctx, func(ctx context.Context) (*images.Image, error) {
+		ctx, cancel := patiently(ctx)
+		defer cancel()
 		return images.Update(ctx, client, id, changes).Extract()
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return done, nil
-	case ctx.Err() != nil || isAway(err): // Glance may have done it
-		return nil, &uncertain{explain("complete "+u.what, err)}
 	}
-	return nil, explain("complete "+u.what, err)
+	return u.lookAgain(ctx, client, id, changes, explain("complete "+u.what, err))
+}
+
+// lookAgain returns the image if Glance has completed it, though its answer did not come. Others may count on it then: it must
+// not be removed.
+func (u upload) lookAgain(ctx context.Context, client *gophercloud.ServiceClient, id string, changes images.UpdateOpts, failed error) (*images.Image, error) {
+	found, err := persist(context.WithoutCancel(ctx), func(ctx context.Context) (*images.Image, error) {
+		return images.Get(ctx, client, id).Extract()
+	})
+	switch {
+	case err == nil && isDone(found, changes):
+		return found, nil
+	case err == nil, isMissing(err):
+		return nil, failed
+	}
+	return nil, &uncertain{failed}
+}
+
+// isDone tells whether Glance has made the changes, of which it makes all or none.
+func isDone(image *images.Image, changes images.UpdateOpts) bool {
+	for _, change := range changes {
+		switch change := change.(type) {
+		case images.ReplaceImageName:
+			return image.Name == change.NewName
+		case images.UpdateImageProperty:
+			if change.Op != images.RemoveOp {
+				return image.Properties[change.Name] == change.Value
+			}
+		}
+	}
+	return false
 }
 
 // sendBytes sends all of the content. A source that fails makes the request fail, so that Glance never takes half an image.
