@@ -57,6 +57,9 @@ func (m *manifests) Put(ctx context.Context, manifest distribution.Manifest, opt
 	case err != nil:
 		return "", m.explain(ctx, "store an image", err)
 	}
+	for _, d := range c.order {
+		m.small.stored(m.owner, d)
+	}
 	return said.Digest, nil
 }
 
