@@ -13,7 +13,8 @@ import (
 const (
 	layersFor  = time.Minute // layers may be deleted
 	imagesFor  = 10 * time.Second
-	damagedFor = time.Minute
+	damagedFor = 10 * time.Minute
+	brokenFor  = time.Minute // what Glance could not deliver
 	maxLayers  = 50_000
 	maxLists   = 1000
 	maxDamaged = 10_000
@@ -27,6 +28,7 @@ type known struct {
 	layers  *expirable.LRU[blobKey, Blob]
 	lists   *expirable.LRU[listKey, []Image]
 	damaged *expirable.LRU[imageKey, struct{}] // images that could not be read
+	broken  *expirable.LRU[imageKey, struct{}] // images that Glance could not deliver: they are left out of searches
 
 	lock     sync.Mutex
 	contents *simplelru.LRU[imageKey, []Blob]
@@ -48,6 +50,7 @@ func newKnown() *known {
 	k.layers = expirable.NewLRU[blobKey, Blob](maxLayers, nil, layersFor)
 	k.lists = expirable.NewLRU[listKey, []Image](maxLists, nil, imagesFor)
 	k.damaged = expirable.NewLRU[imageKey, struct{}](maxDamaged, nil, damagedFor)
+	k.broken = expirable.NewLRU[imageKey, struct{}](maxDamaged, nil, brokenFor)
 	k.contents, _ = simplelru.NewLRU(maxInside, k.dropped) // the size is the only thing that can be wrong
 	return k
 }
@@ -109,6 +112,12 @@ func (k *known) addDamaged(project, image string) {
 
 func (k *known) isDamaged(project, image string) bool {
 	return k.damaged.Contains(imageKey{project, image})
+}
+
+func (k *known) addBroken(project, image string) { k.broken.Add(imageKey{project, image}, struct{}{}) }
+
+func (k *known) isBroken(project, image string) bool {
+	return k.broken.Contains(imageKey{project, image})
 }
 
 func (k *known) ofImage(project, image string) ([]Blob, bool) {

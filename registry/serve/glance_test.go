@@ -900,6 +900,23 @@ func TestDamagedImageInGlance(t *testing.T) {
 	(&cloud{other, c.glance, c.keystone}).pull(t, "one/web:bad", bad)
 }
 
+// An image that Glance cannot deliver does not get in the way of pushes of others.
+func TestUnreadableImageInGlance(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	c.push(t, "one/web:bad", registrytest.Image(t, 100, 1))
+	c.glance.Fail = func(call, _ string) error {
+		if call == "Contents" {
+			return &glance.Refused{Kind: glance.Unavailable, Reason: errors.New("Glance cannot read the image")}
+		}
+		return nil
+	}
+	other := serve(t, config.Options{Glance: c.glance.Open, Keystone: keystone.Options{URL: c.keystone.URL}})
+	other.user, other.password = c.user, c.password
+	other.want(t, http.StatusNotFound, other.do(t, http.MethodHead, "/v2/one/web/blobs/"+hashOf("a new layer"), nil))
+	(&cloud{other, c.glance, c.keystone}).push(t, "one/web:new", registrytest.Image(t, 100, 1))
+	other.want(t, http.StatusServiceUnavailable, other.do(t, http.MethodGet, "/v2/one/web/manifests/bad", nil))
+}
+
 // A layer that is gone when the image is stored is asked for again.
 func TestLayersThatAreGone(t *testing.T) {
 	c := serveInGlance(t, config.Options{})
