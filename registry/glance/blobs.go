@@ -203,6 +203,7 @@ func (r *repository) read(ctx context.Context, b located, most int64) ([]byte, e
 	}
 	if digest.FromBytes(content) != b.Digest {
 		r.known.gone(r.owner.project, b.Blob)
+		r.known.addBroken(r.owner.project, b.Image) // the blob may be in another one
 		r.log.Error("an image in Glance is damaged: a blob is another one", "repository", r.name.Name(), "image", b.Image, "digest", b.Digest)
 		return nil, fmt.Errorf("%w: blob %s of image %s is another one", errDamaged, b.Digest, b.Image)
 	}
