@@ -92,6 +92,9 @@ func (r *repository) findInside(ctx context.Context, d digest.Digest) (Blob, err
 	}
 	loaded := 0
 	for _, image := range images[:min(len(images), maxSearched)] {
+		if r.known.isBroken(r.owner.project, image.ID) {
+			continue
+		}
 		if _, ok := r.known.ofImage(r.owner.project, image.ID); !ok && !r.known.isDamaged(r.owner.project, image.ID) {
 			if loaded++; loaded > maxLoaded {
 				break
@@ -100,6 +103,10 @@ func (r *repository) findInside(ctx context.Context, d digest.Digest) (Blob, err
 		blobs, err := r.contents(ctx, image)
 		switch {
 		case missing(err):
+			continue
+		case isUnavailable(err) && ctx.Err() == nil: // one image does not get in the way of the others
+			r.known.addBroken(r.owner.project, image.ID)
+			r.log.Warn("Glance does not deliver an image: it is left out of searches for a while", "repository", r.name.Name(), "image", image.ID, "error", err)
 			continue
 		case err != nil:
 			return Blob{}, r.explain(ctx, "read what is in an image", err)
@@ -132,6 +139,12 @@ func (r *repository) imagesNow(ctx context.Context) ([]Image, error) {
 
 // missing returns whether an error says that something is not there, or damaged: it can be pushed again.
 func missing(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, errDamaged) }
+
+// isUnavailable returns whether an error says that Glance could not deliver something, or not in time.
+func isUnavailable(err error) bool {
+	var refused *Refused
+	return errors.As(err, &refused) && refused.Kind == Unavailable || errors.Is(err, context.DeadlineExceeded)
+}
 
 // errDamaged is the error of an image whose bytes are not what a registry has made.
 var errDamaged = errors.New("the image's bytes are damaged")
@@ -190,6 +203,7 @@ func (r *repository) read(ctx context.Context, b located, most int64) ([]byte, e
 	}
 	if digest.FromBytes(content) != b.Digest {
 		r.known.gone(r.owner.project, b.Blob)
+		r.known.addBroken(r.owner.project, b.Image) // the blob may be in another one
 		r.log.Error("an image in Glance is damaged: a blob is another one", "repository", r.name.Name(), "image", b.Image, "digest", b.Digest)
 		return nil, fmt.Errorf("%w: blob %s of image %s is another one", errDamaged, b.Digest, b.Image)
 	}

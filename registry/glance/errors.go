@@ -25,6 +25,14 @@ var (
 		Status: http.StatusMethodNotAllowed, Code: errcode.ErrorCodeUnsupported,
 		Message: "an image of the project needs this blob, so it stays: delete the image first",
 	}
+	errSlow = &refusal.Refusal{
+		Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, RetryAfter: retryGlance,
+		Message: "Glance took too long to store the image: try again later",
+	}
+	errNoTurn = &refusal.Refusal{
+		Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, RetryAfter: retryGlance,
+		Message: "too many images are being stored: try again later",
+	}
 	errIdle   = errors.New("the upload stood still for too long, and has ended")
 	errEnding = errors.New("the registry is ending")
 )
@@ -36,7 +44,10 @@ func (r *Registry) explain(ctx context.Context, what string, err error) error {
 	if errors.As(err, &explained) {
 		return explained
 	}
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(context.Cause(ctx), errSlow):
+		err = errSlow
+	case ctx.Err() != nil:
 		return err // the client is gone
 	}
 	why := answerOf(err)

@@ -13,7 +13,9 @@ import (
 const (
 	layersFor  = time.Minute // layers may be deleted
 	imagesFor  = 10 * time.Second
-	damagedFor = time.Minute
+	damagedFor = 10 * time.Minute
+	insideFor  = time.Hour   // images may be deleted
+	brokenFor  = time.Minute // what Glance could not deliver
 	maxLayers  = 50_000
 	maxLists   = 1000
 	maxDamaged = 10_000
@@ -27,11 +29,19 @@ type known struct {
 	layers  *expirable.LRU[blobKey, Blob]
 	lists   *expirable.LRU[listKey, []Image]
 	damaged *expirable.LRU[imageKey, struct{}] // images that could not be read
+	broken  *expirable.LRU[imageKey, struct{}] // images that Glance could not deliver: they are left out of searches
 
 	lock     sync.Mutex
-	contents *simplelru.LRU[imageKey, []Blob]
+	contents *simplelru.LRU[imageKey, ofImage]
 	inside   map[blobKey]Blob // what contents has
 	count    int
+	now      func() time.Time
+}
+
+// ofImage is what is in an image's own bytes.
+type ofImage struct {
+	blobs []Blob
+	until time.Time
 }
 
 type (
@@ -44,18 +54,19 @@ type (
 )
 
 func newKnown() *known {
-	k := &known{inside: map[blobKey]Blob{}}
+	k := &known{inside: map[blobKey]Blob{}, now: time.Now}
 	k.layers = expirable.NewLRU[blobKey, Blob](maxLayers, nil, layersFor)
 	k.lists = expirable.NewLRU[listKey, []Image](maxLists, nil, imagesFor)
 	k.damaged = expirable.NewLRU[imageKey, struct{}](maxDamaged, nil, damagedFor)
+	k.broken = expirable.NewLRU[imageKey, struct{}](maxDamaged, nil, brokenFor)
 	k.contents, _ = simplelru.NewLRU(maxInside, k.dropped) // the size is the only thing that can be wrong
 	return k
 }
 
 // dropped takes an image's blobs from those that are inside.
-func (k *known) dropped(key imageKey, blobs []Blob) {
-	k.count -= 1 + len(blobs)
-	for _, one := range blobs {
+func (k *known) dropped(key imageKey, of ofImage) {
+	k.count -= 1 + len(of.blobs)
+	for _, one := range of.blobs {
 		at := blobKey{key.project, one.Digest}
 		if k.inside[at].Image == key.image {
 			delete(k.inside, at)
@@ -68,10 +79,7 @@ func (k *known) blob(project string, d digest.Digest) (Blob, bool) {
 	if found, ok := k.layers.Get(blobKey{project, d}); ok {
 		return found, true
 	}
-	k.lock.Lock()
-	defer k.lock.Unlock()
-	found, ok := k.inside[blobKey{project, d}]
-	return found, ok
+	return k.insideOf(project, d)
 }
 
 // insideOf returns a blob that is in the own bytes of an image.
@@ -79,6 +87,10 @@ func (k *known) insideOf(project string, d digest.Digest) (Blob, bool) {
 	k.lock.Lock()
 	defer k.lock.Unlock()
 	found, ok := k.inside[blobKey{project, d}]
+	if of, _ := k.contents.Peek(imageKey{project, found.Image}); ok && of.until.Before(k.now()) {
+		k.contents.Remove(imageKey{project, found.Image})
+		return Blob{}, false
+	}
 	return found, ok
 }
 
@@ -93,7 +105,7 @@ func (k *known) addImage(project, image string, blobs []Blob) {
 	defer k.lock.Unlock()
 	key := imageKey{project, image}
 	k.contents.Remove(key)
-	k.contents.Add(key, blobs)
+	k.contents.Add(key, ofImage{blobs, k.now().Add(insideFor)})
 	k.count += 1 + len(blobs)
 	for _, one := range blobs {
 		k.inside[blobKey{project, one.Digest}] = one
@@ -111,10 +123,21 @@ func (k *known) isDamaged(project, image string) bool {
 	return k.damaged.Contains(imageKey{project, image})
 }
 
+func (k *known) addBroken(project, image string) { k.broken.Add(imageKey{project, image}, struct{}{}) }
+
+func (k *known) isBroken(project, image string) bool {
+	return k.broken.Contains(imageKey{project, image})
+}
+
 func (k *known) ofImage(project, image string) ([]Blob, bool) {
 	k.lock.Lock()
 	defer k.lock.Unlock()
-	return k.contents.Get(imageKey{project, image})
+	of, ok := k.contents.Get(imageKey{project, image})
+	if ok && of.until.Before(k.now()) {
+		k.contents.Remove(imageKey{project, image})
+		return nil, false
+	}
+	return of.blobs, ok
 }
 
 // gone forgets a blob, and the image that it was in.

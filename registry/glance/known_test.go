@@ -3,6 +3,7 @@ package glance
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -38,6 +39,20 @@ func TestKnownForgets(t *testing.T) {
 	}
 	k.gone("p", Blob{Digest: d, Image: "new"})
 	if _, ok := k.blob("p", d); ok || k.count != 0 || len(k.inside) != 0 {
+		t.Errorf("%d are left", k.count)
+	}
+}
+
+// What was in an image is forgotten after a while: it may be deleted.
+func TestKnownEnds(t *testing.T) {
+	k, clock, d := newKnown(), time.Unix(1e9, 0), digest.FromString("blob")
+	k.now = func() time.Time { return clock }
+	k.addImage("p", "one", []Blob{{Digest: d, Image: "one"}})
+	clock = clock.Add(insideFor + time.Second)
+	if _, ok := k.blob("p", d); ok {
+		t.Error("a blob is known for ever")
+	}
+	if _, ok := k.ofImage("p", "one"); ok || k.count != 0 || len(k.inside) != 0 {
 		t.Errorf("%d are left", k.count)
 	}
 }

@@ -93,6 +93,10 @@ func (m *manifests) manifestOf(ctx context.Context, image Image, d digest.Digest
 
 func (m *manifests) readManifest(ctx context.Context, at Blob) ([]byte, error) {
 	content, err := m.read(ctx, located{Blob: at}, MaxManifest)
+	if err == nil && tooManyElements(content) {
+		m.log.Warn("a blob in Glance is no manifest, and counts as missing: it has too many elements", "repository", m.name.Name(), "digest", at.Digest)
+		return nil, ErrNotFound
+	}
 	return content, m.orMissing(err)
 }
 

@@ -31,7 +31,14 @@ func (m *manifests) Put(ctx context.Context, manifest distribution.Manifest, opt
 	}
 	said := v1.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(payload), Size: int64(len(payload))}
 	tag := tagOf(options)
-	c := &composer{manifests: m, room: maxContent, wanted: map[digest.Digest]int64{}}
+	leave, err := m.turns.enter(ctx, m.owner.project) // before anything else is read into memory
+	if err != nil {
+		return "", m.explain(ctx, "wait for a turn", err)
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeoutCause(ctx, storeWithin, errSlow)
+	defer cancel()
+	c := &composer{manifests: m, room: maxContent, wanted: map[digest.Digest]int64{}, configs: map[digest.Digest]bool{}}
 	made, err := c.compose(ctx, said, manifest, payload)
 	if err != nil {
 		return "", err
@@ -40,11 +47,6 @@ func (m *manifests) Put(ctx context.Context, manifest distribution.Manifest, opt
 	if there, err := m.stored(ctx, tag, said.Digest); there || err != nil {
 		return said.Digest, err
 	}
-	leave, err := m.turns.enter(ctx, m.owner.project)
-	if err != nil {
-		return "", err
-	}
-	defer leave()
 	if err := c.place(ctx, &made); err != nil {
 		return "", err
 	}
@@ -56,6 +58,9 @@ func (m *manifests) Put(ctx context.Context, manifest distribution.Manifest, opt
 		return "", m.blobsGone(made)
 	case err != nil:
 		return "", m.explain(ctx, "store an image", err)
+	}
+	for _, d := range c.order {
+		m.small.stored(m.owner, d)
 	}
 	return said.Digest, nil
 }
@@ -147,6 +152,7 @@ type composer struct {
 	room    int64 // bytes that the image's own bytes may still take
 	order   []digest.Digest
 	wanted  map[digest.Digest]int64 // sizes of the blobs that manifests name
+	configs map[digest.Digest]bool  // which of them are configurations: images are to have them in their own bytes
 	missing []digest.Digest
 	found   map[digest.Digest]located
 	images  map[digest.Digest]Image // the repository's, by their manifests
@@ -181,7 +187,10 @@ func (c *composer) collect(ctx context.Context, said v1.Descriptor, manifest dis
 // parts returns the blobs that a manifest names.
 func (c *composer) parts(manifest distribution.Manifest) ([]Part, error) {
 	var parts []Part
-	for _, one := range manifest.References() {
+	for n, one := range manifest.References() {
+		if n == 0 {
+			c.configs[one.Digest] = true
+		}
 		if err := checkElsewhere(one); err != nil {
 			return nil, err
 		}
@@ -318,7 +327,7 @@ func (c *composer) place(ctx context.Context, made *Manifest) error {
 		var part Part
 		var err error
 		switch {
-		case at.layer:
+		case at.layer && (!c.configs[d] || at.Size > min(maxSmallBlob, c.room)):
 			part.Image = at.Image
 		case at.Size <= min(maxSmallBlob, c.room):
 			c.room -= at.Size

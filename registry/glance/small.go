@@ -16,8 +16,8 @@ const (
 	smallFor          = time.Hour
 )
 
-// smallBlobs keeps blobs that become a part of an image when their manifest comes. Where there is no room, the oldest one goes of
-// the project that has most, so that no project can push out what little another has.
+// smallBlobs keeps blobs that become a part of an image when their manifest comes. One that waits for its manifest stays until it is
+// too old: the client was told that the registry has it. Where there is no room, no more are taken.
 type smallBlobs struct {
 	now      func() time.Time
 	lock     sync.Mutex
@@ -26,8 +26,9 @@ type smallBlobs struct {
 }
 
 type smallOfProject struct {
-	all   *simplelru.LRU[smallKey, smallBlob]
-	bytes int
+	waiting *simplelru.LRU[smallKey, smallBlob] // the oldest first
+	spare   *simplelru.LRU[smallKey, smallBlob] // that are in an image by now: they make room for others
+	bytes   int
 }
 
 type smallKey struct {
@@ -52,29 +53,62 @@ func (s *smallBlobs) get(of owner, d digest.Digest) ([]byte, bool) {
 	if p == nil {
 		return nil, false
 	}
-	found, ok := p.all.Get(smallKey{of.user, d})
+	key := smallKey{of.user, d}
+	found, ok := p.waiting.Peek(key)
+	if !ok {
+		found, ok = p.spare.Peek(key)
+	}
 	if !ok || found.until.Before(s.now()) {
 		return nil, false
 	}
 	return found.content, true
 }
 
-// put keeps a blob.
-func (s *smallBlobs) put(of owner, d digest.Digest, content []byte) {
+// put keeps a blob. It returns false if there is no room for it.
+func (s *smallBlobs) put(of owner, d digest.Digest, content []byte) bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	defer s.removeEmpty()
+	s.removeOld()
+	p := s.of(of.project)
+	key := smallKey{of.user, d}
+	p.waiting.Remove(key)
+	p.spare.Remove(key)
+	if !s.makeRoom(p, len(content)+perBlob) {
+		return false
+	}
 	content = append([]byte{}, content...) // never nil, and no longer than it must be
+	p.waiting.Add(key, smallBlob{content, s.now().Add(smallFor)})
+	s.count(p, len(content)+perBlob)
+	return true
+}
+
+// stored says that a blob is in an image now. It stays while there is room: another push may have been told that it is there.
+func (s *smallBlobs) stored(of owner, d digest.Digest) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	p := s.projects[of.project]
 	if p == nil {
-		p = &smallOfProject{}
-		p.all, _ = simplelru.NewLRU(math.MaxInt, func(_ smallKey, b smallBlob) { s.count(p, -len(b.content)-perBlob) })
-		s.projects[of.project] = p
+		return
 	}
 	key := smallKey{of.user, d}
-	p.all.Remove(key)
-	p.all.Add(key, smallBlob{content, s.now().Add(smallFor)})
-	s.count(p, len(content)+perBlob)
-	s.makeRoom(p)
+	if one, ok := p.waiting.Peek(key); ok {
+		p.waiting.Remove(key)
+		p.spare.Add(key, one)
+		s.count(p, len(one.content)+perBlob)
+	}
+}
+
+func (s *smallBlobs) of(project string) *smallOfProject {
+	p := s.projects[project]
+	if p == nil {
+		p = &smallOfProject{}
+		removed := func(_ smallKey, b smallBlob) { s.count(p, -len(b.content)-perBlob) }
+		p.waiting, _ = simplelru.NewLRU(math.MaxInt, removed)
+		p.spare, _ = simplelru.NewLRU(math.MaxInt, removed)
+		s.projects[project] = p
+	}
+	return p
 }
 
 // drop forgets a blob. It returns false if there is none.
@@ -85,9 +119,14 @@ func (s *smallBlobs) drop(of owner, d digest.Digest) bool {
 	if p == nil {
 		return false
 	}
-	found, ok := p.all.Peek(smallKey{of.user, d})
-	p.all.Remove(smallKey{of.user, d})
-	return ok && !found.until.Before(s.now())
+	defer s.removeEmpty()
+	key, there := smallKey{of.user, d}, false
+	for _, all := range []*simplelru.LRU[smallKey, smallBlob]{p.waiting, p.spare} {
+		found, ok := all.Peek(key)
+		there = there || ok && !found.until.Before(s.now())
+		all.Remove(key)
+	}
+	return there
 }
 
 // perBlob is what a blob takes besides its content: an empty one is not for free.
@@ -98,33 +137,41 @@ func (s *smallBlobs) count(p *smallOfProject, bytes int) {
 	s.bytes += bytes
 }
 
-// makeRoom removes what is too old, or too much.
-func (s *smallBlobs) makeRoom(p *smallOfProject) {
-	for p.bytes > maxSmallOfProject {
-		p.all.RemoveOldest()
+// makeRoom removes what others can spare. It returns false if that is not enough.
+func (s *smallBlobs) makeRoom(p *smallOfProject, bytes int) bool {
+	for p.bytes+bytes > maxSmallOfProject {
+		if _, _, ok := p.spare.RemoveOldest(); !ok {
+			return false
+		}
 	}
-	for s.bytes > maxSmall {
-		s.largest().all.RemoveOldest()
-	}
-	for id, one := range s.projects {
-		for {
-			if _, oldest, ok := one.all.GetOldest(); !ok || oldest.until.After(s.now()) {
+	for _, one := range s.projects {
+		for s.bytes+bytes > maxSmall {
+			if _, _, ok := one.spare.RemoveOldest(); !ok {
 				break
 			}
-			one.all.RemoveOldest()
 		}
-		if one.all.Len() == 0 {
-			delete(s.projects, id)
+	}
+	return s.bytes+bytes <= maxSmall
+}
+
+// removeOld removes what is too old.
+func (s *smallBlobs) removeOld() {
+	for _, one := range s.projects {
+		for _, all := range []*simplelru.LRU[smallKey, smallBlob]{one.waiting, one.spare} {
+			for {
+				if _, oldest, ok := all.GetOldest(); !ok || oldest.until.After(s.now()) {
+					break
+				}
+				all.RemoveOldest()
+			}
 		}
 	}
 }
 
-func (s *smallBlobs) largest() *smallOfProject {
-	var found *smallOfProject
-	for _, one := range s.projects {
-		if found == nil || one.bytes > found.bytes {
-			found = one
+func (s *smallBlobs) removeEmpty() {
+	for id, one := range s.projects {
+		if one.waiting.Len()+one.spare.Len() == 0 {
+			delete(s.projects, id)
 		}
 	}
-	return found
 }

@@ -14,29 +14,27 @@ func flood(s *smallBlobs, of owner, bytes, size int) {
 	}
 }
 
-// A project that floods the memory pushes out its own blobs, and not those of another.
-func TestSmallBlobsOfOneProject(t *testing.T) {
+// Whatever projects send, what a client was told to be there stays, and memory is bounded.
+func TestSmallBlobsStay(t *testing.T) {
 	s := newSmallBlobs()
 	mine := owner{"mine", "ann"}
 	for i := range 8 {
 		s.put(mine, digest.FromString(fmt.Sprint("mine", i)), make([]byte, maxSmallBlob))
 	}
-	flood(s, owner{"flood", "eve"}, 100<<20, maxSmallBlob)
-	if n := s.projects["flood"].bytes; n > maxSmallOfProject {
-		t.Errorf("one project takes %d bytes", n)
-	}
 	for i := range 20 {
-		flood(s, owner{fmt.Sprint("flood", i), "eve"}, 20<<20, maxSmallBlob)
+		flood(s, owner{fmt.Sprint("flood", i), "eve"}, 100<<20, maxSmallBlob)
+	}
+	if n := s.projects["flood0"].bytes; n > maxSmallOfProject {
+		t.Errorf("one project takes %d bytes", n)
 	}
 	flood(s, owner{"empty", "eve"}, 100_000, 1)
 	if s.bytes > maxSmall {
 		t.Errorf("all take %d bytes", s.bytes)
 	}
-	if n := s.projects["empty"].all.Len(); n*perBlob > maxSmallOfProject {
-		t.Errorf("a project has %d tiny blobs", n)
-	}
-	if _, ok := s.get(mine, digest.FromString("mine7")); !ok {
-		t.Error("floods have pushed out what another project had")
+	for i := range 8 {
+		if _, ok := s.get(mine, digest.FromString(fmt.Sprint("mine", i))); !ok {
+			t.Errorf("floods have pushed out blob %d", i)
+		}
 	}
 	sum := 0
 	for _, one := range s.projects {
@@ -44,6 +42,29 @@ func TestSmallBlobsOfOneProject(t *testing.T) {
 	}
 	if sum != s.bytes {
 		t.Errorf("%d bytes are counted of %d", s.bytes, sum)
+	}
+}
+
+// A blob that is in an image makes room for others.
+func TestStoredSmallBlobsMakeRoom(t *testing.T) {
+	s := newSmallBlobs()
+	of := owner{"p", "ann"}
+	first := digest.FromString("first")
+	s.put(of, first, make([]byte, maxSmallBlob))
+	s.stored(of, first)
+	if _, ok := s.get(of, first); !ok {
+		t.Error("a blob goes though there is room")
+	}
+	for i := range 15 {
+		if !s.put(of, digest.FromString(fmt.Sprint(i)), make([]byte, maxSmallBlob)) {
+			t.Errorf("there is no room for blob %d", i)
+		}
+	}
+	if _, ok := s.get(of, first); ok || s.put(of, first, make([]byte, maxSmallBlob)) {
+		t.Error("there is room for more than there should be")
+	}
+	if n := 15 * (maxSmallBlob + perBlob); s.bytes != n || s.projects["p"].bytes != n {
+		t.Errorf("%d bytes are counted of %d", s.bytes, n)
 	}
 }
 

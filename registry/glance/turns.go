@@ -3,6 +3,7 @@ package glance
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // How many images are stored at a time: each has up to maxContent bytes in memory.
@@ -11,8 +12,15 @@ const (
 	maxStoringOfProject = 4
 )
 
+// How long one image is stored, and how long another one waits for its turn.
+const (
+	storeWithin = 10 * time.Minute
+	turnWithin  = 30 * time.Second
+)
+
 // turns are those of projects to store an image. A project that stores many waits for itself first.
 type turns struct {
+	within   time.Duration
 	all      chan struct{}
 	lock     sync.Mutex
 	projects map[string]*turnsOfProject
@@ -24,11 +32,13 @@ type turnsOfProject struct {
 }
 
 func newTurns() *turns {
-	return &turns{all: make(chan struct{}, maxStoring), projects: map[string]*turnsOfProject{}}
+	return &turns{within: turnWithin, all: make(chan struct{}, maxStoring), projects: map[string]*turnsOfProject{}}
 }
 
-// enter waits for a turn. The returned function ends it.
+// enter waits for a turn, but not for long. The returned function ends it.
 func (t *turns) enter(ctx context.Context, project string) (leave func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.within, errNoTurn)
+	defer cancel()
 	of := t.of(project)
 	if err := take(ctx, of.all); err != nil {
 		t.done(project, of)
@@ -51,7 +61,7 @@ func take(ctx context.Context, turn chan struct{}) error {
 	case turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 

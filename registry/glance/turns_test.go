@@ -2,7 +2,9 @@ package glance
 
 import (
 	"context"
+	"net/http"
 	"testing"
+	"time"
 )
 
 // A project that stores many images waits for itself, and not another one for it.
@@ -21,6 +23,11 @@ func TestTurns(t *testing.T) {
 	if len(all.projects["many"].all) != maxStoringOfProject {
 		t.Fatal("turns are not counted")
 	}
+	all.within = time.Millisecond
+	if _, err := all.enter(t.Context(), "many"); answerOf(err).Status != http.StatusServiceUnavailable || answerOf(err).RetryAfter == 0 {
+		t.Errorf("who has waited for long is told %v", err)
+	}
+	all.within = turnWithin
 	next := make(chan func())
 	go func() {
 		end, _ := all.enter(t.Context(), "many")

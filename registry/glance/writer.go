@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/distribution/distribution/v3"
+	"github.com/distribution/distribution/v3/registry/api/errcode"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -19,12 +21,15 @@ type writer struct {
 	ctx    context.Context // of the request: to write takes none
 	upload *upload
 	writes bool // it is this request's turn
+	busy   bool // it is another request's turn
 	waits  bool // for Glance, though the client is gone
 }
 
 var _ distribution.BlobWriter = (*writer)(nil)
 
-var errCancelled = errors.New("the upload was cancelled")
+var errCancelled = &refusal.Refusal{
+	Status: http.StatusNotFound, Code: errcode.ErrorCodeBlobUploadUnknown, Message: "the upload was cancelled, or is complete",
+}
 
 // ID implements distribution.BlobWriter.
 func (w *writer) ID() string { return w.upload.id }
@@ -40,7 +45,8 @@ func (w *writer) begin(ctx context.Context) error {
 	if w.writes {
 		return nil
 	}
-	if w.writes = w.upload.take(); !w.writes {
+	w.writes = w.upload.take()
+	if w.busy = !w.writes; w.busy {
 		return w.explain(ctx, "write to an upload", refusal.Busy)
 	}
 	return nil
@@ -78,9 +84,9 @@ func (w *writer) Close() error {
 }
 
 // Cancel implements distribution.BlobWriter. Distribution calls it after each failure, also where the client is gone that waited
-// for Glance: it may come back for the answer.
+// for Glance: it may come back for the answer. Nor does a request end the upload while another one writes to it.
 func (w *writer) Cancel(context.Context) error {
-	if !w.waits {
+	if !w.waits && !w.busy {
 		w.upload.stop(errCancelled)
 	}
 	return nil
@@ -108,12 +114,17 @@ func (w *writer) Commit(ctx context.Context, said v1.Descriptor) (v1.Descriptor,
 	return v1.Descriptor{MediaType: anyType, Digest: d, Size: size}, nil
 }
 
-// store keeps the complete blob: in memory, or in Glance.
+// store keeps the complete blob: in memory, or in Glance where that has no room.
 func (w *writer) store(ctx context.Context, d digest.Digest) error {
-	if w.upload.to == nil {
-		w.small.put(w.owner, d, w.upload.head)
+	if w.upload.to == nil && w.small.put(w.owner, d, w.upload.head) {
 		w.upload.stop(errCancelled)
 		return nil
+	}
+	if w.upload.to == nil {
+		if err := w.upload.send(); err != nil {
+			w.upload.stop(err)
+			return w.explain(ctx, "send a layer to Glance", err)
+		}
 	}
 	w.upload.idle.Reset(2 * w.uploads.idle) // Glance may have to copy it
 	blob, err := w.upload.finish(ctx, d)

@@ -385,6 +385,19 @@ func TestManySmallBlobsInGlance(t *testing.T) {
 	}
 }
 
+// All small layers of an image wait for its manifest, however many they are.
+func TestMoreSmallLayersThanMemoryInGlance(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	image := registrytest.Image(t, 1_000_000, 20)
+	for _, to := range []string{"one/a:1", "one/b:1", "two/a:1"} {
+		c.push(t, to, image)
+		c.pull(t, to, image)
+	}
+	if layers := c.glance.Layers(idOne); len(layers) == 0 || len(layers) > 10 {
+		t.Errorf("Glance has %d layers, want only those that memory has no room for", len(layers))
+	}
+}
+
 func (c *cloud) put(t *testing.T, path, kind string, body []byte) *http.Response {
 	t.Helper()
 	return c.send(t, http.MethodPut, c.url+path, body, http.Header{"Content-Type": {kind}})
@@ -918,6 +931,23 @@ func TestDamagedImageInGlance(t *testing.T) {
 	(&cloud{other, c.glance, c.keystone}).pull(t, "one/web:bad", bad)
 }
 
+// An image that Glance cannot deliver does not get in the way of pushes of others.
+func TestUnreadableImageInGlance(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	c.push(t, "one/web:bad", registrytest.Image(t, 100, 1))
+	c.glance.Fail = func(call, _ string) error {
+		if call == "Contents" {
+			return &glance.Refused{Kind: glance.Unavailable, Reason: errors.New("Glance cannot read the image")}
+		}
+		return nil
+	}
+	other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
+	other.user, other.password = c.user, c.password
+	other.want(t, http.StatusNotFound, other.do(t, http.MethodHead, "/v2/one/web/blobs/"+hashOf("a new layer"), nil))
+	(&cloud{other, c.glance, c.keystone}).push(t, "one/web:new", registrytest.Image(t, 100, 1))
+	other.want(t, http.StatusServiceUnavailable, other.do(t, http.MethodGet, "/v2/one/web/manifests/bad", nil))
+}
+
 // A layer that is gone when the image is stored is asked for again.
 func TestLayersThatAreGone(t *testing.T) {
 	c := serveInGlance(t, config.Options{})
@@ -1078,6 +1108,27 @@ func TestClientGoesWhileGlanceTakesItsTime(t *testing.T) {
 		t.Errorf("the upload ends with %d", again)
 	}
 	c.want(t, http.StatusOK, c.do(t, http.MethodHead, "/v2/one/web/blobs/"+digest.FromBytes(content).String(), nil))
+}
+
+// A client that asks again while its upload is completed does not end it.
+func TestUploadIsCompletedTwiceAtOnce(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	going, kept := make(chan struct{}), make(chan struct{})
+	c.glance.Slow = func(context.Context) { close(going); <-kept }
+	content := make([]byte, 3<<20)
+	started := c.do(t, http.MethodPost, "/v2/one/web/blobs/uploads/", nil)
+	c.want(t, http.StatusAccepted, started)
+	sent := c.patch(t, started.Header.Get("Location"), content, nil)
+	c.want(t, http.StatusAccepted, sent)
+	at := sent.Header.Get("Location") + "&digest=" + digest.FromBytes(content).String()
+	first := make(chan *http.Response, 1)
+	go func() { first <- c.do(t, http.MethodPut, at, nil) }()
+	<-going
+	second := c.do(t, http.MethodPut, at, nil)
+	close(kept)
+	c.want(t, http.StatusConflict, second)
+	c.want(t, http.StatusCreated, <-first)
+	c.want(t, http.StatusNotFound, c.do(t, http.MethodPut, at, nil))
 }
 
 func TestErrorsAreJSON(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/felixge/httpsnoop"
 
+	"ndock/registry/glance"
 	"ndock/registry/refusal"
 	"ndock/registry/storage"
 )
@@ -42,6 +44,7 @@ type limits struct {
 	store   backing
 	log     *slog.Logger
 	bodies  sync.Map // those of requests under way
+	memory  *manifestBodies
 }
 
 // backing is what limits ask of where the bodies of requests go.
@@ -195,6 +198,9 @@ type body struct {
 	stored   *storage.Request // what the storage knows of it
 	begun    bool             // distribution has read: it has let the client in
 	turn     bool             // it is one of the uploads that are taken at a time
+	elements *glance.Elements // of a manifest
+	until    time.Time        // when a manifest must have come
+	leave    func()           // ends a manifest's turn; nil without one
 	left     int64            // -1 for no limit
 	tooLarge *refusal.Refusal // what one is told who sends more
 	cause    *refusal.Refusal // why it was ended
@@ -225,7 +231,7 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 		return n, b.cause
 	}
-	if b.cause = b.take(int64(n)); b.cause != nil {
+	if b.cause = b.take(p[:n]); b.cause != nil {
 		return 0, b.cause
 	}
 	return n, err
@@ -268,6 +274,7 @@ func (b *body) begin() *refusal.Refusal {
 	switch b.at.kind {
 	case "manifests":
 		b.left, b.tooLarge = storage.MaxManifest, tooLarge("manifests", storage.MaxManifest)
+		b.elements = &glance.Elements{}
 	case "uploads":
 		before = uploaded(b.request)
 		if most := b.limits.maxBlob; most > 0 {
@@ -282,6 +289,14 @@ func (b *body) begin() *refusal.Refusal {
 	if b.left >= 0 && b.request.ContentLength > b.left {
 		return b.tooLarge // it need not come
 	}
+	if b.elements != nil {
+		group, _, _ := strings.Cut(b.at.repository, "/")
+		leave, why := b.limits.memory.enter(b.request.Context(), group, b.request.ContentLength)
+		if why != nil {
+			return why
+		}
+		b.leave, b.until = leave, time.Now().Add(manifestWithin)
+	}
 	why := b.limits.store.Begin(b.request.Context(), b.stored, before, b.request.ContentLength)
 	if why != nil && why.Cause != nil {
 		b.limits.log.Error("find out how much room there is", "repository", b.at.repository, "error", why.Cause)
@@ -290,11 +305,19 @@ func (b *body) begin() *refusal.Refusal {
 }
 
 // take returns why bytes that came are not taken; nil if they are.
-func (b *body) take(n int64) *refusal.Refusal {
+func (b *body) take(p []byte) *refusal.Refusal {
+	n := int64(len(p))
 	if b.left >= 0 {
 		if b.left -= n; b.left < 0 {
 			return b.tooLarge
 		}
+	}
+	switch {
+	case b.elements == nil:
+	case !b.elements.Add(p):
+		return errTooManyElements
+	case time.Now().After(b.until):
+		return errManifestTooLate
 	}
 	return b.limits.store.Take(b.stored, n)
 }
@@ -316,6 +339,9 @@ func (b *body) end() {
 	b.limits.bodies.Delete(b)
 	if b.turn {
 		<-b.limits.uploads
+	}
+	if b.leave != nil {
+		b.leave()
 	}
 	b.limits.store.End(b.stored)
 }
