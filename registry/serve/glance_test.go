@@ -1031,11 +1031,15 @@ func TestAccessRulesForBlobs(t *testing.T) {
 	rule := func(method, path string) map[string]string {
 		return map[string]string{"service": keystone.ServiceType, "method": method, "path": path}
 	}
+	var ofGlance []map[string]string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		ofGlance = append(ofGlance, map[string]string{"service": "image", "method": method, "path": "/v2/images**"})
+	}
 	for status, rules := range map[int][]map[string]string{
 		http.StatusForbidden: {rule("GET", "/v2/**"), rule("PUT", "/v2/**"), rule("DELETE", "/v2/two/other/**")},
 		http.StatusNotFound:  {rule("DELETE", "/v2/two/web/**")},
 	} {
-		c.keystone.Restrict("bob", rules...)
+		c.keystone.Restrict("bob", append(rules, ofGlance...)...)
 		other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
 		other.user, other.password = "bob", glancetest.Password
 		other.want(t, status, other.do(t, http.MethodDelete, "/v2/two/web/blobs/"+digest.FromString("any").String(), nil))
