@@ -45,6 +45,9 @@ func named(formats []string) []string {
 // layeredProperties are those that a push sets for layers. An image that is sent whole does without them.
 var layeredProperties = []string{propertyTrait, propertyStored, propertyLayer, propertyLayerDiffID, propertyLayerType}
 
+// registryProperties are those that a registry on Glance sets beside them.
+var registryProperties = []string{propertyManifestType, propertySubject, propertyTaggedAt, propertyUntaggedAt}
+
 // Reserved are properties that pushes set, and that Glance keeps for others by its property protections.
 type Reserved struct {
 	Properties []string
@@ -55,7 +58,7 @@ type Reserved struct {
 // and Glance looks at the id last. An error says what else Glance has against an image of this project.
 func (c *Cloud) Reserved(ctx context.Context, taken string) (Reserved, error) {
 	found, properties := Reserved{Layered: true}, propertiesOf(DockerImage{Digest: "any"})
-	for _, name := range layeredProperties {
+	for _, name := range slices.Concat(layeredProperties, registryProperties) {
 		properties[name] = "any"
 	}
 	for {
@@ -66,7 +69,7 @@ func (c *Cloud) Reserved(ctx context.Context, taken string) (Reserved, error) {
 		}
 		delete(properties, name) // and ask about the rest
 		found.Properties = append(found.Properties, name)
-		found.Layered = found.Layered && slices.Contains(layeredProperties, name)
+		found.Layered = found.Layered && (slices.Contains(layeredProperties, name) || slices.Contains(registryProperties, name))
 	}
 }
 

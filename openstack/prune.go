@@ -28,19 +28,11 @@ const unfinished = 24 * time.Hour
 // Prunable lists the project's Docker images that the options mean. One that is protected, or that a server uses, is
 // never among them.
 func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
-	filter := imageFilter{"container_format": "docker", "sort": "created_at:desc"}
-	if project := c.project(); project != "" {
-		filter["owner"] = project
-	}
-	all, err := c.listImages(ctx, "list images", filter)
+	hidden, shown, err := c.hiddenAndShown(ctx)
 	if err != nil {
 		return nil, err
 	}
-	hidden, err := c.hiddenImages(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, hiddenPrunable(hidden, all)...)
+	all := append(shown, hiddenPrunable(hidden, shown)...)
 	used, err := c.ServersByImage(ctx)
 	if err != nil {
 		return nil, err
@@ -48,28 +40,53 @@ func (c *Cloud) Prunable(ctx context.Context, o PruneOptions) ([]Image, error) {
 	return slices.DeleteFunc(o.choose(all), func(image Image) bool { return len(used[image.ID]) > 0 }), nil
 }
 
-func (c *Cloud) hiddenImages(ctx context.Context, filter imageFilter) ([]Image, error) {
-	filter = maps.Clone(filter)
-	filter["os_hidden"] = "true"
-	all, err := c.listImages(ctx, "list hidden images", filter)
-	return slices.DeleteFunc(all, func(image Image) bool { return !image.Hidden }), err
+// hiddenAndShown lists the project's images, the newest first. Hidden ones are listed before the others and after them: one that is
+// shown meanwhile, or hidden, is in one of the lists, and counts as the last that has it says.
+func (c *Cloud) hiddenAndShown(ctx context.Context) (hidden, shown []Image, err error) {
+	found := map[string]Image{}
+	for _, which := range []string{"true", "false", "true"} {
+		filter := imageFilter{"container_format": "docker", "sort": "created_at:desc", "os_hidden": which}
+		if project := c.project(); project != "" {
+			filter["owner"] = project
+		}
+		all, err := c.listImages(ctx, "list images", filter)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, image := range all {
+			found[image.ID] = image
+		}
+	}
+	for _, image := range slices.SortedFunc(maps.Values(found), newestImageFirst) {
+		if image.Hidden {
+			hidden = append(hidden, image)
+		} else {
+			shown = append(shown, image)
+		}
+	}
+	return hidden, shown, nil
+}
+
+func newestImageFirst(a, b Image) int {
+	return cmp.Or(b.Created.Compare(a.Created), strings.Compare(a.ID, b.ID))
 }
 
 // hiddenPrunable returns hidden images whose name another has got, or that never had one, and those that were never sent
 // completely. Others that are hidden are layers, pushes under way, or hidden by a user.
 //
-// What servers do not boot, such as a signature, may be needed by an image that it is about, or by an index. So it goes only
-// if it says what it is about, no image has that digest, and no index of its repository can have it.
+// What servers do not boot, such as a signature, may be needed by an image that it is about, or by an index. So where it says
+// what it is about, it goes only if no image has that digest, and no index of its repository can have it. What says nothing of
+// that, such as an attestation, is in the index's own bytes, too.
 func hiddenPrunable(hidden, shown []Image) []Image {
 	digests, indexed := map[string]bool{}, map[string]bool{}
 	for _, image := range slices.Concat(hidden, shown) {
 		digests[image.Digest] = true
-		indexed[repositoryOf(image.Name)] = indexed[repositoryOf(image.Name)] || image.isIndex()
+		indexed[repositoryOf(image.Name)] = indexed[repositoryOf(image.Name)] || image.isIndex() && !supersededName.MatchString(image.Name)
 	}
 	var found []Image
 	for _, image := range hidden {
 		layer := image.layerDigest != "" || image.isLayer()
-		needed := image.isArtifact() && (image.Subject == "" || digests[image.Subject] || indexed[repositoryOf(image.Name)])
+		needed := image.isArtifact() && image.Subject != "" && (digests[image.Subject] || indexed[repositoryOf(image.Name)])
 		if !layer && (!image.hasBytes() || image.isSuperseded() && !needed) {
 			found = append(found, image)
 		}

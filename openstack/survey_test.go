@@ -52,7 +52,8 @@ func TestReserved(t *testing.T) {
 		{"", Reserved{Layered: true}},
 		{fakecloud.TraitsReserved, Reserved{Layered: true, Properties: []string{propertyTrait}}},
 		{fakecloud.DockerReserved, Reserved{Properties: []string{
-			propertyDigest, propertyID, propertyLayer, propertyLayerDiffID, propertyLayerType, propertyLayers, propertyStored, propertyTags, propertySize, propertyTrait,
+			propertyDigest, propertyID, propertyLayer, propertyLayerDiffID, propertyLayerType, propertyLayers, propertyManifestType,
+			propertyStored, propertySubject, propertyTaggedAt, propertyTags, propertySize, propertyUntaggedAt, propertyTrait,
 		}}},
 	} {
 		if test.fault != "" {

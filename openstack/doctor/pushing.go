@@ -26,7 +26,7 @@ func pushing(ctx context.Context, x *examination) Finding {
 	case names == "":
 		return well("Glance takes images with all properties that a push sets")
 	case reserved.Layered:
-		return doubtful("ndock image push-glance --whole IMAGE", "Glance's property protections keep %s for others: images are pushed without layers, until an administrator lets this project's users set them", names)
+		return doubtful("ndock image push-glance --whole IMAGE", "Glance's property protections keep %s for others: images are pushed without layers, and by no registry in Glance, until an administrator lets this project's users set them", names)
 	}
 	return broken("", "Glance's property protections keep %s for others: nothing can be pushed until an administrator lets this project's users set them", names)
 }
