@@ -184,6 +184,9 @@ func (h holders) with(id string) (ManifestImage, bool) {
 
 // olderThan returns the images that have lost the name to another. Snapshots keep theirs: they cannot be pushed again.
 func (h holders) olderThan(newest ManifestImage) []Image {
+	if newest.Snapshot { // nobody has pushed one
+		return nil
+	}
 	var older []Image
 	for _, image := range h.manifests {
 		if !image.Snapshot && newestFirst(image, newest) > 0 {

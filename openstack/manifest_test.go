@@ -178,6 +178,67 @@ func TestStoreManifestAgain(t *testing.T) {
 	}
 }
 
+// TestSnapshotsKeepTheirNames: a push takes the tag, and prune takes none of them. One is the last choice for a tag.
+func TestSnapshotsKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	snapshot := fakecloud.Object{
+		"owner": fakecloud.ProjectID, "image_type": "snapshot", "docker_image_digest": digestOf("saved"), "trait:CUSTOM_NDOCK_LAYERS": "required",
+	}
+	whole := fakecloud.Object{"owner": fakecloud.ProjectID, "instance_uuid": "a-server", "docker_image_id": digestOf("saved whole")}
+	saved := []string{fake.Add(fakecloud.Image, "web", snapshot), fake.Add(fakecloud.Image, "web", whole)}
+	if found, err := cloud.Tagged(t.Context(), "web", "latest"); err != nil || len(found) != 1 || found[0].ID != saved[0] {
+		t.Fatalf("before a push: %v, %v", found, err)
+	}
+	if err := cloud.Untag(t.Context(), "web", "latest", saved[0]); !errors.Is(err, ErrSnapshot) {
+		t.Errorf("untag: %v", err)
+	}
+	pushed := storeManifest(t, cloud, manifestOf("web", "latest", "one"))
+	saved = append(saved, fake.Add(fakecloud.Image, "web", snapshot)) // a newer one
+	if found, err := cloud.Tagged(t.Context(), "web", "latest"); err != nil || len(found) != 3 || found[0].ID != pushed.ID {
+		t.Errorf("after a push: %v, %v", found, err)
+	}
+	again := storeManifest(t, cloud, manifestOf("web", "latest", "two"))
+	if err := cloud.DeleteManifest(t.Context(), "web", "latest", again.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range saved {
+		if image := object(t, fake, id); image["name"] != "web" || image["os_hidden"] == true {
+			t.Errorf("a snapshot is called %v, and hidden: %v", image["name"], image["os_hidden"])
+		}
+	}
+}
+
+// lostAnswers lets Glance make changes, and loses what it answers.
+type lostAnswers struct{ next http.RoundTripper }
+
+func (l *lostAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := l.next.RoundTrip(r)
+	if err == nil && r.Method == http.MethodPatch {
+		answer.Body.Close()
+		return nil, io.ErrUnexpectedEOF
+	}
+	return answer, err
+}
+
+// TestStoreManifestLosesAnswer: what Glance has done is done. The image may have its tag already, and others count on it.
+func TestStoreManifestLosesAnswer(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	old := storeManifest(t, cloud, manifestOf("web", "1", "one"))
+	cloud.provider.HTTPClient.Transport = &lostAnswers{next: cloud.provider.HTTPClient.Transport}
+	stored, err := cloud.StoreManifest(t.Context(), manifestOf("web", "1", "two"), func(error) {}) // of what it hides, no answer comes either
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image := object(t, fake, stored.ID); image["name"] != "web@1" || image["os_hidden"] != false {
+		t.Errorf("it is called %v, and hidden: %v", image["name"], image["os_hidden"])
+	}
+	if image := object(t, fake, old.ID); image["os_hidden"] != true {
+		t.Errorf("the old one is called %v, and hidden: %v", image["name"], image["os_hidden"])
+	}
+}
+
 // TestWithDigest: a tagged one counts before others, and one of another repository never.
 func TestWithDigest(t *testing.T) {
 	t.Parallel()

@@ -87,7 +87,7 @@ func hiddenPrunable(hidden, shown []Image) []Image {
 	for _, image := range hidden {
 		layer := image.layerDigest != "" || image.isLayer()
 		needed := image.isArtifact() && image.Subject != "" && (digests[image.Subject] || indexed[repositoryOf(image.Name)])
-		if !layer && (!image.hasBytes() || image.isSuperseded() && !needed) {
+		if !layer && !image.Snapshot && (!image.hasBytes() || image.isSuperseded() && !needed) {
 			found = append(found, image)
 		}
 	}

@@ -127,22 +127,30 @@ func (u upload) finish(ctx context.Context, client *gophercloud.ServiceClient, i
 	if err == nil {
 		return done, nil
 	}
-	return u.lookAgain(ctx, client, id, changes, explain("complete "+u.what, err))
+	failed, sure := explain("complete "+u.what, err), ctx.Err() == nil && !isAway(err)
+	found, err := u.lookAgain(ctx, client, id, changes)
+	switch {
+	case err != nil, found == nil && u.shared && !sure: // it may be done later
+		return nil, &uncertain{failed}
+	case found == nil:
+		return nil, failed
+	}
+	return found, nil
 }
 
 // lookAgain returns the image if Glance has completed it, though its answer did not come. Others may count on it then: it must
-// not be removed.
-func (u upload) lookAgain(ctx context.Context, client *gophercloud.ServiceClient, id string, changes images.UpdateOpts, failed error) (*images.Image, error) {
+// not be removed. It returns nil for one that is not complete, or gone.
+func (u upload) lookAgain(ctx context.Context, client *gophercloud.ServiceClient, id string, changes images.UpdateOpts) (*images.Image, error) {
 	found, err := persist(context.WithoutCancel(ctx), func(ctx context.Context) (*images.Image, error) {
 		return images.Get(ctx, client, id).Extract()
 	})
 	switch {
-	case err == nil && isDone(found, changes):
-		return found, nil
-	case err == nil, isMissing(err):
-		return nil, failed
+	case isMissing(err), err == nil && !isDone(found, changes):
+		return nil, nil
+	case err != nil:
+		return nil, explain("look at "+u.what, err)
 	}
-	return nil, &uncertain{failed}
+	return found, nil
 }
 
 // isDone tells whether Glance has made the changes, of which it makes all or none.

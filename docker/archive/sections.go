@@ -18,8 +18,8 @@ type Section struct {
 
 // Limits of an archive whose sections are looked for. It is one that ComposeBundle or Compose has written.
 const (
-	sectionsLimit = 10_000    // entries
-	sectionsBytes = 256 << 20 // bytes
+	sectionsLimit = 10_000   // entries
+	sectionsBytes = 64 << 20 // bytes
 )
 
 // ReadSections returns where the blobs of an archive stand, in order. Blobs are regular files with the name of a digest, as in

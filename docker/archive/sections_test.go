@@ -134,7 +134,7 @@ func TestReadSectionsRefuses(t *testing.T) {
 		"damaged":    {bytes.NewReader(append(packed[:len(packed)-1024:len(packed)-1024], []byte(strings.Repeat("x", 1024))...)), "it is damaged"},
 		"twice":      {bytes.NewReader(pack(t, blob, blob)), "it has two entries"},
 		"many":       {bytes.NewReader(pack(t, many...)), "it has more than 10000 entries"},
-		"large":      {stream(blob.name, sectionsBytes, blob), "it has more than 268435456 bytes"},
+		"large":      {stream(blob.name, sectionsBytes, blob), "it has more than 67108864 bytes"},
 		"stated":     {io.LimitReader(stream(blob.name, 1<<40, blob), 2048), "it is cut off"},
 		"a few byte": {strings.NewReader("docker"), "it is cut off"},
 	} {

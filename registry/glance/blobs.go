@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/distribution/distribution/v3"
@@ -157,6 +158,24 @@ func (r *repository) contents(ctx context.Context, image Image) ([]Blob, error) 
 	if r.known.isDamaged(r.owner.project, image.ID) {
 		return nil, fmt.Errorf("%w: image %s", errDamaged, image.ID)
 	}
+	key := strings.Join([]string{r.owner.project, r.owner.user, image.ID}, "\x00") // one user's token is not another's
+	done := r.reads.DoChan(key, func() (any, error) { return r.readContents(context.WithoutCancel(ctx), image) })
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case read := <-done:
+		blobs, _ := read.Val.([]Blob)
+		return blobs, read.Err
+	}
+}
+
+// readContents reads what is in an image, once for all requests that wait for it.
+func (r *repository) readContents(ctx context.Context, image Image) ([]Blob, error) {
+	leave, err := r.reading.enter(ctx, r.owner.project)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, smallRead)
 	defer cancel()
 	blobs, err := r.project.Contents(ctx, image)

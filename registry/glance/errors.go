@@ -31,7 +31,7 @@ var (
 	}
 	errNoTurn = &refusal.Refusal{
 		Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, RetryAfter: retryGlance,
-		Message: "too many images are being stored: try again later",
+		Message: "too many images are being stored, or looked into: try again later",
 	}
 	errIdle   = errors.New("the upload stood still for too long, and has ended")
 	errEnding = errors.New("the registry is ending")

@@ -13,6 +13,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/singleflight"
 
 	"ndock/registry/auth/keystone"
 )
@@ -35,7 +36,9 @@ type Registry struct {
 	uploads *uploads
 	small   *smallBlobs
 	known   *known
-	turns   *turns
+	turns   *turns             // to store an image
+	reading *turns             // to read what is in one
+	reads   singleflight.Group // what is read of an image
 }
 
 var _ distribution.Namespace = (*Registry)(nil)
@@ -45,7 +48,10 @@ func New(o Options) *Registry {
 	if o.Idle == 0 {
 		o.Idle = DefaultIdle
 	}
-	return &Registry{open: o.Open, log: o.Log, uploads: newUploads(o.OpenUploads, o.Idle), small: newSmallBlobs(), known: newKnown(), turns: newTurns()}
+	return &Registry{
+		open: o.Open, log: o.Log, uploads: newUploads(o.OpenUploads, o.Idle),
+		small: newSmallBlobs(), known: newKnown(), turns: newTurns(maxStoring, maxStoringOfProject), reading: newTurns(maxReading, maxReadingOfProject),
+	}
 }
 
 // Close ends the uploads that are open.

@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// How many images are stored at a time: each has up to maxContent bytes in memory.
+// How many images are stored at a time: each has up to maxContent bytes in memory. And how many are read, to know what is in them.
 const (
 	maxStoring          = 16
 	maxStoringOfProject = 4
+	maxReading          = 16
+	maxReadingOfProject = 4
 )
 
 // How long one image is stored, and how long another one waits for its turn.
@@ -18,12 +20,13 @@ const (
 	turnWithin  = 30 * time.Second
 )
 
-// turns are those of projects to store an image. A project that stores many waits for itself first.
+// turns are those of projects to do something with an image. A project that does much waits for itself first.
 type turns struct {
-	within   time.Duration
-	all      chan struct{}
-	lock     sync.Mutex
-	projects map[string]*turnsOfProject
+	within    time.Duration
+	all       chan struct{}
+	ofProject int
+	lock      sync.Mutex
+	projects  map[string]*turnsOfProject
 }
 
 type turnsOfProject struct {
@@ -31,8 +34,8 @@ type turnsOfProject struct {
 	users int
 }
 
-func newTurns() *turns {
-	return &turns{within: turnWithin, all: make(chan struct{}, maxStoring), projects: map[string]*turnsOfProject{}}
+func newTurns(all, ofProject int) *turns {
+	return &turns{within: turnWithin, all: make(chan struct{}, all), ofProject: ofProject, projects: map[string]*turnsOfProject{}}
 }
 
 // enter waits for a turn, but not for long. The returned function ends it.
@@ -70,7 +73,7 @@ func (t *turns) of(project string) *turnsOfProject {
 	defer t.lock.Unlock()
 	of := t.projects[project]
 	if of == nil {
-		of = &turnsOfProject{all: make(chan struct{}, maxStoringOfProject)}
+		of = &turnsOfProject{all: make(chan struct{}, t.ofProject)}
 		t.projects[project] = of
 	}
 	of.users++

@@ -9,7 +9,7 @@ import (
 
 // A project that stores many images waits for itself, and not another one for it.
 func TestTurns(t *testing.T) {
-	all := newTurns()
+	all := newTurns(maxStoring, maxStoringOfProject)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	var leave []func()
