@@ -43,7 +43,7 @@ var directions = map[string][]string{
 	"registry/auth/htpasswd":     {"registry", "registry/auth", "registry/internal/atomicfile"},
 	"registry/auth/keystone":     {"registry/auth"},
 	"registry/config":            {"registry", "registry/auth/keystone", "registry/glance"},
-	"registry/glance":            {"registry/auth", "registry/auth/keystone", "registry/refusal"},
+	"registry/glance":            {"registry/auth", "registry/auth/keystone", "registry/internal/turns", "registry/refusal"},
 	"registry/control":           {"registry", "registry/gc"},
 	"registry/storage":           {"registry", "registry/config", "registry/gc", "registry/refusal"},
 	"registry/internal/rollback": {"registry"},
@@ -75,7 +75,7 @@ var directions = map[string][]string{
 	"registry/trust":                  {"registry", "registry/config", "registry/internal/atomicfile", "registry/internal/rollback", "registry/pki"},
 	"registry/serve": {
 		"registry", "registry/auth", "registry/auth/htpasswd", "registry/auth/keystone", "registry/config", "registry/control",
-		"registry/gc", "registry/glance", "registry/pki", "registry/refusal", "registry/storage",
+		"registry/gc", "registry/glance", "registry/internal/turns", "registry/pki", "registry/refusal", "registry/storage",
 	},
 	"registry/deploy": {
 		"registry", "registry/auth/htpasswd", "registry/auth/keystone", "registry/config", "registry/control",

@@ -171,7 +171,7 @@ func (r *repository) contents(ctx context.Context, image Image) ([]Blob, error) 
 
 // readContents reads what is in an image, once for all requests that wait for it.
 func (r *repository) readContents(ctx context.Context, image Image) ([]Blob, error) {
-	leave, err := r.reading.enter(ctx, r.owner.project)
+	leave, err := r.turn(ctx, r.reading)
 	if err != nil {
 		return nil, err
 	}

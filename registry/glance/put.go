@@ -31,7 +31,7 @@ func (m *manifests) Put(ctx context.Context, manifest distribution.Manifest, opt
 	}
 	said := v1.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(payload), Size: int64(len(payload))}
 	tag := tagOf(options)
-	leave, err := m.turns.enter(ctx, m.owner.project) // before anything else is read into memory
+	leave, err := m.turn(ctx, m.storing) // before anything else is read into memory
 	if err != nil {
 		return "", m.explain(ctx, "wait for a turn", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"ndock/registry/auth/keystone"
+	"ndock/registry/internal/turns"
 )
 
 // Options are what a registry is made with.
@@ -36,8 +37,8 @@ type Registry struct {
 	uploads *uploads
 	small   *smallBlobs
 	known   *known
-	turns   *turns             // to store an image
-	reading *turns             // to read what is in one
+	storing *turns.Turns       // of images
+	reading *turns.Turns       // of what is in one
 	reads   singleflight.Group // what is read of an image
 }
 
@@ -50,7 +51,8 @@ func New(o Options) *Registry {
 	}
 	return &Registry{
 		open: o.Open, log: o.Log, uploads: newUploads(o.OpenUploads, o.Idle),
-		small: newSmallBlobs(), known: newKnown(), turns: newTurns(maxStoring, maxStoringOfProject), reading: newTurns(maxReading, maxReadingOfProject),
+		small: newSmallBlobs(), known: newKnown(), storing: turns.New(maxStoring, maxStoringOfProject, turnWithin),
+		reading: turns.New(maxReading, maxReadingOfProject, turnWithin),
 	}
 }
 

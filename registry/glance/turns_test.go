@@ -1,52 +1,22 @@
 package glance
 
 import (
-	"context"
 	"net/http"
 	"testing"
 	"time"
+
+	"ndock/registry/internal/turns"
 )
 
-// A project that stores many images waits for itself, and not another one for it.
-func TestTurns(t *testing.T) {
-	all := newTurns(maxStoring, maxStoringOfProject)
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	var leave []func()
-	for range maxStoringOfProject {
-		end, err := all.enter(t.Context(), "many")
-		if err != nil {
-			t.Fatal(err)
-		}
-		leave = append(leave, end)
-	}
-	if len(all.projects["many"].all) != maxStoringOfProject {
-		t.Fatal("turns are not counted")
-	}
-	all.within = time.Millisecond
-	if _, err := all.enter(t.Context(), "many"); answerOf(err).Status != http.StatusServiceUnavailable || answerOf(err).RetryAfter == 0 {
-		t.Errorf("who has waited for long is told %v", err)
-	}
-	all.within = turnWithin
-	next := make(chan func())
-	go func() {
-		end, _ := all.enter(t.Context(), "many")
-		next <- end
-	}()
-	end, err := all.enter(t.Context(), "other")
+// Who has no turn in time is told to come again.
+func TestNoTurn(t *testing.T) {
+	r, few := &repository{owner: owner{project: "one"}}, turns.New(1, 1, time.Millisecond)
+	leave, err := r.turn(t.Context(), few)
 	if err != nil {
 		t.Fatal(err)
 	}
-	end()
-	if _, err := all.enter(gone, "many"); err == nil {
-		t.Error("who is gone has a turn")
-	}
-	leave[0]()
-	(<-next)()
-	for _, end := range leave[1:] {
-		end()
-	}
-	if len(all.projects) != 0 || len(all.all) != 0 {
-		t.Errorf("%d projects are left, and %d turns", len(all.projects), len(all.all))
+	defer leave()
+	if _, err := r.turn(t.Context(), few); answerOf(err).Status != http.StatusServiceUnavailable || answerOf(err).RetryAfter == 0 {
+		t.Errorf("got %v", err)
 	}
 }

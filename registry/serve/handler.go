@@ -67,7 +67,7 @@ func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.
 }
 
 func newLimits(o config.Options, c *configuration.Configuration, b backing) *limits {
-	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: b, log: o.Log, memory: newManifestBodies()}
+	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: b, log: o.Log, memory: newManifestBodies(manifestTurnWithin)}
 	if o.MaxUploads > 0 {
 		l.uploads = make(chan struct{}, o.MaxUploads)
 	}

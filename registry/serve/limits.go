@@ -44,7 +44,7 @@ type limits struct {
 	store   backing
 	log     *slog.Logger
 	bodies  sync.Map // those of requests under way
-	memory  *manifestBodies
+	memory  manifestBodies
 }
 
 // backing is what limits ask of where the bodies of requests go.
