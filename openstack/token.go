@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -12,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -60,13 +58,9 @@ func NewGlance(o GlanceOptions) (*Glance, error) {
 	o.Interface = cmp.Or(o.Interface, string(gophercloud.AvailabilityPublic))
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.CACert != "" {
-		text, err := os.ReadFile(o.CACert)
-		if err != nil {
-			return nil, fmt.Errorf("read Glance's CA: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("read Glance's CA: %q has no certificate in it", o.CACert)
+		var err error
+		if config.RootCAs, err = clouds.ReadCertificates(o.CACert); err != nil {
+			return nil, notFound(err)
 		}
 	}
 	base := newTransport(config)

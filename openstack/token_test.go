@@ -295,7 +295,7 @@ func TestGlanceWithoutToken(t *testing.T) {
 			t.Errorf("%s shows %s", format, text)
 		}
 	}
-	if _, err := NewGlance(GlanceOptions{CACert: "/nowhere"}); err == nil || !strings.Contains(err.Error(), "read Glance's CA: open /nowhere") {
+	if _, err := NewGlance(GlanceOptions{CACert: "/nowhere"}); err == nil || !strings.Contains(err.Error(), "read cacert: stat /nowhere") {
 		t.Errorf("error %v", err)
 	}
 }

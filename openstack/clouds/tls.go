@@ -21,7 +21,7 @@ func tlsConfig(s settings) (*tls.Config, error) {
 		cacert = verify // openstacksdk takes a path there too
 	}
 	if cacert != "" && !config.InsecureSkipVerify {
-		pool, err := readCertificates(cacert)
+		pool, err := ReadCertificates(cacert)
 		if err != nil {
 			return nil, err
 		}
@@ -46,8 +46,8 @@ func isFalse(text string) bool {
 	return false
 }
 
-// readCertificates reads a file of certificates, or all files of a directory that are such.
-func readCertificates(path string) (*x509.CertPool, error) {
+// ReadCertificates reads a file of certificates, or all files of a directory that are such. It returns an *Error.
+func ReadCertificates(path string) (*x509.CertPool, error) {
 	path = expandHome(path)
 	files := []string{path}
 	if entries, err := os.ReadDir(path); err == nil {
