@@ -23,10 +23,7 @@ type glanceProject struct {
 	log   *slog.Logger
 }
 
-var (
-	_ glance.Project   = glanceProject{}
-	_ glance.Referring = glanceProject{}
-)
+var _ glance.Project = glanceProject{}
 
 // ID implements glance.Project.
 func (p glanceProject) ID() string { return p.id }
@@ -121,7 +118,7 @@ func (p glanceProject) WithDigest(ctx context.Context, repository string, manife
 	return firstImage(p.cloud.WithDigest(ctx, repository, string(manifest)))
 }
 
-// Referrers implements glance.Referring.
+// Referrers implements glance.Project.
 func (p glanceProject) Referrers(ctx context.Context, repository string, subject digest.Digest) ([]glance.Image, error) {
 	found, err := p.cloud.Referrers(ctx, repository, string(subject))
 	return glanceImages(found), glanceError(err)

@@ -33,6 +33,8 @@ type Project interface {
 	Tagged(ctx context.Context, repository, tag string) (Image, error)
 	// WithDigest returns an image of a repository whose manifest has this digest, tagged or not; a tagged one if there is one.
 	WithDigest(ctx context.Context, repository string, manifest digest.Digest) (Image, error)
+	// Referrers returns the images of a repository whose manifests are about another: signatures, attestations; the newest first.
+	Referrers(ctx context.Context, repository string, subject digest.Digest) ([]Image, error)
 	// Contents lists the blobs that are in the image's own bytes: its manifest, those of an index, configurations and small
 	// layers. They never change. Any error that is neither ErrNotFound nor a *Refused says that the image is damaged.
 	Contents(ctx context.Context, image Image) ([]Blob, error)
@@ -44,12 +46,6 @@ type Project interface {
 	Untag(ctx context.Context, image Image) error
 	// Delete removes an image. Its layers stay for others.
 	Delete(ctx context.Context, image Image) error
-}
-
-// Referring is a Project that finds manifests by what they are about: signatures, attestations.
-type Referring interface {
-	// Referrers returns the images of a repository whose manifests have this subject, the newest first.
-	Referrers(ctx context.Context, repository string, subject digest.Digest) ([]Image, error)
 }
 
 // Blob is where in Glance the bytes of a blob are.

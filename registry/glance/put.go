@@ -43,7 +43,7 @@ func (m *manifests) Put(ctx context.Context, manifest distribution.Manifest, opt
 	if err != nil {
 		return "", err
 	}
-	m.tellSubject(ctx, made.Subject)
+	requestOf(ctx).Subject = made.Subject
 	if there, err := m.stored(ctx, tag, said.Digest); there || err != nil {
 		return said.Digest, err
 	}

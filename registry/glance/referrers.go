@@ -22,7 +22,7 @@ const (
 type Request struct {
 	Referrers    bool          // the manifest that is asked for is the list of those that are about it
 	ArtifactType string        // which of them; "" for all
-	Subject      digest.Digest // of the manifest that was put, if its referrers can be listed
+	Subject      digest.Digest // of the manifest that was put
 }
 
 type requestKey struct{}
@@ -39,20 +39,9 @@ func requestOf(ctx context.Context) *Request {
 	return &Request{}
 }
 
-// tellSubject has the answer say that the registry lists what is about a manifest.
-func (m *manifests) tellSubject(ctx context.Context, subject digest.Digest) {
-	if _, ok := m.project.(Referring); ok {
-		requestOf(ctx).Subject = subject
-	}
-}
-
 // referrers returns an index of the manifests that are about one. There is one for each digest, be it empty.
 func (m *manifests) referrers(ctx context.Context, subject digest.Digest, kind string) (distribution.Manifest, error) {
-	project, ok := m.project.(Referring)
-	if !ok {
-		return nil, distribution.ErrManifestUnknownRevision{Name: m.name.Name(), Revision: subject}
-	}
-	images, err := project.Referrers(ctx, m.short, subject)
+	images, err := m.project.Referrers(ctx, m.short, subject)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, m.explain(ctx, "find what is about a manifest", err)
 	}

@@ -263,7 +263,7 @@ func (p *project) WithDigest(ctx context.Context, repository string, d digest.Di
 	return p.one(ctx, "WithDigest", func(i glance.Image) bool { return i.Repository == repository && i.Digest == d })
 }
 
-// Referrers implements glance.Referring.
+// Referrers implements glance.Project.
 func (p *project) Referrers(ctx context.Context, repository string, subject digest.Digest) ([]glance.Image, error) {
 	done, err := p.begin(ctx, "Referrers")
 	if err != nil {
