@@ -39,8 +39,6 @@ type GlanceOptions struct {
 	Interface string // public without
 	Insecure  bool   // send tokens over plain HTTP to another host, too
 	Agent     string // User-Agent
-	Trace     io.Writer
-	Stall     time.Duration // how long a transfer may stand still; 0 means transfer.IdleTimeout
 }
 
 // Glance is a way to Glance for many, each with a token of his own. All share its connections.
@@ -65,7 +63,7 @@ func NewGlance(o GlanceOptions) (*Glance, error) {
 	}
 	base := newTransport(config)
 	base.MaxIdleConnsPerHost = connectionsPerHost
-	return &Glance{options: o, client: newHTTPClient(base, Selection{Trace: o.Trace, Stall: o.Stall}), lists: newListTurns()}, nil
+	return &Glance{options: o, client: newHTTPClient(base, Selection{}), lists: newListTurns()}, nil
 }
 
 // With returns the cloud of a token, in which there is Glance and nothing else. It asks nobody anything. For each request the
