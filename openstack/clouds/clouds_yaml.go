@@ -3,19 +3,16 @@ package clouds
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
-)
 
-// maxConfigFile is how many bytes of a clouds.yaml or a file of certificates are read.
-const maxConfigFile = 4 << 20
+	"ndock/docker/transfer"
+)
 
 // value is a node of clouds.yaml. A scalar is kept as it was written: a password may be 0123, and an id 12e5.
 type value struct {
@@ -150,7 +147,7 @@ func (f *configFiles) readFirst(paths []string) (value, string, error) {
 }
 
 func readYAML(path string) (value, error) {
-	content, err := readBounded(path)
+	content, err := transfer.ReadFile(path)
 	if err != nil {
 		return value{}, err
 	}
@@ -159,27 +156,6 @@ func readYAML(path string) (value, error) {
 		return value{}, &Error{Op: "read " + path, Err: err}
 	}
 	return parsed, nil
-}
-
-// readBounded reads a file. What is no file could keep it waiting, as a named pipe does.
-func readBounded(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is not a regular file")}
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
-	if err == nil && len(content) > maxConfigFile {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, maxConfigFile)
-	}
-	return content, err
 }
 
 // parseYAML reads YAML or JSON. The first reading is for yaml's limit on aliases, which custom types escape.

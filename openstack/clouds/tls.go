@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ndock/docker/transfer"
 )
 
 // tlsConfig reads verify, insecure, cacert, cert and key.
@@ -48,24 +50,9 @@ func isFalse(text string) bool {
 
 // ReadCertificates reads a file of certificates, or all files of a directory that are such. It returns an *Error.
 func ReadCertificates(path string) (*x509.CertPool, error) {
-	path = expandHome(path)
-	files := []string{path}
-	if entries, err := os.ReadDir(path); err == nil {
-		files = nil
-		for _, entry := range entries {
-			files = append(files, filepath.Join(path, entry.Name()))
-		}
-	}
-	pool, found := x509.NewCertPool(), false
-	for _, file := range files {
-		pem, err := readBounded(file)
-		if err != nil && file == path {
-			return nil, &Error{Op: "read cacert", Err: err}
-		}
-		found = pool.AppendCertsFromPEM(pem) || found
-	}
-	if !found {
-		return nil, &Error{Op: "read cacert", Err: fmt.Errorf("%s holds no certificate", path)}
+	pool, err := transfer.ReadCertificates(expandHome(path))
+	if err != nil {
+		return nil, &Error{Op: "read cacert", Err: err}
 	}
 	return pool, nil
 }

@@ -17,12 +17,10 @@ package keystone
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -31,6 +29,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/projects"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 
+	"ndock/docker/transfer"
 	"ndock/registry/auth"
 )
 
@@ -53,13 +52,9 @@ func NewSource(o Options) (*Source, error) {
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.CACert != "" {
-		text, err := os.ReadFile(o.CACert)
-		if err != nil {
+		var err error
+		if config.RootCAs, err = transfer.ReadCertificates(o.CACert); err != nil {
 			return nil, fmt.Errorf("read Keystone's CA: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("read Keystone's CA: %q has no certificate in it", o.CACert)
 		}
 	}
 	// Logins are rare, and a connection that Keystone has closed meanwhile would fail one.
