@@ -145,11 +145,22 @@ func (p glanceProject) Contents(ctx context.Context, image glance.Image) ([]glan
 	if errors.Is(err, openstack.ErrDamaged) {
 		return nil, err
 	}
-	var all []glance.Blob
-	for _, section := range sections {
-		all = append(all, glance.Blob{Digest: section.Digest, Size: section.Size, Image: image.ID, Offset: section.Offset})
+	if err != nil {
+		return nil, glanceError(err)
 	}
-	return all, glanceError(err)
+	var top, others []glance.Blob
+	for _, section := range sections {
+		blob := glance.Blob{Digest: section.Digest, Size: section.Size, Image: image.ID, Offset: section.Offset}
+		if section.Top {
+			top = append(top, blob)
+		} else {
+			others = append(others, blob)
+		}
+	}
+	if len(top) == 0 {
+		return nil, errors.New("the archive does not say which manifest it is of")
+	}
+	return append(top, others...), nil
 }
 
 // Untag implements glance.Project.
@@ -176,7 +187,7 @@ func glanceError(err error) error {
 		return fmt.Errorf("%w: %w", glance.ErrBlobsGone, err)
 	case errors.Is(err, openstack.ErrNeeded):
 		return fmt.Errorf("%w: %w", glance.ErrNeeded, err)
-	case errors.As(err, &name), errors.Is(err, openstack.ErrTooMany), errors.Is(err, openstack.ErrSnapshot):
+	case errors.As(err, &name), errors.Is(err, openstack.ErrTooMany), errors.Is(err, openstack.ErrSnapshot), errors.Is(err, openstack.ErrUnreadable):
 		return &glance.Refused{Reason: err, Kind: glance.Denied}
 	case !errors.As(err, &answer):
 		return err

@@ -613,7 +613,28 @@ func TestGlanceCondemns(t *testing.T) {
 	if err := errors.Join(p.Delete(t.Context(), image), p.Condemn(t.Context(), layer)); err != nil {
 		t.Error(err)
 	}
+	other := send(t, p, []byte("of nobody")).Descriptor.Digest
+	bad := storeImage(t, p, imageOf(t, p, "2", "amd64"))
+	fake.Fill("site/web@2", listNobodyReads(t))
+	var refused *glance.Refused // any layer may be one of its: nothing is deleted until somebody looks
+	if err := p.Condemn(t.Context(), other); !errors.As(err, &refused) || refused.Kind != glance.Denied || !strings.Contains(err.Error(), bad.ID) {
+		t.Errorf("beside a damaged image: error %v", err)
+	}
 	if name := stored(t, fake, foreign.Image)["name"]; name != string(foreign.Descriptor.Digest) {
 		t.Errorf("another project's layer is named %v", name)
 	}
+}
+
+// listNobodyReads is an archive whose list of layers is none.
+func listNobodyReads(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.WriteHeader(&tar.Header{Name: "layers.json", Typeflag: tar.TypeReg, Mode: 0o644, Size: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

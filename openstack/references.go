@@ -185,7 +185,14 @@ func (c *Cloud) isGone(ctx context.Context, id string) (bool, error) {
 	return false, explain(fmt.Sprintf("look at image %q", id), err)
 }
 
+// ErrUnreadable is the error about an image whose bytes do not say which layers it needs, whoever asks for them.
+var ErrUnreadable = errors.New("its bytes are damaged")
+
 func (i Image) unreadable(cause error) error {
+	var away *Error
+	if !errors.As(cause, &away) || errors.Is(cause, ErrDamaged) {
+		cause = fmt.Errorf("%w: %w", ErrUnreadable, cause)
+	}
 	failed := &Error{
 		Op:  fmt.Sprintf("read which layers image %q (%s) needs", i.Name, i.ID),
 		Err: cause, hint: "nothing was removed, because any layer may be one of its; delete the image if nobody needs it",

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Section is where a blob stands in an archive that is not compressed: so many bytes from an offset on. The digest is the
@@ -14,6 +15,7 @@ import (
 type Section struct {
 	Digest       digest.Digest
 	Offset, Size int64
+	Top          bool // the manifest of what hosts boot: the only one that its index.json names
 }
 
 // Limits of an archive whose sections are looked for. It is one that ComposeBundle or Compose has written.
@@ -38,17 +40,21 @@ func readSections(src io.Reader) ([]Section, error) {
 	from := &countingReader{from: src, check: checkSectionsBytes} // a tar reader reads no byte ahead
 	in := tar.NewReader(from)
 	var sections []Section
+	var top topReader
 	seen := map[digest.Digest]bool{}
 	for entries := 0; ; entries++ {
 		header, err := in.Next()
 		if err == io.EOF {
-			return sections, nil
+			return top.mark(sections), nil
 		}
 		if err != nil {
 			return nil, readError(err, entries)
 		}
 		if entries == sectionsLimit {
 			return nil, refuse("it has more than %d entries", sectionsLimit)
+		}
+		if err := top.read(header, in, entries); err != nil {
+			return nil, err
 		}
 		name, ok := sectionDigest(header)
 		if !ok {
@@ -60,6 +66,41 @@ func readSections(src io.Reader) ([]Section, error) {
 		seen[name] = true
 		sections = append(sections, Section{Digest: name, Offset: from.n, Size: header.Size})
 	}
+}
+
+// topReader finds out which manifest an archive is of. Hosts take manifest.json and index.json for the same image only where
+// the list comes first (checkIndex).
+type topReader struct {
+	listed, indexed bool
+	named           digest.Digest
+}
+
+func (t *topReader) read(header *tar.Header, content io.Reader, entry int) error {
+	name := path.Clean(header.Name)
+	t.listed = t.listed || entry == 0 && name == listName && header.Typeflag == tar.TypeReg
+	if name != ocispec.ImageIndexFile {
+		return nil
+	}
+	if t.indexed || header.Size > DescriptionLimit {
+		return refuse("it has two entries %q, or one of %d bytes", name, header.Size)
+	}
+	t.indexed = true
+	text, err := io.ReadAll(content)
+	if err != nil {
+		return readError(err, entry)
+	}
+	var found ocispec.Index
+	if parseJSON(text, &found) == nil && len(found.Manifests) == 1 {
+		t.named = found.Manifests[0].Digest
+	}
+	return nil
+}
+
+func (t *topReader) mark(sections []Section) []Section {
+	for i := range sections {
+		sections[i].Top = t.listed && sections[i].Digest == t.named
+	}
+	return sections
 }
 
 // sectionDigest returns the digest that names an entry. It returns false for one that is no blob, or whose bytes do not stand

@@ -192,3 +192,71 @@ func FuzzReadSections(f *testing.F) {
 		}
 	})
 }
+
+// TestTopSection: what an archive is of is known only where hosts boot just that.
+func TestTopSection(t *testing.T) {
+	index, _, _ := severalPlatforms(t)
+	whole, _ := composedOf(t, files(t, "one"))
+	packed := compose(t, whole)
+	for name, c := range map[string]struct {
+		packed []byte
+		want   digest.Digest
+	}{
+		"an image":    {packed, digest.FromBytes(whole.Manifest)},
+		"an index":    {composeBundle(t, index), index.Descriptor.Digest},
+		"no list":     {withoutEntry(t, packed, listName), ""},
+		"no index":    {withoutEntry(t, packed, "index.json"), ""},
+		"docker save": {pack(t, image()...), ""},
+	} {
+		sections, err := ReadSections(bytes.NewReader(c.packed))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var top digest.Digest
+		for _, one := range sections {
+			if one.Top {
+				top = one.Digest
+			}
+		}
+		if top != c.want {
+			t.Errorf("%s is of %q, want %q", name, top, c.want)
+		}
+	}
+	if _, err := ReadSections(bytes.NewReader(twice(t, packed))); err == nil {
+		t.Error("a second index.json counts")
+	}
+}
+
+// twice returns an archive with another index.json at its end.
+func twice(t *testing.T, packed []byte) []byte {
+	t.Helper()
+	more := pack(t, entry{name: "index.json", content: "{}"})
+	return append(packed[:len(packed)-1024:len(packed)-1024], more...)
+}
+
+// withoutEntry returns an archive without one of its entries.
+func withoutEntry(t *testing.T, packed []byte, name string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	from, to := tar.NewReader(bytes.NewReader(packed)), tar.NewWriter(&b)
+	for {
+		header, err := from.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Name == name {
+			continue
+		}
+		if err := to.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(to, from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to.Close()
+	return b.Bytes()
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ const (
 	maxSmallBlob = 1 << 20         // larger ones are images of their own
 	smallRead    = 2 * time.Minute // for bytes that are read into memory
 	maxSearched  = 1000            // images of a repository that are looked through for a blob
-	maxLoaded    = 100             // of which so many are read in one request
+	maxLoaded    = 100             // of which so many are read in one request of a push
 )
 
 const anyType = "application/octet-stream"
@@ -29,6 +30,7 @@ type located struct {
 	Blob
 	content []byte // nil for one in Glance
 	layer   bool   // it is an image of its own
+	inside  bool   // it is in the own bytes of an image
 }
 
 func inMemory(d digest.Digest, content []byte) located {
@@ -46,18 +48,21 @@ func (r *repository) find(ctx context.Context, d digest.Digest) (located, error)
 	if content, ok := r.small.get(r.owner, d); ok {
 		return inMemory(d, content), nil
 	}
-	if found, ok := r.known.blob(r.owner.project, d); ok {
-		return located{Blob: found}, nil
+	if found, ok := r.known.layer(r.owner.project, d); ok {
+		return located{Blob: found, layer: true}, nil
+	}
+	if found, ok := r.known.insideOf(r.owner.project, d); ok {
+		return located{Blob: found, inside: true}, nil
 	}
 	layers, err := r.layers(ctx, []digest.Digest{d})
 	if err != nil {
 		return located{}, err
 	}
 	if found, ok := layers[d]; ok {
-		return located{Blob: found}, nil
+		return located{Blob: found, layer: true}, nil
 	}
 	found, err := r.findInside(ctx, d)
-	return located{Blob: found}, err
+	return located{Blob: found, inside: true}, err
 }
 
 // layers returns those blobs that are images of their own, as Glance has them now.
@@ -84,20 +89,23 @@ func (r *repository) layers(ctx context.Context, blobs []digest.Digest) (map[dig
 // valid returns whether a blob can be what Glance says.
 func valid(b Blob) bool { return known256(b.Digest) && b.Size >= 0 && b.Offset >= 0 && b.Image != "" }
 
-// findInside looks for a blob in the own bytes of the repository's images, the newest first. It gives up after a while: what it
-// has read is remembered, and what it has not found is pushed again.
+// findInside looks for a blob in the own bytes of the repository's images, the newest first. What it has read is remembered. For
+// a push it gives up after a while: what it has not found is pushed again.
 func (r *repository) findInside(ctx context.Context, d digest.Digest) (Blob, error) {
 	images, err := r.images(ctx)
 	if err != nil {
 		return Blob{}, err
 	}
-	loaded := 0
+	loaded, most := 0, maxLoaded
+	if isGet(ctx) {
+		most = maxSearched
+	}
 	for _, image := range images[:min(len(images), maxSearched)] {
 		if r.known.isBroken(r.owner.project, image.ID) {
 			continue
 		}
 		if _, ok := r.known.ofImage(r.owner.project, image.ID); !ok && !r.known.isDamaged(r.owner.project, image.ID) {
-			if loaded++; loaded > maxLoaded {
+			if loaded++; loaded > most {
 				break
 			}
 		}
@@ -120,6 +128,9 @@ func (r *repository) findInside(ctx context.Context, d digest.Digest) (Blob, err
 	}
 	return Blob{}, distribution.ErrBlobUnknown
 }
+
+// isGet returns whether a client wants bytes that it cannot push. A context of distribution's knows its request.
+func isGet(ctx context.Context) bool { return ctx.Value("http.request.method") == http.MethodGet }
 
 // images returns the repository's images, as they were some seconds ago.
 func (r *repository) images(ctx context.Context) ([]Image, error) {
@@ -221,12 +232,41 @@ func (r *repository) read(ctx context.Context, b located, most int64) ([]byte, e
 		return nil, fmt.Errorf("read blob %s of image %s: %w", b.Digest, b.Image, err)
 	}
 	if digest.FromBytes(content) != b.Digest {
-		r.known.gone(r.owner.project, b.Blob)
-		r.known.addBroken(r.owner.project, b.Image) // the blob may be in another one
-		r.log.Error("an image in Glance is damaged: a blob is another one", "repository", r.name.Name(), "image", b.Image, "digest", b.Digest)
-		return nil, fmt.Errorf("%w: blob %s of image %s is another one", errDamaged, b.Digest, b.Image)
+		return nil, r.another(b.Blob)
 	}
 	return content, nil
+}
+
+// verify reads a blob that is in the own bytes of an image, once: the image never changes, but anybody in the project may have made
+// it of anything. The errors are those of read.
+func (r *repository) verify(ctx context.Context, b Blob) error {
+	if r.known.isVerified(r.owner.project, b) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, smallRead)
+	defer cancel()
+	from, err := r.project.Open(ctx, b, 0)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	verifier := b.Digest.Verifier()
+	if _, err := io.CopyN(verifier, from, b.Size); err != nil {
+		return fmt.Errorf("read blob %s of image %s: %w", b.Digest, b.Image, err)
+	}
+	if !verifier.Verified() {
+		return r.another(b)
+	}
+	r.known.addVerified(r.owner.project, b)
+	return nil
+}
+
+// another forgets a blob whose bytes have another digest, and its image: the blob may be in another one, too.
+func (r *repository) another(b Blob) error {
+	r.known.gone(r.owner.project, b)
+	r.known.addBroken(r.owner.project, b.Image)
+	r.log.Error("an image in Glance is damaged: a blob is another one", "repository", r.name.Name(), "image", b.Image, "digest", b.Digest)
+	return fmt.Errorf("%w: blob %s of image %s is another one", errDamaged, b.Digest, b.Image)
 }
 
 type blobs struct{ *repository }

@@ -11,17 +11,18 @@ import (
 
 // What is remembered of Glance: how long, and how many. A push asks for the same layers many times.
 const (
-	layersFor  = time.Minute // layers may be deleted
-	imagesFor  = 10 * time.Second
-	damagedFor = 10 * time.Minute
-	insideFor  = time.Hour   // images may be deleted
-	brokenFor  = time.Minute // what Glance could not deliver
-	maxLayers  = 50_000
-	maxLists   = 1000
-	maxDamaged = 10_000
-	maxListed  = 10_000  // images of one repository that are remembered
-	maxInside  = 100_000 // blobs in images' own bytes, all together
-	maxOfImage = 10_000  // such blobs of one image
+	layersFor   = time.Minute // layers may be deleted
+	imagesFor   = 10 * time.Second
+	damagedFor  = 10 * time.Minute
+	insideFor   = time.Hour   // images may be deleted
+	brokenFor   = time.Minute // what Glance could not deliver
+	maxLayers   = 50_000
+	maxLists    = 1000
+	maxDamaged  = 10_000
+	maxVerified = 50_000
+	maxListed   = 10_000  // images of one repository that are remembered
+	maxInside   = 100_000 // blobs in images' own bytes, all together
+	maxOfImage  = 10_000  // such blobs of one image
 )
 
 // known is where blobs were found. It only saves searches: whatever it says is asked of Glance with the user's own token.
@@ -30,6 +31,8 @@ type known struct {
 	lists   *expirable.LRU[listKey, []Image]
 	damaged *expirable.LRU[imageKey, struct{}] // images that could not be read
 	broken  *expirable.LRU[imageKey, struct{}] // images that Glance could not deliver: they are left out of searches
+
+	verified *expirable.LRU[placeKey, struct{}] // blobs in images' own bytes that were read and have their digests
 
 	lock     sync.Mutex
 	contents *simplelru.LRU[imageKey, ofImage]
@@ -51,6 +54,10 @@ type (
 	}
 	imageKey struct{ project, image string }
 	listKey  struct{ project, repository string }
+	placeKey struct {
+		project string
+		blob    Blob
+	}
 )
 
 func newKnown() *known {
@@ -59,6 +66,7 @@ func newKnown() *known {
 	k.lists = expirable.NewLRU[listKey, []Image](maxLists, nil, imagesFor)
 	k.damaged = expirable.NewLRU[imageKey, struct{}](maxDamaged, nil, damagedFor)
 	k.broken = expirable.NewLRU[imageKey, struct{}](maxDamaged, nil, brokenFor)
+	k.verified = expirable.NewLRU[placeKey, struct{}](maxVerified, nil, insideFor)
 	k.contents, _ = simplelru.NewLRU(maxInside, k.dropped) // the size is the only thing that can be wrong
 	return k
 }
@@ -74,12 +82,9 @@ func (k *known) dropped(key imageKey, of ofImage) {
 	}
 }
 
-// blob returns where a blob of a project was found.
-func (k *known) blob(project string, d digest.Digest) (Blob, bool) {
-	if found, ok := k.layers.Get(blobKey{project, d}); ok {
-		return found, true
-	}
-	return k.insideOf(project, d)
+// layer returns a blob of a project that is an image of its own.
+func (k *known) layer(project string, d digest.Digest) (Blob, bool) {
+	return k.layers.Get(blobKey{project, d})
 }
 
 // insideOf returns a blob that is in the own bytes of an image.
@@ -127,6 +132,14 @@ func (k *known) addBroken(project, image string) { k.broken.Add(imageKey{project
 
 func (k *known) isBroken(project, image string) bool {
 	return k.broken.Contains(imageKey{project, image})
+}
+
+func (k *known) addVerified(project string, b Blob) {
+	k.verified.Add(placeKey{project, b}, struct{}{})
+}
+
+func (k *known) isVerified(project string, b Blob) bool {
+	return k.verified.Contains(placeKey{project, b})
 }
 
 func (k *known) ofImage(project, image string) ([]Blob, bool) {

@@ -30,15 +30,15 @@ func TestKnownForgets(t *testing.T) {
 	d := digest.FromString("blob")
 	k.addImage("p", "old", []Blob{{Digest: d, Image: "old"}})
 	k.addImage("p", "new", []Blob{{Digest: d, Image: "new"}})
-	if _, ok := k.blob("q", d); ok {
+	if _, ok := k.insideOf("q", d); ok {
 		t.Error("another project has it")
 	}
 	k.gone("p", Blob{Digest: d, Image: "old"})
-	if got, ok := k.blob("p", d); !ok || got.Image != "new" {
+	if got, ok := k.insideOf("p", d); !ok || got.Image != "new" {
 		t.Errorf("the blob of the other image is %+v", got)
 	}
 	k.gone("p", Blob{Digest: d, Image: "new"})
-	if _, ok := k.blob("p", d); ok || k.count != 0 || len(k.inside) != 0 {
+	if _, ok := k.insideOf("p", d); ok || k.count != 0 || len(k.inside) != 0 {
 		t.Errorf("%d are left", k.count)
 	}
 }
@@ -49,7 +49,7 @@ func TestKnownEnds(t *testing.T) {
 	k.now = func() time.Time { return clock }
 	k.addImage("p", "one", []Blob{{Digest: d, Image: "one"}})
 	clock = clock.Add(insideFor + time.Second)
-	if _, ok := k.blob("p", d); ok {
+	if _, ok := k.insideOf("p", d); ok {
 		t.Error("a blob is known for ever")
 	}
 	if _, ok := k.ofImage("p", "one"); ok || k.count != 0 || len(k.inside) != 0 {

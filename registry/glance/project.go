@@ -35,8 +35,8 @@ type Project interface {
 	WithDigest(ctx context.Context, repository string, manifest digest.Digest) (Image, error)
 	// Referrers returns the images of a repository whose manifests are about another: signatures, attestations; the newest first.
 	Referrers(ctx context.Context, repository string, subject digest.Digest) ([]Image, error)
-	// Contents lists the blobs that are in the image's own bytes: its manifest, those of an index, configurations and small
-	// layers. They never change. Any error that is neither ErrNotFound nor a *Refused says that the image is damaged.
+	// Contents lists the blobs that are in the image's own bytes: first the manifest of what hosts boot, then those of an index,
+	// configurations and small layers. They never change. Any error that is neither ErrNotFound nor a *Refused says that the image is damaged.
 	Contents(ctx context.Context, image Image) ([]Blob, error)
 
 	// Store makes an image of a manifest whose blobs are all there, and takes the tag from the images that had it. If blobs

@@ -3,6 +3,7 @@ package glance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -48,14 +49,31 @@ type tags struct{ *repository }
 // Get implements distribution.TagService.
 func (t *tags) Get(ctx context.Context, tag string) (v1.Descriptor, error) {
 	image, err := t.project.Tagged(ctx, t.short, tag)
+	if err == nil {
+		err = t.checkTop(ctx, image)
+	}
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && !known256(image.Digest):
+	case missing(err):
 		return v1.Descriptor{}, distribution.ErrTagUnknown{Tag: tag}
 	case err != nil:
 		return v1.Descriptor{}, t.explain(ctx, "find a tag", err)
 	}
 	t.tagged = image
 	return v1.Descriptor{Digest: image.Digest}, nil
+}
+
+// checkTop returns errDamaged for an image that is said to have another manifest than servers boot: the digest is a property, which
+// anybody in the project may change.
+func (t *tags) checkTop(ctx context.Context, image Image) error {
+	if !known256(image.Digest) {
+		return ErrNotFound
+	}
+	blobs, err := t.contents(ctx, image)
+	if err != nil || len(blobs) > 0 && blobs[0].Digest == image.Digest {
+		return err
+	}
+	t.log.Error("an image in Glance counts as missing: its docker_image_digest is not that of its manifest", "repository", t.name.Name(), "image", image.ID, "digest", image.Digest)
+	return fmt.Errorf("%w: image %s has another manifest", errDamaged, image.ID)
 }
 
 // Tag implements distribution.TagService. The manifest was stored with its tag.

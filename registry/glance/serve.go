@@ -19,11 +19,11 @@ import (
 // ServeBlob implements distribution.BlobStore. It begins an answer only when Glance gives the blob.
 func (b *blobs) ServeBlob(ctx context.Context, w http.ResponseWriter, r *http.Request, d digest.Digest) error {
 	err := b.serve(ctx, w, r, d)
-	if errors.Is(err, ErrNotFound) { // it was there some minutes ago, and may be elsewhere now
+	if missing(err) { // it was there some minutes ago, and may be elsewhere now
 		err = b.serve(ctx, w, r, d)
 	}
 	switch {
-	case errors.Is(err, ErrNotFound), errors.Is(err, distribution.ErrBlobUnknown):
+	case missing(err), errors.Is(err, distribution.ErrBlobUnknown):
 		return errcode.ErrorCodeBlobUnknown.WithDetail(d)
 	case err != nil:
 		return b.explain(ctx, "read a blob", err)
@@ -35,6 +35,11 @@ func (b *blobs) serve(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	found, err := b.find(ctx, d)
 	if err != nil {
 		return err
+	}
+	if found.inside && r.Method != http.MethodHead {
+		if err := b.verify(ctx, found.Blob); err != nil {
+			return err
+		}
 	}
 	from := b.reader(ctx, found)
 	defer from.Close()

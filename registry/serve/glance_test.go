@@ -1146,3 +1146,77 @@ func TestErrorsAreJSON(t *testing.T) {
 		}
 	}
 }
+
+// again serves the same Glance by a registry that remembers nothing.
+func (c *cloud) again(t *testing.T) *cloud {
+	t.Helper()
+	other := serve(t, config.Options{Glance: config.GlanceOptions{Used: true}, OpenGlance: opens(c.glance), Keystone: keystone.Options{URL: c.keystone.URL}})
+	other.user, other.password = c.user, c.password
+	return &cloud{other, c.glance, c.keystone}
+}
+
+// Somebody says of an image that its manifest is another one, which its bytes have, too: what hosts boot is not what is pulled then.
+func TestTagOfAnotherManifestInGlance(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	image := registrytest.Image(t, 100, 1)
+	c.push(t, "one/web:1", image)
+	c.glance.Inside = func(i glance.Image, b []glance.Blob) []glance.Blob {
+		b = slices.Clone(b)
+		slices.Reverse(b)
+		return b
+	}
+	other := c.again(t)
+	for _, method := range []string{http.MethodHead, http.MethodGet} {
+		other.want(t, http.StatusNotFound, other.do(t, method, "/v2/one/web/manifests/1", nil))
+	}
+	c.glance.Inside = nil
+	c.again(t).pull(t, "one/web:1", image)
+}
+
+// A registry that was just started has looked into no image, and finds what is in the oldest of many.
+func TestSmallBlobOfManyImages(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	oldest := registrytest.Image(t, 100, 1)
+	c.push(t, "one/web:oldest", oldest)
+	config := c.pushBlob(t, "one/web", []byte("{}"))
+	for n := range 101 {
+		layer := []byte(fmt.Sprint("layer ", n))
+		manifest := manifestFor(config, 2, c.pushBlob(t, "one/web", layer), len(layer))
+		c.want(t, http.StatusCreated, c.do(t, http.MethodPut, fmt.Sprintf("/v2/one/web/manifests/%d", n), manifest))
+	}
+	name, err := oldest.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := c.again(t)
+	other.want(t, http.StatusOK, other.do(t, http.MethodGet, "/v2/one/web/blobs/"+name.String(), nil))
+}
+
+// A blob in an image's own bytes that is not what it is said to be is not served, not even in part, and found elsewhere.
+func TestDamagedSmallBlobInGlance(t *testing.T) {
+	c := serveInGlance(t, config.Options{})
+	image := registrytest.Image(t, 100, 1)
+	c.push(t, "one/web:1", image)
+	name, err := image.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/v2/one/web/blobs/" + name.String()
+	c.glance.Bytes = func(_ glance.Blob, stored []byte) io.ReadCloser {
+		return io.NopCloser(bytes.NewReader(bytes.ToUpper(stored)))
+	}
+	other := c.again(t)
+	answer := other.do(t, http.MethodGet, path, nil)
+	if body := other.want(t, http.StatusNotFound, answer); !strings.Contains(body, "BLOB_UNKNOWN") {
+		t.Errorf("%s %v", body, answer.Header)
+	}
+	c.glance.Bytes = nil
+	other = c.again(t)
+	opened := c.glance.Queries("Open")
+	for range 3 {
+		other.want(t, http.StatusOK, other.do(t, http.MethodGet, path, nil))
+	}
+	if n := c.glance.Queries("Open") - opened; n != 4 {
+		t.Errorf("a blob was read %d times for three requests, want once more than that", n)
+	}
+}
