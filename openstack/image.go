@@ -207,9 +207,23 @@ func (c *Cloud) pushed(ctx context.Context, property, value string) ([]Image, er
 // imageFilter is a query of Glance's, which knows more of them than gophercloud does.
 type imageFilter map[string]string
 
+// with returns the filter with one more condition.
+func (f imageFilter) with(name, value string) imageFilter {
+	more := imageFilter{name: value}
+	for name, value := range f {
+		if _, given := more[name]; !given {
+			more[name] = value
+		}
+	}
+	return more
+}
+
+// pageSize is how many images are asked for at once. Glance gives 25 where nobody says, and at most 1000 by default.
+const pageSize = "500"
+
 // ToImageListQuery is the list's filter.
 func (f imageFilter) ToImageListQuery() (string, error) {
-	query := url.Values{}
+	query := url.Values{"limit": {pageSize}}
 	for name, value := range f {
 		query.Set(name, value)
 	}

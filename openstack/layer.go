@@ -36,10 +36,11 @@ const (
 const (
 	propertyStored = "docker_stored_size"        // of all its layers, in bytes
 	propertyTrait  = "trait:CUSTOM_NDOCK_LAYERS" // of the nodes that can boot it
+	traitRequired  = "required"
 )
 
 // layersPerQuery is how many layers are looked for at once. Glance takes URLs of 8 KiB.
-const layersPerQuery = 20
+const layersPerQuery = 40
 
 // mostSameNames is how many images have the names of so many layers at most. Anybody in the project may give his that name.
 const mostSameNames = 1000
@@ -148,7 +149,7 @@ func propertiesOfLayers(layers []StoredLayer) map[string]string {
 	for _, layer := range layers {
 		size += layer.Size
 	}
-	return map[string]string{propertyStored: strconv.FormatInt(size, 10), propertyTrait: "required"}
+	return map[string]string{propertyStored: strconv.FormatInt(size, 10), propertyTrait: traitRequired}
 }
 
 // stillThere looks once more for the layers that an image leaves out, when its bytes can be read. Whoever removes layers

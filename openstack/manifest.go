@@ -95,22 +95,24 @@ func last(is bool) int {
 	return 0
 }
 
-// mostListed is how many images of a project a registry looks at, with layers.
+// mostListed is how many images of a project a registry looks at: hidden ones of one kind, and those that are shown.
 const mostListed = 10_000
-
-// pageSize is how many images are asked for at once. Glance gives 25 where nobody says, and at most 1000 by default.
-const pageSize = "500"
 
 // ownActive lists the project's images that a filter lets through, hidden ones first: one that is shown meanwhile is in the
 // second list.
 func (c *Cloud) ownActive(ctx context.Context, op string, filter imageFilter) (map[string]Image, error) {
+	return c.ownActiveOf(ctx, op, filter.with("os_hidden", "true"), filter.with("os_hidden", "false"))
+}
+
+// ownActiveOf lists the project's images that at least one of the filters lets through, in their order.
+func (c *Cloud) ownActiveOf(ctx context.Context, op string, filters ...imageFilter) (map[string]Image, error) {
 	project, err := c.ownProject(op)
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]Image{}
-	for _, hidden := range []string{"true", "false"} {
-		asked := imageFilter{"owner": project, "container_format": "docker", "status": "active", "os_hidden": hidden, "limit": pageSize}
+	for _, filter := range filters {
+		asked := imageFilter{"owner": project, "container_format": "docker", "status": "active"}
 		maps.Copy(asked, filter)
 		all, err := c.listSteadily(ctx, mostListed, op, asked)
 		if err != nil {
@@ -139,8 +141,26 @@ func manifests(all map[string]Image) []ManifestImage {
 
 // ManifestImages returns the images of the project that were made of manifests, hidden ones too, the newest first.
 func (c *Cloud) ManifestImages(ctx context.Context) ([]ManifestImage, error) {
-	all, err := c.ownActive(ctx, "list the project's images", imageFilter{"sort": "created_at:asc"})
+	all, err := c.ownActiveOf(ctx, "list the project's images", manifestFilters()...)
 	return manifests(all), err
+}
+
+// manifestTypes are the types of the manifests that a registry takes.
+var manifestTypes = []string{
+	"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+	"application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
+}
+
+// manifestFilters let through all images that can be complete, and no layers: a project has ten times as many of those. Each of
+// the hidden images has one of these properties.
+func manifestFilters() []imageFilter {
+	shown := imageFilter{"sort": "created_at:asc", "os_hidden": "false"}
+	hidden := shown.with("os_hidden", "true")
+	filters := []imageFilter{hidden.with(propertyTrait, traitRequired)}
+	for _, kind := range manifestTypes {
+		filters = append(filters, hidden.with(propertyManifestType, kind))
+	}
+	return append(filters, shown)
 }
 
 // Tagged returns the images that have a tag, the newest first. There is one, but while another is pushed.

@@ -620,3 +620,19 @@ func TestPruneOfManifests(t *testing.T) {
 		t.Errorf("prunable: %v, want %v", ids, want)
 	}
 }
+
+// TestManifestImagesAmongLayers: a registry lists images, and not their layers, of which there are many more than it looks at.
+func TestManifestImagesAmongLayers(t *testing.T) {
+	t.Parallel()
+	fake, cloud := newFake(t)
+	for n := range mostListed + 1 {
+		addLayer(fake, digestOf(fmt.Sprint("layer ", n)), fakecloud.Object{"owner": fakecloud.ProjectID})
+	}
+	if _, err := cloud.StoreManifest(t.Context(), manifestOf("web", "1", "one"), noWarning(t)); err != nil {
+		t.Fatal(err)
+	}
+	found, err := cloud.ManifestImages(t.Context())
+	if err != nil || len(found) != 1 {
+		t.Errorf("%d images, %v", len(found), err)
+	}
+}
