@@ -186,7 +186,7 @@ func (c *Cloud) isGone(ctx context.Context, id string) (bool, error) {
 }
 
 // ErrUnreadable is the error about an image whose bytes do not say which layers it needs, whoever asks for them.
-var ErrUnreadable = errors.New("its bytes are damaged")
+var ErrUnreadable = errors.New("its bytes do not say")
 
 func (i Image) unreadable(cause error) error {
 	var away *Error
