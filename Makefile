@@ -124,7 +124,7 @@ vm: build ## add a second compute node to the cloud of 2025.1: a guest in QEMU w
 	$(SUDO) $(if $(LSM),LSM=$(LSM)) $(if $(DATA),DATA=$(DATA)) testdata/cloud/vm up
 
 vm-down: ## take it out of the cloud and shut it down
-	$(SUDO) $(if $(LSM),LSM=$(LSM)) testdata/cloud/vm down
+	$(SUDO) testdata/cloud/vm down
 
 vm-test: bin/e2e.test vm ## end-to-end tests in it: cgroups v2, AppArmor, Open vSwitch of the kernel, quotas of xfs (an hour); ONLY names some, e.g. ONLY=host
 	$(SUDO) env RELEASE=2025.1 testdata/cloud/enter env NDOCK_GUEST_CLOUD=ndock bin/e2e.test -test.v -test.timeout 120m -test.run 'TestGuest$(if $(ONLY),/^($(ONLY))\.txtar$$)'

@@ -210,7 +210,7 @@ var hostConditions = map[string]string{
 }
 
 // condition knows [ovn], of a cloud whose network is OVN, [containerd], of an engine with containerd's image store,
-// [host-kernel], and hostConditions.
+// [overlay2], of one with that storage driver, [host-kernel], and hostConditions.
 func condition(name string) (bool, error) {
 	switch name {
 	case "ovn": // by its process id, since another root's may run beside it
@@ -218,6 +218,9 @@ func condition(name string) (bool, error) {
 	case "containerd":
 		out, err := exec.Command("docker", "info", "-f", "{{.DriverStatus}}").Output()
 		return strings.Contains(string(out), "io.containerd.snapshotter"), err
+	case "overlay2":
+		out, err := exec.Command("docker", "info", "-f", "{{.Driver}}").Output()
+		return strings.TrimSpace(string(out)) == "overlay2", err
 	case "host-kernel": // the kernel's limits are all in sight, and no other cloud's: not in a root's namespaces
 		_, err := os.Stat("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 		return err == nil, nil

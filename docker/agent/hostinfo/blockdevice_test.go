@@ -11,7 +11,8 @@ import (
 	"ndock/docker/agent/agenttest"
 )
 
-// blocks is a /sys with a disk, a partition of it, and a logical volume.
+// blocks is a /sys with a disk, a partition of it, and a logical volume. On each is a btrfs: without quotas, with figures that
+// are inconsistent, and with good ones.
 func blocks(t *testing.T) string {
 	t.Helper()
 	sys := agenttest.Tree(t, map[string]string{
@@ -21,6 +22,13 @@ func blocks(t *testing.T) string {
 		"devices/virtual/block/dm-0/uevent":    "DEVNAME=dm-0\n",
 		"devices/virtual/block/odd/uevent":     "MAJOR=9\n",
 		"dev/block/.keep":                      "",
+
+		"fs/btrfs/features/raid1c34":      "0\n",
+		"fs/btrfs/a/devices/sda":          "",
+		"fs/btrfs/b/devices/sda3":         "",
+		"fs/btrfs/b/qgroups/inconsistent": "1\n",
+		"fs/btrfs/c/devices/dm-0":         "",
+		"fs/btrfs/c/qgroups/inconsistent": "0\n",
 	})
 	for number, dir := range map[string]string{"8:0": "pci/block/sda", "8:3": "pci/block/sda/sda3", "253:0": "virtual/block/dm-0", "9:0": "virtual/block/odd"} {
 		if err := os.Symlink(filepath.Join(sys, "devices", dir), filepath.Join(sys, "dev/block", number)); err != nil {

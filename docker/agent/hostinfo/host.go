@@ -68,7 +68,7 @@ func (h *Host) Report(ctx context.Context) (agent.Host, error) {
 		RootDisks:       RootDisks(info),
 		NUMANodes:       found.nodes,
 		PageKB:          os.Getpagesize() >> 10,
-		Lacks:           h.kernel.Lacks(),
+		Lacks:           append(h.kernel.Lacks(), quotaLacks(info)...),
 	}, nil
 }
 

@@ -2,6 +2,8 @@ package hostinfo
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,9 +23,39 @@ func RootDisks(info system.Info) agent.RootDisks {
 	return agent.RootDisks{Reason: "the storage driver " + info.Driver + " has no quotas"}
 }
 
+// quotaLacks says what servers go without where Docker's quotas are there and hold nobody. New servers get them all the same.
+func quotaLacks(info system.Info) []string {
+	if info.Driver != "btrfs" {
+		return nil
+	}
+	mounted, err := mountOf(info.DockerRootDir)
+	if err != nil || !quotasInconsistent(sysfs, mountedDevice(mounted)) {
+		return nil
+	}
+	return []string{"btrfs finds the figures of its quotas inconsistent, and may hold no server to its disk until they are counted again, by: btrfs quota rescan " + mounted.Mountpoint}
+}
+
+// quotasInconsistent tells whether the btrfs on this device says so. It says nothing where it has no quotas yet: Docker enables
+// them with the first container that is limited.
+func quotasInconsistent(sys string, on deviceNumber) bool {
+	device, err := filepath.EvalSymlinks(filepath.Join(sys, "dev/block", fmt.Sprintf("%d:%d", on.major, on.minor)))
+	if err != nil {
+		return false
+	}
+	members, err := filepath.Glob(filepath.Join(sys, "fs/btrfs/*/devices", filepath.Base(device)))
+	if err != nil || len(members) == 0 {
+		return false
+	}
+	said, err := os.ReadFile(filepath.Join(members[0], "../../qgroups/inconsistent"))
+	return err == nil && strings.TrimSpace(string(said)) == "1"
+}
+
 func overlayDisks(info system.Info) agent.RootDisks {
-	on := backing(info)
-	if on != "xfs" {
+	switch on := backing(info); on {
+	case "xfs":
+	case "btrfs": // there, too, engines of today take overlay2 by themselves
+		return agent.RootDisks{Reason: "overlay2 has no quotas on btrfs, where Docker's storage driver btrfs has"}
+	default:
 		return agent.RootDisks{Reason: "overlay2 has no quotas on " + on + ", only on xfs"}
 	}
 	mounted, err := mountOf(info.DockerRootDir)

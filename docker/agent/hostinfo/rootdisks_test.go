@@ -25,8 +25,12 @@ func TestRootDisks(t *testing.T) {
 			t.Errorf("%s: got %+v", driver, got)
 		}
 	}
+	got := RootDisks(system.Info{Driver: "overlay2", DriverStatus: [][2]string{{"Backing Filesystem", "btrfs"}}, DockerRootDir: "/"})
+	if got.Limited || got.Reason != "overlay2 has no quotas on btrfs, where Docker's storage driver btrfs has" {
+		t.Errorf("got %+v", got)
+	}
 	// What the engine calls xfs and is mounted without quotas; /proc is in every test's machine, and never with them.
-	got := RootDisks(system.Info{Driver: "overlay2", DriverStatus: [][2]string{{"Backing Filesystem", "xfs"}}, DockerRootDir: "/proc"})
+	got = RootDisks(system.Info{Driver: "overlay2", DriverStatus: [][2]string{{"Backing Filesystem", "xfs"}}, DockerRootDir: "/proc"})
 	if got.Limited || got.Reason != "/proc, on xfs, is mounted without pquota" {
 		t.Errorf("got %+v", got)
 	}
@@ -43,6 +47,15 @@ func TestProjectQuotas(t *testing.T) {
 	} {
 		if got := projectQuotas(options); got != want {
 			t.Errorf("%s: got %t", options, got)
+		}
+	}
+}
+
+func TestInconsistentQuotasOfBtrfs(t *testing.T) {
+	sys := blocks(t)
+	for number, want := range map[deviceNumber]bool{{8, 3}: true, {253, 0}: false, {8, 0}: false, {9, 0}: false, {0, 42}: false} {
+		if got := quotasInconsistent(sys, number); got != want {
+			t.Errorf("%v: got %t", number, got)
 		}
 	}
 }
