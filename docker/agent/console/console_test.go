@@ -50,7 +50,7 @@ func openConsole(t *testing.T, consoles *Consoles, engine *enginetest.Engine) (c
 	t.Helper()
 	port, path := open(t, consoles)
 	caller, in = dial(t, port, connect(path))
-	wantText(t, in, established)
+	wantText(t, in, established+agent.SizesTaken)
 	return caller, in, <-engine.Attached
 }
 
@@ -73,6 +73,44 @@ func TestSerial(t *testing.T) {
 	wantText(t, in, "first")
 	if calls := engine.Called(); slices.Contains(calls[4:], "ContainerResize 80x24") {
 		t.Errorf("Docker was asked for %q", calls)
+	}
+}
+
+// TestSerialSizes: sizes go to the terminal, however the client cuts them, and all else to the process, a byte that may begin
+// one too as soon as it does not.
+func TestSerialSizes(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutServer(container.StateRunning)
+	caller, _, process := openConsole(t, newConsoles(t, engine), engine)
+	fmt.Fprint(caller, "ls\xff\xffndock:5")
+	wantText(t, process, "ls\xff")
+	fmt.Fprint(caller, "0x132;\r\xffndock:0x0;")
+	wantText(t, process, "\r\xffndock:0x0;")
+	eventually(t, func() bool { return slices.Contains(engine.Called(), "ContainerResize 132x50") })
+}
+
+// TestSizesAreFew: a client that tells sizes without end costs Docker few requests, and the last size is what the terminal gets.
+func TestSizesAreFew(t *testing.T) {
+	engine := enginetest.New()
+	engine.PutServer(container.StateRunning)
+	caller, _, _ := openConsole(t, newConsoles(t, engine), engine)
+	begun := time.Now()
+	for rows := range 900 {
+		fmt.Fprint(caller, agent.Size{Rows: rows + 1, Columns: 80}.Message())
+	}
+	eventually(t, func() bool { return slices.Contains(engine.Called(), "ContainerResize 80x900") })
+	most := 5 + int(time.Since(begun)/resizeInterval)
+	if calls := engine.Called(); len(calls) > 4+most {
+		t.Errorf("Docker was asked %d times", len(calls))
+	}
+}
+
+func eventually(t *testing.T, reached func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !reached(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come")
+		}
 	}
 }
 
@@ -140,7 +178,7 @@ func TestBridgeGivesUp(t *testing.T) {
 		}
 		go io.WriteString(writes, "to whom it concerns")
 		ended := make(chan error, 1)
-		go func() { ended <- bridge(caller, caller, container, container, time.Millisecond) }()
+		go func() { ended <- bridge(caller, caller, container, container, time.Millisecond, func(agent.Size) {}) }()
 		select {
 		case err := <-ended:
 			if err == nil {

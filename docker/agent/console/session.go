@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types"
@@ -28,15 +29,24 @@ func (s *Consoles) serve(ctx context.Context, c *conn, id string, first bool) er
 	defer attached.Close()
 	defer context.AfterFunc(ctx, attached.Close)()
 	if first {
-		if err := s.engine.ContainerResize(ctx, id, container.ResizeOptions{Height: 24, Width: 80}); err != nil {
-			s.log.Warn("a console has no size", "container", id, "error", err)
-		}
+		s.resize(ctx, id, defaultSize)
 	}
 	if err := c.answer(http.StatusOK); err != nil {
 		return err
 	}
-	return bridge(c, c.Conn, attached.Reader, attached.Conn, writeTimeout)
+	if _, err := io.WriteString(deadlineWriter{c.Conn, writeTimeout}, agent.SizesTaken); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	told, following := make(sizes, 1), sync.WaitGroup{}
+	following.Go(func() { s.follow(ctx, id, told) })
+	defer following.Wait()
+	defer cancel()
+	return bridge(c, c.Conn, attached.Reader, attached.Conn, writeTimeout, told.tell)
 }
+
+// defaultSize is that of a console whose client tells none.
+var defaultSize = agent.Size{Rows: 24, Columns: 80}
 
 // attach inspects the container again before it attaches: Docker lets one wait for a container that may never start.
 func (s *Consoles) attach(ctx context.Context, id string) (types.HijackedResponse, error) {
@@ -58,15 +68,15 @@ func (s *Consoles) attach(ctx context.Context, id string) (types.HijackedRespons
 	return attached, nil
 }
 
-// bridge copies both ways until one side ends, and then closes both.
-func bridge(fromCaller io.Reader, caller net.Conn, fromContainer io.Reader, container net.Conn, timeout time.Duration) error {
+// bridge copies both ways until one side ends, and then closes both. Sizes that the caller tells go to resize instead.
+func bridge(fromCaller io.Reader, caller net.Conn, fromContainer io.Reader, container net.Conn, timeout time.Duration, resize func(agent.Size)) error {
 	ended := make(chan error, 2)
-	copyTo := func(to net.Conn, from io.Reader) {
-		_, err := io.Copy(deadlineWriter{to, timeout}, from)
+	copyTo := func(to io.Writer, from io.Reader) {
+		_, err := io.Copy(to, from)
 		ended <- err
 	}
-	go copyTo(container, fromCaller)
-	go copyTo(caller, fromContainer)
+	go copyTo(&sizeFilter{to: deadlineWriter{container, timeout}, resize: resize}, fromCaller)
+	go copyTo(deadlineWriter{caller, timeout}, fromContainer)
 	err := <-ended
 	_ = caller.Close() // one of them has ended already
 	_ = container.Close()
