@@ -29,7 +29,8 @@ var forbidden = map[string][]string{
 // directions is which other packages of its own tree a package may import, outside its tests. Packages that are missing
 // here may import none.
 var directions = map[string][]string{
-	"openstack":              {"openstack/clouds", "openstack/transport"},
+	"openstack":              {"openstack/clouds", "openstack/serial", "openstack/transport"},
+	"openstack/serial":       {"openstack/transport"},
 	"openstack/doctor":       {"openstack", "openstack/clouds"},
 	"openstack/node":         {"openstack/node/system"},
 	"openstack/node/dockerd": {"openstack/node/jsonedit"},

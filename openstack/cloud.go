@@ -19,6 +19,7 @@ import (
 
 	"ndock/docker/transfer"
 	"ndock/openstack/clouds"
+	"ndock/openstack/serial"
 	"ndock/openstack/transport"
 )
 
@@ -40,6 +41,7 @@ type Cloud struct {
 	provider *gophercloud.ProviderClient
 	endpoint gophercloud.EndpointOpts
 	lists    *listTurns // nil for as many as there are
+	consoles *serial.Dialer
 }
 
 // Open logs in.
@@ -73,7 +75,7 @@ func open(ctx context.Context, found clouds.Login, s Selection) (*Cloud, error) 
 	if err := openstack.Authenticate(ctx, provider, found.Auth); err != nil {
 		return nil, explain("log in to "+found.Name, err)
 	}
-	cloud := &Cloud{provider: provider, endpoint: found.Endpoint}
+	cloud := &Cloud{provider: provider, endpoint: found.Endpoint, consoles: serial.NewDialer(base, s.Trace, s.Agent)}
 	provider.EndpointLocator = found.Locator(provider.EndpointLocator, cloud.ids)
 	return cloud, nil
 }

@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/instanceactions"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/remoteconsoles"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
 
+	"ndock/openstack/serial"
 	"ndock/openstack/transport"
 )
 
@@ -237,11 +240,49 @@ func (c *Cloud) Console(ctx context.Context, nameOrID string, lines int) (string
 	if err != nil {
 		return "", explain(fmt.Sprintf("console log of server %q", nameOrID), err)
 	}
-	return lastLines(text, lines), nil
+	return LastLines(text, lines), nil
 }
 
-// lastLines leaves out what is before them; 0 leaves out nothing.
-func lastLines(text string, count int) string {
+// SerialConsole connects to a server's serial console, through Nova's proxy, with a token of its own.
+func (c *Cloud) SerialConsole(ctx context.Context, serverID string) (*serial.Conn, error) {
+	client, err := c.nova()
+	if err != nil {
+		return nil, err
+	}
+	op := "serial console of server " + serverID
+	console, err := remoteconsoles.Create(ctx, client, serverID, remoteconsoles.CreateOpts{
+		Protocol: remoteconsoles.ConsoleProtocolSerial, Type: remoteconsoles.ConsoleTypeSerial,
+	}).Extract()
+	if err != nil {
+		return nil, noConsole(explain(op, err))
+	}
+	conn, err := c.consoles.Dial(ctx, console.URL)
+	if err != nil {
+		return nil, &Error{Op: op, Err: err, hint: hintWithoutAnswer(err)}
+	}
+	return conn, nil
+}
+
+// noConsole adds what Nova's answer, without saying so, may mean.
+func noConsole(err error) error {
+	var refused *Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch refused.Status {
+	case http.StatusBadRequest, http.StatusNotImplemented:
+		refused.hint = "its process has no terminal ('\"tty\": false'), or its host has no serial consoles ([serial_console] enabled in nova.conf); 'ndock logs' works all the same"
+	case http.StatusConflict:
+		refused.hint = "it does not run: 'ndock start' starts it, 'ndock unpause' lets it go on"
+	}
+	return refused
+}
+
+// TLS tells whether the cloud's Keystone is spoken to with TLS.
+func (c *Cloud) TLS() bool { return strings.HasPrefix(c.provider.IdentityEndpoint, "https:") }
+
+// LastLines leaves out what is before them; 0 leaves out nothing.
+func LastLines(text string, count int) string {
 	lines := strings.SplitAfter(text, "\n")
 	if lines[len(lines)-1] == "" {
 		lines = lines[:len(lines)-1]

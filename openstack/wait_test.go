@@ -390,7 +390,7 @@ func TestLastLines(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "\n": "\n", "a": "a", "a\n": "a\n", "a\nb": "a\nb", "a\nb\n": "a\nb\n", "a\nb\nc": "b\nc", "a\nb\n\n": "b\n\n",
 	} {
-		if got := lastLines(text, 2); got != want {
+		if got := LastLines(text, 2); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}

@@ -33,7 +33,8 @@ type Cloud struct {
 	data     map[string][]byte // by image id
 	pending  []*change
 	clock    time.Time
-	hiccups  map[string]bool // the ids of what is answered for by 502 the next time
+	hiccups  map[string]bool   // the ids of what is answered for by 502 the next time
+	consoles map[string]Object // the server, by token
 }
 
 // Handler serves what the cloud's server does, without a connection.
@@ -79,7 +80,7 @@ func (c *Cloud) time() string { return c.clock.Format(time.RFC3339) }
 func New() *Cloud {
 	c := &Cloud{
 		faults: map[Fault]bool{}, tokens: map[string]string{}, objects: map[Kind][]Object{}, made: map[Kind]int{},
-		data: map[string][]byte{}, hiccups: map[string]bool{},
+		data: map[string][]byte{}, hiccups: map[string]bool{}, consoles: map[string]Object{},
 	}
 	c.clock, _ = time.Parse(time.RFC3339, created)
 	mux := http.NewServeMux()
@@ -88,6 +89,7 @@ func New() *Cloud {
 	c.nova(mux)
 	c.neutron(mux)
 	c.placement(mux)
+	mux.HandleFunc("GET /serial/{$}", c.serial)
 	c.server = httptest.NewServer(c.identified(c.away(mux)))
 	c.URL = c.server.URL + "/v3"
 	c.Add(Flavor, "m1.tiny")

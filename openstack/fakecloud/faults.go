@@ -40,12 +40,14 @@ const (
 	ProcessEnds        Fault = "process-ends"      // servers that are started are off again at once
 	SoftDelete         Fault = "soft-delete"       // Nova keeps what is deleted
 	SecondFails        Fault = "second-fails"      // of servers of one request, the second goes to ERROR
+	NoConsole          Fault = "no-console"        // no host has serial consoles
+	ConsoleDrops       Fault = "console-drops"     // the next connection to a console breaks at once
 )
 
 var faults = []Fault{
 	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, DownloadBreaks, DownloadIsWhole, DownloadIsOther, DownloadHasNoParts, DataMissing, QuotaExceeded,
 	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, SizeLimited, DockerReserved, TraitsReserved, PlacementMissing, GlanceAway,
-	NeutronHangs, Hiccups, ProcessEnds, SoftDelete, SecondFails,
+	NeutronHangs, Hiccups, ProcessEnds, SoftDelete, SecondFails, NoConsole, ConsoleDrops,
 }
 
 // Break makes something go wrong from now on.

@@ -36,6 +36,7 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 	c.one(mux, Server, one, noServer, refuse)
 	mux.HandleFunc("POST /compute/v2.1/servers", c.authenticated(c.boot))
 	mux.HandleFunc("POST "+one+"/action", there(c.act))
+	mux.HandleFunc("POST "+one+"/remote-consoles", there(c.remoteConsole))
 	mux.HandleFunc("DELETE "+one, there(func(w http.ResponseWriter, _ *http.Request, server Object) {
 		c.turn(w, server, "deleting", func() {
 			if c.faults[SoftDelete] {

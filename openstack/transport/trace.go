@@ -16,6 +16,11 @@ type tracer struct {
 	w    io.Writer
 }
 
+// Trace wraps next for requests to what is no service of the cloud's, and no more than trace.
+func Trace(next http.RoundTripper, trace io.Writer) http.RoundTripper {
+	return &tracer{next: next, w: trace}
+}
+
 // RoundTrip implements http.RoundTripper.
 func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 	started := time.Now()
@@ -32,9 +37,10 @@ func (t *tracer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// shown returns a request's address. Of one that a service redirected to, what follows the question mark may sign it.
+// shown returns a request's address. Of one that a service redirected to, what follows the question mark may sign it; of a
+// websocket, it is a console's token.
 func shown(r *http.Request) string {
-	if r.Response == nil {
+	if r.Response == nil && r.Header.Get("Upgrade") == "" {
 		return r.URL.Redacted()
 	}
 	address, _, _ := strings.Cut(r.URL.Redacted(), "?")
