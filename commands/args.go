@@ -66,6 +66,8 @@ func (p *permuter) flag(words []string) (int, error) {
 	if flag == nil && len(typed) > 1 && !strings.HasPrefix(words[0], "--") { // -fjson
 		if short, list := p.known(typed[:1]); takesValue(short) {
 			flag, into, value, hasValue = short, list, typed[1:], true
+		} else if p.switches(typed) {
+			return 1, nil
 		}
 	}
 	switch {
@@ -82,6 +84,20 @@ func (p *permuter) flag(words []string) (int, error) {
 		return 2, nil
 	}
 	return 1, nil
+}
+
+// switches writes several of one letter in one word, as in -it, if it is that.
+func (p *permuter) switches(letters string) bool {
+	for n := range letters {
+		if flag, _ := p.known(letters[n : n+1]); flag == nil || takesValue(flag) {
+			return false
+		}
+	}
+	for n := range letters {
+		flag, into := p.known(letters[n : n+1])
+		*into = append(*into, "--"+flag.Names()[0])
+	}
+	return true
 }
 
 // known finds a flag of the command or of ndock itself, and the list that it belongs to.

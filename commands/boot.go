@@ -3,8 +3,10 @@ package commands
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,6 +25,7 @@ func bootCommand(s Streams) *cli.Command {
 			examples(
 				"ndock boot --image nginx:1 --flavor m1.small --wait web",
 				"ndock boot --image docker://registry.example.com/site/web:1 --flavor m1.small web",
+				"ndock boot -it --rm --image debian:12 --flavor m1.tiny shell -- bash",
 				"ndock boot --image debian:12 --flavor m1.tiny -e LANG=C job -- sh -c 'date; sleep 60'"),
 		Flags: slices.Concat(outputFlags(), waitFlags(), transportsFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "image", Usage: "`IMAGE` in Glance, by name or id, or elsewhere, such as docker://HOST/REPOSITORY:TAG"},
@@ -32,6 +35,9 @@ func bootCommand(s Streams) *cli.Command {
 			&cli.StringFlag{Name: "key-name", Usage: "`NAME` of the key pair"},
 			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "environment variable `KEY=VALUE` of the process"},
 			&cli.IntFlag{Name: "count", Value: 1, Usage: "`NUMBER` of servers, which are then called NAME-1 to NAME-N"},
+			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "wait for the server, and attach to its console, see 'ndock attach'"},
+			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "the same as --interactive: the console is a terminal"},
+			&cli.BoolFlag{Name: "rm", Usage: "delete the server when its console has ended or was left"},
 		}),
 		Action: func(c *cli.Context) error { return boot(c, s) },
 	}
@@ -52,11 +58,51 @@ func boot(c *cli.Context, s Streams) error {
 	if options.PutImage, err = putImage(c, s, cloud); err != nil {
 		return err
 	}
+	if attaches(c) {
+		return bootAttached(c, s, cloud, options)
+	}
 	servers, failed := cloud.Boot(c.Context, options)
 	if len(servers) == 0 {
 		return failed
 	}
 	return errors.Join(failed, showBooted(c, s, servers))
+}
+
+func attaches(c *cli.Context) bool { return c.Bool("interactive") || c.Bool("tty") }
+
+// bootAttached boots a server and joins the terminal to its console. With --rm the server is deleted then, whatever happened.
+func bootAttached(c *cli.Context, s Streams, cloud *openstack.Cloud, options openstack.BootOptions) error {
+	options.Wait.Wanted = false
+	servers, err := cloud.Boot(c.Context, options)
+	if err != nil {
+		return err
+	}
+	id := servers[0].ID
+	err = attachBooted(c, s, cloud, servers, options.Wait)
+	if !c.Bool("rm") {
+		return err
+	}
+	newProgress(c, s).Step("delete server %q", options.Name)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context), removeTimeout)
+	defer cancel()
+	return errors.Join(err, cloud.Act(ctx, openstack.Delete, openstack.Wait{}, id))
+}
+
+// removeTimeout is for the request alone.
+const removeTimeout = 30 * time.Second
+
+// attachBooted waits for the server. Of one whose process has ended by then, the log has what it wrote.
+func attachBooted(c *cli.Context, s Streams, cloud *openstack.Cloud, servers []openstack.Server, wait openstack.Wait) error {
+	log := func(ctx context.Context) (string, error) { return cloud.Console(ctx, servers[0].ID, 0) }
+	if _, err := cloud.AwaitBoot(c.Context, servers, wait); err != nil {
+		if c.Context.Err() != nil {
+			return err
+		}
+		text, _ := log(c.Context) // there is none where there was no container
+		_, failed := io.WriteString(s.Out, text)
+		return errors.Join(err, failed)
+	}
+	return attachTo(c, s, attachment{cloud: cloud, server: servers[0], escape: defaultEscape, linger: defaultLinger, log: log})
 }
 
 func showBooted(c *cli.Context, s Streams, servers []openstack.Server) error {
@@ -124,6 +170,10 @@ func bootOptions(c *cli.Context, s Streams) (openstack.BootOptions, error) {
 		return options, misused(c, "--flavor is missing")
 	case options.Count < 1:
 		return options, misused(c, "--count %d is not a number of servers", options.Count)
+	case options.Count > 1 && attaches(c):
+		return options, misused(c, "-it is for one server, and --count is %d", options.Count)
+	case c.Bool("rm") && !attaches(c):
+		return options, misused(c, "--rm is for -it: nothing else tells when the server is no longer needed")
 	}
 	options.Name = args[0]
 	var err error

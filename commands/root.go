@@ -68,7 +68,7 @@ func newApp(s Streams) *cli.App {
 		},
 		Commands: slices.Concat(
 			categorized("Servers",
-				bootCommand(s), listCommand(s), showCommand(s), logsCommand(s),
+				bootCommand(s), listCommand(s), showCommand(s), logsCommand(s), attachCommand(s),
 				stopCommand(s), startCommand(s), rebootCommand(s), pauseCommand(s), unpauseCommand(s), deleteCommand(s),
 				snapshotCommand(s)),
 			categorized("Images", imageCommand(s)),

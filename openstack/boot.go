@@ -41,9 +41,15 @@ func (c *Cloud) Boot(ctx context.Context, o BootOptions) ([]Server, error) {
 	if err != nil || !o.Wait.Wanted {
 		return booted, err
 	}
+	return c.AwaitBoot(ctx, booted, o.Wait)
+}
+
+// AwaitBoot waits for servers that were booted without, and returns those of them that came up.
+func (c *Cloud) AwaitBoot(ctx context.Context, booted []Server, wait Wait) ([]Server, error) {
+	booted = slices.Clone(booted)
 	failed := together(len(booted), func(i int) error {
 		var err error
-		booted[i], err = c.await(ctx, booted[i].ID, goal{op: fmt.Sprintf("boot server %q", booted[i].Name), status: "ACTIVE", via: "BUILD"}, o.Wait)
+		booted[i], err = c.await(ctx, booted[i].ID, goal{op: fmt.Sprintf("boot server %q", booted[i].Name), status: "ACTIVE", via: "BUILD"}, wait)
 		return err
 	})
 	return slices.DeleteFunc(booted, func(server Server) bool { return server.Status != "ACTIVE" || server.Task != "" }), failed

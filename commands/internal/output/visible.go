@@ -70,6 +70,14 @@ func ForTerminal(w io.Writer) io.Writer {
 	return w
 }
 
+// Raw returns what ForTerminal was given: what is written there acts on the terminal.
+func Raw(w io.Writer) io.Writer {
+	if visible, ok := w.(visibleWriter); ok {
+		return visible.w
+	}
+	return w
+}
+
 // MakeVisible returns a writer that gives w what is written to it in its visible form.
 func MakeVisible(w io.Writer) io.Writer { return visibleWriter{w} }
 
