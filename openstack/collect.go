@@ -270,12 +270,12 @@ func (c *Cloud) checkUnneeded(ctx context.Context, op string, layers []Image, re
 	defer cancel()
 	var fresh []Image
 	for range 2 { // an image that is hidden while one lists is in the second
-		all, err := c.ownActive(ctx, op, imageFilter{"sort": "created_at:asc", propertyTrait: traitRequired})
+		all, err := c.ownActiveOf(ctx, op, manifestFilters()...)
 		if err != nil {
 			return err
 		}
 		for id, image := range all {
-			if !image.isLayer() && !read[id] {
+			if image.Layered && !image.isLayer() && !read[id] {
 				read[id] = true
 				fresh = append(fresh, image)
 			}
