@@ -58,13 +58,14 @@ var directions = map[string][]string{
 	},
 	"docker/agent/instance": {
 		"docker", "docker/agent", "docker/agent/config", "docker/agent/hostinfo", "docker/agent/keylock", "docker/agent/limits",
-		"docker/agent/naming", "docker/agent/process", "docker/archive", "docker/engine", "docker/engine/layerfiles", "docker/network", "docker/ociruntime",
+		"docker/agent/naming", "docker/agent/process", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/engine/layerfiles", "docker/network", "docker/ociruntime",
 	},
-	"docker/agent/limits":  {"docker/agent", "docker/agent/config"},
-	"docker/agent/process": {"docker/agent"},
+	"docker/agent/limits":   {"docker/agent", "docker/agent/config"},
+	"docker/agent/process":  {"docker/agent"},
+	"docker/agent/runtimes": {"docker/agent/config", "docker/ociruntime"},
 	"docker/agent/server": {
 		"docker/agent", "docker/agent/config", "docker/agent/console", "docker/agent/hostinfo", "docker/agent/imagecache",
-		"docker/agent/instance", "docker/agent/naming", "docker/archive", "docker/engine", "docker/network",
+		"docker/agent/instance", "docker/agent/naming", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/network",
 	},
 	"docker/engine":                   {"docker/ociruntime"},
 	"docker/engine/layerfiles":        {"docker/engine"},

@@ -56,7 +56,7 @@ func agentOptions(c *cli.Context) server.Options {
 	return server.Options{
 		Socket: c.String("socket"),
 		State:  c.String("state"), User: c.String("user"), Version: version(),
-		ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names,
+		ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names, Choices: ociruntime.Choices,
 		Kernel: network.KernelAt("/proc"),
 	}
 }

@@ -49,6 +49,7 @@ type Host struct {
 	RootDisks       RootDisks  `json:"root_disks"`
 	NUMANodes       []NUMANode `json:"numa_nodes"` // with all CPUs that are online
 	PageKB          int        `json:"page_kb"`
+	Runtimes        []string   `json:"runtimes"`        // that flavors can name, and that work here
 	Lacks           []string   `json:"lacks,omitempty"` // what servers go without here, a sentence each
 }
 

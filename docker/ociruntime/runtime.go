@@ -20,18 +20,23 @@ import (
 // Name is the runtime's name in Docker's configuration, and in that of a server's container.
 const Name = "ndock"
 
-// runc is the program that does the work.
-const runc = "runc"
+// RunC is the name of the program that does the work, unless a flavor or the operator has chosen another.
+const RunC = "runc"
 
 // hookTimeout is how long runc waits for a hook, in seconds: less than the agent waits for a start.
 const hookTimeout = 45
 
-// Run becomes runc with these arguments. Before that, a server's container that is created gets the hooks, which run program,
-// and the limits that Docker has no option for; one that ends loses the limits that would delay its end. Where they cannot
-// be lifted, it ends all the same, later.
+// Run becomes the program that runs the container of these arguments: runc, or what its server's flavor has chosen. Before
+// that, a server's container that is created gets the hooks, which run program, and the limits that Docker has no option for;
+// one that ends loses the limits that would delay its end. Where they cannot be lifted, it ends all the same, later.
 func Run(program string, args []string) error {
-	if bundle := bundleToCreate(args); bundle != "" {
-		names := filepath.Join(Names, filepath.Base(args[len(args)-1])) // the last argument is the container's id
+	choice, err := choiceFor(Choices, args)
+	if err != nil {
+		return err
+	}
+	bundle := bundleToCreate(args)
+	if bundle != "" {
+		names := filepath.Join(Names, lastID(args))
 		if err := prepare(filepath.Join(bundle, "config.json"), program, names); err != nil {
 			return err
 		}
@@ -39,11 +44,40 @@ func Run(program string, args []string) error {
 	if dir := endingContainer(args); dir != "" {
 		_ = unthrottle(dir)
 	}
-	path, err := exec.LookPath(runc)
-	if err != nil {
-		return fmt.Errorf("find %s, which runs containers: %w", runc, err)
+	if limitOf(args) == 0 || choice.Path == "" {
+		return choice.become(args)
 	}
-	if err := syscall.Exec(path, append([]string{runc}, args...), os.Environ()); err != nil {
+	return choice.carryOut(args)
+}
+
+// carryOut has the program do a verb within its time limit, and ends this process with the program's exit status. Of a
+// container that does not come up nothing is left: gVisor leaves a sandbox that did not start as it is, and will not be told to kill it.
+func (c Choice) carryOut(args []string) error {
+	status, err := supervise(exec.Command(c.Path, slices.Concat(c.Args, args)...), limitOf(args))
+	if id := lastID(args); (status != 0 || err != nil) && (slices.Contains(args, "create") || slices.Contains(args, "start")) {
+		removal := exec.Command(c.Path, slices.Concat(c.Args, []string{"--root", rootOf(args), "delete", "--force", id})...)
+		_, _ = supervise(removal, limits["delete"]) // the first error is the reason
+		err = errors.Join(err, network.Leave(nil, network.NetnsPath(id)), ReleaseNames(filepath.Join(Names, id)))
+	}
+	if err == nil {
+		os.Exit(status)
+	}
+	return err
+}
+
+// lastID returns the id of the container that is created or started, which is the last argument.
+func lastID(args []string) string { return filepath.Base(args[len(args)-1]) }
+
+// become replaces this process.
+func (c Choice) become(args []string) error {
+	path := c.Path
+	if path == "" {
+		var err error
+		if path, err = exec.LookPath(RunC); err != nil {
+			return fmt.Errorf("find %s, which runs containers: %w", RunC, err)
+		}
+	}
+	if err := syscall.Exec(path, slices.Concat([]string{filepath.Base(path)}, c.Args, args), os.Environ()); err != nil {
 		return fmt.Errorf("become %s: %w", path, err)
 	}
 	return nil

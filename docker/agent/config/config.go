@@ -41,6 +41,9 @@ type Config struct {
 	HealthcheckMin     int64             `yaml:"healthcheck_min_interval"` // in seconds
 	Bridges            []string          `yaml:"bridges"`                  // that ports may be plugged into, beside brq… and br-int
 
+	Runtime  string             `yaml:"runtime"`  // of servers whose flavor names none
+	Runtimes map[string]Runtime `yaml:"runtimes"` // that flavors can name, beside runc
+
 	SeccompProfile string          `yaml:"-"` // JSON
 	Ulimits        []*units.Ulimit `yaml:"-"` // by name, with one of core dumps
 }
@@ -53,6 +56,7 @@ func Default() Config {
 		ImageMaxUnpackedGB: 500, ImageReserveGB: 1,
 		CapDrop:     []string{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"},
 		Healthcheck: true, HealthcheckMin: 10,
+		Runtime: RunC,
 		Ulimits: []*units.Ulimit{noCoreDumps()},
 	}
 }

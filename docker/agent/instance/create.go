@@ -18,6 +18,7 @@ import (
 	"ndock/docker/agent/limits"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine"
+	"ndock/docker/ociruntime"
 )
 
 // Creator makes servers' containers.
@@ -28,6 +29,7 @@ type Creator struct {
 	dirs       directories
 	names      *names
 	commits    *commits
+	choices    *choices
 	config     config.Config
 	log        *slog.Logger
 }
@@ -101,6 +103,11 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err != nil {
 		return err
 	}
+	choice, err := c.choices.of(spec)
+	if err != nil {
+		return err
+	}
+	wanted.Labels[naming.LabelRuntime] = choice.Name
 	wanted.Healthcheck = limits.Healthcheck(from, c.config, c.engine.ClientVersion())
 	if host.Mounts, err = c.mounts(ctx, uuid, spec, wanted); err != nil {
 		return err
@@ -115,12 +122,13 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
-	err = limits.CheckWarnings(made.Warnings)
+	err = errors.Join(limits.CheckWarnings(made.Warnings), choice.Record(c.choices.dir, made.ID))
 	if err == nil {
 		err = c.inject(ctx, uuid, made.ID, spec)
 	}
 	if err != nil { // an incomplete server is not kept
-		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}),
+			ociruntime.ForgetChoice(c.choices.dir, made.ID))
 	}
 	return nil
 }

@@ -72,6 +72,8 @@ var hostsCauses = []string{
 	"unable to apply apparmor", "apply apparmor", "apparmor", "can't set process label", "selinux",
 	"unable to init seccomp", "init seccomp", "error loading seccomp", "loading seccomp", "seccomp",
 	"open /proc/", "write /proc/", "open sysctl ", "write sysctl ",
+	"unable to retrieve OCI runtime error", "error executing hook", // of any runtime that said nothing itself, and crun's
+	"creating container: cannot", "creating container: failure executing hook", "starting container: setting up network", // gVisor's
 }
 
 // hostsMount matches failed mounts of what Docker mounts in each container. The tenant chooses none of them, so the host is

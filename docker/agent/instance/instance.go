@@ -10,6 +10,7 @@ import (
 
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/keylock"
+	"ndock/docker/agent/runtimes"
 	"ndock/docker/engine"
 	"ndock/docker/engine/layerfiles"
 	"ndock/docker/network"
@@ -20,6 +21,8 @@ type Options struct {
 	State      string // directory of what Docker cannot keep for servers
 	Namespaces string // directory in which the networks of running containers are kept
 	Names      string // directory of their copies of /etc/hosts and its like
+	Choices    string // directory of which runtime they have
+	Runtimes   *runtimes.Runtimes
 	Config     config.Config
 	Kernel     network.Kernel
 }
@@ -50,15 +53,16 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		pauses     = &Pauses{engine: docker, containers: containers, verbs: verbs, dirs: dirs, log: log}
 		plugger    = &plugger{dirs: dirs, kernel: options.Kernel, log: log}
 		names      = &names{plugger: plugger, dirs: dirs, copies: options.Names, log: log}
-		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits}
-		remover    = &Remover{engine: docker, containers: containers, verbs: verbs, dirs: dirs, plugger: plugger, commits: commits}
+		choices    = &choices{options.Runtimes, options.Choices}
+		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits, choices: choices}
+		remover    = &Remover{engine: docker, containers: containers, verbs: verbs, dirs: dirs, plugger: plugger, commits: commits, choices: choices}
 		backups    = &Backups{engine: docker, containers: containers, verbs: verbs, runner: runner, remover: remover, log: log}
 	)
 	return &Instances{
 		Containers: containers,
-		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, config: options.Config, log: log},
+		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, choices: choices, config: options.Config, log: log},
 		Power:      &Power{verbs: verbs, runner: runner, backups: backups},
-		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, bridges: options.Config.Bridges},
+		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, choices: choices, bridges: options.Config.Bridges},
 		Passwords:  &Passwords{engine: docker, verbs: verbs, pauses: pauses},
 		Backups:    backups,
 		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, held: newHeldCommits(), sizes: new(layerfiles.Sizes), whole: options.Config.WholeSnapshots, log: log},
@@ -66,7 +70,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		Remover:    remover,
 		Orphans: &Orphans{
 			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits,
-			namespaces: options.Namespaces, copies: options.Names, log: log,
+			namespaces: options.Namespaces, copies: options.Names, choices: options.Choices, log: log,
 		},
 		Pauses: pauses,
 	}

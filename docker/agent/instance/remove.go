@@ -24,6 +24,7 @@ type Remover struct {
 	dirs       directories
 	plugger    *plugger
 	commits    *commits
+	choices    *choices
 }
 
 // Keep says what of a server is not deleted with its container, because that is only replaced.
@@ -97,7 +98,8 @@ func (r *Remover) remove(ctx context.Context, found container.InspectResponse) e
 		return fmt.Errorf("remove container %s: %w", found.ID[:12], err)
 	}
 	// If runc's hook did not come to it:
-	if err := errors.Join(network.Leave(nil, network.NetnsPath(found.ID)), ociruntime.ReleaseNames(filepath.Join(ociruntime.Names, found.ID))); err != nil {
+	if err := errors.Join(network.Leave(nil, network.NetnsPath(found.ID)), ociruntime.ReleaseNames(filepath.Join(ociruntime.Names, found.ID)),
+		ociruntime.ForgetChoice(r.choices.dir, found.ID)); err != nil {
 		return err
 	}
 	if found.Name == "/"+naming.Container(uuid) {

@@ -11,6 +11,7 @@ CONF = nova.conf.CONF
 HOST = 'CUSTOM_NDOCK'
 LAYERS = 'CUSTOM_NDOCK_LAYERS'  # it boots images whose layers are images of their own
 DISK_QUOTA = 'CUSTOM_NDOCK_DISK_QUOTA'
+RUNTIME = 'CUSTOM_NDOCK_RUNTIME_'  # and a runtime's name, which a flavor can choose
 OWN = {HOST, LAYERS, DISK_QUOTA}
 LIBVIRTS = r'_(pci|mtty|amd|intel)_\w+'  # behind the name of the node, as in _pci_0000_84_00_0 and _amd_sev_es
 
@@ -39,7 +40,8 @@ def traits(host, others):
     """
     of_drivers = ('COMPUTE_',) if HOST in others else ('COMPUTE_', 'HW_ARCH_', 'HW_CPU_')
     own = OWN if host['root_disks']['limited'] else OWN - {DISK_QUOTA}
-    return {name for name in others if name not in OWN and not name.startswith(of_drivers)} | own
+    own = own | {RUNTIME + name.upper() for name in host['runtimes']}
+    return {name for name in others if name not in OWN and not name.startswith(of_drivers + (RUNTIME,))} | own
 
 
 def drop_children(tree, root):

@@ -1,0 +1,125 @@
+// Package runtimes knows the programs that can run servers' containers: runc, and those of the operator's file. It looks at
+// them anew whenever it is asked, because packages come and go while the agent runs.
+package runtimes
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ndock/docker/agent/config"
+	"ndock/docker/ociruntime"
+)
+
+// Runtimes are those of a host.
+type Runtimes struct {
+	byDefault string
+	named     map[string]config.Runtime
+	mutex     sync.Mutex
+	versions  map[string]version // by name
+}
+
+// New returns the runtimes of the operator's file.
+func New(operators config.Config) *Runtimes {
+	return &Runtimes{byDefault: operators.Runtime, named: operators.Runtimes, versions: map[string]version{}}
+}
+
+// version is what a program has said of itself.
+type version struct {
+	of   fs.FileInfo
+	text string
+}
+
+// Named returns the program of a name, the host's default one for an empty name. It is an error where that cannot be used.
+func (r *Runtimes) Named(name string) (ociruntime.Choice, error) {
+	if name == "" {
+		name = r.byDefault
+	}
+	if name == config.RunC || name == "" {
+		return ociruntime.Choice{Name: config.RunC}, nil
+	}
+	found, known := r.named[name]
+	if !known {
+		return ociruntime.Choice{}, fmt.Errorf("agent.yaml of this host has no runtime %q: it has %s", name, strings.Join(r.names(), ", "))
+	}
+	if err := found.Check(); err != nil {
+		return ociruntime.Choice{}, fmt.Errorf("the runtime %s cannot be used: %w", name, err)
+	}
+	text, err := r.version(name, found.Path)
+	if err != nil {
+		return ociruntime.Choice{}, fmt.Errorf("the runtime %s cannot be used: %w", name, err)
+	}
+	return ociruntime.Choice{Name: name, Path: found.Path, Args: slices.Concat(needed(text), found.Args), Sandbox: isSandbox(text)}, nil
+}
+
+// Has tells whether the operator's file has a runtime of this name, whether that works or not.
+func (r *Runtimes) Has(name string) bool {
+	_, found := r.named[name]
+	return found || name == config.RunC
+}
+
+func (r *Runtimes) names() []string {
+	return append([]string{config.RunC}, slices.Sorted(maps.Keys(r.named))...)
+}
+
+// Usable returns the names of those that work on this host, and a sentence on each that does not.
+func (r *Runtimes) Usable() (names, lacks []string) {
+	for _, name := range r.names() {
+		if _, err := r.Named(name); err != nil {
+			lacks = append(lacks, err.Error())
+			continue
+		}
+		names = append(names, name)
+	}
+	return names, lacks
+}
+
+// versionLimit is how long a program may take to say its version.
+const versionLimit = 5 * time.Second
+
+// version returns what a program says of itself. It is asked once, and again when its file is another one.
+func (r *Runtimes) version(name, path string) (string, error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if known := r.versions[name]; known.of != nil && os.SameFile(known.of, info) && known.of.ModTime().Equal(info.ModTime()) && known.of.Size() == info.Size() {
+		return known.text, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), versionLimit)
+	defer cancel()
+	command := exec.CommandContext(ctx, path, "--version")
+	command.WaitDelay = time.Second // for what it may have left that holds its output
+	out, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s --version does not answer within %s: %w", path, versionLimit, err)
+	}
+	r.versions[name] = version{info, string(out)}
+	return string(out), nil
+}
+
+// needed returns the arguments without which a program would lose what servers write: gVisor keeps that to itself until the
+// sandbox ends, and does not look for what the agent writes. The operator's come later, and win.
+func needed(version string) []string {
+	if strings.HasPrefix(version, "runsc version ") {
+		return []string{"--overlay2=none", "--file-access=shared"}
+	}
+	return nil
+}
+
+// hostKernels are the programs, as they begin their versions, that run processes on the host's kernel and in its network
+// namespaces. Of any other it is assumed that it does not.
+var hostKernels = []string{"runc version ", "crun version ", "youki version "}
+
+func isSandbox(text string) bool {
+	return !slices.ContainsFunc(hostKernels, func(begin string) bool { return strings.HasPrefix(text, begin) })
+}
