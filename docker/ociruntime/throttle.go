@@ -49,7 +49,7 @@ func rootOf(options []string) string {
 // minutes, and with it the unmounts of all others, because each waits for the whole disk. The next start makes a new cgroup
 // with the limits.
 func unthrottle(dir string) error {
-	unified, blkio, err := cgroupsOf(dir)
+	unified, blkio, err := cgroupsOf(dir, cgroupRoot)
 	if err != nil {
 		return fmt.Errorf("find the cgroups of container %s: %w", filepath.Base(dir), err)
 	}
@@ -70,7 +70,7 @@ const cgroupRoot = "/sys/fs/cgroup"
 
 // cgroupsOf returns the directories of a container's cgroups, as the program has written them down that runs it: runc, crun or
 // gVisor. They are empty where there are none, or where the container is gone.
-func cgroupsOf(dir string) (unified, blkio string, err error) {
+func cgroupsOf(dir, root string) (unified, blkio string, err error) {
 	var runcs struct {
 		Cgroups map[string]string `json:"cgroup_paths"` // by controller, with cgroups v2 one without a name
 	}
@@ -81,7 +81,7 @@ func cgroupsOf(dir string) (unified, blkio string, err error) {
 		Cgroup string `json:"cgroup-path"`
 	}
 	if err := readState(filepath.Join(dir, "status"), &cruns); err != nil || cruns.Cgroup != "" {
-		return filepath.Join(cgroupRoot, cruns.Cgroup), filepath.Join(cgroupRoot, "blkio", cruns.Cgroup), err
+		return filepath.Join(root, cruns.Cgroup), filepath.Join(root, "blkio", cruns.Cgroup), err
 	}
 	var gvisors struct {
 		Sandbox struct {
@@ -94,7 +94,7 @@ func cgroupsOf(dir string) (unified, blkio string, err error) {
 	id := filepath.Base(dir)
 	err = readState(filepath.Join(filepath.Dir(dir), id+"_sandbox:"+id+".state"), &gvisors)
 	if v1 := gvisors.Sandbox.Cgroup.V1.Name; v1 != "" {
-		blkio = filepath.Join(cgroupRoot, "blkio", v1)
+		blkio = filepath.Join(root, "blkio", v1)
 	}
 	if v2 := gvisors.Sandbox.Cgroup.V2; v2.Path != "" {
 		unified = filepath.Join(v2.Mountpoint, v2.Path)
