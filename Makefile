@@ -21,7 +21,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -176,6 +176,7 @@ bin/web-image.tar: testdata/images/web-image
 
 bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/starts
+	$(CLOUD)/enter testdata/bench/runtimes
 	$(SUDO) testdata/bench/bench
 	$(SUDO) testdata/bench/images
 	$(SUDO) testdata/bench/layers
