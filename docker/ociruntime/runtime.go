@@ -51,7 +51,8 @@ func Run(program string, args []string) error {
 }
 
 // carryOut has the program do a verb within its time limit, and ends this process with the program's exit status. Of a
-// container that does not come up nothing is left: gVisor leaves a sandbox that did not start as it is, and will not be told to kill it.
+// container that does not come up nothing is left: gVisor leaves a sandbox that did not start as it is, and will not be told to
+// kill it.
 func (c Choice) carryOut(args []string) error {
 	status, err := supervise(exec.Command(c.Path, slices.Concat(c.Args, args)...), limitOf(args))
 	if id := lastID(args); (status != 0 || err != nil) && (slices.Contains(args, "create") || slices.Contains(args, "start")) {

@@ -31,10 +31,18 @@ func New(operators config.Config) *Runtimes {
 	return &Runtimes{byDefault: operators.Runtime, named: operators.Runtimes, versions: map[string]version{}}
 }
 
-// version is what a program has said of itself.
+// version is what a program has said of itself, or why it has not.
 type version struct {
 	of   fs.FileInfo
 	text string
+	err  error
+	at   time.Time
+}
+
+// holds tells whether it may be said again of what is at the path now. What did not answer is asked again after a minute.
+func (v version) holds(now fs.FileInfo) bool {
+	same := v.of != nil && os.SameFile(v.of, now) && v.of.ModTime().Equal(now.ModTime()) && v.of.Size() == now.Size()
+	return same && (v.err == nil || time.Since(v.at) < time.Minute)
 }
 
 // Named returns the program of a name, the host's default one for an empty name. It is an error where that cannot be used.
@@ -92,8 +100,8 @@ func (r *Runtimes) version(name, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if known := r.versions[name]; known.of != nil && os.SameFile(known.of, info) && known.of.ModTime().Equal(info.ModTime()) && known.of.Size() == info.Size() {
-		return known.text, nil
+	if known := r.versions[name]; known.holds(info) {
+		return known.text, known.err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), versionLimit)
 	defer cancel()
@@ -101,10 +109,10 @@ func (r *Runtimes) version(name, path string) (string, error) {
 	command.WaitDelay = time.Second // for what it may have left that holds its output
 	out, err := command.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s --version does not answer within %s: %w", path, versionLimit, err)
+		err = fmt.Errorf("%s --version does not answer within %s: %w", path, versionLimit, err)
 	}
-	r.versions[name] = version{info, string(out)}
-	return string(out), nil
+	r.versions[name] = version{info, string(out), err, time.Now()}
+	return string(out), err
 }
 
 // needed returns the arguments without which a program would lose what servers write: gVisor keeps that to itself until the
