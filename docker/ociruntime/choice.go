@@ -71,6 +71,16 @@ func ForgetChoice(dir, id string) error {
 
 var idPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
+// ChoicesVerb is what the agent asks this program, to learn whether it reads choices: one of an earlier release hands the word on to
+// runc, which does not know it.
+const ChoicesVerb = "ndock-choices"
+
+// isRecorded tells whether it is known what runs a container.
+func isRecorded(dir, id string) bool {
+	_, err := os.Lstat(filepath.Join(dir, id))
+	return err == nil
+}
+
 // choiceFor returns what runs the container that these arguments of Docker Engine name by its id. Where they name none, as for
 // --version, it is runc.
 func choiceFor(dir string, args []string) (Choice, error) {

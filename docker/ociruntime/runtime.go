@@ -37,8 +37,12 @@ func Run(program string, args []string) error {
 	bundle := bundleToCreate(args)
 	if bundle != "" {
 		names := filepath.Join(Names, lastID(args))
-		if err := prepare(filepath.Join(bundle, "config.json"), program, names); err != nil {
+		isServer, err := prepare(filepath.Join(bundle, "config.json"), program, names)
+		if err != nil {
 			return err
+		}
+		if isServer && !isRecorded(Choices, lastID(args)) {
+			return errors.Join(fmt.Errorf("%s does not say which runtime this server's container has: start the server through Nova", Choices), ReleaseNames(names))
 		}
 	}
 	if dir := endingContainer(args); dir != "" {
@@ -108,20 +112,20 @@ type hook struct {
 }
 
 // prepare edits the configuration that the engine wrote for a container, and copies the files that it then names into the
-// directory names.
-func prepare(file, program, names string) error {
+// directory names. It tells whether the container is a server's.
+func prepare(file, program, names string) (isServer bool, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return false, err
 	}
 	container, err := edit(text, program, names)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
+		return false, fmt.Errorf("read %s: %w", file, err)
 	}
 	if err := createNames(names, container); err != nil {
-		return fmt.Errorf("make the server's own copies of /etc/hosts and its like: %w", err)
+		return false, fmt.Errorf("make the server's own copies of /etc/hosts and its like: %w", err)
 	}
-	return os.WriteFile(file, container.config, 0o600)
+	return container.names != nil, os.WriteFile(file, container.config, 0o600)
 }
 
 // edited is a container's configuration, and what has to exist before runc reads it.

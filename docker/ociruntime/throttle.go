@@ -86,8 +86,9 @@ func cgroupsOf(dir, root string) (unified, blkio string, err error) {
 	var gvisors struct {
 		Sandbox struct {
 			Cgroup struct {
-				V1 struct{ Name string }             `json:"cgroupv1"`
-				V2 struct{ Mountpoint, Path string } `json:"cgroupv2"`
+				V1      struct{ Name string }             `json:"cgroupv1"`
+				V2      struct{ Mountpoint, Path string } `json:"cgroupv2"`
+				Systemd struct{ Mountpoint, Path string } `json:"cgroupsystemd"`
 			}
 		}
 	}
@@ -96,8 +97,10 @@ func cgroupsOf(dir, root string) (unified, blkio string, err error) {
 	if v1 := gvisors.Sandbox.Cgroup.V1.Name; v1 != "" {
 		blkio = filepath.Join(root, "blkio", v1)
 	}
-	if v2 := gvisors.Sandbox.Cgroup.V2; v2.Path != "" {
-		unified = filepath.Join(v2.Mountpoint, v2.Path)
+	for _, v2 := range []struct{ Mountpoint, Path string }{gvisors.Sandbox.Cgroup.V2, gvisors.Sandbox.Cgroup.Systemd} {
+		if v2.Path != "" {
+			unified = filepath.Join(v2.Mountpoint, v2.Path)
+		}
 	}
 	return unified, blkio, err
 }

@@ -66,7 +66,7 @@ func TestWhatSetupWrites(t *testing.T) {
 	got, err = parse(strings.NewReader(text))
 	want := Default()
 	want.CapAdd, want.Bridges = []string{}, []string{}
-	want.Runtimes = map[string]Runtime{"crun": {Path: "/usr/bin/crun"}, "gvisor": {Path: "/usr/bin/runsc", Args: []string{"--platform=systrap"}}}
+	want.Runtimes = map[string]Runtime{"crun": {Path: "/usr/bin/crun"}, "gvisor": {Path: "/usr/local/bin/runsc", Args: []string{"--platform=systrap"}}}
 	want.RawUlimits = map[string]string{"nofile": "1024:524288", "core": "0"}
 	want.Ulimits = []*units.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 1024, Hard: 524288}}
 	if err != nil || !reflect.DeepEqual(got, want) {

@@ -103,7 +103,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err != nil {
 		return err
 	}
-	choice, err := c.choices.of(spec)
+	choice, err := c.choices.of(ctx, spec)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,6 @@ type Orphans struct {
 	commits    *commits
 	namespaces string // directory of the networks of running containers
 	copies     string // directory of their copies of /etc/hosts and its like
-	choices    string // directory of which runtime containers have
 	log        *slog.Logger
 }
 
@@ -122,7 +121,7 @@ func (o *Orphans) ports(context.Context) ([]agent.Orphan, error) {
 	return orphans, errors.Join(failed...)
 }
 
-// networks returns those of containers that Docker does not know, and what else is kept by their ids. Docker is
+// networks returns those of containers that Docker does not know, and their copies of /etc/hosts and its like. Docker is
 // asked for all containers at once: for that it needs the lock of none, and one that hangs does not hold up the others.
 func (o *Orphans) networks(ctx context.Context) ([]agent.Orphan, error) {
 	ids, err := network.Pinned(o.namespaces)
@@ -133,11 +132,7 @@ func (o *Orphans) networks(ctx context.Context) ([]agent.Orphan, error) {
 	if err != nil {
 		return nil, err
 	}
-	choices, err := network.Pinned(o.choices)
-	if err != nil {
-		return nil, err
-	}
-	ids = slices.Concat(ids, copies, choices)
+	ids = append(ids, copies...)
 	slices.Sort(ids)
 	found, err := o.engine.ContainerList(ctx, container.ListOptions{All: true}) // later than the networks
 	if err != nil {
@@ -211,8 +206,7 @@ func (o *Orphans) remove(ctx context.Context, orphan agent.Orphan) error {
 	case "image":
 		return o.commits.removeOrphan(ctx, orphan)
 	case "network":
-		return errors.Join(network.Leave(nil, filepath.Join(o.namespaces, orphan.Name)), ociruntime.ReleaseNames(filepath.Join(o.copies, orphan.Name)),
-			ociruntime.ForgetChoice(o.choices, orphan.Name))
+		return errors.Join(network.Leave(nil, filepath.Join(o.namespaces, orphan.Name)), ociruntime.ReleaseNames(filepath.Join(o.copies, orphan.Name)))
 	}
 	release, err := o.verbs.locks.Acquire(ctx, orphan.Server)
 	if err != nil {

@@ -1,7 +1,11 @@
 package instance
 
 import (
+	"context"
 	"fmt"
+	"os/exec"
+	"slices"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -9,17 +13,19 @@ import (
 	"ndock/docker/agent/limits"
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/runtimes"
+	"ndock/docker/engine"
 	"ndock/docker/ociruntime"
 )
 
 // choices keeps which runtime servers' containers have, where ndock-runtime reads it and no tenant can write.
 type choices struct {
+	engine   engine.Daemon
 	runtimes *runtimes.Runtimes
 	dir      string // a file for each container, see ociruntime.Choices
 }
 
 // of returns the runtime for a new container: that of the flavor, or the operator's default. No one else is asked.
-func (c *choices) of(spec agent.Spec) (ociruntime.Choice, error) {
+func (c *choices) of(ctx context.Context, spec agent.Spec) (ociruntime.Choice, error) {
 	name, err := limits.RuntimeName(spec)
 	if err != nil {
 		return ociruntime.Choice{}, err
@@ -28,24 +34,57 @@ func (c *choices) of(spec agent.Spec) (ociruntime.Choice, error) {
 		return ociruntime.Choice{}, agent.Faultf(agent.UnusableFlavor, "the flavor's %s is %q, which agent.yaml of this host does not have: "+
 			"with trait:%s=required in the flavor, too, Nova chooses a host that has it", limits.RuntimeSpec, name, naming.RuntimeTrait(name))
 	}
-	return c.runtimes.Named(name)
+	return c.named(ctx, name)
 }
+
+// named returns the program of a name, if it will be the one that runs the container: a program of an earlier release, in the place
+// of ndock-runtime, would have runc do it.
+func (c *choices) named(ctx context.Context, name string) (ociruntime.Choice, error) {
+	choice, err := c.runtimes.Named(name)
+	if err != nil || choice.Path == "" {
+		return choice, err
+	}
+	info, err := c.engine.Info(ctx)
+	if err != nil {
+		return choice, fmt.Errorf("ask Docker by which program it runs servers: %w", err)
+	}
+	ours := info.Runtimes[ociruntime.Name]
+	ctx, cancel := context.WithTimeout(ctx, choicesLimit)
+	defer cancel()
+	ask := exec.CommandContext(ctx, ours.Path, append(slices.Clone(ours.Args), ociruntime.ChoicesVerb)...)
+	if err := ask.Run(); err != nil {
+		return choice, fmt.Errorf("Docker Engine runs servers by %q, which does not know of runtimes: run 'ndock node setup': %w", ours.Path, err)
+	}
+	return choice, nil
+}
+
+// choicesLimit is how long ndock-runtime may take to say that it knows of runtimes.
+const choicesLimit = 10 * time.Second
 
 // ready has a container start by the program that agent.yaml has today under the name that it was made with. One that runs
 // keeps the program that started it.
-func (c *choices) ready(found container.InspectResponse) error {
+func (c *choices) ready(ctx context.Context, found container.InspectResponse) error {
 	if found.State.Running {
 		return nil
 	}
-	was, err := c.recorded(found)
+	now, err := c.today(ctx, found)
 	if err != nil {
 		return err
 	}
-	now, err := c.runtimes.Named(was.Name)
-	if err != nil {
-		return fmt.Errorf("the server was made for the runtime %s: %w", was.Name, err)
-	}
 	return now.Record(c.dir, found.ID)
+}
+
+// today returns the program by which a container would be started now.
+func (c *choices) today(ctx context.Context, found container.InspectResponse) (ociruntime.Choice, error) {
+	was, err := c.recorded(found)
+	if err != nil {
+		return was, err
+	}
+	now, err := c.named(ctx, was.Name)
+	if err != nil {
+		return now, fmt.Errorf("the server was made for the runtime %s: %w", was.Name, err)
+	}
+	return now, nil
 }
 
 // recorded returns what runs a container. Its label says it, too, but an image may have brought that to a container of an
@@ -56,7 +95,7 @@ func (c *choices) recorded(found container.InspectResponse) (ociruntime.Choice, 
 		return choice, err
 	}
 	if label := found.Config.Labels[naming.LabelRuntime]; label != "" && label != choice.Name {
-		return choice, fmt.Errorf("the server's container is labelled with the runtime %q, and %s has %s for it: rebuild the server", label, c.dir, choice.Name)
+		return choice, fmt.Errorf("the server's container is labelled with the runtime %q, and %s has %s for it", label, c.dir, choice.Name)
 	}
 	return choice, nil
 }

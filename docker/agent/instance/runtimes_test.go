@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/system"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
@@ -39,6 +40,11 @@ func newRuntimesHost(t *testing.T, docker *enginetest.Engine) *runtimesHost {
 		}
 		h.operators.Runtimes[name] = config.Runtime{Path: path}
 	}
+	program := filepath.Join(t.TempDir(), "ndock-runtime")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n[ \"$*\" = ndock-choices ]\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	docker.SystemInfo.Runtimes = map[string]system.RuntimeWithStatus{"ndock": {Runtime: system.Runtime{Path: program}}}
 	h.crun = h.operators.Runtimes["crun"].Path
 	return h
 }
@@ -124,11 +130,26 @@ func TestARuntimeOfAServer(t *testing.T) {
 	if agenttest.WantFault(t, status, body, 500, agent.Failed); !strings.Contains(body, "the server was made for the runtime crun: agent.yaml of this host has no runtime") {
 		t.Errorf("got %s", body)
 	}
+	if state := h.Containers[naming.Container(enginetest.ServerID)].State.Status; state != container.StateRunning {
+		t.Errorf("it was stopped, and could not be started: it is %s", state)
+	}
 	status, body = h.ask(t, "DELETE", agenttest.ServerPath, "[]")
 	agenttest.WantOK(t, status, body)
 	if left, err := os.ReadDir(h.choices); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+// TestAProgramOfAnEarlierRelease in ndock-runtime's place would have runc run what a flavor wants behind a thicker wall.
+func TestAProgramOfAnEarlierRelease(t *testing.T) {
+	h := newRuntimesHost(t, withImage(t))
+	h.SystemInfo.Runtimes = map[string]system.RuntimeWithStatus{"ndock": {Runtime: system.Runtime{Path: "/bin/false"}}}
+	status, body, _, _ := h.create(t, withSpecs(map[string]string{"ndock:runtime": "gvisor"}))
+	if agenttest.WantFault(t, status, body, 500, agent.Failed); !strings.Contains(body, "which does not know of runtimes") || len(h.Containers) > 0 {
+		t.Errorf("got %s", body)
+	}
+	status, body, _, _ = h.create(t, small())
+	agenttest.WantOK(t, status, body)
 }
 
 // TestALabelThatDiffers from what this host has recorded starts by neither: a file was lost, or an image brought the label.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -61,6 +62,9 @@ func (r *Runtimes) Named(name string) (ociruntime.Choice, error) {
 		return ociruntime.Choice{}, fmt.Errorf("the runtime %s cannot be used: %w", name, err)
 	}
 	text, err := r.version(name, found.Path)
+	if err == nil {
+		err = tooOld(text)
+	}
 	if err != nil {
 		return ociruntime.Choice{}, fmt.Errorf("the runtime %s cannot be used: %w", name, err)
 	}
@@ -120,6 +124,17 @@ func (r *Runtimes) version(name, path string) (string, error) {
 func needed(version string) []string {
 	if strings.HasPrefix(version, "runsc version ") {
 		return []string{"--overlay2=none", "--file-access=shared"}
+	}
+	return nil
+}
+
+// gvisorsDate finds the day of a gVisor's release, where it says one.
+var gvisorsDate = regexp.MustCompile(`^runsc version (?:release-|0\.0~)(\d{8})`)
+
+// tooOld returns an error for a gVisor of before August 2024, which takes each network namespace of newer kernels for the host's.
+func tooOld(version string) error {
+	if found := gvisorsDate.FindStringSubmatch(version); found != nil && found[1] < "20240801" {
+		return fmt.Errorf("this gVisor is of %s, and takes each network namespace for the host's: install one of August 2024 or later", found[1])
 	}
 	return nil
 }

@@ -53,12 +53,15 @@ func TestNamed(t *testing.T) {
 // TestWhatCannotBeUsed is no runtime of the host's, and node status has a sentence on it.
 func TestWhatCannotBeUsed(t *testing.T) {
 	for says, spoil := range map[string]func(path string) error{
-		"no such file":                                os.Remove,
-		"can be written to by others than root":       func(path string) error { return os.Chmod(path, 0o777) },
-		"is not root's":                               func(path string) error { return os.Chown(path, 1, 1) },
-		"is not executable":                           func(path string) error { return os.Chmod(path, 0o644) },
-		"is no file":                                  func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o755)) },
-		"others than root can change":                 func(path string) error { return os.Chmod(filepath.Dir(path), 0o777) },
+		"no such file":                          os.Remove,
+		"can be written to by others than root": func(path string) error { return os.Chmod(path, 0o777) },
+		"is not root's":                         func(path string) error { return os.Chown(path, 1, 1) },
+		"is not executable":                     func(path string) error { return os.Chmod(path, 0o644) },
+		"is no file":                            func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o755)) },
+		"others than root can change":           func(path string) error { return os.Chmod(filepath.Dir(path), 0o777) },
+		"this gVisor is of 20240729": func(path string) error {
+			return os.WriteFile(path, []byte("#!/bin/sh\necho runsc version 0.0~20240729.0\n"), 0o755)
+		},
 		"--version does not answer":                   func(path string) error { return os.WriteFile(path, []byte("#!/bin/sh\nexit 1\n"), 0o755) },
 		"--version does not answer within 5s: signal": func(path string) error { return os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755) },
 	} {
