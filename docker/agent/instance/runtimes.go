@@ -53,7 +53,7 @@ func (c *choices) named(ctx context.Context, name string) (ociruntime.Choice, er
 	defer cancel()
 	ask := exec.CommandContext(ctx, ours.Path, append(slices.Clone(ours.Args), ociruntime.ChoicesVerb)...)
 	if err := ask.Run(); err != nil {
-		return choice, fmt.Errorf("Docker Engine runs servers by %q, which does not know of runtimes: run 'ndock node setup': %w", ours.Path, err)
+		return choice, fmt.Errorf("the engine runs servers by %q, which does not know of runtimes: run 'ndock node setup': %w", ours.Path, err)
 	}
 	return choice, nil
 }
