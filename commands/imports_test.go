@@ -57,14 +57,15 @@ var directions = map[string][]string{
 		"docker/archive", "docker/engine",
 	},
 	"docker/agent/instance": {
-		"docker", "docker/agent", "docker/agent/config", "docker/agent/hostinfo", "docker/agent/keylock", "docker/agent/limits",
+		"docker", "docker/agent", "docker/agent/config", "docker/agent/devices", "docker/agent/hostinfo", "docker/agent/keylock", "docker/agent/limits",
 		"docker/agent/naming", "docker/agent/process", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/engine/layerfiles", "docker/network", "docker/ociruntime",
 	},
+	"docker/agent/devices":  {"docker/agent", "docker/ociruntime"},
 	"docker/agent/limits":   {"docker/agent", "docker/agent/config"},
 	"docker/agent/process":  {"docker/agent"},
 	"docker/agent/runtimes": {"docker/agent/config", "docker/ociruntime"},
 	"docker/agent/server": {
-		"docker/agent", "docker/agent/config", "docker/agent/console", "docker/agent/hostinfo", "docker/agent/imagecache",
+		"docker/agent", "docker/agent/config", "docker/agent/console", "docker/agent/devices", "docker/agent/hostinfo", "docker/agent/imagecache",
 		"docker/agent/instance", "docker/agent/naming", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/network",
 	},
 	"docker/engine":                   {"docker/ociruntime"},

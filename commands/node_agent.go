@@ -11,6 +11,7 @@ import (
 	"ndock/docker"
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/server"
 	"ndock/docker/engine"
 	"ndock/docker/network"
@@ -57,7 +58,7 @@ func agentOptions(c *cli.Context) server.Options {
 		Socket: c.String("socket"),
 		State:  c.String("state"), User: c.String("user"), Version: version(),
 		ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names, Choices: ociruntime.Choices,
-		Kernel: network.KernelAt("/proc"),
+		Kernel: network.KernelAt("/proc"), Specs: devices.SpecDirs(),
 	}
 }
 

@@ -156,6 +156,9 @@ func edit(text []byte, program, names string) (edited, error) {
 	if err := changed.editLinux(config); err != nil {
 		return same, err
 	}
+	if err := inject(config, dir, filepath.Base(names)); err != nil {
+		return same, err
+	}
 	changed.config, err = json.Marshal(config)
 	return changed, err
 }

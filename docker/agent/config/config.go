@@ -40,6 +40,7 @@ type Config struct {
 	Healthcheck        bool              `yaml:"healthcheck"`
 	HealthcheckMin     int64             `yaml:"healthcheck_min_interval"` // in seconds
 	Bridges            []string          `yaml:"bridges"`                  // that ports may be plugged into, beside brq… and br-int
+	Devices            map[string]string `yaml:"devices"`                  // kinds of CDI's, by the resource class that servers get them by
 
 	Runtime  string             `yaml:"runtime"`  // of servers whose flavor names none
 	Runtimes map[string]Runtime `yaml:"runtimes"` // that flavors can name, beside runc

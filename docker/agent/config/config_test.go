@@ -40,6 +40,7 @@ whole_snapshots: true
 runtime: crun
 runtimes: {crun: {path: /usr/bin/crun}, gvisor: {path: /opt/runsc, args: [--debug]}}
 healthcheck_min_interval: 3
+devices: {PGPU: nvidia.com/gpu}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +50,7 @@ healthcheck_min_interval: 3
 		PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, WholeSnapshots: true, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "1:2"},
 		Ulimits: []*units.Ulimit{{Name: "core", Soft: 1, Hard: 2}, {Name: "nofile", Soft: 1024, Hard: 2048}}, HealthcheckMin: 3,
 		Runtime: "crun", Runtimes: map[string]Runtime{"crun": {Path: "/usr/bin/crun"}, "gvisor": {Path: "/opt/runsc", Args: []string{"--debug"}}},
+		Devices: map[string]string{"PGPU": "nvidia.com/gpu"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -65,7 +67,7 @@ func TestWhatSetupWrites(t *testing.T) {
 	text = regexp.MustCompile(`(?m)^#(\S|  \S)`).ReplaceAllString(text, "$1")
 	got, err = parse(strings.NewReader(text))
 	want := Default()
-	want.CapAdd, want.Bridges = []string{}, []string{}
+	want.CapAdd, want.Bridges, want.Devices = []string{}, []string{}, map[string]string{}
 	want.Runtimes = map[string]Runtime{"crun": {Path: "/usr/bin/crun"}, "gvisor": {Path: "/usr/local/bin/runsc", Args: []string{"--platform=systrap"}}}
 	want.RawUlimits = map[string]string{"nofile": "1024:524288", "core": "0"}
 	want.Ulimits = []*units.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 1024, Hard: 524288}}
@@ -128,6 +130,11 @@ func TestLoadRefuses(t *testing.T) {
 		"no_new_privileges: true\n  x: \t1 {":             "line",
 		"bridges: [br/../eth0]\n":                         `bridges: "br/../eth0" is no bridge's name`,
 		"bridges: [a-name-that-is-too-long]\n":            "bridges: ",
+		"devices: {VCPU: a.com/b}\n":                      `devices: "VCPU" is no resource class for devices`,
+		"devices: {CUSTOM_a: a.com/b}\n":                  `devices: "CUSTOM_a" is no resource class`,
+		"devices: {PGPU: gpu}\n":                          `devices: PGPU: "gpu" is no kind of devices`,
+		"devices: {PGPU: a.com/b=0}\n":                    `devices: PGPU: "a.com/b=0" is no kind of devices`,
+		"devices: {PGPU: a.com/b, VGPU: a.com/b}\n":       "PGPU and VGPU are both a.com/b, whose devices would be sold twice",
 	} {
 		path := write(t, content)
 		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {

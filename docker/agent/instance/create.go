@@ -14,6 +14,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/hostinfo"
 	"ndock/docker/agent/limits"
 	"ndock/docker/agent/naming"
@@ -30,6 +31,7 @@ type Creator struct {
 	names      *names
 	commits    *commits
 	choices    *choices
+	devices    *devices.Devices
 	config     config.Config
 	log        *slog.Logger
 }
@@ -118,11 +120,14 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err := c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
 		return err
 	}
+	if err := c.takeDevices(ctx, uuid, spec); err != nil {
+		return err
+	}
 	made, err := c.engine.ContainerCreate(ctx, wanted, host, nil, nil, naming.Container(uuid))
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
-	err = errors.Join(limits.CheckWarnings(made.Warnings), choice.Record(c.choices.dir, made.ID))
+	err = errors.Join(limits.CheckWarnings(made.Warnings), choice.Record(c.choices.dir, made.ID), c.devices.Bind(uuid, made.ID))
 	if err == nil {
 		err = c.inject(ctx, uuid, made.ID, spec)
 	}
@@ -131,6 +136,21 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 			ociruntime.ForgetChoice(c.choices.dir, made.ID))
 	}
 	return nil
+}
+
+// takeDevices records which devices of the host the container will have. The server's backup keeps its own, and shares them in
+// a rescue.
+func (c *Creator) takeDevices(ctx context.Context, uuid string, spec agent.Spec) error {
+	backup, err := c.containers.backup(ctx, uuid)
+	switch {
+	case absent(err):
+		return c.devices.Take(uuid, spec.Resources, "")
+	case err != nil:
+		return err
+	case spec.Source == agent.Rescue:
+		return c.devices.Share(uuid, backup.ID)
+	}
+	return c.devices.Take(uuid, spec.Resources, backup.ID)
 }
 
 // mounts returns the container's mounts: of its server's directory, and in a rescue of the backup.

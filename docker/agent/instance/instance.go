@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/keylock"
 	"ndock/docker/agent/runtimes"
 	"ndock/docker/engine"
@@ -25,6 +26,7 @@ type Options struct {
 	Runtimes   *runtimes.Runtimes
 	Config     config.Config
 	Kernel     network.Kernel
+	Specs      []string // directories of CDI specifications
 }
 
 // Instances are the servers of this host, with the verbs by subject.
@@ -40,6 +42,7 @@ type Instances struct {
 	Remover    *Remover
 	Orphans    *Orphans
 	Pauses     *Pauses
+	Devices    *devices.Devices
 }
 
 // New returns the servers of an engine.
@@ -47,6 +50,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 	var (
 		dirs       = directories{options.State}
 		containers = &Containers{docker}
+		devices    = devices.New(options.State, options.Specs, options.Config.Devices)
 		verbs      = &verbs{locks: keylock.New(), containers: containers}
 		records    = newCommitRecords(filepath.Join(filepath.Dir(options.State), "commits"))
 		commits    = &commits{engine: docker, records: records}
@@ -54,24 +58,25 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		plugger    = &plugger{dirs: dirs, kernel: options.Kernel, log: log}
 		names      = &names{plugger: plugger, dirs: dirs, copies: options.Names, log: log}
 		choices    = &choices{engine: docker, runtimes: options.Runtimes, dir: options.Choices}
-		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits, choices: choices}
+		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits, choices: choices, devices: devices}
 		remover    = &Remover{engine: docker, containers: containers, verbs: verbs, dirs: dirs, plugger: plugger, commits: commits, choices: choices}
-		backups    = &Backups{engine: docker, containers: containers, verbs: verbs, runner: runner, remover: remover, log: log}
+		backups    = &Backups{engine: docker, containers: containers, verbs: verbs, runner: runner, remover: remover, devices: devices, log: log}
 	)
 	return &Instances{
 		Containers: containers,
-		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, choices: choices, config: options.Config, log: log},
+		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, choices: choices, devices: devices, config: options.Config, log: log},
 		Power:      &Power{verbs: verbs, runner: runner, backups: backups},
 		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, choices: choices, bridges: options.Config.Bridges},
 		Passwords:  &Passwords{engine: docker, verbs: verbs, pauses: pauses},
 		Backups:    backups,
 		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, held: newHeldCommits(), sizes: new(layerfiles.Sizes), whole: options.Config.WholeSnapshots, log: log},
-		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs},
+		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs, devices: devices},
 		Remover:    remover,
 		Orphans: &Orphans{
 			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits,
 			namespaces: options.Namespaces, copies: options.Names, log: log,
 		},
-		Pauses: pauses,
+		Pauses:  pauses,
+		Devices: devices,
 	}
 }

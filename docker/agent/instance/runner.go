@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/devices"
 	"ndock/docker/engine"
 	"ndock/docker/network"
 )
@@ -24,6 +25,7 @@ type runner struct {
 	pauses  *Pauses
 	commits *commits
 	choices *choices
+	devices *devices.Devices
 }
 
 func (r *runner) start(ctx context.Context, found container.InspectResponse) error {
@@ -38,6 +40,9 @@ func (r *runner) start(ctx context.Context, found container.InspectResponse) err
 	}
 	if !found.State.Running {
 		if err := (files{r.engine, found.ID}).checkAccounts(ctx); err != nil {
+			return fmt.Errorf("start: %w", err)
+		}
+		if err := r.devices.Prepare(serverOf(found), found.ID); err != nil {
 			return fmt.Errorf("start: %w", err)
 		}
 	}

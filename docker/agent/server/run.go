@@ -29,6 +29,7 @@ type Options struct {
 	Choices    string // directory of which runtime servers' containers have
 	ConfigFile string // the operator's; empty for none
 	Kernel     network.Kernel
+	Specs      []string // directories of CDI specifications
 }
 
 // StateDir is where the agent keeps what Docker cannot: servers' ports, the names they know, their config drives.

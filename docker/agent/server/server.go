@@ -44,13 +44,13 @@ func New(closing context.Context, docker engine.Docker, options Options, operato
 	docker = engine.WithDeadlines(docker)
 	runtimes := runtimes.New(operators)
 	instances := instance.New(docker, instance.Options{
-		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Runtimes: runtimes, Config: operators, Kernel: options.Kernel,
+		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs,
 	}, log)
 	return &Server{
 		engine: docker, instances: instances,
 		images:   imagecache.New(docker, filepath.Join(filepath.Dir(options.State), "layers"), operators, log),
 		consoles: console.New(closing, docker, instances.Containers.Find, log),
-		host:     hostinfo.New(closing, docker, options.Kernel, log),
+		host:     hostinfo.New(closing, docker, options.Kernel, instances.Devices, log),
 		runtimes: runtimes,
 		version:  options.Version, kernel: options.Kernel, log: log, closing: closing, onAPIChange: func() {},
 	}

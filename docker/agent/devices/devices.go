@@ -1,0 +1,274 @@
+// Package devices gives devices of this host to servers. Specifications of the Container Device Interface (CDI) say which there
+// are, the operator which resource class of Placement each kind of them is, and Nova's allocation how many a server gets. Which
+// server has which is recorded in the servers' directories. No tenant has any influence on it.
+package devices
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"ndock/docker/agent"
+)
+
+// Devices are those of this host.
+type Devices struct {
+	root  string            // has the servers' directories
+	dirs  []string          // of specifications
+	kinds map[string]string // by resource class
+	lock  sync.Mutex        // is held from the look at all records to the write of one
+}
+
+// New returns the devices of the specifications in dirs. The servers' directories are in root.
+func New(root string, dirs []string, kinds map[string]string) *Devices {
+	return &Devices{root: root, dirs: dirs, kinds: kinds}
+}
+
+// Take picks devices for a container of the server that is about to be made: so many of each resource class. It prefers those
+// that the server had. Those of its backup, a container's id or empty, it leaves alone.
+func (d *Devices) Take(uuid string, asked map[string]int, backup string) error {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	own, err := d.read(uuid)
+	if err != nil {
+		return err
+	}
+	kept, had := split(own, backup)
+	if err := d.checkMapped(asked, had); err != nil {
+		return err
+	}
+	asked = maps.Clone(asked)
+	maps.DeleteFunc(asked, func(class string, n int) bool { return n < 1 || d.kinds[class] == "" })
+	if len(asked) == 0 {
+		return d.rewrite(uuid, own, kept)
+	}
+	all, err := d.servers()
+	if err != nil {
+		return err
+	}
+	all[uuid] = kept
+	picked, err := d.pick(asked, had, all)
+	if err != nil {
+		return err
+	}
+	return d.write(uuid, append(kept, held{Devices: picked}))
+}
+
+// split returns what the container of this id has, and what the others had.
+func split(all []held, container string) (kept, others []held) {
+	for _, one := range all {
+		if one.Container == container && container != "" {
+			kept = append(kept, one)
+		} else {
+			others = append(others, one)
+		}
+	}
+	return kept, others
+}
+
+// checkMapped refuses to make a server without devices that it had and that it is to have again.
+func (d *Devices) checkMapped(asked map[string]int, had []held) error {
+	for _, one := range had {
+		for class := range one.Devices {
+			if asked[class] > 0 && d.kinds[class] == "" {
+				return fmt.Errorf("the server is to have devices of class %s, and devices: in this host's agent.yaml names none", class)
+			}
+		}
+	}
+	return nil
+}
+
+// pick chooses devices that no server has, first of those that this one had.
+func (d *Devices) pick(asked map[string]int, had []held, all map[string][]held) (map[string][]string, error) {
+	specs := readSpecs(d.dirs)
+	taken := specs.taken(all)
+	before := map[string]bool{}
+	for _, one := range had {
+		for _, name := range one.names() {
+			before[specs.identity(name)] = true
+		}
+	}
+	picked := map[string][]string{}
+	for class, there := range specs.classes(d.kinds) {
+		there = slices.DeleteFunc(there, func(one device) bool { return taken[one.nodes] != "" })
+		slices.SortStableFunc(there, func(a, b device) int { return rank(before[a.nodes]) - rank(before[b.nodes]) })
+		for _, one := range there[:min(len(there), asked[class])] {
+			picked[class] = append(picked[class], one.name)
+		}
+	}
+	for class, n := range asked {
+		if len(picked[class]) < n {
+			return nil, fmt.Errorf("the server is to have %d devices of class %s (%s), and this host has %d that no server has", n, class, d.kinds[class], len(picked[class]))
+		}
+	}
+	return picked, nil
+}
+
+func rank(first bool) int {
+	if first {
+		return 0
+	}
+	return 1
+}
+
+// identity returns what a device is on this host; for one that is in no specification its name.
+func (c *catalog) identity(name string) string {
+	if one, found := c.devices[name]; found {
+		return one.nodes
+	}
+	return name
+}
+
+// taken returns which server has a device, by the device's identity.
+func (c *catalog) taken(all map[string][]held) map[string]string {
+	taken := map[string]string{}
+	for uuid, some := range all {
+		for _, one := range some {
+			for _, name := range one.names() {
+				taken[c.identity(name)] = uuid
+			}
+		}
+	}
+	return taken
+}
+
+// Share gives a container of the server that is about to be made the devices of its backup, as a rescue needs them: of the two
+// one runs.
+func (d *Devices) Share(uuid, backup string) error {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	all, err := d.read(uuid)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	kept, _ := split(all, backup)
+	if len(kept) == 0 {
+		return d.write(uuid, nil)
+	}
+	return d.write(uuid, append(kept, held{Devices: kept[0].Devices}))
+}
+
+// Bind records which container was made for what was taken last.
+func (d *Devices) Bind(uuid, container string) error {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	_, err := d.bind(uuid, container)
+	return err
+}
+
+// bind is Bind for a caller that holds the lock. It does nothing for a container that has its devices. It returns what the
+// server has.
+func (d *Devices) bind(uuid, container string) ([]held, error) {
+	all, err := d.read(uuid)
+	if err != nil {
+		return nil, err
+	}
+	if own, _ := split(all, container); len(own) > 0 {
+		return all, nil
+	}
+	for i := range all {
+		if all[i].Container == "" {
+			all[i].Container = container
+			return all, d.write(uuid, all)
+		}
+	}
+	return all, nil
+}
+
+// Keep has the server keep the devices of this container of its, and no others.
+func (d *Devices) Keep(uuid, container string) error {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	all, err := d.read(uuid)
+	if err != nil {
+		return err
+	}
+	kept, _ := split(all, container)
+	return d.rewrite(uuid, all, kept)
+}
+
+// rewrite is write where something changes.
+func (d *Devices) rewrite(uuid string, before, after []held) error {
+	if len(before) == len(after) {
+		return nil
+	}
+	return d.write(uuid, after)
+}
+
+// Of returns the names of the devices that a server's container has.
+func (d *Devices) Of(uuid, container string) ([]string, error) {
+	all, err := d.read(uuid)
+	return append([]string{}, namesOf(all, container)...), err
+}
+
+// namesOf returns what a container has. What was taken and never bound, for the agent was killed then, is the last container's.
+func namesOf(all []held, container string) []string {
+	var unbound []string
+	for _, one := range all {
+		switch one.Container {
+		case container:
+			return one.names()
+		case "":
+			unbound = one.names()
+		}
+	}
+	return unbound
+}
+
+// Report returns the devices of this host by resource class, and what servers go without, a sentence each.
+func (d *Devices) Report() ([]agent.DeviceClass, []string, error) {
+	all, err := d.servers()
+	if err != nil || len(all) == 0 && len(d.kinds) == 0 {
+		return nil, nil, err
+	}
+	specs := readSpecs(d.dirs)
+	there := specs.classes(d.kinds)
+	has := map[string]map[string]bool{} // identities, by class
+	count := func(class, identity string) {
+		if has[class] == nil {
+			has[class] = map[string]bool{}
+		}
+		has[class][identity] = true
+	}
+	for class := range d.kinds {
+		if len(there[class]) == 0 {
+			specs.lack("no CDI specification of %s has a device of kind %s, which agent.yaml maps to %s", specs.dirs, d.kinds[class], class)
+		}
+		for _, one := range there[class] {
+			count(class, one.nodes)
+		}
+	}
+	// Those that servers have count, be they gone: Placement could not take back what it has sold.
+	for _, uuid := range slices.Sorted(maps.Keys(all)) {
+		for _, one := range all[uuid] {
+			for class, names := range one.Devices {
+				for _, name := range names {
+					count(class, specs.identity(name))
+				}
+			}
+		}
+		specs.lackGone(uuid, all[uuid])
+	}
+	var classes []agent.DeviceClass
+	for _, class := range slices.Sorted(maps.Keys(has)) {
+		classes = append(classes, agent.DeviceClass{Class: class, Kind: d.kinds[class], Total: len(has[class])})
+	}
+	return classes, specs.lacks, nil
+}
+
+// lackGone says which devices of a server are in no specification any more.
+func (c *catalog) lackGone(uuid string, all []held) {
+	var gone []string
+	for _, one := range all {
+		for _, name := range one.names() {
+			if _, found := c.devices[name]; !found {
+				gone = append(gone, name)
+			}
+		}
+	}
+	if slices.Sort(gone); len(gone) > 0 {
+		c.lack("server %s does not start without %s, which no CDI specification of %s has any more", uuid, strings.Join(slices.Compact(gone), ", "), c.dirs)
+	}
+}

@@ -1,0 +1,90 @@
+package devices
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/renameio/v2"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"tags.cncf.io/container-device-interface/pkg/cdi"
+
+	"ndock/docker/ociruntime"
+)
+
+// hookTimeout is how long a hook of a specification may take at most, in seconds: less than the agent waits for a start.
+const hookTimeout = 45
+
+// Prepare writes what a container that is about to start is given, by the specifications as they are now. Where one of its
+// devices is gone, the container is not to start.
+func (d *Devices) Prepare(uuid, container string) error {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	file := filepath.Join(d.root, uuid, ociruntime.InjectionFile)
+	all, err := d.bind(uuid, container)
+	if err != nil {
+		return err
+	}
+	names := namesOf(all, container)
+	if len(names) == 0 {
+		return removeFile(file)
+	}
+	specs := readSpecs(d.dirs)
+	if err := d.checkOwn(specs, uuid, names); err != nil {
+		return err
+	}
+	added, err := specs.inject(names)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(ociruntime.Injection{Container: container, Config: added})
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(file, text, 0o600, renameio.WithTempDir(filepath.Dir(file)))
+}
+
+// checkOwn refuses devices that have become those of another server, as when the specifications give them other names.
+func (d *Devices) checkOwn(specs *catalog, uuid string, names []string) error {
+	all, err := d.servers()
+	if err != nil {
+		return err
+	}
+	delete(all, uuid)
+	taken := specs.taken(all)
+	for _, name := range names {
+		if taken[specs.identity(name)] != "" {
+			return fmt.Errorf("its device %s is another server's now, by the CDI specifications of %s", name, specs.dirs)
+		}
+	}
+	return nil
+}
+
+// inject returns what a container gets with these devices, as an OCI configuration that has nothing else.
+func (c *catalog) inject(names []string) (json.RawMessage, error) {
+	edits := &cdi.ContainerEdits{}
+	var of []*cdi.Spec
+	for _, name := range names {
+		one, found := c.devices[name]
+		if !found {
+			return nil, fmt.Errorf("its device %s is in no CDI specification of %s that can be used: 'ndock node status' on the host says more", name, c.dirs)
+		}
+		if spec := one.of.GetSpec(); !slices.Contains(of, spec) {
+			of = append(of, spec)
+			edits = edits.Append(specEditsOf(one.of))
+		}
+		edits = edits.Append(editsOf(one.of))
+	}
+	limit := hookTimeout
+	for _, hook := range edits.Hooks { // they are of this reading of the specifications, and no one else's
+		if hook.Timeout == nil || *hook.Timeout > limit {
+			hook.Timeout = &limit
+		}
+	}
+	config := specs.Spec{Process: &specs.Process{}, Linux: &specs.Linux{}}
+	if err := edits.Apply(&config); err != nil {
+		return nil, fmt.Errorf("give it its devices %v: %w", names, err)
+	}
+	return json.Marshal(config)
+}

@@ -1,0 +1,87 @@
+package devices
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/renameio/v2"
+)
+
+// recordFile says, in a server's directory, which devices the server has.
+const recordFile = "devices.json"
+
+// held are the devices of one container of a server: it may have a backup, too.
+type held struct {
+	Container string              `json:"container"` // its id; empty while it is being made
+	Devices   map[string][]string `json:"devices"`   // qualified names, by resource class
+}
+
+func (h held) names() []string {
+	var names []string
+	for _, some := range h.Devices {
+		names = append(names, some...)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// read returns what a server has.
+func (d *Devices) read(uuid string) ([]held, error) {
+	path := filepath.Join(d.root, uuid, recordFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []held
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("read which devices server %s has, in %s: %w", uuid, path, err)
+	}
+	return all, nil
+}
+
+// write records what a server has. After a power cut either the old or the new is there.
+func (d *Devices) write(uuid string, all []held) error {
+	path := filepath.Join(d.root, uuid, recordFile)
+	if len(all) == 0 {
+		return removeFile(path)
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, append(text, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(path)))
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// servers returns what all servers have, by id.
+func (d *Devices) servers() (map[string][]held, error) {
+	paths, err := filepath.Glob(filepath.Join(d.root, "*", recordFile))
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]held{}
+	for _, path := range paths {
+		uuid := filepath.Base(filepath.Dir(path))
+		if all[uuid], err = d.read(uuid); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
