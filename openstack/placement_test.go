@@ -55,7 +55,7 @@ func TestRemoveTraits(t *testing.T) {
 		all := fake.All(fakecloud.Hypervisor)
 		return all[len(all)-1]["traits"]
 	}
-	if got, ok := traits().([]string); !ok || !slices.Equal(got, []string{"CUSTOM_A", "HW_CPU_X86_AVX"}) {
+	if got, ok := traits().([]string); !ok || !slices.Equal(got, []string{"CUSTOM_A", "CUSTOM_NDOCKS", "HW_CPU_X86_AVX"}) {
 		t.Errorf("left %v", traits())
 	}
 	if removed, err = cloud.RemoveTraits(t.Context(), id, []string{"CUSTOM_NDOCK"}); err != nil || len(removed) > 0 {

@@ -14,6 +14,7 @@ from nova import context as nova_context
 from nova import objects
 from nova.network import model
 from nova.network import neutron
+from nova.scheduler.client import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHIM = os.path.join(os.path.dirname(HERE), 'nova', 'virt', 'docker')
@@ -39,6 +40,10 @@ class TestCase(unittest.TestCase):
         self.configure(host=HOST)
         self.tags = []  # the interfaces that Nova's database knows, with their tags
         self.patch(objects.VirtualInterfaceList, 'get_by_instance_uuid', lambda context, uuid: self.tags)
+        self.sold = {}  # what Placement has allocated on this host, by consumer
+        self.patch(report, 'report_client_singleton', mock.Mock(spec_set=report.report_client_singleton))
+        client = report.report_client_singleton.return_value = mock.create_autospec(report.SchedulerReportClient, instance=True)
+        client.get_allocations_for_resource_provider.side_effect = lambda context, provider: report.ProviderAllocInfo(self.sold)
         self.ports = []  # as Neutron has them, of any server
         self.patch(neutron.API, 'list_ports', lambda api, context, device_id: {'ports': self.ports})
 

@@ -114,6 +114,16 @@ class ProviderTree(TestCase):
         self.agent.resources['disk_gb'] = 0  # Placement refuses a total of 0
         self.assertEqual({'VCPU', 'MEMORY_MB'}, set(self.inventory()))
 
+    def test_what_is_gone_and_sold_is_not_for_sale(self):
+        self.agent.resources['devices'] = [{'class': 'PGPU', 'kind': 'a.com/gpu', 'total': 2}]
+        self.inventory()
+        self.agent.resources['devices'] = []
+        self.sold = {'a server': {'resources': {'VCPU': 1, 'PGPU': 1}}}
+        pgpu = self.inventory()['PGPU']
+        self.assertEqual((2, 2), (pgpu['total'], pgpu['reserved']))
+        self.sold = {'another': {'resources': {'VCPU': 1}}}
+        self.assertNotIn('PGPU', self.inventory())
+
     def test_what_others_set_stays(self):
         self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR'])
         self.inventory()

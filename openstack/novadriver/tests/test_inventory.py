@@ -43,6 +43,12 @@ class Inventory(harness.TestCase):
         self.assertEqual([True] * 3, [total == reserved for total, reserved, _ in self.of().values()])
 
 
+    def test_devices_are_sold_once(self):
+        self.host['devices'] = [{'class': 'CUSTOM_FPGA', 'kind': 'a.com/fpga', 'total': 2}, {'class': 'PGPU', 'kind': '', 'total': 0}]
+        self.assertEqual((2, 0, 1.0), self.of()['CUSTOM_FPGA'])
+        self.assertNotIn('PGPU', self.of())
+
+
 class Traits(harness.TestCase):
     def setUp(self):
         super().setUp()
@@ -67,6 +73,14 @@ class Traits(harness.TestCase):
         others = {'CUSTOM_OF_THE_OPERATOR', 'OWNER_NOVA'}
         for limited, want in [(False, set()), (True, {'CUSTOM_NDOCK_DISK_QUOTA'}), (False, set())]:
             self.assertEqual(others | {'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC'} | want, self.traits(limited))
+
+    def test_kinds_of_devices(self):
+        self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK_CDI_B_COM_GONE'])
+        own = {'CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS'}
+        kinds = [{'class': 'PGPU', 'kind': 'a-b.com/gpu_2', 'total': 1}, {'class': 'VGPU', 'kind': '', 'total': 1}]
+        for there, want in [(kinds, {'CUSTOM_NDOCK_CDI', 'CUSTOM_NDOCK_CDI_A_B_COM_GPU_2'}), (kinds[1:], set()), ([], set())]:
+            self.agent.resources['devices'] = there
+            self.assertEqual(own | want, self.traits(False))
 
     def test_those_of_another_driver_go(self):
         libvirts = ['COMPUTE_GRAPHICS_MODEL_VGA', 'COMPUTE_SECURITY_UEFI_SECURE_BOOT', 'HW_ARCH_X86_64', 'HW_CPU_X86_AVX2']

@@ -41,8 +41,8 @@ class TestCase(harness.TestCase):
 
     def arrive(self, disk_info, power_on=True):
         self.driver.finish_migration(
-            harness.context(), None, self.instance, disk_info, self.network_info, harness.image_meta(), False, {},
-            power_on=power_on)
+            harness.context(), None, self.instance, disk_info, self.network_info, harness.image_meta(), False,
+            {self.driver._provider: {'resources': {'PGPU': 1}}}, power_on=power_on)
 
     def spec(self):
         return self.agent.containers[harness.SERVER]['spec']
@@ -63,7 +63,7 @@ class SameHost(TestCase):
         self.assertEqual(set(), self.agent.images)
         self.has_another_container(BACKUP)
         self.assertEqual([(harness.SERVER, 9, 'commit')], self.agent.asked('back_up'))
-        self.assertEqual('aside', self.spec()['source'])
+        self.assertEqual(('aside', {'PGPU': 1}), (self.spec()['source'], self.spec()['resources']))
         self.images.create.assert_not_called()
 
     def test_a_stopped_one_stays_stopped(self):
@@ -94,7 +94,7 @@ class OtherHost(TestCase):
         self.has_another_container(BACKUP)
         self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
         self.assertEqual({harness.IMAGE}, self.agent.images)
-        self.assertEqual(('', PARCEL), (self.spec()['source'], self.spec()['image_id']))
+        self.assertEqual(('', PARCEL, {'PGPU': 1}), (self.spec()['source'], self.spec()['image_id'], self.spec()['resources']))
         self.assertEqual([(PARCEL, 0)], self.agent.asked('load_image'))
         self.assertFalse(self.spec()['new'])  # its files may have grown beyond the flavor's disk where nothing limits them
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)

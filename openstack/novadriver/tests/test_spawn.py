@@ -74,8 +74,15 @@ class Order(TestCase):
             'image_id': harness.IMAGE, 'vcpus': 2, 'memory_mb': 512, 'root_gb': 5,
             'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
             'source': '', 'new': True, 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
-            'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [], 'dns_domain': '',
+            'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [], 'dns_domain': '', 'resources': {},
         }, self.agent.containers[harness.SERVER]['spec'])
+
+    def test_what_placement_has_allocated_on_this_host(self):
+        self.driver._provider = 'this'
+        allocations = {'this': {'resources': {'VCPU': 2, 'PGPU': 1}, 'generation': 3}, 'where it was evacuated from': {'resources': {'PGPU': 1}}}
+        self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, allocations,
+                          network_info=harness.network_info(harness.vif()))
+        self.assertEqual({'VCPU': 2, 'PGPU': 1}, self.agent.containers[harness.SERVER]['spec']['resources'])
 
     def test_trusted_certificates_go_with_the_download(self):
         self.instance.trusted_certs = objects.TrustedCerts(ids=['a-certificate'])

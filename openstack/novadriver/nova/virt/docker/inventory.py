@@ -3,6 +3,8 @@
 import re
 
 import nova.conf
+from nova import context
+from nova.scheduler.client import report
 
 from nova.virt.docker import cpus
 
@@ -12,6 +14,7 @@ HOST = 'CUSTOM_NDOCK'
 LAYERS = 'CUSTOM_NDOCK_LAYERS'  # it boots images whose layers are images of their own
 DISK_QUOTA = 'CUSTOM_NDOCK_DISK_QUOTA'
 RUNTIME = 'CUSTOM_NDOCK_RUNTIME_'  # and a runtime's name, which a flavor can choose
+CDI = 'CUSTOM_NDOCK_CDI'  # it gives servers devices; each kind has a trait of its own that begins so
 OWN = {HOST, LAYERS, DISK_QUOTA}
 LIBVIRTS = r'_(pci|mtty|amd|intel)_\w+'  # behind the name of the node, as in _pci_0000_84_00_0 and _amd_sev_es
 
@@ -25,11 +28,26 @@ def of(host, ratios, reserved_disk):
         # ...but their files it does.
         'DISK_GB': (host['disk_gb'], max(reserved_disk, host['disk_foreign_gb'])),
         'PCPU': (len(cpus.dedicated(host)), 0),
+        **{found['class']: (found['total'], 0) for found in host.get('devices', ())},
     }
     return {name: {
         'total': total, 'reserved': min(reserved, total), 'allocation_ratio': ratios.get(name, 1.0),  # none for PCPU
         'min_unit': 1, 'max_unit': total, 'step_size': 1,
     } for name, (total, reserved) in totals.items() if total > 0}
+
+
+def still_sold(provider, offered):
+    """What this host offers no more and servers have yet, not for sale.
+
+    Placement refuses an inventory without a class that is allocated, and Nova then cannot even delete the server.
+    """
+    gone = set(provider.inventory) - set(offered)
+    if not gone:
+        return {}
+    placement = report.report_client_singleton()
+    found = placement.get_allocations_for_resource_provider(context.get_admin_context(), provider.uuid).allocations
+    sold = {name for one in found.values() for name in one['resources']}
+    return {name: dict(provider.inventory[name], reserved=provider.inventory[name]['total']) for name in gone & sold}
 
 
 def traits(host, others):
@@ -40,8 +58,14 @@ def traits(host, others):
     """
     of_drivers = ('COMPUTE_',) if HOST in others else ('COMPUTE_', 'HW_ARCH_', 'HW_CPU_')
     own = OWN if host['root_disks']['limited'] else OWN - {DISK_QUOTA}
-    own = own | {RUNTIME + name.upper() for name in host['runtimes']}
-    return {name for name in others if name not in OWN and not name.startswith(of_drivers + (RUNTIME,))} | own
+    devices = {trait for found in host.get('devices', ()) if found['kind'] for trait in (CDI, of_kind(found['kind']))}
+    runtimes = {RUNTIME + name.upper() for name in host['runtimes']}
+    return {name for name in others if name not in OWN and not name.startswith((CDI, RUNTIME, *of_drivers))} | own | devices | runtimes
+
+
+def of_kind(kind):
+    """The trait of a kind of devices, as CUSTOM_NDOCK_CDI_NVIDIA_COM_GPU."""
+    return '%s_%s' % (CDI, re.sub('[^A-Z0-9]', '_', kind.upper()))
 
 
 def drop_children(tree, root):

@@ -15,6 +15,11 @@ def image_id(instance, image_meta):
     return image_meta.id if image_meta.obj_attr_is_set('id') and image_meta.id else instance.image_ref
 
 
+def resources(allocations, provider):
+    """What Placement has allocated to a server on this host, whose provider it is. An evacuated one has some on another, too."""
+    return dict((allocations or {}).get(provider, {}).get('resources', {}))
+
+
 def spec(instance, image_meta, image_ref, source='', **guest):
     """What a container is made from; guest is what only a new one gets."""
     properties = image_meta.properties
