@@ -94,3 +94,24 @@ func TestInjectRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestDevicesOfAServer: what stands in a server's directory is given to its container, and the container's id is the last part of
+// the directory of its names.
+func TestDevicesOfAServer(t *testing.T) {
+	dir, config := server(t)
+	if err := os.WriteFile(filepath.Join(dir, InjectionFile), []byte(`{"container":"c1","config":`+devices+`}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := edit([]byte(config), "ndock", "/names/c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"path":"/dev/card"`, `"CARD=0"`, `"createContainer":[{"path":"/bin/x"}]`, `"node","hook","join"`, `"source":"/names/c1/resolv.conf"`} {
+		if !strings.Contains(string(got.config), want) {
+			t.Errorf("it became %s, without %s", got.config, want)
+		}
+	}
+	if _, err := edit([]byte(config), "ndock", "/names/c2"); err == nil {
+		t.Error("another container of the server starts with them")
+	}
+}
