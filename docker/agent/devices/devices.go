@@ -18,12 +18,13 @@ type Devices struct {
 	root  string            // has the servers' directories
 	dirs  []string          // of specifications
 	kinds map[string]string // by resource class
+	boot  string            // this one of the host
 	lock  sync.Mutex        // is held from the look at all records to the write of one
 }
 
 // New returns the devices of the specifications in dirs. The servers' directories are in root.
 func New(root string, dirs []string, kinds map[string]string) *Devices {
-	return &Devices{root: root, dirs: dirs, kinds: kinds}
+	return &Devices{root: root, dirs: dirs, kinds: kinds, boot: thisBoot()}
 }
 
 // Take picks devices for a container of the server that is about to be made: so many of each resource class. It prefers those
@@ -53,7 +54,7 @@ func (d *Devices) Take(uuid string, asked map[string]int, backup string) error {
 	if err != nil {
 		return err
 	}
-	return d.write(uuid, append(kept, held{Devices: picked}))
+	return d.write(uuid, append(kept, held{Boot: d.boot, Devices: picked}))
 }
 
 // split returns what the container of this id has, and what the others had.
@@ -81,26 +82,20 @@ func (d *Devices) checkMapped(asked map[string]int, had []held) error {
 }
 
 // pick chooses devices that no server has, first of those that this one had.
-func (d *Devices) pick(asked map[string]int, had []held, all map[string][]held) (map[string][]string, error) {
+func (d *Devices) pick(asked map[string]int, had []held, all map[string][]held) (map[string]map[string]string, error) {
 	specs := readSpecs(d.dirs)
-	taken := specs.taken(all)
-	before := map[string]bool{}
-	for _, one := range had {
-		for _, name := range one.names() {
-			before[specs.identity(name)] = true
-		}
-	}
-	picked := map[string][]string{}
-	for class, there := range specs.classes(d.kinds) {
-		there = slices.DeleteFunc(there, func(one device) bool { return taken[one.nodes] != "" })
-		slices.SortStableFunc(there, func(a, b device) int { return rank(before[a.nodes]) - rank(before[b.nodes]) })
-		for _, one := range there[:min(len(there), asked[class])] {
-			picked[class] = append(picked[class], one.name)
-		}
-	}
+	free := d.free(specs, specs.classes(d.kinds), all)
+	before := d.uses(specs, had)
+	picked := map[string]map[string]string{}
 	for class, n := range asked {
-		if len(picked[class]) < n {
-			return nil, fmt.Errorf("the server is to have %d devices of class %s (%s), and this host has %d that no server has", n, class, d.kinds[class], len(picked[class]))
+		there := free[class]
+		if len(there) < n {
+			return nil, fmt.Errorf("the server is to have %d devices of class %s (%s), and this host has %d that no server has", n, class, d.kinds[class], len(there))
+		}
+		slices.SortStableFunc(there, func(a, b device) int { return rank(a.isOf(before)) - rank(b.isOf(before)) })
+		picked[class] = map[string]string{}
+		for _, one := range there[:n] {
+			picked[class][one.name] = one.nodes
 		}
 	}
 	return picked, nil
@@ -113,25 +108,34 @@ func rank(first bool) int {
 	return 1
 }
 
-// identity returns what a device is on this host; for one that is in no specification its name.
-func (c *catalog) identity(name string) string {
-	if one, found := c.devices[name]; found {
-		return one.nodes
+// free returns which of the devices of each resource class no server has.
+func (d *Devices) free(specs *catalog, there map[string][]device, all map[string][]held) map[string][]device {
+	var used []string
+	for _, some := range all {
+		used = append(used, d.uses(specs, some)...)
 	}
-	return name
+	free := map[string][]device{}
+	for class, devices := range there {
+		free[class] = slices.DeleteFunc(slices.Clone(devices), func(one device) bool { return one.isOf(used) })
+	}
+	return free
 }
 
-// taken returns which server has a device, by the device's identity.
-func (c *catalog) taken(all map[string][]held) map[string]string {
-	taken := map[string]string{}
-	for uuid, some := range all {
-		for _, one := range some {
-			for _, name := range one.names() {
-				taken[c.identity(name)] = uuid
+// uses returns the nodes of what containers have: those that go by its names today, and those that they were given since the host
+// booted. A container that runs keeps these, whatever the specifications have come to say.
+func (d *Devices) uses(specs *catalog, some []held) []string {
+	var used []string
+	for _, one := range some {
+		for _, devices := range one.Devices {
+			for name, given := range devices {
+				used = append(used, specs.nodes(name))
+				if one.Boot == d.boot {
+					used = append(used, given)
+				}
 			}
 		}
 	}
-	return taken
+	return used
 }
 
 // Share gives a container of the server that is about to be made the devices of its backup, as a rescue needs them: of the two
@@ -147,7 +151,7 @@ func (d *Devices) Share(uuid, backup string) error {
 	if len(kept) == 0 {
 		return d.write(uuid, nil)
 	}
-	return d.write(uuid, append(kept, held{Devices: kept[0].Devices}))
+	return d.write(uuid, append(kept, held{Boot: kept[0].Boot, Devices: kept[0].Devices}))
 }
 
 // Bind records which container was made for what was taken last.
@@ -203,15 +207,23 @@ func (d *Devices) Of(uuid, container string) ([]string, error) {
 	return append([]string{}, namesOf(all, container)...), err
 }
 
-// namesOf returns what a container has. What was taken and never bound, for the agent was killed then, is the last container's.
+// namesOf returns the names of what a container has.
 func namesOf(all []held, container string) []string {
-	var unbound []string
-	for _, one := range all {
-		switch one.Container {
+	if one := of(all, container); one != nil {
+		return one.names()
+	}
+	return nil
+}
+
+// of returns what a container has. What was taken and never bound, for the agent was killed then, is the last container's.
+func of(all []held, container string) *held {
+	var unbound *held
+	for i := range all {
+		switch all[i].Container {
 		case container:
-			return one.names()
+			return &all[i]
 		case "":
-			unbound = one.names()
+			unbound = &all[i]
 		}
 	}
 	return unbound
@@ -225,37 +237,43 @@ func (d *Devices) Report() ([]agent.DeviceClass, []string, error) {
 	}
 	specs := readSpecs(d.dirs)
 	there := specs.classes(d.kinds)
-	has := map[string]map[string]bool{} // identities, by class
-	count := func(class, identity string) {
-		if has[class] == nil {
-			has[class] = map[string]bool{}
-		}
-		has[class][identity] = true
+	total := map[string]int{}
+	for class, free := range d.free(specs, there, all) {
+		total[class] = len(free)
 	}
-	for class := range d.kinds {
+	for _, class := range slices.Sorted(maps.Keys(d.kinds)) {
 		if len(there[class]) == 0 {
 			specs.lack("no CDI specification of %s has a device of kind %s, which agent.yaml maps to %s", specs.dirs, d.kinds[class], class)
-		}
-		for _, one := range there[class] {
-			count(class, one.nodes)
 		}
 	}
 	// Those that servers have count, be they gone: Placement could not take back what it has sold.
 	for _, uuid := range slices.Sorted(maps.Keys(all)) {
-		for _, one := range all[uuid] {
-			for class, names := range one.Devices {
-				for _, name := range names {
-					count(class, specs.identity(name))
-				}
-			}
+		for class, names := range byClass(all[uuid]) {
+			total[class] += len(names)
 		}
 		specs.lackGone(uuid, all[uuid])
 	}
 	var classes []agent.DeviceClass
-	for _, class := range slices.Sorted(maps.Keys(has)) {
-		classes = append(classes, agent.DeviceClass{Class: class, Kind: d.kinds[class], Total: len(has[class])})
+	for _, class := range slices.Sorted(maps.Keys(total)) {
+		if total[class] > 0 {
+			classes = append(classes, agent.DeviceClass{Class: class, Kind: d.kinds[class], Total: total[class]})
+		}
 	}
 	return classes, specs.lacks, nil
+}
+
+// byClass returns the names of what a server has, in its container and in its backup, by resource class.
+func byClass(all []held) map[string]map[string]string {
+	names := map[string]map[string]string{}
+	for _, one := range all {
+		for class, some := range one.Devices {
+			if names[class] == nil {
+				names[class] = map[string]string{}
+			}
+			maps.Copy(names[class], some)
+		}
+	}
+	return names
 }
 
 // lackGone says which devices of a server are in no specification any more.

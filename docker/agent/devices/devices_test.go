@@ -67,6 +67,13 @@ func (d *Devices) take(t *testing.T, server, container string) {
 	}
 }
 
+func (d *Devices) prepare(t *testing.T, server, container string) {
+	t.Helper()
+	if err := d.Prepare(server, container); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (d *Devices) wants(t *testing.T, server, container string, want ...string) {
 	t.Helper()
 	if got, err := d.Of(server, container); err != nil || !slices.Equal(got, want) {
@@ -96,7 +103,7 @@ func TestThreeServersOnTwoDevices(t *testing.T) {
 	d.take(t, first, "c1")
 	New(d.root, d.dirs, d.kinds).take(t, second, "c2")
 	d = New(d.root, d.dirs, d.kinds)
-	d.wants(t, first, "c1", "a.com/card=0")
+	d.wants(t, first, "c1", "a.com/card=GPU-0")
 	d.wants(t, second, "c2", "a.com/card=1")
 	wantError(t, d.Take(third, map[string]int{"PGPU": 1}, ""), "the server is to have 1 devices of class PGPU (a.com/card), and this host has 0 that no server has")
 	d.wants(t, third, "c3")
@@ -104,7 +111,7 @@ func TestThreeServersOnTwoDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.take(t, third, "c3")
-	d.wants(t, third, "c3", "a.com/card=0")
+	d.wants(t, third, "c3", "a.com/card=GPU-0")
 }
 
 // TestAtOnce: of many servers at once, each device goes to one.
@@ -140,7 +147,7 @@ func TestReport(t *testing.T) {
 	if classes, _, err = d.Report(); err != nil || classes[0].Total != 3 { // what is sold and gone counts until it is given back
 		t.Errorf("got %+v, %v", classes, err)
 	}
-	if got := d.lacks(t); !strings.Contains(got, "server "+first+" does not start without a.com/card=0, which no CDI specification of ") {
+	if got := d.lacks(t); !strings.Contains(got, "server "+first+" does not start without a.com/card=GPU-0, which no CDI specification of ") {
 		t.Errorf("got %s", got)
 	}
 	d.kinds = nil // the operator has taken the class away
@@ -193,7 +200,7 @@ func TestMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.wants(t, first, "c2", "a.com/card=1")
-	d.wants(t, first, "c3", "a.com/card=0")
+	d.wants(t, first, "c3", "a.com/card=GPU-0")
 	wantError(t, d.Take(second, map[string]int{"PGPU": 1}, ""), "this host has 0")
 	if err := d.Keep(first, "c3"); err != nil { // confirmed
 		t.Fatal(err)
@@ -207,7 +214,7 @@ func TestMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.wants(t, first, "c4")
-	d.wants(t, first, "c3", "a.com/card=0")
+	d.wants(t, first, "c3", "a.com/card=GPU-0")
 }
 
 // TestBadSpecifications costs what they have, and no other's.
@@ -303,7 +310,7 @@ func TestPrepare(t *testing.T) {
 	}
 	container, config := d.injected(t, first)
 	for _, want := range []string{
-		`"env":["CARD=0"]`, `"path":"/dev/card","type":"c","major":1,"minor":3`, `{"allow":true,"type":"c","major":1,"minor":3,"access":"rwm"}`,
+		`"env":["CARD=GPU-0"]`, `"path":"/dev/card","type":"c","major":1,"minor":3`, `{"allow":true,"type":"c","major":1,"minor":3,"access":"rwm"}`,
 		`"createContainer":[{"path":"/bin/true","timeout":45}]`,
 	} {
 		if container != "c1" || !strings.Contains(config, want) {
@@ -324,9 +331,9 @@ func TestPrepareRefuses(t *testing.T) {
 	d.take(t, first, "c1")
 	d.take(t, second, "c2")
 	d.specify(t, "cards.json", spec("a.com/card", node("1", "/dev/zero")))
-	wantError(t, d.Prepare(first, "c1"), "its device a.com/card=0 is in no CDI specification of ")
-	d.specify(t, "cards.json", spec("a.com/card", node("0", "/dev/zero"), node("1", "/dev/zero")))
-	wantError(t, d.Prepare(first, "c1"), "its device a.com/card=0 is another server's now")
+	wantError(t, d.Prepare(first, "c1"), "its device a.com/card=GPU-0 is in no CDI specification of ")
+	d.specify(t, "cards.json", spec("a.com/card", node("GPU-0", "/dev/zero"), node("1", "/dev/zero")))
+	wantError(t, d.Prepare(first, "c1"), "its device a.com/card=GPU-0 is another server's now")
 	d.specify(t, "cards.json", cards())
 	if err := d.Prepare(first, "c1"); err != nil {
 		t.Error(err)
@@ -349,7 +356,7 @@ func TestAKilledAgent(t *testing.T) {
 	if err := d.Prepare(first, "c1"); err != nil {
 		t.Fatal(err)
 	}
-	d.wants(t, first, "c1", "a.com/card=0")
+	d.wants(t, first, "c1", "a.com/card=GPU-0")
 	d.wants(t, first, "c2", "a.com/card=1")
 }
 
@@ -365,5 +372,73 @@ func TestADamagedRecord(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "read which devices server "+first+" has") {
 			t.Errorf("%s: got %v", what, err)
 		}
+	}
+}
+
+// TestADeviceThatLosesItsName is its server's all the same, which runs with it: until the server is gone, nobody else gets it.
+func TestADeviceThatLosesItsName(t *testing.T) {
+	named := spec("a.com/card", node("long", "/dev/null"))
+	both := `{"name":"both","containerEdits":{"deviceNodes":[{"path":"/dev/null"},{"path":"/dev/zero"}]}}`
+	for name, c := range map[string]struct {
+		now, others    string
+		freeAfterABoot bool // in which the nodes may be others
+	}{
+		"it has another":         {now: spec("a.com/card", node("x", "/dev/null")), freeAfterABoot: true},
+		"it has another kind":    {now: spec("b.com/card", node("long", "/dev/null"))},
+		"it is part of another":  {now: spec("a.com/card", both), freeAfterABoot: true},
+		"two specify it":         {now: named, others: named},
+		"the next has its index": {now: spec("a.com/card", node("long", "/dev/zero"), node("x", "/dev/null")), freeAfterABoot: true},
+	} {
+		d := host(t, map[string]string{"cards.json": named})
+		d.kinds["VGPU"] = "b.com/card"
+		d.take(t, first, "c1")
+		d.prepare(t, first, "c1")
+		d.specify(t, "cards.json", c.now)
+		d.specify(t, "others.json", c.others)
+		for _, class := range []string{"PGPU", "VGPU"} {
+			wantError(t, d.Take(second, map[string]int{class: 1}, ""), "this host has 0 that no server has")
+		}
+		if classes, _, err := d.Report(); err != nil || len(classes) != 1 || classes[0].Total != 1 {
+			t.Errorf("%s: got %+v, %v", name, classes, err)
+		}
+		d.boot = "another"
+		if err := d.Take(second, map[string]int{"PGPU": 1}, ""); (err == nil) != c.freeAfterABoot {
+			t.Errorf("%s: after a boot: %v", name, err)
+		}
+	}
+}
+
+// TestShiftedIndices: a server does not start with the device that another one still runs with under its former name.
+func TestShiftedIndices(t *testing.T) {
+	d := host(t, map[string]string{"cards.json": spec("a.com/card", node("0", "/dev/null"), node("1", "/dev/zero"), node("2", "/dev/full"))})
+	d.take(t, first, "c1")
+	d.take(t, second, "c2")
+	d.prepare(t, first, "c1")
+	d.prepare(t, second, "c2")
+	d.specify(t, "cards.json", spec("a.com/card", node("0", "/dev/zero"), node("1", "/dev/full")))
+	wantError(t, d.Prepare(first, "c1"), "its device a.com/card=0 is another server's now")
+	d.prepare(t, second, "c2") // which has another one from here on
+	d.prepare(t, first, "c1")
+}
+
+// TestTwoThatBecomeOne: a server that is to have two devices does not start with one.
+func TestTwoThatBecomeOne(t *testing.T) {
+	d := host(t, map[string]string{"cards.json": spec("a.com/card", node("0", "/dev/null"), node("1", "/dev/zero"))})
+	if err := d.Take(first, map[string]int{"PGPU": 2}, ""); err != nil {
+		t.Fatal(err)
+	}
+	d.prepare(t, first, "c1")
+	d.specify(t, "cards.json", spec("a.com/card", node("0", "/dev/null"), node("1", "/dev/null")))
+	wantError(t, d.Prepare(first, "c1"), "its device a.com/card=1 is another one of its own now")
+}
+
+// TestAKindOfAnotherClass: what is sold of one class is not for sale of the next that the operator maps its kind to.
+func TestAKindOfAnotherClass(t *testing.T) {
+	d := host(t, map[string]string{"cards.json": cards()})
+	d.take(t, first, "c1")
+	d.kinds = map[string]string{"CUSTOM_GPU": "a.com/card"}
+	classes, _, err := d.Report()
+	if err != nil || len(classes) != 2 || classes[0].Total != 1 || classes[1].Class != "PGPU" || classes[1].Total != 1 {
+		t.Errorf("got %+v, %v", classes, err)
 	}
 }

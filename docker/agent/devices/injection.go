@@ -3,6 +3,7 @@ package devices
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -26,15 +27,18 @@ func (d *Devices) Prepare(uuid, container string) error {
 	if err != nil {
 		return err
 	}
-	names := namesOf(all, container)
-	if len(names) == 0 {
+	own := of(all, container)
+	if own == nil {
 		return removeFile(file)
 	}
 	specs := readSpecs(d.dirs)
-	if err := d.checkOwn(specs, uuid, names); err != nil {
+	if err := d.renew(specs, uuid, own); err != nil {
 		return err
 	}
-	added, err := specs.inject(names)
+	if err := d.write(uuid, all); err != nil {
+		return err
+	}
+	added, err := specs.inject(own.names())
 	if err != nil {
 		return err
 	}
@@ -45,31 +49,43 @@ func (d *Devices) Prepare(uuid, container string) error {
 	return renameio.WriteFile(file, text, 0o600, renameio.WithTempDir(filepath.Dir(file)))
 }
 
-// checkOwn refuses devices that have become those of another server, as when the specifications give them other names.
-func (d *Devices) checkOwn(specs *catalog, uuid string, names []string) error {
-	all, err := d.servers()
+// renew sets the nodes that a container's devices have today. It refuses a device that is gone, one that is another server's, as
+// when the specifications give them other names, and one that the container has by another name, too.
+func (d *Devices) renew(specs *catalog, uuid string, own *held) error {
+	others, err := d.servers()
 	if err != nil {
 		return err
 	}
-	delete(all, uuid)
-	taken := specs.taken(all)
-	for _, name := range names {
-		if taken[specs.identity(name)] != "" {
-			return fmt.Errorf("its device %s is another server's now, by the CDI specifications of %s", name, specs.dirs)
+	delete(others, uuid)
+	var used, before []string
+	for _, some := range others {
+		used = append(used, d.uses(specs, some)...)
+	}
+	for _, devices := range own.Devices {
+		for _, name := range slices.Sorted(maps.Keys(devices)) {
+			one, found := specs.devices[name]
+			switch {
+			case !found:
+				return fmt.Errorf("its device %s is in no CDI specification of %s that can be used: 'ndock node status' on the host says more", name, specs.dirs)
+			case one.isOf(used):
+				return fmt.Errorf("its device %s is another server's now, by the CDI specifications of %s", name, specs.dirs)
+			case one.isOf(before):
+				return fmt.Errorf("its device %s is another one of its own now, by the CDI specifications of %s", name, specs.dirs)
+			}
+			devices[name] = one.nodes
+			before = append(before, one.nodes)
 		}
 	}
+	own.Boot = d.boot
 	return nil
 }
 
-// inject returns what a container gets with these devices, as an OCI configuration that has nothing else.
+// inject returns what a container gets with these devices, which are there, as an OCI configuration that has nothing else.
 func (c *catalog) inject(names []string) (json.RawMessage, error) {
 	edits := &cdi.ContainerEdits{}
 	var of []*cdi.Spec
 	for _, name := range names {
-		one, found := c.devices[name]
-		if !found {
-			return nil, fmt.Errorf("its device %s is in no CDI specification of %s that can be used: 'ndock node status' on the host says more", name, c.dirs)
-		}
+		one := c.devices[name]
 		if spec := one.of.GetSpec(); !slices.Contains(of, spec) {
 			of = append(of, spec)
 			edits = edits.Append(specEditsOf(one.of))

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/google/renameio/v2"
 )
@@ -17,17 +19,27 @@ const recordFile = "devices.json"
 
 // held are the devices of one container of a server: it may have a backup, too.
 type held struct {
-	Container string              `json:"container"` // its id; empty while it is being made
-	Devices   map[string][]string `json:"devices"`   // qualified names, by resource class
+	Container string                       `json:"container"` // its id; empty while it is being made
+	Boot      string                       `json:"boot"`      // which boot of the host the nodes are of: the next may number them anew
+	Devices   map[string]map[string]string `json:"devices"`   // their nodes, by resource class and qualified name
 }
 
 func (h held) names() []string {
 	var names []string
 	for _, some := range h.Devices {
-		names = append(names, some...)
+		names = slices.AppendSeq(names, maps.Keys(some))
 	}
 	slices.Sort(names)
 	return names
+}
+
+// bootID is what the kernel calls this boot of the host.
+const bootID = "/proc/sys/kernel/random/boot_id"
+
+// thisBoot returns which boot of the host this is. Where the kernel does not tell, all are one.
+func thisBoot() string {
+	text, _ := os.ReadFile(bootID)
+	return strings.TrimSpace(string(text))
 }
 
 // read returns what a server has.

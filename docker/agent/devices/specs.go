@@ -32,7 +32,7 @@ const allDevices = "all"
 type device struct {
 	name  string // qualified, as nvidia.com/gpu=0
 	kind  string
-	nodes string // what it is on this host: two names with the same nodes are one device
+	nodes string // what it is on this host, sorted: two names with the same nodes are one device
 	of    *cdi.Device
 }
 
@@ -196,11 +196,30 @@ func nodesOf(all []specs.LinuxDevice) string {
 	return strings.Join(slices.Compact(nodes), " ")
 }
 
+// nodes returns what a device is on this host; for one that is in no specification its name.
+func (c *catalog) nodes(name string) string {
+	if one, found := c.devices[name]; found {
+		return one.nodes
+	}
+	return name
+}
+
+// isOf tells whether a device is one of these, a part of one, or has one as its part.
+func (d device) isOf(all []string) bool {
+	return slices.ContainsFunc(all, func(nodes string) bool { return includes(d.nodes, nodes) || includes(nodes, d.nodes) })
+}
+
+// includes tells whether all of some nodes are among others.
+func includes(nodes, some string) bool {
+	all := strings.Fields(nodes)
+	return !slices.ContainsFunc(strings.Fields(some), func(node string) bool { return !slices.Contains(all, node) })
+}
+
 // combinations leaves out what has all nodes of another device and more: both would be with two servers.
 func (c *catalog) combinations() {
 	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
 		for _, other := range c.devices {
-			if c.devices[name].includes(other) {
+			if c.devices[name].combines(other) {
 				c.lack("device %s is not used: it has the device nodes of %s and more, so that one device would be with two servers", name, other.name)
 				delete(c.devices, name)
 				break
@@ -209,16 +228,16 @@ func (c *catalog) combinations() {
 	}
 }
 
-// includes tells whether a device has all nodes of another of its kind, and more.
-func (d device) includes(other device) bool {
-	own, others := strings.Fields(d.nodes), strings.Fields(other.nodes)
-	return d.kind == other.kind && len(own) > len(others) && !slices.ContainsFunc(others, func(node string) bool { return !slices.Contains(own, node) })
+// combines tells whether a device has all nodes of another of its kind, and more.
+func (d device) combines(other device) bool {
+	return d.kind == other.kind && d.nodes != other.nodes && includes(d.nodes, other.nodes)
 }
 
-// classes returns the devices of each resource class, each device once: of its names the shortest.
+// classes returns the devices of each resource class, each device once: of its names the longest, which a serial number or UUID
+// makes so. An index is another device's when one is taken out.
 func (c *catalog) classes(kinds map[string]string) map[string][]device {
 	all := slices.SortedFunc(maps.Values(c.devices), func(a, b device) int {
-		return cmp.Or(cmp.Compare(len(a.name), len(b.name)), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(len(b.name), len(a.name)), cmp.Compare(a.name, b.name))
 	})
 	seen := map[string]bool{}
 	byClass := map[string][]device{}
