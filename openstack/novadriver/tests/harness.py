@@ -32,6 +32,8 @@ SERVER = '6f1e4a9c-7f0b-4b52-9a53-0c3a5d5f3c11'
 IMAGE = 'c0ffee00-1111-4222-8333-444455556666'
 NETWORK = '0b6ba3c1-5a4e-4a8c-9c68-5d0f2a7a9e77'
 PORT = '3f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40'
+PROVIDER = 'e5a1b2c3-4d5e-4f60-8a7b-8c9d0e1f2a3b'  # Placement's id of the host
+ALLOCATIONS = {PROVIDER: {'resources': {'VCPU': 2, 'MEMORY_MB': 512, 'DISK_GB': 5}, 'generation': 3}}
 
 
 class TestCase(unittest.TestCase):

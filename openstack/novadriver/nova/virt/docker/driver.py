@@ -165,11 +165,11 @@ class DockerDriver(driver.ComputeDriver):
               network_info=None, block_device_info=None, power_on=True, accel_info=None):
         self._pending.settle(instance.uuid)
         ports = wire.ports(network_info)
+        resources = wire.resources(instance, allocations, self._provider)
         instance.device_metadata = guest.devices(context, instance)
         try:
             inside = guest.contents(instance, injected_files, admin_password, network_info)
-            spec = wire.spec(instance, image_meta, instance.image_ref,
-                             resources=wire.resources(allocations, self._provider), **inside)
+            spec = wire.spec(instance, image_meta, instance.image_ref, resources=resources, **inside)
             self._bring_up(context, instance, ports, spec, power_on)
         except ndock.UnusableImage as error:
             self._undo(instance, ports)
@@ -344,16 +344,17 @@ class DockerDriver(driver.ComputeDriver):
                          allocations, block_device_info=None, power_on=True, share_info=None):
         ports = wire.ports(network_info)
         sent = transfer.image_of(disk_info)
-        more = {'config_drive': guest.config_drive(instance, [], None, network_info),
-                'resources': wire.resources(allocations, self._provider)}
+
+        def spec(*image):
+            return wire.spec(instance, image_meta, *image, config_drive=guest.config_drive(instance, [], None, network_info),
+                             resources=wire.resources(instance, allocations, self._provider))
         if sent is None:
             self._pending.keep_backup(instance.uuid)
-            spec = wire.spec(instance, image_meta, instance.image_ref, 'aside', **more)
             with self._restoring(instance):
-                return self._bring_up(context, instance, ports, spec, power_on)
+                return self._bring_up(context, instance, ports, spec(instance.image_ref, 'aside'), power_on)
         try:
             self._pending.settle(instance.uuid)
-            self._bring_up(context, instance, ports, wire.spec(instance, image_meta, sent, **more), power_on)
+            self._bring_up(context, instance, ports, spec(sent), power_on)
         except BaseException:  # up to Nova 32 a timeout is no Exception
             self._undo(instance, ports)
             raise

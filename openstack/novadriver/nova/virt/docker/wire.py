@@ -1,6 +1,7 @@
 """Nova's objects as the agent's JSON."""
 
 from nova.compute import vm_states
+from nova import exception
 
 from nova.virt.docker import cpus
 
@@ -15,9 +16,15 @@ def image_id(instance, image_meta):
     return image_meta.id if image_meta.obj_attr_is_set('id') and image_meta.id else instance.image_ref
 
 
-def resources(allocations, provider):
-    """What Placement has allocated to a server on this host, whose provider it is. An evacuated one has some on another, too."""
-    return dict((allocations or {}).get(provider, {}).get('resources', {}))
+def resources(instance, allocations, provider):
+    """What Placement has allocated to a server on this host, whose provider it is. An evacuated one has some on another, too.
+
+    Each server has some. Where Nova could not ask Placement it goes on with none, and the server would be without its devices.
+    """
+    if provider not in (allocations or {}):
+        raise exception.ConsumerAllocationRetrievalFailed(
+            consumer_uuid=instance.uuid, error='Placement has not said what the server has on this host. Try it again')
+    return dict(allocations[provider]['resources'])
 
 
 def spec(instance, image_meta, image_ref, source='', **guest):
