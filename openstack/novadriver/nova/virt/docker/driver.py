@@ -7,6 +7,7 @@ import logging
 import time
 
 from nova.compute import power_state
+from nova.compute import provider_config
 from nova.compute import task_states
 from nova.compute import utils as compute_utils
 import nova.conf
@@ -68,6 +69,7 @@ class DockerDriver(driver.ComputeDriver):
         self._images = glance.API()
         self._console_paths = compat.proxy_sends_paths()
         self._provider = None  # Placement's id of this host; known from the first audit on, which precedes all servers
+        self._configs = provider_config.get_provider_configs(CONF.compute.provider_config_location)  # as Nova reads them: once
         self._pending = pending.PendingDeletes(self._agent)
         self._watch = availability.Watch(self._agent, self.emit_event, self._pending.finish_apart)
 
@@ -133,7 +135,8 @@ class DockerDriver(driver.ComputeDriver):
         self._provider = provider.uuid
         ratios = self._get_allocation_ratios(provider.inventory)
         offered = inventory.of(host, ratios, self._get_reserved_host_disk_gb_from_config())
-        provider_tree.update_inventory(nodename, {**inventory.still_sold(provider, offered), **offered})
+        others = inventory.merged(self._configs, provider.uuid, nodename)
+        provider_tree.update_inventory(nodename, {**inventory.still_sold(provider, offered, others), **offered})
         provider_tree.update_traits(nodename, inventory.traits(host, provider.traits))
 
     # What is there

@@ -36,12 +36,18 @@ def of(host, ratios, reserved_disk):
     } for name, (total, reserved) in totals.items() if total > 0}
 
 
-def still_sold(provider, offered):
-    """What this host offers no more and servers have yet, not for sale.
+def merged(configs, provider, node):
+    """The classes that Nova itself adds to this host's inventory, which the operator's files for it (provider.yaml) name."""
+    config = configs.get(provider) or configs.get(node) or configs.get('$COMPUTE_NODE') or {}
+    return {name for added in config.get('inventories', {}).get('additional', ()) for name in added}
+
+
+def still_sold(provider, offered, others):
+    """What this host offers no more and servers have yet, not for sale; others are classes that are not the driver's.
 
     Placement refuses an inventory without a class that is allocated, and Nova then cannot even delete the server.
     """
-    gone = set(provider.inventory) - set(offered)
+    gone = set(provider.inventory) - set(offered) - others
     if not gone:
         return {}
     placement = report.report_client_singleton()
