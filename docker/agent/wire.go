@@ -145,7 +145,7 @@ type Spec struct {
 	Files       []File            `json:"files"`        // written before the first start
 	ConfigDrive map[string][]byte `json:"config_drive"` // by path below its root; base64 in JSON; none: no drive
 
-	Resources map[string]int `json:"resources"` // what Placement has allocated to it on this host, by resource class
+	Devices map[string]int `json:"devices"` // how many of the host it gets, by resource class
 }
 
 // Source says which files a container gets.

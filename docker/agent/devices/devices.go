@@ -37,11 +37,11 @@ func (d *Devices) Take(uuid string, asked map[string]int, backup string) error {
 		return err
 	}
 	kept, had := split(own, backup)
-	if err := d.checkMapped(asked, had); err != nil {
+	asked = maps.Clone(asked)
+	maps.DeleteFunc(asked, func(_ string, n int) bool { return n < 1 })
+	if err := d.checkMapped(asked); err != nil {
 		return err
 	}
-	asked = maps.Clone(asked)
-	maps.DeleteFunc(asked, func(class string, n int) bool { return n < 1 || d.kinds[class] == "" })
 	if len(asked) == 0 {
 		return d.rewrite(uuid, own, kept)
 	}
@@ -69,13 +69,11 @@ func split(all []held, container string) (kept, others []held) {
 	return kept, others
 }
 
-// checkMapped refuses to make a server without devices that it had and that it is to have again.
-func (d *Devices) checkMapped(asked map[string]int, had []held) error {
-	for _, one := range had {
-		for class := range one.Devices {
-			if asked[class] > 0 && d.kinds[class] == "" {
-				return fmt.Errorf("the server is to have devices of class %s, and devices: in this host's agent.yaml names none", class)
-			}
+// checkMapped refuses a class that the operator does not map, or does no longer: the server would be made without its devices.
+func (d *Devices) checkMapped(asked map[string]int) error {
+	for _, class := range slices.Sorted(maps.Keys(asked)) {
+		if d.kinds[class] == "" {
+			return fmt.Errorf("the server is to have devices of class %s, and devices: in this host's agent.yaml names none", class)
 		}
 	}
 	return nil

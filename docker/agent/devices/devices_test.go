@@ -59,7 +59,7 @@ func (d *Devices) specify(t *testing.T, name, content string) {
 
 func (d *Devices) take(t *testing.T, server, container string) {
 	t.Helper()
-	if err := d.Take(server, map[string]int{"PGPU": 1, "VCPU": 3}, ""); err != nil {
+	if err := d.Take(server, map[string]int{"PGPU": 1, "VGPU": 0}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Bind(server, container); err != nil {
@@ -162,8 +162,11 @@ func TestWithoutDevices(t *testing.T) {
 	if classes, lacks, err := d.Report(); err != nil || classes != nil || lacks != nil {
 		t.Errorf("got %+v, %q, %v", classes, lacks, err)
 	}
-	if err := d.Take(first, map[string]int{"PGPU": 1, "VCPU": 1}, ""); err != nil {
+	if err := d.Take(first, nil, ""); err != nil {
 		t.Error(err)
+	}
+	for _, class := range []string{"PGPU", "VGPU", "FPGA", "CUSTOM_FPGA"} {
+		wantError(t, d.Take(first, map[string]int{class: 1}, ""), "the server is to have devices of class "+class+", and devices: in this host's agent.yaml names none")
 	}
 	for _, err := range []error{d.Bind(first, "c1"), d.Keep(first, "c1"), d.Share(first, "c1"), d.Prepare(first, "c1")} {
 		if err != nil {
@@ -207,7 +210,7 @@ func TestMoves(t *testing.T) {
 	}
 	d.take(t, second, "other")
 	d.wants(t, second, "other", "a.com/card=1")
-	if err := d.Take(first, map[string]int{"VCPU": 1}, "c3"); err != nil { // resized to a flavor without
+	if err := d.Take(first, nil, "c3"); err != nil { // resized to a flavor without
 		t.Fatal(err)
 	}
 	if err := d.Bind(first, "c4"); err != nil {

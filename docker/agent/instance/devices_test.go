@@ -41,7 +41,7 @@ func withDevices(t *testing.T) (engine *enginetest.Engine, ask func(method, path
 func withCards(t *testing.T, n int, source agent.Source) string {
 	t.Helper()
 	wanted := small()
-	wanted.Resources, wanted.Source = map[string]int{"PGPU": n, "VCPU": 1, "CUSTOM_LICENCE": 1}, source
+	wanted.Devices, wanted.Source = map[string]int{"PGPU": n}, source
 	return marshal(t, wanted)
 }
 

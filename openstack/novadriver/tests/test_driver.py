@@ -149,6 +149,7 @@ class ProviderTree(TestCase):
             self.tree.add_traits(harness.HOST, 'COMPUTE_NODE')  # as Nova does
             tracker._merge_provider_configs(tracker.provider_configs, self.tree)
             self.assertEqual((5, 0), tuple(self.tree.data(harness.HOST).inventory['CUSTOM_LICENCE'][name] for name in ('total', 'reserved')))
+        self.assertEqual({'CUSTOM_LICENCE'}, self.driver._others)
 
     def test_what_others_set_stays(self):
         self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR'])

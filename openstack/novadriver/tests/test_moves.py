@@ -64,7 +64,7 @@ class SameHost(TestCase):
         self.assertEqual(set(), self.agent.images)
         self.has_another_container(BACKUP)
         self.assertEqual([(harness.SERVER, 9, 'commit')], self.agent.asked('back_up'))
-        self.assertEqual(('aside', {'PGPU': 1}), (self.spec()['source'], self.spec()['resources']))
+        self.assertEqual(('aside', {'PGPU': 1}), (self.spec()['source'], self.spec()['devices']))
         self.images.create.assert_not_called()
 
     def test_a_stopped_one_stays_stopped(self):
@@ -102,7 +102,7 @@ class OtherHost(TestCase):
         self.has_another_container(BACKUP)
         self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
         self.assertEqual({harness.IMAGE}, self.agent.images)
-        self.assertEqual(('', PARCEL, {'PGPU': 1}), (self.spec()['source'], self.spec()['image_id'], self.spec()['resources']))
+        self.assertEqual(('', PARCEL, {'PGPU': 1}), (self.spec()['source'], self.spec()['image_id'], self.spec()['devices']))
         self.assertEqual([(PARCEL, 0)], self.agent.asked('load_image'))
         self.assertFalse(self.spec()['new'])  # its files may have grown beyond the flavor's disk where nothing limits them
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)

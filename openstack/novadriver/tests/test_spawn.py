@@ -76,7 +76,7 @@ class Order(TestCase):
             'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
             'source': '', 'new': True, 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
             'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [], 'dns_domain': '',
-            'resources': harness.ALLOCATIONS[harness.PROVIDER]['resources'],
+            'devices': {},
         }, self.agent.containers[harness.SERVER]['spec'])
 
     def spawn_with(self, allocations):
@@ -85,8 +85,10 @@ class Order(TestCase):
 
     def test_what_placement_has_allocated_on_this_host(self):
         other = {'where it was evacuated from': {'resources': {'PGPU': 1}}}
-        self.spawn_with({harness.PROVIDER: {'resources': {'VCPU': 2, 'PGPU': 1}, 'generation': 3}, **other})
-        self.assertEqual({'VCPU': 2, 'PGPU': 1}, self.agent.containers[harness.SERVER]['spec']['resources'])
+        self.driver._others = {'CUSTOM_LICENCE'}  # which provider.yaml adds
+        given = {'VCPU': 2, 'PCPU': 1, 'MEMORY_MB': 512, 'DISK_GB': 5, 'PGPU': 1, 'CUSTOM_FPGA': 2, 'CUSTOM_LICENCE': 1}
+        self.spawn_with({harness.PROVIDER: {'resources': given, 'generation': 3}, **other})
+        self.assertEqual({'PGPU': 1, 'CUSTOM_FPGA': 2}, self.agent.containers[harness.SERVER]['spec']['devices'])
 
     def test_placement_that_does_not_say_what_it_has_allocated(self):
         # Nova says None or nothing where it could not ask: the server would be without its devices.

@@ -69,6 +69,7 @@ class DockerDriver(driver.ComputeDriver):
         self._images = glance.API()
         self._console_paths = compat.proxy_sends_paths()
         self._provider = None  # Placement's id of this host; known from the first audit on, which precedes all servers
+        self._others = set()  # the classes of its inventory that Nova adds; known likewise
         self._configs = provider_config.get_provider_configs(CONF.compute.provider_config_location)  # as Nova reads them: once
         self._pending = pending.PendingDeletes(self._agent)
         self._watch = availability.Watch(self._agent, self.emit_event, self._pending.finish_apart)
@@ -135,8 +136,8 @@ class DockerDriver(driver.ComputeDriver):
         self._provider = provider.uuid
         ratios = self._get_allocation_ratios(provider.inventory)
         offered = inventory.of(host, ratios, self._get_reserved_host_disk_gb_from_config())
-        others = inventory.merged(self._configs, provider.uuid, nodename)
-        provider_tree.update_inventory(nodename, {**inventory.still_sold(provider, offered, others), **offered})
+        self._others = inventory.merged(self._configs, provider.uuid, nodename)
+        provider_tree.update_inventory(nodename, {**inventory.still_sold(provider, offered, self._others), **offered})
         provider_tree.update_traits(nodename, inventory.traits(host, provider.traits))
 
     # What is there
@@ -168,11 +169,11 @@ class DockerDriver(driver.ComputeDriver):
               network_info=None, block_device_info=None, power_on=True, accel_info=None):
         self._pending.settle(instance.uuid)
         ports = wire.ports(network_info)
-        resources = wire.resources(instance, allocations, self._provider)
+        devices = wire.devices(instance, allocations, self._provider, self._others)
         instance.device_metadata = guest.devices(context, instance)
         try:
             inside = guest.contents(instance, injected_files, admin_password, network_info)
-            spec = wire.spec(instance, image_meta, instance.image_ref, resources=resources, **inside)
+            spec = wire.spec(instance, image_meta, instance.image_ref, devices=devices, **inside)
             self._bring_up(context, instance, ports, spec, power_on)
         except ndock.UnusableImage as error:
             self._undo(instance, ports)
@@ -350,7 +351,7 @@ class DockerDriver(driver.ComputeDriver):
 
         def spec(*image):
             return wire.spec(instance, image_meta, *image, config_drive=guest.config_drive(instance, [], None, network_info),
-                             resources=wire.resources(instance, allocations, self._provider))
+                             devices=wire.devices(instance, allocations, self._provider, self._others))
         if sent is None:
             self._pending.keep_backup(instance.uuid)
             with self._restoring(instance):

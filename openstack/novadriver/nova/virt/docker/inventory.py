@@ -16,6 +16,7 @@ DISK_QUOTA = 'CUSTOM_NDOCK_DISK_QUOTA'
 RUNTIME = 'CUSTOM_NDOCK_RUNTIME_'  # and a runtime's name, which a flavor can choose
 CDI = 'CUSTOM_NDOCK_CDI'  # it gives servers devices; each kind has a trait of its own that begins so
 OWN = {HOST, LAYERS, DISK_QUOTA}
+HOSTS = {'VCPU', 'PCPU', 'MEMORY_MB', 'DISK_GB'}  # classes of the host itself: others that the driver offers are devices
 LIBVIRTS = r'_(pci|mtty|amd|intel)_\w+'  # behind the name of the node, as in _pci_0000_84_00_0 and _amd_sev_es
 
 

@@ -4,6 +4,7 @@ from nova.compute import vm_states
 from nova import exception
 
 from nova.virt.docker import cpus
+from nova.virt.docker import inventory
 
 
 def ports(network_info):
@@ -16,15 +17,17 @@ def image_id(instance, image_meta):
     return image_meta.id if image_meta.obj_attr_is_set('id') and image_meta.id else instance.image_ref
 
 
-def resources(instance, allocations, provider):
-    """What Placement has allocated to a server on this host, whose provider it is. An evacuated one has some on another, too.
+def devices(instance, allocations, provider, others):
+    """How many devices a server is to have, by class: what Placement has allocated to it on this host, whose provider it is.
 
-    Each server has some. Where Nova could not ask Placement it goes on with none, and the server would be without its devices.
+    An evacuated server has an allocation on another host, too. What is not of the host itself, nor of others, can only be devices.
+    Each server has some allocation. Where Nova could not ask Placement it goes on with none, and the server would be without its devices.
     """
     if provider not in (allocations or {}):
         raise exception.ConsumerAllocationRetrievalFailed(
             consumer_uuid=instance.uuid, error='Placement has not said what the server has on this host. Try it again')
-    return dict(allocations[provider]['resources'])
+    given = allocations[provider]['resources']
+    return {name: given[name] for name in given.keys() - inventory.HOSTS - others}
 
 
 def spec(instance, image_meta, image_ref, source='', **guest):
