@@ -4,6 +4,7 @@
 package devices
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,9 +46,9 @@ func (d *Devices) Take(uuid string, asked map[string]int, backup string) error {
 	if len(asked) == 0 {
 		return d.rewrite(uuid, own, kept)
 	}
-	all, err := d.servers()
-	if err != nil {
-		return err
+	all, failed := d.servers()
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("no device is given to a server while it is not known what the others have: %w", err)
 	}
 	all[uuid] = kept
 	picked, err := d.pick(asked, had, all)
@@ -228,12 +229,15 @@ func of(all []held, container string) *held {
 }
 
 // Report returns the devices of this host by resource class, and what servers go without, a sentence each.
-func (d *Devices) Report() ([]agent.DeviceClass, []string, error) {
-	all, err := d.servers()
-	if err != nil || len(all) == 0 && len(d.kinds) == 0 {
-		return nil, nil, err
+func (d *Devices) Report() ([]agent.DeviceClass, []string) {
+	all, failed := d.servers()
+	if len(failed)+len(all)+len(d.kinds) == 0 {
+		return nil, nil
 	}
 	specs := readSpecs(d.dirs)
+	for _, err := range failed {
+		specs.lack("no device is given to a server while it is not known what all have: %v", err)
+	}
 	there := specs.classes(d.kinds)
 	total := map[string]int{}
 	for class, free := range d.free(specs, there, all) {
@@ -257,7 +261,7 @@ func (d *Devices) Report() ([]agent.DeviceClass, []string, error) {
 			classes = append(classes, agent.DeviceClass{Class: class, Kind: d.kinds[class], Total: total[class]})
 		}
 	}
-	return classes, specs.lacks, nil
+	return classes, specs.lacks
 }
 
 // byClass returns the names of what a server has, in its container and in its backup, by resource class.

@@ -52,10 +52,7 @@ func (d *Devices) Prepare(uuid, container string) error {
 // renew sets the nodes that a container's devices have today. It refuses a device that is gone, one that is another server's, as
 // when the specifications give them other names, and one that the container has by another name, too.
 func (d *Devices) renew(specs *catalog, uuid string, own *held) error {
-	others, err := d.servers()
-	if err != nil {
-		return err
-	}
+	others, _ := d.servers() // what of another cannot be read does not keep this one from starting: it gets what it had
 	delete(others, uuid)
 	var used, before []string
 	for _, some := range others {

@@ -82,18 +82,24 @@ func removeFile(path string) error {
 	return nil
 }
 
-// servers returns what all servers have, by id.
-func (d *Devices) servers() (map[string][]held, error) {
-	paths, err := filepath.Glob(filepath.Join(d.root, "*", recordFile))
-	if err != nil {
-		return nil, err
+// servers returns what all servers have, by id, and an error for each of which that cannot be read.
+func (d *Devices) servers() (all map[string][]held, failed []error) {
+	entries, err := os.ReadDir(d.root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, []error{err}
 	}
-	all := map[string][]held{}
-	for _, path := range paths {
-		uuid := filepath.Base(filepath.Dir(path))
-		if all[uuid], err = d.read(uuid); err != nil {
-			return nil, err
+	all = map[string][]held{}
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			continue
+		}
+		some, err := d.read(entry.Name())
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if len(some) > 0 {
+			all[entry.Name()] = some
 		}
 	}
-	return all, nil
+	return all, failed
 }

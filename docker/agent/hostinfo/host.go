@@ -28,7 +28,7 @@ type Engine interface {
 
 // Devices has the devices of this host, and what servers go without.
 type Devices interface {
-	Report() ([]agent.DeviceClass, []string, error)
+	Report() ([]agent.DeviceClass, []string)
 }
 
 // Host is this machine.
@@ -59,10 +59,7 @@ func (h *Host) Report(ctx context.Context) (agent.Host, error) {
 	if err != nil {
 		return agent.Host{}, err
 	}
-	devices, lacks, err := h.devices.Report()
-	if err != nil {
-		return agent.Host{}, err
-	}
+	devices, lacks := h.devices.Report()
 	return agent.Host{
 		Architecture:  docker.GlanceArchitecture(info.Architecture),
 		CPUModel:      cpuModel(),
