@@ -248,6 +248,26 @@ func TestBadSpecifications(t *testing.T) {
 	}
 }
 
+// TestACombinationOfAnotherKind is not for sale either, whichever class is the first; of a kind that no class is, it does no harm.
+func TestACombinationOfAnotherKind(t *testing.T) {
+	pair := spec("a.com/pair", `{"name":"both","containerEdits":{"deviceNodes":[{"path":"/dev/null"},{"path":"/dev/zero"}]}}`)
+	for _, class := range []string{"CUSTOM_PAIR", "VGPU"} {
+		d := host(t, map[string]string{"pair.json": pair, "one.json": spec("b.com/card", node("0", "/dev/zero")), "two.json": cards()})
+		d.kinds[class] = "a.com/pair"
+		wantError(t, d.Take(first, map[string]int{class: 1}, ""), "this host has 0 that no server has")
+		if got := d.lacks(t); !strings.Contains(got, "device a.com/pair=both is not used: it has the device nodes of a.com/card=") || strings.Contains(got, "of b.com") {
+			t.Errorf("got %s", got)
+		}
+		d.kinds = map[string]string{class: "a.com/pair"}
+		if got := d.lacks(t); got != "" {
+			t.Errorf("got %s", got)
+		}
+		if err := d.Take(first, map[string]int{class: 1}, ""); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestOnlyRootSpecifies: a specification names programs that are run as root.
 func TestOnlyRootSpecifies(t *testing.T) {
 	d := host(t, map[string]string{"cards.json": cards()})

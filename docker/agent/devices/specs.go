@@ -62,7 +62,6 @@ func readSpecs(dirs []string) *catalog {
 		}
 		c.devices[name] = one
 	}
-	c.combinations()
 	return c
 }
 
@@ -215,39 +214,35 @@ func includes(nodes, some string) bool {
 	return !slices.ContainsFunc(strings.Fields(some), func(node string) bool { return !slices.Contains(all, node) })
 }
 
-// combinations leaves out what has all nodes of another device and more: both would be with two servers.
-func (c *catalog) combinations() {
-	for _, name := range slices.Sorted(maps.Keys(c.devices)) {
-		for _, other := range c.devices {
-			if c.devices[name].combines(other) {
-				c.lack("device %s is not used: it has the device nodes of %s and more, so that one device would be with two servers", name, other.name)
-				delete(c.devices, name)
-				break
-			}
-		}
-	}
-}
-
-// combines tells whether a device has all nodes of another of its kind, and more.
-func (d device) combines(other device) bool {
-	return d.kind == other.kind && d.nodes != other.nodes && includes(d.nodes, other.nodes)
-}
-
 // classes returns the devices of each resource class, each device once: of its names the longest, which a serial number or UUID
 // makes so. An index is another device's when one is taken out.
 func (c *catalog) classes(kinds map[string]string) map[string][]device {
+	classes := map[string]string{} // by kind
+	for class, kind := range kinds {
+		classes[kind] = class
+	}
 	all := slices.SortedFunc(maps.Values(c.devices), func(a, b device) int {
-		return cmp.Or(cmp.Compare(len(b.name), len(a.name)), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(classes[a.kind], classes[b.kind]), cmp.Compare(len(b.name), len(a.name)), cmp.Compare(a.name, b.name))
 	})
+	all = slices.DeleteFunc(all, func(one device) bool { return classes[one.kind] == "" })
 	seen := map[string]bool{}
 	byClass := map[string][]device{}
-	for _, class := range slices.Sorted(maps.Keys(kinds)) {
-		for _, one := range all {
-			if one.kind == kinds[class] && !seen[one.nodes] {
-				seen[one.nodes] = true
-				byClass[class] = append(byClass[class], one)
-			}
+	for _, one := range all {
+		if !c.combines(one, all) && !seen[one.nodes] {
+			seen[one.nodes] = true
+			byClass[classes[one.kind]] = append(byClass[classes[one.kind]], one)
 		}
 	}
 	return byClass
+}
+
+// combines tells whether a device has all nodes of another one and more: both would be with two servers.
+func (c *catalog) combines(one device, all []device) bool {
+	for _, other := range all {
+		if one.nodes != other.nodes && includes(one.nodes, other.nodes) {
+			c.lack("device %s is not used: it has the device nodes of %s and more, so that one device would be with two servers", one.name, other.name)
+			return true
+		}
+	}
+	return false
 }
