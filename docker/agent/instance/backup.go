@@ -56,10 +56,10 @@ func (b *Backups) Restore(ctx context.Context, uuid string) error {
 		if err := b.remover.removeContainer(ctx, uuid); err != nil {
 			return err
 		}
-		if err := b.engine.ContainerRename(ctx, backup.ID, naming.Container(uuid)); err != nil {
+		if err := b.promote(ctx, uuid, backup); err != nil {
 			return fmt.Errorf("restore the backup: %w", err)
 		}
-		return b.devices.Keep(uuid, backup.ID)
+		return nil
 	})
 }
 
@@ -92,11 +92,16 @@ func (b *Backups) current(ctx context.Context, uuid string) (container.InspectRe
 		return found, err
 	}
 	b.log.Warn("a backup is restored: the container that should replace it is not there", "server", uuid)
-	if err := b.engine.ContainerRename(ctx, backup.ID, naming.Container(uuid)); err != nil {
-		return found, err
-	}
-	if err := b.devices.Keep(uuid, backup.ID); err != nil {
+	if err := b.promote(ctx, uuid, backup); err != nil {
 		return found, err
 	}
 	return b.containers.Find(ctx, uuid)
+}
+
+// promote makes the backup the server's container. The devices come first: once it is no backup any more, nobody does it again.
+func (b *Backups) promote(ctx context.Context, uuid string, backup container.InspectResponse) error {
+	if err := b.devices.Keep(uuid, backup.ID); err != nil {
+		return err
+	}
+	return b.engine.ContainerRename(ctx, backup.ID, naming.Container(uuid))
 }

@@ -31,7 +31,7 @@ func withDevices(t *testing.T) (engine *enginetest.Engine, ask func(method, path
 	engine.Stats = `{}`
 	operators := config.Default()
 	operators.Devices = map[string]string{"PGPU": "a.com/card"}
-	s := server.New(t.Context(), engine, server.Options{State: engine.State, Namespaces: t.TempDir(), Names: t.TempDir(), Specs: []string{specs}}, operators, agenttest.Quiet())
+	s := server.New(t.Context(), engine, server.Options{State: engine.State, Namespaces: t.TempDir(), Names: t.TempDir(), Choices: t.TempDir(), Specs: []string{specs}}, operators, agenttest.Quiet())
 	return engine, func(method, path, body string) (int, string) {
 		return agenttest.Ask(t, s.Handler(), method, path, body)
 	}
@@ -121,6 +121,38 @@ func TestATenantWhoNamesDevices(t *testing.T) {
 	made := engine.Containers[naming.Container(enginetest.ServerID)]
 	if got := cardsOf(t, engine, ask); len(got) > 0 || len(made.HostConfig.DeviceRequests) > 0 || len(made.HostConfig.Devices) > 0 || len(made.HostConfig.Annotations) > 0 {
 		t.Errorf("got %q, %+v", got, made.HostConfig)
+	}
+}
+
+// TestARestoreThatFails half-way is done again whole: the devices that were for the container that is gone are free.
+func TestARestoreThatFails(t *testing.T) {
+	engine, ask := withDevices(t)
+	for _, step := range [][3]string{
+		{"PUT", "", withCards(t, 1, agent.FromImage)}, {"POST", "/aside?grace=0", ""}, {"PUT", "", withCards(t, 1, agent.FromBackup)},
+	} {
+		status, body := ask(step[0], agenttest.ServerPath+step[1], step[2])
+		agenttest.WantOK(t, status, body)
+	}
+	record := filepath.Join(engine.State, enginetest.ServerID, "devices.json")
+	text, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(record, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, body := ask("POST", agenttest.ServerPath+"/restore", "")
+	agenttest.WantFault(t, status, body, 500, agent.Failed)
+	if err := os.WriteFile(record, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, body = ask("POST", agenttest.ServerPath+"/restore", "")
+	agenttest.WantOK(t, status, body)
+	if got := cardsOf(t, engine, ask); !slices.Equal(got, []string{"a.com/card=0"}) {
+		t.Errorf("got %q", got)
+	}
+	if text, err = os.ReadFile(record); err != nil || strings.Contains(string(text), "a.com/card=1") {
+		t.Errorf("got %s, %v", text, err)
 	}
 }
 
