@@ -349,8 +349,12 @@ func TestPrepareRefuses(t *testing.T) {
 	d := host(t, map[string]string{"cards.json": cards()})
 	d.take(t, first, "c1")
 	d.take(t, second, "c2")
+	d.prepare(t, first, "c1")
 	d.specify(t, "cards.json", spec("a.com/card", node("1", "/dev/zero")))
 	wantError(t, d.Prepare(first, "c1"), "its device a.com/card=GPU-0 is in no CDI specification of ")
+	if _, err := os.Stat(filepath.Join(d.root, first, ociruntime.InjectionFile)); !os.IsNotExist(err) {
+		t.Errorf("what it had at its last start is still there: %v", err)
+	}
 	d.specify(t, "cards.json", spec("a.com/card", node("GPU-0", "/dev/zero"), node("1", "/dev/zero")))
 	wantError(t, d.Prepare(first, "c1"), "its device a.com/card=GPU-0 is another server's now")
 	d.specify(t, "cards.json", cards())

@@ -23,13 +23,16 @@ func (d *Devices) Prepare(uuid, container string) error {
 	d.lock.Lock()
 	defer d.lock.Unlock()
 	file := filepath.Join(d.root, uuid, ociruntime.InjectionFile)
+	if err := removeFile(file); err != nil { // what it had is not what it is to have, if this fails
+		return err
+	}
 	all, err := d.bind(uuid, container)
 	if err != nil {
 		return err
 	}
 	own := of(all, container)
 	if own == nil {
-		return removeFile(file)
+		return nil
 	}
 	specs := readSpecs(d.dirs)
 	if err := d.renew(specs, uuid, own); err != nil {
