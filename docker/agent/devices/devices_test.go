@@ -344,6 +344,18 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// TestNoPermissions: the node is there, and no rule of the device cgroup is about it.
+func TestNoPermissions(t *testing.T) {
+	none := `{"name":"0","containerEdits":{"deviceNodes":[{"path":"/dev/null","permissions":"none"},{"path":"/dev/zero","permissions":"r"}]}}`
+	d := host(t, map[string]string{"cards.json": spec("a.com/card", none)})
+	d.take(t, first, "c1")
+	d.prepare(t, first, "c1")
+	want := `"resources":{"devices":[{"allow":true,"type":"c","major":1,"minor":5,"access":"r"}]},"devices":[{"path":"/dev/null"`
+	if _, config := d.injected(t, first); !strings.Contains(config, want) {
+		t.Errorf("got %s, want %s", config, want)
+	}
+}
+
 // TestPrepareRefuses a device that is gone, and one that is another server's by the specifications of today.
 func TestPrepareRefuses(t *testing.T) {
 	d := host(t, map[string]string{"cards.json": cards()})

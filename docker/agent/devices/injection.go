@@ -102,5 +102,8 @@ func (c *catalog) inject(names []string) (json.RawMessage, error) {
 	if err := edits.Apply(&config); err != nil {
 		return nil, fmt.Errorf("give it its devices %v: %w", names, err)
 	}
+	if rules := config.Linux.Resources; rules != nil { // one without access is of "permissions: none", and runc refuses it
+		rules.Devices = slices.DeleteFunc(rules.Devices, func(one specs.LinuxDeviceCgroup) bool { return one.Access == "" })
+	}
 	return json.Marshal(config)
 }
