@@ -123,6 +123,9 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err := c.takeDevices(ctx, uuid, spec); err != nil {
 		return err
 	}
+	if err := checkSandbox(c.devices, choice, uuid, ""); err != nil {
+		return err
+	}
 	made, err := c.engine.ContainerCreate(ctx, wanted, host, nil, nil, naming.Container(uuid))
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))

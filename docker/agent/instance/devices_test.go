@@ -25,16 +25,22 @@ func withDevices(t *testing.T) (engine *enginetest.Engine, ask func(method, path
 	if os.Getuid() != 0 {
 		t.Skip("specifications have to be root's")
 	}
-	specs := agenttest.Tree(t, map[string]string{"cards.json": `{"cdiVersion":"0.6.0","kind":"a.com/card","devices":[
-		{"name":"0","containerEdits":{"deviceNodes":[{"path":"/dev/null"}]}},{"name":"1","containerEdits":{"deviceNodes":[{"path":"/dev/zero"}]}}]}`})
 	engine = withImage(t)
 	engine.Stats = `{}`
 	operators := config.Default()
 	operators.Devices = map[string]string{"PGPU": "a.com/card"}
-	s := server.New(t.Context(), engine, server.Options{State: engine.State, Namespaces: t.TempDir(), Names: t.TempDir(), Choices: t.TempDir(), Specs: []string{specs}}, operators, agenttest.Quiet())
+	s := server.New(t.Context(), engine, server.Options{State: engine.State, Namespaces: t.TempDir(), Names: t.TempDir(), Choices: t.TempDir(), Specs: []string{specsOfCards(t)}}, operators, agenttest.Quiet())
 	return engine, func(method, path, body string) (int, string) {
 		return agenttest.Ask(t, s.Handler(), method, path, body)
 	}
+}
+
+// specsOfCards is a directory with a specification of two devices.
+func specsOfCards(t *testing.T) string {
+	t.Helper()
+	return agenttest.Tree(t, map[string]string{"cards.json": `{"cdiVersion":"0.6.0","kind":"a.com/card","devices":[
+		{"name":"0","containerEdits":{"deviceNodes":[{"path":"/dev/null"}]}},
+		{"name":"1","containerEdits":{"deviceNodes":[{"path":"/dev/zero"}]}}]}`})
 }
 
 // withCards is the body of a request for a server with so many devices.
@@ -106,6 +112,44 @@ func TestNoDeviceIsFree(t *testing.T) {
 	if engine.Containers[naming.Container(enginetest.ServerID)].ContainerJSONBase != nil {
 		t.Error("a container was made all the same")
 	}
+}
+
+// TestDevicesInASandbox are refused, for gVisor leaves them out and says nothing: of a new server, in a rescue, and where the
+// operator has come to mean a sandbox by the runtime's name.
+func TestDevicesInASandbox(t *testing.T) {
+	h := newRuntimesHost(t, withImage(t))
+	h.specs, h.operators.Devices = []string{specsOfCards(t)}, map[string]string{"PGPU": "a.com/card"}
+	refused := func(method, path, body string) {
+		t.Helper()
+		status, body := h.ask(t, method, path, body)
+		agenttest.WantFault(t, status, body, 500, agent.Failed)
+		if !strings.Contains(body, "the server is to have devices (a.com/card=0), and the runtime ") || !strings.Contains(body, "is a sandbox, which gives it none") {
+			t.Errorf("%s %s: got %s", method, path, body)
+		}
+	}
+	given := func(method, path, body string) {
+		t.Helper()
+		status, body := h.ask(t, method, path, body)
+		agenttest.WantOK(t, status, body)
+	}
+	h.operators.Runtime = "gvisor"
+	refused("PUT", agenttest.ServerPath, withCards(t, 1, agent.FromImage))
+	if len(h.Containers) > 0 {
+		t.Error("a container was made all the same")
+	}
+	given("PUT", agenttest.ServerPath, withCards(t, 0, agent.FromImage))
+	given("DELETE", agenttest.ServerPath, "")
+	h.operators.Runtime = "crun"
+	given("PUT", agenttest.ServerPath, withCards(t, 1, agent.FromImage))
+	was := h.operators.Runtimes["crun"]
+	h.operators.Runtimes["crun"] = h.operators.Runtimes["gvisor"]
+	refused("POST", agenttest.ServerPath+"/start", "")
+	h.operators.Runtimes["crun"] = was
+	given("POST", agenttest.ServerPath+"/aside?grace=0", "")
+	h.operators.Runtime = "gvisor"
+	aside := h.Containers[naming.Backup(enginetest.ServerID)]
+	aside.GraphDriver.Name, aside.GraphDriver.Data = "overlay2", map[string]string{"LowerDir": "/l", "UpperDir": "/u", "WorkDir": "/w"}
+	refused("PUT", agenttest.ServerPath, withCards(t, 0, agent.Rescue))
 }
 
 // TestATenantWhoNamesDevices gets none: nothing that comes with an image or a request's tenant's part is asked.

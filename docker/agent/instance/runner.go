@@ -35,7 +35,7 @@ func (r *runner) start(ctx context.Context, found container.InspectResponse) err
 	if err := errors.Join(r.pauses.unmark(serverOf(found)), r.names.refresh(found)); err != nil {
 		return err
 	}
-	if err := r.choices.ready(ctx, found); err != nil {
+	if err := r.choices.ready(ctx, found, r.devices); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	if !found.State.Running {

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/config"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/limits"
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/runtimes"
@@ -61,14 +64,31 @@ func (c *choices) named(ctx context.Context, name string) (ociruntime.Choice, er
 // choicesLimit is how long ndock-runtime may take to say that it knows of runtimes.
 const choicesLimit = 10 * time.Second
 
+// checkSandbox refuses to run a container that has devices in a sandbox: gVisor leaves them out and says nothing. A container that
+// is not made yet has no id.
+func checkSandbox(devices *devices.Devices, choice ociruntime.Choice, uuid, container string) error {
+	if !choice.Sandbox {
+		return nil
+	}
+	names, err := devices.Of(uuid, container)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return fmt.Errorf("the server is to have devices (%s), and the runtime %s is a sandbox, which gives it none: "+
+		"its flavor has to name one that is not, as %s=%s", strings.Join(names, ", "), choice.Name, limits.RuntimeSpec, config.RunC)
+}
+
 // ready has a container start by the program that agent.yaml has today under the name that it was made with. One that runs
 // keeps the program that started it.
-func (c *choices) ready(ctx context.Context, found container.InspectResponse) error {
+func (c *choices) ready(ctx context.Context, found container.InspectResponse, devices *devices.Devices) error {
 	if found.State.Running {
 		return nil
 	}
 	now, err := c.today(ctx, found)
 	if err != nil {
+		return err
+	}
+	if err := checkSandbox(devices, now, serverOf(found), found.ID); err != nil {
 		return err
 	}
 	return now.Record(c.dir, found.ID)

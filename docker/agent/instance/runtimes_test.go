@@ -23,6 +23,7 @@ import (
 type runtimesHost struct {
 	*enginetest.Engine
 	choices, crun string
+	specs         []string // directories of CDI specifications
 	operators     config.Config
 }
 
@@ -51,7 +52,7 @@ func newRuntimesHost(t *testing.T, docker *enginetest.Engine) *runtimesHost {
 
 func (h *runtimesHost) ask(t *testing.T, method, path, body string) (int, string) {
 	t.Helper()
-	options := server.Options{State: agenttest.StateOf(t, h.Engine), Choices: h.choices}
+	options := server.Options{State: agenttest.StateOf(t, h.Engine), Choices: h.choices, Specs: h.specs}
 	return askServer(t, server.New(t.Context(), h.Engine, options, h.operators, agenttest.Quiet()), method, path, body)
 }
 
