@@ -46,7 +46,7 @@ func TestHolders(t *testing.T) {
 func TestRemoveTraits(t *testing.T) {
 	t.Parallel()
 	fake, cloud := asAdministrator(t)
-	id := fake.Add(fakecloud.Hypervisor, "kvm-1", fakecloud.Object{"traits": []string{"CUSTOM_A", "CUSTOM_NDOCK", "CUSTOM_NDOCK_RUNTIME_GVISOR", "HW_CPU_X86_AVX"}, "busy": true})
+	id := fake.Add(fakecloud.Hypervisor, "kvm-1", fakecloud.Object{"traits": []string{"CUSTOM_A", "CUSTOM_NDOCK", "CUSTOM_NDOCK_RUNTIME_GVISOR", "CUSTOM_NDOCKS", "HW_CPU_X86_AVX"}, "busy": true})
 	removed, err := cloud.RemoveTraits(t.Context(), id, []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA", "CUSTOM_NDOCK_RUNTIME_*"})
 	if err != nil || !slices.Equal(removed, []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_RUNTIME_GVISOR"}) {
 		t.Errorf("removed %q, %v", removed, err)

@@ -75,7 +75,7 @@ class Traits(harness.TestCase):
             self.assertEqual(others | {'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC'} | want, self.traits(limited))
 
     def test_kinds_of_devices(self):
-        self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK_CDI_B_COM_GONE'])
+        self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK_CDI', 'CUSTOM_NDOCK_CDI_B_COM_GONE'])
         own = {'CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC'}
         kinds = [{'class': 'PGPU', 'kind': 'a-b.com/gpu_2', 'total': 1}, {'class': 'VGPU', 'kind': '', 'total': 1}]
         for there, want in [(kinds, {'CUSTOM_NDOCK_CDI', 'CUSTOM_NDOCK_CDI_A_B_COM_GPU_2'}), (kinds[1:], set()), ([], set())]:

@@ -14,8 +14,9 @@ HOST = 'CUSTOM_NDOCK'
 LAYERS = 'CUSTOM_NDOCK_LAYERS'  # it boots images whose layers are images of their own
 DISK_QUOTA = 'CUSTOM_NDOCK_DISK_QUOTA'
 RUNTIME = 'CUSTOM_NDOCK_RUNTIME_'  # and a runtime's name, which a flavor can choose
-CDI = 'CUSTOM_NDOCK_CDI'  # it gives servers devices; each kind has a trait of its own that begins so
-OWN = {HOST, LAYERS, DISK_QUOTA}
+CDI = 'CUSTOM_NDOCK_CDI'  # it gives servers devices
+KIND = 'CUSTOM_NDOCK_CDI_'  # and what kind they are
+OWN = {HOST, LAYERS, CDI, DISK_QUOTA}
 HOSTS = {'VCPU', 'PCPU', 'MEMORY_MB', 'DISK_GB'}  # classes of the host itself: others that the driver offers are devices
 LIBVIRTS = r'_(pci|mtty|amd|intel)_\w+'  # behind the name of the node, as in _pci_0000_84_00_0 and _amd_sev_es
 
@@ -64,15 +65,15 @@ def traits(host, others):
     operator's, once the node is ours.
     """
     of_drivers = ('COMPUTE_',) if HOST in others else ('COMPUTE_', 'HW_ARCH_', 'HW_CPU_')
-    own = OWN if host['root_disks']['limited'] else OWN - {DISK_QUOTA}
+    own = {HOST, LAYERS} | ({DISK_QUOTA} if host['root_disks']['limited'] else set())
     devices = {trait for found in host.get('devices', ()) if found['kind'] for trait in (CDI, of_kind(found['kind']))}
     runtimes = {RUNTIME + name.upper() for name in host['runtimes']}
-    return {name for name in others if name not in OWN and not name.startswith((CDI, RUNTIME, *of_drivers))} | own | devices | runtimes
+    return {name for name in others if name not in OWN and not name.startswith((KIND, RUNTIME, *of_drivers))} | own | devices | runtimes
 
 
 def of_kind(kind):
     """The trait of a kind of devices, as CUSTOM_NDOCK_CDI_NVIDIA_COM_GPU."""
-    return '%s_%s' % (CDI, re.sub('[^A-Z0-9]', '_', kind.upper()))
+    return KIND + re.sub('[^A-Z0-9]', '_', kind.upper())
 
 
 def drop_children(tree, root):
