@@ -68,7 +68,8 @@ def traits(host, others):
     own = {HOST, LAYERS} | ({DISK_QUOTA} if host['root_disks']['limited'] else set())
     devices = {trait for found in host.get('devices', ()) if found['kind'] for trait in (CDI, of_kind(found['kind']))}
     runtimes = {RUNTIME + name.upper() for name in host['runtimes']}
-    return {name for name in others if name not in OWN and not name.startswith((KIND, RUNTIME, *of_drivers))} | own | devices | runtimes
+    stay = {name for name in others if name not in OWN and not name.startswith((KIND, RUNTIME, *of_drivers))}
+    return stay | own | devices | runtimes
 
 
 def of_kind(kind):

@@ -20,8 +20,8 @@ def image_id(instance, image_meta):
 def devices(instance, allocations, provider, others):
     """How many devices a server is to have, by class: what Placement has allocated to it on this host, whose provider it is.
 
-    An evacuated server has an allocation on another host, too. What is not of the host itself, nor of others, can only be devices.
-    Each server has some allocation. Where Nova could not ask Placement it goes on with none, and the server would be without its devices.
+    What is neither the host's own nor of others can only be devices. An evacuated server has an allocation on another host, too.
+    Each has one here. Where Nova could not ask Placement it goes on with none, and the server would be without its devices.
     """
     if provider not in (allocations or {}):
         raise exception.ConsumerAllocationRetrievalFailed(
