@@ -22,6 +22,9 @@ var limits = map[string]time.Duration{
 	"state": 15 * time.Second, "kill": 15 * time.Second, "delete": 15 * time.Second, "pause": 15 * time.Second, "resume": 15 * time.Second,
 }
 
+// removalLimit is how long it may take to remove a container whose processes were killed.
+const removalLimit = 15 * time.Second
+
 // limitOf returns the limit of the verb that is in the engine's arguments; 0 for none.
 func limitOf(args []string) time.Duration {
 	for _, arg := range args {

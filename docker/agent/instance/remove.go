@@ -93,6 +93,9 @@ func (r *Remover) remove(ctx context.Context, found container.InspectResponse) e
 	if err := r.dirs.touch(uuid); err != nil {
 		return err
 	}
+	if found.State.Paused { // a sandbox that is paused does not take a kill
+		_ = r.engine.ContainerUnpause(ctx, found.ID) // one that refuses this too is killed without its consent
+	}
 	err := r.engine.ContainerRemove(ctx, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove container %s: %w", found.ID[:12], err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,6 +186,21 @@ func TestWhatASandboxCannotDo(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(agenttest.StateOf(t, h.Engine), enginetest.ServerID, "ports.json")); err == nil {
 			t.Errorf("%s: something was plugged", request)
+		}
+	}
+}
+
+// TestADeleteOfWhatIsPaused unpauses it before, because a sandbox that is paused refuses to be killed; and removes it whatever comes of that.
+func TestADeleteOfWhatIsPaused(t *testing.T) {
+	for _, unpause := range []error{nil, enginetest.ErrAway} {
+		docker := enginetest.New()
+		docker.PutServer(container.StatePaused)
+		docker.Fail["ContainerUnpause"] = unpause
+		status, body := ask(t, docker, "DELETE", agenttest.ServerPath, "[]")
+		agenttest.WantOK(t, status, body)
+		called := docker.Called()
+		if i := slices.Index(called, "ContainerUnpause"); i < 0 || !slices.Contains(called[i:], "ContainerRemove") || len(docker.Containers) > 0 {
+			t.Errorf("unpause says %v: called %v", unpause, called)
 		}
 	}
 }

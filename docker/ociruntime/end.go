@@ -1,0 +1,145 @@
+package ociruntime
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ndock/docker/network"
+)
+
+// attempt has the program do a verb within a time limit, and returns the exit status for Docker Engine. A program may leave a
+// container as it is that is to end: gVisor asks the sandbox itself to die, which may hang, or be its tenant's by now, and a
+// program that was uninstalled does nothing. This process then ends the container. Docker Engine has only deleted what has ended
+// or is to end.
+func (c Choice) attempt(args []string, limit time.Duration) (int, error) {
+	status, err := supervise(c.command(args...), limit)
+	if status == 0 && err == nil {
+		return 0, nil
+	}
+	ending := endingContainer(args)
+	switch {
+	case slices.Contains(args, "create") || slices.Contains(args, "start"): // the first error is the reason
+		return status, errors.Join(err, killChildren(), c.end(filepath.Join(rootOf(args), lastID(args)), true))
+	case ending == "":
+	case slices.Contains(args, "kill"):
+		if killed, _, failed := killContainer(ending); killed {
+			return 0, failed
+		}
+	case c.end(ending, false) == nil:
+		return 0, nil
+	}
+	return status, err
+}
+
+func (c Choice) command(args ...string) *exec.Cmd {
+	return exec.Command(c.Path, slices.Concat(c.Args, args)...)
+}
+
+// errStays is the end of a container of which this process does not know how to end it.
+var errStays = errors.New("the container's runtime does not remove it, and where its processes are is not known")
+
+// end kills all processes of a container, and removes what its program has written of it. The program is asked to do that where
+// something was killed that may have kept it from that, or where it must be asked anyway.
+func (c Choice) end(dir string, ask bool) error {
+	root, id := filepath.Split(dir)
+	killed, known, err := killContainer(dir)
+	removed := false
+	if killed || ask {
+		status, failed := supervise(c.command("--root", filepath.Clean(root), "delete", "--force", id), removalLimit)
+		removed = status == 0 && failed == nil
+	}
+	if err == nil && !removed && known {
+		err = removeState(dir)
+	} else if err == nil && !removed && !ask {
+		err = errStays
+	}
+	return errors.Join(err, c.unplug(id))
+}
+
+// unplug does what the hook does that runs when a container has ended.
+func (c Choice) unplug(id string) error {
+	return errors.Join(network.Leave(nil, network.NetnsPath(id)), ReleaseNames(filepath.Join(Names, id)))
+}
+
+// killContainer kills all in the cgroup of the container with this directory. It tells whether there was any process, and whether
+// it is known which cgroup that is: one whose path does not have the container's id is not its own.
+func killContainer(dir string) (killed, known bool, err error) {
+	id := filepath.Base(dir)
+	unified, blkio, err := cgroupsOf(dir, cgroupRoot)
+	cgroups := slices.DeleteFunc([]string{unified, blkio}, func(path string) bool {
+		return !idPattern.MatchString(id) || !strings.Contains(filepath.Clean(path), id)
+	})
+	if err != nil || len(cgroups) == 0 {
+		return false, false, err
+	}
+	for deadline := time.Now().Add(killLimit); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if !killCgroups(cgroups) {
+			return killed, true, nil
+		}
+		killed = true
+	}
+	return killed, true, fmt.Errorf("processes of container %s do not end within %s, though they were killed", id, killLimit)
+}
+
+// killCgroups kills all in these cgroups and those below them, and tells whether there was any.
+func killCgroups(cgroups []string) (any bool) {
+	for _, cgroup := range cgroups {
+		_ = filepath.WalkDir(cgroup, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				any = killCgroup(path) || any
+			}
+			return nil // it may have gone meanwhile
+		})
+	}
+	return any
+}
+
+// killCgroup kills all in one cgroup. Newer kernels kill those that are being started, too.
+func killCgroup(dir string) (any bool) {
+	text, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	pids := strings.Fields(string(text))
+	if len(pids) == 0 {
+		return false
+	}
+	if all, err := os.OpenFile(filepath.Join(dir, "cgroup.kill"), os.O_WRONLY, 0); err == nil {
+		_, _ = all.WriteString("1")
+		all.Close()
+	}
+	for _, word := range pids {
+		pid, err := strconv.Atoi(word)
+		if err == nil && pid > 1 { // 0 is one that this process cannot see
+			any = unix.Kill(pid, unix.SIGKILL) == nil || any
+		}
+	}
+	return any
+}
+
+// removeState removes the files that a program has written of a container: all in its root that have the container's id in their
+// names. It does not go below what may be mounted there.
+func removeState(dir string) error {
+	entries, err := os.ReadDir(filepath.Dir(dir))
+	failed := []error{err}
+	for _, entry := range entries {
+		if !strings.Contains(entry.Name(), filepath.Base(dir)) {
+			continue
+		}
+		path := filepath.Join(filepath.Dir(dir), entry.Name())
+		if within, err := os.ReadDir(path); err == nil {
+			for _, file := range within {
+				failed = append(failed, os.Remove(filepath.Join(path, file.Name())))
+			}
+		}
+		failed = append(failed, os.Remove(path))
+	}
+	return errors.Join(failed...)
+}
