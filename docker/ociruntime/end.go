@@ -68,7 +68,12 @@ func (c Choice) end(dir string, ask bool) error {
 
 // unplug does what the hook does that runs when a container has ended.
 func (c Choice) unplug(id string) error {
-	return errors.Join(network.Leave(nil, network.NetnsPath(id)), ReleaseNames(filepath.Join(Names, id)))
+	var ports []network.Port
+	var err error
+	if c.Server != "" {
+		ports, err = network.Ports(c.Server)
+	}
+	return errors.Join(err, network.Leave(ports, network.NetnsPath(id)), ReleaseNames(filepath.Join(Names, id)))
 }
 
 // killContainer kills all in the cgroup of the container with this directory. It tells whether there was any process, and whether

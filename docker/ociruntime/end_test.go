@@ -2,6 +2,7 @@ package ociruntime
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"ndock/docker/network"
+	"ndock/docker/network/networktest"
 )
 
 // A stubborn container has a process, and a program that does what a script says.
@@ -175,5 +182,45 @@ func TestKillCgroups(t *testing.T) {
 	}
 	if err := errors.Join(os.Remove(filepath.Join(cgroup, "below")), os.Remove(cgroup)); err != nil {
 		t.Errorf("something is left in it: %v", err)
+	}
+}
+
+// TestUnplug: a container that its program leaves behind gives its ports back, as one whose hook ran, and the next has them.
+func TestUnplug(t *testing.T) {
+	ownMounts(t)
+	networktest.Own(t)
+	if err := unix.Mount("ndock-test", "/run", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	port := network.Port{ID: "3f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40", MAC: "fa:16:3e:01:02:03", MTU: 1400, Bridge: "brq3f6a0b1c-d2"}
+	dir := t.TempDir()
+	if err := network.SetPorts(dir, []network.Port{port}); err != nil {
+		t.Fatal(err)
+	}
+	ports, err := network.Ports(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := network.Plug(ports[0]); err != nil {
+		t.Fatal(err)
+	}
+	was, err := netlink.LinkByName(port.Tap())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := networktest.Another(t)
+	if err := network.Join(ports, fmt.Sprintf("/proc/self/fd/%d", other.Fd()), network.NetnsPath(containerID)); err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	if err := (Choice{Path: "/gone", Server: dir}).unplug(containerID); err != nil {
+		t.Error(err)
+	}
+	end, err := netlink.LinkByIndex(was.Attrs().ParentIndex)
+	if err != nil || end.Attrs().ParentIndex != was.Attrs().Index {
+		t.Errorf("the port went with the container: %v", err)
+	}
+	if _, err := os.Stat(network.NetnsPath(containerID)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the container's network is still there: %v", err)
 	}
 }

@@ -23,6 +23,15 @@ func TestLimitOf(t *testing.T) {
 	}
 }
 
+// TestLimitsOfHooks: what runs a hook may take longer than the hook may.
+func TestLimitsOfHooks(t *testing.T) {
+	for _, verb := range []string{"create", "delete"} {
+		if limits[verb] <= hookTimeout*time.Second {
+			t.Errorf("a hook may take %d s, and %s with the hook in it only %s", hookTimeout, verb, limits[verb])
+		}
+	}
+}
+
 // TestSupervise: a program's exit status is its own, and what it leaves running in good time runs on.
 func TestSupervise(t *testing.T) {
 	for script, want := range map[string]int{"exit 0": 0, "exit 3": 3} {

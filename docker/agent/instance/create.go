@@ -122,7 +122,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
-	err = errors.Join(limits.CheckWarnings(made.Warnings), choice.Record(c.choices.dir, made.ID))
+	err = errors.Join(limits.CheckWarnings(made.Warnings), c.choices.record(choice, uuid, made.ID))
 	if err == nil {
 		err = c.inject(ctx, uuid, made.ID, spec)
 	}

@@ -21,7 +21,14 @@ import (
 type choices struct {
 	engine   engine.Daemon
 	runtimes *runtimes.Runtimes
+	dirs     directories
 	dir      string // a file for each container, see ociruntime.Choices
+}
+
+// record writes which program runs a container of a server.
+func (c *choices) record(choice ociruntime.Choice, uuid, id string) error {
+	choice.Server = c.dirs.of(uuid)
+	return choice.Record(c.dir, id)
 }
 
 // of returns the runtime for a new container: that of the flavor, or the operator's default. No one else is asked.
@@ -71,7 +78,7 @@ func (c *choices) ready(ctx context.Context, found container.InspectResponse) er
 	if err != nil {
 		return err
 	}
-	return now.Record(c.dir, found.ID)
+	return c.record(now, serverOf(found), found.ID)
 }
 
 // today returns the program by which a container would be started now.

@@ -89,6 +89,9 @@ func TestTheFlavorsRuntime(t *testing.T) {
 		}
 		status, body, recorded, label := h.create(t, spec)
 		agenttest.WantOK(t, status, body)
+		if dir := filepath.Join(agenttest.StateOf(t, h.Engine), enginetest.ServerID); recorded.Server != dir {
+			t.Errorf("its ports are in %s, and recorded is %s", dir, recorded.Server)
+		}
 		if recorded.Name != c.want || label != c.want || recorded.Path != h.operators.Runtimes[c.want].Path || recorded.Sandbox != (c.want == "gvisor") {
 			t.Errorf("%+v: got %+v, labelled %q", c, recorded, label)
 		}
