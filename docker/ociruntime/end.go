@@ -26,12 +26,12 @@ func (c Choice) attempt(args []string, limit time.Duration) (int, error) {
 	if status == 0 && err == nil {
 		return 0, nil
 	}
-	ending := endingContainer(args)
+	ending, verb := endingContainer(args), verbOf(args)
 	switch {
-	case slices.Contains(args, "create") || slices.Contains(args, "start"): // the first error is the reason
+	case verb == "create" || verb == "start": // the first error is the reason
 		return status, errors.Join(err, killChildren(), c.end(filepath.Join(rootOf(args), lastID(args)), true))
-	case ending == "":
-	case slices.Contains(args, "kill"):
+	case ending == "" || verb == "exec":
+	case verb == "kill":
 		if killed, _, failed := killContainer(ending); killed {
 			return 0, failed
 		}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,10 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limits are how long a program other than runc may take for a verb. A create and a delete run the hooks. Other verbs have none.
+// limits are how long a program other than runc may take for a verb. A create and a delete run the hooks. Other verbs have none,
+// as an exec whose process is waited for.
 var limits = map[string]time.Duration{
 	"create": createLimit, "start": startLimit, "delete": deleteLimit,
-	"state": 15 * time.Second, "kill": 15 * time.Second, "pause": 15 * time.Second, "resume": 15 * time.Second,
+	"exec": 30 * time.Second, "state": 15 * time.Second, "kill": 15 * time.Second, "pause": 15 * time.Second, "resume": 15 * time.Second,
 }
 
 const (
@@ -34,12 +36,20 @@ const LongestStart = createLimit + startLimit + killLimit + removalLimit + 2*kil
 
 // limitOf returns the limit of the verb that is in the engine's arguments; 0 for none.
 func limitOf(args []string) time.Duration {
-	for _, arg := range args {
-		if limit := limits[arg]; limit > 0 {
-			return limit
-		}
+	verb := verbOf(args)
+	if verb == "exec" && !slices.Contains(args, "--detach") && !slices.Contains(args, "-d") {
+		return 0
 	}
-	return 0
+	return limits[verb]
+}
+
+// verbOf returns the verb with a limit that is in the engine's arguments, if one is.
+func verbOf(args []string) string {
+	i := slices.IndexFunc(args, func(arg string) bool { return limits[arg] > 0 })
+	if i < 0 {
+		return ""
+	}
+	return args[i]
 }
 
 // supervise runs a program, which talks to whom this process does, with a time limit, and returns its exit status. What the
