@@ -22,7 +22,7 @@ import (
 // program that was uninstalled does nothing. This process then ends the container. Docker Engine has only deleted what has ended
 // or is to end.
 func (c Choice) attempt(args []string, limit time.Duration) (int, error) {
-	status, err := supervise(c.command(args...), limit)
+	status, err := c.run(limit, args...)
 	if status == 0 && err == nil {
 		return 0, nil
 	}
@@ -41,8 +41,12 @@ func (c Choice) attempt(args []string, limit time.Duration) (int, error) {
 	return status, err
 }
 
-func (c Choice) command(args ...string) *exec.Cmd {
-	return exec.Command(c.Path, slices.Concat(c.Args, args)...)
+// run has the program do something, if it is still one that root should run.
+func (c Choice) run(limit time.Duration, args ...string) (status int, err error) {
+	if err := CheckProgram(c.Path); err != nil {
+		return 0, err
+	}
+	return supervise(exec.Command(c.Path, slices.Concat(c.Args, args)...), limit)
 }
 
 // errStays is the end of a container of which this process does not know how to end it.
@@ -55,7 +59,7 @@ func (c Choice) end(dir string, ask bool) error {
 	killed, known, err := killContainer(dir)
 	removed := false
 	if killed || ask {
-		status, failed := supervise(c.command("--root", filepath.Clean(root), "delete", "--force", id), removalLimit)
+		status, failed := c.run(removalLimit, "--root", filepath.Clean(root), "delete", "--force", id)
 		removed = status == 0 && failed == nil
 	}
 	if err == nil && !removed && known {

@@ -16,6 +16,7 @@ import (
 
 	"ndock/docker/network"
 	"ndock/docker/network/networktest"
+	"ndock/docker/ociruntime/programtest"
 )
 
 // A stubborn container has a process, and a program that does what a script says.
@@ -29,7 +30,7 @@ type stubborn struct {
 // newStubborn makes one. Its cgroup is a directory with this name, in which a file stands for the kernel's.
 func newStubborn(t *testing.T, script, cgroup string) *stubborn {
 	t.Helper()
-	root, dir := t.TempDir(), t.TempDir()
+	root, dir := t.TempDir(), programtest.Dir(t)
 	s := &stubborn{root: root, state: filepath.Join(root, containerID), process: exec.Command("sleep", "1000"), ended: make(chan struct{})}
 	if err := s.process.Start(); err != nil {
 		t.Fatal(err)

@@ -68,17 +68,21 @@ func lastID(args []string) string { return filepath.Base(args[len(args)-1]) }
 
 // become replaces this process.
 func (c Choice) become(args []string) error {
-	path := c.Path
-	if path == "" {
-		var err error
-		if path, err = exec.LookPath(RunC); err != nil {
-			return fmt.Errorf("find %s, which runs containers: %w", RunC, err)
-		}
+	path, err := c.find()
+	if err != nil {
+		return fmt.Errorf("find %s, which runs containers: %w", c.Name, err)
 	}
 	if err := syscall.Exec(path, slices.Concat([]string{filepath.Base(path)}, c.Args, args), os.Environ()); err != nil {
 		return fmt.Errorf("become %s: %w", path, err)
 	}
 	return nil
+}
+
+func (c Choice) find() (string, error) {
+	if c.Path == "" {
+		return exec.LookPath(RunC)
+	}
+	return c.Path, CheckProgram(c.Path)
 }
 
 // bundleToCreate returns the directory of the container that runc is told to create; empty for another command.

@@ -1,16 +1,12 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // RunC is the runtime that is there without being named: the one that Docker Engine itself would use.
@@ -51,40 +47,4 @@ func (c *Config) checkRuntimes() error {
 		return fmt.Errorf("runtime: %q is not one of runtimes", c.Runtime)
 	}
 	return nil
-}
-
-// Check returns why root should not run the program, or cannot: others could have written it, or put another into its place.
-func (r Runtime) Check() error {
-	path, err := filepath.EvalSymlinks(r.Path)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if err := checkOwner(path, info); err != nil {
-		return err
-	}
-	if info.Mode().Perm()&0o100 == 0 {
-		return fmt.Errorf("%s is not executable: chmod +x %[1]s", path)
-	}
-	return errors.Join(checkDirectories(r.Path), checkDirectories(path))
-}
-
-// checkDirectories returns an error where others than root may change a directory on the way to a file.
-func checkDirectories(path string) error {
-	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return err
-		}
-		owner, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || owner.Uid != 0 || info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
-			return fmt.Errorf("others than root can change %s, which %s is in: chown root %[1]s; chmod go-w %[1]s", dir, path)
-		}
-		if dir == "/" {
-			return nil
-		}
-	}
 }

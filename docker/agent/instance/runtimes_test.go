@@ -18,6 +18,7 @@ import (
 	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/ociruntime"
+	"ndock/docker/ociruntime/programtest"
 )
 
 // A runtimesHost is an engine whose operator has two runtimes, of which one is a sandbox.
@@ -29,13 +30,11 @@ type runtimesHost struct {
 
 func newRuntimesHost(t *testing.T, docker *enginetest.Engine) *runtimesHost {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("the programs have to be root's")
-	}
+	programs := programtest.Dir(t)
 	h := &runtimesHost{Engine: docker, choices: t.TempDir(), operators: config.Default()}
 	h.operators.Runtimes = map[string]config.Runtime{}
 	for name, version := range map[string]string{"crun": "crun version 1", "gvisor": "runsc version 1"} {
-		path := filepath.Join(t.TempDir(), name)
+		path := filepath.Join(programs, name)
 		if err := os.WriteFile(path, []byte("#!/bin/sh\necho "+version+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
