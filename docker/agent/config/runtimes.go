@@ -27,6 +27,9 @@ func IsRuntimeName(name string) bool { return runtimeName.MatchString(name) }
 // runtimeArgs is the most arguments of a runtime.
 const runtimeArgs = 64
 
+// withoutCgroups matches the arguments, with zeros in between, by which gVisor and crun leave a container's cgroup alone.
+var withoutCgroups = regexp.MustCompile(`(^|\x00)--?(ignore-cgroups|cgroup-manager[=\x00]disabled)(=|\x00|$)`)
+
 // checkRuntimes refuses what could not be a runtime. Whether the programs are there is asked when a server is to start: an
 // agent without one of them is still one for all other servers.
 func (c *Config) checkRuntimes() error {
@@ -41,6 +44,8 @@ func (c *Config) checkRuntimes() error {
 			return fmt.Errorf("runtimes: %s: %q is no whole path of a program", name, runtime.Path)
 		case len(runtime.Args) > runtimeArgs || slices.ContainsFunc(runtime.Args, func(arg string) bool { return strings.ContainsRune(arg, 0) }):
 			return fmt.Errorf("runtimes: %s: more than %d arguments, or an argument that no program could be given", name, runtimeArgs)
+		case withoutCgroups.MatchString(strings.Join(runtime.Args, "\x00")):
+			return fmt.Errorf("runtimes: %s: %q has servers run outside their cgroups, without the limits of their flavors", name, runtime.Args)
 		}
 	}
 	if _, found := c.Runtimes[c.Runtime]; !found && c.Runtime != RunC {
