@@ -25,6 +25,7 @@ type Choice struct {
 	Args    []string `json:"args,omitempty"`   // before the engine's own
 	Sandbox bool     `json:"sandbox"`          // it has a kernel of its own, which takes over the interfaces when it starts
 	Server  string   `json:"server,omitempty"` // directory of the server that has the container
+	Engine  string   `json:"engine,omitempty"` // id of the engine that has it
 }
 
 // Record writes the choice for a container.

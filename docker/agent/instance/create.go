@@ -115,7 +115,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err := c.limit(ctx, host, spec, from); err != nil {
 		return err
 	}
-	if err := c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
+	if choice.Engine, err = c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
 		return err
 	}
 	made, err := c.engine.ContainerCreate(ctx, wanted, host, nil, nil, naming.Container(uuid))

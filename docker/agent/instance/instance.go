@@ -69,7 +69,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs},
 		Remover:    remover,
 		Orphans: &Orphans{
-			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits,
+			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits, choices: choices,
 			namespaces: options.Namespaces, copies: options.Names, log: log,
 		},
 		Pauses: pauses,

@@ -2,7 +2,9 @@ package instance
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"time"
@@ -19,7 +21,7 @@ import (
 
 // choices keeps which runtime servers' containers have, where ndock-runtime reads it and no tenant can write.
 type choices struct {
-	engine   engine.Daemon
+	engine   engine.Docker
 	runtimes *runtimes.Runtimes
 	dirs     directories
 	dir      string // a file for each container, see ociruntime.Choices
@@ -91,6 +93,7 @@ func (c *choices) today(ctx context.Context, found container.InspectResponse) (o
 	if err != nil {
 		return now, fmt.Errorf("the server was made for the runtime %s: %w", was.Name, err)
 	}
+	now.Engine = was.Engine
 	return now, nil
 }
 
@@ -114,4 +117,48 @@ func (c *choices) refuse(found container.InspectResponse, what string) error {
 		return err
 	}
 	return agent.Faultf(agent.BadRequest, "a server that runs with %s %s", choice.Name, what)
+}
+
+// forgetOld removes what is recorded for containers that are gone without the agent, as those that were removed by hand. That Docker
+// does not know a container is not enough, as its data may be away today, which its id does not always tell: the server has to be
+// gone, too. What an earlier release has recorded stays.
+func (c *choices) forgetOld(ctx context.Context) error {
+	records, err := os.ReadDir(c.dir)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	on, err := engine.ID(ctx, c.engine)
+	if err != nil {
+		return err
+	}
+	found, err := c.engine.ContainerList(ctx, container.ListOptions{All: true}) // later than the records
+	if err != nil {
+		return err
+	}
+	failed := []error{}
+	for _, record := range records {
+		known := slices.ContainsFunc(found, func(one container.Summary) bool { return one.ID == record.Name() })
+		if info, err := record.Info(); known || err != nil || time.Since(info.ModTime()) <= abandonedAfter {
+			continue
+		}
+		old, err := c.isOld(record.Name(), on)
+		if err == nil && old {
+			err = ociruntime.ForgetChoice(c.dir, record.Name())
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// isOld tells whether a record is of a container of this engine, whose server is gone.
+func (c *choices) isOld(id, engine string) (bool, error) {
+	choice, err := ociruntime.ChoiceOf(c.dir, id)
+	if err != nil || engine == "" || choice.Engine != engine || choice.Server == "" {
+		return false, err
+	}
+	_, err = os.Stat(choice.Server)
+	return errors.Is(err, os.ErrNotExist), nil
 }
