@@ -32,10 +32,10 @@ func (c Choice) attempt(args []string, limit time.Duration) (int, error) {
 		return status, errors.Join(err, killChildren(), c.end(filepath.Join(rootOf(args), lastID(args)), true))
 	case ending == "" || verb == "exec":
 	case verb == "kill":
-		if killed, _, failed := killContainer(ending); killed {
+		if killed, failed := killContainer(ownCgroups(ending)); killed {
 			return 0, failed
 		}
-	case c.end(ending, false) == nil:
+	case c.end(ending, err == nil) == nil: // it is asked again if it has answered
 		return 0, nil
 	}
 	return status, err
@@ -56,16 +56,20 @@ var errStays = errors.New("the container's runtime does not remove it, and where
 // something was killed that may have kept it from that, or where it must be asked anyway.
 func (c Choice) end(dir string, ask bool) error {
 	root, id := filepath.Split(dir)
-	killed, known, err := killContainer(dir)
+	cgroups := ownCgroups(dir)
+	killed, err := killContainer(cgroups)
 	removed := false
 	if killed || ask {
 		status, failed := c.run(removalLimit, "--root", filepath.Clean(root), "delete", "--force", id)
 		removed = status == 0 && failed == nil
 	}
-	if err == nil && !removed && known {
-		err = removeState(dir)
-	} else if err == nil && !removed && !ask {
+	switch {
+	case err != nil || removed:
+	case len(cgroups) == 0:
 		err = errStays
+	default:
+		err = removeState(dir)
+		removeCgroups(cgroups)
 	}
 	return errors.Join(err, c.unplug(id))
 }
@@ -80,24 +84,25 @@ func (c Choice) unplug(id string) error {
 	return errors.Join(err, network.Leave(ports, network.NetnsPath(id)), ReleaseNames(filepath.Join(Names, id)))
 }
 
-// killContainer kills all in the cgroup of the container with this directory. It tells whether there was any process, and whether
-// it is known which cgroup that is: one whose path does not have the container's id is not its own.
-func killContainer(dir string) (killed, known bool, err error) {
+// ownCgroups returns the cgroups of the container with this directory, as far as they are known. One whose path does not have the
+// container's id is not its own.
+func ownCgroups(dir string) []string {
 	id := filepath.Base(dir)
-	unified, blkio, err := cgroupsOf(dir, cgroupRoot)
-	cgroups := slices.DeleteFunc([]string{unified, blkio}, func(path string) bool {
+	unified, blkio, _ := cgroupsOf(dir, cgroupRoot) // what cannot be read says nothing
+	return slices.DeleteFunc([]string{unified, blkio}, func(path string) bool {
 		return !idPattern.MatchString(id) || !strings.Contains(filepath.Clean(path), id)
 	})
-	if err != nil || len(cgroups) == 0 {
-		return false, false, err
-	}
+}
+
+// killContainer kills all in a container's cgroups, and tells whether there was any process.
+func killContainer(cgroups []string) (killed bool, err error) {
 	for deadline := time.Now().Add(killLimit); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if !killCgroups(cgroups) {
-			return killed, true, nil
+			return killed, nil
 		}
 		killed = true
 	}
-	return killed, true, fmt.Errorf("processes of container %s do not end within %s, though they were killed", id, killLimit)
+	return killed, fmt.Errorf("processes in %s do not end within %s, though they were killed", strings.Join(cgroups, ", "), killLimit)
 }
 
 // killCgroups kills all in these cgroups and those below them, and tells whether there was any.
@@ -151,4 +156,27 @@ func removeState(dir string) error {
 		failed = append(failed, os.Remove(path))
 	}
 	return errors.Join(failed...)
+}
+
+// removeCgroups removes cgroups that are empty, with those below them; of cgroups v1, where each controller has one, all. What it
+// cannot remove costs next to nothing.
+func removeCgroups(cgroups []string) {
+	var all []string
+	for _, cgroup := range cgroups {
+		if path, isV1 := strings.CutPrefix(cgroup, filepath.Join(cgroupRoot, "blkio")+"/"); isV1 {
+			others, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", path))
+			cgroups = append(cgroups, others...)
+		}
+	}
+	for _, cgroup := range cgroups {
+		_ = filepath.WalkDir(cgroup, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				all = append(all, path)
+			}
+			return nil
+		})
+	}
+	for _, path := range slices.Backward(all) {
+		_ = unix.Rmdir(path)
+	}
 }

@@ -112,6 +112,7 @@ func TestASandboxThatDoesNotEnd(t *testing.T) {
 		{"delete --force ID", refuses, own, 0, false, false},
 		{"delete ID", hangs + " --", own, 0, false, false},
 		{"delete --force ID", refuses, "docker", 3, true, true},
+		{"delete ID", `case "$*" in *--force*) ;; *) exit 3;; esac`, "docker", 0, true, true}, // it says that it does it
 		{"create --bundle /b ID", refuses, own, 3, false, false},
 		{"start ID", refuses, own, 3, false, false},
 		{"delete ID", `case "$*" in *--force*) rm -r $2/$5;; *) exit 3; esac`, own, 0, false, false}, // it can as soon as no process is left
@@ -159,7 +160,10 @@ func TestKillCgroups(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(cgroup, "below"), 0o755); err != nil {
 		t.Skip(err)
 	}
-	t.Cleanup(func() { _ = errors.Join(os.Remove(filepath.Join(cgroup, "below")), os.Remove(cgroup)) })
+	if other := filepath.Join(cgroupRoot, "pids"); root != cgroupRoot && os.Mkdir(filepath.Join(other, filepath.Base(cgroup)), 0o755) != nil {
+		t.Logf("there is no %s", other)
+	}
+	t.Cleanup(func() { removeCgroups([]string{cgroup}) })
 	process := exec.Command("sh", "-c", `echo $$ >"$1/cgroup.procs" && echo there; while :; do sleep 1000 & sleep 0.01; done`, "sh", filepath.Join(cgroup, "below"))
 	stdout, err := process.StdoutPipe()
 	if err == nil {
@@ -181,8 +185,14 @@ func TestKillCgroups(t *testing.T) {
 			t.Fatal("it goes on")
 		}
 	}
-	if err := errors.Join(os.Remove(filepath.Join(cgroup, "below")), os.Remove(cgroup)); err != nil {
-		t.Errorf("something is left in it: %v", err)
+	for range 2 { // the second time there is none
+		removeCgroups([]string{cgroup})
+	}
+	if left, err := filepath.Glob(filepath.Join(cgroupRoot, "*", filepath.Base(cgroup))); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if _, err := os.Stat(cgroup); err == nil {
+		t.Error("it is still there")
 	}
 }
 
