@@ -106,20 +106,20 @@ func killContainer(cgroups []string) (killed bool, err error) {
 }
 
 // killCgroups kills all in these cgroups and those below them, and tells whether there was any.
-func killCgroups(cgroups []string) (any bool) {
+func killCgroups(cgroups []string) (found bool) {
 	for _, cgroup := range cgroups {
 		_ = filepath.WalkDir(cgroup, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
-				any = killCgroup(path) || any
+				found = killCgroup(path) || found
 			}
 			return nil // it may have gone meanwhile
 		})
 	}
-	return any
+	return found
 }
 
 // killCgroup kills all in one cgroup. Newer kernels kill those that are being started, too.
-func killCgroup(dir string) (any bool) {
+func killCgroup(dir string) (found bool) {
 	text, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	pids := strings.Fields(string(text))
 	if len(pids) == 0 {
@@ -132,10 +132,10 @@ func killCgroup(dir string) (any bool) {
 	for _, word := range pids {
 		pid, err := strconv.Atoi(word)
 		if err == nil && pid > 1 { // 0 is one that this process cannot see
-			any = unix.Kill(pid, unix.SIGKILL) == nil || any
+			found = unix.Kill(pid, unix.SIGKILL) == nil || found
 		}
 	}
-	return any
+	return found
 }
 
 // removeState removes the files that a program has written of a container: all in its root that have the container's id in their

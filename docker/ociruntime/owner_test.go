@@ -66,9 +66,12 @@ func TestAProgramThatBecameAnothers(t *testing.T) {
 	if err := os.Chown(s.choice.Path, 1, 1); err != nil {
 		t.Fatal(err)
 	}
-	for verb, want := range map[string]int{"state ID": 1, "kill ID 9": 0, "delete ID": 0} {
-		if status, said := s.attempt(verb, time.Minute); status != want || want != 0 && !strings.Contains(said, "is not root's") {
-			t.Errorf("%s: got %d, %s", verb, status, said)
+	for _, c := range []struct {
+		verb   string
+		status int
+	}{{"state ID", 1}, {"kill ID 9", 0}, {"delete ID", 0}} {
+		if status, said := s.attempt(c.verb, time.Minute); status != c.status || status != 0 && !strings.Contains(said, "is not root's") {
+			t.Errorf("%s: got %d, %s", c.verb, status, said)
 		}
 	}
 	if err := s.choice.become([]string{"exec", containerID}); err == nil || !strings.Contains(err.Error(), "is not root's") {

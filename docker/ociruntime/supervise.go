@@ -20,7 +20,8 @@ import (
 // as an exec whose process is waited for.
 var limits = map[string]time.Duration{
 	"create": createLimit, "start": startLimit, "delete": deleteLimit,
-	"exec": 30 * time.Second, "state": 15 * time.Second, "kill": 15 * time.Second, "pause": 15 * time.Second, "resume": 15 * time.Second,
+	"exec": 30 * time.Second, "state": 15 * time.Second,
+	"kill": 15 * time.Second, "pause": 15 * time.Second, "resume": 15 * time.Second,
 }
 
 const (

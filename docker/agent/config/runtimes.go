@@ -45,7 +45,7 @@ func (c *Config) checkRuntimes() error {
 		case len(runtime.Args) > runtimeArgs || slices.ContainsFunc(runtime.Args, func(arg string) bool { return strings.ContainsRune(arg, 0) }):
 			return fmt.Errorf("runtimes: %s: more than %d arguments, or an argument that no program could be given", name, runtimeArgs)
 		case withoutCgroups.MatchString(strings.Join(runtime.Args, "\x00")):
-			return fmt.Errorf("runtimes: %s: %q has servers run outside their cgroups, without the limits of their flavors", name, runtime.Args)
+			return fmt.Errorf("runtimes: %s: by %q servers would run outside their cgroups, and without limits: remove that", name, runtime.Args)
 		}
 	}
 	if _, found := c.Runtimes[c.Runtime]; !found && c.Runtime != RunC {

@@ -199,7 +199,8 @@ func TestWhatASandboxCannotDo(t *testing.T) {
 	}
 }
 
-// TestADeleteOfWhatIsPaused unpauses it before, because a sandbox that is paused refuses to be killed; and removes it whatever comes of that.
+// TestADeleteOfWhatIsPaused unpauses it before, because a sandbox that is paused refuses to be killed; and removes it whatever
+// comes of that.
 func TestADeleteOfWhatIsPaused(t *testing.T) {
 	for _, unpause := range []error{nil, enginetest.ErrAway} {
 		docker := enginetest.New()
