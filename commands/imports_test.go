@@ -91,7 +91,8 @@ var directed = []string{"docker", "openstack", "registry"}
 
 // helpers are packages for tests, which nothing that is shipped imports.
 var helpers = []string{
-	"ndock/docker/agent/agenttest", "ndock/docker/network/networktest", "ndock/openstack/internal/openstacktest", "ndock/docker/engine/enginetest", "ndock/openstack/clouds/cloudstest",
+	"ndock/docker/agent/agenttest", "ndock/docker/network/networktest", "ndock/docker/ociruntime/programtest",
+	"ndock/openstack/internal/openstacktest", "ndock/docker/engine/enginetest", "ndock/openstack/clouds/cloudstest",
 	"ndock/openstack/node/layout/layouttest",
 	"ndock/registry/gc/gctest", "ndock/registry/glance/glancetest", "ndock/registry/internal/pkitest", "ndock/registry/internal/registrytest",
 }

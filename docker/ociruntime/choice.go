@@ -22,8 +22,10 @@ const Choices = "/var/lib/ndock/runtimes"
 type Choice struct {
 	Name    string   `json:"name"` // in the operator's file
 	Path    string   `json:"path,omitempty"`
-	Args    []string `json:"args,omitempty"` // before the engine's own
-	Sandbox bool     `json:"sandbox"`        // it has a kernel of its own, which takes over the interfaces when it starts
+	Args    []string `json:"args,omitempty"`   // before the engine's own
+	Sandbox bool     `json:"sandbox"`          // it has a kernel of its own, which takes over the interfaces when it starts
+	Server  string   `json:"server,omitempty"` // directory of the server that has the container
+	Engine  string   `json:"engine,omitempty"` // id of the engine that has it
 }
 
 // Record writes the choice for a container.

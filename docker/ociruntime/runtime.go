@@ -54,16 +54,9 @@ func Run(program string, args []string) error {
 	return choice.carryOut(args)
 }
 
-// carryOut has the program do a verb within its time limit, and ends this process with the program's exit status. Of a
-// container that does not come up nothing is left: gVisor leaves a sandbox that did not start as it is, and will not be told to
-// kill it.
+// carryOut has the program do a verb within its time limit, and ends this process with the exit status of that.
 func (c Choice) carryOut(args []string) error {
-	status, err := supervise(exec.Command(c.Path, slices.Concat(c.Args, args)...), limitOf(args))
-	if id := lastID(args); (status != 0 || err != nil) && (slices.Contains(args, "create") || slices.Contains(args, "start")) {
-		removal := exec.Command(c.Path, slices.Concat(c.Args, []string{"--root", rootOf(args), "delete", "--force", id})...)
-		_, _ = supervise(removal, limits["delete"]) // the first error is the reason
-		err = errors.Join(err, network.Leave(nil, network.NetnsPath(id)), ReleaseNames(filepath.Join(Names, id)))
-	}
+	status, err := c.attempt(args, limitOf(args))
 	if err == nil {
 		os.Exit(status)
 	}
@@ -75,17 +68,21 @@ func lastID(args []string) string { return filepath.Base(args[len(args)-1]) }
 
 // become replaces this process.
 func (c Choice) become(args []string) error {
-	path := c.Path
-	if path == "" {
-		var err error
-		if path, err = exec.LookPath(RunC); err != nil {
-			return fmt.Errorf("find %s, which runs containers: %w", RunC, err)
-		}
+	path, err := c.find()
+	if err != nil {
+		return fmt.Errorf("find %s, which runs containers: %w", c.Name, err)
 	}
 	if err := syscall.Exec(path, slices.Concat([]string{filepath.Base(path)}, c.Args, args), os.Environ()); err != nil {
 		return fmt.Errorf("become %s: %w", path, err)
 	}
 	return nil
+}
+
+func (c Choice) find() (string, error) {
+	if c.Path == "" {
+		return exec.LookPath(RunC)
+	}
+	return c.Path, CheckProgram(c.Path)
 }
 
 // bundleToCreate returns the directory of the container that runc is told to create; empty for another command.

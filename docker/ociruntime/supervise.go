@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,21 +16,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limits are how long a program other than runc may take for a verb: together less than the agent waits for a start, which
-// is a create, a start and, where one of them hangs, a delete. Other verbs, as an exec whose process is waited for, have none.
+// limits are how long a program other than runc may take for a verb. A create and a delete run the hooks. Other verbs have none,
+// as an exec whose process is waited for.
 var limits = map[string]time.Duration{
-	"create": 30 * time.Second, "start": 30 * time.Second,
-	"state": 15 * time.Second, "kill": 15 * time.Second, "delete": 15 * time.Second, "pause": 15 * time.Second, "resume": 15 * time.Second,
+	"create": createLimit, "start": startLimit, "delete": deleteLimit,
+	"exec": 30 * time.Second, "state": 15 * time.Second,
+	"kill": 15 * time.Second, "pause": 15 * time.Second, "resume": 15 * time.Second,
 }
+
+const (
+	createLimit  = 60 * time.Second
+	startLimit   = 30 * time.Second
+	deleteLimit  = 60 * time.Second
+	removalLimit = 15 * time.Second // of a container whose processes were killed; what its hook does is done again
+)
+
+// LongestStart is what a start takes that fails as late as it can: the container is created, does not start, is removed, and
+// Docker Engine deletes what is left. After each limit those are waited for that were killed.
+const LongestStart = createLimit + startLimit + killLimit + removalLimit + 2*killLimit + deleteLimit + killLimit
 
 // limitOf returns the limit of the verb that is in the engine's arguments; 0 for none.
 func limitOf(args []string) time.Duration {
-	for _, arg := range args {
-		if limit := limits[arg]; limit > 0 {
-			return limit
-		}
+	verb := verbOf(args)
+	if verb == "exec" && !slices.Contains(args, "--detach") && !slices.Contains(args, "-d") {
+		return 0
 	}
-	return 0
+	return limits[verb]
+}
+
+// verbOf returns the verb with a limit that is in the engine's arguments, if one is.
+func verbOf(args []string) string {
+	i := slices.IndexFunc(args, func(arg string) bool { return limits[arg] > 0 })
+	if i < 0 {
+		return ""
+	}
+	return args[i]
 }
 
 // supervise runs a program, which talks to whom this process does, with a time limit, and returns its exit status. What the
@@ -62,7 +83,7 @@ func supervise(command *exec.Cmd, limit time.Duration) (int, error) {
 }
 
 // killLimit is how long processes are waited for that were killed.
-const killLimit = 5 * time.Second
+const killLimit = 3 * time.Second
 
 // killChildren kills all children of this process, and those that become its children thereby.
 func killChildren() error {

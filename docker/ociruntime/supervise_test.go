@@ -15,10 +15,20 @@ import (
 func TestLimitOf(t *testing.T) {
 	for line, limited := range map[string]bool{
 		"--root /r create --bundle /b id": true, "--root /r start id": true, "kill id 9": true, "delete --force id": true, "state id": true,
-		"exec --process /p id": false, "events --stats id": false, "--version": false, "": false,
+		"--root /r exec --process /p --detach --pid-file /f id": true, "exec -d id true": true,
+		"exec --process /p id": false, "exec id kill 1": false, "events --stats id": false, "--version": false, "": false,
 	} {
 		if got := limitOf(strings.Fields(line)); (got > 0) != limited {
 			t.Errorf("%q: got %s", line, got)
+		}
+	}
+}
+
+// TestLimitsOfHooks: what runs a hook may take longer than the hook may.
+func TestLimitsOfHooks(t *testing.T) {
+	for _, verb := range []string{"create", "delete"} {
+		if limits[verb] <= hookTimeout*time.Second {
+			t.Errorf("a hook may take %d s, and %s with the hook in it only %s", hookTimeout, verb, limits[verb])
 		}
 	}
 }

@@ -1,16 +1,12 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // RunC is the runtime that is there without being named: the one that Docker Engine itself would use.
@@ -31,6 +27,9 @@ func IsRuntimeName(name string) bool { return runtimeName.MatchString(name) }
 // runtimeArgs is the most arguments of a runtime.
 const runtimeArgs = 64
 
+// withoutCgroups matches the arguments, with zeros in between, by which gVisor and crun leave a container's cgroup alone.
+var withoutCgroups = regexp.MustCompile(`(^|\x00)--?(ignore-cgroups|cgroup-manager[=\x00]disabled)(=|\x00|$)`)
+
 // checkRuntimes refuses what could not be a runtime. Whether the programs are there is asked when a server is to start: an
 // agent without one of them is still one for all other servers.
 func (c *Config) checkRuntimes() error {
@@ -45,46 +44,12 @@ func (c *Config) checkRuntimes() error {
 			return fmt.Errorf("runtimes: %s: %q is no whole path of a program", name, runtime.Path)
 		case len(runtime.Args) > runtimeArgs || slices.ContainsFunc(runtime.Args, func(arg string) bool { return strings.ContainsRune(arg, 0) }):
 			return fmt.Errorf("runtimes: %s: more than %d arguments, or an argument that no program could be given", name, runtimeArgs)
+		case withoutCgroups.MatchString(strings.Join(runtime.Args, "\x00")):
+			return fmt.Errorf("runtimes: %s: by %q servers would run outside their cgroups, and without limits: remove that", name, runtime.Args)
 		}
 	}
 	if _, found := c.Runtimes[c.Runtime]; !found && c.Runtime != RunC {
 		return fmt.Errorf("runtime: %q is not one of runtimes", c.Runtime)
 	}
 	return nil
-}
-
-// Check returns why root should not run the program, or cannot: others could have written it, or put another into its place.
-func (r Runtime) Check() error {
-	path, err := filepath.EvalSymlinks(r.Path)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if err := checkOwner(path, info); err != nil {
-		return err
-	}
-	if info.Mode().Perm()&0o100 == 0 {
-		return fmt.Errorf("%s is not executable: chmod +x %[1]s", path)
-	}
-	return errors.Join(checkDirectories(r.Path), checkDirectories(path))
-}
-
-// checkDirectories returns an error where others than root may change a directory on the way to a file.
-func checkDirectories(path string) error {
-	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return err
-		}
-		owner, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || owner.Uid != 0 || info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
-			return fmt.Errorf("others than root can change %s, which %s is in: chown root %[1]s; chmod go-w %[1]s", dir, path)
-		}
-		if dir == "/" {
-			return nil
-		}
-	}
 }

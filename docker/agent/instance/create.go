@@ -117,7 +117,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err := c.limit(ctx, host, spec, from); err != nil {
 		return err
 	}
-	if err := c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
+	if choice.Engine, err = c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
 		return err
 	}
 	if err := c.takeDevices(ctx, uuid, spec); err != nil {
@@ -130,7 +130,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
-	err = errors.Join(limits.CheckWarnings(made.Warnings), choice.Record(c.choices.dir, made.ID), c.devices.Bind(uuid, made.ID))
+	err = errors.Join(limits.CheckWarnings(made.Warnings), c.choices.record(choice, uuid, made.ID), c.devices.Bind(uuid, made.ID))
 	if err == nil {
 		err = c.inject(ctx, uuid, made.ID, spec)
 	}

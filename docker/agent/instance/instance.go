@@ -57,7 +57,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		pauses     = &Pauses{engine: docker, containers: containers, verbs: verbs, dirs: dirs, log: log}
 		plugger    = &plugger{dirs: dirs, kernel: options.Kernel, log: log}
 		names      = &names{plugger: plugger, dirs: dirs, copies: options.Names, log: log}
-		choices    = &choices{engine: docker, runtimes: options.Runtimes, dir: options.Choices}
+		choices    = &choices{engine: docker, runtimes: options.Runtimes, dirs: dirs, dir: options.Choices}
 		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits, choices: choices, devices: devices}
 		remover    = &Remover{engine: docker, containers: containers, verbs: verbs, dirs: dirs, plugger: plugger, commits: commits, choices: choices}
 		backups    = &Backups{engine: docker, containers: containers, verbs: verbs, runner: runner, remover: remover, devices: devices, log: log}
@@ -73,7 +73,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs, devices: devices},
 		Remover:    remover,
 		Orphans: &Orphans{
-			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits,
+			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits, choices: choices,
 			namespaces: options.Namespaces, copies: options.Names, log: log,
 		},
 		Pauses:  pauses,

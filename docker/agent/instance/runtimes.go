@@ -2,7 +2,9 @@ package instance
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -22,9 +24,16 @@ import (
 
 // choices keeps which runtime servers' containers have, where ndock-runtime reads it and no tenant can write.
 type choices struct {
-	engine   engine.Daemon
+	engine   engine.Docker
 	runtimes *runtimes.Runtimes
+	dirs     directories
 	dir      string // a file for each container, see ociruntime.Choices
+}
+
+// record writes which program runs a container of a server.
+func (c *choices) record(choice ociruntime.Choice, uuid, id string) error {
+	choice.Server = c.dirs.of(uuid)
+	return choice.Record(c.dir, id)
 }
 
 // of returns the runtime for a new container: that of the flavor, or the operator's default. No one else is asked.
@@ -91,7 +100,7 @@ func (c *choices) ready(ctx context.Context, found container.InspectResponse, de
 	if err := checkSandbox(devices, now, serverOf(found), found.ID); err != nil {
 		return err
 	}
-	return now.Record(c.dir, found.ID)
+	return c.record(now, serverOf(found), found.ID)
 }
 
 // today returns the program by which a container would be started now.
@@ -104,6 +113,7 @@ func (c *choices) today(ctx context.Context, found container.InspectResponse) (o
 	if err != nil {
 		return now, fmt.Errorf("the server was made for the runtime %s: %w", was.Name, err)
 	}
+	now.Engine = was.Engine
 	return now, nil
 }
 
@@ -127,4 +137,48 @@ func (c *choices) refuse(found container.InspectResponse, what string) error {
 		return err
 	}
 	return agent.Faultf(agent.BadRequest, "a server that runs with %s %s", choice.Name, what)
+}
+
+// forgetOld removes what is recorded for containers that are gone without the agent, as those that were removed by hand. That Docker
+// does not know a container is not enough, as its data may be away today, which its id does not always tell: the server has to be
+// gone, too. What an earlier release has recorded stays.
+func (c *choices) forgetOld(ctx context.Context) error {
+	records, err := os.ReadDir(c.dir)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	on, err := engine.ID(ctx, c.engine)
+	if err != nil {
+		return err
+	}
+	found, err := c.engine.ContainerList(ctx, container.ListOptions{All: true}) // later than the records
+	if err != nil {
+		return err
+	}
+	failed := []error{}
+	for _, record := range records {
+		known := slices.ContainsFunc(found, func(one container.Summary) bool { return one.ID == record.Name() })
+		if info, err := record.Info(); known || err != nil || time.Since(info.ModTime()) <= abandonedAfter {
+			continue
+		}
+		old, err := c.isOld(record.Name(), on)
+		if err == nil && old {
+			err = ociruntime.ForgetChoice(c.dir, record.Name())
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// isOld tells whether a record is of a container of this engine, whose server is gone.
+func (c *choices) isOld(id, engine string) (bool, error) {
+	choice, err := ociruntime.ChoiceOf(c.dir, id)
+	if err != nil || engine == "" || choice.Engine != engine || choice.Server == "" {
+		return false, err
+	}
+	_, err = os.Stat(choice.Server)
+	return errors.Is(err, os.ErrNotExist), nil
 }

@@ -2,10 +2,13 @@ package instance_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/system"
@@ -13,10 +16,12 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/instance"
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/ociruntime"
+	"ndock/docker/ociruntime/programtest"
 )
 
 // A runtimesHost is an engine whose operator has two runtimes, of which one is a sandbox.
@@ -29,13 +34,11 @@ type runtimesHost struct {
 
 func newRuntimesHost(t *testing.T, docker *enginetest.Engine) *runtimesHost {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("the programs have to be root's")
-	}
+	programs := programtest.Dir(t)
 	h := &runtimesHost{Engine: docker, choices: t.TempDir(), operators: config.Default()}
 	h.operators.Runtimes = map[string]config.Runtime{}
 	for name, version := range map[string]string{"crun": "crun version 1", "gvisor": "runsc version 1"} {
-		path := filepath.Join(t.TempDir(), name)
+		path := filepath.Join(programs, name)
 		if err := os.WriteFile(path, []byte("#!/bin/sh\necho "+version+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +82,7 @@ func TestTheFlavorsRuntime(t *testing.T) {
 		{"gvisor", "runc", "runc"},
 	} {
 		h := newRuntimesHost(t, withImage(t))
-		h.operators.Runtime = c.byDefault
+		h.operators.Runtime, h.SystemInfo.ID = c.byDefault, "AAAA:BBBB"
 		spec := small()
 		spec.Metadata = map[string]string{"ndock:runtime": "crun", "runtime": "crun", "ndock.runtime": "crun"}
 		spec.UserData = agenttest.UserData(`{"env": {"ndock:runtime": "crun"}}`)
@@ -89,6 +92,12 @@ func TestTheFlavorsRuntime(t *testing.T) {
 		}
 		status, body, recorded, label := h.create(t, spec)
 		agenttest.WantOK(t, status, body)
+		if dir := filepath.Join(agenttest.StateOf(t, h.Engine), enginetest.ServerID); recorded.Server != dir {
+			t.Errorf("its ports are in %s, and recorded is %s", dir, recorded.Server)
+		}
+		if recorded.Engine != "AAAA:BBBB" {
+			t.Errorf("its engine is not recorded: %q", recorded.Engine)
+		}
 		if recorded.Name != c.want || label != c.want || recorded.Path != h.operators.Runtimes[c.want].Path || recorded.Sandbox != (c.want == "gvisor") {
 			t.Errorf("%+v: got %+v, labelled %q", c, recorded, label)
 		}
@@ -114,6 +123,7 @@ func TestAFlavorsRuntimeThatIsRefused(t *testing.T) {
 // TestARuntimeOfAServer: its name is that of the container's making, its program that of the operator's file at each start.
 func TestARuntimeOfAServer(t *testing.T) {
 	h := newRuntimesHost(t, withImage(t))
+	h.SystemInfo.ID = "AAAA:BBBB"
 	status, body, _, _ := h.create(t, withSpecs(map[string]string{"ndock:runtime": "crun"}))
 	agenttest.WantOK(t, status, body)
 	id := h.Containers[naming.Container(enginetest.ServerID)].ID
@@ -121,7 +131,7 @@ func TestARuntimeOfAServer(t *testing.T) {
 	h.operators.Runtimes["crun"] = config.Runtime{Path: h.crun, Args: []string{"--debug"}}
 	status, body = h.ask(t, "POST", agenttest.ServerPath+"/start", "")
 	agenttest.WantOK(t, status, body)
-	if got, err := ociruntime.ChoiceOf(h.choices, id); err != nil || got.Name != "crun" || strings.Join(got.Args, " ") != "--debug" {
+	if got, err := ociruntime.ChoiceOf(h.choices, id); err != nil || got.Name != "crun" || strings.Join(got.Args, " ") != "--debug" || got.Engine != "AAAA:BBBB" || got.Server == "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	delete(h.operators.Runtimes, "crun")
@@ -186,6 +196,64 @@ func TestWhatASandboxCannotDo(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(agenttest.StateOf(t, h.Engine), enginetest.ServerID, "ports.json")); err == nil {
 			t.Errorf("%s: something was plugged", request)
+		}
+	}
+}
+
+// TestADeleteOfWhatIsPaused unpauses it before, because a sandbox that is paused refuses to be killed; and removes it whatever
+// comes of that.
+func TestADeleteOfWhatIsPaused(t *testing.T) {
+	for _, unpause := range []error{nil, enginetest.ErrAway} {
+		docker := enginetest.New()
+		docker.PutServer(container.StatePaused)
+		docker.Fail["ContainerUnpause"] = unpause
+		status, body := ask(t, docker, "DELETE", agenttest.ServerPath, "[]")
+		agenttest.WantOK(t, status, body)
+		called := docker.Called()
+		if i := slices.Index(called, "ContainerUnpause"); i < 0 || !slices.Contains(called[i:], "ContainerRemove") || len(docker.Containers) > 0 {
+			t.Errorf("unpause says %v: called %v", unpause, called)
+		}
+	}
+}
+
+// TestRecordsOfWhatIsGone are removed where nothing can be there of it any more, and not where Docker's data may only be away.
+func TestRecordsOfWhatIsGone(t *testing.T) {
+	h := newRuntimesHost(t, enginetest.New())
+	h.SystemInfo.ID = "AAAA:BBBB"
+	h.PutServer(container.StateExited)
+	state := agenttest.StateOf(t, h.Engine)
+	gone, here := filepath.Join(state, "gone"), filepath.Join(state, enginetest.ServerID)
+	if err := os.MkdirAll(here, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		id, engine, server string
+		age                time.Duration
+		kept               bool
+	}{
+		"gone":                  {strings.Repeat("1", 64), "AAAA:BBBB", gone, instance.AbandonedAfter + time.Minute, false},
+		"just made":             {strings.Repeat("2", 64), "AAAA:BBBB", gone, instance.AbandonedAfter - time.Minute, true},
+		"of another engine":     {strings.Repeat("3", 64), "CCCC:DDDD", gone, instance.AbandonedAfter + time.Minute, true},
+		"of an earlier release": {strings.Repeat("4", 64), "", "", instance.AbandonedAfter + time.Minute, true},
+		"whose server is there": {strings.Repeat("5", 64), "AAAA:BBBB", here, instance.AbandonedAfter + time.Minute, true},
+		"of a container":        {h.Containers[naming.Container(enginetest.ServerID)].ID, "AAAA:BBBB", gone, instance.AbandonedAfter + time.Minute, true},
+	} {
+		choice := ociruntime.Choice{Name: "gvisor", Path: "/gone", Sandbox: true, Engine: c.engine, Server: c.server}
+		made := time.Now().Add(-c.age)
+		if err := errors.Join(choice.Record(h.choices, c.id), os.Chtimes(filepath.Join(h.choices, c.id), made, made)); err != nil {
+			t.Fatal(err)
+		}
+		h.Fail["ContainerList"] = enginetest.ErrAway
+		status, body := h.ask(t, "DELETE", "/v1/orphans", "")
+		agenttest.WantFault(t, status, body, 500, agent.Failed)
+		if _, err := os.Stat(filepath.Join(h.choices, c.id)); err != nil {
+			t.Errorf("%s, while Docker is away: %v", name, err)
+		}
+		delete(h.Fail, "ContainerList")
+		status, body = h.ask(t, "DELETE", "/v1/orphans", "")
+		agenttest.WantOK(t, status, body)
+		if _, err := os.Stat(filepath.Join(h.choices, c.id)); (err == nil) != c.kept {
+			t.Errorf("%s: kept is to be %t: %v", name, c.kept, err)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (r *Runtimes) Named(name string) (ociruntime.Choice, error) {
 	if !known {
 		return ociruntime.Choice{}, fmt.Errorf("agent.yaml of this host has no runtime %q: it has %s", name, strings.Join(r.names(), ", "))
 	}
-	if err := found.Check(); err != nil {
+	if err := ociruntime.CheckProgram(found.Path); err != nil {
 		return ociruntime.Choice{}, fmt.Errorf("the runtime %s cannot be used: %w", name, err)
 	}
 	text, err := r.version(name, found.Path)
