@@ -21,7 +21,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -37,6 +37,8 @@ CRANE := github.com/google/go-containerregistry/cmd/crane@v0.22.1
 # Docker Engine 29, which no Debian has.
 DOCKERD := github.com/moby/moby/v2/cmd/dockerd@v2.0.0-beta.24
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+# gVisor, whose Debian package takes each network namespace of newer kernels for the host's.
+RUNSC := gvisor.dev/gvisor/runsc@v0.0.0-20260224225140-573d5e7127a8
 CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 
 .PHONY: help build man lint unit conformance conformance-glance clients nova-releases e2e networks engines two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall
@@ -84,9 +86,9 @@ nova-roots:
 nova-releases: nova-roots ## the tests of the shim and of oslo.config with the Novas of newer Debians, which are unpacked side by side
 	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run 'TestReleases|Nova' ./openstack/novadriver/ ./openstack/oslo/
 
-clients: packages bin/crane bin/versitygw ## clients of registries and an S3 service, for the end-to-end tests
+clients: packages bin/crane bin/versitygw bin/runsc ## clients of registries, an S3 service and a sandbox, for the end-to-end tests
 
-bin/crane bin/versitygw bin/conformance: Makefile
+bin/crane bin/versitygw bin/conformance bin/runsc: Makefile
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
 
 conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's: with its own storage, and with a Glance in memory
@@ -174,6 +176,7 @@ bin/web-image.tar: testdata/images/web-image
 
 bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/starts
+	$(CLOUD)/enter testdata/bench/runtimes
 	$(SUDO) testdata/bench/bench
 	$(SUDO) testdata/bench/images
 	$(SUDO) testdata/bench/layers

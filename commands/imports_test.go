@@ -57,14 +57,16 @@ var directions = map[string][]string{
 		"docker/archive", "docker/engine",
 	},
 	"docker/agent/instance": {
-		"docker", "docker/agent", "docker/agent/config", "docker/agent/hostinfo", "docker/agent/keylock", "docker/agent/limits",
-		"docker/agent/naming", "docker/agent/process", "docker/archive", "docker/engine", "docker/engine/layerfiles", "docker/network", "docker/ociruntime",
+		"docker", "docker/agent", "docker/agent/config", "docker/agent/devices", "docker/agent/hostinfo", "docker/agent/keylock", "docker/agent/limits",
+		"docker/agent/naming", "docker/agent/process", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/engine/layerfiles", "docker/network", "docker/ociruntime",
 	},
-	"docker/agent/limits":  {"docker/agent", "docker/agent/config"},
-	"docker/agent/process": {"docker/agent"},
+	"docker/agent/devices":  {"docker/agent", "docker/ociruntime"},
+	"docker/agent/limits":   {"docker/agent", "docker/agent/config"},
+	"docker/agent/process":  {"docker/agent"},
+	"docker/agent/runtimes": {"docker/agent/config", "docker/ociruntime"},
 	"docker/agent/server": {
-		"docker/agent", "docker/agent/config", "docker/agent/console", "docker/agent/hostinfo", "docker/agent/imagecache",
-		"docker/agent/instance", "docker/agent/naming", "docker/archive", "docker/engine", "docker/network",
+		"docker/agent", "docker/agent/config", "docker/agent/console", "docker/agent/devices", "docker/agent/hostinfo", "docker/agent/imagecache",
+		"docker/agent/instance", "docker/agent/naming", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/network",
 	},
 	"docker/engine":                   {"docker/ociruntime"},
 	"docker/engine/layerfiles":        {"docker/engine"},
@@ -89,7 +91,8 @@ var directed = []string{"docker", "openstack", "registry"}
 
 // helpers are packages for tests, which nothing that is shipped imports.
 var helpers = []string{
-	"ndock/docker/agent/agenttest", "ndock/docker/network/networktest", "ndock/openstack/internal/openstacktest", "ndock/docker/engine/enginetest", "ndock/openstack/clouds/cloudstest",
+	"ndock/docker/agent/agenttest", "ndock/docker/network/networktest", "ndock/docker/ociruntime/programtest",
+	"ndock/openstack/internal/openstacktest", "ndock/docker/engine/enginetest", "ndock/openstack/clouds/cloudstest",
 	"ndock/openstack/node/layout/layouttest",
 	"ndock/registry/gc/gctest", "ndock/registry/glance/glancetest", "ndock/registry/internal/pkitest", "ndock/registry/internal/registrytest",
 }

@@ -11,6 +11,7 @@ import (
 	"ndock/docker"
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/server"
 	"ndock/docker/engine"
 	"ndock/docker/network"
@@ -56,8 +57,8 @@ func agentOptions(c *cli.Context) server.Options {
 	return server.Options{
 		Socket: c.String("socket"),
 		State:  c.String("state"), User: c.String("user"), Version: version(),
-		ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names,
-		Kernel: network.KernelAt("/proc"),
+		ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names, Choices: ociruntime.Choices,
+		Kernel: network.KernelAt("/proc"), Specs: devices.SpecDirs(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"path"
 	"slices"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -60,7 +61,7 @@ func (c *Cloud) Traits(ctx context.Context, hypervisor string) ([]string, error)
 	return found.Traits, nil
 }
 
-// RemoveTraits takes traits from a hypervisor, and returns those that it had.
+// RemoveTraits takes traits from a hypervisor, and returns those that it had. A star at the end of one stands for any text.
 func (c *Cloud) RemoveTraits(ctx context.Context, hypervisor string, traits []string) ([]string, error) {
 	client, err := c.placement()
 	if err != nil {
@@ -87,7 +88,7 @@ func removeTraits(ctx context.Context, client *gophercloud.ServiceClient, hyperv
 	}
 	var removed []string
 	others := slices.DeleteFunc(found.Traits, func(trait string) bool {
-		if !slices.Contains(traits, trait) {
+		if !slices.ContainsFunc(traits, func(pattern string) bool { matched, err := path.Match(pattern, trait); return matched && err == nil }) {
 			return false
 		}
 		removed = append(removed, trait)

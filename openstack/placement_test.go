@@ -46,16 +46,16 @@ func TestHolders(t *testing.T) {
 func TestRemoveTraits(t *testing.T) {
 	t.Parallel()
 	fake, cloud := asAdministrator(t)
-	id := fake.Add(fakecloud.Hypervisor, "kvm-1", fakecloud.Object{"traits": []string{"CUSTOM_A", "CUSTOM_NDOCK", "HW_CPU_X86_AVX"}, "busy": true})
-	removed, err := cloud.RemoveTraits(t.Context(), id, []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA"})
-	if err != nil || !slices.Equal(removed, []string{"CUSTOM_NDOCK"}) {
+	id := fake.Add(fakecloud.Hypervisor, "kvm-1", fakecloud.Object{"traits": []string{"CUSTOM_A", "CUSTOM_NDOCK", "CUSTOM_NDOCK_RUNTIME_GVISOR", "CUSTOM_NDOCKS", "HW_CPU_X86_AVX"}, "busy": true})
+	removed, err := cloud.RemoveTraits(t.Context(), id, []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA", "CUSTOM_NDOCK_RUNTIME_*"})
+	if err != nil || !slices.Equal(removed, []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_RUNTIME_GVISOR"}) {
 		t.Errorf("removed %q, %v", removed, err)
 	}
 	traits := func() any {
 		all := fake.All(fakecloud.Hypervisor)
 		return all[len(all)-1]["traits"]
 	}
-	if got, ok := traits().([]string); !ok || !slices.Equal(got, []string{"CUSTOM_A", "HW_CPU_X86_AVX"}) {
+	if got, ok := traits().([]string); !ok || !slices.Equal(got, []string{"CUSTOM_A", "CUSTOM_NDOCKS", "HW_CPU_X86_AVX"}) {
 		t.Errorf("left %v", traits())
 	}
 	if removed, err = cloud.RemoveTraits(t.Context(), id, []string{"CUSTOM_NDOCK"}); err != nil || len(removed) > 0 {

@@ -49,7 +49,17 @@ type Host struct {
 	RootDisks       RootDisks  `json:"root_disks"`
 	NUMANodes       []NUMANode `json:"numa_nodes"` // with all CPUs that are online
 	PageKB          int        `json:"page_kb"`
+	Runtimes        []string   `json:"runtimes"`        // that flavors can name, and that work here
 	Lacks           []string   `json:"lacks,omitempty"` // what servers go without here, a sentence each
+
+	Devices []DeviceClass `json:"devices,omitempty"` // that servers can be given
+}
+
+// DeviceClass is a resource class of Placement, whose units are devices of this host.
+type DeviceClass struct {
+	Class string `json:"class"`
+	Kind  string `json:"kind"`  // as CDI specifications call it; empty where the operator has taken the class away
+	Total int    `json:"total"` // all that there are, and those that servers have and that are gone
 }
 
 // RootDisks says whether this host holds servers to the disks of their flavors.
@@ -134,6 +144,8 @@ type Spec struct {
 	Password    string            `json:"password"`     // root's; empty for that of the image
 	Files       []File            `json:"files"`        // written before the first start
 	ConfigDrive map[string][]byte `json:"config_drive"` // by path below its root; base64 in JSON; none: no drive
+
+	Devices map[string]int `json:"devices"` // how many of the host it gets, by resource class
 }
 
 // Source says which files a container gets.
@@ -172,6 +184,7 @@ type Diagnostics struct {
 	MemoryLimit uint64    `json:"memory_limit"` // likewise
 	Processes   uint64    `json:"processes"`
 	NICs        []NIC     `json:"nics"`
+	Devices     []string  `json:"devices"` // of the host, by their names in CDI specifications
 }
 
 // NIC is what went through an interface since the start.

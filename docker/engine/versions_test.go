@@ -55,3 +55,10 @@ func TestWordsOfATenant(t *testing.T) {
 		t.Error("nothing counts")
 	}
 }
+
+// TestAStartThatFailsLate by another runtime than runc has said why, before the agent gives up on the engine.
+func TestAStartThatFailsLate(t *testing.T) {
+	if ociruntime.LongestStart >= changeLimit {
+		t.Errorf("a start may take %s, and the engine %s to answer", ociruntime.LongestStart, changeLimit)
+	}
+}

@@ -23,7 +23,7 @@ const otherID = "5f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f41"
 // sandbox is a container's network, by the path that a runtime would give.
 func sandbox(t *testing.T) string {
 	t.Helper()
-	file := anotherNetwork(t)
+	file := networktest.Another(t)
 	t.Cleanup(func() { file.Close() })
 	return fmt.Sprintf("/proc/self/fd/%d", file.Fd())
 }

@@ -2,7 +2,6 @@ package network
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -118,7 +117,7 @@ func TestPlugOfARunningContainer(t *testing.T) {
 	networktest.Own(t)
 	port := dualStack()
 	plug(t, port)
-	container := anotherNetwork(t)
+	container := networktest.Another(t)
 	if err := netlink.LinkSetNsFd(link(t, port.peer()), int(container.Fd())); err != nil {
 		t.Fatal(err)
 	}
@@ -134,27 +133,6 @@ func TestPlugOfARunningContainer(t *testing.T) {
 	wait(t, func() bool { tap, err := find(port.Tap()); return tap == nil && err == nil })
 	plug(t, port)
 	wantPlugged(t, port)
-}
-
-// anotherNetwork is a container's, as long as the file is open.
-func anotherNetwork(t *testing.T) *os.File {
-	t.Helper()
-	own, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer own.Close()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	other, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	return other
 }
 
 // wait for what the kernel does in its own time.

@@ -126,7 +126,7 @@ func TestNamesCannotGrow(t *testing.T) {
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := prepare(file, "ndock", names); err != nil {
+		if _, err := prepare(file, "ndock", names); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(filepath.Join(names, "resolv.conf"))
@@ -162,7 +162,7 @@ func TestAFileThatIsMissing(t *testing.T) {
 	if err := errors.Join(os.Remove(filepath.Join(dir, "hostname")), os.WriteFile(file, []byte(config), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := prepare(file, "ndock", names); !errors.Is(err, os.ErrNotExist) {
+	if _, err := prepare(file, "ndock", names); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Lstat(names); !errors.Is(err, os.ErrNotExist) {

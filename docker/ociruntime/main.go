@@ -18,6 +18,9 @@ func Main(args []string, stdin io.Reader) error {
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM) // they end the engine, or the host, and a port should not be moved half-way
 		return Hook(args[2], args[3], stdin)
 	}
+	if len(args) == 1 && args[0] == ChoicesVerb {
+		return nil
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the program that hooks are to run: %w", err)

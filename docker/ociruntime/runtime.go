@@ -20,33 +20,69 @@ import (
 // Name is the runtime's name in Docker's configuration, and in that of a server's container.
 const Name = "ndock"
 
-// runc is the program that does the work.
-const runc = "runc"
+// RunC is the name of the program that does the work, unless a flavor or the operator has chosen another.
+const RunC = "runc"
 
 // hookTimeout is how long runc waits for a hook, in seconds: less than the agent waits for a start.
 const hookTimeout = 45
 
-// Run becomes runc with these arguments. Before that, a server's container that is created gets the hooks, which run program,
-// and the limits that Docker has no option for; one that ends loses the limits that would delay its end. Where they cannot
-// be lifted, it ends all the same, later.
+// Run becomes the program that runs the container of these arguments: runc, or what its server's flavor has chosen. Before
+// that, a server's container that is created gets the hooks, which run program, and the limits that Docker has no option for;
+// one that ends loses the limits that would delay its end. Where they cannot be lifted, it ends all the same, later.
 func Run(program string, args []string) error {
-	if bundle := bundleToCreate(args); bundle != "" {
-		names := filepath.Join(Names, filepath.Base(args[len(args)-1])) // the last argument is the container's id
-		if err := prepare(filepath.Join(bundle, "config.json"), program, names); err != nil {
+	choice, err := choiceFor(Choices, args)
+	if err != nil {
+		return err
+	}
+	bundle := bundleToCreate(args)
+	if bundle != "" {
+		names := filepath.Join(Names, lastID(args))
+		isServer, err := prepare(filepath.Join(bundle, "config.json"), program, names)
+		if err != nil {
 			return err
+		}
+		if isServer && !isRecorded(Choices, lastID(args)) {
+			return errors.Join(fmt.Errorf("%s does not say which runtime this server's container has: start the server through Nova", Choices), ReleaseNames(names))
 		}
 	}
 	if dir := endingContainer(args); dir != "" {
 		_ = unthrottle(dir)
 	}
-	path, err := exec.LookPath(runc)
-	if err != nil {
-		return fmt.Errorf("find %s, which runs containers: %w", runc, err)
+	if limitOf(args) == 0 || choice.Path == "" {
+		return choice.become(args)
 	}
-	if err := syscall.Exec(path, append([]string{runc}, args...), os.Environ()); err != nil {
+	return choice.carryOut(args)
+}
+
+// carryOut has the program do a verb within its time limit, and ends this process with the exit status of that.
+func (c Choice) carryOut(args []string) error {
+	status, err := c.attempt(args, limitOf(args))
+	if err == nil {
+		os.Exit(status)
+	}
+	return err
+}
+
+// lastID returns the id of the container that is created or started, which is the last argument.
+func lastID(args []string) string { return filepath.Base(args[len(args)-1]) }
+
+// become replaces this process.
+func (c Choice) become(args []string) error {
+	path, err := c.find()
+	if err != nil {
+		return fmt.Errorf("find %s, which runs containers: %w", c.Name, err)
+	}
+	if err := syscall.Exec(path, slices.Concat([]string{filepath.Base(path)}, c.Args, args), os.Environ()); err != nil {
 		return fmt.Errorf("become %s: %w", path, err)
 	}
 	return nil
+}
+
+func (c Choice) find() (string, error) {
+	if c.Path == "" {
+		return exec.LookPath(RunC)
+	}
+	return c.Path, CheckProgram(c.Path)
 }
 
 // bundleToCreate returns the directory of the container that runc is told to create; empty for another command.
@@ -73,20 +109,20 @@ type hook struct {
 }
 
 // prepare edits the configuration that the engine wrote for a container, and copies the files that it then names into the
-// directory names.
-func prepare(file, program, names string) error {
+// directory names. It tells whether the container is a server's.
+func prepare(file, program, names string) (isServer bool, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return false, err
 	}
 	container, err := edit(text, program, names)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
+		return false, fmt.Errorf("read %s: %w", file, err)
 	}
 	if err := createNames(names, container); err != nil {
-		return fmt.Errorf("make the server's own copies of /etc/hosts and its like: %w", err)
+		return false, fmt.Errorf("make the server's own copies of /etc/hosts and its like: %w", err)
 	}
-	return os.WriteFile(file, container.config, 0o600)
+	return container.names != nil, os.WriteFile(file, container.config, 0o600)
 }
 
 // edited is a container's configuration, and what has to exist before runc reads it.
@@ -115,6 +151,9 @@ func edit(text []byte, program, names string) (edited, error) {
 		return same, err
 	}
 	if err := changed.editLinux(config); err != nil {
+		return same, err
+	}
+	if err := inject(config, dir, filepath.Base(names)); err != nil {
 		return same, err
 	}
 	changed.config, err = json.Marshal(config)

@@ -52,7 +52,7 @@ func TestHooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := filepath.Join(t.TempDir(), "names")
-	if err := prepare(file, "/usr/local/bin/ndock", names); err != nil {
+	if _, err := prepare(file, "/usr/local/bin/ndock", names); err != nil {
 		t.Fatal(err)
 	}
 	if err := ReleaseNames(names); err != nil {

@@ -49,29 +49,72 @@ func rootOf(options []string) string {
 // minutes, and with it the unmounts of all others, because each waits for the whole disk. The next start makes a new cgroup
 // with the limits.
 func unthrottle(dir string) error {
-	var runcs struct {
-		Cgroups map[string]string `json:"cgroup_paths"` // by controller, with cgroups v2 one without a name
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "state.json"))
-	if errors.Is(err, fs.ErrNotExist) { // it is gone already
-		return nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &runcs)
-	}
+	unified, blkio, err := cgroupsOf(dir, cgroupRoot)
 	if err != nil {
 		return fmt.Errorf("find the cgroups of container %s: %w", filepath.Base(dir), err)
 	}
 	var failed []error
-	if cgroup := runcs.Cgroups[""]; cgroup != "" {
-		failed = append(failed, resetDevices(filepath.Join(cgroup, "io.max"), "rbps=max wbps=max riops=max wiops=max"))
+	if unified != "" {
+		failed = append(failed, resetDevices(filepath.Join(unified, "io.max"), "rbps=max wbps=max riops=max wiops=max"))
 	}
-	if cgroup := runcs.Cgroups["blkio"]; cgroup != "" {
+	if blkio != "" {
 		for _, what := range []string{"read_bps", "write_bps", "read_iops", "write_iops"} {
-			failed = append(failed, resetDevices(filepath.Join(cgroup, "blkio.throttle."+what+"_device"), "0"))
+			failed = append(failed, resetDevices(filepath.Join(blkio, "blkio.throttle."+what+"_device"), "0"))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// cgroupRoot is where cgroups are: without a directory of a controller's in between with v2, with one with v1.
+const cgroupRoot = "/sys/fs/cgroup"
+
+// cgroupsOf returns the directories of a container's cgroups, as the program has written them down that runs it: runc, crun or
+// gVisor. They are empty where there are none, or where the container is gone.
+func cgroupsOf(dir, root string) (unified, blkio string, err error) {
+	var runcs struct {
+		Cgroups map[string]string `json:"cgroup_paths"` // by controller, with cgroups v2 one without a name
+	}
+	if err := readState(filepath.Join(dir, "state.json"), &runcs); err != nil || len(runcs.Cgroups) > 0 {
+		return runcs.Cgroups[""], runcs.Cgroups["blkio"], err
+	}
+	var cruns struct {
+		Cgroup string `json:"cgroup-path"`
+	}
+	if err := readState(filepath.Join(dir, "status"), &cruns); err != nil || cruns.Cgroup != "" {
+		return filepath.Join(root, cruns.Cgroup), filepath.Join(root, "blkio", cruns.Cgroup), err
+	}
+	var gvisors struct {
+		Sandbox struct {
+			Cgroup struct {
+				V1      struct{ Name string }             `json:"cgroupv1"`
+				V2      struct{ Mountpoint, Path string } `json:"cgroupv2"`
+				Systemd struct{ Mountpoint, Path string } `json:"cgroupsystemd"`
+			}
+		}
+	}
+	id := filepath.Base(dir)
+	err = readState(filepath.Join(filepath.Dir(dir), id+"_sandbox:"+id+".state"), &gvisors)
+	if v1 := gvisors.Sandbox.Cgroup.V1.Name; v1 != "" {
+		blkio = filepath.Join(root, "blkio", v1)
+	}
+	for _, v2 := range []struct{ Mountpoint, Path string }{gvisors.Sandbox.Cgroup.V2, gvisors.Sandbox.Cgroup.Systemd} {
+		if v2.Path != "" {
+			unified = filepath.Join(v2.Mountpoint, v2.Path)
+		}
+	}
+	return unified, blkio, err
+}
+
+// readState reads what a runtime has written of a container, into nothing where it has not.
+func readState(path string, into any) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
 }
 
 // resetDevices replaces the limit of each device in a file of a cgroup. The kernel takes one device a write.

@@ -106,3 +106,30 @@ func TestUnthrottleWhatIsGone(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestCgroupsOf reads what each program writes of its containers.
+func TestCgroupsOf(t *testing.T) {
+	for name, c := range map[string]struct{ file, text, unified, blkio string }{
+		"runc, v1":        {"ID/state.json", `{"cgroup_paths":{"blkio":"/sys/fs/cgroup/blkio/docker/ID"}}`, "", "/sys/fs/cgroup/blkio/docker/ID"},
+		"runc, v2":        {"ID/state.json", `{"cgroup_paths":{"":"/sys/fs/cgroup/docker/ID"}}`, "/sys/fs/cgroup/docker/ID", ""},
+		"crun":            {"ID/status", `{"pid":8484,"cgroup-path":"\/docker\/ID","scope":""}`, "/root/docker/ID", "/root/blkio/docker/ID"},
+		"gVisor, v1":      {"ID_sandbox:ID.state", `{"sandbox":{"pid":1,"cgroup":{"cgroupv1":{"name":"/docker/ID","own":{"cpu":true}},"cgroupJSON":null}}}`, "", "/root/blkio/docker/ID"},
+		"gVisor, v2":      {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":{"cgroupv2":{"mountpoint":"/sys/fs/cgroup","path":"/docker/ID"}}}}`, "/sys/fs/cgroup/docker/ID", ""},
+		"gVisor, systemd": {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":{"cgroupsystemd":{"mountpoint":"/sys/fs/cgroup","path":"/s/ID","Name":"x"}}}}`, "/sys/fs/cgroup/s/ID", ""},
+		"one without":     {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":null}}`, "", ""},
+		"no one's":        {"other", `{}`, "", ""},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, strings.ReplaceAll(c.file, "ID", "id"))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(c.text, "ID", "id")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		unified, blkio, err := cgroupsOf(filepath.Join(dir, "id"), "/root")
+		if want := strings.NewReplacer("ID", "id"); err != nil || unified != want.Replace(c.unified) || blkio != want.Replace(c.blkio) {
+			t.Errorf("%s: got %q, %q, %v", name, unified, blkio, err)
+		}
+	}
+}

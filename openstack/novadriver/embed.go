@@ -14,8 +14,9 @@ const (
 	Driver = "docker.DockerDriver"
 )
 
-// Traits are those that the driver gives the host in Placement, and that no other driver takes away again.
-var Traits = []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_DISK_QUOTA", "CUSTOM_NDOCK_LAYERS"}
+// Traits are those that the driver gives the host in Placement, and that no other driver takes away again. A star at the end
+// stands for any text.
+var Traits = []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_CDI", "CUSTOM_NDOCK_CDI_*", "CUSTOM_NDOCK_DISK_QUOTA", "CUSTOM_NDOCK_LAYERS", "CUSTOM_NDOCK_RUNTIME_*"}
 
 // The pattern leaves out __pycache__, which a pattern of the directory would take.
 //

@@ -21,7 +21,7 @@ case $RELEASE/$NETWORK in
   *) die "NETWORK is $NETWORK, and can be linuxbridge (of zed), ovs, ovs-hybrid or ovn" ;;
 esac
 
-PACKAGES=(docker.io busybox-static iptables iproute2 conntrack mariadb-server rabbitmq-server memcached crudini curl jq sudo time
+PACKAGES=(docker.io crun busybox-static iptables iproute2 conntrack mariadb-server rabbitmq-server memcached crudini curl jq sudo time
   uwsgi-plugin-python3 keystone barbican-api glance-api placement-api nova-api nova-conductor nova-scheduler nova-compute
   nova-consoleproxy neutron-api neutron-rpc-server python3-websocket python3-openstackclient python3-pymysql python3-memcache)
 

@@ -39,7 +39,7 @@ func checkOwner(path string, info fs.FileInfo) error {
 
 // check refuses what Docker would only refuse when a server is created, and then as if the tenant were at fault.
 func (c *Config) check() error {
-	return errors.Join(c.checkSeccomp(), c.checkAppArmor(), c.checkCapabilities(), c.checkSizes(), c.checkUlimits(), c.checkBridges())
+	return errors.Join(c.checkSeccomp(), c.checkAppArmor(), c.checkCapabilities(), c.checkSizes(), c.checkUlimits(), c.checkBridges(), c.checkRuntimes(), c.checkDevices())
 }
 
 func (c *Config) checkSeccomp() error {

@@ -40,6 +40,10 @@ type Config struct {
 	Healthcheck        bool              `yaml:"healthcheck"`
 	HealthcheckMin     int64             `yaml:"healthcheck_min_interval"` // in seconds
 	Bridges            []string          `yaml:"bridges"`                  // that ports may be plugged into, beside brq… and br-int
+	Devices            map[string]string `yaml:"devices"`                  // kinds of CDI's, by the resource class that servers get them by
+
+	Runtime  string             `yaml:"runtime"`  // of servers whose flavor names none
+	Runtimes map[string]Runtime `yaml:"runtimes"` // that flavors can name, beside runc
 
 	SeccompProfile string          `yaml:"-"` // JSON
 	Ulimits        []*units.Ulimit `yaml:"-"` // by name, with one of core dumps
@@ -53,6 +57,7 @@ func Default() Config {
 		ImageMaxUnpackedGB: 500, ImageReserveGB: 1,
 		CapDrop:     []string{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"},
 		Healthcheck: true, HealthcheckMin: 10,
+		Runtime: RunC,
 		Ulimits: []*units.Ulimit{noCoreDumps()},
 	}
 }

@@ -37,7 +37,10 @@ image_reserve_gb: 0
 ulimits: {nofile: 1024:2048, core: 1:2}
 healthcheck: false
 whole_snapshots: true
+runtime: crun
+runtimes: {crun: {path: /usr/bin/crun}, gvisor: {path: /opt/runsc, args: [--debug]}}
 healthcheck_min_interval: 3
+devices: {PGPU: nvidia.com/gpu}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +49,8 @@ healthcheck_min_interval: 3
 		Seccomp: "unconfined", AppArmor: "my-profile", CapDrop: []string{"NET_RAW", "CAP_MKNOD"}, CapAdd: []string{"SYS_PTRACE"},
 		PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, WholeSnapshots: true, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "1:2"},
 		Ulimits: []*units.Ulimit{{Name: "core", Soft: 1, Hard: 2}, {Name: "nofile", Soft: 1024, Hard: 2048}}, HealthcheckMin: 3,
+		Runtime: "crun", Runtimes: map[string]Runtime{"crun": {Path: "/usr/bin/crun"}, "gvisor": {Path: "/opt/runsc", Args: []string{"--debug"}}},
+		Devices: map[string]string{"PGPU": "nvidia.com/gpu"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -58,11 +63,12 @@ func TestWhatSetupWrites(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, Default()) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	text := strings.Replace(string(Commented()), "#ulimits: {}\n", "", 1)
+	text := strings.Replace(strings.Replace(string(Commented()), "#ulimits: {}\n", "", 1), "#runtimes: {}\n", "", 1)
 	text = regexp.MustCompile(`(?m)^#(\S|  \S)`).ReplaceAllString(text, "$1")
 	got, err = parse(strings.NewReader(text))
 	want := Default()
-	want.CapAdd, want.Bridges = []string{}, []string{}
+	want.CapAdd, want.Bridges, want.Devices = []string{}, []string{}, map[string]string{}
+	want.Runtimes = map[string]Runtime{"crun": {Path: "/usr/bin/crun"}, "gvisor": {Path: "/usr/local/bin/runsc", Args: []string{"--platform=systrap"}}}
 	want.RawUlimits = map[string]string{"nofile": "1024:524288", "core": "0"}
 	want.Ulimits = []*units.Ulimit{{Name: "core"}, {Name: "nofile", Soft: 1024, Hard: 524288}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -95,26 +101,44 @@ func TestEveryKeyIsExplained(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	for content, says := range map[string]string{
-		"# fine\nprivileged: true\n":           "line 2: field privileged not found",
-		"no_new_privileges: maybe\n":           "line 1: cannot unmarshal !!str `maybe` into bool",
-		"pids_limit: 1\npids_limit: 2\n":       `key "pids_limit" already defined at line 1`,
-		"pids_limit: 0\n":                      "pids_limit: 0",
-		"pids_limit: -1\n":                     "pids_limit: -1",
-		"shm_size_mb: 0\n":                     "shm_size_mb: 0",
-		"healthcheck_min_interval: 0\n":        "healthcheck_min_interval: 0",
-		"healthcheck_min_interval: 1s\n":       "line 1: cannot unmarshal",
-		"seccomp: strict\n":                    `seccomp: "strict" is neither`,
-		"seccomp: /no/such/profile\n":          "seccomp: open /no/such/profile",
-		"apparmor: \"a b\"\n":                  `apparmor: "a b"`,
-		"cap_add: [ALL]\n":                     `cap_add: "ALL" is no capability`,
-		"cap_drop: [net_raw]\n":                `cap_drop: "net_raw" is no capability`,
-		"ulimits: {files: 1}\n":                "ulimits: files: invalid ulimit type: files",
-		"ulimits: {nofile: 2:1}\n":             "ulimits: nofile: ",
-		"pids_limit: 1\n---\npids_limit: 2":    "second document",
-		"[no_new_privileges]\n":                "line 1: ",
-		"no_new_privileges: true\n  x: \t1 {":  "line",
-		"bridges: [br/../eth0]\n":              `bridges: "br/../eth0" is no bridge's name`,
-		"bridges: [a-name-that-is-too-long]\n": "bridges: ",
+		"# fine\nprivileged: true\n":                                               "line 2: field privileged not found",
+		"no_new_privileges: maybe\n":                                               "line 1: cannot unmarshal !!str `maybe` into bool",
+		"pids_limit: 1\npids_limit: 2\n":                                           `key "pids_limit" already defined at line 1`,
+		"pids_limit: 0\n":                                                          "pids_limit: 0",
+		"pids_limit: -1\n":                                                         "pids_limit: -1",
+		"shm_size_mb: 0\n":                                                         "shm_size_mb: 0",
+		"healthcheck_min_interval: 0\n":                                            "healthcheck_min_interval: 0",
+		"healthcheck_min_interval: 1s\n":                                           "line 1: cannot unmarshal",
+		"runtime: gvisor\n":                                                        `runtime: "gvisor" is not one of runtimes`,
+		"runtimes: {runc: {path: /usr/bin/other}}\n":                               "needs no mention",
+		"runtimes: {../x: {path: /usr/bin/runsc}}\n":                               `runtimes: "../x" is no name`,
+		"runtimes: {GVISOR: {path: /usr/bin/runsc}}\n":                             `runtimes: "GVISOR" is no name`,
+		"runtimes: {g: {path: runsc}}\n":                                           `runtimes: g: "runsc" is no whole path`,
+		"runtimes: {g: {path: /usr/bin/../../x}}\n":                                "is no whole path",
+		"runtimes: {g: {}}\n":                                                      "is no whole path",
+		"runtimes: {g: {path: /x, args: [\"a\\0\"]}}\n":                            "an argument",
+		"runtimes: {g: {path: /x, runtimeArgs: [--x]}}\n":                          "field runtimeArgs not found",
+		"runtimes: {g: {path: /x, args: [--debug, --ignore-cgroups]}}\n":           "outside their cgroups",
+		"runtimes: {g: {path: /x, args: [-ignore-cgroups=true, --debug]}}\n":       "outside their cgroups",
+		"runtimes: {g: {path: /x, args: [--cgroup-manager=disabled]}}\n":           "outside their cgroups",
+		"runtimes: {g: {path: /x, args: [--debug, --cgroup-manager, disabled]}}\n": "outside their cgroups",
+		"seccomp: strict\n":                                                        `seccomp: "strict" is neither`,
+		"seccomp: /no/such/profile\n":                                              "seccomp: open /no/such/profile",
+		"apparmor: \"a b\"\n":                                                      `apparmor: "a b"`,
+		"cap_add: [ALL]\n":                                                         `cap_add: "ALL" is no capability`,
+		"cap_drop: [net_raw]\n":                                                    `cap_drop: "net_raw" is no capability`,
+		"ulimits: {files: 1}\n":                                                    "ulimits: files: invalid ulimit type: files",
+		"ulimits: {nofile: 2:1}\n":                                                 "ulimits: nofile: ",
+		"pids_limit: 1\n---\npids_limit: 2":                                        "second document",
+		"[no_new_privileges]\n":                                                    "line 1: ",
+		"no_new_privileges: true\n  x: \t1 {":                                      "line",
+		"bridges: [br/../eth0]\n":                                                  `bridges: "br/../eth0" is no bridge's name`,
+		"bridges: [a-name-that-is-too-long]\n":                                     "bridges: ",
+		"devices: {VCPU: a.com/b}\n":                                               `devices: "VCPU" is no resource class for devices`,
+		"devices: {CUSTOM_a: a.com/b}\n":                                           `devices: "CUSTOM_a" is no resource class`,
+		"devices: {PGPU: gpu}\n":                                                   `devices: PGPU: "gpu" is no kind of devices`,
+		"devices: {PGPU: a.com/b=0}\n":                                             `devices: PGPU: "a.com/b=0" is no kind of devices`,
+		"devices: {PGPU: a.com/b, VGPU: a.com/b}\n":                                "PGPU and VGPU are both a.com/b, whose devices would be sold twice",
 	} {
 		path := write(t, content)
 		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,18 +26,24 @@ type Engine interface {
 	engine.Daemon
 }
 
+// Devices has the devices of this host, and what servers go without.
+type Devices interface {
+	Report() ([]agent.DeviceClass, []string)
+}
+
 // Host is this machine.
 type Host struct {
-	engine Engine
-	kernel network.Kernel
-	memory nonServerMemory
-	disks  serverDisks
+	engine  Engine
+	kernel  network.Kernel
+	devices Devices
+	memory  nonServerMemory
+	disks   serverDisks
 }
 
 // New returns this host. What runs in the background ends when closing is done.
-func New(closing context.Context, engine Engine, kernel network.Kernel, log *slog.Logger) *Host {
+func New(closing context.Context, engine Engine, kernel network.Kernel, devices Devices, log *slog.Logger) *Host {
 	return &Host{
-		engine: engine, kernel: kernel,
+		engine: engine, kernel: kernel, devices: devices,
 		memory: nonServerMemory{engine: engine, log: log},
 		disks:  serverDisks{engine: engine, log: log, closing: closing},
 	}
@@ -52,6 +59,7 @@ func (h *Host) Report(ctx context.Context) (agent.Host, error) {
 	if err != nil {
 		return agent.Host{}, err
 	}
+	devices, lacks := h.devices.Report()
 	return agent.Host{
 		Architecture:  docker.GlanceArchitecture(info.Architecture),
 		CPUModel:      cpuModel(),
@@ -68,7 +76,8 @@ func (h *Host) Report(ctx context.Context) (agent.Host, error) {
 		RootDisks:       RootDisks(info),
 		NUMANodes:       found.nodes,
 		PageKB:          os.Getpagesize() >> 10,
-		Lacks:           append(h.kernel.Lacks(), quotaLacks(info)...),
+		Lacks:           slices.Concat(h.kernel.Lacks(), quotaLacks(info), lacks),
+		Devices:         devices,
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ndock/docker/agent/agenttest"
+	"ndock/docker/agent/devices"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/network"
 )
@@ -53,7 +54,7 @@ func TestUptime(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	host, err := New(t.Context(), enginetest.New(), network.Kernel{}, agenttest.Quiet()).Report(t.Context())
+	host, err := New(t.Context(), enginetest.New(), network.Kernel{}, devices.New(t.TempDir(), nil, nil), agenttest.Quiet()).Report(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestReport(t *testing.T) {
 func TestReportTellsOfOthers(t *testing.T) {
 	engine := enginetest.New()
 	engine.PutOther("db", nil, 64<<20)
-	host, err := New(t.Context(), engine, network.Kernel{}, agenttest.Quiet()).Report(t.Context())
+	host, err := New(t.Context(), engine, network.Kernel{}, devices.New(t.TempDir(), nil, nil), agenttest.Quiet()).Report(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine"
 	"ndock/docker/engine/enginetest"
@@ -37,7 +38,7 @@ func TestMemoryOfOthers(t *testing.T) {
 		for name, limit := range c.limits {
 			engine.PutOther(name, nil, limit)
 		}
-		got, err := New(t.Context(), engine, network.Kernel{}, agenttest.Quiet()).memory.held(t.Context(), 8*gib)
+		got, err := New(t.Context(), engine, network.Kernel{}, devices.New(t.TempDir(), nil, nil), agenttest.Quiet()).memory.held(t.Context(), 8*gib)
 		if err != nil || got != c.want {
 			t.Errorf("%s: got %d, %v, want %d", name, got, err, c.want)
 		}
@@ -48,7 +49,7 @@ func TestMemoryOfOthers(t *testing.T) {
 func TestWhoSaysItIsAServer(t *testing.T) {
 	engine := enginetest.New()
 	engine.PutOther("db", map[string]string{naming.LabelServer: enginetest.ServerID}, 1<<30)
-	got, err := New(t.Context(), engine, network.Kernel{}, agenttest.Quiet()).memory.held(t.Context(), 8<<30)
+	got, err := New(t.Context(), engine, network.Kernel{}, devices.New(t.TempDir(), nil, nil), agenttest.Quiet()).memory.held(t.Context(), 8<<30)
 	if err != nil || got != 1<<30 {
 		t.Errorf("got %d, %v", got, err)
 	}
@@ -71,7 +72,7 @@ func TestDisksAreMeasuredNowAndThen(t *testing.T) {
 	engine.PutServer(container.StateRunning)
 	engine.PutOther("db", map[string]string{naming.LabelServer: "another"}, 0)
 	engine.Sizes = map[string]int64{naming.Container(enginetest.ServerID): 5 << 30, "db": 7 << 30}
-	disks := &New(t.Context(), engine, network.Kernel{}, agenttest.Quiet()).disks
+	disks := &New(t.Context(), engine, network.Kernel{}, devices.New(t.TempDir(), nil, nil), agenttest.Quiet()).disks
 	for deadline := time.Now().Add(10 * time.Second); disks.written() != 5<<30; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("got %d bytes of servers'", disks.written())
@@ -88,7 +89,7 @@ func TestAContainerThatHangs(t *testing.T) {
 		fake.PutServer(container.StateRunning)
 		fake.PutOther("db", nil, 1<<30)
 		fake.PutOther("mq", nil, 2<<30)
-		memory := &New(t.Context(), engine.WithDeadlines(fake), network.Kernel{}, agenttest.Quiet()).memory
+		memory := &New(t.Context(), engine.WithDeadlines(fake), network.Kernel{}, devices.New(t.TempDir(), nil, nil), agenttest.Quiet()).memory
 		if got, err := memory.held(t.Context(), 8<<30); err != nil || got != 3<<30 {
 			t.Fatalf("got %d, %v", got, err)
 		}

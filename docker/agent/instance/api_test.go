@@ -1,11 +1,13 @@
 package instance_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/instance"
+	"ndock/docker/agent/runtimes"
 	"ndock/docker/agent/server"
 	"ndock/docker/engine"
 )
@@ -13,6 +15,9 @@ import (
 // newServer is an agent over this engine.
 func newServer(t *testing.T, docker engine.Docker, options server.Options) *server.Server {
 	t.Helper()
+	if options.Choices == "" {
+		options.Choices = filepath.Join(options.State, "runtimes")
+	}
 	return server.New(t.Context(), docker, options, config.Default(), agenttest.Quiet())
 }
 
@@ -29,6 +34,7 @@ func askServer(t *testing.T, s *server.Server, method, path, body string) (int, 
 
 // newInstances are the servers of this engine, without an agent's API.
 func newInstances(docker engine.Docker, options instance.Options) *instance.Instances {
-	options.Config = config.Default()
+	options.Config, options.Choices = config.Default(), filepath.Join(options.State, "runtimes")
+	options.Runtimes = runtimes.New(options.Config)
 	return instance.New(engine.WithDeadlines(docker), options, agenttest.Quiet())
 }

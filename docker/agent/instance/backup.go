@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine"
 )
@@ -20,6 +21,7 @@ type Backups struct {
 	verbs      *verbs
 	runner     *runner
 	remover    *Remover
+	devices    *devices.Devices
 	log        *slog.Logger
 }
 
@@ -54,7 +56,7 @@ func (b *Backups) Restore(ctx context.Context, uuid string) error {
 		if err := b.remover.removeContainer(ctx, uuid); err != nil {
 			return err
 		}
-		if err := b.engine.ContainerRename(ctx, backup.ID, naming.Container(uuid)); err != nil {
+		if err := b.promote(ctx, uuid, backup); err != nil {
 			return fmt.Errorf("restore the backup: %w", err)
 		}
 		return nil
@@ -67,7 +69,11 @@ func (b *Backups) Discard(ctx context.Context, uuid string, ports agent.Ports) e
 		if err := b.remover.removeBackup(ctx, uuid); err != nil {
 			return err
 		}
-		if _, err := b.containers.Find(ctx, uuid); !absent(err) {
+		found, err := b.containers.Find(ctx, uuid)
+		if err == nil {
+			return b.devices.Keep(uuid, found.ID)
+		}
+		if !absent(err) {
 			return err
 		}
 		return b.remover.removeAll(ctx, uuid, ports)
@@ -86,8 +92,16 @@ func (b *Backups) current(ctx context.Context, uuid string) (container.InspectRe
 		return found, err
 	}
 	b.log.Warn("a backup is restored: the container that should replace it is not there", "server", uuid)
-	if err := b.engine.ContainerRename(ctx, backup.ID, naming.Container(uuid)); err != nil {
+	if err := b.promote(ctx, uuid, backup); err != nil {
 		return found, err
 	}
 	return b.containers.Find(ctx, uuid)
+}
+
+// promote makes the backup the server's container. The devices come first: once it is no backup any more, nobody does it again.
+func (b *Backups) promote(ctx context.Context, uuid string, backup container.InspectResponse) error {
+	if err := b.devices.Keep(uuid, backup.ID); err != nil {
+		return err
+	}
+	return b.engine.ContainerRename(ctx, backup.ID, naming.Container(uuid))
 }

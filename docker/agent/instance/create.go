@@ -14,10 +14,12 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/hostinfo"
 	"ndock/docker/agent/limits"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine"
+	"ndock/docker/ociruntime"
 )
 
 // Creator makes servers' containers.
@@ -28,6 +30,8 @@ type Creator struct {
 	dirs       directories
 	names      *names
 	commits    *commits
+	choices    *choices
+	devices    *devices.Devices
 	config     config.Config
 	log        *slog.Logger
 }
@@ -101,6 +105,11 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err != nil {
 		return err
 	}
+	choice, err := c.choices.of(ctx, spec)
+	if err != nil {
+		return err
+	}
+	wanted.Labels[naming.LabelRuntime] = choice.Name
 	wanted.Healthcheck = limits.Healthcheck(from, c.config, c.engine.ClientVersion())
 	if host.Mounts, err = c.mounts(ctx, uuid, spec, wanted); err != nil {
 		return err
@@ -108,21 +117,43 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err := c.limit(ctx, host, spec, from); err != nil {
 		return err
 	}
-	if err := c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
+	if choice.Engine, err = c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
+		return err
+	}
+	if err := c.takeDevices(ctx, uuid, spec); err != nil {
+		return err
+	}
+	if err := checkSandbox(c.devices, choice, uuid, ""); err != nil {
 		return err
 	}
 	made, err := c.engine.ContainerCreate(ctx, wanted, host, nil, nil, naming.Container(uuid))
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
-	err = limits.CheckWarnings(made.Warnings)
+	err = errors.Join(limits.CheckWarnings(made.Warnings), c.choices.record(choice, uuid, made.ID), c.devices.Bind(uuid, made.ID))
 	if err == nil {
 		err = c.inject(ctx, uuid, made.ID, spec)
 	}
 	if err != nil { // an incomplete server is not kept
-		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}),
+			ociruntime.ForgetChoice(c.choices.dir, made.ID))
 	}
 	return nil
+}
+
+// takeDevices records which devices of the host the container will have. The server's backup keeps its own, and shares them in
+// a rescue.
+func (c *Creator) takeDevices(ctx context.Context, uuid string, spec agent.Spec) error {
+	backup, err := c.containers.backup(ctx, uuid)
+	switch {
+	case absent(err):
+		return c.devices.Take(uuid, spec.Devices, "")
+	case err != nil:
+		return err
+	case spec.Source == agent.Rescue:
+		return c.devices.Share(uuid, backup.ID)
+	}
+	return c.devices.Take(uuid, spec.Devices, backup.ID)
 }
 
 // mounts returns the container's mounts: of its server's directory, and in a rescue of the backup.

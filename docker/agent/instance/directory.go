@@ -37,13 +37,13 @@ func (d directories) touch(uuid string) error {
 // another one today, or not mounted, no container is there, and none is lost.
 const engineFile = "engine"
 
-// recordEngine writes it.
-func (d directories) recordEngine(ctx context.Context, uuid string, docker engine.Daemon) error {
-	id, err := engine.ID(ctx, docker)
+// recordEngine writes it, and returns the engine's id.
+func (d directories) recordEngine(ctx context.Context, uuid string, docker engine.Daemon) (id string, err error) {
+	id, err = engine.ID(ctx, docker)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return os.WriteFile(filepath.Join(d.of(uuid), engineFile), []byte(id), 0o600)
+	return id, os.WriteFile(filepath.Join(d.of(uuid), engineFile), []byte(id), 0o600)
 }
 
 // madeOn tells whether a server's container, if it ever had one, was made by this engine.

@@ -18,6 +18,9 @@ func classify(err error) error {
 	if cause, found := runtimesCause(text); found {
 		return startFault(cause)
 	}
+	if cause := beforeOthersCause.ReplaceAllString(text, ""); cause != text && begins(cause, othersHostCauses) {
+		return fmt.Errorf("its runtime does not start it: %s", afterOurName(cause))
+	}
 	if begins(text, hostsTexts) {
 		return err
 	}
@@ -45,6 +48,24 @@ var beforeCause = regexp.MustCompile(`^(failed to create task for container: |fa
 func runtimesCause(text string) (cause string, found bool) {
 	before := beforeCause.FindString(text)
 	return strings.TrimSuffix(text[len(before):], ": unknown"), before != ""
+}
+
+// beforeOthersCause matches what Docker and containerd say before the cause that another runtime gives.
+var beforeOthersCause = regexp.MustCompile(`^(failed to create task for container: |failed to create shim( task)?: )*OCI runtime [a-z]+ failed: `)
+
+// othersHostCauses are the beginnings of causes that lie in the host: containerd's for a runtime that said nothing itself, crun's
+// and gVisor's.
+var othersHostCauses = []string{
+	"unable to retrieve OCI runtime error", "error executing hook",
+	"creating container: cannot", "creating container: failure executing hook", "starting container: setting up network",
+}
+
+// afterOurName returns the line in which ndock-runtime says what is wrong, or all of the text where it says nothing.
+func afterOurName(text string) string {
+	if _, ours, found := strings.Cut(text, ": ndock: "); found {
+		text, _, _ = strings.Cut(ours, "\n")
+	}
+	return strings.TrimSuffix(text, ": unknown")
 }
 
 // hostsTexts are the beginnings of Docker's errors about this host that it classifies as invalid arguments.

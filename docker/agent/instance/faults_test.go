@@ -167,3 +167,29 @@ func TestATenantsWordsAreNoAPIChange(t *testing.T) {
 		t.Errorf("%s: as a tenant's fault it counts", text)
 	}
 }
+
+// TestWhoseFaultAnotherRuntimesIs: crun and gVisor say it in words of their own.
+func TestWhoseFaultAnotherRuntimesIs(t *testing.T) {
+	const create = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+	for _, c := range []struct {
+		text       string
+		kind       error
+		code, says string
+	}{
+		{
+			create + "unable to retrieve OCI runtime error (open /x/log.json: no such file or directory): /usr/libexec/ndock/ndock-runtime did not terminate successfully: exit status 1: ndock: /usr/bin/x did not end within 30s, and was killed: unknown",
+			errdefs.ErrInvalidArgument, agent.Failed, "its runtime does not start it: /usr/bin/x did not end within 30s, and was killed",
+		},
+		{
+			create + "creating container: failure executing hook \"/usr/libexec/ndock/ndock-runtime\", err: exit status 1\nstdout: \nstderr: ndock: plug port x: no\n: unknown",
+			errdefs.ErrInternal, agent.Failed, "its runtime does not start it: plug port x: no",
+		},
+		{"OCI runtime start failed: starting container: setting up network: no: unknown", errdefs.ErrInternal, agent.Failed, "setting up network: no"},
+		{create + "executable file `creating container: cannot` not found: No such file or directory: unknown", errdefs.ErrInvalidArgument, agent.UnusableImage, "executable file"},
+		{"OCI runtime start failed: starting container: starting root container: failed to load /no: no such file or directory: unknown", errdefs.ErrInvalidArgument, agent.UnusableImage, "failed to load /no"},
+	} {
+		if got := faultOf(classify(said{"Error response from daemon: " + c.text, c.kind})); got.Code != c.code || !strings.Contains(got.Message, c.says) {
+			t.Errorf("%s: got %+v", c.text, got)
+		}
+	}
+}

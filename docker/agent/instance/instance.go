@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/devices"
 	"ndock/docker/agent/keylock"
+	"ndock/docker/agent/runtimes"
 	"ndock/docker/engine"
 	"ndock/docker/engine/layerfiles"
 	"ndock/docker/network"
@@ -20,8 +22,11 @@ type Options struct {
 	State      string // directory of what Docker cannot keep for servers
 	Namespaces string // directory in which the networks of running containers are kept
 	Names      string // directory of their copies of /etc/hosts and its like
+	Choices    string // directory of which runtime they have
+	Runtimes   *runtimes.Runtimes
 	Config     config.Config
 	Kernel     network.Kernel
+	Specs      []string // directories of CDI specifications
 }
 
 // Instances are the servers of this host, with the verbs by subject.
@@ -37,6 +42,7 @@ type Instances struct {
 	Remover    *Remover
 	Orphans    *Orphans
 	Pauses     *Pauses
+	Devices    *devices.Devices
 }
 
 // New returns the servers of an engine.
@@ -44,30 +50,33 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 	var (
 		dirs       = directories{options.State}
 		containers = &Containers{docker}
+		devices    = devices.New(options.State, options.Specs, options.Config.Devices)
 		verbs      = &verbs{locks: keylock.New(), containers: containers}
 		records    = newCommitRecords(filepath.Join(filepath.Dir(options.State), "commits"))
 		commits    = &commits{engine: docker, records: records}
 		pauses     = &Pauses{engine: docker, containers: containers, verbs: verbs, dirs: dirs, log: log}
 		plugger    = &plugger{dirs: dirs, kernel: options.Kernel, log: log}
 		names      = &names{plugger: plugger, dirs: dirs, copies: options.Names, log: log}
-		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits}
-		remover    = &Remover{engine: docker, containers: containers, verbs: verbs, dirs: dirs, plugger: plugger, commits: commits}
-		backups    = &Backups{engine: docker, containers: containers, verbs: verbs, runner: runner, remover: remover, log: log}
+		choices    = &choices{engine: docker, runtimes: options.Runtimes, dirs: dirs, dir: options.Choices}
+		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits, choices: choices, devices: devices}
+		remover    = &Remover{engine: docker, containers: containers, verbs: verbs, dirs: dirs, plugger: plugger, commits: commits, choices: choices}
+		backups    = &Backups{engine: docker, containers: containers, verbs: verbs, runner: runner, remover: remover, devices: devices, log: log}
 	)
 	return &Instances{
 		Containers: containers,
-		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, config: options.Config, log: log},
+		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, choices: choices, devices: devices, config: options.Config, log: log},
 		Power:      &Power{verbs: verbs, runner: runner, backups: backups},
-		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, bridges: options.Config.Bridges},
+		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, choices: choices, bridges: options.Config.Bridges},
 		Passwords:  &Passwords{engine: docker, verbs: verbs, pauses: pauses},
 		Backups:    backups,
 		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, held: newHeldCommits(), sizes: new(layerfiles.Sizes), whole: options.Config.WholeSnapshots, log: log},
-		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs},
+		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs, devices: devices},
 		Remover:    remover,
 		Orphans: &Orphans{
-			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits,
+			engine: docker, containers: containers, verbs: verbs, dirs: dirs, remover: remover, commits: commits, choices: choices,
 			namespaces: options.Namespaces, copies: options.Names, log: log,
 		},
-		Pauses: pauses,
+		Pauses:  pauses,
+		Devices: devices,
 	}
 }

@@ -204,7 +204,7 @@ func TestTheEngineDecidesWhetherDisksAreLimited(t *testing.T) {
 func TestTheOperatorsFileHoldsForServers(t *testing.T) {
 	docker, operators := withImage(t), config.Default()
 	operators.PidsLimit, operators.CapDrop, operators.Seccomp = 7, []string{"NET_RAW"}, "unconfined"
-	s := server.New(t.Context(), docker, server.Options{State: t.TempDir()}, operators, agenttest.Quiet())
+	s := server.New(t.Context(), docker, server.Options{State: t.TempDir(), Choices: t.TempDir()}, operators, agenttest.Quiet())
 	status, body := askServer(t, s, "PUT", agenttest.ServerPath, marshal(t, small()))
 	agenttest.WantOK(t, status, body)
 	host := docker.Containers[naming.Container(enginetest.ServerID)].HostConfig

@@ -28,6 +28,7 @@ type Orphans struct {
 	dirs       directories
 	remover    *Remover
 	commits    *commits
+	choices    *choices
 	namespaces string // directory of the networks of running containers
 	copies     string // directory of their copies of /etc/hosts and its like
 	log        *slog.Logger
@@ -184,7 +185,7 @@ const orphanLimit = 15 * time.Second
 // lock, so that no verb is at it.
 func (o *Orphans) Remove(ctx context.Context) ([]agent.Orphan, error) {
 	all, err := o.List(ctx)
-	removed, failed := []agent.Orphan{}, []error{err, o.commits.forgetOld(ctx)}
+	removed, failed := []agent.Orphan{}, []error{err, o.commits.forgetOld(ctx), o.choices.forgetOld(ctx)}
 	for _, orphan := range all {
 		if !orphan.Sure {
 			continue

@@ -18,6 +18,7 @@ type Ports struct {
 	verbs      *verbs
 	plugger    *plugger
 	names      *names
+	choices    *choices
 	bridges    []string // that the operator allows beside Neutron's own
 }
 
@@ -74,6 +75,9 @@ func (p *Ports) Attach(ctx context.Context, uuid string, vif agent.VIF, wait boo
 	port := ports[0]
 	port.Unwired = port.Unwired && wait
 	return p.verbs.withContainer(ctx, uuid, func(found container.InspectResponse) error {
+		if err := p.choices.refuse(found, "cannot be given another port: its own network has those of its start. Stop it, attach the port, and start it"); err != nil {
+			return err
+		}
 		before, err := p.plugger.ports(uuid)
 		if err != nil {
 			return err
@@ -132,8 +136,12 @@ func (p *Ports) reconnect(uuid string, found container.InspectResponse) error {
 		return nil
 	}
 	p.names.tryRefresh(found)
+	choice, err := p.choices.recorded(found)
+	if err != nil || choice.Sandbox || found.State.Paused { // to a sandbox's network the routes of its start stay
+		return err
+	}
 	ports, err := p.plugger.fittingPorts(uuid)
-	if err != nil || found.State.Paused {
+	if err != nil {
 		return err
 	}
 	return network.LinksUp(ports, network.NetnsPath(found.ID))

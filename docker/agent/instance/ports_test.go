@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,10 +11,12 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/instance"
+	"ndock/docker/agent/naming"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/network"
 	"ndock/docker/network/networktest"
@@ -97,6 +100,40 @@ func TestPlugAndDelete(t *testing.T) {
 	}
 	if len(engine.Containers) != 0 {
 		t.Errorf("containers %v stay", engine.Containers)
+	}
+}
+
+// TestDeleteThatKeepsPorts: they come back out of a container whose hook did not run, and the next container has them.
+func TestDeleteThatKeepsPorts(t *testing.T) {
+	networktest.Own(t)
+	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("ndock-test", "/run", "tmpfs", 0, "")); err != nil {
+		t.Fatal(err)
+	}
+	engine := enginetest.New()
+	engine.PutServer(container.StateExited)
+	status, body := ask(t, engine, "PUT", portsPath, vifs(firstPort))
+	agenttest.WantOK(t, status, body)
+	ports, err := network.Ports(filepath.Join(engine.State, enginetest.ServerID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := networktest.Another(t)
+	pinned := network.NetnsPath(engine.Containers[naming.Container(enginetest.ServerID)].ID)
+	if err := network.Join(ports, fmt.Sprintf("/proc/self/fd/%d", other.Fd()), pinned); err != nil {
+		t.Fatal(err)
+	}
+	other.Close()
+	status, body = ask(t, engine, "DELETE", agenttest.ServerPath+"?keep=ports", "[]")
+	agenttest.WantOK(t, status, body)
+	tap, err := netlink.LinkByName(ports[0].Tap())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end, err := netlink.LinkByIndex(tap.Attrs().ParentIndex); err != nil || end.Attrs().ParentIndex != tap.Attrs().Index {
+		t.Errorf("the port went with the container: %v", err)
+	}
+	if _, err := os.Stat(pinned); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the container's network is still there: %v", err)
 	}
 }
 

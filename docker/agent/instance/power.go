@@ -45,6 +45,9 @@ func (p *Power) Restart(ctx context.Context, uuid string, grace time.Duration) e
 		if err != nil {
 			return err
 		}
+		if _, err := p.runner.choices.today(ctx, found); err != nil { // it would stay off
+			return err
+		}
 		if err := p.runner.stop(ctx, found, grace); err != nil {
 			return err
 		}

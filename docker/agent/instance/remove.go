@@ -24,6 +24,7 @@ type Remover struct {
 	dirs       directories
 	plugger    *plugger
 	commits    *commits
+	choices    *choices
 }
 
 // Keep says what of a server is not deleted with its container, because that is only replaced.
@@ -92,12 +93,17 @@ func (r *Remover) remove(ctx context.Context, found container.InspectResponse) e
 	if err := r.dirs.touch(uuid); err != nil {
 		return err
 	}
+	if found.State.Paused { // a sandbox that is paused does not take a kill
+		_ = r.engine.ContainerUnpause(ctx, found.ID) // one that refuses this too is killed without its consent
+	}
 	err := r.engine.ContainerRemove(ctx, found.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove container %s: %w", found.ID[:12], err)
 	}
-	// If runc's hook did not come to it:
-	if err := errors.Join(network.Leave(nil, network.NetnsPath(found.ID)), ociruntime.ReleaseNames(filepath.Join(ociruntime.Names, found.ID))); err != nil {
+	// If the hook did not come to it. Where the ports are kept, their veths are, too.
+	ports, _ := r.plugger.ports(uuid) // unplug says why they cannot be read
+	if err := errors.Join(network.Leave(ports, network.NetnsPath(found.ID)), ociruntime.ReleaseNames(filepath.Join(ociruntime.Names, found.ID)),
+		ociruntime.ForgetChoice(r.choices.dir, found.ID)); err != nil {
 		return err
 	}
 	if found.Name == "/"+naming.Container(uuid) {

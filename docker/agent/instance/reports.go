@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/devices"
 	"ndock/docker/engine"
 	"ndock/docker/network"
 )
@@ -23,6 +24,7 @@ type Reports struct {
 	engine     engine.Containers
 	containers *Containers
 	dirs       directories
+	devices    *devices.Devices
 }
 
 // Diagnostics returns the container's state and use of resources, and how its last run ended.
@@ -34,6 +36,9 @@ func (r *Reports) Diagnostics(ctx context.Context, uuid string) (agent.Diagnosti
 	report := agent.Diagnostics{
 		State: stateOf(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: outOfMemory(found.State), Error: found.State.Error,
 		StartedAt: parseTime(found.State.StartedAt), FinishedAt: parseTime(found.State.FinishedAt), NICs: []agent.NIC{},
+	}
+	if report.Devices, err = r.devices.Of(uuid, found.ID); err != nil {
+		return report, err
 	}
 	if found.State.Health != nil {
 		report.Health = string(found.State.Health.Status)

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/devices"
 	"ndock/docker/engine"
 	"ndock/docker/network"
 )
@@ -23,6 +24,8 @@ type runner struct {
 	names   *names
 	pauses  *Pauses
 	commits *commits
+	choices *choices
+	devices *devices.Devices
 }
 
 func (r *runner) start(ctx context.Context, found container.InspectResponse) error {
@@ -32,8 +35,14 @@ func (r *runner) start(ctx context.Context, found container.InspectResponse) err
 	if err := errors.Join(r.pauses.unmark(serverOf(found)), r.names.refresh(found)); err != nil {
 		return err
 	}
+	if err := r.choices.ready(ctx, found, r.devices); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
 	if !found.State.Running {
 		if err := (files{r.engine, found.ID}).checkAccounts(ctx); err != nil {
+			return fmt.Errorf("start: %w", err)
+		}
+		if err := r.devices.Prepare(serverOf(found), found.ID); err != nil {
 			return fmt.Errorf("start: %w", err)
 		}
 	}
@@ -87,6 +96,9 @@ func (r *runner) stop(ctx context.Context, found container.InspectResponse, grac
 // pause has a server neither run nor answer. If the agent had it paused already, the pause is now its caller's. A server
 // whose interfaces cannot be taken down runs on, unless it was paused before.
 func (r *runner) pause(ctx context.Context, found container.InspectResponse) error {
+	if err := r.choices.refuse(found, "cannot be paused: its own network would go on to answer. Stop it instead"); err != nil {
+		return err
+	}
 	uuid := serverOf(found)
 	paused := found.State.Paused && !r.pauses.isMarked(uuid)
 	if err := r.pauses.unmark(uuid); err != nil {

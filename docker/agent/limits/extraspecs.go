@@ -10,6 +10,7 @@ import (
 	"github.com/docker/go-units"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/config"
 )
 
 // extraSpecs are a flavor's. Only administrators write them, so they may set what a tenant may not.
@@ -34,7 +35,18 @@ const (
 	shmSizeSpec  = ownSpecs + "shm_size_mb"
 	pidsSpec     = ownSpecs + "pids_limit"
 	ulimitPrefix = ownSpecs + "ulimit_"
+
+	RuntimeSpec = ownSpecs + "runtime" // which program runs the container
 )
+
+// RuntimeName returns the name of the runtime that a flavor asks for; empty for none.
+func RuntimeName(spec agent.Spec) (string, error) {
+	name, found := spec.ExtraSpecs[RuntimeSpec]
+	if found && !config.IsRuntimeName(name) {
+		return "", agent.Faultf(agent.UnusableFlavor, "the flavor's %s is %q, and no name of a runtime", RuntimeSpec, name)
+	}
+	return name, nil
+}
 
 // ownLimits sets the limits of the flavor that override the operator's file.
 func (e extraSpecs) ownLimits(host *container.HostConfig) error {
@@ -59,7 +71,7 @@ func (e extraSpecs) ulimits(host *container.HostConfig) error {
 	for _, key := range slices.Sorted(maps.Keys(e)) {
 		name, found := strings.CutPrefix(key, ulimitPrefix)
 		switch {
-		case !found && strings.HasPrefix(key, ownSpecs) && key != shmSizeSpec && key != pidsSpec:
+		case !found && strings.HasPrefix(key, ownSpecs) && key != shmSizeSpec && key != pidsSpec && key != RuntimeSpec:
 			return agent.Faultf(agent.UnusableFlavor, "the flavor's extra spec %s means nothing to ndock: a limit that is misspelt would not hold", key)
 		case !found:
 			continue

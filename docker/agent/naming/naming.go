@@ -5,6 +5,7 @@ package naming
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 )
@@ -16,6 +17,7 @@ const (
 	LabelImage   = "ndock.image"
 	LabelProject = "ndock.project"
 	LabelDomain  = "ndock.domain"
+	LabelRuntime = "ndock.runtime"
 )
 
 const prefix = "ndock-"
@@ -29,6 +31,9 @@ func Backup(uuid string) string { return prefix + uuid + "-aside" }
 
 // RescueVolume is the volume by which a rescued server sees its own files.
 func RescueVolume(uuid string) string { return prefix + uuid + "-rescue" }
+
+// RuntimeTrait is what Placement calls a host on which this runtime works.
+func RuntimeTrait(runtime string) string { return "CUSTOM_NDOCK_RUNTIME_" + strings.ToUpper(runtime) }
 
 // ImageTag is the one name that a Glance image has in Docker. Its bytes never change, so neither does what the name
 // stands for; and only the agent gives it, whatever an archive calls itself.

@@ -11,7 +11,7 @@ import (
 // newServer is an agent over this engine.
 func newServer(t *testing.T, docker engine.Docker) *Server {
 	t.Helper()
-	return New(t.Context(), docker, Options{Version: "1.0", State: agenttest.StateOf(t, docker)}, config.Default(), agenttest.Quiet())
+	return New(t.Context(), docker, Options{Version: "1.0", State: agenttest.StateOf(t, docker), Choices: t.TempDir()}, config.Default(), agenttest.Quiet())
 }
 
 // ask sends a request to an agent over this engine and returns its status and body.

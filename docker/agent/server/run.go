@@ -26,8 +26,10 @@ type Options struct {
 	Namespaces string // directory of the networks of running containers
 	Names      string // directory of their copies of /etc/hosts and its like
 	Version    string // the agent's
+	Choices    string // directory of which runtime servers' containers have
 	ConfigFile string // the operator's; empty for none
 	Kernel     network.Kernel
+	Specs      []string // directories of CDI specifications
 }
 
 // StateDir is where the agent keeps what Docker cannot: servers' ports, the names they know, their config drives.
@@ -73,7 +75,8 @@ func Run(ctx context.Context, docker engine.Docker, options Options, log *slog.L
 
 // logEngine logs which engine this is, once it answers, and what servers go without on it.
 func (s *Server) logEngine(ctx context.Context) {
-	for _, lack := range s.kernel.Lacks() {
+	_, lacks := s.runtimes.Usable()
+	for _, lack := range append(lacks, s.kernel.Lacks()...) {
 		s.log.Warn("this host lacks something", "what", lack)
 	}
 	for {

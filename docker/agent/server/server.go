@@ -17,6 +17,7 @@ import (
 	"ndock/docker/agent/hostinfo"
 	"ndock/docker/agent/imagecache"
 	"ndock/docker/agent/instance"
+	"ndock/docker/agent/runtimes"
 	"ndock/docker/engine"
 	"ndock/docker/network"
 )
@@ -28,6 +29,7 @@ type Server struct {
 	images    *imagecache.Cache
 	consoles  *console.Consoles
 	host      *hostinfo.Host
+	runtimes  *runtimes.Runtimes
 
 	version     string
 	kernel      network.Kernel
@@ -40,14 +42,16 @@ type Server struct {
 // New returns an agent. When closing is done, consoles end, and long answers such as the events.
 func New(closing context.Context, docker engine.Docker, options Options, operators config.Config, log *slog.Logger) *Server {
 	docker = engine.WithDeadlines(docker)
+	runtimes := runtimes.New(operators)
 	instances := instance.New(docker, instance.Options{
-		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Config: operators, Kernel: options.Kernel,
+		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs,
 	}, log)
 	return &Server{
 		engine: docker, instances: instances,
 		images:   imagecache.New(docker, filepath.Join(filepath.Dir(options.State), "layers"), operators, log),
 		consoles: console.New(closing, docker, instances.Containers.Find, log),
-		host:     hostinfo.New(closing, docker, options.Kernel, log),
+		host:     hostinfo.New(closing, docker, options.Kernel, instances.Devices, log),
+		runtimes: runtimes,
 		version:  options.Version, kernel: options.Kernel, log: log, closing: closing, onAPIChange: func() {},
 	}
 }
@@ -66,7 +70,7 @@ func (s *Server) Handler() http.Handler {
 	}
 	const short, long, remove = agent.ShortTimeout, longTimeout, removeTimeout
 	handle("GET /v1/version", short, get(s.getVersion))
-	handle("GET /v1/host", short, get(s.host.Report))
+	handle("GET /v1/host", short, get(s.getHost))
 	handle("GET /v1/events", 0, s.getEvents)
 	handle("GET /v1/orphans", short, get(s.instances.Orphans.List))
 	handle("DELETE /v1/orphans", short, get(s.instances.Orphans.Remove))
@@ -153,6 +157,14 @@ func (s *Server) recordFailure(r *http.Request, err error) {
 	if levelOf(err) == slog.LevelError {
 		s.failure.Store(&agent.Failure{At: time.Now().UTC(), Request: r.Method + " " + r.URL.Path, Reason: err.Error()})
 	}
+}
+
+// getHost returns what this machine can give to servers, and the runtimes that work on it.
+func (s *Server) getHost(ctx context.Context) (agent.Host, error) {
+	host, err := s.host.Report(ctx)
+	names, lacks := s.runtimes.Usable()
+	host.Runtimes, host.Lacks = names, append(host.Lacks, lacks...)
+	return host, err
 }
 
 func (s *Server) getVersion(ctx context.Context) (agent.Version, error) {

@@ -21,3 +21,24 @@ func Own(t *testing.T) {
 		t.Fatalf("make a network namespace: %v", err)
 	}
 }
+
+// Another is a container's network, as long as the file is open or the network is pinned. The test has its Own.
+func Another(t *testing.T) *os.File {
+	t.Helper()
+	own, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	return other
+}

@@ -215,10 +215,11 @@ func (a *agent) claimPrograms(did *system.Changes, path string) error {
 	return a.record().AmendIn(did, set(path), set(""))
 }
 
-// Where the agent keeps files of servers, and what it has found in layers.
+// Where the agent keeps files of servers, what it has found in layers, and which runtimes containers have.
 const (
-	serversDir = "/var/lib/ndock/servers"
-	layersDir  = "/var/lib/ndock/layers"
+	serversDir  = "/var/lib/ndock/servers"
+	layersDir   = "/var/lib/ndock/layers"
+	runtimesDir = "/var/lib/ndock/runtimes"
 )
 
 // waitForAnswer waits until the agent answers on its socket.
@@ -264,7 +265,7 @@ func (a *agent) clear() error {
 	if err := errors.Join(a.disclaimPrograms(), system.RemoveAll(a.Layout.Path(layersDir))); err != nil {
 		return err
 	}
-	for _, dir := range []string{serversDir, filepath.Dir(a.Layout.Runtime), filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
+	for _, dir := range []string{serversDir, runtimesDir, filepath.Dir(a.Layout.Runtime), filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
 		system.RemoveEmpty(a.Layout.Path(dir)) // stays when it holds more
 	}
 	return nil

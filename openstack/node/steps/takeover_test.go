@@ -66,7 +66,7 @@ func TestTeardownWithoutCredentials(t *testing.T) {
 		var said lines
 		_, err = node.Teardown(t.Context(), f.Steps(), said.report)
 		f.must(err)
-		if got := strings.Contains(said.String(), "hypervisor: left the traits CUSTOM_NDOCK, CUSTOM_NDOCK_DISK_QUOTA, CUSTOM_NDOCK_LAYERS in Placement, "); got != want {
+		if got := strings.Contains(said.String(), "hypervisor: left the traits CUSTOM_NDOCK, CUSTOM_NDOCK_CDI, CUSTOM_NDOCK_CDI_*, CUSTOM_NDOCK_DISK_QUOTA, CUSTOM_NDOCK_LAYERS, CUSTOM_NDOCK_RUNTIME_* in Placement, "); got != want {
 			t.Errorf("the %d. time it said\n%s", i+1, said.String())
 		}
 	}

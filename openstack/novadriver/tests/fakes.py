@@ -60,7 +60,7 @@ class Agent:
             'architecture': 'x86_64', 'cpu_model': 'A Processor @ 2 GHz', 'vcpus': 8, 'memory_mb': 16000,
             'memory_used_mb': 3000, 'disk_gb': 100, 'disk_used_gb': 40, 'engine_version': 20010024,
             'memory_foreign_mb': 0, 'disk_foreign_gb': 0, 'root_disks': {'limited': False, 'reason': 'no quotas'},
-            'page_kb': 4, 'numa_nodes': [
+            'runtimes': ['runc'], 'page_kb': 4, 'numa_nodes': [
                 {'id': 0, 'cpus': [0, 1, 4, 5], 'siblings': [[0, 4], [1, 5]], 'memory_mb': 8000},
                 {'id': 1, 'cpus': [2, 3, 6, 7], 'siblings': [[2, 6], [3, 7]], 'memory_mb': 8000},
             ],

@@ -14,6 +14,7 @@ from nova import context as nova_context
 from nova import objects
 from nova.network import model
 from nova.network import neutron
+from nova.scheduler.client import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHIM = os.path.join(os.path.dirname(HERE), 'nova', 'virt', 'docker')
@@ -31,6 +32,8 @@ SERVER = '6f1e4a9c-7f0b-4b52-9a53-0c3a5d5f3c11'
 IMAGE = 'c0ffee00-1111-4222-8333-444455556666'
 NETWORK = '0b6ba3c1-5a4e-4a8c-9c68-5d0f2a7a9e77'
 PORT = '3f6a0b1c-d2e4-4f56-8a78-9b0c1d2e3f40'
+PROVIDER = 'e5a1b2c3-4d5e-4f60-8a7b-8c9d0e1f2a3b'  # Placement's id of the host
+ALLOCATIONS = {PROVIDER: {'resources': {'VCPU': 2, 'MEMORY_MB': 512, 'DISK_GB': 5}, 'generation': 3}}
 
 
 class TestCase(unittest.TestCase):
@@ -39,6 +42,10 @@ class TestCase(unittest.TestCase):
         self.configure(host=HOST)
         self.tags = []  # the interfaces that Nova's database knows, with their tags
         self.patch(objects.VirtualInterfaceList, 'get_by_instance_uuid', lambda context, uuid: self.tags)
+        self.sold = {}  # what Placement has allocated on this host, by consumer
+        self.patch(report, 'report_client_singleton', mock.Mock(spec_set=report.report_client_singleton))
+        client = report.report_client_singleton.return_value = mock.create_autospec(report.SchedulerReportClient, instance=True)
+        client.get_allocations_for_resource_provider.side_effect = lambda context, provider: report.ProviderAllocInfo(self.sold)
         self.ports = []  # as Neutron has them, of any server
         self.patch(neutron.API, 'list_ports', lambda api, context, device_id: {'ports': self.ports})
 

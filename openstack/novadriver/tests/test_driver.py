@@ -1,6 +1,8 @@
 """What the driver makes of Nova's calls; spawn has a file of its own."""
 
 import json
+import os
+import tempfile
 from unittest import mock
 import uuid
 
@@ -11,6 +13,7 @@ from nova import exception
 from nova import objects
 from nova.compute import power_state
 from nova.compute import provider_tree
+from nova.compute import resource_tracker
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import availability
 from nova.virt.docker import driver
@@ -81,6 +84,14 @@ class Resources(TestCase):
         self.assertEqual(('x86_64', 'docker', 'exe'), (spec.arch, spec.hv_type, spec.vm_mode))
 
 
+PROVIDER_YAML = """
+meta: {schema_version: '1.0'}
+providers:
+- identification: {uuid: $COMPUTE_NODE}
+  inventories: {additional: [{CUSTOM_LICENCE: {total: 5, reserved: 0, min_unit: 1, max_unit: 5, step_size: 1, allocation_ratio: 1.0}}]}
+"""
+
+
 class ProviderTree(TestCase):
     def setUp(self):
         super().setUp()
@@ -114,10 +125,37 @@ class ProviderTree(TestCase):
         self.agent.resources['disk_gb'] = 0  # Placement refuses a total of 0
         self.assertEqual({'VCPU', 'MEMORY_MB'}, set(self.inventory()))
 
+    def test_what_is_gone_and_sold_is_not_for_sale(self):
+        self.agent.resources['devices'] = [{'class': 'PGPU', 'kind': 'a.com/gpu', 'total': 2}]
+        self.inventory()
+        self.agent.resources['devices'] = []
+        self.sold = {'a server': {'resources': {'VCPU': 1, 'PGPU': 1}}}
+        pgpu = self.inventory()['PGPU']
+        self.assertEqual((2, 2), (pgpu['total'], pgpu['reserved']))
+        self.sold = {'another': {'resources': {'VCPU': 1}}}
+        self.assertNotIn('PGPU', self.inventory())
+
+    def test_what_provider_yaml_adds_is_novas(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.configure(group='compute', provider_config_location=directory.name)
+        with open(os.path.join(directory.name, 'provider.yaml'), 'w') as file:
+            file.write(PROVIDER_YAML)
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
+        tracker = resource_tracker.ResourceTracker(harness.HOST, self.driver, mock.Mock())
+        self.sold = {'a server': {'resources': {'VCPU': 1, 'CUSTOM_LICENCE': 1}}}
+        for _ in range(2):  # the second audit finds what the first has added
+            self.inventory()
+            self.tree.add_traits(harness.HOST, 'COMPUTE_NODE')  # as Nova does
+            tracker._merge_provider_configs(tracker.provider_configs, self.tree)
+            self.assertEqual((5, 0), tuple(self.tree.data(harness.HOST).inventory['CUSTOM_LICENCE'][name] for name in ('total', 'reserved')))
+        self.assertEqual({'CUSTOM_LICENCE'}, self.driver._others)
+
     def test_what_others_set_stays(self):
         self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR'])
         self.inventory()
-        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS'}, self.tree.data(harness.HOST).traits)
+        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS',
+                          'CUSTOM_NDOCK_RUNTIME_RUNC'}, self.tree.data(harness.HOST).traits)
 
 
 class WhatIsThere(TestCase):

@@ -43,6 +43,12 @@ class Inventory(harness.TestCase):
         self.assertEqual([True] * 3, [total == reserved for total, reserved, _ in self.of().values()])
 
 
+    def test_devices_are_sold_once(self):
+        self.host['devices'] = [{'class': 'CUSTOM_FPGA', 'kind': 'a.com/fpga', 'total': 2}, {'class': 'PGPU', 'kind': '', 'total': 0}]
+        self.assertEqual((2, 0, 1.0), self.of()['CUSTOM_FPGA'])
+        self.assertNotIn('PGPU', self.of())
+
+
 class Traits(harness.TestCase):
     def setUp(self):
         super().setUp()
@@ -56,21 +62,37 @@ class Traits(harness.TestCase):
         self.driver.update_provider_tree(self.tree, harness.HOST)
         return self.tree.data(harness.HOST).traits
 
+    def test_a_runtime_that_works_is_a_trait(self):
+        for names, want in [(['runc', 'gvisor'], {'RUNC', 'GVISOR'}), (['runc'], {'RUNC'})]:
+            self.agent.resources['runtimes'] = names
+            self.assertEqual({'CUSTOM_NDOCK_RUNTIME_' + name for name in want},
+                             {trait for trait in self.traits(False) if 'RUNTIME' in trait})
+
     def test_a_trait_that_is_not_true_any_more_goes(self):
         self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'OWNER_NOVA'])
         others = {'CUSTOM_OF_THE_OPERATOR', 'OWNER_NOVA'}
         for limited, want in [(False, set()), (True, {'CUSTOM_NDOCK_DISK_QUOTA'}), (False, set())]:
-            self.assertEqual(others | {'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS'} | want, self.traits(limited))
+            self.assertEqual(others | {'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC'} | want, self.traits(limited))
+
+    def test_kinds_of_devices(self):
+        self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK_CDI', 'CUSTOM_NDOCK_CDI_B_COM_GONE'])
+        own = {'CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC'}
+        kinds = [{'class': 'PGPU', 'kind': 'a-b.com/gpu_2', 'total': 1}, {'class': 'VGPU', 'kind': '', 'total': 1}]
+        for there, want in [(kinds, {'CUSTOM_NDOCK_CDI', 'CUSTOM_NDOCK_CDI_A_B_COM_GPU_2'}), (kinds[1:], set()), ([], set())]:
+            self.agent.resources['devices'] = there
+            self.assertEqual(own | want, self.traits(False))
 
     def test_those_of_another_driver_go(self):
         libvirts = ['COMPUTE_GRAPHICS_MODEL_VGA', 'COMPUTE_SECURITY_UEFI_SECURE_BOOT', 'HW_ARCH_X86_64', 'HW_CPU_X86_AVX2']
         self.tree.update_traits(harness.HOST, libvirts + ['CUSTOM_OF_THE_OPERATOR', 'HW_NIC_SRIOV'])
-        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'HW_NIC_SRIOV', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS'}, self.traits(False))
+        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'HW_NIC_SRIOV', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS',
+                          'CUSTOM_NDOCK_RUNTIME_RUNC'}, self.traits(False))
 
     def test_what_an_operator_says_of_the_processor_stays(self):
         self.traits(False)
         self.tree.add_traits(harness.HOST, 'HW_CPU_X86_AVX2', 'COMPUTE_STATUS_DISABLED')
-        self.assertEqual({'HW_CPU_X86_AVX2', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS'}, self.traits(False))  # Nova adds the other one again
+        self.assertEqual({'HW_CPU_X86_AVX2', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS',
+                          'CUSTOM_NDOCK_RUNTIME_RUNC'}, self.traits(False))  # Nova adds the other one again
 
 
 class OfLibvirt(harness.TestCase):

@@ -26,6 +26,7 @@ class TestCase(harness.TestCase):
         self.agent = fakes.Agent()
         self.agent.left_out = [left_out(ONE, ONE_ID), left_out(TWO, TWO_ID)]
         self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
+        self.driver._provider = harness.PROVIDER  # as an audit does
         self.images = self.driver._images = mock.create_autospec(glance.API, instance=True)
         self.images.download.side_effect = lambda context, image_id, data=None, **kwargs: data.write(b'the archive')
         self.images.get.side_effect = self.get
@@ -57,7 +58,7 @@ class TestCase(harness.TestCase):
         return [b'layer ', args[0].encode()]
 
     def spawn(self, context=None):
-        self.driver.spawn(context or harness.context(), harness.instance(), harness.image_meta(), [], None, {},
+        self.driver.spawn(context or harness.context(), harness.instance(), harness.image_meta(), [], None, harness.ALLOCATIONS,
                           network_info=harness.network_info())
 
     def sent(self):

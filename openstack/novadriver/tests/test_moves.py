@@ -24,6 +24,7 @@ class TestCase(harness.TestCase):
         self.configure(my_ip=HERE)
         self.agent = fakes.Agent()
         self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
+        self.driver._provider = harness.PROVIDER  # as an audit does
         self.images = self.driver._images = mock.create_autospec(glance.API, instance=True)
         self.images.create.side_effect = self.stored
         self.instance = harness.instance(power_state=power_state.RUNNING, vm_state='active')
@@ -41,8 +42,8 @@ class TestCase(harness.TestCase):
 
     def arrive(self, disk_info, power_on=True):
         self.driver.finish_migration(
-            harness.context(), None, self.instance, disk_info, self.network_info, harness.image_meta(), False, {},
-            power_on=power_on)
+            harness.context(), None, self.instance, disk_info, self.network_info, harness.image_meta(), False,
+            {harness.PROVIDER: {'resources': {'PGPU': 1}}}, power_on=power_on)
 
     def spec(self):
         return self.agent.containers[harness.SERVER]['spec']
@@ -63,7 +64,7 @@ class SameHost(TestCase):
         self.assertEqual(set(), self.agent.images)
         self.has_another_container(BACKUP)
         self.assertEqual([(harness.SERVER, 9, 'commit')], self.agent.asked('back_up'))
-        self.assertEqual('aside', self.spec()['source'])
+        self.assertEqual(('aside', {'PGPU': 1}), (self.spec()['source'], self.spec()['devices']))
         self.images.create.assert_not_called()
 
     def test_a_stopped_one_stays_stopped(self):
@@ -74,6 +75,13 @@ class SameHost(TestCase):
         self.leave(HERE)
         self.agent.failing['create'] = FAILED
         with self.assertRaises(ndock.AgentError):
+            self.arrive('')
+        self.has_its_first_container('stopped')
+
+    def test_the_old_one_is_back_when_nobody_says_what_is_allocated(self):
+        self.leave(self.driver.get_host_ip_addr())
+        self.driver._provider = None  # there was no audit yet
+        with self.assertRaises(exception.ConsumerAllocationRetrievalFailed):
             self.arrive('')
         self.has_its_first_container('stopped')
 
@@ -94,7 +102,7 @@ class OtherHost(TestCase):
         self.has_another_container(BACKUP)
         self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
         self.assertEqual({harness.IMAGE}, self.agent.images)
-        self.assertEqual(('', PARCEL), (self.spec()['source'], self.spec()['image_id']))
+        self.assertEqual(('', PARCEL, {'PGPU': 1}), (self.spec()['source'], self.spec()['image_id'], self.spec()['devices']))
         self.assertEqual([(PARCEL, 0)], self.agent.asked('load_image'))
         self.assertFalse(self.spec()['new'])  # its files may have grown beyond the flavor's disk where nothing limits them
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
@@ -134,6 +142,13 @@ class OtherHost(TestCase):
             self.arrive(json.dumps({'image': PARCEL}))
         self.assertEqual([], self.agent.there())
         self.assertEqual({harness.IMAGE}, self.agent.images)
+        self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_nothing_is_left_when_nobody_says_what_is_allocated(self):
+        disk_info = self.leave(THERE)
+        self.driver._provider = None
+        with self.assertRaises(exception.ConsumerAllocationRetrievalFailed):
+            self.arrive(disk_info)
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
 
     def test_the_image_goes_from_glance_also_where_it_stays_here(self):

@@ -25,6 +25,7 @@ class TestCase(harness.TestCase):
         self.agent = fakes.Agent()
         self.patch(availability.Watch, 'start')
         self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
+        self.driver._provider = harness.PROVIDER  # as an audit does
         self.nova = {}  # the servers in Nova's database
         self.patch(objects.Instance, 'get_by_uuid', side_effect=self.find)
         self.network_info = harness.network_info(harness.vif())
@@ -214,7 +215,7 @@ class GivenUp(TestCase):
             'migrate_disk_and_power_off': lambda: driver.migrate_disk_and_power_off(
                 context, instance, driver.get_host_ip_addr(), None, network),
             'finish_migration': lambda: driver.finish_migration(
-                context, None, instance, '', network, harness.image_meta(), True, {}),
+                context, None, instance, '', network, harness.image_meta(), True, harness.ALLOCATIONS),
             'finish_revert_migration': lambda: driver.finish_revert_migration(context, instance, network, None),
             'attach_interface': lambda: driver.attach_interface(
                 context, instance, harness.image_meta(), harness.vif()),
@@ -251,7 +252,7 @@ class GivenUp(TestCase):
         self.agent.images.add(harness.IMAGE)
 
         def spawn():
-            self.driver.spawn(harness.context(), harness.instance(), harness.image_meta(), [], None, {},
+            self.driver.spawn(harness.context(), harness.instance(), harness.image_meta(), [], None, harness.ALLOCATIONS,
                               network_info=self.network_info)
         self.agent.failing = {'destroy': AWAY}
         with self.assertRaises(ndock.AgentError):
@@ -266,7 +267,7 @@ class GivenUp(TestCase):
         self.ask()
         self.driver._images = mock.Mock()
         self.driver.finish_migration(harness.context(), None, harness.instance(), '{"image": "%s"}' % harness.IMAGE,
-                                     self.network_info, harness.image_meta(), False, {})
+                                     self.network_info, harness.image_meta(), False, harness.ALLOCATIONS)
         self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
         self.assertEqual([], self.deleted())
 

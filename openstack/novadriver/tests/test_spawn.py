@@ -28,6 +28,7 @@ class TestCase(harness.TestCase):
     def use(self, virtapi):
         self.virtapi = virtapi
         self.driver = DockerDriver(virtapi, self.agent)
+        self.driver._provider = harness.PROVIDER  # as an audit does
         self.images = self.driver._images = mock.create_autospec(glance.API, instance=True)
         self.images.download.side_effect = self.download
         self.downloads = []
@@ -37,7 +38,7 @@ class TestCase(harness.TestCase):
         data.write(b'an archive')
 
     def spawn(self, *vifs, instance=None, **kwargs):
-        self.driver.spawn(harness.context(), instance or self.instance, harness.image_meta(), [], 'secret', {},
+        self.driver.spawn(harness.context(), instance or self.instance, harness.image_meta(), [], 'secret', harness.ALLOCATIONS,
                           network_info=harness.network_info(*vifs), **kwargs)
 
     def runs(self):
@@ -68,14 +69,36 @@ class Order(TestCase):
         self.instance.metadata = {'COLOUR': 'blue'}
         self.instance.user_data = 'I25kb2Nr'
         self.driver.spawn(harness.context(), self.instance, harness.image_meta(os_command_line='sleep 60'), [], None,
-                          {}, network_info=harness.network_info(harness.vif()))
+                          harness.ALLOCATIONS, network_info=harness.network_info(harness.vif()))
         self.assertEqual({
             'name': 'web', 'hostname': 'web', 'project_id': 'a-project', 'user_id': 'a-user',
             'image_id': harness.IMAGE, 'vcpus': 2, 'memory_mb': 512, 'root_gb': 5,
             'metadata': {'COLOUR': 'blue'}, 'user_data': 'I25kb2Nr', 'os_command_line': 'sleep 60',
             'source': '', 'new': True, 'public_key': None, 'password': None, 'files': [], 'config_drive': None,
             'extra_specs': {}, 'pinned_cpus': [], 'shared_cpus': [], 'numa_nodes': [], 'dns_domain': '',
+            'devices': {},
         }, self.agent.containers[harness.SERVER]['spec'])
+
+    def spawn_with(self, allocations):
+        self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, allocations,
+                          network_info=harness.network_info(harness.vif()))
+
+    def test_what_placement_has_allocated_on_this_host(self):
+        other = {'where it was evacuated from': {'resources': {'PGPU': 1}}}
+        self.driver._others = {'CUSTOM_LICENCE'}  # which provider.yaml adds
+        given = {'VCPU': 2, 'PCPU': 1, 'MEMORY_MB': 512, 'DISK_GB': 5, 'PGPU': 1, 'CUSTOM_FPGA': 2, 'CUSTOM_LICENCE': 1}
+        self.spawn_with({harness.PROVIDER: {'resources': given, 'generation': 3}, **other})
+        self.assertEqual({'PGPU': 1, 'CUSTOM_FPGA': 2}, self.agent.containers[harness.SERVER]['spec']['devices'])
+
+    def test_placement_that_does_not_say_what_it_has_allocated(self):
+        # Nova says None or nothing where it could not ask: the server would be without its devices.
+        for provider, allocations in [(harness.PROVIDER, None), (harness.PROVIDER, {}), (harness.PROVIDER, {'another': {'resources': {'VCPU': 2}}}),
+                                      (None, harness.ALLOCATIONS), (None, None)]:
+            self.driver._provider = provider
+            with self.subTest(provider=provider, allocations=allocations), self.assertRaisesRegex(
+                    exception.ConsumerAllocationRetrievalFailed, harness.SERVER):
+                self.spawn_with(allocations)
+            self.assertEqual([], self.agent.asked('plug') + self.agent.asked('create') + self.agent.asked('destroy'))
 
     def test_trusted_certificates_go_with_the_download(self):
         self.instance.trusted_certs = objects.TrustedCerts(ids=['a-certificate'])
@@ -86,7 +109,7 @@ class Order(TestCase):
         def made():
             time.sleep(0.1)
             return harness.network_info(harness.vif())
-        self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, {},
+        self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, harness.ALLOCATIONS,
                           network_info=model.NetworkInfoAsyncWrapper(made))
         self.assertEqual([((('network-vif-plugged', harness.PORT),), 300)], self.virtapi.waits)
         self.assertEqual({harness.PORT}, self.agent.ports)
@@ -205,10 +228,11 @@ class RealManager(harness.TestCase):
         self.agent = fakes.Agent()
         self.agent.images.add(harness.IMAGE)
         self.driver = DockerDriver(virtapi, self.agent)
+        self.driver._provider = harness.PROVIDER  # as an audit does
         self.instance = harness.instance()
 
     def spawn(self):
-        self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, {},
+        self.driver.spawn(harness.context(), self.instance, harness.image_meta(), [], None, harness.ALLOCATIONS,
                           network_info=harness.network_info(harness.vif()))
 
     def test_the_event_comes_while_the_container_is_made(self):

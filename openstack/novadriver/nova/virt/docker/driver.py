@@ -7,6 +7,7 @@ import logging
 import time
 
 from nova.compute import power_state
+from nova.compute import provider_config
 from nova.compute import task_states
 from nova.compute import utils as compute_utils
 import nova.conf
@@ -67,6 +68,9 @@ class DockerDriver(driver.ComputeDriver):
         self._agent = agent or ndock.Agent()
         self._images = glance.API()
         self._console_paths = compat.proxy_sends_paths()
+        self._provider = None  # Placement's id of this host; known from the first audit on, which precedes all servers
+        self._others = set()  # the classes of its inventory that Nova adds; known likewise
+        self._configs = provider_config.get_provider_configs(CONF.compute.provider_config_location)  # as Nova reads them: once
         self._pending = pending.PendingDeletes(self._agent)
         self._watch = availability.Watch(self._agent, self.emit_event, self._pending.finish_apart)
 
@@ -129,9 +133,11 @@ class DockerDriver(driver.ComputeDriver):
         host = self._agent.host()
         inventory.drop_children(provider_tree, nodename)
         provider = provider_tree.data(nodename)
+        self._provider = provider.uuid
         ratios = self._get_allocation_ratios(provider.inventory)
-        provider_tree.update_inventory(
-            nodename, inventory.of(host, ratios, self._get_reserved_host_disk_gb_from_config()))
+        offered = inventory.of(host, ratios, self._get_reserved_host_disk_gb_from_config())
+        self._others = inventory.merged(self._configs, provider.uuid, nodename)
+        provider_tree.update_inventory(nodename, {**inventory.still_sold(provider, offered, self._others), **offered})
         provider_tree.update_traits(nodename, inventory.traits(host, provider.traits))
 
     # What is there
@@ -163,10 +169,11 @@ class DockerDriver(driver.ComputeDriver):
               network_info=None, block_device_info=None, power_on=True, accel_info=None):
         self._pending.settle(instance.uuid)
         ports = wire.ports(network_info)
+        devices = wire.devices(instance, allocations, self._provider, self._others)
         instance.device_metadata = guest.devices(context, instance)
         try:
             inside = guest.contents(instance, injected_files, admin_password, network_info)
-            spec = wire.spec(instance, image_meta, instance.image_ref, **inside)
+            spec = wire.spec(instance, image_meta, instance.image_ref, devices=devices, **inside)
             self._bring_up(context, instance, ports, spec, power_on)
         except ndock.UnusableImage as error:
             self._undo(instance, ports)
@@ -341,15 +348,17 @@ class DockerDriver(driver.ComputeDriver):
                          allocations, block_device_info=None, power_on=True, share_info=None):
         ports = wire.ports(network_info)
         sent = transfer.image_of(disk_info)
-        drive = guest.config_drive(instance, [], None, network_info)
+
+        def spec(*image):
+            return wire.spec(instance, image_meta, *image, config_drive=guest.config_drive(instance, [], None, network_info),
+                             devices=wire.devices(instance, allocations, self._provider, self._others))
         if sent is None:
             self._pending.keep_backup(instance.uuid)
-            spec = wire.spec(instance, image_meta, instance.image_ref, 'aside', config_drive=drive)
             with self._restoring(instance):
-                return self._bring_up(context, instance, ports, spec, power_on)
+                return self._bring_up(context, instance, ports, spec(instance.image_ref, 'aside'), power_on)
         try:
             self._pending.settle(instance.uuid)
-            self._bring_up(context, instance, ports, wire.spec(instance, image_meta, sent, config_drive=drive), power_on)
+            self._bring_up(context, instance, ports, spec(sent), power_on)
         except BaseException:  # up to Nova 32 a timeout is no Exception
             self._undo(instance, ports)
             raise

@@ -3,6 +3,8 @@
 import re
 
 import nova.conf
+from nova import context
+from nova.scheduler.client import report
 
 from nova.virt.docker import cpus
 
@@ -11,7 +13,11 @@ CONF = nova.conf.CONF
 HOST = 'CUSTOM_NDOCK'
 LAYERS = 'CUSTOM_NDOCK_LAYERS'  # it boots images whose layers are images of their own
 DISK_QUOTA = 'CUSTOM_NDOCK_DISK_QUOTA'
-OWN = {HOST, LAYERS, DISK_QUOTA}
+RUNTIME = 'CUSTOM_NDOCK_RUNTIME_'  # and a runtime's name, which a flavor can choose
+CDI = 'CUSTOM_NDOCK_CDI'  # it gives servers devices
+KIND = 'CUSTOM_NDOCK_CDI_'  # and what kind they are
+OWN = {HOST, LAYERS, CDI, DISK_QUOTA}
+HOSTS = {'VCPU', 'PCPU', 'MEMORY_MB', 'DISK_GB'}  # classes of the host itself: others that the driver offers are devices
 LIBVIRTS = r'_(pci|mtty|amd|intel)_\w+'  # behind the name of the node, as in _pci_0000_84_00_0 and _amd_sev_es
 
 
@@ -24,11 +30,32 @@ def of(host, ratios, reserved_disk):
         # ...but their files it does.
         'DISK_GB': (host['disk_gb'], max(reserved_disk, host['disk_foreign_gb'])),
         'PCPU': (len(cpus.dedicated(host)), 0),
+        **{found['class']: (found['total'], 0) for found in host.get('devices', ())},
     }
     return {name: {
         'total': total, 'reserved': min(reserved, total), 'allocation_ratio': ratios.get(name, 1.0),  # none for PCPU
         'min_unit': 1, 'max_unit': total, 'step_size': 1,
     } for name, (total, reserved) in totals.items() if total > 0}
+
+
+def merged(configs, provider, node):
+    """The classes that Nova itself adds to this host's inventory, which the operator's files for it (provider.yaml) name."""
+    config = configs.get(provider) or configs.get(node) or configs.get('$COMPUTE_NODE') or {}
+    return {name for added in config.get('inventories', {}).get('additional', ()) for name in added}
+
+
+def still_sold(provider, offered, others):
+    """What this host offers no more and servers have yet, not for sale; others are classes that are not the driver's.
+
+    Placement refuses an inventory without a class that is allocated, and Nova then cannot even delete the server.
+    """
+    gone = set(provider.inventory) - set(offered) - others
+    if not gone:
+        return {}
+    placement = report.report_client_singleton()
+    found = placement.get_allocations_for_resource_provider(context.get_admin_context(), provider.uuid).allocations
+    sold = {name for one in found.values() for name in one['resources']}
+    return {name: dict(provider.inventory[name], reserved=provider.inventory[name]['total']) for name in gone & sold}
 
 
 def traits(host, others):
@@ -38,8 +65,16 @@ def traits(host, others):
     operator's, once the node is ours.
     """
     of_drivers = ('COMPUTE_',) if HOST in others else ('COMPUTE_', 'HW_ARCH_', 'HW_CPU_')
-    own = OWN if host['root_disks']['limited'] else OWN - {DISK_QUOTA}
-    return {name for name in others if name not in OWN and not name.startswith(of_drivers)} | own
+    own = {HOST, LAYERS} | ({DISK_QUOTA} if host['root_disks']['limited'] else set())
+    devices = {trait for found in host.get('devices', ()) if found['kind'] for trait in (CDI, of_kind(found['kind']))}
+    runtimes = {RUNTIME + name.upper() for name in host['runtimes']}
+    stay = {name for name in others if name not in OWN and not name.startswith((KIND, RUNTIME, *of_drivers))}
+    return stay | own | devices | runtimes
+
+
+def of_kind(kind):
+    """The trait of a kind of devices, as CUSTOM_NDOCK_CDI_NVIDIA_COM_GPU."""
+    return KIND + re.sub('[^A-Z0-9]', '_', kind.upper())
 
 
 def drop_children(tree, root):

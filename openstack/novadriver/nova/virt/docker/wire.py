@@ -1,8 +1,10 @@
 """Nova's objects as the agent's JSON."""
 
 from nova.compute import vm_states
+from nova import exception
 
 from nova.virt.docker import cpus
+from nova.virt.docker import inventory
 
 
 def ports(network_info):
@@ -13,6 +15,19 @@ def ports(network_info):
 def image_id(instance, image_meta):
     """The image to boot from: a rescue has one of its own."""
     return image_meta.id if image_meta.obj_attr_is_set('id') and image_meta.id else instance.image_ref
+
+
+def devices(instance, allocations, provider, others):
+    """How many devices a server is to have, by class: what Placement has allocated to it on this host, whose provider it is.
+
+    What is neither the host's own nor of others can only be devices. An evacuated server has an allocation on another host, too.
+    Each has one here. Where Nova could not ask Placement it goes on with none, and the server would be without its devices.
+    """
+    if provider not in (allocations or {}):
+        raise exception.ConsumerAllocationRetrievalFailed(
+            consumer_uuid=instance.uuid, error='Placement has not said what the server has on this host. Try it again')
+    given = allocations[provider]['resources']
+    return {name: given[name] for name in given.keys() - inventory.HOSTS - others}
 
 
 def spec(instance, image_meta, image_ref, source='', **guest):
