@@ -64,6 +64,9 @@ func (r *Remover) removeAll(ctx context.Context, uuid string, ports agent.Ports)
 	if err := r.plugger.unplug(uuid, ports); err != nil {
 		return err // what is left is recorded in the server's directory
 	}
+	if err := r.choices.forgetServer(uuid); err != nil {
+		return err
+	}
 	return r.dirs.remove(uuid)
 }
 

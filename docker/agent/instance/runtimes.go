@@ -173,6 +173,22 @@ func (c *choices) forgetOld(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
+// forgetServer removes what is recorded for containers of a server of which none is left, as one that was removed by hand.
+func (c *choices) forgetServer(uuid string) error {
+	records, err := os.ReadDir(c.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	failed := []error{err}
+	for _, record := range records {
+		choice, err := ociruntime.ChoiceOf(c.dir, record.Name())
+		if err == nil && choice.Server == c.dirs.of(uuid) { // what cannot be read is no reason to keep this server
+			failed = append(failed, ociruntime.ForgetChoice(c.dir, record.Name()))
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // isOld tells whether a record is of a container of this engine, whose server is gone.
 func (c *choices) isOld(id, engine string) (bool, error) {
 	choice, err := ociruntime.ChoiceOf(c.dir, id)

@@ -258,6 +258,24 @@ func TestRecordsOfWhatIsGone(t *testing.T) {
 	}
 }
 
+// TestADeleteOfAServerWithoutContainer takes the record of what somebody has removed by hand, and no other server's.
+func TestADeleteOfAServerWithoutContainer(t *testing.T) {
+	h := newRuntimesHost(t, enginetest.New())
+	state := agenttest.StateOf(t, h.Engine)
+	own := ociruntime.Choice{Name: "gvisor", Path: "/gone", Sandbox: true, Server: filepath.Join(state, enginetest.ServerID)}
+	others := own
+	others.Server = filepath.Join(state, "another")
+	if err := errors.Join(own.Record(h.choices, strings.Repeat("1", 64)), others.Record(h.choices, strings.Repeat("2", 64))); err != nil {
+		t.Fatal(err)
+	}
+	status, body := h.ask(t, "DELETE", agenttest.ServerPath, "[]")
+	agenttest.WantOK(t, status, body)
+	left, err := os.ReadDir(h.choices)
+	if err != nil || len(left) != 1 || left[0].Name() != strings.Repeat("2", 64) {
+		t.Errorf("left %v, %v, want the other server's record alone", left, err)
+	}
+}
+
 // TestHostsRuntimes: Nova is told of those that work, and the operator of those that do not.
 func TestHostsRuntimes(t *testing.T) {
 	h := newRuntimesHost(t, enginetest.New())
