@@ -2,8 +2,10 @@ package instance_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
+	"ndock/docker/ociruntime"
 )
 
 // hanging is an engine on which nothing is answered that needs the lock of these containers.
@@ -110,6 +113,31 @@ func TestTheEndOfAContainerWaitsForTheDisk(t *testing.T) {
 }
 
 const rescuedPath = "/v1/instances/" + otherID
+
+// slowStart is an engine whose runtime hangs, and is killed as late as it can be.
+type slowStart struct{ *enginetest.Engine }
+
+func (s slowStart) ContainerStart(ctx context.Context, id string, options container.StartOptions) error {
+	select {
+	case <-time.After(ociruntime.LongestStart):
+		return errors.New("the runtime did not end within 1m0s, and was killed")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestAStartByARuntimeThatHangs says so, instead of that the engine did not answer.
+func TestAStartByARuntimeThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := enginetest.New()
+		engine.PutServer(container.StateExited)
+		s := newServer(t, slowStart{engine}, server.Options{State: t.TempDir(), Namespaces: t.TempDir(), Names: t.TempDir()})
+		status, body := askServer(t, s, "POST", agenttest.ServerPath+"/start", "")
+		if status < 500 || !strings.Contains(body, "and was killed") {
+			t.Errorf("got %d, %s", status, body)
+		}
+	})
+}
 
 // TestAnOrphanThatHangs keeps the others from going for a moment only.
 func TestAnOrphanThatHangs(t *testing.T) {

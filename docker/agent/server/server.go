@@ -60,6 +60,7 @@ func New(closing context.Context, docker engine.Docker, options Options, operato
 const (
 	longTimeout   = time.Hour
 	removeTimeout = 25 * time.Minute
+	startTimeout  = 4 * time.Minute // more than Docker Engine has for it, so that it hears why another runtime did not start
 )
 
 // Handler is the agent's API.
@@ -68,7 +69,7 @@ func (s *Server) Handler() http.Handler {
 	handle := func(pattern string, limit time.Duration, handler handler) {
 		mux.Handle(pattern, s.answering(limit, handler))
 	}
-	const short, long, remove = agent.ShortTimeout, longTimeout, removeTimeout
+	const short, long, remove, start = agent.ShortTimeout, longTimeout, removeTimeout, startTimeout
 	handle("GET /v1/version", short, get(s.getVersion))
 	handle("GET /v1/host", short, get(s.getHost))
 	handle("GET /v1/events", 0, s.getEvents)
@@ -84,7 +85,7 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /v1/instances/{uuid}", short, getOf(s.instances.Containers.Get))
 	handle("PUT /v1/instances/{uuid}", long, verbWith(s.instances.Creator.Create))
 	handle("DELETE /v1/instances/{uuid}", remove, s.deleteInstance)
-	handle("POST /v1/instances/{uuid}/start", short, verb(s.instances.Power.Start))
+	handle("POST /v1/instances/{uuid}/start", start, verb(s.instances.Power.Start))
 	handle("POST /v1/instances/{uuid}/stop", long, stopVerb(s.instances.Power.Stop))
 	handle("POST /v1/instances/{uuid}/restart", long, s.restart)
 	handle("POST /v1/instances/{uuid}/pause", short, verb(s.instances.Power.Pause))

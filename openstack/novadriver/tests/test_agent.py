@@ -207,7 +207,7 @@ class Timeouts(TestCase):
         self.silence()
         self.patch(ndock, 'QUICK', 0.1)
         with self.assertRaisesRegex(ndock.AgentUnavailable, 'timed out'):
-            self.client.act(UUID, 'start')
+            self.client.act(UUID, 'pause')
 
     def test_the_grace_of_a_process_comes_on_top(self):
         connection = self.patch(ndock, 'Connection', side_effect=OSError)
@@ -225,8 +225,11 @@ class Timeouts(TestCase):
                 end()
             self.assertGreater(connection.call_args.args[1], 25 * 60)  # removeTimeout, in docker/agent/server/server.go
         with self.assertRaises(OSError):
-            self.client.act(UUID, 'start')
+            self.client.act(UUID, 'pause')
         self.assertEqual(ndock.QUICK, connection.call_args.args[1])
+        with self.assertRaises(OSError):
+            self.client.act(UUID, 'start')
+        self.assertGreater(connection.call_args.args[1], 4 * 60)  # startTimeout, there
 
     def test_every_verb_has_one(self):
         port = {'id': harness.PORT}

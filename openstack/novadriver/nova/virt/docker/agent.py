@@ -16,6 +16,7 @@ CHUNK = 1 << 20  # bytes read at once from a snapshot
 # How long, in seconds, the agent may be silent. It limits its own work more tightly and says so; these only
 # keep a worker of nova-compute from waiting forever.
 QUICK = 60     # asks Docker, or changes one thing
+START = 300    # starts a container by a program of the operator's, which may hang
 END = 1800     # ends or removes containers: Docker waits until what was written is on the disk
 LOAD = 3600    # unpacks an image, or commits a container
 AWAY = 10      # how long a restarting agent is waited for before a call fails
@@ -165,7 +166,7 @@ class Agent:
 
     def act(self, uuid, verb, grace=0, commit=False):
         """start, stop, restart, pause or unpause; grace is what a process has, in seconds, to end by itself."""
-        timeout = END + grace if verb in ('stop', 'restart') else QUICK
+        timeout = {'start': START, 'stop': END + grace, 'restart': END + grace}.get(verb, QUICK)
         self._json('POST', '/v1/instances/%s/%s?%s' % (uuid, verb, ending(grace, commit)), uuid=uuid, timeout=timeout)
 
     def console(self, uuid):
