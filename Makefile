@@ -21,7 +21,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/runtime testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -41,7 +41,7 @@ VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 RUNSC := gvisor.dev/gvisor/runsc@v0.0.0-20260224225140-573d5e7127a8
 CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 
-.PHONY: help build man lint unit conformance conformance-glance clients nova-releases e2e networks engines two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall
+.PHONY: help build man lint unit conformance conformance-glance clients nova-releases e2e networks engines runtimes two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -113,6 +113,12 @@ engines: build cloud ## end-to-end tests of servers and ports on another Docker 
 	$(CLOUD)/enter testdata/cloud/engine $(ENGINE) $(FEATURES)
 	$(MAKE) e2e ONLY='server|layers|console|lifecycle|snapshot|limits|ports|network-restarts'; \
 	result=$$?; $(CLOUD)/enter testdata/cloud/engine own; exit $$result
+
+runtimes: RUNTIME ?= crun
+runtimes: build clients cloud ## end-to-end tests of servers and ports run by another program than runc, RUNTIME: crun or gvisor
+	$(CLOUD)/enter testdata/cloud/runtime $(RUNTIME)
+	$(MAKE) e2e ONLY='$(or $(ONLY),server|console|lifecycle|snapshot|limits|ports|security-groups|rescue)'; \
+	result=$$?; $(CLOUD)/enter testdata/cloud/runtime own; exit $$result
 
 bin/dockerd: Makefile
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install -ldflags '-s -w -X github.com/moby/moby/v2/dockerversion.Version=29.0.0' $(DOCKERD) && touch $@
