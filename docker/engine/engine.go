@@ -71,9 +71,3 @@ type Daemon interface {
 }
 
 var _ Docker = (*client.Client)(nil)
-
-// ID returns the engine's id, which is kept in its data directory.
-func ID(ctx context.Context, of Daemon) (string, error) {
-	info, err := of.Info(ctx)
-	return info.ID, err
-}

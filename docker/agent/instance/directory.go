@@ -33,8 +33,8 @@ func (d directories) touch(uuid string) error {
 	return nil
 }
 
-// engineFile says which engine has made a server's container. The id is in the engine's data directory: where that is
-// another one today, or not mounted, no container is there, and none is lost.
+// engineFile says which engine, with which data, has made a server's container: where the data is not mounted, or another today,
+// no container is there, and none is lost.
 const engineFile = "engine"
 
 // recordEngine writes it, and returns the engine's id.

@@ -16,6 +16,7 @@ import (
 	"ndock/docker/agent/instance"
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/server"
+	"ndock/docker/engine"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/network/networktest"
 )
@@ -156,7 +157,18 @@ func TestOrphansWhileDockerIsAway(t *testing.T) {
 	}
 }
 
-// An engine whose data directory is not mounted, or another today, has none of the containers, and all servers are there.
+// engineID is what the agent records of an engine.
+func engineID(t *testing.T, of *enginetest.Engine) string {
+	t.Helper()
+	id, err := engine.ID(t.Context(), of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// An engine whose data directory is not mounted, or another today, has none of the containers, and all servers are there. Nor is
+// the engine's id alone, which an earlier release has recorded, enough to know them for lost.
 func TestOrphansOfAnotherEngine(t *testing.T) {
 	e := enginetest.New()
 	e.SystemInfo.ID = "AAAA:BBBB"
@@ -164,7 +176,7 @@ func TestOrphansOfAnotherEngine(t *testing.T) {
 	for _, test := range []struct {
 		id   string
 		want bool
-	}{{"CCCC:DDDD", true}, {"AAAA:BBBB", false}} {
+	}{{"CCCC:DDDD", true}, {"AAAA:BBBB", true}, {engineID(t, e), false}} {
 		if err := os.WriteFile(filepath.Join(dir, instance.EngineFile), []byte(test.id), 0o600); err != nil {
 			t.Fatal(err)
 		}

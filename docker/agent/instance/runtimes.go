@@ -140,8 +140,8 @@ func (c *choices) refuse(found container.InspectResponse, what string) error {
 }
 
 // forgetOld removes what is recorded for containers that are gone without the agent, as those that were removed by hand. That Docker
-// does not know a container is not enough, as its data may be away today, which its id does not always tell: the server has to be
-// gone, too. What an earlier release has recorded stays.
+// does not know a container is not enough, as its data may be another today: the server has to be gone, too. What an earlier release
+// has recorded stays.
 func (c *choices) forgetOld(ctx context.Context) error {
 	records, err := os.ReadDir(c.dir)
 	if err != nil {

@@ -95,7 +95,7 @@ func TestTheFlavorsRuntime(t *testing.T) {
 		if dir := filepath.Join(agenttest.StateOf(t, h.Engine), enginetest.ServerID); recorded.Server != dir {
 			t.Errorf("its ports are in %s, and recorded is %s", dir, recorded.Server)
 		}
-		if recorded.Engine != "AAAA:BBBB" {
+		if recorded.Engine != engineID(t, h.Engine) {
 			t.Errorf("its engine is not recorded: %q", recorded.Engine)
 		}
 		if recorded.Name != c.want || label != c.want || recorded.Path != h.operators.Runtimes[c.want].Path || recorded.Sandbox != (c.want == "gvisor") {
@@ -131,7 +131,7 @@ func TestARuntimeOfAServer(t *testing.T) {
 	h.operators.Runtimes["crun"] = config.Runtime{Path: h.crun, Args: []string{"--debug"}}
 	status, body = h.ask(t, "POST", agenttest.ServerPath+"/start", "")
 	agenttest.WantOK(t, status, body)
-	if got, err := ociruntime.ChoiceOf(h.choices, id); err != nil || got.Name != "crun" || strings.Join(got.Args, " ") != "--debug" || got.Engine != "AAAA:BBBB" || got.Server == "" {
+	if got, err := ociruntime.ChoiceOf(h.choices, id); err != nil || got.Name != "crun" || strings.Join(got.Args, " ") != "--debug" || got.Engine != engineID(t, h.Engine) || got.Server == "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	delete(h.operators.Runtimes, "crun")
@@ -220,6 +220,7 @@ func TestADeleteOfWhatIsPaused(t *testing.T) {
 func TestRecordsOfWhatIsGone(t *testing.T) {
 	h := newRuntimesHost(t, enginetest.New())
 	h.SystemInfo.ID = "AAAA:BBBB"
+	this := engineID(t, h.Engine)
 	h.PutServer(container.StateExited)
 	state := agenttest.StateOf(t, h.Engine)
 	gone, here := filepath.Join(state, "gone"), filepath.Join(state, enginetest.ServerID)
@@ -231,12 +232,12 @@ func TestRecordsOfWhatIsGone(t *testing.T) {
 		age                time.Duration
 		kept               bool
 	}{
-		"gone":                  {strings.Repeat("1", 64), "AAAA:BBBB", gone, instance.AbandonedAfter + time.Minute, false},
-		"just made":             {strings.Repeat("2", 64), "AAAA:BBBB", gone, instance.AbandonedAfter - time.Minute, true},
+		"gone":                  {strings.Repeat("1", 64), this, gone, instance.AbandonedAfter + time.Minute, false},
+		"just made":             {strings.Repeat("2", 64), this, gone, instance.AbandonedAfter - time.Minute, true},
 		"of another engine":     {strings.Repeat("3", 64), "CCCC:DDDD", gone, instance.AbandonedAfter + time.Minute, true},
 		"of an earlier release": {strings.Repeat("4", 64), "", "", instance.AbandonedAfter + time.Minute, true},
-		"whose server is there": {strings.Repeat("5", 64), "AAAA:BBBB", here, instance.AbandonedAfter + time.Minute, true},
-		"of a container":        {h.Containers[naming.Container(enginetest.ServerID)].ID, "AAAA:BBBB", gone, instance.AbandonedAfter + time.Minute, true},
+		"whose server is there": {strings.Repeat("5", 64), this, here, instance.AbandonedAfter + time.Minute, true},
+		"of a container":        {h.Containers[naming.Container(enginetest.ServerID)].ID, this, gone, instance.AbandonedAfter + time.Minute, true},
 	} {
 		choice := ociruntime.Choice{Name: "gvisor", Path: "/gone", Sandbox: true, Engine: c.engine, Server: c.server}
 		made := time.Now().Add(-c.age)
