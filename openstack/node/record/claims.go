@@ -22,6 +22,9 @@ type Claim struct {
 // directory stands for the sum of a directory.
 const directory = "directory"
 
+// Sum returns what is recorded of a file's content.
+func Sum(content []byte) string { return sum(content) }
+
 func sum(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
 
 // Claim records what writing these files will make, as part of the changes: the files that are not there yet, and their

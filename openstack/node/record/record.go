@@ -22,6 +22,7 @@ const File = "/var/lib/ndock/setup.json"
 type Record struct {
 	Program     string              `json:"program,omitempty"`     // the path of ndock, where it was not there before
 	Runtime     string              `json:"runtime,omitempty"`     // the path of ndock-runtime, where it was not there before
+	Config      string              `json:"config,omitempty"`      // the sum of the agent's configuration, where setup wrote it
 	Engine      string              `json:"engine,omitempty"`      // the package of Docker Engine that setup installed
 	Completions []Claim             `json:"completions,omitempty"` // files and directories of the step of that name
 	Files       map[string]Original `json:"files,omitempty"`       // what was replaced, by their paths

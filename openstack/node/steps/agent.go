@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"bytes"
 	"context"
 	_ "embed" // the files of the service
 	"errors"
@@ -191,7 +192,7 @@ func (a *agent) install(missing []system.File) error {
 		if f.Path == a.runtimeProgram() {
 			did = &a.runtime
 		}
-		if err := a.claimPrograms(did, f.Path); err != nil {
+		if err := errors.Join(a.claimPrograms(did, f.Path), a.claimConfig(did, f)); err != nil {
 			return err
 		}
 		if err := did.Write(a.Layout.Path(f.Path), f.Content, f.Mode); err != nil {
@@ -199,6 +200,24 @@ func (a *agent) install(missing []system.File) error {
 		}
 	}
 	return nil
+}
+
+// claimConfig records what setup writes into the operator's file, by which teardown knows whether that was edited.
+func (a *agent) claimConfig(did *system.Changes, file system.File) error {
+	if file.Path != a.Layout.AgentConf {
+		return nil
+	}
+	return a.record().AmendIn(did, func(r *record.Record) { r.Config = record.Sum(file.Content) }, func(r *record.Record) { r.Config = "" })
+}
+
+// isConfigUnchanged tells whether the operator's file is as setup wrote it. What earlier releases wrote is not recorded.
+func (a *agent) isConfigUnchanged() bool {
+	now, err := system.ReadFile(a.Layout.Path(a.Layout.AgentConf))
+	if err != nil {
+		return false
+	}
+	r, err := a.record().Read()
+	return err == nil && r.Config == record.Sum(now) || bytes.Equal(now, a.AgentConfig)
 }
 
 // claimPrograms records of a program that it was not there before: only then teardown removes it.
@@ -271,12 +290,10 @@ func (a *agent) clear() error {
 	return nil
 }
 
-// disclaimPrograms removes from the record the programs that are gone.
+// disclaimPrograms removes from the record the programs that are gone, and the configuration: what is left of that is the operator's.
 func (a *agent) disclaimPrograms() error {
-	if a.exists(a.Layout.AgentFile) && a.exists(a.Layout.Runtime) {
-		return nil
-	}
 	return a.record().Amend(func(r *record.Record) {
+		r.Config = ""
 		if !a.exists(a.Layout.AgentFile) {
 			r.Program = ""
 		}
@@ -314,7 +331,7 @@ func (a *agent) installed(ctx context.Context) []string {
 			paths = append(paths, program)
 		}
 	}
-	if unchanged, err := system.Holds(a.Layout.Path(a.Layout.AgentConf), a.AgentConfig, 0o644); err == nil && unchanged {
+	if a.isConfigUnchanged() {
 		paths = append(paths, a.Layout.AgentConf)
 	}
 	return paths

@@ -1,6 +1,8 @@
 package steps
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,6 +180,21 @@ func TestTeardownLeavesWhatTheOperatorWrote(t *testing.T) {
 	}
 	if changed, err := node.Teardown(t.Context(), f.Steps(), said.report); changed || err != nil {
 		t.Errorf("again: got %v, %v", changed, err)
+	}
+}
+
+// TestTeardownRemovesWhatAnotherReleaseWrote into the operator's file, where the operator has not.
+func TestTeardownRemovesWhatAnotherReleaseWrote(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.AgentConfig = append([]byte("# of a later release\n"), f.AgentConfig...)
+	_, err = f.setup()
+	f.must(err)
+	_, err = node.Teardown(t.Context(), f.Steps(), new(lines).report)
+	f.must(err)
+	if _, err := os.Stat(f.path(rulesFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is there: %v", err)
 	}
 }
 
