@@ -176,7 +176,12 @@ func (c *Creator) limit(ctx context.Context, host *container.HostConfig, spec ag
 	if err != nil {
 		return fmt.Errorf("ask Docker what it can limit: %w", err)
 	}
+	profile, err := limits.AppArmorProfile(c.config.AppArmor, info, limits.LoadedProfiles)
+	if err != nil {
+		return err
+	}
 	return limits.Apply(host, c.config, spec, from, limits.Host{
+		AppArmor:      profile,
 		StorageDriver: info.Driver,
 		RootDisks:     hostinfo.RootDisks(info),
 		Disk:          func() (string, error) { return hostinfo.DiskOf(info.DockerRootDir) },

@@ -19,13 +19,14 @@ type Host struct {
 	RootDisks     agent.RootDisks
 	Disk          func() (string, error) // on which Docker's data is
 	NUMANodes     func() ([]agent.NUMANode, error)
+	AppArmor      string // the profile of new containers; "" for Docker's
 }
 
 // Apply gives a container what its flavor buys and what the operator allows on this node. What the host could not hold
 // the server to, it refuses, so that Nova tries another; but for root disks, which few storage drivers can limit. An
 // *agent.Fault with the code UnusableFlavor says what is wrong with the flavor.
 func Apply(to *container.HostConfig, operators config.Config, spec agent.Spec, from image.InspectResponse, host Host) error {
-	applyConfig(to, operators)
+	applyConfig(to, operators, host.AppArmor)
 	specs := extraSpecs(spec.ExtraSpecs)
 	if err := specs.ownLimits(to); err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 )
 
 // applyConfig gives a container what the operator's file says for all.
-func applyConfig(host *container.HostConfig, operators config.Config) {
-	host.SecurityOpt = securityOptions(operators)
+func applyConfig(host *container.HostConfig, operators config.Config, profile string) {
+	host.SecurityOpt = securityOptions(operators, profile)
 	host.CapDrop, host.CapAdd = operators.CapDrop, operators.CapAdd
 	host.PidsLimit = &operators.PidsLimit
 	host.ShmSize = operators.ShmSizeMB << 20
@@ -16,7 +16,7 @@ func applyConfig(host *container.HostConfig, operators config.Config) {
 }
 
 // securityOptions returns the options that are not Docker's default.
-func securityOptions(operators config.Config) []string {
+func securityOptions(operators config.Config, profile string) []string {
 	var options []string
 	if operators.NoNewPrivileges {
 		options = append(options, "no-new-privileges")
@@ -27,8 +27,8 @@ func securityOptions(operators config.Config) []string {
 	case operators.Seccomp != "default":
 		options = append(options, "seccomp="+operators.Seccomp)
 	}
-	if operators.AppArmor != "default" {
-		options = append(options, "apparmor="+operators.AppArmor)
+	if profile != "" {
+		options = append(options, "apparmor="+profile)
 	}
 	return options
 }

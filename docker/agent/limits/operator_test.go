@@ -16,12 +16,11 @@ func TestTheOperatorsRules(t *testing.T) {
 	operators := config.Default()
 	operators.NoNewPrivileges = false
 	operators.Seccomp, operators.SeccompProfile = "/p.json", `{"defaultAction":"SCMP_ACT_ALLOW"}`
-	operators.AppArmor = "mine"
 	operators.CapDrop, operators.CapAdd = []string{"NET_RAW"}, []string{"SYS_PTRACE"}
 	operators.PidsLimit, operators.ShmSizeMB = 10, 1
 	operators.Ulimits = []*units.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}}
 	got := container.HostConfig{}
-	applyConfig(&got, operators)
+	applyConfig(&got, operators, "mine")
 	pids := int64(10)
 	wantHost(t, got, container.HostConfig{
 		SecurityOpt: []string{`seccomp={"defaultAction":"SCMP_ACT_ALLOW"}`, "apparmor=mine"},
@@ -33,7 +32,7 @@ func TestTheOperatorsRules(t *testing.T) {
 func TestUnconfined(t *testing.T) {
 	operators := config.Default()
 	operators.Seccomp = "unconfined"
-	if got := securityOptions(operators); !slices.Equal(got, []string{"no-new-privileges", "seccomp=unconfined"}) {
+	if got := securityOptions(operators, ""); !slices.Equal(got, []string{"no-new-privileges", "seccomp=unconfined"}) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -43,7 +42,7 @@ func TestAFlavorGoesBeforeTheOperatorsDefault(t *testing.T) {
 	operators := config.Default()
 	operators.Ulimits = []*units.Ulimit{{Name: "core", Soft: 1, Hard: 1}, {Name: "nofile", Soft: 1, Hard: 2}}
 	var host container.HostConfig
-	applyConfig(&host, operators)
+	applyConfig(&host, operators, "")
 	if err := (extraSpecs{"ndock:ulimit_nofile": "5", "ndock:pids_limit": "7"}).ownLimits(&host); err != nil {
 		t.Fatal(err)
 	}

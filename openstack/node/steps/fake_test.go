@@ -322,6 +322,8 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 	switch command[0] {
 	case "iptables", "ip6tables", "iptables-legacy", "iptables-nft":
 		f.edit(command[0]+" "+tableOf(command), command[4:])
+	case "apparmor_parser":
+		f.put(profilesFile, map[string]string{"-r": "docker-default (enforce)\nndock-server (enforce)\n", "-R": "docker-default (enforce)\n"}[command[1]], 0o644)
 	case "semodule":
 		f.modules = slices.DeleteFunc(f.modules, func(module string) bool { return module == "ndock" })
 		if command[1] == "-i" {

@@ -111,6 +111,9 @@ func (m Machine) Steps() []node.Step {
 	if m.Layout.Exists("/sys/fs/selinux/enforce") {
 		host = append(host, &selinux{Machine: m})
 	}
+	if m.confines() {
+		host = append(host, &apparmor{Machine: m})
+	}
 	host = append(host, ours, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker, agent: ours}, &firewall{Machine: m}, &sysctl{Machine: m})
 	files := []node.Step{driver}
 	if m.Layout.Kolla {
