@@ -63,8 +63,9 @@ bin/ndock.1: bin/ndock
 site: ## make the manual, docs/, a site of static pages in bin/site, with a search; it needs npm. SITE_BASE: e.g. /ndock/
 	@command -v npm >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends nodejs npm; } >/dev/null
 	rm -rf bin/site bin/site.work && mkdir -p bin/site.work/public
-	cp -r README.md docs docs/site/. bin/site.work && mv bin/site.work/docs bin/site.work/public && rm -r bin/site.work/public/docs/site
+	cp -r docs docs/site/. bin/site.work && mv bin/site.work/docs bin/site.work/public && rm -r bin/site.work/public/docs/site
 	mkdir bin/site.work/docs && mv bin/site.work/public/docs/*.md bin/site.work/docs # the other files stay as they are
+	cp README.md bin/site.work/index.md && sed -i 's|](../README.md|](../index.md|g' bin/site.work/docs/*.md
 	cd bin/site.work && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node_modules/.bin/vitepress build
 	NDOCK_SITE=$(CURDIR)/bin go test -count=1 -run TestSite ./commands
 

@@ -54,18 +54,8 @@ func checkSitePage(t *testing.T, site fs.FS, base, name, text string) []string {
 			}
 			continue
 		}
-		file, anchor, _ := strings.Cut(to, "#")
-		switch below, absolute := strings.CutPrefix(file, base); {
-		case file == "":
-			file = name
-		case absolute:
-			file = below
-		default:
-			file = path.Join(path.Dir(name), file)
-		}
-		if file == "" || strings.HasSuffix(file, "/") {
-			file += "index.html"
-		}
+		where, anchor, _ := strings.Cut(to, "#")
+		file := siteFile(base, name, where)
 		linked, err := fs.ReadFile(site, file)
 		if err != nil {
 			t.Errorf("%s refers to %s: %v", name, to, err)
@@ -75,6 +65,20 @@ func checkSitePage(t *testing.T, site fs.FS, base, name, text string) []string {
 		files = append(files, file)
 	}
 	return files
+}
+
+// siteFile returns the file that a page means by a path.
+func siteFile(base, page, where string) string {
+	if where == "" {
+		return page
+	}
+	if strings.HasSuffix(where, "/") {
+		where += "index.html"
+	}
+	if below, absolute := strings.CutPrefix(where, base); absolute {
+		return below
+	}
+	return path.Join(path.Dir(page), where)
 }
 
 func hasID(page, id string) bool {

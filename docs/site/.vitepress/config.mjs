@@ -1,9 +1,10 @@
-// The manual as a site: README.md and docs/*.md as they are, see 'make site'. Navigation is the table of pages in README.md.
+// The manual as a site: README.md and docs/*.md as they are, see 'make site'. Navigation is the table of pages in
+// README.md, which is index.md here.
 import { readFileSync } from 'node:fs'
 
 const heading = (path) => readFileSync(path, 'utf8').match(/^# (.*)$/m)[1]
 
-const pages = [...readFileSync('README.md', 'utf8').matchAll(/^\| \[(docs\/[^\]]*)\.md\]/gm)]
+const pages = [...readFileSync('index.md', 'utf8').matchAll(/^\| \[(docs\/[^\]]*)\.md\]/gm)]
   .map(([, path]) => ({ text: heading(`${path}.md`), link: `/${path}` }))
 
 export default {
@@ -11,7 +12,6 @@ export default {
   description: 'Docker as a hypervisor of OpenStack',
   base: process.env.SITE_BASE || '/',
   outDir: '../site',
-  rewrites: { 'README.md': 'index.md' },
   // The anchors of a forge, which links in the pages have.
   markdown: {
     anchor: { slugify: (text) => text.toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, '').replaceAll(' ', '-') },
