@@ -41,7 +41,7 @@ VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 RUNSC := gvisor.dev/gvisor/runsc@v0.0.0-20260224225140-573d5e7127a8
 CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 
-.PHONY: help build man lint unit conformance conformance-glance clients nova-releases e2e networks engines runtimes two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall
+.PHONY: help build man lint unit conformance conformance-glance clients nova-releases e2e networks engines runtimes two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall site
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -59,6 +59,17 @@ man: bin/ndock.1 ## make the man page bin/ndock.1
 
 bin/ndock.1: bin/ndock
 	bin/ndock man >$@.new && mv $@.new $@
+
+# VitePress, which docs/site/package-lock.json pins: of the tools in Go's proxy and npm it is the smallest that brings both
+# navigation and a search that needs no server. SITE_BASE is the path below which the site will be, with slashes around it.
+site: ## make the manual, docs/, a site of static pages in bin/site, with a search; it needs npm. SITE_BASE: e.g. /ndock/
+	@command -v npm >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends nodejs npm; } >/dev/null
+	rm -rf bin/site bin/site.work && mkdir -p bin/site.work/public
+	cp -r docs docs/site/. bin/site.work && mv bin/site.work/docs bin/site.work/public && rm -r bin/site.work/public/docs/site
+	mkdir bin/site.work/docs && mv bin/site.work/public/docs/*.md bin/site.work/docs # the other files stay as they are
+	cp README.md bin/site.work/index.md && sed -i 's|](../README.md|](../index.md|g' bin/site.work/docs/*.md
+	cd bin/site.work && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node_modules/.bin/vitepress build
+	NDOCK_SITE=$(CURDIR)/bin go test -count=1 -run TestSite ./commands
 
 lint: packages ## check formatting and look for mistakes, in Go, Python and shell
 	@out=$$($(GOFUMPT) -l .); [ -z "$$out" ] || { echo "not gofumpt-ed (run '$(GOFUMPT) -w .'):"; echo "$$out"; exit 1; }

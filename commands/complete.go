@@ -65,7 +65,7 @@ func complete(app *cli.App, words []string) []suggestion {
 	case strings.HasPrefix(last, "-") && hasValue:
 		return p.values(name, name+"=")
 	case strings.HasPrefix(last, "-"):
-		return p.offerFlags()
+		return p.offerFlags(last)
 	case len(p.commands) > 0:
 		return p.offerCommands()
 	}
@@ -104,12 +104,15 @@ func choices(prefix string, words []string) []suggestion {
 	return all
 }
 
-// offerFlags are those of the command, then those of ndock itself, which may stand behind it.
-func (p *permuter) offerFlags() []suggestion {
+// offerFlags are those of the command, then those of ndock itself, which may stand behind it. The many of credentials come when
+// the word begins like them.
+func (p *permuter) offerFlags(typed string) []suggestion {
+	global := slices.DeleteFunc(slices.Clone(p.app.Flags), func(flag cli.Flag) bool {
+		return p.current != nil && flag == cli.VersionFlag || isCredential(flag) && !strings.HasPrefix(typed, "--os")
+	})
 	if p.current == nil {
-		return flagSuggestions(p.app.Flags)
+		return flagSuggestions(global)
 	}
-	global := slices.DeleteFunc(slices.Clone(p.app.Flags), func(flag cli.Flag) bool { return flag == cli.VersionFlag })
 	return flagSuggestions(append(slices.Clone(p.current.Flags), global...))
 }
 

@@ -33,7 +33,7 @@ func TestCompleteOffersWhatHelpShows(t *testing.T) {
 		if command.Hidden {
 			return
 		}
-		flags := offered(app, path+"|-")
+		flags := append(offered(app, path+"|-"), offered(app, path+"|--os")...)
 		for _, flag := range append(slices.Clone(command.Flags), app.Flags[:len(app.Flags)-1]...) {
 			visible := flag.(cli.VisibleFlag).IsVisible()
 			for _, name := range flag.Names() {
@@ -65,6 +65,7 @@ func TestComplete(t *testing.T) {
 		"list|-f=":                "-f=table -f=json -f=yaml -f=value -f=csv",
 		"list|-f|json|":           "",
 		"list|--nope=":            "",
+		"list|--os-cacert|":       ":files",
 		"--os-cloud|":             "",
 		"--os-cloud|demo|image|":  "push-glance pull-glance push copy list show delete prune gc",
 		"image|--debug|":          "push-glance pull-glance push copy list show delete prune gc",

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -29,41 +30,84 @@ func pages(t *testing.T) map[string]string {
 }
 
 var (
-	pageLink    = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	pageLink    = regexp.MustCompile(`\]\(([^)#: ]*)(?:#([^)]*))?\)`)
 	pageHeading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	notInAnchor = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 )
 
-// anchors returns those that a renderer of Markdown makes of a page's headings.
+// anchors returns those that a forge makes of a page's headings: of two that are the same, the second ends with -1.
 func anchors(page string) []string {
 	var all []string
+	times := map[string]int{}
 	for _, match := range pageHeading.FindAllStringSubmatch(page, -1) {
-		all = append(all, strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
+		anchor := strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-")
+		if times[anchor]++; times[anchor] > 1 {
+			anchor += "-" + strconv.Itoa(times[anchor]-1)
+		}
+		all = append(all, anchor)
 	}
 	return all
 }
 
-// TestDocsLinks: each link from page to page leads to a file, and to a heading in it.
-func TestDocsLinks(t *testing.T) {
-	t.Parallel()
-	all := pages(t)
-	checked := 0
-	for page, text := range all {
+// deadLinks returns those of the pages that lead to no page and no other file, or to no heading, and how many there are in all.
+func deadLinks(pages map[string]string, isFile func(path string) bool) (dead []string, all int) {
+	for page, text := range pages {
 		for _, match := range pageLink.FindAllStringSubmatch(text, -1) {
 			to, anchor := page, match[2]
 			if match[1] != "" {
 				to = filepath.Join(filepath.Dir(page), match[1])
 			}
-			checked++
-			if linked, ok := all[to]; !ok {
-				t.Errorf("%s links to %s, which is not there", page, to)
+			all++
+			if linked, ok := pages[to]; !ok && !isFile(to) {
+				dead = append(dead, page+" links to "+to+", which is not there")
 			} else if anchor != "" && !slices.Contains(anchors(linked), anchor) {
-				t.Errorf("%s links to %s, which has no heading #%s", page, to, anchor)
+				dead = append(dead, page+" links to "+to+", which has no heading #"+anchor)
 			}
 		}
 	}
-	if checked < 20 {
-		t.Errorf("only %d links were found", checked)
+	slices.Sort(dead)
+	return dead, all
+}
+
+// TestDocsLinks: each link from page to page leads to a file, and to a heading in it.
+func TestDocsLinks(t *testing.T) {
+	t.Parallel()
+	dead, all := deadLinks(pages(t), func(path string) bool {
+		info, err := os.Stat(filepath.Join("..", path))
+		return err == nil && info.Mode().IsRegular()
+	})
+	for _, link := range dead {
+		t.Error(link)
+	}
+	if all < 20 {
+		t.Errorf("only %d links were found", all)
+	}
+}
+
+func TestDeadLinks(t *testing.T) {
+	t.Parallel()
+	dead, all := deadLinks(map[string]string{
+		"README.md": "[a](docs/a.md) [b](docs/b.md) [license](LICENSE) [there](https://example.com/x.md#y)",
+		"docs/a.md": "# Nova's own `x_y`\n## Twice\n## Twice\n[up](../README.md) [1](#novas-own-x_y) [2](a.md#twice-1) [3](a.md#twice-2) ![](a.png)",
+	}, func(path string) bool { return path == "LICENSE" })
+	want := []string{
+		"README.md links to docs/b.md, which is not there",
+		"docs/a.md links to docs/a.md, which has no heading #twice-2",
+		"docs/a.md links to docs/a.png, which is not there",
+	}
+	if all != 8 || !slices.Equal(dead, want) {
+		t.Errorf("of %d links %q are dead, want %q of 8", all, dead, want)
+	}
+}
+
+// TestDocsAreListed: README's table, which is the site's navigation, has each page once.
+func TestDocsAreListed(t *testing.T) {
+	t.Parallel()
+	all := pages(t)
+	for page := range all {
+		if row := "\n| [" + page + "](" + page + ") | "; page != "README.md" && strings.Count(all["README.md"], row) != 1 {
+			t.Errorf("README.md's table has no row, or several, for %s", page)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func examine(c *cli.Context, s Streams) error {
 			wrong = append(wrong, finding.Check)
 		}
 	}
-	if err := outputStyle(c).List(s.Out, headers, rows); err != nil {
+	if err := sentencesStyle(c).List(s.Out, headers, rows); err != nil {
 		return err
 	}
 	if len(wrong) > 0 {

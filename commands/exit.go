@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"ndock/commands/internal/output"
+	"ndock/openstack/similar"
 )
 
 // The exit statuses, beside 0.
@@ -23,11 +25,14 @@ const (
 type misuse struct {
 	message string
 	command string // whose --help tells more
+	meant   string // asks for what may be meant
 }
 
 func (m *misuse) Error() string { return m.message }
 
-func (m *misuse) Hint() string { return fmt.Sprintf("see '%s --help'", m.command) }
+func (m *misuse) Hint() string {
+	return strings.TrimSpace(m.meant + fmt.Sprintf(" see '%s --help'", m.command))
+}
 
 // hinted is an error that knows what its reader could do about it.
 type hinted interface {
@@ -102,17 +107,43 @@ func misused(c *cli.Context, format string, args ...any) error {
 // usage is urfave/cli's OnUsageError.
 func usage(c *cli.Context, err error, _ bool) error {
 	if flag, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: "); unknown {
-		return misused(c, "there is no flag %s", flag)
+		return &misuse{fmt.Sprintf("there is no flag %s", flag), commandName(c), similar.Question(similarFlags(c, flag))}
 	}
 	return misused(c, "%s", err)
 }
 
+// similarFlags returns those of the command and of ndock itself.
+func similarFlags(c *cli.Context, typed string) []string {
+	var known []string
+	for _, flag := range slices.Concat(c.Command.Flags, c.App.Flags) {
+		if visible, ok := flag.(cli.VisibleFlag); !ok || visible.IsVisible() {
+			known = append(known, flag.Names()...)
+		}
+	}
+	near := similar.Names(strings.TrimLeft(typed, "-"), known)
+	for i, name := range near {
+		near[i] = dashed(name)
+	}
+	return near
+}
+
 // group is the action of a command that only holds others.
 func group(c *cli.Context) error {
-	if word := c.Args().First(); word != "" {
-		return misused(c, "%q is not a command of %s", word, commandName(c))
+	word := c.Args().First()
+	if word == "" {
+		return misused(c, "%s needs a command", commandName(c))
 	}
-	return misused(c, "%s needs a command", commandName(c))
+	var known []string
+	for _, command := range c.Command.Subcommands {
+		if !command.Hidden {
+			known = append(known, command.Name)
+		}
+	}
+	near := similar.Names(word, known)
+	for i, name := range near {
+		near[i] = "'" + commandName(c) + " " + name + "'"
+	}
+	return &misuse{fmt.Sprintf("%q is not a command of %s", word, commandName(c)), commandName(c), similar.Question(near)}
 }
 
 func commandName(c *cli.Context) string {

@@ -35,7 +35,7 @@ func imageFields(image openstack.Image) []output.Field {
 		{Name: "Architecture", Value: image.Architecture},
 		{Name: "Layers", Value: image.Layers},
 		{Name: "Unpacked Size", Value: image.UnpackedSize},
-		{Name: "Created", Value: formatTime(image.Created)},
+		{Name: "Created", Value: image.Created},
 	}
 }
 

@@ -71,7 +71,7 @@ var gcHeaders = []string{"ID", "Layer", "Action", "Size", "Created"}
 func listCollected(c *cli.Context, s Streams, collected []openstack.Collected) error {
 	var rows [][]any
 	for _, one := range collected {
-		rows = append(rows, []any{one.ID, one.LayerName(), string(one.Action), one.Size, formatTime(one.Created)})
+		rows = append(rows, []any{one.ID, one.LayerName(), string(one.Action), one.Size, one.Created})
 	}
 	return outputStyle(c).List(s.Out, gcHeaders, rows)
 }

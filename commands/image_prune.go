@@ -90,7 +90,7 @@ func collectAfterPrune(c *cli.Context, s Streams, cloud *openstack.Cloud, withou
 func listPruned(c *cli.Context, s Streams, images []openstack.Image) error {
 	var rows [][]any
 	for _, image := range images {
-		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Size, formatTime(image.Created)})
+		rows = append(rows, []any{image.ID, image.Name, image.Status, image.Size, image.Created})
 	}
 	return outputStyle(c).List(s.Out, pruneHeaders, rows)
 }

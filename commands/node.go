@@ -79,7 +79,7 @@ func agentState(ctx context.Context, socket string) (string, error) {
 
 // hypervisors opens Nova's API, which setup can do without.
 func hypervisors(c *cli.Context, s Streams) (steps.Cloud, error) {
-	if c.String("os-cloud") == "" && os.Getenv("OS_AUTH_URL") == "" {
+	if c.String("os-cloud") == "" && c.String("os-auth-url") == "" && os.Getenv("OS_AUTH_URL") == "" {
 		return nil, &node.Unchecked{Why: "no cloud is named (OS_CLOUD, --os-cloud, or an openrc; sudo takes them out of the environment)"}
 	}
 	cloud, err := openCloud(c, s)

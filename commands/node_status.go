@@ -43,7 +43,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 			missing = append(missing, status.Step)
 		}
 	}
-	if err := outputStyle(c).List(s.Out, headers, rows); err != nil {
+	if err := sentencesStyle(c).List(s.Out, headers, rows); err != nil {
 		return err
 	}
 	if len(missing) > 0 {

@@ -28,3 +28,10 @@ func outputFlags() []cli.Flag {
 func outputStyle(c *cli.Context) output.Style {
 	return output.Style{Format: c.String("format"), Columns: c.StringSlice("column")}
 }
+
+// sentencesStyle is that of a list that says in sentences what is and what to do.
+func sentencesStyle(c *cli.Context) output.Style {
+	style := outputStyle(c)
+	style.Sentences = []string{"Detail", "Fix"}
+	return style
+}

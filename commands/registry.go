@@ -3,7 +3,6 @@ package commands
 import (
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
@@ -157,21 +156,13 @@ func registryFields(status deploy.Status) []output.Field {
 		{Name: "Image", Value: status.Image},
 		{Name: "Data", Value: status.Data},
 		{Name: "TLS", Value: status.TLS},
-		{Name: "Expires", Value: formatTime(status.Expires)},
-		{Name: "Renewed Until", Value: formatTime(status.Renewed)},
+		{Name: "Expires", Value: status.Expires},
+		{Name: "Renewed Until", Value: status.Renewed},
 		{Name: "CA", Value: status.CA},
 		{Name: "Users", Value: list(status.Users)},
-		{Name: "Since", Value: formatTime(status.Since)},
+		{Name: "Since", Value: status.Since},
 	}
 }
 
 // registryColumns are known before there is a registry.
 func registryColumns() []string { return output.Names(registryFields(deploy.Status{})) }
-
-// formatTime returns the time as RFC 3339 has it, and nothing for the zero time.
-func formatTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
-}

@@ -75,9 +75,9 @@ func registryListRow(style output.Style, image client.Image) []any {
 }
 
 // age is for people in a table, as docker has it, and for programs elsewhere.
-func age(style output.Style, t time.Time) string {
+func age(style output.Style, t time.Time) any {
 	if style.Format != "table" || t.IsZero() {
-		return formatTime(t)
+		return t
 	}
 	return strings.ToLower(units.HumanDuration(time.Since(t))) + " ago"
 }

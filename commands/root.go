@@ -61,11 +61,11 @@ func newApp(s Streams) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {}, // errors are printed once, by report
 		OnUsageError:              usage,
 		Action:                    group,
-		Flags: []cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "os-cloud", EnvVars: []string{"OS_CLOUD"}, Usage: "name of the `CLOUD` in clouds.yaml", DefaultText: "the OS_* variables of an openrc, or the only cloud of clouds.yaml"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress"},
 			&cli.BoolFlag{Name: "debug", Usage: "log each request to OpenStack on stderr, without secrets"},
-		},
+		}, credentialFlags()),
 		Commands: slices.Concat(
 			categorized("Servers",
 				bootCommand(s), listCommand(s), showCommand(s), logsCommand(s), attachCommand(s),
@@ -105,7 +105,7 @@ func selected(c *cli.Context, s Streams) openstack.Selection {
 	if c.Bool("debug") {
 		trace = output.MakeVisible(s.Err)
 	}
-	return openstack.Selection{Cloud: c.String("os-cloud"), Trace: trace, Agent: "ndock/" + version()}
+	return openstack.Selection{Cloud: c.String("os-cloud"), Given: givenCredentials(c), Trace: trace, Agent: "ndock/" + version()}
 }
 
 // newProgress is where a command tells what it is doing while it takes long.

@@ -73,7 +73,7 @@ func serverFields(server openstack.Server) []output.Field {
 		{Name: "Flavor", Value: server.Flavor},
 		{Name: "Key Name", Value: orNone(server.KeyName)},
 		{Name: "Properties", Value: server.Metadata},
-		{Name: "Created", Value: server.Created.Format(time.RFC3339)},
+		{Name: "Created", Value: server.Created},
 		{Name: "Host", Value: orNone(server.Host)},
 		{Name: "Fault", Value: orNone(server.Fault)},
 	}

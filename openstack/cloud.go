@@ -25,7 +25,8 @@ import (
 
 // Selection says which cloud, and how to speak to it.
 type Selection struct {
-	Cloud string    // a name in clouds.yaml; OS_* decide when it is empty
+	Cloud string // a name in clouds.yaml; OS_* decide when it is empty
+	Given clouds.Given
 	Agent string    // User-Agent
 	Trace io.Writer // gets a line for each request; nil for none
 
@@ -46,7 +47,7 @@ type Cloud struct {
 
 // Open logs in.
 func Open(ctx context.Context, s Selection) (*Cloud, error) {
-	found, err := clouds.Find(s.Cloud, os.Getenv)
+	found, err := clouds.Find(s.Cloud, s.Given, os.Getenv)
 	if err != nil {
 		return nil, notFound(err)
 	}

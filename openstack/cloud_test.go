@@ -45,7 +45,7 @@ func logIn(t *testing.T, env func(string) string) (*Cloud, error) {
 // openWith does what Open does, with variables of its own.
 func openWith(t *testing.T, env func(string) string, s Selection) (*Cloud, error) {
 	t.Helper()
-	found, err := clouds.Find(s.Cloud, env)
+	found, err := clouds.Find(s.Cloud, s.Given, env)
 	if err != nil {
 		return nil, notFound(err)
 	}

@@ -61,7 +61,8 @@ func (c *Cloud) flavor(ctx context.Context, nameOrID string) (string, error) {
 			all, err := listFlavors(ctx, client)
 			return slices.DeleteFunc(all, func(f flavors.Flavor) bool { return f.Name != name }), err
 		},
-		id: func(f flavors.Flavor) string { return f.ID },
+		id:    func(f flavors.Flavor) string { return f.ID },
+		names: namesIn(c.Flavors, func(f Flavor) string { return f.Name }),
 	}.find(ctx, nameOrID)
 	return found.ID, err
 }

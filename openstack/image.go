@@ -171,7 +171,8 @@ func (c *Cloud) Image(ctx context.Context, nameOrID string) (Image, error) {
 				return image.Name != name && image.format != "docker"
 			}), err
 		},
-		id: func(image Image) string { return image.ID },
+		id:    func(image Image) string { return image.ID },
+		names: namesIn(c.Images, func(image Image) string { return image.Name }),
 	}.find(ctx, nameOrID)
 }
 

@@ -83,6 +83,12 @@ func network(ctx context.Context, client *gophercloud.ServiceClient, nameOrID st
 			return listNetworks(ctx, client, networks.ListOpts{Name: name})
 		},
 		id: func(n networks.Network) string { return n.ID },
+		names: namesIn(
+			func(ctx context.Context) ([]networks.Network, error) {
+				return listNetworks(ctx, client, networks.ListOpts{})
+			},
+			func(n networks.Network) string { return n.Name },
+		),
 	}.find(ctx, nameOrID)
 }
 

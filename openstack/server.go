@@ -108,6 +108,7 @@ func (c *Cloud) Server(ctx context.Context, nameOrID string) (Server, error) {
 		},
 		byName: c.serversNamed,
 		id:     func(server Server) string { return server.ID },
+		names:  namesIn(c.Servers, func(server Server) string { return server.Name }),
 	}.find(ctx, nameOrID)
 }
 

@@ -45,7 +45,7 @@ func FuzzCloudsYAML(f *testing.F) {
 		}
 		files := configFiles{clouds: parsed.field("clouds"), public: parsed.field("public_clouds")}
 		for _, name := range files.names() {
-			if login, err := files.login(name, func(string) string { return "" }); err == nil {
+			if login, err := files.login(name, nil, func(string) string { return "" }); err == nil {
 				checkLogin(t, login)
 			}
 		}

@@ -55,8 +55,9 @@ func (s settings) region() string {
 var loginVariables = []string{"OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_SECRET"}
 
 // Find finds the cloud that is named. When none is, it takes the one of the variables of an openrc, or the only one of
-// clouds.yaml. It sends nothing. Its errors are of the type *Error; one because of the auth_type is ErrLoginMethod.
-func Find(cloud string, env func(string) string) (Login, error) {
+// clouds.yaml. What is given counts before both. It sends nothing. Its errors are of the type *Error; one because of the auth_type is ErrLoginMethod.
+func Find(cloud string, given Given, env func(string) string) (Login, error) {
+	env = given.variables(env)
 	if cloud == "" && anySet(env, "OS_AUTH_URL") {
 		return fromEnvironment(env)
 	}
@@ -67,21 +68,21 @@ func Find(cloud string, env func(string) string) (Login, error) {
 		}
 		return Login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
 	}
-	found, err := files.find(cloud, env)
+	found, err := files.find(cloud, given, env)
 	if err != nil {
 		err = files.mention(err)
 	}
 	return found, err
 }
 
-func (f configFiles) find(cloud string, env func(string) string) (Login, error) {
+func (f configFiles) find(cloud string, given Given, env func(string) string) (Login, error) {
 	names := f.names()
 	if cloud == "" && len(names) == 1 && !anySet(env, loginVariables...) {
 		cloud = names[0]
 	}
 	switch {
 	case slices.Contains(names, cloud):
-		return f.login(cloud, env)
+		return f.login(cloud, given, env)
 	case cloud == "" && len(names) > 1:
 		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", f.path, listed(names)), hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
 	case cloud == "", cloud == cmp.Or(env("OS_CLOUD_NAME"), "envvars"):
@@ -95,12 +96,12 @@ func anySet(env func(string) string, names ...string) bool {
 }
 
 // login reads a cloud of clouds.yaml.
-func (f configFiles) login(cloud string, env func(string) string) (Login, error) {
+func (f configFiles) login(cloud string, given Given, env func(string) string) (Login, error) {
 	found, err := f.cloud(cloud, env)
 	if err != nil {
 		return Login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
 	}
-	return newLogin(fmt.Sprintf("cloud %q", cloud), found)
+	return newLogin(fmt.Sprintf("cloud %q", cloud), given.over(found))
 }
 
 // useCloud says of which cloud an error is.

@@ -163,7 +163,7 @@ func TestCloudsYAML(t *testing.T) {
 	t.Setenv("OS_USERNAME", "in-openrc")
 	t.Setenv("OS_PASSWORD", "in-openrc")
 
-	one, err := Find("one", os.Getenv)
+	one, err := Find("one", nil, os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestCloudsYAML(t *testing.T) {
 		t.Errorf("cloud one's scope is %+v", scope)
 	}
 
-	two, err := Find("two", os.Getenv)
+	two, err := Find("two", nil, os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestCloudsYAML(t *testing.T) {
 	}
 
 	// openstackclient takes the default domain where a file names none.
-	plain, err := Find("plain", os.Getenv)
+	plain, err := Find("plain", nil, os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,15 +192,15 @@ func TestCloudsYAML(t *testing.T) {
 	}
 
 	write(t, filepath.Join(dir, "secure.yaml"), "clouds: {one: {auth: {password: in-secure}}}\n")
-	if one, err = Find("one", os.Getenv); err != nil || one.Auth.Password != "in-secure" {
+	if one, err = Find("one", nil, os.Getenv); err != nil || one.Auth.Password != "in-secure" {
 		t.Errorf("with secure.yaml the password is %q (%v), want in-secure", one.Auth.Password, err)
 	}
 
-	_, err = Find("three", os.Getenv)
+	_, err = Find("three", nil, os.Getenv)
 	openstacktest.WantError(t, err, `use cloud "three": `, "not found in clouds.yaml")
 	openstacktest.WantHint(t, err, "clouds.yaml is looked for in")
 
-	openrc, err := Find("", os.Getenv)
+	openrc, err := Find("", nil, os.Getenv)
 	if err != nil || openrc.Auth.IdentityEndpoint != "http://openrc/v3" {
 		t.Errorf("without a name it is %q (%v), want the openrc's", openrc.Auth.IdentityEndpoint, err)
 	}
@@ -232,7 +232,7 @@ func TestUnreadableFiles(t *testing.T) {
 			if test.clouds != "" {
 				write(t, filepath.Join(dir, "clouds.yaml"), test.clouds)
 			}
-			found, err := Find(test.cloud, variables(map[string]string{"HOME": home}))
+			found, err := Find(test.cloud, nil, variables(map[string]string{"HOME": home}))
 			if test.want == "" {
 				if err != nil || found.Auth.Password != "p" {
 					t.Errorf("password %q (%v)", found.Auth.Password, err)
@@ -252,10 +252,10 @@ func TestBrokenCloudsYAML(t *testing.T) {
 	openstacktest.WantError(t, configFiles{}.unknown("one"), `use cloud "one": clouds file not found`)
 
 	write(t, filepath.Join(dir, "clouds.yaml"), "clouds: [one\n")
-	_, err := Find("one", os.Getenv)
+	_, err := Find("one", nil, os.Getenv)
 	openstacktest.WantError(t, err, `use cloud "one": `)
 
 	write(t, filepath.Join(dir, "clouds.yaml"), strings.Replace(cloudsYAML, "region_name", "cacert: /no/such/ca.pem\n    region_name", 1))
-	_, err = Find("one", os.Getenv)
+	_, err = Find("one", nil, os.Getenv)
 	openstacktest.WantError(t, err, `use cloud "one": `, "/no/such/ca.pem")
 }

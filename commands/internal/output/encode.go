@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/renderer"
@@ -20,10 +21,26 @@ func records(headers []string, rows [][]any) []record {
 	all := make([]record, len(rows))
 	for i, row := range rows {
 		for j, value := range row {
-			all[i] = append(all[i], Field{headers[j], value})
+			all[i] = append(all[i], Field{headers[j], encodable(value)})
 		}
 	}
 	return all
+}
+
+func encodableRecord(fields []Field) record {
+	all := make(record, len(fields))
+	for i, field := range fields {
+		all[i] = Field{field.Name, encodable(field.Value)}
+	}
+	return all
+}
+
+// encodable returns what JSON and YAML are to have of a value.
+func encodable(value any) any {
+	if at, ok := value.(time.Time); ok {
+		return isoTime(at)
+	}
+	return value
 }
 
 func (r record) MarshalJSON() ([]byte, error) {
@@ -117,8 +134,19 @@ func number(value any) bool {
 	return false
 }
 
-// writeTable draws the table of openstackclient.
-func writeTable(w io.Writer, headers []string, rows [][]any) error {
+// writeTable draws the table of openstackclient, fitted to the terminal if it goes to one.
+func (s Style) writeTable(w io.Writer, headers []string, rows [][]any) error {
+	screen := screenOf(w)
+	if screen.there {
+		w = Raw(w) // the cells are visible already, and colours must not become so
+	}
+	shown := make([][]string, len(rows))
+	for i, row := range rows {
+		shown[i] = screen.cells(row)
+	}
+	if !s.object {
+		screen.fit(headers, shown, s.Sentences)
+	}
 	table := tablewriter.NewTable(w,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{Symbols: tw.NewSymbols(tw.StyleASCII)})),
 		tablewriter.WithHeaderAutoFormat(tw.Off),
@@ -129,18 +157,32 @@ func writeTable(w io.Writer, headers []string, rows [][]any) error {
 		tablewriter.WithTrimSpace(tw.Off),
 	)
 	table.Header(headers)
-	for _, row := range rows {
-		if err := table.Append(visibleCells(row)); err != nil {
+	for _, row := range shown {
+		for i := range row {
+			row[i] = screen.colour(s.columnOf(headers, row, i), row[i])
+		}
+		if err := table.Append(row); err != nil {
 			return err
 		}
 	}
 	return table.Render()
 }
 
-// visibleCells are those of a table, which is for people wherever it goes.
-func visibleCells(row []any) []string {
+// columnOf returns the name of what a cell is: its header, or in the table of one object what stands before it.
+func (s Style) columnOf(headers, row []string, at int) string {
+	if s.object && at > 0 {
+		return row[0]
+	}
+	return headers[at]
+}
+
+// cells are those of a table, which is for people wherever it goes.
+func (s screen) cells(row []any) []string {
 	all := cells(row)
 	for i, cell := range all {
+		if at, ok := row[i].(time.Time); ok {
+			cell = s.time(at)
+		}
 		all[i] = Visible(strings.ReplaceAll(cell, "\r\n", "\n"))
 	}
 	return all

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Formats are the names that -f takes.
@@ -17,12 +18,17 @@ var Formats = []string{"table", "json", "yaml", "value", "csv"}
 type Style struct {
 	Format  string
 	Columns []string // all when empty
+
+	// Sentences are columns that a list wraps where it is wider than the terminal. It cuts the others.
+	Sentences []string
+
+	object bool // it is one object
 }
 
 // A Field is one property of one object.
 type Field struct {
 	Name  string
-	Value any // a string, a number, a bool, a []string or a map[string]string
+	Value any // a string, a number, a bool, a time.Time, a []string or a map[string]string
 }
 
 // Show renders one object, a property a line.
@@ -35,11 +41,12 @@ func (s Style) Show(w io.Writer, object []Field) error {
 	for i, at := range chosen {
 		fields[i] = object[at]
 	}
+	s.object = true
 	switch s.Format {
 	case "json":
-		return writeJSON(w, record(fields))
+		return writeJSON(w, encodableRecord(fields))
 	case "yaml":
-		return writeYAML(w, record(fields))
+		return writeYAML(w, encodableRecord(fields))
 	case "value":
 		for _, field := range fields {
 			fmt.Fprintln(w, text(field.Value))
@@ -79,7 +86,7 @@ func (s Style) lines(w io.Writer, headers []string, rows [][]any) error {
 	case "csv":
 		return writeCSV(w, headers, rows)
 	}
-	return writeTable(w, headers, rows)
+	return s.writeTable(w, headers, rows)
 }
 
 // UnknownColumn is a column that was asked for and that the result does not have.
@@ -164,6 +171,8 @@ func text(value any) string {
 		return strings.Join(pairs, ", ")
 	case int:
 		return strconv.Itoa(v)
+	case time.Time:
+		return isoTime(v)
 	}
 	return fmt.Sprint(value)
 }
