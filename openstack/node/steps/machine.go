@@ -111,7 +111,14 @@ func (m Machine) Steps() []node.Step {
 	if m.Layout.Exists("/sys/fs/selinux/enforce") {
 		host = append(host, &selinux{Machine: m})
 	}
-	host = append(host, ours, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker, agent: ours}, &firewall{Machine: m}, &sysctl{Machine: m})
+	host = append(host, ours)
+	var last []node.Step
+	if m.packaged() { // which has the man page and the completions
+		last = append(last, &ofPackage{Machine: m, agent: ours})
+	} else {
+		host = append(host, &completions{Machine: m})
+	}
+	host = append(host, &daemonJSON{Machine: m, engine: docker, agent: ours}, &firewall{Machine: m}, &sysctl{Machine: m})
 	files := []node.Step{driver}
 	if m.Layout.Kolla {
 		files = append(files, &kolla{Machine: m})
@@ -121,10 +128,10 @@ func (m Machine) Steps() []node.Step {
 		files = append(files, &deployTool{Machine: m})
 	}
 	service.files = files
-	return append(slices.Concat(host, files),
+	return slices.Concat(host, files, []node.Step{
 		service,
 		nova,
 		&orphans{Machine: m},
 		&servers{Machine: m, conf: conf, nova: nova},
-	)
+	}, last)
 }
