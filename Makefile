@@ -21,7 +21,8 @@ NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/runtime testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run .ci/run commands/internal/completion/ndock.bash
+PACKAGING_PACKAGES := debootstrap rpm
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/runtime testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run testdata/packages/run testdata/packages/guest testdata/packages/source/build testdata/packages/source/release testdata/packages/source/scripts/installed testdata/packages/source/scripts/removing testdata/packages/source/scripts/removed .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -71,17 +72,23 @@ site: ## make the manual, docs/, a site of static pages in bin/site, with a sear
 	cd bin/site.work && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node_modules/.bin/vitepress build
 	NDOCK_SITE=$(CURDIR)/bin go test -count=1 -run TestSite ./commands
 
-lint: packages ## check formatting and look for mistakes, in Go, Python and shell
+lint: tools ## check formatting and look for mistakes, in Go, Python and shell
 	@out=$$($(GOFUMPT) -l .); [ -z "$$out" ] || { echo "not gofumpt-ed (run '$(GOFUMPT) -w .'):"; echo "$$out"; exit 1; }
 	go vet ./...
 	$(STATICCHECK) ./...
 	pyflakes3 openstack testdata
 	shellcheck -S warning -x -P SCRIPTDIR $(SHELL_SCRIPTS)
 
-.PHONY: packages
-packages:
-	@for p in $(LINT_PACKAGES) $(CLIENT_PACKAGES); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+.PHONY: tools
+tools: TOOLS = $(LINT_PACKAGES) $(CLIENT_PACKAGES)
+tools:
+	@$(install-missing)
+
+# What a target's TOOLS lacks: each is a package of Debian's with a program of that name.
+define install-missing
+for p in $(TOOLS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; } >/dev/null
+endef
 
 unit: ## unit and script tests; those of the shim need Debian's Nova, which 'make cloud' installs
 	go test ./...
@@ -97,7 +104,7 @@ nova-roots:
 nova-releases: nova-roots ## the tests of the shim and of oslo.config with the Novas of newer Debians, which are unpacked side by side
 	$(SUDO) env NDOCK_NOVA_ROOTS="$(NOVA_SUITES:%=$(NOVA_ROOTS)/%)" go test -count=1 -v -run 'TestReleases|Nova' ./openstack/novadriver/ ./openstack/oslo/
 
-clients: packages bin/crane bin/versitygw bin/runsc ## clients of registries, an S3 service and a sandbox, for the end-to-end tests
+clients: tools bin/crane bin/versitygw bin/runsc ## clients of registries, an S3 service and a sandbox, for the end-to-end tests
 
 bin/crane bin/versitygw bin/conformance bin/runsc: Makefile
 	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
@@ -148,7 +155,7 @@ vm-down: ## take it out of the cloud and shut it down
 vm-test: bin/e2e.test vm ## end-to-end tests in it: cgroups v2, AppArmor, Open vSwitch of the kernel, quotas of xfs (an hour); ONLY names some, e.g. ONLY=host
 	$(SUDO) env RELEASE=2025.1 testdata/cloud/enter env NDOCK_GUEST_CLOUD=ndock bin/e2e.test -test.v -test.timeout 120m -test.run 'TestGuest$(if $(ONLY),/^($(ONLY))\.txtar$$)'
 
-test: packages ## everything: lint, unit and script tests; on Zed what each command is for, and on 2025.1 all end-to-end tests and a few of Tempest
+test: tools ## everything: lint, unit and script tests; on Zed what each command is for, and on 2025.1 all end-to-end tests and a few of Tempest
 	$(MAKE) -j3 --output-sync=target cloud-zed cloud-2025.1 lint build bin/e2e.test conformance clients nova-roots # the clouds wait, mostly
 	NDOCK_E2E_CLOUD= go test ./...
 	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
@@ -199,6 +206,18 @@ bench: build cloud ## measure what docs/performance.md tells
 	$(SUDO) testdata/bench/layers
 	$(SUDO) testdata/bench/many
 	$(SUDO) testdata/bench/ports
+
+.PHONY: packages packages-test release
+packages: ## make .deb and .rpm for amd64 and arm64, with checksums and lists of modules, in bin/packages
+	testdata/packages/source/build bin/packages
+
+packages-test: TOOLS = $(PACKAGING_PACKAGES)
+packages-test: packages ## install, upgrade, remove and purge these in a fresh Debian, and build them once more to compare the bytes
+	@$(install-missing)
+	$(SUDO) testdata/packages/run
+
+release: ## make the packages of a tag, in bin/release
+	testdata/packages/source/release
 
 install: build man ## install the binary, its services (not enabled), man page and completions; PREFIX is /usr/local
 	install -D -m 0755 bin/ndock $(DESTDIR)$(PREFIX)/bin/ndock

@@ -83,11 +83,19 @@ func findCustom(root string, custom Custom) (Layout, error) {
 
 // general returns what all layouts have in common.
 func general(root string) Layout {
-	return Layout{
+	l := Layout{
 		Root: root, User: "nova", AgentFile: "/usr/local/bin/ndock", Runtime: "/usr/libexec/ndock/ndock-runtime", AgentConf: "/etc/ndock/agent.yaml",
 		Engine: enginePackage(root),
 	}
+	if l.Exists(PackageMarker) {
+		l.Package = "/usr/bin/ndock"
+	}
+	return l
 }
+
+// PackageMarker is a file of ndock's package. Where it is, the programs, the unit, the man page and the completions are the
+// package's.
+const PackageMarker = "/usr/share/ndock/package"
 
 // enginePackage returns the distribution's package of Docker Engine.
 func enginePackage(root string) Package {

@@ -31,7 +31,8 @@ type Layout struct {
 	Kolla      bool            // nova-compute runs in a container of Kolla's
 	Glance     system.Service  // on a controller
 	Engine     Package         // Docker Engine
-	AgentFile  string          // the program of ndock's agent
+	Package    string          // the program of ndock's own package; empty where that is not installed
+	AgentFile  string          // the program of ndock's agent, as setup installs it where there is no package
 	Runtime    string          // the program that Docker Engine is to call for servers
 	AgentConf  string          // the operator's file for it
 }

@@ -19,6 +19,9 @@ type Claim struct {
 	Former string `json:"former,omitempty"` // the sum of what an earlier setup made of it, which is there until it is written
 }
 
+// IsFile tells whether the claim is of a file, and not of a directory.
+func (c Claim) IsFile() bool { return c.Sum != directory }
+
 // directory stands for the sum of a directory.
 const directory = "directory"
 
@@ -104,7 +107,7 @@ func (s Store) RemoveClaimed() ([]string, error) {
 // removeClaimed removes a path that is as setup left it, and returns a sentence on a file.
 func (s Store) removeClaimed(c Claim) (string, error) {
 	path := s.path(c.Path)
-	if c.Sum == directory {
+	if !c.IsFile() {
 		system.RemoveEmpty(path) // stays when it holds more
 		return "", nil
 	}

@@ -48,10 +48,15 @@ func (a *agent) service() system.Service {
 	return system.Service{Name: agentName, PIDFile: "/run/ndock/agent.pid", Log: "/var/log/ndock/agent.log"}
 }
 
-// daemon returns the files that make the agent a service of this machine.
+// daemon returns the files that make the agent a service of this machine. Where ndock is a package, its unit is the package's.
 func (a *agent) daemon() []system.File {
-	unit := strings.Replace(string(agentUnit), "Before=nova-compute.service", "Before="+a.Layout.Compute.Name+".service", 1)
-	return a.Services.Files(system.Daemon{Name: agentName, Unit: a.forUser(unit), Script: a.forUser(string(agentScript)), Rotation: agentRotation})
+	d := system.Daemon{Name: agentName, Rotation: agentRotation, Script: a.forUser(a.ofProgram(string(agentScript)))}
+	if a.packaged() {
+		d.DropIn = a.dropIn()
+	} else {
+		d.Unit = a.forUser(strings.Replace(string(agentUnit), "Before=nova-compute.service", "Before="+a.Layout.Compute.Name+".service", 1))
+	}
+	return a.Services.Files(d)
 }
 
 // forUser has the agent serve the user that nova-compute runs as.
@@ -66,6 +71,9 @@ func (a *agent) files() ([]system.File, error) {
 	program, err := os.ReadFile(a.Program)
 	if err != nil {
 		return nil, system.FileError("read", a.Program, err)
+	}
+	if a.packaged() {
+		return a.daemon(), a.checkPackage(program)
 	}
 	files := []system.File{{Path: a.Layout.AgentFile, Content: program, Mode: 0o755}}
 	if a.Runtime != nil {
@@ -108,6 +116,10 @@ func (a *agent) Plan(ctx context.Context) ([]string, error) {
 	for _, f := range missing {
 		plan = append(plan, "write "+a.Layout.Path(f.Path))
 	}
+	superseded := a.superseded()
+	for _, path := range superseded {
+		plan = append(plan, "remove "+a.Layout.Path(path)+", for the unit of ndock's package")
+	}
 	enabled, err := a.Services.Enabled(ctx, a.service())
 	if err != nil {
 		return nil, err
@@ -115,7 +127,7 @@ func (a *agent) Plan(ctx context.Context) ([]string, error) {
 	if !enabled {
 		plan = append(plan, "have service "+agentName+" started at boot")
 	}
-	verb, err := a.restartVerb(ctx, len(missing) > 0)
+	verb, err := a.restartVerb(ctx, len(missing)+len(superseded) > 0)
 	if verb != "" {
 		plan = append(plan, verb+" service "+agentName)
 	}
@@ -133,7 +145,10 @@ func (a *agent) restartVerb(ctx context.Context, changing bool) (string, error) 
 	}
 	old := changing
 	if !old {
-		files := []string{a.Layout.AgentFile, a.daemon()[0].Path, a.Layout.AgentConf, selinuxFile} // it is in a domain from its start
+		files := []string{a.program(), a.Layout.AgentConf, selinuxFile} // it is in a domain from its start
+		if daemon := a.daemon(); len(daemon) > 0 {
+			files = append(files, daemon[0].Path)
+		}
 		if old, err = system.Outdated(a.Layout.Root, pid, files); err != nil {
 			return "", err
 		}
@@ -163,6 +178,9 @@ func (a *agent) Do(ctx context.Context) error {
 		return err
 	}
 	if a.before, err = a.state(ctx); err != nil {
+		return err
+	}
+	if err := a.supersede(ctx); err != nil {
 		return err
 	}
 	if err := a.install(missing); err != nil {
@@ -234,11 +252,13 @@ func (a *agent) claimPrograms(did *system.Changes, path string) error {
 	return a.record().AmendIn(did, set(path), set(""))
 }
 
-// Where the agent keeps files of servers, what it has found in layers, and which runtimes containers have.
+// Where the agent keeps files of servers, what it has found in layers, and which runtimes containers have; and where its unit's
+// drop-ins are.
 const (
 	serversDir  = "/var/lib/ndock/servers"
 	layersDir   = "/var/lib/ndock/layers"
 	runtimesDir = "/var/lib/ndock/runtimes"
+	dropInDir   = "/etc/systemd/system/" + agentName + ".service.d"
 )
 
 // waitForAnswer waits until the agent answers on its socket.
@@ -256,11 +276,15 @@ func (a *agent) waitForAnswer(ctx context.Context) error {
 // Teardown stops the agent before its files go.
 func (a *agent) Teardown(ctx context.Context) ([]string, error) {
 	there := slices.DeleteFunc(a.installed(ctx), func(path string) bool { return !a.exists(path) })
-	if len(there) == 0 {
+	active, err := a.active(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(there) == 0 && !active {
 		return nil, a.clear() // of what a setup or a teardown has left that was killed
 	}
 	var texts []string
-	if a.exists(a.daemon()[0].Path) {
+	if active || !a.packaged() && a.isService() {
 		texts = append(texts, "stopped service "+agentName)
 	}
 	if err := a.stop(ctx, true, true); err != nil {
@@ -284,7 +308,7 @@ func (a *agent) clear() error {
 	if err := errors.Join(a.disclaimPrograms(), system.RemoveAll(a.Layout.Path(layersDir))); err != nil {
 		return err
 	}
-	for _, dir := range []string{serversDir, runtimesDir, filepath.Dir(a.Layout.Runtime), filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
+	for _, dir := range []string{serversDir, runtimesDir, dropInDir, filepath.Dir(a.Layout.Runtime), filepath.Dir(record.File), filepath.Dir(a.Layout.AgentConf)} {
 		system.RemoveEmpty(a.Layout.Path(dir)) // stays when it holds more
 	}
 	return nil
@@ -297,7 +321,7 @@ func (a *agent) disclaimPrograms() error {
 		if !a.exists(a.Layout.AgentFile) {
 			r.Program = ""
 		}
-		if !a.exists(a.Layout.Runtime) {
+		if !a.exists(a.Layout.Runtime) || a.packaged() {
 			r.Runtime = ""
 		}
 	})
@@ -322,7 +346,7 @@ func (a *agent) left(ctx context.Context) []string {
 
 // installed returns the files that setup may have made, and that are to be removed.
 func (a *agent) installed(ctx context.Context) []string {
-	var paths []string
+	paths := a.superseded()
 	for _, f := range a.daemon() {
 		paths = append(paths, f.Path)
 	}
@@ -337,11 +361,12 @@ func (a *agent) installed(ctx context.Context) []string {
 	return paths
 }
 
-// programs returns those that setup installed, and that are there. A record that cannot be read is an error of other steps.
+// programs returns those that setup installed, and that are there. A record that cannot be read is an error of other steps. What
+// setup installed before a package came is the package's, where that has it.
 func (a *agent) programs() []string {
 	r, err := a.record().Read()
 	return slices.DeleteFunc([]string{a.Layout.AgentFile, a.Layout.Runtime}, func(path string) bool {
-		return err != nil || path != r.Program && path != r.Runtime || !a.exists(path)
+		return err != nil || path != r.Program && path != r.Runtime || !a.exists(path) || path == a.Layout.Runtime && a.packaged()
 	})
 }
 
@@ -384,7 +409,7 @@ func (a *agent) exists(path string) bool {
 
 // stop stops or disables the service, or both, where there is one.
 func (a *agent) stop(ctx context.Context, stop, disable bool) error {
-	if !a.exists(a.daemon()[0].Path) {
+	if !a.isService() {
 		return nil
 	}
 	var failed []error

@@ -114,7 +114,14 @@ func (m Machine) Steps() []node.Step {
 	if m.confines() {
 		host = append(host, &apparmor{Machine: m})
 	}
-	host = append(host, ours, &completions{Machine: m}, &daemonJSON{Machine: m, engine: docker, agent: ours}, &firewall{Machine: m}, &sysctl{Machine: m})
+	host = append(host, ours)
+	var last []node.Step
+	if m.packaged() { // which has the man page and the completions
+		last = append(last, &ofPackage{Machine: m, agent: ours})
+	} else {
+		host = append(host, &completions{Machine: m})
+	}
+	host = append(host, &daemonJSON{Machine: m, engine: docker, agent: ours}, &firewall{Machine: m}, &sysctl{Machine: m})
 	files := []node.Step{driver}
 	if m.Layout.Kolla {
 		files = append(files, &kolla{Machine: m})
@@ -124,10 +131,10 @@ func (m Machine) Steps() []node.Step {
 		files = append(files, &deployTool{Machine: m})
 	}
 	service.files = files
-	return append(slices.Concat(host, files),
+	return slices.Concat(host, files, []node.Step{
 		service,
 		nova,
 		&orphans{Machine: m},
 		&servers{Machine: m, conf: conf, nova: nova},
-	)
+	}, last)
 }

@@ -40,14 +40,18 @@ type Services interface {
 	Arguments(ctx context.Context, s Service) ([]string, error)
 	// ReadLog returns the command by which a person reads the service's log.
 	ReadLog(s Service) string
-	// Files returns the files that make a program a service. The first one names the program.
+	// Files returns the files that make a program a service. The first one names the program, where no package
+	// has one that does.
 	Files(d Daemon) []File
+	// Descriptions returns the paths of which one is there where there is such a service.
+	Descriptions(s Service) []string
 }
 
 // A Daemon is a program that is to be a service, described for each service manager.
 type Daemon struct {
 	Name     string
-	Unit     []byte // of systemd
+	Unit     []byte // of systemd; empty where a package has it
+	DropIn   []byte // for the package's unit; empty where that is right as it is
 	Script   []byte // of System V's init
 	Rotation []byte // of the script's log, for logrotate
 }

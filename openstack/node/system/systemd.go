@@ -82,8 +82,21 @@ func (m *systemd) PID(ctx context.Context, s Service) (int, error) {
 func (m *systemd) ReadLog(s Service) string { return "journalctl -u " + s.Name }
 
 func (m *systemd) Files(d Daemon) []File {
-	return []File{{Path: "/etc/systemd/system/" + d.Name + ".service", Content: d.Unit, Mode: 0o644}}
+	var files []File
+	if len(d.Unit) > 0 {
+		files = append(files, File{Path: unitOf(d.Name), Content: d.Unit, Mode: 0o644})
+	}
+	if len(d.DropIn) > 0 {
+		files = append(files, File{Path: unitOf(d.Name) + ".d/ndock.conf", Content: d.DropIn, Mode: 0o644})
+	}
+	return files
 }
+
+func (m *systemd) Descriptions(s Service) []string {
+	return []string{unitOf(s.Name), "/usr/lib/systemd/system/" + s.Name + ".service"}
+}
+
+func unitOf(name string) string { return "/etc/systemd/system/" + name + ".service" }
 
 func (m *systemd) property(ctx context.Context, s Service, name string) (string, error) {
 	out, err := Control(ctx, m.runner, "systemctl", "show", "--property", name, "--value", s.Name+".service")

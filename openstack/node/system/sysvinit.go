@@ -76,10 +76,14 @@ func (m *sysvinit) ReadLog(s Service) string { return "tail " + s.Log }
 
 func (m *sysvinit) Files(d Daemon) []File {
 	return []File{
-		{Path: "/etc/init.d/" + d.Name, Content: d.Script, Mode: 0o755},
+		{Path: scriptOf(d.Name), Content: d.Script, Mode: 0o755},
 		{Path: "/etc/logrotate.d/" + d.Name, Content: d.Rotation, Mode: 0o644},
 	}
 }
+
+func (m *sysvinit) Descriptions(s Service) []string { return []string{scriptOf(s.Name)} }
+
+func scriptOf(name string) string { return "/etc/init.d/" + name }
 
 func (m *sysvinit) do(ctx context.Context, s Service, verb string) error {
 	_, err := Control(ctx, m.runner, "service", s.Name, verb)
