@@ -167,13 +167,13 @@ func (c *Creator) takeDevices(ctx context.Context, uuid string, spec agent.Spec)
 	backup, err := c.containers.backup(ctx, uuid)
 	switch {
 	case absent(err):
-		return c.devices.Take(uuid, spec.Devices, "")
+		return c.devices.Take(uuid, spec.Devices, spec.NUMANodes, "")
 	case err != nil:
 		return err
 	case spec.Source == agent.Rescue:
 		return c.devices.Share(uuid, backup.ID)
 	}
-	return c.devices.Take(uuid, spec.Devices, backup.ID)
+	return c.devices.Take(uuid, spec.Devices, spec.NUMANodes, backup.ID)
 }
 
 // mounts returns the container's mounts: of its server's directory, and in a rescue of the backup.
