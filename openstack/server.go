@@ -34,15 +34,19 @@ type Server struct {
 	Created   time.Time
 	Fault     string // why it is in ERROR
 	Host      string // administrators see it
+
+	classes []string // of Placement, that its flavor asks for beyond those of each server
 }
 
 func serverFrom(found servers.Server) Server {
 	imageID, _ := found.Image["id"].(string)
 	flavor, _ := found.Flavor["original_name"].(string)
+	specs, _ := found.Flavor["extra_specs"].(map[string]any)
 	return Server{
 		ID: found.ID, Name: found.Name, Status: found.Status, Task: found.TaskState, Power: found.PowerState.String(),
 		Addresses: addresses(found.Addresses), ImageID: imageID, Flavor: flavor, KeyName: found.KeyName,
 		Metadata: found.Metadata, Created: found.Created, Fault: found.Fault.Message, Host: found.Host,
+		classes: classes(specs),
 	}
 }
 

@@ -148,6 +148,11 @@ type Spec struct {
 	Devices map[string]int `json:"devices"` // how many of the host it gets, by resource class
 }
 
+// DeviceNames answers PUT /v1/instances/UUID/devices, which is asked what a Spec says of devices.
+type DeviceNames struct {
+	Devices []string `json:"devices"` // as CDI specifications name them
+}
+
 // Source says which files a container gets.
 type Source string
 

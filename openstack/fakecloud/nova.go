@@ -47,6 +47,9 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 			c.later(func() { c.remove(Server, server) })
 		})
 	}))
+	mux.HandleFunc("GET "+one+"/diagnostics", c.authenticated(administrators(c.there(Server, noServer, refuse, diagnostics), func(w http.ResponseWriter, _ *http.Request, _ string) {
+		refuse(w, http.StatusForbidden, "Policy doesn't allow os_compute_api:os-server-diagnostics to be performed.")
+	})))
 	mux.HandleFunc("GET "+one+"/os-instance-actions/{request}", there(func(w http.ResponseWriter, r *http.Request, server Object) {
 		action := Object{"request_id": r.PathValue("request"), "start_time": "2026-01-02T03:04:06.000000", "updated_at": "2026-01-02T03:04:06.000000", "message": nil}
 		event := Object{"event": "compute_act", "start_time": "2026-01-02T03:04:06.000000", "finish_time": nil, "result": nil}
@@ -65,6 +68,19 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 			{"action": "first", "request_id": "req-first", "start_time": "2026-01-02T03:04:05.000000"},
 		}})
 	}))
+}
+
+// diagnostics are those of a server that runs. From version 2.48 on they have only what Nova knows of.
+func diagnostics(w http.ResponseWriter, r *http.Request, server Object) {
+	minor, _ := strconv.Atoi(strings.TrimPrefix(r.Header.Get("OpenStack-API-Version"), "compute 2."))
+	switch {
+	case server["status"] != "ACTIVE":
+		refuse(w, http.StatusConflict, fmt.Sprintf("Cannot 'get_diagnostics' instance %s while it is in power state shutdown", server.id()))
+	case minor >= 48:
+		answer(w, http.StatusOK, Object{"state": "running", "driver": "libvirt"})
+	default:
+		answer(w, http.StatusOK, Object{"state": "running", "devices": server["devices"]})
+	}
 }
 
 // hypervisors has a host that does not answer: up to version 2.87 Nova asks each one how long it runs.

@@ -4,6 +4,7 @@
 package devices
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,6 +18,7 @@ import (
 // Devices are those of this host.
 type Devices struct {
 	root  string            // has the servers' directories
+	sys   string            // where the kernel describes the machine
 	dirs  []string          // of specifications
 	kinds map[string]string // by resource class
 	boot  string            // this one of the host
@@ -25,12 +27,13 @@ type Devices struct {
 
 // New returns the devices of the specifications in dirs. The servers' directories are in root.
 func New(root string, dirs []string, kinds map[string]string) *Devices {
-	return &Devices{root: root, dirs: dirs, kinds: kinds, boot: thisBoot()}
+	return &Devices{root: root, sys: sysfs, dirs: dirs, kinds: kinds, boot: thisBoot()}
 }
 
 // Take picks devices for a container of the server that is about to be made: so many of each resource class. It prefers those
-// that the server had. Those of its backup, a container's id or empty, it leaves alone.
-func (d *Devices) Take(uuid string, asked map[string]int, backup string) error {
+// that the server had, and then those on the NUMA nodes that the server is to stay on, if there are such nodes. Those of its
+// backup, a container's id or empty, it leaves alone.
+func (d *Devices) Take(uuid string, asked map[string]int, numa []int, backup string) error {
 	d.lock.Lock()
 	defer d.lock.Unlock()
 	own, err := d.read(uuid)
@@ -51,7 +54,7 @@ func (d *Devices) Take(uuid string, asked map[string]int, backup string) error {
 		return fmt.Errorf("no device is given to a server while it is not known what the others have: %w", err)
 	}
 	all[uuid] = kept
-	picked, err := d.pick(asked, had, all)
+	picked, err := d.pick(asked, numa, had, all)
 	if err != nil {
 		return err
 	}
@@ -80,8 +83,8 @@ func (d *Devices) checkMapped(asked map[string]int) error {
 	return nil
 }
 
-// pick chooses devices that no server has, first of those that this one had.
-func (d *Devices) pick(asked map[string]int, had []held, all map[string][]held) (map[string]map[string]string, error) {
+// pick chooses devices that no server has, first of those that this one had, then of those that are near it.
+func (d *Devices) pick(asked map[string]int, numa []int, had []held, all map[string][]held) (map[string]map[string]string, error) {
 	specs := readSpecs(d.dirs)
 	free := d.free(specs, specs.classes(d.kinds), all)
 	before := d.uses(specs, had)
@@ -91,7 +94,9 @@ func (d *Devices) pick(asked map[string]int, had []held, all map[string][]held) 
 		if len(there) < n {
 			return nil, fmt.Errorf("the server is to have %d devices of class %s (%s), and this host has %d that no server has", n, class, d.kinds[class], len(there))
 		}
-		slices.SortStableFunc(there, func(a, b device) int { return rank(a.isOf(before)) - rank(b.isOf(before)) })
+		slices.SortStableFunc(there, func(a, b device) int {
+			return cmp.Or(rank(a.isOf(before))-rank(b.isOf(before)), d.distance(a, numa)-d.distance(b, numa))
+		})
 		picked[class] = map[string]string{}
 		for _, one := range there[:n] {
 			picked[class][one.name] = one.nodes

@@ -58,7 +58,7 @@ func (d *Devices) specify(t *testing.T, name, content string) {
 
 func (d *Devices) take(t *testing.T, server, container string) {
 	t.Helper()
-	if err := d.Take(server, map[string]int{"PGPU": 1, "VGPU": 0}, ""); err != nil {
+	if err := d.Take(server, map[string]int{"PGPU": 1, "VGPU": 0}, nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Bind(server, container); err != nil {
@@ -101,7 +101,7 @@ func TestThreeServersOnTwoDevices(t *testing.T) {
 	d = New(d.root, d.dirs, d.kinds)
 	d.wants(t, first, "c1", "a.com/card=GPU-0")
 	d.wants(t, second, "c2", "a.com/card=1")
-	wantError(t, d.Take(third, map[string]int{"PGPU": 1}, ""), "the server is to have 1 devices of class PGPU (a.com/card), and this host has 0 that no server has")
+	wantError(t, d.Take(third, map[string]int{"PGPU": 1}, nil, ""), "the server is to have 1 devices of class PGPU (a.com/card), and this host has 0 that no server has")
 	d.wants(t, third, "c3")
 	if err := os.RemoveAll(filepath.Join(d.root, first)); err != nil { // as a delete does
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestAtOnce(t *testing.T) {
 	got := 0
 	for i := range 20 {
 		group.Go(func() {
-			err := d.Take(fmt.Sprintf("%08d-1111-4111-8111-111111111111", i), map[string]int{"PGPU": 1}, "")
+			err := d.Take(fmt.Sprintf("%08d-1111-4111-8111-111111111111", i), map[string]int{"PGPU": 1}, nil, "")
 			lock.Lock()
 			defer lock.Unlock()
 			if err == nil {
@@ -150,7 +150,7 @@ func TestReport(t *testing.T) {
 	if classes, _ = d.Report(); len(classes) != 1 || classes[0].Total != 1 || classes[0].Kind != "" {
 		t.Errorf("got %+v", classes)
 	}
-	wantError(t, d.Take(first, map[string]int{"PGPU": 1}, ""), "the server is to have devices of class PGPU, and devices: in this host's agent.yaml names none")
+	wantError(t, d.Take(first, map[string]int{"PGPU": 1}, nil, ""), "the server is to have devices of class PGPU, and devices: in this host's agent.yaml names none")
 }
 
 func TestWithoutDevices(t *testing.T) {
@@ -158,11 +158,11 @@ func TestWithoutDevices(t *testing.T) {
 	if classes, lacks := d.Report(); classes != nil || lacks != nil {
 		t.Errorf("got %+v, %q", classes, lacks)
 	}
-	if err := d.Take(first, nil, ""); err != nil {
+	if err := d.Take(first, nil, nil, ""); err != nil {
 		t.Error(err)
 	}
 	for _, class := range []string{"PGPU", "VGPU", "FPGA", "CUSTOM_FPGA"} {
-		wantError(t, d.Take(first, map[string]int{class: 1}, ""), "the server is to have devices of class "+class+", and devices: in this host's agent.yaml names none")
+		wantError(t, d.Take(first, map[string]int{class: 1}, nil, ""), "the server is to have devices of class "+class+", and devices: in this host's agent.yaml names none")
 	}
 	for _, err := range []error{d.Bind(first, "c1"), d.Keep(first, "c1"), d.Share(first, "c1"), d.Prepare(first, "c1")} {
 		if err != nil {
@@ -192,7 +192,7 @@ func TestMoves(t *testing.T) {
 	if err := d.Keep(first, "c2"); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Take(first, map[string]int{"PGPU": 1}, "c2"); err != nil {
+	if err := d.Take(first, map[string]int{"PGPU": 1}, nil, "c2"); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Bind(first, "c3"); err != nil {
@@ -200,13 +200,13 @@ func TestMoves(t *testing.T) {
 	}
 	d.wants(t, first, "c2", "a.com/card=1")
 	d.wants(t, first, "c3", "a.com/card=GPU-0")
-	wantError(t, d.Take(second, map[string]int{"PGPU": 1}, ""), "this host has 0")
+	wantError(t, d.Take(second, map[string]int{"PGPU": 1}, nil, ""), "this host has 0")
 	if err := d.Keep(first, "c3"); err != nil { // confirmed
 		t.Fatal(err)
 	}
 	d.take(t, second, "other")
 	d.wants(t, second, "other", "a.com/card=1")
-	if err := d.Take(first, nil, "c3"); err != nil { // resized to a flavor without
+	if err := d.Take(first, nil, nil, "c3"); err != nil { // resized to a flavor without
 		t.Fatal(err)
 	}
 	if err := d.Bind(first, "c4"); err != nil {
@@ -254,7 +254,7 @@ func TestACombinationOfAnotherKind(t *testing.T) {
 	for _, class := range []string{"CUSTOM_PAIR", "VGPU"} {
 		d := host(t, map[string]string{"pair.json": pair, "one.json": spec("b.com/card", node("0", "/dev/zero")), "two.json": cards()})
 		d.kinds[class] = "a.com/pair"
-		wantError(t, d.Take(first, map[string]int{class: 1}, ""), "this host has 0 that no server has")
+		wantError(t, d.Take(first, map[string]int{class: 1}, nil, ""), "this host has 0 that no server has")
 		if got := d.lacks(t); !strings.Contains(got, "device a.com/pair=both is not used: it has the device nodes of a.com/card=") || strings.Contains(got, "of b.com") {
 			t.Errorf("got %s", got)
 		}
@@ -262,7 +262,7 @@ func TestACombinationOfAnotherKind(t *testing.T) {
 		if got := d.lacks(t); got != "" {
 			t.Errorf("got %s", got)
 		}
-		if err := d.Take(first, map[string]int{class: 1}, ""); err != nil {
+		if err := d.Take(first, map[string]int{class: 1}, nil, ""); err != nil {
 			t.Error(err)
 		}
 	}
@@ -378,14 +378,14 @@ func TestPrepareRefuses(t *testing.T) {
 // TestAKilledAgent had taken a device and made the container, and not yet recorded for which: it is the container's all the same.
 func TestAKilledAgent(t *testing.T) {
 	d := host(t, map[string]string{"cards.json": cards()})
-	if err := d.Take(first, map[string]int{"PGPU": 1}, ""); err != nil {
+	if err := d.Take(first, map[string]int{"PGPU": 1}, nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	d = New(d.root, d.dirs, d.kinds)
 	if err := d.Prepare(first, "c1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Take(first, map[string]int{"PGPU": 1}, "c1"); err != nil { // a resize
+	if err := d.Take(first, map[string]int{"PGPU": 1}, nil, "c1"); err != nil { // a resize
 		t.Fatal(err)
 	}
 	if err := d.Prepare(first, "c1"); err != nil {
@@ -407,8 +407,8 @@ func TestADamagedRecord(t *testing.T) {
 	}
 	says := "read which devices server " + first + " has, in " + filepath.Join(d.root, first, recordFile)
 	for what, err := range map[string]error{
-		"another takes one": d.Take(third, map[string]int{"PGPU": 1}, ""),
-		"it takes one":      d.Take(first, map[string]int{"PGPU": 1}, ""),
+		"another takes one": d.Take(third, map[string]int{"PGPU": 1}, nil, ""),
+		"it takes one":      d.Take(first, map[string]int{"PGPU": 1}, nil, ""),
 		"it starts":         d.Prepare(first, "c1"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), says) {
@@ -416,7 +416,7 @@ func TestADamagedRecord(t *testing.T) {
 		}
 	}
 	d.prepare(t, second, "c2")
-	if err := d.Take(third, nil, ""); err != nil {
+	if err := d.Take(third, nil, nil, ""); err != nil {
 		t.Error(err)
 	}
 	if classes, _ := d.Report(); len(classes) != 1 || classes[0].Total != 2 {
@@ -448,13 +448,13 @@ func TestADeviceThatLosesItsName(t *testing.T) {
 		d.specify(t, "cards.json", c.now)
 		d.specify(t, "others.json", c.others)
 		for _, class := range []string{"PGPU", "VGPU"} {
-			wantError(t, d.Take(second, map[string]int{class: 1}, ""), "this host has 0 that no server has")
+			wantError(t, d.Take(second, map[string]int{class: 1}, nil, ""), "this host has 0 that no server has")
 		}
 		if classes, _ := d.Report(); len(classes) != 1 || classes[0].Total != 1 {
 			t.Errorf("%s: got %+v", name, classes)
 		}
 		d.boot = "another"
-		if err := d.Take(second, map[string]int{"PGPU": 1}, ""); (err == nil) != c.freeAfterABoot {
+		if err := d.Take(second, map[string]int{"PGPU": 1}, nil, ""); (err == nil) != c.freeAfterABoot {
 			t.Errorf("%s: after a boot: %v", name, err)
 		}
 	}
@@ -476,7 +476,7 @@ func TestShiftedIndices(t *testing.T) {
 // TestTwoThatBecomeOne: a server that is to have two devices does not start with one.
 func TestTwoThatBecomeOne(t *testing.T) {
 	d := host(t, map[string]string{"cards.json": spec("a.com/card", node("0", "/dev/null"), node("1", "/dev/zero"))})
-	if err := d.Take(first, map[string]int{"PGPU": 2}, ""); err != nil {
+	if err := d.Take(first, map[string]int{"PGPU": 2}, nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	d.prepare(t, first, "c1")

@@ -1,6 +1,8 @@
 package instance_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -178,6 +180,49 @@ func TestRescue(t *testing.T) {
 	wantContainers(t, engine, "ndock-ID")
 	if len(engine.Volumes) > 0 {
 		t.Errorf("volumes %v stay behind", engine.Volumes)
+	}
+}
+
+// TestABackupKeepsItsConfigDrive: what is made in its place has another, also the second time.
+func TestABackupKeepsItsConfigDrive(t *testing.T) {
+	engine := withImage(t)
+	drive := func() string {
+		for _, mount := range engine.Containers[naming.Container(enginetest.ServerID)].HostConfig.Mounts {
+			if mount.Target == instance.ConfigDrivePaths[0] {
+				text, err := os.ReadFile(filepath.Join(mount.Source, "name"))
+				if err != nil {
+					t.Error(err)
+				}
+				return string(text)
+			}
+		}
+		return ""
+	}
+	given := func(method, path, body string) {
+		t.Helper()
+		status, answer := ask(t, engine, method, agenttest.ServerPath+path, body)
+		agenttest.WantOK(t, status, answer)
+	}
+	of := func(name string, source agent.Source) string {
+		wanted := small()
+		wanted.Source, wanted.ConfigDrive = source, map[string][]byte{"name": []byte(name)}
+		return marshal(t, wanted)
+	}
+	given("PUT", "", of("first", agent.FromImage))
+	for _, then := range []string{"second", "third"} {
+		before := drive()
+		given("POST", "/aside?grace=0", "")
+		given("PUT", "", of("reverted", agent.FromBackup))
+		given("POST", "/restore", "")
+		if got := drive(); got != before {
+			t.Errorf("reverted, it has the drive of %q, want that of %q", got, before)
+		}
+		given("POST", "/aside?grace=0", "")
+		given("PUT", "", of(then, agent.FromBackup))
+		given("DELETE", "/aside", "")
+		if got := drive(); got != then {
+			t.Errorf("confirmed, it has the drive of %q, want that of %q", got, then)
+		}
 	}
 }
 

@@ -38,13 +38,20 @@ type Creator struct {
 
 // Create creates the server's container, without starting it.
 func (c *Creator) Create(ctx context.Context, uuid string, spec agent.Spec) error {
+	return c.withoutContainer(ctx, uuid, func() error { return c.create(ctx, uuid, spec) })
+}
+
+// withoutContainer is withLock for a verb of a server that is to have no container yet.
+func (c *Creator) withoutContainer(ctx context.Context, uuid string, verb func() error) error {
 	return c.verbs.withLock(ctx, uuid, func() error {
-		if _, err := c.containers.Find(ctx, uuid); err == nil {
+		_, err := c.containers.Find(ctx, uuid)
+		switch {
+		case err == nil:
 			return agent.Faultf(agent.BadRequest, "server %s has a container already", uuid)
-		} else if !absent(err) {
+		case !absent(err):
 			return err
 		}
-		return c.create(ctx, uuid, spec)
+		return verb()
 	})
 }
 
@@ -141,24 +148,41 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	return nil
 }
 
+// ReserveDevices records which devices of the host the container will have that is to be created next, and returns their names:
+// a server's metadata, which names them, may be a part of what it is created with. Of the spec only what is about them counts.
+func (c *Creator) ReserveDevices(ctx context.Context, uuid string, spec agent.Spec) (names []string, err error) {
+	err = c.withoutContainer(ctx, uuid, func() error {
+		if err := c.takeDevices(ctx, uuid, spec); err != nil {
+			return err
+		}
+		names, err = c.devices.Of(uuid, "")
+		return err
+	})
+	return names, err
+}
+
 // takeDevices records which devices of the host the container will have. The server's backup keeps its own, and shares them in
 // a rescue.
 func (c *Creator) takeDevices(ctx context.Context, uuid string, spec agent.Spec) error {
 	backup, err := c.containers.backup(ctx, uuid)
 	switch {
 	case absent(err):
-		return c.devices.Take(uuid, spec.Devices, "")
+		return c.devices.Take(uuid, spec.Devices, spec.NUMANodes, "")
 	case err != nil:
 		return err
 	case spec.Source == agent.Rescue:
 		return c.devices.Share(uuid, backup.ID)
 	}
-	return c.devices.Take(uuid, spec.Devices, backup.ID)
+	return c.devices.Take(uuid, spec.Devices, spec.NUMANodes, backup.ID)
 }
 
 // mounts returns the container's mounts: of its server's directory, and in a rescue of the backup.
 func (c *Creator) mounts(ctx context.Context, uuid string, spec agent.Spec, of *container.Config) ([]mount.Mount, error) {
-	drive, err := c.dirs.writeConfigDrive(uuid, spec.ConfigDrive)
+	backup, err := c.containers.backup(ctx, uuid)
+	if err != nil && !absent(err) {
+		return nil, err
+	}
+	drive, err := c.dirs.writeConfigDrive(uuid, spec.ConfigDrive, backup)
 	if err != nil {
 		return nil, err
 	}

@@ -105,6 +105,43 @@ func TestDevicesOfAServer(t *testing.T) {
 	}
 }
 
+// TestDevicesBeforeTheContainer: they are named before there is one, for its metadata, and it gets these.
+func TestDevicesBeforeTheContainer(t *testing.T) {
+	engine, ask := withDevices(t)
+	reserve := func(body, want string) {
+		t.Helper()
+		status, got := ask("PUT", agenttest.ServerPath+"/devices", body)
+		if agenttest.WantOK(t, status, got); strings.TrimSpace(got) != want {
+			t.Errorf("%s: got %s, want %s", body, got, want)
+		}
+	}
+	given := func(method, path, body string, want ...string) {
+		t.Helper()
+		status, got := ask(method, agenttest.ServerPath+path, body)
+		if agenttest.WantOK(t, status, got); t.Failed() {
+			return
+		}
+		if cards := cardsOf(t, engine, ask); !slices.Equal(cards, want) {
+			t.Errorf("%s %s: got %q, want %q", method, path, cards, want)
+		}
+	}
+	const one = `{"devices":{"PGPU":1}}`
+	reserve(`{}`, `{"devices":[]}`)
+	reserve(one, `{"devices":["a.com/card=0"]}`)
+	reserve(one, `{"devices":["a.com/card=0"]}`) // again, as after a time-out
+	given("PUT", "", withCards(t, 1, agent.FromImage), "a.com/card=0")
+	status, body := ask("PUT", agenttest.ServerPath+"/devices", one)
+	agenttest.WantFault(t, status, body, 400, agent.BadRequest)
+	status, body = ask("POST", agenttest.ServerPath+"/aside?grace=0", "")
+	agenttest.WantOK(t, status, body)
+	status, body = ask("PUT", agenttest.ServerPath+"/devices", `{"devices":{"PGPU":2}}`)
+	agenttest.WantFault(t, status, body, 500, agent.Failed)
+	reserve(one, `{"devices":["a.com/card=1"]}`)  // of a resize
+	given("POST", "/restore", "", "a.com/card=0") // which failed
+	status, body = ask("PUT", "/v1/instances/..%2fx/devices", one)
+	agenttest.WantFault(t, status, body, 400, agent.BadRequest)
+}
+
 func TestNoDeviceIsFree(t *testing.T) {
 	engine, ask := withDevices(t)
 	status, body := ask("PUT", agenttest.ServerPath, withCards(t, 3, agent.FromImage))

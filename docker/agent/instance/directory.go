@@ -7,8 +7,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
 	"ndock/docker/agent"
@@ -61,24 +63,31 @@ func (d directories) notice(uuid string) string { return filepath.Join(d.of(uuid
 // virtual machine, and where cloud-init looks for one that is a directory.
 var configDrivePaths = []string{"/mnt/config", "/var/lib/cloud/seed/config_drive"}
 
-func (d directories) configDrive(uuid string) string {
-	return filepath.Join(d.of(uuid), "config-drive")
+// configDrive returns the directory for the config drive of a container that is to be made. The server's backup, if it has
+// one, keeps its own: it may be restored.
+func (d directories) configDrive(uuid string, backup container.InspectResponse) string {
+	dir := filepath.Join(d.of(uuid), "config-drive")
+	if backup.ContainerJSONBase != nil && backup.HostConfig != nil && slices.ContainsFunc(backup.HostConfig.Mounts, func(m mount.Mount) bool { return m.Source == dir }) {
+		return dir + "-2"
+	}
+	return dir
 }
 
 // writeConfigDrive writes the files anew and returns the mounts by which the container sees them, read-only.
-func (d directories) writeConfigDrive(uuid string, files map[string][]byte) ([]mount.Mount, error) {
+func (d directories) writeConfigDrive(uuid string, files map[string][]byte, backup container.InspectResponse) ([]mount.Mount, error) {
 	if len(files) == 0 {
 		return nil, nil
 	}
 	if err := checkConfigDrive(files); err != nil {
 		return nil, err
 	}
-	if err := d.fillConfigDrive(uuid, files); err != nil {
+	dir := d.configDrive(uuid, backup)
+	if err := d.fillConfigDrive(uuid, dir, files); err != nil {
 		return nil, fmt.Errorf("write the config drive: %w", err)
 	}
 	var mounts []mount.Mount
 	for _, target := range configDrivePaths {
-		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: d.configDrive(uuid), Target: target, ReadOnly: true})
+		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: dir, Target: target, ReadOnly: true})
 	}
 	return mounts, nil
 }
@@ -102,15 +111,18 @@ func checkConfigDrive(files map[string][]byte) error {
 	return nil
 }
 
-func (d directories) fillConfigDrive(uuid string, files map[string][]byte) error {
+func (d directories) fillConfigDrive(uuid, dir string, files map[string][]byte) error {
 	// Passwords may be in it: on the host it is for root alone, in the container for everyone.
 	if err := os.MkdirAll(d.of(uuid), 0o700); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.configDrive(uuid), 0o755); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(d.configDrive(uuid)) // nothing is written outside, whatever the paths are
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir) // nothing is written outside, whatever the paths are
 	if err != nil {
 		return err
 	}

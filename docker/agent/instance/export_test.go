@@ -60,7 +60,7 @@ func (o *Orphans) Images(ctx context.Context) ([]agent.Orphan, error) { return o
 func Directories(root string) directories { return directories{root} }
 
 func (d directories) WriteConfigDrive(uuid string, files map[string][]byte) ([]mount.Mount, error) {
-	return d.writeConfigDrive(uuid, files)
+	return d.writeConfigDrive(uuid, files, container.InspectResponse{})
 }
 
 func (d directories) Remove(uuid string) error { return d.remove(uuid) }

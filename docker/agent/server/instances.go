@@ -20,6 +20,16 @@ func (s *Server) deleteInstance(_ http.ResponseWriter, r *http.Request) (any, er
 	return done{}, s.instances.Remover.Delete(r.Context(), r.PathValue("uuid"), ports, keep)
 }
 
+// reserveDevices picks the devices that the server's next container will have.
+func (s *Server) reserveDevices(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var spec agent.Spec
+	if err := read(r, &spec); err != nil {
+		return nil, err
+	}
+	names, err := s.instances.Creator.ReserveDevices(r.Context(), r.PathValue("uuid"), spec)
+	return agent.DeviceNames{Devices: names}, err
+}
+
 func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {
 	grace, err := graceOf(r)
 	if err != nil {

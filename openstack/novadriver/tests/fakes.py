@@ -16,6 +16,7 @@ MEASURED = {
     'state': 'running', 'exit_code': 0, 'oom_killed': False, 'error': '', 'health': 'healthy',
     'started_at': '2026-11-25T06:00:00.5Z', 'finished_at': '0001-01-01T00:00:00Z', 'uptime': 7,
     'cpu_time': 5000, 'memory_used': 3 << 20, 'memory_limit': 64 << 20, 'processes': 2,
+    'devices': ['a.com/card=1'],
     'nics': [{'name': 'eth0', 'mac_address': 'fa:16:3e:00:00:01', 'rx_bytes': 1, 'rx_packets': 2, 'rx_errors': 3, 'rx_dropped': 4,
               'tx_bytes': 5, 'tx_packets': 6, 'tx_errors': 7, 'tx_dropped': 8}],
 }
@@ -123,6 +124,10 @@ class Agent:
     def has_image(self, image_id):
         self._asked('has_image', image_id)
         return image_id in self.images
+
+    def reserve_devices(self, uuid, wanted):
+        self._asked('reserve_devices', uuid, wanted)
+        return ['a.com/card=%d' % number for number in range(sum(wanted['devices'].values()))]
 
     def create(self, uuid, spec):
         self._asked('create', uuid, spec)

@@ -11,6 +11,7 @@ from unittest import mock
 import nova.conf
 import nova.virt
 from nova import context as nova_context
+from nova.api.metadata import base as metadata
 from nova import objects
 from nova.network import model
 from nova.network import neutron
@@ -72,10 +73,17 @@ def instance(uuid=SERVER, **fields):
         vm_state='building', task_state='spawning', host=HOST, config_drive='', key_data=None, power_state=None,
         flavor=objects.Flavor(name='m1.small', vcpus=2, memory_mb=512, root_gb=5, ephemeral_gb=0, swap=0,
                               extra_specs={}),
-        numa_topology=None,
+        numa_topology=None, device_metadata=None,
     )
     values.update(fields)
     return objects.Instance(context(), **values)
+
+
+def told_devices(instance):
+    """What meta_data.json tells the server of its devices, as this release of Nova writes it."""
+    told = object.__new__(metadata.InstanceMetadata)  # what it would ask of the database and of Neutron is about other things
+    told.instance = instance
+    return told._get_device_metadata(metadata.OPENSTACK_VERSIONS[-1])
 
 
 def image_meta(**properties):

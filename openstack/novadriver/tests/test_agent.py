@@ -29,7 +29,7 @@ class TestCase(harness.TestCase):
 
 class Requests(TestCase):
     def test_verbs_are_urls(self):
-        self.answer(value={'present': True})
+        self.answer(value={'present': True, 'devices': []})
         ports = [{'id': harness.PORT}]
         for call, want in [
             (lambda: self.client.version(), ('GET', '/v1/version')),
@@ -41,6 +41,7 @@ class Requests(TestCase):
             (lambda: self.client.plug(UUID, ports), ('PUT', '/v1/instances/%s/ports' % UUID)),
             (lambda: self.client.unplug(UUID, ports), ('DELETE', '/v1/instances/%s/ports' % UUID)),
             (lambda: self.client.has_image('i'), ('GET', '/v1/images/i')),
+            (lambda: self.client.reserve_devices(UUID, {}), ('PUT', '/v1/instances/%s/devices' % UUID)),
             (lambda: self.client.create(UUID, {}), ('PUT', '/v1/instances/' + UUID)),
             (lambda: self.client.destroy(UUID, ports), ('DELETE', '/v1/instances/' + UUID)),
             (lambda: self.client.destroy(UUID, ports, 'aside'), ('DELETE', '/v1/instances/%s?keep=aside' % UUID)),
@@ -234,7 +235,7 @@ class Timeouts(TestCase):
     def test_every_verb_has_one(self):
         port = {'id': harness.PORT}
         calls = {
-            'act': ('start',), 'create': ({},), 'plug': ([],), 'unplug': ([],), 'destroy': ([],), 'events': (),
+            'act': ('start',), 'reserve_devices': ({},), 'create': ({},), 'plug': ([],), 'unplug': ([],), 'destroy': ([],), 'events': (),
             'discard_backup': ([],), 'attach': (port,), 'detach': (port,), 'set_password': ('secret',), 'age_images': (60,),
             'serial': ({},), 'needed_layers': ([],), 'commit_layer': ('sha256:c', 'sha256:d'), 'commit_archive': ('sha256:c',),
         }

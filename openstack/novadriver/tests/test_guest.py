@@ -79,3 +79,16 @@ class Devices(harness.TestCase):
 
     def test_none(self):
         self.assertIsNone(guest.devices(harness.context(), harness.instance()))
+        self.assertEqual([], guest.known_devices(harness.instance()))
+
+    def test_of_the_host(self):
+        self.tags = [objects.VirtualInterface(address='fa:16:3e:01:02:03', tag='blue')]
+        names = ['a.com/card=GPU-1', 'b.org/fpga=0']
+        instance = harness.instance(device_metadata=guest.devices(harness.context(), harness.instance(), names))
+        nic, *cards = harness.told_devices(instance)
+        self.assertEqual(('nic', ['blue']), (nic['type'], nic['tags']))
+        self.assertEqual([
+            {'type': 'disk', 'bus': 'none', 'address': 'none', 'serial': 'GPU-1', 'tags': ['a.com/card']},
+            {'type': 'disk', 'bus': 'none', 'address': 'none', 'serial': '0', 'tags': ['b.org/fpga']},
+        ], cards)
+        self.assertEqual(names, guest.known_devices(instance))

@@ -7,10 +7,12 @@ import harness
 import fakes
 
 from nova import exception
+from nova import objects
 from nova.compute import power_state
 from nova.image import glance
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import DockerDriver
+from nova.virt.docker import guest
 
 HERE, THERE = '10.0.0.1', '10.0.0.2'
 PARCEL = 'aaaaaaaa-1111-4222-8333-444455556666'
@@ -48,6 +50,10 @@ class TestCase(harness.TestCase):
     def spec(self):
         return self.agent.containers[harness.SERVER]['spec']
 
+    def names(self, *devices):
+        """The metadata names these."""
+        self.assertEqual(list(devices), guest.known_devices(self.instance))
+
     def has_its_first_container(self, state='running'):
         self.assertEqual(['%s %s' % (harness.SERVER, state), 'port %s' % harness.PORT], self.agent.there())
         self.assertEqual('its first', self.agent.containers[harness.SERVER]['container_id'])
@@ -65,6 +71,7 @@ class SameHost(TestCase):
         self.has_another_container(BACKUP)
         self.assertEqual([(harness.SERVER, 9, 'commit')], self.agent.asked('back_up'))
         self.assertEqual(('aside', {'PGPU': 1}), (self.spec()['source'], self.spec()['devices']))
+        self.names('a.com/card=0')
         self.images.create.assert_not_called()
 
     def test_a_stopped_one_stays_stopped(self):
@@ -72,11 +79,13 @@ class SameHost(TestCase):
         self.has_another_container(BACKUP, state='stopped')
 
     def test_the_old_one_is_back_when_it_fails(self):
+        self.instance.device_metadata = guest.devices(harness.context(), self.instance, ['a.com/card=its first'])
         self.leave(HERE)
         self.agent.failing['create'] = FAILED
         with self.assertRaises(ndock.AgentError):
             self.arrive('')
         self.has_its_first_container('stopped')
+        self.names('a.com/card=its first')
 
     def test_the_old_one_is_back_when_nobody_says_what_is_allocated(self):
         self.leave(self.driver.get_host_ip_addr())
@@ -103,6 +112,7 @@ class OtherHost(TestCase):
         self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
         self.assertEqual({harness.IMAGE}, self.agent.images)
         self.assertEqual(('', PARCEL, {'PGPU': 1}), (self.spec()['source'], self.spec()['image_id'], self.spec()['devices']))
+        self.names('a.com/card=0')
         self.assertEqual([(PARCEL, 0)], self.agent.asked('load_image'))
         self.assertFalse(self.spec()['new'])  # its files may have grown beyond the flavor's disk where nothing limits them
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
@@ -178,6 +188,7 @@ class Afterwards(TestCase):
             self.driver.finish_revert_migration(
                 harness.context(), self.instance, self.network_info, None, power_on=power_on)
             self.has_its_first_container(want)
+            self.names('a.com/card=1')
             self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
 
 
@@ -235,6 +246,15 @@ class Running(TestCase):
         self.driver.detach_interface(harness.context(), self.instance, harness.vif())
         self.has_ports()
         self.assertEqual(2, self.saved.call_count)
+
+    def test_interfaces_come_and_devices_stay(self):
+        self.instance.device_metadata = guest.devices(harness.context(), self.instance, ['a.com/card=1'])
+        self.tags = [objects.VirtualInterface(address='fa:16:3e:01:02:03', tag='blue')]
+        self.attach(active=True)
+        self.assertEqual([['blue'], ['a.com/card']], [found['tags'] for found in harness.told_devices(self.instance)])
+        self.tags = []
+        self.driver.detach_interface(harness.context(), self.instance, harness.vif())
+        self.names('a.com/card=1')
 
     def test_no_container_gets_a_port_before_neutron_has_wired_it(self):
         inside = []  # while the driver waits

@@ -14,6 +14,7 @@ from nova.image import glance
 from nova.network import model
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import DockerDriver
+from nova.virt.docker import guest
 
 STEPS = ('plug', 'has_image', 'load_image', 'create', 'start')
 
@@ -89,6 +90,28 @@ class Order(TestCase):
         given = {'VCPU': 2, 'PCPU': 1, 'MEMORY_MB': 512, 'DISK_GB': 5, 'PGPU': 1, 'CUSTOM_FPGA': 2, 'CUSTOM_LICENCE': 1}
         self.spawn_with({harness.PROVIDER: {'resources': given, 'generation': 3}, **other})
         self.assertEqual({'PGPU': 1, 'CUSTOM_FPGA': 2}, self.agent.containers[harness.SERVER]['spec']['devices'])
+
+    def test_the_metadata_names_its_devices(self):
+        drives = []
+        self.patch(guest, 'config_drive', side_effect=lambda instance, *args: drives.append(guest.known_devices(instance)))
+        cells = [objects.InstanceNUMACell(id=1, cpuset=set(), pcpuset={0}, cpu_pinning={0: 3})]
+        self.instance.numa_topology = objects.InstanceNUMATopology(cells=cells)
+        self.spawn_with({harness.PROVIDER: {'resources': {'VCPU': 2, 'CUSTOM_FPGA': 2}}})
+        self.assertEqual([(harness.SERVER, {'devices': {'CUSTOM_FPGA': 2}, 'numa_nodes': [1]})], self.agent.asked('reserve_devices'))
+        self.assertEqual([('a.com/card', '0'), ('a.com/card', '1')],
+                         [(found['tags'][0], found['serial']) for found in harness.told_devices(self.instance)])
+        self.assertEqual([['a.com/card=0', 'a.com/card=1']], drives)
+
+    def test_a_server_without_devices(self):
+        self.spawn()
+        self.assertEqual([], self.agent.asked('reserve_devices'))
+        self.assertIsNone(self.instance.device_metadata)
+
+    def test_its_devices_are_others(self):
+        self.agent.failing['reserve_devices'] = ndock.AgentError(reason='this host has 0 that no server has')
+        with self.assertRaisesRegex(ndock.AgentError, 'this host has 0'):
+            self.spawn_with({harness.PROVIDER: {'resources': {'PGPU': 1}}})
+        self.assertEqual(([], 1), (self.agent.there(), len(self.agent.asked('destroy'))))
 
     def test_placement_that_does_not_say_what_it_has_allocated(self):
         # Nova says None or nothing where it could not ask: the server would be without its devices.

@@ -126,6 +126,10 @@ class Agent:
     def has_image(self, image_id):
         return self._json('GET', '/v1/images/%s' % image_id)['present']
 
+    def reserve_devices(self, uuid, wanted):
+        """Pick the devices of the host that the server's next container will have; return their names."""
+        return self._json('PUT', '/v1/instances/%s/devices' % uuid, wanted)['devices']
+
     def create(self, uuid, spec):
         self._json('PUT', '/v1/instances/%s' % uuid, spec, timeout=LOAD)
 

@@ -170,8 +170,8 @@ class DockerDriver(driver.ComputeDriver):
         self._pending.settle(instance.uuid)
         ports = wire.ports(network_info)
         devices = wire.devices(instance, allocations, self._provider, self._others)
-        instance.device_metadata = guest.devices(context, instance)
         try:
+            self._reserve_devices(context, instance, devices)
             inside = guest.contents(instance, injected_files, admin_password, network_info)
             spec = wire.spec(instance, image_meta, instance.image_ref, devices=devices, **inside)
             self._bring_up(context, instance, ports, spec, power_on)
@@ -184,6 +184,12 @@ class DockerDriver(driver.ComputeDriver):
         except BaseException:  # up to Nova 32 a timeout is no Exception
             self._undo(instance, ports)
             raise
+
+    def _reserve_devices(self, context, instance, wanted):
+        # Before there is a container: its config drive names them.
+        asked = {'devices': wanted, 'numa_nodes': cpus.of(instance)['numa_nodes']}
+        picked = self._agent.reserve_devices(instance.uuid, asked) if wanted else []
+        instance.device_metadata = guest.devices(context, instance, picked)
 
     def _bring_up(self, context, instance, ports, spec, power_on):
         # Plug first, wait late: Neutron wires the ports while the image comes.
@@ -309,9 +315,11 @@ class DockerDriver(driver.ComputeDriver):
     @contextlib.contextmanager
     def _restoring(self, instance):
         """Restore the backup when the container in its place does not come up."""
+        devices = instance.device_metadata
         try:
             yield
         except BaseException:  # up to Nova 32 a timeout is no Exception
+            instance.device_metadata = devices
             try:
                 self._agent.restore(instance.uuid)
             except ndock.AgentError as error:  # the first one is what Nova has to know
@@ -350,8 +358,10 @@ class DockerDriver(driver.ComputeDriver):
         sent = transfer.image_of(disk_info)
 
         def spec(*image):
+            devices = wire.devices(instance, allocations, self._provider, self._others)
+            self._reserve_devices(context, instance, devices)
             return wire.spec(instance, image_meta, *image, config_drive=guest.config_drive(instance, [], None, network_info),
-                             devices=wire.devices(instance, allocations, self._provider, self._others))
+                             devices=devices)
         if sent is None:
             self._pending.keep_backup(instance.uuid)
             with self._restoring(instance):
@@ -375,6 +385,7 @@ class DockerDriver(driver.ComputeDriver):
         with self._wait_for(instance, ports, power_on):
             self._agent.plug(instance.uuid, ports)
             self._agent.restore(instance.uuid)
+        instance.device_metadata = guest.devices(context, instance, self._agent.diagnostics(instance.uuid)['devices'])
         if power_on:
             self._agent.act(instance.uuid, 'start')
 
@@ -406,7 +417,7 @@ class DockerDriver(driver.ComputeDriver):
 
     @staticmethod
     def _tell_tags(context, instance):
-        instance.device_metadata = guest.devices(context, instance)
+        instance.device_metadata = guest.devices(context, instance, guest.known_devices(instance))
         instance.save()
 
     def set_admin_password(self, instance, new_pass):

@@ -46,14 +46,30 @@ def dns_domain(context, instance):
     return ''
 
 
-def devices(context, instance):
-    """The tags of the server's interfaces, for its metadata; None where it has none."""
+def devices(context, instance, names=()):
+    """What the server's metadata says of its devices; None where that is nothing.
+
+    These are the interfaces that have tags, and devices of the host, by their names in CDI specifications.
+    """
     tagged = [
         objects.NetworkInterfaceMetadata(mac=vif.address, tags=[vif.tag])
         for vif in objects.VirtualInterfaceList.get_by_instance_uuid(context, instance.uuid)
         if 'tag' in vif and vif.tag
     ]
-    return objects.InstanceDeviceMetadata(devices=tagged) if tagged else None
+    found = tagged + [_device(name) for name in names]
+    return objects.InstanceDeviceMetadata(devices=found) if found else None
+
+
+def _device(name):
+    # Nova's metadata has interfaces and disks (later releases shares, too), and leaves out all that is of another type.
+    kind, _, serial = name.partition('=')
+    return objects.DiskMetadata(serial=serial, tags=[kind])
+
+
+def known_devices(instance):
+    """The names of the host's devices that the server's metadata has."""
+    known = instance.device_metadata.devices if instance.device_metadata else ()
+    return ['%s=%s' % (found.tags[0], found.serial) for found in known if isinstance(found, objects.DiskMetadata)]
 
 
 def _text(value):

@@ -1,0 +1,62 @@
+package openstack
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/diagnostics"
+)
+
+// ordinary are the resource classes that each server has, or that are no devices.
+func ordinary() []string { return []string{"VCPU", "PCPU", "MEMORY_MB", "DISK_GB"} }
+
+// classes returns the resource classes that a flavor asks for beyond the ordinary ones: resources:PGPU=1, resources1:PGPU=1.
+func classes(specs map[string]any) []string {
+	var all []string
+	for key, value := range specs {
+		group, class, found := strings.Cut(key, ":")
+		if found && strings.HasPrefix(group, "resources") && value != "0" && !slices.Contains(ordinary(), class) {
+			all = append(all, class)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// diagnosticsTimeout is how long a host may take to say what a server has. Nova waits a minute for one that does not answer.
+const diagnosticsTimeout = 10 * time.Second
+
+// Devices returns the names of the devices of its host that a server has, for administrators. Nova has them in a server's
+// diagnostics, of servers that run. Servers whose flavor asks for none, and those of others' hypervisors, have none.
+func (c *Cloud) Devices(ctx context.Context, server Server) ([]string, error) {
+	if server.Host == "" || len(server.classes) == 0 {
+		return nil, nil
+	}
+	client, err := c.nova()
+	if err != nil {
+		return nil, err
+	}
+	client.Microversion = "2.1" // from 2.48 on they have only what Nova knows of
+	limited, cancel := context.WithTimeout(ctx, diagnosticsTimeout)
+	defer cancel()
+	found, err := diagnostics.Get(limited, client, server.ID).Extract()
+	switch {
+	case gophercloud.ResponseCodeIs(err, http.StatusForbidden): // one who may see the host, and no more
+		return nil, nil
+	case err != nil:
+		return nil, explain(fmt.Sprintf("devices of server %q", server.Name), err)
+	}
+	listed, _ := found["devices"].([]any)
+	var names []string
+	for _, one := range listed {
+		if name, ok := one.(string); ok {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
