@@ -27,7 +27,7 @@ const (
 const (
 	headerLimit = 5 * time.Second
 	writeLimit  = answerLimit + 5*time.Second // from the request on
-	idleLimit   = 2 * time.Minute              // between two scrapes
+	idleLimit   = 2 * time.Minute             // between two scrapes
 	healthLimit = 5 * time.Second
 	retryEvery  = 5 * time.Second // where the address is not to be had
 )
