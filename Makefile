@@ -87,11 +87,17 @@ tools:
 # What a target's TOOLS lacks: each is a package of Debian's with a program of that name.
 define install-missing
 for p in $(TOOLS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
-	[ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; } >/dev/null
+	[ -z "$$missing" ] || { $(SUDO) apt-get update -q && $(SUDO) env RUNLEVEL=1 apt-get install -y -q --no-install-recommends $$missing; } >/dev/null
 endef
 
 unit: ## unit and script tests; those of the shim need Debian's Nova, which 'make cloud' installs
 	go test ./...
+
+.PHONY: metrics-test
+metrics-test: TOOLS = prometheus
+metrics-test: ## have Prometheus' promtool judge the agent's metrics, the alert rules of docs/metrics and the dashboard
+	@$(install-missing) # which is not started
+	NDOCK_PROMTOOL=promtool go test -count=1 -v -run TestPromtool ./docker/agent/metrics/
 
 .PHONY: contract
 contract: ## what the tests' fake Docker Engine is held to, and its files, asked of this machine's engine, or DOCKER_HOST's
@@ -158,6 +164,7 @@ vm-test: bin/e2e.test vm ## end-to-end tests in it: cgroups v2, AppArmor, Open v
 test: tools ## everything: lint, unit and script tests; on Zed what each command is for, and on 2025.1 all end-to-end tests and a few of Tempest
 	$(MAKE) -j3 --output-sync=target cloud-zed cloud-2025.1 lint build bin/e2e.test conformance clients nova-roots # the clouds wait, mostly
 	NDOCK_E2E_CLOUD= go test ./...
+	$(MAKE) metrics-test
 	NDOCK_E2E_CLOUD=ndock go test -count=1 ./openstack/novadriver/
 	$(MAKE) nova-releases
 	$(MAKE) -j2 --output-sync=target test-zed test-2025.1

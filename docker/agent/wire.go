@@ -110,7 +110,8 @@ const (
 // Instance is a server's container.
 type Instance struct {
 	UUID        string `json:"uuid"` // the server's
-	Name        string `json:"name"`
+	Name        string `json:"name"` // when its container was made
+	ProjectID   string `json:"project_id"`
 	ContainerID string `json:"container_id"`
 	State       State  `json:"state"`
 	ExitCode    int    `json:"exit_code"`  // of a stopped one

@@ -1,6 +1,6 @@
 // Package transfer has what transfers over HTTP need, be it with registries or with OpenStack: a timeout for those that
-// stand still, downloads that continue where they broke off, and what the answers of all services have in common. It
-// imports nothing of ndock, so that docker, openstack and registry can all use it.
+// stand still, downloads that continue where they broke off, listeners that no client can fill, and what the answers of
+// all services have in common. It imports nothing of ndock, so that docker, openstack and registry can all use it.
 package transfer
 
 import (

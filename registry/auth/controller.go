@@ -118,7 +118,7 @@ func (c *Controller) identify(r *http.Request, root bool, a *answer) (Identity, 
 	case user == "" || password == "" || len(user) > maxUser || len(password) > maxPassword:
 		return nil, ErrWrong
 	}
-	known, err := c.check(r.Context(), credentials{user: user, password: password, from: Network(r.RemoteAddr)}, a.wantsToken())
+	known, err := c.check(r.Context(), credentials{user: user, password: password, from: transfer.ClientNetwork(r.RemoteAddr)}, a.wantsToken())
 	if err == nil {
 		a.give(known)
 		a.remember(known, c.cache)

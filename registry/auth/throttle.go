@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -134,20 +133,3 @@ func (b *throttle) count(t *counter, by, limit int) {
 }
 
 func (t *counter) wait(now time.Time) time.Duration { return t.until.Sub(now) }
-
-// Network returns the addresses that one client can have: an IPv4 address, or a /64 of IPv6.
-func Network(remote string) string {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return remote
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	if ip.Is4() {
-		return ip.String()
-	}
-	prefix, err := ip.Prefix(64)
-	if err != nil {
-		return ip.String()
-	}
-	return prefix.String()
-}

@@ -2,18 +2,14 @@ package serve
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/felixge/httpsnoop"
 
-	"ndock/registry/auth"
 	"ndock/registry/config"
 )
 
@@ -23,10 +19,7 @@ const (
 	maxMetricsPerClient   = 32
 )
 
-const (
-	lingerTime      = time.Second // for the rest of a body that nobody reads, after the answer
-	refusalInterval = time.Minute // between two lines of the log about refused connections
-)
+const lingerTime = time.Second // for the rest of a body that nobody reads, after the answer
 
 // newServer returns a server on which no client can hold a connection without using it.
 func newServer(handler http.Handler, t config.Timeouts, log *slog.Logger) *http.Server {
@@ -129,84 +122,4 @@ func (b *boundedRequest) hooks() httpsnoop.Hooks {
 		},
 		Write: write,
 	}
-}
-
-// boundedListener closes connections beyond a limit in all, and beyond a limit of each client.
-type boundedListener struct {
-	net.Listener
-	all, each int
-	log       *slog.Logger
-
-	lock    sync.Mutex
-	open    int
-	clients map[string]int
-	refused int
-	said    time.Time // when the log last heard of refused ones
-}
-
-func bound(l net.Listener, all, each int, log *slog.Logger) *boundedListener {
-	return &boundedListener{Listener: l, all: all, each: each, log: log, clients: map[string]int{}}
-}
-
-// Accept implements net.Listener.
-func (l *boundedListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		tcp, ok := conn.(*net.TCPConn)
-		if !ok {
-			return nil, errors.Join(fmt.Errorf("accept a connection: it is %T", conn), conn.Close())
-		}
-		client := auth.Network(conn.RemoteAddr().String())
-		if l.enter(client) {
-			return &boundedConn{TCPConn: tcp, leave: sync.OnceFunc(func() { l.leave(client) })}, nil
-		}
-		tcp.SetLinger(0) // nothing is kept of it
-		tcp.Close()
-	}
-}
-
-func (l *boundedListener) enter(client string) bool {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	if l.open >= l.all || l.clients[client] >= l.each {
-		l.refuse(client)
-		return false
-	}
-	l.open++
-	l.clients[client]++
-	return true
-}
-
-// refuse logs refused connections, at most once in refusalInterval.
-func (l *boundedListener) refuse(client string) {
-	l.refused++
-	if time.Since(l.said) < refusalInterval {
-		return
-	}
-	l.log.Warn("too many connections: new ones are refused", "refused", l.refused, "from", client, "from_there", l.clients[client], "in_all", l.open)
-	l.refused, l.said = 0, time.Now()
-}
-
-func (l *boundedListener) leave(client string) {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	l.open--
-	if l.clients[client]--; l.clients[client] == 0 {
-		delete(l.clients, client)
-	}
-}
-
-// boundedConn is a connection that a boundedListener has counted.
-type boundedConn struct {
-	*net.TCPConn
-	leave func()
-}
-
-// Close implements net.Conn.
-func (c *boundedConn) Close() error {
-	c.leave()
-	return c.TCPConn.Close()
 }

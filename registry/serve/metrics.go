@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"ndock/docker/transfer"
 	"ndock/registry/config"
 )
 
@@ -88,7 +89,7 @@ func serveMetrics(ctx context.Context, o config.Options, m *metrics, h *health) 
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{m.registry, prometheus.DefaultGatherer}, promhttp.HandlerOpts{}))
 	mux.Handle("GET /healthz", h)
 	server := newServer(mux, o.Timeouts, o.Log)
-	go server.Serve(bound(listener, maxMetricsConnections, maxMetricsPerClient, o.Log)) // until it is closed
+	go server.Serve(transfer.LimitConnections(listener, maxMetricsConnections, maxMetricsPerClient, o.Log)) // until it is closed
 	if o.Listening != nil {
 		o.Listening("metrics and health", "http://"+listener.Addr().String())
 	}

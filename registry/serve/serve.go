@@ -14,6 +14,7 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 
+	"ndock/docker/transfer"
 	"ndock/registry/config"
 )
 
@@ -59,7 +60,7 @@ func Serve(ctx context.Context, o config.Options) error {
 	defer end()
 	server := newServer(handler, o.Timeouts, o.Log)
 	server.TLSConfig, server.Protocols = tlsConfig, protocols(c.HTTP)
-	return run(ctx, o, server, bound(listener, o.MaxConnections, o.MaxConnectionsPerClient, o.Log), alive)
+	return run(ctx, o, server, transfer.LimitConnections(listener, o.MaxConnections, o.MaxConnectionsPerClient, o.Log), alive)
 }
 
 // run serves until the context ends, and then drains.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -39,7 +40,7 @@ func checkOwner(path string, info fs.FileInfo) error {
 
 // check refuses what Docker would only refuse when a server is created, and then as if the tenant were at fault.
 func (c *Config) check() error {
-	return errors.Join(c.checkSeccomp(), c.checkAppArmor(), c.checkCapabilities(), c.checkSizes(), c.checkUlimits(), c.checkBridges(), c.checkRuntimes(), c.checkDevices())
+	return errors.Join(c.checkSeccomp(), c.checkAppArmor(), c.checkCapabilities(), c.checkSizes(), c.checkUlimits(), c.checkBridges(), c.checkRuntimes(), c.checkDevices(), c.checkMetrics())
 }
 
 func (c *Config) checkSeccomp() error {
@@ -117,6 +118,17 @@ func (c *Config) checkBridges() error {
 		if !bridgeName.MatchString(name) {
 			return fmt.Errorf("bridges: %q is no bridge's name", name)
 		}
+	}
+	return nil
+}
+
+// checkMetrics wants an address and no name, so that no resolver decides who can see what servers there are.
+func (c *Config) checkMetrics() error {
+	if c.Metrics == "" {
+		return nil
+	}
+	if at, err := netip.ParseAddrPort(c.Metrics); err != nil || at.Port() == 0 {
+		return fmt.Errorf("metrics: %q is no address of this host with a port, as 127.0.0.1:9105 is", c.Metrics)
 	}
 	return nil
 }

@@ -42,6 +42,8 @@ type Config struct {
 	Bridges            []string          `yaml:"bridges"`                  // that ports may be plugged into, beside brq… and br-int
 	Devices            map[string]string `yaml:"devices"`                  // kinds of CDI's, by the resource class that servers get them by
 
+	Metrics string `yaml:"metrics"` // ADDRESS:PORT of /metrics and /healthz; none without
+
 	Runtime  string             `yaml:"runtime"`  // of servers whose flavor names none
 	Runtimes map[string]Runtime `yaml:"runtimes"` // that flavors can name, beside runc
 

@@ -41,13 +41,14 @@ runtime: crun
 runtimes: {crun: {path: /usr/bin/crun}, gvisor: {path: /opt/runsc, args: [--debug]}}
 healthcheck_min_interval: 3
 devices: {PGPU: nvidia.com/gpu}
+metrics: "[::1]:9105"
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Config{
 		Seccomp: "unconfined", AppArmor: "my-profile", CapDrop: []string{"NET_RAW", "CAP_MKNOD"}, CapAdd: []string{"SYS_PTRACE"},
-		PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, WholeSnapshots: true, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "1:2"},
+		Metrics: "[::1]:9105", PidsLimit: 100, ShmSizeMB: 256, ImageMaxUnpackedGB: 20, WholeSnapshots: true, RawUlimits: map[string]string{"nofile": "1024:2048", "core": "1:2"},
 		Ulimits: []*units.Ulimit{{Name: "core", Soft: 1, Hard: 2}, {Name: "nofile", Soft: 1024, Hard: 2048}}, HealthcheckMin: 3,
 		Runtime: "crun", Runtimes: map[string]Runtime{"crun": {Path: "/usr/bin/crun"}, "gvisor": {Path: "/opt/runsc", Args: []string{"--debug"}}},
 		Devices: map[string]string{"PGPU": "nvidia.com/gpu"},
@@ -132,6 +133,13 @@ func TestLoadRefuses(t *testing.T) {
 		"pids_limit: 1\n---\npids_limit: 2":                                        "second document",
 		"[no_new_privileges]\n":                                                    "line 1: ",
 		"no_new_privileges: true\n  x: \t1 {":                                      "line",
+		"metrics: 9105\n":                                                          `metrics: "9105" is no address of this host with a port`,
+		"metrics: :9105\n":                                                         `metrics: ":9105" is no address`,
+		"metrics: localhost:9105\n":                                                `metrics: "localhost:9105" is no address`,
+		"metrics: 127.0.0.1:0\n":                                                   `metrics: "127.0.0.1:0" is no address`,
+		"metrics: 127.0.0.1:99999\n":                                               "metrics: ",
+		"metrics: /run/metrics.sock\n":                                             "metrics: ",
+		"metrics: [127.0.0.1:9105]\n":                                              "line 1: cannot unmarshal",
 		"bridges: [br/../eth0]\n":                                                  `bridges: "br/../eth0" is no bridge's name`,
 		"bridges: [a-name-that-is-too-long]\n":                                     "bridges: ",
 		"devices: {VCPU: a.com/b}\n":                                               `devices: "VCPU" is no resource class for devices`,

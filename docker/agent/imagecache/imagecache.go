@@ -40,6 +40,7 @@ type Cache struct {
 	reserved reservations
 	facts    facts
 	chains   *chains
+	counters counters
 }
 
 // New returns the cache of an engine. What is known of layers is kept in a directory.
@@ -80,6 +81,13 @@ func (c *Cache) Load(ctx context.Context, glanceID string, from Archive, rootGB 
 	if present, err := c.Has(ctx, glanceID); err != nil || present {
 		return err
 	}
+	err = c.loadAs(ctx, glanceID, from, rootGB)
+	c.countLoad(err)
+	return err
+}
+
+// loadAs loads an archive and tags it.
+func (c *Cache) loadAs(ctx context.Context, glanceID string, from Archive, rootGB int64) error {
 	id, err := c.load(ctx, glanceID, from, rootGB)
 	if err != nil {
 		return fmt.Errorf("load: %w", leftOut(err))
@@ -101,6 +109,7 @@ type loading struct {
 	directory string      // where Docker keeps its data
 	rootGB    int64
 	release   func() // gives back the space that is reserved there
+	found     int    // layers of the archive, those included that it leaves out
 }
 
 // load streams into Docker what it needs of the archive, and returns the image's id.
@@ -118,6 +127,9 @@ func (c *Cache) load(ctx context.Context, glanceID string, from Archive, rootGB 
 	id, err := l.stream(ctx)
 	if err != nil && id != "" {
 		return id, errors.Join(err, engine.Discard(c.engine, id))
+	}
+	if err == nil {
+		c.countLayers(l)
 	}
 	if err == nil && layers != nil {
 		c.log.Info("image loaded", "image", glanceID, "layers_sent", len(layers.read), "layers_had", len(layers.had))
@@ -165,6 +177,7 @@ func (l *loading) check(dst io.Writer) error {
 	if err == nil && l.layers != nil {
 		l.layers.keepFacts(found.Layers)
 	}
+	l.found = len(found.Layers)
 	return err
 }
 

@@ -27,7 +27,8 @@ func (c *Containers) List(ctx context.Context) ([]agent.Instance, error) {
 	for _, one := range found {
 		if naming.IsServer(one) {
 			instances = append(instances, agent.Instance{
-				UUID: one.Labels[naming.LabelServer], Name: one.Labels[naming.LabelName], ContainerID: one.ID, State: stateOf(one.State),
+				UUID: one.Labels[naming.LabelServer], Name: one.Labels[naming.LabelName], ProjectID: one.Labels[naming.LabelProject],
+				ContainerID: one.ID, State: stateOf(one.State),
 			})
 		}
 	}
@@ -61,7 +62,7 @@ func (c *Containers) Get(ctx context.Context, uuid string) (agent.Instance, erro
 		return agent.Instance{}, err
 	}
 	return agent.Instance{
-		UUID: uuid, Name: found.Config.Labels[naming.LabelName], ContainerID: found.ID,
+		UUID: uuid, Name: found.Config.Labels[naming.LabelName], ProjectID: found.Config.Labels[naming.LabelProject], ContainerID: found.ID,
 		State: stateOf(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: outOfMemory(found.State),
 	}, nil
 }

@@ -22,6 +22,12 @@ type Ports struct {
 	bridges    []string // that the operator allows beside Neutron's own
 }
 
+// Plugged returns how many veth pairs of servers' ports this host has.
+func (p *Ports) Plugged() (int, error) {
+	found, err := network.Plugged(p.plugger.dirs.root)
+	return len(found), err
+}
+
 // Plug plugs a server's ports: each gets its veth, and its interface the index that it has in the list. One that is plugged
 // already keeps its index, and what Neutron says of it today counts from the next start on.
 func (p *Ports) Plug(ctx context.Context, uuid string, vifs agent.Ports) error {

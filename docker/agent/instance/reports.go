@@ -3,7 +3,6 @@ package instance
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,29 +50,21 @@ func (r *Reports) Diagnostics(ctx context.Context, uuid string) (agent.Diagnosti
 	if err := r.measure(ctx, &report, found.ID); err != nil {
 		return report, fmt.Errorf("measure: %w", err)
 	}
-	report.NICs, err = nics(found)
+	report.NICs, err = nics(found.ID)
 	return report, err
 }
 
 func (r *Reports) measure(ctx context.Context, report *agent.Diagnostics, id string) error {
-	answer, err := r.engine.ContainerStatsOneShot(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	var stats container.StatsResponse
-	if err := json.NewDecoder(answer.Body).Decode(&stats); err != nil {
-		return err
-	}
+	stats, err := measure(ctx, r.engine, id)
 	report.CPUTime = stats.CPUStats.CPUUsage.TotalUsage
 	report.MemoryUsed, report.MemoryLimit = stats.MemoryStats.Usage, stats.MemoryStats.Limit
 	report.Processes = stats.PidsStats.Current
-	return nil
+	return err
 }
 
-func nics(found container.InspectResponse) ([]agent.NIC, error) {
+func nics(id string) ([]agent.NIC, error) {
 	all := []agent.NIC{}
-	traffic, err := network.Statistics(network.NetnsPath(found.ID))
+	traffic, err := network.Statistics(network.NetnsPath(id))
 	for _, n := range traffic {
 		all = append(all, agent.NIC{
 			Name: n.Name, MAC: n.MAC,

@@ -21,6 +21,7 @@ func (s *Server) putImage(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Body = s.images.Received(r.Body)
 	from := imagecache.Archive{
 		Body: r.Body,
 		Stop: func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) }, // which not all writers can

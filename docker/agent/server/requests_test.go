@@ -3,7 +3,6 @@ package server
 import (
 	"bufio"
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -35,7 +34,7 @@ func TestGraceOf(t *testing.T) {
 
 // A request whose body does not arrive ends when its time is up: else each keeps a connection of the agent's for ever.
 func TestABodyThatDoesNotArrive(t *testing.T) {
-	s := &Server{log: slog.New(slog.DiscardHandler)}
+	s := newServer(t, enginetest.New())
 	verb := verbWith(func(context.Context, string, agent.Password) error { return nil })
 	server := httptest.NewServer(s.answering(time.Millisecond, verb))
 	t.Cleanup(server.Close)

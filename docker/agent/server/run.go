@@ -64,6 +64,9 @@ func Run(ctx context.Context, docker engine.Docker, options Options, log *slog.L
 	go server.logEngine(ctx)
 	go server.instances.Pauses.Run(ctx)
 	go server.instances.Orphans.Run(ctx)
+	if operators.Metrics != "" {
+		go server.metrics.Serve(ctx, operators.Metrics)
+	}
 	err = serve(ctx, api, server.Handler())
 	server.consoles.Wait()
 	log.Info("agent ends", "reason", context.Cause(ctx))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,13 +30,17 @@ type running struct {
 
 func run(t *testing.T, docker engine.Docker) *running {
 	t.Helper()
+	return runWith(t, docker, Options{})
+}
+
+func runWith(t *testing.T, docker engine.Docker, options Options) *running {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("an agent runs as root")
 	}
 	path := socketPath(t)
-	agent := &running{options: Options{
-		Socket: path, User: "root", Version: "1.0",
-	}, ended: make(chan error, 1)}
+	options.Socket, options.User, options.Version = path, "root", "1.0"
+	agent := &running{options: options, ended: make(chan error, 1)}
 	agent.http.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return net.Dial("unix", path)
 	}}
@@ -176,4 +181,38 @@ func TestTheEngineIsReplaced(t *testing.T) {
 	if err := <-agent.ended; !errors.Is(err, engine.ErrAPIChange) {
 		t.Errorf("the agent ended with %v", err)
 	}
+}
+
+// TestMetricsAreServed where the operator says, as long as the agent runs.
+func TestMetricsAreServed(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	file := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(file, []byte("metrics: "+address+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	agent := runWith(t, enginetest.New(), Options{ConfigFile: file, State: t.TempDir()})
+	until := func(served bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			conn, err := net.Dial("tcp", address)
+			if err == nil {
+				conn.Close()
+			}
+			if (err == nil) == served {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("served: %t, %v", !served, err)
+			}
+		}
+	}
+	until(true)
+	agent.end()
+	agent.wantEnd(t)
+	until(false)
 }

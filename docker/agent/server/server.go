@@ -17,6 +17,7 @@ import (
 	"ndock/docker/agent/hostinfo"
 	"ndock/docker/agent/imagecache"
 	"ndock/docker/agent/instance"
+	"ndock/docker/agent/metrics"
 	"ndock/docker/agent/runtimes"
 	"ndock/docker/engine"
 	"ndock/docker/network"
@@ -30,6 +31,7 @@ type Server struct {
 	consoles  *console.Consoles
 	host      *hostinfo.Host
 	runtimes  *runtimes.Runtimes
+	metrics   *metrics.Metrics
 
 	version     string
 	kernel      network.Kernel
@@ -46,7 +48,7 @@ func New(closing context.Context, docker engine.Docker, options Options, operato
 	instances := instance.New(docker, instance.Options{
 		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs,
 	}, log)
-	return &Server{
+	s := &Server{
 		engine: docker, instances: instances,
 		images:   imagecache.New(docker, filepath.Join(filepath.Dir(options.State), "layers"), operators, log),
 		consoles: console.New(closing, docker, instances.Containers.Find, log),
@@ -54,6 +56,8 @@ func New(closing context.Context, docker engine.Docker, options Options, operato
 		runtimes: runtimes,
 		version:  options.Version, kernel: options.Kernel, log: log, closing: closing, onAPIChange: func() {},
 	}
+	s.metrics = metrics.New(metrics.Sources{Version: s.version, Engine: docker, Instances: instances, Images: s.images, LastFailure: s.failedAt}, log)
+	return s
 }
 
 // How long a request may take that moves files, or removes a server's containers, two of them at most.
@@ -117,14 +121,16 @@ type handler func(w http.ResponseWriter, r *http.Request) (answer any, err error
 // answering is a handler with a time limit, whose answers are written and logged.
 func (s *Server) answering(limit time.Duration, handle handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		started := time.Now()
-		if limit > 0 {
+		started, outcome := time.Now(), metrics.Failed // where it breaks off
+		if limit > 0 {                                 // others last as long as their caller
+			defer func() { s.metrics.Request(r.Pattern, outcome, time.Since(started)) }()
 			ctx, cancel := context.WithTimeout(r.Context(), limit)
 			defer cancel()
 			defer context.AfterFunc(ctx, func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })() // no context ends the reading of a body
 			r = r.WithContext(ctx)
 		}
 		answer, err := handle(w, r)
+		outcome = outcomeOf(err)
 		if engine.IsAPIChange(err) {
 			s.onAPIChange()
 		}
@@ -152,6 +158,25 @@ func levelOf(err error) slog.Level {
 		return slog.LevelError
 	}
 	return slog.LevelInfo
+}
+
+// outcomeOf is how the metrics call it.
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return metrics.Done
+	case levelOf(err) == slog.LevelError:
+		return metrics.Failed
+	}
+	return metrics.Refused
+}
+
+// failedAt is when a request failed last, or zero.
+func (s *Server) failedAt() time.Time {
+	if last := s.failure.Load(); last != nil {
+		return last.At
+	}
+	return time.Time{}
 }
 
 // recordFailure keeps the last failure for 'ndock node status'.

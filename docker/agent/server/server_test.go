@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -129,5 +130,61 @@ func TestARequestThatIsOver(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestRequestsAreCounted by what is asked, whoever it is asked of, and by how it went; those that last as long as the caller
+// likes are not.
+func TestRequestsAreCounted(t *testing.T) {
+	e := enginetest.New()
+	e.PutServer(container.StateRunning)
+	s := newServer(t, e)
+	ask := func(handler http.Handler, method, path string) string {
+		_, body := agenttest.Ask(t, handler, method, path, "")
+		return body
+	}
+	ask(s.Handler(), "GET", agenttest.ServerPath)
+	ask(s.Handler(), "GET", agenttest.ServerPath)
+	ask(s.Handler(), "GET", "/v1/instances/11111111-2222-4333-8444-555555555555")
+	ask(s.Handler(), "GET", "/v1/no/such/thing")
+	e.Failed <- enginetest.ErrAway
+	ask(s.Handler(), "GET", "/v1/events")
+	got := ask(s.metrics.Handler(), "GET", "/metrics")
+	for _, want := range []string{
+		`{outcome="done",verb="GET /v1/instances/{uuid}"} 2`,
+		`{outcome="refused",verb="GET /v1/instances/{uuid}"} 1`,
+	} {
+		if !strings.Contains(got, "ndock_agent_request_duration_seconds_count"+want+"\n") {
+			t.Errorf("there is no %s in\n%s", want, got)
+		}
+	}
+	for _, no := range []string{"/v1/events", "/v1/no", "11111111"} {
+		if strings.Contains(got, no) {
+			t.Errorf("there is %s", no)
+		}
+	}
+}
+
+// TestFailuresAreCounted: those of this host, when they were, and answers that break off.
+func TestFailuresAreCounted(t *testing.T) {
+	e := enginetest.New()
+	s := newServer(t, e)
+	e.Fail["ContainerList"] = enginetest.ErrAway
+	agenttest.Ask(t, s.Handler(), "GET", "/v1/instances", "")
+	func() {
+		defer func() { _ = recover() }() // as net/http does
+		request := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		request.Pattern = "GET /breaks"
+		s.answering(time.Minute, func(http.ResponseWriter, *http.Request) (any, error) { panic(http.ErrAbortHandler) }).ServeHTTP(httptest.NewRecorder(), request)
+	}()
+	_, got := agenttest.Ask(t, s.metrics.Handler(), "GET", "/metrics", "")
+	for _, want := range []string{
+		`ndock_agent_request_duration_seconds_count{outcome="failed",verb="GET /v1/instances"} 1`,
+		`ndock_agent_request_duration_seconds_count{outcome="failed",verb="GET /breaks"} 1`,
+		"ndock_agent_last_failure_timestamp_seconds 1.",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("there is no %s", want)
+		}
 	}
 }

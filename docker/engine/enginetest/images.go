@@ -140,7 +140,7 @@ func (e *Engine) summary(found image.InspectResponse, by filters.Args) []image.S
 	if len(tags) == 0 && versions.LessThan(e.API, "1.43") {
 		tags = []string{"<none>:<none>"}
 	}
-	return []image.Summary{{ID: found.ID, ParentID: e.Parents[found.ID], RepoTags: tags, Labels: labels}}
+	return []image.Summary{{ID: found.ID, ParentID: e.Parents[found.ID], RepoTags: tags, Labels: labels, Size: found.Size}}
 }
 
 func isReference(by filters.Args, tag string) bool {
