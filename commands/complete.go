@@ -9,6 +9,7 @@ import (
 
 	"ndock/commands/internal/completion"
 	"ndock/commands/internal/output"
+	"ndock/openstack"
 )
 
 // completeCommand is what the scripts of `ndock completion` ask.
@@ -24,14 +25,25 @@ func completeCommand(s Streams) *cli.Command {
 }
 
 func printSuggestions(c *cli.Context, s Streams) error {
-	for _, suggestion := range complete(c.App, c.Args().Slice()) {
-		fmt.Fprintln(s.Out, suggestion)
+	suggestions, global := complete(c.App, c.Args().Slice())
+	for _, suggestion := range suggestions {
+		if suggestion.kind == "" {
+			fmt.Fprintln(s.Out, suggestion)
+			continue
+		}
+		for _, name := range offerNames(suggestion.kind, global) {
+			if suggestion.kind == "images" && strings.Contains(suggestion.typed, ":") {
+				name = openstack.DockerName(name)
+			}
+			fmt.Fprintln(s.Out, suggestion.word+name)
+		}
 	}
 	return nil
 }
 
-// suggestion is a word, and what it is where that is known.
-type suggestion struct{ word, about string }
+// suggestion is a word, and what it is where that is known. With a kind it is all names of that kind in the cloud, with the word
+// before them.
+type suggestion struct{ word, about, kind, typed string }
 
 func (s suggestion) String() string {
 	if s.about == "" {
@@ -40,48 +52,53 @@ func (s suggestion) String() string {
 	return s.word + "\t" + s.about
 }
 
-// complete reads the words as permute does, and says what may stand in place of the last one. It leaves to the shell
-// which of that begins as the last word does.
-func complete(app *cli.App, words []string) []suggestion {
+// complete reads the words as permute does, and says what may stand in place of the last one, and which flags of ndock itself
+// there are. It leaves to the shell which of that begins as the last word does.
+func complete(app *cli.App, words []string) (suggestions []suggestion, global []string) {
 	if len(words) == 0 {
-		return nil
+		return nil, nil
 	}
 	p := permuter{app: app, commands: app.Commands}
-	rest, last := words[:len(words)-1], words[len(words)-1]
+	return p.suggest(words[:len(words)-1], words[len(words)-1]), p.global
+}
+
+func (p *permuter) suggest(rest []string, last string) []suggestion {
 	for len(rest) > 0 {
 		if p.foreign() || rest[0] == "--" { // another program's
 			return nil
 		}
 		n, err := p.take(rest)
 		if err != nil { // a value is missing: it is the last word
-			return p.values(rest[0], "")
+			return p.values(rest[0], "", last)
 		}
 		rest = rest[n:]
 	}
-	name, _, hasValue := strings.Cut(last, "=")
+	name, value, hasValue := strings.Cut(last, "=")
 	switch {
 	case p.foreign():
 		return nil
 	case strings.HasPrefix(last, "-") && hasValue:
-		return p.values(name, name+"=")
+		return p.values(name, name+"=", value)
 	case strings.HasPrefix(last, "-"):
 		return p.offerFlags(last)
 	case len(p.commands) > 0:
 		return p.offerCommands()
 	}
-	return p.offerArguments()
+	return p.offerArguments(last)
 }
 
 // values are those that a flag takes.
-func (p *permuter) values(typed, prefix string) []suggestion {
-	flag, _ := p.known(strings.TrimLeft(typed, "-"))
+func (p *permuter) values(flagTyped, prefix, typed string) []suggestion {
+	flag, _ := p.known(strings.TrimLeft(flagTyped, "-"))
 	switch {
 	case flag == nil:
 		return nil
 	case isFile(flag):
-		return []suggestion{{completion.Files, ""}}
+		return []suggestion{{word: completion.Files}}
 	case flag.Names()[0] == "format":
 		return choices(prefix, output.Formats)
+	case namedBy[flag.Names()[0]] != "":
+		return []suggestion{{word: prefix, kind: namedBy[flag.Names()[0]], typed: typed}}
 	}
 	return nil
 }
@@ -99,7 +116,7 @@ func isFile(flag cli.Flag) bool {
 func choices(prefix string, words []string) []suggestion {
 	var all []suggestion
 	for _, word := range words {
-		all = append(all, suggestion{prefix + word, ""})
+		all = append(all, suggestion{word: prefix + word})
 	}
 	return all
 }
@@ -124,7 +141,7 @@ func flagSuggestions(flags []cli.Flag) []suggestion {
 		}
 		_, about, _ := strings.Cut(flag.String(), "\t")
 		for _, name := range flag.Names() {
-			all = append(all, suggestion{dashed(name), about})
+			all = append(all, suggestion{word: dashed(name), about: about})
 		}
 	}
 	return all
@@ -141,20 +158,32 @@ func (p *permuter) offerCommands() []suggestion {
 	var all []suggestion
 	for _, command := range p.commands {
 		if !command.Hidden && len(p.positional) == 0 {
-			all = append(all, suggestion{command.Name, command.Usage})
+			all = append(all, suggestion{word: command.Name, about: command.Usage})
 		}
 	}
 	return all
 }
 
-// offerArguments are those of a command whose help names them: `bash|zsh|fish`.
-func (p *permuter) offerArguments() []suggestion {
+// offerArguments are those of a command whose help names them, `bash|zsh|fish`, or what they are, SERVER…
+func (p *permuter) offerArguments(typed string) []suggestion {
 	if p.current == nil {
 		return nil
 	}
 	names := strings.Fields(p.current.ArgsUsage)
-	if len(p.positional) >= len(names) || !strings.Contains(names[len(p.positional)], "|") {
+	if last := len(names) - 1; last >= 0 && strings.HasSuffix(names[last], "…") {
+		for len(names) <= len(p.positional) {
+			names = append(names, names[last])
+		}
+	}
+	if len(p.positional) >= len(names) {
 		return nil
 	}
-	return choices("", strings.Split(names[len(p.positional)], "|"))
+	name := strings.TrimSuffix(names[len(p.positional)], "…")
+	switch {
+	case namedBy[name] != "":
+		return []suggestion{{kind: namedBy[name], typed: typed}}
+	case strings.Contains(name, "|"):
+		return choices("", strings.Split(name, "|"))
+	}
+	return nil
 }

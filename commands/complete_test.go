@@ -10,7 +10,11 @@ import (
 
 func offered(app *cli.App, typed string) []string {
 	var words []string
-	for _, suggestion := range complete(app, strings.Split(typed, "|")) {
+	suggestions, _ := complete(app, strings.Split(typed, "|"))
+	for _, suggestion := range suggestions {
+		if suggestion.kind != "" {
+			suggestion.word += "(" + suggestion.kind + ")"
+		}
 		words = append(words, suggestion.word)
 	}
 	return words
@@ -81,8 +85,17 @@ func TestComplete(t *testing.T) {
 		"completion|bash|":        "",
 		"completion|-q|":          "bash zsh fish",
 		"node|hook|":              "join leave",
+		"show|":                   "(servers)",
 		"show|web|":               "",
-		"logs|--tail|5|":          "",
+		"stop|web|":               "(servers)",
+		"--os-cloud|a|delete|":    "(servers)",
+		"image|show|":             "(images)",
+		"image|delete|a|b|":       "(images)",
+		"boot|--image|":           "(images)",
+		"boot|--flavor=":          "--flavor=(flavors)",
+		"boot|--network|":         "(networks)",
+		"boot|":                   "",
+		"logs|--tail|5|":          "(servers)",
 	} {
 		if got := strings.Join(offered(app, typed), " "); got != want {
 			t.Errorf("%q: %q, want %q", typed, got, want)

@@ -127,6 +127,17 @@ func TestExamples(t *testing.T) {
 	})
 }
 
+// TestExamplesOfAll: help without a command has some, too.
+func TestExamplesOfAll(t *testing.T) {
+	t.Parallel()
+	_, text, _ := strings.Cut(newApp(Streams{}).Description, examplesHeading)
+	for line := range strings.SplitSeq(text, "\n   ") {
+		if ran, err := understood(line); err != nil && !strings.HasSuffix(line, "--help") {
+			t.Errorf("%q is %q: %v", line, ran, err)
+		}
+	}
+}
+
 // TestExamplesAreChecked: lines that ndock would refuse are no examples.
 func TestExamplesAreChecked(t *testing.T) {
 	t.Parallel()

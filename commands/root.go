@@ -50,10 +50,15 @@ func init() {
 
 func newApp(s Streams) *cli.App {
 	app := &cli.App{
-		Name:                      "ndock",
-		Usage:                     "Docker as a hypervisor of OpenStack",
-		Version:                   version(),
-		CustomAppHelpTemplate:     appHelp,
+		Name:                  "ndock",
+		Usage:                 "Docker as a hypervisor of OpenStack",
+		Version:               version(),
+		CustomAppHelpTemplate: appHelp,
+		Description: examples(
+			"ndock doctor",
+			"ndock image push-glance nginx:1",
+			"ndock boot --image nginx:1 --flavor m1.small --wait web",
+			"ndock boot --help"),
 		Writer:                    s.Out,
 		ErrWriter:                 s.Err,
 		HideHelpCommand:           true,
@@ -74,7 +79,7 @@ func newApp(s Streams) *cli.App {
 			categorized("Images", imageCommand(s)),
 			categorized("Registry", registryCommand(s)),
 			categorized("Node", nodeCommand(s)),
-			categorized("Other", doctorCommand(s), completionCommand(s), completeCommand(s), manCommand(s))),
+			categorized("Other", doctorCommand(s), completionCommand(s), completeCommand(s), namesCommand(s), manCommand(s))),
 	}
 	strict(app.Commands)
 	return app

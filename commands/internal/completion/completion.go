@@ -1,6 +1,7 @@
 // Package completion has the scripts by which shells complete what is typed after ndock. They are the same for every
 // release: each asks the hidden command `ndock complete`, which prints what may stand in place of the last word, a
-// suggestion a line with what it is behind a tab; or Files, for the shell to complete the name of a file.
+// suggestion a line with what it is behind a tab; or Files, for the shell to complete the name of a file. Names of things of a cloud
+// come from Names, which remembers them.
 package completion
 
 import "embed"

@@ -25,8 +25,7 @@ _ndock() {
         if [[ $suggestion == :files ]]; then
             compopt -o default
         elif [[ $suggestion == "$current"* ]]; then
-            [[ $COMP_WORDBREAKS == *=* ]] && suggestion=${suggestion#"${current%%=*}="} # bash replaces what is behind it
-            COMPREPLY+=("$suggestion")
+            COMPREPLY+=("${suggestion#"${current%"${current##*["$COMP_WORDBREAKS"]}"}"}") # bash replaces what is behind a break
         fi
     done < <("${1/#\~/$HOME}" complete "${words[@]:1}" 2>/dev/null)
 }

@@ -1,0 +1,144 @@
+package completion
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// Names is what completion remembers of a cloud, since no cloud answers before a finger is off the key: a file for each kind of
+// thing, with a name a line.
+type Names struct {
+	Dir      string        // only the user's
+	Patience time.Duration // that a key press has for a newer answer
+
+	// Refresh starts what writes the file, by Write, and returns a channel that is closed when that has ended.
+	Refresh func(kind, file string) (<-chan struct{}, error)
+}
+
+const (
+	fresh     = 30 * time.Second // for so long names are offered without asking again
+	stale     = 24 * time.Hour   // after that they are not offered
+	forgotten = 7 * stale        // and then the file is removed
+	mostNames = 1000
+	mostBytes = 1 << 20
+)
+
+// Of returns the names of a kind in a cloud. What says which cloud it is must have no secrets in it.
+func (n Names) Of(kind string, cloud []string) []string {
+	file := filepath.Join(n.Dir, kind+"-"+digest(cloud))
+	known, age := read(file)
+	if age < fresh {
+		return known
+	}
+	if done, err := n.Refresh(kind, file); err == nil {
+		select {
+		case <-done:
+			known, age = read(file)
+		case <-time.After(n.Patience):
+		}
+	}
+	if age > stale {
+		return nil
+	}
+	return known
+}
+
+func digest(texts []string) string {
+	hash := sha256.New()
+	for _, text := range texts {
+		fmt.Fprintf(hash, "%d:%s", len(text), text)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:32]
+}
+
+// plain are names that mean nothing to any shell. Others' names are theirs to choose, and shells put them into command lines.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,:@+/-]{0,254}$`)
+
+// read returns the names of a file, and how old it is: for ever, where there is none.
+func read(file string) (names []string, age time.Duration) {
+	opened, err := os.Open(file)
+	if err != nil {
+		return nil, forgotten
+	}
+	defer opened.Close()
+	info, err := opened.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, forgotten
+	}
+	lines := bufio.NewScanner(io.LimitReader(opened, mostBytes))
+	for lines.Scan() && len(names) < mostNames {
+		if plain.MatchString(lines.Text()) {
+			names = append(names, lines.Text())
+		}
+	}
+	return names, max(0, time.Since(info.ModTime()))
+}
+
+// Write has list make the file anew, but not while another process does. Files that nobody has asked for lately are removed.
+func Write(file string, list func() ([]string, error)) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("make the directory for names to complete: %w", err)
+	}
+	unlock, err := lock(file + ".lock")
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("lock the names to complete: %w", err)
+	}
+	defer unlock()
+	names, err := list()
+	if err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !plain.MatchString(name) })
+	slices.Sort(names)
+	names = slices.Compact(names)
+	var content bytes.Buffer
+	for _, name := range names[:min(len(names), mostNames)] {
+		content.WriteString(name + "\n")
+	}
+	if err := renameio.WriteFile(file, content.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write the names to complete: %w", err)
+	}
+	return forget(filepath.Dir(file))
+}
+
+func lock(file string) (unlock func(), err error) {
+	opened, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(opened.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return func() { _ = opened.Close() }, nil // which gives the lock back
+}
+
+func forget(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("look for old names to complete: %w", err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err == nil && entry.Type().IsRegular() && strings.Contains(entry.Name(), "-") && time.Since(info.ModTime()) > forgotten {
+			_ = os.Remove(filepath.Join(dir, entry.Name())) // or the next time
+		}
+	}
+	return nil
+}
