@@ -10,7 +10,8 @@ import (
 )
 
 // docsInOrder are the pages whose commands make one story: the README pushes nginx:1, which the others boot and,
-// in the end, delete. docs/node.md's and docs/registry.md's commands are those of node.txtar and registry.txtar.
+// in the end, delete. The commands of docs/node.md, docs/registry.md and docs/metrics.md are those of node.txtar, registry.txtar and
+// metrics.txtar.
 var docsInOrder = []string{"README.md", "docs/doctor.md", "docs/servers.md", "docs/images.md"}
 
 // documented is a command that a page shows: an indented line, and not one of the drawing's. Of openstackclient's, those

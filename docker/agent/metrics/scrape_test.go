@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,19 +13,16 @@ import (
 	"ndock/docker/agent/agenttest"
 )
 
-// scraped is what a scraper collects: the value of each part's success, in the order of the parts.
-func scraped(s *scraper) (metrics, parts int) {
-	metrics = len(s.collect())
-	return metrics - len(s.parts) - 1, len(s.parts)
-}
+// scraped is how many values the parts of a scraper send.
+func scraped(s *scraper) int { return len(s.collect()) - len(s.parts) - 1 } // their successes, and the duration
 
 // TestAPartThatHangs for ever, whatever its context says, is begun once, and takes no other along.
 func TestAPartThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		release, begun := make(chan struct{}), 0
+		release, begun := make(chan struct{}), atomic.Int32{}
 		value := gauge(describe("x", "x"), 1)
 		hangs := &part{name: "hangs", collect: func(_ context.Context, send send) error {
-			begun++
+			begun.Add(1)
 			send(value)
 			<-release
 			return nil
@@ -33,20 +31,20 @@ func TestAPartThatHangs(t *testing.T) {
 		s := newScraper([]*part{hangs, works}, agenttest.Quiet())
 		for n := range 3 {
 			began := time.Now()
-			if got, _ := scraped(s); got != 1 {
+			if got := scraped(s); got != 1 {
 				t.Errorf("there are %d values of one part", got)
 			}
 			if took := time.Since(began); took > answerLimit || n > 0 && took > 0 {
 				t.Errorf("scrape %d took %s", n, took)
 			}
 		}
-		if begun != 1 {
+		if begun := begun.Load(); begun != 1 {
 			t.Errorf("it was begun %d times", begun)
 		}
 		close(release)
 		synctest.Wait()
-		if got, _ := scraped(s); got != 2 || begun != 2 {
-			t.Errorf("once it is over: %d values, begun %d times", got, begun)
+		if got := scraped(s); got != 2 || begun.Load() != 2 {
+			t.Errorf("once it is over: %d values, begun %d times", got, begun.Load())
 		}
 	})
 }
@@ -59,7 +57,7 @@ func TestAPartThatGivesUp(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}}
-		if got, _ := scraped(newScraper([]*part{gives}, agenttest.Quiet())); got != 1 {
+		if got := scraped(newScraper([]*part{gives}, agenttest.Quiet())); got != 1 {
 			t.Errorf("there are %d values", got)
 		}
 	})
