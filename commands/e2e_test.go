@@ -86,6 +86,7 @@ func prepare(t *testing.T, variable string) string {
 	if cloud == "" {
 		t.Skip(variable + " names no cloud: 'make' does, see 'make help'")
 	}
+	takeCloud(t, "/run/ndock-e2e.lock") // each cloud has a /run of its own
 	root := projectRoot(t)
 	t.Chdir(root)
 	// The binary that users have, not this test's own; and what makes images and groups.
@@ -99,6 +100,67 @@ func prepare(t *testing.T, variable string) string {
 	run(t, "env", "OS_CLOUD="+cloud, "ndock", "node", "setup")
 	run(t, "/usr/bin/python3", "testdata/cloud/seed.py", "group", "e2e-open")
 	return cloud
+}
+
+// takeCloud makes this the only run on the cloud whose file that is, until the test or its process ends.
+func takeCloud(t *testing.T, path string) {
+	t.Helper()
+	lock, err := onlyRun(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lock.Close() })
+}
+
+// onlyRun locks the file and writes this process's number in it; it fails at once where another holds it. Nothing that this
+// process starts inherits the lock.
+func onlyRun(path string) (*os.File, error) {
+	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("take the cloud for this run: %w", err)
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		pid, _ := io.ReadAll(io.LimitReader(lock, 20)) // the lock decides; this tells whose it is
+		err = fmt.Errorf("another end-to-end run (process %s) uses this cloud, and each removes the other's servers: wait until it ends", pid)
+	}
+	if err == nil {
+		err = lock.Truncate(0)
+	}
+	if err == nil {
+		_, err = lock.WriteString(strconv.Itoa(os.Getpid()))
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return lock, nil
+}
+
+// TestOnlyRun has a second run refused, with the first one's process, until that one ends.
+func TestOnlyRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	if err := os.WriteFile(path, []byte("12345678 of a run that was killed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, err := onlyRun(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("sleep", "60") // what a run leaves behind must not keep the cloud
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { child.Process.Kill(); child.Wait() })
+	if _, err := onlyRun(path); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another end-to-end run (process %d) uses this cloud", os.Getpid())) {
+		t.Errorf("beside another run: %v", err)
+	}
+	first.Close()
+	again, err := onlyRun(path)
+	if err != nil {
+		t.Fatalf("after the other run: %v", err)
+	}
+	again.Close()
 }
 
 // serveOpenStackClient has the scripts' commands of openstackclient run by a process that has imported it once: by itself
