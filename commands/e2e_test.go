@@ -2,6 +2,7 @@ package commands_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -332,7 +333,11 @@ func putBackFiles(ts *testscript.TestScript, neg bool, args []string) {
 			continue
 		}
 		ts.Check(err)
-		ts.Defer(func() { ts.Check(os.WriteFile(file, content, 0o644)) }) // of a file that is there, the mode stays
+		ts.Defer(func() {
+			if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, content) { // a file that is written anew looks changed
+				ts.Check(os.WriteFile(file, content, 0o644)) // of a file that is there, the mode stays
+			}
+		})
 	}
 }
 
