@@ -106,3 +106,14 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 		t.Errorf("left behind: %v", err)
 	}
 }
+
+// TestAConfigurationAloneIsRecorded, as on a machine where all else was there before.
+func TestAConfigurationAloneIsRecorded(t *testing.T) {
+	s := Store(t.TempDir())
+	if err := s.Write(Record{Config: "0123"}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Read(); err != nil || r.Config != "0123" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}

@@ -338,6 +338,9 @@ func (a *agent) left(ctx context.Context) []string {
 			texts = append(texts, "left "+a.Layout.Path(program)+", "+why)
 		}
 	}
+	if why := a.need(ctx, a.Layout.Runtime); a.packaged() && why != "" {
+		texts = append(texts, "ndock's package has to stay for "+a.Layout.Path(a.Layout.Runtime)+", "+why)
+	}
 	if a.exists(a.Layout.AgentConf) {
 		texts = append(texts, "left "+a.Layout.Path(a.Layout.AgentConf)+", which was edited")
 	}
@@ -431,6 +434,7 @@ func (a *agent) Rollback(ctx context.Context) ([]string, error) {
 		a.stop(ctx, !a.before.running, !a.before.enabled),
 		a.did.Rollback(),
 		a.Services.Forget(ctx, a.service()),
+		a.enableAgain(ctx),
 	}
 	texts, err := a.rollbackRuntime(ctx)
 	failed = append(failed, err)
@@ -439,6 +443,17 @@ func (a *agent) Rollback(ctx context.Context) ([]string, error) {
 		return append(texts, "the agent of before runs again"), errors.Join(failed...)
 	}
 	return append(texts, "stopped service "+agentName+" and removed what was written"), errors.Join(failed...)
+}
+
+// enableAgain has the service of before started at boot, where that was taken from it.
+func (a *agent) enableAgain(ctx context.Context) error {
+	if !a.before.enabled {
+		return nil
+	}
+	if enabled, err := a.Services.Enabled(ctx, a.service()); err != nil || enabled {
+		return err
+	}
+	return a.Services.Enable(ctx, a.service())
 }
 
 // rollbackRuntime restores the program that the engine calls. One that was not there before stays where servers were started

@@ -77,12 +77,25 @@ func (a *apparmor) Rollback(ctx context.Context) ([]string, error) {
 	if !a.did.Any() {
 		return nil, nil
 	}
-	unloaded := a.parser(ctx, "-R") // it reads the name in the file
-	failed := a.did.Rollback()
-	if a.Layout.Exists(apparmorFile) {
+	if !a.did.HasMade() {
+		failed := a.did.Rollback()
 		return []string{"loaded the AppArmor profile of before"}, errors.Join(failed, a.parser(ctx, "-r"))
 	}
-	return []string{"unloaded AppArmor profile " + serverProfile}, errors.Join(failed, unloaded)
+	text, stays, err := a.unload(ctx)
+	if stays {
+		return []string{text}, err
+	}
+	return []string{text}, errors.Join(err, a.did.Rollback())
+}
+
+// unload takes the profile out of the kernel. It stays where there is a container of a server: one that runs would run on, confined
+// by nothing, whatever is loaded later; and one that does not run would not start.
+func (a *apparmor) unload(ctx context.Context) (text string, stays bool, err error) {
+	info, err := a.EngineInfo(ctx)
+	if err != nil && a.Layout.HasEngine() || len(info.Servers) > 0 {
+		return "left AppArmor profile " + serverProfile + ", by which servers may be confined here", true, nil
+	}
+	return "unloaded AppArmor profile " + serverProfile, false, a.parser(ctx, "-R") // it reads the name in the file
 }
 
 // profileHead is how the profile's file begins in every release.
@@ -100,10 +113,11 @@ func (a *apparmor) Teardown(ctx context.Context) ([]string, error) {
 	}
 	var texts []string
 	if loaded {
-		if err := a.parser(ctx, "-R"); err != nil {
-			return nil, err
+		text, stays, err := a.unload(ctx)
+		if err != nil || stays {
+			return []string{text}, err
 		}
-		texts = append(texts, "unloaded AppArmor profile "+serverProfile)
+		texts = append(texts, text)
 	}
 	return append(texts, "removed "+path), a.did.Remove(path)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +57,48 @@ func TestAProfileThatDoesNotLoad(t *testing.T) {
 	}
 	if after := f.tree(); after != tree {
 		t.Errorf("the tree was\n%s\nand is\n%s", tree, after)
+	}
+}
+
+// TestAFailedUpgradeKeepsServersConfined: the kernel has servers run on unconfined whose profile is removed, whatever comes then.
+func TestAFailedUpgradeKeepsServersConfined(t *testing.T) {
+	f := newFake(t, true)
+	f.withAppArmor()
+	_, err := f.setup()
+	f.must(err)
+	former := profileHead + "\nprofile ndock-server {}\n"
+	f.put(apparmorFile, former, 0o644)
+	f.commands, f.fail = nil, map[string]string{"systemctl restart ndock-agent.service": "it does not start"}
+	f.put("/usr/local/bin/ndock", "an earlier one", 0o755)
+	if _, err := f.setup(); err == nil {
+		t.Error("it did not fail")
+	}
+	if got, err := os.ReadFile(f.path(apparmorFile)); err != nil || string(got) != former {
+		t.Errorf("got %q, %v", got, err)
+	}
+	var asked []string
+	for _, command := range f.commands {
+		if strings.HasPrefix(command, "apparmor_parser") {
+			asked = append(asked, strings.Fields(command)[1])
+		}
+	}
+	if !slices.Equal(asked, []string{"-r", "-r"}) {
+		t.Errorf("asked the parser to %q", asked)
+	}
+}
+
+// TestTheProfileStaysWithServers that teardown was forced to leave.
+func TestTheProfileStaysWithServers(t *testing.T) {
+	f := newFake(t, true)
+	f.withAppArmor()
+	_, err := f.setup()
+	f.must(err)
+	f.info.Servers = []string{"6f1e4a9c-7f0b-4b52-9a53-0c3a5d5f3c11"}
+	step := &apparmor{Machine: f.Machine}
+	texts, err := step.Teardown(t.Context())
+	f.must(err)
+	if loaded, err := step.isLoaded(); !loaded || err != nil || !f.Layout.Exists(apparmorFile) || !strings.HasPrefix(strings.Join(texts, "\n"), "left AppArmor profile") {
+		t.Errorf("said %q; loaded %t, %v", texts, loaded, err)
 	}
 }
 
