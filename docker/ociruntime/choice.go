@@ -37,10 +37,18 @@ func (c Choice) Record(dir, id string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("record the runtime of container %s: %w", id, err)
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, id), text, 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(dir, id), text, 0o600, renameio.WithTempDir(dir)); err != nil {
 		return fmt.Errorf("record the runtime of container %s: %w", id, err)
 	}
-	return nil
+	return syncDir(dir) // without its record a container is refused a start
+}
+
+func syncDir(dir string) error {
+	opened, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(opened.Sync(), opened.Close())
 }
 
 // choiceLimit is more than a file of the agent's has, in bytes.
@@ -72,6 +80,9 @@ func ForgetChoice(dir, id string) error {
 }
 
 var idPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// IsID tells whether a name is a container's id.
+func IsID(name string) bool { return idPattern.MatchString(name) }
 
 // ChoicesVerb is what the agent asks this program, to learn whether it reads choices: one of an earlier release hands the word on to
 // runc, which does not know it.

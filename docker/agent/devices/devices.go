@@ -147,7 +147,7 @@ func (d *Devices) uses(specs *catalog, some []held) []string {
 func (d *Devices) Share(uuid, backup string) error {
 	d.lock.Lock()
 	defer d.lock.Unlock()
-	all, err := d.read(uuid)
+	all, err := d.bind(uuid, backup) // if the agent was killed before it did
 	if err != nil || len(all) == 0 {
 		return err
 	}

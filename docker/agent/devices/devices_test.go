@@ -494,3 +494,22 @@ func TestAKindOfAnotherClass(t *testing.T) {
 		t.Errorf("got %+v", classes)
 	}
 }
+
+// TestARescueOfAServerThatWasNotBound: the agent was killed between the container and its record, and the rescue shares all the same.
+func TestARescueOfAServerThatWasNotBound(t *testing.T) {
+	d := host(t, map[string]string{"cards.json": cards()})
+	if err := d.Take(first, map[string]int{"PGPU": 1}, nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Share(first, "c1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Bind(first, "c2"); err != nil {
+		t.Fatal(err)
+	}
+	for _, container := range []string{"c1", "c2"} {
+		if names, err := d.Of(first, container); err != nil || len(names) != 1 {
+			t.Errorf("%s has %q, %v", container, names, err)
+		}
+	}
+}

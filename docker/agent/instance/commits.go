@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -13,6 +14,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/naming"
 	"ndock/docker/archive"
 	"ndock/docker/engine"
 )
@@ -37,7 +39,8 @@ func (c *commits) commit(ctx context.Context, uuid, id string, pause bool) (imag
 	if err != nil {
 		return "", nil, err
 	}
-	made, err := c.engine.ContainerCommit(ctx, id, container.CommitOptions{Pause: pause, Changes: []string{"LABEL " + labelCommit + "=" + key}})
+	labels := "LABEL " + labelCommit + "=" + key + " " + naming.LabelRuntime + `="" ` + naming.LabelDevices + `=""` // these say nothing of another server
+	made, err := c.engine.ContainerCommit(ctx, id, container.CommitOptions{Pause: pause, Changes: []string{labels}})
 	if err != nil { // Docker may come to it all the same
 		end()
 		return "", nil, fmt.Errorf("commit: %w", err)
@@ -154,7 +157,7 @@ func (c *commits) eachIdle(ctx context.Context, do func(left idleCommit) error) 
 	}
 	var failed []error
 	for _, one := range all {
-		if one.Engine == on {
+		if id, _, _ := strings.Cut(on, "@"); one.Engine == on || one.Engine == id { // as earlier releases recorded it
 			failed = append(failed, do(inspectCommit(one, labelled, held)))
 		}
 	}

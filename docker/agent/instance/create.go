@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
@@ -133,6 +134,11 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err := checkSandbox(c.devices, choice, uuid, ""); err != nil {
 		return err
 	}
+	devices, err := c.devices.Of(uuid, "")
+	if err != nil {
+		return err
+	}
+	wanted.Labels[naming.LabelDevices] = strconv.Itoa(len(devices))
 	made, err := c.engine.ContainerCreate(ctx, wanted, host, nil, nil, naming.Container(uuid))
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))

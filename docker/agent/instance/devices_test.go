@@ -264,3 +264,20 @@ func TestADeviceIsGone(t *testing.T) {
 	status, body = ask("POST", agenttest.ServerPath+"/start", "")
 	agenttest.WantOK(t, status, body)
 }
+
+// TestAServerWhoseDevicesAreNotRecorded does not start without them, as where what the agent records was lost.
+func TestAServerWhoseDevicesAreNotRecorded(t *testing.T) {
+	engine, ask := withDevices(t)
+	for _, step := range [][3]string{{"PUT", "", withCards(t, 2, "")}, {"POST", "/start", ""}, {"POST", "/stop?grace=0", ""}} {
+		status, body := ask(step[0], agenttest.ServerPath+step[1], step[2])
+		agenttest.WantOK(t, status, body)
+	}
+	if err := os.Remove(filepath.Join(engine.State, enginetest.ServerID, "devices.json")); err != nil {
+		t.Fatal(err)
+	}
+	status, body := ask("POST", agenttest.ServerPath+"/start", "")
+	agenttest.WantFault(t, status, body, 500, agent.Failed)
+	if want := "made with 2 devices of this host, and 0 are recorded for it"; !strings.Contains(body, want) || engine.Containers[naming.Container(enginetest.ServerID)].State.Running {
+		t.Errorf("said %s", body)
+	}
+}

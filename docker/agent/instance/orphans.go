@@ -90,6 +90,10 @@ func (o *Orphans) servers(ctx context.Context) ([]agent.Orphan, error) {
 	if err != nil {
 		return nil, err
 	}
+	away, err := engine.Unknown(ctx, o.engine)
+	if err != nil {
+		return nil, err
+	}
 	var orphans []agent.Orphan
 	for _, entry := range entries {
 		info, err := entry.Info()
@@ -98,7 +102,8 @@ func (o *Orphans) servers(ctx context.Context) ([]agent.Orphan, error) {
 		}
 		orphans = append(orphans, agent.Orphan{
 			Kind: "server", Name: entry.Name(), Server: entry.Name(), Since: info.ModTime(),
-			Sure: time.Since(info.ModTime()) > abandonedAfter && o.dirs.madeOn(entry.Name(), on),
+			Sure: time.Since(info.ModTime()) > abandonedAfter && o.dirs.madeOn(entry.Name(), on) &&
+				!away[naming.Container(entry.Name())] && !away[naming.Backup(entry.Name())],
 		})
 	}
 	return orphans, nil

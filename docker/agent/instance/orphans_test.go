@@ -2,6 +2,7 @@ package instance_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,6 +186,33 @@ func TestOrphansOfAnotherEngine(t *testing.T) {
 		agenttest.WantOK(t, status, body)
 		if _, err := os.Stat(dir); (err == nil) != test.want {
 			t.Errorf("made by %s: %v", test.id, err)
+		}
+	}
+}
+
+// TestOrphansOfAnEngineThatWasStartedBeforeItsDisk was mounted: it knows of none of the containers that are on the disk.
+func TestOrphansOfAnEngineThatWasStartedBeforeItsDisk(t *testing.T) {
+	e := enginetest.New()
+	root := t.TempDir()
+	e.SystemInfo.ID, e.SystemInfo.DockerRootDir = "AAAA:BBBB", root
+	dir := makeServerDir(t, e, enginetest.ServerID, 0)
+	if err := os.WriteFile(filepath.Join(dir, instance.EngineFile), []byte(engineID(t, e)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	onDisk := filepath.Join(root, "containers", strings.Repeat("1", 64))
+	settings := `{"ID":"1","Name":"/` + naming.Container(enginetest.ServerID) + `"}`
+	if err := errors.Join(os.MkdirAll(onDisk, 0o700), os.WriteFile(filepath.Join(onDisk, "config.v2.json"), []byte(settings), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, kept := range []bool{true, false} {
+		makeServerDir(t, e, enginetest.ServerID, instance.AbandonedAfter+time.Minute)
+		status, body := ask(t, e, "DELETE", "/v1/orphans", "")
+		agenttest.WantOK(t, status, body)
+		if _, err := os.Stat(dir); (err == nil) != kept {
+			t.Errorf("kept is to be %t: %v", kept, err)
+		}
+		if err := os.RemoveAll(onDisk); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/devices"
+	"ndock/docker/agent/naming"
 	"ndock/docker/engine"
 	"ndock/docker/network"
 )
@@ -42,7 +44,7 @@ func (r *runner) start(ctx context.Context, found container.InspectResponse) err
 		if err := (files{r.engine, found.ID}).checkAccounts(ctx); err != nil {
 			return fmt.Errorf("start: %w", err)
 		}
-		if err := r.devices.Prepare(serverOf(found), found.ID); err != nil {
+		if err := r.prepareDevices(found); err != nil {
 			return fmt.Errorf("start: %w", err)
 		}
 	}
@@ -50,6 +52,20 @@ func (r *runner) start(ctx context.Context, found container.InspectResponse) err
 		return fmt.Errorf("start: %w", classify(err))
 	}
 	return nil
+}
+
+// prepareDevices has the container get its devices. It does not start without any of those that it was made with, as where their
+// record was lost.
+func (r *runner) prepareDevices(found container.InspectResponse) error {
+	if err := r.devices.Prepare(serverOf(found), found.ID); err != nil {
+		return err
+	}
+	made := found.Config.Labels[naming.LabelDevices]
+	names, err := r.devices.Of(serverOf(found), found.ID)
+	if err == nil && made != "" && made != strconv.Itoa(len(names)) {
+		err = fmt.Errorf("the server was made with %s devices of this host, and %d are recorded for it: a rebuild gives it what its flavor asks for", made, len(names))
+	}
+	return err
 }
 
 // startContainer tries a second time where a container with a terminal ended while Docker Engine was away, with

@@ -158,11 +158,15 @@ func (c *choices) forgetOld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	away, err := engine.Unknown(ctx, c.engine)
+	if err != nil {
+		return err
+	}
 	failed := []error{}
 	for _, record := range records {
-		known := slices.ContainsFunc(found, func(one container.Summary) bool { return one.ID == record.Name() })
-		if info, err := record.Info(); known || err != nil || time.Since(info.ModTime()) <= abandonedAfter {
-			continue
+		known := away[record.Name()] || slices.ContainsFunc(found, func(one container.Summary) bool { return one.ID == record.Name() })
+		if info, err := record.Info(); known || !ociruntime.IsID(record.Name()) || err != nil || time.Since(info.ModTime()) <= abandonedAfter {
+			continue // or it is a file that was being written when the agent was killed
 		}
 		old, err := c.isOld(record.Name(), on)
 		if err == nil && old {

@@ -237,6 +237,7 @@ func TestRecordsOfWhatIsGone(t *testing.T) {
 		"of another engine":     {strings.Repeat("3", 64), "CCCC:DDDD", gone, instance.AbandonedAfter + time.Minute, true},
 		"of an earlier release": {strings.Repeat("4", 64), "", "", instance.AbandonedAfter + time.Minute, true},
 		"whose server is there": {strings.Repeat("5", 64), this, here, instance.AbandonedAfter + time.Minute, true},
+		".renameio-TempDir1":    {".renameio-TempDir1", this, gone, instance.AbandonedAfter + time.Minute, true},
 		"of a container":        {h.Containers[naming.Container(enginetest.ServerID)].ID, this, gone, instance.AbandonedAfter + time.Minute, true},
 	} {
 		choice := ociruntime.Choice{Name: "gvisor", Path: "/gone", Sandbox: true, Engine: c.engine, Server: c.server}

@@ -18,6 +18,7 @@ const (
 	LabelProject = "ndock.project"
 	LabelDomain  = "ndock.domain"
 	LabelRuntime = "ndock.runtime"
+	LabelDevices = "ndock.devices" // how many it has
 )
 
 const prefix = "ndock-"

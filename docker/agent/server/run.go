@@ -117,6 +117,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	if err := server.Shutdown(grace); err != nil {
 		return errors.Join(fmt.Errorf("requests were still under way after %s", drainTimeout), server.Close())
 	}
+	<-done // it removes the socket
 	return nil
 }
 

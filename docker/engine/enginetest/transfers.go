@@ -170,8 +170,11 @@ func Labelled(changes []string) *dockerspec.DockerOCIImageConfig {
 	config := &dockerspec.DockerOCIImageConfig{}
 	for _, change := range changes {
 		if label, found := strings.CutPrefix(change, "LABEL "); found {
-			name, value, _ := strings.Cut(label, "=")
-			config.Labels = map[string]string{name: strings.Trim(value, `"`)}
+			config.Labels = map[string]string{}
+			for one := range strings.FieldsSeq(label) {
+				name, value, _ := strings.Cut(one, "=")
+				config.Labels[name] = strings.Trim(value, `"`)
+			}
 		}
 	}
 	return config

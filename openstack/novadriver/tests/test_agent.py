@@ -115,8 +115,13 @@ class Faults(TestCase):
                 with self.assertRaisesRegex(want, 'for this reason'):
                     self.client.serial(UUID, {})
 
+    def test_of_what_cannot_be_done(self):
+        self.answer(400, {'code': 'bad_request', 'message': 'for this reason'})
+        with self.assertRaisesRegex(ndock.BadRequest, 'for this reason'):
+            self.client.act(UUID, 'pause')
+
     def test_all_others_keep_the_agents_words(self):
-        for code in ('failed', 'bad_request', 'invented later'):
+        for code in ('failed', 'invented later'):
             with self.subTest(code):
                 self.there = agent_server.Agent(self)
                 self.client = ndock.Agent(self.there.path, away=0)

@@ -90,6 +90,7 @@ class SameHost(TestCase):
     def test_the_old_one_is_back_when_nobody_says_what_is_allocated(self):
         self.leave(self.driver.get_host_ip_addr())
         self.driver._provider = None  # there was no audit yet
+        self.instance.flavor.extra_specs = {'resources2:PGPU': '1'}
         with self.assertRaises(exception.ConsumerAllocationRetrievalFailed):
             self.arrive('')
         self.has_its_first_container('stopped')
@@ -157,6 +158,7 @@ class OtherHost(TestCase):
     def test_nothing_is_left_when_nobody_says_what_is_allocated(self):
         disk_info = self.leave(THERE)
         self.driver._provider = None
+        self.instance.flavor.extra_specs = {'resources_a:PGPU': '1'}
         with self.assertRaises(exception.ConsumerAllocationRetrievalFailed):
             self.arrive(disk_info)
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
@@ -218,6 +220,13 @@ class Rescue(TestCase):
 
 
 class Freezer(TestCase):
+    def test_a_sandbox_that_cannot_be_suspended_runs_on(self):
+        # InstanceFaultRollback is what Nova takes as that: of any other error the server becomes faulty.
+        self.agent.failing['pause'] = ndock.BadRequest(reason='a server that runs with gvisor cannot be paused')
+        with self.assertRaises(exception.InstanceFaultRollback):
+            self.driver.suspend(harness.context(), self.instance)
+        self.has_its_first_container()
+
     def test_suspend_and_resume(self):
         self.agent.ports.clear()  # the host was off meanwhile
         self.driver.suspend(harness.context(), self.instance)

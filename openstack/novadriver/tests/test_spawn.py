@@ -115,6 +115,7 @@ class Order(TestCase):
 
     def test_placement_that_does_not_say_what_it_has_allocated(self):
         # Nova says None or nothing where it could not ask: the server would be without its devices.
+        self.instance.flavor.extra_specs = {'resources:PGPU': '1'}
         for provider, allocations in [(harness.PROVIDER, None), (harness.PROVIDER, {}), (harness.PROVIDER, {'another': {'resources': {'VCPU': 2}}}),
                                       (None, harness.ALLOCATIONS), (None, None)]:
             self.driver._provider = provider
@@ -122,6 +123,13 @@ class Order(TestCase):
                     exception.ConsumerAllocationRetrievalFailed, harness.SERVER):
                 self.spawn_with(allocations)
             self.assertEqual([], self.agent.asked('plug') + self.agent.asked('create') + self.agent.asked('destroy'))
+
+    def test_a_flavor_without_devices_needs_no_answer_of_placement(self):
+        for specs in ({}, {'resources:VCPU': '1', 'resources:PGPU': '0', 'hw:cpu_policy': 'dedicated', 'trait:CUSTOM_X': 'required'}):
+            self.instance.flavor.extra_specs = specs
+            with self.subTest(specs=specs):
+                self.spawn_with(None)
+                self.assertEqual({}, self.agent.containers.pop(harness.SERVER)['spec']['devices'])
 
     def test_trusted_certificates_go_with_the_download(self):
         self.instance.trusted_certs = objects.TrustedCerts(ids=['a-certificate'])

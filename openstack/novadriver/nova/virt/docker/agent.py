@@ -35,6 +35,10 @@ class UnusableImage(AgentError):
     """The image cannot become a container, on this host or any other."""
 
 
+class BadRequest(AgentError):
+    """What is asked cannot be done with this server. It stays as it is."""
+
+
 class LayersLeftOut(AgentError):
     """The image's archive leaves layers out, which are to be sent, too."""
     layers = ()
@@ -61,6 +65,7 @@ class NoFreePort(AgentError):
 
 
 FAULTS = {
+    'bad_request': BadRequest,
     'unusable_image': UnusableImage,
     'layers_left_out': LayersLeftOut,
     'unusable_flavor': UnusableFlavor,

@@ -136,7 +136,7 @@ class DockerDriver(driver.ComputeDriver):
         self._provider = provider.uuid
         ratios = self._get_allocation_ratios(provider.inventory)
         offered = inventory.of(host, ratios, self._get_reserved_host_disk_gb_from_config())
-        self._others = inventory.merged(self._configs, provider.uuid, nodename)
+        self._others = inventory.merged(self._configs, provider.uuid, nodename) - inventory.devices(host)
         provider_tree.update_inventory(nodename, {**inventory.still_sold(provider, offered, self._others), **offered})
         provider_tree.update_traits(nodename, inventory.traits(host, provider.traits))
 
@@ -293,7 +293,10 @@ class DockerDriver(driver.ComputeDriver):
     def suspend(self, context, instance):
         # Docker cannot write a container's memory to disk: its processes are frozen, and keep it.
         self._pending.cancel(instance.uuid)
-        self._agent.act(instance.uuid, 'pause')
+        try:
+            self._agent.act(instance.uuid, 'pause')
+        except ndock.BadRequest as error:  # by a sandbox, which runs on: Nova would call the server faulty
+            raise exception.InstanceFaultRollback(inner_exception=error)
 
     def resume(self, context, instance, network_info, block_device_info=None, share_info=None):
         self._pending.cancel(instance.uuid)

@@ -38,6 +38,11 @@ def of(host, ratios, reserved_disk):
     } for name, (total, reserved) in totals.items() if total > 0}
 
 
+def devices(host):
+    """The classes of its devices."""
+    return {found['class'] for found in host.get('devices', ())}
+
+
 def merged(configs, provider, node):
     """The classes that Nova itself adds to this host's inventory, which the operator's files for it (provider.yaml) name."""
     config = configs.get(provider) or configs.get(node) or configs.get('$COMPUTE_NODE') or {}

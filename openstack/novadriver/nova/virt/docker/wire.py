@@ -21,13 +21,22 @@ def devices(instance, allocations, provider, others):
     """How many devices a server is to have, by class: what Placement has allocated to it on this host, whose provider it is.
 
     What is neither the host's own nor of others can only be devices. An evacuated server has an allocation on another host, too.
-    Each has one here. Where Nova could not ask Placement it goes on with none, and the server would be without its devices.
+    Each has one here. Where Nova could not ask Placement it goes on with none, and the server would be without its devices. One
+    whose flavor asks for none needs no answer.
     """
     if provider not in (allocations or {}):
+        if not asked(instance.flavor.extra_specs) - inventory.HOSTS - others:
+            return {}
         raise exception.ConsumerAllocationRetrievalFailed(
             consumer_uuid=instance.uuid, error='Placement has not said what the server has on this host. Try it again')
     given = allocations[provider]['resources']
     return {name: given[name] for name in given.keys() - inventory.HOSTS - others}
+
+
+def asked(extra_specs):
+    """The classes that a flavor asks for by itself: resources:PGPU=1, resources_GROUP:PGPU=1."""
+    named = (key.partition(':') for key, value in extra_specs.items() if key.startswith('resources') and value != '0')
+    return {name for _, colon, name in named if colon}
 
 
 def spec(instance, image_meta, image_ref, source='', **guest):
