@@ -19,6 +19,7 @@ type value struct {
 	text   string
 	list   []value
 	fields map[string]value
+	given  bool // in the command line
 }
 
 // UnmarshalYAML reads a node.
