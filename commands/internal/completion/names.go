@@ -40,6 +40,9 @@ const (
 
 // Of returns the names of a kind in a cloud. What says which cloud it is must have no secrets in it.
 func (n Names) Of(kind string, cloud []string) []string {
+	if !private(n.Dir) {
+		return nil
+	}
 	file := filepath.Join(n.Dir, kind+"-"+digest(cloud))
 	known, age := read(file)
 	if age >= fresh && !failedLately(file) && n.refresh(kind, file) {
@@ -89,7 +92,7 @@ var plain = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,:@+/-]{0,254}$`)
 
 // read returns the names of a file, and how old it is: for ever, where there is none.
 func read(file string) (names []string, age time.Duration) {
-	opened, err := os.Open(file)
+	opened, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, forgotten
 	}
@@ -109,6 +112,9 @@ func read(file string) (names []string, age time.Duration) {
 
 // Write has list make the file anew, but not while another process does, nor soon after it failed. Files that nobody has asked for lately are removed.
 func Write(file string, list func() ([]string, error)) error {
+	if dir := filepath.Dir(file); !private(dir) {
+		return fmt.Errorf("write the names to complete: %s, or a directory above it, is another user's or can be written by others", dir)
+	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("make the directory for names to complete: %w", err)
 	}
@@ -125,7 +131,7 @@ func Write(file string, list func() ([]string, error)) error {
 	}
 	names, err := list()
 	if err != nil {
-		return errors.Join(err, renameio.WriteFile(failure(file), nil, 0o600))
+		return errors.Join(err, replace(failure(file), nil))
 	}
 	return write(file, names)
 }
@@ -138,14 +144,19 @@ func write(file string, names []string) error {
 	for _, name := range names[:min(len(names), mostNames)] {
 		content.WriteString(name + "\n")
 	}
-	if err := renameio.WriteFile(file, content.Bytes(), 0o600); err != nil {
+	if err := replace(file, content.Bytes()); err != nil {
 		return fmt.Errorf("write the names to complete: %w", err)
 	}
 	return forget(filepath.Dir(file))
 }
 
+// replace makes a file in its own directory: that for temporary files may be another user's.
+func replace(file string, content []byte) error {
+	return renameio.WriteFile(file, content, 0o600, renameio.WithTempDir(filepath.Dir(file)))
+}
+
 func lock(file string) (unlock func(), err error) {
-	opened, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	opened, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, err
 	}
