@@ -15,6 +15,7 @@ import (
 
 	"ndock/commands/internal/completion"
 	"ndock/openstack"
+	"ndock/openstack/clouds"
 )
 
 // Times of completion. A shell waits for all of it: with the start of ndock it stays below 0.3 s.
@@ -45,7 +46,9 @@ func writeNames(c *cli.Context, s Streams) error {
 	ctx, cancel := context.WithTimeout(c.Context, namesTimeout)
 	defer cancel()
 	return completion.Write(args[1], func() ([]string, error) {
-		cloud, err := openstack.Open(ctx, selected(c, s))
+		selection := selected(c, s)
+		selection.Unattended = true
+		cloud, err := openstack.Open(ctx, selection)
 		if err != nil {
 			return nil, err
 		}
@@ -80,10 +83,11 @@ func namesIn[T any](all []T, name func(T) string) []string {
 var secretSetting = regexp.MustCompile(`(?i)password|secret|token|passcode`)
 
 // offerNames returns the names of a kind in the cloud that the flags and the environment name. With a secret among the flags
-// there are none: it would show in the list of processes longer than its command.
+// there are none: it would show in the list of processes longer than its command. Nor are there where the working directory
+// says what the cloud is: a key press must not send anything to where a stranger's file says.
 func offerNames(kind string, flags []string) []string {
 	dir, err := os.UserCacheDir()
-	if err != nil || slices.ContainsFunc(flags, secretSetting.MatchString) {
+	if err != nil || slices.ContainsFunc(flags, secretSetting.MatchString) || clouds.Local(os.Getenv) {
 		return nil
 	}
 	names := completion.Names{Dir: filepath.Join(dir, "ndock"), Patience: namesPatience, Refresh: func(kind, file string) (<-chan struct{}, error) {
@@ -94,10 +98,9 @@ func offerNames(kind string, flags []string) []string {
 
 // cloudVariables are what says which cloud is meant, without secrets.
 func cloudVariables() []string {
-	dir, _ := os.Getwd() // which may have a clouds.yaml
-	all := []string{dir}
+	var all []string
 	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "OS_") && !secretSetting.MatchString(name) {
+		if name, text, _ := strings.Cut(variable, "="); text != "" && strings.HasPrefix(name, "OS_") && !secretSetting.MatchString(name) {
 			all = append(all, variable)
 		}
 	}
@@ -105,14 +108,15 @@ func cloudVariables() []string {
 	return all
 }
 
-// startNames runs ndock on its own: neither the shell that waits for names nor Ctrl-C there ends it.
+// startNames runs ndock on its own: neither the shell that waits for names nor Ctrl-C there ends it. Nothing in the working
+// directory counts for it.
 func startNames(args []string) (<-chan struct{}, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	command := exec.Command(self, args...)
-	command.Args[0] = "ndock"
+	command.Args[0], command.Dir = "ndock", "/"
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := command.Start(); err != nil {
 		return nil, err

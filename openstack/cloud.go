@@ -30,6 +30,9 @@ type Selection struct {
 	Agent string    // User-Agent
 	Trace io.Writer // gets a line for each request; nil for none
 
+	// Unattended refuses to log in with a passcode: it is good for one login, which is the user's.
+	Unattended bool
+
 	// Timeout is how long one answer may take, with all its bytes; 0 for as long as it does.
 	Timeout time.Duration
 
@@ -50,6 +53,9 @@ func Open(ctx context.Context, s Selection) (*Cloud, error) {
 	found, err := clouds.Find(s.Cloud, s.Given, os.Getenv)
 	if err != nil {
 		return nil, notFound(err)
+	}
+	if s.Unattended && found.Auth.Passcode != "" {
+		return nil, &Error{Op: "log in to " + found.Name, Err: errors.New("a passcode is good for one login only")}
 	}
 	return open(ctx, found, s)
 }

@@ -174,8 +174,11 @@ func setUser(auth *gophercloud.AuthOptions, s settings) error {
 }
 
 // domain returns the domain of the user or the project, by only one of id and name. An id goes before every name, as
-// in keystoneauth. The last resort is openstackclient's.
+// in keystoneauth, but for a name that is given. The last resort is openstackclient's.
 func domain(s settings, of string) (id, name string) {
+	if named := s(of + "_domain_name"); named.given && s.text(of+"_domain_id") == "" {
+		return "", named.text
+	}
 	if id = s.text(of+"_domain_id", "domain_id", "default_domain_id"); id != "" {
 		return id, ""
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type value struct {
 	text   string
 	list   []value
 	fields map[string]value
+	given  bool // in the command line
 }
 
 // UnmarshalYAML reads a node.
@@ -100,6 +102,22 @@ func readConfigFiles(env func(string) string) (configFiles, error) {
 	return files, nil
 }
 
+// Local tells whether the working directory has files that would say which cloud is meant. It may be a stranger's.
+func Local(env func(string) string) bool {
+	named := env("OS_CLIENT_CONFIG_FILE")
+	for _, file := range []string{named, env("OS_CLIENT_SECURE_FILE")} {
+		if file != "" && !filepath.IsAbs(file) {
+			return true
+		}
+	}
+	return named == "" && slices.ContainsFunc(configSuffixes, func(suffix string) bool {
+		_, err := os.Lstat("clouds" + suffix)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+var configSuffixes = []string{".yaml", ".yml", ".json"}
+
 // configDirs are the user's and the host's directories of configuration, in the order in which openstacksdk looks.
 func configDirs(env func(string) string) []string {
 	var dirs []string
@@ -123,7 +141,7 @@ func (f *configFiles) read(named, name string, dirs []string) (value, string, er
 	}
 	var paths []string
 	for _, dir := range dirs {
-		for _, suffix := range []string{".yaml", ".yml", ".json"} {
+		for _, suffix := range configSuffixes {
 			paths = append(paths, filepath.Join(dir, name+suffix))
 		}
 	}

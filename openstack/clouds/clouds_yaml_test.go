@@ -1,6 +1,7 @@
 package clouds
 
 import (
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -86,5 +87,31 @@ func checkLogin(t *testing.T, login Login) {
 	}
 	if _, err := auth.ToTokenV3CreateMap(scope); err != nil {
 		t.Errorf("the login cannot be sent: %v", err)
+	}
+}
+
+// TestLocal: a working directory, which may be a stranger's, says which cloud is meant.
+func TestLocal(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, test := range []struct {
+		file string
+		env  map[string]string
+		want bool
+	}{
+		{"", nil, false},
+		{"", map[string]string{"OS_CLIENT_CONFIG_FILE": "its.yaml"}, true},
+		{"", map[string]string{"OS_CLIENT_SECURE_FILE": "../its.yaml"}, true},
+		{"clouds.json", nil, true},
+		{"clouds.yaml", nil, true},
+		{"clouds.yaml", map[string]string{"OS_CLIENT_CONFIG_FILE": "/my.yaml"}, false},
+	} {
+		if test.file != "" {
+			if err := os.WriteFile(test.file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := Local(variables(test.env)); got != test.want {
+			t.Errorf("with %s and %v: %t", test.file, test.env, got)
+		}
 	}
 }

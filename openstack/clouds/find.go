@@ -59,7 +59,7 @@ var loginVariables = []string{"OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_TO
 func Find(cloud string, given Given, env func(string) string) (Login, error) {
 	env = given.variables(env)
 	if cloud == "" && anySet(env, "OS_AUTH_URL") {
-		return fromEnvironment(env)
+		return fromEnvironment(given, env)
 	}
 	files, err := readConfigFiles(env)
 	if err != nil {
@@ -86,7 +86,7 @@ func (f configFiles) find(cloud string, given Given, env func(string) string) (L
 	case cloud == "" && len(names) > 1:
 		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", f.path, listed(names)), hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
 	case cloud == "", cloud == cmp.Or(env("OS_CLOUD_NAME"), "envvars"):
-		return fromEnvironment(env)
+		return fromEnvironment(given, env)
 	}
 	return Login{}, f.unknown(cloud)
 }
@@ -101,7 +101,7 @@ func (f configFiles) login(cloud string, given Given, env func(string) string) (
 	if err != nil {
 		return Login{}, useCloud(fmt.Sprintf("cloud %q", cloud), err)
 	}
-	return newLogin(fmt.Sprintf("cloud %q", cloud), given.over(found))
+	return newLogin(fmt.Sprintf("cloud %q", cloud), given, found)
 }
 
 // useCloud says of which cloud an error is.
@@ -115,7 +115,7 @@ func useCloud(name string, err error) error {
 }
 
 // fromEnvironment reads the variables of an openrc.
-func fromEnvironment(env func(string) string) (Login, error) {
+func fromEnvironment(given Given, env func(string) string) (Login, error) {
 	address := env("OS_AUTH_URL")
 	if address == "" {
 		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("neither OS_CLOUD nor OS_AUTH_URL is set"), hint: "export OS_CLOUD=NAME (of clouds.yaml), or give --os-cloud NAME, or source an openrc"}
@@ -123,12 +123,16 @@ func fromEnvironment(env func(string) string) (Login, error) {
 	if parsed, err := url.Parse(address); err == nil {
 		address = parsed.Redacted()
 	}
-	return newLogin(address, func(name string) value { return value{text: env("OS_" + strings.ToUpper(name))} })
+	return newLogin(address, given, func(name string) value { return value{text: env("OS_" + strings.ToUpper(name))} })
 }
 
 // newLogin reads the settings of a cloud. What ndock cannot do is an error, before anything is sent.
-func newLogin(name string, s settings) (Login, error) {
+func newLogin(name string, given Given, s settings) (Login, error) {
+	s = given.over(s)
 	auth, err := authOptions(s)
+	if err == nil {
+		err = given.unused(auth)
+	}
 	if err != nil {
 		return Login{}, useCloud(name, err)
 	}

@@ -34,7 +34,7 @@ func TestOpenrcScope(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.env["OS_AUTH_URL"], test.env["OS_USERNAME"], test.env["OS_PASSWORD"] = "http://keystone/v3", "u", "x"
-			found, err := fromEnvironment(variables(test.env))
+			found, err := fromEnvironment(nil, variables(test.env))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,7 +60,7 @@ func TestOpenrcUser(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.env["OS_AUTH_URL"], test.env["OS_PASSWORD"] = "http://keystone/v3", "x"
-			found, err := fromEnvironment(variables(test.env))
+			found, err := fromEnvironment(nil, variables(test.env))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestOpenrcUser(t *testing.T) {
 func TestOpenrcApplicationCredential(t *testing.T) {
 	t.Parallel()
 	// An openrc that was changed over by hand still names the project; a credential has one of its own.
-	found, err := fromEnvironment(variables(map[string]string{
+	found, err := fromEnvironment(nil, variables(map[string]string{
 		"OS_AUTH_URL": "http://keystone/v3", "OS_PROJECT_NAME": "p", "OS_USERNAME": "u", "OS_USER_DOMAIN_NAME": "d",
 		"OS_APPLICATION_CREDENTIAL_NAME": "n", "OS_APPLICATION_CREDENTIAL_SECRET": "s",
 	}))
@@ -94,7 +94,7 @@ func TestOpenrcEndpoint(t *testing.T) {
 	for _, test := range []struct{ env, value, want string }{
 		{"", "", "public"}, {"OS_INTERFACE", "internal", "internal"}, {"OS_ENDPOINT_TYPE", "internalURL", "internal"}, {"OS_INTERFACE", "adminURL", "admin"},
 	} {
-		found, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "http://keystone/v3", "OS_TOKEN": "x", "OS_REGION_NAME": "r", test.env: test.value}))
+		found, err := fromEnvironment(nil, variables(map[string]string{"OS_AUTH_URL": "http://keystone/v3", "OS_TOKEN": "x", "OS_REGION_NAME": "r", test.env: test.value}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestOpenrcEndpoint(t *testing.T) {
 
 func TestNoCloudNamed(t *testing.T) {
 	t.Parallel()
-	_, err := fromEnvironment(variables(nil))
+	_, err := fromEnvironment(nil, variables(nil))
 	openstacktest.WantError(t, err, "find a cloud: neither OS_CLOUD nor OS_AUTH_URL is set")
 	openstacktest.WantHint(t, err, "export OS_CLOUD=NAME")
 }
@@ -114,19 +114,19 @@ func TestNoCloudNamed(t *testing.T) {
 func TestCertificateFile(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing.pem")
-	_, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_CACERT": missing}))
+	_, err := fromEnvironment(nil, variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_CACERT": missing}))
 	openstacktest.WantError(t, err, "read cacert: ", missing, "no such file")
 
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	write(t, empty, "not a certificate")
-	_, err = fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_CACERT": empty}))
+	_, err = fromEnvironment(nil, variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_CACERT": empty}))
 	openstacktest.WantError(t, err, "read cacert: "+empty+" holds no certificate")
 }
 
 func TestInsecure(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]bool{"": false, "false": false, "true": true, "True": true} {
-		found, err := fromEnvironment(variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_INSECURE": value}))
+		found, err := fromEnvironment(nil, variables(map[string]string{"OS_AUTH_URL": "https://keystone/v3", "OS_TOKEN": "x", "OS_INSECURE": value}))
 		if err != nil {
 			t.Fatal(err)
 		}

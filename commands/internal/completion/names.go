@@ -33,28 +33,50 @@ const (
 	fresh     = 30 * time.Second // for so long names are offered without asking again
 	stale     = 24 * time.Hour   // after that they are not offered
 	forgotten = 7 * stale        // and then the file is removed
+	pause     = 5 * time.Minute  // after a failure: each try may be a login, and Keystone locks a user out after some that fail
 	mostNames = 1000
 	mostBytes = 1 << 20
 )
 
 // Of returns the names of a kind in a cloud. What says which cloud it is must have no secrets in it.
 func (n Names) Of(kind string, cloud []string) []string {
+	if !private(n.Dir) {
+		return nil
+	}
 	file := filepath.Join(n.Dir, kind+"-"+digest(cloud))
 	known, age := read(file)
-	if age < fresh {
-		return known
-	}
-	if done, err := n.Refresh(kind, file); err == nil {
-		select {
-		case <-done:
-			known, age = read(file)
-		case <-time.After(n.Patience):
-		}
+	if age >= fresh && !failedLately(file) && n.refresh(kind, file) {
+		known, age = read(file)
 	}
 	if age > stale {
 		return nil
 	}
 	return known
+}
+
+// refresh tells whether there is a newer answer in time.
+func (n Names) refresh(kind, file string) bool {
+	done, err := n.Refresh(kind, file)
+	if err != nil {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-time.After(n.Patience):
+		return false
+	}
+}
+
+// failure is the file that says by its age when the cloud of a file of names was asked in vain, for whatever kind.
+func failure(file string) string {
+	name := filepath.Base(file)
+	return filepath.Join(filepath.Dir(file), "failed-"+name[strings.LastIndex(name, "-")+1:])
+}
+
+func failedLately(file string) bool {
+	_, age := read(failure(file))
+	return age < pause
 }
 
 func digest(texts []string) string {
@@ -70,7 +92,7 @@ var plain = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,:@+/-]{0,254}$`)
 
 // read returns the names of a file, and how old it is: for ever, where there is none.
 func read(file string) (names []string, age time.Duration) {
-	opened, err := os.Open(file)
+	opened, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, forgotten
 	}
@@ -88,8 +110,11 @@ func read(file string) (names []string, age time.Duration) {
 	return names, max(0, time.Since(info.ModTime()))
 }
 
-// Write has list make the file anew, but not while another process does. Files that nobody has asked for lately are removed.
+// Write has list make the file anew, but not while another process does, nor soon after it failed. Files that nobody has asked for lately are removed.
 func Write(file string, list func() ([]string, error)) error {
+	if dir := filepath.Dir(file); !private(dir) {
+		return fmt.Errorf("write the names to complete: %s, or a directory above it, is another user's or can be written by others", dir)
+	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("make the directory for names to complete: %w", err)
 	}
@@ -101,10 +126,17 @@ func Write(file string, list func() ([]string, error)) error {
 		return fmt.Errorf("lock the names to complete: %w", err)
 	}
 	defer unlock()
+	if failedLately(file) {
+		return nil
+	}
 	names, err := list()
 	if err != nil {
-		return err
+		return errors.Join(err, replace(failure(file), nil))
 	}
+	return write(file, names)
+}
+
+func write(file string, names []string) error {
 	names = slices.DeleteFunc(names, func(name string) bool { return !plain.MatchString(name) })
 	slices.Sort(names)
 	names = slices.Compact(names)
@@ -112,14 +144,19 @@ func Write(file string, list func() ([]string, error)) error {
 	for _, name := range names[:min(len(names), mostNames)] {
 		content.WriteString(name + "\n")
 	}
-	if err := renameio.WriteFile(file, content.Bytes(), 0o600); err != nil {
+	if err := replace(file, content.Bytes()); err != nil {
 		return fmt.Errorf("write the names to complete: %w", err)
 	}
 	return forget(filepath.Dir(file))
 }
 
+// replace makes a file in its own directory: that for temporary files may be another user's.
+func replace(file string, content []byte) error {
+	return renameio.WriteFile(file, content, 0o600, renameio.WithTempDir(filepath.Dir(file)))
+}
+
 func lock(file string) (unlock func(), err error) {
-	opened, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	opened, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -64,6 +64,7 @@ func TestNamesAge(t *testing.T) {
 		if err := os.Chtimes(file[0], at, at); err != nil {
 			t.Fatal(err)
 		}
+		passPause(t, names.Dir)
 		before := asked.asked
 		if got := names.Of("servers", cloud); len(got) != want || asked.asked != before+1 {
 			t.Errorf("after %s %q are offered, and the cloud was asked %d times", age, got, asked.asked-before)
@@ -74,9 +75,52 @@ func TestNamesAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked.err = nil
+	passPause(t, names.Dir)
 	names.Of("images", cloud)
 	if _, err := os.Stat(file[0]); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an old file is still there (%v)", err)
+	}
+}
+
+// passPause makes failures as old as they must be for another try.
+func passPause(t *testing.T, dir string) {
+	t.Helper()
+	failures, err := filepath.Glob(dir + "/failed-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(-pause - time.Second)
+	for _, one := range failures {
+		if err := os.Chtimes(one, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestNamesAfterAFailure: a press of the key may be a login, and some that fail lock the user out. So no kind is asked for, but
+// in another cloud.
+func TestNamesAfterAFailure(t *testing.T) {
+	t.Parallel()
+	asked := &lists{names: []string{"web"}, err: errors.New("the password is wrong")}
+	names := Names{Dir: filepath.Join(t.TempDir(), "ndock"), Patience: time.Minute, Refresh: asked.refresh}
+	for range 3 {
+		names.Of("servers", cloud)
+		names.Of("images", cloud)
+	}
+	if asked.asked != 1 {
+		t.Errorf("the cloud was asked %d times", asked.asked)
+	}
+	file := filepath.Join(names.Dir, "images-"+digest(cloud)) // of one who did not know yet
+	if err := Write(file, func() ([]string, error) { return nil, errors.New("it was asked") }); err != nil {
+		t.Error(err)
+	}
+	asked.err = nil
+	if got := names.Of("servers", []string{"OS_CLOUD=other"}); !slices.Equal(got, []string{"web"}) {
+		t.Errorf("%q are offered of another cloud", got)
+	}
+	passPause(t, names.Dir)
+	if got := names.Of("servers", cloud); !slices.Equal(got, []string{"web"}) {
+		t.Errorf("later %q are offered", got)
 	}
 }
 

@@ -27,7 +27,7 @@ type Sources struct {
 
 // Metrics is what Prometheus is told.
 type Metrics struct {
-	registry *prometheus.Registry
+	page     *page
 	requests *prometheus.HistogramVec
 	engine   engine.Daemon
 	log      *slog.Logger
@@ -35,8 +35,9 @@ type Metrics struct {
 
 // New returns the metrics of an agent.
 func New(of Sources, log *slog.Logger) *Metrics {
+	registry := prometheus.NewRegistry()
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+		page: &page{from: registry, log: log},
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "ndock_agent_request_duration_seconds",
 			Help:    "How long requests to the agent took, by verb and outcome: done, refused (the request's own fault) or failed (this host's).",
@@ -50,7 +51,7 @@ func New(of Sources, log *slog.Logger) *Metrics {
 		ConstLabels: prometheus.Labels{"version": text(of.Version), "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newScraper(partsOf(of), log))
+	registry.MustRegister(m.requests, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newScraper(partsOf(of), log))
 	return m
 }
 

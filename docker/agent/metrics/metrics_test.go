@@ -1,8 +1,10 @@
 package metrics_test
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -302,7 +304,9 @@ func TestAnEngineThatHangs(t *testing.T) {
 }
 
 // TestAnEngineThatIsAway is no reason to be told nothing.
-func TestAnEngineThatIsAway(t *testing.T) {
+func TestAnEngineThatIsAway(t *testing.T) { synctest.Test(t, testAway) }
+
+func testAway(t *testing.T) {
 	docker := busyEngine()
 	for _, method := range []string{"ServerVersion", "Info", "ContainerList", "ImageList"} {
 		docker.Fail[method] = enginetest.ErrAway
@@ -319,6 +323,7 @@ func TestAnEngineThatIsAway(t *testing.T) {
 		t.Errorf("health: %d %s", status, body)
 	}
 	clear(docker.Fail)
+	time.Sleep(kept)
 	scrape(t, m.Handler()).want(t, 1, "ndock_engine_up")
 	if status, body := agenttest.Ask(t, m.Handler(), "GET", "/healthz", ""); status != http.StatusOK || body != "ok\n" {
 		t.Errorf("health: %d %s", status, body)
@@ -342,6 +347,73 @@ func TestScrapesAtOnce(t *testing.T) {
 			(<-done).want(t, 0, "ndock_engine_up")
 		}
 	})
+}
+
+// kept is how long an answer is handed out again, as docs/metrics.md says.
+const kept = 5 * time.Second
+
+// TestScrapesInALoop: one who asks again and again has the engine asked no more often.
+func TestScrapesInALoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		docker := &hanging{Engine: enginetest.New()}
+		handler := newMetrics(t, docker, time.Time{}).Handler()
+		scrape(t, handler)
+		asked := docker.asked.Load()
+		for range 100 {
+			scrape(t, handler)
+			time.Sleep(kept / 200)
+		}
+		if again := docker.asked.Load() - asked; again != 0 {
+			t.Errorf("the engine was asked %d times more", again)
+		}
+		time.Sleep(kept)
+		scrape(t, handler)
+		if docker.asked.Load() == asked {
+			t.Error("the answer is old")
+		}
+	})
+}
+
+// slow is a client that reads nothing.
+type slow struct {
+	*httptest.ResponseRecorder
+	read chan struct{}
+}
+
+func (s slow) Write([]byte) (int, error) {
+	<-s.read
+	return 0, io.ErrClosedPipe
+}
+
+// TestClientsThatReadSlowly, from however many addresses, keep nobody from an answer.
+func TestClientsThatReadSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler, read := newMetrics(t, busyEngine(), time.Time{}).Handler(), make(chan struct{})
+		defer close(read)
+		for range 100 {
+			request := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
+			go handler.ServeHTTP(slow{httptest.NewRecorder(), read}, request)
+		}
+		synctest.Wait()
+		scrape(t, handler).want(t, 1, "ndock_engine_up")
+	})
+}
+
+// TestZipped is the same answer, for one who can read it.
+func TestZipped(t *testing.T) {
+	handler := newMetrics(t, busyEngine(), time.Time{}).Handler()
+	_, plain := agenttest.Ask(t, handler, "GET", "/metrics", "")
+	request := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
+	request.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, request)
+	zip, err := gzip.NewReader(w.Body)
+	if err != nil || w.Header().Get("Content-Encoding") != "gzip" {
+		t.Fatal(w.Header(), err)
+	}
+	if got, err := io.ReadAll(zip); err != nil || string(got) != plain {
+		t.Errorf("got %s (%v), want %s", got, err, plain)
+	}
 }
 
 // TestAServerThatEndsMeanwhile is no failure of a scrape.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/singleflight"
 )
 
 // How long a scrape may take. Prometheus gives up after 10 s, unless it is told otherwise, and would then know nothing at all.
@@ -70,11 +69,10 @@ func wait(ctx context.Context, done <-chan result) result {
 	}
 }
 
-// scraper collects all parts when Prometheus asks. Who asks meanwhile gets the same answer.
+// scraper collects all parts, once at a time: see page.
 type scraper struct {
-	parts   []*part
-	log     *slog.Logger
-	sharing singleflight.Group
+	parts []*part
+	log   *slog.Logger
 
 	success  *prometheus.Desc
 	duration *prometheus.Desc
@@ -93,8 +91,7 @@ func (s *scraper) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (s *scraper) Collect(metrics chan<- prometheus.Metric) {
-	all, _, _ := s.sharing.Do("", func() (any, error) { return s.collect(), nil })
-	for _, metric := range all.([]prometheus.Metric) {
+	for _, metric := range s.collect() {
 		metrics <- metric
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/singleflight"
 
 	"ndock/docker/transfer"
@@ -19,7 +18,6 @@ import (
 const (
 	maxConnections = 64
 	maxPerClient   = 8
-	maxScrapes     = 16       // at a time, of more than one client: each has an answer of some MiB
 	maxHeader      = 16 << 10 // bytes
 )
 
@@ -70,11 +68,7 @@ func (m *Metrics) serve(ctx context.Context, address string) error {
 // Handler answers GET /metrics and GET /healthz.
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(m.log.Handler(), slog.LevelWarn),
-		ErrorHandling:       promhttp.ContinueOnError, // one bad value does not take the others along
-		MaxRequestsInFlight: maxScrapes,
-	}))
+	mux.Handle("GET /metrics", m.page)
 	mux.Handle("GET /healthz", &health{ask: m.engine.ServerVersion})
 	return mux
 }
