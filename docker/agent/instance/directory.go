@@ -87,7 +87,10 @@ func (d directories) writeConfigDrive(uuid string, files map[string][]byte, back
 	}
 	var mounts []mount.Mount
 	for _, target := range configDrivePaths {
-		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: dir, Target: target, ReadOnly: true})
+		// Docker says rro to the runtime for what is to be read-only with all that is mounted below, since 25.0. gVisor does not know
+		// that word, and has the mount writable. Nothing is mounted below.
+		only := &mount.BindOptions{ReadOnlyNonRecursive: true}
+		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: dir, Target: target, ReadOnly: true, BindOptions: only})
 	}
 	return mounts, nil
 }

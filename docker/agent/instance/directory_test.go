@@ -21,7 +21,7 @@ func TestConfigDrive(t *testing.T) {
 		t.Fatalf("got %v, %v", mounts, err)
 	}
 	for _, m := range mounts {
-		if !m.ReadOnly || m.Source != filepath.Join(state, enginetest.ServerID, "config-drive") {
+		if !m.ReadOnly || !m.BindOptions.ReadOnlyNonRecursive || m.Source != filepath.Join(state, enginetest.ServerID, "config-drive") {
 			t.Errorf("got %+v", m)
 		}
 	}
