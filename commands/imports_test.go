@@ -60,7 +60,7 @@ var directions = map[string][]string{
 		"docker", "docker/agent", "docker/agent/config", "docker/agent/devices", "docker/agent/hostinfo", "docker/agent/keylock", "docker/agent/limits",
 		"docker/agent/naming", "docker/agent/process", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/engine/layerfiles", "docker/network", "docker/ociruntime",
 	},
-	"docker/agent/devices": {"docker/agent", "docker/ociruntime"},
+	"docker/agent/devices": {"docker/agent", "docker/durable", "docker/ociruntime"},
 	"docker/agent/limits":  {"docker/agent", "docker/agent/config"},
 	"docker/agent/metrics": {
 		"docker/agent", "docker/agent/imagecache", "docker/agent/instance", "docker/agent/naming", "docker/engine", "docker/transfer",
@@ -75,8 +75,8 @@ var directions = map[string][]string{
 	"docker/engine/layerfiles":        {"docker/engine"},
 	"docker":                          {"docker/transfer"},
 	"docker/image":                    {"docker", "docker/archive", "docker/transfer"},
-	"docker/network":                  {"docker/agent"},
-	"docker/ociruntime":               {"docker/network"},
+	"docker/network":                  {"docker/agent", "docker/durable"},
+	"docker/ociruntime":               {"docker/durable", "docker/network"},
 	"docker/ociruntime/ndock-runtime": {"docker/ociruntime"},
 	"registry/trust":                  {"registry", "registry/config", "registry/internal/atomicfile", "registry/internal/rollback", "registry/pki"},
 	"registry/serve": {

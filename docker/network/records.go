@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
+	"ndock/docker/durable"
 )
 
 // The agent records a server's ports in the server's directory. The hooks of its container read them when it starts, whether
@@ -49,21 +49,7 @@ func SetPorts(dir string, ports []Port) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := renameio.WriteFile(filepath.Join(dir, portsFile), append(text, '\n'), 0o600, renameio.WithTempDir(dir)); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	opened, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(opened.Sync(), opened.Close())
+	return durable.WriteFile(filepath.Join(dir, portsFile), append(text, '\n'))
 }
 
 // Recorded tells whether ports are recorded in a directory, be it none.

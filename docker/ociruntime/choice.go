@@ -11,8 +11,9 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"ndock/docker/durable"
 )
 
 // Choices is where the agent writes which program runs a server's container: a file for each, by the container's id.
@@ -34,21 +35,10 @@ func (c Choice) Record(dir, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, id), text); err != nil { // without it a container is refused a start
 		return fmt.Errorf("record the runtime of container %s: %w", id, err)
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, id), text, 0o600, renameio.WithTempDir(dir)); err != nil {
-		return fmt.Errorf("record the runtime of container %s: %w", id, err)
-	}
-	return syncDir(dir) // without its record a container is refused a start
-}
-
-func syncDir(dir string) error {
-	opened, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(opened.Sync(), opened.Close())
+	return nil
 }
 
 // choiceLimit is more than a file of the agent's has, in bytes.

@@ -94,8 +94,12 @@ func (d *Devices) pick(asked map[string]int, numa []int, had []held, all map[str
 		if len(there) < n {
 			return nil, fmt.Errorf("the server is to have %d devices of class %s (%s), and this host has %d that no server has", n, class, d.kinds[class], len(there))
 		}
+		far := map[string]int{} // the kernel is asked once for each
+		for _, one := range there {
+			far[one.name] = d.distance(one, numa)
+		}
 		slices.SortStableFunc(there, func(a, b device) int {
-			return cmp.Or(rank(a.isOf(before))-rank(b.isOf(before)), d.distance(a, numa)-d.distance(b, numa))
+			return cmp.Or(rank(a.isOf(before))-rank(b.isOf(before)), far[a.name]-far[b.name])
 		})
 		picked[class] = map[string]string{}
 		for _, one := range there[:n] {

@@ -90,10 +90,6 @@ func (o *Orphans) servers(ctx context.Context) ([]agent.Orphan, error) {
 	if err != nil {
 		return nil, err
 	}
-	away, err := engine.Unknown(ctx, o.engine)
-	if err != nil {
-		return nil, err
-	}
 	var orphans []agent.Orphan
 	for _, entry := range entries {
 		info, err := entry.Info()
@@ -102,9 +98,23 @@ func (o *Orphans) servers(ctx context.Context) ([]agent.Orphan, error) {
 		}
 		orphans = append(orphans, agent.Orphan{
 			Kind: "server", Name: entry.Name(), Server: entry.Name(), Since: info.ModTime(),
-			Sure: time.Since(info.ModTime()) > abandonedAfter && o.dirs.madeOn(entry.Name(), on) &&
-				!away[naming.Container(entry.Name())] && !away[naming.Backup(entry.Name())],
+			Sure: time.Since(info.ModTime()) > abandonedAfter && o.dirs.madeOn(entry.Name(), on),
 		})
+	}
+	return o.sparing(ctx, orphans)
+}
+
+// sparing does not call those sure whose container is on the disk, and only the engine does not know of it.
+func (o *Orphans) sparing(ctx context.Context, orphans []agent.Orphan) ([]agent.Orphan, error) {
+	if !slices.ContainsFunc(orphans, func(one agent.Orphan) bool { return one.Sure }) {
+		return orphans, nil
+	}
+	away, err := engine.Unknown(ctx, o.engine)
+	if err != nil {
+		return nil, err
+	}
+	for i, one := range orphans {
+		orphans[i].Sure = one.Sure && !away[naming.Container(one.Name)] && !away[naming.Backup(one.Name)]
 	}
 	return orphans, nil
 }
