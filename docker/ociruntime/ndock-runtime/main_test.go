@@ -21,6 +21,7 @@ var packages = strings.Fields(`
 	github.com/vishvananda/netns
 	golang.org/x/sys/unix
 	ndock/docker/agent
+	ndock/docker/durable
 	ndock/docker/network
 	ndock/docker/ociruntime
 	ndock/docker/ociruntime/ndock-runtime
