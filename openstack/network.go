@@ -138,3 +138,48 @@ func (c *Cloud) Agents(ctx context.Context) ([]Agent, error) {
 	}
 	return found.Agents, nil
 }
+
+// Addresses is how many a network has in its subnets, and how many of them are in use: of IPv4 by 4, of IPv6 by 6. They may
+// be more than an integer holds.
+type Addresses map[int]struct{ Total, Used float64 }
+
+// Addresses tells them by the networks' ids. Who is no administrator is told of none.
+func (c *Cloud) Addresses(ctx context.Context) (map[string]Addresses, error) {
+	client, err := c.neutron()
+	if err != nil {
+		return nil, err
+	}
+	var found struct {
+		Networks []struct {
+			ID      string `json:"network_id"`
+			Subnets []struct {
+				Version int     `json:"ip_version"`
+				Total   float64 `json:"total_ips"`
+				Used    float64 `json:"used_ips"`
+			} `json:"subnet_ip_availability"`
+		} `json:"network_ip_availabilities"`
+	}
+	if _, err = client.Get(ctx, client.ServiceURL("network-ip-availabilities"), &found, nil); err != nil {
+		return nil, explain("list the networks' free addresses", err)
+	}
+	all := map[string]Addresses{}
+	for _, network := range found.Networks {
+		all[network.ID] = Addresses{}
+		for _, subnet := range network.Subnets {
+			sum := all[network.ID][subnet.Version]
+			sum.Total, sum.Used = sum.Total+subnet.Total, sum.Used+subnet.Used
+			all[network.ID][subnet.Version] = sum
+		}
+	}
+	return all, nil
+}
+
+// Full tells whether a port gets no address of some version there.
+func (a Addresses) Full() bool {
+	for _, sum := range a {
+		if sum.Used >= sum.Total {
+			return true
+		}
+	}
+	return false
+}

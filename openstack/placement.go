@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/hypervisors"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/services"
 	"github.com/gophercloud/gophercloud/v2/openstack/placement/v1/resourceproviders"
 )
 
@@ -140,4 +142,53 @@ func (c *Cloud) Hypervisors(ctx context.Context) ([]Hypervisor, error) {
 		}
 	}
 	return all, nil
+}
+
+// ComputeService is a nova-compute.
+type ComputeService struct {
+	Host   string
+	Up     bool
+	Reason string // why it is disabled; empty where it is not, or nobody said
+}
+
+// ComputeServices lists those of all cells; administrators may. A host that is mapped to no cell has one, and no hypervisor.
+func (c *Cloud) ComputeServices(ctx context.Context) ([]ComputeService, error) {
+	client, err := c.nova()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := services.List(client, services.ListOpts{Binary: "nova-compute"}).AllPages(ctx)
+	if err != nil {
+		return nil, explain("list compute services", err)
+	}
+	found, err := services.ExtractServices(pages)
+	if err != nil {
+		return nil, explain("list compute services", err)
+	}
+	all := make([]ComputeService, len(found))
+	for i, one := range found {
+		all[i] = ComputeService{Host: one.Host, Up: one.State == "up", Reason: one.DisabledReason}
+	}
+	return all, nil
+}
+
+// Fits tells whether Placement has a host of ndock's for a server of the flavor, which is what Nova's scheduler asks it first.
+// Administrators may ask.
+func (c *Cloud) Fits(ctx context.Context, flavor Flavor) (bool, error) {
+	client, err := c.placement()
+	if err != nil {
+		return false, err
+	}
+	client.Microversion = "1.36" // the first in which the groups of resources of a flavor have names
+	var found struct {
+		Requests []struct{} `json:"allocation_requests"`
+	}
+	_, err = client.Get(ctx, client.ServiceURL("allocation_candidates")+"?"+flavor.demand().Encode(), &found, nil)
+	switch {
+	case gophercloud.ResponseCodeIs(err, http.StatusBadRequest) && strings.Contains(err.Error(), "No such "):
+		return false, nil // trait, or class of resources: no host has what there is none of
+	case err != nil:
+		return false, explain("look for hosts for flavor "+flavor.Name, err)
+	}
+	return len(found.Requests) > 0, nil
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/instanceactions"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/remoteconsoles"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/servers"
+	"github.com/gophercloud/gophercloud/v2/pagination"
 
 	"ndock/openstack/serial"
 	"ndock/openstack/transport"
@@ -32,8 +35,9 @@ type Server struct {
 	KeyName   string
 	Metadata  map[string]string
 	Created   time.Time
-	Fault     string // why it is in ERROR
-	Host      string // administrators see it
+	Launched  time.Time // when it ran first; zero where it never has
+	Fault     string    // why it is in ERROR
+	Host      string    // administrators see it
 
 	classes []string // of Placement, that its flavor asks for beyond those of each server
 }
@@ -45,7 +49,7 @@ func serverFrom(found servers.Server) Server {
 	return Server{
 		ID: found.ID, Name: found.Name, Status: found.Status, Task: found.TaskState, Power: found.PowerState.String(),
 		Addresses: addresses(found.Addresses), ImageID: imageID, Flavor: flavor, KeyName: found.KeyName,
-		Metadata: found.Metadata, Created: found.Created, Fault: found.Fault.Message, Host: found.Host,
+		Metadata: found.Metadata, Created: found.Created, Launched: found.LaunchedAt, Fault: found.Fault.Message, Host: found.Host,
 		classes: classes(specs),
 	}
 }
@@ -93,6 +97,58 @@ func (c *Cloud) listServers(ctx context.Context, options servers.ListOptsBuilder
 	}
 	slices.SortFunc(all, func(a, b Server) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return all, nil
+}
+
+// newest asks for the newest servers of a status, one page of them.
+type newest struct {
+	status string
+	limit  int
+}
+
+func (n newest) ToServerListQuery() (string, error) {
+	return "?" + url.Values{"status": {n.status}, "limit": {strconv.Itoa(n.limit)}, "sort_key": {"created_at"}, "sort_dir": {"desc"}}.Encode(), nil
+}
+
+// NewestServers lists so many of the project's servers that have a status, the newest first.
+func (c *Cloud) NewestServers(ctx context.Context, status string, limit int) ([]Server, error) {
+	client, err := c.nova()
+	if err != nil {
+		return nil, err
+	}
+	var all []Server
+	err = servers.List(client, newest{status, limit}).EachPage(ctx, func(_ context.Context, page pagination.Page) (bool, error) {
+		found, err := servers.ExtractServers(page)
+		for _, one := range found[:min(len(found), limit)] {
+			all = append(all, serverFrom(one))
+		}
+		return false, err
+	})
+	if err != nil {
+		return nil, explain("list servers", err)
+	}
+	return all, nil
+}
+
+// atOnce is how soon after its start a process has ended that never served.
+const atOnce = time.Minute
+
+// EndedAtOnce tells whether a server is off because its process ended soon after it was booted. Nova then records a stop that
+// is no user's.
+func (c *Cloud) EndedAtOnce(ctx context.Context, server Server) (bool, error) {
+	client, err := c.nova()
+	if err != nil {
+		return false, err
+	}
+	pages, err := instanceactions.List(client, server.ID, nil).AllPages(ctx)
+	if err != nil {
+		return false, explain(fmt.Sprintf("list what was done with server %q", server.Name), err)
+	}
+	actions, err := instanceactions.ExtractInstanceActions(pages)
+	if err != nil || len(actions) == 0 || server.Launched.IsZero() {
+		return false, err
+	}
+	last := actions[0] // newest first
+	return last.Action == "stop" && last.UserID == "" && last.StartTime.Sub(server.Launched) < atOnce, nil
 }
 
 // Server finds a server by name or id.

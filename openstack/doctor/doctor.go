@@ -38,13 +38,18 @@ type Cloud interface {
 	Reserved(ctx context.Context, taken string) (openstack.Reserved, error)
 	ImageCount(ctx context.Context) (images, layers int, err error)
 	ImageQuota(ctx context.Context) (*openstack.Quota, error)
+	ComputeServices(ctx context.Context) ([]openstack.ComputeService, error)
 	Hypervisors(ctx context.Context) ([]openstack.Hypervisor, error)
 	Traits(ctx context.Context, hypervisor string) ([]string, error)
 	Flavors(ctx context.Context) ([]openstack.Flavor, error)
+	Fits(ctx context.Context, flavor openstack.Flavor) (bool, error)
 	ServerQuota(ctx context.Context) (openstack.ServerQuota, error)
 	Networks(ctx context.Context) ([]openstack.Network, error)
+	Addresses(ctx context.Context) (map[string]openstack.Addresses, error)
 	PortQuota(ctx context.Context) (openstack.Quota, error)
 	Agents(ctx context.Context) ([]openstack.Agent, error)
+	NewestServers(ctx context.Context, status string, limit int) ([]openstack.Server, error)
+	EndedAtOnce(ctx context.Context, server openstack.Server) (bool, error)
 }
 
 var _ Cloud = (*openstack.Cloud)(nil)
@@ -70,15 +75,19 @@ func checks() []check {
 		{"formats", []string{"glance"}, formats},
 		{"pushing", []string{"glance"}, pushing},
 		{"publishing", []string{"credentials"}, publishing},
+		{"cells", []string{"nova"}, cells},
 		{"hypervisors", []string{"nova"}, hypervisors},
 		{"properties", []string{"glance", "nova"}, properties},
 		{"flavors", []string{"nova"}, flavors},
 		{"quota", []string{"flavors"}, quota},
+		{"room", []string{"placement", "hypervisors", "flavors"}, room},
 		{"networks", []string{"neutron"}, networks},
+		{"addresses", []string{"networks"}, addresses},
 		{"ports", []string{"neutron"}, ports},
 		{"agents", []string{"neutron"}, agents},
 		{"images", []string{"formats"}, images},
 		{"layers", []string{"glance", "placement"}, layers},
+		{"servers", []string{"nova"}, servers},
 	}
 }
 
@@ -87,17 +96,31 @@ type examination struct {
 	open        Open
 	cloud       Cloud
 	session     openstack.Session
-	hypervisors []openstack.Hypervisor // none where the user may not see them
-	smallest    openstack.Flavor
+	services    []openstack.ComputeService // none where the user may not see them
+	unmapped    []string                   // hosts that no cell has
+	hypervisors []openstack.Hypervisor     // none where the user may not see them
+	flavors     []openstack.Flavor         // the smallest first
+	unfit       []openstack.Flavor         // that no host can take
+	networks    []openstack.Network        // that the project may use
+	findings    []Finding
+}
+
+// found is what a check has found; empty where it was not made yet.
+func (x *examination) found(check string) Finding {
+	for _, finding := range x.findings {
+		if finding.Check == check {
+			return finding
+		}
+	}
+	return Finding{}
 }
 
 // Examine makes every check, and fails only when it is interrupted.
 func Examine(ctx context.Context, open Open) ([]Finding, error) {
 	x := &examination{open: open}
-	var findings []Finding
 	for _, next := range checks() {
 		finding := Finding{State: Unknown}
-		if missing := missing(next.after, findings); missing != "" {
+		if missing := missing(next.after, x.findings); missing != "" {
 			finding.Detail = "waits for " + missing
 		} else {
 			finding = next.look(ctx, x)
@@ -106,9 +129,9 @@ func Examine(ctx context.Context, open Open) ([]Finding, error) {
 			return nil, err
 		}
 		finding.Check = next.name
-		findings = append(findings, finding)
+		x.findings = append(x.findings, finding)
 	}
-	return findings, nil
+	return x.findings, nil
 }
 
 // missing is the first of the checks named that did not come out well enough to build on; empty when all did.

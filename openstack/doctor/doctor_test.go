@@ -29,7 +29,11 @@ type cloud struct {
 	layers      int
 	imageQuota  *openstack.Quota
 	reserved    openstack.Reserved
-	taken       string           // the id that an image was asked for with
+	taken       string // the id that an image was asked for with
+	services    []openstack.ComputeService
+	unfit       func(flavor openstack.Flavor) bool // nil where each fits
+	addresses   map[string]openstack.Addresses
+	booted      []openstack.Server
 	traits      []string         // of each hypervisor
 	failing     map[string]error // by the check that asks
 }
@@ -77,6 +81,27 @@ func (c *cloud) Flavors(context.Context) ([]openstack.Flavor, error) {
 	return c.flavors, c.failing["flavors"]
 }
 
+func (c *cloud) ComputeServices(context.Context) ([]openstack.ComputeService, error) {
+	return c.services, c.failing["services"]
+}
+
+func (c *cloud) Fits(_ context.Context, flavor openstack.Flavor) (bool, error) {
+	return c.unfit == nil || !c.unfit(flavor), c.failing["fits"]
+}
+
+func (c *cloud) Addresses(context.Context) (map[string]openstack.Addresses, error) {
+	return c.addresses, c.failing["addresses"]
+}
+
+func (c *cloud) NewestServers(_ context.Context, status string, limit int) ([]openstack.Server, error) {
+	found := kept(c.booted, func(server openstack.Server) bool { return server.Status == status })
+	return found[:min(len(found), limit)], c.failing["servers "+status]
+}
+
+func (c *cloud) EndedAtOnce(_ context.Context, server openstack.Server) (bool, error) {
+	return server.Name != "stopped", c.failing["actions"]
+}
+
 func (c *cloud) ServerQuota(context.Context) (openstack.ServerQuota, error) {
 	return c.servers, c.failing["quota"]
 }
@@ -121,6 +146,8 @@ func sound() *cloud {
 		networks:    []openstack.Network{network("private")},
 		ports:       openstack.Quota{Limit: 500},
 		agents:      []openstack.Agent{agent("Linux bridge agent", "one", true), agent("DHCP agent", "two", true)},
+		services:    []openstack.ComputeService{{Host: "one", Up: true}},
+		addresses:   map[string]openstack.Addresses{"id-private": {4: {Total: 253, Used: 3}}},
 		traits:      []string{"CUSTOM_NDOCK", "CUSTOM_NDOCK_LAYERS"},
 		failing:     map[string]error{},
 	}
@@ -130,7 +157,10 @@ func sound() *cloud {
 func tenant(c *cloud) {
 	c.session.Roles = []string{"member"}
 	c.failing["hypervisors"] = answered(http.StatusForbidden, "list hypervisors", "not you")
-	c.hypervisors, c.agents = nil, nil
+	for _, asked := range []string{"services", "fits"} {
+		c.failing[asked] = c.failing["hypervisors"]
+	}
+	c.hypervisors, c.agents, c.addresses = nil, nil, nil
 }
 
 func answered(status int, op, message string) error {
@@ -220,7 +250,7 @@ func TestFindings(t *testing.T) {
 
 		"hypervisors not for tenants": {"hypervisors", tenant, Unknown, "only an administrator", ""},
 		"hypervisors not told":        {"hypervisors", func(c *cloud) { c.failing["hypervisors"] = answered(500, "list", "oops") }, Failed, "oops", ""},
-		"no docker host":              {"hypervisors", func(c *cloud) { c.hypervisors = []openstack.Hypervisor{hypervisor("kvm", "QEMU")} }, Failed, "no hypervisor is of type docker; 1 of type QEMU", "ndock node setup"},
+		"no docker host":              {"hypervisors", func(c *cloud) { c.hypervisors, c.services = []openstack.Hypervisor{hypervisor("kvm", "QEMU")}, nil }, Failed, "no hypervisor is of type docker; 1 of type QEMU", "ndock node setup"},
 		"the docker host is down":     {"hypervisors", func(c *cloud) { c.hypervisors[0].State = "down" }, Failed, "are up: none; down: one", "ndock node status"},
 		"the docker host is disabled": {"hypervisors", func(c *cloud) { c.hypervisors[0].Status = "disabled" }, Failed, "are up: none; disabled: one", "openstack compute service set --enable one nova-compute"},
 		"a docker host is down": {"hypervisors", func(c *cloud) {
@@ -309,12 +339,12 @@ func mixed(c *cloud) { c.hypervisors = append(c.hypervisors, hypervisor("kvm", "
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	for broken, waiting := range map[string]map[string]string{
-		"login":   {"glance": "credentials", "publishing": "credentials", "formats": "glance", "images": "formats", "quota": "flavors"},
+		"login":   {"glance": "credentials", "publishing": "credentials", "formats": "glance", "images": "formats", "quota": "flavors", "servers": "nova"},
 		"image":   {"formats": "glance", "pushing": "glance", "properties": "glance", "images": "formats", "layers": "glance"},
-		"compute": {"hypervisors": "nova", "properties": "nova", "flavors": "nova", "quota": "flavors"},
-		"network": {"networks": "neutron", "ports": "neutron", "agents": "neutron"},
+		"compute": {"cells": "nova", "hypervisors": "nova", "properties": "nova", "flavors": "nova", "quota": "flavors", "room": "hypervisors", "servers": "nova"},
+		"network": {"networks": "neutron", "addresses": "networks", "ports": "neutron", "agents": "neutron"},
 		"formats": {"images": "formats"},
-		"flavors": {"quota": "flavors"},
+		"flavors": {"quota": "flavors", "room": "flavors"},
 	} {
 		c := sound()
 		c.failing[broken] = errors.New("no")

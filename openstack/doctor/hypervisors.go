@@ -22,7 +22,7 @@ func hypervisors(ctx context.Context, x *examination) Finding {
 	x.hypervisors = all
 	down := kept(all, func(one openstack.Hypervisor) bool { return isDocker(one) && one.State != "up" })
 	disabled := kept(all, func(one openstack.Hypervisor) bool { return isDocker(one) && one.State == "up" && !isUp(one) })
-	return hosts(x.dockerHosts(), down, disabled, others(all))
+	return x.hosts(down, disabled)
 }
 
 // dockerHosts are the hypervisors of type docker that take servers.
@@ -31,7 +31,8 @@ func (x *examination) dockerHosts() []openstack.Hypervisor {
 }
 
 // hosts is an error only where no host is left.
-func hosts(up, down, disabled []openstack.Hypervisor, others string) Finding {
+func (x *examination) hosts(down, disabled []openstack.Hypervisor) Finding {
+	up, others := x.dockerHosts(), others(x.hypervisors)
 	state := Failed
 	if len(up) > 0 {
 		state = Warning
@@ -40,13 +41,15 @@ func hosts(up, down, disabled []openstack.Hypervisor, others string) Finding {
 	case len(down) > 0:
 		return Finding{
 			State: state, Fix: "ndock node status",
-			Detail: fmt.Sprintf("of type docker are up: %s; down: %s, where the command says why", hostNames(up), hostNames(down)),
+			Detail: fmt.Sprintf("of type docker are up: %s; down: %s%s, where the command says why", hostNames(up), hostNames(down), x.whyDown(down[0])),
 		}
 	case len(disabled) > 0:
 		return Finding{
 			State: state, Fix: fmt.Sprintf("openstack compute service set --enable %s nova-compute", disabled[0].ServiceHost),
 			Detail: fmt.Sprintf("of type docker are up: %s; disabled: %s", hostNames(up), hostNames(disabled)),
 		}
+	case len(up) == 0 && len(x.unmapped) > 0:
+		return broken(discover, "no hypervisor is of type docker%s; a host that no cell has may be one, see cells", others)
 	case len(up) == 0:
 		return broken("ndock node setup", "no hypervisor is of type docker%s; the command makes one of a compute node", others)
 	}

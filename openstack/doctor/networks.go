@@ -25,6 +25,7 @@ func networks(ctx context.Context, x *examination) Finding {
 			usable = append(usable, network)
 		}
 	}
+	x.networks = usable
 	return pluggable(usable, down, bare)
 }
 

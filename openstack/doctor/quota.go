@@ -22,13 +22,14 @@ func quota(ctx context.Context, x *examination) Finding {
 	if err != nil {
 		return unanswered(err)
 	}
-	finding := x.room([]need{
+	smallest := x.flavors[0]
+	finding := x.left([]need{
 		{"servers", "instances", found.Instances, 1},
-		{"cores", "cores", found.Cores, x.smallest.VCPUs},
-		{"MiB of memory", "ram", found.RAM, x.smallest.RAM},
+		{"cores", "cores", found.Cores, smallest.VCPUs},
+		{"MiB of memory", "ram", found.RAM, smallest.RAM},
 	})
 	if finding.State == OK {
-		finding.Detail = fmt.Sprintf("there is room for a server of flavor %s", x.smallest.Name)
+		finding.Detail = fmt.Sprintf("there is room for a server of flavor %s", smallest.Name)
 	}
 	return finding
 }
@@ -42,10 +43,11 @@ func ports(ctx context.Context, x *examination) Finding {
 	case err != nil:
 		return unanswered(err)
 	}
-	return x.room([]need{{"ports", "ports", found, 1}})
+	return x.left([]need{{"ports", "ports", found, 1}})
 }
 
-func (x *examination) room(needs []need) Finding {
+// left is an error where a quota does not leave what is needed.
+func (x *examination) left(needs []need) Finding {
 	var full, options []string
 	for _, n := range needs {
 		if !n.quota.Fits(n.amount) {

@@ -28,6 +28,8 @@ const (
 	ActionsFail        Fault = "actions-fail"      // what is done with a server changes nothing, and Nova says so
 	NovaHangs          Fault = "nova-hangs"        // nothing that Nova has begun ends
 	SnapshotVanishes   Fault = "snapshot-vanishes" // Nova deletes the image that it could not fill
+	HostUnmapped       Fault = "host-unmapped"     // a host is up, and in no cell
+	AddressesUsed      Fault = "addresses-used"    // all of each network's
 	PortsExceeded      Fault = "ports-exceeded"    // Neutron has no room for a port
 	DockerRefused      Fault = "docker-refused"    // Glance takes no images of container format docker
 	SizeLimited        Fault = "size-limited"      // Glance has a quota of bytes, and tells it
@@ -46,7 +48,7 @@ const (
 
 var faults = []Fault{
 	TokensExpired, UploadTooLarge, UploadFails, UploadUnavailable, UploadTokenEnds, UploadFailsOnce, UploadDamaged, UploadHangs, DownloadBreaks, DownloadIsWhole, DownloadIsOther, DownloadHasNoParts, DataMissing, QuotaExceeded,
-	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, DockerRefused, SizeLimited, DockerReserved, TraitsReserved, PlacementMissing, GlanceAway,
+	BootFails, ActionsFail, NovaHangs, SnapshotVanishes, PortsExceeded, HostUnmapped, AddressesUsed, DockerRefused, SizeLimited, DockerReserved, TraitsReserved, PlacementMissing, GlanceAway,
 	NeutronHangs, Hiccups, ProcessEnds, SoftDelete, SecondFails, NoConsole, ConsoleDrops,
 }
 

@@ -127,10 +127,11 @@ func (c *Cloud) hiccup(id string) bool {
 }
 
 func matches(object Object, query map[string][]string) bool {
+	order := []string{"sort", "sort_key", "sort_dir", "marker", "limit", "all_tenants"}
 	for key, values := range query {
 		value, known := object[key]
 		text, _ := value.(string)
-		if key != "sort" && key != "marker" && key != "limit" && key != "all_tenants" && (!known || !slices.Contains(wanted(values[0]), text)) {
+		if !slices.Contains(order, key) && (!known || !slices.Contains(wanted(values[0]), text)) {
 			return false
 		}
 	}

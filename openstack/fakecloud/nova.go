@@ -23,6 +23,9 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 	mux.HandleFunc("GET /compute/v2.1/os-hypervisors/detail", c.authenticated(administrators(c.hypervisors, func(w http.ResponseWriter, _ *http.Request, _ string) {
 		refuse(w, http.StatusForbidden, "Policy doesn't allow os_compute_api:os-hypervisors:list-detail to be performed.")
 	})))
+	mux.HandleFunc("GET /compute/v2.1/os-services", c.authenticated(administrators(c.services, func(w http.ResponseWriter, _ *http.Request, _ string) {
+		refuse(w, http.StatusForbidden, "Policy doesn't allow os_compute_api:os-services:list to be performed.")
+	})))
 	c.list(mux, Flavor, "/compute/v2.1/flavors/detail")
 	c.one(mux, Flavor, "/compute/v2.1/flavors/{id}", "Flavor %s could not be found.", refuse)
 	mux.HandleFunc("GET /compute/v2.1/os-keypairs/{name}", c.authenticated(func(w http.ResponseWriter, r *http.Request, _ string) {
@@ -63,6 +66,10 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 		answer(w, http.StatusOK, Object{"instanceAction": action})
 	}))
 	mux.HandleFunc("GET "+one+"/os-instance-actions", there(func(w http.ResponseWriter, _ *http.Request, server Object) {
+		if actions, unusual := server["actions"]; unusual {
+			answer(w, http.StatusOK, Object{"instanceActions": actions})
+			return
+		}
 		answer(w, http.StatusOK, Object{"instanceActions": []Object{ // newest first
 			{"action": "last", "request_id": server["request"], "start_time": "2026-01-02T03:04:06.000000"},
 			{"action": "first", "request_id": "req-first", "start_time": "2026-01-02T03:04:05.000000"},
@@ -90,6 +97,21 @@ func (c *Cloud) hypervisors(w http.ResponseWriter, r *http.Request, user string)
 		return
 	}
 	c.all(Hypervisor)(w, r, user)
+}
+
+// services are those of the hypervisors, and one of a host that is in no cell where a fault says so.
+func (c *Cloud) services(w http.ResponseWriter, _ *http.Request, _ string) {
+	one := func(host, state, status any) Object {
+		return Object{"id": "s", "binary": "nova-compute", "host": host, "state": state, "status": status, "updated_at": "2026-01-02T03:04:05.000000"}
+	}
+	found := []Object{}
+	for _, hypervisor := range c.objects[Hypervisor] {
+		found = append(found, one(hypervisor["name"], hypervisor["state"], hypervisor["status"]))
+	}
+	if c.faults[HostUnmapped] {
+		found = append(found, one("compute-new", "up", "enabled"))
+	}
+	answer(w, http.StatusOK, Object{"services": found})
 }
 
 func (c *Cloud) limits(w http.ResponseWriter, _ *http.Request, _ string) {

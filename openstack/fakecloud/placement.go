@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strconv"
 )
 
 // placement has the hypervisors as resource providers, with what their properties "traits" and "allocations" say. One that
@@ -18,6 +20,9 @@ func (c *Cloud) placement(mux *http.ServeMux) {
 		}
 		answer(w, http.StatusOK, Object{"resource_providers": found})
 	}))
+	mux.HandleFunc("GET /placement/allocation_candidates", c.authenticated(administrators(c.candidates, func(w http.ResponseWriter, _ *http.Request, _ string) {
+		refusePlacement(w, http.StatusForbidden, "placement:allocation_candidates:list")
+	})))
 	const one = "/placement/resource_providers/{id}"
 	there := func(handle func(http.ResponseWriter, *http.Request, Object)) http.HandlerFunc {
 		return c.authenticated(administrators(c.there(Hypervisor, "No resource provider with uuid %s found", refusePlacement, handle), func(w http.ResponseWriter, _ *http.Request, _ string) {
@@ -50,6 +55,23 @@ func (c *Cloud) placement(mux *http.ServeMux) {
 		provider["traits"], provider["generation"] = asked.Traits, asked.Generation+1
 		traits(w, provider)
 	}))
+}
+
+// candidates are the hypervisors, which have room for servers of up to 100 GiB, and no traits but the usual ones.
+func (c *Cloud) candidates(w http.ResponseWriter, r *http.Request, _ string) {
+	disk, _ := strconv.Atoi(regexp.MustCompile(`DISK_GB:(\d+)|$`).FindStringSubmatch(r.URL.Query().Get("resources"))[1])
+	required := r.URL.Query().Get("required")
+	requests := []Object{}
+	switch {
+	case required != "!COMPUTE_STATUS_DISABLED,CUSTOM_NDOCK":
+		refusePlacement(w, http.StatusBadRequest, "No such trait(s): "+required+".")
+		return
+	case disk <= 100:
+		for range c.objects[Hypervisor] {
+			requests = append(requests, Object{"allocations": Object{}})
+		}
+	}
+	answer(w, http.StatusOK, Object{"allocation_requests": requests, "provider_summaries": Object{}})
 }
 
 func (c *Cloud) generation(provider Object) int {

@@ -1,0 +1,116 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"ndock/openstack"
+)
+
+// cause is why a server could not be booted, and what mends it.
+type cause struct{ means, fix string }
+
+// known is a cause by words that Nova or ndock say of it; the first that matches counts.
+type known struct {
+	words string // a regular expression
+	cause func(ctx context.Context, x *examination, server openstack.Server) cause
+}
+
+// causes has those that are told by their words.
+func causes() []known {
+	return []known{
+		{`is not mapped to any cell`, always("Nova's scheduler chose a host that is mapped to no cell", discover)},
+		{`No valid host was found|Exhausted all hosts`, noHost},
+		{`No (more IP|fixed IP) addresses|No more addresses`, always("its network has no free address", "openstack subnet create --network NETWORK --subnet-range RANGE NAME")},
+		{`Binding failed for port|Failed to allocate the network|Virtual Interface creation failed`, notWired},
+		{`it is for linux/\S+, and this host is linux/`, otherPlatform},
+		{`[Nn]o command specified|executable file not found|: no such file or directory|it has no command`, noCommand},
+		{`(disk image|not a Docker archive|no tar archive|manifest\.json|it is empty|it is cut off|out of it)`, always("its image's bytes are no Docker archive, whoever put them into Glance", "ndock image push-glance IMAGE")},
+		{`is missing|is not in Glance`, always("its image lacks a layer", "ndock image push-glance --force IMAGE")},
+	}
+}
+
+func always(means, fix string) func(context.Context, *examination, openstack.Server) cause {
+	return func(context.Context, *examination, openstack.Server) cause { return cause{means, fix} }
+}
+
+// diagnose finds the cause; it is empty where what Nova says is all there is.
+func (x *examination) diagnose(ctx context.Context, server openstack.Server) cause {
+	if server.Status != "ERROR" {
+		return ended(server)
+	}
+	for _, one := range causes() {
+		if regexp.MustCompile(one.words).MatchString(server.Fault) {
+			return one.cause(ctx, x, server)
+		}
+	}
+	return cause{fix: "ndock show " + server.ID}
+}
+
+// ended is told of a server whose process is over: a shell without a terminal, or a command that fails.
+func ended(server openstack.Server) cause {
+	return cause{
+		fmt.Sprintf("a server runs as long as its command, and 'ndock logs %s' shows what that said", server.ID),
+		bootCommand(server),
+	}
+}
+
+func noCommand(_ context.Context, _ *examination, server openstack.Server) cause {
+	return cause{"its image has no such command, or none: give one", bootCommand(server)}
+}
+
+func bootCommand(server openstack.Server) string {
+	return fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME -- COMMAND", server.ImageID)
+}
+
+// otherPlatform reads the host's platform in the fault, which the agent puts there.
+func otherPlatform(_ context.Context, _ *examination, server openstack.Server) cause {
+	hosts := regexp.MustCompile(`this host is (linux/[a-z0-9]+)`).FindStringSubmatch(server.Fault)
+	return cause{"its image was made for other processors", fmt.Sprintf("ndock image push-glance --force --platform %s IMAGE", hosts[1])}
+}
+
+// notWired has the command of the check of agents, if that has found who it is.
+func notWired(_ context.Context, x *examination, _ openstack.Server) cause {
+	means := "Neutron could not wire its port: no agent that wires ports is alive on its host, or none there has the network's physical network"
+	if found := x.found("agents"); found.Fix != "" {
+		return cause{means, found.Fix}
+	}
+	return cause{means, "openstack network agent list --host HOST"}
+}
+
+// noHost looks for what keeps all hosts from taking the server: Nova tells nobody but its log.
+func noHost(ctx context.Context, x *examination, server openstack.Server) cause {
+	image := x.imageOf(ctx, server)
+	if image.HypervisorType != "" && image.HypervisorType != "docker" {
+		return cause{"its image is for hypervisor_type " + image.HypervisorType, setType("docker", []openstack.Image{image})}
+	}
+	if slices.ContainsFunc(x.unfit, func(flavor openstack.Flavor) bool { return flavor.Name == server.Flavor }) {
+		fix := fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME", server.ImageID)
+		return cause{fmt.Sprintf("no host can take a server of flavor %s, see room", server.Flavor), cmp.Or(x.found("room").Fix, fix)}
+	}
+	for _, check := range []string{"cells", "hypervisors", "room"} {
+		if found := x.found(check); found.State == Failed {
+			return cause{"see " + check, found.Fix}
+		}
+	}
+	if image.Architecture != "" && image.Architecture != "x86_64" { // which most hosts have
+		return cause{
+			fmt.Sprintf("its image is for processors that are %s, and maybe no host's are", image.Architecture),
+			"ndock image push-glance --force --platform linux/amd64 IMAGE",
+		}
+	}
+	return cause{"what keeps all hosts from taking it, 'ndock doctor' tells an administrator", ""}
+}
+
+// imageOf is empty where the image is gone, or no Docker image.
+func (x *examination) imageOf(ctx context.Context, server openstack.Server) openstack.Image {
+	all, err := x.cloud.Images(ctx)
+	at := slices.IndexFunc(all, func(image openstack.Image) bool { return image.ID == server.ImageID })
+	if err != nil || at < 0 {
+		return openstack.Image{}
+	}
+	return all[at]
+}
