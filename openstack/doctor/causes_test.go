@@ -62,6 +62,7 @@ func TestBeforeTheFirstBoot(t *testing.T) {
 		"several servers":          {"servers", func(c *cloud) { off(c, "later"); failed(c, "sudden") }, Warning, "later failed: its process ended at once; a server runs as long as its command, and 'ndock logs id-server' shows what that said; before it failed web", otherBoot},
 		"a failure of another day": {"servers", func(c *cloud) { failed(c, "Something new") }, Warning, "web failed: Something new", "ndock show id-web"},
 		"no reason":                {"servers", func(c *cloud) { failed(c, "") }, Warning, "web failed: Nova does not say why", "ndock show id-web"},
+		"a reason of many lines":   {"servers", func(c *cloud) { failed(c, "a\x1b[31mred\nline\u202e") }, Warning, "web failed: a [31mred line ", "ndock show id-web"},
 		"a long reason":            {"servers", func(c *cloud) { failed(c, strings.Repeat("é", 400)) }, Warning, "failed: " + strings.Repeat("é", 300) + "…", "ndock show id-web"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -128,7 +128,7 @@ func Examine(ctx context.Context, open Open) ([]Finding, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		finding.Check = next.name
+		finding.Check, finding.Detail, finding.Fix = next.name, oneLine(finding.Detail), oneLine(finding.Fix)
 		x.findings = append(x.findings, finding)
 	}
 	return x.findings, nil

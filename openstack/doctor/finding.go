@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"ndock/docker/transfer"
 	"ndock/openstack"
@@ -65,6 +66,17 @@ func few(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
+// oneLine is a text without what a terminal or a reader of lines would take for something else: names, and what services say,
+// are others'.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
 }
 
 func kept[T any](all []T, wanted func(T) bool) []T {
