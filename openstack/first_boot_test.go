@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -132,5 +133,37 @@ func TestEndedAtOnce(t *testing.T) {
 		if _, err := cloud.EndedAtOnce(t.Context(), off[0]); err == nil {
 			t.Errorf("%s: no error of a server that is not there", name)
 		}
+	}
+}
+
+// TestPhysical: the agents of each kind write otherwise what physical networks they have.
+func TestPhysical(t *testing.T) {
+	t.Parallel()
+	fake, cloud := asAdministrator(t)
+	for name, configuration := range map[string]fakecloud.Object{
+		"ovn":   {"bridge-mappings": "physnet1:br-ex,physnet2:br-two", "chassis_name": "c"},
+		"none":  {"bridge-mappings": ""},
+		"ovs":   {"bridge_mappings": fakecloud.Object{"physnet1": "br-ex"}, "tunnel_types": []string{}},
+		"linux": {"bridge_mappings": fakecloud.Object{}, "interface_mappings": fakecloud.Object{"physnet1": "eth1"}},
+		"dhcp":  {"networks": 3},
+	} {
+		fake.Add(fakecloud.Agent, name, fakecloud.Object{"configurations": configuration})
+	}
+	all, err := cloud.Agents(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]map[string]string{
+		"compute-1": nil, "ovn": {"physnet1": "br-ex", "physnet2": "br-two"}, "none": {}, "ovs": {"physnet1": "br-ex"}, "linux": {"physnet1": "eth1"}, "dhcp": nil,
+	}
+	for _, agent := range all {
+		if got := agent.Physical(); !maps.Equal(got, want[agent.Host]) || (got == nil) != (want[agent.Host] == nil) {
+			t.Errorf("%s has %v", agent.Host, got)
+		}
+	}
+	fake.Add(fakecloud.Network, "flat", fakecloud.Object{"provider:physical_network": "physnet1"})
+	networks, err := cloud.Networks(t.Context())
+	if err != nil || networks[1].Physical != "physnet1" || networks[0].Physical != "" || networks[1].Name != "flat" || networks[1].Subnets != 1 {
+		t.Errorf("got %+v, %v", networks, err)
 	}
 }

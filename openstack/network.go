@@ -20,6 +20,7 @@ type Network struct {
 	External bool
 	Up       bool // by its status and by who administers it
 	Subnets  int
+	Physical string // network that it is on; empty where it is on none, or for who is no administrator
 }
 
 // Networks lists those that the user sees: an administrator sees everyone's.
@@ -32,9 +33,13 @@ func (c *Cloud) Networks(ctx context.Context) ([]Network, error) {
 	if err != nil {
 		return nil, explain("list networks", err)
 	}
+	type PhysicalExt struct {
+		Physical string `json:"provider:physical_network"`
+	}
 	var found []struct {
 		networks.Network
 		external.NetworkExternalExt
+		PhysicalExt
 	}
 	if err := networks.ExtractNetworksInto(pages, &found); err != nil {
 		return nil, explain("list networks", err)
@@ -43,7 +48,7 @@ func (c *Cloud) Networks(ctx context.Context) ([]Network, error) {
 	for i, n := range found {
 		all[i] = Network{
 			ID: n.ID, Name: n.Name, Project: n.TenantID, Shared: n.Shared, External: n.External,
-			Up: n.AdminStateUp && n.Status == "ACTIVE", Subnets: len(n.Subnets),
+			Up: n.AdminStateUp && n.Status == "ACTIVE", Subnets: len(n.Subnets), Physical: n.Physical,
 		}
 	}
 	return all, nil
@@ -122,6 +127,33 @@ type Agent struct {
 	Program string `json:"binary"`     // by which it is known on its host
 	Host    string `json:"host"`
 	Alive   bool   `json:"alive"`
+
+	Configuration map[string]any `json:"configurations"`
+}
+
+// Physical returns the bridges or interfaces of its host that lead to physical networks, by the networks' names; nil where the agent
+// does not tell.
+func (a Agent) Physical() map[string]string {
+	var all map[string]string
+	for _, key := range []string{"bridge_mappings", "interface_mappings"} { // of Open vSwitch and Linux bridges
+		if told, ok := a.Configuration[key].(map[string]any); ok {
+			if all == nil {
+				all = map[string]string{}
+			}
+			for name, device := range told {
+				all[name] = fmt.Sprint(device)
+			}
+		}
+	}
+	if told, ok := a.Configuration["bridge-mappings"].(string); ok { // of OVN
+		all = map[string]string{}
+		for one := range strings.SplitSeq(told, ",") {
+			if name, bridge, found := strings.Cut(strings.TrimSpace(one), ":"); found {
+				all[name] = bridge
+			}
+		}
+	}
+	return all
 }
 
 // Agents lists Neutron's agents. Who is no administrator is told of none. gophercloud's own reading of them fails on

@@ -20,6 +20,7 @@ func agents(ctx context.Context, x *examination) Finding {
 	case err != nil:
 		return unanswered(err)
 	}
+	x.agents = all
 	if finding := x.unwired(all); finding.State != OK {
 		return finding
 	}

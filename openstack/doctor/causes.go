@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"ndock/openstack"
 )
@@ -23,7 +24,8 @@ type known struct {
 func causes() []known {
 	return []known{
 		{`is not mapped to any cell`, always("Nova's scheduler chose a host that is mapped to no cell", discover)},
-		{`No valid host was found|Exhausted all hosts`, noHost},
+		{`No valid host was found`, noHost},
+		{`Exhausted all hosts`, notStarted},
 		{`No (more IP|fixed IP) addresses|No more addresses`, always("its network has no free address", "openstack subnet create --network NETWORK --subnet-range RANGE NAME")},
 		{`Binding failed for port|Failed to allocate the network|Virtual Interface creation failed`, notWired},
 		{`it is for linux/\S+, and this host is linux/`, otherPlatform},
@@ -72,35 +74,51 @@ func otherPlatform(_ context.Context, _ *examination, server openstack.Server) c
 	return cause{"its image was made for other processors", fmt.Sprintf("ndock image push-glance --force --platform %s IMAGE", hosts[1])}
 }
 
-// notWired has the command of the check of agents, if that has found who it is.
+// notWired has the command of the checks of agents, if they have found who it is.
 func notWired(_ context.Context, x *examination, _ openstack.Server) cause {
 	means := "Neutron could not wire its port: no agent that wires ports is alive on its host, or none there has the network's physical network"
-	if found := x.found("agents"); found.Fix != "" {
-		return cause{means, found.Fix}
+	for _, check := range []string{"agents", "mappings"} {
+		if found := x.found(check); found.Fix != "" {
+			return cause{means, found.Fix}
+		}
 	}
 	return cause{means, "openstack network agent list --host HOST"}
 }
 
-// noHost looks for what keeps all hosts from taking the server: Nova tells nobody but its log.
-func noHost(ctx context.Context, x *examination, server openstack.Server) cause {
-	image := x.imageOf(ctx, server)
-	if image.HypervisorType != "" && image.HypervisorType != "docker" {
-		return cause{"its image is for hypervisor_type " + image.HypervisorType, setType("docker", []openstack.Image{image})}
+// notStarted is told where a host was chosen and could not start the server, and then another, until there was none. Nova
+// keeps to itself why, as when Neutron binds no port, or a disk is full.
+func notStarted(_ context.Context, x *examination, _ openstack.Server) cause {
+	for _, check := range []string{"agents", "mappings"} {
+		if found := x.found(check); found.Fix != "" {
+			return cause{"the hosts that were chosen could not start it, see " + check, found.Fix}
+		}
 	}
+	return cause{"the hosts that were chosen could not start it: nova-compute's log there says why, and the command what is down", "ndock node status"}
+}
+
+// noHost looks for what keeps all hosts from taking the server: Nova tells nobody but its log. It says a little: that there
+// are not enough hosts where Placement had some, and nothing where it had none.
+func noHost(ctx context.Context, x *examination, server openstack.Server) cause {
+	some := strings.Contains(server.Fault, "not enough hosts")
+	if image := x.imageOf(ctx, server); some && image.HypervisorType != "" && image.HypervisorType != "docker" {
+		return cause{"its image is for hypervisor_type " + image.HypervisorType, setType("docker", []openstack.Image{image})}
+	} else if some && image.Architecture != "" && image.Architecture != "x86_64" { // which most hosts have
+		return cause{
+			fmt.Sprintf("its image is for processors that are %s, and maybe no host's are", image.Architecture),
+			"ndock image push-glance --force --platform linux/amd64 IMAGE",
+		}
+	}
+	smaller := fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME", server.ImageID)
 	if slices.ContainsFunc(x.unfit, func(flavor openstack.Flavor) bool { return flavor.Name == server.Flavor }) {
-		fix := fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME", server.ImageID)
-		return cause{fmt.Sprintf("no host can take a server of flavor %s, see room", server.Flavor), cmp.Or(x.found("room").Fix, fix)}
+		return cause{fmt.Sprintf("no host can take a server of flavor %s, see room", server.Flavor), cmp.Or(x.found("room").Fix, smaller)}
 	}
 	for _, check := range []string{"cells", "hypervisors", "room"} {
 		if found := x.found(check); found.State == Failed {
 			return cause{"see " + check, found.Fix}
 		}
 	}
-	if image.Architecture != "" && image.Architecture != "x86_64" { // which most hosts have
-		return cause{
-			fmt.Sprintf("its image is for processors that are %s, and maybe no host's are", image.Architecture),
-			"ndock image push-glance --force --platform linux/amd64 IMAGE",
-		}
+	if !some {
+		return cause{fmt.Sprintf("no host that is up had what flavor %s asks for: another one may fit, and 'ndock doctor' tells an administrator more", server.Flavor), smaller}
 	}
 	return cause{"what keeps all hosts from taking it, 'ndock doctor' tells an administrator", ""}
 }

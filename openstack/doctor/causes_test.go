@@ -54,6 +54,10 @@ func TestBeforeTheFirstBoot(t *testing.T) {
 		"addresses refused":        {"addresses", func(c *cloud) { c.failing["addresses"] = answered(403, "list", "not you") }, Unknown, "only an administrator", ""},
 		"no such list":             {"addresses", func(c *cloud) { c.failing["addresses"] = answered(404, "list", "what?") }, Unknown, "does not tell", ""},
 		"addresses not told":       {"addresses", func(c *cloud) { c.failing["addresses"] = answered(500, "list", "oops") }, Failed, "oops", ""},
+		"no physical network":      {"mappings", unmapped("Linux bridge agent"), Warning, "Linux bridge agent on one has not physnet1 of network private", "crudini --set /etc/neutron/plugins/ml2/linuxbridge_agent.ini linux_bridge physical_interface_mappings a:br-a,physnet1:INTERFACE && service neutron-linux restart"},
+		"an agent that tells none": {"mappings", func(c *cloud) { c.networks[0].Physical = "physnet1" }, OK, "have the physical networks", ""},
+		"the physical network":     {"mappings", func(c *cloud) { unmapped("Open vSwitch agent")(c); c.networks[0].Physical = "a" }, OK, "have the physical networks", ""},
+		"mappings for a tenant":    {"mappings", tenant, Unknown, "waits for agents", ""},
 		"servers not told":         {"servers", func(c *cloud) { c.failing["servers ERROR"] = answered(500, "list", "oops") }, Failed, "oops", ""},
 		"servers off not told":     {"servers", func(c *cloud) { c.failing["servers SHUTOFF"] = answered(500, "list", "oops") }, Failed, "oops", ""},
 		"actions not told":         {"servers", func(c *cloud) { off(c, "web"); c.failing["actions"] = answered(500, "list", "oops") }, Failed, "oops", ""},
@@ -81,6 +85,7 @@ func TestBeforeTheFirstBoot(t *testing.T) {
 func TestCauses(t *testing.T) {
 	t.Parallel()
 	const noHost = "No valid host was found. There are not enough hosts available."
+	const exhausted = "Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance 1."
 	for name, test := range map[string]struct {
 		fault  string
 		change func(c *cloud)
@@ -102,7 +107,11 @@ func TestCauses(t *testing.T) {
 		"a flavor of others":        {noHost, func(c *cloud) { mixed(c); c.flavors[0].Disk = 100; c.unfit = wide }, "flavor big, see room", "ndock boot --image id-web --flavor FLAVOR NAME"},
 		"no host in a cell":         {noHost, func(c *cloud) { c.hypervisors = nil }, "see cells", discover},
 		"a disabled host":           {noHost, func(c *cloud) { c.hypervisors[0].Status = "disabled" }, "see hypervisors", "openstack compute service set --enable one nova-compute"},
-		"full hosts":                {"Exhausted all hosts available for retrying build failures for instance 1.", func(c *cloud) { c.flavors = c.flavors[1:]; c.unfit = func(openstack.Flavor) bool { return true } }, "see room", "ndock node setup"},
+		"full hosts":                {"No valid host was found. ", func(c *cloud) { c.flavors = c.flavors[1:]; c.unfit = func(openstack.Flavor) bool { return true } }, "see room", "ndock node setup"},
+		"no host in Placement":      {"No valid host was found. ", nil, "no host that is up had what flavor big asks for", "ndock boot --image id-web --flavor FLAVOR NAME"},
+		"a host's own trouble":      {exhausted, nil, "could not start it: nova-compute's log there says why", "ndock node status"},
+		"a host without network":    {exhausted, unmapped("Open vSwitch agent"), "could not start it, see mappings", "crudini --set /etc/neutron/plugins/ml2/openvswitch_agent.ini ovs bridge_mappings a:br-a,physnet1:BRIDGE && service neutron-open restart"},
+		"no wire to the network":    {"Failed to allocate the network(s), not rescheduling.", unmapped("OVN Controller agent"), "could not wire its port", "ovs-vsctl set Open_vSwitch . external_ids:ovn-bridge-mappings=physnet1:BRIDGE"},
 		"an image for ARM":          {noHost, func(c *cloud) { c.images[0].Architecture = "aarch64" }, "processors that are aarch64, and maybe no host's are", "ndock image push-glance --force --platform linux/amd64 IMAGE"},
 		"an image for most":         {noHost, func(c *cloud) { c.images[0].Architecture = "x86_64" }, "'ndock doctor' tells an administrator", ""},
 		"an image that is gone":     {noHost, func(c *cloud) { c.images = nil }, "'ndock doctor' tells an administrator", ""},
@@ -148,4 +157,18 @@ func picky(flavor openstack.Flavor) bool { return len(flavor.Specs) > 0 }
 
 func used() openstack.Addresses {
 	return openstack.Addresses{4: {Total: 1, Used: 1}, 6: {Total: 1 << 64, Used: 1}}
+}
+
+// unmapped has the only host wire its ports by such an agent, which does not know the network's physical network.
+func unmapped(kind string) func(c *cloud) {
+	return func(c *cloud) {
+		c.networks[0].Physical = "physnet1"
+		c.agents[0] = agent(kind, "one", true)
+		switch kind {
+		case "OVN Controller agent":
+			c.agents[0].Configuration = map[string]any{"bridge-mappings": ""}
+		default:
+			c.agents[0].Configuration = map[string]any{"bridge_mappings": map[string]any{"a": "br-a"}}
+		}
+	}
 }

@@ -85,6 +85,7 @@ func checks() []check {
 		{"addresses", []string{"networks"}, addresses},
 		{"ports", []string{"neutron"}, ports},
 		{"agents", []string{"neutron"}, agents},
+		{"mappings", []string{"agents", "networks"}, mappings},
 		{"images", []string{"formats"}, images},
 		{"layers", []string{"glance", "placement"}, layers},
 		{"servers", []string{"nova"}, servers},
@@ -102,6 +103,7 @@ type examination struct {
 	flavors     []openstack.Flavor         // the smallest first
 	unfit       []openstack.Flavor         // that no host can take
 	networks    []openstack.Network        // that the project may use
+	agents      []openstack.Agent          // none where the user may not see them
 	findings    []Finding
 }
 

@@ -342,7 +342,7 @@ func TestWaiting(t *testing.T) {
 		"login":   {"glance": "credentials", "publishing": "credentials", "formats": "glance", "images": "formats", "quota": "flavors", "servers": "nova"},
 		"image":   {"formats": "glance", "pushing": "glance", "properties": "glance", "images": "formats", "layers": "glance"},
 		"compute": {"cells": "nova", "hypervisors": "nova", "properties": "nova", "flavors": "nova", "quota": "flavors", "room": "hypervisors", "servers": "nova"},
-		"network": {"networks": "neutron", "addresses": "networks", "ports": "neutron", "agents": "neutron"},
+		"network": {"networks": "neutron", "addresses": "networks", "ports": "neutron", "agents": "neutron", "mappings": "networks"},
 		"formats": {"images": "formats"},
 		"flavors": {"quota": "flavors", "room": "flavors"},
 	} {

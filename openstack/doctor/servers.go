@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"ndock/openstack"
 )
@@ -67,6 +68,7 @@ func message(server openstack.Server) string {
 		return "its process ended at once"
 	}
 	text := regexp.MustCompile(`^Build of instance \S+ (aborted|was re-scheduled): |\bImage \S+ is unacceptable: `).ReplaceAllString(server.Fault, "")
+	text = strings.TrimRight(text, ". ")
 	const longest = 300
 	if runes := []rune(text); len(runes) > longest {
 		text = string(runes[:longest]) + "…"
