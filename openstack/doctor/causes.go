@@ -28,7 +28,7 @@ func causes() []known {
 		{`Exhausted all hosts`, notStarted},
 		{`No (more IP|fixed IP) addresses|No more addresses`, always("its network has no free address", "openstack subnet create --network NETWORK --subnet-range RANGE NAME")},
 		{`Binding failed for port|Failed to allocate the network|Virtual Interface creation failed`, notWired},
-		{`it is for linux/\S+, and this host is linux/`, otherPlatform},
+		{`it is for linux/\S+, and this host is linux/[a-z0-9]+`, otherPlatform},
 		{`[Nn]o command specified|executable file not found|: no such file or directory|it has no command`, noCommand},
 		{`(disk image|not a Docker archive|no tar archive|manifest\.json|it is empty|it is cut off|out of it)`, always("its image's bytes are no Docker archive, whoever put them into Glance", "ndock image push-glance IMAGE")},
 		{`is missing|is not in Glance`, always("its image lacks a layer", "ndock image push-glance --force IMAGE")},
@@ -100,9 +100,11 @@ func notStarted(_ context.Context, x *examination, _ openstack.Server) cause {
 // are not enough hosts where Placement had some, and nothing where it had none.
 func noHost(ctx context.Context, x *examination, server openstack.Server) cause {
 	some := strings.Contains(server.Fault, "not enough hosts")
-	if image := x.imageOf(ctx, server); some && image.HypervisorType != "" && image.HypervisorType != "docker" {
+	image := x.imageOf(ctx, server)
+	switch {
+	case some && image.HypervisorType != "" && image.HypervisorType != "docker":
 		return cause{"its image is for hypervisor_type " + image.HypervisorType, setType("docker", []openstack.Image{image})}
-	} else if some && image.Architecture != "" && image.Architecture != "x86_64" { // which most hosts have
+	case some && image.Architecture != "" && image.Architecture != "x86_64": // which most hosts have
 		return cause{
 			fmt.Sprintf("its image is for processors that are %s, and maybe no host's are", image.Architecture),
 			"ndock image push-glance --force --platform linux/amd64 IMAGE",

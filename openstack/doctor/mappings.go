@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,27 +16,28 @@ import (
 func mappings(_ context.Context, x *examination) Finding {
 	var lacking []string
 	fix := ""
-	for _, host := range x.dockerHosts() {
-		for _, agent := range x.agents {
-			physical := agent.Physical()
-			if agent.Host != host.ServiceHost || !wires(agent) || physical == nil {
+	for _, agent := range x.wiring() {
+		physical := agent.Physical()
+		for _, network := range x.networks {
+			if _, has := physical[network.Physical]; network.Physical == "" || has {
 				continue
 			}
-			for _, network := range x.networks {
-				if _, has := physical[network.Physical]; network.Physical == "" || has {
-					continue
-				}
-				lacking = append(lacking, fmt.Sprintf("%s on %s has not %s of network %s", agent.Type, agent.Host, network.Physical, network.Name))
-				if fix == "" {
-					fix = mapping(agent, physical, network.Physical)
-				}
-			}
+			lacking = append(lacking, fmt.Sprintf("%s on %s lacks %s of network %s", agent.Type, agent.Host, network.Physical, network.Name))
+			fix = cmp.Or(fix, mapping(agent, physical, network.Physical))
 		}
 	}
 	if len(lacking) == 0 {
 		return well("hosts of type docker have the physical networks of those that the project may use")
 	}
-	return doubtful(fix, "ports cannot be wired, where a physical network is missing: %s", few(lacking))
+	return doubtful(fix, "ports cannot be wired where a physical network is missing: %s", few(lacking))
+}
+
+// wiring are the agents that wire ports on hosts of type docker, and tell what physical networks they have.
+func (x *examination) wiring() []openstack.Agent {
+	return kept(x.agents, func(agent openstack.Agent) bool {
+		here := slices.ContainsFunc(x.dockerHosts(), func(host openstack.Hypervisor) bool { return host.ServiceHost == agent.Host })
+		return here && wires(agent) && agent.Physical() != nil
+	})
 }
 
 // mapping is run on the agent's host, with the bridge or interface that leads to the physical network.

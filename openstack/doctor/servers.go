@@ -34,7 +34,7 @@ func servers(ctx context.Context, x *examination) Finding {
 		others = append(others, one.Name)
 	}
 	if len(others) > 0 {
-		detail += "; before it failed " + few(others)
+		detail += fmt.Sprintf("; before that, %s failed", few(others))
 	}
 	return doubtful(why.fix, "%s", detail)
 }
