@@ -1,0 +1,156 @@
+// Package horizon tries a Docker cloud in Horizon, as a tenant does: with a browser. 'make horizon-test' runs it.
+package horizon
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	server, clone   = "e2e-horizon", "e2e-horizon-clone"
+	image, snapshot = "e2e-horizon@1", "e2e-horizon-snapshot"
+	instances       = "/project/instances/"
+	images          = "/project/images"
+	script          = "#ndock\n{\"command\": [\"sh\", \"-c\", \"echo hello from the wizard; exec sh\"]}\n"
+)
+
+// tidy removes what the test leaves.
+const tidy = `
+	ndock list -f value -c ID -c Name | awk '$2 ~ /^e2e-horizon/ { print $1 }' | xargs -r ndock delete --wait
+	ndock image list -f value -c ID -c Name | awk '$2 ~ /^e2e-horizon/ { print $1 }' | xargs -r ndock image delete
+	docker image inspect e2e-horizon:1 >/dev/null 2>&1 && docker rmi e2e-horizon:1 >/dev/null; true`
+
+func shell(t *testing.T, command string) {
+	t.Helper()
+	if out, err := exec.Command("sh", "-euc", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}
+
+// TestHorizon launches a server, uses its console, makes a snapshot, launches another of that, and deletes both.
+func TestHorizon(t *testing.T) {
+	url := os.Getenv("NDOCK_HORIZON")
+	if url == "" {
+		t.Skip("NDOCK_HORIZON has no address: 'make horizon-test' gives it one")
+	}
+	shell(t, tidy)
+	t.Cleanup(func() { shell(t, tidy) })
+	shell(t, `tiny-image e2e-horizon:1 'CMD ["sh"]' >/dev/null && ndock image push-glance --property os_shutdown_timeout=1 e2e-horizon:1`)
+	b := openBrowser(t, url)
+	b.logIn("demo", os.Getenv("OS_PASSWORD"))
+	b.imagesAreDocker()
+	b.launch(server, "", image, script)
+	b.active(server)
+	b.log("hello from the wizard")
+	b.console()
+	b.makeSnapshot()
+	b.launch(clone, "Instance Snapshot", snapshot, "")
+	b.active(clone)
+	b.delete(clone)
+	b.delete(server)
+}
+
+func (b *browser) logIn(user, password string) {
+	b.Helper()
+	b.visit("/auth/login/")
+	b.fill("#id_username", user)
+	b.fill("#id_password", password)
+	b.click("#loginBtn", "")
+	b.until("the tenant is logged in", fmt.Sprintf("seen(document, '.navbar', %q) && !document.querySelector('#id_password')", user))
+}
+
+// imagesAreDocker looks at the list of images, its filter, and the form that makes one.
+func (b *browser) imagesAreDocker() {
+	b.Helper()
+	b.reload(images, "the image is listed as Docker", fmt.Sprintf("row(%q, 'Docker')", image))
+	b.picture("images")
+	b.click("button, a", "Create Image")
+	b.until("Create Image offers Docker", "[...document.querySelectorAll('.modal select option')].some(e => e.textContent.trim() == 'Docker')")
+}
+
+// launch fills the wizard; an empty kind is an image.
+func (b *browser) launch(name, kind, source, script string) {
+	b.Helper()
+	b.visit(instances)
+	b.click("#instances__action_launch-ng", "")
+	b.fill(".modal input[name=name]", name)
+	b.step("Source")
+	if kind != "" {
+		b.until("the wizard offers "+kind, fmt.Sprintf(`(() => {
+			const select = seen(document, "#boot-source-type", ""), option = select && [...select.options].find(e => e.label == %q);
+			return option && filled(select, option.value);
+		})()`, kind))
+	}
+	b.take(source, "Docker")
+	if kind == "" {
+		b.picture("wizard")
+	}
+	b.step("Flavor")
+	b.take("m1.tiny")
+	b.step("Configuration")
+	b.fill(".modal textarea", script)
+	b.click(".modal-footer button", "Launch Instance")
+	b.until("the wizard is closed", "!document.querySelector('.modal-footer')")
+}
+
+func (b *browser) step(name string) {
+	b.Helper()
+	b.click(".modal .nav-item a, .modal .nav-item span, .modal .wizard-nav a", name)
+}
+
+// take moves the row with these texts from those that are available.
+func (b *browser) take(texts ...string) {
+	b.Helper()
+	all := ""
+	for _, text := range texts {
+		all += fmt.Sprintf("%q,", text)
+	}
+	b.until(fmt.Sprintf("the wizard lists %q", texts), fmt.Sprintf("(() => { const r = row(%s); return r && pressed(seen(r, '.actions_column button, action-list button, button', '')) })()", all))
+}
+
+// active waits for the server with its address.
+func (b *browser) active(name string) {
+	b.Helper()
+	b.reload(instances, name+" is active", fmt.Sprintf("(r => r && /198\\.51\\.100\\.\\d+/.test(r.innerText))(exactly(%q, 'Active', 'Running'))", name))
+}
+
+// log looks at the server's log.
+func (b *browser) log(text string) {
+	b.Helper()
+	b.visit(instances)
+	b.click("td a", server)
+	b.click(".nav-tabs a", "Log")
+	b.until("the log has "+text, fmt.Sprintf("seen(document, 'pre', %q)", text))
+}
+
+// console types into the serial console, which is a page in a frame.
+func (b *browser) console() {
+	b.Helper()
+	b.click(".nav-tabs a", "Console")
+	const page = "document.querySelector('iframe').contentDocument"
+	b.until("the console is connected", page+".querySelector('.terminal')")
+	b.do("click on the console", chromedp.ScrollIntoView("iframe"), chromedp.Click("iframe"), chromedp.KeyEvent("echo $((6*7)) answers\r"))
+	b.until("the console answers", page+".body.innerText.includes('42 answers')")
+	b.picture("console")
+}
+
+func (b *browser) makeSnapshot() {
+	b.Helper()
+	b.visit(instances)
+	b.until("there is Create Snapshot", fmt.Sprintf("pressed(seen(exactly(%q), 'a, button', 'Create Snapshot'))", server))
+	b.fill(".modal #id_name", snapshot)
+	b.click(".modal .btn-primary", "Create Snapshot")
+	b.reload(images, "the snapshot is active", fmt.Sprintf("row(%q, 'Active', 'Docker')", snapshot))
+}
+
+func (b *browser) delete(name string) {
+	b.Helper()
+	b.visit(instances)
+	b.until("there is Delete Instance", fmt.Sprintf("(r => r && pressed([...r.querySelectorAll('button, a')].find(e => e.textContent.includes('Delete Instance'))))(exactly(%q))", name))
+	b.click(".modal .btn", "Delete Instance")
+	b.reload(instances, name+" is gone", fmt.Sprintf("document.querySelector('#instances') && !exactly(%q)", name))
+}
