@@ -1,7 +1,9 @@
 package openstack
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -16,6 +18,16 @@ type Definitions struct {
 	Protected   bool                      `json:"protected"`
 	Resources   []DefinedResource         `json:"resource_type_associations"`
 	Properties  map[string]map[string]any `json:"properties"`
+}
+
+// Equal tells whether both are the same JSON, in which numbers can have been read in two ways.
+func (d Definitions) Equal(other Definitions) bool {
+	one, err := json.Marshal(d)
+	if err != nil {
+		return false
+	}
+	two, err := json.Marshal(other)
+	return err == nil && bytes.Equal(one, two)
 }
 
 // DefinedResource is what definitions are of, in Heat's words: OS::Nova::Flavor or OS::Glance::Image.

@@ -1,9 +1,6 @@
 package openstack
 
-import (
-	"reflect"
-	"testing"
-)
+import "testing"
 
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
@@ -19,8 +16,11 @@ func TestDefinitions(t *testing.T) {
 	if err := cloud.AddDefinitions(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := cloud.Definitions(t.Context(), want.Namespace); err != nil || !reflect.DeepEqual(*got, want) {
+	if got, err := cloud.Definitions(t.Context(), want.Namespace); err != nil || !got.Equal(want) {
 		t.Errorf("got %v, %v", got, err)
+	}
+	if other := (Definitions{Namespace: want.Namespace}); want.Equal(other) {
+		t.Error("others are equal")
 	}
 	if err := cloud.AddDefinitions(t.Context(), want); err == nil {
 		t.Error("they were added twice")

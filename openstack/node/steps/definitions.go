@@ -3,7 +3,6 @@ package steps
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"ndock/openstack"
@@ -57,7 +56,7 @@ func (d *definitions) Plan(ctx context.Context) ([]string, error) {
 		switch {
 		case found == nil:
 			plan = append(plan, "add "+want.Namespace+" to Glance's metadata definitions")
-		case !reflect.DeepEqual(*found, want):
+		case !found.Equal(want):
 			plan = append(plan, "replace "+want.Namespace+" in Glance's metadata definitions")
 		}
 		return nil
@@ -67,7 +66,7 @@ func (d *definitions) Plan(ctx context.Context) ([]string, error) {
 func (d *definitions) Do(ctx context.Context) error {
 	err := d.each(ctx, func(glance Definitions, found *openstack.Definitions, want openstack.Definitions) error {
 		if found != nil {
-			if reflect.DeepEqual(*found, want) {
+			if found.Equal(want) {
 				return nil
 			}
 			if err := glance.RemoveDefinitions(ctx, want.Namespace); err != nil {
