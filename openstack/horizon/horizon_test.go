@@ -60,7 +60,7 @@ func TestDefinitionsOfImages(t *testing.T) {
 	}
 }
 
-// TestDefinitionsAreTyped holds properties to what Glance refuses them without.
+// TestDefinitionsAreTyped holds properties to what Glance refuses them without, and to what it gives back: each default is a text.
 func TestDefinitionsAreTyped(t *testing.T) {
 	all, err := Definitions()
 	if err != nil {
@@ -70,6 +70,9 @@ func TestDefinitionsAreTyped(t *testing.T) {
 		for name, property := range one.Properties {
 			if property["title"] == "" || property["description"] == "" || property["type"] != "integer" && property["type"] != "string" {
 				t.Errorf("%s is %v", name, property)
+			}
+			if _, isText := property["default"].(string); property["default"] != nil && !isText {
+				t.Errorf("the default of %s is no text", name)
 			}
 		}
 	}

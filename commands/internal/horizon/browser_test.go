@@ -23,7 +23,7 @@ type browser struct {
 // The waits: for a page, and for what a cloud does meanwhile.
 const (
 	pageLimit  = time.Minute
-	cloudLimit = 4 * time.Minute
+	cloudLimit = 2 * time.Minute
 )
 
 // openBrowser starts Debian's Chromium without a window. A test that fails leaves a picture of its page.
@@ -33,7 +33,7 @@ func openBrowser(t *testing.T, url string) *browser {
 		chromedp.ExecPath("/usr/bin/chromium"), chromedp.WindowSize(1280, 1000),
 		chromedp.NoSandbox, // it refuses to run as root with one
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en"))
-	program, end := chromedp.NewExecAllocator(t.Context(), options...)
+	program, end := chromedp.NewExecAllocator(context.Background(), options...) // which is there for the picture
 	t.Cleanup(end)
 	tab, closeTab := chromedp.NewContext(program)
 	t.Cleanup(closeTab)
@@ -149,7 +149,8 @@ func (b *browser) picture(name string) {
 
 // library is what conditions are made with.
 const library = `
-var seen = (root, selector, text) => [...root.querySelectorAll(selector)].find(e => e.getClientRects().length > 0 && e.textContent.replace(/\s+/g, " ").includes(text));
+var seen = (root, selector, text) => [...root.querySelectorAll(selector)].find(e => e.getClientRects().length > 0 && (e.textContent + " " + e.value).replace(/\s+/g, " ").includes(text));
+var has = (e, text) => e.innerText.toLowerCase().includes(text.toLowerCase()); // Horizon shows some words in capitals
 var pressed = e => { if (!e || e.disabled) return false; e.click(); return true };
 var filled = (e, value) => {
 	if (!e) return false;
@@ -157,6 +158,6 @@ var filled = (e, value) => {
 	for (const name of ["input", "change"]) e.dispatchEvent(new Event(name, {bubbles: true}));
 	return true;
 };
-var row = (...texts) => [...document.querySelectorAll("tr")].find(e => e.getClientRects().length > 0 && texts.every(text => e.innerText.includes(text)));
-var exactly = (name, ...texts) => [...document.querySelectorAll("#instances tr")].find(e => [...e.querySelectorAll("td a")].some(a => a.textContent.trim() == name) && texts.every(text => e.innerText.includes(text)));
+var row = (...texts) => [...document.querySelectorAll("tr")].find(e => e.getClientRects().length > 0 && texts.every(text => has(e, text)));
+var exactly = (name, ...texts) => [...document.querySelectorAll("#instances tr")].find(e => [...e.querySelectorAll("td a")].some(a => a.textContent.trim() == name) && texts.every(text => has(e, text)));
 `

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -99,17 +100,19 @@ func (b *browser) launch(name, kind, source, script string) {
 
 func (b *browser) step(name string) {
 	b.Helper()
-	b.click(".modal .nav-item a, .modal .nav-item span, .modal .wizard-nav a", name)
+	b.click(".modal .nav-item a", name)
 }
 
-// take moves the row with these texts from those that are available.
+// take moves the row with these texts from those that are available, until the wizard misses nothing in its step: a list that is
+// still being loaded forgets it.
 func (b *browser) take(texts ...string) {
 	b.Helper()
-	all := ""
-	for _, text := range texts {
-		all += fmt.Sprintf("%q,", text)
-	}
-	b.until(fmt.Sprintf("the wizard lists %q", texts), fmt.Sprintf("(() => { const r = row(%s); return r && pressed(seen(r, '.actions_column button, action-list button, button', '')) })()", all))
+	found := "row('" + strings.Join(texts, "', '") + "')"
+	b.until("the wizard takes "+found, fmt.Sprintf(`(() => {
+		const line = %s, missing = seen(document, ".modal .nav-item.active .hz-icon-required", "");
+		if (line && missing) pressed(seen(line, "button", ""));
+		return line && !missing;
+	})()`, found))
 }
 
 // active waits for the server with its address.
@@ -133,8 +136,9 @@ func (b *browser) console() {
 	b.click(".nav-tabs a", "Console")
 	const page = "document.querySelector('iframe').contentDocument"
 	b.until("the console is connected", page+".querySelector('.terminal')")
-	b.do("click on the console", chromedp.ScrollIntoView("iframe"), chromedp.Click("iframe"), chromedp.KeyEvent("echo $((6*7)) answers\r"))
-	b.until("the console answers", page+".body.innerText.includes('42 answers')")
+	b.until("the console is to be seen", "(document.querySelector('iframe').scrollIntoView(), true)")
+	b.do("type into the console", chromedp.MouseClickXY(640, 400), chromedp.KeyEvent("echo $((6*7)) answers\r"))
+	b.until("the console answers", page+`.body.innerText.replace(/\s/g, " ").includes("42 answers")`)
 	b.picture("console")
 }
 
@@ -144,6 +148,7 @@ func (b *browser) makeSnapshot() {
 	b.until("there is Create Snapshot", fmt.Sprintf("pressed(seen(exactly(%q), 'a, button', 'Create Snapshot'))", server))
 	b.fill(".modal #id_name", snapshot)
 	b.click(".modal .btn-primary", "Create Snapshot")
+	b.until("the form is sent", "!seen(document, '.modal', '')")
 	b.reload(images, "the snapshot is active", fmt.Sprintf("row(%q, 'Active', 'Docker')", snapshot))
 }
 
@@ -152,5 +157,6 @@ func (b *browser) delete(name string) {
 	b.visit(instances)
 	b.until("there is Delete Instance", fmt.Sprintf("(r => r && pressed([...r.querySelectorAll('button, a')].find(e => e.textContent.includes('Delete Instance'))))(exactly(%q))", name))
 	b.click(".modal .btn", "Delete Instance")
+	b.until("the delete is told", "document.body.innerText.includes('Scheduled deletion')") // another page before that would stop it
 	b.reload(instances, name+" is gone", fmt.Sprintf("document.querySelector('#instances') && !exactly(%q)", name))
 }
