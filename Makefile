@@ -208,8 +208,8 @@ bin/horizon.test:
 	CGO_ENABLED=0 go test -c -o $@ ./commands/internal/horizon
 
 horizon-test: build bin/horizon.test horizon ## launch, use, snapshot and delete a server in it, with a browser; NDOCK_PICTURES names a directory for pictures
-	$(CLOUD)/enter env OS_CLOUD=ndock ndock node setup
-	$(CLOUD)/enter env OS_CLOUD=ndock ndock node setup --role controller
+	$(CLOUD)/enter env OS_CLOUD=ndock bin/ndock node setup
+	$(CLOUD)/enter env OS_CLOUD=ndock bin/ndock node setup --role controller
 	$(CLOUD)/enter env OS_CLOUD=ndock-demo NDOCK_HORIZON=http://127.0.0.1:8088 NDOCK_PICTURES='$(NDOCK_PICTURES)' bin/horizon.test -test.v
 
 cloud-down: ## stop it

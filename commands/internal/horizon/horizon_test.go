@@ -2,6 +2,7 @@
 package horizon
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,11 +39,16 @@ func TestHorizon(t *testing.T) {
 	if url == "" {
 		t.Skip("NDOCK_HORIZON has no address: 'make horizon-test' gives it one")
 	}
+	root, err := os.Getwd() // of the checkout
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", strings.Join([]string{root + "/bin", root + "/testdata/images", os.Getenv("PATH")}, ":"))
 	shell(t, tidy)
 	t.Cleanup(func() { shell(t, tidy) })
 	shell(t, `tiny-image e2e-horizon:1 'CMD ["sh"]' >/dev/null && ndock image push-glance --property os_shutdown_timeout=1 e2e-horizon:1`)
 	b := openBrowser(t, url)
-	b.logIn("demo", os.Getenv("OS_PASSWORD"))
+	b.logIn("demo", cmp.Or(os.Getenv("NDOCK_CLOUD_PASSWORD"), "secret"))
 	b.imagesAreDocker()
 	b.launch(server, "", image, script)
 	b.active(server)
@@ -69,6 +75,13 @@ func (b *browser) imagesAreDocker() {
 	b.Helper()
 	b.reload(images, "the image is listed as Docker", fmt.Sprintf("row(%q, 'Docker')", image))
 	b.picture("images")
+	b.until("the filter for Docker finds it", fmt.Sprintf(`(() => {
+		const asked = new XMLHttpRequest(); // as the page does
+		asked.open("GET", "/api/glance/images/?disk_format=docker", false);
+		asked.setRequestHeader("X-Requested-With", "XMLHttpRequest");
+		asked.send();
+		return JSON.parse(asked.responseText).items.some(image => image.name == %q);
+	})()`, image))
 	b.click("button, a", "Create Image")
 	b.until("Create Image offers Docker", "[...document.querySelectorAll('.modal select option')].some(e => e.textContent.trim() == 'Docker')")
 }
@@ -139,6 +152,7 @@ func (b *browser) console() {
 	b.until("the console is to be seen", "(document.querySelector('iframe').scrollIntoView(), true)")
 	b.do("type into the console", chromedp.MouseClickXY(640, 400), chromedp.KeyEvent("echo $((6*7)) answers\r"))
 	b.until("the console answers", page+`.body.innerText.replace(/\s/g, " ").includes("42 answers")`)
+	b.until("the console's head is to be seen", "(scrollBy(0, -300), true)")
 	b.picture("console")
 }
 
