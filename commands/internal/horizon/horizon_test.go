@@ -70,7 +70,7 @@ func (b *browser) logIn(user, password string) {
 	b.until("the tenant is logged in", fmt.Sprintf("seen(document, '.navbar', %q) && !document.querySelector('#id_password')", user))
 }
 
-// imagesAreDocker looks at the list of images, its filter, and the form that makes one.
+// imagesAreDocker looks at the list of images, its filter, and the form that makes one, with its metadata.
 func (b *browser) imagesAreDocker() {
 	b.Helper()
 	b.reload(images, "the image is listed as Docker", fmt.Sprintf("row(%q, 'Docker')", image))
@@ -84,6 +84,8 @@ func (b *browser) imagesAreDocker() {
 	})()`, image))
 	b.click("button, a", "Create Image")
 	b.until("Create Image offers Docker", "[...document.querySelectorAll('.modal select option')].some(e => e.textContent.trim() == 'Docker')")
+	b.step("Metadata")
+	b.until("Create Image offers what ndock defines", "seen(document, '.modal', 'Docker images (ndock)')")
 }
 
 // launch fills the wizard; an empty kind is an image.
