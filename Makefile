@@ -200,14 +200,14 @@ tempest: build cloud ## OpenStack's own integration tests on the cloud of RELEAS
 cloud: ## bring up a whole test OpenStack: RELEASE is zed, 2025.1 or 2026.2; NETWORK is ovn, ovs, ovs-hybrid or (of zed) linuxbridge, by default what it was
 	$(CLOUD)/up
 
-horizon: cloud ## give it a Horizon, at http://127.0.0.1:8088/, and the machine a browser
+horizon: cloud ## add Horizon to it, at http://127.0.0.1:8088/, and install a browser
 	$(CLOUD)/horizon
 
 .PHONY: bin/horizon.test horizon-test
 bin/horizon.test:
 	CGO_ENABLED=0 go test -c -o $@ ./commands/internal/horizon
 
-horizon-test: build bin/horizon.test horizon ## launch, use, snapshot and delete a server in it, with a browser; NDOCK_PICTURES names a directory for pictures
+horizon-test: build bin/horizon.test horizon ## launch, use, snapshot and delete a server in it, with a browser; NDOCK_PICTURES is a directory for screenshots
 	$(CLOUD)/enter env OS_CLOUD=ndock bin/ndock node setup
 	$(CLOUD)/enter env OS_CLOUD=ndock bin/ndock node setup --role controller
 	$(CLOUD)/enter env OS_CLOUD=ndock-demo NDOCK_HORIZON=http://127.0.0.1:8088 NDOCK_PICTURES='$(NDOCK_PICTURES)' bin/horizon.test -test.v

@@ -70,7 +70,7 @@ func (c *Cloud) flavor(ctx context.Context, nameOrID string) (string, error) {
 	return found.ID, err
 }
 
-// Definitions is a namespace of Glance's metadata definitions: what clients as Horizon offer to say of a flavor or an image.
+// Definitions is a namespace of Glance's metadata definitions: the properties of a flavor or an image that clients such as Horizon offer.
 type Definitions struct {
 	Namespace   string                    `json:"namespace"`
 	DisplayName string                    `json:"display_name"`
@@ -81,7 +81,7 @@ type Definitions struct {
 	Properties  map[string]map[string]any `json:"properties"`
 }
 
-// Equal tells whether both are the same JSON, in which numbers can have been read in two ways.
+// Equal tells whether both are the same JSON. What was read from JSON has other types of numbers than what was not.
 func (d Definitions) Equal(other Definitions) bool {
 	one, err := json.Marshal(d)
 	if err != nil {
@@ -104,7 +104,7 @@ func (c *Cloud) definitionsURL(more ...string) (*gophercloud.ServiceClient, stri
 	return client, client.ServiceURL(append([]string{"metadefs", "namespaces"}, more...)...), nil
 }
 
-// Definitions returns those of a namespace; nil where there is none.
+// Definitions returns the metadata definitions of a namespace; nil where there is none.
 func (c *Cloud) Definitions(ctx context.Context, namespace string) (*Definitions, error) {
 	client, url, err := c.definitionsURL(namespace)
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *Cloud) Definitions(ctx context.Context, namespace string) (*Definitions
 	return &found, nil
 }
 
-// AddDefinitions adds a namespace. Administrators may.
+// AddDefinitions adds a namespace. Only administrators may.
 func (c *Cloud) AddDefinitions(ctx context.Context, all Definitions) error {
 	client, url, err := c.definitionsURL()
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *Cloud) AddDefinitions(ctx context.Context, all Definitions) error {
 	return nil
 }
 
-// RemoveDefinitions removes a namespace with all that is in it. Administrators may.
+// RemoveDefinitions removes a namespace with all that is in it. Only administrators may.
 func (c *Cloud) RemoveDefinitions(ctx context.Context, namespace string) error {
 	client, url, err := c.definitionsURL(namespace)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// metadefs has namespaces of metadata definitions, which Glance gives back with more than it was given.
+// metadefs serves namespaces of metadata definitions. Like Glance, it gives them back with more than it was given.
 func (c *Cloud) metadefs(mux *http.ServeMux) {
 	const all = "/image/v2/metadefs/namespaces"
 	refused := func(w http.ResponseWriter, _ *http.Request, _ string) {

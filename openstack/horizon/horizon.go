@@ -1,5 +1,5 @@
-// Package horizon has what makes Horizon know Docker images and the flavors of Docker nodes: a customization module, the
-// setting that names it, and metadata definitions, which Glance keeps.
+// Package horizon has what Horizon needs to know Docker servers: a customization module, the setting that names it, and metadata
+// definitions, which Glance keeps.
 package horizon
 
 import (
@@ -27,7 +27,7 @@ var Settings []byte
 //go:embed definitions/*.json
 var definitions embed.FS
 
-// Definitions returns the metadata definitions, of which there is a namespace for flavors and one for images.
+// Definitions returns the metadata definitions: a namespace for flavors and one for images.
 func Definitions() ([]openstack.Definitions, error) {
 	const dir = "definitions"
 	entries, err := definitions.ReadDir(dir)

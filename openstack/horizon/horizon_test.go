@@ -26,7 +26,7 @@ func of(t *testing.T, namespace string) openstack.Definitions {
 	return openstack.Definitions{}
 }
 
-// TestDefinitionsOfFlavors has all that docs/servers.md says of flavors defined.
+// TestDefinitionsOfFlavors holds the definitions to all extra specs that docs/servers.md has.
 func TestDefinitionsOfFlavors(t *testing.T) {
 	page, err := os.ReadFile("../../docs/servers.md")
 	if err != nil {
@@ -60,7 +60,7 @@ func TestDefinitionsOfImages(t *testing.T) {
 	}
 }
 
-// TestDefinitionsAreTyped holds properties to what Glance refuses them without, and to what it gives back: each default is a text.
+// TestDefinitionsAreTyped checks what Glance refuses properties without, and that each default is a text, as Glance gives it back.
 func TestDefinitionsAreTyped(t *testing.T) {
 	all, err := Definitions()
 	if err != nil {

@@ -1,11 +1,13 @@
 # Written by 'ndock node setup --role controller', and removed by 'ndock node teardown --role controller'.
-"""Docker images in Horizon: shown, filtered for and uploaded as "Docker".
+"""Docker in Horizon: images are shown, filtered for and uploaded as "Docker", and consoles have the size of the browser's.
 
-Glance has the format of such an image in container_format. Horizon looks at disk_format, which is raw. This is a
-customization module: a setting names it. Where there is another already, that can import this one.
+This is a customization module: a setting names it. Where there is another already, that can import this one.
 """
+from django.template import engines
 from openstack_dashboard.api import glance
+from openstack_dashboard.dashboards.project.instances import views
 
+# Glance has the format of a Docker image in container_format. Horizon looks at disk_format, which is raw.
 _formats, _list, _to_dict = glance.get_image_formats, glance.image_list_detailed, glance.Image.to_dict
 
 
@@ -28,4 +30,34 @@ def to_dict(self, *args, **kwargs):
     return image
 
 
+# The page of a serial console. Its terminal tells its size to a console that says, by its first bytes, that it takes sizes.
+_console = r"""{% include "serial_console.html" %}
+<script>
+(function () {
+  const prototype = Terminal.prototype, write = prototype.write, resize = prototype.resize;
+  function tell(terminal) {
+    const rows = Math.min(terminal.rows, 999), columns = Math.min(terminal.cols, 999);
+    if (terminal.takesSizes) terminal.emit('data', '\xffndock:' + rows + 'x' + columns + ';');
+  }
+  prototype.write = function (text) {
+    if (this.takesSizes === undefined) {
+      this.takesSizes = text.startsWith('\x1b]7109;ndock-sizes\x07');
+      tell(this);
+    }
+    write.call(this, text);
+  };
+  prototype.resize = function (columns, rows) {
+    resize.call(this, columns, rows);
+    tell(this);
+  };
+})();
+</script>
+"""
+
+
+def console_template(self):
+    return engines["django"].from_string(_console)
+
+
 glance.get_image_formats, glance.image_list_detailed, glance.Image.to_dict = get_image_formats, image_list_detailed, to_dict
+views.SerialConsoleView.get_template_names = console_template

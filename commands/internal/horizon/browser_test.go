@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is a tab of Chromium's, and the address of a Horizon.
+// browser is a tab of Chromium, and the address of a Horizon.
 type browser struct {
 	*testing.T
 	tab context.Context
@@ -26,19 +26,19 @@ const (
 	cloudLimit = 2 * time.Minute
 )
 
-// openBrowser starts Debian's Chromium without a window. A test that fails leaves a picture of its page.
+// openBrowser starts Debian's Chromium without a window. If the test fails, it leaves a picture of the page.
 func openBrowser(t *testing.T, url string) *browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("/usr/bin/chromium"), chromedp.WindowSize(1280, 1000),
 		chromedp.NoSandbox, // it refuses to run as root with one
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en"))
-	program, end := chromedp.NewExecAllocator(context.Background(), options...) // which is there for the picture
+	program, end := chromedp.NewExecAllocator(context.Background(), options...) // not the test's, which has ended when the picture is taken
 	t.Cleanup(end)
 	tab, closeTab := chromedp.NewContext(program)
 	t.Cleanup(closeTab)
 	b := &browser{t, tab, strings.TrimSuffix(url, "/")}
-	if err := chromedp.Do(tab, chromedp.Navigate("about:blank")); err != nil { // the first one's limit would be the browser's
+	if err := chromedp.Do(tab, chromedp.Navigate("about:blank")); err != nil { // a limit of the first action would be the browser's
 		t.Fatalf("start Chromium: %v", err)
 	}
 	t.Cleanup(func() {
@@ -65,7 +65,7 @@ func (b *browser) visit(path string) {
 	b.do("open "+path, chromedp.Navigate(b.url+path))
 }
 
-// is evaluates a condition of JavaScript's. A page that is just being replaced has none.
+// is evaluates a condition in JavaScript. While a page is replaced, no condition is met.
 func (b *browser) is(condition string) bool {
 	within, end := context.WithTimeout(b.tab, pageLimit)
 	defer end()
@@ -73,7 +73,7 @@ func (b *browser) is(condition string) bool {
 	return err == nil && met
 }
 
-// until waits for a condition of JavaScript's.
+// until waits for a condition in JavaScript.
 func (b *browser) until(what, condition string) {
 	b.Helper()
 	for end := time.Now().Add(pageLimit); !b.is(condition); {
@@ -101,13 +101,13 @@ func (b *browser) reload(path, what, condition string) {
 	}
 }
 
-// click clicks on the first element of a selector that is to be seen and has this text, once there is one.
+// click waits for a visible element that a selector finds and that has this text, and clicks on the first one.
 func (b *browser) click(selector, text string) {
 	b.Helper()
 	b.until("there is "+selector+" with "+strconv.Quote(text), fmt.Sprintf("pressed(seen(document, %q, %q))", selector, text))
 }
 
-// fill writes into the first field of a selector that is to be seen.
+// fill writes into the first visible field that a selector finds.
 func (b *browser) fill(selector, value string) {
 	b.Helper()
 	b.until("there is "+selector, fmt.Sprintf("filled(seen(document, %q, ''), %q)", selector, value))
@@ -123,7 +123,7 @@ func (b *browser) text() string {
 	return text
 }
 
-// picture keeps the page as it looks, in the directory NDOCK_PICTURES, or else where temporary files are.
+// picture takes a screenshot, in the directory NDOCK_PICTURES. That of a failure goes to the directory for temporary files if there is none.
 func (b *browser) picture(name string) {
 	b.Helper()
 	dir := os.Getenv("NDOCK_PICTURES")
@@ -147,7 +147,7 @@ func (b *browser) picture(name string) {
 	b.Logf("the page looks like %s", path)
 }
 
-// library is what conditions are made with.
+// library has the functions that conditions use.
 const library = `
 var seen = (root, selector, text) => [...root.querySelectorAll(selector)].find(e => e.getClientRects().length > 0 && (e.textContent + " " + e.value).replace(/\s+/g, " ").includes(text));
 var has = (e, text) => e.innerText.toLowerCase().includes(text.toLowerCase()); // Horizon shows some words in capitals

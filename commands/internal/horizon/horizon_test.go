@@ -1,4 +1,4 @@
-// Package horizon tries a Docker cloud in Horizon, as a tenant does: with a browser. 'make horizon-test' runs it.
+// Package horizon tests a Docker cloud with Horizon in a browser, as a tenant uses it. 'make horizon-test' runs it.
 package horizon
 
 import (
@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"ndock/docker/agent"
+	"ndock/openstack/horizon"
 )
 
 const (
@@ -59,6 +62,17 @@ func TestHorizon(t *testing.T) {
 	b.active(clone)
 	b.delete(clone)
 	b.delete(server)
+}
+
+// TestModuleKnowsSizes compares what the module and the agent say of sizes.
+func TestModuleKnowsSizes(t *testing.T) {
+	begin := strings.NewReplacer("\x1b", `\x1b`, "\a", `\x07`).Replace(agent.SizesTaken)
+	size := strings.NewReplacer("\xff", `\xff`, "24x80;", "").Replace(agent.Size{Rows: 24, Columns: 80}.Message())
+	for _, want := range []string{begin, size} {
+		if !strings.Contains(string(horizon.Module), "'"+want+"'") {
+			t.Errorf("%s is not in the module", want)
+		}
+	}
 }
 
 func (b *browser) logIn(user, password string) {
@@ -118,8 +132,8 @@ func (b *browser) step(name string) {
 	b.click(".modal .nav-item a", name)
 }
 
-// take moves the row with these texts from those that are available, until the wizard misses nothing in its step: a list that is
-// still being loaded forgets it.
+// take moves the row with these texts from the available ones to the chosen ones. A list that is still being loaded forgets that, so it
+// tries until the wizard misses nothing in this step.
 func (b *browser) take(texts ...string) {
 	b.Helper()
 	found := "row('" + strings.Join(texts, "', '") + "')"
@@ -145,7 +159,7 @@ func (b *browser) log(text string) {
 	b.until("the log has "+text, fmt.Sprintf("seen(document, 'pre', %q)", text))
 }
 
-// console types into the serial console, which is a page in a frame.
+// console types into the serial console, which is a page in a frame, and looks whether the server's terminal has its size.
 func (b *browser) console() {
 	b.Helper()
 	b.click(".nav-tabs a", "Console")
@@ -156,6 +170,18 @@ func (b *browser) console() {
 	b.until("the console answers", page+`.body.innerText.replace(/\s/g, " ").includes("42 answers")`)
 	b.until("the console's head is to be seen", "(scrollBy(0, -300), true)")
 	b.picture("console")
+	b.do("ask for the size", chromedp.KeyEvent("while sleep 1; do stty size; done\r"))
+	size := fmt.Sprintf(`(node => {
+		const size = node.getAttribute("termRows") + " " + node.getAttribute("termCols");
+		return size != "24 80" && %[1]s.body.innerText.replace(/\s/g, " ").includes(size);
+	})(%[1]s.querySelector("#terminalNode"))`, page)
+	b.until("the server knows the terminal's size", size)
+	b.until("the window is smaller", fmt.Sprintf(`(() => {
+		const before = %[1]s.querySelector("#terminalNode").getAttribute("termCols");
+		document.querySelector("iframe").style.width = "700px";
+		return before < 100;
+	})()`, page))
+	b.until("the server knows the terminal's new size", size)
 }
 
 func (b *browser) makeSnapshot() {

@@ -16,14 +16,14 @@ var glanceLayouts = []struct{ conf, unit, service string }{
 	{"/etc/glance/glance-api.conf", "", "glance-api"},
 }
 
-// dashboards are where installations have Horizon's package openstack_dashboard.local: RDO's and Ubuntu's, Debian's, and DevStack's.
+// dashboards are the directories of Horizon's package openstack_dashboard.local: of RDO and Ubuntu, of Debian, and of DevStack.
 var dashboards = []string{
 	"/usr/share/openstack-dashboard/openstack_dashboard/local",
 	"/usr/lib/python3/dist-packages/openstack_dashboard/local",
 	"/opt/stack/horizon/openstack_dashboard/local",
 }
 
-// findDashboard returns that of this machine, and the service; both are empty where there is none.
+// findDashboard returns the one of this machine, and the web server's service; both are empty where there is none.
 func findDashboard(root string) (string, system.Service) {
 	for _, dir := range dashboards {
 		switch {

@@ -11,15 +11,15 @@ import (
 	"ndock/openstack/node/record"
 )
 
-// definitions is the step of a controller that gives Glance the metadata definitions of ndock's flavors and images.
+// definitions is the step of a controller that adds metadata definitions for flavors and images to Glance.
 type definitions struct {
 	Machine
 	added    []string                // namespaces, by this run
 	replaced []openstack.Definitions // as they were before this run
-	recorded bool                    // by this run, as the first
+	recorded bool                    // this run was the first to record that there are definitions
 }
 
-// Definitions is what is asked of Glance's API.
+// Definitions is the part of Glance's API that the step uses.
 type Definitions interface {
 	Definitions(ctx context.Context, namespace string) (*openstack.Definitions, error)
 	AddDefinitions(ctx context.Context, all openstack.Definitions) error
@@ -84,6 +84,9 @@ func (d *definitions) Do(ctx context.Context) error {
 		return nil
 	})
 	if openstack.Refused(err) {
+		if _, err := d.Rollback(ctx); err != nil {
+			return err
+		}
 		return &node.Unchecked{Why: "only an administrator may add metadata definitions"}
 	}
 	return err
@@ -112,7 +115,7 @@ func (d *definitions) Rollback(ctx context.Context) ([]string, error) {
 	return []string{"put back Glance's metadata definitions as they were"}, err
 }
 
-// Teardown removes the namespaces where setup has added them here. Without credentials it says what is left.
+// Teardown removes the namespaces if setup added them from this machine. Without credentials it says what is left.
 func (d *definitions) Teardown(ctx context.Context) ([]string, error) {
 	recorded, err := d.record().Read()
 	if err != nil || !recorded.Definitions {

@@ -1,15 +1,18 @@
 package steps
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"ndock/openstack/horizon"
 	"ndock/openstack/node/system"
 )
 
-// dashboard is the step of a controller with Horizon: it has Horizon show Docker images as such.
+// dashboard is the step of a controller with Horizon. It installs the customization module for Docker.
 type dashboard struct {
 	Machine
 	did system.Changes // of this run
@@ -24,7 +27,7 @@ func (d *dashboard) files() []system.File {
 	}
 }
 
-// missing returns the files that are not as they should be.
+// missing returns the files that are not as they should be, and an error where somebody else wrote one of them.
 func (d *dashboard) missing() ([]system.File, error) {
 	var missing []system.File
 	for _, f := range d.files() {
@@ -32,11 +35,29 @@ func (d *dashboard) missing() ([]system.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !same {
-			missing = append(missing, f)
+		if same {
+			continue
 		}
+		if err := checkHead(d.Layout.Path(f.Path)); err != nil {
+			return nil, err
+		}
+		missing = append(missing, f)
 	}
 	return missing, nil
+}
+
+// checkHead returns an error where a file is there that does not begin as ndock's do.
+func checkHead(path string) error {
+	content, err := system.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return system.FileError("read", path, err)
+	case !bytes.HasPrefix(content, []byte(horizon.Head)):
+		return system.Advise(fmt.Errorf("%s is there already and is not ndock's", path), "move it away, then run this again")
+	}
+	return nil
 }
 
 func (d *dashboard) Plan(ctx context.Context) ([]string, error) {
@@ -55,7 +76,7 @@ func (d *dashboard) Plan(ctx context.Context) ([]string, error) {
 	return append(plan, d.restartText()), nil
 }
 
-// isOutdated tells whether what serves Horizon goes on with files of before: a setup was killed before it restarted it.
+// isOutdated tells whether Horizon still runs without the files: an earlier setup was killed before it restarted the web server.
 func (d *dashboard) isOutdated(ctx context.Context) (bool, error) {
 	if d.Layout.Web.Name == "" {
 		return false, nil
@@ -71,7 +92,7 @@ func (d *dashboard) isOutdated(ctx context.Context) (bool, error) {
 	return system.Outdated(d.Layout.Root, pid, paths)
 }
 
-// restartText says what has Horizon take its files.
+// restartText says how Horizon comes to read the files.
 func (d *dashboard) restartText() string {
 	if d.Layout.Web.Name == "" {
 		return "restart by hand what serves Horizon: there is neither apache2 nor httpd"
@@ -127,5 +148,5 @@ func (d *dashboard) Teardown(ctx context.Context) ([]string, error) {
 }
 
 func (d *dashboard) Detail(context.Context) string {
-	return "Horizon shows Docker images as such (" + d.Layout.Path(d.Layout.Dashboard) + ")"
+	return "Horizon knows Docker images and consoles (" + d.Layout.Path(d.Layout.Dashboard) + ")"
 }

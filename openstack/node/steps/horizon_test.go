@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,12 +82,15 @@ func TestHorizonShowsDockerImages(t *testing.T) {
 	}
 }
 
-// What the operator has put in their place stays.
+// A file that the operator has put in the place of one of ndock's stays, and setup says so.
 func TestHorizonsFilesOfOthersStay(t *testing.T) {
 	f := withHorizon(t)
 	_, err := f.setUpController()
 	f.must(err)
 	f.put(localOfDebian+"/ndock.py", "# mine\n", 0o644)
+	if _, err := f.setUpController(); err == nil || !strings.Contains(err.Error(), "/ndock.py is there already and is not ndock's") {
+		t.Errorf("setup: %v", err)
+	}
 	said := f.tearDownController()
 	if got, err := os.ReadFile(f.path(localOfDebian + "/ndock.py")); err != nil || string(got) != "# mine\n" {
 		t.Errorf("it is %q, %v, after\n%s", got, err, said)
@@ -96,7 +100,7 @@ func TestHorizonsFilesOfOthersStay(t *testing.T) {
 	}
 }
 
-// A web server that does not start with the files has them taken back.
+// Setup takes the files back if the web server does not start with them.
 func TestHorizonThatDoesNotStart(t *testing.T) {
 	f := withHorizon(t)
 	before := f.tree()
@@ -106,7 +110,7 @@ func TestHorizonThatDoesNotStart(t *testing.T) {
 	}
 }
 
-// Another web server than the usual ones is told of, and not restarted.
+// Setup restarts no other web server than the usual ones, and says so.
 func TestHorizonServedByOthers(t *testing.T) {
 	f := withHorizon(t)
 	f.must(os.Remove(f.path("/usr/sbin/apache2")))
@@ -120,7 +124,8 @@ func TestHorizonServedByOthers(t *testing.T) {
 // fakeDefinitions is Glance's metadata definitions.
 type fakeDefinitions struct {
 	all  map[string]openstack.Definitions
-	full int // how many it takes
+	full int   // how many it takes
+	err  error // of each change
 }
 
 func (f *fakeDefinitions) Definitions(_ context.Context, name string) (*openstack.Definitions, error) {
@@ -132,6 +137,9 @@ func (f *fakeDefinitions) Definitions(_ context.Context, name string) (*openstac
 }
 
 func (f *fakeDefinitions) AddDefinitions(_ context.Context, one openstack.Definitions) error {
+	if f.err != nil {
+		return f.err
+	}
 	if len(f.all) == f.full {
 		return errors.New("no more of them")
 	}
@@ -140,8 +148,10 @@ func (f *fakeDefinitions) AddDefinitions(_ context.Context, one openstack.Defini
 }
 
 func (f *fakeDefinitions) RemoveDefinitions(_ context.Context, name string) error {
-	delete(f.all, name)
-	return nil
+	if f.err == nil {
+		delete(f.all, name)
+	}
+	return f.err
 }
 
 func withDefinitions(t *testing.T) (*fakeMachine, *fakeDefinitions) {
@@ -149,7 +159,7 @@ func withDefinitions(t *testing.T) (*fakeMachine, *fakeDefinitions) {
 	f := newFake(t, false)
 	f.put("/etc/glance/glance-api.conf", "[image_format]\n", 0o640)
 	f.find()
-	glance := &fakeDefinitions{map[string]openstack.Definitions{"OS::Other": {Namespace: "OS::Other"}}, 10}
+	glance := &fakeDefinitions{all: map[string]openstack.Definitions{"OS::Other": {Namespace: "OS::Other"}}, full: 10}
 	f.Glance = func(context.Context) (Definitions, error) { return glance, nil }
 	return f, glance
 }
@@ -182,7 +192,17 @@ func TestMetadataDefinitionsThatDoNotAllFit(t *testing.T) {
 	}
 }
 
-// Without credentials setup does without, and teardown says what is left, if setup has added any.
+// With a tenant's credentials setup leaves the definitions out, and records none.
+func TestMetadataDefinitionsOfATenant(t *testing.T) {
+	f, glance := withDefinitions(t)
+	before := f.tree()
+	glance.err = &openstack.Error{Status: http.StatusForbidden}
+	if said, err := f.setUpController(); err != nil || !strings.Contains(said, "metadata: could not be checked: only an administrator may") || f.tree() != before {
+		t.Errorf("%v\n%s\nthe tree is\n%s", err, said, f.tree())
+	}
+}
+
+// Without credentials setup leaves the definitions out, and teardown says what is left if setup has added any.
 func TestMetadataDefinitionsWithoutCredentials(t *testing.T) {
 	f, glance := withDefinitions(t)
 	before, with := f.tree(), f.Glance

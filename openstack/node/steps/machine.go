@@ -36,7 +36,7 @@ type Machine struct {
 	Orphans      Orphans                                   // what the agent finds
 	// Nova opens the APIs. node.Unchecked is the error where there are no credentials for them.
 	Nova func(context.Context) (Cloud, error)
-	// Glance opens that API, likewise.
+	// Glance opens Glance's API, with the same error.
 	Glance func(context.Context) (Definitions, error)
 }
 
