@@ -22,7 +22,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
 PACKAGING_PACKAGES := mmdebstrap rpm
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/runtime testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run testdata/packages/run testdata/packages/guest testdata/packages/source/build testdata/packages/source/release testdata/packages/source/scripts/installed testdata/packages/source/scripts/removing testdata/packages/source/scripts/removed .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/runtime testdata/cloud/horizon testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run testdata/packages/run testdata/packages/guest testdata/packages/source/build testdata/packages/source/release testdata/packages/source/scripts/installed testdata/packages/source/scripts/removing testdata/packages/source/scripts/removed .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -42,7 +42,7 @@ VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 RUNSC := gvisor.dev/gvisor/runsc@v0.0.0-20260224225140-573d5e7127a8
 CONFORMANCE := github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111
 
-.PHONY: help build man lint unit conformance conformance-glance clients nova-releases e2e networks engines runtimes two-hosts vm vm-down vm-test test cloud cloud-down tempest demo bench install uninstall site
+.PHONY: help build man lint unit conformance conformance-glance clients nova-releases e2e networks engines runtimes two-hosts vm vm-down vm-test test cloud horizon cloud-down tempest demo bench install uninstall site
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -199,6 +199,18 @@ tempest: build cloud ## OpenStack's own integration tests on the cloud of RELEAS
 
 cloud: ## bring up a whole test OpenStack: RELEASE is zed, 2025.1 or 2026.2; NETWORK is ovn, ovs, ovs-hybrid or (of zed) linuxbridge, by default what it was
 	$(CLOUD)/up
+
+horizon: cloud ## add Horizon to it, at http://127.0.0.1:8088/, and install a browser
+	$(CLOUD)/horizon
+
+.PHONY: bin/horizon.test horizon-test
+bin/horizon.test:
+	CGO_ENABLED=0 go test -c -o $@ ./commands/internal/horizon
+
+horizon-test: build bin/horizon.test horizon ## launch, use, snapshot and delete a server in it, with a browser; NDOCK_PICTURES is a directory for screenshots
+	$(CLOUD)/enter env OS_CLOUD=ndock bin/ndock node setup
+	$(CLOUD)/enter env OS_CLOUD=ndock bin/ndock node setup --role controller
+	$(CLOUD)/enter env OS_CLOUD=ndock-demo NDOCK_HORIZON=http://127.0.0.1:8088 NDOCK_PICTURES='$(NDOCK_PICTURES)' bin/horizon.test -test.v
 
 cloud-down: ## stop it
 	$(CLOUD)/down

@@ -11,6 +11,7 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
 	"ndock/docker/ociruntime/program"
+	"ndock/openstack"
 	"ndock/openstack/node"
 	"ndock/openstack/node/steps"
 	"ndock/openstack/node/system"
@@ -57,7 +58,8 @@ func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 		AgentVersion: func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
 		AgentState:   func(ctx context.Context) (string, error) { return agentState(ctx, layout.Path(agent.Socket)) },
 		Orphans:      orphans{layout.Path(agent.Socket), agent.ShortTimeout + answerLimit}, // the agent ends a removal first
-		Nova:         func(context.Context) (steps.Cloud, error) { return hypervisors(c, s) },
+		Nova:         func(context.Context) (steps.Cloud, error) { return namedCloud(c, s) },
+		Glance:       func(context.Context) (steps.Definitions, error) { return namedCloud(c, s) },
 	}, nil
 }
 
@@ -77,14 +79,10 @@ func agentState(ctx context.Context, socket string) (string, error) {
 	return agent.NewClient(socket).Status(ctx)
 }
 
-// hypervisors opens Nova's API, which setup can do without.
-func hypervisors(c *cli.Context, s Streams) (steps.Cloud, error) {
+// namedCloud opens the cloud that the user names. Setup works without one.
+func namedCloud(c *cli.Context, s Streams) (*openstack.Cloud, error) {
 	if c.String("os-cloud") == "" && c.String("os-auth-url") == "" && os.Getenv("OS_AUTH_URL") == "" {
 		return nil, &node.Unchecked{Why: "no cloud is named (OS_CLOUD, --os-cloud, or an openrc; sudo takes them out of the environment)"}
 	}
-	cloud, err := openCloud(c, s)
-	if err != nil {
-		return nil, err
-	}
-	return cloud, nil
+	return openCloud(c, s)
 }

@@ -1,15 +1,15 @@
 package openstack
 
 import (
-	"cmp"
 	"context"
-	"maps"
-	"net/url"
+	"fmt"
+	"net/http"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/diagnostics"
 	"github.com/gophercloud/gophercloud/v2/openstack/compute/v2/flavors"
 )
 
@@ -21,61 +21,6 @@ type Flavor struct {
 	RAM   int // in MiB
 	Disk  int // in GiB, of all its disks
 	Specs map[string]string
-}
-
-// hostTrait is what the hosts of ndock's have in Placement, and offTrait what those have that are disabled.
-const hostTrait, offTrait = "CUSTOM_NDOCK", "COMPUTE_STATUS_DISABLED"
-
-// demand is the flavor as a question to Placement, as Nova's scheduler puts it: resources of the flavor's own, and those and
-// the traits of its extra specs (resources:PGPU=1, trait:CUSTOM_FAST=required), which may be in groups (resources1:PGPU=1).
-func (f Flavor) demand() url.Values {
-	resources := map[string]map[string]string{"": f.sizes()}
-	required := map[string][]string{"": {hostTrait, "!" + offTrait}}
-	for key, value := range f.Specs {
-		name, what, _ := strings.Cut(key, ":")
-		if group, found := strings.CutPrefix(name, "resources"); found {
-			if resources[group] == nil {
-				resources[group] = map[string]string{}
-			}
-			resources[group][what] = value
-		} else if group, found := strings.CutPrefix(name, "trait"); found {
-			required[group] = append(required[group], map[string]string{"forbidden": "!"}[value]+what)
-		}
-	}
-	query := url.Values{"limit": {"1"}}
-	if len(resources) > 1 {
-		query.Set("group_policy", cmp.Or(f.Specs["group_policy"], "none"))
-	}
-	for group, classes := range resources {
-		if amounts := amounts(classes); amounts != "" {
-			query.Set("resources"+group, amounts)
-		}
-	}
-	for group, traits := range required {
-		slices.Sort(traits)
-		query.Set("required"+group, strings.Join(traits, ","))
-	}
-	return query
-}
-
-// sizes are the resources that the flavor has without extra specs, but for hw:cpu_policy.
-func (f Flavor) sizes() map[string]string {
-	processors := "VCPU"
-	if f.Specs["hw:cpu_policy"] == "dedicated" {
-		processors = "PCPU"
-	}
-	return map[string]string{processors: strconv.Itoa(f.VCPUs), "MEMORY_MB": strconv.Itoa(f.RAM), "DISK_GB": strconv.Itoa(f.Disk)}
-}
-
-// amounts leaves out what there is none of: resources:VCPU=0 takes back what the flavor says.
-func amounts(classes map[string]string) string {
-	var all []string
-	for _, class := range slices.Sorted(maps.Keys(classes)) {
-		if classes[class] != "0" {
-			all = append(all, class+":"+classes[class])
-		}
-	}
-	return strings.Join(all, ",")
 }
 
 // Flavors lists those that the project may use.
@@ -128,4 +73,53 @@ func (c *Cloud) flavor(ctx context.Context, nameOrID string) (string, error) {
 		names: namesIn(c.Flavors, func(f Flavor) string { return f.Name }),
 	}.find(ctx, nameOrID)
 	return found.ID, err
+}
+
+// ordinary are the resource classes that each server has, or that are no devices.
+func ordinary() []string { return []string{"VCPU", "PCPU", "MEMORY_MB", "DISK_GB"} }
+
+// classes returns the resource classes that a flavor asks for beyond the ordinary ones: resources:PGPU=1, resources1:PGPU=1.
+func classes(specs map[string]any) []string {
+	var all []string
+	for key, value := range specs {
+		group, class, found := strings.Cut(key, ":")
+		if found && strings.HasPrefix(group, "resources") && value != "0" && !slices.Contains(ordinary(), class) {
+			all = append(all, class)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// diagnosticsTimeout is how long a host may take to say what a server has. Nova waits a minute for one that does not answer.
+const diagnosticsTimeout = 10 * time.Second
+
+// Devices returns the names of the devices of its host that a server has, for administrators. Nova has them in a server's
+// diagnostics, of servers that run. Servers whose flavor asks for none, and those of others' hypervisors, have none.
+func (c *Cloud) Devices(ctx context.Context, server Server) ([]string, error) {
+	if server.Host == "" || len(server.classes) == 0 {
+		return nil, nil
+	}
+	client, err := c.nova()
+	if err != nil {
+		return nil, err
+	}
+	client.Microversion = "2.1" // from 2.48 on they have only what Nova knows of
+	limited, cancel := context.WithTimeout(ctx, diagnosticsTimeout)
+	defer cancel()
+	found, err := diagnostics.Get(limited, client, server.ID).Extract()
+	switch {
+	case gophercloud.ResponseCodeIs(err, http.StatusForbidden): // one who may see the host, and no more
+		return nil, nil
+	case err != nil:
+		return nil, explain(fmt.Sprintf("devices of server %q", server.Name), err)
+	}
+	listed, _ := found["devices"].([]any)
+	var names []string
+	for _, one := range listed {
+		if name, ok := one.(string); ok {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }

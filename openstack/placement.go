@@ -1,11 +1,14 @@
 package openstack
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -170,6 +173,61 @@ func (c *Cloud) ComputeServices(ctx context.Context) ([]ComputeService, error) {
 		all[i] = ComputeService{Host: one.Host, Up: one.State == "up", Reason: one.DisabledReason}
 	}
 	return all, nil
+}
+
+// hostTrait is what the hosts of ndock's have in Placement, and offTrait what those have that are disabled.
+const hostTrait, offTrait = "CUSTOM_NDOCK", "COMPUTE_STATUS_DISABLED"
+
+// demand is the flavor as a question to Placement, as Nova's scheduler puts it: resources of the flavor's own, and those and
+// the traits of its extra specs (resources:PGPU=1, trait:CUSTOM_FAST=required), which may be in groups (resources1:PGPU=1).
+func (f Flavor) demand() url.Values {
+	resources := map[string]map[string]string{"": f.sizes()}
+	required := map[string][]string{"": {hostTrait, "!" + offTrait}}
+	for key, value := range f.Specs {
+		name, what, _ := strings.Cut(key, ":")
+		if group, found := strings.CutPrefix(name, "resources"); found {
+			if resources[group] == nil {
+				resources[group] = map[string]string{}
+			}
+			resources[group][what] = value
+		} else if group, found := strings.CutPrefix(name, "trait"); found {
+			required[group] = append(required[group], map[string]string{"forbidden": "!"}[value]+what)
+		}
+	}
+	query := url.Values{"limit": {"1"}}
+	if len(resources) > 1 {
+		query.Set("group_policy", cmp.Or(f.Specs["group_policy"], "none"))
+	}
+	for group, classes := range resources {
+		if amounts := amounts(classes); amounts != "" {
+			query.Set("resources"+group, amounts)
+		}
+	}
+	for group, traits := range required {
+		slices.Sort(traits)
+		query.Set("required"+group, strings.Join(traits, ","))
+	}
+	return query
+}
+
+// sizes are the resources that the flavor has without extra specs, but for hw:cpu_policy.
+func (f Flavor) sizes() map[string]string {
+	processors := "VCPU"
+	if f.Specs["hw:cpu_policy"] == "dedicated" {
+		processors = "PCPU"
+	}
+	return map[string]string{processors: strconv.Itoa(f.VCPUs), "MEMORY_MB": strconv.Itoa(f.RAM), "DISK_GB": strconv.Itoa(f.Disk)}
+}
+
+// amounts leaves out what there is none of: resources:VCPU=0 takes back what the flavor says.
+func amounts(classes map[string]string) string {
+	var all []string
+	for _, class := range slices.Sorted(maps.Keys(classes)) {
+		if classes[class] != "0" {
+			all = append(all, class+":"+classes[class])
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 // Fits tells whether Placement has a host of ndock's for a server of the flavor, which is what Nova's scheduler asks it first.

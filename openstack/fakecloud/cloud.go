@@ -35,6 +35,8 @@ type Cloud struct {
 	clock    time.Time
 	hiccups  map[string]bool   // the ids of what is answered for by 502 the next time
 	consoles map[string]Object // the server, by token
+
+	namespaces map[string]Object // of metadata definitions, by name
 }
 
 // Handler serves what the cloud's server does, without a connection.
@@ -80,7 +82,7 @@ func (c *Cloud) time() string { return c.clock.Format(time.RFC3339) }
 func New() *Cloud {
 	c := &Cloud{
 		faults: map[Fault]bool{}, tokens: map[string]string{}, objects: map[Kind][]Object{}, made: map[Kind]int{},
-		data: map[string][]byte{}, hiccups: map[string]bool{}, consoles: map[string]Object{},
+		data: map[string][]byte{}, hiccups: map[string]bool{}, consoles: map[string]Object{}, namespaces: map[string]Object{},
 	}
 	c.clock, _ = time.Parse(time.RFC3339, created)
 	mux := http.NewServeMux()

@@ -16,6 +16,7 @@ import (
 const noImage = "No image found with ID %s"
 
 func (c *Cloud) glance(mux *http.ServeMux) {
+	c.metadefs(mux)
 	mux.HandleFunc("GET /image/{$}", versions("v2.15"))
 	mux.HandleFunc("GET /image/v2/schemas/image", c.authenticated(c.schema))
 	mux.HandleFunc("GET /image/v2/info/usage", c.authenticated(c.usage))

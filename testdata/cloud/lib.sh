@@ -5,6 +5,7 @@ LOG=/var/log/ndock-cloud    # of what has no log of its own
 STATE=/var/lib/ndock-cloud  # which one-time steps are done; lives as long as the database it speaks of
 IP=127.0.0.1
 PASS=${NDOCK_CLOUD_PASSWORD:-secret}
+HORIZON_PORT=8088 HORIZON_PID=/run/ndock-cloud-horizon.pid
 CONTROLLER=5672,9292,9311,8774,8778,9696,5000,11211,6642 # the ports on IP that another compute node asks
 
 step() { printf '%(%T)T %s\n' -1 "$*"; }
@@ -25,6 +26,9 @@ init_script() {
   [[ -x /etc/init.d/$1 ]] || return 0
   service "$1" "$2" >>$LOG/init.log 2>&1 9>&-
 }
+
+horizon_runs() { start-stop-daemon --status --pidfile $HORIZON_PID --name uwsgi_python3; }
+stop_horizon() { start-stop-daemon --stop --quiet --oknodo --retry INT/10/KILL/5 --remove-pidfile --pidfile $HORIZON_PID --name uwsgi_python3; }
 
 # wait_for SECONDS WHAT COMMAND…
 wait_for() {

@@ -16,6 +16,29 @@ var glanceLayouts = []struct{ conf, unit, service string }{
 	{"/etc/glance/glance-api.conf", "", "glance-api"},
 }
 
+// dashboards are the directories of Horizon's package openstack_dashboard.local: of RDO and Ubuntu, of Debian, and of DevStack.
+var dashboards = []string{
+	"/usr/share/openstack-dashboard/openstack_dashboard/local",
+	"/usr/lib/python3/dist-packages/openstack_dashboard/local",
+	"/opt/stack/horizon/openstack_dashboard/local",
+}
+
+// findDashboard returns the one of this machine, and the web server's service; both are empty where there is none.
+func findDashboard(root string) (string, system.Service) {
+	for _, dir := range dashboards {
+		switch {
+		case !exists(root, dir+"/local_settings.d"):
+		case exists(root, "/usr/sbin/apache2"):
+			return dir, system.Service{Name: "apache2", PIDFile: "/run/apache2/apache2.pid", Log: "/var/log/apache2/error.log"}
+		case exists(root, "/usr/sbin/httpd"):
+			return dir, system.Service{Name: "httpd", PIDFile: "/run/httpd/httpd.pid", Log: "/var/log/httpd/error_log"}
+		default:
+			return dir, system.Service{}
+		}
+	}
+	return "", system.Service{}
+}
+
 // FindController returns the layout of the Glance under root.
 func FindController(root string) (Layout, error) {
 	for _, one := range glanceLayouts {
@@ -23,6 +46,7 @@ func FindController(root string) (Layout, error) {
 			l := general(root)
 			l.Name, l.Config = "Glance", one.conf
 			l.Glance = system.Service{Name: one.service, PIDFile: "/run/glance/glance-api.pid", Log: "/var/log/glance/glance-api.log"}
+			l.Dashboard, l.Web = findDashboard(root)
 			return l, nil
 		}
 	}

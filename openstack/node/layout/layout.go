@@ -30,6 +30,8 @@ type Layout struct {
 	DeployTool *DeployToolFile // nil where no tool would overwrite Config
 	Kolla      bool            // nova-compute runs in a container of Kolla's
 	Glance     system.Service  // on a controller
+	Dashboard  string          // the directory of Horizon's package openstack_dashboard.local; empty where there is no Horizon
+	Web        system.Service  // what serves Horizon, if it is known
 	Engine     Package         // Docker Engine
 	Package    string          // the program of ndock's own package; empty where that is not installed
 	AgentFile  string          // the program of ndock's agent, as setup installs it where there is no package

@@ -50,7 +50,8 @@ func earlierClaims(sums string, since []Claim) []Claim {
 
 // saysNoMoreThan tells whether the record has nothing that is not in the files of earlier releases.
 func (r Record) saysNoMoreThan(earlier Record) bool {
-	return r.Program == earlier.Program && r.Engine == earlier.Engine && slices.Equal(r.Completions, earlier.Completions) && r.Runtime == "" && r.Config == "" && r.Meanwhile == nil && len(r.Files)+len(r.Sysctls) == 0
+	same := r.Program == earlier.Program && r.Engine == earlier.Engine && slices.Equal(r.Completions, earlier.Completions)
+	return same && r.Runtime == "" && r.Config == "" && !r.Definitions && r.Meanwhile == nil && len(r.Files)+len(r.Sysctls) == 0
 }
 
 func (s Store) readEarlier(path string) (text string, there bool, err error) {

@@ -27,6 +27,7 @@ type Record struct {
 	Completions []Claim             `json:"completions,omitempty"` // files and directories of the step of that name
 	Files       map[string]Original `json:"files,omitempty"`       // what was replaced, by their paths
 	Sysctls     map[string]Raised   `json:"sysctls,omitempty"`     // limits of the kernel, by their names
+	Definitions bool                `json:"definitions,omitempty"` // setup added metadata definitions to Glance
 	Meanwhile   *Meanwhile          `json:"meanwhile,omitempty"`   // nil but while Docker Engine is given back its settings of before
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ndock/openstack"
+	"ndock/openstack/node"
 	"ndock/openstack/node/dockerd"
 	"ndock/openstack/node/jsonedit"
 	"ndock/openstack/node/layout"
@@ -134,6 +135,7 @@ func (f *fakeMachine) machine() Machine {
 		Orphans:      f,
 		AgentVersion: func(context.Context) (string, error) { return f.answer(agentName, "1.0") },
 		Nova:         func(context.Context) (Cloud, error) { return f, nil },
+		Glance:       func(context.Context) (Definitions, error) { return nil, &node.Unchecked{Why: "no cloud is named"} },
 	}
 }
 

@@ -22,7 +22,13 @@ type glance struct {
 }
 
 // ControllerSteps returns what a cloud with Docker compute nodes needs on its controller.
-func (m Machine) ControllerSteps() []node.Step { return []node.Step{&glance{Machine: m}} }
+func (m Machine) ControllerSteps() []node.Step {
+	all := []node.Step{&glance{Machine: m}}
+	if m.Layout.Dashboard != "" {
+		all = append(all, &dashboard{Machine: m})
+	}
+	return append(all, &definitions{Machine: m})
+}
 
 const (
 	formatSection = "image_format"

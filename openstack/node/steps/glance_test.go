@@ -26,7 +26,7 @@ func TestGlanceTakesDockerImages(t *testing.T) {
 			f.Layout = l
 			steps := func() []node.Step { return f.ControllerSteps() }
 			var plan lines
-			changes, err := node.Plan(t.Context(), steps(), plan.report)
+			changes, err := node.Plan(t.Context(), steps(), new(lines).report)
 			f.must(err)
 			for _, change := range changes {
 				plan.report("%s: %s", change.Step, change.Text)

@@ -36,6 +36,8 @@ type Machine struct {
 	Orphans      Orphans                                   // what the agent finds
 	// Nova opens the APIs. node.Unchecked is the error where there are no credentials for them.
 	Nova func(context.Context) (Cloud, error)
+	// Glance opens Glance's API, with the same error.
+	Glance func(context.Context) (Definitions, error)
 }
 
 // EngineInfo is what Docker Engine says of itself.
