@@ -61,6 +61,7 @@ func TestBeforeTheFirstBoot(t *testing.T) {
 		"servers not told":         {"servers", func(c *cloud) { c.failing["servers ERROR"] = answered(500, "list", "oops") }, Failed, "oops", ""},
 		"servers off not told":     {"servers", func(c *cloud) { c.failing["servers SHUTOFF"] = answered(500, "list", "oops") }, Failed, "oops", ""},
 		"actions not told":         {"servers", func(c *cloud) { off(c, "web"); c.failing["actions"] = answered(500, "list", "oops") }, Failed, "oops", ""},
+		"server not told":          {"servers", func(c *cloud) { off(c, "web"); c.failing["server"] = answered(500, "show", "oops") }, Failed, "oops", ""},
 		"a server that is off":     {"servers", func(c *cloud) { off(c, "stopped") }, OK, "none is in ERROR", ""},
 		"a process ended at once":  {"servers", func(c *cloud) { off(c, "web") }, Warning, "web failed: its process ended at once; a server runs as long as its command, and 'ndock logs id-server' shows", otherBoot},
 		"several servers":          {"servers", func(c *cloud) { off(c, "later"); failed(c, "sudden") }, Warning, "later failed: its process ended at once; a server runs as long as its command, and 'ndock logs id-server' shows what that said; before that, web", otherBoot},

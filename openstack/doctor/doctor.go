@@ -49,6 +49,7 @@ type Cloud interface {
 	PortQuota(ctx context.Context) (openstack.Quota, error)
 	Agents(ctx context.Context) ([]openstack.Agent, error)
 	NewestServers(ctx context.Context, status string, limit int) ([]openstack.Server, error)
+	Server(ctx context.Context, nameOrID string) (openstack.Server, error)
 	EndedAtOnce(ctx context.Context, server openstack.Server) (bool, error)
 }
 

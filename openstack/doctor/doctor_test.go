@@ -95,7 +95,15 @@ func (c *cloud) Addresses(context.Context) (map[string]openstack.Addresses, erro
 
 func (c *cloud) NewestServers(_ context.Context, status string, limit int) ([]openstack.Server, error) {
 	found := kept(c.booted, func(server openstack.Server) bool { return server.Status == status })
+	for i := range found {
+		found[i].Fault = "" // as Nova's list may have it
+	}
 	return found[:min(len(found), limit)], c.failing["servers "+status]
+}
+
+func (c *cloud) Server(_ context.Context, nameOrID string) (openstack.Server, error) {
+	at := slices.IndexFunc(c.booted, func(server openstack.Server) bool { return server.ID == nameOrID })
+	return c.booted[at], c.failing["server"]
 }
 
 func (c *cloud) EndedAtOnce(_ context.Context, server openstack.Server) (bool, error) {

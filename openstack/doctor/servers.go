@@ -23,7 +23,10 @@ func servers(ctx context.Context, x *examination) Finding {
 	if len(failed) == 0 {
 		return well("of the newest servers, none is in ERROR or has ended at once")
 	}
-	newest := failed[0]
+	newest, err := x.cloud.Server(ctx, failed[0].ID) // in its list Nova leaves the faults of some out
+	if err != nil {
+		return unanswered(err)
+	}
 	why := x.diagnose(ctx, newest)
 	detail := fmt.Sprintf("%s failed: %s", newest.Name, message(newest))
 	if why.means != "" {
