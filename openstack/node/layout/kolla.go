@@ -12,6 +12,12 @@ const (
 	kollaVolume = "/var/lib/docker/volumes/nova_compute/_data" // the container's /var/lib/nova
 )
 
+// KollaContainer is nova-compute's.
+const KollaContainer = "nova_compute"
+
+// KollaDocker is the client of this machine's engine, whatever DOCKER_HOST says.
+func KollaDocker() []string { return []string{"docker", "--host", "unix:///run/docker.sock"} }
+
 // What Kolla-Ansible reads on the host that it is run from.
 const (
 	kollaGlobals  = "/etc/kolla/globals.yml"
@@ -26,7 +32,7 @@ func findKolla(root string) (Layout, bool) {
 	l := general(root)
 	l.Name = "Kolla-Ansible"
 	l.Compute = system.Service{Name: "kolla-nova_compute-container", Log: "/var/log/kolla/nova/nova-compute.log"}
-	l.Python = []string{"docker", "--host", "unix:///run/docker.sock", "exec", "nova_compute", "python3"} // whatever DOCKER_HOST says
+	l.Python = append(KollaDocker(), "exec", KollaContainer, "python3")
 	l.User = kollaUser
 	l.Configs = []string{kollaDir + "/nova.conf"}
 	l.Config = kollaDir + "/nova.conf"

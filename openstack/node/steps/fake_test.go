@@ -55,6 +55,7 @@ type fakeMachine struct {
 	sure, unsure   []string            // orphans
 	lastPID        int
 	virt           string                 // nova.virt's directory
+	mounts         []string               // of Kolla's container
 	asked          string                 // the Python that was
 	asker          []string               // by whom
 	novaSays       func() (string, error) // what Nova's Python answers in place of what oslo.config would
@@ -293,6 +294,8 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		f.asker = command[:slices.Index(command, "--")+1]
 		f.asked = command[len(f.asker)]
 		return f.virt + "\n", nil
+	case slices.Contains(command, "inspect"): // of Kolla's container
+		return strings.Join(f.mounts, "\n") + "\n", nil
 	case line == "semodule -l":
 		return strings.Join(f.modules, "\n"), nil
 	case strings.HasPrefix(line, "systemctl show"):

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 
 	"ndock/openstack/node/jsonedit"
 	"ndock/openstack/node/layout"
@@ -43,6 +45,9 @@ func (k *kolla) Plan(ctx context.Context) ([]string, error) {
 	if err != nil || len(edits) == 0 {
 		return nil, err
 	}
+	if !bytes.Contains(edits[0].After, []byte(kollaSource)) {
+		return []string{fmt.Sprintf("have the container mount %s and not copy it, in %s", k.Layout.Path(layout.KollaShim), k.path())}, nil
+	}
 	return []string{fmt.Sprintf("have the container copy %s, in %s", k.Layout.Path(layout.KollaShim), k.path())}, nil
 }
 
@@ -56,7 +61,8 @@ func (k *kolla) Edits(ctx context.Context) ([]system.Edit, error) {
 	return system.EditsOf(k.path(), now.Content, wanted), err
 }
 
-// with returns the content with the driver added.
+// with returns the content with the driver added, or without it where Kolla mounts it: the container does not start when it
+// cannot replace what it is to copy to.
 func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 	var there struct {
 		Files []copied `json:"config_files"`
@@ -64,8 +70,12 @@ func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 	if err := json.Unmarshal(content, &there); err != nil {
 		return nil, fmt.Errorf("read %s: %w", k.path(), err)
 	}
+	mounts := k.mounts(ctx)
 	for _, file := range there.Files {
-		if file.Source == kollaSource {
+		switch {
+		case file.Source == kollaSource && slices.Contains(mounts, file.Dest):
+			return withoutDriver(content)
+		case file.Source == kollaSource:
 			return content, nil
 		}
 	}
@@ -73,11 +83,32 @@ func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry, err := json.Marshal(copied{kollaSource, path.Join(dir, novadriver.Name), "nova", "0644", true})
+	dest := path.Join(dir, novadriver.Name)
+	if slices.Contains(mounts, dest) {
+		return content, nil
+	}
+	entry, err := json.Marshal(copied{kollaSource, dest, "nova", "0644", true})
 	if err != nil {
 		return nil, err
 	}
 	return jsonedit.InsertElement(content, string(entry), "config_files")
+}
+
+// mounts returns where in the container something is mounted, as by nova_compute_extra_volumes. Without a container it is
+// nowhere.
+func (k *kolla) mounts(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, pythonLimit)
+	defer cancel()
+	out, err := k.Commands.Run(ctx, append(layout.KollaDocker(), "inspect", "--format", "{{range .Mounts}}{{println .Destination}}{{end}}", layout.KollaContainer)...)
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(out)
+}
+
+// withoutDriver returns the content with the driver removed.
+func withoutDriver(content []byte) ([]byte, error) {
+	return jsonedit.DeleteElements(content, func(element []byte) bool { return bytes.Contains(element, []byte(kollaSource)) }, "config_files")
 }
 
 func (k *kolla) Do(ctx context.Context) error {
@@ -98,7 +129,7 @@ func (k *kolla) Teardown(context.Context) ([]string, error) {
 	if err != nil || now.Missing || !bytes.Contains(now.Content, []byte(kollaSource)) {
 		return nil, err
 	}
-	without, err := jsonedit.DeleteElements(now.Content, func(element []byte) bool { return bytes.Contains(element, []byte(kollaSource)) }, "config_files")
+	without, err := withoutDriver(now.Content)
 	if err != nil {
 		return nil, err
 	}
@@ -110,5 +141,9 @@ func (k *kolla) Teardown(context.Context) ([]string, error) {
 }
 
 func (k *kolla) Detail(context.Context) string {
+	now, err := system.Inspect(k.path())
+	if err == nil && !bytes.Contains(now.Content, []byte(kollaSource)) {
+		return "the container has the driver mounted"
+	}
 	return "the container copies the driver when it starts"
 }

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -137,6 +138,36 @@ func TestAnUpgradeOnKolla(t *testing.T) {
 	f.must(err)
 	if ran := strings.Join(f.commands, "\n"); ran != "systemctl restart --no-block kolla-nova_compute-container.service" {
 		t.Errorf("ran %s", ran)
+	}
+}
+
+// TestKollaMountsTheDriver: a container that has the driver mounted copies none, and would not start if it tried.
+func TestKollaMountsTheDriver(t *testing.T) {
+	const config = "/etc/kolla/nova-compute/config.json"
+	f := fakeOf(t, true, layouttest.Kolla)
+	f.mounts = []string{"/run", f.virt + "/docker"}
+	before, err := os.ReadFile(f.path(config))
+	f.must(err)
+	_, err = f.setup()
+	f.must(err)
+	if after, err := os.ReadFile(f.path(config)); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("it is %s, %v", after, err)
+	}
+	f.put(config, strings.Replace(string(before), `"config_files": [`, `"config_files": [
+        {"source": "/var/lib/kolla/config_files/ndock-driver", "dest": "`+f.virt+`/docker", "owner": "nova", "perm": "0644", "optional": true},`, 1), 0o660)
+	if plan := f.plan(); !strings.Contains(plan, "kolla: have the container mount /etc/kolla/nova-compute/ndock-driver and not copy it") {
+		t.Errorf("the plan is\n%s", plan)
+	}
+	_, err = f.setup()
+	f.must(err)
+	if after, err := os.ReadFile(f.path(config)); err != nil || strings.Contains(string(after), "ndock-driver") {
+		t.Errorf("it is %s, %v", after, err)
+	}
+	f.mounts = []string{"/run", "/usr/lib/python3.11/site-packages/nova/virt/docker"} // of the Python before an upgrade
+	_, err = f.setup()
+	f.must(err)
+	if after, err := os.ReadFile(f.path(config)); err != nil || !strings.Contains(string(after), `"dest":"`+f.virt+`/docker"`) {
+		t.Errorf("it is %s, %v", after, err)
 	}
 }
 
