@@ -22,7 +22,7 @@ NOVA_ROOTS := /var/cache/ndock-nova
 LINT_PACKAGES := pyflakes3 shellcheck
 CLIENT_PACKAGES := skopeo secilc debootstrap
 PACKAGING_PACKAGES := mmdebstrap rpm
-SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/runtime testdata/cloud/horizon testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run testdata/ansible/run testdata/ansible/ssh testdata/packages/run testdata/packages/guest testdata/packages/source/build testdata/packages/source/release testdata/packages/source/scripts/installed testdata/packages/source/scripts/removing testdata/packages/source/scripts/removed .ci/run commands/internal/completion/ndock.bash
+SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/runtime testdata/cloud/horizon testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run testdata/ansible/run testdata/ansible/ssh testdata/kolla/run testdata/kolla/image/kolla_start testdata/packages/run testdata/packages/guest testdata/packages/source/build testdata/packages/source/release testdata/packages/source/scripts/installed testdata/packages/source/scripts/removing testdata/packages/source/scripts/removed .ci/run commands/internal/completion/ndock.bash
 
 # The test cloud that targets use: that of OpenStack's RELEASE, zed, 2025.1 or 2026.2, with the network NETWORK. Commands
 # are run where it is.
@@ -240,7 +240,7 @@ packages-test: packages ## install, upgrade, remove and purge these in a fresh D
 	@$(install-missing)
 	$(SUDO) testdata/packages/run
 
-.PHONY: ansible-test
+.PHONY: ansible-test kolla-test
 ansible-test: TOOLS = ansible-lint # with ansible-core
 ansible-test: RELEASE = zed
 ansible-test: packages build cloud ## have Ansible make a second host of the cloud of zed a Docker host, by the role in docs/ansible, and take it away again
@@ -248,6 +248,11 @@ ansible-test: packages build cloud ## have Ansible make a second host of the clo
 	cd docs/ansible && ansible-lint --offline --profile production
 	$(CLOUD)/second-host root
 	$(SUDO) testdata/ansible/run
+
+kolla-test: RELEASE = zed
+kolla-test: packages build cloud ## make a second host with a container like Kolla's nova_compute a Docker host, and have it outlive what Kolla-Ansible does
+	$(CLOUD)/second-host root
+	$(SUDO) testdata/kolla/run
 
 release: ## make the packages of a tag, in bin/release
 	testdata/packages/source/release
