@@ -55,7 +55,8 @@ type fakeMachine struct {
 	sure, unsure   []string            // orphans
 	lastPID        int
 	virt           string                 // nova.virt's directory
-	mounts         []string               // of Kolla's container
+	mounts         []string               // of Kolla's container; nil where there is none
+	restarts       int                    // of that container, before it answers
 	asked          string                 // the Python that was
 	asker          []string               // by whom
 	novaSays       func() (string, error) // what Nova's Python answers in place of what oslo.config would
@@ -290,10 +291,15 @@ func (f *fakeMachine) Run(_ context.Context, command ...string) (string, error) 
 		return f.takes(question[0], question[1], question[2:])
 	case command[len(command)-1] == "show-args":
 		return strings.Join(f.scriptStarts(), " ") + "\n", nil
+	case slices.Contains(command, "-E") && f.restarts > 0:
+		f.restarts--
+		return "", errors.New("exit status 137")
 	case slices.Contains(command, "-E"): // Nova's Python
 		f.asker = command[:slices.Index(command, "--")+1]
 		f.asked = command[len(f.asker)]
 		return f.virt + "\n", nil
+	case slices.Contains(command, "inspect") && f.mounts == nil:
+		return "", errors.New("exit status 1")
 	case slices.Contains(command, "inspect"): // of Kolla's container
 		return strings.Join(f.mounts, "\n") + "\n", nil
 	case line == "semodule -l":

@@ -70,7 +70,8 @@ func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 	if err := json.Unmarshal(content, &there); err != nil {
 		return nil, fmt.Errorf("read %s: %w", k.path(), err)
 	}
-	mounts := k.mounts(ctx)
+	mounts, err := k.mounts(ctx)
+	exists := err == nil
 	for _, file := range there.Files {
 		switch {
 		case file.Source == kollaSource && slices.Contains(mounts, file.Dest):
@@ -79,13 +80,9 @@ func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 			return content, nil
 		}
 	}
-	dir, err := k.virtDirectory(ctx)
-	if err != nil {
-		return nil, err
-	}
-	dest := path.Join(dir, novadriver.Name)
-	if slices.Contains(mounts, dest) {
-		return content, nil
+	dest, err := k.driverDirectory(ctx, exists)
+	if err != nil || slices.Contains(mounts, dest) {
+		return content, err
 	}
 	entry, err := json.Marshal(copied{kollaSource, dest, "nova", "0644", true})
 	if err != nil {
@@ -94,16 +91,26 @@ func (k *kolla) with(ctx context.Context, content []byte) ([]byte, error) {
 	return jsonedit.InsertElement(content, string(entry), "config_files")
 }
 
-// mounts returns where in the container something is mounted, as by nova_compute_extra_volumes. Without a container it is
-// nowhere.
-func (k *kolla) mounts(ctx context.Context) []string {
+// driverDirectory returns where the driver belongs in the container. One that exists is asked again and again: without the driver
+// it ends, and is started anew.
+func (k *kolla) driverDirectory(ctx context.Context, exists bool) (dest string, err error) {
+	err = system.Await(ctx, 5*k.Timeouts.Poll, k.Timeouts.Engine, func(ctx context.Context) error {
+		dir, err := k.virtDirectory(ctx)
+		if err != nil && !exists {
+			return system.Permanent(err)
+		}
+		dest = path.Join(dir, novadriver.Name)
+		return err
+	})
+	return dest, err
+}
+
+// mounts returns where in the container something is mounted, as by nova_compute_extra_volumes.
+func (k *kolla) mounts(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, pythonLimit)
 	defer cancel()
 	out, err := k.Commands.Run(ctx, append(layout.KollaDocker(), "inspect", "--format", "{{range .Mounts}}{{println .Destination}}{{end}}", layout.KollaContainer)...)
-	if err != nil {
-		return nil
-	}
-	return strings.Fields(out)
+	return strings.Fields(out), err
 }
 
 // withoutDriver returns the content with the driver removed.

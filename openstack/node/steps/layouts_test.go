@@ -171,6 +171,23 @@ func TestKollaMountsTheDriver(t *testing.T) {
 	}
 }
 
+// TestKollasContainerRestarts: without the driver that it is told to load the container ends again and again, and setup asks until
+// it answers. One that is not there is not waited for.
+func TestKollasContainerRestarts(t *testing.T) {
+	f := fakeOf(t, true, layouttest.Kolla)
+	f.restarts = 2
+	if _, err := f.setup(); err == nil || f.restarts != 1 {
+		t.Errorf("without a container it asked %d times, and said %v", 2-f.restarts, err)
+	}
+	f.mounts = []string{"/run"}
+	f.restarts = 2
+	_, err := f.setup()
+	f.must(err)
+	if plan := f.plan(); f.restarts != 0 || plan != "" {
+		t.Errorf("after %d more restarts the plan is\n%s", f.restarts, plan)
+	}
+}
+
 // Kolla's engine is not restarted: that would restart all of Kolla's containers.
 func TestKollasEngineIsNotRestarted(t *testing.T) {
 	f := fakeOf(t, true, layouttest.Kolla)
