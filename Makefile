@@ -152,7 +152,7 @@ bin/dockerd: Makefile
 
 two-hosts: build bin/e2e.test cloud ## end-to-end tests with a second compute node, which is made on this machine, on linuxbridge (of zed) or OVN
 	$(CLOUD)/second-host root
-	$(CLOUD)/enter env NDOCK_TWO_HOSTS_CLOUD=ndock bin/e2e.test -test.v -test.timeout 40m -test.run TestTwoHosts
+	$(CLOUD)/enter env NDOCK_TWO_HOSTS_CLOUD=ndock bin/e2e.test -test.v -test.timeout 40m -test.run 'TestTwoHosts$(if $(ONLY),/^($(ONLY))(\.txtar)?$$)'
 
 vm: build ## add a second compute node to the cloud of 2025.1: a guest in QEMU with a kernel of its own; LSM and DATA: see testdata/cloud/vm
 	$(MAKE) cloud RELEASE=2025.1

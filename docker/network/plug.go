@@ -182,13 +182,18 @@ func ensureVeth(name, peer string, port Port) (netlink.Link, error) {
 	if err != nil {
 		return nil, err
 	}
+	made := false
 	if there == nil {
-		if there, err = makeVeth(name, peer, port); err != nil {
+		if there, made, err = makeVeth(name, peer, port); err != nil {
 			return nil, err
 		}
 	}
-	if own, err := isEndOf(there, peer, port); err != nil || !own {
-		return nil, errors.Join(err, fmt.Errorf("%s is there already, and is not of this server's port: it is left alone", name))
+	// One that was made is the port's, also when Open vSwitch has taken it: it does so at once where it had the port before
+	// this host was restarted.
+	if !made {
+		if own, err := isEndOf(there, peer, port); err != nil || !own {
+			return nil, errors.Join(err, fmt.Errorf("%s is there already, and is not of this server's port: it is left alone", name))
+		}
 	}
 	if err := keepFromHost(name); err != nil {
 		return nil, err
@@ -204,7 +209,8 @@ func ensureVeth(name, peer string, port Port) (netlink.Link, error) {
 
 // isEndOf tells whether a link is an end of the port's veth pair: Nova, or an attacker in its place, can name the port of a
 // virtual machine, a router or another server of this host. A veth pair that no server has any more becomes the port's, and
-// so does one that was made and not marked, because the agent was killed: both of its ends are here, in no bridge yet.
+// so does one that was made and not marked, because the agent was killed: both of its ends are here, and in no bridge but for
+// the tap, whose other end nobody but the agent makes.
 func isEndOf(end netlink.Link, peer string, port Port) (bool, error) {
 	attrs := end.Attrs()
 	if attrs.Alias == port.alias() {
@@ -218,7 +224,8 @@ func isEndOf(end netlink.Link, peer string, port Port) (bool, error) {
 	if err != nil || other == nil {
 		return false, err
 	}
-	return end.Type() == "veth" && attrs.ParentIndex == other.Attrs().Index && attrs.MasterIndex == 0 && other.Attrs().MasterIndex == 0, nil
+	free := attrs.Name == port.Tap() || attrs.MasterIndex == 0 // Open vSwitch takes a tap at once that it had before
+	return free && end.Type() == "veth" && attrs.ParentIndex == other.Attrs().Index && other.Attrs().MasterIndex == 0, nil
 }
 
 // isOrphan tells whether a link, which is marked with a directory, is there and no server has it.
@@ -229,18 +236,22 @@ func isOrphan(dir, link string, marked bool) (bool, error) {
 	return Orphan(Port{ID: link[len("tap"):], Dir: dir})
 }
 
-// makeVeth sets the MACs of the port's own veth pair at once: udev would change random ones, some time later.
-func makeVeth(name, peer string, port Port) (netlink.Link, error) {
+// makeVeth makes a veth pair and returns its first end; made is false where another did so meanwhile. It sets the MACs of the
+// port's own pair at once: udev would change random ones, some time later.
+func makeVeth(name, peer string, port Port) (end netlink.Link, made bool, err error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = name, port.MTU
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerMTU: uint32(port.MTU)}
 	if mac, err := net.ParseMAC(port.MAC); err == nil && name == port.Tap() {
 		veth.HardwareAddr, veth.PeerHardwareAddr = hostsMAC(mac), mac
 	}
-	if err := netlink.LinkAdd(veth); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("make %s: %w", name, err)
+	err = netlink.LinkAdd(veth)
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, false, fmt.Errorf("make %s: %w", name, err)
 	}
-	return netlink.LinkByName(name)
+	made = err == nil
+	end, err = netlink.LinkByName(name)
+	return end, made, err
 }
 
 // hostsMAC returns the MAC of the host's end: the port's with another first byte, as with Nova's other drivers. It has to be

@@ -189,14 +189,26 @@ func TestLinksThatAreNotThePorts(t *testing.T) {
 	}
 }
 
-// TestLinksThatBecomeThePorts: what a killed agent has not marked yet, and what no server has any more.
+// TestLinksThatBecomeThePorts: what a killed agent has not marked yet, also when Open vSwitch has taken it, as it does where it
+// had the port before the host was restarted; and what no server has any more.
 func TestLinksThatBecomeThePorts(t *testing.T) {
 	state := t.TempDir()
-	for name, alias := range map[string]string{"not marked": "", "an orphan": aliasMark + filepath.Join(state, "gone")} {
+	for name, test := range map[string]struct {
+		alias    string
+		inBridge bool
+	}{
+		"not marked":              {"", false},
+		"not marked, in a bridge": {"", true},
+		"an orphan":               {aliasMark + filepath.Join(state, "gone"), false},
+	} {
 		networktest.Own(t)
 		port := dualStack()
 		port.Dir = filepath.Join(state, "mine")
-		before := foreign(t, &netlink.Veth{PeerName: port.peer()}, port.Tap(), alias).Attrs().Index
+		made := foreign(t, &netlink.Veth{PeerName: port.peer()}, port.Tap(), test.alias)
+		if test.inBridge {
+			made = inBridge(t, made)
+		}
+		before := made.Attrs().Index
 		plug(t, port)
 		if after := link(t, port.Tap()).Attrs(); after.Index != before || after.Alias != port.alias() {
 			t.Errorf("%s: got %+v", name, after)

@@ -236,6 +236,18 @@ class Life(TestCase):
         self.driver.unplug_vifs(self.instance, self.network_info)
         self.assertEqual(set(), self.agent.ports)
 
+    def test_what_cannot_be_plugged_is_one_servers_fault(self):
+        """Any other exception ends nova-compute, which plugs the ports of all servers when it starts."""
+        for raised, wanted in [
+            (ndock.AgentError(reason='tap1 is not of this server'), exception.VirtualInterfacePlugException),
+            (exception.InstanceNotFound(instance_id=harness.SERVER), exception.VirtualInterfacePlugException),
+            (ndock.AgentUnavailable(path='agent.sock', reason='refused'), ndock.AgentUnavailable),
+        ]:
+            self.agent.failing['plug'] = raised
+            with self.assertRaises(wanted) as caught:
+                self.driver.plug_vifs(self.instance, self.network_info)
+            self.assertEqual(raised.format_message(), caught.exception.format_message())
+
     def test_power_on(self):
         for more in ((), (None, None, [])):  # as Nova calls it from 31
             self.container('stopped')

@@ -249,7 +249,12 @@ class DockerDriver(driver.ComputeDriver):
 
     def plug_vifs(self, instance, network_info):
         self._pending.cancel(instance.uuid)
-        self._agent.plug(instance.uuid, wire.ports(network_info))
+        try:
+            self._agent.plug(instance.uuid, wire.ports(network_info))
+        except ndock.AgentUnavailable:  # it is not about this server
+            raise
+        except exception.NovaException as error:  # any other ends nova-compute when it starts: for all servers
+            raise exception.VirtualInterfacePlugException(error.format_message()) from error
 
     def unplug_vifs(self, instance, network_info):
         self._agent.unplug(instance.uuid, wire.ports(network_info))
