@@ -78,12 +78,19 @@ func (c *Cloud) flavor(ctx context.Context, nameOrID string) (string, error) {
 // ordinary are the resource classes that each server has, or that are no devices.
 func ordinary() []string { return []string{"VCPU", "PCPU", "MEMORY_MB", "DISK_GB"} }
 
+// asksFor reads the key of an extra spec that Placement looks at, of resources or of a trait: trait:CUSTOM_FAST, or trait1:CUSTOM_FAST
+// of group 1.
+func asksFor(key, kind string) (group, name string, found bool) {
+	before, name, colon := strings.Cut(key, ":")
+	group, found = strings.CutPrefix(before, kind)
+	return group, name, found && colon
+}
+
 // classes returns the resource classes that a flavor asks for beyond the ordinary ones: resources:PGPU=1, resources1:PGPU=1.
 func classes(specs map[string]any) []string {
 	var all []string
 	for key, value := range specs {
-		group, class, found := strings.Cut(key, ":")
-		if found && strings.HasPrefix(group, "resources") && value != "0" && !slices.Contains(ordinary(), class) {
+		if _, class, found := asksFor(key, "resources"); found && value != "0" && !slices.Contains(ordinary(), class) {
 			all = append(all, class)
 		}
 	}

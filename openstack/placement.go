@@ -184,14 +184,14 @@ func (f Flavor) demand() url.Values {
 	resources := map[string]map[string]string{"": f.sizes()}
 	required := map[string][]string{"": {hostTrait, "!" + offTrait}}
 	for key, value := range f.Specs {
-		name, what, _ := strings.Cut(key, ":")
-		if group, found := strings.CutPrefix(name, "resources"); found {
+		if group, class, found := asksFor(key, "resources"); found {
 			if resources[group] == nil {
 				resources[group] = map[string]string{}
 			}
-			resources[group][what] = value
-		} else if group, found := strings.CutPrefix(name, "trait"); found {
-			required[group] = append(required[group], map[string]string{"forbidden": "!"}[value]+what)
+			resources[group][class] = value
+		}
+		if group, trait, found := asksFor(key, "trait"); found {
+			required[group] = append(required[group], map[string]string{"forbidden": "!"}[value]+trait)
 		}
 	}
 	query := url.Values{"limit": {"1"}}

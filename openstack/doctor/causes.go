@@ -125,12 +125,11 @@ func noHost(ctx context.Context, x *examination, server openstack.Server) cause 
 	return cause{"what keeps all hosts from taking it, 'ndock doctor' tells an administrator", ""}
 }
 
-// imageOf is empty where the image is gone, or no Docker image.
+// imageOf is empty where the image is gone.
 func (x *examination) imageOf(ctx context.Context, server openstack.Server) openstack.Image {
-	all, err := x.cloud.Images(ctx)
-	at := slices.IndexFunc(all, func(image openstack.Image) bool { return image.ID == server.ImageID })
-	if err != nil || at < 0 {
+	image, err := x.cloud.Image(ctx, server.ImageID)
+	if err != nil {
 		return openstack.Image{}
 	}
-	return all[at]
+	return image
 }

@@ -16,13 +16,7 @@ const (
 // TestBeforeTheFirstBoot: what will keep a server from booting is named before anyone tries.
 func TestBeforeTheFirstBoot(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		check  string
-		change func(c *cloud)
-		state  State
-		detail string // a part of it
-		fix    string
-	}{
+	wantFindings(t, map[string]wrong{
 		"the only host is in no cell":     {"cells", func(c *cloud) { c.hypervisors = nil }, Failed, "nova-compute runs on one, which no cell has", discover},
 		"and is no hypervisor":            {"hypervisors", func(c *cloud) { c.hypervisors = nil }, Failed, "a host that no cell has may be one, see cells", discover},
 		"a further host is in no cell":    {"cells", func(c *cloud) { c.services = append(c.services, openstack.ComputeService{Host: "two", Up: true}) }, Warning, "runs on two, which no cell has", discover},
@@ -69,17 +63,7 @@ func TestBeforeTheFirstBoot(t *testing.T) {
 		"no reason":                {"servers", func(c *cloud) { failed(c, "") }, Warning, "web failed: Nova does not say why", "ndock show id-web"},
 		"a reason of many lines":   {"servers", func(c *cloud) { failed(c, "a\x1b[31mred\nline\u202e") }, Warning, "web failed: a [31mred line ", "ndock show id-web"},
 		"a long reason":            {"servers", func(c *cloud) { failed(c, strings.Repeat("é", 400)) }, Warning, "failed: " + strings.Repeat("é", 300) + "…", "ndock show id-web"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := sound()
-			test.change(c)
-			got := examined(t, c)[test.check]
-			if got.State != test.state || !strings.Contains(got.Detail, test.detail) || got.Fix != test.fix {
-				t.Errorf("got  %+v\nwant %s, %q, %q", got, test.state, test.detail, test.fix)
-			}
-		})
-	}
+	})
 }
 
 // TestCauses: each line is a fault that Nova shows of a server, and what is said of it.

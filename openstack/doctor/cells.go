@@ -21,27 +21,33 @@ func cells(ctx context.Context, x *examination) Finding {
 	case err != nil:
 		return unanswered(err)
 	}
-	hypervisors, err := x.cloud.Hypervisors(ctx)
-	switch {
+	switch err := x.askHypervisors(ctx); {
 	case openstack.Refused(err):
 		return unknown("only an administrator may list hypervisors")
 	case err != nil:
 		return unanswered(err)
 	}
 	x.services = services
-	for _, service := range services {
-		known := slices.ContainsFunc(hypervisors, func(one openstack.Hypervisor) bool { return one.ServiceHost == service.Host })
+	hosts := x.unmapped()
+	switch {
+	case len(hosts) == 0:
+		return well("each host whose nova-compute is up is mapped to a cell")
+	case len(x.dockerHosts()) > 0:
+		return doubtful(discover, "nova-compute runs on %s, which no cell has, or which has told Nova of no node yet", few(hosts))
+	}
+	return broken(discover, "nova-compute runs on %s, which no cell has, or which has told Nova of no node yet", few(hosts))
+}
+
+// unmapped are the hosts that no cell has, as far as one may see them.
+func (x *examination) unmapped() []string {
+	var hosts []string
+	for _, service := range x.services {
+		known := slices.ContainsFunc(x.hypervisors, func(one openstack.Hypervisor) bool { return one.ServiceHost == service.Host })
 		if service.Up && !known {
-			x.unmapped = append(x.unmapped, service.Host)
+			hosts = append(hosts, service.Host)
 		}
 	}
-	switch {
-	case len(x.unmapped) == 0:
-		return well("each host whose nova-compute is up is mapped to a cell")
-	case slices.ContainsFunc(hypervisors, func(one openstack.Hypervisor) bool { return isDocker(one) && isUp(one) }):
-		return doubtful(discover, "nova-compute runs on %s, which no cell has, or which has told Nova of no node yet", few(x.unmapped))
-	}
-	return broken(discover, "nova-compute runs on %s, which no cell has, or which has told Nova of no node yet", few(x.unmapped))
+	return hosts
 }
 
 // whyDown is the reason that a host's nova-compute gives for being disabled; ndock's says so when Docker Engine is away.

@@ -34,6 +34,7 @@ type Cloud interface {
 	Reach(ctx context.Context, service string) (url string, err error)
 	Formats(ctx context.Context) (openstack.Formats, error)
 	Images(ctx context.Context) ([]openstack.Image, error)
+	Image(ctx context.Context, nameOrID string) (openstack.Image, error)
 	MachineImages(ctx context.Context) ([]openstack.Image, error)
 	Reserved(ctx context.Context, taken string) (openstack.Reserved, error)
 	ImageCount(ctx context.Context) (images, layers int, err error)
@@ -99,7 +100,6 @@ type examination struct {
 	cloud       Cloud
 	session     openstack.Session
 	services    []openstack.ComputeService // none where the user may not see them
-	unmapped    []string                   // hosts that no cell has
 	hypervisors []openstack.Hypervisor     // none where the user may not see them
 	flavors     []openstack.Flavor         // the smallest first
 	unfit       []openstack.Flavor         // that no host can take

@@ -101,6 +101,15 @@ func (c *cloud) NewestServers(_ context.Context, status string, limit int) ([]op
 	return found[:min(len(found), limit)], c.failing["servers "+status]
 }
 
+func (c *cloud) Image(_ context.Context, nameOrID string) (openstack.Image, error) {
+	for _, image := range c.images {
+		if image.ID == nameOrID {
+			return image, nil
+		}
+	}
+	return openstack.Image{}, answered(404, "find image", "there is none")
+}
+
 func (c *cloud) Server(_ context.Context, nameOrID string) (openstack.Server, error) {
 	at := slices.IndexFunc(c.booted, func(server openstack.Server) bool { return server.ID == nameOrID })
 	return c.booted[at], c.failing["server"]
@@ -205,16 +214,34 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// wrong is one cloud, and what one check says of it.
+type wrong struct {
+	check  string
+	change func(c *cloud)
+	state  State
+	detail string // a part of it
+	fix    string
+}
+
+func wantFindings(t *testing.T, all map[string]wrong) {
+	t.Helper()
+	for name, test := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := sound()
+			test.change(c)
+			got := examined(t, c)[test.check]
+			if got.State != test.state || !strings.Contains(got.Detail, test.detail) || got.Fix != test.fix {
+				t.Errorf("got  %+v\nwant %s, %q, %q", got, test.state, test.detail, test.fix)
+			}
+		})
+	}
+}
+
 // TestFindings: each line is one cloud, and what one check says of it.
 func TestFindings(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		check  string
-		change func(c *cloud)
-		state  State
-		detail string // a part of it
-		fix    string
-	}{
+	wantFindings(t, map[string]wrong{
 		"no cloud named":    {"credentials", func(c *cloud) { c.failing["login"] = errors.New("who?") }, Failed, "who?", ""},
 		"a way to log in":   {"credentials", func(c *cloud) { c.failing["login"] = &openstack.Error{Op: "use", Err: clouds.ErrLoginMethod} }, Failed, "cannot log in this way", "openstack application credential create NAME"},
 		"wrong password":    {"credentials", func(c *cloud) { c.failing["login"] = answered(401, "log in", "no") }, Failed, "log in: no (req-1)", "openstack token issue"},
@@ -327,17 +354,7 @@ func TestFindings(t *testing.T) {
 		"an image is empty":   {"images", func(c *cloud) { c.images[0].Size = 0 }, Failed, "can be booted", "ndock image push-glance IMAGE"},
 		"an image for others": {"images", func(c *cloud) { c.images[0].HypervisorType = "qemu" }, Failed, "another hypervisor_type: web", "ndock image push-glance IMAGE"},
 		"images not told":     {"images", func(c *cloud) { c.failing["images"] = answered(500, "list", "oops") }, Failed, "oops", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := sound()
-			test.change(c)
-			got := examined(t, c)[test.check]
-			if got.State != test.state || !strings.Contains(got.Detail, test.detail) || got.Fix != test.fix {
-				t.Errorf("got  %+v\nwant %s, %q, %q", got, test.state, test.detail, test.fix)
-			}
-		})
-	}
+	})
 }
 
 // mixed adds a hypervisor of virtual machines.

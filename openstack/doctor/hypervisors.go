@@ -12,17 +12,28 @@ import (
 
 // hypervisors is the check that there is a host for Docker images.
 func hypervisors(ctx context.Context, x *examination) Finding {
-	all, err := x.cloud.Hypervisors(ctx)
-	switch {
+	switch err := x.askHypervisors(ctx); {
 	case openstack.Refused(err):
 		return unknown("only an administrator may list hypervisors")
 	case err != nil:
 		return unanswered(err)
 	}
-	x.hypervisors = all
-	down := kept(all, func(one openstack.Hypervisor) bool { return isDocker(one) && one.State != "up" })
-	disabled := kept(all, func(one openstack.Hypervisor) bool { return isDocker(one) && one.State == "up" && !isUp(one) })
+	down := kept(x.hypervisors, func(one openstack.Hypervisor) bool { return isDocker(one) && one.State != "up" })
+	disabled := kept(x.hypervisors, func(one openstack.Hypervisor) bool { return isDocker(one) && one.State == "up" && !isUp(one) })
 	return x.hosts(down, disabled)
+}
+
+// askHypervisors asks for them, unless an earlier check has done so.
+func (x *examination) askHypervisors(ctx context.Context) error {
+	if x.hypervisors != nil {
+		return nil
+	}
+	all, err := x.cloud.Hypervisors(ctx)
+	if err != nil {
+		return err
+	}
+	x.hypervisors = all
+	return nil
 }
 
 // dockerHosts are the hypervisors of type docker that take servers.
@@ -48,7 +59,7 @@ func (x *examination) hosts(down, disabled []openstack.Hypervisor) Finding {
 			State: state, Fix: fmt.Sprintf("openstack compute service set --enable %s nova-compute", disabled[0].ServiceHost),
 			Detail: fmt.Sprintf("of type docker are up: %s; disabled: %s", hostNames(up), hostNames(disabled)),
 		}
-	case len(up) == 0 && len(x.unmapped) > 0:
+	case len(up) == 0 && len(x.unmapped()) > 0:
 		return broken(discover, "no hypervisor is of type docker%s; a host that no cell has may be one, see cells", others)
 	case len(up) == 0:
 		return broken("ndock node setup", "no hypervisor is of type docker%s; the command makes one of a compute node", others)
