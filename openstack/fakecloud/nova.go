@@ -20,12 +20,8 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET /compute/v2.1/{$}", versions("v2.1"))
 	mux.HandleFunc("GET /compute/v2.1/limits", c.authenticated(c.limits))
-	mux.HandleFunc("GET /compute/v2.1/os-hypervisors/detail", c.authenticated(administrators(c.hypervisors, func(w http.ResponseWriter, _ *http.Request, _ string) {
-		refuse(w, http.StatusForbidden, "Policy doesn't allow os_compute_api:os-hypervisors:list-detail to be performed.")
-	})))
-	mux.HandleFunc("GET /compute/v2.1/os-services", c.authenticated(administrators(c.services, func(w http.ResponseWriter, _ *http.Request, _ string) {
-		refuse(w, http.StatusForbidden, "Policy doesn't allow os_compute_api:os-services:list to be performed.")
-	})))
+	mux.HandleFunc("GET /compute/v2.1/os-hypervisors/detail", c.authenticated(administrators(c.hypervisors, disallowed("os_compute_api:os-hypervisors:list-detail"))))
+	mux.HandleFunc("GET /compute/v2.1/os-services", c.authenticated(administrators(c.services, disallowed("os_compute_api:os-services:list"))))
 	c.list(mux, Flavor, "/compute/v2.1/flavors/detail")
 	c.one(mux, Flavor, "/compute/v2.1/flavors/{id}", "Flavor %s could not be found.", refuse)
 	mux.HandleFunc("GET /compute/v2.1/os-keypairs/{name}", c.authenticated(func(w http.ResponseWriter, r *http.Request, _ string) {
@@ -50,31 +46,42 @@ func (c *Cloud) nova(mux *http.ServeMux) {
 			c.later(func() { c.remove(Server, server) })
 		})
 	}))
-	mux.HandleFunc("GET "+one+"/diagnostics", c.authenticated(administrators(c.there(Server, noServer, refuse, diagnostics), func(w http.ResponseWriter, _ *http.Request, _ string) {
-		refuse(w, http.StatusForbidden, "Policy doesn't allow os_compute_api:os-server-diagnostics to be performed.")
-	})))
-	mux.HandleFunc("GET "+one+"/os-instance-actions/{request}", there(func(w http.ResponseWriter, r *http.Request, server Object) {
-		action := Object{"request_id": r.PathValue("request"), "start_time": "2026-01-02T03:04:06.000000", "updated_at": "2026-01-02T03:04:06.000000", "message": nil}
-		event := Object{"event": "compute_act", "start_time": "2026-01-02T03:04:06.000000", "finish_time": nil, "result": nil}
-		if server["failed"] == r.PathValue("request") {
-			action["message"] = "Error"
-		}
-		if server["OS-EXT-STS:task_state"] == nil {
-			event["finish_time"], event["result"] = "2026-01-02T03:04:07.000000", "Success"
-		}
-		action["events"] = []Object{event}
-		answer(w, http.StatusOK, Object{"instanceAction": action})
-	}))
-	mux.HandleFunc("GET "+one+"/os-instance-actions", there(func(w http.ResponseWriter, _ *http.Request, server Object) {
-		if actions, unusual := server["actions"]; unusual {
-			answer(w, http.StatusOK, Object{"instanceActions": actions})
-			return
-		}
-		answer(w, http.StatusOK, Object{"instanceActions": []Object{ // newest first
-			{"action": "last", "request_id": server["request"], "start_time": "2026-01-02T03:04:06.000000"},
-			{"action": "first", "request_id": "req-first", "start_time": "2026-01-02T03:04:05.000000"},
-		}})
-	}))
+	mux.HandleFunc("GET "+one+"/diagnostics", c.authenticated(administrators(c.there(Server, noServer, refuse, diagnostics), disallowed("os_compute_api:os-server-diagnostics"))))
+	mux.HandleFunc("GET "+one+"/os-instance-actions/{request}", there(doneBy))
+	mux.HandleFunc("GET "+one+"/os-instance-actions", there(done))
+}
+
+// disallowed is Nova's answer to who is no administrator.
+func disallowed(policy string) handler {
+	return func(w http.ResponseWriter, _ *http.Request, _ string) {
+		refuse(w, http.StatusForbidden, "Policy doesn't allow "+policy+" to be performed.")
+	}
+}
+
+// doneBy is what was done with a server by one request.
+func doneBy(w http.ResponseWriter, r *http.Request, server Object) {
+	action := Object{"request_id": r.PathValue("request"), "start_time": "2026-01-02T03:04:06.000000", "updated_at": "2026-01-02T03:04:06.000000", "message": nil}
+	event := Object{"event": "compute_act", "start_time": "2026-01-02T03:04:06.000000", "finish_time": nil, "result": nil}
+	if server["failed"] == r.PathValue("request") {
+		action["message"] = "Error"
+	}
+	if server["OS-EXT-STS:task_state"] == nil {
+		event["finish_time"], event["result"] = "2026-01-02T03:04:07.000000", "Success"
+	}
+	action["events"] = []Object{event}
+	answer(w, http.StatusOK, Object{"instanceAction": action})
+}
+
+// done is what was done with a server, the newest first.
+func done(w http.ResponseWriter, _ *http.Request, server Object) {
+	if actions, unusual := server["actions"]; unusual {
+		answer(w, http.StatusOK, Object{"instanceActions": actions})
+		return
+	}
+	answer(w, http.StatusOK, Object{"instanceActions": []Object{
+		{"action": "last", "request_id": server["request"], "start_time": "2026-01-02T03:04:06.000000"},
+		{"action": "first", "request_id": "req-first", "start_time": "2026-01-02T03:04:05.000000"},
+	}})
 }
 
 // diagnostics are those of a server that runs. From version 2.48 on they have only what Nova knows of.
