@@ -100,7 +100,20 @@ func prepare(t *testing.T, variable string) string {
 	serveOpenStackClient(t, filepath.Join(root, "testdata", "openstackclient"))
 	run(t, "env", "OS_CLOUD="+cloud, "ndock", "node", "setup")
 	run(t, "/usr/bin/python3", "testdata/cloud/seed.py", "group", "e2e-open")
+	clearUp(t, cloud)
 	return cloud
+}
+
+// clearUp removes what a run that was killed left on the cloud, and has its first host take servers again.
+func clearUp(t *testing.T, cloud string) {
+	t.Helper()
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tidy(t)
+	tidyNetworks(t)
+	run(t, "openstack", "--os-cloud", cloud, "compute", "service", "set", "--enable", host, "nova-compute")
 }
 
 // takeCloud makes this the only run on the cloud whose file that is, until the test or its process ends.
