@@ -145,6 +145,9 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	}
 	err = errors.Join(limits.CheckWarnings(made.Warnings), c.choices.record(choice, uuid, made.ID), c.devices.Bind(uuid, made.ID))
 	if err == nil {
+		err = c.label(ctx, made.ID, host.Mounts)
+	}
+	if err == nil {
 		err = c.inject(ctx, uuid, made.ID, spec)
 	}
 	if err != nil { // an incomplete server is not kept
@@ -152,6 +155,15 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 			ociruntime.ForgetChoice(c.choices.dir, made.ID))
 	}
 	return nil
+}
+
+// label has a new container be let read its config drive by SELinux.
+func (c *Creator) label(ctx context.Context, containerID string, mounts []mount.Mount) error {
+	made, err := c.engine.ContainerInspect(ctx, containerID)
+	if err != nil {
+		return fmt.Errorf("ask for the SELinux label of the container's files: %w", err)
+	}
+	return labelConfigDrive(mounts, made.MountLabel)
 }
 
 // ReserveDevices records which devices of the host the container will have that is to be created next, and returns their names:

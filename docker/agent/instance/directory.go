@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
+	"golang.org/x/sys/unix"
 
 	"ndock/docker/agent"
 	"ndock/docker/engine"
@@ -93,6 +95,24 @@ func (d directories) writeConfigDrive(uuid string, files map[string][]byte, back
 		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: dir, Target: target, ReadOnly: true, BindOptions: only})
 	}
 	return mounts, nil
+}
+
+// labelConfigDrive gives the config drive the label that SELinux knows the container's own files by: it lets the container read
+// no others. Docker has none where SELinux does not confine containers.
+func labelConfigDrive(mounts []mount.Mount, label string) error {
+	drive := slices.IndexFunc(mounts, func(m mount.Mount) bool { return m.Target == configDrivePaths[0] })
+	if drive < 0 || label == "" {
+		return nil
+	}
+	return filepath.WalkDir(mounts[drive].Source, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			err = unix.Lsetxattr(path, "security.selinux", []byte(label), 0)
+		}
+		if err != nil {
+			return fmt.Errorf("label %s for SELinux: %w", path, err)
+		}
+		return nil
+	})
 }
 
 // The most files of a config drive, and the longest of their names, in bytes. Nova's are some dozens, of 40.

@@ -1,12 +1,16 @@
 package instance_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/docker/docker/api/types/mount"
+	"golang.org/x/sys/unix"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/instance"
@@ -57,6 +61,32 @@ func TestConfigDrivesThatAreTooLarge(t *testing.T) {
 		}
 		if err := exec.Command("rm", "-rf", filepath.Join(state, enginetest.ServerID)).Run(); err != nil { // which removes any depth
 			t.Error(err)
+		}
+	}
+}
+
+// Where SELinux confines servers, each file of a config drive has the label of its container's own.
+func TestLabelOfAConfigDrive(t *testing.T) {
+	const label = "system_u:object_r:container_file_t:s0:c1,c2"
+	for _, want := range []string{label, ""} {
+		dirs := instance.Directories(t.TempDir())
+		mounts, err := dirs.WriteConfigDrive(enginetest.ServerID, map[string][]byte{"openstack/latest/meta_data.json": []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = instance.LabelConfigDrive(append(mounts, mount.Mount{Source: "/etc/hostname", Target: "/etc/hostname"}), want)
+		if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) {
+			t.Skip("labels cannot be written here: ", err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"", "openstack/latest", "openstack/latest/meta_data.json"} {
+			got := make([]byte, 100)
+			size, _ := unix.Lgetxattr(filepath.Join(mounts[0].Source, name), "security.selinux", got) // none where it has none
+			if string(got[:max(size, 0)]) != want {
+				t.Errorf("%q has %q, want %q", name, got, want)
+			}
 		}
 	}
 }

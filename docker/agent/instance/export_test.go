@@ -29,6 +29,7 @@ var (
 	Confinement      = confinement
 	ConfigDrivePaths = configDrivePaths
 	ContainerFor     = containerFor
+	LabelConfigDrive = labelConfigDrive
 	StateOf          = stateOf
 )
 

@@ -215,7 +215,19 @@ func (e *engine) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", info.Version)}, info.warnings(), e.parserWarning(info), e.ownMounts(ctx)), "; ")
+	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", info.Version)}, info.warnings(), e.unconfined(info), e.parserWarning(info), e.ownMounts(ctx)), "; ")
+}
+
+// unconfined warns of an engine whose containers no security module of the kernel confines. On a host with SELinux Docker Engine has
+// to be told.
+func (e *engine) unconfined(info EngineInfo) []string {
+	switch {
+	case slices.Contains(info.Security, "apparmor") || slices.Contains(info.Security, "selinux"):
+		return nil
+	case e.hasSELinux():
+		return []string{"warning: SELinux does not confine containers (no selinux-enabled in daemon.json)"}
+	}
+	return []string{"warning: neither AppArmor nor SELinux confines containers"}
 }
 
 // parserWarning warns of an engine that cannot load its AppArmor profile: Docker's package only recommends the parser.
@@ -252,9 +264,6 @@ func (i EngineInfo) warnings() []string {
 	var all []string
 	if i.Runc != "" {
 		all = append(all, runcWarnings(i.Runc)...)
-	}
-	if !slices.Contains(i.Security, "apparmor") && !slices.Contains(i.Security, "selinux") {
-		all = append(all, "warning: neither AppArmor nor SELinux confines containers")
 	}
 	if !slices.Contains(i.Security, "userns") {
 		all = append(all, "warning: root in a container is root on the host (no userns-remap in daemon.json)")

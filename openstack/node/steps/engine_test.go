@@ -33,6 +33,22 @@ func TestStatusWarnsOfAWeakEngine(t *testing.T) {
 	}
 }
 
+// On a host with SELinux Docker Engine confines no container by it, unless its file says so.
+func TestStatusWarnsOfAnEngineWithoutSELinux(t *testing.T) {
+	f := newFake(t, false)
+	f.put("/sys/fs/selinux/enforce", "1", 0o644)
+	_, err := f.setup()
+	f.must(err)
+	for want, security := range map[string][]string{
+		"Docker Engine 20.10.24 answers; warning: SELinux does not confine containers (no selinux-enabled in daemon.json)": {"seccomp", "userns"},
+		"Docker Engine 20.10.24 answers": {"seccomp", "selinux", "userns"},
+	} {
+		if f.info.Security = security; f.status("engine").Detail != want {
+			t.Errorf("got %s, want %s", f.status("engine").Detail, want)
+		}
+	}
+}
+
 func TestRuncWarnings(t *testing.T) {
 	const old, new = "CVE-2024-21626", "CVE-2025-31133"
 	for version, want := range map[string][]string{

@@ -110,7 +110,7 @@ func (m Machine) Steps() []node.Step {
 	nova := &hypervisor{Machine: m, service: service}
 	docker, ours := &engine{Machine: m}, &agent{Machine: m}
 	host := []node.Step{docker}
-	if m.Layout.Exists("/sys/fs/selinux/enforce") {
+	if m.hasSELinux() {
 		host = append(host, &selinux{Machine: m})
 	}
 	if m.confines() {

@@ -31,6 +31,9 @@ const (
 	runDir             = "/run/ndock"
 )
 
+// hasSELinux tells whether this kernel uses it, in force or not.
+func (m Machine) hasSELinux() bool { return m.Layout.Exists("/sys/fs/selinux/enforce") }
+
 // semoduleLimit is how long all modules may take to become one policy: minutes on a slow machine.
 const semoduleLimit = 10 * time.Minute
 
