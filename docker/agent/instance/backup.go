@@ -142,6 +142,9 @@ func overlayOptions(of container.InspectResponse) (string, error) {
 		return "", agent.Faultf(agent.BadRequest, "a server can be rescued where Docker's storage driver is overlay2, and here it is %q", of.GraphDriver.Name)
 	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,nodev", layers["LowerDir"], layers["UpperDir"], layers["WorkDir"])
+	if of.MountLabel != "" {
+		options += fmt.Sprintf(",context=%q", of.MountLabel)
+	}
 	if strings.ContainsAny(layers["LowerDir"], ",") || len(options) >= os.Getpagesize() { // what mount(2) can be given
 		return "", agent.Faultf(agent.BadRequest, "the server's image has too many layers (%d) for its files to be mounted in another container", strings.Count(layers["LowerDir"], ":"))
 	}
@@ -151,6 +154,19 @@ func overlayOptions(of container.InspectResponse) (string, error) {
 func (r *Remover) removeRescueVolume(ctx context.Context, uuid string) error {
 	if err := r.engine.VolumeRemove(ctx, naming.RescueVolume(uuid), false); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove volume %s: %w", naming.RescueVolume(uuid), err)
+	}
+	return nil
+}
+
+// shareLevel gives the container of a rescue the SELinux level of the server's backup, whose files it has: each container has
+// categories of its own else.
+func (c *Creator) shareLevel(ctx context.Context, uuid string, host *container.HostConfig) error {
+	backup, err := c.containers.backup(ctx, uuid)
+	if err != nil {
+		return err
+	}
+	if label := strings.SplitN(backup.MountLabel, ":", 4); len(label) == 4 { // user, role, type and level
+		host.SecurityOpt = append(host.SecurityOpt, "label=level:"+label[3])
 	}
 	return nil
 }

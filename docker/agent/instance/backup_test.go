@@ -183,6 +183,24 @@ func TestRescue(t *testing.T) {
 	}
 }
 
+// TestRescueWithSELinux: a server's files are its own categories', in which the container of the rescue runs, too.
+func TestRescueWithSELinux(t *testing.T) {
+	engine := withBackup(t)
+	aside := engine.Containers[naming.Backup(enginetest.ServerID)]
+	aside.GraphDriver.Name = "overlay2"
+	aside.GraphDriver.Data = map[string]string{"LowerDir": "/l2:/l1", "UpperDir": "/u", "WorkDir": "/w"}
+	aside.MountLabel = "system_u:object_r:container_file_t:s0:c1,c2"
+	status, body := create(t, engine, agent.Rescue)
+	agenttest.WantOK(t, status, body)
+	options := engine.Volumes[naming.RescueVolume(enginetest.ServerID)].DriverOpts["o"]
+	if !strings.HasSuffix(options, `,nodev,context="system_u:object_r:container_file_t:s0:c1,c2"`) {
+		t.Errorf("its files are mounted with %s", options)
+	}
+	if got := engine.Containers[naming.Container(enginetest.ServerID)].HostConfig.SecurityOpt; !slices.Contains(got, "label=level:s0:c1,c2") {
+		t.Errorf("the container has %q", got)
+	}
+}
+
 // TestABackupKeepsItsConfigDrive: what is made in its place has another, also the second time.
 func TestABackupKeepsItsConfigDrive(t *testing.T) {
 	engine := withImage(t)

@@ -122,7 +122,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if host.Mounts, err = c.mounts(ctx, uuid, spec, wanted); err != nil {
 		return err
 	}
-	if err := c.limit(ctx, host, spec, from); err != nil {
+	if err := c.limit(ctx, uuid, host, spec, from); err != nil {
 		return err
 	}
 	if choice.Engine, err = c.dirs.recordEngine(ctx, uuid, c.engine); err != nil {
@@ -143,18 +143,23 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
-	err = errors.Join(limits.CheckWarnings(made.Warnings), c.choices.record(choice, uuid, made.ID), c.devices.Bind(uuid, made.ID))
-	if err == nil {
-		err = c.label(ctx, made.ID, host.Mounts)
-	}
-	if err == nil {
-		err = c.inject(ctx, uuid, made.ID, spec)
-	}
-	if err != nil { // an incomplete server is not kept
+	if err := c.complete(ctx, uuid, made, spec, choice, host.Mounts); err != nil { // an incomplete server is not kept
 		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}),
 			ociruntime.ForgetChoice(c.choices.dir, made.ID))
 	}
 	return nil
+}
+
+// complete gives a new container what Docker cannot be asked for when it makes it.
+func (c *Creator) complete(ctx context.Context, uuid string, made container.CreateResponse, spec agent.Spec, choice ociruntime.Choice, mounts []mount.Mount) error {
+	err := errors.Join(limits.CheckWarnings(made.Warnings), c.choices.record(choice, uuid, made.ID), c.devices.Bind(uuid, made.ID))
+	if err == nil {
+		err = c.label(ctx, made.ID, mounts)
+	}
+	if err == nil {
+		err = c.inject(ctx, uuid, made.ID, spec)
+	}
+	return err
 }
 
 // label has a new container be let read its config drive by SELinux.
@@ -212,8 +217,8 @@ func (c *Creator) mounts(ctx context.Context, uuid string, spec agent.Spec, of *
 	return slices.Concat(drive, names, own), err
 }
 
-// limit sets the container's limits, as this host can hold them.
-func (c *Creator) limit(ctx context.Context, host *container.HostConfig, spec agent.Spec, from image.InspectResponse) error {
+// limit sets the container's limits, as this host can hold them, and what confines it.
+func (c *Creator) limit(ctx context.Context, uuid string, host *container.HostConfig, spec agent.Spec, from image.InspectResponse) error {
 	info, err := c.engine.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("ask Docker what it can limit: %w", err)
@@ -222,13 +227,17 @@ func (c *Creator) limit(ctx context.Context, host *container.HostConfig, spec ag
 	if err != nil {
 		return err
 	}
-	return limits.Apply(host, c.config, spec, from, limits.Host{
+	err = limits.Apply(host, c.config, spec, from, limits.Host{
 		AppArmor:      profile,
 		StorageDriver: info.Driver,
 		RootDisks:     hostinfo.RootDisks(info),
 		Disk:          func() (string, error) { return hostinfo.DiskOf(info.DockerRootDir) },
 		NUMANodes:     hostinfo.NUMANodes,
 	})
+	if err != nil || spec.Source != agent.Rescue {
+		return err
+	}
+	return c.shareLevel(ctx, uuid, host)
 }
 
 // inject writes files, key and password into a new container. A file that cannot be written is an error. A key or a password
