@@ -215,7 +215,7 @@ func (e *engine) Detail(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", info.Version)}, info.warnings(), e.unconfined(info), e.parserWarning(info), e.ownMounts(ctx)), "; ")
+	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", info.Version)}, info.walls(), info.warnings(), e.unconfined(info), e.parserWarning(info), e.ownMounts(ctx)), "; ")
 }
 
 // unconfined warns of an engine whose containers no security module of the kernel confines. On a host with SELinux Docker Engine has
@@ -257,6 +257,22 @@ func (e *engine) ownMounts(ctx context.Context) []string {
 		}
 	}
 	return all
+}
+
+// walls returns what stands between all servers and the host beside namespaces and seccomp.
+func (i EngineInfo) walls() []string {
+	var all []string
+	for _, wall := range []struct{ option, name string }{
+		{"apparmor", "AppArmor"}, {"selinux", "SELinux"}, {"userns", "one range of users for all of them (userns-remap)"},
+	} {
+		if slices.Contains(i.Security, wall.option) {
+			all = append(all, wall.name)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return []string{"servers are confined by " + strings.Join(all, " and ")}
 }
 
 // warnings returns what makes this engine confine containers less than it could.

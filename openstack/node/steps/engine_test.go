@@ -28,7 +28,7 @@ func TestStatusWarnsOfAWeakEngine(t *testing.T) {
 		}
 	}
 	f.info.Runc, f.info.Security = "1.3.3", []string{"apparmor", "seccomp", "userns"}
-	if got := f.status("engine").Detail; got != "Docker Engine 20.10.24 answers" {
+	if got := f.status("engine").Detail; got != "Docker Engine 20.10.24 answers; servers are confined by AppArmor and one range of users for all of them (userns-remap)" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -40,11 +40,12 @@ func TestStatusWarnsOfAnEngineWithoutSELinux(t *testing.T) {
 	_, err := f.setup()
 	f.must(err)
 	for want, security := range map[string][]string{
-		"Docker Engine 20.10.24 answers; warning: SELinux does not confine containers (no selinux-enabled in daemon.json)": {"seccomp", "userns"},
-		"Docker Engine 20.10.24 answers": {"seccomp", "selinux", "userns"},
+		"; servers are confined by one range of users for all of them (userns-remap); warning: SELinux does not confine containers (no selinux-enabled in daemon.json)": {"seccomp", "userns"},
+		"; servers are confined by SELinux and one range of users for all of them (userns-remap)":                                                                       {"seccomp", "selinux", "userns"},
 	} {
-		if f.info.Security = security; f.status("engine").Detail != want {
-			t.Errorf("got %s, want %s", f.status("engine").Detail, want)
+		f.info.Security = security
+		if got := f.status("engine").Detail; got != "Docker Engine 20.10.24 answers"+want {
+			t.Errorf("got %s", got)
 		}
 	}
 }

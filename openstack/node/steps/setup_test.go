@@ -63,7 +63,7 @@ func TestSetupFromScratch(t *testing.T) {
 		if got := strings.Join(f.commands, ", "); got != want[f.systemd] {
 			t.Errorf("ran %s; want %s", got, want[f.systemd])
 		}
-		if !strings.HasPrefix(said, "engine: Docker Engine 20.10.24 answers\nagent: write ") {
+		if !strings.HasPrefix(said, "engine: Docker Engine 20.10.24 answers; servers are confined by AppArmor and one range of users for all of them (userns-remap)\nagent: write ") {
 			t.Errorf("said\n%s", said)
 		}
 		for _, status := range node.Inspect(t.Context(), f.Steps()) {
