@@ -57,7 +57,7 @@ func newMachine(c *cli.Context, s Streams, root string) (steps.Machine, error) {
 		},
 		AgentVersion: func(ctx context.Context) (string, error) { return agentVersion(ctx, layout.Path(agent.Socket)) },
 		AgentState:   func(ctx context.Context) (string, error) { return agentState(ctx, layout.Path(agent.Socket)) },
-		Orphans:      orphans{layout.Path(agent.Socket), agent.ShortTimeout + answerLimit}, // the agent ends a removal first
+		Orphans:      orphans{layout.Path(agent.Socket), agent.ShortTimeout + answerLimit, layout.Path("/run/docker.sock")}, // the agent ends a removal first
 		Nova:         func(context.Context) (steps.Cloud, error) { return namedCloud(c, s) },
 		Glance:       func(context.Context) (steps.Definitions, error) { return namedCloud(c, s) },
 	}, nil

@@ -14,7 +14,7 @@ import (
 func engineInfo(ctx context.Context, socket string) (steps.EngineInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	engine, err := client.NewClientWithOpts(client.WithHost("unix://"+socket), client.WithAPIVersionNegotiation())
+	engine, err := socketEngine(socket)
 	if err != nil {
 		return steps.EngineInfo{}, err
 	}
@@ -25,4 +25,9 @@ func engineInfo(ctx context.Context, socket string) (steps.EngineInfo, error) {
 		Containers: len(info.Containers), Images: info.Images, LogDriver: info.LogDriver, Bridge: info.Bridge,
 		Networked: info.Networked(), Servers: naming.ServerIDs(info.Containers), Runc: info.Runc, Security: info.Security,
 	}, err
+}
+
+// socketEngine returns the engine behind a socket.
+func socketEngine(path string) (*client.Client, error) {
+	return client.NewClientWithOpts(client.WithHost("unix://"+path), client.WithAPIVersionNegotiation())
 }

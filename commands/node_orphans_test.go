@@ -18,7 +18,7 @@ func TestAnAgentThatDoesNotAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	if err := (orphans{socket, time.Millisecond}).Remove(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+	if err := (orphans{socket: socket, limit: time.Millisecond}).Remove(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync/atomic"
 
 	"github.com/docker/docker/api/types/filters"
@@ -86,7 +85,7 @@ func (c *Cache) Size(ctx context.Context) (Size, error) {
 	for _, one := range found {
 		ours := 0
 		for _, tag := range one.RepoTags {
-			if strings.HasPrefix(tag, naming.ImageTag("")) {
+			if _, is := naming.GlanceID(tag); is {
 				ours++
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/imagecache"
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
@@ -373,6 +375,37 @@ func TestUsedImagesDoNotAge(t *testing.T) {
 	status, body := ask(t, engine, "DELETE", "/v1/images", `{"unused_seconds":0}`)
 	agenttest.WantOK(t, status, body)
 	engine.WantCalls(t, "ImageList", "ContainerList")
+}
+
+// TestPruneTakesItsOwn: names that the operator gave stay, with their images, and so does what a container uses.
+func TestPruneTakesItsOwn(t *testing.T) {
+	const other, usedID = "44444444-0000-4000-8000-000000000000", "55555555-0000-4000-8000-000000000000"
+	engine := enginetest.New()
+	for tag, id := range map[string]string{
+		naming.ImageTag(enginetest.ImageID): "sha256:cached",
+		naming.ImageTag(other):              "sha256:tagged", "operators/web:1": "sha256:tagged",
+		naming.ImageTag(usedID): "sha256:used", naming.ImageTag("mine"): "sha256:operators",
+		naming.ImageTag("latest"): "sha256:cached2", "ndock/glance-tools:1": "sha256:tools",
+	} {
+		engine.Images[tag] = image.InspectResponse{ID: id}
+	}
+	engine.PutServer(container.StateExited)
+	engine.Containers[naming.Container(enginetest.ServerID)].Image = "sha256:used"
+	removed, err := imagecache.New(engine, t.TempDir(), config.Default(), agenttest.Quiet()).Prune(t.Context(), 0)
+	if err != nil || removed != 2 {
+		t.Errorf("removed %d, %v", removed, err)
+	}
+	delete(engine.Images, "sha256:tagged") // by which the fake finds it, too
+	want := []string{naming.ImageTag(usedID), "ndock/glance-tools:1", naming.ImageTag("latest"), naming.ImageTag("mine"), "operators/web:1"}
+	slices.Sort(want)
+	if got := slices.Sorted(maps.Keys(engine.Images)); !slices.Equal(got, want) {
+		t.Errorf("left %q, want %q", got, want)
+	}
+	for _, call := range engine.Called() {
+		if strings.HasPrefix(call, "ImageRemove sha256:") {
+			t.Errorf("%s: by id, which takes all names away", call)
+		}
+	}
 }
 
 func TestForgetImage(t *testing.T) {

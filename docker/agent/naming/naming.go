@@ -40,6 +40,13 @@ func RuntimeTrait(runtime string) string { return "CUSTOM_NDOCK_RUNTIME_" + stri
 // stands for; and only the agent gives it, whatever an archive calls itself.
 func ImageTag(glanceID string) string { return "ndock/glance:" + glanceID }
 
+// GlanceID returns the id of the Glance image that a name in Docker stands for. A name that the agent cannot have given is
+// somebody else's.
+func GlanceID(tag string) (id string, ours bool) {
+	id, ours = strings.CutPrefix(tag, ImageTag(""))
+	return id, ours && IsUUID(id)
+}
+
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // IsUUID tells whether text is an id as Nova and Glance write it.

@@ -57,5 +57,6 @@ func (s *Server) pruneImages(_ http.ResponseWriter, r *http.Request) (any, error
 	if err := read(r, &limits); err != nil {
 		return nil, err
 	}
-	return done{}, s.images.Prune(r.Context(), time.Duration(limits.UnusedSeconds)*time.Second)
+	_, err := s.images.Prune(r.Context(), time.Duration(limits.UnusedSeconds)*time.Second)
+	return done{}, err
 }

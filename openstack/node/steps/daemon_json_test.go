@@ -133,6 +133,37 @@ func TestAnEngineThatSetupInstalled(t *testing.T) {
 	}
 }
 
+// TestImagesOfGlanceDoNotKeepSettings: teardown removes them first, and only them.
+func TestImagesOfGlanceDoNotKeepSettings(t *testing.T) {
+	for name, test := range map[string]struct {
+		operators int // images
+		says      string
+		left      bool
+	}{
+		"alone":                  {0, "orphans: removed 2 of Glance's images from Docker Engine", false},
+		"beside the operator's":  {1, "daemon.json: left /etc/docker/daemon.json as it is: without userns-remap", true},
+		"of an engine that died": {0, "orphans: left Glance's images (ndock/glance) in Docker Engine: docker does not answer", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, false)
+			f.stop("docker")
+			f.must(os.Remove(f.path("/usr/sbin/dockerd")))
+			_, err := f.setup()
+			f.must(err)
+			f.cached, f.info.Images = 2, 2+test.operators
+			if strings.Contains(test.says, "does not answer") {
+				f.Force, f.deaf["docker"] = true, true
+			}
+			if said := f.teardown(); !strings.Contains(said, test.says) || strings.Count(said, "Glance's images") != 1 {
+				t.Errorf("said\n%s", said)
+			}
+			if f.exists(dockerd.File) != test.left || f.info.Images != test.operators && !f.Force {
+				t.Errorf("%s is there: %t; %d images", dockerd.File, f.exists(dockerd.File), f.info.Images)
+			}
+		})
+	}
+}
+
 // With these settings beside ours the engine would not start, or have a bridge all the same.
 func TestSettingsThatDoNotGoTogether(t *testing.T) {
 	for _, text := range []string{`{"bip": "10.0.0.1/24"}`, `{"icc": false}`, `{"fixed-cidr": "10.0.0.0/25"}`} {

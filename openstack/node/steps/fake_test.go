@@ -53,6 +53,8 @@ type fakeMachine struct {
 	stoppedServers bool                // as an engine does that is restarted without live-restore
 	stubborn       bool                // the engine keeps to what it was started with
 	sure, unsure   []string            // orphans
+	interrupt      func()              // happens when orphans are removed
+	cached         int                 // of the engine's images, those of Glance that no container uses
 	lastPID        int
 	virt           string                 // nova.virt's directory
 	mounts         []string               // of Kolla's container; nil where there is none
@@ -148,7 +150,26 @@ func (f *fakeMachine) Orphans(context.Context) (sure, unsure []string, err error
 }
 
 // Remove removes the sure ones, as the agent does.
-func (f *fakeMachine) Remove(context.Context) error { f.sure = nil; return nil }
+func (f *fakeMachine) Remove(context.Context) error {
+	f.sure = nil
+	if f.interrupt != nil {
+		f.interrupt()
+	}
+	return nil
+}
+
+// RemoveImages removes those of Glance, once nova-compute fetches no more.
+func (f *fakeMachine) RemoveImages(context.Context) (int, error) {
+	if _, err := f.answer("docker", ""); err != nil {
+		return 0, err
+	}
+	if now, err := f.inForce(context.Background(), section, key); f.cached > 0 && (err != nil || now.Value == novadriver.Driver) {
+		f.t.Error("images are removed while nova-compute has the driver that fetches them")
+	}
+	removed := f.cached
+	f.info.Images, f.cached = f.info.Images-removed, 0
+	return removed, nil
+}
 
 // ServersOn returns those that the test has set.
 func (f *fakeMachine) ServersOn(context.Context, string) ([]openstack.Server, error) {

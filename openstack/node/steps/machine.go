@@ -63,6 +63,8 @@ type Orphans interface {
 	Orphans(ctx context.Context) (sure, unsure []string, err error)
 	// Remove removes those that are sure.
 	Remove(ctx context.Context) error
+	// RemoveImages removes Glance's images that no container uses, and returns how many.
+	RemoveImages(ctx context.Context) (int, error)
 }
 
 // Cloud is what is asked of Nova's and Placement's APIs.
@@ -136,7 +138,7 @@ func (m Machine) Steps() []node.Step {
 	return slices.Concat(host, files, []node.Step{
 		service,
 		nova,
-		&orphans{Machine: m},
+		&orphans{Machine: m, service: service},
 		&servers{Machine: m, conf: conf, nova: nova},
 	}, last)
 }

@@ -2,13 +2,18 @@ package steps
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"ndock/openstack/node"
 )
 
 // orphans is the step that removes what no server uses any more, as the agent does from time to time.
-type orphans struct{ Machine }
+type orphans struct {
+	Machine
+	service *novaCompute
+	undone  bool // this run is a teardown
+}
 
 func (o *orphans) Title() string { return "orphans" }
 
@@ -31,9 +36,34 @@ func (o *orphans) Do(ctx context.Context) error {
 	return nil
 }
 
-// Rollback and Teardown have nothing to do.
+// Rollback has nothing to do.
 func (o *orphans) Rollback(context.Context) ([]string, error) { return nil, nil }
-func (o *orphans) Teardown(context.Context) ([]string, error) { return nil, nil }
+
+// Teardown has nothing to do yet: nova-compute could still fetch images. See Settle.
+func (o *orphans) Teardown(context.Context) ([]string, error) {
+	o.undone = true
+	return nil, nil
+}
+
+// After returns what novaCompute waits for, too, which settles first.
+func (o *orphans) After() []node.Step { return o.service.files }
+
+// Settle removes Glance's images, which nobody needs without servers. As long as an engine has images, it keeps settings
+// without which it would not find them.
+func (o *orphans) Settle(ctx context.Context) ([]string, error) {
+	if !o.undone || !o.Layout.HasEngine() {
+		return nil, nil
+	}
+	removed, err := o.Orphans.RemoveImages(ctx)
+	var texts []string
+	if removed > 0 {
+		texts = append(texts, fmt.Sprintf("removed %d of Glance's images from Docker Engine", removed))
+	}
+	if err != nil {
+		texts = append(texts, fmt.Sprintf("left Glance's images (ndock/glance) in Docker Engine: %v", err))
+	}
+	return texts, nil
+}
 
 func (o *orphans) Detail(ctx context.Context) string {
 	switch _, unsure, err := o.Orphans.Orphans(ctx); {
