@@ -35,6 +35,7 @@ func nodeStatus(c *cli.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
+	machine.Timeouts.Nova = 0 // that it fails is a state, too
 	var rows [][]any
 	var missing []string
 	for _, status := range node.Inspect(c.Context, stepsOf(c.String("role"), machine)) {

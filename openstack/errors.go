@@ -179,3 +179,9 @@ func Refused(err error) bool {
 	var explained *Error
 	return errors.As(err, &explained) && explained.Status == http.StatusForbidden
 }
+
+// Failing tells whether a service has said that it failed by itself, which may pass.
+func Failing(err error) bool {
+	var explained *Error
+	return errors.As(err, &explained) && explained.Status >= http.StatusInternalServerError
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,6 +66,7 @@ type fakeMachine struct {
 	modules        []string               // of SELinux's
 	version        string                 // of the engine, where it is not a usual one
 	strict         bool                   // the engine does not start with the setting iptables
+	failures       int                    // of Nova's API, before it answers
 	unmapped       bool                   // Nova does not list the host before it is mapped to a cell
 	listed         []openstack.Hypervisor
 	residents      []openstack.Server
@@ -127,7 +129,7 @@ func (f *fakeMachine) machine() Machine {
 	f.must(os.WriteFile(program, []byte("ndock of today"), 0o700))
 	return Machine{
 		Layout: layout, Host: host, Commands: f, Services: system.FindServices(f.root, f), Program: program, Runtime: []byte("ndock-runtime of today"), Completions: helpFiles("today"),
-		Timeouts:    Timeouts{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Start: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond},
+		Timeouts:    Timeouts{Poll: time.Millisecond, Engine: 50 * time.Millisecond, Agent: 50 * time.Millisecond, Start: 50 * time.Millisecond, Compute: 5 * time.Millisecond, Hypervisor: 50 * time.Millisecond, Nova: 50 * time.Millisecond},
 		AgentConfig: []byte("# the operator's rules\n"),
 		AgentState:  func(context.Context) (string, error) { return "root disks are limited by btrfs", nil },
 		EngineInfo: func(context.Context) (EngineInfo, error) {
@@ -173,7 +175,7 @@ func (f *fakeMachine) RemoveImages(context.Context) (int, error) {
 
 // ServersOn returns those that the test has set.
 func (f *fakeMachine) ServersOn(context.Context, string) ([]openstack.Server, error) {
-	return f.residents, nil
+	return f.residents, f.fails("list servers")
 }
 
 // Holders returns the servers, and others that the test has set.
@@ -202,6 +204,9 @@ func (f *fakeMachine) RemoveTraits(_ context.Context, hypervisor string, traits 
 
 // Hypervisors answers as Nova does when nova-compute runs with the driver that is configured.
 func (f *fakeMachine) Hypervisors(context.Context) ([]openstack.Hypervisor, error) {
+	if err := f.fails("list hypervisors"); err != nil {
+		return nil, err
+	}
 	all := slices.Clone(f.listed)
 	if f.unmapped {
 		return all[:1], nil
@@ -211,6 +216,15 @@ func (f *fakeMachine) Hypervisors(context.Context) ([]openstack.Hypervisor, erro
 		all[1].Type = "docker"
 	}
 	return all, nil
+}
+
+// fails is what Nova answers for some time after a nova-compute has died.
+func (f *fakeMachine) fails(op string) error {
+	if f.failures == 0 {
+		return nil
+	}
+	f.failures--
+	return &openstack.Error{Op: op, Status: http.StatusInternalServerError, RequestID: "req-1", Err: errors.New("Unexpected API Error")}
 }
 
 func (f *fakeMachine) answer(service, version string) (string, error) {

@@ -26,10 +26,14 @@ func (h *hypervisor) Title() string { return "hypervisor" }
 func (h *hypervisor) Plan(ctx context.Context) ([]string, error) {
 	err := h.check(ctx)
 	var not *notReady
-	if errors.As(err, &not) {
-		return []string{fmt.Sprintf("wait until Nova lists %s as a hypervisor of type docker that is up", h.Host)}, nil
+	if !errors.As(err, &not) {
+		return nil, err
 	}
-	return nil, err
+	text := fmt.Sprintf("wait until Nova lists %s as a hypervisor of type docker that is up", h.Host)
+	if openstack.Failing(err) {
+		text += fmt.Sprintf("; now it fails: %v", err)
+	}
+	return []string{text}, nil
 }
 
 func (h *hypervisor) Do(ctx context.Context) error {
@@ -92,6 +96,8 @@ func (n *notReady) Unwrap() error { return n.error }
 func (h *hypervisor) check(ctx context.Context) error {
 	own, err := h.find(ctx)
 	switch {
+	case openstack.Failing(err):
+		return &notReady{err}
 	case err != nil:
 		return err
 	case own == nil:
@@ -123,6 +129,25 @@ func (h *hypervisor) find(ctx context.Context) (*openstack.Hypervisor, error) {
 	return nil, nil
 }
 
+// patiently asks Nova a question until it answers, or has failed for too long: it does so for some time after a nova-compute
+// has died.
+func patiently[T any](ctx context.Context, wait Timeouts, question func(context.Context) (T, error)) (answer T, err error) {
+	if wait.Nova == 0 {
+		return question(ctx)
+	}
+	err = system.Await(ctx, 10*wait.Poll, wait.Nova, func(ctx context.Context) error {
+		answer, err = question(ctx)
+		if err != nil && !openstack.Failing(err) {
+			return system.Permanent(err)
+		}
+		return err
+	})
+	if openstack.Failing(err) {
+		err = system.Advise(fmt.Errorf("wait for Nova: %w", err), "the log of Nova's API has the reason, under this request; run this again when it is mended")
+	}
+	return answer, err
+}
+
 // api returns Nova's API, and opens it once.
 func (h *hypervisor) api(ctx context.Context) (Cloud, error) {
 	if h.nova == nil {
@@ -150,7 +175,11 @@ func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.Timeouts.Hypervisor) // the rest of the undoing does not wait for ever
 	defer cancel()
-	own, err := h.find(ctx)
+	wait := h.Timeouts
+	if !h.service.hadDriver() {
+		wait.Nova = 0 // it is no matter then
+	}
+	own, err := patiently(ctx, wait, h.find)
 	if err == nil && (own == nil || !h.service.hadDriver() && strings.EqualFold(own.Type, "docker")) {
 		return nil, nil // it has no traits of ours, or is still ours
 	}

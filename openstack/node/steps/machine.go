@@ -86,11 +86,12 @@ type Timeouts struct {
 	Start      time.Duration // until nova-compute says that it is ready
 	Compute    time.Duration // that nova-compute has to stay up to count as started
 	Hypervisor time.Duration
+	Nova       time.Duration // that its API may fail; zero where nobody is to wait
 }
 
 // DefaultTimeouts returns those for real machines.
 func DefaultTimeouts() Timeouts {
-	return Timeouts{Poll: 100 * time.Millisecond, Engine: time.Minute, Agent: 30 * time.Second, Start: system.ServiceLimit, Compute: 5 * time.Second, Hypervisor: 2 * time.Minute}
+	return Timeouts{Poll: 100 * time.Millisecond, Engine: time.Minute, Agent: 30 * time.Second, Start: system.ServiceLimit, Compute: 5 * time.Second, Hypervisor: 2 * time.Minute, Nova: 90 * time.Second}
 }
 
 // record returns the record of what setup did on this machine.

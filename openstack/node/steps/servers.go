@@ -59,7 +59,7 @@ func (s *servers) lost(ctx context.Context) (lost, known []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	there, err := nova.ServersOn(ctx, s.Host)
+	there, err := patiently(ctx, s.Timeouts, func(ctx context.Context) ([]openstack.Server, error) { return nova.ServersOn(ctx, s.Host) })
 	if openstack.Refused(err) {
 		return nil, nil, &node.Unchecked{Why: "only an administrator may list the servers of all projects"}
 	}
@@ -78,7 +78,7 @@ func (s *servers) lost(ctx context.Context) (lost, known []string, err error) {
 
 // checkHolders returns an error where a consumer that is no server of ours holds resources: its files may be here.
 func (s *servers) checkHolders(ctx context.Context, known []string) error {
-	own, err := s.nova.find(ctx)
+	own, err := patiently(ctx, s.Timeouts, s.nova.find)
 	if err != nil || own == nil {
 		return err
 	}

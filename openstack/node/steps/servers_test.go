@@ -54,6 +54,69 @@ func TestServersOfOurDriver(t *testing.T) {
 	f.must(err)
 }
 
+// TestNovaFailsForSomeTime, as it does when a nova-compute has just died: setup and teardown wait until it answers.
+func TestNovaFailsForSomeTime(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	f.failures, f.residents, f.Force = 3, []openstack.Server{{ID: "1", Name: "vm"}}, false
+	if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "servers: there are 1 servers on node-1 that are no containers") {
+		t.Errorf("got %v", err)
+	}
+	f.failures, f.residents = 3, nil
+	_, err := f.setup()
+	f.must(err)
+	f.failures = 3
+	if got := f.plan(); !strings.HasPrefix(got, "hypervisor: wait until Nova lists node-1 as a hypervisor of type docker that is up; now it fails: ") {
+		t.Errorf("planned\n%s", got)
+	}
+	_, err = f.setup()
+	f.must(err)
+	f.failures, f.traits = 3, []string{"CUSTOM_NDOCK"}
+	if said := f.teardown(); !strings.Contains(said, "hypervisor: took CUSTOM_NDOCK from node-1 in Placement") {
+		t.Errorf("said\n%s", said)
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree is\n%s", after)
+	}
+}
+
+// TestNovaFails for longer than anybody waits: nothing is changed, and the error has OpenStack's id of the request.
+func TestNovaFails(t *testing.T) {
+	f := newFake(t, false)
+	before := f.tree()
+	f.failures = 1 << 20
+	_, err := f.setup()
+	var hint interface{ Hint() string }
+	if want := "servers: wait for Nova: gave up after 50ms: list servers: Unexpected API Error (req-1)"; !errors.As(err, &hint) || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	if after := f.tree(); after != before || len(f.commands) > 0 {
+		t.Errorf("ran %v, and the tree is\n%s", f.commands, after)
+	}
+	f.Force = true // nobody asks for servers then
+	if _, err := f.setup(); err == nil || !strings.HasPrefix(err.Error(), "hypervisor: wait for the hypervisor: gave up after 50ms: list hypervisors: Unexpected API Error (req-1)") {
+		t.Errorf("got %v", err)
+	}
+	if after := f.tree(); after != before {
+		t.Errorf("the tree is\n%s", after)
+	}
+}
+
+// TestStatusDoesNotWait for a Nova that fails: it says so.
+func TestStatusDoesNotWait(t *testing.T) {
+	f := newFake(t, false)
+	f.Timeouts.Nova = 0
+	for step, want := range map[string]node.State{"hypervisor": node.ToDo, "servers": node.Failed} {
+		f.failures = 1 << 20
+		if got := f.status(step); got.State != want || !strings.Contains(got.Detail, "Unexpected API Error (req-1)") {
+			t.Errorf("got %v", got)
+		}
+		if asked := 1<<20 - f.failures; asked != 2 { // by each step once
+			t.Errorf("asked %d times", asked)
+		}
+	}
+}
+
 // TestAHostThatNovaHasNeverSeen is mapped to a cell if this machine can do that.
 func TestAHostThatNovaHasNeverSeen(t *testing.T) {
 	for name, test := range map[string]struct {
