@@ -132,8 +132,10 @@ func (c *Cloud) await(ctx context.Context, id string, g goal, wait Wait) (Server
 	}
 	var server Server
 	var before progress
+	host := &hostWatch{patience: min(hostPatience, wait.Timeout/4)}
 	err = wait.poll(ctx, g.op, func(ctx context.Context) (string, bool, error) {
-		found, err := servers.Get(ctx, client, id).Extract()
+		got := servers.Get(ctx, client, id)
+		found, err := got.Extract()
 		if g.status == "" && gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
 			return "", true, nil
 		}
@@ -142,6 +144,9 @@ func (c *Cloud) await(ctx context.Context, id string, g goal, wait Wait) (Server
 		}
 		server = serverFrom(*found)
 		over, err := c.reached(ctx, server, g)
+		if !over && host.isLost(got.Result, time.Now()) {
+			return server.Status, true, g.lost(server)
+		}
 		if over || server.Task != "" {
 			return server.Status, over, err
 		}
@@ -153,8 +158,59 @@ func (c *Cloud) await(ctx context.Context, id string, g goal, wait Wait) (Server
 	var late *Error
 	if errors.Is(err, errNotDone) && errors.As(err, &late) {
 		late.hint += fmt.Sprintf("; 'ndock show %s' shows how far it is", id)
+		if g.status == "" && server.Task == "deleting" {
+			late.hint += fmt.Sprintf(", and where its host is lost, 'ndock delete %s' once more deletes it without the host", id)
+		}
 	}
 	return server, err
+}
+
+// hostPatience is how long a server's host may be down before nobody waits for it any more. Nova takes a minute to find that
+// out (service_down_time); a host whose nova-compute was only restarted is back soon.
+const hostPatience = 30 * time.Second
+
+// A hostWatch watches what Nova says of a server's host. Its policy tells administrators alone, unless an operator lets others
+// see it (servers:show:host_status).
+type hostWatch struct {
+	patience time.Duration
+	since    time.Time // when it was first seen down; zero where it is up, or not told
+}
+
+// isLost tells whether an answer about the server, as all for some time, says that its host is down.
+func (w *hostWatch) isLost(got gophercloud.Result, now time.Time) bool {
+	var shown struct {
+		Server struct {
+			HostStatus string `json:"host_status"` // UNKNOWN where Nova does not hear of it, DOWN where an operator has said so
+		} `json:"server"`
+	}
+	if err := got.ExtractInto(&shown); err != nil || shown.Server.HostStatus != "UNKNOWN" && shown.Server.HostStatus != "DOWN" {
+		w.since = time.Time{}
+		return false
+	}
+	if w.since.IsZero() {
+		w.since = now
+	}
+	return now.Sub(w.since) >= w.patience
+}
+
+// lost says that nothing will happen before the server's host is back.
+func (g goal) lost(server Server) error {
+	hint := fmt.Sprintf("Nova goes on when the host is back; 'openstack server evacuate %s' has the server made anew on another one", server.ID)
+	switch {
+	case g.status == "":
+		hint = fmt.Sprintf("'ndock delete %s' once more deletes it without its host", server.ID)
+	case g.via == "BUILD":
+		hint = fmt.Sprintf("'ndock delete %s' deletes it without its host; boot another one", server.ID)
+	}
+	return &Error{Op: g.op, Err: fmt.Errorf("its host%s is down, and the server is %s (%s)", atHost(server), server.Status, cmp.Or(server.Task, "no task")), RequestID: g.request, hint: hint}
+}
+
+// atHost is the host's name, where one may see it.
+func atHost(server Server) string {
+	if server.Host == "" {
+		return ""
+	}
+	return " " + server.Host
 }
 
 func (c *Cloud) reached(ctx context.Context, server Server, g goal) (bool, error) {

@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
@@ -280,6 +281,61 @@ func TestDeletedIsNotGone(t *testing.T) {
 	}
 	if servers, err := cloud.Servers(t.Context()); err != nil || len(servers) != 0 {
 		t.Errorf("after the wait there are %v, %v", servers, err)
+	}
+}
+
+// TestWaitEndsWhereTheHostIsLost, for those who may see that. Others are told what may help when the time is over.
+func TestWaitEndsWhereTheHostIsLost(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		verb       Verb
+		shown      fakecloud.Object
+		says, hint string
+	}{
+		"not heard of":          {Stop, fakecloud.Object{"host_status": "UNKNOWN", "OS-EXT-SRV-ATTR:host": "node-1"}, `stop server "s": its host node-1 is down, and the server is ACTIVE (powering-off) (req-`, "'openstack server evacuate ID' has the server made anew"},
+		"said to be down":       {Reboot, fakecloud.Object{"host_status": "DOWN"}, `reboot server "s": its host is down, and the server is ACTIVE (rebooting) (req-`, "Nova goes on when the host is back"},
+		"a delete":              {Delete, fakecloud.Object{"host_status": "UNKNOWN"}, `delete server "s": its host is down, and the server is ACTIVE (deleting) (req-`, "'ndock delete ID' once more deletes it without its host"},
+		"a host that is up":     {Stop, fakecloud.Object{"host_status": "UP"}, `stop server "s": not done after 2s; the last status was ACTIVE`, "'ndock show ID' shows how far it is"},
+		"of which no one tells": {Delete, fakecloud.Object{}, `delete server "s": not done after 2s; the last status was ACTIVE`, "where its host is lost, 'ndock delete ID' once more deletes it without the host"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake, cloud := newFake(t)
+			id := fake.Add(fakecloud.Server, "s", fakecloud.Object{"status": "ACTIVE"}, test.shown)
+			breaks(t, fake, fakecloud.NovaHangs)
+			err := cloud.Act(t.Context(), test.verb, waiting(2*time.Second), "s")
+			openstacktest.WantError(t, err, test.says)
+			openstacktest.WantHint(t, err, strings.ReplaceAll(test.hint, "ID", id))
+		})
+	}
+}
+
+// TestAHostThatIsBackSoon is waited for.
+func TestAHostThatIsBackSoon(t *testing.T) {
+	t.Parallel()
+	begun, watch := time.Now(), &hostWatch{patience: 30 * time.Second}
+	for _, answer := range []struct {
+		after time.Duration // since it began
+		says  string
+		lost  bool
+	}{
+		{0, `"UNKNOWN"`, false},
+		{29 * time.Second, `"DOWN"`, false},
+		{31 * time.Second, `"UP"`, false},
+		{40 * time.Second, `"UNKNOWN"`, false},
+		{69 * time.Second, `"UNKNOWN"`, false},
+		{70 * time.Second, `"UNKNOWN"`, true},
+		{71 * time.Second, `5`, false},
+		{72 * time.Second, `"MAINTENANCE"`, false},
+		{73 * time.Second, `"UNKNOWN"`, false},
+	} {
+		var body any
+		if err := json.Unmarshal([]byte(`{"server": {"host_status": `+answer.says+`}}`), &body); err != nil {
+			t.Fatal(err)
+		}
+		if lost := watch.isLost(gophercloud.Result{Body: body}, begun.Add(answer.after)); lost != answer.lost {
+			t.Errorf("after %s and %s it is lost: %t", answer.after, answer.says, lost)
+		}
 	}
 }
 
