@@ -104,11 +104,9 @@ func noHost(ctx context.Context, x *examination, server openstack.Server) cause 
 	switch {
 	case some && image.HypervisorType != "" && image.HypervisorType != "docker":
 		return cause{"its image is for hypervisor_type " + image.HypervisorType, setType("docker", []openstack.Image{image})}
-	case some && image.Architecture != "" && image.Architecture != "x86_64": // which most hosts have
-		return cause{
-			fmt.Sprintf("its image is for processors that are %s, and maybe no host's are", image.Architecture),
-			"ndock image push-glance --force --platform linux/amd64 IMAGE",
-		}
+	}
+	if why, wrong := x.wrongProcessor(ctx, image, some); wrong {
+		return why
 	}
 	smaller := fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME", server.ImageID)
 	if slices.ContainsFunc(x.unfit, func(flavor openstack.Flavor) bool { return flavor.Name == server.Flavor }) {
@@ -124,6 +122,43 @@ func noHost(ctx context.Context, x *examination, server openstack.Server) cause 
 	}
 	return cause{"what keeps all hosts from taking it, 'ndock doctor' tells an administrator", ""}
 }
+
+// platforms are Docker's names of processors, where they are not Nova's.
+var platforms = map[string]string{"x86_64": "amd64", "aarch64": "arm64"}
+
+// wrongProcessor tells whether an image is for processors that no host has. Where nobody may know what hosts have, that is a
+// guess, if there were hosts.
+func (x *examination) wrongProcessor(ctx context.Context, image openstack.Image, some bool) (cause, bool) {
+	known, doubt := x.processors(ctx), ""
+	if len(known) == 0 && some {
+		known, doubt = []string{"x86_64"}, "maybe " // which most hosts have
+	}
+	if image.Architecture == "" || len(known) == 0 || slices.Contains(known, image.Architecture) {
+		return cause{}, false
+	}
+	return cause{
+		fmt.Sprintf("its image is for processors that are %s, and %sno host's are", image.Architecture, doubt),
+		"ndock image push-glance --force --platform linux/" + cmp.Or(platforms[known[0]], known[0]) + " IMAGE",
+	}, true
+}
+
+// processors returns what processors the hosts have, as Nova names them; none where one host does not tell.
+func (x *examination) processors(ctx context.Context) []string {
+	var all []string
+	for _, host := range x.dockerHosts() {
+		traits, err := x.cloud.Traits(ctx, host.ID)
+		i := slices.IndexFunc(traits, func(trait string) bool { return strings.HasPrefix(trait, processorTrait) })
+		if err != nil || i < 0 {
+			return nil
+		}
+		all = append(all, strings.ToLower(strings.TrimPrefix(traits[i], processorTrait)))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// processorTrait begins what a host says of the processors that its servers can have.
+const processorTrait = "COMPUTE_ARCH_"
 
 // imageOf is empty where the image is gone.
 func (x *examination) imageOf(ctx context.Context, server openstack.Server) openstack.Image {

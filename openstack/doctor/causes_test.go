@@ -99,6 +99,11 @@ func TestCauses(t *testing.T) {
 		"a host without network":    {exhausted, unmapped("Open vSwitch agent"), "could not start it, see mappings", "crudini --set /etc/neutron/plugins/ml2/openvswitch_agent.ini ovs bridge_mappings a:br-a,physnet1:BRIDGE && service neutron-open restart"},
 		"no wire to the network":    {"Failed to allocate the network(s), not rescheduling.", unmapped("OVN Controller agent"), "could not wire its port", "ovs-vsctl set Open_vSwitch . external_ids:ovn-bridge-mappings=physnet1:BRIDGE"},
 		"an image for ARM":          {noHost, func(c *cloud) { c.images[0].Architecture = "aarch64" }, "processors that are aarch64, and maybe no host's are", "ndock image push-glance --force --platform linux/amd64 IMAGE"},
+		"an image for no host":      {noHost, processors("x86_64", "AARCH64"), "processors that are x86_64, and no host's are", "ndock image push-glance --force --platform linux/arm64 IMAGE"},
+		"one that Placement kept":   {"No valid host was found. ", processors("aarch64", "X86_64"), "processors that are aarch64, and no host's are", "ndock image push-glance --force --platform linux/amd64 IMAGE"},
+		"an image for others":       {noHost, processors("s390x", "PPC64LE"), "s390x, and no host's are", "ndock image push-glance --force --platform linux/ppc64le IMAGE"},
+		"an image for the host":     {noHost, processors("aarch64", "AARCH64"), "'ndock doctor' tells an administrator", ""},
+		"an image for all":          {noHost, processors("", "AARCH64"), "'ndock doctor' tells an administrator", ""},
 		"an image for most":         {noHost, func(c *cloud) { c.images[0].Architecture = "x86_64" }, "'ndock doctor' tells an administrator", ""},
 		"an image that is gone":     {noHost, func(c *cloud) { c.images = nil }, "'ndock doctor' tells an administrator", ""},
 	} {
@@ -114,6 +119,13 @@ func TestCauses(t *testing.T) {
 				t.Errorf("got  %+v\nwant %q, %q", got, test.detail, test.fix)
 			}
 		})
+	}
+}
+
+// processors has an image say which it is for, and hosts which they have.
+func processors(image, host string) func(*cloud) {
+	return func(c *cloud) {
+		c.images[0].Architecture, c.traits = image, append(c.traits, "COMPUTE_ARCH_"+host)
 	}
 }
 

@@ -154,8 +154,8 @@ class ProviderTree(TestCase):
     def test_what_others_set_stays(self):
         self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR'])
         self.inventory()
-        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS',
-                          'CUSTOM_NDOCK_RUNTIME_RUNC'}, self.tree.data(harness.HOST).traits)
+        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC',
+                          'HW_ARCH_X86_64', 'COMPUTE_ARCH_X86_64'}, self.tree.data(harness.HOST).traits)
 
 
 class WhatIsThere(TestCase):

@@ -5,11 +5,17 @@ import uuid
 import harness
 import fakes
 
+import os_traits
+
+from nova import context
+from nova import objects
 from nova.compute import provider_tree
+from nova.scheduler import request_filter
 from nova.virt.docker import inventory
 from nova.virt.docker import DockerDriver
 
 NODE = 'kvm1.example.com'
+OURS = {'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC', 'HW_ARCH_X86_64', 'COMPUTE_ARCH_X86_64'}
 
 
 class Inventory(harness.TestCase):
@@ -72,27 +78,42 @@ class Traits(harness.TestCase):
         self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'OWNER_NOVA'])
         others = {'CUSTOM_OF_THE_OPERATOR', 'OWNER_NOVA'}
         for limited, want in [(False, set()), (True, {'CUSTOM_NDOCK_DISK_QUOTA'}), (False, set())]:
-            self.assertEqual(others | {'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC'} | want, self.traits(limited))
+            self.assertEqual(others | OURS | want, self.traits(limited))
 
     def test_kinds_of_devices(self):
         self.tree.update_traits(harness.HOST, ['CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK_CDI', 'CUSTOM_NDOCK_CDI_B_COM_GONE'])
-        own = {'CUSTOM_OF_THE_OPERATOR', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS', 'CUSTOM_NDOCK_RUNTIME_RUNC'}
+        own = {'CUSTOM_OF_THE_OPERATOR'} | OURS
         kinds = [{'class': 'PGPU', 'kind': 'a-b.com/gpu_2', 'total': 1}, {'class': 'VGPU', 'kind': '', 'total': 1}]
         for there, want in [(kinds, {'CUSTOM_NDOCK_CDI', 'CUSTOM_NDOCK_CDI_A_B_COM_GPU_2'}), (kinds[1:], set()), ([], set())]:
             self.agent.resources['devices'] = there
             self.assertEqual(own | want, self.traits(False))
 
     def test_those_of_another_driver_go(self):
-        libvirts = ['COMPUTE_GRAPHICS_MODEL_VGA', 'COMPUTE_SECURITY_UEFI_SECURE_BOOT', 'HW_ARCH_X86_64', 'HW_CPU_X86_AVX2']
+        libvirts = ['COMPUTE_GRAPHICS_MODEL_VGA', 'COMPUTE_SECURITY_UEFI_SECURE_BOOT', 'COMPUTE_ARCH_S390X', 'HW_ARCH_I686', 'HW_CPU_X86_AVX2']
         self.tree.update_traits(harness.HOST, libvirts + ['CUSTOM_OF_THE_OPERATOR', 'HW_NIC_SRIOV'])
-        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'HW_NIC_SRIOV', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS',
-                          'CUSTOM_NDOCK_RUNTIME_RUNC'}, self.traits(False))
+        self.assertEqual({'CUSTOM_OF_THE_OPERATOR', 'HW_NIC_SRIOV'} | OURS, self.traits(False))
+
+    def test_the_processor(self):
+        for name in sorted(inventory.PROCESSORS) + ['ppc64', 'z80']:
+            self.tree.update_traits(harness.HOST, [])
+            self.agent.resources['architecture'] = name
+            want = {'HW_ARCH_' + name.upper(), 'COMPUTE_ARCH_' + name.upper()} if name in inventory.PROCESSORS else set()
+            self.assertEqual(want, {trait for trait in self.traits(False) if '_ARCH_' in trait})
+            self.assertEqual(set(), want - set(os_traits.get_traits()))  # which is what Placement knows
+
+    def test_an_image_with_an_architecture_finds_the_host(self):
+        self.configure(group='scheduler', image_metadata_prefilter=True)
+        for name in ('hw_architecture', 'hw_emulation_architecture'):
+            for architecture, found in [('x86_64', True), ('aarch64', False)]:
+                image = objects.ImageMeta(properties=objects.ImageMetaProps(**{name: architecture}))
+                spec = objects.RequestSpec(image=image)
+                self.assertTrue(request_filter.transform_image_metadata(context.get_admin_context(), spec))
+                self.assertEqual(found, spec.root_required <= self.traits(False), (spec.root_required, name))
 
     def test_what_an_operator_says_of_the_processor_stays(self):
         self.traits(False)
         self.tree.add_traits(harness.HOST, 'HW_CPU_X86_AVX2', 'COMPUTE_STATUS_DISABLED')
-        self.assertEqual({'HW_CPU_X86_AVX2', 'CUSTOM_NDOCK', 'CUSTOM_NDOCK_LAYERS',
-                          'CUSTOM_NDOCK_RUNTIME_RUNC'}, self.traits(False))  # Nova adds the other one again
+        self.assertEqual({'HW_CPU_X86_AVX2'} | OURS, self.traits(False))  # Nova adds the other one again
 
 
 class OfLibvirt(harness.TestCase):

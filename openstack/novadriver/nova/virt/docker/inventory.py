@@ -16,6 +16,7 @@ DISK_QUOTA = 'CUSTOM_NDOCK_DISK_QUOTA'
 RUNTIME = 'CUSTOM_NDOCK_RUNTIME_'  # and a runtime's name, which a flavor can choose
 CDI = 'CUSTOM_NDOCK_CDI'  # it gives servers devices
 KIND = 'CUSTOM_NDOCK_CDI_'  # and what kind they are
+PROCESSORS = {'x86_64', 'aarch64', 'ppc64le', 's390x'}  # of those that Docker knows, what Placement has traits of, in all releases
 OWN = {HOST, LAYERS, CDI, DISK_QUOTA}
 HOSTS = {'VCPU', 'PCPU', 'MEMORY_MB', 'DISK_GB'}  # classes of the host itself: others that the driver offers are devices
 LIBVIRTS = r'_(pci|mtty|amd|intel)_\w+'  # behind the name of the node, as in _pci_0000_84_00_0 and _amd_sev_es
@@ -74,7 +75,17 @@ def traits(host, others):
     devices = {trait for found in host.get('devices', ()) if found['kind'] for trait in (CDI, of_kind(found['kind']))}
     runtimes = {RUNTIME + name.upper() for name in host['runtimes']}
     stay = {name for name in others if name not in OWN and not name.startswith((KIND, RUNTIME, *of_drivers))}
-    return stay | own | devices | runtimes
+    return stay | own | devices | runtimes | architectures(host)
+
+
+def architectures(host):
+    """What is said of the host's processor, and of those that its servers can have.
+
+    With image_metadata_prefilter Nova's scheduler asks for the first where an image has an architecture, as ndock's have,
+    and for the second where it has an emulated one.
+    """
+    known = {host['architecture']} & PROCESSORS  # Placement refuses the names of others
+    return {prefix + name.upper() for name in known for prefix in ('HW_ARCH_', 'COMPUTE_ARCH_')}
 
 
 def of_kind(kind):
