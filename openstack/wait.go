@@ -244,7 +244,7 @@ func (g goal) missed(server Server, before, now progress) error {
 }
 
 func (g goal) endedAtOnce(server Server) error {
-	return &Error{Op: g.op, Err: fmt.Errorf("it came up and is %s already: its process has ended", server.Status), hint: fmt.Sprintf("'ndock logs %s' shows what it said", server.Name)}
+	return &Error{Op: g.op, Err: fmt.Errorf("it came up and is %s already: its process has ended", server.Status), hint: fmt.Sprintf("'ndock logs %s' shows what it said", server.ID)}
 }
 
 // fault says why a server is in ERROR, with the id of the request that brought it there.

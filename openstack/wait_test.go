@@ -243,14 +243,14 @@ func TestWaitForManyAtOnce(t *testing.T) {
 func TestStartOfWhatEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	fake, cloud := newFake(t)
-	fake.Add(fakecloud.Server, "s")
+	id := fake.Add(fakecloud.Server, "s")
 	if err := cloud.Act(t.Context(), Stop, waiting(hour), "s"); err != nil {
 		t.Fatal(err)
 	}
 	breaks(t, fake, fakecloud.ProcessEnds)
 	err := cloud.Act(t.Context(), Start, waiting(hour), "s")
 	openstacktest.WantError(t, err, `start server "s": it came up and is SHUTOFF already: its process has ended`)
-	openstacktest.WantHint(t, err, "'ndock logs s' shows what it said")
+	openstacktest.WantHint(t, err, "'ndock logs "+id+"' shows what it said")
 	fake.Mend(fakecloud.ProcessEnds)
 	if err := cloud.Act(t.Context(), Start, waiting(hour), "s"); err != nil {
 		t.Fatal(err)

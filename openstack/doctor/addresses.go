@@ -23,7 +23,7 @@ func addresses(ctx context.Context, x *examination) Finding {
 	if len(full) == 0 {
 		return well("each network that the project may use has free addresses")
 	}
-	fix := fmt.Sprintf("openstack subnet create --network %s --subnet-range RANGE NAME", full[0].ID)
+	fix := fmt.Sprintf("openstack subnet create --network %s --subnet-range RANGE NAME", word(full[0].ID))
 	if len(full) == len(x.networks) {
 		return broken(fix, "the networks that the project may use have no free addresses: %s", networkNames(full))
 	}

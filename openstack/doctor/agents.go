@@ -60,7 +60,9 @@ func wires(agent openstack.Agent) bool {
 }
 
 // restart is run on the agent's host.
-func restart(agent openstack.Agent) string { return fmt.Sprintf("service %s restart", agent.Program) }
+func restart(agent openstack.Agent) string {
+	return fmt.Sprintf("service %s restart", word(agent.Program))
+}
 
 func agentNames(all []openstack.Agent) string {
 	var names []string

@@ -49,7 +49,7 @@ func (x *examination) diagnose(ctx context.Context, server openstack.Server) cau
 			return one.cause(ctx, x, server)
 		}
 	}
-	return cause{fix: "ndock show " + server.ID}
+	return cause{fix: "ndock show " + word(server.ID)}
 }
 
 // ended is told of a server whose process is over: a shell without a terminal, or a command that fails.
@@ -65,7 +65,7 @@ func noCommand(_ context.Context, _ *examination, server openstack.Server) cause
 }
 
 func bootCommand(server openstack.Server) string {
-	return fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME -- COMMAND", server.ImageID)
+	return fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME -- COMMAND", word(server.ImageID))
 }
 
 // otherPlatform reads the host's platform in the fault, which the agent puts there.
@@ -108,7 +108,7 @@ func noHost(ctx context.Context, x *examination, server openstack.Server) cause 
 	if why, wrong := x.wrongProcessor(ctx, image, some); wrong {
 		return why
 	}
-	smaller := fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME", server.ImageID)
+	smaller := fmt.Sprintf("ndock boot --image %s --flavor FLAVOR NAME", word(server.ImageID))
 	if slices.ContainsFunc(x.unfit, func(flavor openstack.Flavor) bool { return flavor.Name == server.Flavor }) {
 		return cause{fmt.Sprintf("no host can take a server of flavor %s, see room", server.Flavor), cmp.Or(x.found("room").Fix, smaller)}
 	}
@@ -138,7 +138,7 @@ func (x *examination) wrongProcessor(ctx context.Context, image openstack.Image,
 	}
 	return cause{
 		fmt.Sprintf("its image is for processors that are %s, and %sno host's are", image.Architecture, doubt),
-		"ndock image push-glance --force --platform linux/" + cmp.Or(platforms[known[0]], known[0]) + " IMAGE",
+		"ndock image push-glance --force --platform " + word("linux/"+cmp.Or(platforms[known[0]], known[0])) + " IMAGE",
 	}, true
 }
 

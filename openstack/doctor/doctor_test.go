@@ -299,7 +299,7 @@ func TestFindings(t *testing.T) {
 		"mixed, some Docker images say nothing": {"properties", func(c *cloud) {
 			mixed(c)
 			c.images = []openstack.Image{image("a", ""), image("b", "docker"), image("c", "qemu")}
-		}, Warning, "type QEMU: a, c", "for image in id-a id-c; do openstack image set --property hypervisor_type=docker $image; done"},
+		}, Warning, "type QEMU: a, c", "for image in id-a id-c; do openstack image set --property hypervisor_type=docker \"$image\"; done"},
 		"mixed, a machine's image says nothing": {"properties", func(c *cloud) { mixed(c); c.machines = []openstack.Image{image("vm", "")} }, Warning, "type docker, where they fail: vm", "openstack image set --property hypervisor_type=qemu id-vm"},
 		"mixed, machines' images not told":      {"properties", func(c *cloud) { mixed(c); c.failing["machines"] = answered(500, "list", "oops") }, Failed, "oops", ""},
 		"not mixed, an image says nothing":      {"properties", func(c *cloud) { c.images[0].HypervisorType = "" }, OK, "no hypervisor is of another type", ""},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -66,6 +67,26 @@ func few(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
+// plainWord matches what a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
+
+// word quotes a text for a shell, where it needs that: names are others', and commands are pasted.
+func word(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// words quotes each of some texts, with spaces between them.
+func words(texts []string) string {
+	var all []string
+	for _, text := range texts {
+		all = append(all, word(text))
+	}
+	return strings.Join(all, " ")
 }
 
 // oneLine is a text without what a terminal or a reader of lines would take for something else: names, and what services say,

@@ -23,5 +23,5 @@ func formats(ctx context.Context, x *examination) Finding {
 
 // allow is run where Glance runs.
 func allow(option string, taken []string, one string) string {
-	return fmt.Sprintf("crudini --set /etc/glance/glance-api.conf image_format %s %s && service glance-api restart", option, strings.Join(append(slices.Clone(taken), one), ","))
+	return fmt.Sprintf("crudini --set /etc/glance/glance-api.conf image_format %s %s && service glance-api restart", option, word(strings.Join(append(slices.Clone(taken), one), ",")))
 }

@@ -56,7 +56,7 @@ func (x *examination) hosts(down, disabled []openstack.Hypervisor) Finding {
 		}
 	case len(disabled) > 0:
 		return Finding{
-			State: state, Fix: fmt.Sprintf("openstack compute service set --enable %s nova-compute", disabled[0].ServiceHost),
+			State: state, Fix: fmt.Sprintf("openstack compute service set --enable %s nova-compute", word(disabled[0].ServiceHost)),
 			Detail: fmt.Sprintf("of type docker are up: %s; disabled: %s", hostNames(up), hostNames(disabled)),
 		}
 	case len(up) == 0 && len(x.unmapped()) > 0:

@@ -48,7 +48,7 @@ func mapping(agent openstack.Agent, physical map[string]string, missing string) 
 	}
 	set := func(file, section, option, device string) string {
 		value := strings.Join(append(all, missing+":"+device), ",")
-		return fmt.Sprintf("crudini --set /etc/neutron/plugins/ml2/%s %s %s %s && %s", file, section, option, value, restart(agent))
+		return fmt.Sprintf("crudini --set /etc/neutron/plugins/ml2/%s %s %s %s && %s", file, section, option, word(value), restart(agent))
 	}
 	switch agent.Type {
 	case "Open vSwitch agent":
@@ -56,5 +56,5 @@ func mapping(agent openstack.Agent, physical map[string]string, missing string) 
 	case "Linux bridge agent":
 		return set("linuxbridge_agent.ini", "linux_bridge", "physical_interface_mappings", "INTERFACE")
 	}
-	return "ovs-vsctl set Open_vSwitch . external_ids:ovn-bridge-mappings=" + strings.Join(append(all, missing+":BRIDGE"), ",")
+	return "ovs-vsctl set Open_vSwitch . " + word("external_ids:ovn-bridge-mappings="+strings.Join(append(all, missing+":BRIDGE"), ","))
 }

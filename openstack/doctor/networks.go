@@ -42,9 +42,9 @@ func pluggable(usable, down, bare []openstack.Network) Finding {
 	case len(usable) > 1:
 		return well("the project may use %d, so that a boot must name one: %s", len(usable), networkNames(usable))
 	case len(bare) > 0:
-		return broken(fmt.Sprintf(subnet, bare[0].ID), "the project's networks have no subnet: %s", networkNames(bare))
+		return broken(fmt.Sprintf(subnet, word(bare[0].ID)), "the project's networks have no subnet: %s", networkNames(bare))
 	case len(down) > 0:
-		return broken("openstack network set --enable "+down[0].ID, "the project's networks are down: %s", networkNames(down))
+		return broken("openstack network set --enable "+word(down[0].ID), "the project's networks are down: %s", networkNames(down))
 	}
 	return broken("openstack network create private && "+fmt.Sprintf(subnet, "private"), "there is no network that the project may use")
 }

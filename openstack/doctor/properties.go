@@ -77,11 +77,11 @@ func imageNames(images []openstack.Image) string {
 func setType(hypervisor string, images []openstack.Image) string {
 	const set = "openstack image set --property hypervisor_type=%s %s"
 	if len(images) == 1 {
-		return fmt.Sprintf(set, hypervisor, images[0].ID)
+		return fmt.Sprintf(set, word(hypervisor), word(images[0].ID))
 	}
 	var ids []string
 	for _, image := range images {
 		ids = append(ids, image.ID)
 	}
-	return fmt.Sprintf("for image in %s; do "+set+"; done", strings.Join(ids, " "), hypervisor, "$image")
+	return fmt.Sprintf("for image in %s; do "+set+"; done", words(ids), word(hypervisor), `"$image"`)
 }

@@ -20,7 +20,7 @@ func pushing(ctx context.Context, x *examination) Finding {
 	names := strings.Join(reserved.Properties, ", ")
 	switch {
 	case openstack.Refused(err):
-		return doubtful("openstack role add --project "+x.session.ProjectID+" --user USER member", "%s", reason(err))
+		return doubtful("openstack role add --project "+word(x.session.ProjectID)+" --user USER member", "%s", reason(err))
 	case err != nil:
 		return unanswered(err)
 	case names == "":

@@ -58,6 +58,6 @@ func (x *examination) left(needs []need) Finding {
 	if len(full) == 0 {
 		return well("there is room for one more")
 	}
-	return broken(fmt.Sprintf("openstack quota set %s %s", strings.Join(options, " "), x.session.ProjectID),
+	return broken(fmt.Sprintf("openstack quota set %s %s", strings.Join(options, " "), word(x.session.ProjectID)),
 		"%s; delete servers, or have an administrator raise the quota", strings.Join(full, "; "))
 }

@@ -58,7 +58,7 @@ func (x *examination) tooLarge(ctx context.Context, fitting string) Finding {
 	}
 	if specs := demanding(first); fits && len(specs) > 0 {
 		return Finding{
-			State: severity(fitting), Fix: fmt.Sprintf("openstack flavor unset%s %s", options(specs), first.ID),
+			State: severity(fitting), Fix: fmt.Sprintf("openstack flavor unset%s %s", options(specs), word(first.ID)),
 			Detail: fmt.Sprintf("no host has what the extra specs of flavor %s ask for: %s%s", first.Name, few(specs), x.otherUnfit()),
 		}
 	}
@@ -69,7 +69,7 @@ func (x *examination) tooLarge(ctx context.Context, fitting string) Finding {
 	if fitting == "" {
 		return broken("ndock node setup", "no host can take a server of any flavor: for %s it lacks %s; delete servers, make smaller flavors, or have the command add a host", first.Name, lacking)
 	}
-	return doubtful("ndock boot --image IMAGE --flavor "+fitting+" NAME", "no host can take a server of flavor %s: it lacks %s%s", first.Name, lacking, x.otherUnfit())
+	return doubtful("ndock boot --image IMAGE --flavor "+word(fitting)+" NAME", "no host can take a server of flavor %s: it lacks %s%s", first.Name, lacking, x.otherUnfit())
 }
 
 // lacking asks for each of a flavor's resources alone.
@@ -122,7 +122,7 @@ func demanding(flavor openstack.Flavor) []string {
 func options(specs []string) string {
 	text := ""
 	for _, key := range specs {
-		text += " --property " + key
+		text += " --property " + word(key)
 	}
 	return text
 }
