@@ -142,22 +142,22 @@ func Unplug(port Port) error {
 			return fmt.Errorf("take port %s out of Open vSwitch: %w", port.ID, err)
 		}
 	}
-	if _, err := removeEnd(port.Tap(), port.peer(), port); err != nil {
+	if _, err := removeEnd(port.Tap(), port); err != nil {
 		return err
 	}
-	if own, err := removeEnd(port.bridgeEnd(), port.vswitchEnd(), port); err != nil || !own {
+	if own, err := removeEnd(port.bridgeEnd(), port); err != nil || !own {
 		return err
 	}
 	return remove(port.ownBridge())
 }
 
 // removeEnd removes an end of the port's veth pair. own is false where a link of this name is another's.
-func removeEnd(name, peer string, port Port) (own bool, err error) {
+func removeEnd(name string, port Port) (own bool, err error) {
 	there, err := find(name)
 	if err != nil || there == nil {
 		return err == nil, err
 	}
-	if own, err := isEndOf(there, peer, port); err != nil || !own {
+	if own, err := isEndOf(there, port); err != nil || !own {
 		return false, err
 	}
 	return true, remove(name)
@@ -191,7 +191,7 @@ func ensureVeth(name, peer string, port Port) (netlink.Link, error) {
 	// One that was made is the port's, also when Open vSwitch has taken it: it does so at once where it had the port before
 	// this host was restarted.
 	if !made {
-		if own, err := isEndOf(there, peer, port); err != nil || !own {
+		if own, err := isEndOf(there, port); err != nil || !own {
 			return nil, errors.Join(err, fmt.Errorf("%s is there already, and is not of this server's port: it is left alone", name))
 		}
 	}
@@ -209,9 +209,9 @@ func ensureVeth(name, peer string, port Port) (netlink.Link, error) {
 
 // isEndOf tells whether a link is an end of the port's veth pair: Nova, or an attacker in its place, can name the port of a
 // virtual machine, a router or another server of this host. A veth pair that no server has any more becomes the port's, and
-// so does one that was made and not marked, because the agent was killed: both of its ends are here, and in no bridge but for
-// the tap, whose other end nobody but the agent makes.
-func isEndOf(end netlink.Link, peer string, port Port) (bool, error) {
+// so does one that was made and not marked, because the agent was killed: its group tells who made it, wherever Open vSwitch
+// has put it meanwhile.
+func isEndOf(end netlink.Link, port Port) (bool, error) {
 	attrs := end.Attrs()
 	if attrs.Alias == port.alias() {
 		return true, nil
@@ -220,12 +220,7 @@ func isEndOf(end netlink.Link, peer string, port Port) (bool, error) {
 		dir, marked := strings.CutPrefix(attrs.Alias, aliasMark)
 		return isOrphan(dir, attrs.Name, marked)
 	}
-	other, err := find(peer)
-	if err != nil || other == nil {
-		return false, err
-	}
-	free := attrs.Name == port.Tap() || attrs.MasterIndex == 0 // Open vSwitch takes a tap at once that it had before
-	return free && end.Type() == "veth" && attrs.ParentIndex == other.Attrs().Index && other.Attrs().MasterIndex == 0, nil
+	return end.Type() == "veth" && attrs.Group == madeByNdock, nil
 }
 
 // isOrphan tells whether a link, which is marked with a directory, is there and no server has it.
@@ -236,11 +231,15 @@ func isOrphan(dir, link string, marked bool) (bool, error) {
 	return Orphan(Port{ID: link[len("tap"):], Dir: dir})
 }
 
+// madeByNdock is the group (`ip -details link`) of the host's ends of veth pairs. The kernel sets it in the request that makes
+// the link, as it does not do with an alias.
+const madeByNdock = 0x6e646f63 // ndoc
+
 // makeVeth makes a veth pair and returns its first end; made is false where another did so meanwhile. It sets the MACs of the
 // port's own pair at once: udev would change random ones, some time later.
 func makeVeth(name, peer string, port Port) (end netlink.Link, made bool, err error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = name, port.MTU
+	attrs.Name, attrs.MTU, attrs.Group = name, port.MTU, madeByNdock
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerMTU: uint32(port.MTU)}
 	if mac, err := net.ParseMAC(port.MAC); err == nil && name == port.Tap() {
 		veth.HardwareAddr, veth.PeerHardwareAddr = hostsMAC(mac), mac

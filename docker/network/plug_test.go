@@ -1,6 +1,7 @@
 package network
 
 import (
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -164,6 +165,15 @@ func TestLinksThatAreNotThePorts(t *testing.T) {
 		"another server's": {LinuxBridge, func() netlink.Link {
 			return foreign(t, &netlink.Veth{PeerName: "ndk3f6a0b1c-d2"}, tap, aliasMark+other)
 		}},
+		"a pair that another has just made": {LinuxBridge, func() netlink.Link {
+			return foreign(t, &netlink.Veth{PeerName: "ndk3f6a0b1c-d2"}, tap, "")
+		}},
+		"a virtual machine's, just made": {Hybrid, func() netlink.Link {
+			return foreign(t, &netlink.Veth{PeerName: "qvo3f6a0b1c-d2"}, bridgeEnd, "")
+		}},
+		"a bridge of the group": {LinuxBridge, func() netlink.Link {
+			return foreign(t, &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Group: madeByNdock}}, tap, "")
+		}},
 		"a virtual machine's, hybrid": {Hybrid, func() netlink.Link {
 			return inBridge(t, foreign(t, &netlink.Veth{PeerName: "qvo3f6a0b1c-d2"}, bridgeEnd, ""))
 		}},
@@ -204,7 +214,10 @@ func TestLinksThatBecomeThePorts(t *testing.T) {
 		networktest.Own(t)
 		port := dualStack()
 		port.Dir = filepath.Join(state, "mine")
-		made := foreign(t, &netlink.Veth{PeerName: port.peer()}, port.Tap(), test.alias)
+		var made netlink.Link
+		if made = foreign(t, &netlink.Veth{PeerName: port.peer()}, port.Tap(), test.alias); test.alias == "" {
+			made = killed(t, port.Tap(), port.peer(), port)
+		}
 		if test.inBridge {
 			made = inBridge(t, made)
 		}
@@ -218,6 +231,44 @@ func TestLinksThatBecomeThePorts(t *testing.T) {
 		}
 		wantNoLink(t, port.Tap())
 	}
+}
+
+// TestHybridPairsOfAKilledAgent are the port's, also where Open vSwitch has taken the one end and the bridge the other.
+func TestHybridPairsOfAKilledAgent(t *testing.T) {
+	for name, ends := range map[string][]string{
+		"just made": {}, "taken by Open vSwitch": {"qvo3f6a0b1c-d2"}, "in its bridge": {"qvb3f6a0b1c-d2"}, "in both": {"qvo3f6a0b1c-d2", "qvb3f6a0b1c-d2"},
+	} {
+		networktest.Own(t)
+		port := dualStack()
+		port.Dir = filepath.Join(t.TempDir(), "mine")
+		before := killed(t, port.bridgeEnd(), port.vswitchEnd(), port).Attrs().Index
+		for i, end := range ends {
+			if err := netlink.LinkSetMaster(link(t, end), foreign(t, &netlink.Bridge{}, fmt.Sprintf("br%d", i), "")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := ensureVeth(port.bridgeEnd(), port.vswitchEnd(), port)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if attrs := link(t, port.bridgeEnd()).Attrs(); got.Attrs().Index != before || attrs.Alias != port.alias() {
+			t.Errorf("%s: got %+v", name, attrs)
+		}
+	}
+}
+
+// killed makes a pair as an agent does that is killed before it has marked it.
+func killed(t *testing.T, name, peer string, port Port) netlink.Link {
+	t.Helper()
+	if err := remove(name); err != nil {
+		t.Fatal(err)
+	}
+	made, fresh, err := makeVeth(name, peer, port)
+	if err != nil || !fresh || made.Attrs().Alias != "" {
+		t.Fatalf("got %v, %v", made, err)
+	}
+	return made
 }
 
 // TestInterfacesOfOpenVSwitch that a port may take: Neutron and OVN know them by iface-id.
