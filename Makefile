@@ -20,7 +20,7 @@ NOVA_SUITES ?= trixie forky sid
 NOVA_ROOTS := /var/cache/ndock-nova
 
 LINT_PACKAGES := pyflakes3 shellcheck
-CLIENT_PACKAGES := skopeo secilc debootstrap
+CLIENT_PACKAGES := skopeo secilc debootstrap zsh fish
 PACKAGING_PACKAGES := mmdebstrap rpm
 SHELL_SCRIPTS := testdata/cloud/up testdata/cloud/down testdata/cloud/enter testdata/cloud/start testdata/cloud/stop testdata/cloud/first-process testdata/cloud/crash testdata/cloud/engine testdata/cloud/runtime testdata/cloud/horizon testdata/cloud/second-host testdata/cloud/vm testdata/cloud/forget testdata/cloud/ebtables testdata/demo/demo testdata/bench/bench testdata/bench/images testdata/bench/layers testdata/bench/many testdata/bench/ports testdata/bench/starts testdata/bench/runtimes testdata/tempest/run testdata/tempest/guest testdata/images/tiny-image testdata/images/web-image testdata/e2e-guest/bin/service testdata/debian/unpack testdata/conformance/run testdata/ansible/run testdata/ansible/ssh testdata/kolla/run testdata/kolla/image/kolla_start testdata/packages/run testdata/packages/guest testdata/packages/source/build testdata/packages/source/release testdata/packages/source/scripts/installed testdata/packages/source/scripts/removing testdata/packages/source/scripts/removed .ci/run commands/internal/completion/ndock.bash
 
