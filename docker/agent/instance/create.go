@@ -164,11 +164,15 @@ func (c *Creator) complete(ctx context.Context, uuid string, made container.Crea
 
 // label has a new container be let read its config drive by SELinux.
 func (c *Creator) label(ctx context.Context, containerID string, mounts []mount.Mount) error {
+	drive := slices.IndexFunc(mounts, func(m mount.Mount) bool { return m.Target == configDrivePaths[0] })
+	if drive < 0 {
+		return nil
+	}
 	made, err := c.engine.ContainerInspect(ctx, containerID)
 	if err != nil {
 		return fmt.Errorf("ask for the SELinux label of the container's files: %w", err)
 	}
-	return labelConfigDrive(mounts, made.MountLabel)
+	return labelConfigDrive(mounts[drive].Source, made.MountLabel)
 }
 
 // ReserveDevices records which devices of the host the container will have that is to be created next, and returns their names:

@@ -97,14 +97,13 @@ func (d directories) writeConfigDrive(uuid string, files map[string][]byte, back
 	return mounts, nil
 }
 
-// labelConfigDrive gives the config drive the label that SELinux knows the container's own files by: it lets the container read
-// no others. Docker has none where SELinux does not confine containers.
-func labelConfigDrive(mounts []mount.Mount, label string) error {
-	drive := slices.IndexFunc(mounts, func(m mount.Mount) bool { return m.Target == configDrivePaths[0] })
-	if drive < 0 || label == "" {
+// labelConfigDrive gives the files of a config drive the label that SELinux knows the container's own files by: it lets the
+// container read no others. Docker has none where SELinux does not confine containers.
+func labelConfigDrive(drive, label string) error {
+	if label == "" {
 		return nil
 	}
-	return filepath.WalkDir(mounts[drive].Source, func(path string, _ fs.DirEntry, err error) error {
+	return filepath.WalkDir(drive, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil {
 			err = unix.Lsetxattr(path, "security.selinux", []byte(label), 0)
 		}
