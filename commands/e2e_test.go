@@ -248,6 +248,9 @@ func endToEnd(t *testing.T, script, cloud string) {
 	before := leftovers(t)
 	settings := read(t, novaCompute)
 	t.Cleanup(func() {
+		if t.Failed() { // it may have stopped a service, which the next one needs
+			run(t, os.Getenv("UP"))
+		}
 		if read(t, novaCompute) != settings { // a script may try others
 			putBack(t, cloud, settings)
 		}
