@@ -54,8 +54,11 @@ func (c cgroups) haveKilled(id string, log iter.Seq[string]) bool {
 			return count > 0
 		}
 	}
+	if c.pid <= 0 { // it was deleted before
+		return false
+	}
 	for record := range log {
-		if cgroup, pid := loggedKill(record); pid > 0 && pid == c.pid && isOwn(cgroup, id) {
+		if cgroup, pid := loggedKill(record); pid == c.pid && isOwn(cgroup, id) {
 			return true
 		}
 	}
