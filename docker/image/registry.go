@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"ndock/docker"
+	"ndock/docker/transfer"
 )
 
 // RegistryOptions say how to connect to registries.
@@ -114,7 +115,20 @@ func tipFor(err error) string {
 	case strings.Contains(text, "error getting credentials"):
 		return "Docker's config.json names a credential helper (credsStore, credHelpers), which has to be installed and to answer; an empty config.json in DOCKER_CONFIG does without logins"
 	}
-	return ""
+	return trustTip(err)
+}
+
+// trustTip suggests how to trust the host that the request was for.
+func trustTip(err error) string {
+	var request *url.Error
+	if !errors.As(err, &request) {
+		return ""
+	}
+	asked, bad := url.Parse(request.URL)
+	if bad != nil {
+		return ""
+	}
+	return transfer.TrustHint(err, asked.Host)
 }
 
 func isReadRequest(r *http.Request) bool {

@@ -406,3 +406,19 @@ func TestNoQueryInErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestUntrustedCertificate: the hint names the registry and the command that has its certificate trusted.
+func TestUntrustedCertificate(t *testing.T) {
+	t.Parallel()
+	host, _ := newTLSRegistry(t, func(next http.Handler) http.Handler { return next })
+	transports := newTransports(t)
+	transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 0, nil)
+	want := "its CA belongs in /etc/docker/certs.d/" + host + "/ca.crt, where 'ndock registry trust " + host + "' puts it"
+	_, pulled := read(t.Context(), transports, "docker://"+host+"/site/web:1")
+	for what, err := range map[string]error{"pull": pulled, "push": pushTo(t, transports, smallImage(t), host+"/site/web:1")} {
+		var hinted interface{ Hint() string }
+		if !asHinted(err, &hinted) || hinted.Hint() != want {
+			t.Errorf("%s: error %v, without %q", what, err, want)
+		}
+	}
+}

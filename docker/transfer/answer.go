@@ -102,3 +102,16 @@ func notTrusted(err error) string {
 	}
 	return ""
 }
+
+// TrustHint says what may help where a registry's certificate is refused. It is empty for other errors.
+func TrustHint(err error, registry string) string {
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Sprintf("its CA belongs in /etc/docker/certs.d/%s/ca.crt, where 'ndock registry trust %s' puts it", registry, registry)
+	case errors.As(err, &other):
+		return "call it as its certificate does; 'ndock registry deploy --tls-name NAME' adds a name to that of a registry of ndock's"
+	}
+	return ""
+}

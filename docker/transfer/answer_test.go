@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -100,6 +101,20 @@ func TestInWordsOfOthers(t *testing.T) {
 	for _, err := range []error{nil, syscall.ECONNREFUSED, io.ErrUnexpectedEOF, parsing} {
 		if got := InWords(err); got != err {
 			t.Errorf("%v is %v", err, got)
+		}
+	}
+}
+
+// TestTrustHint: a CA is no help against another name, and neither against what has nothing to do with certificates.
+func TestTrustHint(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		"its CA belongs in /etc/docker/certs.d/r:5000/ca.crt, where 'ndock registry trust r:5000' puts it":                      x509.UnknownAuthorityError{},
+		"call it as its certificate does; 'ndock registry deploy --tls-name NAME' adds a name to that of a registry of ndock's": x509.HostnameError{Certificate: &x509.Certificate{}, Host: "r"},
+		"": x509.CertificateInvalidError{Reason: x509.Expired},
+	} {
+		if got := TrustHint(fmt.Errorf("ask: %w", err), "r:5000"); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}
 }
