@@ -13,7 +13,9 @@ import (
 )
 
 // waitFlags are those of a command that Nova carries out in the background.
-func waitFlags() []cli.Flag { return waitingFlags("longest `DURATION` of --wait, for all servers together") }
+func waitFlags() []cli.Flag {
+	return waitingFlags("longest `DURATION` of --wait, for all servers together")
+}
 
 // waitingFlags are those of a command that can wait, by what it says of its --timeout.
 func waitingFlags(timeout string) []cli.Flag {

@@ -25,7 +25,7 @@ func Open() (*client.Client, error) {
 	if strings.HasPrefix(host, "ssh://") {
 		helper, err := connhelper.GetConnectionHelper(host)
 		if err != nil {
-			return nil, &Error{Op: "use Docker Engine at " + host, Err: err, Tip: hostForms}
+			return nil, &Error{Op: "use Docker Engine", Err: err, Tip: hostForms}
 		}
 		options = []client.Opt{client.WithHost(helper.Host), client.WithDialContext(bySSH(host, helper.Dialer)), client.WithVersionFromEnv(), client.WithAPIVersionNegotiation()}
 	}

@@ -97,7 +97,7 @@ func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 // TestInWordsOfOthers leaves alone what is no request that failed.
 func TestInWordsOfOthers(t *testing.T) {
 	t.Parallel()
-	_, parsing := url.Parse("127.0.0.1:5000/v3")
+	parsing := &url.Error{Op: "parse", URL: "127.0.0.1:5000/v3", Err: errors.New("first path segment in URL cannot contain colon")}
 	for _, err := range []error{nil, syscall.ECONNREFUSED, io.ErrUnexpectedEOF, parsing} {
 		if got := InWords(err); got != err {
 			t.Errorf("%v is %v", err, got)
