@@ -76,8 +76,8 @@ func explainLogin(op string, err error) *Error {
 	if text := noLogin(failed, err); text != "" {
 		failed.Err = &serviceError{text, failed.Err}
 	}
-	refused := failed.Status == http.StatusTooManyRequests || failed.Status >= http.StatusInternalServerError // by Keystone itself
-	if failed.hint == "" && !refused && !errors.Is(err, context.Canceled) {
+	busy := failed.Status == http.StatusTooManyRequests || failed.Status >= http.StatusInternalServerError && failed.Status != http.StatusNotImplemented
+	if failed.hint == "" && !busy && !errors.Is(err, context.Canceled) {
 		failed.hint = "check Keystone's address, " + clouds.AuthURLHint
 	}
 	return failed

@@ -118,6 +118,7 @@ func TestLoginElsewhere(t *testing.T) {
 		"no JSON":            {answering(http.StatusCreated, "Hello"), ": what answers there is not Keystone: it sends no token"},
 		"nothing":            {answering(http.StatusCreated, ""), ": Keystone's answer broke off"},
 		"a part":             {breaking.URL, ": Keystone's answer broke off"},
+		"no POST":            {answering(http.StatusNotImplemented, "Unsupported method"), ": Unsupported method"},
 		"another path":       {answering(http.StatusNotFound, ""), ": Keystone is not there: Not Found"},
 		"a path of no page":  {answering(http.StatusNotFound, "no such page"), ": Keystone is not there: no such page"},
 		"a connection ends":  {ending.URL, ": no answer from " + host(ending.URL) + ": it broke the connection off"},

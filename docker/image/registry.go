@@ -86,12 +86,19 @@ func explainRegistry(op string, err error) *docker.Error {
 		return &docker.Error{Op: op, Err: withHTTPMethod(err), Tip: tipFor(err)}
 	}
 	before, _, _ := strings.Cut(err.Error(), registryErr.Error()) // what was attempted, if the error says it
+	var tls *url.Error
+	if errors.As(err, &tls) { // it was attempted first, and the answer came without
+		before = strings.Replace(before, tls.Error()+"; ", "", 1)
+	}
 	explained := &docker.Error{Op: op, Err: errors.New(before + responseText(registryErr))}
 	switch registryErr.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		explained.Tip = "'docker login' logs in; logins are read from ~/.docker/config.json and its credential helpers"
 	case http.StatusNotFound:
-		if before == "" && isReadRequest(registryErr.Request) {
+		switch request := registryErr.Request; {
+		case request != nil && request.URL != nil && request.URL.Path == "/v2/": // which each registry has
+			explained.Tip = "see whether it is a registry that listens at " + request.URL.Host
+		case before == "" && isReadRequest(request):
 			explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
 		}
 	case http.StatusMethodNotAllowed:

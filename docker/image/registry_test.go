@@ -422,3 +422,18 @@ func TestUntrustedCertificate(t *testing.T) {
 		}
 	}
 }
+
+// TestNoRegistry: of two attempts, with TLS and without, the one that was answered is told.
+func TestNoRegistry(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusNotFound) }))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	at := "docker://" + host + "/site/web:1"
+	want := fmt.Sprintf("image %q: the registry answered 404 Not Found", at)
+	_, err := read(t.Context(), newTransports(t), at)
+	var hinted interface{ Hint() string }
+	if err == nil || err.Error() != want || !asHinted(err, &hinted) || hinted.Hint() != "see whether it is a registry that listens at "+host {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
