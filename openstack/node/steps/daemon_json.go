@@ -182,12 +182,12 @@ func (d *daemonJSON) write(now system.Snapshot, wanted dockerd.Wanted) error {
 	return d.setMeanwhile(nil)
 }
 
-func (d *daemonJSON) Detail(ctx context.Context) string {
+func (d *daemonJSON) Detail(ctx context.Context) (string, error) {
 	info, err := d.EngineInfo(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	return d.restartDetail(info) + "; " + d.networkDetail(ctx, info) + d.runtimeDetail()
+	return d.restartDetail(info) + "; " + d.networkDetail(ctx, info) + d.runtimeDetail(), nil
 }
 
 // runtimeDetail says where servers start slower than they could.

@@ -168,10 +168,10 @@ func (s *servers) Teardown(ctx context.Context) ([]string, error) {
 		"migrate or delete them first; or give --force, which leaves the containers behind: they cannot be started without setup")
 }
 
-func (s *servers) Detail(ctx context.Context) string {
+func (s *servers) Detail(ctx context.Context) (string, error) {
 	info, err := s.EngineInfo(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	return fmt.Sprintf("%d have containers here", len(info.Servers))
+	return fmt.Sprintf("%d have containers here", len(info.Servers)), nil
 }
