@@ -46,7 +46,7 @@ func New(closing context.Context, docker engine.Docker, options Options, operato
 	docker = engine.WithDeadlines(docker)
 	runtimes := runtimes.New(operators)
 	instances := instance.New(docker, instance.Options{
-		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs,
+		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Marks: options.Marks, Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs,
 	}, log)
 	s := &Server{
 		engine: docker, instances: instances,
