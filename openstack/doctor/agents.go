@@ -69,5 +69,5 @@ func agentNames(all []openstack.Agent) string {
 	for _, agent := range all {
 		names = append(names, fmt.Sprintf("%s on %s", agent.Type, agent.Host))
 	}
-	return few(names)
+	return openstack.Abbreviate(names)
 }
