@@ -43,11 +43,10 @@ func (c Choice) attempt(args []string, limit time.Duration) (int, error) {
 
 // run has the program do something, if it is still one that root should run.
 func (c Choice) run(limit time.Duration, args ...string) (status int, err error) {
-	path, err := c.find()
-	if err != nil {
+	if err := CheckProgram(c.Path); err != nil {
 		return 0, err
 	}
-	return supervise(exec.Command(path, slices.Concat(c.Args, args)...), limit)
+	return supervise(exec.Command(c.Path, slices.Concat(c.Args, args)...), limit)
 }
 
 // errStays is the end of a container of which this process does not know how to end it.

@@ -48,7 +48,7 @@ func Run(program string, args []string) error {
 	if dir := endingContainer(args); dir != "" {
 		_ = unthrottle(dir)
 	}
-	if choice.limitOf(args) == 0 {
+	if limitOf(args) == 0 || choice.Path == "" {
 		return choice.become(args)
 	}
 	return choice.carryOut(args)
@@ -56,7 +56,7 @@ func Run(program string, args []string) error {
 
 // carryOut has the program do a verb within its time limit, and ends this process with the exit status of that.
 func (c Choice) carryOut(args []string) error {
-	status, err := c.attempt(args, c.limitOf(args))
+	status, err := c.attempt(args, limitOf(args))
 	if err == nil {
 		os.Exit(status)
 	}

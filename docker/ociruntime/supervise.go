@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limits are how long a program may take for a verb. A create and a delete run the hooks. Other verbs have none, as an exec whose
-// process is waited for.
+// limits are how long a program other than runc may take for a verb. A create and a delete run the hooks. Other verbs have none,
+// as an exec whose process is waited for.
 var limits = map[string]time.Duration{
 	"create": createLimit, "start": startLimit, "delete": deleteLimit,
 	"exec": 30 * time.Second, "state": 15 * time.Second,
@@ -34,16 +34,6 @@ const (
 // LongestStart is what a start takes that fails as late as it can: the container is created, does not start, is removed, and
 // Docker Engine deletes what is left. After each limit those are waited for that were killed.
 const LongestStart = createLimit + startLimit + killLimit + removalLimit + 2*killLimit + deleteLimit + killLimit
-
-// limitOf returns the limit of the verb that this program is asked for; 0 for none. runc has one for an exec alone: it reads the
-// container's /etc/passwd then, and waits where a process has put a FIFO there. Each of an image's health checks would leave one
-// waiting, on the host.
-func (c Choice) limitOf(args []string) time.Duration {
-	if c.Path == "" && verbOf(args) != "exec" {
-		return 0
-	}
-	return limitOf(args)
-}
 
 // limitOf returns the limit of the verb that is in the engine's arguments; 0 for none.
 func limitOf(args []string) time.Duration {

@@ -82,24 +82,3 @@ func TestAProgramThatHangs(t *testing.T) {
 		t.Error("what it started runs on")
 	}
 }
-
-// TestRuncThatHangs: it has a limit where it reads the files of a container that runs, and becomes no child of another process else.
-func TestRuncThatHangs(t *testing.T) {
-	runc := Choice{Name: RunC}
-	for line, limited := range map[string]bool{
-		"--root /r exec --process /p --detach --pid-file /f id": true, "exec --process /p id": false,
-		"--root /r create --bundle /b id": false, "--root /r start id": false, "delete --force id": false, "kill id 9": false,
-	} {
-		if got := runc.limitOf(strings.Fields(line)); (got > 0) != limited {
-			t.Errorf("%q: got %s", line, got)
-		}
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, RunC), []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	if _, err := runc.attempt([]string{"--root", dir, "exec", "--detach", "id"}, time.Second); err == nil || !strings.Contains(err.Error(), "did not end within") {
-		t.Errorf("got %v", err)
-	}
-}
