@@ -118,7 +118,8 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 		return err
 	}
 	wanted.Labels[naming.LabelRuntime] = choice.Name
-	wanted.Healthcheck = limits.Healthcheck(from, c.config, c.engine.ClientVersion())
+	check, unchecked := limits.Healthcheck(from, wanted.User, c.config, c.engine.ClientVersion())
+	wanted.Healthcheck = check
 	if host.Mounts, err = c.mounts(ctx, uuid, spec, wanted); err != nil {
 		return err
 	}
@@ -143,21 +144,22 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
-	if err := c.complete(ctx, uuid, made, spec, choice, host.Mounts); err != nil { // an incomplete server is not kept
+	if err := c.complete(ctx, uuid, made, spec, choice, host.Mounts, unchecked); err != nil { // an incomplete server is not kept
 		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}),
 			c.choices.forget(made.ID))
 	}
 	return nil
 }
 
-// complete gives a new container what Docker cannot be asked for when it makes it.
-func (c *Creator) complete(ctx context.Context, uuid string, made container.CreateResponse, spec agent.Spec, choice ociruntime.Choice, mounts []mount.Mount) error {
+// complete gives a new container what Docker cannot be asked for when it makes it. unchecked says why the image's health check was
+// left out, if it was.
+func (c *Creator) complete(ctx context.Context, uuid string, made container.CreateResponse, spec agent.Spec, choice ociruntime.Choice, mounts []mount.Mount, unchecked error) error {
 	err := errors.Join(limits.CheckWarnings(made.Warnings), c.choices.record(choice, uuid, made.ID), c.devices.Bind(uuid, made.ID))
 	if err == nil {
 		err = c.label(ctx, made.ID, mounts)
 	}
 	if err == nil {
-		err = c.inject(ctx, uuid, made.ID, spec)
+		err = c.inject(ctx, uuid, made.ID, spec, unchecked)
 	}
 	return err
 }
@@ -245,15 +247,16 @@ func (c *Creator) limit(ctx context.Context, uuid string, host *container.HostCo
 }
 
 // inject writes files, key and password into a new container. A file that cannot be written is an error. A key or a password
-// for which the image has no place is left out, as Nova's other drivers do: Nova sends a password with every server.
-func (c *Creator) inject(ctx context.Context, uuid, containerID string, spec agent.Spec) error {
+// for which the image has no place is left out, as Nova's other drivers do: Nova sends a password with every server. What was
+// left out before is told with it.
+func (c *Creator) inject(ctx context.Context, uuid, containerID string, spec agent.Spec, before error) error {
 	in := files{c.engine, containerID}
 	for _, file := range spec.Files {
 		if err := in.write(ctx, tarFile{path: file.Path, content: file.Content, mode: 0o644}); err != nil {
 			return err
 		}
 	}
-	var failed []error
+	failed := []error{before}
 	if spec.PublicKey != "" {
 		failed = append(failed, in.authorize(ctx, spec.PublicKey))
 	}
@@ -273,6 +276,9 @@ func (c *Creator) leaveOut(uuid string, reasons []error) error {
 		case errors.As(err, &odd):
 			c.log.Warn("the server starts without a part of what it was to get", "server", uuid, "reason", err)
 			notice += fmt.Sprintf("[ndock] %s: left out\r\n", odd)
+		case errors.Is(err, limits.ErrHealthcheckUser):
+			c.log.Info("the server starts without a part of what it was to get", "server", uuid, "reason", err)
+			notice += fmt.Sprintf("[ndock] %s\r\n", limits.ErrHealthcheckUser)
 		case errors.Is(err, errNoAccounts):
 			c.log.Info("the server starts without a password", "server", uuid, "reason", err)
 		case err != nil:

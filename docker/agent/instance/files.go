@@ -10,10 +10,8 @@ import (
 	"path"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
-	"ndock/docker/agent"
 	"ndock/docker/engine"
 )
 
@@ -87,30 +85,6 @@ func kindOf(mode os.FileMode) string {
 		return "a directory"
 	}
 	return "of an unknown kind"
-}
-
-// accountsLimit is the largest /etc/passwd or /etc/group, in bytes: the engine reads them into memory.
-const accountsLimit = 16 << 20
-
-// checkAccounts refuses a container whose /etc/passwd or /etc/group the engine could read for ever: it opens them when it
-// starts the container, with the container's lock held, whatever they are. Links are followed within the container.
-func (f files) checkAccounts(ctx context.Context) error {
-	for _, name := range []string{"/etc/passwd", "/etc/group"} {
-		stat, err := f.engine.ContainerStatPath(ctx, f.id, name)
-		if err == nil && stat.Mode&os.ModeSymlink != 0 {
-			stat, err = f.engine.ContainerStatPath(ctx, f.id, stat.LinkTarget) // which is no link any more
-		}
-		switch {
-		case errdefs.IsNotFound(err):
-		case err != nil:
-			return fmt.Errorf("look at %s: %w", name, classify(err))
-		case stat.Mode&(os.ModeNamedPipe|os.ModeDevice|os.ModeCharDevice) != 0:
-			return agent.Faultf(agent.UnusableImage, "its %s is %s: Docker Engine would read it for ever", name, kindOf(stat.Mode))
-		case stat.Mode.IsRegular() && stat.Size > accountsLimit:
-			return agent.Faultf(agent.UnusableImage, "its %s has %d bytes, and may have %d", name, stat.Size, accountsLimit)
-		}
-	}
-	return nil
 }
 
 // read returns a file, with its owner and mode. No process of the container may run meanwhile: it could replace the file by

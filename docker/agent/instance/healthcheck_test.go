@@ -2,12 +2,15 @@ package instance_test
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 
+	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine/enginetest"
 )
@@ -40,6 +43,45 @@ func TestHealthcheck(t *testing.T) {
 		if got := engine.Containers[naming.Container(enginetest.ServerID)].Config.Healthcheck; !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+// TestHealthcheckOfAUser: for each check Docker would open the accounts of a server that runs, were it to run as a user. What it is
+// not given, its log says.
+func TestHealthcheckOfAUser(t *testing.T) {
+	for name, c := range map[string]struct {
+		image, userData string
+		check           []string // the image's
+		want, told      bool
+	}{
+		"nobody in particular": {"", "", []string{"CMD", "true"}, true, false},
+		"other user data":      {"", `{"env":{"A":"b"}}`, []string{"CMD", "true"}, true, false},
+		"the image's":          {"www-data", "", []string{"CMD", "true"}, false, true},
+		"root, by name":        {"root", "", []string{"CMD-SHELL", "true"}, false, true},
+		"root, by number":      {"0:0", "", []string{"CMD", "true"}, false, true},
+		"the user data's":      {"", `{"user":"0"}`, []string{"CMD", "true"}, false, true},
+		"both":                 {"1000", `{"user":"1001:1001"}`, []string{"CMD", "true"}, false, true},
+		"switched off":         {"root", "", []string{"NONE"}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine := withImage(t)
+			found := engine.Images[naming.ImageTag(enginetest.ImageID)]
+			found.Config = &dockerspec.DockerOCIImageConfig{DockerOCIImageConfigExt: dockerspec.DockerOCIImageConfigExt{Healthcheck: &container.HealthConfig{Test: c.check}}}
+			found.Config.User = c.image
+			engine.Images[naming.ImageTag(enginetest.ImageID)] = found
+			wanted := small()
+			if c.userData != "" {
+				wanted.UserData = agenttest.UserData(c.userData)
+			}
+			created(t, engine, wanted)
+			if got := engine.Containers[naming.Container(enginetest.ServerID)].Config.Healthcheck.Test; !c.want && !slices.Equal(got, []string{"NONE"}) || c.want && !slices.Equal(got, c.check) {
+				t.Errorf("it is checked by %q", got)
+			}
+			_, log := ask(t, engine, "GET", consolePath, "")
+			if told := strings.Contains(log, "HEALTHCHECK is not run"); told != c.told {
+				t.Errorf("the log is %q", log)
+			}
+		})
 	}
 }
 

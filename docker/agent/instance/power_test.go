@@ -23,7 +23,7 @@ import (
 // TestVerbs: each brings a server to the state that it names, from any other, and is content when it is there.
 func TestVerbs(t *testing.T) {
 	const running, paused, exited = container.StateRunning, container.StatePaused, container.StateExited
-	starts := []string{"ContainerStatPath /etc/passwd", "ContainerStatPath /etc/group", "ContainerStart"}
+	starts := []string{"ContainerStatPath /etc", "ContainerStatPath /etc/passwd", "ContainerStatPath /etc/group", "ContainerStart"}
 	for _, c := range []struct {
 		verb string
 		from container.ContainerState
@@ -85,7 +85,7 @@ func TestStartOfWhatEndedWhileTheEngineWasAway(t *testing.T) {
 	engine.Fail["ContainerStart"] = errors.New("Error response from daemon: OCI runtime start failed: cannot start a container that has stopped: unknown")
 	status, body := ask(t, engine, "POST", agenttest.ServerPath+"/start", "")
 	agenttest.WantFault(t, status, body, 500, agent.Failed)
-	engine.WantCalls(t, "ContainerInspect "+naming.Container(enginetest.ServerID), "ContainerStatPath /etc/passwd", "ContainerStatPath /etc/group", "ContainerStart", "ContainerStart")
+	engine.WantCalls(t, "ContainerInspect "+naming.Container(enginetest.ServerID), "ContainerStatPath /etc", "ContainerStatPath /etc/passwd", "ContainerStatPath /etc/group", "ContainerStart", "ContainerStart")
 }
 
 // TestAccountsThatAreNoFiles: the engine opens both lists at each start, whatever is there, with the container's lock held.
@@ -104,6 +104,7 @@ func TestAccountsThatAreNoFiles(t *testing.T) {
 		"more than anybody needs": {"/etc/group", 0, "", instance.AccountsLimit + 1, "its /etc/group has 16777217 bytes"},
 		"a directory":             {"/etc/passwd", fs.ModeDir, "", 0, ""},
 		"a file":                  {"/etc/passwd", 0, "", 100, ""},
+		"a terminal":              {"/dev/ptmx", 0, "/etc/group", 0, "its /etc/group leads to /dev/ptmx"},
 		"a file, behind a link":   {"/nix/passwd", 0, "/etc/passwd", 100, ""},
 		"a link to nothing":       {"/elsewhere", 0, "/etc/passwd", 0, ""},
 	} {

@@ -41,7 +41,7 @@ func (r *runner) start(ctx context.Context, found container.InspectResponse) err
 		return fmt.Errorf("start: %w", err)
 	}
 	if !found.State.Running {
-		if err := (files{r.engine, found.ID}).checkAccounts(ctx); err != nil {
+		if err := (files{r.engine, found.ID}).checkAccounts(ctx, found); err != nil {
 			return fmt.Errorf("start: %w", err)
 		}
 		if err := r.prepareDevices(found); err != nil {

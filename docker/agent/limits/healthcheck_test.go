@@ -18,22 +18,22 @@ func TestTheOperatorDecidesOnHealthchecks(t *testing.T) {
 		Healthcheck: &container.HealthConfig{Test: []string{"CMD", "true"}, Interval: time.Minute},
 	}}}
 	operators.HealthcheckMin = 120
-	if got := Healthcheck(from, operators, "1.44"); got.Interval != 2*time.Minute {
+	if got, _ := Healthcheck(from, "", operators, "1.44"); got.Interval != 2*time.Minute {
 		t.Errorf("got %+v", got)
 	}
 	from.Config.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "true"}} // Docker would check every 30 s, and every 5 s at first
-	if got := Healthcheck(from, operators, "1.44"); got.Interval != 2*time.Minute || got.StartInterval != 2*time.Minute {
+	if got, _ := Healthcheck(from, "", operators, "1.44"); got.Interval != 2*time.Minute || got.StartInterval != 2*time.Minute {
 		t.Errorf("got %+v", got)
 	}
 	operators.HealthcheckMin = 1
-	if got := Healthcheck(from, operators, "1.44"); got.Interval != 30*time.Second || got.StartInterval != 5*time.Second {
+	if got, _ := Healthcheck(from, "", operators, "1.44"); got.Interval != 30*time.Second || got.StartInterval != 5*time.Second {
 		t.Errorf("got %+v", got)
 	}
 	operators.Healthcheck = false
-	if got := Healthcheck(from, operators, "1.44"); !reflect.DeepEqual(got, &container.HealthConfig{Test: []string{"NONE"}}) {
+	if got, _ := Healthcheck(from, "", operators, "1.44"); !reflect.DeepEqual(got, &container.HealthConfig{Test: []string{"NONE"}}) {
 		t.Errorf("got %+v", got)
 	}
-	if got := Healthcheck(image.InspectResponse{}, operators, "1.44"); got != nil {
+	if got, _ := Healthcheck(image.InspectResponse{}, "", operators, "1.44"); got != nil {
 		t.Errorf("got %+v", got)
 	}
 }
