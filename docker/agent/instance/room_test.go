@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -191,12 +192,14 @@ func TestAFullDiskEndsACommit(t *testing.T) {
 		engine.SystemInfo.DriverStatus = [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}}
 		engine.SystemInfo.DockerRootDir = filepath.Dir(fills)
 		engine.PutServer(container.StateRunning)
-		space := diskspace.New(free.Bytes - 32<<20)
+		space := diskspace.New(free.Bytes - 256<<20)
 		engine.during = func(ctx context.Context) error {
-			if err := os.WriteFile(fills, make([]byte, 256<<20), 0o600); err != nil {
-				t.Error(err)
+			for n := 1; ctx.Err() == nil && n <= 32; n++ { // others may free some of it meanwhile
+				if err := os.WriteFile(fmt.Sprint(fills, n), make([]byte, 64<<20), 0o600); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second) // of the test's own time: until the disk is looked at
 			}
-			<-ctx.Done()
 			return fmt.Errorf("commit: %w", ctx.Err())
 		}
 		s := instance.New(engine, instance.Options{State: agenttest.StateOf(t, engine), Runtimes: runtimes.New(config.Default()), Space: space}, agenttest.Quiet())
