@@ -248,6 +248,9 @@ func endToEnd(t *testing.T, script, cloud string) {
 	before := leftovers(t)
 	settings := read(t, novaCompute)
 	t.Cleanup(func() {
+		if t.Failed() { // it may have stopped a service, which the next one needs
+			run(t, os.Getenv("UP"))
+		}
 		if read(t, novaCompute) != settings { // a script may try others
 			putBack(t, cloud, settings)
 		}
@@ -387,12 +390,12 @@ func leftovers(t *testing.T) string {
 	return left
 }
 
-// hostLeftovers lists containers, veth pairs, namespaces, directories, copied names and recorded runtimes of servers.
+// hostLeftovers lists containers, veth pairs, namespaces, directories, copied names, recorded runtimes and marks of servers.
 func hostLeftovers() (string, error) {
 	look := exec.Command(hostShell[0], hostShell[1:]...)
 	look.Stdin = strings.NewReader(`
 		docker ps -a --filter label=ndock.server --format 'container {{.Names}}'
-		ls -d /var/lib/ndock/servers/* /var/lib/ndock/runtimes/* /run/ndock/netns/* /run/ndock/names/* 2>/dev/null
+		ls -d /var/lib/ndock/servers/* /var/lib/ndock/runtimes/* /run/ndock/netns/* /run/ndock/names/* /run/ndock/oom/* 2>/dev/null
 		ip -o link show | grep -oE '(ndk|qbr|qvb|qvo)[0-9a-f-]*' | sort -u
 		! ovsdb-client list-dbs unix:/run/openvswitch/db.sock >/dev/null 2>&1 || ovs-vsctl --bare --columns=name find Interface 'external_ids:vm-uuid!=""'
 	`)

@@ -57,7 +57,7 @@ func agentOptions(c *cli.Context) server.Options {
 	return server.Options{
 		Socket: c.String("socket"),
 		State:  c.String("state"), User: c.String("user"), Version: version(),
-		ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names, Choices: ociruntime.Choices,
+		ConfigFile: c.String("config"), Namespaces: network.NetnsDir, Names: ociruntime.Names, Choices: ociruntime.Choices, Marks: ociruntime.OutOfMemory,
 		Kernel: network.KernelAt("/proc"), Specs: devices.SpecDirs(),
 	}
 }

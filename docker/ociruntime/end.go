@@ -88,10 +88,8 @@ func (c Choice) unplug(id string) error {
 // container's id is not its own.
 func ownCgroups(dir string) []string {
 	id := filepath.Base(dir)
-	unified, blkio, _ := cgroupsOf(dir, cgroupRoot) // what cannot be read says nothing
-	return slices.DeleteFunc([]string{unified, blkio}, func(path string) bool {
-		return !idPattern.MatchString(id) || !strings.Contains(filepath.Clean(path), id)
-	})
+	found, _ := cgroupsOf(dir, cgroupRoot) // what cannot be read says nothing
+	return slices.DeleteFunc([]string{found.unified, found.blkio}, func(path string) bool { return !isOwn(path, id) })
 }
 
 // killContainer kills all in a container's cgroups, and tells whether there was any process.

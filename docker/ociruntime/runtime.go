@@ -28,30 +28,49 @@ const hookTimeout = 45
 
 // Run becomes the program that runs the container of these arguments: runc, or what its server's flavor has chosen. Before
 // that, a server's container that is created gets the hooks, which run program, and the limits that Docker has no option for;
-// one that ends loses the limits that would delay its end. Where they cannot be lifted, it ends all the same, later.
+// one that ends loses the limits that would delay its end, and is marked if it ran out of memory.
 func Run(program string, args []string) error {
 	choice, err := choiceFor(Choices, args)
 	if err != nil {
 		return err
 	}
-	bundle := bundleToCreate(args)
-	if bundle != "" {
-		names := filepath.Join(Names, lastID(args))
-		isServer, err := prepare(filepath.Join(bundle, "config.json"), program, names)
-		if err != nil {
+	if bundle := bundleToCreate(args); bundle != "" {
+		if err := prepareStart(bundle, program, lastID(args)); err != nil {
 			return err
-		}
-		if isServer && !isRecorded(Choices, lastID(args)) {
-			return errors.Join(fmt.Errorf("%s does not say which runtime this server's container has: start the server through Nova", Choices), ReleaseNames(names))
 		}
 	}
 	if dir := endingContainer(args); dir != "" {
-		_ = unthrottle(dir)
+		choice.prepareEnd(dir, verbOf(args))
 	}
 	if limitOf(args) == 0 || choice.Path == "" {
 		return choice.become(args)
 	}
 	return choice.carryOut(args)
+}
+
+// prepareStart prepares a container that is created, if it is a server's, and refuses one of which it is not known what runs it.
+func prepareStart(bundle, program, id string) error {
+	names := filepath.Join(Names, id)
+	isServer, err := prepare(filepath.Join(bundle, "config.json"), program, names)
+	if err != nil || !isServer {
+		return err
+	}
+	if !isRecorded(Choices, id) {
+		return errors.Join(fmt.Errorf("%s does not say which runtime this server's container has: start the server through Nova", Choices), ReleaseNames(names))
+	}
+	if err := ForgetOutOfMemory(OutOfMemory, id); err != nil { // of the last run
+		return errors.Join(err, ReleaseNames(names))
+	}
+	return nil
+}
+
+// prepareEnd does what has to be done before a container is killed or deleted. Nothing of it is worth that the container does not
+// end.
+func (c Choice) prepareEnd(dir, verb string) {
+	_ = unthrottle(dir)
+	if verb == "delete" && c.Server != "" {
+		_ = markOutOfMemory(OutOfMemory, kernelLogFile, dir)
+	}
 }
 
 // carryOut has the program do a verb within its time limit, and ends this process with the exit status of that.

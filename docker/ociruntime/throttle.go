@@ -49,17 +49,17 @@ func rootOf(options []string) string {
 // minutes, and with it the unmounts of all others, because each waits for the whole disk. The next start makes a new cgroup
 // with the limits.
 func unthrottle(dir string) error {
-	unified, blkio, err := cgroupsOf(dir, cgroupRoot)
+	found, err := cgroupsOf(dir, cgroupRoot)
 	if err != nil {
 		return fmt.Errorf("find the cgroups of container %s: %w", filepath.Base(dir), err)
 	}
 	var failed []error
-	if unified != "" {
-		failed = append(failed, resetDevices(filepath.Join(unified, "io.max"), "rbps=max wbps=max riops=max wiops=max"))
+	if found.unified != "" {
+		failed = append(failed, resetDevices(filepath.Join(found.unified, "io.max"), "rbps=max wbps=max riops=max wiops=max"))
 	}
-	if blkio != "" {
+	if found.blkio != "" {
 		for _, what := range []string{"read_bps", "write_bps", "read_iops", "write_iops"} {
-			failed = append(failed, resetDevices(filepath.Join(blkio, "blkio.throttle."+what+"_device"), "0"))
+			failed = append(failed, resetDevices(filepath.Join(found.blkio, "blkio.throttle."+what+"_device"), "0"))
 		}
 	}
 	return errors.Join(failed...)
@@ -68,23 +68,38 @@ func unthrottle(dir string) error {
 // cgroupRoot is where cgroups are: without a directory of a controller's in between with v2, with one with v1.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// cgroupsOf returns the directories of a container's cgroups, as the program has written them down that runs it: runc, crun or
-// gVisor. They are empty where there are none, or where the container is gone.
-func cgroupsOf(dir, root string) (unified, blkio string, err error) {
+// cgroups are the directories of a container's cgroups, as far as this program needs them. They are empty where there are none.
+type cgroups struct {
+	unified       string // of cgroups v2
+	blkio, memory string // of the controllers of cgroups v1
+	pid           int    // of the container's first process, or its sandbox
+}
+
+// isOwn tells whether a cgroup is of the container with this id alone.
+func isOwn(cgroup, id string) bool {
+	return idPattern.MatchString(id) && strings.Contains(filepath.Clean(cgroup), id)
+}
+
+// cgroupsOf returns a container's cgroups, as the program has written them down that runs it: runc, crun or gVisor. There are none
+// where the container is gone.
+func cgroupsOf(dir, root string) (found cgroups, err error) {
 	var runcs struct {
+		PID     int               `json:"init_process_pid"`
 		Cgroups map[string]string `json:"cgroup_paths"` // by controller, with cgroups v2 one without a name
 	}
 	if err := readState(filepath.Join(dir, "state.json"), &runcs); err != nil || len(runcs.Cgroups) > 0 {
-		return runcs.Cgroups[""], runcs.Cgroups["blkio"], err
+		return cgroups{runcs.Cgroups[""], runcs.Cgroups["blkio"], runcs.Cgroups["memory"], runcs.PID}, err
 	}
 	var cruns struct {
+		PID    int
 		Cgroup string `json:"cgroup-path"`
 	}
 	if err := readState(filepath.Join(dir, "status"), &cruns); err != nil || cruns.Cgroup != "" {
-		return filepath.Join(root, cruns.Cgroup), filepath.Join(root, "blkio", cruns.Cgroup), err
+		return cgroups{filepath.Join(root, cruns.Cgroup), filepath.Join(root, "blkio", cruns.Cgroup), filepath.Join(root, "memory", cruns.Cgroup), cruns.PID}, err
 	}
 	var gvisors struct {
 		Sandbox struct {
+			PID    int
 			Cgroup struct {
 				V1      struct{ Name string }             `json:"cgroupv1"`
 				V2      struct{ Mountpoint, Path string } `json:"cgroupv2"`
@@ -94,15 +109,16 @@ func cgroupsOf(dir, root string) (unified, blkio string, err error) {
 	}
 	id := filepath.Base(dir)
 	err = readState(filepath.Join(filepath.Dir(dir), id+"_sandbox:"+id+".state"), &gvisors)
+	found.pid = gvisors.Sandbox.PID
 	if v1 := gvisors.Sandbox.Cgroup.V1.Name; v1 != "" {
-		blkio = filepath.Join(root, "blkio", v1)
+		found.blkio, found.memory = filepath.Join(root, "blkio", v1), filepath.Join(root, "memory", v1)
 	}
 	for _, v2 := range []struct{ Mountpoint, Path string }{gvisors.Sandbox.Cgroup.V2, gvisors.Sandbox.Cgroup.Systemd} {
 		if v2.Path != "" {
-			unified = filepath.Join(v2.Mountpoint, v2.Path)
+			found.unified = filepath.Join(v2.Mountpoint, v2.Path)
 		}
 	}
-	return unified, blkio, err
+	return found, err
 }
 
 // readState reads what a runtime has written of a container, into nothing where it has not.

@@ -109,15 +109,18 @@ func TestUnthrottleWhatIsGone(t *testing.T) {
 
 // TestCgroupsOf reads what each program writes of its containers.
 func TestCgroupsOf(t *testing.T) {
-	for name, c := range map[string]struct{ file, text, unified, blkio string }{
-		"runc, v1":        {"ID/state.json", `{"cgroup_paths":{"blkio":"/sys/fs/cgroup/blkio/docker/ID"}}`, "", "/sys/fs/cgroup/blkio/docker/ID"},
-		"runc, v2":        {"ID/state.json", `{"cgroup_paths":{"":"/sys/fs/cgroup/docker/ID"}}`, "/sys/fs/cgroup/docker/ID", ""},
-		"crun":            {"ID/status", `{"pid":8484,"cgroup-path":"\/docker\/ID","scope":""}`, "/root/docker/ID", "/root/blkio/docker/ID"},
-		"gVisor, v1":      {"ID_sandbox:ID.state", `{"sandbox":{"pid":1,"cgroup":{"cgroupv1":{"name":"/docker/ID","own":{"cpu":true}},"cgroupJSON":null}}}`, "", "/root/blkio/docker/ID"},
-		"gVisor, v2":      {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":{"cgroupv2":{"mountpoint":"/sys/fs/cgroup","path":"/docker/ID"}}}}`, "/sys/fs/cgroup/docker/ID", ""},
-		"gVisor, systemd": {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":{"cgroupsystemd":{"mountpoint":"/sys/fs/cgroup","path":"/s/ID","Name":"x"}}}}`, "/sys/fs/cgroup/s/ID", ""},
-		"one without":     {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":null}}`, "", ""},
-		"no one's":        {"other", `{}`, "", ""},
+	for name, c := range map[string]struct {
+		file, text, unified, blkio string // memory's is beside that of blkio
+		pid                        int
+	}{
+		"runc, v1":        {"ID/state.json", `{"init_process_pid":7,"cgroup_paths":{"blkio":"/sys/fs/cgroup/blkio/docker/ID","memory":"/sys/fs/cgroup/memory/docker/ID"}}`, "", "/sys/fs/cgroup/blkio/docker/ID", 7},
+		"runc, v2":        {"ID/state.json", `{"init_process_pid":8,"cgroup_paths":{"":"/sys/fs/cgroup/docker/ID"}}`, "/sys/fs/cgroup/docker/ID", "", 8},
+		"crun":            {"ID/status", `{"pid":8484,"cgroup-path":"\/docker\/ID","scope":""}`, "/root/docker/ID", "/root/blkio/docker/ID", 8484},
+		"gVisor, v1":      {"ID_sandbox:ID.state", `{"sandbox":{"pid":1,"cgroup":{"cgroupv1":{"name":"/docker/ID","own":{"cpu":true}},"cgroupJSON":null}}}`, "", "/root/blkio/docker/ID", 1},
+		"gVisor, v2":      {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":{"cgroupv2":{"mountpoint":"/sys/fs/cgroup","path":"/docker/ID"}}}}`, "/sys/fs/cgroup/docker/ID", "", 0},
+		"gVisor, systemd": {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":{"cgroupsystemd":{"mountpoint":"/sys/fs/cgroup","path":"/s/ID","Name":"x"}}}}`, "/sys/fs/cgroup/s/ID", "", 0},
+		"one without":     {"ID_sandbox:ID.state", `{"sandbox":{"cgroup":null}}`, "", "", 0},
+		"no one's":        {"other", `{}`, "", "", 0},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, strings.ReplaceAll(c.file, "ID", "id"))
@@ -127,9 +130,12 @@ func TestCgroupsOf(t *testing.T) {
 		if err := os.WriteFile(path, []byte(strings.ReplaceAll(c.text, "ID", "id")), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		unified, blkio, err := cgroupsOf(filepath.Join(dir, "id"), "/root")
-		if want := strings.NewReplacer("ID", "id"); err != nil || unified != want.Replace(c.unified) || blkio != want.Replace(c.blkio) {
-			t.Errorf("%s: got %q, %q, %v", name, unified, blkio, err)
+		got, err := cgroupsOf(filepath.Join(dir, "id"), "/root")
+		replace := strings.NewReplacer("ID", "id").Replace
+		blkio := replace(c.blkio)
+		want := cgroups{replace(c.unified), blkio, strings.Replace(blkio, "/blkio/", "/memory/", 1), c.pid}
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
 		}
 	}
 }

@@ -257,6 +257,30 @@ func TestNetworksAreBounded(t *testing.T) {
 	}
 }
 
+// Who has logged in from a network may again, whatever others there guess, also when his password is not remembered any more.
+// His own name is guessed at no more often for that.
+func TestGuessersDoNotLockOutWhoIsKnownThere(t *testing.T) {
+	d := newDoor()
+	d.answers(t, d.knock("ci", "right", here), 200, "")
+	for range networkLimit {
+		d.knock(fmt.Sprint("user", d.asked.Load()), "x", here)
+	}
+	d.answers(t, d.knock("stranger", "x", here), 429, "")
+	d.answers(t, d.knock("ci", "right", here), 200, "")
+	for range 12 { // hours
+		d.clock = d.clock.Add(time.Hour)
+		d.knock("another", "x", here)
+	}
+	for range networkLimit {
+		d.knock(fmt.Sprint("user", d.asked.Load()), "x", here)
+	}
+	d.answers(t, d.knock("ci", "right", here), 200, "")
+	for i := range pairLimit {
+		d.answers(t, d.knock("ci", string(rune('a'+i)), here), 401, "")
+	}
+	d.answers(t, d.knock("ci", "right", here), 429, "")
+}
+
 // Guesses from everywhere at one user make his checks slow, not impossible.
 func TestUserUnderAttack(t *testing.T) {
 	b := newThrottle()

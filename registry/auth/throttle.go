@@ -18,12 +18,14 @@ const (
 	longestWait  = time.Minute
 	longestPause = 2 * time.Second
 	forgetAfter  = 15 * time.Minute
+	trustFor     = 24 * time.Hour // how long others' guesses do not delay a user who has logged in from that network
 	throttleSize = 20_000 // counters; the oldest is dropped first
 )
 
-// throttle counts wrong passwords. After too many of one user from one network, or of all users from there, that
-// network has to wait, twice as long each time. After too many of one user from everywhere, each check of that user
-// takes a moment longer; it is not refused, because it may be the user who knows the password.
+// throttle counts wrong passwords. After too many of one user from one network that user has to wait there, twice as long
+// each time; after too many of all users from there all have to wait who have not logged in from there of late, since a proxy
+// or NAT may be the network of many. After too many of one user from everywhere, each check of that user takes a moment
+// longer; it is not refused, because it may be the user who knows the password.
 type throttle struct {
 	now func() time.Time
 
@@ -38,6 +40,7 @@ type counter struct {
 	count int
 	last  time.Time
 	until time.Time // when the next may come
+	right time.Time // when a right password came last, of a pair
 }
 
 func newThrottle() *throttle {
@@ -46,11 +49,11 @@ func newThrottle() *throttle {
 	return b
 }
 
-// wait returns how long this user has to wait on that network.
+// wait returns how long this user has to wait on that network because of wrong passwords of his own.
 func (b *throttle) wait(user, from string) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(b.get(throttleKey{user, from}).wait(b.now()), b.get(throttleKey{"", from}).wait(b.now()), 0)
+	return max(b.get(throttleKey{user, from}).wait(b.now()), 0)
 }
 
 // attempt is a check under way.
@@ -66,7 +69,11 @@ func (b *throttle) begin(user, from string) (*attempt, time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	pair, network, everywhere := b.get(throttleKey{user, from}), b.get(throttleKey{"", from}), b.get(throttleKey{user, ""})
-	if wait := max(pair.wait(b.now()), network.wait(b.now())); wait > 0 {
+	wait := pair.wait(b.now())
+	if b.now().Sub(pair.right) >= trustFor {
+		wait = max(wait, network.wait(b.now()))
+	}
+	if wait > 0 {
 		return nil, wait
 	}
 	a := &attempt{throttle: b, user: user, from: from}
@@ -100,7 +107,7 @@ func (a *attempt) succeeded() {
 	a.forget()
 	a.throttle.mu.Lock()
 	defer a.throttle.mu.Unlock()
-	a.throttle.counters.Remove(throttleKey{a.user, a.from})
+	a.throttle.counters.Add(throttleKey{a.user, a.from}, &counter{right: a.throttle.now()})
 }
 
 // forget takes the attempt back: the failure was not the client's fault.
@@ -113,12 +120,16 @@ func (a *attempt) forget() {
 	b.count(b.get(throttleKey{a.user, ""}), -1, userLimit)
 }
 
-// get returns a counter; a new one where there is none, or where it is too old to matter.
+// get returns a counter; a new one where there is none, or where its wrong passwords are too old to matter.
 func (b *throttle) get(of throttleKey) *counter {
-	if found, ok := b.counters.Get(of); ok && b.now().Sub(found.last) < forgetAfter {
-		return found
+	found, ok := b.counters.Get(of)
+	switch {
+	case !ok:
+		return &counter{}
+	case b.now().Sub(found.last) >= forgetAfter:
+		return &counter{right: found.right}
 	}
-	return &counter{}
+	return found
 }
 
 func (b *throttle) count(t *counter, by, limit int) {

@@ -12,10 +12,14 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine"
+	"ndock/docker/ociruntime"
 )
 
 // Containers finds servers' containers.
-type Containers struct{ engine engine.Containers }
+type Containers struct {
+	engine engine.Containers
+	marks  string // see ociruntime.OutOfMemory
+}
 
 // List returns all servers that have a container, backups left out.
 func (c *Containers) List(ctx context.Context) ([]agent.Instance, error) {
@@ -63,7 +67,7 @@ func (c *Containers) Get(ctx context.Context, uuid string) (agent.Instance, erro
 	}
 	return agent.Instance{
 		UUID: uuid, Name: found.Config.Labels[naming.LabelName], ProjectID: found.Config.Labels[naming.LabelProject], ContainerID: found.ID,
-		State: stateOf(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: outOfMemory(found.State),
+		State: stateOf(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: c.outOfMemory(found),
 	}, nil
 }
 
@@ -78,6 +82,19 @@ func stateOf(docker container.ContainerState) agent.State {
 		return agent.Crashed
 	}
 	return agent.Stopped
+}
+
+// killed is the exit status of a process that SIGKILL ended.
+const killed = 137
+
+// outOfMemory tells whether a server's process was killed because memory was short. Docker says so of a container in which any
+// process was, since its last start, and ndock-runtime where Docker had not begun to watch; where the first process then ended by
+// itself, it was not. A kill by a later stop looks the same.
+func (c *Containers) outOfMemory(found container.InspectResponse) bool {
+	if found.State.Running || found.State.ExitCode != killed {
+		return false
+	}
+	return found.State.OOMKilled || ociruntime.RanOutOfMemory(c.marks, found.ID)
 }
 
 // Find returns the server's container, or a fault.

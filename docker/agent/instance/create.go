@@ -145,7 +145,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	}
 	if err := c.complete(ctx, uuid, made, spec, choice, host.Mounts); err != nil { // an incomplete server is not kept
 		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}),
-			ociruntime.ForgetChoice(c.choices.dir, made.ID))
+			c.choices.forget(made.ID))
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type Options struct {
 	Namespaces string // directory in which the networks of running containers are kept
 	Names      string // directory of their copies of /etc/hosts and its like
 	Choices    string // directory of which runtime they have
+	Marks      string // directory of which ran out of memory
 	Runtimes   *runtimes.Runtimes
 	Config     config.Config
 	Kernel     network.Kernel
@@ -51,7 +52,7 @@ type Instances struct {
 func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 	var (
 		dirs       = directories{options.State}
-		containers = &Containers{docker}
+		containers = &Containers{engine: docker, marks: options.Marks}
 		devices    = devices.New(options.State, options.Specs, options.Config.Devices)
 		verbs      = &verbs{locks: keylock.New(), containers: containers}
 		records    = newCommitRecords(filepath.Join(filepath.Dir(options.State), "commits"))
@@ -60,7 +61,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		commits    = &commits{engine: docker, records: records, pauses: pauses, room: room}
 		plugger    = &plugger{dirs: dirs, kernel: options.Kernel, log: log}
 		names      = &names{plugger: plugger, dirs: dirs, copies: options.Names, log: log}
-		choices    = &choices{engine: docker, runtimes: options.Runtimes, dirs: dirs, dir: options.Choices}
+		choices    = &choices{engine: docker, runtimes: options.Runtimes, dirs: dirs, dir: options.Choices, marks: options.Marks}
 		runner     = &runner{engine: docker, plugger: plugger, names: names, pauses: pauses, commits: commits, choices: choices, devices: devices}
 		remover    = &Remover{engine: docker, containers: containers, verbs: verbs, dirs: dirs, plugger: plugger, commits: commits, choices: choices}
 		backups    = &Backups{engine: docker, containers: containers, verbs: verbs, runner: runner, remover: remover, devices: devices, log: log}

@@ -106,7 +106,7 @@ func (r *Remover) remove(ctx context.Context, found container.InspectResponse) e
 	// If the hook did not come to it. Where the ports are kept, their veths are, too.
 	ports, _ := r.plugger.ports(uuid) // unplug says why they cannot be read
 	if err := errors.Join(network.Leave(ports, network.NetnsPath(found.ID)), ociruntime.ReleaseNames(filepath.Join(ociruntime.Names, found.ID)),
-		ociruntime.ForgetChoice(r.choices.dir, found.ID)); err != nil {
+		r.choices.forget(found.ID)); err != nil {
 		return err
 	}
 	if found.Name == "/"+naming.Container(uuid) {

@@ -33,7 +33,7 @@ func (r *Reports) Diagnostics(ctx context.Context, uuid string) (agent.Diagnosti
 		return agent.Diagnostics{}, err
 	}
 	report := agent.Diagnostics{
-		State: stateOf(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: outOfMemory(found.State), Error: found.State.Error,
+		State: stateOf(found.State.Status), ExitCode: found.State.ExitCode, OOMKilled: r.containers.outOfMemory(found), Error: found.State.Error,
 		StartedAt: parseTime(found.State.StartedAt), FinishedAt: parseTime(found.State.FinishedAt), NICs: []agent.NIC{},
 	}
 	if report.Devices, err = r.devices.Of(uuid, found.ID); err != nil {
@@ -113,32 +113,22 @@ func (r *Reports) Log(ctx context.Context, uuid string) (string, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	return last.kept.String() + ending(found.State) + string(notice), nil
+	return last.kept.String() + ending(found.State, r.containers.outOfMemory(found)) + string(notice), nil
 }
 
 // ending says how the last run of a process ended. It is empty while the process runs, and before it first did.
-func ending(state *container.State) string {
+func ending(state *container.State, outOfMemory bool) string {
 	if state.Running || parseTime(state.FinishedAt).IsZero() {
 		return ""
 	}
 	reason := ""
 	switch {
-	case outOfMemory(state):
+	case outOfMemory:
 		reason = ": out of memory"
 	case state.Error != "":
 		reason = ": " + state.Error
 	}
 	return fmt.Sprintf("\r\n[ndock] the process ended with status %d at %s%s\r\n", state.ExitCode, parseTime(state.FinishedAt).UTC().Format(time.RFC3339), reason)
-}
-
-// killed is the exit status of a process that SIGKILL ended.
-const killed = 137
-
-// outOfMemory tells whether a server's process was killed because memory was short. Docker says so of a container in which
-// any process was, since its last start; where the first process then ended by itself, it was not. A kill by a later stop
-// looks the same.
-func outOfMemory(state *container.State) bool {
-	return state.OOMKilled && !state.Running && state.ExitCode == killed
 }
 
 // tail keeps the last bytes written to it. The buffer is not embedded: io.Copy would use its ReadFrom, and write past the

@@ -2,7 +2,10 @@ package instance_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +16,7 @@ import (
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/instance"
 	"ndock/docker/agent/naming"
+	"ndock/docker/agent/server"
 	"ndock/docker/engine/enginetest"
 )
 
@@ -94,5 +98,39 @@ func TestDiagnosticsOfOneThatEnded(t *testing.T) {
 		if _, body := ask(t, engine, "GET", path, ""); !strings.Contains(body, `"exit_code":0,"oom_killed":false`) {
 			t.Errorf("%s: got %s", path, body)
 		}
+	}
+}
+
+// TestTheMarkOfOneThatRanOutOfMemory: ndock-runtime leaves it where Docker Engine knows of nothing. It is about the last run of a
+// process that was killed, and goes with the container.
+func TestTheMarkOfOneThatRanOutOfMemory(t *testing.T) {
+	engine, marks := enginetest.New(), t.TempDir()
+	engine.PutServer(container.StateExited)
+	found := engine.Containers[naming.Container(enginetest.ServerID)]
+	mark := filepath.Join(marks, found.ID)
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, engine, server.Options{State: agenttest.StateOf(t, engine), Marks: marks})
+	found.State.FinishedAt = "2026-11-25T06:00:00.5Z"
+	for exitCode, want := range map[int]bool{137: true, 143: false, 0: false, 1: false} {
+		found.State.ExitCode = exitCode
+		for _, path := range []string{agenttest.ServerPath + "/diagnostics", agenttest.ServerPath} {
+			if _, body := askServer(t, s, "GET", path, ""); !strings.Contains(body, fmt.Sprintf(`"exit_code":%d,"oom_killed":%t`, exitCode, want)) {
+				t.Errorf("%s: got %s", path, body)
+			}
+		}
+		if _, body := askServer(t, s, "GET", consolePath, ""); strings.Contains(body, ": out of memory") != want {
+			t.Errorf("status %d: the log has %q", exitCode, body)
+		}
+	}
+	found.State.ExitCode, found.State.Running = 137, true
+	if _, body := askServer(t, s, "GET", agenttest.ServerPath, ""); !strings.Contains(body, `"oom_killed":false`) {
+		t.Errorf("of one that runs: %s", body)
+	}
+	status, body := askServer(t, s, "DELETE", agenttest.ServerPath, "[]")
+	agenttest.WantOK(t, status, body)
+	if _, err := os.Lstat(mark); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the mark is still there: %v", err)
 	}
 }

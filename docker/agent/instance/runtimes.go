@@ -28,6 +28,7 @@ type choices struct {
 	runtimes *runtimes.Runtimes
 	dirs     directories
 	dir      string // a file for each container, see ociruntime.Choices
+	marks    string // see ociruntime.OutOfMemory
 }
 
 // record writes which program runs a container of a server.
@@ -139,6 +140,14 @@ func (c *choices) refuse(found container.InspectResponse, what string) error {
 	return agent.Faultf(agent.BadRequest, "a server that runs with %s %s", choice.Name, what)
 }
 
+// forget removes what is recorded of a container that is gone, the choice last: by that the rest is found.
+func (c *choices) forget(id string) error {
+	if err := ociruntime.ForgetOutOfMemory(c.marks, id); err != nil {
+		return err
+	}
+	return ociruntime.ForgetChoice(c.dir, id)
+}
+
 // forgetOld removes what is recorded for containers that are gone without the agent, as those that were removed by hand. That Docker
 // does not know a container is not enough, as its data may be another today: the server has to be gone, too. What an earlier release
 // has recorded stays.
@@ -170,7 +179,7 @@ func (c *choices) forgetOld(ctx context.Context) error {
 		}
 		old, err := c.isOld(record.Name(), on)
 		if err == nil && old {
-			err = ociruntime.ForgetChoice(c.dir, record.Name())
+			err = c.forget(record.Name())
 		}
 		failed = append(failed, err)
 	}
@@ -187,7 +196,7 @@ func (c *choices) forgetServer(uuid string) error {
 	for _, record := range records {
 		choice, err := ociruntime.ChoiceOf(c.dir, record.Name())
 		if err == nil && choice.Server == c.dirs.of(uuid) { // what cannot be read is no reason to keep this server
-			failed = append(failed, ociruntime.ForgetChoice(c.dir, record.Name()))
+			failed = append(failed, c.forget(record.Name()))
 		}
 	}
 	return errors.Join(failed...)

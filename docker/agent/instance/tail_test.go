@@ -35,18 +35,20 @@ func TestTail(t *testing.T) {
 
 func TestEnding(t *testing.T) {
 	const at, never = "2026-11-25T06:00:00.5Z", "0001-01-01T00:00:00Z"
-	for want, state := range map[string]container.State{
-		"": {Status: container.StateCreated, FinishedAt: never},
-		"\r\n[ndock] the process ended with status 1 at 2026-11-25T06:00:00Z\r\n":                  {ExitCode: 1, FinishedAt: at},
-		"\r\n[ndock] the process ended with status 137 at 2026-11-25T06:00:00Z: out of memory\r\n": {ExitCode: 137, OOMKilled: true, FinishedAt: at},
-		"\r\n[ndock] the process ended with status 0 at 2026-11-25T06:00:00Z\r\n":                  {OOMKilled: true, FinishedAt: at}, // a child of it was, some day
-		"\r\n[ndock] the process ended with status 137 at 2026-11-25T06:00:00Z\r\n":                {ExitCode: 137, FinishedAt: at},
+	for want, c := range map[string]struct {
+		state       container.State
+		outOfMemory bool
+	}{
+		"": {state: container.State{Status: container.StateCreated, FinishedAt: never}},
+		"\r\n[ndock] the process ended with status 1 at 2026-11-25T06:00:00Z\r\n":                  {state: container.State{ExitCode: 1, FinishedAt: at}},
+		"\r\n[ndock] the process ended with status 137 at 2026-11-25T06:00:00Z: out of memory\r\n": {container.State{ExitCode: 137, FinishedAt: at}, true},
+		"\r\n[ndock] the process ended with status 137 at 2026-11-25T06:00:00Z\r\n":                {state: container.State{ExitCode: 137, FinishedAt: at}},
 	} {
-		if got := ending(&state); got != want {
+		if got := ending(&c.state, c.outOfMemory); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if got := ending(&container.State{Running: true, FinishedAt: at}); got != "" {
+	if got := ending(&container.State{Running: true, FinishedAt: at}, false); got != "" {
 		t.Errorf("of one that runs again: %q", got)
 	}
 }

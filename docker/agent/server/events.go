@@ -24,6 +24,9 @@ var lifecycle = map[events.Action]string{
 // with the servers that are stopped: that may have happened while nobody listened, as when the host was off.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) {
 	args := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", naming.LabelServer))
+	for action := range lifecycle { // an event has all labels of its container, and each health check makes three
+		args.Add("event", string(action))
+	}
 	happened, failed := s.engine.Events(r.Context(), events.ListOptions{Filters: args})
 	instances, err := s.instances.Containers.List(r.Context())
 	if err != nil {

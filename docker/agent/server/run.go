@@ -27,6 +27,7 @@ type Options struct {
 	Names      string // directory of their copies of /etc/hosts and its like
 	Version    string // the agent's
 	Choices    string // directory of which runtime servers' containers have
+	Marks      string // directory of which of them ran out of memory
 	ConfigFile string // the operator's; empty for none
 	Kernel     network.Kernel
 	Specs      []string // directories of CDI specifications

@@ -48,7 +48,8 @@ func New(closing context.Context, docker engine.Docker, options Options, operato
 	runtimes := runtimes.New(operators)
 	space := diskspace.New(operators.ImageReserveGB << 30)
 	instances := instance.New(docker, instance.Options{
-		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs, Space: space,
+		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Marks: options.Marks,
+		Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs, Space: space,
 	}, log)
 	s := &Server{
 		engine: docker, instances: instances,
