@@ -90,7 +90,7 @@ func (r room) reserve(info system.Info, wanted diskspace.Space) (release func(),
 }
 
 func noRoom(full error) error {
-	return agent.Faultf(agent.BadRequest, "there is no room on this host for an image of the server's files, for a snapshot, a shelve, a resize or a migration: %v. Sparse files count with the size that they say, since Docker writes their holes", full)
+	return agent.Faultf(agent.BadRequest, "there is no room on this host for an image of the server's files: %v. Sparse files count with their whole size", full) // Nova keeps 255 bytes of it
 }
 
 // forArchive reserves the copy that Docker makes of an image's layers before it sends them.
