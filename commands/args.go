@@ -121,8 +121,11 @@ func (p *permuter) literal(words []string) {
 }
 
 func (p *permuter) ordered(program string) []string {
+	if p.group() && len(p.positional) > 0 {
+		p.flags = slices.DeleteFunc(p.flags, asksHelp) // a word that is no command of it is refused, with help or without
+	}
 	out := slices.Concat([]string{program}, p.global, p.path, p.flags)
-	if slices.Contains(p.flags, "--help") || slices.Contains(p.flags, "-h") {
+	if slices.ContainsFunc(p.flags, asksHelp) {
 		return out // urfave/cli would take an argument for a topic of its help
 	}
 	if p.current != nil && len(p.positional) > 0 && !p.foreign() {
@@ -130,6 +133,11 @@ func (p *permuter) ordered(program string) []string {
 	}
 	return append(out, p.positional...)
 }
+
+func asksHelp(flag string) bool { return flag == "--help" || flag == "-h" }
+
+// group tells whether the command reached so far only holds others.
+func (p *permuter) group() bool { return p.current == nil || len(p.current.Subcommands) > 0 }
 
 func (p *permuter) find(word string) *cli.Command {
 	for _, command := range p.commands {

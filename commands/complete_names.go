@@ -20,8 +20,8 @@ import (
 
 // Times of completion. A shell waits for all of it: with the start of ndock it stays below 0.3 s.
 const (
-	namesPatience = 150 * time.Millisecond
-	namesTimeout  = 20 * time.Second // of what asks the cloud meanwhile
+	namesWait    = 150 * time.Millisecond
+	namesTimeout = 20 * time.Second // of what asks the cloud meanwhile
 )
 
 // namedBy is the kind of thing that a value in help stands for, or a flag.
@@ -90,7 +90,7 @@ func offerNames(kind string, flags []string) []string {
 	if err != nil || slices.ContainsFunc(flags, secretSetting.MatchString) || clouds.Local(os.Getenv) {
 		return nil
 	}
-	names := completion.Names{Dir: filepath.Join(dir, "ndock"), Patience: namesPatience, Refresh: func(kind, file string) (<-chan struct{}, error) {
+	names := completion.Names{Dir: filepath.Join(dir, "ndock"), Wait: namesWait, Refresh: func(kind, file string) (<-chan struct{}, error) {
 		return startNames(append(slices.Clone(flags), "names", kind, file))
 	}}
 	return names.Of(kind, append(cloudVariables(), flags...))

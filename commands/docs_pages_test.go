@@ -111,11 +111,15 @@ func TestDocsAreListed(t *testing.T) {
 	}
 }
 
-// otherMessages are Nova's, the kernel's and the pages' own, which stand in the tables too.
-var otherMessages = []string{"My compute node", "in nova-compute's log", "read-only file system", "for an index"}
+// otherMessages are Nova's, Docker Engine's, the kernel's and the pages' own, which stand in the tables too.
+var otherMessages = []string{
+	"My compute node", "in nova-compute's log", "read-only file system", "for an index", "Failed to retrieve allocations for consumer",
+	"No command specified", "Exhausted all hosts available for retrying build failures", "No fixed IP addresses available", "requires a subnet",
+}
 
 var (
-	quotedRow   = regexp.MustCompile(`(?m)^\| ([^|]+) \|`)
+	table       = regexp.MustCompile(`(?m)^(\|.*)\n\| ---.*\n((?:\|.*(?:\n|$))+)`) // its head, and its rows
+	codeSpan    = regexp.MustCompile("`[^`]+`")
 	betweenSays = regexp.MustCompile(`…|: |[(),;]`) // between parts of a message that are separate in the source
 	formatVerb  = regexp.MustCompile(`\S*%(?:\[\d\])?[sqdv]\S*`)
 )
@@ -126,16 +130,15 @@ func TestDocsQuoteErrors(t *testing.T) {
 	source := sourceText(t)
 	checked := 0
 	for page, text := range pages(t) {
-		_, table, _ := strings.Cut(text, "\n## Error messages\n")
-		for _, row := range quotedRow.FindAllStringSubmatch(table, -1) {
-			for _, part := range betweenSays.Split(row[1], -1) {
+		for _, message := range messages(text) {
+			for _, part := range betweenSays.Split(message, -1) {
 				part = strings.Trim(part, ` .:"`)
 				if len(strings.Fields(part)) < 3 || slices.Contains(otherMessages, part) {
 					continue
 				}
 				checked++
 				if !isSaid(source, strings.Fields(part)) {
-					t.Errorf("%s quotes %q (in %q), which no source has", page, part, row[1])
+					t.Errorf("%s quotes %q (in %q), which no source has", page, part, message)
 				}
 			}
 		}
@@ -143,6 +146,29 @@ func TestDocsQuoteErrors(t *testing.T) {
 	if checked < 40 {
 		t.Errorf("only %d parts of messages were found", checked)
 	}
+}
+
+// messages returns what the tables of a page quote, in a column that is called message or what one sees: what is between
+// backquotes in a cell, or all of it.
+func messages(page string) []string {
+	var all []string
+	for _, match := range table.FindAllStringSubmatch(page, -1) {
+		column := slices.IndexFunc(strings.Split(match[1], "|"), func(head string) bool { return head == " message " || head == " what one sees " })
+		if column < 0 {
+			continue
+		}
+		for _, row := range strings.Split(strings.TrimSpace(match[2]), "\n") {
+			cell := strings.Split(row, "|")[column]
+			spans := codeSpan.FindAllString(cell, -1)
+			if len(spans) == 0 {
+				spans = []string{cell}
+			}
+			for _, span := range spans {
+				all = append(all, strings.Trim(span, " `"))
+			}
+		}
+	}
+	return all
 }
 
 // sourceText returns the program's source, with "…" for each word that has a verb of fmt.
@@ -182,4 +208,13 @@ func isSaid(source string, words []string) bool {
 	return slices.ContainsFunc([]int{0, 1, 2}, func(first int) bool {
 		return len(words)-first >= 3 && strings.Contains(source, strings.Join(words[first:], " "))
 	})
+}
+
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	page := "| when | what |\n| --- | --- |\n| never | `no message` |\n\n| message | what to do |\n| --- | --- |\n| it is not there | make it |\n" +
+		"| `device … is not used` | use it |\n\n| cause | what one sees |\n| --- | --- |\n| none | `one`, or the server is off: `two` |"
+	if got, want := messages(page), []string{"it is not there", "device … is not used", "one", "two"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -112,6 +112,7 @@ func clearUp(t *testing.T, cloud string) {
 		t.Fatal(err)
 	}
 	tidy(t)
+	run(t, "sh", "-c", `openstack image list -f value -c ID -c Name | awk '/ e2e-/ { print $1 }' | xargs -r openstack image delete`) // those that ndock does not list, too
 	tidyNetworks(t)
 	run(t, "openstack", "--os-cloud", cloud, "compute", "service", "set", "--enable", host, "nova-compute")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -109,7 +110,25 @@ func usage(c *cli.Context, err error, _ bool) error {
 	if flag, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: "); unknown {
 		return &misuse{fmt.Sprintf("there is no flag %s", flag), commandName(c), similar.Question(similarFlags(c, flag))}
 	}
+	if bad := badValue.FindStringSubmatch(err.Error()); bad != nil {
+		flag, _ := (&permuter{app: c.App, current: c.Command}).known(bad[2])
+		return misused(c, "%s %s %s", dashed(bad[2]), bad[1], notTaken(flag))
+	}
 	return misused(c, "%s", err)
+}
+
+// badValue matches package flag's words for a value that a flag does not take.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([\w-]+): `)
+
+// notTaken says why a flag does not take a value.
+func notTaken(flag cli.Flag) string {
+	switch flag.(type) {
+	case *cli.DurationFlag:
+		return "is no duration; 30s and 10m are"
+	case *cli.BoolFlag:
+		return "is neither true nor false"
+	}
+	return "is no number, or too large a one"
 }
 
 // similarFlags returns those of the command and of ndock itself.

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"time"
@@ -28,6 +29,23 @@ func nodeCommand(s Streams) *cli.Command {
 			categorized("Setup", nodeSetupCommand(s), nodeTeardownCommand(s), nodeStatusCommand(s)),
 			categorized("Service", nodeAgentCommand(s), nodeRuntimeCommand(s), nodeHookCommand(s))),
 	}
+}
+
+// withMachine has this machine to itself, as root, while act changes it. The command's words are for who is not root.
+func withMachine(c *cli.Context, s Streams, command string, act func(steps.Machine) error) (err error) {
+	if err := system.NeedRoot(os.Geteuid(), command); err != nil {
+		return err
+	}
+	machine, err := newMachine(c, s, "/")
+	if err != nil {
+		return err
+	}
+	unlock, err := system.Lock(system.LockFile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	return act(machine)
 }
 
 // newMachine returns what the steps of a node work with, on the machine whose files are under a root.

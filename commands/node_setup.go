@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -12,7 +11,6 @@ import (
 
 	"ndock/openstack/node"
 	"ndock/openstack/node/steps"
-	"ndock/openstack/node/system"
 )
 
 func nodeSetupCommand(s Streams) *cli.Command {
@@ -33,7 +31,7 @@ func nodeSetupCommand(s Streams) *cli.Command {
 	}
 }
 
-func nodeSetup(c *cli.Context, s Streams) (err error) {
+func nodeSetup(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
@@ -43,29 +41,19 @@ func nodeSetup(c *cli.Context, s Streams) (err error) {
 	if c.String("root") != "/" {
 		return misused(c, "--root goes with --dry-run only")
 	}
-	if err := system.NeedRoot(os.Geteuid(), "node setup"); err != nil {
-		return err
-	}
-	machine, err := newMachine(c, s, "/")
-	if err != nil {
-		return err
-	}
-	unlock, err := system.Lock(system.LockFile)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	role, report := c.String("role"), newProgress(c, s)
-	changed, err := node.Setup(c.Context, stepsOf(role, machine), report.Step)
-	if err != nil {
-		return err
-	}
-	if !changed {
-		report.Step("%s", nothingToDo(role, machine))
+	return withMachine(c, s, "node setup", func(machine steps.Machine) error {
+		role, report := c.String("role"), newProgress(c, s)
+		changed, err := node.Setup(c.Context, stepsOf(role, machine), report.Step)
+		switch {
+		case err != nil:
+			return err
+		case !changed:
+			report.Step("%s", nothingToDo(role, machine))
+		default:
+			report.Step("%s is a %s", machine.Host, describeRole(role))
+		}
 		return nil
-	}
-	report.Step("%s is a %s", machine.Host, describeRole(role))
-	return nil
+	})
 }
 
 // nodeSetupPlan prints the plan on stdout: here it is the result.

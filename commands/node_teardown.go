@@ -13,7 +13,7 @@ import (
 
 	"ndock/commands/internal/output"
 	"ndock/openstack/node"
-	"ndock/openstack/node/system"
+	"ndock/openstack/node/steps"
 )
 
 func nodeTeardownCommand(s Streams) *cli.Command {
@@ -33,31 +33,21 @@ func nodeTeardownCommand(s Streams) *cli.Command {
 	}
 }
 
-func nodeTeardown(c *cli.Context, s Streams) (err error) {
+func nodeTeardown(c *cli.Context, s Streams) error {
 	if _, err := exactly(c); err != nil {
 		return err
 	}
 	if err := confirmed(c, s, "Undo the setup of this machine as a "+describeRole(c.String("role"))+"?"); err != nil {
 		return err
 	}
-	if err := system.NeedRoot(os.Geteuid(), "node teardown"); err != nil {
+	return withMachine(c, s, "node teardown", func(machine steps.Machine) error {
+		report := newProgress(c, s)
+		changed, err := node.Teardown(c.Context, stepsOf(c.String("role"), machine), report.Step)
+		if err == nil && !changed {
+			report.Step("nothing to undo: %s is not set up", machine.Host)
+		}
 		return err
-	}
-	machine, err := newMachine(c, s, "/")
-	if err != nil {
-		return err
-	}
-	unlock, err := system.Lock(system.LockFile)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	report := newProgress(c, s)
-	changed, err := node.Teardown(c.Context, stepsOf(c.String("role"), machine), report.Step)
-	if err == nil && !changed {
-		report.Step("nothing to undo: %s is not set up", machine.Host)
-	}
-	return err
+	})
 }
 
 // confirmed returns nil if --yes is given or a person agrees on the terminal.

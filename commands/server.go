@@ -14,9 +14,14 @@ import (
 
 // waitFlags are those of a command that Nova carries out in the background.
 func waitFlags() []cli.Flag {
+	return waitingFlags("longest `DURATION` of --wait, for all servers together")
+}
+
+// waitingFlags are those of a command that can wait, by what it says of its --timeout.
+func waitingFlags(timeout string) []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "wait", Usage: "wait until it is done, and fail if it fails"},
-		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Minute, Usage: "longest `DURATION` of --wait, for all servers together", Action: positive},
+		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Minute, Usage: timeout, Action: positive},
 	}
 }
 

@@ -19,7 +19,7 @@ func snapshotCommand(s Streams) *cli.Command {
 			examples(
 				"ndock snapshot web --name web-2 --wait",
 				"ndock snapshot web --wait -f value -c ID"),
-		Flags: slices.Concat(outputFlags(), waitFlags(), []cli.Flag{
+		Flags: slices.Concat(outputFlags(), waitingFlags("longest `DURATION` of --wait"), []cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the image", DefaultText: "the server's name, with @ for a colon"},
 		}),
 		Action: func(c *cli.Context) error { return snapshot(c, s) },

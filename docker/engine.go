@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -11,15 +12,22 @@ import (
 	"ndock/docker/transfer"
 )
 
+// hostForms are what DOCKER_HOST may be.
+const hostForms = "DOCKER_HOST is unix:///run/docker.sock, tcp://HOST:PORT or ssh://USER@HOST; without it, this host's engine is used"
+
 // Open returns the engine that DOCKER_HOST and its like name, or this host's. Nothing is sent yet.
 func Open() (*client.Client, error) {
 	options := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
-	if host := os.Getenv(client.EnvOverrideHost); strings.HasPrefix(host, "ssh://") {
+	host := os.Getenv(client.EnvOverrideHost)
+	if _, err := client.ParseHostURL(host); host != "" && err != nil {
+		return nil, &Error{Op: "use Docker Engine", Err: fmt.Errorf("DOCKER_HOST is %q, which is no address of one", host), Tip: hostForms}
+	}
+	if strings.HasPrefix(host, "ssh://") {
 		helper, err := connhelper.GetConnectionHelper(host)
 		if err != nil {
-			return nil, explain("use Docker Engine at "+host, err)
+			return nil, &Error{Op: "use Docker Engine", Err: err, Tip: hostForms}
 		}
-		options = []client.Opt{client.WithHost(helper.Host), client.WithDialContext(helper.Dialer), client.WithVersionFromEnv(), client.WithAPIVersionNegotiation()}
+		options = []client.Opt{client.WithHost(helper.Host), client.WithDialContext(bySSH(host, helper.Dialer)), client.WithVersionFromEnv(), client.WithAPIVersionNegotiation()}
 	}
 	engine, err := client.NewClientWithOpts(options...)
 	if err != nil {
@@ -44,6 +52,10 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Hint() string { return e.Tip }
 
 func explain(op string, err error) error {
+	var ssh *sshError
+	if errors.As(err, &ssh) {
+		return &Error{Op: op, Err: ssh}
+	}
 	if client.IsErrConnectionFailed(err) {
 		return &Error{Op: op, Err: err, Tip: "start Docker, or let DOCKER_HOST name an engine ('docker context' is not read)"}
 	}

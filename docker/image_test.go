@@ -118,9 +118,19 @@ func TestSaveBreaksOff(t *testing.T) {
 
 // TestOpenWithBadHost is not parallel: the engine is named by the environment.
 func TestOpenWithBadHost(t *testing.T) {
-	t.Setenv("DOCKER_HOST", "nonsense")
-	_, err := Open()
-	wantError(t, err, "use Docker Engine: ", "")
+	for host, want := range map[string]string{
+		"nonsense":                "use Docker Engine: DOCKER_HOST is \"nonsense\", which is no address of one",
+		"unix://":                 "use Docker Engine: DOCKER_HOST is \"unix://\", which is no address of one",
+		"ssh://":                  "use Docker Engine: DOCKER_HOST is \"ssh://\", which is no address of one",
+		"ssh://root:secret@there": "use Docker Engine: ",
+	} {
+		t.Setenv("DOCKER_HOST", host)
+		_, err := Open()
+		wantError(t, err, want, hostForms)
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
 }
 
 func TestGlanceArchitecture(t *testing.T) {

@@ -75,12 +75,12 @@ func open(ctx context.Context, found clouds.Login, s Selection) (*Cloud, error) 
 	base.ResponseHeaderTimeout = found.Timeout
 	provider, err := openstack.NewClient(found.Auth.IdentityEndpoint)
 	if err != nil {
-		return nil, explain("log in to "+found.Name, err)
+		return nil, explainLogin("log in to "+found.Name, err)
 	}
 	provider.HTTPClient = newHTTPClient(base, s)
 	provider.UserAgent.Prepend(s.Agent)
 	if err := openstack.Authenticate(ctx, provider, found.Auth); err != nil {
-		return nil, explain("log in to "+found.Name, err)
+		return nil, explainLogin("log in to "+found.Name, err)
 	}
 	cloud := &Cloud{provider: provider, endpoint: found.Endpoint, consoles: serial.NewDialer(base, s.Trace, s.Agent)}
 	provider.EndpointLocator = found.Locator(provider.EndpointLocator, cloud.ids)

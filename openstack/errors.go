@@ -1,14 +1,17 @@
 package openstack
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
+	"io"
 	"iter"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +20,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 
 	"ndock/docker/transfer"
+	"ndock/openstack/clouds"
 	"ndock/openstack/transport"
 )
 
@@ -44,14 +48,14 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Hint() string { return e.hint }
 
 // explain says what a service answered in the service's own words, instead of the HTTP round them.
-func explain(op string, err error) error {
+func explain(op string, err error) *Error {
 	var login *gophercloud.ErrUnableToReauthenticate
 	if errors.As(err, &login) { // which does not unwrap
 		err = login.ErrReauth
 	}
 	var response gophercloud.ErrUnexpectedResponseCode
 	if !errors.As(err, &response) {
-		return &Error{Op: op, Err: err, hint: hintWithoutAnswer(err)}
+		return &Error{Op: op, Err: transfer.InWords(err), hint: hintWithoutAnswer(err)}
 	}
 	message := cleanMessage(response.Body)
 	if message == "" {
@@ -64,6 +68,41 @@ func explain(op string, err error) error {
 		Op: op, Status: response.Actual, RequestID: transport.RequestID(response.ResponseHeader),
 		Err: &serviceError{message, err}, hint: hintFor(response.Actual, message),
 	}
+}
+
+// explainLogin says, too, that it may not be Keystone that has answered, or that it was not found.
+func explainLogin(op string, err error) *Error {
+	failed := explain(op, err)
+	if text := noLogin(failed, err); text != "" {
+		failed.Err = &serviceError{text, failed.Err}
+	}
+	busy := failed.Status == http.StatusTooManyRequests || failed.Status >= http.StatusInternalServerError && failed.Status != http.StatusNotImplemented
+	if failed.hint == "" && !busy && !errors.Is(err, context.Canceled) {
+		failed.hint = "check Keystone's address, " + clouds.AuthURLHint
+	}
+	return failed
+}
+
+// noLogin says what came in place of a token; it is empty where the error says so itself.
+func noLogin(failed *Error, err error) string {
+	var syntax *json.SyntaxError
+	var other *json.UnmarshalTypeError
+	var request *url.Error
+	switch {
+	case failed.Status != 0 && failed.Status < http.StatusBadRequest:
+		return fmt.Sprintf("what answers there is not Keystone: it says %d %s", failed.Status, http.StatusText(failed.Status))
+	case failed.Status == http.StatusNotFound:
+		return fmt.Sprintf("Keystone is not there: %v", failed.Err)
+	case failed.Status != 0 || failed.Err != err: // there are words for it
+		return ""
+	case errors.As(err, &request):
+		return request.Err.Error()
+	case errors.As(err, &syntax), errors.As(err, &other):
+		return "what answers there is not Keystone: it sends no token"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "Keystone's answer broke off"
+	}
+	return ""
 }
 
 // hintWithoutAnswer says what may help where nobody answered.

@@ -1,8 +1,13 @@
 package openstack
 
 import (
+	"context"
 	"errors"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -79,5 +84,83 @@ func TestExplainKeepsTheCause(t *testing.T) {
 	t.Parallel()
 	if err := explain("do it", refusal(404, "gone")); !gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
 		t.Errorf("%v is no 404 any more", err)
+	}
+}
+
+// TestLoginElsewhere logs in where no Keystone is, each time for another reason.
+func TestLoginElsewhere(t *testing.T) {
+	t.Parallel()
+	answering := func(status int, body string) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(body))
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	breaking := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		w.WriteHeader(http.StatusCreated)
+		_, _ = w.Write([]byte(`{"token": `))
+	}))
+	t.Cleanup(breaking.Close)
+	ending := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(ending.Close)
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	plain := answering(http.StatusOK, "")
+	host := func(address string) string { _, host, _ := strings.Cut(address, "://"); return host }
+	for name, test := range map[string]struct{ url, want string }{
+		"another service":    {plain, ": what answers there is not Keystone: it says 200 OK"},
+		"another's JSON":     {answering(http.StatusCreated, `["nothing"]`), ": what answers there is not Keystone: it sends no token"},
+		"no JSON":            {answering(http.StatusCreated, "Hello"), ": what answers there is not Keystone: it sends no token"},
+		"nothing":            {answering(http.StatusCreated, ""), ": Keystone's answer broke off"},
+		"a part":             {breaking.URL, ": Keystone's answer broke off"},
+		"no POST":            {answering(http.StatusNotImplemented, "Unsupported method"), ": Unsupported method"},
+		"another path":       {answering(http.StatusNotFound, ""), ": Keystone is not there: Not Found"},
+		"a path of no page":  {answering(http.StatusNotFound, "no such page"), ": Keystone is not there: no such page"},
+		"a connection ends":  {ending.URL, ": no answer from " + host(ending.URL) + ": it broke the connection off"},
+		"nobody listens":     {"http://127.0.0.1:1", ": no answer from 127.0.0.1:1: connection refused"},
+		"no TLS":             {"https://" + host(plain), ": no answer from " + host(plain) + ": it speaks plain HTTP, and not TLS"},
+		"no plain HTTP":      {"http://" + host(secure.URL), ": Client sent an HTTP request to an HTTPS server."},
+		"no scheme":          {"127.0.0.1:5000/v3", ": auth_url: it does not begin with http:// or https://"},
+		"no scheme, no port": {"foo/v3", ": auth_url: it does not begin with http:// or https://"},
+		"another scheme":     {"ftp://foo/v3", ": auth_url: it begins with ftp://, and Keystone's with http:// or https://"},
+		"no host":            {"http:///v3", ": auth_url: it names no host"},
+		"no port":            {"http://foo:port/v3", ": auth_url: it is no address of HTTP"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := logIn(t, variables(map[string]string{"OS_AUTH_URL": test.url, "OS_USERNAME": "u", "OS_PASSWORD": "x"}))
+			var failed *Error
+			if !errors.As(err, &failed) || !strings.HasSuffix(err.Error(), test.want) {
+				t.Fatalf("%v does not end with %q", err, test.want)
+			}
+			if !strings.Contains(failed.Hint(), "https://KEYSTONE:5000/v3") {
+				t.Errorf("hint %q", failed.Hint())
+			}
+		})
+	}
+}
+
+// TestLoginRefused: Keystone that answers is not looked for elsewhere.
+func TestLoginRefused(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{
+		http.StatusUnauthorized: "log in: No. (req-7)", http.StatusForbidden: "log in: No. (req-7)",
+		http.StatusServiceUnavailable: "log in: No. (req-7)",
+	} {
+		got := explainLogin("log in", refusal(status, `{"error": {"message": "No."}}`))
+		if got.Error() != want || strings.Contains(got.Hint(), "KEYSTONE") || !gophercloud.ResponseCodeIs(got, status) {
+			t.Errorf("%d: %q, hint %q", status, got, got.Hint())
+		}
+	}
+	if got := explainLogin("log in", context.Canceled); got.Hint() != "" || !errors.Is(got, context.Canceled) {
+		t.Errorf("interrupted: %q, hint %q", got, got.Hint())
+	}
+	if got := explainLogin("log in", io.EOF); !errors.Is(got, io.EOF) {
+		t.Errorf("%v has no cause", got)
 	}
 }

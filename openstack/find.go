@@ -95,3 +95,12 @@ func canBeID(text string) bool { return text != "detail" && text != "." && text 
 func isMissing(err error) bool {
 	return gophercloud.ResponseCodeIs(err, http.StatusNotFound) || gophercloud.ResponseCodeIs(err, http.StatusBadRequest)
 }
+
+// Abbreviate joins names, of many the first five.
+func Abbreviate(names []string) string {
+	const shown = 5
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}

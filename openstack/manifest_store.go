@@ -161,7 +161,7 @@ func (m StoredManifest) changes() images.UpdateOpts {
 
 // supersede takes a tag from all images but the newest that has it. The image is there whatever becomes of the request.
 func (c *Cloud) supersede(ctx context.Context, repository, tag string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryTimeout)
 	defer cancel()
 	found, err := c.holders(ctx, repository, tag)
 	if err != nil || len(found.manifests) == 0 {

@@ -309,7 +309,7 @@ func minDisk(unpacked int64) int {
 // abandon deletes what a failed upload has left, also when the user has interrupted it.
 func abandon(client *gophercloud.ServiceClient, id string) error {
 	var last error
-	err := Wait{Timeout: patience}.poll(context.Background(), "", func(ctx context.Context) (string, bool, error) {
+	err := Wait{Timeout: retryTimeout}.poll(context.Background(), "", func(ctx context.Context) (string, bool, error) {
 		last = images.Delete(ctx, client, id).ExtractErr()
 		return "", last == nil || !isAway(last), nil
 	})

@@ -64,7 +64,7 @@ func (c *Cloud) store(ctx context.Context, u upload) (Image, error) {
 	return imageFrom(*done), nil
 }
 
-// create waits for Glance's answer also when it is interrupted, then for no longer than patience: without the id, the image
+// create waits for Glance's answer also when it is interrupted, then for no longer than retryTimeout: without the id, the image
 // could not be removed.
 func (u upload) create(ctx context.Context, client *gophercloud.ServiceClient) (*images.Image, error) {
 	if err := ctx.Err(); err != nil {
@@ -75,11 +75,11 @@ func (u upload) create(ctx context.Context, client *gophercloud.ServiceClient) (
 	return images.Create(ctx, client, u.request).Extract()
 }
 
-// patiently returns a context that ends later than ctx: by patience, so that Glance can answer what it was asked.
+// patiently returns a context that ends later than ctx: by retryTimeout, so that Glance can answer what it was asked.
 func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
 	answered, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		_ = transfer.Wait(answered, patience) // or until it has answered
+		_ = transfer.Wait(answered, retryTimeout) // or until it has answered
 		cancel()
 	})
 	return answered, func() { stop(); cancel() }
@@ -270,8 +270,8 @@ func (w *watchedReader) verify(image *images.Image) error {
 	return nil
 }
 
-// fresh is what a token must have left before an upload begins: Glance looks at it once, before it reads.
-const fresh = 5 * time.Minute
+// minTokenTTL is what a token must have left before an upload begins: Glance looks at it once, before it reads.
+const minTokenTTL = 5 * time.Minute
 
 // refresh gets a new token where the old one is near its end.
 func (c *Cloud) refresh(ctx context.Context) error {
@@ -282,7 +282,7 @@ func (c *Cloud) refresh(ctx context.Context) error {
 		return nil
 	}
 	token, err := result.ExtractToken()
-	if err != nil || time.Until(token.ExpiresAt) > fresh {
+	if err != nil || time.Until(token.ExpiresAt) > minTokenTTL {
 		return nil // one of unknown age may do
 	}
 	if err := c.provider.Reauthenticate(ctx, c.provider.Token()); err != nil {

@@ -86,15 +86,15 @@ func (w Wait) timedOut(op, last string, away error) error {
 	return &Error{Op: op, Err: reason, hint: "--timeout gives it longer"}
 }
 
-// patience is how long a service that is away is waited for where it must answer once more: to say how something stands
+// retryTimeout is how long a service that is away is waited for where it must answer once more: to say how something stands
 // that was begun, or to remove what there is of a failed upload.
-const patience = 30 * time.Second
+const retryTimeout = 30 * time.Second
 
 // persist asks until the service answers.
 func persist[T any](ctx context.Context, ask func(ctx context.Context) (T, error)) (T, error) {
 	var answer T
 	var last error
-	err := Wait{Timeout: patience}.poll(ctx, "", func(ctx context.Context) (string, bool, error) {
+	err := Wait{Timeout: retryTimeout}.poll(ctx, "", func(ctx context.Context) (string, bool, error) {
 		answer, last = ask(ctx)
 		return "", last == nil, last
 	})
@@ -132,7 +132,7 @@ func (c *Cloud) await(ctx context.Context, id string, g goal, wait Wait) (Server
 	}
 	var server Server
 	var before progress
-	host := &hostWatch{patience: min(hostPatience, wait.Timeout/4)}
+	host := &hostWatch{timeout: min(hostTimeout, wait.Timeout/4)}
 	err = wait.poll(ctx, g.op, func(ctx context.Context) (string, bool, error) {
 		got := servers.Get(ctx, client, id)
 		found, err := got.Extract()
@@ -165,15 +165,15 @@ func (c *Cloud) await(ctx context.Context, id string, g goal, wait Wait) (Server
 	return server, err
 }
 
-// hostPatience is how long a server's host may be down before nobody waits for it any more. Nova takes a minute to find that
+// hostTimeout is how long a server's host may be down before nobody waits for it any more. Nova takes a minute to find that
 // out (service_down_time); a host whose nova-compute was only restarted is back soon.
-const hostPatience = 30 * time.Second
+const hostTimeout = 30 * time.Second
 
 // A hostWatch watches what Nova says of a server's host. Its policy tells administrators alone, unless an operator lets others
 // see it (servers:show:host_status).
 type hostWatch struct {
-	patience time.Duration
-	since    time.Time // when it was first seen down; zero where it is up, or not told
+	timeout time.Duration
+	since   time.Time // when it was first seen down; zero where it is up, or not told
 }
 
 // isLost tells whether an answer about the server, as all for some time, says that its host is down.
@@ -190,7 +190,7 @@ func (w *hostWatch) isLost(got gophercloud.Result, now time.Time) bool {
 	if w.since.IsZero() {
 		w.since = now
 	}
-	return now.Sub(w.since) >= w.patience
+	return now.Sub(w.since) >= w.timeout
 }
 
 // lost says that nothing will happen before the server's host is back.

@@ -170,7 +170,7 @@ func TestWaitAsksThoughToldToGoAway(t *testing.T) {
 		timeout, back time.Duration
 		want          string
 	}{
-		"back soon":         {503, patience, 10 * time.Second, ""},
+		"back soon":         {503, retryTimeout, 10 * time.Second, ""},
 		"back late":         {503, 10 * time.Minute, 9 * time.Minute, ""},
 		"too many requests": {429, 10 * time.Minute, time.Minute, "it asks to wait for 1h0m0s"}, // and is left alone
 	} {
@@ -313,7 +313,7 @@ func TestWaitEndsWhereTheHostIsLost(t *testing.T) {
 // TestAHostThatIsBackSoon is waited for.
 func TestAHostThatIsBackSoon(t *testing.T) {
 	t.Parallel()
-	begun, watch := time.Now(), &hostWatch{patience: 30 * time.Second}
+	begun, watch := time.Now(), &hostWatch{timeout: 30 * time.Second}
 	for _, answer := range []struct {
 		after time.Duration // since it began
 		says  string

@@ -3,9 +3,13 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
+	"syscall"
 )
 
 // Client calls the agent of this host. Its methods return a *Fault for what the agent refuses.
@@ -31,12 +35,6 @@ func (c *Client) Host(ctx context.Context) (Host, error) {
 	return host, c.get(ctx, "/v1/host", &host)
 }
 
-// Instances returns the servers that have a container on this host.
-func (c *Client) Instances(ctx context.Context) ([]Instance, error) {
-	var instances []Instance
-	return instances, c.get(ctx, "/v1/instances", &instances)
-}
-
 // Orphans returns what no server has any more.
 func (c *Client) Orphans(ctx context.Context) ([]Orphan, error) {
 	var orphans []Orphan
@@ -60,7 +58,7 @@ func (c *Client) do(ctx context.Context, method, path string, into any) error {
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask ndock's agent: %w", err)
+		return unreached(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode >= http.StatusMultipleChoices {
@@ -70,3 +68,32 @@ func (c *Client) do(ctx context.Context, method, path string, into any) error {
 	}
 	return json.NewDecoder(response.Body).Decode(into)
 }
+
+// unreached says why the agent was not asked, without the address that its socket has none of.
+func unreached(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	var timeout net.Error
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return &unasked{"ndock's agent does not run: start service ndock-agent; if it ends, its log says why", err}
+	case errors.Is(err, fs.ErrPermission):
+		return &unasked{"only root may ask ndock's agent", err}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return &unasked{"ndock's agent has not answered in time: see its log", err}
+	}
+	return fmt.Errorf("ask ndock's agent: %w", err)
+}
+
+// unasked says why the agent has not answered.
+type unasked struct {
+	text string
+	err  error
+}
+
+func (u *unasked) Error() string { return u.text }
+
+// Unwrap returns the cause.
+func (u *unasked) Unwrap() error { return u.err }

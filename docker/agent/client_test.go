@@ -1,14 +1,17 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -47,13 +50,13 @@ func TestClientVersion(t *testing.T) {
 	}
 }
 
-func TestClientInstances(t *testing.T) {
-	socket, asked := serve(t, 200, `[{"uuid":"u","name":"web","state":"stopped","exit_code":137,"oom_killed":true}]`)
-	got, err := NewClient(socket).Instances(t.Context())
-	if want := []Instance{{UUID: "u", Name: "web", State: Stopped, ExitCode: 137, OOMKilled: true}}; err != nil || !reflect.DeepEqual(got, want) {
+func TestClientOrphans(t *testing.T) {
+	socket, asked := serve(t, 200, `[{"kind":"container","name":"ndock-u","sure":true}]`)
+	got, err := NewClient(socket).Orphans(t.Context())
+	if want := []Orphan{{Kind: "container", Name: "ndock-u", Sure: true}}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if len(*asked) != 1 || (*asked)[0] != "GET /v1/instances" {
+	if len(*asked) != 1 || (*asked)[0] != "GET /v1/orphans" {
 		t.Errorf("asked for %q", *asked)
 	}
 }
@@ -74,8 +77,32 @@ func TestClientFaults(t *testing.T) {
 }
 
 func TestClientWithoutAnAgent(t *testing.T) {
-	_, err := NewClient(filepath.Join(t.TempDir(), "none")).Instances(t.Context())
-	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "ndock's agent") {
+	ended, _ := serve(t, 200, "")
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: ended + ".left", Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false) // as one that was killed leaves it
+	listener.Close()
+	slow, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	const away = "ndock's agent does not run: start service ndock-agent; if it ends, its log says why"
+	for socket, test := range map[string]struct {
+		ctx   context.Context
+		cause error
+		want  string
+	}{
+		filepath.Join(t.TempDir(), "none"): {t.Context(), os.ErrNotExist, away},
+		ended + ".left":                    {t.Context(), syscall.ECONNREFUSED, away},
+		ended:                              {slow, context.DeadlineExceeded, "ndock's agent has not answered in time: see its log"},
+		strings.Repeat("long", 100):        {t.Context(), syscall.EINVAL, "ask ndock's agent: dial unix " + strings.Repeat("long", 100) + ": connect: invalid argument"},
+	} {
+		_, err := NewClient(socket).Orphans(test.ctx)
+		if !errors.Is(err, test.cause) || err.Error() != test.want {
+			t.Errorf("%s: got %v", socket, err)
+		}
+	}
+	if err := unreached(&url.Error{Op: "Get", URL: "http://agent/", Err: os.ErrPermission}); err.Error() != "only root may ask ndock's agent" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -349,148 +348,9 @@ func chooseManifest(all []ocispec.Descriptor, o Options, top bool) (ocispec.Desc
 	return matching[0], nil
 }
 
-// MatchingManifests returns the entries of an index that fit the platform, each once; at the top of a layout only
-// those with the requested name. If exactly one has the requested variant, it returns only that. Below the top,
-// entries that state their platform come before those that do not. At the top they do not, because these may be
-// different images. An attestation is never an image.
-func MatchingManifests(all []ocispec.Descriptor, o Options, top bool) []ocispec.Descriptor {
-	var matching, stated, exact []ocispec.Descriptor
-	seen := map[digest.Digest]bool{} // an image may have several names
-	for _, one := range all {
-		named := !top || o.Name == "" || HasName(one.Annotations, o.Name)
-		fits := len(all) == 1 || one.Platform == nil || o.Platform.Matches(DescriptorPlatform(one))
-		if named && fits && !isAttestation(one) && !seen[one.Digest] {
-			seen[one.Digest] = true
-			matching = append(matching, one)
-			if one.Platform != nil {
-				stated = append(stated, one)
-			}
-		}
-	}
-	if !top && len(stated) > 0 {
-		matching = stated
-	}
-	for _, one := range matching {
-		if DescriptorPlatform(one).Variant == o.Platform.Variant {
-			exact = append(exact, one)
-		}
-	}
-	if len(exact) == 1 {
-		return exact
-	}
-	return matching
-}
-
-// Platforms returns the first ten platforms of an index, as text.
-func Platforms(all []ocispec.Descriptor) string {
-	const shown = 10
-	var texts []string
-	for _, one := range all {
-		if one.Platform != nil && !isAttestation(one) && len(texts) < shown {
-			texts = append(texts, fmt.Sprintf("%.80s", DescriptorPlatform(one)))
-		}
-	}
-	return cmp.Or(strings.Join(texts, ", "), "none")
-}
-
-// DescriptorPlatform returns the platform that an index states for an entry, or an empty one.
-func DescriptorPlatform(one ocispec.Descriptor) Platform {
-	if one.Platform == nil {
-		return Platform{}
-	}
-	return Platform{one.Platform.OS, one.Platform.Architecture, one.Platform.Variant}
-}
-
-// configMediaTypes are the media types of configurations that Docker accepts. The third is from old registries.
-var configMediaTypes = []string{"", ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "application/octet-stream"}
-
-// CheckImageManifest returns an *Error for a manifest that is not an image's, such as that of a chart or a signature.
-// The error says what it is.
-func CheckImageManifest(m ocispec.Manifest) error {
-	if m.SchemaVersion == 1 {
-		return refuse("it is in the format of registries before Docker 1.10 (schema 1), which is not read: 'skopeo copy --format v2s2' converts it")
-	}
-	if !slices.Contains(configMediaTypes, m.Config.MediaType) {
-		return refuse("it is no image but %s", describeMediaType(m.ArtifactType, m.Config.MediaType))
-	}
-	for _, layer := range m.Layers {
-		switch {
-		case strings.HasSuffix(layer.MediaType, "+encrypted"):
-			return refuse("its layers are encrypted (%.80q), which Docker cannot read", layer.MediaType)
-		case layer.MediaType != "" && layer.MediaType != "application/octet-stream" && !strings.Contains(layer.MediaType, "tar"):
-			return refuse("it is no image but %s", describeMediaType(m.ArtifactType, layer.MediaType))
-		}
-	}
-	return nil
-}
-
-// artifactKinds maps a part of a media type to a kind of artifact.
-var artifactKinds = []struct{ part, kind string }{
-	{"helm", "a Helm chart"},
-	{"cosign", "a signature"},
-	{"notary", "a signature"},
-	{"sigstore", "a signature"},
-	{"in-toto", "an attestation"},
-	{"spdx", "an SBOM"},
-	{"cyclonedx", "an SBOM"},
-	{"syft", "an SBOM"},
-	{"sbom", "an SBOM"},
-	{"wasm", "a WebAssembly module"},
-	{"docker.plugin", "a Docker plugin"},
-	{"buildkit.cacheconfig", "a cache of BuildKit's"},
-	{"compose", "a Compose project"},
-}
-
-// describeMediaType names the kind of an artifact. The first media type that is known decides.
-func describeMediaType(mediaTypes ...string) string {
-	for _, mediaType := range mediaTypes {
-		for _, one := range artifactKinds {
-			if strings.Contains(mediaType, one.part) {
-				return fmt.Sprintf("%s (%.80q)", one.kind, mediaType)
-			}
-		}
-	}
-	return fmt.Sprintf("something else (%.80q)", cmp.Or(mediaTypes...))
-}
-
 func nameClause(name string) string {
 	if name == "" {
 		return ""
 	}
 	return fmt.Sprintf(" that are called %q", name)
-}
-
-func (p Platform) String() string {
-	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
-}
-
-// Or fills empty fields of p from the first of the others that has them.
-func (p Platform) Or(others ...Platform) Platform {
-	for _, other := range others {
-		p.OS = cmp.Or(p.OS, other.OS)
-		if p.Architecture == "" {
-			p.Architecture, p.Variant = other.Architecture, other.Variant
-		}
-	}
-	return p
-}
-
-// IsComplete reports whether system and architecture are both known.
-func (p Platform) IsComplete() bool { return p.OS != "" && p.Architecture != "" }
-
-// Matches reports whether an image for the other platform fits p. Variants are compared only where both have one.
-func (p Platform) Matches(other Platform) bool {
-	return p.OS == other.OS && goArchitecture(p.Architecture) == goArchitecture(other.Architecture) &&
-		(p.Variant == "" || other.Variant == "" || p.Variant == other.Variant)
-}
-
-// goArchitecture returns Go's name of an architecture. An image may use the kernel's name; Docker accepts both.
-func goArchitecture(name string) string {
-	switch name {
-	case "x86_64", "x86-64":
-		return "amd64"
-	case "aarch64":
-		return "arm64"
-	}
-	return name
 }

@@ -5,11 +5,8 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"path"
-	"slices"
-	"strings"
 )
 
 // Options select an image in an archive, and say how it is checked.
@@ -27,18 +24,6 @@ type Options struct {
 
 	// Inspected, if not nil, is called after each layer that the sink has received, where there are Limits.
 	Inspected func(Layer)
-}
-
-// Platform is the system that an image is for, in Go's names. Docker and OCI use the same.
-type Platform struct{ OS, Architecture, Variant string }
-
-// ParsePlatform reads OS/ARCH or OS/ARCH/VARIANT.
-func ParsePlatform(text string) (Platform, error) {
-	parts := strings.Split(text, "/")
-	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts[:2], "") {
-		return Platform{}, fmt.Errorf("%q is not OS/ARCH or OS/ARCH/VARIANT", text)
-	}
-	return Platform{OS: parts[0], Architecture: parts[1], Variant: strings.Join(parts[2:], "")}, nil
 }
 
 // Sink receives the entries of an archive in order. It has to read each content to its end.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"ndock/docker"
+	"ndock/docker/transfer"
 )
 
 // RegistryOptions say how to connect to registries.
@@ -85,12 +86,19 @@ func explainRegistry(op string, err error) *docker.Error {
 		return &docker.Error{Op: op, Err: withHTTPMethod(err), Tip: tipFor(err)}
 	}
 	before, _, _ := strings.Cut(err.Error(), registryErr.Error()) // what was attempted, if the error says it
+	var tls *url.Error
+	if errors.As(err, &tls) { // it was attempted first, and the answer came without
+		before = strings.Replace(before, tls.Error()+"; ", "", 1)
+	}
 	explained := &docker.Error{Op: op, Err: errors.New(before + responseText(registryErr))}
 	switch registryErr.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		explained.Tip = "'docker login' logs in; logins are read from ~/.docker/config.json and its credential helpers"
 	case http.StatusNotFound:
-		if before == "" && isReadRequest(registryErr.Request) {
+		switch request := registryErr.Request; {
+		case request != nil && request.URL != nil && request.URL.Path == "/v2/": // which each registry has
+			explained.Tip = "see whether it is a registry that listens at " + request.URL.Host
+		case before == "" && isReadRequest(request):
 			explained.Err = fmt.Errorf("the registry has no such image: %w", explained.Err)
 		}
 	case http.StatusMethodNotAllowed:
@@ -114,7 +122,20 @@ func tipFor(err error) string {
 	case strings.Contains(text, "error getting credentials"):
 		return "Docker's config.json names a credential helper (credsStore, credHelpers), which has to be installed and to answer; an empty config.json in DOCKER_CONFIG does without logins"
 	}
-	return ""
+	return trustTip(err)
+}
+
+// trustTip suggests how to trust the host that the request was for.
+func trustTip(err error) string {
+	var request *url.Error
+	if !errors.As(err, &request) {
+		return ""
+	}
+	asked, bad := url.Parse(request.URL)
+	if bad != nil {
+		return ""
+	}
+	return transfer.TrustHint(err, asked.Host)
 }
 
 func isReadRequest(r *http.Request) bool {

@@ -406,3 +406,34 @@ func TestNoQueryInErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestUntrustedCertificate: the hint names the registry and the command that has its certificate trusted.
+func TestUntrustedCertificate(t *testing.T) {
+	t.Parallel()
+	host, _ := newTLSRegistry(t, func(next http.Handler) http.Handler { return next })
+	transports := newTransports(t)
+	transports.Registry.Remote = Remote("ndock/test", t.TempDir(), false, 0, nil)
+	want := "its CA belongs in /etc/docker/certs.d/" + host + "/ca.crt, where 'ndock registry trust " + host + "' puts it"
+	_, pulled := read(t.Context(), transports, "docker://"+host+"/site/web:1")
+	for what, err := range map[string]error{"pull": pulled, "push": pushTo(t, transports, smallImage(t), host+"/site/web:1")} {
+		var hinted interface{ Hint() string }
+		if !asHinted(err, &hinted) || hinted.Hint() != want {
+			t.Errorf("%s: error %v, without %q", what, err, want)
+		}
+	}
+}
+
+// TestNoRegistry: of two attempts, with TLS and without, the one that was answered is told.
+func TestNoRegistry(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusNotFound) }))
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	at := "docker://" + host + "/site/web:1"
+	want := fmt.Sprintf("image %q: the registry answered 404 Not Found", at)
+	_, err := read(t.Context(), newTransports(t), at)
+	var hinted interface{ Hint() string }
+	if err == nil || err.Error() != want || !asHinted(err, &hinted) || hinted.Hint() != "see whether it is a registry that listens at "+host {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}

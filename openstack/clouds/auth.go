@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -37,22 +38,42 @@ func authOptions(s settings) (gophercloud.AuthOptions, error) {
 			hint: "make an application credential with a client that can ('openstack application credential create NAME'), and use that one",
 		}
 	}
-	url := s.expanded(s.text("auth_url"))
-	if url == "" {
-		return gophercloud.AuthOptions{}, errors.New("it has no auth_url, so it is not known where Keystone is")
+	address := s.expanded(s.text("auth_url"))
+	if err := checkAddress(address); err != nil {
+		return gophercloud.AuthOptions{}, err
 	}
 	auth, err := method(s)
 	if err != nil {
 		return gophercloud.AuthOptions{}, fmt.Errorf("auth_type %s: %w", kind, err)
 	}
-	auth.IdentityEndpoint = keystoneV3(url)
+	auth.IdentityEndpoint = keystoneV3(address)
 	return auth, nil
+}
+
+// checkAddress refuses what cannot be Keystone's address. The error does not have it, as there may be a password in it.
+func checkAddress(address string) error {
+	parsed, err := url.Parse(address)
+	switch {
+	case address == "":
+		err = errors.New("there is none, so it is not known where Keystone is")
+	case err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Hostname() != "":
+		return nil
+	case !strings.Contains(address, "://"):
+		err = errors.New("it does not begin with http:// or https://")
+	case err != nil: // which could have a part of a password
+		err = errors.New("it is no address of HTTP")
+	case parsed.Hostname() == "":
+		err = errors.New("it names no host")
+	default:
+		err = fmt.Errorf("it begins with %s://, and Keystone's with http:// or https://", parsed.Scheme)
+	}
+	return &Error{Op: "auth_url", Err: err, hint: "write it, in " + AuthURLHint}
 }
 
 // keystoneV3 returns the address of Keystone's third version, the only one left. It is not asked for: behind a proxy
 // Keystone may answer with an address of its own, without TLS, and the password would go there.
-func keystoneV3(url string) string {
-	return anyVersion.ReplaceAllString(strings.TrimRight(url, "/"), "") + "/v3"
+func keystoneV3(address string) string {
+	return anyVersion.ReplaceAllString(strings.TrimRight(address, "/"), "") + "/v3"
 }
 
 // impliedType guesses the type where none is given. For openstacksdk that is a password; ndock takes what there is,

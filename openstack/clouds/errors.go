@@ -2,6 +2,9 @@ package clouds
 
 import "fmt"
 
+// AuthURLHint says where Keystone's address is from, and what it looks like.
+const AuthURLHint = "OS_AUTH_URL or auth_url in clouds.yaml: http or https, the host, the port, and /v3, as in https://KEYSTONE:5000/v3"
+
 // Error says why a cloud was not found, or cannot be logged in to as its settings say.
 type Error struct {
 	Op   string // what was tried, on which cloud or file

@@ -37,7 +37,7 @@ func agents(ctx context.Context, x *examination) Finding {
 // unwired looks for hosts of type docker on which nobody wires ports.
 func (x *examination) unwired(all []openstack.Agent) Finding {
 	var missing []string
-	fix := ""
+	fix := "openstack network agent list"
 	for _, host := range x.dockerHosts() {
 		here := kept(all, func(agent openstack.Agent) bool { return agent.Host == host.ServiceHost && wires(agent) })
 		switch {
@@ -69,5 +69,5 @@ func agentNames(all []openstack.Agent) string {
 	for _, agent := range all {
 		names = append(names, fmt.Sprintf("%s on %s", agent.Type, agent.Host))
 	}
-	return few(names)
+	return openstack.Abbreviate(names)
 }

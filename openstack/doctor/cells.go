@@ -33,9 +33,9 @@ func cells(ctx context.Context, x *examination) Finding {
 	case len(hosts) == 0:
 		return well("each host whose nova-compute is up is mapped to a cell")
 	case len(x.dockerHosts()) > 0:
-		return doubtful(discover, "nova-compute runs on %s, which no cell has, or which has told Nova of no node yet", few(hosts))
+		return doubtful(discover, "nova-compute runs on %s, which no cell has, or which has told Nova of no node yet", openstack.Abbreviate(hosts))
 	}
-	return broken(discover, "nova-compute runs on %s, which no cell has, or which has told Nova of no node yet", few(hosts))
+	return broken(discover, "nova-compute runs on %s, which no cell has, or which has told Nova of no node yet", openstack.Abbreviate(hosts))
 }
 
 // unmapped are the hosts that no cell has, as far as one may see them.

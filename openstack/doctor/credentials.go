@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 
 	"ndock/openstack"
@@ -23,22 +22,27 @@ func credentials(ctx context.Context, x *examination) Finding {
 	return well("user %s in project %s, with the roles %s", x.session.User, x.session.Project, strings.Join(x.session.Roles, ", "))
 }
 
-// credentialsMend tells credentials that Keystone does not take from those that are not there.
+// credentialsMend tells credentials that Keystone does not take from those that are not there, and from a Keystone that is not.
 func credentialsMend(err error) string {
 	var explained *openstack.Error
 	if !errors.As(err, &explained) {
-		return ""
+		return showCredentials
 	}
 	hint := explained.Hint()
 	switch {
 	case errors.Is(err, clouds.ErrLoginMethod):
 		return "openstack application credential create NAME"
-	case explained.Status == http.StatusUnauthorized:
-		return "openstack token issue"
 	case strings.Contains(hint, "OS_CACERT"):
 		return "export OS_CACERT=FILE"
+	case strings.Contains(hint, clouds.AuthURLHint):
+		return "export OS_AUTH_URL=https://KEYSTONE:5000/v3"
 	case strings.Contains(hint, "OS_CLOUD"), strings.Contains(hint, "OS_CLIENT_CONFIG_FILE"):
 		return "export OS_CLOUD=NAME"
+	case explained.Status != 0:
+		return lookInto(err)
 	}
-	return ""
+	return showCredentials
 }
+
+// showCredentials shows what clouds.yaml and the variables say, without secrets.
+const showCredentials = "openstack configuration show"

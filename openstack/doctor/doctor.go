@@ -25,7 +25,7 @@ type Finding struct {
 	Check  string
 	State  State
 	Detail string // a sentence
-	Fix    string // the command that fixes it; empty where there is nothing to fix, or no command
+	Fix    string // the command that fixes it, or shows more of it; never empty for an error
 }
 
 // Cloud is what the checks ask.

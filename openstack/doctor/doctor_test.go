@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -192,6 +193,9 @@ func examined(t *testing.T, c *cloud) map[string]Finding {
 	}
 	all := map[string]Finding{}
 	for _, finding := range findings {
+		if finding.State == Failed && finding.Fix == "" {
+			t.Errorf("no command fixes %+v", finding)
+		}
 		all[finding.Check] = finding
 	}
 	return all
@@ -242,17 +246,27 @@ func wantFindings(t *testing.T, all map[string]wrong) {
 func TestFindings(t *testing.T) {
 	t.Parallel()
 	wantFindings(t, map[string]wrong{
-		"no cloud named":    {"credentials", func(c *cloud) { c.failing["login"] = errors.New("who?") }, Failed, "who?", ""},
+		"no cloud named":    {"credentials", func(c *cloud) { c.failing["login"] = errors.New("who?") }, Failed, "who?", "openstack configuration show"},
 		"a way to log in":   {"credentials", func(c *cloud) { c.failing["login"] = &openstack.Error{Op: "use", Err: clouds.ErrLoginMethod} }, Failed, "cannot log in this way", "openstack application credential create NAME"},
 		"wrong password":    {"credentials", func(c *cloud) { c.failing["login"] = answered(401, "log in", "no") }, Failed, "log in: no (req-1)", "openstack token issue"},
 		"no project":        {"credentials", func(c *cloud) { c.session.ProjectID = "" }, Failed, "user root is logged in, but to no project", "export OS_PROJECT_NAME=PROJECT"},
 		"no endpoint":       {"placement", func(c *cloud) { c.failing["placement"] = openstack.ErrNoEndpoint }, Failed, "no such endpoint", "openstack endpoint create --region REGION placement public URL"},
 		"no region":         {"nova", func(c *cloud) { c.failing["compute"] = openstack.ErrNoRegion }, Failed, "no such region", "export OS_REGION_NAME=REGION"},
-		"a service is down": {"glance", func(c *cloud) { c.failing["image"] = answered(503, "ask", "away") }, Failed, "ask: away (req-1); glance is down, or", ""},
+		"a service is down": {"glance", func(c *cloud) { c.failing["image"] = answered(503, "ask", "away") }, Failed, "ask: away (req-1); glance is down, or", "openstack catalog show glance"},
+
+		"a service is slow": {"nova", func(c *cloud) {
+			c.failing["compute"] = &openstack.Error{Op: "ask", Err: context.DeadlineExceeded}
+		}, Failed, "ask: context deadline exceeded; nova is down, or", "openstack catalog show nova"},
+		"a question takes long": {"flavors", func(c *cloud) {
+			c.failing["flavors"] = &openstack.Error{Op: "list", Err: context.DeadlineExceeded}
+		}, Failed, "list: ", "ndock doctor --timeout 1m"},
+		"a question is cut off": {"flavors", func(c *cloud) { c.failing["flavors"] = &openstack.Error{Op: "list", Err: io.EOF} }, Failed, "list: EOF", "openstack catalog list"},
+		"a token has ended":     {"flavors", func(c *cloud) { c.failing["flavors"] = answered(401, "list", "no") }, Failed, "list: no", "openstack token issue"},
+		"Keystone is down":      {"credentials", func(c *cloud) { c.failing["login"] = answered(503, "log in", "away") }, Failed, "log in: away", "ndock doctor --debug"},
 
 		"no docker format":  {"formats", func(c *cloud) { c.formats.Container = []string{"bare", "ovf"} }, Failed, "no images of container format docker, only bare, ovf", "crudini --set /etc/glance/glance-api.conf image_format container_formats bare,ovf,docker && service glance-api restart"},
 		"no raw format":     {"formats", func(c *cloud) { c.formats.Disk = []string{"qcow2"} }, Failed, "no images of disk format raw, only qcow2", "crudini --set /etc/glance/glance-api.conf image_format disk_formats qcow2,raw && service glance-api restart"},
-		"formats not told":  {"formats", func(c *cloud) { c.failing["formats"] = answered(500, "ask", "oops") }, Failed, "ask: oops (req-1)", ""},
+		"formats not told":  {"formats", func(c *cloud) { c.failing["formats"] = answered(500, "ask", "oops") }, Failed, "ask: oops (req-1)", "ndock doctor --debug"},
 		"a tenant's images": {"publishing", tenant, Warning, "the roles member may not make images public", "openstack image set --public IMAGE"},
 
 		"layers":      {"layers", func(c *cloud) { c.layers = 3 }, OK, "the project has 1 Docker images in Glance, and 3 layers", ""},
@@ -269,22 +283,22 @@ func TestFindings(t *testing.T) {
 		"no image to ask with": {"pushing", func(c *cloud) { c.images = nil }, Unknown, "there is no image yet", ""},
 		"a disk to ask with":   {"pushing", func(c *cloud) { c.images, c.machines = nil, []openstack.Image{image("vm", "qemu")} }, OK, "all properties that a push sets", ""},
 		"no images for users":  {"pushing", func(c *cloud) { c.failing["reserved"] = answered(403, "try", "not you") }, Warning, "try: not you (req-1)", "openstack role add --project p1 --user USER member"},
-		"no more images":       {"pushing", func(c *cloud) { c.failing["reserved"] = answered(413, "try", "image_count_total is over") }, Failed, "try: image_count_total is over", ""},
+		"no more images":       {"pushing", func(c *cloud) { c.failing["reserved"] = answered(413, "try", "image_count_total is over") }, Failed, "try: image_count_total is over", "ndock doctor --debug"},
 		"layers are reserved": {"pushing", func(c *cloud) {
 			c.reserved = openstack.Reserved{Properties: []string{"docker_layer", "trait:CUSTOM_NDOCK_LAYERS"}, Layered: true}
 		}, Warning, "keep docker_layer, trait:CUSTOM_NDOCK_LAYERS for others: images are pushed without layers", "ndock image push-glance --whole IMAGE"},
 		"properties are reserved": {"pushing", func(c *cloud) {
 			c.reserved = openstack.Reserved{Properties: []string{"hypervisor_type"}}
-		}, Failed, "keep hypervisor_type for others: nothing can be pushed", ""},
-		"no list of images to ask with": {"pushing", func(c *cloud) { c.failing["images"] = answered(500, "list", "oops") }, Failed, "list: oops", ""},
+		}, Failed, "keep hypervisor_type for others: nothing can be pushed", "crudini --get /etc/glance/glance-api.conf DEFAULT property_protection_file"},
+		"no list of images to ask with": {"pushing", func(c *cloud) { c.failing["images"] = answered(500, "list", "oops") }, Failed, "list: oops", "ndock doctor --debug"},
 		"an older host":                 {"layers", func(c *cloud) { c.traits = []string{"CUSTOM_NDOCK"} }, Warning, "images in layers do not boot on one, where ndock is older", "ndock node setup"},
 		"traits not for all":            {"layers", func(c *cloud) { c.failing["traits"] = answered(403, "list the traits of one", "not you") }, OK, "the project has 1", ""},
-		"traits not told":               {"layers", func(c *cloud) { c.failing["traits"] = answered(500, "list the traits of one", "oops") }, Failed, "list the traits of one: oops", ""},
-		"layers not told":               {"layers", func(c *cloud) { c.failing["layers"] = answered(500, "list images", "oops") }, Failed, "list images: oops", ""},
+		"traits not told":               {"layers", func(c *cloud) { c.failing["traits"] = answered(500, "list the traits of one", "oops") }, Failed, "list the traits of one: oops", "ndock doctor --debug"},
+		"layers not told":               {"layers", func(c *cloud) { c.failing["layers"] = answered(500, "list images", "oops") }, Failed, "list images: oops", "ndock doctor --debug"},
 		"layers for a tenant":           {"layers", tenant, OK, "the project has 1", ""},
 
 		"hypervisors not for tenants": {"hypervisors", tenant, Unknown, "only an administrator", ""},
-		"hypervisors not told":        {"hypervisors", func(c *cloud) { c.failing["hypervisors"] = answered(500, "list", "oops") }, Failed, "oops", ""},
+		"hypervisors not told":        {"hypervisors", func(c *cloud) { c.failing["hypervisors"] = answered(500, "list", "oops") }, Failed, "oops", "ndock doctor --debug"},
 		"no docker host":              {"hypervisors", func(c *cloud) { c.hypervisors, c.services = []openstack.Hypervisor{hypervisor("kvm", "QEMU")}, nil }, Failed, "no hypervisor is of type docker; 1 of type QEMU", "ndock node setup"},
 		"the docker host is down":     {"hypervisors", func(c *cloud) { c.hypervisors[0].State = "down" }, Failed, "are up: none; down: one", "ndock node status"},
 		"the docker host is disabled": {"hypervisors", func(c *cloud) { c.hypervisors[0].Status = "disabled" }, Failed, "are up: none; disabled: one", "openstack compute service set --enable one nova-compute"},
@@ -301,7 +315,7 @@ func TestFindings(t *testing.T) {
 			c.images = []openstack.Image{image("a", ""), image("b", "docker"), image("c", "qemu")}
 		}, Warning, "type QEMU: a, c", "for image in id-a id-c; do openstack image set --property hypervisor_type=docker \"$image\"; done"},
 		"mixed, a machine's image says nothing": {"properties", func(c *cloud) { mixed(c); c.machines = []openstack.Image{image("vm", "")} }, Warning, "type docker, where they fail: vm", "openstack image set --property hypervisor_type=qemu id-vm"},
-		"mixed, machines' images not told":      {"properties", func(c *cloud) { mixed(c); c.failing["machines"] = answered(500, "list", "oops") }, Failed, "oops", ""},
+		"mixed, machines' images not told":      {"properties", func(c *cloud) { mixed(c); c.failing["machines"] = answered(500, "list", "oops") }, Failed, "oops", "ndock doctor --debug"},
 		"not mixed, an image says nothing":      {"properties", func(c *cloud) { c.images[0].HypervisorType = "" }, OK, "no hypervisor is of another type", ""},
 		"a tenant's image says nothing":         {"properties", func(c *cloud) { tenant(c); c.images[0].HypervisorType = "" }, Unknown, "is not known; if so, these images may be sent there: web", "openstack image set --property hypervisor_type=docker id-web"},
 		"another's image says nothing": {"properties", func(c *cloud) {
@@ -311,7 +325,7 @@ func TestFindings(t *testing.T) {
 
 		"no flavor":        {"flavors", func(c *cloud) { c.flavors = nil }, Failed, "there is no flavor", "openstack flavor create --vcpus 1 --ram 512 --disk 5 m1.tiny"},
 		"the smallest":     {"flavors", func(*cloud) {}, OK, "there are 2, of which tiny is the smallest", ""},
-		"flavors not told": {"flavors", func(c *cloud) { c.failing["flavors"] = answered(500, "list", "oops") }, Failed, "oops", ""},
+		"flavors not told": {"flavors", func(c *cloud) { c.failing["flavors"] = answered(500, "list", "oops") }, Failed, "oops", "ndock doctor --debug"},
 		"no quota of servers": {
 			"quota", func(c *cloud) { c.servers.Instances.Used = 10 }, Failed, "10 of 10 servers are used and 1 more needed; delete servers, or",
 			"openstack quota set --instances 11 p1",
@@ -319,7 +333,7 @@ func TestFindings(t *testing.T) {
 		"no quota of cores and memory": {"quota", func(c *cloud) {
 			c.servers.Cores, c.servers.RAM = openstack.Quota{Limit: 4, Used: 4}, openstack.Quota{Limit: 100, Used: 50}
 		}, Failed, "4 of 4 cores are used and 1 more needed; 50 of 100 MiB of memory are used and 64 more needed", "openstack quota set --cores 5 --ram 114 p1"},
-		"quota not told": {"quota", func(c *cloud) { c.failing["quota"] = answered(500, "look", "oops") }, Failed, "oops", ""},
+		"quota not told": {"quota", func(c *cloud) { c.failing["quota"] = answered(500, "look", "oops") }, Failed, "oops", "ndock doctor --debug"},
 
 		"no network":         {"networks", func(c *cloud) { c.networks = nil }, Failed, "no network that the project may use", "openstack network create private && openstack subnet create --network private --subnet-range 10.0.0.0/24 private"},
 		"another's network":  {"networks", func(c *cloud) { c.networks[0].Project = "p2" }, Failed, "no network that the project may use", "openstack network create private && openstack subnet create --network private --subnet-range 10.0.0.0/24 private"},
@@ -332,16 +346,16 @@ func TestFindings(t *testing.T) {
 				c.networks = append(c.networks, network(name))
 			}
 		}, OK, "may use 7, so that a boot must name one: private, b, c, d, e and 2 more", ""},
-		"networks not told": {"networks", func(c *cloud) { c.failing["networks"] = answered(500, "list", "oops") }, Failed, "oops", ""},
+		"networks not told": {"networks", func(c *cloud) { c.failing["networks"] = answered(500, "list", "oops") }, Failed, "oops", "ndock doctor --debug"},
 		"no quota of ports": {"ports", func(c *cloud) { c.ports.Used = 500 }, Failed, "500 of 500 ports are used and 1 more needed", "openstack quota set --ports 501 p1"},
 		"no quota at all":   {"ports", func(c *cloud) { c.failing["ports"] = answered(404, "look", "what?") }, Unknown, "does not tell its quota: look: what? (req-1)", ""},
-		"ports not told":    {"ports", func(c *cloud) { c.failing["ports"] = answered(500, "look", "oops") }, Failed, "oops", ""},
+		"ports not told":    {"ports", func(c *cloud) { c.failing["ports"] = answered(500, "look", "oops") }, Failed, "oops", "ndock doctor --debug"},
 
 		"agents not for tenants":     {"agents", tenant, Unknown, "only an administrator", ""},
 		"no agents at all":           {"agents", func(c *cloud) { c.failing["agents"] = answered(404, "list", "what?") }, Unknown, "has no agents", ""},
-		"agents not told":            {"agents", func(c *cloud) { c.failing["agents"] = answered(500, "list", "oops") }, Failed, "oops", ""},
-		"nobody wires":               {"agents", func(c *cloud) { c.agents = c.agents[1:] }, Failed, "need an agent that wires ports: one has none", ""},
-		"nobody anywhere":            {"agents", func(c *cloud) { c.agents = nil }, Failed, "one has none", ""},
+		"agents not told":            {"agents", func(c *cloud) { c.failing["agents"] = answered(500, "list", "oops") }, Failed, "oops", "ndock doctor --debug"},
+		"nobody wires":               {"agents", func(c *cloud) { c.agents = c.agents[1:] }, Failed, "need an agent that wires ports: one has none", "openstack network agent list"},
+		"nobody anywhere":            {"agents", func(c *cloud) { c.agents = nil }, Failed, "one has none", "openstack network agent list"},
 		"nobody, and no docker host": {"agents", func(c *cloud) { c.agents, c.hypervisors = nil, nil }, Unknown, "tells of no agent", ""},
 		"who wires is dead":          {"agents", func(c *cloud) { c.agents[0].Alive = false }, Failed, "Linux bridge agent on one is dead", "service neutron-linux restart"},
 		"who wires is dead, and so is the host": {"agents", func(c *cloud) {
@@ -353,7 +367,7 @@ func TestFindings(t *testing.T) {
 		"an image is queued":  {"images", func(c *cloud) { c.images[0].Status = "queued" }, Failed, "no Docker image in Glance can be booted", "ndock image push-glance IMAGE"},
 		"an image is empty":   {"images", func(c *cloud) { c.images[0].Size = 0 }, Failed, "can be booted", "ndock image push-glance IMAGE"},
 		"an image for others": {"images", func(c *cloud) { c.images[0].HypervisorType = "qemu" }, Failed, "another hypervisor_type: web", "ndock image push-glance IMAGE"},
-		"images not told":     {"images", func(c *cloud) { c.failing["images"] = answered(500, "list", "oops") }, Failed, "oops", ""},
+		"images not told":     {"images", func(c *cloud) { c.failing["images"] = answered(500, "list", "oops") }, Failed, "oops", "ndock doctor --debug"},
 	})
 }
 

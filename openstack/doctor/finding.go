@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
-	"ndock/docker/transfer"
 	"ndock/openstack"
 )
 
@@ -22,7 +20,7 @@ func unknown(format string, args ...any) Finding {
 	return Finding{State: Unknown, Detail: fmt.Sprintf(format, args...)}
 }
 
-// broken is an error that a command fixes; an empty one where there is none.
+// broken is an error that a command fixes, or shows more of.
 func broken(fix, format string, args ...any) Finding {
 	return Finding{State: Failed, Detail: fmt.Sprintf(format, args...), Fix: fix}
 }
@@ -32,7 +30,22 @@ func doubtful(fix, format string, args ...any) Finding {
 }
 
 // unanswered is a question that the cloud would not or could not answer.
-func unanswered(err error) Finding { return broken("", "%s", reason(err)) }
+func unanswered(err error) Finding { return broken(lookInto(err), "%s", reason(err)) }
+
+// lookInto is the command that shows more of a question without an answer.
+func lookInto(err error) string {
+	var explained *openstack.Error
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "ndock doctor --timeout 1m"
+	case errors.As(err, &explained) && explained.Status == http.StatusUnauthorized:
+		return "openstack token issue"
+	case errors.As(err, &explained) && explained.Status == 0:
+		return "openstack catalog list"
+	}
+	return "ndock doctor --debug"
+}
 
 // reason is an error as a sentence, with what may help.
 func reason(err error) string {
@@ -41,13 +54,6 @@ func reason(err error) string {
 		return err.Error()
 	}
 	text := explained.Error()
-	var unsaid *url.Error // nobody answered: it repeats what was asked
-	if errors.As(err, &unsaid) {
-		text = fmt.Sprintf("%s: %v", explained.Op, transfer.WithoutQueries(unsaid.Err))
-		if unsaid.Timeout() {
-			text = fmt.Sprintf("%s: no answer in time", explained.Op)
-		}
-	}
 	if hint := explained.Hint(); hint != "" {
 		text += "; " + hint
 	}
@@ -58,15 +64,6 @@ func reason(err error) string {
 func absent(err error) bool {
 	var explained *openstack.Error
 	return errors.As(err, &explained) && explained.Status == http.StatusNotFound
-}
-
-// few names some of many.
-func few(names []string) string {
-	const shown = 5
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
 // plainWord matches what a shell takes as it is.

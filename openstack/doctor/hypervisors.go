@@ -79,7 +79,7 @@ func hostNames(all []openstack.Hypervisor) string {
 	for _, one := range all {
 		names = append(names, one.Hostname)
 	}
-	return few(names)
+	return openstack.Abbreviate(names)
 }
 
 // others counts the hypervisors of other types; empty where there are none.

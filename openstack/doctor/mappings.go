@@ -29,7 +29,7 @@ func mappings(_ context.Context, x *examination) Finding {
 	if len(lacking) == 0 {
 		return well("hosts of type docker have the physical networks of those that the project may use")
 	}
-	return doubtful(fix, "ports cannot be wired where a physical network is missing: %s", few(lacking))
+	return doubtful(fix, "ports cannot be wired where a physical network is missing: %s", openstack.Abbreviate(lacking))
 }
 
 // wiring are the agents that wire ports on hosts of type docker, and tell what physical networks they have.

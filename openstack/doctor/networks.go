@@ -54,5 +54,5 @@ func networkNames(all []openstack.Network) string {
 	for _, network := range all {
 		names = append(names, network.Name)
 	}
-	return few(names)
+	return openstack.Abbreviate(names)
 }

@@ -70,7 +70,7 @@ func imageNames(images []openstack.Image) string {
 	for _, image := range images {
 		names = append(names, image.Name)
 	}
-	return few(names)
+	return openstack.Abbreviate(names)
 }
 
 // setType names images by their ids: those are one word, and one image's.

@@ -28,7 +28,7 @@ func pushing(ctx context.Context, x *examination) Finding {
 	case reserved.Layered:
 		return doubtful("ndock image push-glance --whole IMAGE", "Glance's property protections keep %s for others: images are pushed without layers, and by no registry in Glance, until an administrator lets this project's users set them", names)
 	}
-	return broken("", "Glance's property protections keep %s for others: nothing can be pushed until an administrator lets this project's users set them", names)
+	return broken("crudini --get /etc/glance/glance-api.conf DEFAULT property_protection_file", "Glance's property protections keep %s for others: nothing can be pushed until an administrator lets this project's users set them", names)
 }
 
 // someImage returns the id of an image that is there, if there is one.

@@ -59,7 +59,7 @@ func (x *examination) tooLarge(ctx context.Context, fitting string) Finding {
 	if specs := demanding(first); fits && len(specs) > 0 {
 		return Finding{
 			State: severity(fitting), Fix: fmt.Sprintf("openstack flavor unset%s %s", options(specs), word(first.ID)),
-			Detail: fmt.Sprintf("no host has what the extra specs of flavor %s ask for: %s%s", first.Name, few(specs), x.otherUnfit()),
+			Detail: fmt.Sprintf("no host has what the extra specs of flavor %s ask for: %s%s", first.Name, openstack.Abbreviate(specs), x.otherUnfit()),
 		}
 	}
 	lacking, err := x.lacking(ctx, first)
@@ -109,7 +109,7 @@ func (x *examination) otherUnfit() string {
 	if len(names) == 0 {
 		return ""
 	}
-	return "; nor of " + few(names)
+	return "; nor of " + openstack.Abbreviate(names)
 }
 
 // demanding are the extra specs that Placement looks at.

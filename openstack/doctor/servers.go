@@ -37,7 +37,7 @@ func servers(ctx context.Context, x *examination) Finding {
 		others = append(others, one.Name)
 	}
 	if len(others) > 0 {
-		detail += fmt.Sprintf("; before that, %s failed", few(others))
+		detail += fmt.Sprintf("; before that, %s failed", openstack.Abbreviate(others))
 	}
 	return doubtful(why.fix, "%s", detail)
 }

@@ -18,7 +18,7 @@ func service(kind, name string) func(context.Context, *examination) Finding {
 		case errors.Is(err, openstack.ErrNoEndpoint):
 			return broken(fmt.Sprintf("openstack endpoint create --region REGION %s public URL", name), "%s", reason(err))
 		case err != nil:
-			return broken("", "%s; %s is down, or the catalogue has the wrong URL", reason(err), name)
+			return broken("openstack catalog show "+name, "%s; %s is down, or the catalogue has the wrong URL", reason(err), name)
 		}
 		return well("answers at %s", url)
 	}

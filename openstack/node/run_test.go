@@ -22,9 +22,9 @@ func (s *fakeStep) act(what string) error {
 	return s.fail[what]
 }
 
-func (s *fakeStep) Title() string                 { return s.title }
-func (s *fakeStep) Detail(context.Context) string { return "in place" }
-func (s *fakeStep) Do(context.Context) error      { return s.act("do") }
+func (s *fakeStep) Title() string                          { return s.title }
+func (s *fakeStep) Detail(context.Context) (string, error) { return "in place", s.fail["detail"] }
+func (s *fakeStep) Do(context.Context) error               { return s.act("do") }
 
 func (s *fakeStep) Plan(context.Context) ([]string, error) {
 	if s.idle || s.fail["plan"] != nil {
@@ -149,4 +149,20 @@ func TestARollbackGoesOn(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	wantJournal(t, journal, "do agent", "do file", "do service", "rollback service", "rollback file", "settle service", "rollback agent")
+}
+
+// TestWhatCannotBeToldIsUnknown: neither is it called done, nor does setup end with it.
+func TestWhatCannotBeToldIsUnknown(t *testing.T) {
+	agent, _, _, journal := fakeNode()
+	agent.idle, agent.fail["detail"] = true, errBroken
+	want := Status{"agent", Unknown, "could not be checked: broken"}
+	if got := Inspect(t.Context(), []Step{agent}); !slices.Equal(got, []Status{want}) {
+		t.Errorf("got %+v", got)
+	}
+	said := ""
+	changed, err := Setup(t.Context(), []Step{agent}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
+	if changed || err != nil || said != "agent: could not be checked: broken" {
+		t.Errorf("got %t, %v, said %q", changed, err, said)
+	}
+	wantJournal(t, journal)
 }

@@ -45,7 +45,11 @@ func runStep(ctx context.Context, step Step, report Report) (bool, error) {
 	case err != nil:
 		return false, err
 	case len(plan) == 0:
-		report("%s: %s", step.Title(), step.Detail(ctx))
+		text, err := detail(ctx, step)
+		if err != nil {
+			text = err.Error() // and nothing is to do, all the same
+		}
+		report("%s: %s", step.Title(), text)
 		return false, nil
 	}
 	for _, text := range plan {

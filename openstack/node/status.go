@@ -44,5 +44,19 @@ func inspect(ctx context.Context, step Step) Status {
 	case len(plan) > 0:
 		return Status{step.Title(), ToDo, strings.Join(plan, "; ")}
 	}
-	return Status{step.Title(), Done, step.Detail(ctx)}
+	detail, err := detail(ctx, step)
+	if err != nil {
+		return Status{step.Title(), Unknown, err.Error()}
+	}
+	return Status{step.Title(), Done, detail}
+}
+
+// detail returns what is there, or an Unchecked error.
+func detail(ctx context.Context, step Step) (string, error) {
+	text, err := step.Detail(ctx)
+	var unchecked *Unchecked
+	if err != nil && !errors.As(err, &unchecked) {
+		err = &Unchecked{Why: err.Error()}
+	}
+	return text, err
 }

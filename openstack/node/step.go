@@ -23,8 +23,8 @@ type Step interface {
 	Rollback(ctx context.Context) ([]string, error)
 	// Teardown removes what earlier runs of setup made, and returns what it did, a sentence each.
 	Teardown(ctx context.Context) ([]string, error)
-	// Detail returns a phrase on what is there, once nothing is to do.
-	Detail(ctx context.Context) string
+	// Detail returns a phrase on what is there, once nothing is to do. With an error the step's state cannot be told.
+	Detail(ctx context.Context) (string, error)
 }
 
 // An Editor is a step that edits files that are not ndock's own.

@@ -49,10 +49,15 @@ func VirtDirectory(ctx context.Context, interpreter []string, run func(context.C
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	dir := strings.TrimSpace(lines[len(lines)-1])
-	const longest = 4096                                                                                                                                 // bytes, of a path
-	if !filepath.IsAbs(dir) || !strings.HasSuffix(filepath.Clean(dir), "/nova/virt") || len(dir) > longest || strings.ContainsFunc(dir, isUnprintable) { // it may be nova's own word
+	if !isNovaVirt(dir) {
 		const enough = 200
 		return "", fmt.Errorf("find nova.virt: %s answered %q, which is no directory of that name", strings.Join(interpreter, " "), out[:min(len(out), enough)])
 	}
 	return dir, nil
+}
+
+// isNovaVirt tells whether this is the path of such a directory: it may be what the user nova has written.
+func isNovaVirt(dir string) bool {
+	const longest = 4096 // bytes
+	return filepath.IsAbs(dir) && strings.HasSuffix(filepath.Clean(dir), "/nova/virt") && len(dir) <= longest && !strings.ContainsFunc(dir, isUnprintable)
 }

@@ -19,7 +19,7 @@ const (
 	longestPause = 2 * time.Second
 	forgetAfter  = 15 * time.Minute
 	trustFor     = 24 * time.Hour // how long others' guesses do not delay a user who has logged in from that network
-	throttleSize = 20_000 // counters; the oldest is dropped first
+	throttleSize = 20_000         // counters; the oldest is dropped first
 )
 
 // throttle counts wrong passwords. After too many of one user from one network that user has to wait there, twice as long

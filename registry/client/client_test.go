@@ -2,10 +2,12 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -441,7 +444,7 @@ func TestRefusals(t *testing.T) {
 				fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)
 			}
 		},
-		"": func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) }, // another kind of server
+		"see whether it is a registry that listens at ": func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) },
 	} {
 		r := newRegistry(t, answer)
 		ref, err := r.Parse("web:1")
@@ -450,7 +453,7 @@ func TestRefusals(t *testing.T) {
 		}
 		_, err = r.Show(t.Context(), ref)
 		var explained *Error
-		if !errors.As(err, &explained) || !strings.HasPrefix(explained.Hint(), want) || want == "" && explained.Hint() != "" {
+		if !errors.As(err, &explained) || !strings.HasPrefix(explained.Hint(), want) {
 			t.Errorf("error %v, want one with the hint %q", err, want)
 		}
 	}
@@ -481,8 +484,50 @@ func TestUntrusted(t *testing.T) {
 	_, err := r.List(t.Context(), "")
 	want := "list repositories of " + r.Address + ": tls: failed to verify certificate: x509: certificate signed by unknown authority"
 	var explained *Error
-	if !errors.As(err, &explained) || err.Error() != want || explained.Hint() != "its CA belongs in /etc/docker/certs.d/"+r.Address+"/ca.crt" {
+	if !errors.As(err, &explained) || err.Error() != want || explained.Hint() != "its CA belongs in /etc/docker/certs.d/"+r.Address+"/ca.crt, where 'ndock registry trust "+r.Address+"' puts it" {
 		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// TestNoRegistry asks what is none, or breaks off: each time it is said in words.
+func TestNoRegistry(t *testing.T) {
+	t.Parallel()
+	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	for name, test := range map[string]struct {
+		handle     http.HandlerFunc
+		tls        bool // is asked for
+		want, hint string
+	}{
+		"breaks off":        {abort, false, "no registry answers at HOST: it broke the connection off", ""},
+		"no TLS":            {func(http.ResponseWriter, *http.Request) {}, true, "no registry answers at HOST: it speaks plain HTTP, and not TLS", "--insecure speaks plain HTTP, in which all can be read on the way"},
+		"no page":           {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "{}", http.StatusNotFound) }, false, "the registry answered 404 Not Found", "see whether it is a registry that listens at HOST"},
+		"a failure":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusNotImplemented) }, false, "the registry answered 501 Not Implemented", ""},
+		"no content":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, false, "no registry answers this with 204 No Content", ""},
+		"no JSON":           {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "Hello") }, false, "the registry's answer is no JSON: invalid character 'H' looking for beginning of value", ""},
+		"a login is needed": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, false, "the registry answered 403 Forbidden", "log in with 'docker login HOST'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRegistry(t, test.handle)
+			if test.tls { // as to another host: loopback is asked without TLS, too
+				r.PlainHTTP = false
+				address := r.Address
+				r.Address = "registry.test" + address[strings.LastIndex(address, ":"):]
+				r.Options = []remote.Option{remote.WithTransport(&http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, network, address)
+				}})}
+			}
+			_, err := r.List(t.Context(), "")
+			var explained *Error
+			said := strings.NewReplacer(r.Address, "HOST")
+			if !errors.As(err, &explained) || said.Replace(err.Error()) != "list repositories of HOST: "+test.want || said.Replace(explained.Hint()) != test.hint {
+				t.Errorf("error %v, hint %v", err, explained)
+			}
+		})
+	}
+	_, err := (Registry{Address: "127.0.0.1:1", PlainHTTP: true}).List(t.Context(), "")
+	if !errors.Is(err, syscall.ECONNREFUSED) || err.Error() != "list repositories of 127.0.0.1:1: no registry answers at 127.0.0.1:1: connection refused" {
+		t.Errorf("error %v", err)
 	}
 }
 

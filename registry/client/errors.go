@@ -2,9 +2,11 @@ package client
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -66,16 +68,61 @@ func (r Registry) explain(op string, err error) error {
 	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &untrusted): // and that plain HTTP was of no use either does not matter
-		return &Error{Op: op, Err: untrusted, hint: "its CA belongs in /etc/docker/certs.d/" + r.Address + "/ca.crt"}
+		return &Error{Op: op, Err: untrusted, hint: transfer.TrustHint(untrusted, r.Address)}
 	case status(err) == http.StatusUnauthorized, status(err) == http.StatusForbidden:
-		return &Error{Op: op, Err: err, hint: "log in with 'docker login " + r.Address + "'"}
+		return &Error{Op: op, Err: inWords(err), hint: "log in with 'docker login " + r.Address + "'"}
 	case gone(err):
 		return &Error{Op: op, Err: errors.New("it is not there"), hint: "'ndock registry list' shows what is"}
 	case !r.PlainHTTP && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no value for it
-		return &Error{Op: op, Err: err, hint: "--insecure speaks plain HTTP, in which all can be read on the way"}
+		return &Error{Op: op, Err: r.noAnswer(err), hint: "--insecure speaks plain HTTP, in which all can be read on the way"}
+	case status(err) == http.StatusNotFound:
+		return &Error{Op: op, Err: inWords(err), hint: "see whether it is a registry that listens at " + r.Address}
+	case status(err) != 0:
+		return &Error{Op: op, Err: inWords(err)}
 	}
-	return &Error{Op: op, Err: err}
+	return &Error{Op: op, Err: r.noAnswer(err)}
 }
+
+// inWords says what a registry has answered that gives no reason, which may be none.
+func inWords(err error) error {
+	var answer *transport.Error
+	if !errors.As(err, &answer) || len(answer.Errors) > 0 {
+		return err
+	}
+	text := fmt.Sprintf("the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	if answer.StatusCode < http.StatusBadRequest {
+		text = fmt.Sprintf("no registry answers this with %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	}
+	return &worded{text, err}
+}
+
+// noAnswer says why a registry, or a storage that it names, has not answered, or that it has with nonsense.
+func (r Registry) noAnswer(err error) error {
+	var request *url.Error
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return &worded{"the registry's answer is no JSON: " + syntax.Error(), err}
+	}
+	if !errors.As(err, &request) {
+		return err
+	}
+	asked, bad := url.Parse(request.URL)
+	if reason := transfer.NoAnswer(err); reason != "" && bad == nil && asked.Host == r.Address {
+		return &worded{fmt.Sprintf("no registry answers at %s: %s", r.Address, reason), err}
+	}
+	return transfer.InWords(err)
+}
+
+// worded is an error in other words.
+type worded struct {
+	text  string
+	cause error
+}
+
+func (w *worded) Error() string { return w.text }
+
+// Unwrap returns the cause.
+func (w *worded) Unwrap() error { return w.cause }
 
 // status returns the status of a registry's answer; 0 for none.
 func status(err error) int {

@@ -54,8 +54,8 @@ func TestDeployFollowsTheFile(t *testing.T) {
 	if config := string(s.config()[fileConfig]); !strings.Contains(config, "draintimeout: 60s") && !strings.Contains(config, "draintimeout: 1m0s") || !strings.Contains(config, strings.TrimPrefix(status.URL, "https://")) {
 		t.Errorf("%s is told\n%s", status.URL, config)
 	}
-	if patience := s.engine.only().Config.StopTimeout; patience == nil || *patience != 65 {
-		t.Errorf("the engine waits %v s for its end", patience)
+	if stopTimeout := s.engine.only().Config.StopTimeout; stopTimeout == nil || *stopTimeout != 65 {
+		t.Errorf("the engine waits %v s for its end", stopTimeout)
 	}
 }
 

@@ -62,7 +62,7 @@ func (o Options) command() []string {
 func newSpec(p plan) spec {
 	s := spec{
 		Config: &container.Config{
-			Image: p.image, Cmd: p.command, Env: environment(p.files), StopTimeout: &p.patience,
+			Image: p.image, Cmd: p.command, Env: environment(p.files), StopTimeout: &p.stopTimeout,
 			Labels: map[string]string{
 				labelRegistry: "server", labelListen: p.listen, labelURL: p.url, labelTLS: p.tls, labelBinary: p.program.digest,
 				labelData: p.data,

@@ -120,13 +120,13 @@ func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
 // whole makes a step complete although the context ends: what is half done could not be undone.
 func (p plan) whole(step func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return rollback.Within(context.WithoutCancel(ctx), stepLimit(p.patience), step)
+		return rollback.Within(context.WithoutCancel(ctx), stepLimit(p.stopTimeout), step)
 	}
 }
 
 // stepLimit returns how long one step may take, if it may have to wait for the registry's end.
-func stepLimit(patience int) time.Duration {
-	return rollback.StepLimit + time.Duration(patience)*time.Second
+func stepLimit(stopTimeout int) time.Duration {
+	return rollback.StepLimit + time.Duration(stopTimeout)*time.Second
 }
 
 // checkPort tries the port before anything is made or stopped. The port of the registry that is there is free for its

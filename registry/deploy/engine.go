@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/docker/docker/api/types/container"
@@ -41,6 +42,13 @@ var _ Engine = (*client.Client)(nil)
 func explain(op string, err error) error {
 	if err == nil {
 		return nil
+	}
+	var hinted interface {
+		error
+		Hint() string
+	}
+	if errors.As(err, &hinted) { // the way to the engine knows better
+		return &registry.Error{Op: op, Err: hinted, Help: hinted.Hint()}
 	}
 	if client.IsErrConnectionFailed(err) {
 		return &registry.Error{Op: op, Err: err, Help: "start Docker, or let DOCKER_HOST name an engine ('docker context' is not read)"}

@@ -44,25 +44,25 @@ func readInputs(host Host, o Options) (in inputs, err error) {
 	return in, err
 }
 
-// patience returns how many seconds the registry's end may take.
-func (in inputs) patience() int {
+// stopTimeout returns how many seconds the registry's end may take.
+func (in inputs) stopTimeout() int {
 	return int((max(config.DefaultDrain, in.configuration.HTTP.DrainTimeout) + 5*time.Second).Seconds())
 }
 
 // plan is the registry that shall be there.
 type plan struct {
-	at       config.Address
-	listen   string // HOST:PORT
-	metrics  string // HOST:PORT of metrics and health; empty for none
-	url      string // where clients are to look for it
-	tls      string // the mode
-	data     string // where the images are
-	patience int    // seconds that its end may take
-	image    string // of the container
-	program  *executable
-	command  []string // arguments of ndock registry serve
-	files    files    // its configuration
-	made     string   // what it is made with, as in state
+	at          config.Address
+	listen      string // HOST:PORT
+	metrics     string // HOST:PORT of metrics and health; empty for none
+	url         string // where clients are to look for it
+	tls         string // the mode
+	data        string // where the images are
+	stopTimeout int    // seconds that its end may take
+	image       string // of the container
+	program     *executable
+	command     []string // arguments of ndock registry serve
+	files       files    // its configuration
+	made        string   // what it is made with, as in state
 }
 
 // newPlan returns how the registry shall be configured, and what it shall be made with. What the options do not say
@@ -87,7 +87,7 @@ func newPlan(in inputs, t target, kept files, image string, now time.Time) (plan
 		in.Report.Step("note: what was pushed so far stays in %s, and the registry has its images in %s from now on", before, after)
 	}
 	p := plan{
-		at: in.at, listen: in.Listen, metrics: in.configuration.HTTP.Debug.Addr, url: in.url(), tls: in.mode(), patience: in.patience(),
+		at: in.at, listen: in.Listen, metrics: in.configuration.HTTP.Debug.Addr, url: in.url(), tls: in.mode(), stopTimeout: in.stopTimeout(),
 		data: in.dataOf(all), image: image, program: in.program, command: in.command(), files: all,
 	}
 	p.made, err = t.made(p)

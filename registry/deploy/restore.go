@@ -24,7 +24,7 @@ func restore(ctx context.Context, t target, in inputs, current state, written fi
 // succeeded: until then, the next deployment finds the record and runs them again.
 func takeBack(ctx context.Context, in inputs, steps []rollback.Step) (failed []error) {
 	last := len(steps) - 1
-	limit := stepLimit(in.patience())
+	limit := stepLimit(in.stopTimeout())
 	if failed = rollback.Run(ctx, in.Report, "undo", limit, steps[:last]); len(failed) > 0 {
 		return failed
 	}

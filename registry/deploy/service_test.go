@@ -298,7 +298,7 @@ func TestUnitForSystemd(t *testing.T) {
 	if _, err := runHere(t.Context(), "systemd-analyze", "--version"); err != nil {
 		t.Skip(err)
 	}
-	unit := unitFile{Command: quoted("/bin/true") + " registry serve", Patience: 30, Capabilities: "CAP_NET_BIND_SERVICE"}
+	unit := unitFile{Command: quoted("/bin/true") + " registry serve", StopTimeout: 30, Capabilities: "CAP_NET_BIND_SERVICE"}
 	text, err := unit.text()
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ const unitSection = "[X-ndock]"
 // unitFile is what differs from one unit to another.
 type unitFile struct {
 	Command      string
-	Patience     int    // seconds that its end may take
+	StopTimeout  int    // seconds that its end may take
 	Capabilities string // empty for none
 	Listen       string
 	URL          string
@@ -33,9 +33,9 @@ type unitFile struct {
 // unitFile returns what the unit of a planned registry says.
 func (p plan) unitFile() unitFile {
 	u := unitFile{
-		Command:  quoted(p.program.name) + " registry serve " + strings.Join(p.command, " "),
-		Patience: p.patience,
-		Listen:   p.listen, URL: p.url, TLS: p.tls, Data: p.data, Here: p.data != inGlance, Binary: p.program.digest,
+		Command:     quoted(p.program.name) + " registry serve " + strings.Join(p.command, " "),
+		StopTimeout: p.stopTimeout,
+		Listen:      p.listen, URL: p.url, TLS: p.tls, Data: p.data, Here: p.data != inGlance, Binary: p.program.digest,
 	}
 	if p.privileged() {
 		u.Capabilities = "CAP_NET_BIND_SERVICE"

@@ -26,8 +26,8 @@ import (
 // A push under way is waited for; nobody may begin one meanwhile, and all may read.
 func TestCollectWaitsForPushes(t *testing.T) {
 	r, socket := serveWithControl(t)
-	r.pushBlob(t, "app", []byte("nobody's"))
 	body := r.upload(t, 1)
+	r.pushBlob(t, "app", []byte("nobody's"))
 	_, err := control.Collect(t.Context(), control.Dial(socket), collection(0))
 	registrytest.WantError(t, err, "collect garbage: pushes are still under way after 0s (1 requests)")
 	if hint := registry.HintOf(err); hint != "try again later, or wait longer with --wait" {
@@ -163,7 +163,7 @@ func collection(wait time.Duration) control.Options {
 func serveWithControl(t *testing.T) (r *served, socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "control")
-	return serve(t, config.Options{Control: socket}), socket
+	return serve(t, config.Options{Control: socket, Metrics: "127.0.0.1:0"}), socket
 }
 
 func (r *served) status(t *testing.T, method, path string) int {

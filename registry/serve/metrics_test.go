@@ -43,19 +43,20 @@ func TestHealthWhileDraining(t *testing.T) {
 	body, ended := r.upload(t, 1), make(chan error, 1)
 	r.until(t, "ndock_registry_uploads 1")
 	go func() { ended <- r.end() }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		answer := r.do(t, http.MethodGet, r.aside+"/healthz", nil)
-		answer.Body.Close()
-		if answer.StatusCode == http.StatusServiceUnavailable {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("it is healthy while it ends")
-		}
-	}
+	r.untilEnding(t)
 	body.Write([]byte("x"))
 	body.Close()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// untilEnding waits until who asks for the registry's health learns that it is ending.
+func (r *served) untilEnding(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); r.status(t, http.MethodGet, r.aside+"/healthz") != http.StatusServiceUnavailable; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is healthy while it ends")
+		}
 	}
 }

@@ -62,20 +62,20 @@ func (l *readOnlyLock) leave() {
 
 // lockWriters takes the lock, and waits until no request writes any more. After half of the time it cuts off those that
 // still send: a slow client could hold up a collection for ever. After an error the lock is not held.
-func (l *readOnlyLock) lockWriters(ctx context.Context, patience time.Duration) error {
+func (l *readOnlyLock) lockWriters(ctx context.Context, wait time.Duration) error {
 	idle, err := l.begin()
 	if err != nil {
 		return err
 	}
-	limit := time.NewTimer(patience)
+	limit := time.NewTimer(wait)
 	defer limit.Stop()
 	select {
 	case <-idle:
 		return nil
-	default: // a request writes, be the patience as short as it may
+	default: // asked by itself, for with a wait of 0 the limit is reached as well
 	}
-	if patience > 0 {
-		defer time.AfterFunc(patience/2, l.interrupt).Stop()
+	if wait > 0 {
+		defer time.AfterFunc(wait/2, l.interrupt).Stop()
 	}
 	select {
 	case <-idle:
@@ -84,7 +84,7 @@ func (l *readOnlyLock) lockWriters(ctx context.Context, patience time.Duration) 
 		l.unlock()
 		return ctx.Err()
 	case <-limit.C:
-		return &registry.Error{Err: fmt.Errorf("pushes are still under way after %s (%d requests)", patience, l.unlock()), Help: "try again later, or wait longer with --wait"}
+		return &registry.Error{Err: fmt.Errorf("pushes are still under way after %s (%d requests)", wait, l.unlock()), Help: "try again later, or wait longer with --wait"}
 	}
 }
 

@@ -259,16 +259,16 @@ func TestTLS(t *testing.T) {
 
 // A request under way when the registry is told to end is answered; one that never ends is cut off.
 func TestDrain(t *testing.T) {
-	r := serve(t, config.Options{Drain: 5 * time.Second})
+	r := serve(t, config.Options{Drain: 20 * time.Second, Metrics: "127.0.0.1:0"})
 	body, ended := r.upload(t, 1), make(chan error, 1)
 	go func() { ended <- r.end() }()
-	time.Sleep(100 * time.Millisecond) // until it drains
+	r.untilEnding(t)
 	fmt.Fprint(body, "x")
 	body.Close()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	r = serve(t, config.Options{Drain: 50 * time.Millisecond})
+	r = serve(t, config.Options{Drain: 50 * time.Millisecond, Metrics: "127.0.0.1:0"})
 	defer r.upload(t, 1).Close()
 	registrytest.WantError(t, r.end(), "requests were cut off after 50ms")
 }
@@ -382,7 +382,8 @@ func (r *served) pushBlob(t *testing.T, name string, blob []byte) string {
 	return digest
 }
 
-// upload begins a request of which that many bytes are still to come, and returns where to write them.
+// upload begins a request of which that many bytes are still to come, once a first one has, and returns where to write them.
+// It is the first to send any to a registry, which has metrics.
 func (r *served) upload(t *testing.T, size int) net.Conn {
 	t.Helper()
 	started := r.do(t, http.MethodPost, "/v2/app/blobs/uploads/", nil)
@@ -393,7 +394,7 @@ func (r *served) upload(t *testing.T, size int) net.Conn {
 		t.Fatal(err)
 	}
 	location := strings.TrimPrefix(started.Header.Get("Location"), r.url)
-	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nContent-Length: %d\r\n\r\n", location, size)
-	time.Sleep(50 * time.Millisecond) // until the server has read that far
+	fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: registry\r\nContent-Length: %d\r\n\r\nx", location, 1+size)
+	r.until(t, "ndock_registry_received_bytes_total 1")
 	return conn
 }

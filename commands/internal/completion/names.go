@@ -22,8 +22,8 @@ import (
 // Names is what completion remembers of a cloud, since no cloud answers before a finger is off the key: a file for each kind of
 // thing, with a name a line.
 type Names struct {
-	Dir      string        // only the user's
-	Patience time.Duration // that a key press has for a newer answer
+	Dir  string        // only the user's
+	Wait time.Duration // that a key press has for a newer answer
 
 	// Refresh starts what writes the file, by Write, and returns a channel that is closed when that has ended.
 	Refresh func(kind, file string) (<-chan struct{}, error)
@@ -63,7 +63,7 @@ func (n Names) refresh(kind, file string) bool {
 	select {
 	case <-done:
 		return true
-	case <-time.After(n.Patience):
+	case <-time.After(n.Wait):
 		return false
 	}
 }

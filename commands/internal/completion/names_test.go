@@ -30,7 +30,7 @@ func (l *lists) refresh(_, file string) (<-chan struct{}, error) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	asked := &lists{names: []string{"web", "db", "web"}}
-	names := Names{Dir: filepath.Join(t.TempDir(), "ndock"), Patience: time.Minute, Refresh: asked.refresh}
+	names := Names{Dir: filepath.Join(t.TempDir(), "ndock"), Wait: time.Minute, Refresh: asked.refresh}
 	for range 2 {
 		if got := names.Of("servers", cloud); !slices.Equal(got, []string{"db", "web"}) || asked.asked != 1 {
 			t.Fatalf("%q, and the cloud was asked %d times", got, asked.asked)
@@ -52,7 +52,7 @@ func TestNames(t *testing.T) {
 func TestNamesAge(t *testing.T) {
 	t.Parallel()
 	asked := &lists{names: []string{"web"}}
-	names := Names{Dir: t.TempDir(), Patience: time.Minute, Refresh: asked.refresh}
+	names := Names{Dir: t.TempDir(), Wait: time.Minute, Refresh: asked.refresh}
 	names.Of("servers", cloud)
 	file, err := filepath.Glob(names.Dir + "/servers-*[0-9a-f]")
 	if err != nil || len(file) != 1 {
@@ -102,7 +102,7 @@ func passPause(t *testing.T, dir string) {
 func TestNamesAfterAFailure(t *testing.T) {
 	t.Parallel()
 	asked := &lists{names: []string{"web"}, err: errors.New("the password is wrong")}
-	names := Names{Dir: filepath.Join(t.TempDir(), "ndock"), Patience: time.Minute, Refresh: asked.refresh}
+	names := Names{Dir: filepath.Join(t.TempDir(), "ndock"), Wait: time.Minute, Refresh: asked.refresh}
 	for range 3 {
 		names.Of("servers", cloud)
 		names.Of("images", cloud)
@@ -124,10 +124,10 @@ func TestNamesAfterAFailure(t *testing.T) {
 	}
 }
 
-// TestNamesPatience: a cloud that does not answer keeps nobody waiting.
-func TestNamesPatience(t *testing.T) {
+// TestNamesWait: a cloud that does not answer keeps nobody waiting.
+func TestNamesWait(t *testing.T) {
 	t.Parallel()
-	names := Names{Dir: t.TempDir(), Patience: time.Millisecond, Refresh: func(string, string) (<-chan struct{}, error) { return make(chan struct{}), nil }}
+	names := Names{Dir: t.TempDir(), Wait: time.Millisecond, Refresh: func(string, string) (<-chan struct{}, error) { return make(chan struct{}), nil }}
 	if got := names.Of("servers", cloud); got != nil {
 		t.Errorf("%q are offered", got)
 	}
@@ -142,7 +142,7 @@ func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	hostile := []string{"good", "$(reboot)", "`id`", "a b", "--help", "-rf", "a;b", "a'b", `a"b`, "a\\b", "a\x1bb", "a\nb", "größe", "", "a*", "~root", "!x", strings.Repeat("x", 300)}
 	asked := &lists{names: hostile}
-	names := Names{Dir: t.TempDir(), Patience: time.Minute, Refresh: asked.refresh}
+	names := Names{Dir: t.TempDir(), Wait: time.Minute, Refresh: asked.refresh}
 	if got := names.Of("servers", cloud); !slices.Equal(got, []string{"good"}) {
 		t.Errorf("%q are offered", got)
 	}

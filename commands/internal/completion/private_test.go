@@ -35,7 +35,7 @@ func TestOthersDirectories(t *testing.T) {
 			home := t.TempDir()
 			dir := filepath.Join(home, ".cache", "ndock")
 			asked := &lists{names: []string{"web"}}
-			names := Names{Dir: dir, Patience: time.Minute, Refresh: asked.refresh}
+			names := Names{Dir: dir, Wait: time.Minute, Refresh: asked.refresh}
 			if got := names.Of("servers", cloud); len(got) != 1 {
 				t.Fatalf("before, %q are offered", got)
 			}

@@ -70,8 +70,9 @@ func (t *admissions) expectsNext() bool {
 	return t.announced() > 0
 }
 
-// next uses up an admission for a connection without a path. Nothing tells Nova's proxy from another program that waits for
-// the moment, but that then two connect where one was announced: so nobody gets in before the window for that is over.
+// next uses up an admission for a connection without a path. That may be Nova's proxy, or another program there that waits for
+// the moment. They look the same; but if both come, two connect where one was announced. So it waits for the window in which a
+// second would come, and lets in neither of two.
 func (t *admissions) next(ctx context.Context) (container string, ok bool) {
 	conflict, ok := t.enter()
 	if !ok {

@@ -162,7 +162,7 @@ var Cases = []Case{
 	{Name: "an auth_url that has moved", Env: "OS_AUTH_URL=$URL/moved/v3 OS_USERNAME=u OS_PASSWORD=x OS_PROJECT_ID=5 OS_USER_DOMAIN_ID=d"},
 	{Name: "a file of Windows, with a byte order mark", Files: only("\ufeffclouds:\r\n  c:\r\n    auth: {auth_url: $URL/v3, username: u, password: x, user_domain_id: e}\r\n")},
 	{Name: "an empty region_name", Files: inFile("", "    region_name: ''\n")},
-	{Name: "a cloud of nothing", Files: only("clouds:\n  c:\n"), Error: "it has no auth_url"},
+	{Name: "a cloud of nothing", Files: only("clouds:\n  c:\n"), Error: "auth_url: there is none"},
 	{Name: "a list of clouds", Files: only("clouds: [{name: c}]"), Env: "OS_CLOUD=c", Error: `cloud "c" not found`},
-	{Name: "auth is a text", Files: only("clouds: {c: {auth: secret}}"), Error: "it has no auth_url"},
+	{Name: "auth is a text", Files: only("clouds: {c: {auth: secret}}"), Error: "auth_url: there is none"},
 }

@@ -156,16 +156,16 @@ func (a *agent) restartVerb(ctx context.Context, changing bool) (string, error) 
 	return "", nil
 }
 
-func (a *agent) Detail(ctx context.Context) string {
+func (a *agent) Detail(ctx context.Context) (string, error) {
 	version, err := a.AgentVersion(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
 	state, err := a.AgentState(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	return fmt.Sprintf("ndock's agent %s answers; %s", version, state)
+	return fmt.Sprintf("ndock's agent %s answers; %s", version, state), nil
 }
 
 // Do writes what is missing, and restarts the agent.

@@ -122,6 +122,6 @@ func (a *apparmor) Teardown(ctx context.Context) ([]string, error) {
 	return append(texts, "removed "+path), a.did.Remove(path)
 }
 
-func (a *apparmor) Detail(context.Context) string {
-	return "profile " + serverProfile + " is loaded"
+func (a *apparmor) Detail(context.Context) (string, error) {
+	return "profile " + serverProfile + " is loaded", nil
 }

@@ -66,6 +66,6 @@ func (s *completions) Rollback(context.Context) ([]string, error) {
 // Teardown removes what setup made and nobody has changed since.
 func (s *completions) Teardown(context.Context) ([]string, error) { return s.record().RemoveClaimed() }
 
-func (s *completions) Detail(context.Context) string {
-	return fmt.Sprintf("the man page and the shells' completions are those of this release (%d files)", len(s.Completions))
+func (s *completions) Detail(context.Context) (string, error) {
+	return fmt.Sprintf("the man page and the shells' completions are those of this release (%d files)", len(s.Completions)), nil
 }

@@ -196,12 +196,12 @@ func (c *config) apply(edit system.Edit) error {
 	return c.record().ForgetIn(&c.did, file)
 }
 
-func (c *config) Detail(ctx context.Context) string {
+func (c *config) Detail(ctx context.Context) (string, error) {
 	now, _, err := c.setting(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.Layout.Path(now.File)) + c.serviceUserDetail(ctx)
+	return fmt.Sprintf("%s = %s in %s", key, novadriver.Driver, c.Layout.Path(now.File)) + c.serviceUserDetail(ctx), nil
 }
 
 // serviceUserDetail says what servers cannot boot from where Nova has no user of its own for Glance.

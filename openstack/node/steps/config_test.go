@@ -119,7 +119,7 @@ func TestTheDropIn(t *testing.T) {
 	if plan, err := f.config().Plan(t.Context()); err != nil || len(plan) > 0 {
 		t.Errorf("planned %q, %v", plan, err)
 	}
-	if got := f.config().Detail(t.Context()); !strings.Contains(got, layout.DropIn+"; nova has no user of its own") {
+	if got, _ := f.config().Detail(t.Context()); !strings.Contains(got, layout.DropIn+"; nova has no user of its own") {
 		t.Errorf("it says %s", got)
 	}
 	f.put("/etc/nova/nova-compute.conf.d/local.conf", "[DEFAULT]\n", 0o644)
@@ -280,7 +280,7 @@ func TestTheServiceUser(t *testing.T) {
 			f := newFake(t, false)
 			f.OtherMachines = other
 			f.put(configFile, "[DEFAULT]\ncompute_driver = "+novadriver.Driver+"\n"+text, 0o644)
-			got := f.config().Detail(t.Context())
+			got, _ := f.config().Detail(t.Context())
 			if strings.Contains(got, "[service_user], and cannot boot images in layers") == has || !strings.HasPrefix(got, "compute_driver = ") {
 				t.Errorf("%q, of another machine %t: it says %s", text, other, got)
 			}
@@ -291,7 +291,7 @@ func TestTheServiceUser(t *testing.T) {
 	f.novaSays = func() (string, error) { return "", errors.New("no Python") }
 	c := f.config()
 	c.taken = &oslo.Setting{Value: novadriver.Driver, File: configFile}
-	if got := c.Detail(t.Context()); !strings.Contains(got, "ask Nova's oslo.config for auth_type: no Python") {
+	if got, _ := c.Detail(t.Context()); !strings.Contains(got, "ask Nova's oslo.config for auth_type: no Python") {
 		t.Errorf("it says %s", got)
 	}
 }

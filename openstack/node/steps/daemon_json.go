@@ -121,8 +121,8 @@ func (d *daemonJSON) Do(ctx context.Context) error {
 	return nil
 }
 
-// edited returns the content with the settings that are wanted. Where nobody has edited the file since the first setup, they
-// are made in the file of before that setup, and ours is true.
+// edited returns the file's content with the wanted settings. If nobody but setup has edited the file, ours is true, and the
+// settings are added to what the file was before the first setup.
 func (d *daemonJSON) edited(now system.Snapshot, wanted dockerd.Wanted) (content []byte, ours bool, err error) {
 	was, err := d.history(now)
 	if err != nil {
@@ -182,12 +182,12 @@ func (d *daemonJSON) write(now system.Snapshot, wanted dockerd.Wanted) error {
 	return d.setMeanwhile(nil)
 }
 
-func (d *daemonJSON) Detail(ctx context.Context) string {
+func (d *daemonJSON) Detail(ctx context.Context) (string, error) {
 	info, err := d.EngineInfo(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	return d.restartDetail(info) + "; " + d.networkDetail(ctx, info) + d.runtimeDetail()
+	return d.restartDetail(info) + "; " + d.networkDetail(ctx, info) + d.runtimeDetail(), nil
 }
 
 // runtimeDetail says where servers start slower than they could.

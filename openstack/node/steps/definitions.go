@@ -142,6 +142,6 @@ func (d *definitions) removeAll(ctx context.Context) (removed []string, err erro
 	return removed, err
 }
 
-func (d *definitions) Detail(context.Context) string {
-	return "Glance has the metadata definitions of Docker flavors and images"
+func (d *definitions) Detail(context.Context) (string, error) {
+	return "Glance has the metadata definitions of Docker flavors and images", nil
 }

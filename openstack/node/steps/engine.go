@@ -210,12 +210,12 @@ func (e *engine) Teardown(context.Context) ([]string, error) {
 	return nil, e.record().Amend(func(r *record.Record) { r.Engine = "" })
 }
 
-func (e *engine) Detail(ctx context.Context) string {
+func (e *engine) Detail(ctx context.Context) (string, error) {
 	info, err := e.EngineInfo(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", info.Version)}, info.walls(), info.warnings(), e.unconfined(info), e.parserWarning(info), e.ownMounts(ctx)), "; ")
+	return strings.Join(slices.Concat([]string{fmt.Sprintf("Docker Engine %s answers", info.Version)}, info.walls(), info.warnings(), e.unconfined(info), e.parserWarning(info), e.ownMounts(ctx)), "; "), nil
 }
 
 // unconfined warns of an engine whose containers no security module of the kernel confines. On a host with SELinux Docker Engine has

@@ -106,14 +106,17 @@ func (f *firewall) rulesUnwanted(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	info, asked := f.EngineInfo(ctx)
 	there, err := dockerd.Parse(conf.Content)
-	return err == nil && asked == nil && len(info.Networked) == 0 && !info.Swarm && there.NoNetwork(), nil // errors are those of other steps
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", conf.Path, err)
+	}
+	info, err := f.EngineInfo(ctx)
+	return len(info.Networked) == 0 && !info.Swarm && there.NoNetwork(), err
 }
 
 func (f *firewall) leftovers(ctx context.Context) ([]leftover, error) {
 	if over, err := f.rulesUnwanted(ctx); err != nil || !over {
-		return nil, err
+		return nil, nil // an error is that of another step
 	}
 	var all []leftover
 	for _, family := range f.filters(ctx) {
@@ -284,17 +287,21 @@ func (f *firewall) Rollback(ctx context.Context) ([]string, error) {
 // Teardown has nothing to do: Docker Engine makes its rules itself when it starts.
 func (f *firewall) Teardown(context.Context) ([]string, error) { return nil, nil }
 
-func (f *firewall) Detail(ctx context.Context) string {
+func (f *firewall) Detail(ctx context.Context) (string, error) {
 	for _, family := range f.filters(ctx) {
 		if !slices.Contains(family.tables, "filter") {
 			continue
 		}
 		if listed, err := system.Control(ctx, f.Commands, family.command, "-w", "-S", "FORWARD"); err == nil && strings.Contains(listed, "-P FORWARD DROP") {
-			return fmt.Sprintf("FORWARD drops what no rule lets through (%s): what Neutron bridges between hosts, yours must let through", family.command)
+			return fmt.Sprintf("FORWARD drops what no rule lets through (%s): what Neutron bridges between hosts, yours must let through", family.command), nil
 		}
 	}
-	if over, err := f.rulesUnwanted(ctx); err != nil || !over {
-		return "Docker Engine has its rules, which drop nothing of Neutron's"
+	over, err := f.rulesUnwanted(ctx)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("whether Docker Engine makes rules: %w", err)
+	case !over:
+		return "Docker Engine has its rules, which drop nothing of Neutron's", nil
 	}
-	return "nothing of Docker's is in Neutron's way"
+	return "nothing of Docker's is in Neutron's way", nil
 }

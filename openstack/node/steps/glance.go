@@ -158,6 +158,6 @@ func (g *glance) edited(saved system.Snapshot) (bool, error) {
 	return !bytes.Equal(now.Content, was.Bytes()) && !bytes.Equal(now.Content, saved.Content), err
 }
 
-func (g *glance) Detail(context.Context) string {
-	return fmt.Sprintf("Glance takes images of container format %s (%s)", dockerFormat, g.path())
+func (g *glance) Detail(context.Context) (string, error) {
+	return fmt.Sprintf("Glance takes images of container format %s (%s)", dockerFormat, g.path()), nil
 }

@@ -147,6 +147,6 @@ func (d *dashboard) Teardown(ctx context.Context) ([]string, error) {
 	return append(texts, d.restartText()), d.restart(ctx)
 }
 
-func (d *dashboard) Detail(context.Context) string {
-	return "Horizon knows Docker images and consoles (" + d.Layout.Path(d.Layout.Dashboard) + ")"
+func (d *dashboard) Detail(context.Context) (string, error) {
+	return "Horizon knows Docker images and consoles (" + d.Layout.Path(d.Layout.Dashboard) + ")", nil
 }

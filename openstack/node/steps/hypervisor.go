@@ -199,14 +199,17 @@ func (h *hypervisor) Settle(ctx context.Context) ([]string, error) {
 	return []string{fmt.Sprintf("took %s from %s in Placement", strings.Join(removed, ", "), own.Hostname)}, nil
 }
 
-func (h *hypervisor) Detail(ctx context.Context) string {
+func (h *hypervisor) Detail(ctx context.Context) (string, error) {
 	own, err := h.find(ctx)
-	if err != nil || own == nil {
-		return "gone since it was looked for"
+	if err == nil && own == nil { // any more
+		err = &unlisted{h.Host}
+	}
+	if err != nil {
+		return "", err
 	}
 	name := h.Host
 	if own.Hostname != h.Host {
 		name += ", called " + own.Hostname + ","
 	}
-	return fmt.Sprintf("%s is up, type %s, id %s", name, own.Type, own.ID)
+	return fmt.Sprintf("%s is up, type %s, id %s", name, own.Type, own.ID), nil
 }

@@ -104,6 +104,6 @@ func (k *deployTool) Teardown(context.Context) ([]string, error) {
 	return []string{"removed " + k.path()}, nil
 }
 
-func (k *deployTool) Detail(context.Context) string {
-	return fmt.Sprintf("%s finds the driver in %s", k.Layout.DeployTool.Tool, k.path())
+func (k *deployTool) Detail(context.Context) (string, error) {
+	return fmt.Sprintf("%s finds the driver in %s", k.Layout.DeployTool.Tool, k.path()), nil
 }

@@ -147,10 +147,10 @@ func (k *kolla) Teardown(context.Context) ([]string, error) {
 	return []string{"removed the copy of the driver from " + k.path()}, nil
 }
 
-func (k *kolla) Detail(context.Context) string {
+func (k *kolla) Detail(context.Context) (string, error) {
 	now, err := system.Inspect(k.path())
 	if err == nil && !bytes.Contains(now.Content, []byte(kollaSource)) {
-		return "the container has the driver mounted"
+		return "the container has the driver mounted", nil
 	}
-	return "the container copies the driver when it starts"
+	return "the container copies the driver when it starts", nil
 }

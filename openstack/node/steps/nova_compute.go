@@ -78,16 +78,16 @@ func (n *novaCompute) Do(ctx context.Context) error {
 	return n.waitWhileItLoads(ctx)
 }
 
-func (n *novaCompute) Detail(ctx context.Context) string {
+func (n *novaCompute) Detail(ctx context.Context) (string, error) {
 	pid, err := n.pid(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
 	detail := fmt.Sprintf("runs with this driver (process %d)", pid)
 	if complaint := n.logOf(pid).LastError(); complaint != "" {
 		detail += "; what it complained about last: " + complaint
 	}
-	return detail
+	return detail, nil
 }
 
 // Rollback has nothing to do yet: the old driver is not back. See Settle.

@@ -65,12 +65,12 @@ func (o *orphans) Settle(ctx context.Context) ([]string, error) {
 	return texts, nil
 }
 
-func (o *orphans) Detail(ctx context.Context) string {
+func (o *orphans) Detail(ctx context.Context) (string, error) {
 	switch _, unsure, err := o.Orphans.Orphans(ctx); {
 	case err != nil:
-		return err.Error()
+		return "", err
 	case len(unsure) > 0:
-		return "left alone, as they may be of use: " + strings.Join(unsure, ", ")
+		return "left alone, as they may be of use: " + strings.Join(unsure, ", "), nil
 	}
-	return "none"
+	return "none", nil
 }

@@ -71,8 +71,8 @@ func (s *ofPackage) Rollback(context.Context) ([]string, error) { return nil, ni
 // Teardown removes the man page and the completions that Do has not come to. The program is the agent's to remove.
 func (s *ofPackage) Teardown(context.Context) ([]string, error) { return s.record().RemoveClaimed() }
 
-func (s *ofPackage) Detail(context.Context) string {
-	return "ndock is " + s.Layout.Package + " of its package, which has the unit, the man page and the completions"
+func (s *ofPackage) Detail(context.Context) (string, error) {
+	return "ndock is " + s.Layout.Package + " of its package, which has the unit, the man page and the completions", nil
 }
 
 // packaged tells whether ndock's package is installed here.

@@ -138,6 +138,6 @@ func (s *selinux) unload(ctx context.Context) ([]string, error) {
 	return []string{"unloaded SELinux module " + selinuxModule}, s.label(ctx)
 }
 
-func (s *selinux) Detail(context.Context) string {
-	return "module " + selinuxModule + " is loaded"
+func (s *selinux) Detail(context.Context) (string, error) {
+	return "module " + selinuxModule + " is loaded", nil
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -47,7 +46,7 @@ func (s *servers) checkHost(ctx context.Context) error {
 		return err
 	}
 	if len(lost) > 0 {
-		return system.Advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, abbreviate(lost)),
+		return system.Advise(fmt.Errorf("there are %d servers on %s that are no containers, and that Nova would lose: %s", len(lost), s.Host, openstack.Abbreviate(lost)),
 			"migrate or delete them first; or give --force, which leaves them behind")
 	}
 	return s.checkHolders(ctx, known)
@@ -93,7 +92,7 @@ func (s *servers) checkHolders(ctx context.Context, known []string) error {
 	if len(holders) == 0 {
 		return nil
 	}
-	return system.Advise(fmt.Errorf("resources of %s are held in Placement by what is no server on it: %s", own.Hostname, abbreviate(holders)),
+	return system.Advise(fmt.Errorf("resources of %s are held in Placement by what is no server on it: %s", own.Hostname, openstack.Abbreviate(holders)),
 		"they may be migrations: confirm or revert them; or servers that are deleted softly; 'nova-manage placement audit --resource_provider %s' names what is neither; --force leaves them as they are", own.ID)
 }
 
@@ -119,7 +118,7 @@ func (s *servers) checkFiles() error {
 		found[i] = system.Printable(name)
 	}
 	slices.Sort(found)
-	return system.Advise(fmt.Errorf("there are files of %d servers in %s, which Nova may lose: %s", len(found), path, abbreviate(found)), orForce)
+	return system.Advise(fmt.Errorf("there are files of %d servers in %s, which Nova may lose: %s", len(found), path, openstack.Abbreviate(found)), orForce)
 }
 
 const orForce = "name a cloud of an administrator's, so that Nova can be asked (OS_CLOUD, --os-cloud, or an openrc); or give --force, which leaves them behind"
@@ -135,15 +134,6 @@ func readNames(path string) ([]string, error) {
 	}
 	defer dir.Close()
 	return dir.Readdirnames(-1)
-}
-
-// abbreviate joins names, up to five of them.
-func abbreviate(names []string) string {
-	const few = 5
-	if len(names) <= few {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
 // Do has nothing to do.
@@ -164,14 +154,14 @@ func (s *servers) Teardown(ctx context.Context) ([]string, error) {
 	if len(info.Servers) == 0 {
 		return nil, nil
 	}
-	return nil, system.Advise(fmt.Errorf("there are containers of %d servers here, which Nova would lose sight of: %s", len(info.Servers), abbreviate(info.Servers)),
+	return nil, system.Advise(fmt.Errorf("there are containers of %d servers here, which Nova would lose sight of: %s", len(info.Servers), openstack.Abbreviate(info.Servers)),
 		"migrate or delete them first; or give --force, which leaves the containers behind: they cannot be started without setup")
 }
 
-func (s *servers) Detail(ctx context.Context) string {
+func (s *servers) Detail(ctx context.Context) (string, error) {
 	info, err := s.EngineInfo(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	return fmt.Sprintf("%d have containers here", len(info.Servers))
+	return fmt.Sprintf("%d have containers here", len(info.Servers)), nil
 }

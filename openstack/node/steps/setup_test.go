@@ -221,3 +221,36 @@ func TestWithoutCredentialsTheHypervisorIsLeftUnchecked(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestStatusWithoutAnEngine claims nothing that only Docker Engine, or Nova, can tell.
+func TestStatusWithoutAnEngine(t *testing.T) {
+	f := newFake(t, false)
+	_, err := f.setup()
+	f.must(err)
+	f.stop("docker")
+	for _, status := range node.Inspect(t.Context(), f.Steps()) {
+		if status.State == node.Done && strings.Contains(status.Detail+" ", "Docker Engine ") {
+			t.Errorf("%s is done: %s", status.Step, status.Detail)
+		}
+	}
+	for _, step := range []string{"servers", "firewall"} {
+		if got := f.status(step); got.State != node.Unknown || !strings.Contains(got.Detail, "could not be checked: ") || !strings.Contains(got.Detail, "docker does not answer") {
+			t.Errorf("got %+v", got)
+		}
+	}
+}
+
+// TestHypervisorIsGone: what happened to it since the plan was made is said as it is.
+func TestHypervisorIsGone(t *testing.T) {
+	f := newFake(t, false)
+	f.unmapped = true
+	step := &hypervisor{Machine: f.Machine}
+	if text, err := step.Detail(t.Context()); text != "" || err == nil || !strings.Contains(err.Error(), "is no hypervisor that Nova lists") {
+		t.Errorf("got %q, %v", text, err)
+	}
+	step.nova, f.Nova = nil, func(context.Context) (Cloud, error) { return nil, errors.New("log in: away") }
+	step.Machine = f.Machine
+	if text, err := step.Detail(t.Context()); text != "" || err == nil || err.Error() != "log in: away" {
+		t.Errorf("got %q, %v", text, err)
+	}
+}

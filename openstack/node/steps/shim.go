@@ -215,12 +215,12 @@ func dropCache(dir string) error {
 	return nil
 }
 
-func (s *shim) Detail(ctx context.Context) string {
+func (s *shim) Detail(ctx context.Context) (string, error) {
 	dir, err := s.dir(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
-	return fmt.Sprintf("the driver of this release is in %s", dir)
+	return fmt.Sprintf("the driver of this release is in %s", dir), nil
 }
 
 // paths returns the files of the driver that nova-compute reads, or, with Kolla, that are copied for it.

@@ -339,17 +339,17 @@ func (s *sysctl) lower(all map[string]record.Raised) error {
 }
 
 // Detail names the limits that cannot be raised.
-func (s *sysctl) Detail(context.Context) string {
+func (s *sysctl) Detail(context.Context) (string, error) {
 	low, err := s.tooLow()
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
 	if len(low) == 0 {
-		return "the kernel's limits are as high as this host's size asks for"
+		return "the kernel's limits are as high as this host's size asks for", nil
 	}
 	var names []string
 	for _, l := range low {
 		names = append(names, fmt.Sprintf("%s is %d and should be %d (%v)", l.name, l.Was, l.Is, errors.Unwrap(l.fixed)))
 	}
-	return "cannot be raised here: " + strings.Join(names, ", ")
+	return "cannot be raised here: " + strings.Join(names, ", "), nil
 }
