@@ -105,8 +105,8 @@ bin/promtool: # out of Debian's package, which would start a Prometheus where it
 	rm -rf $@.d
 
 .PHONY: contract
-contract: ## what the tests' fake Docker Engine is held to, and its files, asked of this machine's engine, or DOCKER_HOST's
-	NDOCK_ENGINE=$(or $(DOCKER_HOST),unix:///var/run/docker.sock) go test -count=1 -v -run 'TestContractOfARealEngine|TestAnEngine' ./docker/engine/enginetest/ ./docker/engine/layerfiles/
+contract: ## what the tests' fake Docker Engine is held to, its files and what a commit takes, asked of this machine's engine, or DOCKER_HOST's
+	NDOCK_ENGINE=$(or $(DOCKER_HOST),unix:///var/run/docker.sock) go test -count=1 -v -run 'TestContractOfARealEngine|TestAnEngine|TestCommitsOfAnEngine' ./docker/engine/enginetest/ ./docker/engine/layerfiles/ ./docker/agent/instance/
 
 .PHONY: nova-roots
 nova-roots:

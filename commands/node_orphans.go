@@ -7,6 +7,7 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/imagecache"
 	"ndock/docker/engine"
 )
@@ -48,6 +49,6 @@ func (o orphans) RemoveImages(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer docker.Close()
-	cache := imagecache.New(engine.WithDeadlines(docker), "", config.Default(), slog.New(slog.DiscardHandler))
+	cache := imagecache.New(engine.WithDeadlines(docker), "", config.Default(), diskspace.New(0), slog.New(slog.DiscardHandler))
 	return cache.Prune(ctx, 0)
 }

@@ -19,7 +19,7 @@ import (
 
 // WithDeadlines gives up on calls that Docker Engine does not answer in time: it may wait for the lock of one container for
 // ever. Each call has the time that it may need by itself, beside what is left to the request that makes it. Those that
-// move files of any size (load, save, commit) have the request's alone, and so has the stream of events.
+// move files of any size (load, save) have the request's alone, and so has the stream of events.
 func WithDeadlines(docker Docker) Docker { return deadlines{docker} }
 
 type deadlines struct{ Docker }
@@ -30,6 +30,7 @@ const (
 	changeLimit  = 3 * time.Minute  // runc and its hooks, the removal of many files
 	endLimit     = 10 * time.Minute // beyond the time that the process is given to end by itself; see ContainerStop
 	sizeLimit    = time.Hour        // the size of every file
+	commitLimit  = 6 * time.Hour    // copies every file; the engine goes on with it when its caller is gone
 )
 
 // within makes a call that returns a value.
@@ -197,6 +198,12 @@ func (d deadlines) ContainerAttach(ctx context.Context, id string, options conta
 func (d deadlines) ContainerResize(ctx context.Context, id string, options container.ResizeOptions) error {
 	return doWithin(ctx, inspectLimit, "resize the terminal of container "+id, func(ctx context.Context) error {
 		return d.Docker.ContainerResize(ctx, id, options)
+	})
+}
+
+func (d deadlines) ContainerCommit(ctx context.Context, id string, options container.CommitOptions) (container.CommitResponse, error) {
+	return within(ctx, commitLimit, "make an image of container "+id, func(ctx context.Context) (container.CommitResponse, error) {
+		return d.Docker.ContainerCommit(ctx, id, options)
 	})
 }
 

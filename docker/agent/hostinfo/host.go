@@ -112,7 +112,7 @@ func gigabytes(blocks uint64, size int64) int { return int(blocks * uint64(size)
 // usedByOthers returns the GiB that are used, but not by servers: images, other containers, other files.
 func usedByOthers(disk unix.Statfs_t, written int64) int {
 	used := int64(disk.Blocks-disk.Bavail) * disk.Bsize
-	return int((max(0, used-written) + 1<<30 - 1) >> 30)
+	return int((used - min(max(0, written), used) + 1<<30 - 1) >> 30)
 }
 
 // versionNumber returns 20010024 for 20.10.24+dfsg1, as Nova counts versions.

@@ -1,6 +1,10 @@
 package hostinfo
 
 import (
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,19 +63,32 @@ func TestDiskOfOthers(t *testing.T) {
 	const block = 4096
 	blocks := func(gib float64) uint64 { return uint64(gib * (1 << 30) / block) }
 	disk := unix.Statfs_t{Blocks: blocks(100), Bavail: blocks(60), Bsize: block}
-	for written, want := range map[int64]int{0: 40, 10 << 30: 30, 10<<30 + 1: 30, 40 << 30: 0, 50 << 30: 0} {
+	for written, want := range map[int64]int{0: 40, 10 << 30: 30, 10<<30 + 1: 30, 40 << 30: 0, 50 << 30: 0, math.MaxInt64: 0, -1: 40, math.MinInt64: 40} {
 		if got := usedByOthers(disk, written); got != want {
 			t.Errorf("%d bytes of servers': got %d GB of others", written, got)
 		}
 	}
 }
 
-// TestDisksAreMeasuredNowAndThen, not at each of Nova's audits: Docker looks at every file for it.
+// server adds a server whose files have this limit and are in this directory.
+func server(fake *enginetest.Engine, uuid, directory, limit string) string {
+	name := naming.Container(uuid)
+	fake.Put(name, map[string]string{naming.LabelServer: uuid}, container.StateRunning)
+	found := fake.Containers[name]
+	found.HostConfig = &container.HostConfig{StorageOpt: map[string]string{"size": limit}}
+	if directory != "" {
+		found.GraphDriver.Data = map[string]string{"UpperDir": directory}
+	}
+	fake.Containers[name] = found
+	return name
+}
+
+// TestDisksAreMeasuredNowAndThen, not at each of Nova's audits: every file is looked at for it.
 func TestDisksAreMeasuredNowAndThen(t *testing.T) {
 	engine := enginetest.New()
-	engine.PutServer(container.StateRunning)
+	name := server(engine, enginetest.ServerID, "", "5368709120")
 	engine.PutOther("db", map[string]string{naming.LabelServer: "another"}, 0)
-	engine.Sizes = map[string]int64{naming.Container(enginetest.ServerID): 5 << 30, "db": 7 << 30}
+	engine.Sizes = map[string]int64{name: 5 << 30, "db": 7 << 30}
 	disks := &New(t.Context(), engine, network.Kernel{}, devices.New(t.TempDir(), nil, nil), agenttest.Quiet()).disks
 	for deadline := time.Now().Add(10 * time.Second); disks.written() != 5<<30; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -79,7 +96,42 @@ func TestDisksAreMeasuredNowAndThen(t *testing.T) {
 		}
 	}
 	disks.written()
-	engine.WantCalls(t, "ContainerList")
+	engine.WantCalls(t, "ContainerList", "ContainerInspect "+engine.Containers[name].ID, "Info", "ContainerList")
+}
+
+// TestATenantsSizes: Placement is told what servers use, not what their files say, which can be any number.
+func TestATenantsSizes(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "full"), make([]byte, 1<<20), 0o600), os.WriteFile(filepath.Join(dir, "hole"), nil, 0o600), os.Truncate(filepath.Join(dir, "hole"), 1<<42)); err != nil {
+		t.Fatal(err)
+	}
+	const other = "0b0b0b0b-7f0b-4b52-9a53-0c3a5d5f3c11"
+	for name, c := range map[string]struct {
+		directory, limit string
+		driver           string
+		sizes            [2]int64 // what Docker says of the server, and of another without a limit
+		least, most      int64
+	}{
+		"a hole":               {directory: dir, least: 1 << 20, most: 2 << 20},
+		"no such directory":    {directory: filepath.Join(dir, "none")},
+		"up to its limit":      {limit: "1000", sizes: [2]int64{1 << 50, 1 << 50}, least: 1000, most: 1000},
+		"less than its limit":  {limit: "1000", sizes: [2]int64{10, 0}, least: 10, most: 10},
+		"no limit":             {sizes: [2]int64{1 << 50, 10}},
+		"sums that would wrap": {driver: "io.containerd.snapshotter.v1", sizes: [2]int64{math.MaxInt64, 1 << 50}, least: math.MaxInt64, most: math.MaxInt64},
+		"no size":              {driver: "io.containerd.snapshotter.v1", limit: "1000", sizes: [2]int64{-1, math.MinInt64}},
+		"containerd's":         {driver: "io.containerd.snapshotter.v1", sizes: [2]int64{5, 6}, least: 11, most: 11},
+		"no number as a limit": {limit: "-5", sizes: [2]int64{1 << 50, 10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := enginetest.New()
+			fake.SystemInfo.DriverStatus = [][2]string{{"driver-type", c.driver}}
+			fake.Sizes = map[string]int64{server(fake, enginetest.ServerID, c.directory, c.limit): c.sizes[0], server(fake, other, "", ""): c.sizes[1]}
+			disks := &New(t.Context(), fake, network.Kernel{}, devices.New(t.TempDir(), nil, nil), agenttest.Quiet()).disks
+			if got, err := disks.sum(t.Context()); err != nil || got < c.least || got > c.most {
+				t.Errorf("got %d, %v, want %d to %d", got, err, c.least, c.most)
+			}
+		})
+	}
 }
 
 // TestAContainerThatHangs counts as what it held before, and keeps nobody from the rest of the host.

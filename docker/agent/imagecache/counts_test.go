@@ -10,6 +10,7 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/imagecache"
 	"ndock/docker/engine/enginetest"
 )
@@ -30,7 +31,7 @@ func load(t *testing.T, cache *imagecache.Cache, of layered, layers ...int) (byt
 // TestCounts: what was loaded, which layers of it were sent, and what failed; what is only asked for again has not.
 func TestCounts(t *testing.T) {
 	h := newHost(t)
-	cache := imagecache.New(h.Engine, t.TempDir(), config.Default(), agenttest.Quiet())
+	cache := imagecache.New(h.Engine, t.TempDir(), config.Default(), diskspace.New(1<<30), agenttest.Quiet())
 	first, second := layeredOf(t, "one", "two"), layeredOf(t, "one", "two", "three")
 	var want imagecache.Counts
 	check := func(what string, bytes int64) {

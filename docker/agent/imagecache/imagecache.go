@@ -17,6 +17,7 @@ import (
 	"ndock/docker"
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/keylock"
 	"ndock/docker/agent/limits"
 	"ndock/docker/agent/naming"
@@ -37,15 +38,17 @@ type Cache struct {
 	config   config.Config
 	log      *slog.Logger
 	locks    *keylock.Locks // by image: it is loaded once
-	reserved reservations
+	space    *diskspace.Reservations
 	facts    facts
 	chains   *chains
 	counters counters
 }
 
-// New returns the cache of an engine. What is known of layers is kept in a directory.
-func New(engine Engine, layers string, operators config.Config, log *slog.Logger) *Cache {
-	return &Cache{engine: engine, config: operators, log: log, locks: keylock.New(), facts: facts{layers}, chains: &chains{engine: engine}}
+// New returns the cache of an engine. What is known of layers is kept in a directory. Space is that of the engine's disk.
+func New(engine Engine, layers string, operators config.Config, space *diskspace.Reservations, log *slog.Logger) *Cache {
+	return &Cache{
+		engine: engine, config: operators, log: log, locks: keylock.New(), space: space, facts: facts{layers}, chains: &chains{engine: engine},
+	}
 }
 
 // Has tells whether an image is here.
@@ -183,7 +186,7 @@ func (l *loading) check(dst io.Writer) error {
 
 // checkSpace refuses to write on where the disk is nearly full.
 func (l *loading) checkSpace() error {
-	done, err := l.reserve(space{bytes: checkEvery})
+	done, err := l.reserve(diskspace.Space{Bytes: checkEvery})
 	if err == nil {
 		done()
 	}
@@ -200,15 +203,16 @@ func (l *loading) accept(found archive.Contents) error {
 	if err := limits.CheckImageSize(found.Unpacked, l.rootGB); err != nil {
 		return err
 	}
-	done, err := l.reserve(space{bytes: found.Disk, files: int64(found.Files)})
+	done, err := l.reserve(diskspace.Space{Bytes: found.Disk, Files: int64(found.Files)})
 	if err == nil {
 		l.release = done
 	}
 	return err
 }
 
-func (l *loading) reserve(wanted space) (release func(), err error) {
-	return l.reserved.reserve(l.directory, wanted, l.config.ImageReserveGB<<30)
+func (l *loading) reserve(wanted diskspace.Space) (release func(), err error) {
+	release, err = l.space.Reserve(l.directory, wanted)
+	return release, noRoom(err)
 }
 
 // saysMore tells whether the check failed by itself. Otherwise Docker's error is the reason.

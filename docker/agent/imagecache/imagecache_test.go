@@ -24,6 +24,7 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/imagecache"
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/server"
@@ -391,7 +392,7 @@ func TestPruneTakesItsOwn(t *testing.T) {
 	}
 	engine.PutServer(container.StateExited)
 	engine.Containers[naming.Container(enginetest.ServerID)].Image = "sha256:used"
-	removed, err := imagecache.New(engine, t.TempDir(), config.Default(), agenttest.Quiet()).Prune(t.Context(), 0)
+	removed, err := imagecache.New(engine, t.TempDir(), config.Default(), diskspace.New(1<<30), agenttest.Quiet()).Prune(t.Context(), 0)
 	if err != nil || removed != 2 {
 		t.Errorf("removed %d, %v", removed, err)
 	}

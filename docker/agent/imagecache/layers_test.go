@@ -24,6 +24,7 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/imagecache"
 	"ndock/docker/agent/naming"
 	"ndock/docker/agent/server"
@@ -439,11 +440,11 @@ func TestStoredForms(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	forms := imagecache.New(enginetest.New(), dir, config.Default(), agenttest.Quiet()).StoredForms()
+	forms := imagecache.New(enginetest.New(), dir, config.Default(), diskspace.New(1<<30), agenttest.Quiet()).StoredForms()
 	if got := forms["sha256:one"]; len(got) != 1 || got[0] != one || len(forms["sha256:many"]) != 8 || len(forms) != 2 {
 		t.Errorf("got %v", forms)
 	}
-	if forms := imagecache.New(enginetest.New(), filepath.Join(dir, "none"), config.Default(), agenttest.Quiet()).StoredForms(); len(forms) > 0 {
+	if forms := imagecache.New(enginetest.New(), filepath.Join(dir, "none"), config.Default(), diskspace.New(1<<30), agenttest.Quiet()).StoredForms(); len(forms) > 0 {
 		t.Errorf("got %v", forms)
 	}
 }

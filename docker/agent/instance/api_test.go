@@ -6,6 +6,7 @@ import (
 
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/instance"
 	"ndock/docker/agent/runtimes"
 	"ndock/docker/agent/server"
@@ -35,6 +36,6 @@ func askServer(t *testing.T, s *server.Server, method, path, body string) (int, 
 // newInstances are the servers of this engine, without an agent's API.
 func newInstances(docker engine.Docker, options instance.Options) *instance.Instances {
 	options.Config, options.Choices = config.Default(), filepath.Join(options.State, "runtimes")
-	options.Runtimes = runtimes.New(options.Config)
+	options.Runtimes, options.Space = runtimes.New(options.Config), diskspace.New(0)
 	return instance.New(engine.WithDeadlines(docker), options, agenttest.Quiet())
 }

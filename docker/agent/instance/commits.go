@@ -23,14 +23,32 @@ import (
 type commits struct {
 	engine  engine.Docker
 	records *commitRecords
+	pauses  *Pauses
+	room    room
 }
 
 // commit makes an image of a container's files. The caller calls done when it no longer works with the image, and says
 // whether that is gone: an image that a container is made of stays recorded as long as it is there.
 func (c *commits) commit(ctx context.Context, uuid, id string, pause bool) (image string, done func(gone bool) error, err error) {
-	if err := c.check(ctx, id); err != nil {
+	found, err := c.checkLayers(ctx, id)
+	if err != nil {
 		return "", nil, err
 	}
+	err = c.pauses.whilePaused(ctx, found, func() error {
+		return c.room.forCommit(ctx, found, func(ctx context.Context) error {
+			image, done, err = c.make(ctx, uuid, id, pause)
+			return err
+		})
+	})
+	if err != nil && image != "" { // the server could not be resumed
+		gone, failed := engine.RemoveUnused(c.engine, image)
+		return "", nil, errors.Join(err, failed, done(gone))
+	}
+	return image, done, err
+}
+
+// make records an image and has Docker make it.
+func (c *commits) make(ctx context.Context, uuid, id string, pause bool) (image string, done func(gone bool) error, err error) {
 	on, err := engine.ID(ctx, c.engine)
 	if err != nil {
 		return "", nil, err
@@ -54,24 +72,33 @@ func (c *commits) commit(ctx context.Context, uuid, id string, pause bool) (imag
 	}, nil
 }
 
-// check refuses a container whose image has as many layers as Docker stores: a commit would add one, and Docker says so
-// only when it has read all of the container's files.
+// check refuses a container of which no image could be made: its processes, which may yet run, go on then.
 func (c *commits) check(ctx context.Context, id string) error {
-	found, err := c.engine.ContainerInspect(ctx, id)
+	found, err := c.checkLayers(ctx, id)
 	if err != nil {
 		return err
 	}
+	return c.room.forCommit(ctx, found, func(context.Context) error { return nil })
+}
+
+// checkLayers refuses a container whose image has as many layers as Docker stores: a commit would add one, and Docker says so
+// only when it has read all of the container's files.
+func (c *commits) checkLayers(ctx context.Context, id string) (found container.InspectResponse, err error) {
+	found, err = c.engine.ContainerInspect(ctx, id)
+	if err != nil {
+		return found, err
+	}
 	from, err := c.engine.ImageInspect(ctx, found.Image)
 	if errdefs.IsNotFound(err) {
-		return nil // Docker knows the layers without it
+		return found, nil // Docker knows the layers without it
 	}
 	if err != nil {
-		return fmt.Errorf("look up the image of container %s: %w", id, err)
+		return found, fmt.Errorf("look up the image of container %s: %w", id, err)
 	}
 	if n := len(from.RootFS.Layers); n >= archive.MaxEngineLayers {
-		return agent.Faultf(agent.UnusableImage, "the server's image has %d layers, and Docker Engine stores at most %d: no image can be made of its files, for a snapshot, a shelve or a resize. Rebuild the server from an image with fewer layers", n, archive.MaxEngineLayers)
+		return found, agent.Faultf(agent.UnusableImage, "the server's image has %d layers, and Docker Engine stores at most %d: no image can be made of its files, for a snapshot, a shelve or a resize. Rebuild the server from an image with fewer layers", n, archive.MaxEngineLayers)
 	}
-	return nil
+	return found, nil
 }
 
 // orphans returns the images that the agent made, and that nothing holds.

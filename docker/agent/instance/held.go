@@ -28,6 +28,7 @@ type heldCommits struct {
 type heldCommit struct {
 	ctx    context.Context // ends with it
 	id     string
+	image  agent.Image
 	store  layerfiles.Store
 	layers []layerfiles.Layer // lowest first; none where they cannot be had one by one
 }
@@ -63,7 +64,7 @@ func (h *heldCommits) with(ctx context.Context, id string, do func(ctx context.C
 // ctx is done; then it is removed.
 func (s *Snapshots) Hold(ctx context.Context, uuid string, say func(agent.Commit) error) error {
 	return s.withCommit(ctx, uuid, func(image agent.Image) error {
-		held, err := s.inspect(ctx, image.ID)
+		held, err := s.inspect(ctx, image)
 		if err != nil {
 			return err
 		}
@@ -80,8 +81,9 @@ func (s *Snapshots) Hold(ctx context.Context, uuid string, say func(agent.Commit
 }
 
 // inspect looks whether the layers of an image can be had one by one. Where they cannot, there is the whole image.
-func (s *Snapshots) inspect(ctx context.Context, id string) (heldCommit, error) {
-	held := heldCommit{id: id}
+func (s *Snapshots) inspect(ctx context.Context, image agent.Image) (heldCommit, error) {
+	id := image.ID
+	held := heldCommit{id: id, image: image}
 	if s.whole {
 		return held, nil
 	}
@@ -118,7 +120,7 @@ func (h heldCommit) described() []agent.CommitLayer {
 // Whole writes the image of a commit that is held, as Docker saves it.
 func (s *Snapshots) Whole(ctx context.Context, id string, dst io.Writer) error {
 	return s.held.with(ctx, id, func(ctx context.Context, held heldCommit) error {
-		return s.save(ctx, held.id, func(archive io.Reader) error {
+		return s.save(ctx, held.image, func(archive io.Reader) error {
 			_, err := io.Copy(dst, archive)
 			return err
 		})

@@ -38,6 +38,7 @@ type committing struct {
 	tars    [][]byte
 	diffIDs []digest.Digest
 	id      string // of the image that is made
+	size    int64  // that Docker tells of it
 }
 
 func newCommitting(t *testing.T) *committing {
@@ -65,7 +66,7 @@ func (c *committing) ContainerCommit(ctx context.Context, id string, options con
 	defer c.Mu.Unlock()
 	found := c.Images[made.ID]
 	delete(c.Images, made.ID)
-	found.ID, found.RootFS = c.id, image.RootFS{Type: "layers"}
+	found.ID, found.Size, found.RootFS = c.id, max(found.Size, c.size), image.RootFS{Type: "layers"}
 	for _, one := range c.diffIDs {
 		found.RootFS.Layers = append(found.RootFS.Layers, string(one))
 	}
@@ -294,7 +295,7 @@ func TestLayersThatCannotBeHad(t *testing.T) {
 	for name, change := range map[string]func(c *committing, operators *config.Config){
 		"another storage driver": func(c *committing, _ *config.Config) { c.SystemInfo.Driver = "btrfs" },
 		"the operator's word":    func(_ *committing, operators *config.Config) { operators.WholeSnapshots = true },
-		"no files":               func(c *committing, _ *config.Config) { c.SystemInfo.DockerRootDir = "/nonexistent" },
+		"no files":               func(c *committing, _ *config.Config) { c.SystemInfo.DockerRootDir = "/" },
 		"damaged records": func(c *committing, _ *config.Config) {
 			if err := os.WriteFile(filepath.Join(c.files.Records(c.diffIDs), "cache-id"), []byte("../../etc"), 0o600); err != nil {
 				t.Fatal(err)

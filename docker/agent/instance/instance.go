@@ -10,6 +10,7 @@ import (
 
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/devices"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/keylock"
 	"ndock/docker/agent/runtimes"
 	"ndock/docker/engine"
@@ -28,6 +29,7 @@ type Options struct {
 	Config     config.Config
 	Kernel     network.Kernel
 	Specs      []string // directories of CDI specifications
+	Space      *diskspace.Reservations
 }
 
 // Instances are the servers of this host, with the verbs by subject.
@@ -54,8 +56,9 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		devices    = devices.New(options.State, options.Specs, options.Config.Devices)
 		verbs      = &verbs{locks: keylock.New(), containers: containers}
 		records    = newCommitRecords(filepath.Join(filepath.Dir(options.State), "commits"))
-		commits    = &commits{engine: docker, records: records}
 		pauses     = &Pauses{engine: docker, containers: containers, verbs: verbs, dirs: dirs, log: log}
+		room       = room{engine: docker, space: options.Space}
+		commits    = &commits{engine: docker, records: records, pauses: pauses, room: room}
 		plugger    = &plugger{dirs: dirs, kernel: options.Kernel, log: log}
 		names      = &names{plugger: plugger, dirs: dirs, copies: options.Names, log: log}
 		choices    = &choices{engine: docker, runtimes: options.Runtimes, dirs: dirs, dir: options.Choices, marks: options.Marks}
@@ -70,7 +73,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, choices: choices, bridges: options.Config.Bridges},
 		Passwords:  &Passwords{engine: docker, verbs: verbs, pauses: pauses},
 		Backups:    backups,
-		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, held: newHeldCommits(), sizes: new(layerfiles.Sizes), whole: options.Config.WholeSnapshots, log: log},
+		Snapshots:  &Snapshots{engine: docker, containers: containers, verbs: verbs, commits: commits, room: room, held: newHeldCommits(), sizes: new(layerfiles.Sizes), whole: options.Config.WholeSnapshots, log: log},
 		Reports:    &Reports{engine: docker, containers: containers, dirs: dirs, devices: devices},
 		Remover:    remover,
 		Orphans: &Orphans{

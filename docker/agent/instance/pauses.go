@@ -24,7 +24,7 @@ const (
 	resumeLimit = 10 * time.Second
 )
 
-// Pauses are those that the agent makes for itself, to write to the files of a server that runs.
+// Pauses are those that the agent makes for itself, to work with the files of a server that runs.
 type Pauses struct {
 	engine     engine.Containers
 	containers *Containers
@@ -51,7 +51,7 @@ func (p *Pauses) whilePaused(ctx context.Context, found container.InspectRespons
 	}
 	err := p.engine.ContainerPause(ctx, found.ID)
 	if err != nil {
-		err = fmt.Errorf("pause the server's processes while its files are written: %w", err)
+		err = fmt.Errorf("pause the server's processes: %w", err)
 	} else {
 		err = do()
 	}
@@ -107,7 +107,7 @@ func (p *Pauses) resumeAll(ctx context.Context) {
 	}
 	for _, mark := range marks {
 		if err := p.resumeLeft(ctx, filepath.Base(filepath.Dir(mark)), mark); err != nil && ctx.Err() == nil {
-			p.log.Error("a server was left paused while the agent wrote to its files, and stays so until the next attempt", "mark", mark, "reason", err)
+			p.log.Error("a server was left paused while the agent worked with its files, and stays so until the next attempt", "mark", mark, "reason", err)
 		}
 	}
 }

@@ -19,6 +19,7 @@ type Snapshots struct {
 	containers *Containers
 	verbs      *verbs
 	commits    *commits
+	room       room
 	held       *heldCommits
 	sizes      *layerfiles.Sizes
 	whole      bool // layers are never had one by one
@@ -29,7 +30,7 @@ type Snapshots struct {
 // only, and nothing of the image stays on this host.
 func (s *Snapshots) Take(ctx context.Context, uuid string, send func(image agent.Image, archive io.Reader) error) error {
 	return s.withCommit(ctx, uuid, func(image agent.Image) error {
-		return s.save(ctx, image.ID, func(archive io.Reader) error { return send(image, archive) })
+		return s.save(ctx, image, func(archive io.Reader) error { return send(image, archive) })
 	})
 }
 
@@ -52,10 +53,16 @@ func (s *Snapshots) withCommit(ctx context.Context, uuid string, do func(image a
 	return do(agent.Image{ID: found.ID, Architecture: docker.GlanceArchitecture(found.Architecture), Size: found.Size})
 }
 
-func (s *Snapshots) save(ctx context.Context, id string, send func(archive io.Reader) error) error {
-	saved, err := s.engine.ImageSave(ctx, []string{id})
+// save sends the archive of an image. Docker writes a copy of its layers to its disk first.
+func (s *Snapshots) save(ctx context.Context, of agent.Image, send func(archive io.Reader) error) error {
+	release, err := s.room.forArchive(ctx, of)
 	if err != nil {
-		return fmt.Errorf("save image %s: %w", id, err)
+		return err
+	}
+	defer release()
+	saved, err := s.engine.ImageSave(ctx, []string{of.ID})
+	if err != nil {
+		return fmt.Errorf("save image %s: %w", of.ID, err)
 	}
 	defer saved.Close()
 	return send(saved)

@@ -28,6 +28,7 @@ import (
 
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/imagecache"
 	"ndock/docker/agent/instance"
 	"ndock/docker/agent/metrics"
@@ -56,7 +57,7 @@ func newMetricsWith(t *testing.T, docker engine.Docker, failed time.Time, log *s
 		Instances: instance.New(docker, instance.Options{
 			State: state, Choices: t.TempDir(), Runtimes: runtimes.New(operators), Config: operators,
 		}, agenttest.Quiet()),
-		Images:      imagecache.New(docker, t.TempDir(), operators, agenttest.Quiet()),
+		Images:      imagecache.New(docker, t.TempDir(), operators, diskspace.New(1<<30), agenttest.Quiet()),
 		LastFailure: func() time.Time { return failed },
 	}, log)
 }

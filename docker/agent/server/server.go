@@ -14,6 +14,7 @@ import (
 	"ndock/docker/agent"
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/console"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/hostinfo"
 	"ndock/docker/agent/imagecache"
 	"ndock/docker/agent/instance"
@@ -45,12 +46,14 @@ type Server struct {
 func New(closing context.Context, docker engine.Docker, options Options, operators config.Config, log *slog.Logger) *Server {
 	docker = engine.WithDeadlines(docker)
 	runtimes := runtimes.New(operators)
+	space := diskspace.New(operators.ImageReserveGB << 30)
 	instances := instance.New(docker, instance.Options{
-		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Marks: options.Marks, Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs,
+		State: options.State, Namespaces: options.Namespaces, Names: options.Names, Choices: options.Choices, Marks: options.Marks,
+		Runtimes: runtimes, Config: operators, Kernel: options.Kernel, Specs: options.Specs, Space: space,
 	}, log)
 	s := &Server{
 		engine: docker, instances: instances,
-		images:   imagecache.New(docker, filepath.Join(filepath.Dir(options.State), "layers"), operators, log),
+		images:   imagecache.New(docker, filepath.Join(filepath.Dir(options.State), "layers"), operators, space, log),
 		consoles: console.New(closing, docker, instances.Containers.Find, log),
 		host:     hostinfo.New(closing, docker, options.Kernel, instances.Devices, log),
 		runtimes: runtimes,

@@ -1,5 +1,6 @@
 """A server that is given other files, another flavor or another host; and what is left when that fails."""
 
+import itertools
 import json
 from unittest import mock
 
@@ -132,11 +133,11 @@ class OtherHost(TestCase):
         self.has_its_first_container('stopped')
 
     def test_no_image_can_be_made_of_them(self):
-        self.agent.failing['back_up'] = ndock.UnusableImage(reason='125 layers')
-        for dest in (HERE, THERE):
+        for dest, refused in itertools.product((HERE, THERE), (ndock.UnusableImage, ndock.BadRequest)):
+            self.agent.failing['back_up'] = refused(reason='too large')
             with self.assertRaises(exception.InstanceFaultRollback) as raised:
                 self.leave(dest)
-            self.assertIn('125 layers', str(raised.exception.inner_exception))
+            self.assertIn('too large', str(raised.exception.inner_exception))
             self.has_its_first_container()
             self.assertEqual([], self.agent.asked('restart') + self.agent.asked('stop') + self.agent.asked('start'))
 

@@ -344,7 +344,7 @@ class DockerDriver(driver.ComputeDriver):
         self._pending.make_room(instance.uuid)
         try:
             self._agent.back_up(instance.uuid, grace=timeout, commit=True)
-        except ndock.UnusableImage as error:  # nothing was touched
+        except (ndock.UnusableImage, ndock.BadRequest) as error:  # nothing was touched
             raise exception.InstanceFaultRollback(inner_exception=error)
         if dest == self.get_host_ip_addr():
             return ''

@@ -1,0 +1,121 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/system"
+
+	"ndock/docker/agent"
+	"ndock/docker/agent/diskspace"
+	"ndock/docker/engine"
+)
+
+// room is what there is for images of servers' files on the disk of Docker's data.
+type room struct {
+	engine engine.Docker
+	space  *diskspace.Reservations
+}
+
+// forCommit calls do while what a commit of the container takes at most is reserved. Docker writes all that is in its files, the
+// holes too. The container's processes must not run: they could make it more after it was measured.
+func (r room) forCommit(ctx context.Context, found container.InspectResponse, do func(ctx context.Context) error) error {
+	info, err := r.engine.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("ask Docker where it keeps images: %w", err)
+	}
+	wanted, err := r.changedFiles(ctx, found, info)
+	if err != nil {
+		return err
+	}
+	release, err := r.reserve(info, wanted)
+	if err != nil {
+		return err
+	}
+	defer release()
+	// An engine goes on with a commit when its caller is gone. So the space stays reserved, and the processes paused.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	if engine.InContainerd(info) {
+		go r.watch(ctx, info.DockerRootDir, cancel)
+	}
+	if err := do(ctx); err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return nil
+}
+
+// changedFiles measures what of the container's files is not its image's.
+func (r room) changedFiles(ctx context.Context, found container.InspectResponse, info system.Info) (diskspace.Space, error) {
+	if upper := found.GraphDriver.Data["UpperDir"]; upper != "" {
+		tree, err := diskspace.Measure(ctx, upper)
+		if errors.Is(err, diskspace.ErrTooDeep) {
+			return diskspace.Space{}, agent.Faultf(agent.BadRequest, "no image can be made of the server's files: %v", err)
+		}
+		return tree.Copy(), err
+	}
+	size, err := r.sizeByEngine(ctx, found.ID)
+	if engine.InContainerd(info) {
+		size = diskspace.Add(size, size) // it packs the files, and unpacks them from there
+	}
+	return diskspace.Space{Bytes: size}, err
+}
+
+// sizeByEngine is for storage drivers whose directories only Docker knows.
+func (r room) sizeByEngine(ctx context.Context, id string) (int64, error) {
+	all, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Size: true, Filters: filters.NewArgs(filters.Arg("id", id))})
+	if err != nil {
+		return 0, fmt.Errorf("ask for the size of the files of container %s: %w", id, err)
+	}
+	for _, one := range all {
+		if one.ID == id && one.SizeRw >= 0 {
+			return one.SizeRw, nil
+		}
+	}
+	return 0, fmt.Errorf("whether an image of the files of container %s fits on the disk is not known: Docker cannot tell the size of them", id)
+}
+
+// reserve holds space for an image of a server's files.
+func (r room) reserve(info system.Info, wanted diskspace.Space) (release func(), err error) {
+	release, err = r.space.Reserve(info.DockerRootDir, wanted)
+	var full *diskspace.Full
+	if errors.As(err, &full) {
+		return nil, noRoom(full)
+	}
+	return release, err
+}
+
+func noRoom(full error) error {
+	return agent.Faultf(agent.BadRequest, "there is no room on this host for an image of the server's files: %v. Sparse files count with their whole size", full) // Nova keeps 255 bytes of it
+}
+
+// forArchive reserves the copy that Docker makes of an image's layers before it sends them.
+func (r room) forArchive(ctx context.Context, of agent.Image) (release func(), err error) {
+	info, err := r.engine.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask Docker where it keeps images: %w", err)
+	}
+	return r.reserve(info, diskspace.Space{Bytes: max(0, of.Size)})
+}
+
+// watchEvery is how often the disk is looked at.
+const watchEvery = 500 * time.Millisecond
+
+// watch ends a commit where the disk becomes nearly full: containerd says how much a container's files use, without their holes.
+func (r room) watch(ctx context.Context, directory string, end context.CancelCauseFunc) {
+	for tick := time.NewTicker(watchEvery); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+			if full := r.space.Check(directory); full != nil {
+				end(noRoom(full))
+			}
+		}
+	}
+}
