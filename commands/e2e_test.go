@@ -290,7 +290,8 @@ var hostConditions = map[string]string{
 }
 
 // condition knows [ovn], of a cloud whose network is OVN, [containerd], of an engine with containerd's image store,
-// [overlay2], of one with that storage driver, [host-kernel], and hostConditions.
+// [overlay2], of one with that storage driver, [host2-systemd], of a second host that boots with systemd, [host-kernel],
+// and hostConditions.
 func condition(name string) (bool, error) {
 	switch name {
 	case "ovn": // by its process id, since another root's may run beside it
@@ -301,6 +302,8 @@ func condition(name string) (bool, error) {
 	case "overlay2":
 		out, err := exec.Command("docker", "info", "-f", "{{.Driver}}").Output()
 		return strings.TrimSpace(string(out)) == "overlay2", err
+	case "host2-systemd": // also of one that is not there yet
+		return exec.Command(os.Getenv("SECOND_HOST"), "systemd").Run() == nil, nil
 	case "host-kernel": // the kernel's limits are all in sight, and no other cloud's: not in a root's namespaces
 		_, err := os.Stat("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 		return err == nil, nil

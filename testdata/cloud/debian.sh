@@ -11,7 +11,8 @@ bootstrap() {
   rm -rf "$1"
   mkdir -p "$1/etc/dpkg/dpkg.cfg.d"
   echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/unsafe-io" # no fsync for each file: minutes less
-  debootstrap --variant=minbase ${3:+--include="$3"} "$2" "$1" "$(mirror)" "${script[@]}" >"$1.log" 2>&1 ||
+  # It has its /proc to itself: one that it leaves would be packed, and removed, with the root.
+  unshare --mount debootstrap --variant=minbase ${3:+--include="$3"} "$2" "$1" "$(mirror)" "${script[@]}" >"$1.log" 2>&1 ||
     die "debootstrap: $(tail -n 1 "$1.log") (all of it in $1.log)"
   printf '#!/bin/sh\nexit 101\n' | install -m 0755 /dev/stdin "$1/usr/sbin/policy-rc.d" # nothing starts while it is made
   printf '127.0.0.1 localhost %s\n' "$2" >"$1/etc/hosts" # packages ask for their host's address

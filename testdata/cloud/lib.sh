@@ -6,6 +6,8 @@ STATE=/var/lib/ndock-cloud  # which one-time steps are done; lives as long as th
 IP=127.0.0.1
 PASS=${NDOCK_CLOUD_PASSWORD:-secret}
 HORIZON_PORT=8088 HORIZON_PID=/run/ndock-cloud-horizon.pid
+# For /etc/default/docker: its init script raises limits, which a machine without CAP_SYS_RESOURCE forbids. They stay as they are.
+KEEP_LIMITS='ulimit() { command ulimit "$@" 2>/dev/null || true; }'
 CONTROLLER=5672,9292,9311,8774,8778,9696,5000,11211,6642 # the ports on IP that another compute node asks
 
 step() { printf '%(%T)T %s\n' -1 "$*"; }
