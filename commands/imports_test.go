@@ -51,15 +51,16 @@ var directions = map[string][]string{
 	"registry/internal/rollback": {"registry"},
 	"docker/agent/console":       {"docker/agent", "docker/engine"},
 	"docker/agent/hostinfo": {
-		"docker", "docker/agent", "docker/agent/naming", "docker/engine", "docker/network",
+		"docker", "docker/agent", "docker/agent/diskspace", "docker/agent/naming", "docker/engine", "docker/network",
 	},
 	"docker/agent/imagecache": {
-		"docker", "docker/agent", "docker/agent/config", "docker/agent/keylock", "docker/agent/limits", "docker/agent/naming",
-		"docker/archive", "docker/engine",
+		"docker", "docker/agent", "docker/agent/config", "docker/agent/diskspace", "docker/agent/keylock", "docker/agent/limits",
+		"docker/agent/naming", "docker/archive", "docker/engine",
 	},
 	"docker/agent/instance": {
-		"docker", "docker/agent", "docker/agent/config", "docker/agent/devices", "docker/agent/hostinfo", "docker/agent/keylock", "docker/agent/limits",
-		"docker/agent/naming", "docker/agent/process", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/engine/layerfiles", "docker/network", "docker/ociruntime",
+		"docker", "docker/agent", "docker/agent/config", "docker/agent/devices", "docker/agent/diskspace", "docker/agent/hostinfo", "docker/agent/keylock",
+		"docker/agent/limits", "docker/agent/naming", "docker/agent/process", "docker/agent/runtimes", "docker/archive", "docker/engine",
+		"docker/engine/layerfiles", "docker/engine/rootfs", "docker/network", "docker/ociruntime",
 	},
 	"docker/agent/devices": {"docker/agent", "docker/durable", "docker/ociruntime"},
 	"docker/agent/limits":  {"docker/agent", "docker/agent/config"},
@@ -69,8 +70,8 @@ var directions = map[string][]string{
 	"docker/agent/process":  {"docker/agent"},
 	"docker/agent/runtimes": {"docker/agent/config", "docker/ociruntime"},
 	"docker/agent/server": {
-		"docker/agent", "docker/agent/config", "docker/agent/console", "docker/agent/devices", "docker/agent/hostinfo", "docker/agent/imagecache",
-		"docker/agent/instance", "docker/agent/metrics", "docker/agent/naming", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/network",
+		"docker/agent", "docker/agent/config", "docker/agent/console", "docker/agent/devices", "docker/agent/diskspace", "docker/agent/hostinfo",
+		"docker/agent/imagecache", "docker/agent/instance", "docker/agent/metrics", "docker/agent/naming", "docker/agent/runtimes", "docker/archive", "docker/engine", "docker/network",
 	},
 	"docker/engine":                   {"docker/ociruntime"},
 	"docker/engine/layerfiles":        {"docker/engine"},
