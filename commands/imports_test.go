@@ -62,8 +62,9 @@ var directions = map[string][]string{
 		"docker/agent/limits", "docker/agent/naming", "docker/agent/process", "docker/agent/runtimes", "docker/archive", "docker/engine",
 		"docker/engine/layerfiles", "docker/engine/rootfs", "docker/network", "docker/ociruntime",
 	},
-	"docker/agent/devices": {"docker/agent", "docker/durable", "docker/ociruntime"},
-	"docker/agent/limits":  {"docker/agent", "docker/agent/config"},
+	"docker/agent/diskspace": {"docker/agent", "docker/engine"},
+	"docker/agent/devices":   {"docker/agent", "docker/durable", "docker/ociruntime"},
+	"docker/agent/limits":    {"docker/agent", "docker/agent/config"},
 	"docker/agent/metrics": {
 		"docker/agent", "docker/agent/imagecache", "docker/agent/instance", "docker/agent/naming", "docker/engine", "docker/transfer",
 	},

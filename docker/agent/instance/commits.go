@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/naming"
 	"ndock/docker/archive"
 	"ndock/docker/engine"
@@ -24,7 +25,7 @@ type commits struct {
 	engine  engine.Docker
 	records *commitRecords
 	pauses  *Pauses
-	room    room
+	room    diskspace.Room
 }
 
 // commit makes an image of a container's files. The caller calls done when it no longer works with the image, and says
@@ -35,7 +36,7 @@ func (c *commits) commit(ctx context.Context, uuid, id string, pause bool) (imag
 		return "", nil, err
 	}
 	err = c.pauses.whilePaused(ctx, found, func() error {
-		return c.room.forCommit(ctx, found, func(ctx context.Context) error {
+		return c.room.ForCommit(ctx, found, func(ctx context.Context) error {
 			image, done, err = c.make(ctx, uuid, id, pause)
 			return err
 		})
@@ -78,7 +79,7 @@ func (c *commits) check(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return c.room.forCommit(ctx, found, func(context.Context) error { return nil })
+	return c.room.ForCommit(ctx, found, func(context.Context) error { return nil })
 }
 
 // checkLayers refuses a container whose image has as many layers as Docker stores: a commit would add one, and Docker says so

@@ -57,7 +57,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 		verbs      = &verbs{locks: keylock.New(), containers: containers}
 		records    = newCommitRecords(filepath.Join(filepath.Dir(options.State), "commits"))
 		pauses     = &Pauses{engine: docker, containers: containers, verbs: verbs, dirs: dirs, log: log}
-		room       = room{engine: docker, space: options.Space}
+		room       = diskspace.NewRoom(docker, options.Space)
 		commits    = &commits{engine: docker, records: records, pauses: pauses, room: room}
 		plugger    = &plugger{dirs: dirs, kernel: options.Kernel, log: log}
 		names      = &names{plugger: plugger, dirs: dirs, copies: options.Names, log: log}

@@ -9,6 +9,7 @@ import (
 
 	"ndock/docker"
 	"ndock/docker/agent"
+	"ndock/docker/agent/diskspace"
 	"ndock/docker/engine"
 	"ndock/docker/engine/layerfiles"
 )
@@ -19,7 +20,7 @@ type Snapshots struct {
 	containers *Containers
 	verbs      *verbs
 	commits    *commits
-	room       room
+	room       diskspace.Room
 	held       *heldCommits
 	sizes      *layerfiles.Sizes
 	whole      bool // layers are never had one by one
@@ -55,7 +56,7 @@ func (s *Snapshots) withCommit(ctx context.Context, uuid string, do func(image a
 
 // save sends the archive of an image. Docker writes a copy of its layers to its disk first.
 func (s *Snapshots) save(ctx context.Context, of agent.Image, send func(archive io.Reader) error) error {
-	release, err := s.room.forArchive(ctx, of)
+	release, err := s.room.ForArchive(ctx, of)
 	if err != nil {
 		return err
 	}

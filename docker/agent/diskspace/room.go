@@ -1,4 +1,4 @@
-package instance
+package diskspace
 
 import (
 	"context"
@@ -11,19 +11,21 @@ import (
 	"github.com/docker/docker/api/types/system"
 
 	"ndock/docker/agent"
-	"ndock/docker/agent/diskspace"
 	"ndock/docker/engine"
 )
 
-// room is what there is for images of servers' files on the disk of Docker's data.
-type room struct {
+// Room is what there is for images of servers' files on the disk of Docker's data.
+type Room struct {
 	engine engine.Docker
-	space  *diskspace.Reservations
+	space  *Reservations
 }
 
-// forCommit calls do while what a commit of the container takes at most is reserved. Docker writes all that is in its files, the
+// NewRoom returns the room of an engine, of which those who load images take their share.
+func NewRoom(docker engine.Docker, space *Reservations) Room { return Room{docker, space} }
+
+// ForCommit calls do while what a commit of the container takes at most is reserved. Docker writes all that is in its files, the
 // holes too. The container's processes must not run: they could make it more after it was measured.
-func (r room) forCommit(ctx context.Context, found container.InspectResponse, do func(ctx context.Context) error) error {
+func (r Room) ForCommit(ctx context.Context, found container.InspectResponse, do func(ctx context.Context) error) error {
 	info, err := r.engine.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("ask Docker where it keeps images: %w", err)
@@ -50,23 +52,23 @@ func (r room) forCommit(ctx context.Context, found container.InspectResponse, do
 }
 
 // changedFiles measures what of the container's files is not its image's.
-func (r room) changedFiles(ctx context.Context, found container.InspectResponse, info system.Info) (diskspace.Space, error) {
+func (r Room) changedFiles(ctx context.Context, found container.InspectResponse, info system.Info) (Space, error) {
 	if upper := found.GraphDriver.Data["UpperDir"]; upper != "" {
-		tree, err := diskspace.Measure(ctx, upper)
-		if errors.Is(err, diskspace.ErrTooDeep) {
-			return diskspace.Space{}, agent.Faultf(agent.BadRequest, "no image can be made of the server's files: %v", err)
+		tree, err := Measure(ctx, upper)
+		if errors.Is(err, ErrTooDeep) {
+			return Space{}, agent.Faultf(agent.BadRequest, "no image can be made of the server's files: %v", err)
 		}
 		return tree.Copy(), err
 	}
 	size, err := r.sizeByEngine(ctx, found.ID)
 	if engine.InContainerd(info) {
-		size = diskspace.Add(size, size) // it packs the files, and unpacks them from there
+		size = Add(size, size) // it packs the files, and unpacks them from there
 	}
-	return diskspace.Space{Bytes: size}, err
+	return Space{Bytes: size}, err
 }
 
 // sizeByEngine is for storage drivers whose directories only Docker knows.
-func (r room) sizeByEngine(ctx context.Context, id string) (int64, error) {
+func (r Room) sizeByEngine(ctx context.Context, id string) (int64, error) {
 	all, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Size: true, Filters: filters.NewArgs(filters.Arg("id", id))})
 	if err != nil {
 		return 0, fmt.Errorf("ask for the size of the files of container %s: %w", id, err)
@@ -80,9 +82,9 @@ func (r room) sizeByEngine(ctx context.Context, id string) (int64, error) {
 }
 
 // reserve holds space for an image of a server's files.
-func (r room) reserve(info system.Info, wanted diskspace.Space) (release func(), err error) {
+func (r Room) reserve(info system.Info, wanted Space) (release func(), err error) {
 	release, err = r.space.Reserve(info.DockerRootDir, wanted)
-	var full *diskspace.Full
+	var full *Full
 	if errors.As(err, &full) {
 		return nil, noRoom(full)
 	}
@@ -93,20 +95,20 @@ func noRoom(full error) error {
 	return agent.Faultf(agent.BadRequest, "there is no room on this host for an image of the server's files: %v. Sparse files count with their whole size", full) // Nova keeps 255 bytes of it
 }
 
-// forArchive reserves the copy that Docker makes of an image's layers before it sends them.
-func (r room) forArchive(ctx context.Context, of agent.Image) (release func(), err error) {
+// ForArchive reserves the copy that Docker makes of an image's layers before it sends them.
+func (r Room) ForArchive(ctx context.Context, of agent.Image) (release func(), err error) {
 	info, err := r.engine.Info(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask Docker where it keeps images: %w", err)
 	}
-	return r.reserve(info, diskspace.Space{Bytes: max(0, of.Size)})
+	return r.reserve(info, Space{Bytes: max(0, of.Size)})
 }
 
 // watchEvery is how often the disk is looked at.
 const watchEvery = 500 * time.Millisecond
 
 // watch ends a commit where the disk becomes nearly full: containerd says how much a container's files use, without their holes.
-func (r room) watch(ctx context.Context, directory string, end context.CancelCauseFunc) {
+func (r Room) watch(ctx context.Context, directory string, end context.CancelCauseFunc) {
 	for tick := time.NewTicker(watchEvery); ; {
 		select {
 		case <-ctx.Done():
