@@ -288,6 +288,10 @@ func (f *firewall) Rollback(ctx context.Context) ([]string, error) {
 func (f *firewall) Teardown(context.Context) ([]string, error) { return nil, nil }
 
 func (f *firewall) Detail(ctx context.Context) (string, error) {
+	over, err := f.rulesUnwanted(ctx)
+	if err != nil {
+		return "", fmt.Errorf("whether Docker Engine makes rules: %w", err)
+	}
 	for _, family := range f.filters(ctx) {
 		if !slices.Contains(family.tables, "filter") {
 			continue
@@ -296,11 +300,7 @@ func (f *firewall) Detail(ctx context.Context) (string, error) {
 			return fmt.Sprintf("FORWARD drops what no rule lets through (%s): what Neutron bridges between hosts, yours must let through", family.command), nil
 		}
 	}
-	over, err := f.rulesUnwanted(ctx)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("whether Docker Engine makes rules: %w", err)
-	case !over:
+	if !over {
 		return "Docker Engine has its rules, which drop nothing of Neutron's", nil
 	}
 	return "nothing of Docker's is in Neutron's way", nil
