@@ -51,7 +51,7 @@ var directions = map[string][]string{
 	"registry/internal/rollback": {"registry"},
 	"docker/agent/console":       {"docker/agent", "docker/engine"},
 	"docker/agent/hostinfo": {
-		"docker", "docker/agent", "docker/agent/diskspace", "docker/agent/naming", "docker/engine", "docker/network",
+		"docker", "docker/agent", "docker/agent/diskspace", "docker/agent/naming", "docker/archive", "docker/engine", "docker/network",
 	},
 	"docker/agent/imagecache": {
 		"docker", "docker/agent", "docker/agent/config", "docker/agent/diskspace", "docker/agent/keylock", "docker/agent/limits",
@@ -62,7 +62,7 @@ var directions = map[string][]string{
 		"docker/agent/limits", "docker/agent/naming", "docker/agent/process", "docker/agent/runtimes", "docker/archive", "docker/engine",
 		"docker/engine/layerfiles", "docker/engine/rootfs", "docker/network", "docker/ociruntime",
 	},
-	"docker/agent/diskspace": {"docker/agent", "docker/engine"},
+	"docker/agent/diskspace": {"docker/agent", "docker/archive", "docker/engine"},
 	"docker/agent/devices":   {"docker/agent", "docker/durable", "docker/ociruntime"},
 	"docker/agent/limits":    {"docker/agent", "docker/agent/config"},
 	"docker/agent/metrics": {

@@ -74,7 +74,7 @@ func explain(op string, err error) *Error {
 func explainLogin(op string, err error) *Error {
 	failed := explain(op, err)
 	if text := noLogin(failed, err); text != "" {
-		failed.Err = &serviceError{text, failed.Err}
+		failed.Err = transfer.Reword(text, failed.Err)
 	}
 	busy := failed.Status == http.StatusTooManyRequests || failed.Status >= http.StatusInternalServerError && failed.Status != http.StatusNotImplemented
 	if failed.hint == "" && !busy && !errors.Is(err, context.Canceled) {

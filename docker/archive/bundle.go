@@ -281,7 +281,7 @@ func (b Bundle) image(manifest ocispec.Manifest) (BundleImage, bool) {
 			return BundleImage{}, false
 		}
 		image.Layers = append(image.Layers, layer)
-		image.Unpacked = addSizes(image.Unpacked, blob.Unpacked)
+		image.Unpacked = AddSizes(image.Unpacked, blob.Unpacked)
 		known = known && blob.DiffID != ""
 	}
 	if !known {

@@ -150,7 +150,7 @@ func (i index) resolveLayers(image chosenImage, limits *Limits) (Contents, error
 		}
 	}
 	contents.Unpacked, contents.Files = all.Unpacked, added.Files
-	contents.Disk = addSizes(added.Stored, int64(added.Files)*blockSize)
+	contents.Disk = AddSizes(added.Stored, int64(added.Files)*BlockSize)
 	return contents, nil
 }
 

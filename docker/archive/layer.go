@@ -34,9 +34,9 @@ type Limits struct {
 // inode and a block on disk. The largest known images have about a million.
 const filesLimit = 4 << 20
 
-// blockSize is the most that a file takes on disk beside its content, in bytes; the last, partly filled block is part
+// BlockSize is the most that a file takes on disk beside its content, in bytes; the last, partly filled block is part
 // of it. Its name and attributes are counted as their size in the layer.
-const blockSize = 4096
+const BlockSize = 4096
 
 // Limits of paths in a layer. The first two are those of Linux.
 const (
@@ -96,7 +96,7 @@ type LayerSize struct {
 
 // add returns the sum of two sizes.
 func (s LayerSize) add(other LayerSize) LayerSize {
-	return LayerSize{addSizes(s.Unpacked, other.Unpacked), addSizes(s.Stored, other.Stored), s.Files + other.Files}
+	return LayerSize{AddSizes(s.Unpacked, other.Unpacked), AddSizes(s.Stored, other.Stored), s.Files + other.Files}
 }
 
 // inspection inspects a layer that is written to it. It has its own goroutine, because unpacking takes longer than
@@ -152,11 +152,11 @@ func (l *Limits) inspect(ctx context.Context, src io.Reader) (layerInfo, error) 
 		_, err = io.Copy(io.Discard, plain) // the digest covers what tar does not read
 	}
 	if err != nil {
-		l.unpacked = addSizes(l.unpacked, plain.n)
+		l.unpacked = AddSizes(l.unpacked, plain.n)
 		return layerInfo{}, explainLayer(err)
 	}
 	found.DiffID, found.Compression, found.Stored = "sha256:"+hex.EncodeToString(sum.Sum(nil)), compression, max(found.Unpacked, plain.n)
-	l.unpacked = addSizes(l.unpacked, found.Stored)
+	l.unpacked = AddSizes(l.unpacked, found.Stored)
 	l.files += found.Files
 	return found, nil
 }
@@ -189,7 +189,7 @@ func (l *Limits) walk(files *tar.Reader, packed *countingReader) (layerInfo, err
 			before = parts
 		}
 		if !headerOnly(header.Typeflag) {
-			found.Unpacked = addSizes(found.Unpacked, header.Size) // a sparse file states a size without sending it
+			found.Unpacked = AddSizes(found.Unpacked, header.Size) // a sparse file states a size without sending it
 		}
 		if err := errors.Join(checkFileCount(l.files+found.Files), l.checkSize(found.Unpacked)); err != nil {
 			return found, err
@@ -258,8 +258,8 @@ func (l *Limits) checkUnpacked() error {
 
 func (l *Limits) isSpent() bool { return l.Unpacked > 0 && l.unpacked > l.Unpacked }
 
-// addSizes returns the sum of two sizes, at most math.MaxInt64. A sparse file may state any size.
-func addSizes(a, b int64) int64 {
+// AddSizes returns the sum of two sizes, at most math.MaxInt64. A sparse file may state any size.
+func AddSizes(a, b int64) int64 {
 	if b > math.MaxInt64-a {
 		return math.MaxInt64
 	}

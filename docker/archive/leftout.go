@@ -150,7 +150,7 @@ func (r *reader) readLeftOut(image chosenImage, from LayerSource) error {
 	}
 	var total int64
 	for _, layer := range missing {
-		total = addSizes(total, layer.Size)
+		total = AddSizes(total, layer.Size)
 		if err := r.limits.checkArchiveSize(total); err != nil {
 			return err
 		}

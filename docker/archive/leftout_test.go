@@ -148,7 +148,7 @@ func TestLayersThatAreThere(t *testing.T) {
 	if err != nil || len(engine.layers) != 3 || engine.layers[0] != nil || !bytes.Equal(engine.layers[1], stored[image.Layers[1].Digest]) || !bytes.Equal(engine.layers[2], three) {
 		t.Errorf("an engine gets %v: %.60q", err, engine.layers)
 	}
-	if want := int64(len(two) + len(three) + 2*blockSize); found.Disk != want || found.Files != 2 || found.Unpacked != 5+3*400+5*400 {
+	if want := int64(len(two) + len(three) + 2*BlockSize); found.Disk != want || found.Files != 2 || found.Unpacked != 5+3*400+5*400 {
 		t.Errorf("got %d bytes on disk, want %d; %d files; unpacked %d", found.Disk, want, found.Files, found.Unpacked)
 	}
 }

@@ -30,16 +30,19 @@ func InWords(err error) error {
 	} else if !strings.Contains(text, at.Host) {
 		return err
 	}
-	return &inWords{strings.Replace(err.Error(), request.Error(), text, 1), err}
+	return Reword(strings.Replace(err.Error(), request.Error(), text, 1), err)
 }
 
-type inWords struct {
+// Reword returns an error that says text and wraps err, whose own words it leaves out.
+func Reword(text string, err error) error { return &reworded{text, err} }
+
+type reworded struct {
 	text  string
 	cause error
 }
 
-func (e *inWords) Error() string { return e.text }
-func (e *inWords) Unwrap() error { return e.cause }
+func (e *reworded) Error() string { return e.text }
+func (e *reworded) Unwrap() error { return e.cause }
 
 // NoAnswer says in words why a host has not answered a request of HTTP. It is empty where the error says so itself.
 func NoAnswer(err error) string {

@@ -93,7 +93,7 @@ func inWords(err error) error {
 	if answer.StatusCode < http.StatusBadRequest {
 		text = fmt.Sprintf("no registry answers this with %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
-	return &worded{text, err}
+	return transfer.Reword(text, err)
 }
 
 // noAnswer says why a registry, or a storage that it names, has not answered, or that it has with nonsense.
@@ -101,28 +101,17 @@ func (r Registry) noAnswer(err error) error {
 	var request *url.Error
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		return &worded{"the registry's answer is no JSON: " + syntax.Error(), err}
+		return transfer.Reword("the registry's answer is no JSON: "+syntax.Error(), err)
 	}
 	if !errors.As(err, &request) {
 		return err
 	}
 	asked, bad := url.Parse(request.URL)
 	if reason := transfer.NoAnswer(err); reason != "" && bad == nil && asked.Host == r.Address {
-		return &worded{fmt.Sprintf("no registry answers at %s: %s", r.Address, reason), err}
+		return transfer.Reword(fmt.Sprintf("no registry answers at %s: %s", r.Address, reason), err)
 	}
 	return transfer.InWords(err)
 }
-
-// worded is an error in other words.
-type worded struct {
-	text  string
-	cause error
-}
-
-func (w *worded) Error() string { return w.text }
-
-// Unwrap returns the cause.
-func (w *worded) Unwrap() error { return w.cause }
 
 // status returns the status of a registry's answer; 0 for none.
 func status(err error) int {

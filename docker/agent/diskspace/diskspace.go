@@ -16,9 +16,6 @@ type Space struct {
 	Files int64 // inodes
 }
 
-// BlockSize is what each file of an image counts with beside its content, in bytes.
-const BlockSize = 4096
-
 // Reservations are the space that images will take which are being unpacked or made.
 type Reservations struct {
 	spare int64

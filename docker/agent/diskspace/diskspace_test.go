@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ndock/docker/agent/diskspace"
+	"ndock/docker/archive"
 )
 
 // TestReserve: what one image will take is no space for another, until that one is done.
@@ -90,7 +91,7 @@ func TestMeasure(t *testing.T) {
 // TestSumsDoNotWrap: of sizes that together are more than any number, as a tenant can have on xfs.
 func TestSumsDoNotWrap(t *testing.T) {
 	for _, c := range []struct{ a, b, want int64 }{{1, 2, 3}, {math.MaxInt64, 0, math.MaxInt64}, {math.MaxInt64, 1, math.MaxInt64}, {math.MaxInt64 - 1, math.MaxInt64, math.MaxInt64}} {
-		if got := diskspace.Add(c.a, c.b); got != c.want {
+		if got := archive.AddSizes(c.a, c.b); got != c.want {
 			t.Errorf("%d + %d: got %d", c.a, c.b, got)
 		}
 	}

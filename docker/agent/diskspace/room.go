@@ -11,6 +11,7 @@ import (
 	"github.com/docker/docker/api/types/system"
 
 	"ndock/docker/agent"
+	"ndock/docker/archive"
 	"ndock/docker/engine"
 )
 
@@ -62,7 +63,7 @@ func (r Room) changedFiles(ctx context.Context, found container.InspectResponse,
 	}
 	size, err := r.sizeByEngine(ctx, found.ID)
 	if engine.InContainerd(info) {
-		size = Add(size, size) // it packs the files, and unpacks them from there
+		size = archive.AddSizes(size, size) // it packs the files, and unpacks them from there
 	}
 	return Space{Bytes: size}, err
 }
@@ -109,14 +110,16 @@ const watchEvery = 500 * time.Millisecond
 
 // watch ends a commit where the disk becomes nearly full: containerd says how much a container's files use, without their holes.
 func (r Room) watch(ctx context.Context, directory string, end context.CancelCauseFunc) {
-	for tick := time.NewTicker(watchEvery); ; {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			tick.Stop()
 			return
 		case <-tick.C:
 			if full := r.space.Check(directory); full != nil {
 				end(noRoom(full))
+				return
 			}
 		}
 	}

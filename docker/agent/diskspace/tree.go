@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"ndock/docker/archive"
 )
 
 // Tree is what files take, those of a directory and of all below it. A tenant chooses their number and their sizes: sums stay at
@@ -22,15 +24,7 @@ type Tree struct {
 
 // Copy is the most that a copy of the files takes.
 func (t Tree) Copy() Space {
-	return Space{Bytes: Add(t.Stated, min(t.Files, math.MaxInt64/BlockSize)*BlockSize), Files: t.Files}
-}
-
-// Add returns the sum of two sizes, at most math.MaxInt64.
-func Add(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
+	return Space{Bytes: archive.AddSizes(t.Stated, min(t.Files, math.MaxInt64/archive.BlockSize)*archive.BlockSize), Files: t.Files}
 }
 
 // Limits of what is measured.
@@ -123,12 +117,12 @@ func (m *measuring) entry(parent int, name string, depth int) error {
 		return nil
 	}
 	m.tree.Files++
-	m.tree.Used = Add(m.tree.Used, max(0, min(found.Blocks, math.MaxInt64/512))*512)
+	m.tree.Used = archive.AddSizes(m.tree.Used, max(0, min(found.Blocks, math.MaxInt64/512))*512)
 	if isDirectory {
 		return m.directory(parent, name, depth+1)
 	}
 	if found.Mode&unix.S_IFMT == unix.S_IFREG {
-		m.tree.Stated = Add(m.tree.Stated, max(0, found.Size))
+		m.tree.Stated = archive.AddSizes(m.tree.Stated, max(0, found.Size))
 	}
 	return nil
 }

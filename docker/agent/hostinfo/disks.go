@@ -13,6 +13,7 @@ import (
 
 	"ndock/docker/agent/diskspace"
 	"ndock/docker/agent/naming"
+	"ndock/docker/archive"
 	"ndock/docker/engine"
 )
 
@@ -70,7 +71,7 @@ func (d *serverDisks) sum(ctx context.Context) (sum int64, err error) {
 			continue // it counts as others'
 		}
 		if upper := of.GraphDriver.Data["UpperDir"]; upper != "" {
-			sum = diskspace.Add(sum, d.used(ctx, upper))
+			sum = archive.AddSizes(sum, d.used(ctx, upper))
 		} else {
 			limits[c.ID] = limitOf(of)
 		}
@@ -79,7 +80,7 @@ func (d *serverDisks) sum(ctx context.Context) (sum int64, err error) {
 		return sum, ctx.Err()
 	}
 	byEngine, err := d.sumByEngine(ctx, servers, limits)
-	return diskspace.Add(sum, byEngine), err
+	return archive.AddSizes(sum, byEngine), err
 }
 
 // used measures the files of a container in the directory that its storage driver has for them.
@@ -115,7 +116,7 @@ func (d *serverDisks) sumByEngine(ctx context.Context, servers container.ListOpt
 			limit = math.MaxInt64
 		}
 		if ours {
-			sum = diskspace.Add(sum, max(0, min(c.SizeRw, limit)))
+			sum = archive.AddSizes(sum, max(0, min(c.SizeRw, limit)))
 		}
 	}
 	return sum, err

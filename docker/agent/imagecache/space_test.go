@@ -11,6 +11,7 @@ import (
 	"ndock/docker/agent/agenttest"
 	"ndock/docker/agent/config"
 	"ndock/docker/agent/diskspace"
+	"ndock/docker/archive"
 	"ndock/docker/engine/enginetest"
 )
 
@@ -54,7 +55,7 @@ func TestEmptyFilesTakeSpace(t *testing.T) {
 	}
 	defer l.release()
 	const files = 202
-	if want := (diskspace.Space{Bytes: files*diskspace.BlockSize + int64(len(layer)), Files: files}); cache.space.Held() != want {
+	if want := (diskspace.Space{Bytes: files*archive.BlockSize + int64(len(layer)), Files: files}); cache.space.Held() != want {
 		t.Errorf("reserved %+v, want %+v", cache.space.Held(), want)
 	}
 }
