@@ -21,6 +21,7 @@ type entry struct {
 	name, content string
 	kind          byte
 	link          string
+	attribute     string // an extended attribute that it has
 }
 
 // image returns the entries of an archive as `docker save` writes them, with a layer that occurs twice.
@@ -60,6 +61,9 @@ func pack(t testing.TB, entries ...entry) []byte {
 		header := &tar.Header{Name: e.name, Typeflag: e.kind, Linkname: e.link, Mode: 0o644, Size: int64(len(e.content))}
 		if e.kind == 0 {
 			header.Typeflag = tar.TypeReg
+		}
+		if e.attribute != "" {
+			header.PAXRecords = map[string]string{"SCHILY.xattr." + e.attribute: "value"}
 		}
 		if err := w.WriteHeader(header); err != nil {
 			t.Fatal(err)

@@ -305,7 +305,7 @@ func (l *Limits) checkRatio(unpacked, packed int64) error {
 	return l.checkSize(unpacked)
 }
 
-// checkFile refuses a file that would land outside the container, and paths that no image needs.
+// checkFile refuses a file that would land outside the container, and paths and attributes that no image needs.
 func checkFile(header *tar.Header) error {
 	parts := splitPath(header.Name)
 	switch {
@@ -321,6 +321,17 @@ func checkFile(header *tar.Header) error {
 		return refuse("has a link that leads out of it, %q to %q", header.Name, header.Linkname)
 	case path.Base(header.Name) == ".wh...":
 		return refuse("deletes its own parent, by %q", header.Name)
+	}
+	return checkAttributes(header)
+}
+
+// checkAttributes refuses attributes by which overlayfs joins layers. Linux lets no container set them, but Docker Engine, as root
+// of the host, sets what a layer brings. Their names are those of PAX records, see tar.Header.
+func checkAttributes(header *tar.Header) error {
+	for record := range header.PAXRecords {
+		if attribute, is := strings.CutPrefix(record, "SCHILY.xattr."); is && strings.HasPrefix(attribute, "trusted.") {
+			return refuse("has a file with an attribute that is for the host's root alone, %q with %q", header.Name, attribute)
+		}
 	}
 	return nil
 }

@@ -190,6 +190,7 @@ func TestBadLayers(t *testing.T) {
 		"a deep path":      {with(entry{name: strings.Repeat("d/", 256) + "f"}), "its layer 1 has a path more than 255 directories deep"},
 		"a long name":      {with(entry{name: strings.Repeat("x", 256)}), "its layer 1 has a name of more than 255 bytes, the most that are allowed"},
 		"a long path":      {with(entry{name: strings.Repeat(strings.Repeat("x", 200)+"/", 21) + "x"}), "its layer 1 has a path of 4222 bytes"},
+		"of overlayfs":     {with(entry{name: "a", kind: tar.TypeDir, attribute: "trusted.overlay.redirect"}), `its layer 1 has a file with an attribute that is for the host's root alone, "a" with "trusted.overlay.redirect"`},
 		"another layer":    {saved(t, zip(t, good), good), "its layer 1 is damaged: it is sha256:"},
 		"broken gzip":      {saved(t, good, broken), "its layer 1 is damaged: gzip: invalid checksum"},
 		"cut gzip":         {saved(t, good, zip(t, good)[:len(zip(t, good))-10]), "its layer 1 is damaged"},
