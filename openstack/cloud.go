@@ -66,7 +66,7 @@ func notFound(err error) error {
 	if !errors.As(err, &failure) {
 		return err
 	}
-	return &Error{Op: failure.Op, Err: failure.Err, hint: failure.Hint()}
+	return &Error{Op: failure.Op, Err: failure.Err, Setting: failure.Setting, hint: failure.Hint()}
 }
 
 func open(ctx context.Context, found clouds.Login, s Selection) (*Cloud, error) {

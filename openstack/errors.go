@@ -30,6 +30,7 @@ type Error struct {
 	Status    int    // of HTTP; 0 when it did not come to that
 	RequestID string // by which the operator finds it in the services' logs
 	Err       error
+	Setting   string // the environment's variable that would mend it, as OS_CLOUD; empty where it is none
 	hint      string
 }
 
@@ -55,7 +56,7 @@ func explain(op string, err error) *Error {
 	}
 	var response gophercloud.ErrUnexpectedResponseCode
 	if !errors.As(err, &response) {
-		return &Error{Op: op, Err: transfer.InWords(err), hint: hintWithoutAnswer(err)}
+		return noAnswer(op, transfer.InWords(err))
 	}
 	message := cleanMessage(response.Body)
 	if message == "" {
@@ -78,7 +79,7 @@ func explainLogin(op string, err error) *Error {
 	}
 	busy := failed.Status == http.StatusTooManyRequests || failed.Status >= http.StatusInternalServerError && failed.Status != http.StatusNotImplemented
 	if failed.hint == "" && !busy && !errors.Is(err, context.Canceled) {
-		failed.hint = "check Keystone's address, " + clouds.AuthURLHint
+		failed.Setting, failed.hint = clouds.SettingAuthURL, "check Keystone's address, "+clouds.AuthURLHint
 	}
 	return failed
 }
@@ -105,13 +106,14 @@ func noLogin(failed *Error, err error) string {
 	return ""
 }
 
-// hintWithoutAnswer says what may help where nobody answered.
-func hintWithoutAnswer(err error) string {
+// noAnswer says what may help where nobody answered.
+func noAnswer(op string, err error) *Error {
+	failed := &Error{Op: op, Err: err}
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
-		return "name the file of the authority's certificate: OS_CACERT=FILE, or cacert in clouds.yaml"
+		failed.Setting, failed.hint = clouds.SettingCA, "name the file of the authority's certificate: OS_CACERT=FILE, or cacert in clouds.yaml"
 	}
-	return ""
+	return failed
 }
 
 // isQuota knows Nova's ways to say that a quota is used up, which it answers as 403 Forbidden.

@@ -319,7 +319,7 @@ func (c *Cloud) SerialConsole(ctx context.Context, serverID string) (*serial.Con
 	}
 	conn, err := c.consoles.Dial(ctx, console.URL)
 	if err != nil {
-		return nil, &Error{Op: op, Err: err, hint: hintWithoutAnswer(err)}
+		return nil, noAnswer(op, err)
 	}
 	return conn, nil
 }

@@ -142,14 +142,18 @@ func isReadRequest(r *http.Request) bool {
 	return r == nil || r.Method == http.MethodGet || r.Method == http.MethodHead
 }
 
-// withHTTPMethod writes method and address of a net/http error as HTTP does. docker.Error removes the signature from
-// the address when the error is printed.
+// withHTTPMethod writes method and address of a net/http error as HTTP does, and says in words why there was no answer.
+// docker.Error removes the signature from the address when the error is printed.
 func withHTTPMethod(err error) error {
 	var request *url.Error
 	if !errors.As(err, &request) {
 		return err
 	}
-	return fmt.Errorf("%s %s: %w", strings.ToUpper(request.Op), request.URL, request.Err)
+	why := request.Err
+	if reason := transfer.NoAnswer(why); reason != "" {
+		why = transfer.Reword(reason, why)
+	}
+	return fmt.Errorf("%s %s: %w", strings.ToUpper(request.Op), request.URL, why)
 }
 
 // responseText returns the registry's own message. It adds the status if there is no message, or if the registry is

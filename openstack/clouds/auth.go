@@ -67,7 +67,7 @@ func checkAddress(address string) error {
 	default:
 		err = fmt.Errorf("it begins with %s://, and Keystone's with http:// or https://", parsed.Scheme)
 	}
-	return &Error{Op: "auth_url", Err: err, hint: "write it, in " + AuthURLHint}
+	return &Error{Op: "auth_url", Err: err, Setting: SettingAuthURL, hint: "write it, in " + AuthURLHint}
 }
 
 // keystoneV3 returns the address of Keystone's third version, the only one left. It is not asked for: behind a proxy

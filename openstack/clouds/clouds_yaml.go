@@ -224,7 +224,7 @@ var overrides = map[string][]string{"interface": {"OS_INTERFACE"}, "cacert": {"O
 
 // unknown says that there is no such cloud, and which there are.
 func (f configFiles) unknown(name string) error {
-	failure := &Error{Op: fmt.Sprintf("use cloud %q", name), Err: fmt.Errorf("clouds file not found")}
+	failure := &Error{Op: fmt.Sprintf("use cloud %q", name), Err: fmt.Errorf("clouds file not found"), Setting: SettingCloud}
 	failure.hint = "clouds.yaml is looked for in ., ~/.config/openstack and /etc/openstack, or where OS_CLIENT_CONFIG_FILE says"
 	switch {
 	case f.path != "":

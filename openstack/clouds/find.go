@@ -84,7 +84,7 @@ func (f configFiles) find(cloud string, given Given, env func(string) string) (L
 	case slices.Contains(names, cloud):
 		return f.login(cloud, given, env)
 	case cloud == "" && len(names) > 1:
-		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", f.path, listed(names)), hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
+		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("%s has more than one: %s", f.path, listed(names)), Setting: SettingCloud, hint: "export OS_CLOUD=NAME, or give --os-cloud NAME"}
 	case cloud == "", cloud == cmp.Or(env("OS_CLOUD_NAME"), "envvars"):
 		return fromEnvironment(given, env)
 	}
@@ -109,7 +109,7 @@ func useCloud(name string, err error) error {
 	failure := &Error{Op: "use " + name, Err: err}
 	var cause *Error
 	if errors.As(err, &cause) {
-		failure.hint = cause.hint
+		failure.Setting, failure.hint = cause.Setting, cause.hint
 	}
 	return failure
 }
@@ -118,7 +118,7 @@ func useCloud(name string, err error) error {
 func fromEnvironment(given Given, env func(string) string) (Login, error) {
 	address := env("OS_AUTH_URL")
 	if address == "" {
-		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("neither OS_CLOUD nor OS_AUTH_URL is set"), hint: "export OS_CLOUD=NAME (of clouds.yaml), or give --os-cloud NAME, or source an openrc"}
+		return Login{}, &Error{Op: "find a cloud", Err: fmt.Errorf("neither OS_CLOUD nor OS_AUTH_URL is set"), Setting: SettingCloud, hint: "export OS_CLOUD=NAME (of clouds.yaml), or give --os-cloud NAME, or source an openrc"}
 	}
 	if parsed, err := url.Parse(address); err == nil {
 		address = parsed.Redacted()

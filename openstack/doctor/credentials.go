@@ -28,15 +28,14 @@ func credentialsMend(err error) string {
 	if !errors.As(err, &explained) {
 		return showCredentials
 	}
-	hint := explained.Hint()
 	switch {
 	case errors.Is(err, clouds.ErrLoginMethod):
 		return "openstack application credential create NAME"
-	case strings.Contains(hint, "OS_CACERT"):
+	case explained.Setting == clouds.SettingCA:
 		return "export OS_CACERT=FILE"
-	case strings.Contains(hint, clouds.AuthURLHint):
+	case explained.Setting == clouds.SettingAuthURL:
 		return "export OS_AUTH_URL=https://KEYSTONE:5000/v3"
-	case strings.Contains(hint, "OS_CLOUD"), strings.Contains(hint, "OS_CLIENT_CONFIG_FILE"):
+	case explained.Setting == clouds.SettingCloud:
 		return "export OS_CLOUD=NAME"
 	case explained.Status != 0:
 		return lookInto(err)

@@ -11,6 +11,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"ndock/docker/transfer"
 )
 
 // Fingerprint returns the SHA-256 fingerprint of a certificate, as sha256:HEX.
@@ -54,10 +56,18 @@ func ChainOf(ctx context.Context, registry string) ([]*x509.Certificate, error) 
 	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}} // nothing is sent
 	conn, err := dialer.DialContext(ctx, "tcp", registry)
 	if err != nil {
-		return nil, fmt.Errorf("look at its certificate: %w", err)
+		return nil, noCertificate(err)
 	}
 	defer conn.Close()
 	return conn.(*tls.Conn).ConnectionState().PeerCertificates, nil
+}
+
+// noCertificate says why a registry shows none.
+func noCertificate(err error) error {
+	if reason := transfer.NoAnswer(err); reason != "" {
+		err = transfer.Reword("there is no answer: "+reason, err)
+	}
+	return fmt.Errorf("look at its certificate: %w", err)
 }
 
 // VerifyChain returns why clients that trust that one certificate would refuse the chain of the registry.
