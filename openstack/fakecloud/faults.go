@@ -37,7 +37,7 @@ const (
 	DockerReserved     Fault = "docker-reserved"   // the same of properties that are Docker's
 	PlacementMissing   Fault = "placement-missing" // the catalogue does not have it
 	GlanceAway         Fault = "glance-away"       // its proxy says so
-	NeutronHangs       Fault = "neutron-hangs"     // it never answers
+	NeutronHangs       Fault = "neutron-hangs"     // it does not answer
 	Hiccups            Fault = "hiccups"           // who asks for the first time how it goes with what he began, is told 502
 	ProcessEnds        Fault = "process-ends"      // servers that are started are off again at once
 	SoftDelete         Fault = "soft-delete"       // Nova keeps what is deleted

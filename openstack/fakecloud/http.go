@@ -1,6 +1,7 @@
 package fakecloud
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // refusal is a service's way to say no.
@@ -30,15 +32,22 @@ func (c *Cloud) identified(next http.Handler) http.Handler {
 // away answers for a service that does not.
 func (c *Cloud) away(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/image/") && c.broken(GlanceAway):
+		if strings.HasPrefix(r.URL.Path, "/image/") && c.broken(GlanceAway) {
 			refuseHTML(w, http.StatusServiceUnavailable, "No server is available to handle this request.")
-		case strings.HasPrefix(r.URL.Path, "/network/") && c.broken(NeutronHangs):
-			<-r.Context().Done()
-		default:
-			next.ServeHTTP(w, r)
+			return
 		}
+		if strings.HasPrefix(r.URL.Path, "/network/") {
+			c.waitForMend(r.Context(), NeutronHangs)
+		}
+		next.ServeHTTP(w, r)
 	})
+}
+
+// waitForMend waits as long as there is the fault, and who asks does.
+func (c *Cloud) waitForMend(ctx context.Context, fault Fault) {
+	for c.broken(fault) && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (c *Cloud) authenticated(handle handler) http.HandlerFunc {
