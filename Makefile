@@ -5,7 +5,7 @@ SHELL := /bin/bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 SOURCES := $(shell find . -name '*.go' -o -path './openstack/*' -name '*.py' -o -path './*/service/*' -o -path './commands/internal/completion/*' -o -path './commands/internal/manual/*') go.mod go.sum
 # The small program that Docker Engine calls; ndock has it in it.
-RUNTIME := docker/ociruntime/program/ndock-runtime
+NDOCK_RUNTIME := docker/ociruntime/program/ndock-runtime
 # The day of the commit, for the man page.
 DATE := $(or $(if $(SOURCE_DATE_EPOCH),$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%F)),$(shell git log -1 --format=%cs 2>/dev/null))
 PREFIX ?= /usr/local
@@ -51,11 +51,11 @@ help: ## list the targets
 
 build: bin/ndock ## make the static binary bin/ndock
 
-bin/ndock: $(SOURCES) $(RUNTIME)
+bin/ndock: $(SOURCES) $(NDOCK_RUNTIME)
 	CGO_ENABLED=0 go build -trimpath -tags ndock_runtime -ldflags '-s -w -X ndock/commands.built=$(VERSION) -X ndock/commands.dated=$(DATE)' -o $@ .
 
 # Without the commit's id in it, so that it changes only where its source does.
-$(RUNTIME): $(SOURCES)
+$(NDOCK_RUNTIME): $(SOURCES)
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o $@ ./docker/ociruntime/ndock-runtime
 
 man: bin/ndock.1 ## make the man page bin/ndock.1
