@@ -2,6 +2,7 @@ package openstack
 
 import (
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"ndock/openstack/clouds"
 	"ndock/openstack/internal/openstacktest"
 )
 
@@ -52,6 +54,10 @@ func TestCertificates(t *testing.T) {
 			openstacktest.WantError(t, err, test.want)
 			if name == "unknown" {
 				openstacktest.WantHint(t, err, "OS_CACERT=FILE, or cacert in clouds.yaml")
+				var failed *Error
+				if !errors.As(err, &failed) || failed.Setting != clouds.SettingCA {
+					t.Errorf("setting %+v, want %s", failed, clouds.SettingCA)
+				}
 			}
 		})
 	}

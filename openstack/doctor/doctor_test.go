@@ -246,9 +246,12 @@ func wantFindings(t *testing.T, all map[string]wrong) {
 func TestFindings(t *testing.T) {
 	t.Parallel()
 	wantFindings(t, map[string]wrong{
-		"no cloud named":    {"credentials", func(c *cloud) { c.failing["login"] = errors.New("who?") }, Failed, "who?", "openstack configuration show"},
-		"a way to log in":   {"credentials", func(c *cloud) { c.failing["login"] = &openstack.Error{Op: "use", Err: clouds.ErrLoginMethod} }, Failed, "cannot log in this way", "openstack application credential create NAME"},
-		"wrong password":    {"credentials", func(c *cloud) { c.failing["login"] = answered(401, "log in", "no") }, Failed, "log in: no (req-1)", "openstack token issue"},
+		"no cloud named":  {"credentials", func(c *cloud) { c.failing["login"] = errors.New("who?") }, Failed, "who?", "openstack configuration show"},
+		"a way to log in": {"credentials", func(c *cloud) { c.failing["login"] = &openstack.Error{Op: "use", Err: clouds.ErrLoginMethod} }, Failed, "cannot log in this way", "openstack application credential create NAME"},
+		"wrong password":  {"credentials", func(c *cloud) { c.failing["login"] = answered(401, "log in", "no") }, Failed, "log in: no (req-1)", "openstack token issue"},
+		"an unknown CA": {"credentials", func(c *cloud) {
+			c.failing["login"] = &openstack.Error{Op: "log in", Err: errors.New("no"), Setting: clouds.SettingCA}
+		}, Failed, "log in: no", "export OS_CACERT=FILE"},
 		"no project":        {"credentials", func(c *cloud) { c.session.ProjectID = "" }, Failed, "user root is logged in, but to no project", "export OS_PROJECT_NAME=PROJECT"},
 		"no endpoint":       {"placement", func(c *cloud) { c.failing["placement"] = openstack.ErrNoEndpoint }, Failed, "no such endpoint", "openstack endpoint create --region REGION placement public URL"},
 		"no region":         {"nova", func(c *cloud) { c.failing["compute"] = openstack.ErrNoRegion }, Failed, "no such region", "export OS_REGION_NAME=REGION"},

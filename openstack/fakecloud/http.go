@@ -43,7 +43,7 @@ func (c *Cloud) away(next http.Handler) http.Handler {
 	})
 }
 
-// waitForMend waits as long as there is the fault, and who asks does.
+// waitForMend waits until a fault is mended, or who asks has gone.
 func (c *Cloud) waitForMend(ctx context.Context, fault Fault) {
 	for c.broken(fault) && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
