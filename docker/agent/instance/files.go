@@ -141,7 +141,7 @@ func (f files) checkAccounts(ctx context.Context, of container.InspectResponse) 
 	here := err == nil
 	for _, name := range []string{"/etc", "/etc/passwd", "/etc/group"} { // /etc may be a link itself
 		if here {
-			if err := checkOwn(own, name); err != nil {
+			if err := checkOwn(ctx, own, name); err != nil {
 				return err
 			}
 		}
@@ -153,8 +153,8 @@ func (f files) checkAccounts(ctx context.Context, of container.InspectResponse) 
 }
 
 // checkOwn looks at a list of accounts as the engine finds it.
-func checkOwn(own rootfs.Rootfs, name string) error {
-	found, err := own.Stat(name)
+func checkOwn(ctx context.Context, own rootfs.Rootfs, name string) error {
+	found, err := own.Stat(ctx, name)
 	var unclear *rootfs.Unclear
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -20,11 +20,11 @@ const (
 )
 
 // lookup returns what all layers together have at a path in which no directory is a link, and the uppermost that has it.
-func (r Rootfs) lookup(name string) (*os.Root, fs.FileInfo, error) {
-	layers := r.layers
+func (w *walk) lookup(name string) (*os.Root, fs.FileInfo, error) {
+	layers := w.layers
 	parts := strings.Split(relative(name), "/")
 	for n := range parts {
-		found, top, err := find(layers, strings.Join(parts[:n+1], "/"))
+		found, top, err := w.find(layers, strings.Join(parts[:n+1], "/"))
 		switch last := n == len(parts)-1; {
 		case err != nil:
 			return nil, nil, err
@@ -39,8 +39,11 @@ func (r Rootfs) lookup(name string) (*os.Root, fs.FileInfo, error) {
 }
 
 // find returns which of these layers have a part in what is at a path, and what is there. All of them have its directory.
-func find(layers []*os.Root, name string) (with []*os.Root, top fs.FileInfo, err error) {
+func (w *walk) find(layers []*os.Root, name string) (with []*os.Root, top fs.FileInfo, err error) {
 	for _, layer := range layers {
+		if err := w.mayOpen(name); err != nil {
+			return nil, nil, err
+		}
 		found, err := layer.Lstat(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -65,6 +68,14 @@ func find(layers []*os.Root, name string) (with []*os.Root, top fs.FileInfo, err
 	return with, top, nil
 }
 
+// mayOpen counts the directories on the way to a file of a layer.
+func (w *walk) mayOpen(name string) error {
+	if w.opens += 1 + strings.Count(name, "/"); w.opens > maxOpens {
+		return &Unclear{w.path, "leads through too many directories of too many layers"}
+	}
+	return w.ctx.Err()
+}
+
 // checkFile refuses what stands for a file that was removed, and a file of which the content is elsewhere.
 func checkFile(layer *os.Root, name string, found fs.FileInfo) error {
 	if stat, ok := found.Sys().(*syscall.Stat_t); ok && stat.Mode&syscall.S_IFMT == syscall.S_IFCHR && stat.Rdev == 0 {
@@ -73,8 +84,13 @@ func checkFile(layer *os.Root, name string, found fs.FileInfo) error {
 	if !found.Mode().IsRegular() {
 		return nil
 	}
-	value, err := attribute(layer, name, metacopy)
-	if err == nil && value != "" {
+	file, err := open(layer, name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, has, err := attribute(file, metacopy) // which may be empty
+	if err == nil && has {
 		err = &Unclear{"/" + name, "has its content in another layer of the image"}
 	}
 	return err
@@ -82,31 +98,36 @@ func checkFile(layer *os.Root, name string, found fs.FileInfo) error {
 
 // isOpaque tells whether a layer's directory hides those of the layers below.
 func isOpaque(layer *os.Root, name string) (bool, error) {
-	moved, err := attribute(layer, name, redirect)
+	file, err := open(layer, name)
 	if err != nil {
 		return false, err
 	}
-	value, err := attribute(layer, name, opaque)
-	if err == nil && (moved != "" || value != "" && value != "y") {
+	defer file.Close()
+	_, moved, err := attribute(file, redirect)
+	if err != nil {
+		return false, err
+	}
+	value, has, err := attribute(file, opaque)
+	if err == nil && (moved || has && value != "y") {
 		err = &Unclear{"/" + name, "is put together of directories of another name"}
 	}
 	return value == "y", err
 }
 
-// attribute returns an extended attribute of a directory or a regular file, or "" where it has none.
-func attribute(layer *os.Root, name, attribute string) (string, error) {
-	file, err := layer.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	value := make([]byte, 4096)
-	n, err := unix.Fgetxattr(int(file.Fd()), attribute, value)
+// open opens a directory or a regular file of a layer.
+func open(layer *os.Root, name string) (*os.File, error) {
+	return layer.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+}
+
+// attribute returns an extended attribute of a file, and whether the file has it.
+func attribute(file *os.File, attribute string) (value string, has bool, err error) {
+	text := make([]byte, 4096)
+	n, err := unix.Fgetxattr(int(file.Fd()), attribute, text)
 	switch {
 	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.ENOTSUP):
-		return "", nil
+		return "", false, nil
 	case err != nil:
-		return "", fmt.Errorf("read the attribute %s of %q: %w", attribute, name, err)
+		return "", false, fmt.Errorf("read the attribute %s of %q: %w", attribute, file.Name(), err)
 	}
-	return string(value[:n]), nil
+	return string(text[:n]), true, nil
 }

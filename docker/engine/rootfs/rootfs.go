@@ -5,6 +5,7 @@
 package rootfs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,12 +56,24 @@ func (r Rootfs) Close() {
 	}
 }
 
-// maxSteps is how many names Docker Engine goes through on its way to a file, those of links included.
-const maxSteps = 255
+// Limits of the way to a file. An image may have links of many names, through many directories, in many layers.
+const (
+	maxSteps = 255     // names that Docker Engine goes through, those of links included
+	maxOpens = 1 << 17 // directories of layers that are opened, which takes a second or two. A usual image needs a thousand
+)
+
+// walk is the way to a file.
+type walk struct {
+	ctx    context.Context
+	path   string
+	layers []*os.Root
+	opens  int
+}
 
 // Stat returns what is at a path. It follows all links as Docker Engine does, to which a name that is not there is no hindrance,
-// and fails with fs.ErrNotExist where nothing is. A way through a directory of the kernel's is Unclear.
-func (r Rootfs) Stat(name string) (fs.FileInfo, error) {
+// and fails with fs.ErrNotExist where nothing is. A way through a directory of the kernel's is Unclear, and one that is too long.
+func (r Rootfs) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
+	w := &walk{ctx: ctx, path: name, layers: r.layers}
 	at, rest := "/", strings.Split(name, "/")
 	for steps := 0; len(rest) > 0; steps++ {
 		if steps > maxSteps {
@@ -71,7 +84,7 @@ func (r Rootfs) Stat(name string) (fs.FileInfo, error) {
 		if OfKernel(next) {
 			return nil, &Unclear{name, "leads to " + next + ", which is not the image's"}
 		}
-		target, err := r.readlink(next)
+		target, err := w.readlink(next)
 		switch {
 		case err != nil:
 			return nil, err
@@ -83,7 +96,7 @@ func (r Rootfs) Stat(name string) (fs.FileInfo, error) {
 		}
 		rest = slices.Concat(strings.Split(target, "/"), rest)
 	}
-	_, found, err := r.lookup(at)
+	_, found, err := w.lookup(at)
 	return found, err
 }
 
@@ -94,8 +107,8 @@ func OfKernel(name string) bool {
 }
 
 // readlink returns where a link leads, or "" for what is no link, or is not there.
-func (r Rootfs) readlink(name string) (string, error) {
-	layer, found, err := r.lookup(name)
+func (w *walk) readlink(name string) (string, error) {
+	layer, found, err := w.lookup(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil

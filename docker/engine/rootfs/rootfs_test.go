@@ -1,6 +1,7 @@
 package rootfs_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,7 +72,7 @@ func found(of container.InspectResponse, name string) string {
 		return err.Error()
 	}
 	defer files.Close()
-	info, err := files.Stat(name)
+	info, err := files.Stat(context.Background(), name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "nothing"
@@ -126,6 +127,7 @@ func TestStat(t *testing.T) {
 		"through what the kernel shows":  {[]layer{{}, {"etc/group": "-> /proc/self/root/x", "x": "xx"}}, "/etc/group leads to /proc, which is not the image's"},
 		"moved, by the image":            {[]layer{{}, {"etc": "/redirect=/x"}, {"x/group": "|"}}, "/etc is put together of directories of another name"},
 		"other whiteouts":                {[]layer{{}, {"etc": "/opaque=x"}, {"etc/group": "xx"}}, "/etc is put together of directories of another name"},
+		"content from below":             {[]layer{{}, {"etc/group": "metacopy="}, {"etc/group": "xx"}}, "/etc/group has its content in another layer of the image"},
 		"content from elsewhere":         {[]layer{{}, {"etc/group": "metacopy=y"}, {"etc/group": "xx"}}, "/etc/group has its content in another layer of the image"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,6 +135,30 @@ func TestStat(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestALongWay: a link of many names, through directories that many layers have, is not followed for hours.
+func TestALongWay(t *testing.T) {
+	needsRoot(t)
+	deep := strings.Repeat("a/", 250)
+	layers := []layer{{"etc/group": "-> /" + deep + "x"}}
+	for range 40 {
+		layers = append(layers, layer{deep + "x": "|"})
+	}
+	of := containerOf(t, layers...)
+	if got := found(of, "/etc/group"); got != "/etc/group leads through too many directories of too many layers" {
+		t.Errorf("got %q", got)
+	}
+	files, err := rootfs.Open(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := files.Stat(ctx, "/etc/group"); !errors.Is(err, context.Canceled) {
+		t.Errorf("when nobody waits: %v", err)
 	}
 }
 
