@@ -56,7 +56,7 @@ func (r Room) ForCommit(ctx context.Context, found container.InspectResponse, do
 func (r Room) changedFiles(ctx context.Context, found container.InspectResponse, info system.Info) (Space, error) {
 	if upper := found.GraphDriver.Data["UpperDir"]; upper != "" {
 		tree, err := Measure(ctx, upper)
-		if errors.Is(err, ErrTooDeep) {
+		if errors.Is(err, ErrTooDeep) || errors.Is(err, ErrTooMany) {
 			return Space{}, agent.Faultf(agent.BadRequest, "no image can be made of the server's files: %v", err)
 		}
 		return tree.Copy(), err

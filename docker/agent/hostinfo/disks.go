@@ -26,9 +26,10 @@ type serverDisks struct {
 	log     *slog.Logger
 	closing context.Context
 
-	mu       sync.Mutex
-	bytes    int64
-	measured time.Time // or begun to be
+	mu        sync.Mutex
+	bytes     int64
+	measuring bool
+	measured  time.Time // the end of the last time
 }
 
 // written returns the last measurement in bytes, and begins another when that is old. It is 0 until the first is there, so
@@ -36,8 +37,8 @@ type serverDisks struct {
 func (d *serverDisks) written() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := time.Now(); now.Sub(d.measured) > diskInterval {
-		d.measured = now
+	if !d.measuring && time.Since(d.measured) > diskInterval { // tenants can have it take hours
+		d.measuring = true
 		go d.measure()
 	}
 	return d.bytes
@@ -47,11 +48,13 @@ func (d *serverDisks) measure() {
 	sum, err := d.sum(d.closing)
 	if err != nil {
 		d.log.Error("the disks of servers were not measured", "reason", err)
-		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.bytes = sum
+	d.measuring, d.measured = false, time.Now()
+	if err == nil {
+		d.bytes = sum
+	}
 }
 
 // sum adds what the files of servers use. Their sizes say nothing: a tenant can have a file of any size that uses nothing.
@@ -71,7 +74,7 @@ func (d *serverDisks) sum(ctx context.Context) (sum int64, err error) {
 			continue // it counts as others'
 		}
 		if upper := of.GraphDriver.Data["UpperDir"]; upper != "" {
-			sum = archive.AddSizes(sum, d.used(ctx, upper))
+			sum = archive.AddSizes(sum, d.used(ctx, upper, limitOf(of)))
 		} else {
 			limits[c.ID] = limitOf(of)
 		}
@@ -83,11 +86,15 @@ func (d *serverDisks) sum(ctx context.Context) (sum int64, err error) {
 	return archive.AddSizes(sum, byEngine), err
 }
 
-// used measures the files of a container in the directory that its storage driver has for them.
-func (d *serverDisks) used(ctx context.Context, directory string) int64 {
+// used measures the files of a container in the directory that its storage driver has for them. No more than its limit is used, if it
+// has one: files that are moved may be met twice.
+func (d *serverDisks) used(ctx context.Context, directory string, limit int64) int64 {
 	tree, err := diskspace.Measure(ctx, directory)
 	if err != nil {
 		d.log.Warn("not all files of a server were measured: the rest counts as others'", "directory", directory, "reason", err)
+	}
+	if limit > 0 {
+		return min(tree.Used, limit)
 	}
 	return tree.Used
 }

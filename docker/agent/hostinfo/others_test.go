@@ -1,10 +1,12 @@
 package hostinfo
 
 import (
+	"context"
 	"errors"
 	"math"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +101,33 @@ func TestDisksAreMeasuredNowAndThen(t *testing.T) {
 	engine.WantCalls(t, "ContainerList", "ContainerInspect "+engine.Containers[name].ID, "Info", "ContainerList")
 }
 
+// neverListing is an engine whose containers nobody comes to the end of.
+type neverListing struct {
+	*enginetest.Engine
+	asked atomic.Int32
+}
+
+func (n *neverListing) ContainerList(ctx context.Context, _ container.ListOptions) ([]container.Summary, error) {
+	n.asked.Add(1)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestDisksAreMeasuredOnceAtATime: tenants can have it take longer than the time between two.
+func TestDisksAreMeasuredOnceAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &neverListing{Engine: enginetest.New()}
+		disks := serverDisks{engine: engine, log: agenttest.Quiet(), closing: t.Context()}
+		for range 5 {
+			disks.written()
+			time.Sleep(diskInterval + time.Second) // of the test's own time
+		}
+		if n := engine.asked.Load(); n != 1 {
+			t.Errorf("measured %d times", n)
+		}
+	})
+}
+
 // TestATenantsSizes: Placement is told what servers use, not what their files say, which can be any number.
 func TestATenantsSizes(t *testing.T) {
 	dir := t.TempDir()
@@ -113,6 +142,7 @@ func TestATenantsSizes(t *testing.T) {
 		least, most      int64
 	}{
 		"a hole":               {directory: dir, least: 1 << 20, most: 2 << 20},
+		"files met twice":      {directory: dir, limit: "4096", least: 4096, most: 4096},
 		"no such directory":    {directory: filepath.Join(dir, "none")},
 		"up to its limit":      {limit: "1000", sizes: [2]int64{1 << 50, 1 << 50}, least: 1000, most: 1000},
 		"less than its limit":  {limit: "1000", sizes: [2]int64{10, 0}, least: 10, most: 10},
