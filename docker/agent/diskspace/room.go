@@ -40,16 +40,9 @@ func (r Room) ForCommit(ctx context.Context, found container.InspectResponse, do
 		return err
 	}
 	defer release()
-	// An engine goes on with a commit when its caller is gone. So the space stays reserved, and the processes paused.
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	if engine.InContainerd(info) {
-		go r.watch(ctx, info.DockerRootDir, cancel)
-	}
-	if err := do(ctx); err != nil {
-		return errors.Join(context.Cause(ctx), err)
-	}
-	return nil
+	// An engine goes on with a commit when its caller is gone. So the space stays reserved, and the processes paused. containerd
+	// says how much a container's files use, without their holes.
+	return r.watched(context.WithoutCancel(ctx), engine.InContainerd(info), info.DockerRootDir, do)
 }
 
 // changedFiles measures what of the container's files is not its image's.
@@ -96,19 +89,37 @@ func noRoom(full error) error {
 	return agent.Faultf(agent.BadRequest, "there is no room on this host for an image of the server's files: %v. Sparse files count with their whole size", full) // Nova keeps 255 bytes of it
 }
 
-// ForArchive reserves the copy that Docker makes of an image's layers before it sends them.
-func (r Room) ForArchive(ctx context.Context, of agent.Image) (release func(), err error) {
+// ForArchive calls do while the copy is reserved that Docker makes of an image's layers before it sends them. Where it may be larger,
+// the disk is watched.
+func (r Room) ForArchive(ctx context.Context, bytes int64, mayBeMore bool, do func(ctx context.Context) error) error {
 	info, err := r.engine.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask Docker where it keeps images: %w", err)
+		return fmt.Errorf("ask Docker where it keeps images: %w", err)
 	}
-	return r.reserve(info, Space{Bytes: max(0, of.Size)})
+	release, err := r.reserve(info, Space{Bytes: max(0, bytes)})
+	if err != nil {
+		return err
+	}
+	defer release()
+	return r.watched(ctx, mayBeMore, info.DockerRootDir, do)
 }
 
 // watchEvery is how often the disk is looked at.
 const watchEvery = 500 * time.Millisecond
 
-// watch ends a commit where the disk becomes nearly full: containerd says how much a container's files use, without their holes.
+// watched calls do. With watch it ends it where the disk becomes nearly full.
+func (r Room) watched(ctx context.Context, watch bool, directory string, do func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if watch {
+		go r.watch(ctx, directory, cancel)
+	}
+	if err := do(ctx); err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return nil
+}
+
 func (r Room) watch(ctx context.Context, directory string, end context.CancelCauseFunc) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

@@ -82,30 +82,15 @@ func (s *Snapshots) Hold(ctx context.Context, uuid string, say func(agent.Commit
 
 // inspect looks whether the layers of an image can be had one by one. Where they cannot, there is the whole image.
 func (s *Snapshots) inspect(ctx context.Context, image agent.Image) (heldCommit, error) {
-	id := image.ID
-	held := heldCommit{id: id, image: image}
+	held := heldCommit{id: image.ID, image: image}
 	if s.whole {
 		return held, nil
 	}
-	info, err := s.engine.Info(ctx)
-	if err != nil {
-		s.log.Warn("a snapshot is sent whole, since Docker does not say where it keeps images", "image", id, "reason", err)
-		return held, ctx.Err()
-	}
-	found, err := s.engine.ImageInspect(ctx, id)
-	if err != nil {
-		return held, err
-	}
-	var diffIDs []digest.Digest
-	for _, one := range found.RootFS.Layers {
-		diffIDs = append(diffIDs, digest.Digest(one))
-	}
-	if held.store, err = layerfiles.Of(info, s.sizes); err == nil {
-		held.layers, err = held.store.Layers(ctx, diffIDs)
-	}
+	store, layers, err := s.layersOf(ctx, image.ID)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, layerfiles.ErrNotHere) {
-		s.log.Warn("a snapshot is sent whole, since its layers cannot be read", "image", id, "reason", err)
+		s.log.Warn("a snapshot is sent whole, since its layers cannot be read", "image", image.ID, "reason", err)
 	}
+	held.store, held.layers = store, layers
 	return held, ctx.Err()
 }
 

@@ -7,9 +7,12 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/opencontainers/go-digest"
+
 	"ndock/docker"
 	"ndock/docker/agent"
 	"ndock/docker/agent/diskspace"
+	"ndock/docker/archive"
 	"ndock/docker/engine"
 	"ndock/docker/engine/layerfiles"
 )
@@ -56,17 +59,48 @@ func (s *Snapshots) withCommit(ctx context.Context, uuid string, do func(image a
 
 // save sends the archive of an image. Docker writes a copy of its layers to its disk first.
 func (s *Snapshots) save(ctx context.Context, of agent.Image, send func(archive io.Reader) error) error {
-	release, err := s.room.ForArchive(ctx, of)
+	size, known := s.archiveSize(ctx, of)
+	return s.room.ForArchive(ctx, size, !known, func(ctx context.Context) error {
+		saved, err := s.engine.ImageSave(ctx, []string{of.ID})
+		if err != nil {
+			return fmt.Errorf("save image %s: %w", of.ID, err)
+		}
+		defer saved.Close()
+		return send(saved)
+	})
+}
+
+// archiveSize returns how many bytes the layers of an image have as tars. Docker's own figure, for layers whose tars are not known,
+// leaves out what a tenant can make large: padding, links, attributes.
+func (s *Snapshots) archiveSize(ctx context.Context, of agent.Image) (size int64, known bool) {
+	_, layers, err := s.layersOf(ctx, of.ID)
 	if err != nil {
-		return err
+		return of.Size, false
 	}
-	defer release()
-	saved, err := s.engine.ImageSave(ctx, []string{of.ID})
+	for _, one := range layers {
+		size = archive.AddSizes(size, one.Size)
+	}
+	return size, true
+}
+
+// layersOf returns the layers of an image, lowest first. Where they cannot be had one by one the error wraps layerfiles.ErrNotHere.
+func (s *Snapshots) layersOf(ctx context.Context, id string) (store layerfiles.Store, layers []layerfiles.Layer, err error) {
+	info, err := s.engine.Info(ctx)
 	if err != nil {
-		return fmt.Errorf("save image %s: %w", of.ID, err)
+		return store, nil, fmt.Errorf("ask Docker where it keeps images: %w", err)
 	}
-	defer saved.Close()
-	return send(saved)
+	found, err := s.engine.ImageInspect(ctx, id)
+	if err != nil {
+		return store, nil, err
+	}
+	var diffIDs []digest.Digest
+	for _, one := range found.RootFS.Layers {
+		diffIDs = append(diffIDs, digest.Digest(one))
+	}
+	if store, err = layerfiles.Of(info, s.sizes); err == nil {
+		layers, err = store.Layers(ctx, diffIDs)
+	}
+	return store, layers, err
 }
 
 func (s *Snapshots) commit(ctx context.Context, uuid string) (id string, done func(gone bool) error, err error) {

@@ -45,6 +45,18 @@ func (l LayerFiles) Records(diffIDs []digest.Digest) string {
 	return filepath.Join(l.Root, "image/overlay2/layerdb/sha256", identity.ChainID(diffIDs).Encoded())
 }
 
+// PutRecords replaces the engine's records of the tar of the highest of these layers.
+func (l LayerFiles) PutRecords(diffIDs []digest.Digest, lines string) {
+	l.t.Helper()
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := io.WriteString(w, lines)
+	if err = errors.Join(err, w.Close()); err != nil {
+		l.t.Fatal(err)
+	}
+	l.write(filepath.Join(l.Records(diffIDs), "tar-split.json.gz"), packed.Bytes())
+}
+
 // Diff is the directory of the files of the highest of these layers.
 func (l LayerFiles) Diff(diffIDs []digest.Digest) string {
 	return filepath.Join(l.Root, "overlay2", identity.ChainID(diffIDs).Encoded(), "diff")
