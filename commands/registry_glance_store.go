@@ -71,7 +71,7 @@ type bundling struct {
 func newBundling(there map[string]openstack.StoredLayer) *bundling {
 	return &bundling{
 		there: there, small: map[digest.Digest]archive.InspectedLayer{},
-		limits: &archive.Limits{Unpacked: mostUnpackedSmall}, until: time.Now().Add(mostTimeSmall),
+		limits: &archive.Limits{Unpacked: mostUnpackedSmall, Frugal: true}, until: time.Now().Add(mostTimeSmall),
 	}
 }
 
@@ -157,8 +157,9 @@ func layersOf(bundle archive.Bundle) []openstack.StoredLayer {
 	return all
 }
 
-// Limits of layers that a registry inspects. What is beyond them is stored without being known as a layer. The small ones are
-// inspected while a push waits, and others wait for it: their limits are those of all that a manifest is about.
+// Limits of layers that a registry inspects. What is beyond them, or takes much memory to unpack, is stored without being known as
+// a layer. The small ones are inspected while a push waits, and others wait for it: their limits are those of all that a manifest
+// is about.
 const (
 	mostUnpacked      = 100 << 30
 	mostUnpackedSmall = 512 << 20
@@ -192,7 +193,7 @@ func inspectWhileRead(ctx context.Context, from io.Reader) *inspectedReader {
 	go func() {
 		defer close(r.ended)
 		defer cancel()
-		r.found = inspectLayer(ctx, content, &archive.Limits{Unpacked: mostUnpacked, Ratio: mostRatio})
+		r.found = inspectLayer(ctx, content, &archive.Limits{Unpacked: mostUnpacked, Ratio: mostRatio, Frugal: true})
 		_, _ = io.Copy(io.Discard, content)
 	}()
 	return r

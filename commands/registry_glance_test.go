@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -207,16 +208,23 @@ func TestGlanceProject(t *testing.T) {
 	}
 }
 
-// TestGlanceLayers: of a layer it is known what it unpacks to, and what is none is stored all the same.
+// TestGlanceLayers: of a layer it is known what it unpacks to, and what is none is stored all the same. So is what would take much
+// memory to unpack.
 func TestGlanceLayers(t *testing.T) {
 	t.Parallel()
 	packed, plain := testLayer(t, strings.Repeat("content", 1000))
+	var large bytes.Buffer
+	z, err := zstd.NewWriter(&large, zstd.WithWindowSize(16<<20))
+	if err := errors.Join(err, write(z, string(plain)), z.Flush(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		content []byte
 		diffID  digest.Digest
 	}{
 		"packed": {packed, digest.FromBytes(plain)}, "plain": {plain, digest.FromBytes(plain)}, "no layer": {[]byte("a signature, or so"), ""},
 		"half a layer": {packed[:len(packed)/2], ""}, "of a kind": {[]byte("\x1f\x8b and no gzip"), ""},
+		"zstd with a large window": {large.Bytes(), ""},
 	} {
 		fake, p := newProject(t)
 		part := send(t, p, test.content)

@@ -48,11 +48,16 @@ func rejectSkippableFrame(magic string) error {
 	return nil
 }
 
-// xzMemory is the most memory for unpacking a layer in xz, in bytes. 'xz -9' needs that much.
-const xzMemory = 64 << 20
+// unpackMemory is the most memory for unpacking a layer in xz or zstd, in bytes. 'xz -9' needs that much.
+const unpackMemory = 64 << 20
 
 // decompress returns the uncompressed layer and the name of its compression.
 func decompress(src io.Reader) (io.ReadCloser, string, error) {
+	return decompressWithin(src, unpackMemory)
+}
+
+// decompressWithin is decompress with so many bytes of memory for what the compression looks back at.
+func decompressWithin(src io.Reader, memory uint64) (io.ReadCloser, string, error) {
 	in := bufio.NewReaderSize(src, 64<<10)
 	compression, err := Compression(in)
 	if err == nil {
@@ -69,13 +74,15 @@ func decompress(src io.Reader) (io.ReadCloser, string, error) {
 		}
 		return unpacked, compression, nil
 	case compression == "zstd":
-		unpacked, err := zstd.NewReader(in, zstd.WithDecoderMaxMemory(64<<20), zstd.WithDecoderConcurrency(1))
+		unpacked, err := zstd.NewReader(in, zstd.WithDecoderMaxMemory(memory), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, "", refuse("is damaged: %v", err)
 		}
 		return unpacked.IOReadCloser(), compression, nil
+	case compression == "xz" && memory < unpackMemory, compression == "bzip2" && memory < unpackMemory:
+		return nil, "", refuse("is packed with %s, which takes much memory to unpack", compression)
 	case compression == "xz":
-		unpacked, err := xz.NewReader(in, xzMemory)
+		unpacked, err := xz.NewReader(in, unpackMemory)
 		if err != nil {
 			return nil, "", refuse("is damaged: %v", err)
 		}

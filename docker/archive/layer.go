@@ -24,6 +24,7 @@ type Limits struct {
 	Setting  string // name of the setting of Unpacked, for messages; empty for --max-unpacked
 
 	Duplicates bool // look for paths that occur twice in a layer (Contents.CheckDuplicates)
+	Frugal     bool // refuse layers that take more memory than FrugalMemory says
 
 	engine   bool  // the layers go to an engine as they are
 	unpacked int64 // bytes in the layers before, and in entries that were refused
@@ -132,7 +133,7 @@ func (l *Limits) inspect(ctx context.Context, src io.Reader) (layerInfo, error) 
 		return layerInfo{}, l.tooLarge()
 	}
 	packed := &countingReader{from: src}
-	content, compression, err := decompress(packed)
+	content, compression, err := decompressWithin(packed, l.memory())
 	if err != nil {
 		return layerInfo{}, err
 	}
@@ -147,7 +148,8 @@ func (l *Limits) inspect(ctx context.Context, src io.Reader) (layerInfo, error) 
 		}
 		return l.checkRatio(n, packed.n)
 	}}
-	found, err := l.walk(tar.NewReader(bufio.NewReaderSize(plain, 64<<10)), packed)
+	headers := &headerReader{from: bufio.NewReaderSize(plain, 64<<10)}
+	found, err := l.walk(headers, packed)
 	if err == nil {
 		_, err = io.Copy(io.Discard, plain) // the digest covers what tar does not read
 	}
@@ -162,12 +164,12 @@ func (l *Limits) inspect(ctx context.Context, src io.Reader) (layerInfo, error) 
 }
 
 // walk checks the name of each file, and counts files and their bytes.
-func (l *Limits) walk(files *tar.Reader, packed *countingReader) (layerInfo, error) {
+func (l *Limits) walk(from *headerReader, packed *countingReader) (layerInfo, error) {
 	var found layerInfo
 	var before []string
-	seen := seenPaths{}
+	seen, files := seenPaths{}, tar.NewReader(from)
 	for {
-		header, err := files.Next()
+		header, err := l.next(files, from)
 		if refused := l.checkRatio(found.Unpacked, packed.n); refused != nil { // for the files so far
 			return found, refused
 		}
