@@ -46,6 +46,9 @@ func glanceBlob(layer openstack.StoredLayer) glance.Blob {
 	return glance.Blob{Digest: digest.Digest(layer.Digest), Size: layer.Size, Image: layer.Image}
 }
 
+// Memory implements glance.Project: what is sent is inspected meanwhile.
+func (p glanceProject) Memory(head []byte) int64 { return archive.FrugalMemory(head) }
+
 // SendLayer implements glance.Project. What is no layer of an image is stored all the same.
 func (p glanceProject) SendLayer(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (glance.Blob, error) {
 	inspected := inspectWhileRead(ctx, content)

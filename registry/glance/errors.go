@@ -30,8 +30,8 @@ var (
 		Message: "Glance took too long to store the image: try again later",
 	}
 	errNoTurn = &refusal.Refusal{
-		Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, RetryAfter: retryGlance,
-		Message: "too many images are being stored, or looked into: try again later",
+		Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, RetryAfter: retryGlance, Resumable: true,
+		Message: "too many images are being sent, stored or looked into: try again later",
 	}
 	errIdle   = errors.New("the upload stood still for too long, and has ended")
 	errEnding = errors.New("the registry is ending")

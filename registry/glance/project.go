@@ -18,6 +18,8 @@ type Project interface {
 
 	// Layers returns those of the blobs that are images of their own, by their digests.
 	Layers(ctx context.Context, blobs []digest.Digest) (map[digest.Digest]Blob, error)
+	// Memory returns how many bytes of memory SendLayer may take for a blob that begins with these bytes; the most if they are few.
+	Memory(head []byte) int64
 	// SendLayer makes an image of a blob. It reads the content to its end, then asks complete for the digest, and keeps nothing
 	// if that returns an error.
 	SendLayer(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (Blob, error)

@@ -16,6 +16,13 @@ const (
 	maxReadingOfProject = 4
 )
 
+// How many bytes of memory uploads may take that go to Glance: each is looked into meanwhile, for as long as its client sends.
+const (
+	maxSending          = 1 << 30
+	maxSendingOfProject = 256 << 20
+	headSize            = 16 // bytes, by which it is known how much one takes
+)
+
 // How long one image is stored, and how long another one waits for its turn.
 const (
 	storeWithin = 10 * time.Minute

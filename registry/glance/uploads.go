@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
+	"ndock/registry/internal/turns"
 	"ndock/registry/refusal"
 )
 
@@ -32,8 +33,9 @@ const endWithin = 20 * time.Second
 
 // uploads are those that are under way.
 type uploads struct {
-	most int // of a project; any number when 0
-	idle time.Duration
+	most   int // of a project; any number when 0
+	idle   time.Duration
+	memory *turns.Turns // for what goes to Glance
 
 	ctx     context.Context // of what they send to Glance
 	end     context.CancelFunc
@@ -48,7 +50,7 @@ type uploads struct {
 }
 
 func newUploads(most int, idle time.Duration) *uploads {
-	u := &uploads{most: most, idle: idle, all: map[string]*upload{}, open: map[string]int{}, held: map[string]int{}}
+	u := &uploads{most: most, idle: idle, memory: turns.New(maxSending, maxSendingOfProject, turnWithin), all: map[string]*upload{}, open: map[string]int{}, held: map[string]int{}}
 	u.ctx, u.end = context.WithCancel(context.Background())
 	return u
 }
@@ -192,33 +194,58 @@ func (u *upload) take() bool {
 
 func (u *upload) give() { <-u.turn }
 
-// write takes bytes that came.
+// hold takes bytes that came, and holds them back. It returns false if there is no room for them.
+func (u *upload) hold(p []byte) bool {
+	if u.to != nil || len(u.head)+len(p) > maxSmallBlob || !u.uploads.holdBack(u, len(p)) {
+		return false
+	}
+	u.count(p)
+	u.head = append(u.head, p...)
+	return true
+}
+
+// write takes bytes that came, for Glance.
 func (u *upload) write(p []byte) error {
 	if err := u.stopped(); err != nil {
 		return err
 	}
-	u.idle.Reset(u.uploads.idle)
-	u.hash.Write(p)
-	u.size.Add(int64(len(p)))
-	if u.to == nil {
-		if len(u.head)+len(p) <= maxSmallBlob && u.uploads.holdBack(u, len(p)) {
-			u.head = append(u.head, p...)
-			return nil
-		}
-		if err := u.send(); err != nil {
-			return err
-		}
-	}
+	u.count(p)
 	return u.pass(p)
 }
 
+func (u *upload) count(p []byte) {
+	u.idle.Reset(u.uploads.idle)
+	u.hash.Write(p)
+	u.size.Add(int64(len(p)))
+}
+
+// enter waits for the memory that it takes to send what is held back, and then next. The returned function gives it back.
+func (u *upload) enter(ctx context.Context, next []byte) (leave func(), err error) {
+	if err := u.stopped(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(u.ctx, cancel)()
+	head := slices.Concat(u.head[:min(len(u.head), headSize)], next[:min(len(next), headSize)])
+	leave, err = u.uploads.memory.Enter(ctx, u.owner.project, u.project.Memory(head))
+	switch {
+	case err != nil && u.stopped() != nil:
+		err = u.stopped()
+	case errors.Is(err, turns.ErrNone):
+		err = errNoTurn
+	}
+	return leave, err
+}
+
 // send begins to send what comes to Glance.
-func (u *upload) send() error {
+func (u *upload) send(leave func()) error {
 	from, to := io.Pipe()
 	head := u.head
 	u.to, u.head = to, nil
 	context.AfterFunc(u.ctx, func() { to.CloseWithError(context.Cause(u.ctx)) }) // or else a write would wait for ever
 	u.uploads.sending.Go(func() {
+		defer leave()
 		u.blob, u.err = u.project.SendLayer(u.ctx, from, u.complete)
 		from.CloseWithError(errors.Join(u.err, io.ErrClosedPipe))
 		close(u.sent)

@@ -14,15 +14,19 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/registry/auth/keystone"
+	"ndock/registry/internal/turns"
 	"ndock/registry/refusal"
 )
 
 // sink takes layers.
 type sink struct {
 	Project
-	send func(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (Blob, error)
-	runs atomic.Int32
+	send   func(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (Blob, error)
+	runs   atomic.Int32
+	memory int64 // that each takes
 }
+
+func (s *sink) Memory([]byte) int64 { return s.memory }
 
 func (s *sink) SendLayer(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (Blob, error) {
 	s.runs.Add(1)
@@ -192,5 +196,138 @@ func TestHeldBackIsBounded(t *testing.T) {
 	}
 	if all.uploads.inHeld != 0 || len(all.uploads.held) != 0 || len(all.uploads.all) != 0 {
 		t.Errorf("%d bytes count as held back when all is complete", all.uploads.inHeld)
+	}
+}
+
+// wantNoTurns waits until all memory for what goes to Glance is given back.
+func wantNoTurns(t *testing.T, all *blobs) {
+	t.Helper()
+	eventually(t, "the memory is given back", func() bool {
+		gone, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		leave, err := all.uploads.memory.Enter(gone, all.owner.project, maxSendingOfProject)
+		if err == nil {
+			leave()
+		}
+		return err == nil
+	})
+}
+
+// Only so many uploads of a project go to Glance at a time as there is memory for. Another one loses nothing, and may go on later.
+func TestUploadsWaitForMemory(t *testing.T) {
+	glance := &sink{send: readAll, memory: maxSendingOfProject / 2}
+	all, first, ctx, _ := newUpload(t, time.Minute, glance)
+	all.uploads.memory = turns.New(maxSending, maxSendingOfProject, time.Millisecond)
+	content := make([]byte, 2<<20)
+	var others []*writer
+	for range maxSendingOfProject / glance.memory {
+		w, err := all.Create(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, w.(*writer))
+	}
+	why := &refusal.Record{}
+	first.ctx = why.Context(ctx)
+	if n, err := first.ReadFrom(bytes.NewReader(content)); err == nil || n > maxSmallBlob || n != first.Size() || why.Why() != errNoTurn {
+		t.Fatalf("%d bytes are taken of %d, and the client is told %v (%v)", n, first.Size(), why.Why(), err)
+	}
+	first.Close()
+	for _, w := range others {
+		if _, err := w.Commit(ctx, v1.Descriptor{Digest: digest.FromBytes(content)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantNoTurns(t, all)
+	next, err := all.Resume(ctx, first.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Write(content[next.Size():]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Commit(ctx, v1.Descriptor{Digest: digest.FromBytes(content)}); err != nil {
+		t.Fatal(err)
+	}
+	wantNoTurns(t, all)
+}
+
+// A complete blob for which there is no memory stays, and is completed when the client asks again.
+func TestCommitWaitsForMemory(t *testing.T) {
+	all, w, ctx, why := newUpload(t, time.Minute, &sink{send: readAll, memory: 1})
+	all.uploads.memory = turns.New(maxSending, maxSendingOfProject, time.Millisecond)
+	flood(all.small, all.owner, maxSmallOfProject, maxSmallBlob) // or else the blob would stay in memory
+	leave, err := all.uploads.memory.Enter(ctx, "p", maxSendingOfProject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := make([]byte, maxSmallBlob)
+	if _, err := w.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	said := v1.Descriptor{Digest: digest.FromBytes(content)}
+	if _, err := w.Commit(ctx, said); err == nil || why.Why() != errNoTurn {
+		t.Fatalf("the client is told %v (%v)", why.Why(), err)
+	}
+	w.Cancel(ctx) // as distribution does
+	w.Close()
+	leave()
+	next, err := all.Resume(ctx, w.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Commit(ctx, said); err != nil {
+		t.Fatal(err)
+	}
+	wantNoTurns(t, all)
+}
+
+// An upload that ends waits no more, and neither does one whose client is gone.
+func TestStoppedUploadsWaitNoMore(t *testing.T) {
+	for what, end := range map[string]func(w *writer, gone func()){
+		"the upload is cancelled": func(w *writer, _ func()) { w.upload.stop(errCancelled) },
+		"the registry ends":       func(w *writer, _ func()) { w.uploads.close() },
+		"the client is gone":      func(_ *writer, gone func()) { gone() },
+	} {
+		glance := &sink{send: readAll, memory: maxSendingOfProject / 2}
+		all, w, ctx, _ := newUpload(t, time.Minute, glance)
+		all.uploads.memory = turns.New(maxSending, maxSendingOfProject, time.Hour)
+		leave, err := all.uploads.memory.Enter(ctx, "p", maxSendingOfProject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var gone func()
+		w.ctx, gone = context.WithCancel(ctx)
+		ended := make(chan error)
+		go func() {
+			_, err := w.Write(make([]byte, 2<<20))
+			ended <- err
+		}()
+		end(w, gone)
+		if err := <-ended; err == nil || glance.runs.Load() != 0 {
+			t.Errorf("%s: error %v, and %d uploads go to Glance", what, err, glance.runs.Load())
+		}
+		leave()
+		wantNoTurns(t, all)
+		gone()
+	}
+}
+
+// Whatever ends an upload gives its memory back.
+func TestMemoryIsGivenBack(t *testing.T) {
+	full := &Refused{Kind: Denied, Reason: errors.New("the project's quota is used up")}
+	for what, send := range map[string]func(context.Context, io.Reader, func() (digest.Digest, error)) (Blob, error){
+		"it is cancelled": readAll,
+		"Glance refuses":  func(context.Context, io.Reader, func() (digest.Digest, error)) (Blob, error) { return Blob{}, full },
+	} {
+		all, w, _, _ := newUpload(t, time.Minute, &sink{send: send, memory: 1})
+		if _, err := w.Write(make([]byte, 2<<20)); (err == nil) != (what == "it is cancelled") {
+			t.Errorf("%s: %v", what, err)
+		}
+		w.Cancel(t.Context())
+		wantNoTurns(t, all)
 	}
 }

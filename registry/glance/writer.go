@@ -21,8 +21,7 @@ type writer struct {
 	ctx    context.Context // of the request: to write takes none
 	upload *upload
 	writes bool // it is this request's turn
-	busy   bool // it is another request's turn
-	waits  bool // for Glance, though the client is gone
+	stays  bool // the upload, though this request fails
 }
 
 var _ distribution.BlobWriter = (*writer)(nil)
@@ -46,7 +45,7 @@ func (w *writer) begin(ctx context.Context) error {
 		return nil
 	}
 	w.writes = w.upload.take()
-	if w.busy = !w.writes; w.busy {
+	if w.stays = !w.writes; w.stays {
 		return w.explain(ctx, "write to an upload", refusal.Busy)
 	}
 	return nil
@@ -57,11 +56,33 @@ func (w *writer) Write(p []byte) (int, error) {
 	if err := w.begin(w.ctx); err != nil {
 		return 0, err
 	}
+	if w.upload.hold(p) {
+		return len(p), nil
+	}
+	if err := w.send(w.ctx, p); err != nil {
+		return 0, err
+	}
 	if err := w.upload.write(p); err != nil {
 		w.upload.stop(err)
 		return 0, w.explain(w.ctx, "send a layer to Glance", err)
 	}
 	return len(p), nil
+}
+
+// send begins to send the upload to Glance, unless it has. Without a turn nothing of next is taken, and the client may go on later.
+func (w *writer) send(ctx context.Context, next []byte) error {
+	if w.upload.to != nil {
+		return nil
+	}
+	leave, err := w.upload.enter(ctx, next)
+	if w.stays = err != nil; w.stays {
+		return w.explain(ctx, "wait for the turn of an upload", err)
+	}
+	if err := w.upload.send(leave); err != nil {
+		w.upload.stop(err)
+		return w.explain(ctx, "send a layer to Glance", err)
+	}
+	return nil
 }
 
 // ReadFrom implements io.ReaderFrom. What cannot go on after a body was refused ends.
@@ -84,9 +105,10 @@ func (w *writer) Close() error {
 }
 
 // Cancel implements distribution.BlobWriter. Distribution calls it after each failure, also where the client is gone that waited
-// for Glance: it may come back for the answer. Nor does a request end the upload while another one writes to it.
+// for Glance: it may come back for the answer. Nor does a request end the upload while another one writes to it, or where it had
+// no turn to send it.
 func (w *writer) Cancel(context.Context) error {
-	if !w.waits && !w.busy {
+	if !w.stays {
 		w.upload.stop(errCancelled)
 	}
 	return nil
@@ -120,15 +142,12 @@ func (w *writer) store(ctx context.Context, d digest.Digest) error {
 		w.upload.stop(errCancelled)
 		return nil
 	}
-	if w.upload.to == nil {
-		if err := w.upload.send(); err != nil {
-			w.upload.stop(err)
-			return w.explain(ctx, "send a layer to Glance", err)
-		}
+	if err := w.send(ctx, nil); err != nil {
+		return err
 	}
 	w.upload.idle.Reset(2 * w.uploads.idle) // Glance may have to copy it
 	blob, err := w.upload.finish(ctx, d)
-	if w.waits = ctx.Err() != nil; w.waits {
+	if w.stays = ctx.Err() != nil; w.stays {
 		return err
 	}
 	w.upload.stop(errCancelled)

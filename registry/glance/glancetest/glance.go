@@ -152,6 +152,8 @@ func (p *project) Layers(ctx context.Context, blobs []digest.Digest) (map[digest
 	return found, nil
 }
 
+func (p *project) Memory([]byte) int64 { return 1 << 20 }
+
 func (p *project) SendLayer(ctx context.Context, content io.Reader, complete func() (digest.Digest, error)) (glance.Blob, error) {
 	done, err := p.begin(ctx, "SendLayer")
 	if err != nil {
