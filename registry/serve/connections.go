@@ -19,6 +19,9 @@ const (
 	maxMetricsPerClient   = 32
 )
 
+// maxStreams is how many requests one connection may have open at a time. Clients of registries have some.
+const maxStreams = 32
+
 const lingerTime = time.Second // for the rest of a body that nobody reads, after the answer
 
 // newServer returns a server on which no client can hold a connection without using it.
@@ -29,7 +32,7 @@ func newServer(handler http.Handler, t config.Timeouts, log *slog.Logger) *http.
 		ReadHeaderTimeout: t.Header, // also of TLS handshakes
 		IdleTimeout:       t.Idle,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: 100,
+			MaxConcurrentStreams: maxStreams,
 			SendPingTimeout:      t.Idle,
 			PingTimeout:          t.Header,
 			WriteByteTimeout:     t.Stall,

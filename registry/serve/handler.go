@@ -21,12 +21,13 @@ func newHandler(ctx context.Context, o config.Options, c *configuration.Configur
 	if err := errors.Join(registerLogins(), checkAuth(c.Auth), checkLogins(o.Keystone)); err != nil {
 		return nil, nil, nil, err
 	}
-	headers := takeHeaders(c)
+	headers, names := takeHeaders(c), &projectNames{}
+	names.hear(c.Auth["keystone"])
 	app, stop, err := all.app(ctx, o, c)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	limits := newLimits(o, c, all)
+	limits := newLimits(o, c, all, names)
 	lock := &readOnlyLock{interrupt: limits.interrupt}
 	handler := limits.wrap(auth.Answer(app))
 	handler = withHeaders(c.HTTP.Prefix, headers, checkPaths(c.HTTP.Prefix, lock.wrap(handler)))
@@ -66,8 +67,11 @@ func newApp(ctx context.Context, c *configuration.Configuration) (app *handlers.
 	return app, nil
 }
 
-func newLimits(o config.Options, c *configuration.Configuration, b backing) *limits {
-	l := &limits{prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: b, log: o.Log, memory: newManifestBodies(manifestTurnWithin)}
+func newLimits(o config.Options, c *configuration.Configuration, b backing, names *projectNames) *limits {
+	l := &limits{
+		prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: b, log: o.Log, names: names,
+		memory: newManifestBodies(manifestTurnWithin, manifestWithin), answers: newManifestAnswers(manifestTurnWithin),
+	}
 	if o.MaxUploads > 0 {
 		l.uploads = make(chan struct{}, o.MaxUploads)
 	}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -44,7 +43,9 @@ type limits struct {
 	store   backing
 	log     *slog.Logger
 	bodies  sync.Map // those of requests under way
+	names   *projectNames
 	memory  manifestBodies
+	answers manifestAnswers
 }
 
 // backing is what limits ask of where the bodies of requests go.
@@ -63,13 +64,33 @@ func (l *limits) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		why := &refusal.Record{}
 		r = r.WithContext(why.Context(r.Context()))
-		if stores(r) {
+		switch {
+		case stores(r):
 			l.serve(next, w, r, why)
-			return
+		case readsManifest(l.prefix, r):
+			l.answer(next, w, r, why)
+		default:
+			a := &replaceableAnswer{reason: func(status int) *refusal.Refusal { return failed(status, why.Why()) }}
+			next.ServeHTTP(a.wrap(w), r)
 		}
-		a := &replaceableAnswer{reason: func(status int) *refusal.Refusal { return failed(status, why.Why()) }}
-		next.ServeHTTP(a.wrap(w), r)
 	})
+}
+
+// answer serves a request for a manifest, when there is memory for it.
+func (l *limits) answer(next http.Handler, w http.ResponseWriter, r *http.Request, why *refusal.Record) {
+	turn, refused := l.answers.begin(w, r)
+	if refused != nil {
+		refused.WriteTo(w)
+		return
+	}
+	defer turn.end()
+	a := &replaceableAnswer{reason: func(status int) *refusal.Refusal {
+		if known := failed(status, why.Why()); known != nil {
+			return known
+		}
+		return turn.write(status)
+	}}
+	next.ServeHTTP(a.wrap(w), r)
 }
 
 // failed returns the reason if the status is that of a failure.
@@ -147,26 +168,33 @@ func (l *limits) reason(b *body, why *refusal.Record, begun time.Time) func(stat
 // body has failed.
 type replaceableAnswer struct {
 	reason   func(status int) *refusal.Refusal
+	begun    bool
 	replaced *refusal.Refusal
+}
+
+// begin replaces an answer of this status, where there is a reason.
+func (a *replaceableAnswer) begin(w http.ResponseWriter, status int) {
+	if a.begun {
+		return
+	}
+	a.begun = status >= http.StatusOK
+	if a.replaced = a.reason(status); a.replaced != nil {
+		a.replaced.WriteTo(w)
+	}
 }
 
 func (a *replaceableAnswer) wrap(w http.ResponseWriter) http.ResponseWriter {
 	return httpsnoop.Wrap(w, httpsnoop.Hooks{
 		WriteHeader: func(pass httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
 			return func(status int) {
-				if a.replaced != nil {
-					return
+				if a.begin(w, status); a.replaced == nil {
+					pass(status)
 				}
-				if a.replaced = a.reason(status); a.replaced != nil {
-					a.replaced.WriteTo(w)
-					return
-				}
-				pass(status)
 			}
 		},
 		Write: func(pass httpsnoop.WriteFunc) httpsnoop.WriteFunc {
 			return func(p []byte) (int, error) {
-				if a.replaced != nil {
+				if a.begin(w, http.StatusOK); a.replaced != nil {
 					return len(p), nil
 				}
 				return pass(p)
@@ -225,10 +253,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	isCut := b.endRead()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		b.cause = errStalled
-		if isCut {
-			b.cause = errReadOnly
-		}
+		b.cause = b.late(isCut)
 		return n, b.cause
 	}
 	if b.cause = b.take(p[:n]); b.cause != nil {
@@ -245,8 +270,23 @@ func (b *body) startRead() bool {
 		return false
 	}
 	b.reading = true
-	b.control.SetReadDeadline(time.Now().Add(b.limits.stall))
+	deadline := time.Now().Add(b.limits.stall)
+	if !b.until.IsZero() && b.until.Before(deadline) {
+		deadline = b.until
+	}
+	b.control.SetReadDeadline(deadline)
 	return true
+}
+
+// late returns why a read has ended by its deadline.
+func (b *body) late(isCut bool) *refusal.Refusal {
+	switch {
+	case isCut:
+		return errReadOnly
+	case !b.until.IsZero() && !time.Now().Before(b.until):
+		return errManifestTooLate
+	}
+	return errStalled
 }
 
 // endRead clears the deadline, because the storage may take its time.
@@ -290,12 +330,11 @@ func (b *body) begin() *refusal.Refusal {
 		return b.tooLarge // it need not come
 	}
 	if b.elements != nil {
-		group, _, _ := strings.Cut(b.at.repository, "/")
-		leave, why := b.limits.memory.enter(b.request.Context(), group, b.request.ContentLength)
+		leave, why := b.limits.memory.enter(b.request.Context(), b.limits.names.group(b.at.repository), b.request.ContentLength)
 		if why != nil {
 			return why
 		}
-		b.leave, b.until = leave, time.Now().Add(manifestWithin)
+		b.leave, b.until = leave, time.Now().Add(b.limits.memory.within)
 	}
 	why := b.limits.store.Begin(b.request.Context(), b.stored, before, b.request.ContentLength)
 	if why != nil && why.Cause != nil {
