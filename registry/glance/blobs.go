@@ -379,5 +379,5 @@ func (b *blobs) Resume(ctx context.Context, id string) (distribution.BlobWriter,
 	if u == nil {
 		return nil, distribution.ErrBlobUploadUnknown
 	}
-	return &writer{repository: b.repository, ctx: ctx, upload: u}, nil
+	return &writer{repository: b.repository, ctx: ctx, upload: u, offset: u.size.Load()}, nil
 }

@@ -331,3 +331,42 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		wantNoTurns(t, all)
 	}
 }
+
+// Of requests that have begun at the same size of an upload one goes on: the others count what they send from there.
+func TestUploadsFromTheSameOffset(t *testing.T) {
+	all, w, ctx, why := newUpload(t, time.Minute, &sink{send: readAll})
+	content := make([]byte, 1000)
+	if _, err := w.Write(content[:500]); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	var both []*writer
+	for range 2 {
+		next, err := all.Resume(ctx, w.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, next.(*writer))
+	}
+	if _, err := both[0].Write(content[500:]); err != nil {
+		t.Fatal(err)
+	}
+	both[0].Close()
+	said := v1.Descriptor{Digest: digest.FromBytes(content)}
+	for what, goOn := range map[string]func() error{
+		"write":  func() error { _, err := both[1].Write(content[500:]); return err },
+		"commit": func() error { _, err := both[1].Commit(ctx, said); return err },
+	} {
+		if err := goOn(); err == nil || why.Why() != errMoved || w.Size() != 1000 {
+			t.Errorf("%s: %v, the client is told %v, and %d bytes have come", what, err, why.Why(), w.Size())
+		}
+		both[1].Cancel(ctx) // as distribution does
+	}
+	last, err := all.Resume(ctx, w.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := last.Commit(ctx, said); err != nil {
+		t.Error(err)
+	}
+}

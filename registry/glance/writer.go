@@ -20,14 +20,20 @@ type writer struct {
 	*repository
 	ctx    context.Context // of the request: to write takes none
 	upload *upload
-	writes bool // it is this request's turn
-	stays  bool // the upload, though this request fails
+	offset int64 // how much of the upload had come before this request
+	writes bool  // it is this request's turn
+	stays  bool  // the upload, though this request fails
 }
 
 var _ distribution.BlobWriter = (*writer)(nil)
 
 var errCancelled = &refusal.Refusal{
 	Status: http.StatusNotFound, Code: errcode.ErrorCodeBlobUploadUnknown, Message: "the upload was cancelled, or is complete",
+}
+
+var errMoved = &refusal.Refusal{
+	Status: http.StatusRequestedRangeNotSatisfiable, Code: errcode.ErrorCodeRangeInvalid, Resumable: true,
+	Message: "another request has sent to this upload meanwhile: ask how much has come, and go on from there",
 }
 
 // ID implements distribution.BlobWriter.
@@ -39,7 +45,7 @@ func (w *writer) Size() int64 { return w.upload.size.Load() }
 // StartedAt implements distribution.BlobWriter.
 func (w *writer) StartedAt() time.Time { return w.upload.started }
 
-// begin takes the turn to write.
+// begin takes the turn to write. What others have written since this request began counts in none of its limits, so it may not go on.
 func (w *writer) begin(ctx context.Context) error {
 	if w.writes {
 		return nil
@@ -47,6 +53,10 @@ func (w *writer) begin(ctx context.Context) error {
 	w.writes = w.upload.take()
 	if w.stays = !w.writes; w.stays {
 		return w.explain(ctx, "write to an upload", refusal.Busy)
+	}
+	if w.stays = w.Size() != w.offset; w.stays {
+		w.Close()
+		return w.explain(ctx, "write to an upload", errMoved)
 	}
 	return nil
 }
