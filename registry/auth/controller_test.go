@@ -281,6 +281,41 @@ func TestGuessersDoNotLockOutWhoIsKnownThere(t *testing.T) {
 	d.answers(t, d.knock("ci", "right", here), 429, "")
 }
 
+// Who has a /48 of IPv6 has 65536 networks, and no more guesses for that than a site of many users makes.
+func TestSitesAreBounded(t *testing.T) {
+	d := newDoor()
+	d.answers(t, d.knock("ci", "right", "[2001:db8:1:ffff::1]:1"), 200, "")
+	for n := range siteLimit {
+		d.answers(t, d.knock(fmt.Sprint("user", n), "x", fmt.Sprintf("[2001:db8:1:%x::1]:1", n)), 401, "")
+	}
+	d.answers(t, d.knock("stranger", "x", "[2001:db8:1:fffe::1]:1"), 429, "")
+	d.answers(t, d.knock("ci", "right", "[2001:db8:1:ffff::1]:1"), 200, "")
+	d.answers(t, d.knock("stranger", "x", "[2001:db8:2::1]:1"), 401, "")
+	d.answers(t, d.knock("stranger", "x", here), 401, "")
+}
+
+// However many guess from however many networks, it stays known who has logged in where.
+func TestGuessersDropNobody(t *testing.T) {
+	b := newThrottle()
+	a, _ := b.begin("ci", "192.0.2.1")
+	a.succeeded()
+	for n := range throttleSize {
+		b.begin(fmt.Sprint("user", n), fmt.Sprint("network", n))
+	}
+	for n := range networkLimit {
+		b.begin(fmt.Sprint("user", n), "192.0.2.1")
+	}
+	if _, wait := b.begin("stranger", "192.0.2.1"); wait == 0 {
+		t.Error("a stranger may guess there")
+	}
+	if _, wait := b.begin("ci", "192.0.2.1"); wait != 0 {
+		t.Errorf("who has logged in there waits for %s", wait)
+	}
+	if b.counters.Len() > throttleSize || b.known.Len() != 1 {
+		t.Errorf("%d counters, %d known pairs", b.counters.Len(), b.known.Len())
+	}
+}
+
 // Guesses from everywhere at one user make his checks slow, not impossible.
 func TestUserUnderAttack(t *testing.T) {
 	b := newThrottle()
