@@ -72,11 +72,13 @@ func read(r *http.Request, into any) error {
 // maxGrace is the most that a process may be given to end by itself; Nova's own default is 60 s.
 const maxGrace = 30 * time.Minute
 
-// graceOf cuts off what is more than maxGrace: an image can ask for any time, and its server must still stop.
+// graceOf cuts off what is more than maxGrace: an image can ask for any time, and its server must still stop. It reads the URL
+// alone: FormValue would read the body as well, and keep its files.
 func graceOf(r *http.Request) (time.Duration, error) {
-	seconds, err := strconv.Atoi(r.FormValue("grace"))
+	text := r.URL.Query().Get("grace")
+	seconds, err := strconv.Atoi(text)
 	if err != nil || seconds < 0 {
-		return 0, agent.Faultf(agent.BadRequest, "grace %q is no number of seconds", r.FormValue("grace"))
+		return 0, agent.Faultf(agent.BadRequest, "grace %q is no number of seconds", text)
 	}
 	return time.Duration(min(seconds, int(maxGrace.Seconds()))) * time.Second, nil
 }

@@ -3,9 +3,12 @@ package server
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +31,29 @@ func TestGraceOf(t *testing.T) {
 	for _, text := range []string{"", "-1", "1.5", "1m", "9223372036854775808", "nonsense"} {
 		if got, err := graceOf(httptest.NewRequest("POST", "/?grace="+text, nil)); err == nil || agent.CodeOf(err) != agent.BadRequest {
 			t.Errorf("%q: got %v, %v", text, got, err)
+		}
+	}
+}
+
+// A form that comes with a verb is not read: net/http would keep its files in root's temporary directory.
+func TestAFormIsNotRead(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	engine := enginetest.New()
+	engine.PutServer(container.StateRunning)
+	server := httptest.NewServer(newServer(t, engine).Handler())
+	t.Cleanup(server.Close)
+	form := strings.NewReader("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"file\"\r\n\r\n" + strings.Repeat("a", 64<<20) + "\r\n--x--\r\n")
+	url := server.URL + "/v1/instances/" + enginetest.ServerID
+	for path, want := range map[string]int{"/stop?grace=0": http.StatusOK, "/restart": http.StatusBadRequest} {
+		form.Seek(0, io.SeekStart)
+		answer, err := http.Post(url+path, "multipart/form-data; boundary=x", form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if files, err := os.ReadDir(temporary); answer.StatusCode != want || err != nil || len(files) > 0 {
+			t.Errorf("%s: got %d, files %v, %v", path, answer.StatusCode, files, err)
 		}
 	}
 }
