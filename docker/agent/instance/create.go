@@ -62,10 +62,27 @@ func (c *Creator) create(ctx context.Context, uuid string, spec agent.Spec) erro
 		return err
 	}
 	defer done()
+	before := c.dirs.has(uuid)
 	if err := c.createContainer(ctx, uuid, spec, from); err != nil {
-		return errors.Join(err, engine.Discard(c.engine, from.ID)) // which leaves one of Glance alone
+		return errors.Join(err, c.cleanUp(context.WithoutCancel(ctx), uuid, before), engine.Discard(c.engine, from.ID)) // which leaves one of Glance alone
 	}
 	return nil
+}
+
+// cleanUp removes what a create has written that failed: the config drive, and the server's directory, unless that was there
+// before. A container that is there all the same keeps what it needs.
+func (c *Creator) cleanUp(ctx context.Context, uuid string, before bool) error {
+	if _, err := c.containers.Find(ctx, uuid); !absent(err) {
+		return err
+	}
+	if !before {
+		return c.dirs.remove(uuid)
+	}
+	backup, err := c.containers.backup(ctx, uuid)
+	if err != nil && !absent(err) {
+		return err
+	}
+	return os.RemoveAll(c.dirs.configDrive(uuid, backup))
 }
 
 // image returns the image for the container. The caller calls done when the container is created, or was not.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -180,6 +181,48 @@ func TestCreateRefuses(t *testing.T) {
 		status, body := ask(t, engine, "PUT", agenttest.ServerPath, spec(t))
 		agenttest.WantFault(t, status, body, 422, agent.UnusableImage)
 	})
+}
+
+// A create that fails leaves nothing of its own on the disk, whatever it fails at. What was there before stays, as the record of
+// ports, and so does what a container needs that could not be removed.
+func TestACreateThatFailsLeavesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*agent.Spec)
+		fail   []string
+		stays  bool
+	}{
+		"the flavor":              {change: func(s *agent.Spec) { s.ExtraSpecs = map[string]string{"ndock:nonsense": "1"} }},
+		"Docker":                  {fail: []string{"ContainerCreate"}},
+		"a file":                  {fail: []string{"CopyToContainer"}},
+		"a file, and its removal": {fail: []string{"CopyToContainer", "ContainerRemove"}, stays: true},
+	} {
+		for _, before := range []bool{true, false} {
+			engine := withImage(t, firstPort)
+			dir := filepath.Join(engine.State, enginetest.ServerID)
+			if !before {
+				if err := os.RemoveAll(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, call := range c.fail {
+				engine.Fail[call] = enginetest.ErrAway
+			}
+			wanted := small()
+			wanted.ConfigDrive = map[string][]byte{"openstack/latest/meta_data.json": nil}
+			wanted.Files = []agent.File{{Path: "/etc/motd"}}
+			if c.change != nil {
+				c.change(&wanted)
+			}
+			if status, body := ask(t, engine, "PUT", agenttest.ServerPath, marshal(t, wanted)); status == http.StatusOK {
+				t.Fatalf("%s: got %d %s", name, status, body)
+			}
+			_, noDirectory := os.Stat(dir)
+			_, noDrive := os.Stat(filepath.Join(dir, "config-drive"))
+			if (noDrive == nil) != c.stays || (noDirectory == nil) != (before || c.stays) || before && len(portsIn(t, engine)) != 1 {
+				t.Errorf("%s, with a directory before %t: got %v, %v, ports %v", name, before, noDirectory, noDrive, portsIn(t, engine))
+			}
+		}
+	}
 }
 
 func TestDeleteIsIdempotent(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -27,6 +28,12 @@ type directories struct{ root string }
 func (d directories) of(uuid string) string { return filepath.Join(d.root, uuid) }
 
 func (d directories) remove(uuid string) error { return os.RemoveAll(d.of(uuid)) }
+
+// has tells whether a server may have a directory.
+func (d directories) has(uuid string) bool {
+	_, err := os.Stat(d.of(uuid))
+	return !errors.Is(err, fs.ErrNotExist)
+}
 
 // touch has a server count as one that is being made: its container goes, and another will come.
 func (d directories) touch(uuid string) error {
@@ -114,10 +121,13 @@ func labelConfigDrive(drive, label string) error {
 	})
 }
 
-// The most files of a config drive, and the longest of their names, in bytes. Nova's are some dozens, of 40.
+// The most files and directories of a config drive, the longest name of a file, in bytes, and the most directories that lead to
+// one. Nova has some dozens of files, whose names have 40 bytes, two directories deep.
 const (
-	configDriveFiles = 4096
-	configDriveName  = 255
+	configDriveFiles       = 4096
+	configDriveDirectories = 1024
+	configDriveName        = 255
+	configDriveDepth       = 7
 )
 
 // checkConfigDrive refuses files that would use up the host's inodes, and directories so deep that they could not be removed.
@@ -125,10 +135,27 @@ func checkConfigDrive(files map[string][]byte) error {
 	if len(files) > configDriveFiles {
 		return agent.Faultf(agent.BadRequest, "%d files are too many for a config drive: it has %d at most", len(files), configDriveFiles)
 	}
+	directories := map[string]bool{}
 	for name := range files {
-		if len(name) > configDriveName {
-			return agent.Faultf(agent.BadRequest, "%.40q… is no name of a file of a config drive: it has %d bytes, and may have %d", name, len(name), configDriveName)
+		if err := checkConfigDriveName(name); err != nil {
+			return err
 		}
+		for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+			directories[dir] = true
+		}
+	}
+	if len(directories) > configDriveDirectories {
+		return agent.Faultf(agent.BadRequest, "%d directories are too many for a config drive: it has %d at most", len(directories), configDriveDirectories)
+	}
+	return nil
+}
+
+func checkConfigDriveName(name string) error {
+	if len(name) > configDriveName {
+		return agent.Faultf(agent.BadRequest, "%.40q… is no name of a file of a config drive: it has %d bytes, and may have %d", name, len(name), configDriveName)
+	}
+	if depth := strings.Count(path.Clean(name), "/"); depth > configDriveDepth {
+		return agent.Faultf(agent.BadRequest, "%.40q… is no name of a file of a config drive: it has %d directories, and may have %d", name, depth, configDriveDepth)
 	}
 	return nil
 }

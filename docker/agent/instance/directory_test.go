@@ -45,21 +45,31 @@ func TestConfigDrive(t *testing.T) {
 
 // What nova asks for can be removed again, and leaves the host its inodes.
 func TestConfigDrivesThatAreTooLarge(t *testing.T) {
-	many := map[string][]byte{}
+	many, deep, wide := map[string][]byte{}, strings.Repeat("a/", 8)+"x", map[string][]byte{}
 	for i := range 5000 {
 		many[strconv.Itoa(i)] = nil
+		if i < 1000 {
+			wide[strconv.Itoa(i)+"/a/x"] = nil
+		}
 	}
-	for _, files := range []map[string][]byte{{strings.Repeat("a/", 30000) + "x": nil}, many} {
+	for name, files := range map[string]map[string][]byte{
+		"a long name": {strings.Repeat("a/", 30000) + "x": nil}, "many files": many, "many directories": wide, "a deep file": {deep: nil},
+	} {
 		state := t.TempDir()
 		_, err := instance.Directories(state).WriteConfigDrive(enginetest.ServerID, files)
 		if agent.CodeOf(err) != agent.BadRequest || len(err.Error()) > 200 {
-			t.Errorf("got %.200v", err)
+			t.Errorf("%s: got %.200v", name, err)
 		}
 		if entries, _ := os.ReadDir(state); len(entries) > 0 {
-			t.Errorf("left behind: %v", entries)
+			t.Errorf("%s: left behind: %v", name, entries)
 		}
 		if err := exec.Command("rm", "-rf", filepath.Join(state, enginetest.ServerID)).Run(); err != nil { // which removes any depth
 			t.Error(err)
+		}
+	}
+	for _, largest := range []string{deep[2:], "openstack//./latest/../latest/meta_data.json"} {
+		if _, err := instance.Directories(t.TempDir()).WriteConfigDrive(enginetest.ServerID, map[string][]byte{largest: nil}); agent.CodeOf(err) == agent.BadRequest {
+			t.Errorf("%s: got %v", largest, err)
 		}
 	}
 }
