@@ -13,6 +13,22 @@ import (
 // leastMemoryMB is the lowest memory limit that Docker accepts.
 const leastMemoryMB = 6
 
+// maxText is the most that Docker Engine is to keep of a tenant's words for one container, in bytes. By its default quotas Nova
+// takes 64 KiB of user data, and 255 characters of each of 128 keys and values of metadata.
+const maxText = 1 << 20
+
+// checkText refuses a server whose labels, environment and command would have more than maxText.
+func checkText(spec agent.Spec) error {
+	size := len(spec.Name) + len(spec.Hostname) + len(spec.DNSDomain) + len(spec.ProjectID) + len(spec.OSCommandLine) + len(spec.UserData)
+	for key, value := range spec.Metadata {
+		size += len(key) + len(value)
+	}
+	if size > maxText {
+		return agent.Faultf(agent.BadRequest, "the server's names, metadata, command and user data have %d bytes: they may have %d in all", size, maxText)
+	}
+	return nil
+}
+
 // containerFor turns a server into a container. The tenant's part of the spec decides what runs in it and never what it may
 // do: that is here and in package limits.
 func containerFor(uuid string, spec agent.Spec, imageID string) (*container.Config, *container.HostConfig, error) {

@@ -39,6 +39,9 @@ type Creator struct {
 
 // Create creates the server's container, without starting it.
 func (c *Creator) Create(ctx context.Context, uuid string, spec agent.Spec) error {
+	if err := checkText(spec); err != nil {
+		return err
+	}
 	return c.withoutContainer(ctx, uuid, func() error { return c.create(ctx, uuid, spec) })
 }
 

@@ -3,6 +3,7 @@ package instance_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -223,6 +224,45 @@ func TestACreateThatFailsLeavesNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a tenant says of a server, and Docker Engine keeps, is bounded.
+func TestASpecWithMuchText(t *testing.T) {
+	long := strings.Repeat("a", 1<<20)
+	for name, c := range map[string]struct {
+		change func(*agent.Spec)
+		ok     bool
+	}{
+		"the name":           {change: func(s *agent.Spec) { s.Name = long }},
+		"the hostname":       {change: func(s *agent.Spec) { s.Hostname = "web." + long }},
+		"the domain":         {change: func(s *agent.Spec) { s.DNSDomain = long }},
+		"the project":        {change: func(s *agent.Spec) { s.ProjectID = long }},
+		"a variable":         {change: func(s *agent.Spec) { s.Metadata = map[string]string{"A": long} }},
+		"a variable's name":  {change: func(s *agent.Spec) { s.Metadata = map[string]string{long: ""} }},
+		"the command":        {change: func(s *agent.Spec) { s.OSCommandLine = long }},
+		"the user data":      {change: func(s *agent.Spec) { s.UserData = agenttest.UserData(`{"command":["` + long + `"]}`) }},
+		"what Nova lets one": {change: func(s *agent.Spec) { s.Metadata = metadata(128, 255); s.Name = long[:255] }, ok: true},
+	} {
+		engine, wanted := withImage(t), small()
+		c.change(&wanted)
+		status, body := ask(t, engine, "PUT", agenttest.ServerPath, marshal(t, wanted))
+		if c.ok {
+			agenttest.WantOK(t, status, body)
+			continue
+		}
+		if agenttest.WantFault(t, status, body[:min(len(body), 500)], http.StatusBadRequest, agent.BadRequest); len(engine.Containers) > 0 {
+			t.Errorf("%s: a container was made", name)
+		}
+	}
+}
+
+// metadata is as many items, each with a key and a value of this length.
+func metadata(items, length int) map[string]string {
+	all := map[string]string{}
+	for i := range items {
+		all[fmt.Sprintf("%0*d", length, i)] = strings.Repeat("v", length)
+	}
+	return all
 }
 
 func TestDeleteIsIdempotent(t *testing.T) {
