@@ -5,6 +5,7 @@ package console
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"time"
@@ -45,6 +46,9 @@ func (s *Consoles) Open(ctx context.Context, uuid string, asked agent.Serial) (a
 	lifetime, err := lifetimeOf(asked)
 	if err != nil {
 		return agent.SerialPort{}, err
+	}
+	if _, err := netip.ParseAddr(asked.Address); err != nil { // a name would be looked up, as long as that takes
+		return agent.SerialPort{}, agent.Faultf(agent.BadRequest, "%q is no IP address: it is proxyclient_address in Nova's configuration", asked.Address)
 	}
 	found, err := s.find(ctx, uuid)
 	if err == nil {

@@ -45,6 +45,7 @@ type serverPort struct {
 	callers    chan struct{} // one element for each connection
 	inside     atomic.Int32  // those that were let in
 	expires    time.Time
+	expiry     *time.Timer
 }
 
 func newPorts(closing context.Context, session session, log *slog.Logger) *portSet {
@@ -68,12 +69,13 @@ func (s *portSet) open(uuid, address, ports string, lifetime time.Duration) (*se
 		}
 		s.close(uuid, port)
 		port = opened
+		port.expiry = time.AfterFunc(lifetime, func() { s.expire(uuid, port) })
 		s.ports[uuid] = port
 		s.sessions.Go(func() { s.serve(uuid, port) })
 	}
 	if until := time.Now().Add(lifetime); until.After(port.expires) {
 		port.expires = until
-		time.AfterFunc(lifetime, func() { s.expire(uuid, port) })
+		port.expiry.Reset(lifetime)
 	}
 	return port, nil
 }
@@ -85,7 +87,7 @@ func (s *portSet) expire(uuid string, port *serverPort) {
 	switch {
 	case s.ports[uuid] != port || time.Now().Before(port.expires): // it is closed, or was asked for again
 	case port.inside.Load() > 0:
-		time.AfterFunc(recheckInUse, func() { s.expire(uuid, port) })
+		port.expiry.Reset(recheckInUse)
 	default:
 		s.close(uuid, port)
 	}
@@ -105,6 +107,7 @@ func (s *portSet) close(uuid string, port *serverPort) {
 		return
 	}
 	delete(s.ports, uuid)
+	port.expiry.Stop()
 	if err := port.Close(); err != nil {
 		s.log.Error("a console's port does not close", "server", uuid, "error", err)
 	}

@@ -41,7 +41,7 @@ func TestSerialFaults(t *testing.T) {
 	engine := enginetest.New()
 	engine.PutServer(container.StateRunning)
 	for _, change := range [][2]string{
-		{serialPorts, "1:2"}, {`"lifetime":60`, `"lifetime":0`}, {`"path"`, `"anyone"`}, {`{`, `[`},
+		{serialPorts, "1:2"}, {`"lifetime":60`, `"lifetime":0`}, {`"path"`, `"anyone"`}, {`{`, `[`}, {"127.0.0.1", "localhost"}, {"127.0.0.1", ""},
 	} {
 		status, body = ask(t, engine, "POST", serialPath, strings.Replace(serialBody, change[0], change[1], 1))
 		agenttest.WantFault(t, status, body, 400, agent.BadRequest)
