@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"ndock/docker/agent"
+	"ndock/docker/agent/agenttest"
 	"ndock/docker/engine/enginetest"
 )
 
@@ -55,6 +56,26 @@ func TestAFormIsNotRead(t *testing.T) {
 		if files, err := os.ReadDir(temporary); answer.StatusCode != want || err != nil || len(files) > 0 {
 			t.Errorf("%s: got %d, files %v, %v", path, answer.StatusCode, files, err)
 		}
+	}
+}
+
+// A small body of JSON can be large in memory: none but a create, with its config drive, is large.
+func TestBodiesAreShort(t *testing.T) {
+	long := `"` + strings.Repeat("a", 2<<20) + `"`
+	for _, path := range []string{
+		"PUT " + agenttest.ServerPath + "/devices", "DELETE " + agenttest.ServerPath, "DELETE " + agenttest.ServerPath + "/aside",
+		"PUT " + agenttest.ServerPath + "/ports", "DELETE " + agenttest.ServerPath + "/ports", "PUT " + agenttest.ServerPath + "/ports/x",
+		"PUT " + agenttest.ServerPath + "/password", "POST " + agenttest.ServerPath + "/serial", "DELETE /v1/images",
+		"POST /v1/images/" + enginetest.ImageID + "/layers", "POST /v1/commits/x/archive",
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		status, body := ask(t, enginetest.New(), method, path, long)
+		if agenttest.WantFault(t, status, body, http.StatusBadRequest, agent.BadRequest); !strings.Contains(body, "unexpected EOF") {
+			t.Errorf("%s %s: got %s", method, path, body)
+		}
+	}
+	if status, body := ask(t, enginetest.New(), "PUT", agenttest.ServerPath, long); strings.Contains(body, "unexpected EOF") {
+		t.Errorf("a create: got %d %s", status, body)
 	}
 }
 
