@@ -13,8 +13,15 @@ import (
 	"ndock/docker/agent/naming"
 )
 
-// heartbeat is how often the agent sends an event; the shim takes it for dead after four times that.
-const heartbeat = 5 * time.Second
+// heartbeat is how often the agent sends an event; the shim takes it for dead after four times that. So long the agent waits
+// for a caller to read one.
+const (
+	heartbeat = 5 * time.Second
+	patience  = 4 * heartbeat
+)
+
+// maxFollowers is how many can follow the events at a time. nova-compute does, once.
+const maxFollowers = 16
 
 var lifecycle = map[events.Action]string{
 	events.ActionStart: "started", events.ActionDie: "stopped", events.ActionPause: "paused", events.ActionUnPause: "resumed",
@@ -23,6 +30,10 @@ var lifecycle = map[events.Action]string{
 // getEvents sends what happens to servers, a JSON object a line, until the caller leaves or Docker's events end. It begins
 // with the servers that are stopped: that may have happened while nobody listened, as when the host was off.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) (any, error) {
+	defer s.followers.Add(-1)
+	if s.followers.Add(1) > maxFollowers {
+		return nil, agent.Faultf(agent.BadRequest, "%d callers follow the events already: no more can", maxFollowers)
+	}
 	args := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", naming.LabelServer))
 	for action := range lifecycle { // an event has all labels of its container, and each health check makes three
 		args.Add("event", string(action))
@@ -72,11 +83,15 @@ func translate(message events.Message) (agent.Event, bool) {
 
 func eventWriter(w http.ResponseWriter) func(agent.Event) error {
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out, flusher := json.NewEncoder(w), http.NewResponseController(w)
+	out, control := json.NewEncoder(w), http.NewResponseController(w)
 	return func(event agent.Event) error {
-		if err := out.Encode(event); err != nil {
+		err := control.SetWriteDeadline(time.Now().Add(patience))
+		if err == nil {
+			err = out.Encode(event)
+		}
+		if err != nil {
 			return fmt.Errorf("send an event: %w", err)
 		}
-		return flusher.Flush()
+		return control.Flush()
 	}
 }

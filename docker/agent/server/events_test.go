@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/events"
 
@@ -96,6 +98,62 @@ func TestEventsEndWithTheAgent(t *testing.T) {
 	end()
 	if got := next(); got != "" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// unread is an answer whose caller reads nothing: a write ends at its deadline alone.
+type unread struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+}
+
+func (u *unread) SetWriteDeadline(deadline time.Time) error {
+	u.deadline = deadline
+	return nil
+}
+
+func (u *unread) Write([]byte) (int, error) {
+	if u.deadline.IsZero() {
+		return 0, errors.New("it would never end")
+	}
+	return 0, os.ErrDeadlineExceeded
+}
+
+// A caller that reads no events is left: else each keeps a connection and a stream of Docker's for ever.
+func TestEventsThatAreNotRead(t *testing.T) {
+	answer := &unread{ResponseRecorder: httptest.NewRecorder()}
+	if _, err := newServer(t, enginetest.New()).getEvents(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/v1/events", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(answer.deadline); left < heartbeat || left > time.Minute {
+		t.Errorf("the deadline is in %v", left)
+	}
+}
+
+// TestManyFollowEvents: each costs a stream of Docker's. Who leaves makes room.
+func TestManyFollowEvents(t *testing.T) {
+	server := httptest.NewServer(newServer(t, enginetest.New()).Handler())
+	t.Cleanup(server.Close)
+	join := func() *http.Response {
+		response, err := http.Get(server.URL + "/v1/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { response.Body.Close() })
+		return response
+	}
+	var all []*http.Response
+	for range maxFollowers {
+		all = append(all, join())
+	}
+	if last := join(); all[maxFollowers-1].StatusCode != http.StatusOK || last.StatusCode != http.StatusBadRequest {
+		t.Fatalf("got %d, and %d beyond", all[maxFollowers-1].StatusCode, last.StatusCode)
+	}
+	all[0].Body.Close()
+	for deadline := time.Now().Add(20 * time.Second); join().StatusCode != http.StatusOK; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody gets the place of one that has left")
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ type Server struct {
 	log         *slog.Logger
 	closing     context.Context
 	failure     atomic.Pointer[agent.Failure] // the last one
+	followers   atomic.Int32                  // of the events
 	onAPIChange func()                        // is called when the engine was replaced by one of another API
 }
 
