@@ -53,12 +53,9 @@ func (p *Ports) Unplug(ctx context.Context, uuid string, also agent.Ports) error
 	return p.verbs.withLock(ctx, uuid, func() error { return p.plugger.unplug(uuid, also) })
 }
 
-// maxPorts is the most that a server may have.
-const maxPorts = 1024
-
 func (p *Ports) read(vifs agent.Ports) ([]network.Port, error) {
 	if len(vifs) > maxPorts {
-		return nil, agent.Faultf(agent.BadRequest, "%d ports are too many: a server has %d at most", len(vifs), maxPorts)
+		return nil, tooManyPorts(len(vifs))
 	}
 	ports := make([]network.Port, len(vifs))
 	for i, vif := range vifs {

@@ -234,6 +234,26 @@ func TestPortsAreCheckedFirst(t *testing.T) {
 	engine.WantCalls(t)
 }
 
+// Ports that come one after the other count together. What is there can be plugged again.
+func TestAServersPortsAreFew(t *testing.T) {
+	networktest.Own(t)
+	var ids []string
+	for i := range instance.MaxPorts {
+		ids = append(ids, fmt.Sprintf("%08x-d2e4-4f56-8a78-9b0c1d2e3f40", i))
+	}
+	engine := withImage(t, ids...)
+	engine.PutServer(container.StateExited)
+	for path, body := range map[string]string{portsPath: vifs(firstPort), portsPath + "/" + firstPort: vif(firstPort, "bridge")} {
+		status, answer := ask(t, engine, "PUT", path, body)
+		agenttest.WantFault(t, status, answer, 400, agent.BadRequest)
+	}
+	if got := taps(t); len(got) > 0 || len(portsIn(t, engine)) != instance.MaxPorts {
+		t.Errorf("got taps %q, and %d ports", got, len(portsIn(t, engine)))
+	}
+	status, answer := ask(t, engine, "PUT", portsPath, vifs(ids[0]))
+	agenttest.WantOK(t, status, answer)
+}
+
 // TestPortsThatCannotBeRead: a container without its network would be worse than none.
 func TestPortsThatCannotBeRead(t *testing.T) {
 	engine := withImage(t, firstPort)
