@@ -1,10 +1,41 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 )
+
+// Ports are a server's ports in the order of its interfaces (PUT and DELETE /v1/instances/UUID/ports).
+type Ports []VIF
+
+// MaxPorts is the most that a server may have.
+const MaxPorts = 1024
+
+// UnmarshalJSON implements json.Unmarshaler. It takes no more than MaxPorts into memory.
+func (p *Ports) UnmarshalJSON(text []byte) error {
+	all := json.NewDecoder(bytes.NewReader(text))
+	begin, err := all.Token()
+	if err != nil || begin == nil {
+		return err
+	}
+	if begin != json.Delim('[') {
+		return errors.New("the ports are no list")
+	}
+	for *p = nil; all.More(); {
+		if len(*p) == MaxPorts {
+			return fmt.Errorf("a server has %d ports at most", MaxPorts)
+		}
+		var one VIF
+		if err := all.Decode(&one); err != nil {
+			return err
+		}
+		*p = append(*p, one)
+	}
+	return nil
+}
 
 // VIF is a port as Nova has it from Neutron, as far as it matters here: nova.network.model.VIF as JSON.
 type VIF struct {

@@ -212,9 +212,6 @@ type CachedImages struct {
 	UnusedSeconds int `json:"unused_seconds"`
 }
 
-// Ports are a server's ports in the order of its interfaces (PUT and DELETE /v1/instances/UUID/ports).
-type Ports []VIF
-
 // Serial asks for a server's serial console (POST /v1/instances/UUID/serial), which is a TCP port that it has to itself.
 type Serial struct {
 	Address  string `json:"address"`  // to listen on

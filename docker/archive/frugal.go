@@ -7,8 +7,8 @@ import (
 
 // Limits of a layer that is inspected with little memory, in bytes.
 const (
-	frugalWindow = 8 << 20   // RFC 8878 has all decoders of zstd take as much, and the usual encoders write no more
-	frugalHeader = 128 << 10 // of the headers of one file: the attributes in them become tables that are many times as large
+	frugalWindow = 8 << 20  // RFC 8878 has all decoders of zstd take as much, and the usual encoders write no more
+	frugalHeader = 64 << 10 // of the headers of one file: the attributes in them become tables that are many times as large
 )
 
 // Memory that inspecting a layer with little of it takes at most, in bytes: as was measured, rounded up.

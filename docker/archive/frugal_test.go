@@ -61,7 +61,7 @@ func TestFrugalLimits(t *testing.T) {
 		"plain": {layer, ""}, "gzip": {zip(t, layer), ""}, "zstd": {zstandard(t, layer), ""},
 		"the largest window": {windowed(t, layer, 8<<20), ""}, "a larger window": {windowed(t, layer, 16<<20), "window size exceeded"},
 		"xz": {unbase64(t, xzLayer), "it is packed with xz"}, "bzip2": {unbase64(t, bzip2Layer), "it is packed with bzip2"},
-		"attributes": {attributed(t, 64<<10), ""}, "many attributes": {attributed(t, 256<<10), "headers of more than"},
+		"attributes": {attributed(t, 32<<10), ""}, "many attributes": {attributed(t, 256<<10), "headers of more than"},
 		"a sparse file": {sparseOf(1 << 20), "a sparse file"},
 	} {
 		want, err := InspectLayer(t.Context(), bytes.NewReader(c.content), &Limits{})
@@ -83,7 +83,7 @@ func TestFrugalMemory(t *testing.T) {
 	layer := layerOf(t, entry{name: "large", content: strings.Repeat("x", 10<<20) + string(random)})
 	for name, content := range map[string][]byte{
 		"plain": layer, "gzip": zip(t, layer), "zstd": windowed(t, layer, 8<<20), "a larger window": windowed(t, layer, 32<<20),
-		"many attributes": attributed(t, 1<<19), "some attributes": attributed(t, 100<<10), "nothing": nil, "a byte": {0x28},
+		"many attributes": attributed(t, 1<<19), "some attributes": attributed(t, 60<<10), "nothing": nil, "a byte": {0x28},
 	} {
 		said, before := FrugalMemory(content[:min(len(content), 16)]), heap()
 		from, to := io.Pipe()

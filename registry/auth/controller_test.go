@@ -316,6 +316,29 @@ func TestGuessersDropNobody(t *testing.T) {
 	}
 }
 
+// Right passwords have nobody wait because of wrong ones of long ago, and keep none of these from being forgotten.
+func TestRightPasswordsDelayNobody(t *testing.T) {
+	b, now := newThrottle(), time.Now()
+	b.now = func() time.Time { return now }
+	for n := range networkLimit + 3 {
+		if a, _ := b.begin(fmt.Sprint("user", n), "192.0.2.1"); a != nil {
+			a.failed()
+		}
+		now = now.Add(longestWait)
+	}
+	for range 16 {
+		now = now.Add(time.Minute)
+		a, wait := b.begin("ci", "192.0.2.1")
+		if a == nil {
+			t.Fatalf("the right password waits for %s", wait)
+		}
+		a.succeeded()
+		if _, wait := b.begin("stranger", "192.0.2.1"); wait > 0 {
+			t.Fatalf("a stranger waits for %s after a right password", wait)
+		}
+	}
+}
+
 // Guesses from everywhere at one user make his checks slow, not impossible.
 func TestUserUnderAttack(t *testing.T) {
 	b := newThrottle()

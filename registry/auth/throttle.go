@@ -159,14 +159,20 @@ func (b *throttle) get(of throttleKey) *counter {
 	return found
 }
 
+// count has others wait while an attempt is under way (by 1), and counts it no more when it is taken back (by -1): right passwords
+// make no wrong ones younger.
 func (b *throttle) count(t *counter, by, limit int) {
-	t.count = max(0, t.count+by)
-	if by > 0 {
+	if t.count == 0 {
 		t.last = b.now()
 	}
+	from := t.last
+	if by > 0 {
+		from = b.now()
+	}
+	t.count = max(0, t.count+by)
 	t.until = time.Time{}
 	if over := t.count - limit; over >= 0 {
-		t.until = t.last.Add(min(time.Second<<min(over, 10), longestWait))
+		t.until = from.Add(min(time.Second<<min(over, 10), longestWait))
 	}
 }
 

@@ -23,10 +23,12 @@ const (
 	headSize            = 16 // bytes, by which it is known how much one takes
 )
 
-// How long one image is stored, and how long another one waits for its turn.
+// How long one image is stored, how long another one waits for its turn, and how long an upload stays that got none: it holds back what
+// has come of it.
 const (
 	storeWithin = 10 * time.Minute
 	turnWithin  = 30 * time.Second
+	idleRefused = time.Minute
 )
 
 // turn waits for the project's turn, but not for long. The returned function ends it.

@@ -72,6 +72,9 @@ func newLimits(o config.Options, c *configuration.Configuration, b backing, name
 		prefix: c.HTTP.Prefix, maxBlob: o.MaxBlobSize, stall: o.Timeouts.Stall, store: b, log: o.Log, names: names,
 		memory: newManifestBodies(manifestTurnWithin, manifestWithin), answers: newManifestAnswers(manifestTurnWithin),
 	}
+	if o.Glance.Used || c.Proxy.RemoteURL != "" {
+		l.answers.reads = nil // Glance has turns of its own, and who waits for it or for an upstream takes no memory
+	}
 	if o.MaxUploads > 0 {
 		l.uploads = make(chan struct{}, o.MaxUploads)
 	}

@@ -179,6 +179,8 @@ func (a *replaceableAnswer) begin(w http.ResponseWriter, status int) {
 	}
 	a.begun = status >= http.StatusOK
 	if a.replaced = a.reason(status); a.replaced != nil {
+		w.Header().Del("Etag") // which are those of a manifest
+		w.Header().Del("Docker-Content-Digest")
 		a.replaced.WriteTo(w)
 	}
 }

@@ -21,10 +21,10 @@ type Tree struct {
 	Stated int64 // bytes as the files and directories say: those of a copy, where nothing is left out as a hole
 	Used   int64 // bytes on the disk
 	Files  int64 // and directories
-	Names  int64 // of files and directories: a file may have many
+	Names  int64 // beside the first of each file
 }
 
-// nameSize is what a name takes in an image at most, in bytes: in its directory, and in what Docker records of the layer.
+// nameSize is what a further name of a file takes in an image at most, in bytes: in its directory, and in what Docker records of the layer.
 const nameSize = 2048
 
 // Copy is the most that a copy of the files takes.
@@ -126,9 +126,9 @@ func (m *measuring) entry(parent int, name string, depth int) error {
 	if err != nil {
 		return err
 	}
-	m.tree.Names++
 	isDirectory := found.Mode&unix.S_IFMT == unix.S_IFDIR
 	if !isDirectory && m.again(found) {
+		m.tree.Names++
 		return nil
 	}
 	m.tree.Files++

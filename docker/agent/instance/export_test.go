@@ -18,7 +18,6 @@ const (
 	FileLimit      = fileLimit
 	LabelCommit    = labelCommit
 	LogBytes       = logBytes
-	MaxPorts       = maxPorts
 	PauseFile      = pauseFile
 	RescuePath     = rescuePath
 	ResumeEvery    = resumeEvery

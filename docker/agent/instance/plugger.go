@@ -42,8 +42,8 @@ func (p *plugger) plug(uuid string, ports []network.Port, wait bool) error {
 		ports[i].Server, ports[i].Dir = uuid, p.dirs.of(uuid)
 		plugged = with(plugged, ports[i], wait)
 	}
-	if len(plugged) > max(before, maxPorts) {
-		return tooManyPorts(len(plugged))
+	if len(plugged) > max(before, agent.MaxPorts) {
+		return agent.Faultf(agent.BadRequest, "%d ports are too many: a server has %d at most", len(plugged), agent.MaxPorts)
 	}
 	if err := network.SetPorts(p.dirs.of(uuid), plugged); err != nil {
 		return fmt.Errorf("record the ports of server %s: %w", uuid, err)
@@ -54,14 +54,6 @@ func (p *plugger) plug(uuid string, ports []network.Port, wait bool) error {
 		}
 	}
 	return nil
-}
-
-// maxPorts is the most that a server may have. A request that names all of them, of 1 KiB each as a rule, is no longer than a
-// request may be.
-const maxPorts = 512
-
-func tooManyPorts(count int) error {
-	return agent.Faultf(agent.BadRequest, "%d ports are too many: a server has %d at most", count, maxPorts)
 }
 
 // checkFit refuses a new port to which this host's kernel can give none of its addresses, and logs what the others go

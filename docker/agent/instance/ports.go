@@ -54,9 +54,6 @@ func (p *Ports) Unplug(ctx context.Context, uuid string, also agent.Ports) error
 }
 
 func (p *Ports) read(vifs agent.Ports) ([]network.Port, error) {
-	if len(vifs) > maxPorts {
-		return nil, tooManyPorts(len(vifs))
-	}
 	ports := make([]network.Port, len(vifs))
 	for i, vif := range vifs {
 		var err error

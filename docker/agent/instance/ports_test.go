@@ -15,7 +15,6 @@ import (
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
-	"ndock/docker/agent/instance"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/network"
@@ -216,7 +215,7 @@ func TestPortsAreCheckedFirst(t *testing.T) {
 	for name, body := range map[string]string{
 		"the second is of a type that is not plugged": "[" + vif(firstPort, "bridge") + "," + vif(secondPort, "hw_veb") + "]",
 		"the second is for a bridge of the host's":    "[" + vif(firstPort, "bridge") + "," + strings.ReplaceAll(vif(secondPort, "bridge"), "brq0b6ba3c1-5a", "docker0") + "]",
-		"too many":             "[" + strings.Repeat(vif(firstPort, "bridge")+",", instance.MaxPorts) + vif(firstPort, "bridge") + "]",
+		"too many":             "[" + strings.Repeat(vif(firstPort, "bridge")+",", agent.MaxPorts) + vif(firstPort, "bridge") + "]",
 		"the second has no id": "[" + vif(firstPort, "bridge") + "," + vif("", "bridge") + "]",
 		"no list":              vif(firstPort, "bridge"),
 		"no JSON":              "[",
@@ -238,7 +237,7 @@ func TestPortsAreCheckedFirst(t *testing.T) {
 func TestAServersPortsAreFew(t *testing.T) {
 	networktest.Own(t)
 	var ids []string
-	for i := range instance.MaxPorts {
+	for i := range agent.MaxPorts {
 		ids = append(ids, fmt.Sprintf("%08x-d2e4-4f56-8a78-9b0c1d2e3f40", i))
 	}
 	engine := withImage(t, ids...)
@@ -247,7 +246,7 @@ func TestAServersPortsAreFew(t *testing.T) {
 		status, answer := ask(t, engine, "PUT", path, body)
 		agenttest.WantFault(t, status, answer, 400, agent.BadRequest)
 	}
-	if got := taps(t); len(got) > 0 || len(portsIn(t, engine)) != instance.MaxPorts {
+	if got := taps(t); len(got) > 0 || len(portsIn(t, engine)) != agent.MaxPorts {
 		t.Errorf("got taps %q, and %d ports", got, len(portsIn(t, engine)))
 	}
 	status, answer := ask(t, engine, "PUT", portsPath, vifs(ids[0]))

@@ -167,7 +167,7 @@ func TestACommitWhoseCallerIsGone(t *testing.T) {
 	ctx, gone := context.WithCancel(t.Context())
 	engine.during = func(during context.Context) error {
 		gone()
-		if want := (diskspace.Space{Bytes: 1<<20 + archive.BlockSize + 2048, Files: 1}); during.Err() != nil || space.Held() != want || !engine.Containers[name].State.Paused {
+		if want := (diskspace.Space{Bytes: 1<<20 + archive.BlockSize, Files: 1}); during.Err() != nil || space.Held() != want || !engine.Containers[name].State.Paused {
 			t.Errorf("%v, reserved is %+v, and the server is %s", during.Err(), space.Held(), engine.Containers[name].State.Status)
 		}
 		return nil

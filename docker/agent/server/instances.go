@@ -8,14 +8,6 @@ import (
 	"ndock/docker/agent/instance"
 )
 
-func (s *Server) createInstance(_ http.ResponseWriter, r *http.Request) (any, error) {
-	var spec agent.Spec
-	if err := readUpTo(specLimit, r, &spec); err != nil {
-		return nil, err
-	}
-	return done{}, s.instances.Creator.Create(r.Context(), r.PathValue("uuid"), spec)
-}
-
 // deleteInstance removes all that the server has on this host. The body may name ports, for some that are recorded nowhere.
 // Where the server's container is only replaced, keep says what is kept: its ports (keep=ports), or, if there is one, also
 // the backup (keep=aside).

@@ -56,18 +56,21 @@ func stopVerb(do func(ctx context.Context, uuid string, how instance.Stop) error
 	}
 }
 
-// The most that a request's JSON may have, in bytes: it can take fifty times as much memory. A new server has its config
-// drive with it, in which are up to 64 KiB of user data, once for every version of the drive's layout.
+// The most that a request's JSON may have, in bytes: it can take fifty times as much memory. A new server has its config drive with
+// it, in which are up to 64 KiB of user data, once for every version of the drive's layout. A port has up to 30 KiB, by its subnets,
+// and is bounded in number.
 const (
-	bodyLimit = 1 << 20
-	specLimit = 16 << 20
+	bodyLimit     = 1 << 20
+	longBodyLimit = 16 << 20
 )
 
 // read decodes the body of a request. An empty one leaves the value as it is.
-func read(r *http.Request, into any) error { return readUpTo(bodyLimit, r, into) }
-
-// readUpTo is read for a body of another limit.
-func readUpTo(limit int64, r *http.Request, into any) error {
+func read(r *http.Request, into any) error {
+	limit := int64(bodyLimit)
+	switch into.(type) {
+	case *agent.Spec, *agent.Ports:
+		limit = longBodyLimit
+	}
 	err := json.NewDecoder(io.LimitReader(r.Body, limit)).Decode(into)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return agent.Faultf(agent.BadRequest, "the request's JSON: %v", err)

@@ -91,7 +91,7 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /v1/servers", short, get(s.instances.Containers.IDs))
 	handle("GET /v1/instances", short, get(s.instances.Containers.List))
 	handle("GET /v1/instances/{uuid}", short, getOf(s.instances.Containers.Get))
-	handle("PUT /v1/instances/{uuid}", long, s.createInstance)
+	handle("PUT /v1/instances/{uuid}", long, verbWith(s.instances.Creator.Create))
 	handle("PUT /v1/instances/{uuid}/devices", short, s.reserveDevices)
 	handle("DELETE /v1/instances/{uuid}", remove, s.deleteInstance)
 	handle("POST /v1/instances/{uuid}/start", start, verb(s.instances.Power.Start))
