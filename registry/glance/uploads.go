@@ -233,6 +233,7 @@ func (u *upload) enter(ctx context.Context, next []byte) (leave func(), err erro
 	case err != nil && u.stopped() != nil:
 		err = u.stopped()
 	case errors.Is(err, turns.ErrNone):
+		u.idle.Reset(min(u.uploads.idle, idleRefused))
 		err = errNoTurn
 	}
 	return leave, err

@@ -86,7 +86,6 @@ func (w *writer) send(ctx context.Context, next []byte) error {
 	}
 	leave, err := w.upload.enter(ctx, next)
 	if w.stays = err != nil; w.stays {
-		w.upload.idle.Reset(min(w.uploads.idle, idleRefused))
 		return w.explain(ctx, "wait for the turn of an upload", err)
 	}
 	if err := w.upload.send(leave); err != nil {
