@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distribution/distribution/v3/configuration"
+
+	"ndock/registry/config"
 	"ndock/registry/storage"
 )
 
@@ -102,6 +105,23 @@ func TestManifestReads(t *testing.T) {
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		if answer, _ := asked(t, method, server.URL+"/v2/app/manifests/1"); answer.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("%s: %s", method, answer.Status)
+		}
+	}
+}
+
+// Who waits for Glance or for an upstream keeps nobody from reading.
+func TestReadsThatWaitForOthers(t *testing.T) {
+	for name, c := range map[string]struct {
+		glance, cache, bounded bool
+	}{"a storage of its own": {bounded: true}, "Glance": {glance: true}, "a cache": {cache: true}} {
+		var o config.Options
+		configured := &configuration.Configuration{}
+		o.Glance.Used = c.glance
+		if c.cache {
+			configured.Proxy.RemoteURL = "https://registry.example"
+		}
+		if l := newLimits(o, configured, inGlance{}, &projectNames{}); (l.answers.reads != nil) != c.bounded {
+			t.Errorf("%s: reads are bounded: %t", name, l.answers.reads != nil)
 		}
 	}
 }
