@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
@@ -204,6 +205,43 @@ func TestAFullDiskEndsACommit(t *testing.T) {
 			return fmt.Errorf("commit: %w", ctx.Err())
 		}
 		s := instance.New(engine, instance.Options{State: agenttest.StateOf(t, engine), Runtimes: runtimes.New(config.Default()), Space: space}, agenttest.Quiet())
+		if err := s.Snapshots.Take(t.Context(), enginetest.ServerID, nil); err == nil || !strings.Contains(err.Error(), "less than image_reserve_gb") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// savesSlowly is an engine that saves an image while its disk fills.
+type savesSlowly struct {
+	*enginetest.Engine
+	fill func()
+}
+
+func (s savesSlowly) ImageSave(ctx context.Context, _ []string, _ ...client.ImageSaveOption) (io.ReadCloser, error) {
+	s.fill()
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestAFullDiskEndsAnArchive of layers whose tars are not known beforehand.
+func TestAFullDiskEndsAnArchive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free, err := diskspace.FreeOn("/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		engine := savesSlowly{enginetest.New(), func() {
+			for n := range 32 { // others may free some of it meanwhile
+				if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(n)), make([]byte, 64<<20), 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+		}}
+		engine.SystemInfo.Driver, engine.SystemInfo.DockerRootDir = "btrfs", dir
+		engine.PutServer(container.StateRunning)
+		engine.Sizes = map[string]int64{naming.Container(enginetest.ServerID): 0}
+		s := instance.New(engine, instance.Options{State: agenttest.StateOf(t, engine.Engine), Runtimes: runtimes.New(config.Default()), Space: diskspace.New(free.Bytes - 256<<20)}, agenttest.Quiet())
 		if err := s.Snapshots.Take(t.Context(), enginetest.ServerID, nil); err == nil || !strings.Contains(err.Error(), "less than image_reserve_gb") {
 			t.Errorf("got %v", err)
 		}
