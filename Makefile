@@ -11,6 +11,11 @@ DATE := $(or $(if $(SOURCE_DATE_EPOCH),$(shell date -u -d @$(SOURCE_DATE_EPOCH) 
 PREFIX ?= /usr/local
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
 
+# All that is compiled, program, test or linter, is compiled alike, so that each library is compiled once: without C, as
+# ndock has to be, and without the name of a directory. go vet looks at all of it once, in lint.
+export CGO_ENABLED := 0
+export GOFLAGS := $(GOFLAGS) -trimpath -vet=off
+
 # The linters, pinned; Debian's release pins the two that are packages.
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
@@ -52,11 +57,11 @@ help: ## list the targets
 build: bin/ndock ## make the static binary bin/ndock
 
 bin/ndock: $(SOURCES) $(NDOCK_RUNTIME)
-	CGO_ENABLED=0 go build -trimpath -tags ndock_runtime -ldflags '-s -w -X ndock/commands.built=$(VERSION) -X ndock/commands.dated=$(DATE)' -o $@ .
+	go build -tags ndock_runtime -ldflags '-s -w -X ndock/commands.built=$(VERSION) -X ndock/commands.dated=$(DATE)' -o $@ .
 
 # Without the commit's id in it, so that it changes only where its source does.
 $(NDOCK_RUNTIME): $(SOURCES)
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o $@ ./docker/ociruntime/ndock-runtime
+	go build -buildvcs=false -ldflags '-s -w' -o $@ ./docker/ociruntime/ndock-runtime
 
 man: bin/ndock.1 ## make the man page bin/ndock.1
 
@@ -118,7 +123,7 @@ nova-releases: nova-roots ## the tests of the shim and of oslo.config with the N
 clients: tools bin/crane bin/versitygw bin/runsc ## clients of registries, an S3 service and a sandbox, for the end-to-end tests
 
 bin/crane bin/versitygw bin/conformance bin/runsc: Makefile
-	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
+	GOBIN=$(CURDIR)/bin go install $($(shell echo $(@F) | tr a-z A-Z)) && touch $@
 
 conformance: build bin/conformance ## OCI's own tests of a registry, on ndock's: with its own storage, and with a Glance in memory
 	testdata/conformance/run
@@ -128,7 +133,7 @@ conformance-glance: build bin/conformance cloud ## the same with the Glance of t
 
 .PHONY: bin/e2e.test
 bin/e2e.test: # the end-to-end tests as a program, which needs no Go where the cloud is
-	CGO_ENABLED=0 go test -c -o $@ ./commands
+	go test -c -o $@ ./commands
 
 e2e: build bin/e2e.test clients cloud ## end-to-end tests on the test cloud of RELEASE; ONLY and SKIP name some, e.g. ONLY='server|ports'
 	$(RUN_E2E)
@@ -150,7 +155,7 @@ runtimes: build clients cloud ## end-to-end tests of servers and ports run by an
 	result=$$?; $(ALONE) testdata/cloud/runtime own; exit $$result
 
 bin/dockerd: Makefile
-	GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install -ldflags '-s -w -X github.com/moby/moby/v2/dockerversion.Version=29.0.0' $(DOCKERD) && touch $@
+	GOBIN=$(CURDIR)/bin go install -ldflags '-s -w -X github.com/moby/moby/v2/dockerversion.Version=29.0.0' $(DOCKERD) && touch $@
 
 two-hosts: build bin/e2e.test cloud ## end-to-end tests with a second compute node, which is made on this machine, on linuxbridge (of zed) or OVN
 	$(CLOUD)/second-host root
@@ -212,7 +217,7 @@ horizon: cloud ## add Horizon to it, at http://127.0.0.1:8088/, and install a br
 
 .PHONY: bin/horizon.test horizon-test
 bin/horizon.test:
-	CGO_ENABLED=0 go test -c -o $@ ./commands/internal/horizon
+	go test -c -o $@ ./commands/internal/horizon
 
 horizon-test: build bin/horizon.test horizon ## launch, use, snapshot and delete a server in it, with a browser; NDOCK_PICTURES is a directory for screenshots
 	$(CLOUD)/enter env OS_CLOUD=ndock bin/ndock node setup
