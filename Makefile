@@ -12,9 +12,10 @@ PREFIX ?= /usr/local
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
 
 # All that is compiled, program, test or linter, is compiled alike, so that each library is compiled once: without C, as
-# ndock has to be, and without the name of a directory. go vet looks at all of it once, in lint.
+# ndock has to be, and without the name of a directory. go vet looks at all of it once, in lint. sort drops what a make
+# around this one has set already.
 export CGO_ENABLED := 0
-export GOFLAGS := $(GOFLAGS) -trimpath -vet=off
+export GOFLAGS := $(sort $(GOFLAGS) -trimpath -vet=off)
 
 # The linters, pinned; Debian's release pins the two that are packages.
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
