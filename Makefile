@@ -178,7 +178,7 @@ test: tools ## everything: lint, unit and script tests; on Zed what each command
 	$(MAKE) -j3 --output-sync=target test-zed test-2025.1 test-releases
 
 # Zed's share is the shorter one, and has time for these, which ask more of the engine and the kernel than of Nova.
-ON_ZED = bad-image|bad-server|devices|doctor-causes|hostile|image-sources|limits|push-layers|sandbox
+ON_ZED = bad-image|bad-server|devices|doctor-causes|hostile|image-sources|layers|limits|metrics|push-layers|sandbox
 
 .PHONY: test-releases
 test-releases:
