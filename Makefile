@@ -142,11 +142,8 @@ e2e: build bin/e2e.test clients cloud ## end-to-end tests on the test cloud of R
 networks: ## end-to-end tests of ports on a cloud whose network is NETWORK: linuxbridge, ovs, ovs-hybrid or ovn
 	$(MAKE) e2e NETWORK=$(or $(NETWORK),ovn) ONLY='ports|ports-unwired|ports-many|orphans|security-groups|network-restarts|floating-ip'
 
-ENGINE_OF_zed = sid
-ENGINE_OF_2025.1 = own # Debian 13's runc is too old for 29
-ENGINE_OF_2026.2 = built
-engines: ENGINE ?= $(strip $(ENGINE_OF_$(RELEASE)))
-engines: build cloud ## end-to-end tests of servers and ports on another Docker Engine, ENGINE: built (of Docker's own source), own, or on zed that of another Debian suite, e.g. sid; FEATURES: e.g. containerd-snapshotter
+engines: ENGINE ?= $(if $(filter zed,$(RELEASE)),sid,built)
+engines: build cloud ## end-to-end tests of servers and ports on another Docker Engine, ENGINE: built (of Docker's own source), own, or on zed that of another Debian suite, e.g. sid; FEATURES of 27 or newer: e.g. containerd-snapshotter
 	[ $(ENGINE) != built ] || $(MAKE) bin/dockerd # which takes minutes
 	$(ALONE) testdata/cloud/engine $(ENGINE) $(FEATURES)
 	$(MAKE) e2e ONLY='server|layers|console|lifecycle|snapshot|limits|ports|network-restarts'; \
