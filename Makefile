@@ -235,7 +235,8 @@ demo: build cloud bin/web-image.tar ## show everything on a real image: registry
 bin/web-image.tar: testdata/images/web-image
 	$(SUDO) testdata/images/web-image files $@
 
-bench: build cloud ## measure what docs/performance.md tells
+bench: RELEASE = zed
+bench: build clients cloud ## measure what docs/performance.md tells, on the cloud of zed
 	$(SUDO) testdata/bench/starts
 	$(ALONE) testdata/bench/runtimes
 	$(ALONE) testdata/bench/bench
