@@ -324,20 +324,23 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
-// retry SECONDS COMMAND…: until it succeeds (or fails, when negated). It is how scripts wait for a condition.
+// retry SECONDS COMMAND…: until it succeeds (or fails, when negated). It is how scripts wait for a condition. It soon asks
+// only once a second: what is waited for needs the processors, too.
 func retry(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: [!] retry SECONDS COMMAND…")
 	}
 	seconds, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	for deadline := time.Now().Add(time.Duration(seconds) * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	deadline := time.Now().Add(time.Duration(seconds) * time.Second)
+	for pause := 200 * time.Millisecond; ; pause = min(pause*5/4, time.Second) {
 		if err = ts.Exec(args[1], args[2:]...); (err != nil) == neg {
 			return
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("after %d s still: %v", seconds, err)
 		}
+		time.Sleep(pause)
 	}
 }
 
