@@ -58,11 +58,11 @@ func (c *Cloud) CollectLayers(ctx context.Context, o CollectOptions) ([]Collecte
 	if !o.hasCandidates(found.layers) {
 		return nil, nil
 	}
-	listed, err := c.listedLayers(ctx, without(found.archives, o.Without), o.ListReader)
-	if err != nil {
+	named := referencesTo(found.layers)
+	if err := c.eachList(ctx, without(found.archives, o.Without), o.ListReader, named.see); err != nil {
 		return nil, err
 	}
-	plan := o.plan(found.layers, referencesOf(listed))
+	plan := o.plan(found.layers, named)
 	if o.DryRun {
 		return plan, nil
 	}
@@ -83,18 +83,31 @@ func without(all, gone []Image) []Image {
 	return left
 }
 
-// references are the layers that archives list.
+// references tell of some layers whether archives list them. Others are not kept, however many are listed.
 type references struct{ digests, hints map[string]bool }
 
-func referencesOf(listed map[string][]ListedLayer) references {
+// referencesTo are about these layers, which no archive has listed yet.
+func referencesTo(layers []Image) references {
 	r := references{map[string]bool{}, map[string]bool{}}
-	for _, layers := range listed {
-		for _, layer := range layers {
-			r.digests[layer.Digest] = true
-			r.hints[layer.Image] = layer.Image != ""
-		}
+	for _, layer := range layers {
+		r.digests[layer.LayerName()], r.hints[layer.ID] = false, false
 	}
 	return r
+}
+
+// see takes in what an archive lists.
+func (r references) see(_ Image, listed []ListedLayer) error {
+	for _, layer := range listed {
+		mark(r.digests, layer.Digest)
+		mark(r.hints, layer.Image)
+	}
+	return nil
+}
+
+func mark(wanted map[string]bool, name string) {
+	if _, ok := wanted[name]; ok {
+		wanted[name] = true
+	}
 }
 
 // plan decides about each layer.
@@ -284,14 +297,13 @@ func (c *Cloud) checkUnneeded(ctx context.Context, op string, layers []Image, re
 	if len(fresh) > mostRead {
 		return &Error{Op: op, Err: fmt.Errorf("%w for this: more than %d", ErrTooMany, mostRead), hint: "'ndock image gc' removes the layers that no image needs"}
 	}
-	listed, err := c.listedLayers(ctx, fresh, reader)
-	if err != nil {
-		return err
-	}
-	if needs := referencesOf(listed); slices.ContainsFunc(layers, needs.needs) {
+	named := referencesTo(layers)
+	return c.eachList(ctx, fresh, reader, func(image Image, listed []ListedLayer) error {
+		if err := named.see(image, listed); err != nil || !slices.ContainsFunc(layers, named.needs) {
+			return err
+		}
 		return &Error{Op: op, Err: ErrNeeded}
-	}
-	return nil
+	})
 }
 
 // sendAnew stores a layer again that was condemned.

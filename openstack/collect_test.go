@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -460,6 +461,27 @@ func TestCondemnLayer(t *testing.T) {
 	fake.Pass(day)
 	if got := strings.Join(collect(t, fake, cloud), ", "); got != "delete "+one+", delete "+two {
 		t.Errorf("collected %q", got)
+	}
+}
+
+// TestReferences: what other layers archives list takes no memory, however much it is.
+func TestReferences(t *testing.T) {
+	t.Parallel()
+	layer := Image{ID: "an id", Name: condemnedPrefix + layerDigest, Status: "active"}
+	r := referencesTo([]Image{layer})
+	for n := range 1000 {
+		if err := r.see(Image{}, []ListedLayer{{Digest: digestOf(strconv.Itoa(n)), Image: strconv.Itoa(n)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.needs(layer) || len(r.digests) != 1 || len(r.hints) != 1 {
+		t.Errorf("%d digests and %d ids are kept", len(r.digests), len(r.hints))
+	}
+	for _, listed := range []ListedLayer{{Digest: layerDigest}, {Digest: digestOf("another"), Image: "an id"}} {
+		r := referencesTo([]Image{layer})
+		if err := r.see(Image{}, []ListedLayer{listed}); err != nil || !r.needs(layer) {
+			t.Errorf("%v is not a reference to it, %v", listed, err)
+		}
 	}
 }
 

@@ -240,15 +240,28 @@ var ErrTooMany = errors.New("the project has too many images")
 
 // listUpTo fails where there are more than so many. A list that has such a bound is without tags: they are most of what is in it.
 func (c *Cloud) listUpTo(ctx context.Context, most int, op string, filter imageFilter) ([]Image, error) {
+	leave, err := c.listTurn(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return c.listInTurn(ctx, most, op, filter)
+}
+
+// listTurn waits for a turn to read lists, and to keep them until it ends: who waits for one has no list yet.
+func (c *Cloud) listTurn(ctx context.Context, op string) (leave func(), err error) {
+	if leave, err = c.lists.enter(ctx, c.project()); err != nil {
+		return nil, explain(op, err)
+	}
+	return leave, nil
+}
+
+// listInTurn is listUpTo for a caller that has a turn.
+func (c *Cloud) listInTurn(ctx context.Context, most int, op string, filter imageFilter) ([]Image, error) {
 	client, err := c.glance()
 	if err != nil {
 		return nil, err
 	}
-	leave, err := c.lists.enter(ctx, c.project())
-	if err != nil {
-		return nil, explain(op, err)
-	}
-	defer leave()
 	var all []Image
 	err = images.List(client, filter).EachPage(ctx, func(_ context.Context, page pagination.Page) (bool, error) {
 		found, err := images.ExtractImages(page)

@@ -110,6 +110,11 @@ func (c *Cloud) ownActiveOf(ctx context.Context, op string, filters ...imageFilt
 	if err != nil {
 		return nil, err
 	}
+	leave, err := c.listTurn(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	found := map[string]Image{}
 	for _, filter := range filters {
 		asked := imageFilter{"owner": project, "container_format": "docker", "status": "active"}

@@ -109,15 +109,20 @@ func (c *Cloud) ownImages(ctx context.Context, hidden string) ([]Image, error) {
 		return nil, err
 	}
 	filter := imageFilter{"container_format": "docker", "owner": project, "os_hidden": hidden, "sort": "created_at:asc"}
+	leave, err := c.listTurn(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	all, err := c.listSteadily(ctx, math.MaxInt, op, filter)
 	return slices.DeleteFunc(all, func(image Image) bool { return image.Owner != project }), err
 }
 
-// listSteadily lists again where images are deleted meanwhile.
+// listSteadily lists again where images are deleted meanwhile. The caller has a turn.
 func (c *Cloud) listSteadily(ctx context.Context, most int, op string, filter imageFilter) ([]Image, error) {
-	all, err := c.listUpTo(ctx, most, op, filter)
+	all, err := c.listInTurn(ctx, most, op, filter)
 	for again := 0; again < 2 && gophercloud.ResponseCodeIs(err, http.StatusBadRequest); again++ {
-		all, err = c.listUpTo(ctx, most, op, filter) // the last image of a page was deleted, behind which the next begins
+		all, err = c.listInTurn(ctx, most, op, filter) // the last image of a page was deleted, behind which the next begins
 	}
 	return all, err
 }
@@ -130,22 +135,24 @@ func (c *Cloud) ownProject(op string) (string, error) {
 	return "", &Error{Op: op, Err: errors.New("the token is for no project"), hint: "log in to a project"}
 }
 
-// listedLayers returns the layers that each of the images lists, by the image's id. All of them are read, or it fails. An
-// image that has no bytes yet is left out, and one that is gone.
-func (c *Cloud) listedLayers(ctx context.Context, all []Image, reader ListReader) (map[string][]ListedLayer, error) {
+// eachList tells see which layers each of the images lists. All of them are read, or it fails. An image that has no bytes yet is
+// left out, and one that is gone. Anybody who may push decides how long the lists are, and how many: see keeps no more of them than
+// it needs.
+func (c *Cloud) eachList(ctx context.Context, all []Image, reader ListReader, see func(Image, []ListedLayer) error) error {
 	all = slices.DeleteFunc(slices.Clone(all), func(image Image) bool { return !image.hasBytes() })
-	listed := map[string][]ListedLayer{}
 	for n, image := range all {
 		if reader.Tell != nil {
 			reader.Tell(n, len(all))
 		}
 		layers, err := c.readList(ctx, image, reader)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		listed[image.ID] = layers
+		if err := see(image, layers); err != nil {
+			return err
+		}
 	}
-	return listed, nil
+	return nil
 }
 
 // hasBytes is false of an image whose push is under way: the push looks for its layers when all bytes are there. A status
@@ -209,34 +216,56 @@ type LackingLayer struct {
 	Layer ListedLayer
 }
 
+// mostLacking is how many layers are told to be lacking: an image is bad with one.
+const mostLacking = 10_000
+
 // CheckLayers returns the layers that images of the project lack.
 func (c *Cloud) CheckLayers(ctx context.Context, reader ListReader) ([]LackingLayer, error) {
 	found, err := c.projectImages(ctx)
 	if err != nil {
 		return nil, err
 	}
-	listed, err := c.listedLayers(ctx, found.archives, reader)
-	if err != nil {
-		return nil, err
-	}
-	there, err := c.layersThere(ctx) // after the archives, or a push between the two would look broken
+	before, err := c.layersThere(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var lacking []LackingLayer
-	for _, image := range found.archives {
-		for _, layer := range listed[image.ID] {
-			if layer.Image != "" && !there[layer.Digest] && !there[layer.Image] {
-				lacking = append(lacking, LackingLayer{image, layer})
-			}
+	err = c.eachList(ctx, found.archives, reader, func(image Image, layers []ListedLayer) error {
+		lacking = append(lacking, before.lack(image, layers)...)
+		if len(lacking) > mostLacking {
+			return &Error{Op: "check which layers images lack", Err: fmt.Errorf("they lack more than %d; image %q (%s) is one of them", mostLacking, image.Name, image.ID)}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	after, err := c.layersThere(ctx) // a push between the two would look broken
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(lacking, func(one LackingLayer) bool { return after.has(one.Layer) }), nil
+}
+
+// thereLayers are the digests and ids of what a boot finds.
+type thereLayers map[string]bool
+
+func (t thereLayers) has(layer ListedLayer) bool { return t[layer.Digest] || t[layer.Image] }
+
+// lack returns the layers that an image leaves out, and that are not there.
+func (t thereLayers) lack(image Image, layers []ListedLayer) []LackingLayer {
+	var lacking []LackingLayer
+	for _, layer := range layers {
+		if layer.Image != "" && !t.has(layer) {
+			lacking = append(lacking, LackingLayer{image, layer})
 		}
 	}
-	return lacking, nil
+	return lacking
 }
 
 // layersThere returns what a boot finds: hidden images by their digests, and all by their ids.
-func (c *Cloud) layersThere(ctx context.Context) (map[string]bool, error) {
-	there := map[string]bool{}
+func (c *Cloud) layersThere(ctx context.Context) (thereLayers, error) {
+	there := thereLayers{}
 	for _, hidden := range []string{"true", "false"} {
 		all, err := c.ownImages(ctx, hidden)
 		if err != nil {
@@ -275,19 +304,25 @@ func (c *Cloud) LayerUses(ctx context.Context, image Image, reader ListReader) (
 	if len(found.archives) > mostImages {
 		return nil, &Error{Op: op, Err: fmt.Errorf("the project has %d images, and at most %d are read", len(found.archives), mostImages)}
 	}
-	listed, err := c.listedLayers(ctx, found.archives, reader)
+	var own []ListedLayer
+	have := map[string][]string{} // ids of images by the digest of a layer, which one image may have twice
+	first := append([]Image{image}, without(found.archives, []Image{image})...)
+	err = c.eachList(ctx, first, reader, func(of Image, layers []ListedLayer) error {
+		if of.ID == image.ID {
+			own = layers
+		}
+		for _, layer := range layers {
+			ids, ask := have[layer.Digest]
+			if layer.Image != "" && (ask || of.ID == image.ID) && !slices.Contains(ids, of.ID) {
+				have[layer.Digest] = append(ids, of.ID)
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	have := map[string][]string{} // images by the digest, which one image may have twice
-	for id, layers := range listed {
-		for _, layer := range layers {
-			if layer.Image != "" {
-				have[layer.Digest] = append(have[layer.Digest], id)
-			}
-		}
-	}
-	return usesOf(listed[image.ID], have), nil
+	return usesOf(own, have), nil
 }
 
 func usesOf(layers []ListedLayer, have map[string][]string) []LayerUse {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
+	"golang.org/x/sync/errgroup"
 
 	"ndock/openstack/fakecloud"
 	"ndock/openstack/internal/openstacktest"
@@ -255,6 +256,42 @@ func TestListTurns(t *testing.T) {
 	leave = nil
 	take("one", listsOfProject)
 	take("two", listsAtOnce-listsOfProject)
+}
+
+// TestListTurnIsForAll: who reads several lists keeps what is in the first while he reads the next, all in one turn.
+func TestListTurnIsForAll(t *testing.T) {
+	t.Parallel()
+	filters := []imageFilter{{"name": "first"}, {"name": "second"}, {"name": "last"}}
+	var lock sync.Mutex
+	reading, most := 0, 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"images": []}`)
+		lock.Lock()
+		defer lock.Unlock()
+		switch r.URL.Query().Get("name") {
+		case "first":
+			reading++
+		case "last":
+			reading--
+		}
+		most = max(most, reading)
+	}))
+	t.Cleanup(server.Close)
+	cloud, err := newGlance(t, GlanceOptions{}).With(constant(tokenWith("token", server.URL)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all errgroup.Group
+	for range 10 * listsOfProject {
+		all.Go(func() error {
+			_, err := cloud.ownActiveOf(t.Context(), "list", filters...)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil || most < 1 || most > listsOfProject {
+		t.Errorf("%d have read a list and not the last one, %v", most, err)
+	}
 }
 
 func TestGlanceEndpoint(t *testing.T) {

@@ -56,10 +56,18 @@ type LayerSource interface {
 	Open(LeftOut) (io.ReadCloser, error)
 }
 
-// check refuses what cannot be a layer's digest and size.
+// longestWord is more than a diff id, a media type or an image's id of Glance has, in bytes. A list of layers is kept in memory.
+const longestWord = 256
+
+// check refuses what cannot be a layer's digest and size, and what else of it is too long.
 func (s StoredLayer) check() error {
 	if !isSHA256(s.Digest) || s.Size <= 0 {
 		return refuse("has %d bytes and the digest %.80q, and a layer has some, and a SHA-256", s.Size, s.Digest)
+	}
+	for _, word := range []string{string(s.DiffID), s.MediaType, s.Image} {
+		if len(word) > longestWord {
+			return refuse("says of itself %.40q…, which has %d bytes, and may have %d", word, len(word), longestWord)
+		}
 	}
 	return nil
 }

@@ -186,6 +186,8 @@ func TestHostileLists(t *testing.T) {
 		"a huge size":            {`"size":` + sizeOf, `"size":9000000000000000000`, stored, "it unpacks to more than 1073741824 bytes"},
 		"a size that is none":    {`"size":` + sizeOf, `"size":"1"`, stored, `its layers.json: its field layers.size has a string where a whole number should be`},
 		"another diff id":        {`"diffID":"` + digestOf, `"diffID":"` + sumOf(two), stored, "its layer 1 is " + sumOf(two)[:19] + " in its layers.json, and " + digestOf[:19] + " in its configuration"},
+		"a long diff id":         {`"diffID":"` + digestOf, `"diffID":"` + strings.Repeat("x", 257), stored, "its layers.json: its layer 1 says of itself"},
+		"a long image id":        {`"image":"`, `"image":"` + strings.Repeat("x", 1<<20), stored, "which has 1048583 bytes, and may have 256"},
 		"a layer's other digest": {`"digest":"` + digestOf, `"digest":"` + sumOf(two), stored, missing},
 		"no digest":              {`"digest":"` + digestOf, `"digest":"../../etc/passwd`, stored, `its layers.json: its layer 1 has 3072 bytes and the digest "../../etc/passwd"`},
 		"another hash":           {`"digest":"` + digestOf, `"digest":"` + string(digest.SHA512.FromBytes(one)), stored, "its layers.json: its layer 1 has"},
@@ -319,6 +321,7 @@ func TestComposeRefuses(t *testing.T) {
 			c.Manifest = []byte(`{"config":{"mediaType":"application/vnd.cncf.helm.config.v1+json"}}`)
 		}, "it is no image but a Helm chart"},
 		"no size":            {func(c *Composed) { c.Layers[1].Size = 0 }, "its layer 2 has 0 bytes"},
+		"a long media type":  {func(c *Composed) { c.Layers[1].MediaType = strings.Repeat("x", 257) }, "which has 257 bytes, and may have 256"},
 		"another size":       {func(c *Composed) { c.Layers[1].Size++ }, "its layer 2 is sha256:"},
 		"another diff id":    {func(c *Composed) { c.Layers[1].DiffID = c.Layers[0].DiffID }, "its layer 2 is sha256:"},
 		"layers in disorder": {func(c *Composed) { slices.Reverse(c.Layers) }, "its layer 1 is sha256:"},

@@ -327,7 +327,12 @@ func (b *blobs) Delete(ctx context.Context, d digest.Digest) error {
 	case !errors.Is(err, distribution.ErrBlobUnknown):
 		return err
 	}
-	err := b.project.Condemn(ctx, d)
+	leave, err := b.turn(ctx, b.deleting)
+	if err != nil {
+		return b.explain(ctx, "wait for a turn", err)
+	}
+	defer leave()
+	err = b.project.Condemn(ctx, d)
 	b.known.forget(b.owner.project, d)
 	switch {
 	case errors.Is(err, ErrNeeded):

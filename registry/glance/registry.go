@@ -32,14 +32,15 @@ const DefaultIdle = 5 * time.Minute
 
 // Registry is a distribution.Namespace of the images that its users have in Glance. It keeps uploads and small blobs in memory.
 type Registry struct {
-	open    Opener
-	log     *slog.Logger
-	uploads *uploads
-	small   *smallBlobs
-	known   *known
-	storing *turns.Turns       // of images
-	reading *turns.Turns       // of what is in one
-	reads   singleflight.Group // what is read of an image
+	open     Opener
+	log      *slog.Logger
+	uploads  *uploads
+	small    *smallBlobs
+	known    *known
+	storing  *turns.Turns       // of images
+	reading  *turns.Turns       // of what is in one
+	deleting *turns.Turns       // of blobs
+	reads    singleflight.Group // what is read of an image
 }
 
 var _ distribution.Namespace = (*Registry)(nil)
@@ -52,7 +53,8 @@ func New(o Options) *Registry {
 	return &Registry{
 		open: o.Open, log: o.Log, uploads: newUploads(o.OpenUploads, o.Idle),
 		small: newSmallBlobs(), known: newKnown(), storing: turns.New(maxStoring, maxStoringOfProject, turnWithin),
-		reading: turns.New(maxReading, maxReadingOfProject, turnWithin),
+		reading:  turns.New(maxReading, maxReadingOfProject, turnWithin),
+		deleting: turns.New(maxDeleting, maxDeletingOfProject, turnWithin),
 	}
 }
 

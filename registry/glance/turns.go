@@ -8,12 +8,15 @@ import (
 	"ndock/registry/internal/turns"
 )
 
-// How many images are stored at a time: each has up to maxContent bytes in memory. And how many are read, to know what is in them.
+// How many images are stored at a time: each has up to maxContent bytes in memory. And how many are read, to know what is in them;
+// and how many blobs are deleted, for each of which all images of the project are read.
 const (
-	maxStoring          = 16
-	maxStoringOfProject = 4
-	maxReading          = 16
-	maxReadingOfProject = 4
+	maxStoring           = 16
+	maxStoringOfProject  = 4
+	maxReading           = 16
+	maxReadingOfProject  = 4
+	maxDeleting          = 8
+	maxDeletingOfProject = 2
 )
 
 // How many bytes of memory uploads may take that go to Glance: each is looked into meanwhile, for as long as its client sends.
