@@ -120,7 +120,7 @@ func (c *Controller) identify(r *http.Request, root bool, a *answer) (Identity, 
 	}
 	known, err := c.check(r.Context(), credentials{user: user, password: password, from: transfer.ClientNetwork(r.RemoteAddr)}, a.wantsToken())
 	if err == nil {
-		a.give(known)
+		c.give(a, known)
 		a.remember(known, c.cache)
 	}
 	return known.who, err

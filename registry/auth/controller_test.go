@@ -418,11 +418,18 @@ func TestTokens(t *testing.T) {
 	if show(theirs) != 200 || show("") != 401 {
 		t.Error("the registry's root is not for those with a token")
 	}
-	// It lives longer than Docker thinks, be the login known for a while; and then no more.
+	// It lives longer than Docker thinks, be the login known for a while; and then no more, though its user logs in again.
 	d.clock = d.clock.Add(validFor - time.Second)
-	if _, lasts := fetch("ci"); lasts < 60 || d.asked.Load() != 3 {
-		t.Errorf("it lasts %d s, %d were asked for", lasts, d.asked.Load())
+	old, oldest := theirs, mine
+	mine, lasts = fetch("ci")
+	if lasts < 60 || d.asked.Load() != 3 || mine == oldest || show(oldest) != 200 || show(mine) != 200 {
+		t.Errorf("it lasts %d s, %d were asked for; the first is answered %d, it %d", lasts, d.asked.Load(), show(oldest), show(mine))
 	}
+	d.clock = d.clock.Add(time.Second)
+	if show(old) != 401 || show(oldest) != 401 || show(mine) != 200 {
+		t.Errorf("anyone's old token is answered %d, mine %d, the newer %d", show(old), show(oldest), show(mine))
+	}
+	d.clock = d.clock.Add(-time.Second)
 	d.clock = d.clock.Add(validFor - time.Second)
 	d.away.Store(true)
 	if token, lasts := fetch("ci"); token == "" || lasts != 1 {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"sync"
 	"time"
 
@@ -57,6 +58,25 @@ func (m *credentialCache) key(parts ...string) string {
 		mac.Write([]byte(part))
 	}
 	return string(mac.Sum(nil))
+}
+
+// seal returns a text that stands for a key for so long.
+func (m *credentialCache) seal(key string, lasts time.Duration) string {
+	until := string(binary.BigEndian.AppendUint64(nil, uint64(m.now().Add(lasts).UnixNano())))
+	return hex.EncodeToString([]byte(key + until + m.key("seal", key+until)))
+}
+
+// open returns the key that a text stands for, if seal has made it and its time is not over.
+func (m *credentialCache) open(text string) (key string, ok bool) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != sha256.Size+8+sha256.Size {
+		return "", false
+	}
+	key, until, mac := string(raw[:sha256.Size]), raw[sha256.Size:sha256.Size+8], raw[sha256.Size+8:]
+	if !hmac.Equal(mac, []byte(m.key("seal", string(raw[:sha256.Size+8])))) {
+		return "", false
+	}
+	return key, m.now().UnixNano() < int64(binary.BigEndian.Uint64(until))
 }
 
 // get returns a cached result; without an Identity if the credentials were wrong.

@@ -1,8 +1,6 @@
 package auth
 
 import (
-	"crypto/subtle"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -19,18 +17,19 @@ const tokenPath = "/v2/token"
 // leastToken is the shortest life of a token: Docker refuses to use one for less than a minute.
 const leastToken = 90 * time.Second
 
-// token is a key of the credential cache, which nobody can make who has not the cache's secret.
+// token is a key of the credential cache for a while. What was checked for it may be known for longer, and is when its user logs in
+// again: a token that somebody has found in a log ends all the same.
 type token struct {
-	key  string
+	text string // nobody can make it who has not the cache's secret
 	left time.Duration
 }
 
 func (a *answer) wantsToken() bool { return a != nil && a.tokens }
 
 // give gives a token to a client that has asked for one.
-func (a *answer) give(known cacheEntry) {
+func (c *Controller) give(a *answer, known cacheEntry) {
 	if a.wantsToken() {
-		a.token = &token{known.key, known.left}
+		a.token = &token{c.cache.seal(known.key, known.left), known.left}
 	}
 }
 
@@ -42,29 +41,29 @@ func (c *Controller) anonymous(r *http.Request, root bool, a *answer) (Identity,
 	}
 	key := c.cache.key("anyone")
 	if a.wantsToken() {
-		a.give(cacheEntry{key: key, left: validFor})
+		c.give(a, cacheEntry{key: key, left: validFor})
 		return anyone, nil
 	}
 	shown, given := bearer(r)
 	switch {
 	case !given && root:
 		return nil, ErrNoLogin
-	case !given, subtle.ConstantTimeCompare([]byte(shown), []byte(key)) == 1:
+	case !given:
 		return anyone, nil
 	}
-	if known, ok := c.cache.get(shown); ok && known.who != nil {
+	stands, ok := c.cache.open(shown)
+	if ok && stands == key {
+		return anyone, nil
+	}
+	if known, there := c.cache.get(stands); ok && there && known.who != nil {
 		return known.who, nil
 	}
 	return nil, ErrNoLogin // the token is old: the client fetches another one
 }
 
-func bearer(r *http.Request) (key string, given bool) {
+func bearer(r *http.Request) (text string, given bool) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", false
-	}
-	raw, err := hex.DecodeString(text)
-	return string(raw), err == nil && len(raw) > 0
+	return text, strings.EqualFold(scheme, "Bearer") && text != ""
 }
 
 // challenge returns how a client is to log in. The URL is the one that the client used, which may be one of several.
@@ -88,8 +87,7 @@ func (c *Controller) challenge(r *http.Request) string {
 func (t *token) serve(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	text := hex.EncodeToString([]byte(t.key))
 	json.NewEncoder(w).Encode(map[string]any{ // a client that is gone needs none
-		"token": text, "access_token": text, "expires_in": int(t.left.Seconds()), "issued_at": time.Now().UTC().Format(time.RFC3339),
+		"token": t.text, "access_token": t.text, "expires_in": int(t.left.Seconds()), "issued_at": time.Now().UTC().Format(time.RFC3339),
 	})
 }
