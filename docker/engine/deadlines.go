@@ -31,6 +31,7 @@ const (
 	endLimit     = 10 * time.Minute // beyond the time that the process is given to end by itself; see ContainerStop
 	sizeLimit    = time.Hour        // the size of every file
 	commitLimit  = 6 * time.Hour    // copies every file; the engine goes on with it when its caller is gone
+	createLimit  = time.Hour        // copies what the image has where it declares volumes; the engine goes on with it, too
 )
 
 // within makes a call that returns a value.
@@ -85,7 +86,7 @@ func (d deadlines) ContainerInspect(ctx context.Context, id string) (container.I
 }
 
 func (d deadlines) ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, networks *network.NetworkingConfig, platform *ocispec.Platform, name string) (container.CreateResponse, error) {
-	return within(ctx, changeLimit, "create container "+name, func(ctx context.Context) (container.CreateResponse, error) {
+	return within(ctx, createLimit, "create container "+name, func(ctx context.Context) (container.CreateResponse, error) {
 		return d.Docker.ContainerCreate(ctx, config, host, networks, platform, name)
 	})
 }

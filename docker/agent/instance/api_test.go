@@ -28,8 +28,12 @@ func ask(t *testing.T, docker engine.Docker, method, path, body string) (int, st
 	return askServer(t, newServer(t, docker, server.Options{Version: "1.0", State: agenttest.StateOf(t, docker)}), method, path, body)
 }
 
+// askServer asks as Nova does: before a server is created, its ports are plugged, be it none.
 func askServer(t *testing.T, s *server.Server, method, path, body string) (int, string) {
 	t.Helper()
+	if method == "PUT" && path == agenttest.ServerPath {
+		agenttest.Ask(t, s.Handler(), method, path+"/ports", "[]")
+	}
 	return agenttest.Ask(t, s.Handler(), method, path, body)
 }
 

@@ -125,6 +125,10 @@ func (c *Creator) mountBackup(ctx context.Context, uuid string) ([]mount.Mount, 
 	if err != nil {
 		return nil, err
 	}
+	// One that a rescue has left which failed would be taken as it is, whatever it is asked to be.
+	if err := removeRescueVolume(ctx, c.engine, uuid); err != nil {
+		return nil, err
+	}
 	_, err = c.engine.VolumeCreate(ctx, volume.CreateOptions{
 		Name: naming.RescueVolume(uuid), Driver: "local", Labels: map[string]string{naming.LabelServer: uuid},
 		DriverOpts: map[string]string{"type": "overlay", "device": "overlay", "o": options},
@@ -151,8 +155,8 @@ func overlayOptions(of container.InspectResponse) (string, error) {
 	return options, nil
 }
 
-func (r *Remover) removeRescueVolume(ctx context.Context, uuid string) error {
-	if err := r.engine.VolumeRemove(ctx, naming.RescueVolume(uuid), false); err != nil && !errdefs.IsNotFound(err) {
+func removeRescueVolume(ctx context.Context, docker engine.Docker, uuid string) error {
+	if err := docker.VolumeRemove(ctx, naming.RescueVolume(uuid), false); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("remove volume %s: %w", naming.RescueVolume(uuid), err)
 	}
 	return nil

@@ -183,6 +183,29 @@ func TestRescue(t *testing.T) {
 	}
 }
 
+// A rescue that fails leaves no volume: the next one would have the files that the server had then.
+func TestARescueThatFails(t *testing.T) {
+	engine := withBackup(t)
+	aside := engine.Containers[naming.Backup(enginetest.ServerID)]
+	aside.GraphDriver.Name = "overlay2"
+	aside.GraphDriver.Data = map[string]string{"LowerDir": "/l1", "UpperDir": "/u1", "WorkDir": "/w1"}
+	engine.FailOnce["ContainerCreate"] = enginetest.ErrAway
+	status, body := create(t, engine, agent.Rescue)
+	agenttest.WantFault(t, status, body, 500, agent.Failed)
+	aside.GraphDriver.Data = map[string]string{"LowerDir": "/l2", "UpperDir": "/u2", "WorkDir": "/w2"}
+	engine.FailOnce["ContainerCreate"] = enginetest.ErrAway
+	status, body = create(t, engine, agent.Rescue)
+	agenttest.WantFault(t, status, body, 500, agent.Failed)
+	if got := engine.Volumes[naming.RescueVolume(enginetest.ServerID)].DriverOpts["o"]; !strings.HasPrefix(got, "lowerdir=/l2,") {
+		t.Errorf("the second has the files of %q", got)
+	}
+	status, body = ask(t, engine, "POST", agenttest.ServerPath+"/restore", "")
+	agenttest.WantOK(t, status, body)
+	if len(engine.Volumes) > 0 {
+		t.Errorf("volumes %v stay behind", engine.Volumes)
+	}
+}
+
 // TestRescueWithSELinux: a server's files are its own categories', in which the container of the rescue runs, too.
 func TestRescueWithSELinux(t *testing.T) {
 	engine := withBackup(t)

@@ -20,6 +20,7 @@ import (
 	"ndock/docker/agent/limits"
 	"ndock/docker/agent/naming"
 	"ndock/docker/engine"
+	"ndock/docker/network"
 	"ndock/docker/ociruntime"
 )
 
@@ -60,26 +61,25 @@ func (c *Creator) withoutContainer(ctx context.Context, uuid string, verb func()
 }
 
 func (c *Creator) create(ctx context.Context, uuid string, spec agent.Spec) error {
+	if !network.Recorded(c.dirs.of(uuid)) { // Nova has plugged its ports, be it none, before it fetched the image
+		return fmt.Errorf("it is not recorded here which ports server %s has: they were removed as no server's, if its image took hours to come", uuid)
+	}
 	from, done, err := c.image(ctx, uuid, spec)
 	if err != nil {
 		return err
 	}
 	defer done()
-	before := c.dirs.has(uuid)
 	if err := c.createContainer(ctx, uuid, spec, from); err != nil {
-		return errors.Join(err, c.cleanUp(context.WithoutCancel(ctx), uuid, before), engine.Discard(c.engine, from.ID)) // which leaves one of Glance alone
+		return errors.Join(err, c.cleanUp(context.WithoutCancel(ctx), uuid), engine.Discard(c.engine, from.ID)) // which leaves one of Glance alone
 	}
 	return nil
 }
 
-// cleanUp removes what a create has written that failed: the config drive, and the server's directory, unless that was there
-// before. A container that is there all the same keeps what it needs.
-func (c *Creator) cleanUp(ctx context.Context, uuid string, before bool) error {
+// cleanUp removes the config drive that a create has written which failed. A container that is there all the same keeps what it
+// needs.
+func (c *Creator) cleanUp(ctx context.Context, uuid string) error {
 	if _, err := c.containers.Find(ctx, uuid); !absent(err) {
 		return err
-	}
-	if !before {
-		return c.dirs.remove(uuid)
 	}
 	backup, err := c.containers.backup(ctx, uuid)
 	if err != nil && !absent(err) {
@@ -160,15 +160,24 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 		return err
 	}
 	wanted.Labels[naming.LabelDevices] = strconv.Itoa(len(devices))
-	made, err := c.engine.ContainerCreate(ctx, wanted, host, nil, nil, naming.Container(uuid))
+	// The engine goes on when its caller is gone, for as long as it copies what is in the image's volumes. It is waited for, with the
+	// server's lock: a delete finds the container.
+	made, err := c.engine.ContainerCreate(context.WithoutCancel(ctx), wanted, host, nil, nil, naming.Container(uuid))
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
 	if err := c.complete(ctx, uuid, made, spec, choice, host.Mounts, unchecked); err != nil { // an incomplete server is not kept
-		return errors.Join(err, c.engine.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}),
-			c.choices.forget(made.ID))
+		return errors.Join(err, c.discard(context.WithoutCancel(ctx), made.ID))
 	}
 	return nil
+}
+
+// discard removes a container that was not completed, and then what is recorded of it: one that stays does not start as another.
+func (c *Creator) discard(ctx context.Context, id string) error {
+	if err := c.engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+		return err
+	}
+	return c.choices.forget(id)
 }
 
 // complete gives a new container what Docker cannot be asked for when it makes it. unchecked says why the image's health check was

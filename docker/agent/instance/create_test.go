@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	networks "github.com/docker/docker/api/types/network"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ndock/docker/agent"
 	"ndock/docker/agent/agenttest"
@@ -197,33 +200,75 @@ func TestACreateThatFailsLeavesNothing(t *testing.T) {
 		"a file":                  {fail: []string{"CopyToContainer"}},
 		"a file, and its removal": {fail: []string{"CopyToContainer", "ContainerRemove"}, stays: true},
 	} {
-		for _, before := range []bool{true, false} {
-			engine := withImage(t, firstPort)
-			dir := filepath.Join(engine.State, enginetest.ServerID)
-			if !before {
-				if err := os.RemoveAll(dir); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, call := range c.fail {
-				engine.Fail[call] = enginetest.ErrAway
-			}
-			wanted := small()
-			wanted.ConfigDrive = map[string][]byte{"openstack/latest/meta_data.json": nil}
-			wanted.Files = []agent.File{{Path: "/etc/motd"}}
-			if c.change != nil {
-				c.change(&wanted)
-			}
-			if status, body := ask(t, engine, "PUT", agenttest.ServerPath, marshal(t, wanted)); status == http.StatusOK {
-				t.Fatalf("%s: got %d %s", name, status, body)
-			}
-			_, noDirectory := os.Stat(dir)
-			_, noDrive := os.Stat(filepath.Join(dir, "config-drive"))
-			if (noDrive == nil) != c.stays || (noDirectory == nil) != (before || c.stays) || before && len(portsIn(t, engine)) != 1 {
-				t.Errorf("%s, with a directory before %t: got %v, %v, ports %v", name, before, noDirectory, noDrive, portsIn(t, engine))
-			}
+		engine := withImage(t, firstPort)
+		for _, call := range c.fail {
+			engine.Fail[call] = enginetest.ErrAway
+		}
+		wanted := small()
+		wanted.ConfigDrive = map[string][]byte{"openstack/latest/meta_data.json": nil}
+		wanted.Files = []agent.File{{Path: "/etc/motd"}}
+		if c.change != nil {
+			c.change(&wanted)
+		}
+		if status, body := ask(t, engine, "PUT", agenttest.ServerPath, marshal(t, wanted)); status == http.StatusOK {
+			t.Fatalf("%s: got %d %s", name, status, body)
+		}
+		_, noDrive := os.Stat(filepath.Join(engine.State, enginetest.ServerID, "config-drive"))
+		if (noDrive == nil) != c.stays || len(portsIn(t, engine)) != 1 {
+			t.Errorf("%s: got %v, ports %v", name, noDrive, portsIn(t, engine))
 		}
 	}
+}
+
+// A server whose directory was removed while its image came, as no server's, would be up without its ports.
+func TestACreateWithoutARecordOfPorts(t *testing.T) {
+	engine := withImage(t, firstPort)
+	if err := os.RemoveAll(filepath.Join(engine.State, enginetest.ServerID)); err != nil {
+		t.Fatal(err)
+	}
+	err := newInstances(engine, instance.Options{State: engine.State}).Creator.Create(t.Context(), enginetest.ServerID, small())
+	if err == nil || !strings.Contains(err.Error(), "it is not recorded here which ports") {
+		t.Errorf("got %v", err)
+	}
+	if left, err := os.ReadDir(engine.State); err != nil || len(left) != 0 || len(engine.Containers) != 0 {
+		t.Errorf("left %v, %v; containers %v", left, err, engine.Containers)
+	}
+}
+
+// The engine goes on with a create when its caller is gone: what comes of it is known, and so removed, before the server is
+// another request's.
+func TestACreateWhoseCallerGoes(t *testing.T) {
+	docker := withImage(t, firstPort)
+	docker.Fail["CopyToContainer"] = context.Canceled
+	ctx, gone := context.WithCancel(t.Context())
+	wanted := small()
+	wanted.Files = []agent.File{{Path: "/etc/motd"}}
+	instances := newInstances(leaving{docker, gone}, instance.Options{State: docker.State})
+	if err := instances.Creator.Create(ctx, enginetest.ServerID, wanted); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if len(docker.Containers) != 0 {
+		t.Errorf("left %v", docker.Containers)
+	}
+}
+
+// leaving has a caller go while its container is created.
+type leaving struct {
+	*enginetest.Engine
+	gone func()
+}
+
+func (l leaving) ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, joined *networks.NetworkingConfig, platform *ocispec.Platform, name string) (container.CreateResponse, error) {
+	l.gone()
+	made, err := l.Engine.ContainerCreate(ctx, config, host, joined, platform, name)
+	return made, errors.Join(err, ctx.Err())
+}
+
+func (l leaving) ContainerRemove(ctx context.Context, id string, options container.RemoveOptions) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return l.Engine.ContainerRemove(ctx, id, options)
 }
 
 // What a tenant says of a server, and Docker Engine keeps, is bounded.

@@ -38,8 +38,11 @@ func TestAContainerThatHangs(t *testing.T) {
 		engine := enginetest.New()
 		engine.PutServer(container.StateRunning)
 		engine.PutOther("db", nil, 1<<30)
-		namespaces := t.TempDir()
-		s := newInstances(engine, instance.Options{State: t.TempDir(), Namespaces: namespaces})
+		state, namespaces := t.TempDir(), t.TempDir()
+		if err := os.Mkdir(filepath.Join(state, enginetest.ServerID), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s := newInstances(engine, instance.Options{State: state, Namespaces: namespaces})
 		hanging(engine, naming.Container(enginetest.ServerID), "db")
 		began := time.Now()
 		for _, id := range []string{engine.Containers[naming.Container(enginetest.ServerID)].ID, "0123456789abcdef"} {

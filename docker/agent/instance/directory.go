@@ -29,12 +29,6 @@ func (d directories) of(uuid string) string { return filepath.Join(d.root, uuid)
 
 func (d directories) remove(uuid string) error { return os.RemoveAll(d.of(uuid)) }
 
-// has tells whether a server may have a directory.
-func (d directories) has(uuid string) bool {
-	_, err := os.Stat(d.of(uuid))
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
 // touch has a server count as one that is being made: its container goes, and another will come.
 func (d directories) touch(uuid string) error {
 	now := time.Now()

@@ -27,9 +27,6 @@ type names struct {
 // create writes the files of a new container and returns its mounts of them. The container gets copies of them when it
 // starts.
 func (n *names) create(uuid string, of *container.Config) ([]mount.Mount, error) {
-	if err := n.plugger.plug(uuid, nil, false); err != nil { // that a server has no ports is recorded too
-		return nil, err
-	}
 	if err := n.write(uuid, n.dirs.of(uuid), of); err != nil {
 		return nil, err
 	}

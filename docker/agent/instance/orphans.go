@@ -67,7 +67,7 @@ func (o *Orphans) List(ctx context.Context) ([]agent.Orphan, error) {
 	all := []agent.Orphan{}
 	var failed []error
 	for _, find := range []func(context.Context) ([]agent.Orphan, error){
-		o.servers, o.ports, o.networks, o.commits.orphans, o.backups,
+		o.servers, o.ports, o.networks, o.commits.orphans, o.strays,
 	} {
 		found, err := find(ctx)
 		failed = append(failed, err)
@@ -138,7 +138,8 @@ func (o *Orphans) ports(context.Context) ([]agent.Orphan, error) {
 }
 
 // networks returns those of containers that Docker does not know, and their copies of /etc/hosts and its like. Docker is
-// asked for all containers at once: for that it needs the lock of none, and one that hangs does not hold up the others.
+// asked for all containers at once: for that it needs the lock of none, and one that hangs does not hold up the others. They are
+// not sure to be no one's where the container's server is here, or another engine has it: that comes back with its data.
 func (o *Orphans) networks(ctx context.Context) ([]agent.Orphan, error) {
 	ids, err := network.Pinned(o.namespaces)
 	if err != nil {
@@ -158,36 +159,40 @@ func (o *Orphans) networks(ctx context.Context) ([]agent.Orphan, error) {
 	for _, c := range found {
 		known[c.ID] = true
 	}
-	var orphans []agent.Orphan
-	for _, id := range slices.Compact(ids) {
-		if !known[id] {
-			orphans = append(orphans, agent.Orphan{Kind: "network", Name: id, Sure: true})
-		}
+	on, err := engine.ID(ctx, o.engine)
+	if err != nil {
+		return nil, err
 	}
-	return orphans, nil
+	var orphans []agent.Orphan
+	var failed []error
+	for _, id := range slices.Compact(ids) {
+		if known[id] {
+			continue
+		}
+		may, err := o.choices.mayBe(id, on)
+		failed = append(failed, err)
+		orphans = append(orphans, agent.Orphan{Kind: "network", Name: id, Sure: err == nil && !may})
+	}
+	return orphans, errors.Join(failed...)
 }
 
-// backups returns those of servers of which nothing else is here, not even a directory. They are never sure to be no one's:
-// there are files in them, and Nova may know better.
-func (o *Orphans) backups(ctx context.Context) ([]agent.Orphan, error) {
+// strays returns the containers of servers of which nothing else is here, not even a directory. They are never sure to be no
+// one's: there are files in them, and Nova may know better.
+func (o *Orphans) strays(ctx context.Context) ([]agent.Orphan, error) {
 	found, err := o.containers.labelled(ctx)
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]bool{}
-	for _, c := range found {
-		for _, name := range c.Names {
-			names[name] = true
-		}
-	}
 	var orphans []agent.Orphan
 	for _, c := range found {
 		uuid := c.Labels[naming.LabelServer]
-		if !naming.IsUUID(uuid) || !slices.Contains(c.Names, "/"+naming.Backup(uuid)) || names["/"+naming.Container(uuid)] {
+		if !naming.IsUUID(uuid) {
 			continue
 		}
-		if _, err := os.Stat(o.dirs.of(uuid)); errors.Is(err, os.ErrNotExist) {
-			orphans = append(orphans, agent.Orphan{Kind: "container", Name: naming.Backup(uuid), Server: uuid, Since: time.Unix(c.Created, 0)})
+		for _, name := range []string{naming.Container(uuid), naming.Backup(uuid)} {
+			if _, err := os.Stat(o.dirs.of(uuid)); slices.Contains(c.Names, "/"+name) && errors.Is(err, os.ErrNotExist) {
+				orphans = append(orphans, agent.Orphan{Kind: "container", Name: name, Server: uuid, Since: time.Unix(c.Created, 0)})
+			}
 		}
 	}
 	return orphans, nil

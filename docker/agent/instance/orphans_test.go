@@ -20,6 +20,7 @@ import (
 	"ndock/docker/engine"
 	"ndock/docker/engine/enginetest"
 	"ndock/docker/network/networktest"
+	"ndock/docker/ociruntime"
 )
 
 const otherID = "0b6ba3c1-5a11-4222-8333-444455556666"
@@ -144,6 +145,48 @@ func TestTheNetworkOfAContainerThatIsGone(t *testing.T) {
 			t.Errorf("left %v, %v", left, err)
 		}
 	}
+}
+
+// TestTheNetworkOfAContainerThatMayComeBack: an engine without its data knows no container, while they run.
+func TestTheNetworkOfAContainerThatMayComeBack(t *testing.T) {
+	e := enginetest.New()
+	on, err := engine.ID(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, namespaces, choices := t.TempDir(), t.TempDir(), t.TempDir()
+	s := newServer(t, e, server.Options{State: state, Namespaces: namespaces, Names: t.TempDir(), Choices: choices})
+	of := func(server string) string { return filepath.Join(state, server) }
+	if err := os.Mkdir(of(enginetest.ServerID), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for id, choice := range map[string]ociruntime.Choice{
+		"of-a-server": {Server: of(enginetest.ServerID), Engine: on}, "of-another-engine": {Server: of(otherID), Engine: "another"},
+		"of-no-server": {Server: of(otherID), Engine: on},
+	} {
+		if err := errors.Join(choice.Record(choices, id), os.WriteFile(filepath.Join(namespaces, id), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, body := askServer(t, s, "DELETE", "/v1/orphans", "")
+	if agenttest.WantOK(t, status, body); strings.Count(body, `"network"`) != 1 || !strings.Contains(body, "of-no-server") {
+		t.Errorf("removed %s", body)
+	}
+	status, body = askServer(t, s, "GET", "/v1/orphans", "")
+	if agenttest.WantOK(t, status, body); strings.Count(body, `"network"`) != 2 {
+		t.Errorf("left %s", body)
+	}
+}
+
+// A container that Docker has made after all, of whose server nothing else is here, is told.
+func TestAContainerWithoutADirectory(t *testing.T) {
+	e := enginetest.New()
+	e.PutServer(container.StateExited)
+	want := `{"kind":"container","name":"` + naming.Container(enginetest.ServerID) + `","server":"` + enginetest.ServerID + `"`
+	wantOrphans(t, e, "GET", want)
+	wantOrphans(t, e, "DELETE")
+	makeServerDir(t, e, enginetest.ServerID, time.Minute)
+	wantOrphans(t, e, "GET")
 }
 
 // Nothing is removed that cannot be told from a server's.

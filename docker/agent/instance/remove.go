@@ -70,8 +70,12 @@ func (r *Remover) removeAll(ctx context.Context, uuid string, ports agent.Ports)
 	return r.dirs.remove(uuid)
 }
 
+// removeContainer removes the server's container, and the volume by which it saw the files of another.
 func (r *Remover) removeContainer(ctx context.Context, uuid string) error {
-	return r.removeNamed(ctx, naming.Container(uuid), uuid)
+	if err := r.removeNamed(ctx, naming.Container(uuid), uuid); err != nil {
+		return err
+	}
+	return removeRescueVolume(ctx, r.engine, uuid) // there may be one without a container, where a rescue has failed
 }
 
 func (r *Remover) removeBackup(ctx context.Context, uuid string) error {
@@ -89,8 +93,7 @@ func (r *Remover) removeNamed(ctx context.Context, name, uuid string) error {
 	return r.remove(ctx, found)
 }
 
-// remove removes a container of a server, with what only it has used: the image that was committed for it, and the
-// volume by which it saw the files of another.
+// remove removes a container of a server, with what only it has used, as the image that was committed for it.
 func (r *Remover) remove(ctx context.Context, found container.InspectResponse) error {
 	uuid := serverOf(found)
 	if err := r.dirs.touch(uuid); err != nil {
@@ -108,11 +111,6 @@ func (r *Remover) remove(ctx context.Context, found container.InspectResponse) e
 	if err := errors.Join(network.Leave(ports, network.NetnsPath(found.ID)), ociruntime.ReleaseNames(filepath.Join(ociruntime.Names, found.ID)),
 		r.choices.forget(found.ID)); err != nil {
 		return err
-	}
-	if found.Name == "/"+naming.Container(uuid) {
-		if err := r.removeRescueVolume(ctx, uuid); err != nil {
-			return err
-		}
 	}
 	return r.commits.removeFor(uuid, found.Image, found.Config.Labels[labelCommit])
 }

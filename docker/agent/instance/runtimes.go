@@ -202,6 +202,16 @@ func (c *choices) forgetServer(uuid string) error {
 	return errors.Join(failed...)
 }
 
+// mayBe tells whether a container that the engine does not know may be one all the same, as what is recorded of it says.
+func (c *choices) mayBe(id, engine string) (bool, error) {
+	choice, err := ociruntime.ChoiceOf(c.dir, id)
+	if err != nil || choice.Server == "" {
+		return false, err
+	}
+	_, err = os.Stat(choice.Server)
+	return choice.Engine != engine || !errors.Is(err, os.ErrNotExist), nil
+}
+
 // isOld tells whether a record is of a container of this engine, whose server is gone.
 func (c *choices) isOld(id, engine string) (bool, error) {
 	choice, err := ociruntime.ChoiceOf(c.dir, id)

@@ -165,7 +165,7 @@ func TestMetrics(t *testing.T) {
 	got.want(t, 1, "ndock_build_info", "version", "1.0")
 	got.want(t, 1, "ndock_cached_images")
 	got.want(t, 4242, "ndock_cached_images_bytes")
-	got.want(t, 1, "ndock_orphans", "kind", "container", "sure", "false")
+	got.want(t, 4, "ndock_orphans", "kind", "container", "sure", "false") // no server of busyEngine's has a directory
 	got.want(t, 0, "ndock_orphans", "kind", "port", "sure", "true")
 	got.want(t, float64(failed.Unix()), "ndock_agent_last_failure_timestamp_seconds")
 	for _, part := range []string{"engine", "disk", "servers", "images", "orphans", "ports", "failure"} {
