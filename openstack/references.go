@@ -225,10 +225,9 @@ func (c *Cloud) CheckLayers(ctx context.Context, reader ListReader) ([]LackingLa
 	if err != nil {
 		return nil, err
 	}
-	before, err := c.layersThere(ctx)
-	if err != nil {
-		return nil, err
-	}
+	before := thereLayers{}
+	before.add(found.layers)
+	before.add(found.archives)
 	var lacking []LackingLayer
 	err = c.eachList(ctx, found.archives, reader, func(image Image, layers []ListedLayer) error {
 		lacking = append(lacking, before.lack(image, layers)...)
@@ -252,6 +251,15 @@ type thereLayers map[string]bool
 
 func (t thereLayers) has(layer ListedLayer) bool { return t[layer.Digest] || t[layer.Image] }
 
+func (t thereLayers) add(all []Image) {
+	for _, image := range all {
+		if image.Status == "active" {
+			t[image.ID] = true
+			t[image.LayerName()] = t[image.LayerName()] || image.Hidden
+		}
+	}
+}
+
 // lack returns the layers that an image leaves out, and that are not there.
 func (t thereLayers) lack(image Image, layers []ListedLayer) []LackingLayer {
 	var lacking []LackingLayer
@@ -271,12 +279,7 @@ func (c *Cloud) layersThere(ctx context.Context) (thereLayers, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, image := range all {
-			if image.Status == "active" {
-				there[image.ID] = true
-				there[image.LayerName()] = there[image.LayerName()] || image.Hidden
-			}
-		}
+		there.add(all)
 	}
 	return there, nil
 }

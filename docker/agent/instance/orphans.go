@@ -189,8 +189,11 @@ func (o *Orphans) strays(ctx context.Context) ([]agent.Orphan, error) {
 		if !naming.IsUUID(uuid) {
 			continue
 		}
+		if _, err := os.Stat(o.dirs.of(uuid)); !errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		for _, name := range []string{naming.Container(uuid), naming.Backup(uuid)} {
-			if _, err := os.Stat(o.dirs.of(uuid)); slices.Contains(c.Names, "/"+name) && errors.Is(err, os.ErrNotExist) {
+			if slices.Contains(c.Names, "/"+name) {
 				orphans = append(orphans, agent.Orphan{Kind: "container", Name: name, Server: uuid, Since: time.Unix(c.Created, 0)})
 			}
 		}

@@ -150,6 +150,7 @@ func TestTheNetworkOfAContainerThatIsGone(t *testing.T) {
 // TestTheNetworkOfAContainerThatMayComeBack: an engine without its data knows no container, while they run.
 func TestTheNetworkOfAContainerThatMayComeBack(t *testing.T) {
 	e := enginetest.New()
+	e.SystemInfo.ID = "AAAA"
 	on, err := engine.ID(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)

@@ -177,8 +177,8 @@ func (c *choices) forgetOld(ctx context.Context) error {
 		if info, err := record.Info(); known || !ociruntime.IsID(record.Name()) || err != nil || time.Since(info.ModTime()) <= abandonedAfter {
 			continue // or it is a file that was being written when the agent was killed
 		}
-		old, err := c.isOld(record.Name(), on)
-		if err == nil && old {
+		choice, err := ociruntime.ChoiceOf(c.dir, record.Name())
+		if err == nil && isOld(choice, on) {
 			err = c.forget(record.Name())
 		}
 		failed = append(failed, err)
@@ -205,19 +205,11 @@ func (c *choices) forgetServer(uuid string) error {
 // mayBe tells whether a container that the engine does not know may be one all the same, as what is recorded of it says.
 func (c *choices) mayBe(id, engine string) (bool, error) {
 	choice, err := ociruntime.ChoiceOf(c.dir, id)
-	if err != nil || choice.Server == "" {
-		return false, err
-	}
-	_, err = os.Stat(choice.Server)
-	return choice.Engine != engine || !errors.Is(err, os.ErrNotExist), nil
+	return choice.Server != "" && !isOld(choice, engine), err
 }
 
 // isOld tells whether a record is of a container of this engine, whose server is gone.
-func (c *choices) isOld(id, engine string) (bool, error) {
-	choice, err := ociruntime.ChoiceOf(c.dir, id)
-	if err != nil || engine == "" || choice.Engine != engine || choice.Server == "" {
-		return false, err
-	}
-	_, err = os.Stat(choice.Server)
-	return errors.Is(err, os.ErrNotExist), nil
+func isOld(choice ociruntime.Choice, engine string) bool {
+	_, err := os.Stat(choice.Server)
+	return engine != "" && choice.Engine == engine && choice.Server != "" && errors.Is(err, os.ErrNotExist)
 }
