@@ -29,15 +29,16 @@ type Image struct {
 	Digest     string
 	MediaType  string
 	Platforms  []string
-	Size       int64 // of all that a client would fetch, each blob once; of an index, for all platforms
+	Size       int64 // of all that a client would fetch, each blob once; of an index, for all platforms that were looked at
 	Created    time.Time
 
 	// Damage is what is wrong with what the registry has stored of it, and Failure why the registry cannot say; both are
 	// set by List alone. All but the names is empty then.
 	Damage, Failure error
 
+	// These are set by Show alone.
 	Layers     []Part // of an image
-	Manifests  []Part // of an index
+	Manifests  []Part // of an index, the first ones
 	Entrypoint []string
 	Command    []string
 }

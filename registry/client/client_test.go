@@ -216,6 +216,52 @@ type rawManifest []byte
 func (m rawManifest) RawManifest() ([]byte, error)        { return m, nil }
 func (m rawManifest) MediaType() (types.MediaType, error) { return types.DockerManifestSchema2, nil }
 
+// An index that names a thousand images, and has many tags, is looked at once, and at its first images.
+func TestListHugeIndex(t *testing.T) {
+	var asked atomic.Int64
+	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		asked.Add(1)
+		images.ServeHTTP(w, request)
+	}))
+	image := registrytest.Image(t, 100, 1)
+	r.write(t, "web:1", image)
+	size, err := image.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d,"platform":{"os":%q,"architecture":"amd64"}}`,
+		types.DockerManifestSchema2, hashOf(t, image.Digest), size, strings.Repeat("x", 1000))
+	index := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[` + strings.Repeat(entry+",", 999) + entry + `]}`
+	for tag := range 20 {
+		ref, err := r.Parse(fmt.Sprintf("web:index%d", tag))
+		if err == nil {
+			err = remote.Put(ref, rawIndex(index))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked.Store(0)
+	found, err := r.List(t.Context(), "")
+	if err != nil || len(found) != 21 {
+		t.Fatalf("listed %d, %v", len(found), err)
+	}
+	for _, one := range found[1:] {
+		if len(one.Platforms) != maxManifests || len(one.Platforms[0]) != maxPlatform || one.Manifests != nil {
+			t.Fatalf("%d platforms, %d manifests", len(one.Platforms), len(one.Manifests))
+		}
+	}
+	if most := int64(8*2*maxManifests + 100); asked.Load() > most { // eight may begin with it at a time
+		t.Errorf("it took %d requests, more than %d", asked.Load(), most)
+	}
+}
+
+type rawIndex []byte
+
+func (m rawIndex) RawManifest() ([]byte, error)        { return m, nil }
+func (m rawIndex) MediaType() (types.MediaType, error) { return types.OCIImageIndex, nil }
+
 // A registry that calls its tags by what is no name gives no command that has them in it.
 func TestListHostileTag(t *testing.T) {
 	r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {

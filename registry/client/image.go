@@ -18,6 +18,12 @@ import (
 // maxConfigSize is more than the configuration of any image has, in bytes.
 const maxConfigSize = 8 << 20
 
+// What is looked at of an index: who has pushed it says how much there is. A registry on Glance takes no more of them.
+const (
+	maxManifests = 256
+	maxPlatform  = 128 // characters of each name
+)
+
 // created is an annotation of manifests.
 const created = "org.opencontainers.image.created"
 
@@ -53,6 +59,11 @@ func (r *reader) image(ctx context.Context, ref name.Reference) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	return r.describe(ctx, ref, found)
+}
+
+// describe returns the image whose manifest or index was found.
+func (r *reader) describe(ctx context.Context, ref name.Reference, found *remote.Descriptor) (Image, error) {
 	image := Image{Repository: ref.Context().RepositoryStr(), Digest: found.Digest.String(), MediaType: string(found.MediaType)}
 	if tag, ok := ref.(name.Tag); ok {
 		image.Tag = tag.TagStr()
@@ -61,7 +72,7 @@ func (r *reader) image(ctx context.Context, ref name.Reference) (Image, error) {
 		return image, r.fillIndex(ctx, ref.Context(), found, &image)
 	}
 	blobs := map[v1.Hash]int64{}
-	err = r.fill(ctx, ref.Context(), found, &image, blobs)
+	err := r.fill(ctx, ref.Context(), found, &image, blobs)
 	image.Size = sum(blobs) + int64(len(found.Manifest))
 	return image, err
 }
@@ -92,7 +103,7 @@ func (r *reader) fill(ctx context.Context, repository name.Repository, found *re
 	}
 	image.Entrypoint, image.Command = config.Config.Entrypoint, config.Config.Cmd
 	if platform := config.Platform(); platform != nil {
-		image.Platforms = []string{platform.String()}
+		image.Platforms = []string{fmt.Sprintf("%.*s", maxPlatform, platform)}
 	}
 	if !config.Created.IsZero() {
 		image.Created = config.Created.Time
@@ -100,17 +111,17 @@ func (r *reader) fill(ctx context.Context, repository name.Repository, found *re
 	return nil
 }
 
-// fillIndex reads an index and its images, some of which the registry may not have.
+// fillIndex reads an index and its images, at most maxManifests, some of which the registry may not have.
 func (r *reader) fillIndex(ctx context.Context, repository name.Repository, found *remote.Descriptor, image *Image) error {
 	index, err := v1.ParseIndexManifest(bytes.NewReader(found.Manifest))
 	if err != nil {
 		return &damage{Err: fmt.Errorf("read index %s: %w", found.Digest, err), mend: freeing}
 	}
 	blobs := map[v1.Hash]int64{found.Digest: int64(len(found.Manifest))}
-	for _, one := range index.Manifests {
+	for _, one := range index.Manifests[:min(len(index.Manifests), maxManifests)] {
 		part := Part{Digest: one.Digest.String()}
 		if one.Platform != nil {
-			part.Platform = one.Platform.String()
+			part.Platform = fmt.Sprintf("%.*s", maxPlatform, one.Platform)
 		}
 		of, err := r.imageOf(ctx, repository, one, blobs)
 		if err != nil && !gone(err) {

@@ -27,7 +27,7 @@ func (r Registry) List(ctx context.Context, repository string) ([]Image, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := &lister{reader: reader}
+	l := &lister{reader: reader, seen: map[string]Image{}}
 	l.group, l.ctx = errgroup.WithContext(ctx)
 	l.group.SetLimit(maxRequests)
 	if repository != "" {
@@ -55,7 +55,8 @@ type lister struct {
 	group   *errgroup.Group
 	lock    sync.Mutex
 	found   []Image
-	missing []name.Tag // that were listed, and had no image
+	seen    map[string]Image // by repository and digest: many tags may name one
+	missing []name.Tag       // that were listed, and had no image
 
 	failures []error // of the registry, with a whole repository
 	failed   int     // how often it has failed in all
@@ -141,8 +142,33 @@ func (l *lister) recordFailure(op string, err error) error {
 	return l.countFailure(err)
 }
 
+// look returns what is listed of an image.
+func (l *lister) look(ref name.Tag) (Image, error) {
+	found, err := l.puller.Get(l.ctx, ref)
+	if err != nil {
+		return Image{}, err
+	}
+	key := ref.Context().Digest(found.Digest.String()).Name()
+	l.lock.Lock()
+	image, known := l.seen[key]
+	l.lock.Unlock()
+	if known {
+		image.Tag = ref.TagStr()
+		return image, nil
+	}
+	image, err = l.describe(l.ctx, ref, found)
+	if err != nil {
+		return Image{}, err
+	}
+	image.Layers, image.Manifests, image.Entrypoint, image.Command = nil, nil, nil, nil // which may be large
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.seen[key] = image
+	return image, nil
+}
+
 func (l *lister) add(ref name.Tag) error {
-	image, err := l.image(l.ctx, ref)
+	image, err := l.look(ref)
 	if err != nil && endsList(l.ctx, err) {
 		return l.explain("look at "+l.short(ref), err)
 	}
