@@ -84,6 +84,12 @@ func IsLink(file string) bool {
 	return kind == layer || kind == manifest || kind == tag || kind == history
 }
 
+// TagOf returns the repository of a link from a tag to the manifest that has it, or had it; is tells whether the path is one.
+func TagOf(file string) (repository string, is bool) {
+	at := locate(file)
+	return at.repository, at.kind == tag || at.kind == history
+}
+
 // IsTag returns whether the file at that path names the manifest that has a tag now.
 func IsTag(file string) bool { return locate(file).kind == tag }
 

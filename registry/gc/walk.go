@@ -10,13 +10,26 @@ import (
 // Walk visits the files in a directory, which need not exist. It ignores what is removed meanwhile; distribution's own
 // walk would leave out all that comes after a removed directory.
 func Walk(ctx context.Context, storage driver.StorageDriver, from string, visit func(driver.FileInfo) error) error {
+	return WalkAll(ctx, storage, from, func(file driver.FileInfo) error {
+		if file.IsDir() {
+			return nil
+		}
+		return visit(file)
+	})
+}
+
+// HasDirectories returns whether a storage has directories that exist without files in them.
+func HasDirectories(storage driver.StorageDriver) bool { return storage.Name() != "s3aws" }
+
+// WalkAll visits the directories in a directory, too, where the storage has any.
+func WalkAll(ctx context.Context, storage driver.StorageDriver, from string, visit func(driver.FileInfo) error) error {
 	each := func(file driver.FileInfo) error {
-		if err := ctx.Err(); err != nil || file.IsDir() {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		return unlessMissing(visit(file))
 	}
-	if storage.Name() == "s3aws" { // where no directory can go, and nothing is missing but from
+	if !HasDirectories(storage) { // and nothing is missing but from
 		return unlessMissing(storage.Walk(ctx, from, each))
 	}
 	if _, err := storage.Stat(ctx, from); err != nil {

@@ -266,3 +266,67 @@ func TestQuotaWithDamagedLink(t *testing.T) {
 	r := serve(t, config.Options{Data: dir, Limits: config.Limits{Quota: 1 << 20}})
 	r.pushBlob(t, "web/b", blobOf("b", 1024))
 }
+
+// Files and directories are limited with the bytes: tags and empty repositories take no byte of a quota, and fill a disk
+// all the same.
+func TestQuotaOfFiles(t *testing.T) {
+	const allowed = 10000
+	data := t.TempDir()
+	for _, name := range []string{"tags", "names"} {
+		for i := range allowed - 300 {
+			if err := os.MkdirAll(filepath.Join(data, "docker/registry/v2/repositories", name, fmt.Sprint(i)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	o := config.Options{Data: data, Limits: config.Limits{Quota: 1024}}
+	r := serve(t, o)
+	full := func(name string, answer *http.Response) {
+		t.Helper()
+		r.refused(t, http.StatusRequestEntityTooLarge, "DENIED", name+" has the 10000 files and directories that its quota of 1KiB allows: delete tags and images there and have garbage collected, or ask who runs the registry for a larger quota", answer)
+	}
+	empty := r.pushBlob(t, "tags/a", []byte("{}"))
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":%q,"size":2},"layers":[]}`, manifestType, empty)
+	tag := func(i int) *http.Response {
+		return r.do(t, http.MethodPut, fmt.Sprintf("/v2/tags/a/manifests/%d", i), manifest)
+	}
+	tags := 0
+	answer := tag(tags)
+	for ; answer.StatusCode == http.StatusCreated && tags < 300; answer = tag(tags) {
+		tags++
+	}
+	full("tags", answer)
+	if tags < 20 || tags > 300/7 { // each is seven files and directories
+		t.Errorf("%d tags were accepted", tags)
+	}
+	r.want(t, http.StatusCreated, tag(0)) // which makes none
+
+	deep := strings.Repeat("/a", 100)
+	for i := range 2 {
+		r.want(t, http.StatusNoContent, r.do(t, http.MethodDelete, r.start(t, fmt.Sprintf("names/b%d%s", i, deep)), nil))
+	}
+	full("names", r.do(t, http.MethodPost, "/v2/names/c"+deep+"/blobs/uploads/", nil))
+	r.pushBlob(t, "other", []byte("x"))
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	r = serve(t, o) // which counts what it finds
+	full("tags", tag(tags))
+	full("names", r.do(t, http.MethodPost, "/v2/names/c"+deep+"/blobs/uploads/", nil))
+}
+
+// An upload that comes in many requests keeps one state of its digest, not one for each of them.
+func TestStatesOfAnUpload(t *testing.T) {
+	data := t.TempDir()
+	r := serve(t, config.Options{Data: data})
+	location := r.start(t, "web")
+	for range 5 {
+		sent := r.stream(t, location, []byte("a"))
+		r.want(t, http.StatusAccepted, sent)
+		location = sent.Header.Get("Location")
+	}
+	if states := glob(t, filepath.Join(data, "docker/registry/v2/repositories/web/_uploads/*/hashstates/sha256/*")); len(states) != 1 {
+		t.Errorf("there are the states %v", states)
+	}
+	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, location+"&digest="+digest.FromString("aaaaa").String(), nil))
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -20,12 +21,22 @@ import (
 	"ndock/registry/refusal"
 )
 
+const (
+	bytesPerFile  = 16 << 10 // of a quota: mke2fs makes one inode for each so many bytes of a disk
+	minFiles      = 10000    // that the smallest quota allows
+	filesOfBlob   = 3        // its directory and its data, and the record of a namespace without a link to it
+	filesOfUpload = 6        // its directory, startedat, data, and hashstates/sha256 with one state
+)
+
 // A quota limits what each namespace takes of the storage: the blobs that its repositories have links to, each counted
 // once; the blobs that they had links to, until garbage collection removes them; and what has come of incomplete
 // uploads. A namespace is the first part of a repository's name. With Keystone it is a project, whose id and name are
 // one namespace. Usage is counted in the storage, and kept for a while.
+//
+// It limits the files and directories, too, in proportion: many small ones would fill a disk, or use up its inodes.
 type quota struct {
-	limit   int64 // bytes; any number when 0
+	limit   int64 // bytes; any number when 0, and of files, too
+	files   int64 // and directories
 	uploads int   // that are open at a time
 	storage storagedriver.StorageDriver
 	lock    sync.Mutex
@@ -38,13 +49,14 @@ type usage struct {
 	sync.Mutex
 	blobs   map[digest.Digest]int64
 	used    int64 // by the blobs
+	files   int64 // and directories, but for those of blobs and of open uploads
 	open    map[string]*openUpload
 	pending int64     // bytes of requests under way
 	counted time.Time // long ago when that is to be done again
 }
 
 func newQuota(limit int64, uploads int, storage storagedriver.StorageDriver) *quota {
-	return &quota{limit: limit, uploads: uploads, storage: storage, all: map[string]*usage{}, ids: map[string]string{}}
+	return &quota{limit: limit, files: max(minFiles, limit/bytesPerFile), uploads: uploads, storage: storage, all: map[string]*usage{}, ids: map[string]string{}}
 }
 
 func namespace(repository string) string {
@@ -59,6 +71,19 @@ func (u *usage) total() int64 {
 		sum += one.bytes
 	}
 	return sum
+}
+
+// allFiles returns how many files and directories the namespace has.
+func (u *usage) allFiles() int64 {
+	return u.files + filesOfBlob*int64(len(u.blobs)) + filesOfUpload*int64(len(u.open))
+}
+
+func (q *quota) tooManyFilesError(name string) *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusRequestEntityTooLarge, Code: errcode.ErrorCodeDenied,
+		Message: fmt.Sprintf("%s has the %d files and directories that its quota of %s allows: delete tags and images there and have garbage collected, or ask who runs the registry for a larger quota",
+			name, q.files, units.BytesSize(float64(q.limit))),
+	}
 }
 
 func (q *quota) exceededError(name string, used int64) *refusal.Refusal {
@@ -185,6 +210,9 @@ func (q *quota) begin(ctx context.Context, c *claim, before, size int64) *refusa
 		upload.active++
 		c.open = upload
 	}
+	if q.limit > 0 && u.allFiles() >= q.files { // before there is a blob of it
+		return q.tooManyFilesError(namespace(c.repository))
+	}
 	return q.refused(u, c, max(size, 0))
 }
 
@@ -225,8 +253,8 @@ func (q *quota) refused(u *usage, c *claim, more int64) *refusal.Refusal {
 	return q.exceededError(namespace(c.repository), u.total()-u.claimed(c))
 }
 
-// openUpload makes an upload, if the namespace may have one more.
-func (q *quota) openUpload(ctx context.Context, repository, id string, put func() error) error {
+// openUpload makes an upload, by its first file, if the namespace may have one more.
+func (q *quota) openUpload(ctx context.Context, repository, id, file string, put func() error) error {
 	name := namespace(repository)
 	u, err := q.counted(ctx, name)
 	if err != nil {
@@ -239,10 +267,18 @@ func (q *quota) openUpload(ctx context.Context, repository, id string, put func(
 	case len(u.open) >= q.uploads:
 		return tooManyUploads(name, len(u.open))
 	}
+	made, err := q.missingDirectories(ctx, path.Dir(path.Dir(file)))
+	switch {
+	case err != nil:
+		return err
+	case q.limit > 0 && u.allFiles()+made+filesOfUpload > q.files:
+		return q.tooManyFilesError(name)
+	}
 	if err := put(); err != nil {
 		return err
 	}
 	u.open[id] = &openUpload{}
+	u.files += made
 	return nil
 }
 
@@ -266,9 +302,9 @@ func tooManyUploads(name string, open int) *refusal.Refusal {
 	}
 }
 
-// link makes a link to a blob, if the blob counts already or there is room for it. From then on the blob counts, and
-// the claim of the request no more.
-func (q *quota) link(ctx context.Context, c *claim, repository string, blob digest.Digest, put func() error) error {
+// link makes the file that links to a blob, if there is room for it and for the blob, unless that counts already. From
+// then on the blob counts, and the claim of the request no more.
+func (q *quota) link(ctx context.Context, c *claim, repository, file string, blob digest.Digest, put func() error) error {
 	if q.limit == 0 {
 		return put()
 	}
@@ -278,22 +314,33 @@ func (q *quota) link(ctx context.Context, c *claim, repository string, blob dige
 		return err
 	}
 	defer u.Unlock()
-	if _, ok := u.blobs[blob]; ok {
-		return put()
-	}
-	size, err := q.size(ctx, blob)
+	made, err := q.missing(ctx, file)
 	if err != nil {
 		return err
 	}
-	if others := u.total() - u.claimed(c); others+size > q.limit {
+	_, counts := u.blobs[blob]
+	var size int64
+	if !counts {
+		if size, err = q.size(ctx, blob); err != nil {
+			return err
+		}
+	}
+	others := u.total() - u.claimed(c)
+	switch {
+	case !counts && others+size > q.limit:
 		return errors.Join(q.exceededError(name, others), q.countRefused(ctx, u, c, name, blob, size))
+	case made > 0 && u.allFiles()+made+filesOfBlob > q.files:
+		return errors.Join(q.tooManyFilesError(name), q.countRefused(ctx, u, c, name, blob, size))
 	}
 	if err := put(); err != nil {
 		u.counted = time.Time{} // whether it was made, the storage knows
 		return err
 	}
-	u.add(blob, size)
-	u.transfer(c)
+	u.files += made
+	if !counts {
+		u.add(blob, size)
+		u.transfer(c)
+	}
 	return nil
 }
 
@@ -314,7 +361,7 @@ func (u *usage) transfer(c *claim) {
 // countRefused counts a blob that came with this request and was refused: it is in the storage all the same. A blob
 // that was to be mounted came with another request.
 func (q *quota) countRefused(ctx context.Context, u *usage, c *claim, name string, blob digest.Digest, size int64) error {
-	if c == nil || c.usage != u || u.claimed(c) == 0 {
+	if _, counts := u.blobs[blob]; counts || c == nil || c.usage != u || u.claimed(c) == 0 {
 		return nil
 	}
 	u.add(blob, size)

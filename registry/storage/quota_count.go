@@ -54,18 +54,26 @@ func (q *quota) due(u *usage) bool {
 }
 
 func (q *quota) count(ctx context.Context, name string, u *usage) error {
-	found, open := map[digest.Digest]bool{}, map[string]int64{}
+	found := content{blobs: map[digest.Digest]bool{}, open: map[string]int64{}}
 	for _, one := range q.names(name) {
-		if err := q.find(ctx, one, found, open); err != nil {
+		if err := q.find(ctx, one, &found); err != nil {
 			return err
 		}
 	}
-	if err := q.measure(ctx, u, found); err != nil {
+	if err := q.measure(ctx, u, found.blobs); err != nil {
 		return err
 	}
-	u.findOpen(open)
+	u.files = found.files
+	u.findOpen(found.open)
 	u.counted = time.Now()
 	return nil
+}
+
+// content is what the storage has of a namespace.
+type content struct {
+	blobs map[digest.Digest]bool
+	open  map[string]int64 // uploads by id, with their stored size
+	files int64            // and directories, but for those of blobs and uploads
 }
 
 // findOpen takes over the uploads that are in the storage. The size of one in progress is known from its requests: a
@@ -115,20 +123,25 @@ func (q *quota) measure(ctx context.Context, u *usage, found map[digest.Digest]b
 	return nil
 }
 
-// find adds the blobs that a namespace has, or had, links to, and its open uploads with their stored size.
-func (q *quota) find(ctx context.Context, name string, found map[digest.Digest]bool, open map[string]int64) error {
+// find adds what a namespace has, and the blobs that it had links to.
+func (q *quota) find(ctx context.Context, name string, found *content) error {
 	sizes, there := map[string]int64{}, map[string]bool{}
-	err := gc.Walk(ctx, q.storage, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
-		if _, id, is := gc.UploadOf(file.Path()); is {
+	err := gc.WalkAll(ctx, q.storage, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
+		_, id, upload := gc.UploadOf(file.Path())
+		switch {
+		case upload && file.IsDir():
+			return nil
+		case upload:
 			sizes[id] += file.Size()
 			there[id] = there[id] || path.Base(file.Path()) == "startedat" || path.Base(file.Path()) == "data" && file.Size() > 0
 			return nil
 		}
-		return q.findLink(ctx, file, found)
+		found.files++
+		return q.findLink(ctx, file, found.blobs)
 	})
 	for id := range sizes {
 		if there[id] { // or else it was removed, and a request to it has left something
-			open[id] = sizes[id]
+			found.open[id] = sizes[id]
 		}
 	}
 	if err != nil || q.limit == 0 {
@@ -136,10 +149,30 @@ func (q *quota) find(ctx context.Context, name string, found map[digest.Digest]b
 	}
 	return gc.Walk(ctx, q.storage, gc.RootUnlinked+"/"+name, func(file storagedriver.FileInfo) error {
 		if _, blob, is := gc.UnlinkedOf(file.Path()); is {
-			found[blob] = true
+			found.blobs[blob] = true
 		}
 		return nil
 	})
+}
+
+// missing returns how many files and directories are made when a file is written.
+func (q *quota) missing(ctx context.Context, file string) (int64, error) {
+	if _, err := q.storage.Stat(ctx, file); !notFound(err) {
+		return 0, err
+	}
+	directories, err := q.missingDirectories(ctx, path.Dir(file))
+	return 1 + directories, err
+}
+
+// missingDirectories returns how many directories are made with a directory.
+func (q *quota) missingDirectories(ctx context.Context, dir string) (n int64, err error) {
+	for ; gc.HasDirectories(q.storage) && dir != "/"; dir = path.Dir(dir) {
+		if _, err := q.storage.Stat(ctx, dir); !notFound(err) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 func (q *quota) findLink(ctx context.Context, file storagedriver.FileInfo, found map[digest.Digest]bool) error {

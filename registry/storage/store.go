@@ -240,8 +240,12 @@ func (s *Store) put(ctx context.Context, r *Request, path string, content []byte
 	put := func() error {
 		return s.recordNoSpace(s.StorageDriver.PutContent(context.WithoutCancel(ctx), path, content))
 	}
-	if repository, _, is := gc.LinkOf(path); is {
-		return s.quota.link(context.WithoutCancel(ctx), r.claimed(), repository, digest.Digest(content), put)
+	repository, _, is := gc.LinkOf(path)
+	if !is {
+		repository, is = gc.TagOf(path)
+	}
+	if is {
+		return s.quota.link(context.WithoutCancel(ctx), r.claimed(), repository, path, digest.Digest(content), put)
 	}
 	repository, id, is := gc.UploadOf(path)
 	upload := gc.RootRepositories + "/" + repository + "/_uploads/" + id
@@ -253,17 +257,20 @@ func (s *Store) put(ctx context.Context, r *Request, path string, content []byte
 	case r != nil && r.OverQuota != nil: // a mount that was refused becomes no upload
 		return r.OverQuota
 	}
-	return s.quota.openUpload(ctx, repository, id, put)
+	return s.quota.openUpload(ctx, repository, id, path, put)
 }
 
-// putHashState leaves out the state of an upload that was removed meanwhile: it would make a directory that nobody
-// removes.
+// putHashState keeps one state of an upload, the last: distribution asks for no earlier one, and has one written for each
+// request. It leaves out that of an upload that was removed meanwhile, which would make a directory that nobody removes.
 func (s *Store) putHashState(ctx context.Context, upload string, put func() error) error {
 	_, err := s.StorageDriver.Stat(context.WithoutCancel(ctx), upload+"/startedat")
 	switch {
 	case notFound(err):
 		return nil
 	case err != nil:
+		return s.recordNoSpace(err)
+	}
+	if err := unlessNotFound(s.StorageDriver.Delete(context.WithoutCancel(ctx), upload+"/hashstates")); err != nil {
 		return s.recordNoSpace(err)
 	}
 	return put()
