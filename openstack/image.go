@@ -248,6 +248,8 @@ func (c *Cloud) listUpTo(ctx context.Context, most int, op string, filter imageF
 	return c.listInTurn(ctx, most, op, filter)
 }
 
+func tooMany(most int) error { return fmt.Errorf("%w: more than %d", ErrTooMany, most) }
+
 // listTurn waits for a turn to read lists, and to keep them until it ends: who waits for one has no list yet.
 func (c *Cloud) listTurn(ctx context.Context, op string) (leave func(), err error) {
 	if leave, err = c.lists.enter(ctx, c.project()); err != nil {
@@ -273,7 +275,7 @@ func (c *Cloud) listInTurn(ctx context.Context, most int, op string, filter imag
 			all = append(all, one)
 		}
 		if err == nil && len(all) > most {
-			err = fmt.Errorf("%w: more than %d", ErrTooMany, most)
+			err = tooMany(most)
 		}
 		return true, err
 	})

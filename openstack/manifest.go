@@ -95,7 +95,7 @@ func last(is bool) int {
 	return 0
 }
 
-// mostListed is how many images of a project a registry looks at: hidden ones of one kind, and those that are shown.
+// mostListed is how many images of a project a registry looks at.
 const mostListed = 10_000
 
 // ownActive lists the project's images that a filter lets through, hidden ones first: one that is shown meanwhile is in the
@@ -127,6 +127,9 @@ func (c *Cloud) ownActiveOf(ctx context.Context, op string, filters ...imageFilt
 			if image.Owner == project && image.Status == "active" && image.format == "docker" {
 				found[image.ID] = image
 			}
+		}
+		if len(found) > mostListed {
+			return nil, &Error{Op: op, Err: tooMany(mostListed)}
 		}
 	}
 	return found, nil

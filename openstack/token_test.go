@@ -336,3 +336,25 @@ func TestGlanceWithoutToken(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestListsOfManyKinds: nor do several lists that end, each with fewer images than one may have.
+func TestListsOfManyKinds(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		asked++
+		page := &strings.Builder{}
+		for i := range 2000 {
+			fmt.Fprintf(page, `{"id": "%d-%d", "name": "web", "owner": %q, "status": "active", "container_format": "docker"},`, asked, i, fakecloud.ProjectID)
+		}
+		fmt.Fprintf(w, `{"images": [%s]}`, strings.TrimSuffix(page.String(), ","))
+	}))
+	t.Cleanup(server.Close)
+	cloud, err := newGlance(t, GlanceOptions{}).With(constant(tokenWith("token", server.URL)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = cloud.ManifestImages(t.Context())
+	openstacktest.WantError(t, err, "list the project's images: ", "the project has too many images: more than 10000")
+}
