@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,6 +17,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 
+	"ndock/docker/transfer"
 	"ndock/openstack/clouds"
 )
 
@@ -138,7 +138,7 @@ func (n newestToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Set("X-Auth-Token", n.token().ID)
 	answer, err := n.next.RoundTrip(r)
 	if err == nil && !(strings.HasSuffix(r.URL.Path, "/file") && answer.StatusCode < http.StatusBadRequest) {
-		answer.Body = &boundedAnswer{ReadCloser: answer.Body, left: longestAnswer}
+		answer.Body = transfer.Bounded(answer.Body, longestAnswer)
 	}
 	return answer, err
 }
@@ -146,21 +146,6 @@ func (n newestToken) RoundTrip(r *http.Request) (*http.Response, error) {
 // longestAnswer is how many bytes an answer has at most that is no image: a page of images takes a tenth. It is read into
 // memory, and tenants can give each of their images properties of some MiB.
 const longestAnswer = 16 << 20
-
-// boundedAnswer ends in an error where there is more.
-type boundedAnswer struct {
-	io.ReadCloser
-	left int64
-}
-
-// Read implements io.Reader.
-func (b *boundedAnswer) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("the answer has more than %d bytes", longestAnswer)
-	}
-	return n, err
-}
 
 // endpoint finds Glance in a catalogue.
 func (g *Glance) endpoint(catalogue []tokens.CatalogEntry) (string, error) {

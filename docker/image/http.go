@@ -34,7 +34,7 @@ func Remote(agent, certsDir string, insecure bool, retries int, notice func(text
 	return []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
-		remote.WithTransport(rejectWebPages{resumingTransport{rejectRedirects{newRateLimiter(watched)}, retries}}),
+		remote.WithTransport(rejectWebPages{boundAnswers{resumingTransport{rejectRedirects{newRateLimiter(watched)}, retries}}}),
 	}
 }
 
@@ -203,6 +203,22 @@ func (t rejectWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response.Body.Close()
 	return nil, fmt.Errorf("%s answered with a web page: it is no registry, or %s answers for it", r.URL.Host, intermediaries)
+}
+
+// longestAnswer is how many bytes an answer has at most that is no blob: four times the largest manifest that registries take. It is
+// read into memory.
+const longestAnswer = 16 << 20
+
+// boundAnswers has an answer end in an error that is longer: the registry decides what it sends.
+type boundAnswers struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t boundAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(r)
+	if err == nil && (response.StatusCode >= http.StatusBadRequest || !strings.Contains(transfer.OriginalRequest(r).URL.Path, "/blobs/")) {
+		response.Body = transfer.Bounded(response.Body, longestAnswer)
+	}
+	return response, err
 }
 
 // intermediaries is who else may answer for a registry, in error messages.

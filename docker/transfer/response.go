@@ -6,6 +6,8 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"math"
 	"mime"
 	"net/http"
@@ -44,6 +46,23 @@ func OriginalRequest(r *http.Request) *http.Request {
 		r = r.Response.Request
 	}
 	return r
+}
+
+// Bounded returns the body of an answer, which ends in an error where it has more than most bytes.
+func Bounded(body io.ReadCloser, most int64) io.ReadCloser { return &bounded{body, most, most} }
+
+type bounded struct {
+	io.ReadCloser
+	most, left int64
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, fmt.Errorf("the answer has more than %d bytes", b.most)
+	}
+	return n, err
 }
 
 // IsWebPage reports whether an answer is a web page. Where a service sends none, it comes from a proxy or a network's login

@@ -32,7 +32,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
 
+	imagehttp "ndock/docker/image"
 	"ndock/registry/internal/registrytest"
 )
 
@@ -261,6 +263,43 @@ type rawIndex []byte
 
 func (m rawIndex) RawManifest() ([]byte, error)        { return m, nil }
 func (m rawIndex) MediaType() (types.MediaType, error) { return types.OCIImageIndex, nil }
+
+// A registry that has no end of tags, on one page or on many, gets no end of memory.
+func TestListWithoutEnd(t *testing.T) {
+	page := `{"name":"web","tags":[` + strings.TrimSuffix(strings.Repeat(`"1",`, 1000), ",") + `]}`
+	for what, want := range map[string]string{
+		"one page": "the answer has more than 16777216 bytes",
+		"pages":    "there are more than 100000 repositories and tags: list one repository",
+	} {
+		r := newRegistry(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			switch {
+			case request.URL.Path == "/v2/":
+			case !strings.HasSuffix(request.URL.Path, "/tags/list"):
+				w.WriteHeader(http.StatusNotFound)
+				fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)
+			case what == "pages":
+				w.Header().Set("Link", `</v2/web/tags/list>; rel="next"`)
+				fmt.Fprint(w, page)
+			default:
+				fmt.Fprint(w, `{"name":"`)
+				for block := strings.Repeat("x", 1<<20); ; {
+					if _, err := fmt.Fprint(w, block); err != nil {
+						return
+					}
+				}
+			}
+		}))
+		r.Options = imagehttp.Remote("ndock/test", t.TempDir(), false, 0, nil)
+		reader, err := r.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &lister{reader: reader, ctx: t.Context(), group: &errgroup.Group{}, seen: map[string]Image{}, names: maxNames - 1500}
+		if err := l.listNamed("web"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
 
 // A registry that calls its tags by what is no name gives no command that has them in it.
 func TestListHostileTag(t *testing.T) {

@@ -79,6 +79,8 @@ func (r Registry) explain(op string, err error) error {
 		return &Error{Op: op, Err: inWords(err), hint: "see whether it is a registry that listens at " + r.Address}
 	case status(err) != 0:
 		return &Error{Op: op, Err: inWords(err)}
+	case errors.Is(err, errTooManyNames):
+		return &Error{Op: op, Err: err}
 	}
 	return &Error{Op: op, Err: r.noAnswer(err)}
 }

@@ -20,6 +20,9 @@ import (
 // tried again.
 const maxFailures = 10
 
+// maxNames is how many repositories and tags a list has together: a registry may name them without end.
+const maxNames = 100_000
+
 // List returns the tagged images in one repository or, without a name, in all of them. With an error it returns what
 // could be listed until then.
 func (r Registry) List(ctx context.Context, repository string) ([]Image, error) {
@@ -58,6 +61,7 @@ type lister struct {
 	seen    map[string]Image // by repository and digest: many tags may name one
 	missing []name.Tag       // that were listed, and had no image
 
+	names    int     // of repositories and tags, so far
 	failures []error // of the registry, with a whole repository
 	failed   int     // how often it has failed in all
 }
@@ -103,6 +107,9 @@ func (l *lister) listPages(at name.Registry, size int) error {
 		if err != nil {
 			return l.explain("list repositories of "+l.Address, err)
 		}
+		if err := l.countNames(len(page.Repos)); err != nil {
+			return l.explain("list repositories of "+l.Address, err)
+		}
 		for _, one := range page.Repos {
 			if err := l.listRepository(at.Repo(one)); err != nil && !gone(err) { // it has no tag any more
 				if err := l.recordFailure("list repository "+one, err); err != nil {
@@ -124,9 +131,23 @@ func (l *lister) listRepository(repository name.Repository) error {
 		if err != nil {
 			return err
 		}
+		if err := l.countNames(len(page.Tags)); err != nil {
+			return err
+		}
 		for _, tag := range page.Tags {
 			l.group.Go(func() error { return l.add(repository.Tag(tag)) })
 		}
+	}
+	return nil
+}
+
+// errTooManyNames ends a list.
+var errTooManyNames = fmt.Errorf("there are more than %d repositories and tags: list one repository", maxNames)
+
+// countNames counts those of a page, and the page, which may be empty.
+func (l *lister) countNames(more int) error {
+	if l.names += more + 1; l.names > maxNames {
+		return errTooManyNames
 	}
 	return nil
 }
@@ -210,7 +231,7 @@ func endsList(ctx context.Context, err error) bool {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
-	return ctx.Err() != nil || errors.As(err, &unreachable) && !brokenOff(err)
+	return ctx.Err() != nil || errors.Is(err, errTooManyNames) || errors.As(err, &unreachable) && !brokenOff(err)
 }
 
 // brokenOff returns whether a registry was there and did not answer.
