@@ -73,7 +73,7 @@ func newLimits(o config.Options, c *configuration.Configuration, b backing, name
 		memory: newManifestBodies(manifestTurnWithin, manifestWithin), answers: newManifestAnswers(manifestTurnWithin),
 	}
 	if o.Glance.Used || c.Proxy.RemoteURL != "" {
-		l.answers.reads = nil // Glance has turns of its own, and who waits for it or for an upstream takes no memory
+		l.answers.reads, l.answers.lists = nil, nil // Glance has turns of its own, and who waits for it or for an upstream takes no memory
 	}
 	if o.MaxUploads > 0 {
 		l.uploads = make(chan struct{}, o.MaxUploads)

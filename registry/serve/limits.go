@@ -18,6 +18,7 @@ import (
 	"github.com/felixge/httpsnoop"
 
 	"ndock/registry/glance"
+	"ndock/registry/internal/turns"
 	"ndock/registry/refusal"
 	"ndock/registry/storage"
 )
@@ -64,11 +65,15 @@ func (l *limits) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		why := &refusal.Record{}
 		r = r.WithContext(why.Context(r.Context()))
+		at := parseRoute(l.prefix, r.URL.Path)
 		switch {
 		case stores(r):
 			l.serve(next, w, r, why)
-		case readsManifest(l.prefix, r):
-			l.answer(next, w, r, why)
+		case readsManifest(at, r):
+			l.answer(next, w, r, why, l.answers.reads)
+		case readsList(at, r) && l.answers.lists != nil:
+			inPages(at, r)
+			l.answer(next, w, r, why, l.answers.lists)
 		default:
 			a := &replaceableAnswer{reason: func(status int) *refusal.Refusal { return failed(status, why.Why()) }}
 			next.ServeHTTP(a.wrap(w), r)
@@ -76,9 +81,9 @@ func (l *limits) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// answer serves a request for a manifest, when there is memory for it.
-func (l *limits) answer(next http.Handler, w http.ResponseWriter, r *http.Request, why *refusal.Record) {
-	turn, refused := l.answers.begin(w, r)
+// answer serves a request for a manifest or a list, when there is memory for it.
+func (l *limits) answer(next http.Handler, w http.ResponseWriter, r *http.Request, why *refusal.Record, reads *turns.Turns) {
+	turn, refused := l.answers.begin(w, r, reads)
 	if refused != nil {
 		refused.WriteTo(w)
 		return

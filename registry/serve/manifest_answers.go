@@ -14,8 +14,11 @@ import (
 )
 
 // How many manifests are read at a time, of up to 4 MiB each and twice in memory, and how many bytes of them clients may be taking.
-// Each has as many from one network at most.
+// Each has as many from one network at most. A list of tags or repositories counts as a large manifest, and is read from a whole
+// directory, or all of them.
 const (
+	maxLists                     = 16
+	maxListsOfNetwork            = 4
 	answerWithin                 = time.Second // who waits longer is refused: the manifest is in memory meanwhile
 	maxReads                     = 64
 	maxReadsOfNetwork            = 16
@@ -25,16 +28,18 @@ const (
 	maxSmallAnswerBytesOfNetwork = 16 << 20
 )
 
-var errManyReads = &refusal.Refusal{Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Message: "the registry is asked for too many manifests: try again later", RetryAfter: refusal.RetryUploads}
+var errManyReads = &refusal.Refusal{Status: http.StatusServiceUnavailable, Code: errcode.ErrorCodeUnavailable, Message: "the registry is asked for too many manifests or lists: try again later", RetryAfter: refusal.RetryUploads}
 
-// manifestAnswers bounds the memory of manifests that clients ask for: while they are read, and then while the clients take them.
+// manifestAnswers bounds the memory of manifests and lists that clients ask for: while they are read, and then while the clients take
+// them.
 type manifestAnswers struct {
 	reads *turns.Turns // nil for any number
+	lists *turns.Turns // nil for any number
 	room  manifestRoom
 }
 
 func newManifestAnswers(within time.Duration) manifestAnswers {
-	return manifestAnswers{turns.New(maxReads, maxReadsOfNetwork, within), manifestRoom{
+	return manifestAnswers{turns.New(maxReads, maxReadsOfNetwork, within), turns.New(maxLists, maxListsOfNetwork, within), manifestRoom{
 		small: turns.New(maxSmallAnswerBytes, maxSmallAnswerBytesOfNetwork, min(within, answerWithin)),
 		large: turns.New(maxAnswerBytes, maxAnswerBytesOfNetwork, min(within, answerWithin)),
 	}}
@@ -48,12 +53,12 @@ type manifestAnswer struct {
 	leave   func() // ends its turn
 }
 
-// begin waits for a turn to read the manifest. Nobody knows yet who asks, so it goes by the network.
-func (m manifestAnswers) begin(w http.ResponseWriter, r *http.Request) (*manifestAnswer, *refusal.Refusal) {
-	if m.reads == nil {
+// begin waits for a turn to read. Nobody knows yet who asks, so it goes by the network.
+func (m manifestAnswers) begin(w http.ResponseWriter, r *http.Request, reads *turns.Turns) (*manifestAnswer, *refusal.Refusal) {
+	if reads == nil {
 		return &manifestAnswer{m.room, r, w.Header(), func() {}}, nil
 	}
-	leave, err := m.reads.Enter(r.Context(), transfer.ClientNetwork(r.RemoteAddr), 1)
+	leave, err := reads.Enter(r.Context(), transfer.ClientNetwork(r.RemoteAddr), 1)
 	if err != nil {
 		return nil, errManyReads
 	}
@@ -80,8 +85,22 @@ func (a *manifestAnswer) write(status int) *refusal.Refusal {
 
 func (a *manifestAnswer) end() { a.leave() }
 
+func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
 // readsManifest returns whether a request is for a manifest, or for the list of those about one.
-func readsManifest(prefix string, r *http.Request) bool {
-	kind := parseRoute(prefix, r.URL.Path).kind
-	return (kind == "manifests" || kind == "referrers") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+func readsManifest(at route, r *http.Request) bool {
+	return (at.kind == "manifests" || at.kind == "referrers") && reads(r)
+}
+
+// readsList returns whether a request is for a list of tags or of repositories.
+func readsList(at route, r *http.Request) bool {
+	return (at.kind == "tags" || at.kind == "catalog") && reads(r)
+}
+
+// inPages has tags come in pages of a thousand at most: a client that names no number would get all, however many there are.
+func inPages(at route, r *http.Request) {
+	if query := r.URL.Query(); at.kind == "tags" && query.Get("n") == "" {
+		query.Set("n", "1000")
+		r.URL.RawQuery = query.Encode()
+	}
 }

@@ -330,3 +330,40 @@ func TestStatesOfAnUpload(t *testing.T) {
 	}
 	r.want(t, http.StatusCreated, r.do(t, http.MethodPut, location+"&digest="+digest.FromString("aaaaa").String(), nil))
 }
+
+// What is deleted leaves no directory that would count.
+func TestDeletedLinksLeaveNoDirectory(t *testing.T) {
+	data := t.TempDir()
+	r := serve(t, config.Options{Data: data, Limits: config.Limits{Quota: 1 << 20}})
+	blob := r.pushBlob(t, "web", []byte("x"))
+	r.want(t, http.StatusAccepted, r.do(t, http.MethodDelete, "/v2/web/blobs/"+blob, nil))
+	r.want(t, http.StatusNotFound, r.do(t, http.MethodDelete, "/v2/web/blobs/"+blob, nil))
+	if left := glob(t, filepath.Join(data, "docker/registry/v2/repositories/web/_layers/sha256/*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A client that asks for all tags gets a thousand of them, and where it goes on.
+func TestTagsComeInPages(t *testing.T) {
+	data := t.TempDir()
+	for i := range 1500 {
+		if err := os.MkdirAll(filepath.Join(data, "docker/registry/v2/repositories/web/_manifests/tags", fmt.Sprintf("%04d", i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := serve(t, config.Options{Data: data})
+	for _, page := range []struct {
+		path, first, last string
+		more              bool
+	}{
+		{"/v2/web/tags/list", `"0000"`, `"0999"`, true},
+		{"/v2/web/tags/list?last=0999", `"1000"`, `"1499"`, false},
+		{"/v2/web/tags/list?n=1200", `"0000"`, `"0999"`, true},
+	} {
+		answer := r.do(t, http.MethodGet, page.path, nil)
+		tags := r.want(t, http.StatusOK, answer)
+		if !strings.Contains(tags, "["+page.first+",") || !strings.Contains(tags, ","+page.last+"]") || (answer.Header.Get("Link") != "") != page.more {
+			t.Errorf("%s: %.100s…, Link %q", page.path, tags, answer.Header.Get("Link"))
+		}
+	}
+}

@@ -12,7 +12,7 @@ import (
 // A route is what a request's path names.
 type route struct {
 	repository string
-	kind       string // manifests, blobs, uploads, tags or referrers; empty for others
+	kind       string // manifests, blobs, uploads, tags, referrers or catalog; empty for others
 	reference  string // tag, digest or the upload's id
 }
 
@@ -20,7 +20,11 @@ var routePattern = regexp.MustCompile(`^/v2/(.+)/(manifests|blobs/uploads|blobs|
 
 // parseRoute reads a path of a registry whose own paths begin after the prefix.
 func parseRoute(prefix, path string) route {
-	found := routePattern.FindStringSubmatch("/" + strings.TrimPrefix(strings.TrimPrefix(path, strings.TrimSuffix(prefix, "/")), "/"))
+	path = "/" + strings.TrimPrefix(strings.TrimPrefix(path, strings.TrimSuffix(prefix, "/")), "/")
+	if path == "/v2/_catalog" {
+		return route{kind: "catalog"}
+	}
+	found := routePattern.FindStringSubmatch(path)
 	if found == nil {
 		return route{}
 	}

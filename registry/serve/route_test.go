@@ -16,7 +16,7 @@ func TestParseRoute(t *testing.T) {
 		want         route
 	}{
 		{"", "/v2/", route{}},
-		{"", "/v2/_catalog", route{}},
+		{"", "/v2/_catalog", route{kind: "catalog"}},
 		{"", "/v2/site/app/manifests/1", route{"site/app", "manifests", "1"}},
 		{"", "/v2/app/manifests/sha256:ab", route{"app", "manifests", "sha256:ab"}},
 		{"", "/v2/app/blobs/sha256:ab", route{"app", "blobs", "sha256:ab"}},

@@ -110,16 +110,32 @@ func (q *quota) usageOf(name string) *usage {
 
 // join makes a project's id and its name one namespace, which is counted again.
 func (q *quota) join(id, name string) {
+	for _, u := range q.joined(id, name) {
+		u.Lock()
+		u.counted = time.Time{}
+		u.Unlock()
+	}
+}
+
+// joined records the name of a project, and returns what is to be counted again. The requests under way keep their usage.
+func (q *quota) joined(id, name string) (all []*usage) {
 	q.lock.Lock()
 	defer q.lock.Unlock()
 	before, known := q.ids[name]
 	if known && before == id {
-		return
+		return nil
 	}
 	q.ids[name] = id
-	for _, one := range []string{id, name, before} {
-		delete(q.all, one)
+	if q.all[id] == nil && q.all[name] != nil {
+		q.all[id] = q.all[name]
 	}
+	delete(q.all, name)
+	for _, one := range []string{id, before} {
+		if u := q.all[one]; u != nil {
+			all = append(all, u)
+		}
+	}
+	return all
 }
 
 // names returns all names of a namespace.

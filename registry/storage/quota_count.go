@@ -125,23 +125,25 @@ func (q *quota) measure(ctx context.Context, u *usage, found map[digest.Digest]b
 
 // find adds what a namespace has, and the blobs that it had links to.
 func (q *quota) find(ctx context.Context, name string, found *content) error {
-	sizes, there := map[string]int64{}, map[string]bool{}
+	sizes, files, there := map[string]int64{}, map[string]int64{}, map[string]bool{}
 	err := gc.WalkAll(ctx, q.storage, gc.RootRepositories+"/"+name, func(file storagedriver.FileInfo) error {
 		_, id, upload := gc.UploadOf(file.Path())
-		switch {
-		case upload && file.IsDir():
-			return nil
-		case upload:
+		if !upload {
+			found.files++
+			return q.findLink(ctx, file, found.blobs)
+		}
+		files[id]++
+		if !file.IsDir() {
 			sizes[id] += file.Size()
 			there[id] = there[id] || path.Base(file.Path()) == "startedat" || path.Base(file.Path()) == "data" && file.Size() > 0
-			return nil
 		}
-		found.files++
-		return q.findLink(ctx, file, found.blobs)
+		return nil
 	})
-	for id := range sizes {
-		if there[id] { // or else it was removed, and a request to it has left something
+	for id := range files {
+		if there[id] {
 			found.open[id] = sizes[id]
+		} else { // it was removed, and a request to it has left something
+			found.files += files[id]
 		}
 	}
 	if err != nil || q.limit == 0 {

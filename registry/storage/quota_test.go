@@ -52,3 +52,41 @@ func TestQuotaWhileUploadsArePurged(t *testing.T) {
 		t.Errorf("counted are %v and %v", u.blobs, u.open)
 	}
 }
+
+// What requests to a removed upload have left counts with the files.
+func TestQuotaOfLeftovers(t *testing.T) {
+	storage := inmemory.New()
+	left := gc.RootRepositories + "/web/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11/hashstates/sha256/1"
+	if err := storage.PutContent(t.Context(), left, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	u, err := newQuota(1024, 10, storage).counted(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.allFiles() != 5 || len(u.open) != 0 { // _uploads, and all in it
+		t.Errorf("counted are %d files and the uploads %v", u.allFiles(), u.open)
+	}
+}
+
+// A request that began before the name of its project was known counts on.
+func TestQuotaIsJoinedMeanwhile(t *testing.T) {
+	const id = "11111111111111111111111111111111"
+	for _, name := range []string{id, "web"} {
+		q := newQuota(1024, 10, inmemory.New())
+		first, second := &claim{repository: name + "/a"}, &claim{repository: "web/b"}
+		if why := q.begin(t.Context(), first, 0, -1); why != nil {
+			t.Fatal(why)
+		}
+		if why := q.take(first, 600); why != nil {
+			t.Fatal(why)
+		}
+		q.join(id, "web")
+		if why := q.begin(t.Context(), second, 0, -1); why != nil {
+			t.Fatal(why)
+		}
+		if why := q.take(second, 600); why == nil {
+			t.Errorf("%s: what came before the namespaces were one does not count", name)
+		}
+	}
+}

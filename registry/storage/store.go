@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -263,30 +264,56 @@ func (s *Store) put(ctx context.Context, r *Request, path string, content []byte
 // putHashState keeps one state of an upload, the last: distribution asks for no earlier one, and has one written for each
 // request. It leaves out that of an upload that was removed meanwhile, which would make a directory that nobody removes.
 func (s *Store) putHashState(ctx context.Context, upload string, put func() error) error {
-	_, err := s.StorageDriver.Stat(context.WithoutCancel(ctx), upload+"/startedat")
-	switch {
-	case notFound(err):
-		return nil
-	case err != nil:
-		return s.recordNoSpace(err)
+	ctx = context.WithoutCancel(ctx)
+	if gone, err := s.uploadIsGone(ctx, upload); gone || err != nil {
+		return err
 	}
-	if err := unlessNotFound(s.StorageDriver.Delete(context.WithoutCancel(ctx), upload+"/hashstates")); err != nil {
-		return s.recordNoSpace(err)
+	err := unlessNotFound(s.StorageDriver.Delete(ctx, upload+"/hashstates"))
+	if err == nil {
+		err = put()
 	}
-	return put()
+	gone, failed := s.uploadIsGone(ctx, upload)
+	if gone { // it was removed meanwhile
+		failed = unlessNotFound(s.StorageDriver.Delete(ctx, upload))
+	}
+	return errors.Join(err, failed)
 }
 
-// Delete implements storagedriver.StorageDriver.
-func (s *Store) Delete(ctx context.Context, path string) error {
-	remove := func() error { return s.StorageDriver.Delete(ctx, path) }
-	if repository, blob, is := gc.LinkOf(path); is {
-		return s.quota.unlink(ctx, path, repository, blob, remove)
+func (s *Store) uploadIsGone(ctx context.Context, upload string) (bool, error) {
+	_, err := s.StorageDriver.Stat(ctx, upload+"/startedat")
+	return notFound(err), unlessNotFound(err)
+}
+
+// Delete implements storagedriver.StorageDriver. A link goes with its directory, in which there is nothing else.
+func (s *Store) Delete(ctx context.Context, file string) error {
+	if repository, blob, is := gc.LinkOf(file); is {
+		return s.quota.unlink(ctx, file, repository, blob, func() error { return s.deleteLink(ctx, file) })
 	}
-	err := remove()
-	if repository, id, is := gc.UploadOf(path); is && (err == nil || notFound(err)) {
+	err := s.StorageDriver.Delete(ctx, file)
+	if repository, id, is := gc.UploadOf(file); is && (err == nil || notFound(err)) {
 		s.quota.closeUpload(repository, id)
 	}
 	return err
+}
+
+func (s *Store) deleteLink(ctx context.Context, file string) error {
+	if !gc.HasDirectories(s.StorageDriver) {
+		return s.StorageDriver.Delete(ctx, file)
+	}
+	if _, err := s.StorageDriver.Stat(ctx, file); err != nil {
+		return err
+	}
+	return s.StorageDriver.Delete(ctx, path.Dir(file))
+}
+
+// Walk implements storagedriver.StorageDriver. It ends with the client that waits for it.
+func (s *Store) Walk(ctx context.Context, from string, visit storagedriver.WalkFn, options ...func(*storagedriver.WalkOptions)) error {
+	return s.StorageDriver.Walk(ctx, from, func(file storagedriver.FileInfo) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return visit(file)
+	}, options...)
 }
 
 // Move implements storagedriver.StorageDriver.

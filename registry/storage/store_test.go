@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -89,6 +90,36 @@ func TestStoreKeepsItsStorage(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A request that ends when its upload was removed leaves nothing of it behind.
+func TestUploadIsRemovedMeanwhile(t *testing.T) {
+	upload := gc.RootRepositories + "/web/a/_uploads/0b1f4b5e-6ad5-4a5b-8f6e-6e3a0e8b7a11"
+	storage := &removedMeanwhile{StorageDriver: inmemory.New(), upload: upload}
+	s := &Store{StorageDriver: storage, Log: slog.New(slog.DiscardHandler), quota: newQuota(1024, 10, storage)}
+	for _, file := range []string{upload + "/startedat", upload + "/hashstates/sha256/1"} {
+		if err := s.PutContent(t.Context(), file, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := storage.Stat(t.Context(), upload); !notFound(err) {
+		t.Errorf("the upload is there: %v", err)
+	}
+}
+
+// removedMeanwhile removes an upload while the state of its digest is written.
+type removedMeanwhile struct {
+	storagedriver.StorageDriver
+	upload string
+}
+
+func (r *removedMeanwhile) PutContent(ctx context.Context, path string, content []byte) error {
+	if strings.Contains(path, "/hashstates/") {
+		if err := r.Delete(ctx, r.upload); err != nil {
+			return err
+		}
+	}
+	return r.StorageDriver.PutContent(ctx, path, content)
 }
 
 // slowLooks lets others go on between a look at a manifest and what is done then.
