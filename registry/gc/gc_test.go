@@ -134,6 +134,67 @@ func TestEmptyRepositoriesGo(t *testing.T) {
 	r.catalog("half", "site", "site/web")
 }
 
+// What a manifest says of blobs that no repository has is not remembered: a tenant may say much.
+func TestManyReferencesToNothing(t *testing.T) {
+	r := newRegistry(t)
+	img := registrytest.Image(t, 1000, 3)
+	r.push("web:1", img)
+	content := []byte(`{"config":{"digest":"` + string(digest.FromString("none")) + `"},"layers":[{"digest":"` + hash(t, img) + `"}]}`)
+	d := digest.FromBytes(content)
+	r.put(BlobFile(d), string(content))
+	r.put(linkDir("web", manifest, d)+"/link", string(d))
+	c := &collection{Options: Options{Report: r}, storage: r.storage, repositories: map[string]*repository{}, recent: map[string]bool{}}
+	r.check(c.list(r.Context()))
+	r.check(c.read(r.Context()))
+	if got := c.references[string(d)]; !slices.Equal(got, []string{hash(t, img)}) {
+		t.Errorf("remembered are %q", got)
+	}
+}
+
+// Directories that nothing is in go with all above them that have nothing else, unless they are recent or have something again.
+func TestEmptyDirectoriesGo(t *testing.T) {
+	r := newRegistry(t)
+	kept := registrytest.Image(t, 1000, 3)
+	r.push("site/web:1", kept)
+	before := r.directories()
+	repositories := filepath.Join(r.dir, RootRepositories)
+	for _, dir := range []string{"a/b/c/_uploads", "a/b/d", "site/0", "site/web/_layers/sha512", "site/web/_manifests/revisions/sha256/0", "site/web/z/_uploads"} {
+		r.check(os.MkdirAll(filepath.Join(repositories, dir), 0o755))
+	}
+	made := r.directories()
+	if r.collect(Options{Grace: time.Hour}); !slices.Equal(r.directories(), made) {
+		t.Errorf("of recent ones there are %q", r.directories())
+	}
+	if r.collect(Options{DryRun: true}); !slices.Equal(r.directories(), made) {
+		t.Errorf("a dry run leaves %q", r.directories())
+	}
+	r.collect(Options{})
+	before = slices.DeleteFunc(before, func(dir string) bool { return strings.HasSuffix(dir, "/site/web/_uploads") }) // which is empty, too
+	if !slices.Equal(r.directories(), before) {
+		t.Errorf("there are %q, want %q", r.directories(), before)
+	}
+	r.holds("site/web:1")
+	r.push("site/web:2", kept)
+
+	r.check(os.MkdirAll(filepath.Join(repositories, "a/b"), 0o755))
+	storage := &pushedTo{StorageDriver: r.storage, push: func() { r.push("a/b:2", registrytest.Image(t, 1000, 3)) }}
+	r.delete("site/web@" + hash(t, kept)) // which is removed before
+	_, err := Run(t.Context(), storage, Options{Untagged: true, Report: r})
+	r.check(err)
+	r.holds("a/b:2")
+}
+
+// directories are all that there are in the repositories, by their names in the system.
+func (r *registry) directories() (all []string) {
+	r.check(filepath.WalkDir(filepath.Join(r.dir, RootRepositories), func(file string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			all = append(all, file)
+		}
+		return err
+	}))
+	return all
+}
+
 func (r *registry) catalog(want ...string) {
 	r.Helper()
 	at, err := name.NewRegistry(r.host)

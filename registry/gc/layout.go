@@ -30,6 +30,7 @@ const (
 	upload               // a file of an upload that has not ended
 	tempFile             // half a file, from a write that was broken off
 	unlinked             // a blob that counts for a namespace without a link to it
+	bare                 // a directory with no file in it or below
 	emptied              // the place for manifests of a repository that has none, and nothing else
 )
 

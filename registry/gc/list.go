@@ -42,11 +42,22 @@ type item struct {
 	recent bool
 }
 
-// list finds all references of the repositories.
+// list finds all references of the repositories, and directories that are left over: whoever may push makes as many as he likes.
 func (c *collection) list(ctx context.Context) error {
-	err := c.walk(ctx, RootRepositories, func(file driver.FileInfo, at location) error {
-		return c.add(ctx, file, at)
+	walked := walkedFrom(RootRepositories)
+	err := WalkAll(ctx, c.storage, RootRepositories, func(file driver.FileInfo) error {
+		if file.IsDir() {
+			walked.directory(file.Path(), c.isRecent(file.ModTime()))
+			return nil
+		}
+		walked.file(file.Path())
+		return c.add(ctx, file, locate(file.Path()))
 	})
+	if !c.Cache { // into which others write meanwhile
+		for _, dir := range walked.end() {
+			c.garbage = append(c.garbage, item{kind: bare, dir: dir})
+		}
+	}
 	if err == nil {
 		c.Report.Step("%s", c.summary())
 	}

@@ -26,6 +26,7 @@ func (c *collection) read(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxRequests)
 	c.references, c.subjects = map[string][]string{}, map[string]string{}
+	linked := c.linked()
 	var lock sync.Mutex // of both, once the reading has begun
 	for found, repository := range c.whereManifestsAre() {
 		group.Go(func() error {
@@ -37,9 +38,15 @@ func (c *collection) read(ctx context.Context) error {
 			if err != nil {
 				return c.damaged(repository, found, err)
 			}
+			var known []string
+			for _, one := range all {
+				if link, is := linked[one]; is {
+					known = append(known, link)
+				}
+			}
 			lock.Lock()
 			defer lock.Unlock()
-			c.references[found] = all
+			c.references[found] = known
 			if subject != "" {
 				c.subjects[found] = subject
 			}
@@ -52,6 +59,20 @@ func (c *collection) read(ctx context.Context) error {
 		}
 	}
 	return group.Wait()
+}
+
+// linked returns the digests to which a repository has a link, by themselves. What a manifest says of others decides nothing, and
+// may be much.
+func (c *collection) linked() map[string]string {
+	all := map[string]string{}
+	for _, r := range c.repositories {
+		for _, links := range []map[string]link{r.manifests, r.layers} {
+			for one := range links {
+				all[one] = one
+			}
+		}
+	}
+	return all
 }
 
 // whereManifestsAre returns a repository of each manifest, for errors to name.

@@ -11,7 +11,7 @@ import (
 
 // removalOrder removes what refers before that to which it refers. So a removal that is cut off leaves no reference to
 // what is gone, and a blob counts until it is gone.
-var removalOrder = []kind{upload, tempFile, tag, history, manifest, layer, emptied, blob, unlinked}
+var removalOrder = []kind{upload, tempFile, tag, history, manifest, layer, bare, emptied, blob, unlinked}
 
 func (c *collection) removeGarbage(ctx context.Context) (Result, error) {
 	var freed Result
@@ -56,10 +56,10 @@ func (c *collection) removeKind(ctx context.Context, k kind, freed *Result) erro
 	return ctx.Err()
 }
 
-// inUse returns whether a repository that had nothing has something again: another process on the same storage may have
-// taken a push since.
+// inUse returns whether a directory that had nothing has something again: another process on the same storage may have taken a push
+// since.
 func (c *collection) inUse(ctx context.Context, one item) (bool, error) {
-	if one.kind != emptied || c.DryRun {
+	if one.kind != emptied && one.kind != bare || c.DryRun {
 		return false, nil
 	}
 	found := false

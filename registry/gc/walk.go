@@ -29,8 +29,13 @@ func WalkAll(ctx context.Context, storage driver.StorageDriver, from string, vis
 		}
 		return unlessMissing(visit(file))
 	}
-	if !HasDirectories(storage) { // and nothing is missing but from
-		return unlessMissing(storage.Walk(ctx, from, each))
+	if !HasDirectories(storage) { // its walk makes some up, and nothing is missing but from
+		return unlessMissing(storage.Walk(ctx, from, func(file driver.FileInfo) error {
+			if file.IsDir() {
+				return nil
+			}
+			return each(file)
+		}))
 	}
 	if _, err := storage.Stat(ctx, from); err != nil {
 		return unlessMissing(err)
