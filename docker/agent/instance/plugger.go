@@ -101,18 +101,31 @@ func with(plugged []network.Port, port network.Port, wait bool) []network.Port {
 	return append(plugged, port)
 }
 
-// unplug removes the veths of a server, and those of its ports that only the request names.
+// unplug removes the veths of a server, and those of its ports that only the request names, and then forgets them.
 func (p *plugger) unplug(uuid string, also agent.Ports) error {
-	plugged, err := p.ports(uuid)
+	plugged, left, err := p.removeVeths(uuid, also)
+	if len(left) == len(plugged) {
+		return err
+	}
+	return errors.Join(err, network.SetPorts(p.dirs.of(uuid), left))
+}
+
+// removeVeths is unplug without a word on the disk: who removes the server's directory next needs no space for it. It returns
+// which ports are recorded, and of which of them the veths are still there.
+func (p *plugger) removeVeths(uuid string, also agent.Ports) (plugged, left []network.Port, err error) {
+	plugged, err = p.ports(uuid)
 	if err != nil { // then those that Nova names are all that is known
 		p.log.Error("the record of a server's ports cannot be read", "server", uuid, "reason", err)
 	}
+	left = []network.Port{}
 	var failed []error
 	for _, port := range plugged {
-		failed = append(failed, p.forget(uuid, port.ID))
+		if err := network.Unplug(port); err != nil {
+			left, failed = append(left, port), append(failed, err)
+		}
 	}
 	also = slices.DeleteFunc(slices.Clone(also), func(vif agent.VIF) bool { return isPlugged(plugged, vif.ID) })
-	return errors.Join(append(failed, p.unplugMarked(uuid, also))...)
+	return plugged, left, errors.Join(append(failed, p.unplugMarked(uuid, also))...)
 }
 
 // unplugMarked removes the veths of ports that are recorded nowhere, but marked as this server's. Others, of another

@@ -136,6 +136,46 @@ func TestDeleteThatKeepsPorts(t *testing.T) {
 	}
 }
 
+// TestDeleteOnAFullDisk: it writes nothing, and frees what the server has there.
+func TestDeleteOnAFullDisk(t *testing.T) {
+	networktest.Own(t)
+	engine := enginetest.New()
+	full := agenttest.StateOf(t, engine)
+	if err := unix.Mount("tmpfs", full, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("only root can make a small disk: ", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(full, 0) })
+	engine.PutServer(container.StateRunning)
+	status, body := ask(t, engine, "PUT", portsPath, vifs(firstPort, secondPort))
+	agenttest.WantOK(t, status, body)
+	if err := os.WriteFile(filepath.Join(full, "hog"), make([]byte, 64<<10), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	status, body = ask(t, engine, "DELETE", agenttest.ServerPath, vifs(firstPort, secondPort))
+	agenttest.WantOK(t, status, body)
+	wantPorts(t, engine)
+	if _, err := os.Stat(filepath.Join(full, enginetest.ServerID)); !errors.Is(err, os.ErrNotExist) || len(engine.Containers) != 0 {
+		t.Errorf("its directory: %v; containers %v", err, engine.Containers)
+	}
+}
+
+// TestUnplugThatFails: what could not be unplugged stays recorded, and nothing else.
+func TestUnplugThatFails(t *testing.T) {
+	networktest.Own(t)
+	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("ndock-test", "/run", "tmpfs", 0, "")); err != nil {
+		t.Fatal(err)
+	}
+	engine := enginetest.New()
+	all := "[" + strings.ReplaceAll(vif(secondPort, "ovs"), "brq0b6ba3c1-5a", "br-int") + "," + vif(firstPort, "bridge") + "]" // without Open vSwitch
+	for _, method := range []string{"PUT", "DELETE"} {
+		status, body := ask(t, engine, method, portsPath, all)
+		agenttest.WantFault(t, status, body, 500, agent.Failed)
+	}
+	if ports := portsIn(t, engine); len(ports) != 1 || ports[0].ID != secondPort {
+		t.Errorf("recorded is %+v", ports)
+	}
+}
+
 // TestDeleteFindsItsPorts: Nova need not remember them, as when it is told to clean up what it has forgotten.
 func TestDeleteFindsItsPorts(t *testing.T) {
 	networktest.Own(t)

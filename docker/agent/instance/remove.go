@@ -61,7 +61,7 @@ func (r *Remover) removeAll(ctx context.Context, uuid string, ports agent.Ports)
 	if err := r.removeBackup(ctx, uuid); err != nil {
 		return err
 	}
-	if err := r.plugger.unplug(uuid, ports); err != nil {
+	if _, _, err := r.plugger.removeVeths(uuid, ports); err != nil {
 		return err // what is left is recorded in the server's directory
 	}
 	if err := r.choices.forgetServer(uuid); err != nil {
