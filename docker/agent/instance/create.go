@@ -35,6 +35,7 @@ type Creator struct {
 	choices    *choices
 	devices    *devices.Devices
 	config     config.Config
+	remover    *Remover
 	log        *slog.Logger
 }
 
@@ -63,6 +64,9 @@ func (c *Creator) withoutContainer(ctx context.Context, uuid string, verb func()
 func (c *Creator) create(ctx context.Context, uuid string, spec agent.Spec) error {
 	if !network.Recorded(c.dirs.of(uuid)) { // Nova has plugged its ports, be it none, before it fetched the image
 		return fmt.Errorf("it is not recorded here which ports server %s has: they were removed as no server's, if its image took hours to come", uuid)
+	}
+	if err := c.remover.removeUnfinished(ctx, uuid); err != nil {
+		return err
 	}
 	from, done, err := c.image(ctx, uuid, spec)
 	if err != nil {
@@ -162,7 +166,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	wanted.Labels[naming.LabelDevices] = strconv.Itoa(len(devices))
 	// The engine goes on when its caller is gone, for as long as it copies what is in the image's volumes. It is waited for, with the
 	// server's lock: a delete finds the container.
-	made, err := c.engine.ContainerCreate(context.WithoutCancel(ctx), wanted, host, nil, nil, naming.Container(uuid))
+	made, err := c.engine.ContainerCreate(context.WithoutCancel(ctx), wanted, host, nil, nil, naming.Unfinished(uuid))
 	if err != nil {
 		return fmt.Errorf("create: %w", classify(err))
 	}
@@ -172,7 +176,7 @@ func (c *Creator) createContainer(ctx context.Context, uuid string, spec agent.S
 	return nil
 }
 
-// discard removes a container that was not completed, and then what is recorded of it: one that stays does not start as another.
+// discard removes a container that was not completed, and then what is recorded of it.
 func (c *Creator) discard(ctx context.Context, id string) error {
 	if err := c.engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 		return err
@@ -180,8 +184,8 @@ func (c *Creator) discard(ctx context.Context, id string) error {
 	return c.choices.forget(id)
 }
 
-// complete gives a new container what Docker cannot be asked for when it makes it. unchecked says why the image's health check was
-// left out, if it was.
+// complete gives a new container what Docker cannot be asked for when it makes it, and then its server's name. unchecked says why
+// the image's health check was left out, if it was.
 func (c *Creator) complete(ctx context.Context, uuid string, made container.CreateResponse, spec agent.Spec, choice ociruntime.Choice, mounts []mount.Mount, unchecked error) error {
 	err := errors.Join(limits.CheckWarnings(made.Warnings), c.choices.record(choice, uuid, made.ID), c.devices.Bind(uuid, made.ID))
 	if err == nil {
@@ -189,6 +193,9 @@ func (c *Creator) complete(ctx context.Context, uuid string, made container.Crea
 	}
 	if err == nil {
 		err = c.inject(ctx, uuid, made.ID, spec, unchecked)
+	}
+	if err == nil {
+		err = c.engine.ContainerRename(ctx, made.ID, naming.Container(uuid))
 	}
 	return err
 }

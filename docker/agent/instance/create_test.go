@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -188,17 +189,17 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 // A create that fails leaves nothing of its own on the disk, whatever it fails at. What was there before stays, as the record of
-// ports, and so does what a container needs that could not be removed.
+// ports. A container that could not be removed is no server's.
 func TestACreateThatFailsLeavesNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*agent.Spec)
 		fail   []string
-		stays  bool
 	}{
 		"the flavor":              {change: func(s *agent.Spec) { s.ExtraSpecs = map[string]string{"ndock:nonsense": "1"} }},
 		"Docker":                  {fail: []string{"ContainerCreate"}},
 		"a file":                  {fail: []string{"CopyToContainer"}},
-		"a file, and its removal": {fail: []string{"CopyToContainer", "ContainerRemove"}, stays: true},
+		"a file, and its removal": {fail: []string{"CopyToContainer", "ContainerRemove"}},
+		"its name":                {fail: []string{"ContainerRename"}},
 	} {
 		engine := withImage(t, firstPort)
 		for _, call := range c.fail {
@@ -214,9 +215,11 @@ func TestACreateThatFailsLeavesNothing(t *testing.T) {
 			t.Fatalf("%s: got %d %s", name, status, body)
 		}
 		_, noDrive := os.Stat(filepath.Join(engine.State, enginetest.ServerID, "config-drive"))
-		if (noDrive == nil) != c.stays || len(portsIn(t, engine)) != 1 {
+		if noDrive == nil || len(portsIn(t, engine)) != 1 {
 			t.Errorf("%s: got %v, ports %v", name, noDrive, portsIn(t, engine))
 		}
+		status, body := ask(t, engine, "POST", agenttest.ServerPath+"/start", "")
+		agenttest.WantFault(t, status, body, http.StatusNotFound, agent.NoSuchInstance)
 	}
 }
 
@@ -269,6 +272,75 @@ func (l leaving) ContainerRemove(ctx context.Context, id string, options contain
 		return ctx.Err()
 	}
 	return l.Engine.ContainerRemove(ctx, id, options)
+}
+
+// TestACreateThatOutlivesTheAgent: what Docker finishes for an agent that is gone is no server's. The server's own container is
+// started, if it has one, and no verb stumbles over the other.
+func TestACreateThatOutlivesTheAgent(t *testing.T) {
+	for name, c := range map[string]struct {
+		method, path, body string
+		want               []string
+	}{
+		"start":   {method: "POST", path: agenttest.ServerPath + "/start", want: []string{"ndock-ID", "ndock-ID-unfinished"}},
+		"restart": {method: "POST", path: agenttest.ServerPath + "/restart?grace=0", want: []string{"ndock-ID", "ndock-ID-unfinished"}},
+		"restore": {method: "POST", path: agenttest.ServerPath + "/restore", want: []string{"ndock-ID"}},
+		"resize":  {method: "PUT", path: agenttest.ServerPath, body: spec(t), want: []string{"ndock-ID", "ndock-ID-aside"}},
+		"delete":  {method: "DELETE", path: agenttest.ServerPath, want: []string{}},
+		"orphans": {method: "DELETE", path: "/v1/orphans", want: []string{"ndock-ID-aside"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine := withBackup(t)
+			own := engine.Containers[naming.Backup(enginetest.ServerID)].ID
+			dieInCreate(engine)
+			status, body := ask(t, engine, c.method, c.path, c.body)
+			agenttest.WantOK(t, status, body)
+			wantContainers(t, engine, c.want...)
+			if found, there := engine.Containers[naming.Container(enginetest.ServerID)]; there && name != "resize" && found.ID != own {
+				t.Error("another container is the server's")
+			}
+		})
+	}
+}
+
+// TestABootThatOutlivesTheAgent: there is nothing to start.
+func TestABootThatOutlivesTheAgent(t *testing.T) {
+	engine := withImage(t)
+	dieInCreate(engine)
+	status, body := ask(t, engine, "POST", agenttest.ServerPath+"/start", "")
+	agenttest.WantFault(t, status, body, http.StatusNotFound, agent.NoSuchInstance)
+	wantOrphans(t, engine, "DELETE", `{"kind":"container","name":"`+naming.Unfinished(enginetest.ServerID)+`"`)
+}
+
+// TestAContainerThatIsBeingMade is no orphan.
+func TestAContainerThatIsBeingMade(t *testing.T) {
+	engine := withImage(t)
+	dieInCreate(engine)
+	s := newInstances(engine, instance.Options{State: engine.State})
+	defer s.Power.Lock(t.Context(), enginetest.ServerID)()
+	removed, err := s.Orphans.Remove(t.Context())
+	if err != nil || len(removed) != 0 {
+		t.Errorf("got %v, %v", removed, err)
+	}
+	wantContainers(t, engine, "ndock-ID-unfinished")
+}
+
+// dieInCreate has Docker make a container for an agent that is gone by then.
+func dieInCreate(engine *enginetest.Engine) {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = newInstances(dying{engine}, instance.Options{State: engine.State}).Creator.Create(context.Background(), enginetest.ServerID, small())
+	}()
+	<-over
+}
+
+// dying has the agent die when its container is made.
+type dying struct{ *enginetest.Engine }
+
+func (d dying) ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, joined *networks.NetworkingConfig, platform *ocispec.Platform, name string) (container.CreateResponse, error) {
+	_, _ = d.Engine.ContainerCreate(ctx, config, host, joined, platform, name)
+	runtime.Goexit()
+	panic("unreachable")
 }
 
 // What a tenant says of a server, and Docker Engine keeps, is bounded.

@@ -68,7 +68,7 @@ func New(docker engine.Docker, options Options, log *slog.Logger) *Instances {
 	)
 	return &Instances{
 		Containers: containers,
-		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, choices: choices, devices: devices, config: options.Config, log: log},
+		Creator:    &Creator{engine: docker, containers: containers, verbs: verbs, dirs: dirs, names: names, commits: commits, choices: choices, devices: devices, config: options.Config, remover: remover, log: log},
 		Power:      &Power{verbs: verbs, runner: runner, backups: backups},
 		Ports:      &Ports{containers: containers, verbs: verbs, plugger: plugger, names: names, choices: choices, bridges: options.Config.Bridges},
 		Passwords:  &Passwords{engine: docker, verbs: verbs, pauses: pauses},

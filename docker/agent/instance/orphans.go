@@ -67,7 +67,7 @@ func (o *Orphans) List(ctx context.Context) ([]agent.Orphan, error) {
 	all := []agent.Orphan{}
 	var failed []error
 	for _, find := range []func(context.Context) ([]agent.Orphan, error){
-		o.servers, o.ports, o.networks, o.commits.orphans, o.strays,
+		o.servers, o.ports, o.networks, o.commits.orphans, o.strays, o.unfinished,
 	} {
 		found, err := find(ctx)
 		failed = append(failed, err)
@@ -201,6 +201,27 @@ func (o *Orphans) strays(ctx context.Context) ([]agent.Orphan, error) {
 	return orphans, nil
 }
 
+// unfinished returns the containers that Docker has made, and no agent has completed. While a verb is at their server one may still
+// do it.
+func (o *Orphans) unfinished(ctx context.Context) ([]agent.Orphan, error) {
+	found, err := o.containers.labelled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var orphans []agent.Orphan
+	for _, c := range found {
+		uuid := c.Labels[naming.LabelServer]
+		if !naming.IsUUID(uuid) || !slices.Contains(c.Names, "/"+naming.Unfinished(uuid)) {
+			continue
+		}
+		if release, free := o.verbs.locks.Try(uuid); free {
+			release()
+			orphans = append(orphans, agent.Orphan{Kind: "container", Name: naming.Unfinished(uuid), Server: uuid, Since: time.Unix(c.Created, 0), Sure: true})
+		}
+	}
+	return orphans, nil
+}
+
 // orphanLimit is how long the removal of one may take: others wait behind it.
 const orphanLimit = 15 * time.Second
 
@@ -237,8 +258,11 @@ func (o *Orphans) remove(ctx context.Context, orphan agent.Orphan) error {
 		return err
 	}
 	defer release()
-	if orphan.Kind == "port" {
+	switch orphan.Kind {
+	case "port":
 		return o.removePort(orphan)
+	case "container": // no other kind of them is ever sure to be an orphan
+		return o.remover.removeUnfinished(ctx, orphan.Server)
 	}
 	now, err := o.servers(ctx)
 	if err != nil || !slices.ContainsFunc(now, func(one agent.Orphan) bool { return one.Name == orphan.Name && one.Sure }) {

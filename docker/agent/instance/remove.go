@@ -75,11 +75,19 @@ func (r *Remover) removeContainer(ctx context.Context, uuid string) error {
 	if err := r.removeNamed(ctx, naming.Container(uuid), uuid); err != nil {
 		return err
 	}
+	if err := r.removeUnfinished(ctx, uuid); err != nil {
+		return err
+	}
 	return removeRescueVolume(ctx, r.engine, uuid) // there may be one without a container, where a rescue has failed
 }
 
 func (r *Remover) removeBackup(ctx context.Context, uuid string) error {
 	return r.removeNamed(ctx, naming.Backup(uuid), uuid)
+}
+
+// removeUnfinished removes a container that was never completed: the agent was killed while Docker made it.
+func (r *Remover) removeUnfinished(ctx context.Context, uuid string) error {
+	return r.removeNamed(ctx, naming.Unfinished(uuid), uuid)
 }
 
 func (r *Remover) removeNamed(ctx context.Context, name, uuid string) error {

@@ -30,6 +30,10 @@ func Container(uuid string) string { return prefix + uuid }
 // while the server is rescued. A backup is on no list of servers, and its end is no event.
 func Backup(uuid string) string { return prefix + uuid + "-aside" }
 
+// Unfinished is what a server's container is called while it is made: until Docker has it, and the agent has given it what Docker
+// cannot. One that stays so is no server's, as when the agent has died and Docker has not.
+func Unfinished(uuid string) string { return prefix + uuid + "-unfinished" }
+
 // RescueVolume is the volume by which a rescued server sees its own files.
 func RescueVolume(uuid string) string { return prefix + uuid + "-rescue" }
 
