@@ -7,6 +7,8 @@ from unittest import mock
 import harness
 import fakes
 
+from glanceclient import exc as glance_errors
+from keystoneauth1 import exceptions as keystone_errors
 from nova import exception
 from nova import objects
 from nova.compute import power_state
@@ -19,6 +21,10 @@ HERE, THERE = '10.0.0.1', '10.0.0.2'
 PARCEL = 'aaaaaaaa-1111-4222-8333-444455556666'
 BACKUP = '%s backup' % harness.SERVER
 FAILED = ndock.AgentError(reason='no')
+
+# What Nova's delete of an image may raise: it translates three of Glance's answers, and no other and none of Keystone's.
+UNDELETED = (exception.ImageNotAuthorized(image_id=PARCEL), glance_errors.HTTPUnauthorized(),
+             glance_errors.HTTPInternalServerError(), keystone_errors.ConnectFailure())
 
 
 class TestCase(harness.TestCase):
@@ -97,9 +103,12 @@ class SameHost(TestCase):
         self.has_its_first_container('stopped')
 
     def test_the_first_failure_is_the_one_to_tell(self):
-        self.agent.failing.update(create=FAILED, restore=ndock.AgentError(reason='neither'))
-        with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaisesRegex(ndock.AgentError, '^no$'):
-            self.arrive('')
+        for name, second in {'the agent fails': ndock.AgentError(reason='neither'),
+                             'there is no backup': exception.InstanceNotFound(instance_id=harness.SERVER)}.items():
+            with self.subTest(name):
+                self.agent.failing.update(create=FAILED, restore=second)
+                with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaisesRegex(ndock.AgentError, '^no$'):
+                    self.arrive('')
 
 
 class OtherHost(TestCase):
@@ -172,11 +181,29 @@ class OtherHost(TestCase):
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
 
     def test_a_parcel_that_stays_is_no_failure(self):
-        self.images.delete.side_effect = exception.ImageNotAuthorized(image_id=PARCEL)
-        self.agent.containers.clear()
-        with self.assertLogs('nova.virt.docker', 'ERROR'):
-            self.arrive(json.dumps({'image': PARCEL}))
-        self.has_another_container()
+        for error in UNDELETED:
+            with self.subTest(type(error)):
+                self.images.delete.side_effect = error
+                self.agent.containers.clear()
+                with self.assertLogs('nova.virt.docker', 'ERROR') as logged:
+                    self.arrive(json.dumps({'image': PARCEL}))
+                self.assertIn(PARCEL, logged.output[0])
+                self.has_another_container()
+
+    def test_a_parcel_that_stays_does_not_hide_why_they_do_not_arrive(self):
+        self.agent.failing['create'] = FAILED
+        for error in UNDELETED:
+            with self.subTest(type(error)):
+                self.images.delete.side_effect = error
+                with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaisesRegex(ndock.AgentError, '^no$'):
+                    self.arrive(json.dumps({'image': PARCEL}))
+
+    def test_a_parcel_that_stays_does_not_hide_why_they_do_not_leave(self):
+        self.images.create.side_effect = lambda *args: {'id': PARCEL, 'size': 3}
+        self.images.delete.side_effect = UNDELETED[-1]
+        with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaises(exception.InstanceFaultRollback) as raised:
+            self.leave(THERE)
+        self.assertIn('Glance has 3 bytes', str(raised.exception.inner_exception))
 
 
 class Afterwards(TestCase):

@@ -330,7 +330,7 @@ class DockerDriver(driver.ComputeDriver):
             instance.device_metadata = devices
             try:
                 self._agent.restore(instance.uuid)
-            except ndock.AgentError as error:  # the first one is what Nova has to know
+            except exception.NovaException as error:  # the first one is what Nova has to know
                 LOG.error('Server %s does not have its container back: %s', instance.uuid, error.format_message())
             raise
 

@@ -6,8 +6,6 @@ So no host needs to reach another, or to trust it; and both ends are what a snap
 import json
 import logging
 
-from nova import exception
-
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import wire
 
@@ -35,5 +33,5 @@ def discard(agent, images, context, image_id):
     for remove in (lambda: agent.forget_image(image_id), lambda: images.delete(context, image_id)):
         try:
             remove()
-        except exception.NovaException as error:
-            LOG.error('Image %s, by which a server came here, is not removed: %s', image_id, error.format_message())
+        except Exception as error:  # Nova passes on most of Glance's and Keystone's as they are
+            LOG.error('Image %s, by which a server goes to another host, is not removed: %s', image_id, error)
