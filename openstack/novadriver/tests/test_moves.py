@@ -27,6 +27,10 @@ UNDELETED = (exception.ImageNotAuthorized(image_id=PARCEL), glance_errors.HTTPUn
              glance_errors.HTTPInternalServerError(), keystone_errors.ConnectFailure())
 
 
+class Timeout(BaseException):
+    """As eventlet's own, which Nova up to 32 has."""
+
+
 class TestCase(harness.TestCase):
     def setUp(self):
         super().setUp()
@@ -35,14 +39,16 @@ class TestCase(harness.TestCase):
         self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
         self.driver._provider = harness.PROVIDER  # as an audit does
         self.images = self.driver._images = mock.create_autospec(glance.API, instance=True)
-        self.images.create.side_effect = self.stored
+        self.images.create.side_effect = lambda context, described, data=None: {'id': PARCEL}
+        self.images.update.side_effect = self.stored
         self.instance = harness.instance(power_state=power_state.RUNNING, vm_state='active')
         self.network_info = harness.network_info(harness.vif(active=True))
         self.agent.images.add(harness.IMAGE)
         self.agent.ports.add(harness.PORT)
         self.agent.container(harness.SERVER, 'running', container_id='its first', ports={harness.PORT})
 
-    def stored(self, context, meta, data):
+    def stored(self, context, image_id, described, data, purge_props):
+        self.assertEqual((PARCEL, {'properties': {'docker_image_id': fakes.FOUND['id']}}), (image_id, described))
         return {'id': PARCEL, 'size': len(data.read())}
 
     def leave(self, dest):
@@ -114,7 +120,8 @@ class SameHost(TestCase):
 class OtherHost(TestCase):
     def test_the_files_go_through_glance(self):
         meanwhile = []
-        self.images.create.side_effect = lambda *args: (meanwhile.extend(self.agent.there()), self.stored(*args))[1]
+        self.images.update.side_effect = lambda *args, **kwargs: (
+            meanwhile.extend(self.agent.there()), self.stored(*args, **kwargs))[1]
         disk_info = self.leave(THERE)
         self.assertEqual([BACKUP, 'port %s' % harness.PORT], meanwhile)
         self.assertEqual([BACKUP], self.agent.there())
@@ -128,11 +135,38 @@ class OtherHost(TestCase):
         self.assertFalse(self.spec()['new'])  # its files may have grown beyond the flavor's disk where nothing limits them
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
 
-    def test_nothing_changes_when_they_do_not_leave(self):
+    def test_nothing_changes_when_glance_takes_no_image(self):
         self.images.create.side_effect = exception.GlanceConnectionFailed(server='g', reason='r')
         with self.assertRaises(exception.InstanceFaultRollback):
             self.leave(THERE)
         self.has_its_first_container()
+        self.images.delete.assert_not_called()
+
+    def test_nothing_changes_and_nothing_is_left_when_they_do_not_leave(self):
+        for name, failing, fault in (
+                ('no snapshot', {'snapshot': FAILED}, None),
+                ('an upload that breaks off', {}, exception.GlanceConnectionFailed(server='g', reason='r')),
+                ('ports that stay', {'unplug': FAILED}, None)):
+            with self.subTest(name):
+                self.images.delete.reset_mock()
+                self.agent.failing = failing
+                self.images.update.side_effect = fault or self.stored
+                with self.assertRaises(exception.InstanceFaultRollback):
+                    self.leave(THERE)
+                self.has_its_first_container()
+                self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_nothing_is_left_when_the_old_one_does_not_come_back(self):
+        self.agent.failing.update(unplug=FAILED, restore=ndock.AgentError(reason='neither'))
+        with self.assertRaisesRegex(ndock.AgentError, '^neither$'):
+            self.leave(THERE)
+        self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_nothing_is_left_when_the_upload_is_timed_out(self):
+        self.images.update.side_effect = Timeout
+        with self.assertRaises(Timeout):
+            self.leave(THERE)
+        self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
 
     def test_a_stopped_one_stays_stopped_when_they_do_not_go(self):
         self.instance.power_state = power_state.SHUTDOWN
@@ -151,7 +185,7 @@ class OtherHost(TestCase):
             self.assertEqual([], self.agent.asked('restart') + self.agent.asked('stop') + self.agent.asked('start'))
 
     def test_half_of_them_is_nothing(self):
-        self.images.create.side_effect = lambda *args: {'id': PARCEL, 'size': 3}
+        self.images.update.side_effect = lambda *args, **kwargs: {'id': PARCEL, 'size': 3}
         with self.assertRaises(exception.InstanceFaultRollback):
             self.leave(THERE)
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
@@ -199,7 +233,7 @@ class OtherHost(TestCase):
                     self.arrive(json.dumps({'image': PARCEL}))
 
     def test_a_parcel_that_stays_does_not_hide_why_they_do_not_leave(self):
-        self.images.create.side_effect = lambda *args: {'id': PARCEL, 'size': 3}
+        self.images.update.side_effect = lambda *args, **kwargs: {'id': PARCEL, 'size': 3}
         self.images.delete.side_effect = UNDELETED[-1]
         with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaises(exception.InstanceFaultRollback) as raised:
             self.leave(THERE)

@@ -348,11 +348,14 @@ class DockerDriver(driver.ComputeDriver):
             raise exception.InstanceFaultRollback(inner_exception=error)
         if dest == self.get_host_ip_addr():
             return ''
+        sent = ''
         try:
             sent = transfer.send(self._agent, self._images, context, instance)
             self._agent.unplug(instance.uuid, wire.ports(network_info))
             return sent
         except Exception as error:
+            if sent:
+                transfer.discard(self._agent, self._images, context, transfer.image_of(sent))
             # Nova leaves the server as it was for this error alone.
             self._agent.plug(instance.uuid, wire.ports(network_info))
             self._agent.restore(instance.uuid)

@@ -38,10 +38,11 @@ def send(agent, images, context, image_id, commit, owner):
         else:
             return _look_again(agent, images, context, current['owner'], commit, layers)
     with agent.commit_archive(commit['id']) as data:
-        _upload(images, context, image_id, wire.image(commit, current), data)
+        upload(images, context, image_id, wire.image(commit, current), data)
 
 
-def _upload(images, context, image_id, described, data):
+def upload(images, context, image_id, described, data):
+    """Give an image its bytes, and what is said of it; return what Glance has then, which is all of it."""
     # What the image has inherited from the server's own stays: purge_props would drop it.
     stored = images.update(context, image_id, described, data, purge_props=False)
     if stored['size'] != data.count:  # Nova sent it again after a fault of Glance's, from where it was then
@@ -61,7 +62,7 @@ def _send_layered(agent, images, context, image_id, current, commit):
             sent += not found
     layers = [stored.get(layer['diff_id']) or _stored(layer, layer['diff_id'], layer['size']) for layer in commit['layers']]
     with agent.commit_archive(commit['id'], layers) as data:
-        _upload(images, context, image_id, wire.layered_image(commit, current, layers, data.digest), data)
+        upload(images, context, image_id, wire.layered_image(commit, current, layers, data.digest), data)
     LOG.info('Snapshot %s: of %d layers %d were sent, and %d were in Glance', image_id, len(layers), sent, len(stored) - sent)
     return layers
 
@@ -103,7 +104,7 @@ def _send(agent, images, context, owner, commit_id, layer):
             raise ndock.AgentError(reason="a layer would be project %s's, and the snapshot is %s's" % (record['owner'], owner))
         with agent.commit_layer(commit_id, layer['diff_id']) as data:
             unpacked = {'docker_unpacked_size': str(layer['unpacked'])}
-            stored = _upload(images, context, record['id'], {'properties': unpacked}, data)
+            stored = upload(images, context, record['id'], {'properties': unpacked}, data)
         if data.count != layer['size'] or glance_layers.checksum(stored) not in ('', data.sha512.hexdigest()):
             raise ndock.AgentError(reason='Glance has other bytes of layer %s than were sent' % layer['diff_id'])
     except BaseException:  # up to Nova 32 a timeout is no Exception

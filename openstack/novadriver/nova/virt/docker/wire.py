@@ -116,12 +116,12 @@ def layer_upload(name):
     }
 
 
-def parcel(found, instance):
-    """The Glance image by which a server's files go to another host."""
+def parcel(instance):
+    """The Glance image by which a server's files go to another host, before it has them."""
     return {
         'name': 'server %s on its way to another host' % instance.uuid,
         'disk_format': 'raw',
         'container_format': 'docker',
         'visibility': 'private',
-        'properties': {'hypervisor_type': 'docker', 'docker_image_id': found['id']},
+        'properties': {'hypervisor_type': 'docker'},
     }
