@@ -79,6 +79,11 @@ def instance(uuid=SERVER, **fields):
     return objects.Instance(context(), **values)
 
 
+def migration(source):
+    """The move of a server that was on this host."""
+    return objects.Migration(source_compute=source, dest_compute=HOST)
+
+
 def told_devices(instance):
     """What meta_data.json tells the server of its devices, as this release of Nova writes it."""
     told = object.__new__(metadata.InstanceMetadata)  # what it would ask of the database and of Neutron is about other things

@@ -55,9 +55,10 @@ class TestCase(harness.TestCase):
         return self.driver.migrate_disk_and_power_off(
             harness.context(), self.instance, dest, None, self.network_info, timeout=9)
 
-    def arrive(self, disk_info, power_on=True):
+    def arrive(self, disk_info, power_on=True, source=None):
+        source = source or ('another' if disk_info else harness.HOST)
         self.driver.finish_migration(
-            harness.context(), None, self.instance, disk_info, self.network_info, harness.image_meta(), False,
+            harness.context(), harness.migration(source), self.instance, disk_info, self.network_info, harness.image_meta(), False,
             {harness.PROVIDER: {'resources': {'PGPU': 1}}}, power_on=power_on)
 
     def spec(self):
@@ -125,8 +126,9 @@ class OtherHost(TestCase):
         disk_info = self.leave(THERE)
         self.assertEqual([BACKUP, 'port %s' % harness.PORT], meanwhile)
         self.assertEqual([BACKUP], self.agent.there())
+        self.agent.backups.clear()  # the other host does not have it
         self.arrive(disk_info)
-        self.has_another_container(BACKUP)
+        self.has_another_container()
         self.assertEqual({harness.PORT}, self.agent.containers[harness.SERVER]['ports'])
         self.assertEqual({harness.IMAGE}, self.agent.images)
         self.assertEqual(('', PARCEL, {'PGPU': 1}), (self.spec()['source'], self.spec()['image_id'], self.spec()['devices']))
@@ -198,6 +200,38 @@ class OtherHost(TestCase):
         self.assertEqual([], self.agent.there())
         self.assertEqual({harness.IMAGE}, self.agent.images)
         self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_what_is_left_of_an_earlier_stay_goes_when_they_come_back(self):
+        first = dict(self.agent.containers)
+        for name, (containers, backups) in {
+            'a confirm did not discard it': ({}, first), 'a build was not undone': (first, {}), 'both': (first, first),
+        }.items():
+            with self.subTest(name):
+                self.agent.containers, self.agent.backups = dict(containers), dict(backups)
+                self.arrive(json.dumps({'image': PARCEL}))
+                self.has_another_container()
+                self.arrive(self.leave(HERE))  # which is refused where there is a backup
+                self.has_another_container(BACKUP)
+
+    def test_they_do_not_arrive_where_what_is_left_cannot_go(self):
+        self.agent.failing['destroy'] = FAILED
+        with self.assertLogs('nova.virt.docker', 'ERROR'), self.assertRaisesRegex(ndock.AgentError, '^no$'):
+            self.arrive(json.dumps({'image': PARCEL}))
+        self.assertEqual([], self.agent.asked('plug') + self.agent.asked('create'))
+        self.images.delete.assert_called_once_with(mock.ANY, PARCEL)
+
+    def test_the_backup_stays_where_the_host_has_sent_them_to_itself(self):
+        """Its address was another when the resize began."""
+        disk_info = self.leave(THERE)
+        self.agent.failing['create'] = FAILED
+        with self.assertRaises(ndock.AgentError):
+            self.arrive(disk_info, source=harness.HOST)
+        self.has_its_first_container('stopped')
+        self.agent.failing.clear()
+        self.arrive(self.leave(THERE), source=harness.HOST)
+        self.has_another_container(BACKUP)
+        self.assertEqual('aside', self.spec()['source'])
+        self.assertEqual(2, self.images.delete.call_count)
 
     def test_nothing_is_left_when_nobody_says_what_is_allocated(self):
         disk_info = self.leave(THERE)

@@ -215,7 +215,7 @@ class GivenUp(TestCase):
             'migrate_disk_and_power_off': lambda: driver.migrate_disk_and_power_off(
                 context, instance, driver.get_host_ip_addr(), None, network),
             'finish_migration': lambda: driver.finish_migration(
-                context, None, instance, '', network, harness.image_meta(), True, harness.ALLOCATIONS),
+                context, harness.migration(harness.HOST), instance, '', network, harness.image_meta(), True, harness.ALLOCATIONS),
             'finish_revert_migration': lambda: driver.finish_revert_migration(context, instance, network, None),
             'attach_interface': lambda: driver.attach_interface(
                 context, instance, harness.image_meta(), harness.vif()),
@@ -266,8 +266,9 @@ class GivenUp(TestCase):
     def test_a_server_that_comes_from_another_host_finds_the_old_container_gone(self):
         self.ask()
         self.driver._images = mock.Mock()
-        self.driver.finish_migration(harness.context(), None, harness.instance(), '{"image": "%s"}' % harness.IMAGE,
-                                     self.network_info, harness.image_meta(), False, harness.ALLOCATIONS)
+        self.driver.finish_migration(
+            harness.context(), harness.migration('another'), harness.instance(), '{"image": "%s"}' % harness.IMAGE,
+            self.network_info, harness.image_meta(), False, harness.ALLOCATIONS)
         self.assertEqual(['%s running' % harness.SERVER, 'port %s' % harness.PORT], self.agent.there())
         self.assertEqual([], self.deleted())
 

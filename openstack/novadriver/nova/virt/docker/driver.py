@@ -373,18 +373,26 @@ class DockerDriver(driver.ComputeDriver):
             self._reserve_devices(context, instance, devices)
             return wire.spec(instance, image_meta, *image, config_drive=guest.config_drive(instance, [], None, network_info),
                              devices=devices)
-        if sent is None:
-            self._pending.keep_backup(instance.uuid)
-            with self._restoring(instance):
-                return self._bring_up(context, instance, ports, spec(instance.image_ref, 'aside'), power_on)
         try:
-            self._pending.settle(instance.uuid)
-            self._bring_up(context, instance, ports, spec(sent), power_on)
+            # A host that got another address in the midst of a resize has sent the files to itself: its backup is the server.
+            if sent is None or migration.source_compute == CONF.host:
+                self._pending.keep_backup(instance.uuid)
+                with self._restoring(instance):
+                    self._bring_up(context, instance, ports, spec(instance.image_ref, 'aside'), power_on)
+            else:
+                self._arrive(context, instance, ports, lambda: spec(sent), power_on)
+        finally:
+            if sent:
+                transfer.discard(self._agent, self._images, context, sent)
+
+    def _arrive(self, context, instance, ports, spec, power_on):
+        try:
+            # What a build or a confirmed move has left here is not the server, and would be in the way of the next move.
+            self._pending.delete(instance.uuid, ports)
+            self._bring_up(context, instance, ports, spec(), power_on)
         except BaseException:  # up to Nova 32 a timeout is no Exception
             self._undo(instance, ports)
             raise
-        finally:
-            transfer.discard(self._agent, self._images, context, sent)
 
     def confirm_migration(self, context, migration, instance, network_info):
         self._pending.discard_backup(instance.uuid, wire.ports(network_info))
