@@ -5,6 +5,7 @@ Every test imports this first: it decides which nova.virt.docker is found.
 
 import logging
 import os
+import tempfile
 import unittest
 from unittest import mock
 
@@ -40,7 +41,9 @@ ALLOCATIONS = {PROVIDER: {'resources': {'VCPU': 2, 'MEMORY_MB': 512, 'DISK_GB': 
 class TestCase(unittest.TestCase):
     def setUp(self):
         super().setUp()
-        self.configure(host=HOST)
+        state = tempfile.TemporaryDirectory()
+        self.addCleanup(state.cleanup)
+        self.configure(host=HOST, state_path=state.name)
         self.tags = []  # the interfaces that Nova's database knows, with their tags
         self.patch(objects.VirtualInterfaceList, 'get_by_instance_uuid', lambda context, uuid: self.tags)
         self.sold = {}  # what Placement has allocated on this host, by consumer

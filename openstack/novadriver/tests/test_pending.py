@@ -1,5 +1,6 @@
 """What could not be deleted while the agent was away: done when it is back, or given up."""
 
+import json
 import threading
 from unittest import mock
 
@@ -12,11 +13,16 @@ from nova.compute import vm_states
 from nova.virt.docker import agent as ndock
 from nova.virt.docker import availability
 from nova.virt.docker import DockerDriver
+from nova.virt.docker import undone
 
 FIRST, SECOND = '11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'
 HERE = dict(host=harness.HOST, vm_state='active', task_state=None, deleted=False)
 NOWHERE = dict(HERE, host=None, vm_state='error')
 AWAY = ndock.AgentUnavailable(path='p', reason='r')
+
+
+class Killed(BaseException):
+    """nova-compute, in the midst of what it does."""
 
 
 class TestCase(harness.TestCase):
@@ -283,6 +289,96 @@ class GivenUp(TestCase):
         self.driver.destroy(harness.context(), harness.instance(), self.network_info)
         self.agent.container(harness.SERVER, 'running')  # whatever comes later
         self.assertEqual([], self.deleted())
+
+
+class Restarted(TestCase):
+    """nova-compute, with deletes pending."""
+
+    def setUp(self):
+        super().setUp()
+        self.patch(availability, 'let_go')
+
+    def restart(self):
+        self.driver = DockerDriver(fakes.VirtAPI(self.agent), self.agent)
+        self.driver._provider = harness.PROVIDER
+        self.driver.init_host(harness.HOST)
+
+    def confirm(self, context, instance, network_info):
+        self.driver.confirm_migration(context, None, instance, network_info)
+
+    def test_what_is_pending_is_done_once(self):
+        self.nova[FIRST] = dict(HERE, host='another')
+        self.ask(uuid=FIRST)
+        self.ask(uuid=SECOND)
+        self.restart()
+        self.restart()
+        self.assertEqual([FIRST, SECOND], self.deleted())
+        self.restart()
+        self.agent.container(FIRST, 'running')  # whatever comes later
+        self.assertEqual([], self.deleted())
+
+    def test_the_backup_of_a_confirmed_move(self):
+        self.nova[harness.SERVER] = dict(HERE, host='another', vm_state='error')
+        self.back_up()
+        self.ask(self.confirm)
+        self.restart()
+        self.assertEqual([harness.SERVER], self.deleted())
+        self.assertEqual({}, self.agent.backups)
+
+    def test_a_backup_that_may_be_of_a_later_move_stays(self):
+        self.nova[harness.SERVER] = dict(HERE, host='another', vm_state=vm_states.RESIZED)
+        self.back_up()
+        self.ask(self.confirm)
+        self.restart()
+        self.assertEqual([], self.deleted())
+        self.nova[harness.SERVER] = dict(HERE, host='another')
+        self.assertEqual([harness.SERVER], self.deleted())
+
+    def test_it_ends_in_the_midst_of_a_delete(self):
+        self.ask(fails=Killed())
+        self.restart()
+        self.assertEqual([harness.SERVER], self.deleted())
+
+    def test_what_was_given_up_is_not_taken_up_again(self):
+        self.ask()
+        self.driver.plug_vifs(harness.instance(), self.network_info)
+        self.restart()
+        self.assertEqual([], self.deleted())
+
+    def test_what_nova_has_here_again_is_given_up(self):
+        self.ask()
+        self.restart()
+        self.driver.resume_state_on_host_boot(harness.context(), harness.instance(), self.network_info)
+        self.assertEqual([], self.deleted())
+
+    def test_a_damaged_file_counts_for_nothing_and_begins_anew(self):
+        good = '"%s": "destroy"' % FIRST
+        servers = ['11111111-1111-4111-8111-%012d' % number for number in range(2 * undone.MOST)]
+        for content in ('', '{', '[]', '[' * 50000, '{%s, "../x": "destroy"}' % good, '{%s, "%s": "act"}' % (good, SECOND),
+                        '{%s, "%s": ["destroy", []]}' % (good, SECOND), json.dumps(dict.fromkeys([FIRST] + servers, 'destroy')), '\xff'):
+            with self.subTest(content[:80]):
+                with open(undone.path(), 'wb') as file:
+                    file.write(content.encode('latin-1'))
+                self.agent.container(FIRST, 'running')
+                with self.assertLogs('nova.virt.docker', 'ERROR') as logged:
+                    self.restart()
+                self.assertIn(undone.path(), logged.output[0])
+                self.assertEqual([], self.deleted())
+                self.ask(uuid=SECOND)
+                self.restart()
+                self.assertEqual([SECOND], self.deleted())
+
+    def test_a_file_that_cannot_be_written_fails_no_delete(self):
+        self.configure(state_path='/nonexistent')
+        with self.assertLogs('nova.virt.docker', 'ERROR') as logged:
+            self.ask()
+            self.assertEqual([harness.SERVER], self.deleted())
+        self.assertIn('/nonexistent', logged.output[0])
+
+    def test_only_so_many_are_kept(self):
+        servers = ['11111111-1111-4111-8111-%012d' % number for number in range(undone.MOST + 1)]
+        undone.write(dict.fromkeys(servers, 'discard_backup'))
+        self.assertEqual(servers[1:], list(undone.read()))
 
 
 class AtTheSameTime(TestCase):

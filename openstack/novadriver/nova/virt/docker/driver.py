@@ -78,6 +78,7 @@ class DockerDriver(driver.ComputeDriver):
 
     def init_host(self, host):
         availability.let_go()  # what an earlier nova-compute left that was killed: this one may be before the agent comes
+        self._pending.load()
         self._wait_for_agent()
 
     def cleanup_host(self, host):

@@ -11,6 +11,8 @@ from nova import exception
 from nova import objects
 from nova import utils
 
+from nova.virt.docker import undone
+
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
@@ -20,14 +22,20 @@ class PendingDeletes:
     has left, so that it may not ask a second time.
 
     A pending delete is done when the agent is back, if Nova still has the server elsewhere or nowhere. It is given up
-    when Nova uses the server here again. That of the backup of a resize is done in any case: the agent keeps the
-    server's own container. Deletes and what cancels them wait for each other, server by server.
+    when Nova uses the server here again. That of the backup of a resize is done in any case, once no resize waits to be
+    confirmed: the agent keeps the server's own container. Deletes and what cancels them wait for each other, server by
+    server. The next nova-compute goes on with what is pending.
     """
 
     def __init__(self, agent):
         self._agent = agent
         self._finishing = threading.Lock()
         self._pending = {}  # by server: the name of the agent's verb, and the server's ports
+        self._changing = threading.Lock()
+
+    def load(self):
+        """Take up what an earlier nova-compute has left. The agent knows the ports by itself."""
+        self._pending = {uuid: (verb, []) for uuid, verb in undone.read().items()}
 
     def delete(self, uuid, ports):
         """Delete all that the server has here."""
@@ -41,19 +49,19 @@ class PendingDeletes:
         """Give up the server's delete: Nova has the server here. One that is under way is waited for."""
         def cancel():
             if not self._discards(uuid):
-                self._pending.pop(uuid, None)
+                self._set(uuid)
         _alone(uuid, cancel)
 
     def keep_backup(self, uuid):
         """Give up whatever is pending: Nova uses the backup."""
-        _alone(uuid, lambda: self._pending.pop(uuid, None))
+        _alone(uuid, lambda: self._set(uuid))
 
     def make_room(self, uuid):
         """Give up the server's delete, and discard a backup whose delete is pending: another container is to be."""
         def make_room():
             if self._discards(uuid):
                 self._do(uuid)
-            self._pending.pop(uuid, None)
+            self._set(uuid)
         _alone(uuid, make_room)
 
     def settle(self, uuid):
@@ -91,22 +99,31 @@ class PendingDeletes:
     def _finish(self, uuid):
         if uuid not in self._pending:
             return  # cancelled, or done, in the meantime
-        wanted = self._discards(uuid) or _is_wanted(uuid)
+        wanted = _is_wanted(uuid, self._discards(uuid))
         if wanted is None:
             return
         if wanted:
             self._do(uuid)
         else:
             LOG.info('Not deleting what the agent could not delete earlier: Nova has server %s here', uuid)
-            self._pending.pop(uuid)
+            self._set(uuid)
 
     def _discards(self, uuid):
         return uuid in self._pending and self._pending[uuid][0] == 'discard_backup'
 
     def _begin(self, uuid, verb, ports):
-        self._pending[uuid] = verb, ports
+        self._set(uuid, verb, ports)
         getattr(self._agent, verb)(uuid, ports)
-        self._pending.pop(uuid)
+        self._set(uuid)
+
+    def _set(self, uuid, *pending):
+        """Make this what is pending of the server, or nothing."""
+        with self._changing:
+            before = self._pending.pop(uuid, ())
+            if pending:
+                self._pending[uuid] = pending
+            if pending or before:
+                undone.write({uuid: verb for uuid, (verb, _) in self._pending.items()})
 
     def _do(self, uuid):
         LOG.info('Deleting what the agent could not delete earlier: server %s', uuid)
@@ -117,13 +134,15 @@ def _alone(uuid, action):
     return utils.synchronized('ndock-delete-%s' % uuid)(action)()
 
 
-def _is_wanted(uuid):
-    """Whether Nova wants nothing of the server here; None while it is at work on the server."""
+def _is_wanted(uuid, discards):
+    """Whether Nova wants nothing of the server here, or discards its backup; None while it is at work on the server."""
     try:
         instance = objects.Instance.get_by_uuid(nova_context.get_admin_context(read_deleted='yes'), uuid)
     except exception.InstanceNotFound:
         return True
     if instance.deleted or instance.task_state == task_states.DELETING:
+        return True
+    if discards and instance.vm_state != vm_states.RESIZED:  # else the backup may be that of a later move
         return True
     if instance.task_state is not None or instance.vm_state == vm_states.RESIZED:  # it may come back, to its files here
         return None
