@@ -1,6 +1,7 @@
 """What could not be deleted while the agent was away: done when it is back, or given up."""
 
 import json
+import os
 import threading
 from unittest import mock
 
@@ -379,6 +380,13 @@ class Restarted(TestCase):
         servers = ['11111111-1111-4111-8111-%012d' % number for number in range(undone.MOST + 1)]
         undone.write(dict.fromkeys(servers, 'discard_backup'))
         self.assertEqual(servers[1:], list(undone.read()))
+
+    def test_of_none_there_is_no_file(self):
+        self.ask()
+        self.assertTrue(os.path.exists(undone.path()))
+        self.deleted()
+        undone.write({})
+        self.assertFalse(os.path.exists(undone.path()))
 
 
 class AtTheSameTime(TestCase):

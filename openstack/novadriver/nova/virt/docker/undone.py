@@ -1,5 +1,6 @@
 """The file that keeps, over a restart of nova-compute, which deletes the agent has not done."""
 
+import contextlib
 import json
 import logging
 import os
@@ -39,8 +40,12 @@ def _checked(found):
 
 
 def write(verbs):
-    """Put down these instead. The deletes themselves do not fail for it."""
+    """Put down these instead; there is no file of none. The deletes themselves do not fail for it."""
     try:
+        if not verbs:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path())
+            return
         with open(path() + '.new', 'w', encoding='utf-8') as file:
             json.dump(dict(list(verbs.items())[-MOST:]), file)
         os.replace(path() + '.new', path())
