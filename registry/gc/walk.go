@@ -24,18 +24,13 @@ func HasDirectories(storage driver.StorageDriver) bool { return storage.Name() !
 // WalkAll visits the directories in a directory, too, where the storage has any.
 func WalkAll(ctx context.Context, storage driver.StorageDriver, from string, visit func(driver.FileInfo) error) error {
 	each := func(file driver.FileInfo) error {
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil || file.IsDir() && !HasDirectories(storage) { // whose walk makes some up
 			return err
 		}
 		return unlessMissing(visit(file))
 	}
-	if !HasDirectories(storage) { // its walk makes some up, and nothing is missing but from
-		return unlessMissing(storage.Walk(ctx, from, func(file driver.FileInfo) error {
-			if file.IsDir() {
-				return nil
-			}
-			return each(file)
-		}))
+	if !HasDirectories(storage) { // nothing is missing but from
+		return unlessMissing(storage.Walk(ctx, from, each))
 	}
 	if _, err := storage.Stat(ctx, from); err != nil {
 		return unlessMissing(err)

@@ -67,7 +67,7 @@ func (o *Orphans) List(ctx context.Context) ([]agent.Orphan, error) {
 	all := []agent.Orphan{}
 	var failed []error
 	for _, find := range []func(context.Context) ([]agent.Orphan, error){
-		o.servers, o.ports, o.networks, o.commits.orphans, o.strays, o.unfinished,
+		o.servers, o.ports, o.networks, o.commits.orphans, o.strays,
 	} {
 		found, err := find(ctx)
 		failed = append(failed, err)
@@ -176,8 +176,9 @@ func (o *Orphans) networks(ctx context.Context) ([]agent.Orphan, error) {
 	return orphans, errors.Join(failed...)
 }
 
-// strays returns the containers of servers of which nothing else is here, not even a directory. They are never sure to be no
-// one's: there are files in them, and Nova may know better.
+// strays returns the containers of servers of which nothing else is here, not even a directory: they are never sure to be no one's, for
+// there are files in them, and Nova may know better. And it returns those that Docker has made and no agent has completed, unless a
+// verb is at their server, which may still do it.
 func (o *Orphans) strays(ctx context.Context) ([]agent.Orphan, error) {
 	found, err := o.containers.labelled(ctx)
 	if err != nil {
@@ -189,37 +190,31 @@ func (o *Orphans) strays(ctx context.Context) ([]agent.Orphan, error) {
 		if !naming.IsUUID(uuid) {
 			continue
 		}
-		if _, err := os.Stat(o.dirs.of(uuid)); !errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		for _, name := range []string{naming.Container(uuid), naming.Backup(uuid)} {
-			if slices.Contains(c.Names, "/"+name) {
-				orphans = append(orphans, agent.Orphan{Kind: "container", Name: name, Server: uuid, Since: time.Unix(c.Created, 0)})
+		for _, name := range []string{naming.Container(uuid), naming.Backup(uuid), naming.Unfinished(uuid)} {
+			if !slices.Contains(c.Names, "/"+name) {
+				continue
+			}
+			unfinished := name == naming.Unfinished(uuid)
+			if unfinished && o.isIdle(uuid) || !unfinished && o.hasNoDirectory(uuid) {
+				orphans = append(orphans, agent.Orphan{Kind: "container", Name: name, Server: uuid, Since: time.Unix(c.Created, 0), Sure: unfinished})
 			}
 		}
 	}
 	return orphans, nil
 }
 
-// unfinished returns the containers that Docker has made, and no agent has completed. While a verb is at their server one may still
-// do it.
-func (o *Orphans) unfinished(ctx context.Context) ([]agent.Orphan, error) {
-	found, err := o.containers.labelled(ctx)
-	if err != nil {
-		return nil, err
+func (o *Orphans) hasNoDirectory(uuid string) bool {
+	_, err := os.Stat(o.dirs.of(uuid))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// isIdle tells whether no verb is at a server.
+func (o *Orphans) isIdle(uuid string) bool {
+	release, free := o.verbs.locks.Try(uuid)
+	if free {
+		release()
 	}
-	var orphans []agent.Orphan
-	for _, c := range found {
-		uuid := c.Labels[naming.LabelServer]
-		if !naming.IsUUID(uuid) || !slices.Contains(c.Names, "/"+naming.Unfinished(uuid)) {
-			continue
-		}
-		if release, free := o.verbs.locks.Try(uuid); free {
-			release()
-			orphans = append(orphans, agent.Orphan{Kind: "container", Name: naming.Unfinished(uuid), Server: uuid, Since: time.Unix(c.Created, 0), Sure: true})
-		}
-	}
-	return orphans, nil
+	return free
 }
 
 // orphanLimit is how long the removal of one may take: others wait behind it.
